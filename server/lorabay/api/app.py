@@ -1,0 +1,59 @@
+"""Builds the HTTP application from its parts. Only the public contract's paths are mounted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+
+from lorabay.api.health import health_router
+from lorabay.api.models import models_router
+from lorabay.api.openai import PATHS, OpenAIEndpoints
+from lorabay.api.openapi import describe
+from lorabay.api.problems import respond
+from lorabay.api.request_ids import RequestIds
+from lorabay.errors import LorabayError
+
+if TYPE_CHECKING:
+    from lorabay.api.auth import Gate
+    from lorabay.catalog.registry import Registry
+    from lorabay.metrics import Metrics
+    from lorabay.serving.engine import Engine
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(
+    engine: Engine,
+    registry: Registry,
+    metrics: Metrics,
+    gate: Gate,
+    *,
+    base_names: Sequence[str],
+    max_body_bytes: int,
+    declared_set_loaded: Callable[[], bool] = lambda: True,
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """Wire the application; `base_names[0]` is the parent that adapters are listed under."""
+    app = FastAPI(
+        title="lorabay",
+        version=metadata.version("lorabay"),
+        description="One frozen base model, many LoRA adapters: choose one by `model`.",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    endpoints = OpenAIEndpoints(engine, registry, metrics, gate, max_body_bytes=max_body_bytes)
+    for endpoint, path in PATHS.items():
+        app.add_route(path, endpoints.handler(endpoint), methods=["POST"], include_in_schema=False)
+    app.include_router(models_router(engine, registry, gate, base_names=base_names, started=int(time.time())))
+    app.include_router(health_router(engine, metrics, declared_set_loaded))
+    app.openapi = describe(app, engine.schemas)  # type: ignore[method-assign]
+    for kind in (LorabayError, HTTPException, Exception):
+        app.add_exception_handler(kind, respond)
+    app.add_middleware(RequestIds)
+    return app

@@ -1,0 +1,54 @@
+"""`GET /v1/models` and `GET /v1/models/{id}`: the base and every live adapter, without host paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request
+
+from lorabay.errors import ModelNotFound
+
+if TYPE_CHECKING:
+    from lorabay.api.auth import Gate
+    from lorabay.catalog.registry import Registry
+    from lorabay.serving.engine import Engine
+
+
+def models_router(
+    engine: Engine, registry: Registry, gate: Gate, *, base_names: Sequence[str], started: int
+) -> APIRouter:
+    """Give the routes; `started` is the server's start as Unix time, the `created` of every entry."""
+    router = APIRouter(tags=["models"])
+
+    def card(name: str, parent: str | None) -> dict[str, Any]:
+        return {
+            "id": name,
+            "object": "model",
+            "created": started,
+            "owned_by": "lorabay",
+            "root": parent or name,
+            "parent": parent,
+            "max_model_len": engine.max_model_len,
+        }
+
+    def cards() -> Iterator[dict[str, Any]]:
+        for name in base_names:
+            yield card(name, None)
+        for adapter in registry.names():
+            yield card(adapter, base_names[0])
+
+    @router.get("/v1/models", summary="List the base and the adapters")
+    async def list_models(request: Request) -> dict[str, Any]:
+        gate.check(request.headers)
+        return {"object": "list", "data": list(cards())}
+
+    @router.get("/v1/models/{model:path}", summary="Describe the base, an adapter or a version of one")
+    async def get_model(model: str, request: Request) -> dict[str, Any]:
+        gate.check(request.headers)
+        with registry.acquire(model) as lease:
+            if lease.version is None and model not in base_names:
+                raise ModelNotFound(model)
+            return card(model, None if lease.version is None else base_names[0])
+
+    return router

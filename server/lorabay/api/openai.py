@@ -1,0 +1,102 @@
+"""The OpenAI-compatible POST endpoints: the life of a request, from its key to its last byte.
+
+One handler serves all of them; what differs between them lives in the engine. Knows nothing of vLLM or of folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from lorabay.api.bodies import asked_model, read_body
+from lorabay.api.disconnects import CLIENT_CLOSED_REQUEST, ClientGone, unless_disconnected
+from lorabay.api.event_stream import EventStream
+from lorabay.api.problems import as_error
+from lorabay.api.recording import Recording
+from lorabay.metrics import BASE_ADAPTER
+from lorabay.serving.engine import Answer
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from lorabay.api.auth import Gate
+    from lorabay.catalog.registry import Lease, Registry
+    from lorabay.metrics import Metrics
+    from lorabay.serving.engine import AnswerStream, Body, Endpoint, Engine
+
+PATHS: Mapping[Endpoint, str] = {
+    "chat": "/v1/chat/completions",
+    "completions": "/v1/completions",
+    "responses": "/v1/responses",
+    "tokenize": "/tokenize",
+    "detokenize": "/detokenize",
+}
+
+
+class OpenAIEndpoints:
+    """Answers the POST endpoints of one server."""
+
+    def __init__(
+        self, engine: Engine, registry: Registry, metrics: Metrics, gate: Gate, *, max_body_bytes: int
+    ) -> None:
+        self._engine = engine
+        self._registry = registry
+        self._metrics = metrics
+        self._gate = gate
+        self._max_body_bytes = max_body_bytes
+
+    def handler(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[ASGIApp]]:
+        """Give the route handler of one endpoint."""
+
+        async def handle(request: Request) -> ASGIApp:
+            recording = Recording(self._metrics, endpoint)
+            try:
+                return await self._answer(endpoint, request, recording)
+            except ClientGone:
+                recording.end(CLIENT_CLOSED_REQUEST)
+                return Response(status_code=CLIENT_CLOSED_REQUEST)
+            except Exception as failure:
+                recording.end(as_error(failure).status)
+                raise
+
+        return handle
+
+    async def _answer(self, endpoint: Endpoint, request: Request, recording: Recording) -> ASGIApp:
+        self._gate.check(request.headers)
+        body = await read_body(request, self._max_body_bytes)
+        lease = self._registry.acquire(asked_model(body))
+        recording.begin(BASE_ADAPTER if lease.version is None else lease.version.adapter)
+        try:
+            answer = await unless_disconnected(request.receive, self._run(endpoint, request, body, lease))
+        except BaseException:
+            lease.release()
+            raise
+        return self._respond(endpoint, answer, lease, recording)
+
+    async def _run(self, endpoint: Endpoint, request: Request, body: Body, lease: Lease) -> Answer | AnswerStream:
+        self._engine.check()
+        return await self._engine.run(endpoint, body, lease.version, request_id=request.state.request_id)
+
+    def _respond(
+        self, endpoint: Endpoint, answer: Answer | AnswerStream, lease: Lease, recording: Recording
+    ) -> ASGIApp:
+        headers = _adapter_headers(lease)
+        if isinstance(answer, Answer):
+            lease.release()
+            recording.end(200, answer.usage)
+            return Response(answer.content, media_type="application/json", headers=headers)
+
+        def finish(code: int) -> None:
+            lease.release()
+            recording.end(code, answer.usage)
+
+        return EventStream(endpoint, answer, headers, recording, finish)
+
+
+def _adapter_headers(lease: Lease) -> dict[str, str]:
+    if lease.version is None:
+        return {"x-adapter": BASE_ADAPTER}
+    return {"x-adapter": lease.version.adapter, "x-adapter-version": lease.version.spec.digest[:12]}

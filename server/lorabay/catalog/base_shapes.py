@@ -1,0 +1,138 @@
+"""What adapters are checked against: the linear and embedding modules of the base and their shapes.
+
+Read from the base folder's config and safetensors headers; no tensor byte is read. Knows nothing of adapters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lorabay.catalog.header import read_header
+from lorabay.catalog.spec import Rejected, quoted
+from lorabay.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from lorabay.catalog.header import TensorInfo
+
+Shape = tuple[int, int]
+
+_INDEX = "model.safetensors.index.json"
+_SINGLE = "model.safetensors"
+_HEADER_BYTES = 100 << 20  # the format's own limit
+_PLAIN_DTYPES = frozenset({"BF16", "F16", "F32", "F64", "F8_E4M3", "F8_E5M2"})
+# Tensor names that stand for a module's weight in the quantised formats; their shapes are packed.
+_PACKED_SUFFIXES = (".qweight", ".weight_packed")
+_HEAD = "lm_head"
+_EMBEDDINGS = frozenset({"embed_tokens", "tok_embeddings", "word_embeddings", "wte"})
+
+
+@dataclass(frozen=True)
+class BaseShapes:
+    """Module name -> (outputs, inputs), or None where the weight is stored packed and its shape cannot be known.
+
+    An embedding counts as (vocabulary, hidden), as it is stored.
+    """
+
+    shapes: Mapping[str, Shape | None]
+    names: tuple[str, ...]
+    architecture: str | None
+    tied: bool
+
+    @classmethod
+    def read(cls, folder: Path, *, names: tuple[str, ...] = ()) -> BaseShapes:
+        """`names`: what the base is also known as (a hub id, its served name). Raises SetupError without weights."""
+        config = _read_json(folder / "config.json")
+        shapes: dict[str, Shape | None] = {}
+        for shard in _shards(folder):
+            shapes.update(_modules(_read_shard(shard)))
+        if not shapes:
+            raise SetupError(f"the base folder {folder} holds no linear layers; pass a language model in safetensors")
+        embedding = next(filter(is_embedding, shapes), None)
+        stored_head = any(name.split(".")[-1] == _HEAD for name in shapes)
+        tied = embedding is not None and (not stored_head or config.get("tie_word_embeddings") is True)
+        if embedding is not None and not stored_head:
+            shapes[_HEAD] = shapes[embedding]
+        own_name = config.get("_name_or_path")
+        known = (folder.name, *names, *([own_name] if isinstance(own_name, str) and own_name else []))
+        return cls(shapes, tuple(dict.fromkeys(known)), _architecture(config), tied)
+
+    @cached_property
+    def tails(self) -> Mapping[str, str]:
+        """Every end of a module's name -> a module that ends so."""
+        return {tail: module for module in self.shapes for tail in tails(module)}
+
+    @cached_property
+    def identity(self) -> str:
+        """Changes whenever an adapter that fitted might fit no longer."""
+        return hashlib.sha256(json.dumps([sorted(self.shapes.items()), sorted(self.names)]).encode()).hexdigest()
+
+
+def tails(module: str) -> Iterator[str]:
+    """`a.b.c`, `b.c`, `c`: the names by which a config may mean the module `a.b.c`."""
+    while module:
+        yield module
+        module = module.partition(".")[2]
+
+
+def is_embedding(module: str) -> bool:
+    """Whether LoRA on `module` is stored as lora_embedding_A and lora_embedding_B."""
+    return module.rpartition(".")[2] in _EMBEDDINGS
+
+
+def _architecture(config: dict[str, object]) -> str | None:
+    match config.get("architectures"):
+        case [str() as first, *_]:
+            return first
+    return None
+
+
+def _shards(folder: Path) -> list[Path]:
+    if (folder / _INDEX).is_file():
+        weight_map = _read_json(folder / _INDEX).get("weight_map")
+        files = set(weight_map.values()) if isinstance(weight_map, dict) else set()
+        if not files or not all(isinstance(file, str) for file in files):
+            raise SetupError(f"{folder / _INDEX} lists no weight files; download the base again")
+        return [folder / file for file in sorted(files)]
+    if (folder / _SINGLE).is_file():
+        return [folder / _SINGLE]
+    raise SetupError(f"the base folder {folder} has no {_SINGLE}; pass a folder that holds a model in safetensors")
+
+
+def _read_shard(path: Path) -> tuple[TensorInfo, ...]:
+    try:
+        with path.open("rb") as file:
+            tensors = read_header(file, max_bytes=_HEADER_BYTES)
+    except OSError as error:
+        raise SetupError(f"base weights {path} cannot be read: {error.strerror}") from error
+    if isinstance(tensors, Rejected):
+        raise SetupError(f"base weights {path} cannot be used: {tensors.reasons[0]}")
+    return tensors
+
+
+def _modules(tensors: tuple[TensorInfo, ...]) -> Iterator[tuple[str, Shape | None]]:
+    for tensor in tensors:
+        for suffix in _PACKED_SUFFIXES:
+            if tensor.name.endswith(suffix):
+                yield tensor.name.removesuffix(suffix), None
+        if tensor.name.endswith(".weight") and len(tensor.shape) == 2:
+            plain = tensor.dtype in _PLAIN_DTYPES
+            yield tensor.name.removesuffix(".weight"), (tensor.shape[0], tensor.shape[1]) if plain else None
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise SetupError(f"{path} does not exist; pass a folder that holds a model") from None
+    except (OSError, ValueError) as error:
+        raise SetupError(f"{path} cannot be read: {quoted(str(error))}") from error
+    if not isinstance(content, dict):
+        raise SetupError(f"{path} is not a JSON object; download the base again")
+    return content

@@ -1,0 +1,166 @@
+"""Which folders of the adapter directory are candidates, and which of them have stopped changing.
+
+`scan` only asks the file system for names, sizes and times and reads no file, so that an unchanged directory costs a
+few `stat` calls per adapter. `Settling` decides from those facts alone. Knows nothing of what the files hold.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorabay.catalog.names import name_problems
+from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Reason, quoted
+from lorabay.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+# Some file systems read the clock twice when they add a file to a folder.
+_RENAME_MARGIN_NS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A folder that may hold an adapter.
+
+    `fingerprint` changes whenever a file does. `newest` is when the last file changed (seconds since the epoch).
+    `in_place` says that the folder got its name after its last file was complete. `reasons` refuse it unread.
+    """
+
+    name: str
+    path: Path
+    fingerprint: str
+    newest: float
+    in_place: bool = False
+    reasons: tuple[Reason, ...] = ()
+
+
+def scan(
+    root: Path,
+    *,
+    reserved: frozenset[str] = frozenset(),
+    roots: tuple[Path, ...] = (),
+    live: Collection[str] = (),
+) -> dict[str, Candidate]:
+    """The direct child folders of `root` that hold an adapter's config or weights, by name.
+
+    A folder may be a link that stays inside `root` or `roots`. Of names that differ only in case the one in `live`
+    stays, else the one in lower case.
+    Raises SetupError when `root` cannot be listed: that is no reason to remove what is served.
+    """
+    allowed = tuple(path.resolve() for path in (root, *roots))
+    try:
+        with os.scandir(root) as listing:
+            entries = [entry for entry in listing if not entry.name.startswith(".")]
+    except OSError as error:
+        raise SetupError(f"the adapter directory {root} cannot be listed: {error.strerror}") from error
+    found = (_candidate(entry, reserved, allowed) for entry in entries)
+    return {candidate.name: candidate for candidate in _without_twins(filter(None, found), live)}
+
+
+def _candidate(entry: os.DirEntry[str], reserved: frozenset[str], allowed: tuple[Path, ...]) -> Candidate | None:
+    path = Path(entry.path)
+    reasons = list(name_problems(entry.name, reserved))
+    try:
+        folder = entry.stat()
+        if not stat.S_ISDIR(folder.st_mode):
+            return None
+        files = [_stat_file(path / name) for name in (CONFIG_FILE, WEIGHTS_FILE)]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        reasons.append(Reason("unreadable", f"the folder cannot be read: {error.strerror}"))
+        return Candidate(entry.name, path, f"unreadable {error.errno}", newest=0.0, reasons=tuple(reasons))
+    present = [file for file in files if file]
+    if not present:
+        return None
+    named = folder
+    if entry.is_symlink():
+        named = entry.stat(follow_symlinks=False)
+        if not any(path.resolve().is_relative_to(root) for root in allowed):
+            reasons.append(Reason("link_outside", "the folder is a link that leaves the adapter directory"))
+    newest = max(_changed_ns(file) for file in present)
+    fingerprint = " ".join(_facts(file) for file in files)
+    in_place = len(present) == len(files) and _named_last(named) and newest <= named.st_ctime_ns
+    return Candidate(entry.name, path, fingerprint, newest / 1e9, in_place, tuple(reasons))
+
+
+def _stat_file(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _changed_ns(file: os.stat_result) -> int:
+    # A copy may set the modification time back; the change time cannot be set.
+    return max(file.st_mtime_ns, file.st_ctime_ns)
+
+
+def _facts(file: os.stat_result | None) -> str:
+    return f"{file.st_dev}:{file.st_ino}:{file.st_size}:{file.st_mtime_ns}:{file.st_ctime_ns}" if file else "-"
+
+
+def _named_last(folder: os.stat_result) -> bool:
+    """Whether the last thing done to a folder (or a link to one) was to name it.
+
+    Adding a file sets both times of a folder, a rename only the change time. A link is made in one step.
+    """
+    return stat.S_ISLNK(folder.st_mode) or folder.st_ctime_ns - folder.st_mtime_ns > _RENAME_MARGIN_NS
+
+
+def _without_twins(candidates: Iterable[Candidate], live: Collection[str]) -> Iterator[Candidate]:
+    by_name: defaultdict[str, list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        by_name[candidate.name.casefold()].append(candidate)
+    for twins in by_name.values():
+        winner = min(twins, key=lambda twin: (twin.name not in live, twin.name.swapcase()))
+        yield winner
+        reason = Reason("name_case", f"the name differs only in case from {quoted(winner.name)}; rename the folder")
+        for twin in twins:
+            if twin is not winner:
+                yield replace(twin, reasons=(*twin.reasons, reason))
+
+
+class Settling:
+    """Tells when a folder has stopped changing: unchanged for `settle_s` seconds, or renamed into place.
+
+    Remembers one fingerprint per name. The clocks are `time.time` and `time.monotonic` unless a test brings its own.
+    """
+
+    def __init__(
+        self,
+        settle_s: float,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settle_s = settle_s
+        self._wall = wall
+        self._monotonic = monotonic
+        self._seen: dict[str, tuple[str, float]] = {}
+
+    def remaining(self, candidate: Candidate) -> float:
+        """Seconds until the folder counts if it does not change again; 0 when it counts now."""
+        now = self._monotonic()
+        fingerprint, since = self._seen.get(candidate.name, ("", now))
+        if fingerprint != candidate.fingerprint:
+            since = now
+        self._seen[candidate.name] = (candidate.fingerprint, since)
+        if candidate.in_place:
+            return 0.0
+        # Whichever says more: how long we have watched it unchanged, or how old its last change is. A file server's
+        # clock that runs ahead makes the age negative and leaves the watching.
+        quiet = max(now - since, self._wall() - candidate.newest)
+        return max(0.0, self._settle_s - quiet)
+
+    def forget(self, names: Collection[str]) -> None:
+        """Drops the names that are gone."""
+        for name in names:
+            self._seen.pop(name, None)

@@ -1,0 +1,144 @@
+"""Reads the files of an adapter folder that someone else may be writing, or may have made to do harm.
+
+Only two files matter, config and weights. They must be regular files that lie inside the allowed roots once all links
+are followed; a FIFO, a device, a link that leads away, a file over its limit or one that changes under the reader gives
+a reason. Knows nothing of what the contents mean.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorabay.catalog.header import read_header
+from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Reason, Rejected, quoted, rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import BinaryIO
+
+    from lorabay.catalog.header import TensorInfo
+
+_PICKLES = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
+_CHUNK = 1 << 20
+_ANYWHERE = (Path("/"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes beyond which a file is not read."""
+
+    config_bytes: int = 1 << 20
+    header_bytes: int = 8 << 20
+    weights_bytes: int = 4 << 30
+
+
+class Unreadable(Exception):
+    """A file of an adapter folder cannot be read, with the reason. Never leaves this package."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = Reason(code, text)
+
+
+def read_config(folder: Path, limits: Limits) -> Mapping[str, object] | Rejected:
+    """The JSON object in the config file."""
+    try:
+        with open_source(folder / CONFIG_FILE, limits.config_bytes) as file:
+            config = json.loads(read_bytes(file, limits.config_bytes))
+    except Unreadable as problem:
+        return rejected([problem.reason])
+    except (ValueError, RecursionError) as error:
+        return rejected([Reason("config_not_json", f"{CONFIG_FILE} is not valid JSON: {quoted(str(error))}")])
+    if not isinstance(config, dict):
+        return rejected([Reason("config_not_json", f"{CONFIG_FILE} is not a JSON object")])
+    return config
+
+
+def read_tensors(folder: Path, limits: Limits) -> tuple[TensorInfo, ...] | Rejected:
+    """The header of the weights file."""
+    try:
+        with open_source(folder / WEIGHTS_FILE, limits.weights_bytes) as file:
+            return read_header(file, max_bytes=limits.header_bytes)
+    except Unreadable as problem:
+        return rejected([problem.reason])
+    except OSError as error:
+        return rejected([_io_problem(error).reason])
+
+
+def copy_adapter(folder: Path, target: Path, *, roots: tuple[Path, ...], limits: Limits) -> Rejected | None:
+    """Copies config and weights into `target`, each exactly as it was at one moment. None when both were copied.
+
+    Errors of reading are reasons; errors of writing are raised as OSError.
+    """
+    reasons = []
+    for name, limit in ((CONFIG_FILE, limits.config_bytes), (WEIGHTS_FILE, limits.weights_bytes)):
+        try:
+            with open_source(folder / name, limit, roots=roots) as source, (target / name).open("xb") as copy:
+                for chunk in _chunks(source, limit):
+                    copy.write(chunk)
+        except Unreadable as problem:
+            reasons.append(problem.reason)
+    return rejected(reasons) if reasons else None
+
+
+@contextmanager
+def open_source(path: Path, limit: int, *, roots: tuple[Path, ...] = _ANYWHERE) -> Iterator[BinaryIO]:
+    """Raises Unreadable when `path` is no regular file of at most `limit` bytes inside `roots`."""
+    try:
+        # A FIFO without a writer would block a plain open for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _open_problem(path, error) from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable("special_file", f"{path.name} is not a regular file")
+        # Asked of the open file, so that a link changed between check and open is seen.
+        real = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if not any(real.is_relative_to(root) for root in roots):
+            raise Unreadable("link_outside", f"{path.name} is a link that leaves the adapter directory")
+        if status.st_size > limit:
+            raise Unreadable("file_too_large", f"{path.name} has {status.st_size} bytes; the limit is {limit}")
+        yield file
+
+
+def _open_problem(path: Path, error: OSError) -> Unreadable:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        return Unreadable("unreadable", f"{path.name} cannot be read: {error.strerror}")
+    if not path.parent.is_dir():
+        return Unreadable("vanished", "the folder vanished while it was read")
+    if path.name == CONFIG_FILE:
+        return Unreadable("config_missing", f"there is no {CONFIG_FILE}")
+    for pickle in _PICKLES:
+        if (path.parent / pickle).exists():
+            return Unreadable("pickle", f"{pickle} can run code when it is read; save the adapter as {WEIGHTS_FILE}")
+    return Unreadable("weights_missing", f"there is no {WEIGHTS_FILE}")
+
+
+def read_bytes(file: BinaryIO, count: int) -> bytes:
+    """Like `file.read`, with Unreadable for a failing disk, so that OSError can only mean the other side's writing."""
+    try:
+        return file.read(count)
+    except OSError as error:
+        raise _io_problem(error) from error
+
+
+def _io_problem(error: OSError) -> Unreadable:
+    return Unreadable("unreadable", f"a file cannot be read: {error.strerror}")
+
+
+def _chunks(file: BinaryIO, limit: int) -> Iterator[bytes]:
+    before = os.fstat(file.fileno())
+    read = 0
+    while read <= limit and (chunk := read_bytes(file, _CHUNK)):
+        read += len(chunk)
+        yield chunk
+    after = os.fstat(file.fileno())
+    if read != before.st_size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise Unreadable("changed_while_read", "the folder is still being written")

@@ -1,0 +1,37 @@
+"""The PEFT formats that can be served, by the `peft_type` of their config, and advice on those that cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lorabay.catalog.formats import lora
+from lorabay.catalog.spec import Reason, quoted
+
+if TYPE_CHECKING:
+    from lorabay.catalog.formats.base import Format
+
+FORMATS: dict[str, Format] = {
+    "LORA": lora,
+}
+
+_CONVERT = "convert it to LoRA (PEFT's convert_to_lora) or merge it into the base"
+_MERGE = "merge it into the base and serve the result"
+_RETRAIN = "it adds no weights to the base's layers and cannot be merged; train a LoRA adapter instead"
+
+_ADVICE = {
+    **dict.fromkeys(("ADALORA", "DELORA", "GRALORA", "HIRA", "LOHA", "LOKR", "RANDLORA", "VERA"), _CONVERT),
+    **dict.fromkeys(("BOFT", "C3A", "FOURIERFT", "HRA", "IA3", "MISS", "OFT", "ROAD", "SHIRA", "VBLORA"), _MERGE),
+    **dict.fromkeys(("LN_TUNING", "OSF", "TRAINABLE_TOKENS", "WAVEFT"), _MERGE),
+    **dict.fromkeys(("ADAPTION_PROMPT", "CARTRIDGE", "CPT", "MULTITASK_PROMPT_TUNING"), _RETRAIN),
+    **dict.fromkeys(("POLY", "PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING", "XLORA"), _RETRAIN),
+}
+
+
+def refusal(peft_type: object) -> Reason:
+    """Why an adapter whose `peft_type` is not in `FORMATS` is refused, and what to do."""
+    advice = _ADVICE.get(peft_type) if isinstance(peft_type, str) else None
+    if advice is None:
+        return Reason(
+            "peft_type_unknown", f"peft_type {quoted(peft_type)} is unknown; served are: {', '.join(FORMATS)}"
+        )
+    return Reason("peft_type_unsupported", f"adapters of peft_type {peft_type} are not served; {advice}")

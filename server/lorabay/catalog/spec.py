@@ -1,0 +1,113 @@
+"""The value types of the catalogue: digests, specs, versions, and reasons for a refusal.
+
+"Cannot be served" is a value here (`Rejected` with every reason), never an exception.
+Knows nothing of files being read, of the engine or of requests.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NewType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lorabay.catalog.names import AdapterName
+
+Digest = NewType("Digest", str)
+"""64 lower-case hex characters: sha256 over canonical config and tensors."""
+
+DIGEST_PREFIX = 12
+"""Shortest prefix of a digest that a client may use to name a version."""
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+
+_SHOWN_PER_CODE = 5
+_TRANSIENT = frozenset({"vanished", "changed_while_read", "store_write"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One defect: a short stable code for programs and metrics, a sentence for people."""
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Not servable, with every reason found."""
+
+    reasons: tuple[Reason, ...]
+
+    @property
+    def codes(self) -> frozenset[str]:
+        return frozenset(reason.code for reason in self.reasons)
+
+    @property
+    def transient(self) -> bool:
+        """True when the same folder may pass later without having changed (it was moving, or the disk was full)."""
+        return bool(self.codes & _TRANSIENT)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """What was validated about one set of weights."""
+
+    digest: Digest
+    format: str
+    rank: int
+    alpha: float
+    modules: tuple[str, ...]
+    dtype: str
+    size_bytes: int
+    base_model: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Version:
+    """One immutable set of weights of an adapter. Two versions are equal when adapter and digest are."""
+
+    adapter: AdapterName
+    spec: AdapterSpec
+    path: Path
+
+    @property
+    def digest(self) -> Digest:
+        return self.spec.digest
+
+    @property
+    def id(self) -> str:
+        return f"{self.adapter}@{self.digest[:DIGEST_PREFIX]}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Version) and (self.adapter, self.digest) == (other.adapter, other.digest)
+
+    def __hash__(self) -> int:
+        return hash((self.adapter, self.digest))
+
+
+def quoted(value: object) -> str:
+    """`value` from an untrusted file, safe and short enough for a log line or a terminal."""
+    text = ascii(value)
+    return text if len(text) <= 100 else f"{text[:90]}... ({len(text)} characters)"
+
+
+def rejected(reasons: Iterable[Reason]) -> Rejected:
+    """Every kind of defect is kept; a kind that repeats (420 wrong tensors) is cut to its first few and a count."""
+    by_code: defaultdict[str, list[Reason]] = defaultdict(list)
+    for reason in dict.fromkeys(reasons):
+        by_code[reason.code].append(reason)
+    kept: list[Reason] = []
+    for code, same in by_code.items():
+        kept += same[:_SHOWN_PER_CODE]
+        if len(same) > _SHOWN_PER_CODE:
+            kept.append(Reason(code, f"... and {len(same) - _SHOWN_PER_CODE} more of this kind"))
+    return Rejected(tuple(kept))

@@ -1,0 +1,255 @@
+"""The private, content-addressed folder of canonical adapters; the engine only ever reads from here.
+
+    root/versions/<digest>/{adapter_config.json, adapter_model.safetensors, manifest.json}
+    root/work/<server>.<n>/        half-made versions
+    root/servers/<server>.lock     held while that server lives
+    root/servers/<server>.json     the digests that it holds: never collected
+
+A version folder appears by one rename when all its files are on disk, the manifest written last; a kill at any step
+leaves nothing or a whole version. Several servers may share one root. What is validated is what is stored: a source
+is copied first and never looked at again.
+
+Parallel: any number of `ingest` calls, in threads and in processes. Serial, under one file lock: appearing, holding,
+removing. Knows nothing of names that are live, or of the engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from filelock import FileLock, Timeout
+
+from lorabay.catalog.canonical import measure
+from lorabay.catalog.folder import copy_adapter
+from lorabay.catalog.spec import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    AdapterSpec,
+    Digest,
+    Reason,
+    Rejected,
+    Version,
+    rejected,
+)
+from lorabay.catalog.validation import inspect
+from lorabay.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Set as AbstractSet
+
+    from lorabay.catalog.names import AdapterName
+    from lorabay.catalog.validation import Checks
+
+MANIFEST_FILE = "manifest.json"
+_LAYOUT = 1
+_LOCK_SECONDS = 60.0
+
+
+class Store:
+    """All methods block on the disk and may be called from any thread."""
+
+    def __init__(self, root: Path, server: str, alive: FileLock) -> None:
+        self._root = root
+        self._server = server
+        self._alive = alive
+        self._held: set[Digest] = set()
+
+    @classmethod
+    def open(cls, root: Path) -> Self:
+        """Makes the folder if needed. Raises SetupError when it cannot be written."""
+        server = secrets.token_hex(8)
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            root = root.resolve(strict=True)
+            for name in ("versions", "work", "servers"):
+                (root / name).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise _unusable(root, error) from error
+        store = cls(root, server, FileLock(root / "servers" / f"{server}.lock", thread_local=False))
+        # Under the store's lock: a collector must never see our lock file while it is not locked yet.
+        with store._locked():
+            store._alive.acquire(timeout=0)
+        return store
+
+    def close(self) -> None:
+        """Gives up every hold. Idempotent."""
+        if self._alive.is_locked:
+            (self._root / "servers" / f"{self._server}.json").unlink(missing_ok=True)
+            (self._root / "servers" / f"{self._server}.lock").unlink(missing_ok=True)
+            self._alive.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ingest(
+        self, folder: Path, name: AdapterName, checks: Checks, *, roots: tuple[Path, ...] = ()
+    ) -> Version | Rejected:
+        """Copy, validate, canonicalise, store and hold. Links may lead anywhere inside `folder` or `roots`."""
+        allowed = tuple(root.resolve() for root in (folder, *roots))
+        try:
+            with self._work_folder() as work:
+                source, made = work / "source", work / "version"
+                source.mkdir()
+                made.mkdir()
+                if problem := copy_adapter(folder, source, roots=allowed, limits=checks.limits):
+                    return problem
+                spec = _build(source, made, checks)
+                if isinstance(spec, Rejected):
+                    return spec
+                self._commit(made, spec.digest)
+        except OSError as error:
+            return rejected([Reason("store_write", _unusable(self._root, error).message)])
+        except SetupError as error:
+            return rejected([Reason("store_write", error.message)])
+        return self._version(name, spec)
+
+    def get(self, name: AdapterName, digest: Digest) -> Version | None:
+        """The stored version, held from now on; None when it is not there or not whole."""
+        with self._locked():
+            spec = self._read_manifest(digest)
+            if spec is not None:
+                self._hold(self._held | {digest})
+        return None if spec is None else self._version(name, spec)
+
+    def versions(self) -> tuple[AdapterSpec, ...]:
+        """Every whole version, by digest."""
+        specs = (self._read_manifest(Digest(path.name)) for path in sorted((self._root / "versions").iterdir()))
+        return tuple(spec for spec in specs if spec is not None)
+
+    def collect(self, keep: AbstractSet[Digest]) -> tuple[Digest, ...]:
+        """Holds exactly `keep` from now on and removes the versions that no living server holds.
+
+        Call it from the same task that calls `ingest` and `get`: a digest that they returned is held until the next
+        call that does not name it.
+        """
+        with self._locked():
+            self._hold(set(keep))
+            in_use = keep | self._held_by_others()
+            found = sorted(Digest(path.name) for path in (self._root / "versions").iterdir())
+            removed = tuple(digest for digest in found if digest not in in_use)
+            trash = [self._set_aside(digest) for digest in removed]
+            trash += [path for path in (self._root / "work").iterdir() if not self._is_alive(path.name.split(".")[0])]
+        for path in trash:
+            shutil.rmtree(path, ignore_errors=True)
+        return removed
+
+    def _version(self, name: AdapterName, spec: AdapterSpec) -> Version:
+        return Version(name, spec, self._root / "versions" / spec.digest)
+
+    @contextmanager
+    def _work_folder(self) -> Iterator[Path]:
+        work = self._root / "work" / f"{self._server}.{secrets.token_hex(8)}"
+        try:
+            work.mkdir(mode=0o700)
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Raises SetupError for whatever goes wrong with the disk inside."""
+        try:
+            # A lock object of its own per use also excludes the other threads of this process.
+            with FileLock(self._root / "lock", timeout=_LOCK_SECONDS):
+                yield
+        except OSError as error:
+            raise _unusable(self._root, error) from error
+
+    def _commit(self, made: Path, digest: Digest) -> None:
+        with self._locked():
+            if self._read_manifest(digest) is None:
+                if (self._root / "versions" / digest).exists():
+                    shutil.rmtree(self._set_aside(digest), ignore_errors=True)
+                made.rename(self._root / "versions" / digest)
+                _sync(self._root / "versions")
+            self._hold(self._held | {digest})
+
+    def _set_aside(self, digest: Digest) -> Path:
+        """Takes a version away in one step, so that a kill while its files are deleted leaves no part of it visible."""
+        aside = self._root / "work" / f"{self._server}.{secrets.token_hex(8)}"
+        (self._root / "versions" / digest).rename(aside)
+        return aside
+
+    def _hold(self, digests: set[Digest]) -> None:
+        if digests == self._held:
+            return
+        path = self._root / "servers" / f"{self._server}.json"
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(sorted(digests)))
+        fresh.replace(path)
+        self._held = digests
+
+    def _held_by_others(self) -> set[Digest]:
+        held: set[Digest] = set()
+        for lock in (self._root / "servers").glob("*.lock"):
+            holds = lock.with_suffix(".json")
+            if not self._is_alive(lock.stem):
+                holds.unlink(missing_ok=True)
+                lock.unlink(missing_ok=True)
+            elif lock.stem != self._server and holds.exists():
+                held |= {Digest(digest) for digest in json.loads(holds.read_bytes())}
+        return held
+
+    def _is_alive(self, server: str) -> bool:
+        if server == self._server:
+            return True
+        path = self._root / "servers" / f"{server}.lock"
+        if not path.exists():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def _read_manifest(self, digest: Digest) -> AdapterSpec | None:
+        folder = self._root / "versions" / digest
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
+            sizes = {file: (folder / file).stat().st_size for file in manifest["files"]}
+            if manifest["layout"] == _LAYOUT and sizes == manifest["files"]:
+                fields = manifest["spec"]
+                return AdapterSpec(**fields | {key: tuple(fields[key]) for key in ("modules", "warnings")})
+        return None
+
+
+def _build(source: Path, made: Path, checks: Checks) -> AdapterSpec | Rejected:
+    """Writes a whole, synced, read-only version folder from a private copy."""
+    canonical = inspect(source, checks)
+    if isinstance(canonical, Rejected):
+        return canonical
+    with (made / WEIGHTS_FILE).open("xb") as weights:
+        spec = measure(source, canonical, checks.limits, weights.write)
+    if isinstance(spec, Rejected):
+        return spec
+    (made / CONFIG_FILE).write_text(json.dumps(canonical.config, indent=2) + "\n")
+    sizes = {file: (made / file).stat().st_size for file in (CONFIG_FILE, WEIGHTS_FILE)}
+    manifest = {"layout": _LAYOUT, "spec": asdict(spec), "files": sizes}
+    (made / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
+    for file in (CONFIG_FILE, WEIGHTS_FILE, MANIFEST_FILE):
+        (made / file).chmod(0o444)
+        _sync(made / file)
+    _sync(made)
+    return spec
+
+
+def _unusable(root: Path, error: OSError) -> SetupError:
+    return SetupError(f"the store {root} cannot be used: {error.strerror or error}; free space or pass another --store")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

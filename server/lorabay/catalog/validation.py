@@ -1,0 +1,102 @@
+"""Decides whether a folder holds an adapter that the engine can serve on this base.
+
+Config and header come first, values only when those are sound. All reasons are collected; a folder that changes or
+vanishes meanwhile gives a reason, not an exception. Knows nothing of the store or the engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from lorabay.catalog.canonical import Canonical, measure
+from lorabay.catalog.folder import Limits, read_config, read_tensors
+from lorabay.catalog.formats import FORMATS, refusal
+from lorabay.catalog.formats.base import Source
+from lorabay.catalog.spec import AdapterSpec, Reason, Rejected, quoted, rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from lorabay.catalog.base_shapes import BaseShapes
+
+ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""The values that vLLM takes as `max_lora_rank`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What an adapter is held against. `max_rank` is the engine's `max_lora_rank`."""
+
+    base: BaseShapes
+    max_rank: int
+    limits: Limits = field(default_factory=Limits)
+    refuse_foreign_base: bool = False
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever a folder might be judged differently than before."""
+        facts = [self.base.identity, self.max_rank, asdict(self.limits), self.refuse_foreign_base]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
+    """The spec of the adapter in `folder`, or every reason why it cannot be served. Reads only."""
+    canonical = inspect(folder, checks)
+    return canonical if isinstance(canonical, Rejected) else measure(folder, canonical, checks.limits)
+
+
+def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
+    """Checks config and header; reads no tensor values."""
+    config = read_config(folder, checks.limits)
+    tensors = read_tensors(folder, checks.limits)
+    if isinstance(config, Rejected) or isinstance(tensors, Rejected):
+        return rejected(reason for part in (config, tensors) if isinstance(part, Rejected) for reason in part.reasons)
+    peft_format = FORMATS.get(str(config.get("peft_type")))
+    if peft_format is None:
+        return rejected([refusal(config.get("peft_type"))])
+    draft = peft_format.check(Source(config, tensors), checks.base)
+    base_model, foreign = _base_model(config, checks.base)
+    reasons = [Reason("foreign_base", foreign)] if foreign and checks.refuse_foreign_base else []
+    if isinstance(draft, Rejected):
+        return rejected([*draft.reasons, *_rank_problems(_claimed_rank(config), checks.max_rank), *reasons])
+    reasons += _rank_problems(draft.rank, checks.max_rank)
+    warnings = (*draft.warnings, *([foreign] if foreign else []))
+    return rejected(reasons) if reasons else Canonical(draft, base_model, warnings)
+
+
+def smallest_limit(rank: int) -> int | None:
+    """The smallest `max_lora_rank` of the engine that lets `rank` in; None when there is none."""
+    return next((allowed for allowed in ALLOWED_RANKS if allowed >= rank), None)
+
+
+def _claimed_rank(config: Mapping[str, object]) -> int:
+    rank = config.get("r")
+    return rank if isinstance(rank, int) else 0
+
+
+def _rank_problems(rank: int, max_rank: int) -> Iterator[Reason]:
+    if rank > max_rank:
+        limit = smallest_limit(rank)
+        advice = f"start with --engine max_lora_rank={limit}" if limit else f"no engine serves over {ALLOWED_RANKS[-1]}"
+        yield Reason("rank_over_limit", f"rank {quoted(rank)} is over the engine's max_lora_rank {max_rank}; {advice}")
+
+
+def _base_model(config: Mapping[str, object], base: BaseShapes) -> tuple[str | None, str | None]:
+    """The base that the adapter names, and a sentence when it is not ours."""
+    name = config.get("base_model_name_or_path")
+    if not isinstance(name, str) or not name:
+        return None, None
+    if _bare_name(name) in {_bare_name(known) for known in base.names}:
+        return name, None
+    return name, f"the adapter was trained on {quoted(name)}, the base is {quoted(base.names[0])}"
+
+
+def _bare_name(name: str) -> str:
+    """Without organisation, folder, case, and the suffixes of quantised copies of the same weights."""
+    last = name.rstrip("/").rpartition("/")[2].casefold()
+    return re.sub(r"(-unsloth)?(-bnb-4bit|-gptq|-awq|-fp8)?$", "", last)

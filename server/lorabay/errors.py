@@ -1,0 +1,105 @@
+"""Every expected failure: what went wrong, its HTTP status and its public code.
+
+Raised anywhere, turned into an HTTP response by `api.problems` and into an exit code by `cli`, nowhere else.
+Knows nothing of HTTP frameworks or of vLLM.
+"""
+
+from __future__ import annotations
+
+
+class LorabayError(Exception):
+    """Base of all expected failures. The message says what is wrong, where, and what to do."""
+
+    status = 500
+    code = "internal_error"
+    type = "server_error"
+    exit_code = 1
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+
+
+class InvalidRequest(LorabayError):
+    """The request body or its values are wrong."""
+
+    status, code, type = 400, "invalid_request", "invalid_request_error"
+
+    def __init__(self, message: str, *, param: str | None = None, status: int = 400) -> None:
+        super().__init__(message, param=param)
+        self.status = status
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """Prompt and requested output do not fit into the context of the base."""
+
+    code = "context_length_exceeded"
+
+
+class InvalidApiKey(LorabayError):
+    """No key, or a key that this server does not know."""
+
+    status, code, type = 401, "invalid_api_key", "authentication_error"
+
+
+class PermissionDenied(LorabayError):
+    """The key is known but may not do this."""
+
+    status, code, type = 403, "permission_denied", "permission_error"
+
+
+class ModelNotFound(LorabayError):
+    """`model` names neither the base nor a served adapter or version."""
+
+    status, code, type = 404, "model_not_found", "not_found_error"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"The model `{model}` does not exist.", param="model")
+
+
+class AdapterConflict(LorabayError):
+    """An admin call does not fit the adapter's present state."""
+
+    status, code, type = 409, "adapter_conflict", "invalid_request_error"
+
+
+class AdapterRejected(LorabayError):
+    """A folder is not a servable adapter; `reasons` holds every reason."""
+
+    status, code, type = 409, "adapter_rejected", "invalid_request_error"
+
+    def __init__(self, adapter: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(f"adapter {adapter!r} is rejected: " + "; ".join(reasons))
+        self.reasons = reasons
+
+
+class RequestTooLarge(LorabayError):
+    """The body is larger than the server accepts."""
+
+    status, code, type = 413, "request_too_large", "invalid_request_error"
+
+
+class RateLimited(LorabayError):
+    """A limit of the key or the adapter is reached."""
+
+    status, code, type = 429, "rate_limit_exceeded", "rate_limit_error"
+
+
+class EngineUnavailable(LorabayError):
+    """The engine is starting, restarting, full or gone; the same request may pass later."""
+
+    status, code, type = 503, "engine_unavailable", "server_error"
+
+
+class SetupError(LorabayError):
+    """The command line, a setting, a folder or a port does not allow the command to run."""
+
+    code = "setup_error"
+
+
+class UsageError(LorabayError):
+    """An unknown setting or a value of the wrong type."""
+
+    code, exit_code = "usage_error", 2

@@ -1,0 +1,3 @@
+"""Tools that run without a server: base, training, evaluation, bench."""
+
+from __future__ import annotations

@@ -1,0 +1,97 @@
+"""What a bench invocation found, and its JSON form. Values only: measured elsewhere, shown by `table`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lorabay.offline.bench.alternation import Comparison
+    from lorabay.offline.bench.machine import Machine
+    from lorabay.offline.bench.settings import BenchSettings
+    from lorabay.offline.bench.stats import RunStats
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measured run of one side. Processor figures are None where they are not known, as for a foreign server."""
+
+    side: str
+    round: int
+    concurrency: int
+    stats: RunStats
+    client_cpu_s: float
+    server_cpu_s: float | None = None
+    idle_cpu_share: float | None = None
+    """Processor time of the sides that waited, as a share of one core: near 0, or the figure is worth little."""
+    foreign_cpu_share: float | None = None
+    """The same of everything else on the machine: on a busy machine only many rounds give a ratio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """From spawn to the first answered completion."""
+
+    side: str
+    round: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a scenario gives back."""
+
+    runs: tuple[Run, ...] = ()
+    starts: tuple[Start, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Findings with all that is needed to repeat them."""
+
+    date: str
+    settings: BenchSettings
+    machine: Machine
+    versions: Mapping[str, str | None]
+    findings: Findings
+
+    @property
+    def failures(self) -> int:
+        return sum(sum(run.stats.failures.values()) for run in self.findings.runs)
+
+    @property
+    def passed(self) -> bool:
+        """Every bar reached and no request failed."""
+        return not self.failures and all(comparison.passed for comparison in self.findings.comparisons)
+
+
+def to_json(report: Report) -> str:
+    """The whole report, derived values included, the API key left out."""
+    findings = report.findings
+    document = {
+        "scenario": report.settings.scenario,
+        "date": report.date,
+        "passed": report.passed,
+        "failures": report.failures,
+        "machine": asdict(report.machine),
+        "versions": dict(report.versions),
+        "settings": asdict(replace(report.settings, api_key=None)),
+        "starts": [asdict(start) for start in findings.starts],
+        "comparisons": [_comparison(comparison) for comparison in findings.comparisons],
+        "runs": [_run(run) for run in findings.runs],
+    }
+    return json.dumps(document, indent=2, default=str)
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return asdict(comparison) | {"median": comparison.median, "passed": comparison.passed}
+
+
+def _run(run: Run) -> dict[str, Any]:
+    row = asdict(run)
+    row["stats"]["output_tokens_per_s"] = run.stats.output_tokens_per_s
+    return row

@@ -1,0 +1,88 @@
+"""What one bench invocation is asked to do.
+
+Plain values with units; checked once by `run_bench`. Knows no scenario: what a scenario needs beyond this, it asks for.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from lorabay.errors import SetupError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Endpoint = Literal["completions", "chat"]
+
+
+def default_env() -> dict[str, str]:
+    """Environment of a started server: 1 GiB of KV memory and every core, as vLLM's CPU engine reads them."""
+    last_core = (os.cpu_count() or 1) - 1
+    return {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": f"0-{last_core}" if last_core else "0"}
+
+
+def default_engine() -> dict[str, str]:
+    """Engine options whose defaults depend on who starts vLLM, so that every started server has the same."""
+    return {"max_model_len": "2048", "max_num_seqs": "64", "max_num_batched_tokens": "2048"}
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSettings:
+    """One invocation. `engine` and `env` add to their defaults and win over them."""
+
+    scenario: str = "load"
+    url: str | None = None
+    """A running server, without `/v1`; None starts one. Only scenario `load` takes it."""
+    api_key: str | None = field(default=None, repr=False)
+    base: str | None = None
+    """Folder or hub id of the base for started servers."""
+    adapters: Path | None = None
+    """Adapter directory for started servers."""
+    models: tuple[str, ...] = ()
+    """Asked in turn; `base` stands for the server's base. Empty: the base and every adapter that the server lists."""
+    concurrency: tuple[int, ...] = (8, 32)
+    """Streams open at a time; one run for each number."""
+    prompt_tokens: int = 32
+    output_tokens: int = 64
+    requests: int | None = None
+    """Requests of one run; None: one for each stream."""
+    rounds: int | None = None
+    """Repetitions, or alternating turns of each side; None: the scenario's own default."""
+    endpoint: Endpoint = "completions"
+    """`completions` sends exactly `prompt_tokens` token ids; `chat` sends about as many words, plus the template."""
+    engine: Mapping[str, str] = field(default_factory=dict)
+    """vLLM engine arguments of started servers, by their Python names."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables of started servers."""
+    request_timeout_s: float = 300.0
+    start_timeout_s: float = 300.0
+    stop_timeout_s: float = 20.0
+    """Between SIGTERM and SIGKILL."""
+
+    def check(self) -> None:
+        """Raise UsageError for a value that no scenario can work with."""
+        numbers = {
+            "prompt tokens": self.prompt_tokens,
+            "output tokens": self.output_tokens,
+            "requests": 1 if self.requests is None else self.requests,
+            "rounds": 1 if self.rounds is None else self.rounds,
+            **{f"concurrency {streams}": streams for streams in self.concurrency},
+        }
+        wrong = [name for name, number in numbers.items() if number < 1]
+        if wrong:
+            raise UsageError(f"bench: {', '.join(wrong)}: must be at least 1")
+        if not self.concurrency:
+            raise UsageError("bench: give at least one concurrency")
+
+    def need_started(self) -> tuple[str, Path]:
+        """(base, adapter directory), for a scenario that starts servers of both kinds itself."""
+        if self.url is not None:
+            raise UsageError(f"bench: scenario {self.scenario!r} starts its own servers; leave out --url")
+        if self.base is None or self.adapters is None:
+            raise UsageError(f"bench: scenario {self.scenario!r} needs --base and --adapters")
+        if not self.adapters.is_dir():
+            raise SetupError(f"bench: the adapter directory {self.adapters} does not exist")
+        return self.base, self.adapters

@@ -1,0 +1,212 @@
+"""vLLM as an `Engine`: AsyncLLM in this process, vLLM's own serving classes in front of it.
+
+Owns the engine's life and the mapping from versions to vLLM's LoRA requests. Each version is known to vLLM under its
+own id and its path in the store, so that neither weights nor prefix-cache blocks of two versions can meet. The slow
+start runs in a thread; everything else on the event loop. Knows nothing of folders, names' live versions or HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, cast
+
+from pydantic import BaseModel, TypeAdapter
+from starlette.datastructures import State
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.entrypoints.launchers.api_server.app_state import init_app_state
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.entrypoints.openai.completion.protocol import CompletionRequest
+from vllm.entrypoints.openai.responses.protocol import ResponsesRequest, ResponsesResponse
+from vllm.entrypoints.serve.engine.protocol import ErrorResponse
+from vllm.entrypoints.serve.tokenize.protocol import DetokenizeRequest, TokenizeRequest
+from vllm.lora.request import LoRARequest
+from vllm.platforms import current_platform
+from vllm.plugins import load_general_plugins
+from vllm.usage.usage_lib import UsageContext
+from vllm.v1.engine.async_llm import AsyncLLM
+
+from lorabay.catalog.spec import Digest, Version
+from lorabay.errors import AdapterRejected, EngineUnavailable, LorabayError, SetupError
+from lorabay.serving import vllm_errors
+from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint
+from lorabay.serving.vllm_args import parse_engine_args
+from lorabay.serving.vllm_stream import RequestContext, VllmStream, usage_of
+
+REQUEST_TYPES: dict[Endpoint, TypeAdapter[Any]] = {
+    "chat": TypeAdapter(ChatCompletionRequest),
+    "completions": TypeAdapter(CompletionRequest),
+    "responses": TypeAdapter(ResponsesRequest),
+    "tokenize": TypeAdapter(TokenizeRequest),
+    "detokenize": TypeAdapter(DetokenizeRequest),
+}
+
+SHUTDOWN_S = 5.0
+"""What the engine process gets to end by itself before it is killed."""
+
+asked_model: ContextVar[str] = ContextVar("asked_model")
+"""`model` as the client wrote it, for vLLM's serving classes to echo."""
+
+
+class VllmEngine:
+    """One base model in vLLM.
+
+    `model` is a local folder or what vLLM takes as such; `served_name` is its public name; `options` are vLLM's
+    engine options by name. Raises UsageError at once for options that vLLM does not take.
+    """
+
+    def __init__(self, model: str, served_name: str, options: Mapping[str, Any]) -> None:
+        self._args: Namespace = parse_engine_args(model, {"served_model_name": served_name} | dict(options))
+        self._served_name: str = self._args.served_model_name[0]
+        self._llm: AsyncLLM | None = None
+        self._state = State()
+        self._requests: dict[str, LoRARequest] = {}
+
+    @property
+    def max_model_len(self) -> int | None:
+        """Context length in tokens, once started."""
+        return None if self._llm is None else self._llm.model_config.max_model_len
+
+    async def start(self) -> None:
+        """Start the engine process and load the base; tens of seconds.
+
+        Raises SetupError when vLLM cannot run with these options, or when nothing keeps adapters apart on this host.
+        """
+        try:
+            self._llm = await asyncio.to_thread(self._build)
+        except (RuntimeError, ValueError, OSError, NotImplementedError, ImportError) as error:
+            raise SetupError(f"vLLM did not start: {_first_line(error)}") from error
+        tasks = await self._llm.get_supported_tasks()
+        await init_app_state(self._llm, self._state, self._args, tasks)
+        models = self._state.openai_serving_models
+        models.lora_requests = self._requests
+        # vLLM would answer with the version's internal id; clients get back the name that they asked for.
+        models.model_name = lambda lora_request=None: asked_model.get(self._served_name)
+
+    def _build(self) -> AsyncLLM:
+        load_general_plugins()
+        if current_platform.is_cpu() and not current_platform.get_punica_wrapper().startswith("lorabay."):
+            raise SetupError(
+                "the plugin that keeps adapters apart on CPU is not active: add `lorabay` to VLLM_PLUGINS, and "
+                "use the vLLM version of the lock file"
+            )
+        engine_args = AsyncEngineArgs.from_cli_args(self._args)
+        config = engine_args.create_engine_config(usage_context=UsageContext.OPENAI_API_SERVER)
+        return AsyncLLM.from_vllm_config(
+            vllm_config=config,
+            usage_context=UsageContext.OPENAI_API_SERVER,
+            enable_log_requests=engine_args.enable_log_requests,
+            disable_log_stats=engine_args.disable_log_stats,
+        )
+
+    async def stop(self) -> None:
+        """End the engine process; idempotent."""
+        llm, self._llm = self._llm, None
+        if llm is not None:
+            llm.shutdown(timeout=SHUTDOWN_S)
+
+    def check(self) -> None:
+        """Raise EngineUnavailable unless requests can be answered now."""
+        self._running()
+
+    def _running(self) -> AsyncLLM:
+        if self._llm is None:
+            raise EngineUnavailable("the engine is not up yet", retry_after=vllm_errors.RETRY_AFTER_S)
+        if self._llm.errored:
+            raise vllm_errors.from_exception(self._llm.dead_error)
+        return self._llm
+
+    def schemas(self) -> Mapping[Endpoint, Mapping[str, Any]]:
+        """JSON schema of each endpoint's request body, as vLLM validates it."""
+        return {
+            endpoint: adapter.json_schema(ref_template="#/components/schemas/{model}")
+            for endpoint, adapter in REQUEST_TYPES.items()
+        }
+
+    async def load(self, version: Version) -> None:
+        """Load a version's weights from the store; loading what is loaded is success.
+
+        Raises AdapterRejected with vLLM's reason when it refuses the weights.
+        """
+        request = LoRARequest(version.id, _engine_id(version.spec.digest), str(version.path))
+        try:
+            loaded = await self._running().add_lora(request)
+        except Exception as error:
+            self.check()
+            raise AdapterRejected(version.adapter, (f"the engine refused it: {_first_line(error)}",)) from error
+        if not loaded:
+            raise AdapterRejected(version.adapter, ("the engine did not take it",))
+        self._requests[version.id] = request
+
+    async def unload(self, version: Version) -> None:
+        """Drop a version's weights unless another name shares them; unloading what is not loaded is success."""
+        request = self._requests.pop(version.id, None)
+        if request is None or any(other.lora_int_id == request.lora_int_id for other in self._requests.values()):
+            return
+        await self._running().remove_lora(request.lora_int_id)
+
+    async def resident(self) -> frozenset[Digest]:
+        """Give the digests whose weights the engine holds in memory."""
+        loaded = await self._running().list_loras()
+        return frozenset(
+            Digest(request.lora_path.rsplit(os.sep, 1)[-1])
+            for request in self._requests.values()
+            if request.lora_int_id in loaded
+        )
+
+    async def run(
+        self, endpoint: Endpoint, body: Body, version: Version | None, *, request_id: str
+    ) -> Answer | AnswerStream:
+        """Answer a request through vLLM's serving class of its endpoint; see `Engine.run`."""
+        self._running()
+        asked_model.set(body["model"])
+        internal = body | {"model": self._served_name if version is None else version.id}
+        context = RequestContext.new(request_id)
+        try:
+            request = REQUEST_TYPES[endpoint].validate_python(internal)
+            result = await self._call(endpoint, request, context)
+        except vllm_errors.EngineFailure as error:
+            raise vllm_errors.from_exception(error) from error
+        if isinstance(result, ErrorResponse):
+            raise _without_internal_names(vllm_errors.from_response(result), internal["model"], body["model"])
+        if isinstance(result, BaseModel):
+            return Answer(_dump(result), usage_of(context, result))
+        return VllmStream(result, context)
+
+    async def _call(self, endpoint: Endpoint, request: Any, context: RequestContext) -> Any:
+        state, raw = self._state, cast("Any", context)
+        match endpoint:
+            case "chat":
+                return await state.openai_serving_chat.create_chat_completion(request, raw)
+            case "completions":
+                return await state.openai_serving_completion.create_completion(request, raw)
+            case "responses":
+                return await state.openai_serving_responses.create_responses(request, raw)
+            case "tokenize":
+                return await state.serving_tokenization.create_tokenize(request, raw)
+            case "detokenize":
+                return await state.serving_tokenization.create_detokenize(request, raw)
+
+
+def _engine_id(digest: Digest) -> int:
+    """vLLM's integer id of a version: the digest's first 60 bits, so that equal weights share a slot."""
+    return int(digest[:15], 16) or 1
+
+
+def _dump(result: BaseModel) -> bytes:
+    if isinstance(result, ResponsesResponse):
+        return result.model_dump_json(by_alias=True).encode()
+    return result.model_dump_json().encode()
+
+
+def _without_internal_names(error: LorabayError, internal: str, asked: str) -> LorabayError:
+    error.message = error.message.replace(internal, asked)
+    error.args = (error.message,)
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,150 @@
+"""All settings of the server, each declared once with its type, default, unit and meaning.
+
+Sources, the first that names a setting wins: command line flag, `LORABAY_*` environment variable, YAML file
+(`--config`), default. An unknown name in any of them is an error. The `serve` command's flags and the README's table
+are generated from here. Read only by the composition root; everything else takes plain arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from platformdirs import user_cache_path
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.functional_validators import BeforeValidator
+
+from lorabay.errors import UsageError
+
+ENV_PREFIX = "LORABAY_"
+
+
+def parse_engine_options(value: object) -> object:
+    """Turn `NAME=VALUE` items into a mapping; a value is read as JSON where it is JSON, else as text."""
+    if isinstance(value, str):
+        value = value.split()
+    if not isinstance(value, list | tuple):
+        return value
+    options: dict[str, object] = {}
+    for item in value:
+        name, equals, text = str(item).partition("=")
+        if not equals:
+            raise ValueError(f"{item!r} is not NAME=VALUE")
+        options[name.strip().replace("-", "_")] = _json_or_text(text)
+    return options
+
+
+def _json_or_text(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+class ServerSettings(BaseModel):
+    """The HTTP server."""
+
+    host: str = Field("127.0.0.1", description="Address to bind. Without an API key only loopback is accepted.")
+    port: int = Field(8000, ge=0, le=65535, description="TCP port to bind; 0 takes a free one.")
+    api_key: SecretStr | None = Field(None, description="Key that clients send as `Authorization: Bearer KEY`.")
+    admin_key: SecretStr | None = Field(None, description="Key of the admin paths; without it they are closed.")
+    max_body_bytes: int = Field(10_000_000, ge=1, description="Largest accepted request body, in bytes.")
+    grace_s: float = Field(30.0, ge=0, description="Seconds that running requests get to finish after SIGTERM.")
+
+
+class ModelSettings(BaseModel):
+    """The base and its adapters."""
+
+    base: str | None = Field(
+        None, description="Folder or hub id of the base model. Default: SmolLM2-135M-Instruct, prepared on first use."
+    )
+    adapters: Path = Field(Path("adapters"), description="Folder whose child folders are the adapters.")
+    store: Path = Field(
+        default_factory=lambda: user_cache_path("lorabay") / "store",
+        description="Private folder of adapter versions. Default: `lorabay/store` in the user's cache folder.",
+    )
+
+
+class EngineSettings(BaseModel):
+    """vLLM."""
+
+    engine: Annotated[dict[str, Any], BeforeValidator(parse_engine_options)] = Field(
+        default_factory=dict, description="Any vLLM engine option as NAME=VALUE; the flag repeats."
+    )
+    cpu_kv_cache_gib: int = Field(1, ge=1, description="Memory for the KV cache on a CPU host, in GiB.")
+    cpu_threads: str = Field(
+        "all", description="CPU numbers that the engine's threads are bound to on a CPU host, as in 0-3; `all`, `auto`."
+    )
+
+
+class LogSettings(BaseModel):
+    """Logging."""
+
+    log_format: str = Field("console", pattern="^(console|json)$", description="`console` or `json` lines, on stderr.")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level that is logged.")
+
+
+GROUPS: tuple[type[BaseModel], ...] = (ServerSettings, ModelSettings, EngineSettings, LogSettings)
+
+
+class Settings(ServerSettings, ModelSettings, EngineSettings, LogSettings):
+    """Every setting of a server, frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def load_settings(
+    flags: Mapping[str, object], *, config: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """Combine the sources into `Settings`.
+
+    `flags` holds only the flags that were given. Raises UsageError naming each unknown or ill-typed setting and its
+    source.
+    """
+    sources: dict[str, object] = {}
+    for source, values in (("file " + str(config), _read_yaml(config)), ("environment", _read_environ(environ))):
+        _refuse_unknown(values, source)
+        sources |= values
+    sources |= flags
+    try:
+        return Settings.model_validate(sources)
+    except ValidationError as error:
+        raise UsageError(_describe(error)) from None
+
+
+def _read_yaml(config: Path | None) -> dict[str, object]:
+    if config is None:
+        return {}
+    try:
+        values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"cannot read the settings file {config}: {' '.join(str(error).split())}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UsageError(f"the settings file {config} must hold names and values")
+    return {str(name): value for name, value in values.items()}
+
+
+def _read_environ(environ: Mapping[str, str]) -> dict[str, object]:
+    return {name[len(ENV_PREFIX) :].lower(): text for name, text in environ.items() if name.startswith(ENV_PREFIX)}
+
+
+def _refuse_unknown(values: Mapping[str, object], source: str) -> None:
+    for name in values:
+        if name not in Settings.model_fields:
+            close = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise UsageError(f"unknown setting {name!r} in the {source}{hint}")
+
+
+def _describe(error: ValidationError) -> str:
+    return "; ".join(
+        f"setting {'.'.join(str(part) for part in item['loc'])!r}: {item['msg'].removeprefix('Value error, ')}"
+        for item in error.errors(include_url=False, include_input=False)
+    )

@@ -1,0 +1,57 @@
+"""A real local HTTP server for the load generator, and reports to show."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FAKE_SERVER = Path(__file__).parent / "fake_server.py"
+
+
+@dataclass(frozen=True)
+class Fake:
+    """The fake server's address and what it was asked since the last look."""
+
+    url: str
+
+    def seen(self) -> dict[str, Any]:
+        answer: dict[str, Any] = httpx.get(f"{self.url}/seen", trust_env=False).json()
+        return answer
+
+
+@pytest.fixture(scope="session")
+def fake_process() -> Iterator[Fake]:
+    """One server for all tests that only talk to one."""
+    command = [sys.executable, str(FAKE_SERVER)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield Fake(f"http://127.0.0.1:{int(process.stdout.readline())}")
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def fake(fake_process: Fake) -> Fake:
+    """That server, having forgotten what others asked."""
+    fake_process.seen()
+    return fake_process
+
+
+@pytest.fixture
+def launch_fake() -> Callable[..., Callable[[int], list[str]]]:
+    """A launch of the fake server with the given adapters, for scenarios that start servers."""
+
+    def launch(*adapters: str) -> Callable[[int], list[str]]:
+        return lambda port: [sys.executable, str(FAKE_SERVER), "--port", str(port), "--adapters", *adapters]
+
+    return launch

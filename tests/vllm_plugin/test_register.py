@@ -1,0 +1,47 @@
+"""The entry point that vLLM calls in each of its processes."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+import pytest
+import vllm.version
+from vllm.platforms import current_platform
+
+from lorabay.vllm_plugin import WRAPPER, register
+
+
+@pytest.fixture(autouse=True)
+def stock_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    stock = "vllm.lora.punica_wrapper.punica_cpu.PunicaWrapperCPU"
+    monkeypatch.setattr(type(current_platform), "get_punica_wrapper", classmethod(lambda cls: stock))
+
+
+def test_vllm_finds_the_entry_point() -> None:
+    """The installed package offers `register` to vLLM under its own group."""
+    (plugin,) = (point for point in entry_points(group="vllm.general_plugins") if point.name == "lorabay")
+    assert plugin.load() is register
+
+
+def test_the_cpu_platform_gets_the_wrapper() -> None:
+    """After the call, LoRA managers on CPU are built with the wrapper that keeps adapters apart; twice is fine."""
+    register()
+    register()
+    assert current_platform.get_punica_wrapper() == WRAPPER
+
+
+def test_other_platforms_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU host nothing changes."""
+    monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
+    before = current_platform.get_punica_wrapper()
+    register()
+    assert current_platform.get_punica_wrapper() == before
+
+
+def test_an_unknown_vllm_is_not_patched(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A vLLM that the wrapper was not written for keeps its own, and the log says so."""
+    monkeypatch.setattr(vllm.version, "__version__", "9.9.9")
+    before = current_platform.get_punica_wrapper()
+    register()
+    assert current_platform.get_punica_wrapper() == before
+    assert "9.9.9" in caplog.text
