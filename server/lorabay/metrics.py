@@ -6,7 +6,11 @@ Core code returns facts; the edge records them here. Labels are bounded: an adap
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
 
 BASE_ADAPTER = "__base__"
 UNKNOWN_ADAPTER = "__unknown__"
@@ -54,9 +58,77 @@ class Metrics:
             "lorabay_generation_tokens", "Generated tokens of finished requests.", ["adapter"], registry=registry
         )
         self.running = Gauge("lorabay_requests_running", "Requests being answered.", ["adapter"], registry=registry)
-        self.adapter_info = Gauge(
-            "lorabay_adapter_info",
-            "1 for the live version of each adapter.",
-            ["adapter", "version", "format", "rank"],
+        self.load_seconds = Histogram(
+            "lorabay_adapter_load_seconds",
+            "Loading a version's weights into the engine.",
+            ["adapter"],
+            buckets=_LATENCY,
             registry=registry,
         )
+        self.evictions = Counter(
+            "lorabay_adapter_evictions",
+            "Times an adapter left the engine to make room.",
+            ["adapter"],
+            registry=registry,
+        )
+        self.reconcile_seconds = Histogram(
+            "lorabay_reconcile_seconds",
+            "One look at the adapter directory and what it led to.",
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.rejected = Counter(
+            "lorabay_rejected", "Adapter folders refused, by kind of defect.", ["reason"], registry=registry
+        )
+        self.engine_restarts = Counter(
+            "lorabay_engine_restarts", "Times the engine died and was rebuilt.", registry=registry
+        )
+
+    def follow_adapters(self, facts: Callable[[], Iterable[AdapterFacts]]) -> None:
+        """Show adapters as `facts` describes them at each scrape."""
+        self.registry.register(AdapterCollector(facts))
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFacts:
+    """What the gauges show of one adapter; the fields of its live version are None when there is none."""
+
+    adapter: str
+    state: str
+    version: str | None
+    format: str | None
+    rank: int | None
+    level: str | None
+
+
+class AdapterCollector:
+    """Makes the adapter gauges at scrape time, so that they can never be stale."""
+
+    def __init__(self, facts: Callable[[], Iterable[AdapterFacts]]) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Give the families; called by prometheus_client."""
+        info = GaugeMetricFamily(
+            "lorabay_adapter_info",
+            "1 for the live version of each adapter.",
+            labels=["adapter", "version", "format", "rank"],
+        )
+        state = GaugeMetricFamily(
+            "lorabay_adapter_state", "1 for the present state of each adapter.", labels=["adapter", "state"]
+        )
+        resident = GaugeMetricFamily(
+            "lorabay_adapter_resident",
+            "1 for where the live version's weights are: `engine` or `store`.",
+            labels=["adapter", "level"],
+        )
+        for fact in self._facts():
+            state.add_metric([fact.adapter, fact.state], 1)
+            if fact.version is not None:
+                info.add_metric([fact.adapter, fact.version, str(fact.format), str(fact.rank)], 1)
+                resident.add_metric([fact.adapter, str(fact.level)], 1)
+        yield from (info, state, resident)
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Name no families ahead of a scrape."""
+        return []

@@ -39,6 +39,11 @@ def parse_engine_options(value: object) -> object:
     return options
 
 
+def split_paths(value: object) -> object:
+    """Read `a:b` as two paths."""
+    return tuple(part for part in value.split(":") if part) if isinstance(value, str) else value
+
+
 def _json_or_text(text: str) -> object:
     try:
         return json.loads(text)
@@ -64,10 +69,23 @@ class ModelSettings(BaseModel):
         None, description="Folder or hub id of the base model. Default: SmolLM2-135M-Instruct, prepared on first use."
     )
     adapters: Path = Field(Path("adapters"), description="Folder whose child folders are the adapters.")
+    allowed_roots: Annotated[tuple[Path, ...], BeforeValidator(split_paths)] = Field(
+        (), description="Further folders, joined by `:`, that links and `load_lora_adapter` may lead into."
+    )
     store: Path = Field(
         default_factory=lambda: user_cache_path("lorabay") / "store",
         description="Private folder of adapter versions. Default: `lorabay/store` in the user's cache folder.",
     )
+    keep_versions: int = Field(2, ge=0, description="Former versions of each adapter that stay available.")
+    settle_s: float = Field(2.0, ge=0, description="Seconds that a folder must be unchanged before it is read.")
+    poll_s: float = Field(10.0, gt=0, description="Seconds between looks at the folder when no event wakes the server.")
+    refuse_foreign_base: bool = Field(
+        False, description="Refuse adapters whose config names another base; otherwise it is a warning."
+    )
+    load_timeout_s: float = Field(
+        30.0, gt=0, description="Seconds that a request waits for its adapter to be loaded; after it, 503."
+    )
+    concurrent_loads: int = Field(2, ge=1, description="Adapters that are loaded into the engine at the same time.")
 
 
 class EngineSettings(BaseModel):

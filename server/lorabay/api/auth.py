@@ -7,7 +7,7 @@ import hmac
 import ipaddress
 from typing import TYPE_CHECKING, Protocol
 
-from lorabay.errors import InvalidApiKey, SetupError
+from lorabay.errors import InvalidApiKey, PermissionDenied, SetupError
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -40,6 +40,19 @@ class KeyGate:
         sent = hashlib.sha256(key.strip().encode()).digest()
         if scheme.lower() != "bearer" or not hmac.compare_digest(sent, self._digest):
             raise InvalidApiKey("No valid API key: send it as the header `Authorization: Bearer KEY`.")
+
+
+class ClosedGate:
+    """Lets nobody pass."""
+
+    def check(self, headers: Headers) -> None:
+        """Raise PermissionDenied."""
+        raise PermissionDenied("the admin paths are closed: start the server with --admin-key (LORABAY_ADMIN_KEY)")
+
+
+def choose_admin_gate(key: str | None) -> Gate:
+    """Give the gate of the admin paths: its own key, or nobody."""
+    return KeyGate(key) if key else ClosedGate()
 
 
 def choose_gate(key: str | None, host: str) -> Gate:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from lorabay.api.auth import Gate
+    from lorabay.api.weights import Weights
     from lorabay.catalog.registry import Lease, Registry
     from lorabay.metrics import Metrics
     from lorabay.serving.engine import AnswerStream, Body, Endpoint, Engine
@@ -40,12 +41,20 @@ class OpenAIEndpoints:
     """Answers the POST endpoints of one server."""
 
     def __init__(
-        self, engine: Engine, registry: Registry, metrics: Metrics, gate: Gate, *, max_body_bytes: int
+        self,
+        engine: Engine,
+        registry: Registry,
+        metrics: Metrics,
+        gate: Gate,
+        weights: Weights,
+        *,
+        max_body_bytes: int,
     ) -> None:
         self._engine = engine
         self._registry = registry
         self._metrics = metrics
         self._gate = gate
+        self._weights = weights
         self._max_body_bytes = max_body_bytes
 
     def handler(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[ASGIApp]]:
@@ -78,6 +87,8 @@ class OpenAIEndpoints:
 
     async def _run(self, endpoint: Endpoint, request: Request, body: Body, lease: Lease) -> Answer | AnswerStream:
         self._engine.check()
+        if lease.version is not None:
+            await self._weights.ensure(lease.version)
         return await self._engine.run(endpoint, body, lease.version, request_id=request.state.request_id)
 
     def _respond(
@@ -85,6 +96,7 @@ class OpenAIEndpoints:
     ) -> ASGIApp:
         headers = _adapter_headers(lease)
         if isinstance(answer, Answer):
+            self._answered(lease)
             lease.release()
             recording.end(200, answer.usage)
             return Response(answer.content, media_type="application/json", headers=headers)
@@ -93,7 +105,12 @@ class OpenAIEndpoints:
             lease.release()
             recording.end(code, answer.usage)
 
+        recording.on_first_event(lambda: self._answered(lease))
         return EventStream(endpoint, answer, headers, recording, finish)
+
+    def _answered(self, lease: Lease) -> None:
+        if lease.version is not None:
+            self._weights.answered(lease.version)
 
 
 def _adapter_headers(lease: Lease) -> dict[str, str]:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
@@ -32,13 +33,17 @@ def as_error(failure: Exception) -> LorabayError:
         error = InvalidRequest(failure.detail, status=failure.status_code)
         error.code = {404: "not_found", 405: "method_not_allowed"}.get(failure.status_code, error.code)
         return error
+    if isinstance(failure, RequestValidationError):
+        first = failure.errors()[0]
+        where = [str(part) for part in first["loc"] if part != "body"]
+        return InvalidRequest(": ".join((".".join(where), first["msg"])).strip(": "), param=where[0] if where else None)
     return LorabayError("internal error; the server's log has the details")
 
 
 async def respond(request: Request, failure: Exception) -> JSONResponse:
     """Turn any exception of a route into a response; an unexpected one is logged with its traceback."""
     error = as_error(failure)
-    if not isinstance(failure, LorabayError | HTTPException):
+    if error.status == 500:
         logger.error("bug", path=request.url.path, exc_info=failure)
     return JSONResponse(envelope(error), status_code=error.status, headers=_headers(failure, error))
 

@@ -13,14 +13,15 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from multiprocessing import active_children
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
 from prometheus_client import CollectorRegistry
 
+from lorabay.api.admin import admin_router
 from lorabay.api.app import create_app
-from lorabay.api.auth import choose_gate
+from lorabay.api.auth import choose_admin_gate, choose_gate
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.records import Records
 from lorabay.catalog.registry import Registry
@@ -32,17 +33,17 @@ from lorabay.metrics import Metrics
 from lorabay.offline.base_model import cache_folder, prepare
 from lorabay.serving import create_engine
 from lorabay.serving.base_folder import find_base, served_names
-from lorabay.serving.host_options import adapter_options, server_options, set_cpu_environment
-from lorabay.serving.intake import take_in
+from lorabay.serving.catalogue import Catalogue
+from lorabay.serving.events import EventLog
+from lorabay.serving.host import AdapterHost, Loading
+from lorabay.serving.host_options import adapter_options, host_memory_bytes, server_options, set_cpu_environment
+from lorabay.serving.operations import Operations
+from lorabay.serving.reconciler import Directory, Reconciler
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from fastapi import FastAPI
 
     from lorabay.api.auth import Gate
-    from lorabay.catalog.spec import Version
-    from lorabay.serving.engine import Engine
     from lorabay.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -55,43 +56,70 @@ def serve(settings: Settings) -> None:
     configure_logging(settings.log_format, settings.log_level)
     key = settings.api_key.get_secret_value() if settings.api_key else None
     gate = choose_gate(key, settings.host)
+    admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
     with bind(settings.host, settings.port) as listener:
         if key is None:
             logger.warning("no API key: only this machine can call the server", host=settings.host)
-        start, app = compose(settings, gate)
+        start, app = compose(settings, gate, choose_admin_gate(admin_key))
         host, port = listener.getsockname()[:2]
         logger.info("listening", url=f"http://{host}:{port}")
         run_http(app, listener, settings.grace_s, start)
 
 
-def compose(settings: Settings, gate: Gate) -> tuple[EngineStart, FastAPI]:
-    """Build the parts of a server and the application that joins them; starts nothing."""
+def compose(settings: Settings, gate: Gate, admin_gate: Gate) -> tuple[ServerStart, FastAPI]:
+    """Build the parts of a server and the application that joins them; reads the adapters, starts no engine."""
     base = find_base(settings.base or str(prepare(cache_folder())))
-    base_names = served_names(settings.engine, base)
-    max_rank = int(settings.engine.get("max_lora_rank", ALLOWED_RANKS[-1]))
-    checks = Checks(BaseShapes.read(base.path, names=base_names), max_rank)
-    registry = Registry(base_names, Records(settings.store / "records"))
-    versions = take_in(settings.adapters, Store.open(settings.store), checks, registry)
-    set_cpu_environment(os.environ, kv_cache_gib=settings.cpu_kv_cache_gib, threads=settings.cpu_threads)
-    ranks = [version.spec.rank for version in versions]
-    options = server_options(settings.grace_s) | adapter_options(ranks, ALLOWED_RANKS) | settings.engine
-    engine = create_engine(base, options)
+    names = served_names(settings.engine, base)
     metrics = Metrics(CollectorRegistry())
-    for version in versions:
-        spec = version.spec
-        metrics.adapter_info.labels(version.adapter, spec.digest[:12], spec.format, str(spec.rank)).set(1)
-    start = EngineStart(engine, versions)
+    catalogue = open_catalogue(settings, BaseShapes.read(base.path, names=names), metrics)
+    asyncio.run(catalogue.reconciler.settle())
+    set_cpu_environment(os.environ, kv_cache_gib=settings.cpu_kv_cache_gib, threads=settings.cpu_threads)
+    options = engine_options(settings, catalogue.registry)
+    catalogue.reconciler.limit_rank(int(options["max_lora_rank"]))
+    loading = Loading(
+        capacity=int(options["max_cpu_loras"]) - 1,
+        preload=int(options["max_loras"]),
+        timeout_s=settings.load_timeout_s,
+        concurrent=settings.concurrent_loads,
+    )
+    host = AdapterHost(create_engine(base, options), catalogue, metrics, loading)
+    start = ServerStart(host)
     app = create_app(
-        engine,
-        registry,
+        host.engine,
+        catalogue.registry,
         metrics,
         gate,
-        base_names=base_names,
+        base_names=names,
         max_body_bytes=settings.max_body_bytes,
-        declared_set_loaded=lambda: start.done,
+        weights=host,
+        declared_set_loaded=lambda: host.declared_set_loaded,
         lifespan=start.lifespan,
+        routers=[admin_router(Operations(host, catalogue), admin_gate)],
     )
     return start, app
+
+
+def open_catalogue(settings: Settings, shapes: BaseShapes, metrics: Metrics) -> Catalogue:
+    """Open the store, take up the records of the last run, and point a reconciler at the adapter directory."""
+    store = Store.open(settings.store)
+    registry = Registry(shapes.names, Records(settings.store / "records"), keep=settings.keep_versions)
+    registry.restore(store.get)
+    max_rank = int(settings.engine.get("max_lora_rank", ALLOWED_RANKS[-1]))
+    checks = Checks(shapes, max_rank, refuse_foreign_base=settings.refuse_foreign_base)
+    directory = Directory(settings.adapters, settings.allowed_roots, settings.settle_s, settings.poll_s)
+    events = EventLog(settings.store / "events.jsonl")
+    reconciler = Reconciler(directory, store, checks, registry, events, metrics)
+    return Catalogue(directory, store, registry, reconciler, events)
+
+
+def engine_options(settings: Settings, registry: Registry) -> dict[str, Any]:
+    """Give vLLM's options: the user's, and for the rest what the host and the live adapters ask for."""
+    specs = [version.spec for name in registry.names() if (version := registry.live(name))]
+    chosen = adapter_options(specs, ALLOWED_RANKS, host_memory_bytes())
+    options = server_options(settings.grace_s) | chosen | settings.engine
+    # A user who raises the slots alone means to have that many; vLLM refuses fewer places in memory than slots.
+    options["max_cpu_loras"] = max(int(options["max_cpu_loras"]), int(options["max_loras"]) + 1)
+    return options
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -106,15 +134,13 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-class EngineStart:
-    """Brings the engine and the declared adapters up while HTTP already answers; stops the server if it cannot."""
+class ServerStart:
+    """Brings the engine and its adapters up while HTTP already answers; stops the server if it cannot."""
 
-    def __init__(self, engine: Engine, versions: Sequence[Version]) -> None:
-        self._engine = engine
-        self._versions = versions
+    def __init__(self, host: AdapterHost) -> None:
+        self._host = host
         self.server: uvicorn.Server | None = None
         self.failure: LorabayError | None = None
-        self.done = False
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -126,23 +152,20 @@ class EngineStart:
             for child in active_children():
                 child.terminate()
         await asyncio.gather(task, return_exceptions=True)
-        await self._engine.stop()
+        await self._host.stop()
 
     async def _start(self) -> None:
         try:
-            await self._engine.start()
-            for version in self._versions:
-                await self._engine.load(version)
+            await self._host.start()
         except LorabayError as failure:
             self.failure = failure
             if self.server is not None:
                 self.server.should_exit = True
             return
-        self.done = True
-        logger.info("ready", adapters=[version.id for version in self._versions])
+        logger.info("ready")
 
 
-def run_http(app: FastAPI, listener: socket.socket, grace_s: float, start: EngineStart) -> None:
+def run_http(app: FastAPI, listener: socket.socket, grace_s: float, start: ServerStart) -> None:
     """Serve until a signal or a failed start; running requests get `grace_s` seconds."""
     config = uvicorn.Config(
         app,

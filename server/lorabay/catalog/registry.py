@@ -119,6 +119,21 @@ class Registry:
         adapter = self._adapters.get(name)
         return adapter.live if adapter else None
 
+    def kept(self, name: str) -> tuple[Version, ...]:
+        """What `name@digest` can ask for: the live version first, then former ones."""
+        adapter = self._adapters.get(name)
+        return adapter.kept if adapter else ()
+
+    def pinned(self, name: str) -> bool:
+        """Whether an admin pinned the adapter."""
+        adapter = self._adapters.get(name)
+        return adapter is not None and adapter.record.pinned
+
+    def source_of(self, name: str) -> str:
+        """The key of what gave the adapter its newest version; empty when nothing did."""
+        adapter = self._adapters.get(name)
+        return (adapter.record.source_key or "") if adapter else ""
+
     def leases(self, version: Version) -> int:
         return self._leases[version]
 
@@ -188,12 +203,27 @@ class Registry:
         self.set_live(target)
         self._save(target.adapter, adapter, rollback=rollback)
 
-    def set_pinned(self, name: str, pinned: bool) -> None:  # noqa: FBT001 - the value itself, not a mode
+    def set_pinned(self, name: str, pinned: bool) -> None:
         """Raises AdapterConflict for a name that is not served."""
         adapter = self._adapters.get(name)
         if adapter is None or adapter.live is None:
             raise AdapterConflict(f"adapter {name!r} is not served, so it cannot be pinned or unpinned")
         self._save(name, adapter, pinned=pinned)
+
+    def forget(self, digest: Digest) -> None:
+        """Drops a kept version everywhere. Raises AdapterConflict when it is live, in use, or not kept at all."""
+        holders = [name for name, a in self._adapters.items() if any(v.digest == digest for v in a.kept)]
+        leased = any(version.digest == digest for version in self._leases)
+        live = any(adapter.live and adapter.live.digest == digest for adapter in self._adapters.values())
+        if not holders or leased or live:
+            state = "live" if live else "in use" if leased else "not kept"
+            raise AdapterConflict(f"version {digest[:DIGEST_PREFIX]} is {state}")
+        for name in holders:
+            adapter = self._adapters[name]
+            adapter.kept = tuple(version for version in adapter.kept if version.digest != digest)
+            rollback = adapter.record.rollback
+            rollback = None if rollback and rollback.to == digest else rollback
+            self._save(name, adapter, kept=tuple(version.digest for version in adapter.kept), rollback=rollback)
 
     def in_use(self) -> frozenset[Digest]:
         """What the store must not collect: live, kept, leased, and what the folders hold."""

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lorabay.errors import SetupError
-from lorabay.offline.quiet import quiet_transformers
+from lorabay.offline.causal_lm import load_model, load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,15 +66,20 @@ def check_source(gguf: Path, recorded: RecordedAnswers) -> None:
 
 def check(folder: Path, recorded: RecordedAnswers) -> None:
     """Refuse a converted base that cuts texts or answers prompts otherwise than the recording."""
-    with quiet_transformers():
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    problem = difference(load_model(folder), load_tokenizer(folder), recorded)
+    if problem is not None:
+        raise SetupError(f"the conversion of the base went wrong: {problem}")
+
+
+def difference(model: Any, tokenizer: Any, recorded: RecordedAnswers) -> str | None:
+    """The first difference from the recording, if there is one."""
     for sample in recorded.tokenised:
         if tuple(tokenizer(sample.text, add_special_tokens=False)["input_ids"]) != sample.tokens:
-            raise SetupError(f"the converted base cuts {sample.text!r} into other tokens than its GGUF file")
+            return f"it cuts {sample.text!r} into other tokens than its GGUF file"
     for answer in recorded.answers:
         if _first_choices(model, tokenizer, answer) != answer.tokens:
-            raise SetupError(f"the converted base answers {answer.prompt!r} otherwise than its GGUF file")
+            return f"it answers {answer.prompt!r} otherwise than its GGUF file"
+    return None
 
 
 def _first_choices(model: Any, tokenizer: Any, answer: RecordedAnswer) -> tuple[int, ...]:

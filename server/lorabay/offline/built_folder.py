@@ -57,7 +57,7 @@ def _build(folder: Path, revision: str, build: Callable[[Path], None]) -> None:
         _finish(building, revision)
         if folder.exists():
             shutil.rmtree(folder)
-        os.replace(building, folder)
+        building.replace(folder)
         _sync(folder.parent)
     finally:
         shutil.rmtree(building, ignore_errors=True)

@@ -10,14 +10,14 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from peft import PeftModel
 from rich.table import Table
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from lorabay.catalog.spec import WEIGHTS_FILE
 from lorabay.errors import SetupError
 from lorabay.offline.answer_loss import heldout_loss
 from lorabay.offline.answers import greedy_answers
+from lorabay.offline.causal_lm import load_model, load_tokenizer
 from lorabay.offline.dataset import Example, Turn, read_examples, turn
 from lorabay.offline.progress import progress_bar
 from lorabay.offline.quiet import quiet_transformers
@@ -25,7 +25,7 @@ from lorabay.offline.recipe import read_recipe
 from lorabay.offline.text_scores import bleu, rouge_l
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -107,7 +107,7 @@ def evaluate(
     Only the first `limit` prompts of a set are answered for ROUGE-L and BLEU (default: all; 0: none), each with at most
     `max_tokens` tokens; loss always covers the whole set.
     """
-    tokenizer = AutoTokenizer.from_pretrained(base_dir)
+    tokenizer = load_tokenizer(base_dir)
     sets = [_held_out(folder, tokenizer) for folder in adapter_dirs]
     folders = (None, *adapter_dirs)
     total = len(folders) * sum(len(data.turns) + len(data.turns[:limit]) for data in sets)
@@ -149,11 +149,13 @@ def _held_out(adapter_dir: Path, tokenizer: Any) -> _HeldOut:
 
 
 def _model(base_dir: Path, adapter_dir: Path | None) -> Any:
-    with quiet_transformers():
-        model = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32).eval()
-        if adapter_dir is None:
-            return model
-        try:
+    model = load_model(base_dir)
+    if adapter_dir is None:
+        return model
+    if not (adapter_dir / WEIGHTS_FILE).is_file():
+        raise SetupError(f"{adapter_dir} has no {WEIGHTS_FILE}: run `lorabay train {adapter_dir}`")
+    try:
+        with quiet_transformers():
             return PeftModel.from_pretrained(model, adapter_dir).merge_and_unload()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise SetupError(f"cannot load the adapter in {adapter_dir}: {error}") from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SetupError(f"cannot load the adapter in {adapter_dir}: {error}") from error

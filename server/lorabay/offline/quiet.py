@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Inside the block transformers logs errors only, shows no bars and warns of nothing; afterwards all is as before."""
+    """Inside the block transformers logs errors only and shows neither bars nor warnings."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

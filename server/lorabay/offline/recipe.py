@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 RECIPE_FILE = "recipe.toml"
 
+_TABLE = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
 Modules = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(lambda names: tuple(sorted(set(names))))]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class LoraRecipe(_Table):
+class LoraRecipe(BaseModel):
     """`[lora]`: the shape of the adapter."""
+
+    model_config = _TABLE
 
     rank: Annotated[int, Field(ge=1, le=512)]
     """Columns of A and rows of B, per module."""
-    alpha: Annotated[float, Field(gt=0)]
+    alpha: Annotated[int, Field(ge=1)]
     """Strength; the product is scaled by alpha / rank, or by alpha / sqrt(rank) with rsLoRA."""
     target_modules: Annotated[Modules, Field(strict=False)]
     """Last parts of the names of the modules that get an adapter, such as `q_proj`. Kept sorted."""
@@ -39,8 +39,10 @@ class LoraRecipe(_Table):
     """Share of the adapter's inputs that is zeroed while training, 0 to 1. Default: 0."""
 
 
-class TrainingRecipe(_Table):
+class TrainingRecipe(BaseModel):
     """`[training]`: how the adapter is trained."""
+
+    model_config = _TABLE
 
     learning_rate: Annotated[float, Field(gt=0)]
     """Peak step size of AdamW; it falls to zero along a cosine."""
@@ -62,8 +64,10 @@ class TrainingRecipe(_Table):
     """Number format of the saved weights; training itself is in float32. Default: bfloat16."""
 
 
-class DataRecipe(_Table):
+class DataRecipe(BaseModel):
     """`[data]`: paths relative to the recipe."""
+
+    model_config = _TABLE
 
     train: str = "data/train.jsonl"
     """Examples to learn from. Default: data/train.jsonl."""
@@ -71,8 +75,10 @@ class DataRecipe(_Table):
     """Examples to measure on, never trained on. Default: data/heldout.jsonl."""
 
 
-class Recipe(_Table):
+class Recipe(BaseModel):
     """One `recipe.toml`."""
+
+    model_config = _TABLE
 
     lora: LoraRecipe
     training: TrainingRecipe

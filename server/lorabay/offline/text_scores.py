@@ -28,10 +28,8 @@ class WordsAndCharacters:
 def rouge_l(answers: Sequence[str], references: Sequence[str]) -> float:
     """Mean F-measure of the longest common subsequence."""
     scorer = RougeScorer(["rougeL"], tokenizer=WordsAndCharacters())
-    scores = [
-        scorer.score(reference, answer)["rougeL"].fmeasure
-        for answer, reference in zip(answers, references, strict=True)
-    ]
+    pairs = zip(references, answers, strict=True)
+    scores = [scorer.score(reference, answer)["rougeL"].fmeasure for reference, answer in pairs]
     return 100 * float(sum(scores)) / len(scores)
 
 

@@ -6,7 +6,6 @@ never holds half a result. Does not know how data is worded, how loss is taken o
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
@@ -16,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lorabay.errors import SetupError
 from lorabay.offline.adapter_files import write_adapter
 from lorabay.offline.answer_loss import answer_loss, heldout_loss
+from lorabay.offline.causal_lm import load_model, load_tokenizer, public_name
 from lorabay.offline.dataset import Turn, read_examples, turn
 from lorabay.offline.progress import progress_bar
-from lorabay.offline.quiet import quiet_transformers
 from lorabay.offline.recipe import Recipe, TrainingRecipe, read_recipe
 
 if TYPE_CHECKING:
@@ -65,10 +63,9 @@ def train(
     """
     begin = time.monotonic()
     recipe = read_recipe(adapter_dir)
-    tokenizer = AutoTokenizer.from_pretrained(base_dir)
-    turns, heldout = (
-        _turns(adapter_dir / name, tokenizer, recipe) for name in (recipe.data.train, recipe.data.heldout)
-    )
+    tokenizer = load_tokenizer(base_dir)
+    turns = _turns(adapter_dir / recipe.data.train, tokenizer, recipe)
+    heldout = _turns(adapter_dir / recipe.data.heldout, tokenizer, recipe)
     model = _adapted(base_dir, recipe)
     total = recipe.training.epochs * math.ceil(len(turns) / recipe.training.batch_size)
     with model.disable_adapter():
@@ -76,15 +73,9 @@ def train(
     _fit(model, turns, recipe.training, total, console)
     after = heldout_loss(model.eval().get_base_model(), heldout, recipe.training.batch_size)
     folder = output or adapter_dir
-    write_adapter(folder, get_peft_model_state_dict(model), recipe, base_name(base_dir))
+    write_adapter(folder, get_peft_model_state_dict(model), recipe, public_name(base_dir))
     size = sum(path.stat().st_size for path in folder.glob("adapter_*"))
     return TrainingReport(folder, len(turns), total, time.monotonic() - begin, before, after, size)
-
-
-def base_name(base_dir: Path) -> str:
-    """The public name of a base: the one in its config, else its folder's; never a path of this machine."""
-    config = json.loads((base_dir / "config.json").read_bytes())
-    return str(config.get("_name_or_path") or base_dir.resolve().name)
 
 
 def _turns(path: Path, tokenizer: Any, recipe: Recipe) -> list[Turn]:
@@ -93,12 +84,11 @@ def _turns(path: Path, tokenizer: Any, recipe: Recipe) -> list[Turn]:
 
 def _adapted(base_dir: Path, recipe: Recipe) -> Any:
     torch.manual_seed(recipe.training.seed)
-    with quiet_transformers():
-        base = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)
+    base = load_model(base_dir)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=recipe.lora.rank,
-        lora_alpha=recipe.lora.alpha,  # type: ignore[arg-type]  # PEFT multiplies by it; a fraction is fine
+        lora_alpha=recipe.lora.alpha,
         lora_dropout=recipe.lora.dropout,
         target_modules=list(recipe.lora.target_modules),
         use_rslora=recipe.lora.use_rslora,
@@ -117,7 +107,7 @@ def _fit(model: Any, turns: Sequence[Turn], settings: TrainingRecipe, total: int
     with progress_bar(total, "train", console) as advance:
         for epoch, batch in _batches(turns, settings):
             loss = answer_loss(model.get_base_model(), batch)
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(trained, _CLIP)
             optimiser.step()
             schedule.step()

@@ -63,6 +63,10 @@ class Engine(Protocol):
         """Release everything, at once; idempotent."""
         ...
 
+    async def died(self) -> None:
+        """Return once a started engine is gone without having been stopped."""
+        ...
+
     def check(self) -> None:
         """Raise EngineUnavailable unless requests can be answered now."""
         ...

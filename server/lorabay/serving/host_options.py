@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, MutableMapping
-from typing import Any
+from collections.abc import Collection, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lorabay.catalog.spec import AdapterSpec
 
 SLOTS_AT_MOST = 8
 """Engine slots by default, however many adapters there are; the others take turns."""
 
+CPU_MEMORY_SHARE = 0.2
+"""Part of the host's memory that adapters waiting beside the slots may fill by default."""
 
-def adapter_options(ranks: Collection[int], allowed_ranks: Collection[int]) -> dict[str, Any]:
-    """Choose slots and rank limit for adapters of these ranks.
 
-    One CPU slot more than adapters, so that a new version of one can be loaded while the old one drains; the rank
-    limit is the smallest of vLLM's `allowed_ranks` that fits every adapter, and at least 16, vLLM's own default.
+def adapter_options(specs: Sequence[AdapterSpec], allowed_ranks: Collection[int], memory_bytes: int) -> dict[str, Any]:
+    """Choose slots and rank limit for these adapters on a host with `memory_bytes` of memory.
+
+    Room for all of them in memory, and as much again for new versions that load while old ones drain, within a share
+    of the host's memory. The rank limit is the smallest of vLLM's `allowed_ranks` that fits every adapter, and at
+    least 16, vLLM's own default.
     """
-    slots = min(max(len(ranks), 1) + 1, SLOTS_AT_MOST)
-    rank = max([16, *ranks])
+    slots = min(max(len(specs), 1) + 1, SLOTS_AT_MOST)
+    largest = max((spec.size_bytes for spec in specs), default=1)
+    affordable = int(CPU_MEMORY_SHARE * memory_bytes) // max(largest, 1)
+    rank = max([16, *(spec.rank for spec in specs)])
     return {
         "max_loras": slots,
-        "max_cpu_loras": max(slots, 2 * len(ranks) + 1),
+        "max_cpu_loras": max(slots + 1, min(2 * len(specs) + 1, affordable)),
         "max_lora_rank": min((allowed for allowed in allowed_ranks if allowed >= rank), default=max(allowed_ranks)),
     }
+
+
+def host_memory_bytes() -> int:
+    """Give the host's physical memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def server_options(grace_s: float) -> dict[str, Any]:

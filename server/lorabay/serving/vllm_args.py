@@ -43,7 +43,7 @@ def parse_engine_args(model: str, options: Mapping[str, Any]) -> Namespace:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            arguments = parser.parse_args(argv)
+            arguments: Namespace = parser.parse_args(argv)
         validate_parsed_serve_args(arguments)
     except SystemExit:
         raise UsageError(f"engine options: {_last_line(complaint.getvalue())}") from None

@@ -47,6 +47,8 @@ REQUEST_TYPES: dict[Endpoint, TypeAdapter[Any]] = {
 SHUTDOWN_S = 5.0
 """What the engine process gets to end by itself before it is killed."""
 
+DEATH_POLL_S = 0.1
+
 asked_model: ContextVar[str] = ContextVar("asked_model")
 """`model` as the client wrote it, for vLLM's serving classes to echo."""
 
@@ -76,15 +78,15 @@ class VllmEngine:
         Raises SetupError when vLLM cannot run with these options, or when nothing keeps adapters apart on this host.
         """
         try:
-            self._llm = await asyncio.to_thread(self._build)
+            llm = await asyncio.to_thread(self._build)
         except (RuntimeError, ValueError, OSError, NotImplementedError, ImportError) as error:
             raise SetupError(f"vLLM did not start: {_first_line(error)}") from error
-        tasks = await self._llm.get_supported_tasks()
-        await init_app_state(self._llm, self._state, self._args, tasks)
+        await init_app_state(llm, self._state, self._args, await llm.get_supported_tasks())
         models = self._state.openai_serving_models
         models.lora_requests = self._requests
         # vLLM would answer with the version's internal id; clients get back the name that they asked for.
         models.model_name = lambda lora_request=None: asked_model.get(self._served_name)
+        self._llm = llm
 
     def _build(self) -> AsyncLLM:
         load_general_plugins()
@@ -103,10 +105,19 @@ class VllmEngine:
         )
 
     async def stop(self) -> None:
-        """End the engine process; idempotent."""
+        """End the engine process and forget what it held; idempotent."""
         llm, self._llm = self._llm, None
-        if llm is not None:
-            llm.shutdown(timeout=SHUTDOWN_S)
+        self._requests.clear()
+        if llm is None:
+            return
+        if llm.output_handler is not None:
+            llm.output_handler.cancel()
+        await asyncio.to_thread(llm.shutdown, timeout=SHUTDOWN_S)
+
+    async def died(self) -> None:
+        """Return once the engine process is gone; vLLM's own monitor notices, this looks at what it found."""
+        while self._llm is None or not self._llm.errored:
+            await asyncio.sleep(DEATH_POLL_S)
 
     def check(self) -> None:
         """Raise EngineUnavailable unless requests can be answered now."""
@@ -198,7 +209,7 @@ def _engine_id(digest: Digest) -> int:
 
 def _dump(result: BaseModel) -> bytes:
     if isinstance(result, ResponsesResponse):
-        return result.model_dump_json(by_alias=True).encode()
+        return str(result.model_dump_json(by_alias=True)).encode()
     return result.model_dump_json().encode()
 
 

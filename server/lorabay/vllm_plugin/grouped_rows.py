@@ -27,9 +27,7 @@ Groups = tuple[tuple[int, Rows], ...]
 def group_rows(slots: torch.Tensor) -> Groups:
     """Group row numbers by slot; `slots` (rows,) holds the slot of each row, -1 where there is no adapter."""
     groups: list[tuple[int, Rows]] = []
-    for slot in slots.unique().tolist():
-        if slot < 0:
-            continue
+    for slot in sorted(set(slots.tolist()) - {-1}):
         rows = (slots == slot).nonzero().squeeze(1)
         first, last = int(rows[0]), int(rows[-1])
         adjacent = last - first + 1 == rows.numel()

@@ -1,0 +1,181 @@
+"""Joins the parts that serve adapters from one directory over one engine, and runs them.
+
+Owns the order of a start (directory, engine, preload) and what a death of the engine means for adapters. Everything
+runs on one event loop; blocking work goes to threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from lorabay.catalog.registry import AdapterState, AdapterStatus
+from lorabay.catalog.spec import DIGEST_PREFIX, Reason, Version
+from lorabay.errors import AdapterRejected, EngineUnavailable, ModelNotFound
+from lorabay.metrics import AdapterFacts
+from lorabay.serving.quarantine import Quarantine
+from lorabay.serving.residency import Residency
+from lorabay.serving.supervisor import SupervisedEngine
+from lorabay.serving.watcher import watch
+
+if TYPE_CHECKING:
+    from lorabay.metrics import Metrics
+    from lorabay.serving.catalogue import Catalogue
+    from lorabay.serving.engine import Engine
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How loads behave: versions the engine may hold, how many are loaded at start, limits in seconds and number."""
+
+    capacity: int
+    preload: int
+    timeout_s: float = 30.0
+    concurrent: int = 2
+
+
+class AdapterHost:
+    """One server's adapters: `start`, then `ensure` before each request, `stop` at the end."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        catalogue: Catalogue,
+        metrics: Metrics,
+        loading: Loading,
+    ) -> None:
+        registry = catalogue.registry
+        self._root = catalogue.directory.root
+        self._registry = registry
+        self._reconciler = catalogue.reconciler
+        self._events = catalogue.events
+        self._metrics = metrics
+        self._preload_count = loading.preload
+        self._quarantine = Quarantine()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._preloaded = False
+        self.engine = SupervisedEngine(engine, died=self._engine_died, recovered=self._engine_recovered)
+        self.residency = Residency(
+            self.engine,
+            loading.capacity,
+            load_timeout_s=loading.timeout_s,
+            concurrent_loads=loading.concurrent,
+            in_use=lambda version: registry.leases(version) > 0,
+            idle=registry.idle,
+            pinned=self._is_pinned,
+            loaded=self._loaded,
+            evicted=self._evicted,
+        )
+        metrics.follow_adapters(self.facts)
+
+    async def start(self) -> None:
+        """Bring the engine up and the declared adapters into it, then follow the directory until `stop`."""
+        await self.engine.start()
+        self._reconciler.attach(self.residency)
+        await self._preload()
+        self._preloaded = True
+        self._tasks = [
+            asyncio.create_task(self._reconciler.run()),
+            asyncio.create_task(watch(self._root, self._reconciler.look_again)),
+        ]
+
+    async def stop(self) -> None:
+        """Stop following the directory and end the engine; idempotent."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.engine.stop()
+
+    @property
+    def declared_set_loaded(self) -> bool:
+        """True once every folder found at the start has been dealt with and the first adapters are in the engine."""
+        return self._preloaded and self._reconciler.declared_set_loaded
+
+    async def ensure(self, version: Version) -> None:
+        """Return when the engine holds `version`.
+
+        Raises ModelNotFound when it will never (the reason is on the admin side), EngineUnavailable when not yet.
+        """
+        try:
+            self._quarantine.check(version)
+        except AdapterRejected as error:
+            raise ModelNotFound(version.adapter) from error
+        try:
+            await self.residency.ensure(version)
+        except AdapterRejected as error:
+            self._quarantine.refused(version, error)
+            self._registry.mark(version.adapter, AdapterState.FAILED, _reasons(error))
+            self._events.add("refused", who="engine", adapter=version.adapter, version=version.id, result=error.message)
+            raise ModelNotFound(version.adapter) from error
+
+    def answered(self, version: Version) -> None:
+        """The engine has begun to answer with `version`: it is not what kills engines."""
+        self._quarantine.proved(version)
+
+    async def _preload(self) -> None:
+        """Load the pinned adapters, then others while places that are filled at the start remain."""
+        live = [version for name in self._registry.names() if (version := self._registry.live(name))]
+        live.sort(key=lambda version: not self._is_pinned(version))
+        for version in live[: max(self._preload_count, sum(map(self._is_pinned, live)))]:
+            try:
+                await self.ensure(version)
+            except ModelNotFound:
+                continue
+            except EngineUnavailable as error:
+                logger.warning("preload stopped", adapter=version.adapter, reason=error.message)
+                return
+
+    def _engine_died(self) -> None:
+        running = [version for status in self._registry.snapshot() for version, _ in status.leases]
+        culprit = self._quarantine.engine_died(self.residency.loading(), running)
+        self._metrics.engine_restarts.inc()
+        self._events.add("engine died", who="engine", result="restarting")
+        self.residency.forget_all()
+        if culprit is not None:
+            reason = Reason("quarantined", "quarantined: the engine died on it twice before it answered once")
+            self._registry.mark(culprit.adapter, AdapterState.FAILED, (reason,))
+            self._events.add("quarantined", who="engine", adapter=culprit.adapter, version=culprit.id)
+
+    async def _engine_recovered(self) -> None:
+        self._events.add("engine recovered", who="engine")
+        await self._preload()
+        self._reconciler.look_again()
+
+    def _is_pinned(self, version: Version) -> bool:
+        return self._registry.pinned(version.adapter) and self._registry.live(version.adapter) == version
+
+    def _loaded(self, version: Version, seconds: float) -> None:
+        self._metrics.load_seconds.labels(version.adapter).observe(seconds)
+        logger.info("loaded", adapter=version.adapter, version=version.id, seconds=round(seconds, 3))
+
+    def _evicted(self, version: Version) -> None:
+        self._metrics.evictions.labels(version.adapter).inc()
+        logger.info("evicted", adapter=version.adapter, version=version.id)
+
+    def facts(self) -> Iterator[AdapterFacts]:
+        """Give what the metrics show of each adapter, at the time of a scrape."""
+        resident = {version.digest for version in self.residency.resident()}
+        for status in self._registry.snapshot():
+            yield _facts(status, status.live is not None and status.live.digest in resident)
+
+
+def _facts(status: AdapterStatus, resident: bool) -> AdapterFacts:
+    live = status.live
+    return AdapterFacts(
+        status.name,
+        state=str(status.state),
+        version=live.digest[:DIGEST_PREFIX] if live else None,
+        format=live.spec.format if live else None,
+        rank=live.spec.rank if live else None,
+        level=None if live is None else "engine" if resident else "store",
+    )
+
+
+def _reasons(error: AdapterRejected) -> tuple[Reason, ...]:
+    return tuple(Reason("engine", text) for text in error.reasons)

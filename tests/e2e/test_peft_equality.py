@@ -1,0 +1,86 @@
+"""The server's tokens are PEFT's tokens: for the base and each adapter, alone and all mixed in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from openai import OpenAI
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.e2e.conftest import ADAPTERS, BASE, MODELS, REPOSITORY
+
+LENGTH = 32
+PROMPTS = (
+    "What is the capital of France?",
+    "My parcel has not arrived. What now?",
+    "How do I reset my router?",
+    "Is a fixed deposit safe?",
+    "怎样开立储蓄账户？",
+    "基金有什么风险？",
+    "Write one sentence about the sea.",
+    "I want to return a pair of shoes that do not fit.",
+    "The printer shows an error and blinks.",
+    "Explain compound interest to a child.",
+    "Can I change the delivery address of my order?",
+    "My laptop does not charge any more.",
+    "List three fruits.",
+    "What does the annual fee of a credit card pay for?",
+    "The camera is offline since this morning, please help!",
+    "Translate 'good morning' into Spanish.",
+)
+
+Tokens = dict[tuple[str, int], list[int]]
+
+
+@pytest.fixture(scope="module")
+def expected(base_folder: Path) -> Iterator[Tokens]:
+    """PEFT's greedy tokens in float32, one prompt at a time, without padding."""
+    tokenizer = AutoTokenizer.from_pretrained(base_folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
+    tokens = {(BASE, i): generate(model, tokenizer, prompt) for i, prompt in enumerate(PROMPTS)}
+    for adapter in ADAPTERS:
+        peft_model = PeftModel.from_pretrained(model, REPOSITORY / "adapters" / adapter)
+        tokens |= {(adapter, i): generate(peft_model, tokenizer, prompt) for i, prompt in enumerate(PROMPTS)}
+        model = peft_model.unload()
+    yield tokens
+
+
+def generate(model: Any, tokenizer: Any, prompt: str) -> list[int]:
+    inputs = tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    with torch.inference_mode():
+        output = model.generate(**inputs, max_new_tokens=LENGTH, do_sample=False, pad_token_id=tokenizer.eos_token_id)
+    return [int(token) for token in output[0, inputs["input_ids"].shape[1] :]]
+
+
+def ask(client: OpenAI, model: str, index: int) -> list[int]:
+    answer = client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": PROMPTS[index]}],
+        max_tokens=LENGTH,
+        temperature=0,
+        extra_body={"return_token_ids": True},
+    )
+    return list(answer.choices[0].model_dump()["token_ids"])
+
+
+CASES = [(model, index) for index in range(len(PROMPTS)) for model in MODELS]
+
+
+def test_alone(client: OpenAI, expected: Tokens) -> None:
+    """One request at a time: 16 prompts, 4 models, 32 tokens, each token equal."""
+    assert {case: ask(client, *case) for case in CASES} == expected
+
+
+def test_mixed_in_one_batch(client: OpenAI, expected: Tokens) -> None:
+    """All 64 requests at once, base rows beside rows of every adapter: each token equal."""
+    with ThreadPoolExecutor(len(CASES)) as pool:
+        answers = pool.map(lambda case: ask(client, *case), CASES)
+        assert dict(zip(CASES, answers, strict=True)) == expected
