@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lorabay.errors import LorabayError
+from lorabay.errors import LorabayError, UsageError
 from lorabay.settings import GROUPS, load_settings
 
 EXIT_BUG, EXIT_INTERRUPTED = 3, 130
@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> int:
     try:
         app(arguments)
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except LorabayError as failure:
@@ -133,6 +133,75 @@ def evaluate(
         typer.echo(json.dumps(evaluation.as_dict(), indent=2))
     else:
         Console().print(evaluation.table())
+
+
+@app.command(help="Say whether folders hold adapters that the base can serve, with every reason if not.")
+def check(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of adapters.")],
+    base: BaseOption = None,
+    max_rank: Annotated[int, typer.Option(help="The engine's max_lora_rank.")] = 512,
+    as_json: JsonOption = False,
+) -> None:
+    from lorabay.offline.check import check as run_check, render
+
+    verdicts = run_check(folders, _prepared_base(base), max_rank=max_rank)
+    if as_json:
+        typer.echo(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2))
+    else:
+        Console().print(render(verdicts))
+    if not all(verdict.servable for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+@app.command(help="Measure a server: tokens a second, time to first token, inter-token latency.")
+def bench(
+    scenario: Annotated[str, typer.Argument(help="`load`, `gateway` (against vLLM's own server), `start`.")] = "load",
+    url: Annotated[str | None, typer.Option(help="A running server; default: start one.")] = None,
+    api_key: Annotated[str | None, typer.Option(envvar="LORABAY_API_KEY", help="Key of a running server.")] = None,
+    base: BaseOption = None,
+    adapters: Annotated[Path, typer.Option(help="Adapter directory of started servers.")] = Path("adapters"),
+    model: Annotated[list[str] | None, typer.Option(help="Ask these in turn; default: base and all adapters.")] = None,
+    concurrency: Annotated[
+        list[int] | None, typer.Option(help="Streams at a time; repeats. Default: 8 and 32.")
+    ] = None,
+    prompt_tokens: int = 32,
+    output_tokens: int = 64,
+    requests: Annotated[int | None, typer.Option(help="Requests of one run. Default: one a stream.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Turns of each side. Default: the scenario's own.")] = None,
+    engine: Annotated[list[str] | None, typer.Option(help="vLLM engine option NAME=VALUE; repeats.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    from lorabay.offline.bench import BarProgress, BenchSettings, render, run_bench, to_json
+
+    settings = BenchSettings(
+        scenario=scenario,
+        url=url,
+        api_key=api_key,
+        base=None if url else str(_prepared_base(base)),
+        adapters=None if url else adapters,
+        models=tuple(model or ()),
+        concurrency=tuple(concurrency or (8, 32)),
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+        requests=requests,
+        rounds=rounds,
+        engine=dict(_name_and_value(option) for option in engine or ()),
+    )
+    with BarProgress(Console(stderr=True)) as progress:
+        report = run_bench(settings, progress)
+    if as_json:
+        typer.echo(to_json(report))
+    else:
+        Console().print(render(report))
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _name_and_value(option: str) -> tuple[str, str]:
+    name, equals, value = option.partition("=")
+    if not equals:
+        raise UsageError(f"--engine {option!r} is not NAME=VALUE")
+    return name, value
 
 
 def _prepared_base(base: str | None) -> Path:

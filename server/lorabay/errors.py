@@ -55,8 +55,8 @@ class ModelNotFound(LorabayError):
 
     status, code, type = 404, "model_not_found", "not_found_error"
 
-    def __init__(self, model: str) -> None:
-        super().__init__(f"The model `{model}` does not exist.", param="model")
+    def __init__(self, model: str, *, message: str | None = None) -> None:
+        super().__init__(message or f"The model `{model}` does not exist.", param="model")
 
 
 class AdapterConflict(LorabayError):

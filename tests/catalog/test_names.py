@@ -45,7 +45,7 @@ def test_other_names_are_refused_with_a_reason(text: str, code: str) -> None:
 
 def test_all_problems_are_told() -> None:
     """A name that is too long and holds a slash is refused for both."""
-    with pytest.raises(ValueError, match="300 characters.*must start with"):
+    with pytest.raises(ValueError, match=r"300 characters.*must start with"):
         adapter_name("/" * 300)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,21 +12,24 @@ from openai import OpenAI
 
 from lorabay.offline.base_model import cache_folder, prepare
 from tests.e2e.server import Server
+from tests.e2e.words import train_words
 
 REPOSITORY = Path(__file__).parents[2]
 ADAPTERS = ("finance", "ecommerce", "tech-support")
 BASE = "SmolLM2-135M-Instruct"
 MODELS = (BASE, *ADAPTERS)
 API_KEY = "key-for-tests"
+ADMIN_KEY = "admin-key-for-tests"
 CONTEXT = 2048
+LAST = ("test_engine_death.py", "test_shutdown.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test here, and run the one that ends the shared server last."""
+    """Mark every test here; those that kill the shared engine, then the one that ends the server, run last."""
     here = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in here:
         item.add_marker(pytest.mark.engine)
-    last = [item for item in here if item.path.name == "test_shutdown.py"]
+    last = [item for name in LAST for item in here if item.path.name == name]
     items[:] = [item for item in items if item not in last] + last
 
 
@@ -35,11 +39,31 @@ def base_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The adapter directory of the shared server: copies of the repository's adapters, and what tests drop in."""
+    folder = tmp_path_factory.mktemp("adapters")
+    for name in ADAPTERS:
+        shutil.copytree(REPOSITORY / "adapters" / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def words(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two adapters that answer everything with one word, "red" and "blue"; trained before the server takes the CPU."""
+    folder = tmp_path_factory.mktemp("words")
+    folders = {word: folder / word for word in ("red", "blue")}
+    train_words(base_folder, folders)
+    return folders
+
+
+@pytest.fixture(scope="session")
+def server(
+    base_folder: Path, adapters: Path, words: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     arguments = [
-        *("--base", str(base_folder), "--adapters", str(REPOSITORY / "adapters"), "--store", str(folder / "store")),
-        *("--api-key", API_KEY, "--grace-s", "60"),
+        *("--base", str(base_folder), "--adapters", str(adapters), "--store", str(folder / "store")),
+        *("--api-key", API_KEY, "--admin-key", ADMIN_KEY, "--grace-s", "60", "--settle-s", "0.5", "--poll-s", "2"),
         *("--engine", "dtype=float32", "--engine", f"max_model_len={CONTEXT}"),
         *("--engine", "enable_auto_tool_choice=true", "--engine", "tool_call_parser=hermes"),
     ]
@@ -57,5 +81,12 @@ def client(server: Server) -> Iterator[OpenAI]:
 @pytest.fixture(scope="session")
 def http(server: Server) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {API_KEY}"}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=120) as plain:
+        yield plain
+
+
+@pytest.fixture(scope="session")
+def admin(server: Server) -> Iterator[httpx.Client]:
+    headers = {"authorization": f"Bearer {ADMIN_KEY}"}
     with httpx.Client(base_url=server.url, headers=headers, timeout=120) as plain:
         yield plain

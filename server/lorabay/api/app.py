@@ -53,6 +53,7 @@ def create_app(
         description="One frozen base model, many LoRA adapters: choose one by `model`.",
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,
     )
     endpoints = OpenAIEndpoints(
         engine, registry, metrics, gate, weights or WeightsInPlace(), max_body_bytes=max_body_bytes

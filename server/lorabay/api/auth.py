@@ -32,12 +32,13 @@ class KeyGate:
     """Lets pass whoever sends the key as `Authorization: Bearer KEY`."""
 
     def __init__(self, key: str) -> None:
-        self._digest = hashlib.sha256(key.encode()).digest()
+        self._digest = hashlib.sha256(key.encode().strip()).digest()
 
     def check(self, headers: Headers) -> None:
         """Raise InvalidApiKey unless the key is right; takes the same time however wrong it is."""
         scheme, _, key = headers.get("authorization", "").partition(" ")
-        sent = hashlib.sha256(key.strip().encode()).digest()
+        # Headers are read as Latin-1: this gives back the bytes that were sent.
+        sent = hashlib.sha256(key.encode("latin-1").strip()).digest()
         if scheme.lower() != "bearer" or not hmac.compare_digest(sent, self._digest):
             raise InvalidApiKey("No valid API key: send it as the header `Authorization: Bearer KEY`.")
 
@@ -52,12 +53,12 @@ class ClosedGate:
 
 def choose_admin_gate(key: str | None) -> Gate:
     """Give the gate of the admin paths: its own key, or nobody."""
-    return KeyGate(key) if key else ClosedGate()
+    return KeyGate(key) if key and key.strip() else ClosedGate()
 
 
 def choose_gate(key: str | None, host: str) -> Gate:
     """Give the gate for a key; without one, raise SetupError when `host` is more than loopback."""
-    if key:
+    if key and key.strip():
         return KeyGate(key)
     if not is_loopback(host):
         raise SetupError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from lorabay.errors import InvalidRequest, RequestTooLarge
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from lorabay.serving.engine import Body
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 async def read_body(request: Request, limit: int) -> Body:
@@ -22,9 +25,11 @@ async def read_body(request: Request, limit: int) -> Body:
     if content_type != "application/json":
         raise InvalidRequest(f"content type {content_type or 'missing'!r}: send `application/json`", status=415)
     try:
-        body = json.loads(await _read(request, limit))
+        body = _parse(await _read(request, limit))
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"the body is not valid UTF-8: {error.reason} at byte {error.start}") from None
+    except UnicodeEncodeError:
+        raise InvalidRequest("the body holds half of a surrogate pair, which is no text") from None
     except RecursionError:
         raise InvalidRequest("the body is nested too deeply") from None
     except ValueError as error:
@@ -34,10 +39,23 @@ async def read_body(request: Request, limit: int) -> Body:
     return body
 
 
+def _parse(content: bytes) -> object:
+    """Parse strict JSON: no NaN or infinity, no strings that could not be written out again."""
+    text = content.decode()
+    body = json.loads(text, parse_constant=_refuse_constant)
+    if _SURROGATE.search(text):
+        json.dumps(body, ensure_ascii=False).encode()
+    return body
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
 async def _read(request: Request, limit: int) -> bytes:
     too_large = RequestTooLarge(f"the body is larger than {limit} bytes")
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdecimal() and int(declared) > limit:
         raise too_large
     content = bytearray()
     async for chunk in request.stream():

@@ -51,8 +51,10 @@ class EventStream:
             gone.cancel()
             sending.cancel()
             await asyncio.gather(sending, gone, return_exceptions=True)
-            await self._answer.aclose()
-            self._finish(self._code)
+            try:
+                await self._answer.aclose()
+            finally:
+                self._finish(self._code)
         if not sending.cancelled():
             sending.result()
 
@@ -87,5 +89,5 @@ class EventStream:
     def _error_event(self, failure: Exception) -> bytes:
         problem = envelope(as_error(failure))
         if self._endpoint == "responses":
-            return f"event: error\ndata: {json.dumps({'type': 'error'} | problem['error'])}\n\n".encode()
+            return f"event: error\ndata: {json.dumps(problem['error'] | {'type': 'error'})}\n\n".encode()
         return f"data: {json.dumps(problem)}\n\ndata: [DONE]\n\n".encode()

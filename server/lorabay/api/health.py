@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import REGISTRY
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import REGISTRY, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from lorabay.errors import EngineUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from prometheus_client.registry import Collector
 
     from lorabay.metrics import Metrics
     from lorabay.serving.engine import Engine
@@ -41,11 +45,22 @@ def health_router(engine: Engine, metrics: Metrics, declared_set_loaded: Callabl
 
     @router.get("/metrics", summary="Prometheus metrics of lorabay and vLLM")
     async def expose(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        encode, content_type = choose_format(request.headers.get("accept", ""))
         ours, vllms = encode(metrics.registry), encode(REGISTRY)
         return Response(ours.removesuffix(b"# EOF\n") + vllms, media_type=content_type)
 
     return router
+
+
+def choose_format(accept: str) -> tuple[Callable[[Collector], bytes], str]:
+    """Give the encoder and the content type of the format that a scraper asks for.
+
+    prometheus_client's own choice turns `vllm:` into `vllm_` for scrapers that ask for OpenMetrics without an
+    escaping, as Prometheus 2 does.
+    """
+    if "application/openmetrics-text" in accept:
+        return partial(openmetrics.generate_latest, escaping=openmetrics.ALLOWUTF8), openmetrics.CONTENT_TYPE_LATEST
+    return generate_latest, CONTENT_TYPE_PLAIN_0_0_4
 
 
 def vllm_version() -> str | None:

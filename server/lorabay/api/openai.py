@@ -5,9 +5,11 @@ One handler serves all of them; what differs between them lives in the engine. K
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from lorabay.api.bodies import asked_model, read_body
@@ -64,9 +66,12 @@ class OpenAIEndpoints:
             recording = Recording(self._metrics, endpoint)
             try:
                 return await self._answer(endpoint, request, recording)
-            except ClientGone:
+            except (ClientGone, ClientDisconnect):
                 recording.end(CLIENT_CLOSED_REQUEST)
                 return Response(status_code=CLIENT_CLOSED_REQUEST)
+            except asyncio.CancelledError:
+                recording.end(CLIENT_CLOSED_REQUEST)
+                raise
             except Exception as failure:
                 recording.end(as_error(failure).status)
                 raise

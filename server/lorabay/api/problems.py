@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from lorabay.errors import InvalidRequest, LorabayError
 
@@ -40,16 +41,21 @@ def as_error(failure: Exception) -> LorabayError:
     return LorabayError("internal error; the server's log has the details")
 
 
-async def respond(request: Request, failure: Exception) -> JSONResponse:
+async def respond(request: Request, failure: Exception) -> Response:
     """Turn any exception of a route into a response; an unexpected one is logged with its traceback."""
     error = as_error(failure)
     if error.status == 500:
         logger.error("bug", path=request.url.path, exc_info=failure)
-    return JSONResponse(envelope(error), status_code=error.status, headers=_headers(failure, error))
+    # ASCII, so that a message may quote whatever a client sent.
+    content = json.dumps(envelope(error))
+    return Response(content, error.status, _headers(request, failure, error), media_type="application/json")
 
 
-def _headers(failure: Exception, error: LorabayError) -> dict[str, str]:
+def _headers(request: Request, failure: Exception, error: LorabayError) -> dict[str, str]:
     headers = dict(getattr(failure, "headers", None) or {})
+    # Starlette answers bugs outside of every middleware, so also outside of the one that sets this header.
+    if request_id := getattr(request.state, "request_id", None):
+        headers["x-request-id"] = request_id
     if error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
     if error.status == 401:

@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from multiprocessing import active_children
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from lorabay.catalog.records import Records
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.store import Store
 from lorabay.catalog.validation import ALLOWED_RANKS, Checks
-from lorabay.errors import LorabayError, SetupError
+from lorabay.errors import SetupError, UsageError
 from lorabay.logs import configure_logging
 from lorabay.metrics import Metrics
 from lorabay.offline.base_model import cache_folder, prepare
@@ -58,11 +58,11 @@ def serve(settings: Settings) -> None:
     gate = choose_gate(key, settings.host)
     admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
     with bind(settings.host, settings.port) as listener:
-        if key is None:
+        if not key:
             logger.warning("no API key: only this machine can call the server", host=settings.host)
         start, app = compose(settings, gate, choose_admin_gate(admin_key))
         host, port = listener.getsockname()[:2]
-        logger.info("listening", url=f"http://{host}:{port}")
+        logger.info("listening", url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
         run_http(app, listener, settings.grace_s, start)
 
 
@@ -75,10 +75,10 @@ def compose(settings: Settings, gate: Gate, admin_gate: Gate) -> tuple[ServerSta
     asyncio.run(catalogue.reconciler.settle())
     set_cpu_environment(os.environ, kv_cache_gib=settings.cpu_kv_cache_gib, threads=settings.cpu_threads)
     options = engine_options(settings, catalogue.registry)
-    catalogue.reconciler.limit_rank(int(options["max_lora_rank"]))
+    catalogue.reconciler.limit_rank(_count(options, "max_lora_rank"))
     loading = Loading(
-        capacity=int(options["max_cpu_loras"]) - 1,
-        preload=int(options["max_loras"]),
+        capacity=_count(options, "max_cpu_loras") - 1,
+        preload=_count(options, "max_loras"),
         timeout_s=settings.load_timeout_s,
         concurrent=settings.concurrent_loads,
     )
@@ -104,7 +104,7 @@ def open_catalogue(settings: Settings, shapes: BaseShapes, metrics: Metrics) -> 
     store = Store.open(settings.store)
     registry = Registry(shapes.names, Records(settings.store / "records"), keep=settings.keep_versions)
     registry.restore(store.get)
-    max_rank = int(settings.engine.get("max_lora_rank", ALLOWED_RANKS[-1]))
+    max_rank = _count({"max_lora_rank": ALLOWED_RANKS[-1]} | settings.engine, "max_lora_rank")
     checks = Checks(shapes, max_rank, refuse_foreign_base=settings.refuse_foreign_base)
     directory = Directory(settings.adapters, settings.allowed_roots, settings.settle_s, settings.poll_s)
     events = EventLog(settings.store / "events.jsonl")
@@ -118,19 +118,29 @@ def engine_options(settings: Settings, registry: Registry) -> dict[str, Any]:
     chosen = adapter_options(specs, ALLOWED_RANKS, host_memory_bytes())
     options = server_options(settings.grace_s) | chosen | settings.engine
     # A user who raises the slots alone means to have that many; vLLM refuses fewer places in memory than slots.
-    options["max_cpu_loras"] = max(int(options["max_cpu_loras"]), int(options["max_loras"]) + 1)
+    options["max_cpu_loras"] = max(_count(options, "max_cpu_loras"), _count(options, "max_loras") + 1)
     return options
+
+
+def _count(options: Mapping[str, Any], name: str) -> int:
+    try:
+        return int(options[name])
+    except (TypeError, ValueError):
+        raise UsageError(f"engine option {name!r} takes a whole number, not {options[name]!r}") from None
 
 
 def bind(host: str, port: int) -> socket.socket:
     """Take the address before the slow work begins; raises SetupError when it cannot be had."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except OSError as error:
-        raise SetupError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+    with contextlib.ExitStack() as on_failure:
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            listener = on_failure.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SetupError(f"cannot listen on {host}:{port}: {reason}") from None
+        on_failure.pop_all()
     return listener
 
 
@@ -140,12 +150,13 @@ class ServerStart:
     def __init__(self, host: AdapterHost) -> None:
         self._host = host
         self.server: uvicorn.Server | None = None
-        self.failure: LorabayError | None = None
+        self.failure: BaseException | None = None
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Run from the application's start to its end."""
-        task = asyncio.create_task(self._start())
+        task = asyncio.create_task(self._host.start())
+        task.add_done_callback(self._started)
         yield
         if not task.done():
             # The engine process is still coming up: without it, the starting thread ends at once.
@@ -154,15 +165,14 @@ class ServerStart:
         await asyncio.gather(task, return_exceptions=True)
         await self._host.stop()
 
-    async def _start(self) -> None:
-        try:
-            await self._host.start()
-        except LorabayError as failure:
-            self.failure = failure
-            if self.server is not None:
-                self.server.should_exit = True
-            return
-        logger.info("ready")
+    def _started(self, task: asyncio.Task[None]) -> None:
+        if self.server is not None and self.server.should_exit:
+            return  # the server is being stopped: a start that was cut off is no failure
+        self.failure = task.exception()
+        if self.failure is None:
+            logger.info("ready")
+        elif self.server is not None:
+            self.server.should_exit = True
 
 
 def run_http(app: FastAPI, listener: socket.socket, grace_s: float, start: ServerStart) -> None:

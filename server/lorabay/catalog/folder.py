@@ -79,9 +79,12 @@ def copy_adapter(folder: Path, target: Path, *, roots: tuple[Path, ...], limits:
     reasons = []
     for name, limit in ((CONFIG_FILE, limits.config_bytes), (WEIGHTS_FILE, limits.weights_bytes)):
         try:
-            with open_source(folder / name, limit, roots=roots) as source, (target / name).open("xb") as copy:
-                for chunk in _chunks(source, limit):
-                    copy.write(chunk)
+            with open_source(folder / name, limit, roots=roots) as source:
+                before = os.fstat(source.fileno())
+                with (target / name).open("xb") as copy:
+                    while chunk := read_bytes(source, min(_CHUNK, limit + 1 - copy.tell())):
+                        copy.write(chunk)
+                    _check_unchanged(source, before, copy.tell())
         except Unreadable as problem:
             reasons.append(problem.reason)
     return rejected(reasons) if reasons else None
@@ -95,10 +98,11 @@ def open_source(path: Path, limit: int, *, roots: tuple[Path, ...] = _ANYWHERE) 
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _open_problem(path, error) from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise Unreadable("special_file", f"{path.name} is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable("special_file", f"{path.name} is not a regular file")
         # Asked of the open file, so that a link changed between check and open is seen.
         real = Path(f"/proc/self/fd/{descriptor}").readlink()
         if not any(real.is_relative_to(root) for root in roots):
@@ -133,12 +137,7 @@ def _io_problem(error: OSError) -> Unreadable:
     return Unreadable("unreadable", f"a file cannot be read: {error.strerror}")
 
 
-def _chunks(file: BinaryIO, limit: int) -> Iterator[bytes]:
-    before = os.fstat(file.fileno())
-    read = 0
-    while read <= limit and (chunk := read_bytes(file, _CHUNK)):
-        read += len(chunk)
-        yield chunk
+def _check_unchanged(file: BinaryIO, before: os.stat_result, copied: int) -> None:
     after = os.fstat(file.fileno())
-    if read != before.st_size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+    if copied != before.st_size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise Unreadable("changed_while_read", "the folder is still being written")

@@ -3,7 +3,7 @@
     root/versions/<digest>/{adapter_config.json, adapter_model.safetensors, manifest.json}
     root/work/<server>.<n>/        half-made versions
     root/servers/<server>.lock     held while that server lives
-    root/servers/<server>.json     the digests that it holds: never collected
+    root/servers/<server>.held     the digests that it holds, one a line: never collected
 
 A version folder appears by one rename when all its files are on disk, the manifest written last; a kill at any step
 leaves nothing or a whole version. Several servers may share one root. What is validated is what is stored: a source
@@ -80,10 +80,9 @@ class Store:
 
     def close(self) -> None:
         """Gives up every hold. Idempotent."""
-        if self._alive.is_locked:
-            (self._root / "servers" / f"{self._server}.json").unlink(missing_ok=True)
-            (self._root / "servers" / f"{self._server}.lock").unlink(missing_ok=True)
-            self._alive.release()
+        self._alive.release()
+        for suffix in ("held", "lock"):
+            self._path(suffix).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +117,7 @@ class Store:
         with self._locked():
             spec = self._read_manifest(digest)
             if spec is not None:
-                self._hold(self._held | {digest})
+                self._hold(digest)
         return None if spec is None else self._version(name, spec)
 
     def versions(self) -> tuple[AdapterSpec, ...]:
@@ -133,7 +132,7 @@ class Store:
         call that does not name it.
         """
         with self._locked():
-            self._hold(set(keep))
+            self._hold_exactly(keep)
             in_use = keep | self._held_by_others()
             found = sorted(Digest(path.name) for path in (self._root / "versions").iterdir())
             removed = tuple(digest for digest in found if digest not in in_use)
@@ -172,7 +171,7 @@ class Store:
                     shutil.rmtree(self._set_aside(digest), ignore_errors=True)
                 made.rename(self._root / "versions" / digest)
                 _sync(self._root / "versions")
-            self._hold(self._held | {digest})
+            self._hold(digest)
 
     def _set_aside(self, digest: Digest) -> Path:
         """Takes a version away in one step, so that a kill while its files are deleted leaves no part of it visible."""
@@ -180,24 +179,30 @@ class Store:
         (self._root / "versions" / digest).rename(aside)
         return aside
 
-    def _hold(self, digests: set[Digest]) -> None:
-        if digests == self._held:
-            return
-        path = self._root / "servers" / f"{self._server}.json"
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(sorted(digests)))
-        fresh.replace(path)
-        self._held = digests
+    def _hold(self, digest: Digest) -> None:
+        if digest not in self._held:
+            with self._path("held").open("a") as held:
+                held.write(f"{digest}\n")
+            self._held.add(digest)
+
+    def _hold_exactly(self, digests: AbstractSet[Digest]) -> None:
+        fresh = self._path("new")
+        fresh.write_text("".join(f"{digest}\n" for digest in digests))
+        fresh.replace(self._path("held"))
+        self._held = set(digests)
+
+    def _path(self, suffix: str) -> Path:
+        return self._root / "servers" / f"{self._server}.{suffix}"
 
     def _held_by_others(self) -> set[Digest]:
+        """Also forgets the servers that are gone."""
         held: set[Digest] = set()
-        for lock in (self._root / "servers").glob("*.lock"):
-            holds = lock.with_suffix(".json")
-            if not self._is_alive(lock.stem):
-                holds.unlink(missing_ok=True)
-                lock.unlink(missing_ok=True)
-            elif lock.stem != self._server and holds.exists():
-                held |= {Digest(digest) for digest in json.loads(holds.read_bytes())}
+        for path in (self._root / "servers").iterdir():
+            if not self._is_alive(path.stem):
+                path.unlink(missing_ok=True)
+            elif path.suffix == ".held" and path.stem != self._server:
+                with suppress(FileNotFoundError):  # it is closing right now
+                    held |= {Digest(digest) for digest in path.read_text().split()}
         return held
 
     def _is_alive(self, server: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from peft import PeftModel
@@ -117,10 +118,7 @@ def evaluate(
             name = folder.resolve().name if folder else BASE
             model = _model(base_dir, folder)
             for data in sets:
-
-                def done(count: int, text: str = f"{name} on {data.name}") -> None:
-                    advance(text, count)
-
+                done = partial(advance, f"{name} on {data.name}")
                 loss = heldout_loss(model, data.turns, batch_size)
                 done(len(data.turns))
                 answers = greedy_answers(

@@ -23,17 +23,20 @@ def plan(
     served: Collection[str],
     judged: Mapping[str, str],
     remaining: Callable[[Candidate], float],
+    absence: Callable[[str], float],
 ) -> Plan:
     """Compare the folders found with the names served.
 
     `judged` holds the fingerprint of each folder that was dealt with; `remaining` gives the seconds until a candidate
-    has settled. A folder counts when it has settled and is not the one that was dealt with.
+    has settled, `absence` those until a name that was not found counts as removed. A folder counts when it has settled
+    and is not the one that was dealt with.
     """
+    missing = {name: absence(name) for name in sorted(served) if name not in found}
     changed = [candidate for name, candidate in found.items() if judged.get(name) != candidate.fingerprint]
     waits = {candidate.name: remaining(candidate) for candidate in changed}
     return Plan(
-        removals=tuple(sorted(name for name in served if name not in found)),
+        removals=tuple(name for name, wait in missing.items() if wait <= 0),
         intake=tuple(candidate for candidate in changed if waits[candidate.name] <= 0),
         unsettled=tuple(name for name, wait in waits.items() if wait > 0),
-        wait_s=min((wait for wait in waits.values() if wait > 0), default=None),
+        wait_s=min((wait for wait in (*waits.values(), *missing.values()) if wait > 0), default=None),
     )

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from lorabay.serving.events import EventLog
     from lorabay.serving.residency import Residency
 
+REMOVAL_CONFIRM_S = 0.25
+
 API_SOURCE = "api:"
 """How the source key of a version begins that an admin call brought, not a folder."""
 
@@ -65,6 +67,7 @@ class Reconciler:
         self._identity = checks.identity
         self._settling = Settling(directory.settle_s)
         self._judged: dict[str, str] = {}
+        self._missing: dict[str, float] = {}
         self._residency: Residency | None = None
         self._wake = asyncio.Event()
         self._passes = asyncio.Lock()
@@ -104,7 +107,11 @@ class Reconciler:
                 continue
 
     async def settle(self) -> None:
-        """Reconcile until nothing found is still changing; for the start, before there is an engine."""
+        """Reconcile until nothing found is still changing; for the start, before there is an engine.
+
+        Raises SetupError when the directory cannot be listed: at the start that is a mistake, later it may pass.
+        """
+        await asyncio.to_thread(self._scan)
         self._restore_api_sources()
         deadline = time.monotonic() + 2 * self._directory.settle_s
         while (wait_s := await self.reconcile()) < self._directory.poll_s and time.monotonic() < deadline:
@@ -131,10 +138,19 @@ class Reconciler:
                 # The directory itself is away (an unmounted volume): that is no reason to remove what is served.
                 self._events.add("scan", result=error.message)
                 return self._directory.poll_s
-            todo = plan(found, self._folder_names(), self._judged, self._settling.remaining)
+            served = self._folder_names()
+            self._missing = {name: self._missing.get(name, started) for name in served if name not in found}
+            todo = plan(found, served, self._judged, self._settling.remaining, self._absence)
             await self._apply(todo)
             self._metrics.reconcile_seconds.observe(time.perf_counter() - started)
             return self._directory.poll_s if todo.wait_s is None else min(todo.wait_s, self._directory.poll_s)
+
+    def _absence(self, name: str) -> float:
+        """Seconds until a missing folder counts as removed.
+
+        Replacing a folder by two renames (`mv finance old; mv new finance`) leaves a moment without one.
+        """
+        return self._missing[name] + REMOVAL_CONFIRM_S - time.perf_counter()
 
     def _scan(self) -> dict[str, Candidate]:
         return scan(

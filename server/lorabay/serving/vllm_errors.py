@@ -15,14 +15,17 @@ RETRY_AFTER_S = 5.0
 PROMPT_LENGTH_PARAMETERS = frozenset({"input_text", "input_tokens"})
 """`parameter` of the VLLMValidationError that vLLM raises for a prompt over the context."""
 
-EngineFailure = (VLLMError, ValueError, TypeError, OverflowError, NotImplementedError, TemplateError)
-"""What vLLM's serving classes raise for a request; the bare types are those that vLLM itself maps to 4xx."""
+EngineFailure = (VLLMError, ValueError, TypeError, OverflowError, NotImplementedError, TemplateError, RecursionError)
+"""What vLLM's serving classes raise for a request: besides its own, the bare types that it maps to 4xx, and what a
+body that is nested too deeply ends in."""
 
 
 def from_exception(error: Exception) -> LorabayError:
     """Give the lorabay error for an exception of `EngineFailure`."""
     if isinstance(error, EngineDeadError):
         return EngineUnavailable("the engine stopped; it is being restarted", retry_after=RETRY_AFTER_S)
+    if isinstance(error, RecursionError):
+        return InvalidRequest("the request is nested too deeply")
     if isinstance(error, ValidationError):
         return _from_validation(error)
     if isinstance(error, VLLMValidationError) and error.parameter in PROMPT_LENGTH_PARAMETERS:
@@ -40,7 +43,7 @@ def from_info(info: ErrorInfo) -> LorabayError:
     if info.param in PROMPT_LENGTH_PARAMETERS:
         return ContextLengthExceeded(info.message, param=info.param)
     if info.code == 404 and info.param == "model":
-        return ModelNotFound(info.message)
+        return ModelNotFound("", message=info.message)
     if info.code in (501, 422):
         return InvalidRequest(info.message, param=info.param)
     if 400 <= info.code < 500:

@@ -1,0 +1,70 @@
+"""Judges adapter folders without a server, by the same rules as the server's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.names import name_problems
+from lorabay.catalog.spec import AdapterSpec, Reason, Rejected
+from lorabay.catalog.validation import Checks, validate
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one folder holds: a spec when it is servable, every reason when it is not."""
+
+    folder: Path
+    spec: AdapterSpec | None
+    reasons: tuple[Reason, ...]
+
+    @property
+    def servable(self) -> bool:
+        """True when a server would serve the folder."""
+        return self.spec is not None and not self.reasons
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the verdict as JSON values."""
+        return {
+            "folder": str(self.folder),
+            "servable": self.servable,
+            "spec": asdict(self.spec) if self.spec else None,
+            "reasons": [asdict(reason) for reason in self.reasons],
+        }
+
+
+def check(folders: Sequence[Path], base: Path, *, max_rank: int) -> list[Verdict]:
+    """Judge each folder against the base in `base`; raises SetupError when that is no base."""
+    checks = Checks(BaseShapes.read(base, names=(base.name,)), max_rank)
+    return [_judge(folder, checks) for folder in folders]
+
+
+def _judge(folder: Path, checks: Checks) -> Verdict:
+    problems = name_problems(folder.resolve().name, frozenset(checks.base.names))
+    result = validate(folder, checks)
+    if isinstance(result, Rejected):
+        return Verdict(folder, None, (*problems, *result.reasons))
+    return Verdict(folder, result, problems)
+
+
+def render(verdicts: Sequence[Verdict]) -> Table:
+    """Lay the verdicts out as a table, one line a reason."""
+    table = Table("folder", "verdict", "format", "rank", "digest", "reasons and warnings")
+    for verdict in verdicts:
+        spec = verdict.spec
+        remarks = [f"{reason.code}: {reason.text}" for reason in verdict.reasons]
+        remarks += list(spec.warnings) if spec else []
+        table.add_row(
+            str(verdict.folder),
+            "servable" if verdict.servable else "refused",
+            spec.format if spec else "",
+            str(spec.rank) if spec else "",
+            spec.digest[:12] if spec else "",
+            "\n".join(remarks),
+        )
+    return table

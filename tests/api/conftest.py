@@ -1,0 +1,71 @@
+"""One application with everything real but its engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from lorabay.api.app import create_app
+from lorabay.api.auth import OpenGate
+from lorabay.catalog.registry import Registry
+from lorabay.metrics import Metrics
+from tests.fake_engine import FakeEngine
+from tests.versions import BASE_NAMES, make_version
+
+FINANCE = make_version("finance", "a")
+FINANCE_BEFORE = make_version("finance", "b")
+SHOP = make_version("shop", "c")
+MAX_BODY_BYTES = 100_000
+
+
+@dataclass(frozen=True)
+class Api:
+    """The application's parts, and a client that is connected to it."""
+
+    app: FastAPI
+    engine: FakeEngine
+    registry: Registry
+    metrics: Metrics
+    http: httpx.AsyncClient
+
+    def count(self, series: str, **labels: str) -> float:
+        """The value of one series; 0 when it does not exist yet."""
+        return self.metrics.registry.get_sample_value(series, labels) or 0.0
+
+    def codes(self, adapter: str, endpoint: str = "chat") -> dict[str, float]:
+        """How many requests ended with which status."""
+        samples = [sample for family in self.metrics.registry.collect() for sample in family.samples]
+        wanted = {"adapter": adapter, "endpoint": endpoint}
+        return {
+            sample.labels["code"]: sample.value
+            for sample in samples
+            if sample.name == "lorabay_requests_total" and wanted.items() <= sample.labels.items()
+        }
+
+    def at_rest(self) -> bool:
+        """Nobody holds a lease and no request counts as running."""
+        running = [
+            sample.value
+            for family in self.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == "lorabay_requests_running"
+        ]
+        held = [status.leases for status in self.registry.snapshot()]
+        return not any(running) and not any(held)
+
+
+@pytest.fixture
+async def api(registry: Registry) -> AsyncIterator[Api]:
+    """Serves `finance`, which has a former version, and `shop`, to everybody."""
+    for version in (FINANCE_BEFORE, FINANCE, SHOP):
+        registry.set_live(version)
+    engine, metrics = FakeEngine(), Metrics(CollectorRegistry())
+    app = create_app(engine, registry, metrics, OpenGate(), base_names=BASE_NAMES, max_body_bytes=MAX_BODY_BYTES)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
+        yield Api(app, engine, registry, metrics, http)

@@ -1,0 +1,128 @@
+"""Who may call, and what a server without a key may listen on."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from hypothesis import given, strategies as st
+from prometheus_client import CollectorRegistry
+from starlette.datastructures import Headers
+
+from lorabay.api.app import create_app
+from lorabay.api.auth import ClosedGate, KeyGate, OpenGate, choose_admin_gate, choose_gate, is_loopback
+from lorabay.catalog.registry import Registry
+from lorabay.errors import InvalidApiKey, PermissionDenied, SetupError
+from lorabay.metrics import Metrics
+from tests.fake_engine import FakeEngine
+from tests.versions import BASE_NAMES, make_version
+
+KEY = "a key of höchster secrecy"
+GUARDED = (
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/completions"),
+    ("POST", "/v1/responses"),
+    ("POST", "/tokenize"),
+    ("POST", "/detokenize"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/finance"),
+)
+OPEN = ("/health", "/ready", "/version", "/metrics", "/docs", "/openapi.json")
+
+
+def bearer(text: str) -> Headers:
+    return Headers(raw=[(b"authorization", text.encode())])
+
+
+@pytest.fixture
+async def http(registry: Registry) -> httpx.AsyncClient:
+    registry.set_live(make_version("finance"))
+    app = create_app(
+        FakeEngine(),
+        registry,
+        Metrics(CollectorRegistry()),
+        KeyGate(KEY),
+        base_names=BASE_NAMES,
+        max_body_bytes=1000,
+    )
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server")
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x"])
+async def test_without_the_key_nothing_is_answered(
+    http: httpx.AsyncClient, method: str, path: str, authorization: str | None
+) -> None:
+    """Every path that shows or runs models gives 401 in the envelope to whoever does not send the key."""
+    headers = {} if authorization is None else {b"authorization": authorization.encode()}
+    response = await http.request(method, path, headers=headers, json={"model": "finance"})
+    assert response.status_code == 401
+    assert response.json()["error"]["code"] == "invalid_api_key"
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert KEY not in response.text
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+async def test_the_key_opens_every_path(http: httpx.AsyncClient, method: str, path: str) -> None:
+    """The same requests pass with the key."""
+    headers = {b"authorization": f"Bearer {KEY}".encode()}
+    response = await http.request(method, path, headers=headers, json={"model": "finance"})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_probes_and_documents_need_no_key(http: httpx.AsyncClient, path: str) -> None:
+    """Probes, metrics and the API's description are open to whoever reaches the port."""
+    assert (await http.get(path)).status_code == 200
+
+
+async def test_the_key_is_asked_for_before_the_body(http: httpx.AsyncClient) -> None:
+    """A body that could not be read is no reason to answer a stranger with anything but 401."""
+    response = await http.post("/v1/chat/completions", content=b"\xff" * 5000)
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+@pytest.mark.parametrize("space", ["", " ", "  "])
+def test_scheme_and_spaces_are_read_as_http_means_them(scheme: str, space: str) -> None:
+    """The scheme has no case, and spaces around the key do not belong to it."""
+    KeyGate("secret").check(bearer(f"{scheme} {space}secret{space}"))
+
+
+@given(st.text())
+def test_no_other_text_passes(text: str) -> None:
+    """Only the key itself is accepted, whatever else is sent."""
+    if text.strip() == "secret":
+        return
+    with pytest.raises(InvalidApiKey):
+        KeyGate("secret").check(Headers(raw=[(b"authorization", b"Bearer " + text.encode(errors="replace"))]))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+def test_loopback_needs_no_key(host: str) -> None:
+    """Where only this machine can call, the gate is open."""
+    assert is_loopback(host)
+    assert isinstance(choose_gate(None, host), OpenGate)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", "", "localhost.example.org"])
+@pytest.mark.parametrize("key", [None, "", "  "])
+def test_another_address_without_a_key_is_refused(host: str, key: str | None) -> None:
+    """A server that others can reach does not start without a key, and an empty one is none."""
+    with pytest.raises(SetupError, match="API key"):
+        choose_gate(key, host)
+    assert isinstance(choose_gate("secret", host), KeyGate)
+
+
+def test_a_key_from_a_file_may_end_in_a_newline() -> None:
+    """Secrets are often read from files; their last newline cannot be sent in a header and does not count."""
+    choose_gate("secret\n", "0.0.0.0").check(bearer("Bearer secret"))
+
+
+def test_admin_paths_have_their_own_key_or_none() -> None:
+    """Without an admin key nobody passes, not even without a header; with one only its owner does."""
+    assert isinstance(choose_admin_gate(None), ClosedGate)
+    with pytest.raises(PermissionDenied):
+        choose_admin_gate("").check(bearer("Bearer "))
+    choose_admin_gate("admin").check(bearer("Bearer admin"))
+    with pytest.raises(InvalidApiKey):
+        choose_admin_gate("admin").check(bearer("Bearer secret"))

@@ -1,0 +1,79 @@
+"""`GET /v1/models` and `GET /v1/models/{id}`."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.api.conftest import FINANCE, FINANCE_BEFORE, Api
+
+
+async def test_the_list_holds_the_base_and_every_adapter(api: Api) -> None:
+    """Each name once: the base's names without a parent, adapters under the base's first name."""
+    listing = (await api.http.get("/v1/models")).json()
+    assert listing["object"] == "list"
+    assert [(card["id"], card["parent"], card["root"]) for card in listing["data"]] == [
+        ("tiny", None, "tiny"),
+        ("org/tiny", None, "org/tiny"),
+        ("finance", "tiny", "tiny"),
+        ("shop", "tiny", "tiny"),
+    ]
+
+
+async def test_a_card_is_what_openai_clients_read(api: Api) -> None:
+    """Type, owner, time of the server's start and context length; all entries of one server agree."""
+    cards = (await api.http.get("/v1/models")).json()["data"]
+    for card in cards:
+        assert (card["object"], card["owned_by"], card["max_model_len"]) == ("model", "lorabay", 2048)
+        assert abs(card["created"] - time.time()) < 60
+    assert len({card["created"] for card in cards}) == 1
+
+
+async def test_no_host_paths(api: Api) -> None:
+    """Where weights lie on the server is nobody's business."""
+    for path in ("/v1/models", "/v1/models/finance", f"/v1/models/{FINANCE.id}", "/v1/models/tiny"):
+        assert str(FINANCE.path.parent) not in (await api.http.get(path)).text
+
+
+@pytest.mark.parametrize(
+    ("model", "parent"),
+    [
+        ("tiny", None),
+        ("org/tiny", None),
+        ("finance", "tiny"),
+        (FINANCE.id, "tiny"),
+        (FINANCE_BEFORE.id, "tiny"),
+        ("tiny:finance", "tiny"),
+        ("org/tiny:finance", "tiny"),
+    ],
+)
+async def test_one_model_by_any_form_of_its_name(api: Api, model: str, parent: str | None) -> None:
+    """Whatever `model` a request may use can be described, slashes and versions included; no lease stays behind."""
+    card = (await api.http.get(f"/v1/models/{model}")).json()
+    assert (card["id"], card["parent"]) == (model, parent)
+    assert api.at_rest()
+
+
+@pytest.mark.parametrize("model", ["nobody", "", "finance@" + "f" * 12, "org", "org/", "org/tiny/", "%F0%9F%98%80"])
+async def test_an_unknown_model_is_404(api: Api, model: str) -> None:
+    """What cannot be asked for is not described, and the message lists nothing else."""
+    response = await api.http.get(f"/v1/models/{model}")
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "model_not_found"
+    assert "shop" not in response.text
+
+
+async def test_the_list_follows_the_registry(api: Api) -> None:
+    """A removed adapter is gone from the next answer."""
+    api.registry.remove("finance")
+    assert "finance" not in (await api.http.get("/v1/models")).text
+    assert (await api.http.get("/v1/models/finance")).status_code == 404
+
+
+async def test_models_are_listed_while_the_engine_starts(api: Api) -> None:
+    """What is served is known before it can be used; only the context length is not."""
+    api.engine.up, api.engine.max_model_len = False, None
+    cards = (await api.http.get("/v1/models")).json()["data"]
+    assert len(cards) == 4
+    assert {card["max_model_len"] for card in cards} == {None}

@@ -1,0 +1,65 @@
+"""The OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from lorabay.api.openai import PATHS
+from lorabay.api.openapi import SUMMARIES
+from tests.api.conftest import Api
+
+
+def references(document: object) -> Iterator[str]:
+    """Every `$ref` in a document."""
+    match document:
+        case {"$ref": str(reference)}:
+            yield reference
+        case dict():
+            for value in document.values():
+                yield from references(value)
+        case list():
+            for value in document:
+                yield from references(value)
+
+
+def resolve(document: dict[str, Any], reference: str) -> object:
+    """What a reference within the document points to."""
+    found: Any = document
+    for part in reference.removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+async def test_every_post_path_has_the_engines_schema(api: Api) -> None:
+    """Each endpoint of the contract is described by what the engine validates."""
+    document = (await api.http.get("/openapi.json")).json()
+    for endpoint, path in PATHS.items():
+        operation = document["paths"][path]["post"]
+        assert operation["requestBody"]["content"]["application/json"]["schema"]["title"] == endpoint
+        assert operation["summary"] == SUMMARIES[endpoint]
+
+
+async def test_all_references_resolve(api: Api) -> None:
+    """Nothing in the document points to something that is not in it."""
+    document = (await api.http.get("/openapi.json")).json()
+    found = list(references(document))
+    assert "#/components/schemas/Word" in found
+    for reference in found:
+        assert resolve(document, reference)
+
+
+async def test_the_document_does_not_change_the_engines_schemas(api: Api) -> None:
+    """Asking twice gives the same, and what the engine holds is left as it was."""
+    before = api.engine.schemas()
+    first = (await api.http.get("/openapi.json")).json()
+    api.app.openapi_schema = None
+    assert (await api.http.get("/openapi.json")).json() == first
+    assert api.engine.schemas() == before
+
+
+async def test_the_page_for_people(api: Api) -> None:
+    """`/docs` shows the document."""
+    page = await api.http.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "/openapi.json" in page.text

@@ -1,0 +1,116 @@
+"""Failures as HTTP responses."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+
+import pytest
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from lorabay import errors
+from lorabay.api.problems import as_error, envelope, respond
+from lorabay.errors import InvalidRequest, LorabayError, RateLimited
+from tests.api.conftest import Api
+
+PUBLIC_CODES = {
+    "InvalidRequest": (400, "invalid_request"),
+    "ContextLengthExceeded": (400, "context_length_exceeded"),
+    "InvalidApiKey": (401, "invalid_api_key"),
+    "PermissionDenied": (403, "permission_denied"),
+    "ModelNotFound": (404, "model_not_found"),
+    "AdapterConflict": (409, "adapter_conflict"),
+    "AdapterRejected": (409, "adapter_rejected"),
+    "RequestTooLarge": (413, "request_too_large"),
+    "RateLimited": (429, "rate_limit_exceeded"),
+    "EngineUnavailable": (503, "engine_unavailable"),
+}
+
+
+def examples() -> Iterator[tuple[str, LorabayError]]:
+    for name, kind in inspect.getmembers(errors, inspect.isclass):
+        yield name, kind("finance", ("bad rank",)) if name == "AdapterRejected" else kind("what is wrong")
+
+
+def request() -> Request:
+    return Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []})
+
+
+@pytest.mark.parametrize("name", PUBLIC_CODES)
+async def test_the_contracts_codes(name: str) -> None:
+    """Each error of the contract has the status and the code that the contract gives it."""
+    error = dict(examples())[name]
+    response = await respond(request(), error)
+    body = json.loads(response.body)
+    assert (response.status_code, body["error"]["code"]) == PUBLIC_CODES[name]
+    assert list(body["error"]) == ["message", "type", "param", "code"]
+    assert body["error"]["message"] == error.message
+
+
+@pytest.mark.parametrize(("after", "header"), [(0.2, "1"), (3, "3"), (4.01, "5"), (None, None)])
+async def test_retry_after_is_rounded_up_to_seconds(after: float | None, header: str | None) -> None:
+    """A client that waits as long as it is told does not come too early."""
+    response = await respond(request(), RateLimited("slower", retry_after=after))
+    assert response.headers.get("retry-after") == header
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [
+        (HTTPException(404), 404, "not_found"),
+        (HTTPException(405, headers={"allow": "POST"}), 405, "method_not_allowed"),
+        (HTTPException(418), 418, "invalid_request"),
+        (RequestValidationError([{"loc": ("body", "lora_name"), "msg": "too short"}]), 400, "invalid_request"),
+        (RequestValidationError([{"loc": ("body",), "msg": "not JSON"}]), 400, "invalid_request"),
+    ],
+)
+async def test_the_frameworks_failures_come_in_the_same_envelope(failure: Exception, status: int, code: str) -> None:
+    """What FastAPI and Starlette raise looks like our own errors, and keeps its headers."""
+    response = await respond(request(), failure)
+    assert (response.status_code, json.loads(response.body)["error"]["code"]) == (status, code)
+    assert response.headers.get("allow") == ("POST" if status == 405 else None)
+
+
+def test_a_wrong_field_is_named() -> None:
+    """The message says where, and `param` which field."""
+    failure = RequestValidationError([{"loc": ("body", "lora_name"), "msg": "too short"}])
+    assert as_error(failure).message == "lora_name: too short"
+    assert as_error(failure).param == "lora_name"
+    assert as_error(RequestValidationError([{"loc": ("body",), "msg": "not JSON"}])).message == "not JSON"
+
+
+async def test_a_bug_tells_the_client_nothing_and_the_log_everything(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unexpected exception is a bare 500 in the envelope; its traceback goes to the log."""
+
+    async def reply(body: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    api.engine.reply = reply  # type: ignore[assignment]
+    response = await api.http.post("/tokenize", json={"model": "tiny"})
+    assert response.status_code == 500
+    assert response.json()["error"] == {
+        "message": "internal error; the server's log has the details",
+        "type": "server_error",
+        "param": None,
+        "code": "internal_error",
+    }
+    captured = capsys.readouterr()
+    assert "ZeroDivisionError: secret detail" in captured.out + captured.err
+
+
+async def test_any_text_can_be_in_a_message() -> None:
+    """A message that quotes half a surrogate pair is still a valid JSON response."""
+    response = await respond(request(), InvalidRequest("no \ud800 here"))
+    assert json.loads(response.body)["error"]["message"] == "no \ud800 here"
+
+
+@pytest.mark.parametrize(("name", "error"), list(examples()))
+def test_every_error_fills_the_envelope(name: str, error: LorabayError) -> None:
+    """All of them have a message, a type and a code as text."""
+    problem = envelope(error)["error"]
+    assert all(isinstance(problem[part], str) and problem[part] for part in ("message", "type", "code"))

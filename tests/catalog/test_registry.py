@@ -1,0 +1,380 @@
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+
+from lorabay.catalog.names import AdapterName
+from lorabay.catalog.records import Records
+from lorabay.catalog.registry import AdapterState, AdapterStatus, Lease, Registry
+from lorabay.catalog.spec import AdapterSpec, Digest, Reason, Version
+from lorabay.errors import AdapterConflict, ModelNotFound
+
+BASES = ("tiny", "acme/tiny")
+
+
+def version(letter: str, adapter: str = "finance") -> Version:
+    digest = Digest(letter * 64)
+    spec = AdapterSpec(digest, "lora", 4, 8.0, ("q_proj",), "float32", 100)
+    return Version(AdapterName(adapter), spec, Path("/store/versions") / digest)
+
+
+A, B, C, D = (version(letter) for letter in "abcd")
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    return Records(tmp_path)
+
+
+@pytest.fixture
+def registry(records: Records) -> Registry:
+    return Registry(BASES, records, keep=2)
+
+
+def serve(registry: Registry, version: Version, key: str = "") -> Version:
+    """What the reconciler does with what a folder holds."""
+    target = registry.offer(version, key or version.digest)
+    registry.set_live(target)
+    return target
+
+
+def status(registry: Registry, name: str = "finance") -> AdapterStatus:
+    return next(found for found in registry.snapshot() if found.name == name)
+
+
+def restarted(records: Records, *known: Version) -> Registry:
+    registry = Registry(BASES, records, keep=2)
+    registry.restore(lambda name, digest: next((v for v in known if (v.adapter, v.digest) == (name, digest)), None))
+    return registry
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "finance",
+        "tiny:finance",
+        "acme/tiny:finance",
+        f"finance@{'b' * 12}",
+        f"finance@{'b' * 64}",
+        f"tiny:finance@{'b' * 20}",
+    ],
+)
+def test_every_form_of_a_model_name_finds_the_version(registry: Registry, model: str) -> None:
+    """A name, a name behind its base, and a digest of 12 to 64 characters all lease the same version."""
+    serve(registry, B)
+    with registry.acquire(model) as lease:
+        assert lease.version == B
+        assert registry.leases(B) == 1
+    assert registry.leases(B) == 0
+
+
+@pytest.mark.parametrize("model", BASES)
+def test_the_base_is_leased_without_a_version(registry: Registry, model: str) -> None:
+    """A request for the base holds nothing."""
+    with registry.acquire(model) as lease:
+        assert lease.version is None
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "", "other", "finance@", "finance@bbbbbbbbbbb", f"finance@{'c' * 12}", f"finance@{'B' * 12}", "tiny:",
+        "tiny:tiny", "tiny:acme/tiny:finance", "other:finance", "finance:tiny", "@" + "b" * 12, f"finance@{'b' * 65}", "FINANCE",
+    ],
+)  # fmt: skip
+def test_anything_else_does_not_exist(registry: Registry, model: str) -> None:
+    """A wrong name, base or digest is not found, and the message lists nobody else's adapters."""
+    serve(registry, B)
+    with pytest.raises(ModelNotFound) as error:
+        registry.acquire(model)
+    assert error.value.message == f"The model `{model}` does not exist."
+
+
+def test_an_ambiguous_digest_is_not_guessed(registry: Registry) -> None:
+    """Two kept versions that share the prefix: neither is given."""
+    twin = version("a")
+    twin = Version(
+        twin.adapter, AdapterSpec(Digest("a" * 20 + "b" * 44), *("lora", 4, 8.0, (), "float32", 1)), twin.path
+    )
+    serve(registry, A)
+    serve(registry, twin)
+    with pytest.raises(ModelNotFound):
+        registry.acquire(f"finance@{'a' * 12}")
+    assert registry.acquire(f"finance@{'a' * 21}").version == A
+
+
+def test_a_flip_leaves_running_requests_on_their_version(registry: Registry) -> None:
+    """New requests get the new version; the old one is busy until its last lease is released."""
+    serve(registry, A)
+    old = registry.acquire("finance")
+    serve(registry, B)
+    assert registry.acquire("finance").version == B
+    assert (old.version, registry.leases(A)) == (A, 1)
+    old.release()
+    old.release()
+    assert registry.leases(A) == 0
+
+
+async def test_idle_waits_for_the_last_lease(registry: Registry) -> None:
+    """It returns at once for an unused version, and otherwise when the last of several leases is released."""
+    serve(registry, A)
+    await asyncio.wait_for(registry.idle(A), 1)
+    leases = [registry.acquire("finance") for _ in range(2)]
+    waiting = [asyncio.create_task(registry.idle(A)) for _ in range(2)]
+    leases[0].release()
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    leases[1].release()
+    await asyncio.wait_for(waiting[1], 1)
+
+
+async def test_idle_keeps_waiting_when_the_version_is_taken_again(registry: Registry) -> None:
+    """A lease taken between the release and the wake-up is seen."""
+    serve(registry, A)
+    lease = registry.acquire("finance")
+    waiting = asyncio.create_task(registry.idle(A))
+    await asyncio.sleep(0)
+    lease.release()
+    again = registry.acquire("finance")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    again.release()
+    await asyncio.wait_for(waiting, 1)
+
+
+def test_a_bad_folder_does_not_disturb_what_is_live(registry: Registry) -> None:
+    """The refusal is shown with its reasons while the old version goes on answering."""
+    serve(registry, A)
+    reasons = (Reason("shape", "wrong"),)
+    registry.mark("finance", AdapterState.REJECTED, reasons)
+    registry.mark("new one", AdapterState.REJECTED, reasons)
+    found = status(registry)
+    assert (found.state, found.reasons, found.live) == (AdapterState.REJECTED, reasons, A)
+    assert registry.names() == ("finance",)
+    assert registry.acquire("finance").version == A
+    with pytest.raises(ModelNotFound):
+        registry.acquire("new one")
+    serve(registry, B)
+    assert (status(registry).state, status(registry).reasons) == (AdapterState.READY, ())
+
+
+def test_a_removed_name_is_gone_at_once_and_drains(registry: Registry) -> None:
+    """No new request gets in, the running one keeps its version, and then nothing is left of it."""
+    serve(registry, A)
+    lease = registry.acquire("finance")
+    registry.remove("finance")
+    registry.remove("unknown")
+    for model in ("finance", f"finance@{'a' * 12}"):
+        with pytest.raises(ModelNotFound):
+            registry.acquire(model)
+    assert (status(registry).state, status(registry).leases) == (AdapterState.DRAINING, ((A, 1),))
+    assert registry.in_use() == {A.digest}
+    lease.release()
+    assert registry.snapshot() == ()
+    assert registry.in_use() == frozenset()
+
+
+def test_a_name_that_comes_back_while_it_drains_stays(registry: Registry) -> None:
+    """The end of an old request does not remove the new adapter."""
+    serve(registry, A)
+    lease = registry.acquire("finance")
+    registry.remove("finance")
+    serve(registry, B)
+    lease.release()
+    assert registry.acquire("finance").version == B
+
+
+def test_the_last_versions_are_kept(registry: Registry) -> None:
+    """With keep=2 the live one and two before it can be asked for; an older one only counts while it is leased."""
+    serve(registry, A)
+    lease = registry.acquire("finance")
+    for later in (B, C, D):
+        serve(registry, later)
+    assert status(registry).kept == (D, C, B)
+    assert registry.acquire(f"finance@{'b' * 12}").version == B
+    with pytest.raises(ModelNotFound):
+        registry.acquire(f"finance@{'a' * 12}")
+    assert registry.in_use() == {version.digest for version in (A, B, C, D)}
+    lease.release()
+    assert registry.in_use() == {version.digest for version in (B, C, D)}
+
+
+def test_a_rollback_lasts_over_restarts_until_the_folder_changes(registry: Registry, records: Records) -> None:
+    """The same folder does not undo it; another content does."""
+    serve(registry, A)
+    serve(registry, B)
+    assert registry.rollback_target("finance") == A
+    registry.roll_back(A)
+    assert registry.live("finance") == A
+    assert serve(registry, B) == A
+
+    later = restarted(records, A, B)
+    assert later.names() == ()
+    assert serve(later, B) == A
+    rollback = status(later).rollback
+    assert rollback is not None
+    assert (rollback.to, rollback.instead_of) == (A.digest, B.digest)
+    assert serve(later, C) == C
+    assert status(later).rollback is None
+    assert serve(later, B) == B
+
+
+def test_rolling_forward_to_what_the_folder_holds_ends_the_rollback(registry: Registry) -> None:
+    """Choosing the folder's own version again is not a rollback."""
+    serve(registry, A)
+    serve(registry, B)
+    registry.roll_back(A)
+    registry.roll_back(registry.rollback_target("finance", "b" * 12))
+    assert registry.live("finance") == B
+    assert status(registry).rollback is None
+
+
+def test_a_rollback_whose_target_is_lost_ends(registry: Registry, records: Records) -> None:
+    """When the store no longer has the version, the folder's content is served."""
+    serve(registry, A)
+    serve(registry, B)
+    registry.roll_back(A)
+    assert serve(restarted(records, B), B) == B
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("unknown", None), ("finance", None), ("finance", "c" * 12), ("finance", "x")]
+)
+def test_a_rollback_to_nowhere_is_a_conflict(registry: Registry, name: str, prefix: str | None) -> None:
+    """No such adapter, no former version, no such digest."""
+    serve(registry, A)
+    with pytest.raises(AdapterConflict):
+        registry.rollback_target(name, prefix)
+
+
+def test_a_pin_survives_restart_and_removal(registry: Registry, records: Records) -> None:
+    """An admin's pin belongs to the name and is there again when the folder comes back."""
+    serve(registry, A)
+    registry.set_pinned("finance", True)
+    registry.remove("finance")
+    assert status(registry).state is AdapterState.REMOVED
+    with pytest.raises(AdapterConflict):
+        registry.set_pinned("finance", False)
+    later = restarted(records)
+    serve(later, B)
+    assert status(later).pinned
+    later.set_pinned("finance", False)
+    assert not status(later).pinned
+
+
+def test_an_unchanged_folder_is_remembered(registry: Registry, records: Records) -> None:
+    """After a restart the same fingerprint and checks give the digest without reading; anything else gives nothing."""
+    serve(registry, A, key="fingerprint and checks")
+    later = restarted(records, A)
+    assert later.remembered("finance", "fingerprint and checks") == A.digest
+    assert later.remembered("finance", "changed") is None
+    assert later.remembered("other", "fingerprint and checks") is None
+    assert later.in_use() == {A.digest}
+
+
+class RegistryMachine(RuleBasedStateMachine):
+    """The registry against a model: a dict of histories and a multiset of leases, with restarts in between."""
+
+    leases = Bundle("leases")
+    names = st.sampled_from(["finance", "shop"])
+    letters = st.sampled_from("abcdef")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.registry = Registry(BASES, Records(Path(self.folder.name)), keep=2)
+        self.known: dict[tuple[str, str], Version] = {}
+        self.history: dict[str, list[Version]] = {}
+        self.held: Counter[Version] = Counter()
+
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+    @rule(name=names, letter=letters)
+    def folder_changes(self, name: str, letter: str) -> None:
+        found = version(letter, name)
+        self.known[name, found.digest] = found
+        target = self.registry.offer(found, found.digest)
+        self.registry.set_live(target)
+        self.history[name] = [target, *(old for old in self.history.get(name, []) if old != target)][:3]
+
+    @rule(name=names)
+    def folder_goes(self, name: str) -> None:
+        self.registry.remove(name)
+        self.history.pop(name, None)
+
+    @rule(name=names)
+    def roll_back(self, name: str) -> None:
+        former = self.history.get(name, [])[1:]
+        if not former:
+            with pytest.raises(AdapterConflict):
+                self.registry.rollback_target(name)
+            return
+        target = self.registry.rollback_target(name)
+        assert target == former[0]
+        self.registry.roll_back(target)
+        self.history[name] = [target, *(old for old in self.history[name] if old != target)]
+
+    @rule(target=leases, name=names, letter=st.none() | letters)
+    def request_comes(self, name: str, letter: str | None) -> Lease | None:
+        model = name if letter is None else f"{name}@{letter * 12}"
+        kept = self.history.get(name, [])
+        expected = next((old for old in kept if letter is None or old.digest.startswith(letter)), None)
+        if expected is None:
+            with pytest.raises(ModelNotFound):
+                self.registry.acquire(model)
+            return None
+        lease = self.registry.acquire(model)
+        assert lease.version == expected
+        self.held[expected] += 1
+        return lease
+
+    @rule(lease=consumes(leases))
+    def request_ends(self, lease: Lease | None) -> None:
+        if lease is not None and lease.version is not None:
+            lease.release()
+            self.held[lease.version] -= 1
+
+    @rule(lease=leases)
+    def released_lease_is_released_again(self, lease: Lease | None) -> None:
+        if lease is not None and lease.version is not None and not self.registry.leases(lease.version):
+            lease.release()
+
+    @invariant()
+    def leases_agree(self) -> None:
+        for held, count in self.held.items():
+            assert self.registry.leases(held) == count
+
+    @invariant()
+    def live_and_kept_agree(self) -> None:
+        assert set(self.registry.names()) == self.history.keys()
+        for name, kept in self.history.items():
+            assert self.registry.live(name) == kept[0]
+            assert list(status(self.registry, name).kept) == kept
+
+    @invariant()
+    def nothing_in_use_may_be_collected(self) -> None:
+        needed = {old.digest for kept in self.history.values() for old in kept}
+        needed |= {held.digest for held, count in self.held.items() if count}
+        assert needed <= self.registry.in_use()
+
+    @invariant()
+    def a_restart_would_find_the_same(self) -> None:
+        later = Registry(BASES, Records(Path(self.folder.name)), keep=2)
+        later.restore(lambda name, digest: self.known.get((name, digest)))
+        assert later.names() == ()
+        kept = {found.name: list(found.kept) for found in later.snapshot() if found.kept}
+        assert kept == self.history
+
+
+RegistryMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestRegistryMachine = RegistryMachine.TestCase

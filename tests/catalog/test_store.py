@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lorabay.catalog.names import AdapterName
+from lorabay.catalog.spec import WEIGHTS_FILE, Digest, Rejected, Version
+from lorabay.catalog.store import Store
+from lorabay.catalog.validation import validate
+from lorabay.errors import SetupError
+from tests.catalog import making
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lorabay.catalog.validation import Checks
+
+FINANCE, SHOP = AdapterName("finance"), AdapterName("shop")
+
+
+def ingest(store: Store, folder: Path, checks: Checks, name: AdapterName = FINANCE) -> Version:
+    result = store.ingest(folder, name, checks)
+    assert isinstance(result, Version), result
+    return result
+
+
+def adapter(folder: Path, seed: int = 0) -> Path:
+    return making.make_adapter(folder, tensors=making.lora_tensors(seed=seed))
+
+
+def files(root: Path) -> set[str]:
+    """All files of a store but its locks and its note of who is alive."""
+    found = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    return {name for name in found if not name.startswith("servers/") and name != "lock"}
+
+
+def test_a_stored_version_is_whole_private_and_found_again(tmp_path: Path, store: Store, checks: Checks) -> None:
+    """What `ingest` returns is a read-only folder that passes the same checks and survives the source and a restart."""
+    source = adapter(tmp_path / "a")
+    version = ingest(store, source, checks)
+    for file in source.iterdir():
+        file.unlink()
+    assert validate(version.path, checks) == version.spec
+    assert {path.stat().st_mode & 0o777 for path in version.path.iterdir()} == {0o444}
+    assert (tmp_path / "store").stat().st_mode & 0o077 == 0
+    store.close()
+    with Store.open(tmp_path / "store") as later:
+        assert later.get(FINANCE, version.digest) == version
+        assert later.versions() == (version.spec,)
+        assert later.get(FINANCE, Digest("0" * 64)) is None
+
+
+def test_identical_content_is_stored_once(tmp_path: Path, store: Store, checks: Checks) -> None:
+    """Another name, another order of tensors, other metadata and training fields: one folder, two versions."""
+    tensors = making.lora_tensors()
+    shuffled = dict(sorted(tensors.items(), reverse=True))
+    first = ingest(store, making.make_adapter(tmp_path / "a", tensors=tensors), checks)
+    folder = making.make_adapter(tmp_path / "b", config=making.lora_config(lora_dropout=0.5), tensors=shuffled)
+    making.save(folder / WEIGHTS_FILE, shuffled, {"epoch": "3"})
+    second = ingest(store, folder, checks, SHOP)
+    assert second.path == first.path
+    assert second != first
+    assert len(files(tmp_path / "store")) == 3
+    other = ingest(store, adapter(tmp_path / "c", seed=1), checks)
+    assert other.digest != first.digest
+    rescaled = making.make_adapter(tmp_path / "d", config=making.lora_config(lora_alpha=16), tensors=tensors)
+    assert ingest(store, rescaled, checks).digest not in {first.digest, other.digest}
+
+
+def test_parallel_ingests_do_not_disturb_each_other(tmp_path: Path, store: Store, checks: Checks) -> None:
+    """Eight threads, four contents: every call succeeds and four versions exist."""
+    folders = [adapter(tmp_path / f"a{number}", seed=number % 4) for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        versions = list(pool.map(lambda folder: ingest(store, folder, checks), folders))
+    assert len({version.digest for version in versions}) == len(store.versions()) == 4
+
+
+def test_collect_removes_what_is_not_kept(tmp_path: Path, store: Store, checks: Checks) -> None:
+    """Kept versions stay whole, the others leave nothing behind."""
+    kept, dropped = (ingest(store, adapter(tmp_path / f"a{seed}", seed), checks) for seed in range(2))
+    assert store.collect({kept.digest}) == (dropped.digest,)
+    assert store.get(FINANCE, dropped.digest) is None
+    assert store.versions() == (kept.spec,)
+    assert all(name.startswith(f"versions/{kept.digest}/") for name in files(tmp_path / "store"))
+
+
+def test_a_collector_spares_what_another_living_server_holds(tmp_path: Path, store: Store, checks: Checks) -> None:
+    """Two servers on one store: neither removes what the other ingested or looked up, until that one is gone."""
+    with Store.open(tmp_path / "store") as other:
+        version = ingest(other, adapter(tmp_path / "a"), checks)
+        assert store.collect(frozenset()) == ()
+        assert store.get(FINANCE, version.digest) == version
+        assert other.collect(frozenset()) == ()
+        assert store.collect(frozenset()) == (version.digest,)
+        again = ingest(other, adapter(tmp_path / "b"), checks)
+        assert store.collect(frozenset()) == ()
+    assert store.collect(frozenset()) == (again.digest,)
+
+
+def test_a_version_that_lost_bytes_is_replaced(tmp_path: Path, store: Store, checks: Checks) -> None:
+    """A damaged version counts as absent, and ingesting the same content heals it."""
+    folder = adapter(tmp_path / "a")
+    version = ingest(store, folder, checks)
+    weights = version.path / WEIGHTS_FILE
+    weights.chmod(0o600)
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert store.get(FINANCE, version.digest) is None
+    assert store.versions() == ()
+    assert ingest(store, folder, checks) == version
+    assert store.get(FINANCE, version.digest) == version
+
+
+@contextmanager
+def files_limited_to(size: int) -> Iterator[None]:
+    """Makes every write beyond `size` bytes of a file fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [0, 100, 1000, None])
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, store: Store, checks: Checks, room: int | None) -> None:
+    """Wherever the disk fills up, the refusal says so, no part of a version stays, and later it works."""
+    tensors = making.lora_tensors(rank=lambda module: 8 if "v_proj" in module else 4)
+    config = making.lora_config(rank_pattern={"v_proj": 8}, lora_alpha=3)
+    folder = making.make_adapter(tmp_path / "a", config=config, tensors=tensors)
+    just_the_copy = (folder / WEIGHTS_FILE).stat().st_size
+    live = ingest(store, adapter(tmp_path / "live", seed=1), checks)
+    before = files(tmp_path / "store")
+    with files_limited_to(just_the_copy if room is None else room):
+        result = store.ingest(folder, FINANCE, checks)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"store_write"}
+    assert result.transient
+    assert files(tmp_path / "store") == before
+    assert store.versions() == (live.spec,)
+    assert ingest(store, folder, checks)
+
+
+def test_a_store_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    """A file where the folder should be: an expected failure that names the place and the setting."""
+    (tmp_path / "store").write_text("")
+    with pytest.raises(SetupError, match="--store"):
+        Store.open(tmp_path / "store")
+
+
+KILL_AT_EACH_STEP = """
+import os, sys
+from pathlib import Path
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.store import Store
+from lorabay.catalog.validation import Checks
+
+base, folder, root = map(Path, sys.argv[1:])
+checks = Checks(BaseShapes.read(base), 16)
+STEPS = {"open", "os.mkdir", "os.rename", "os.chmod", "os.remove", "os.rmdir", "shutil.rmtree", "fcntl.flock"}
+
+def run(last_step):
+    steps = 0
+    def hook(event, arguments):
+        nonlocal steps
+        if event in STEPS:
+            steps += 1
+            if steps == last_step:
+                os._exit(9)  # like kill -9: nothing is cleaned up
+    sys.addaudithook(hook)
+    with Store.open(root) as store:
+        store.ingest(folder, "finance", checks)
+        store.collect(set())
+    os._exit(0)
+
+step = 0
+while True:
+    step += 1
+    child = os.fork()
+    if child == 0:
+        run(step)
+    _, status = os.waitpid(child, 0)
+    with Store.open(root) as store:
+        for spec in store.versions():
+            assert store.ingest(root / "versions" / spec.digest, "again", checks).digest == spec.digest
+        whole = {spec.digest for spec in store.versions()}
+        assert {path.name for path in (root / "versions").iterdir()} == whole, "a part of a version is visible"
+        store.collect(set())
+        left = [path for path in root.rglob("*") if path.is_file() and path.parent.name != "servers"]
+        assert left == [root / "lock"], left
+    left = list((root / "servers").iterdir())
+    assert left == [], left
+    if status == 0:
+        break
+print(step)
+"""
+
+
+def test_a_kill_at_any_step_leaves_nothing_or_a_whole_version(tmp_path: Path) -> None:
+    """Killed before each single file operation of an ingest and a collection: the store is whole, and gets clean."""
+    base = making.make_base(tmp_path / "base")
+    arguments = map(str, (base, adapter(tmp_path / "a"), tmp_path / "store"))
+    command = [sys.executable, "-W", "ignore", "-c", KILL_AT_EACH_STEP, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 30

@@ -1,0 +1,53 @@
+"""What every test may use, and what none may do: reach another machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from lorabay.catalog.records import Records
+from lorabay.catalog.registry import Registry
+from lorabay.settings import ENV_PREFIX
+from tests.versions import BASE_NAMES
+
+
+def pytest_configure() -> None:
+    """Refuse every connection that leaves this machine, for the rest of the process."""
+    sys.addaudithook(_stay_at_home)
+
+
+def _stay_at_home(event: str, arguments: tuple[object, ...]) -> None:
+    if event != "socket.connect":
+        return
+    match arguments:
+        case (_, (str() as host, int(), *_)) if host != "localhost" and not _loopback(host):
+            raise RuntimeError(f"a test tried to reach {host}")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """Knows the base by two names, and nothing else."""
+    return Registry(BASE_NAMES, Records(tmp_path / "records"))
+
+
+@pytest.fixture
+def no_settings_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the shell that runs the tests had set no `LORABAY_*` variable."""
+    for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+        monkeypatch.delenv(name)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of single tests, here because pytest asks only the topmost file for them."""
+    parser.addoption("--swaps", type=int, default=12, help="swaps under load in tests/e2e/test_hot_swap.py")

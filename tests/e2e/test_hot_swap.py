@@ -1,0 +1,181 @@
+"""Adapters live and die by their folder, on the real engine, while requests run."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+from openai import OpenAI
+
+from tests.e2e.conftest import BASE
+from tests.e2e.folders import eventually, overwrite, put, remove
+
+STREAMS = 8
+SHARED_PREFIX = "Here is the log of a long voyage, day by day, with wind and weather. " * 40
+"""More than 512 tokens that every prompt begins with: stale prefix-cache blocks would show."""
+
+
+@pytest.fixture(autouse=True)
+def clean(adapters: Path, client: OpenAI) -> Iterator[None]:
+    """Take away what a test published."""
+    yield
+    for folder in adapters.glob("word*"):
+        remove(adapters, folder.name)
+    eventually(lambda: not any(name.startswith("word") for name in served(client)), "the test's adapters are gone")
+
+
+def served(client: OpenAI) -> set[str]:
+    return {model.id for model in client.models.list()}
+
+
+def say(client: OpenAI, model: str, question: str = "Who are you?", tokens: int = 12) -> str:
+    answer = client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": question}],
+        max_tokens=tokens,
+        temperature=0,
+        extra_body={"ignore_eos": True},
+    )
+    return answer.choices[0].message.content or ""
+
+
+def colour(answer: str) -> str:
+    """The one word of an answer; `mixed` when two versions speak in it, `other` when neither does."""
+    red, blue = answer.count("red"), answer.count("blue")
+    if red and blue:
+        return "mixed"
+    return "red" if red >= 3 else "blue" if blue >= 3 else "other"
+
+
+def test_a_folder_is_served_changed_and_removed(client: OpenAI, adapters: Path, words: dict[str, Path]) -> None:
+    """Dropped in: served. Overwritten: re-served. Deleted: gone. No call of any kind in between."""
+    put(adapters, "word", words["red"])
+    eventually(lambda: "word" in served(client), "the new folder is listed")
+    assert colour(say(client, "word")) == "red"
+    overwrite(adapters, "word", words["blue"])
+    eventually(lambda: colour(say(client, "word")) == "blue", "the changed folder answers")
+    remove(adapters, "word")
+    eventually(lambda: "word" not in served(client), "the removed folder is gone")
+    with pytest.raises(openai.NotFoundError):
+        say(client, "word")
+
+
+def test_swaps_under_load_fail_nothing_and_mix_nothing(
+    client: OpenAI, adapters: Path, words: dict[str, Path], request: pytest.FixtureRequest
+) -> None:
+    """Swaps between two versions under 8 running streams with one long shared prefix: every answer is whole, of one
+    version, and no answer that starts after a swap was seen comes from the version before it."""
+    swaps = request.config.getoption("--swaps")
+    put(adapters, "word", words["red"])
+    eventually(lambda: "word" in served(client), "the adapter is listed")
+    stop = threading.Event()
+    answers: list[str] = []
+
+    def stream(number: int) -> None:
+        while not stop.is_set():
+            chunks = client.chat.completions.create(
+                model="word",
+                messages=[{"role": "user", "content": f"{SHARED_PREFIX} Question {number}: who are you?"}],
+                max_tokens=24,
+                temperature=0,
+                stream=True,
+                extra_body={"ignore_eos": True},
+            )
+            answers.append("".join(chunk.choices[0].delta.content or "" for chunk in chunks))
+
+    stale = 0
+    with ThreadPoolExecutor(STREAMS) as pool:
+        streams = [pool.submit(stream, number) for number in range(STREAMS)]
+        try:
+            for swap in range(swaps):
+                word = ("blue", "red")[swap % 2]
+                put(adapters, "word", words[word])
+                eventually(lambda want=word: colour(say(client, "word")) == want, f"swap {swap} to {word}", 60)
+                stale += colour(say(client, "word", f"{SHARED_PREFIX} Who are you?")) != word
+        finally:
+            stop.set()
+        for running in streams:
+            running.result()
+    counts = {kind: sum(colour(answer) == kind for answer in answers) for kind in ("red", "blue", "mixed", "other")}
+    print(f"\n{swaps} swaps, {len(answers)} streamed answers: {counts}, stale: {stale}")
+    assert counts["mixed"] == counts["other"] == stale == 0
+    assert counts["red"] and counts["blue"]
+
+
+def test_a_version_can_be_asked_for_and_rolled_back_to(
+    client: OpenAI, admin: httpx.Client, adapters: Path, words: dict[str, Path]
+) -> None:
+    """A former version answers by its digest; a rollback makes it live until the folder changes."""
+    put(adapters, "word", words["red"])
+    eventually(lambda: "word" in served(client), "the adapter is listed")
+    red = admin.get("/admin/adapters/word").json()["live"]
+    put(adapters, "word", words["blue"])
+    eventually(lambda: colour(say(client, "word")) == "blue", "the swap")
+    assert colour(say(client, red)) == "red"
+    rolled = admin.post("/admin/adapters/word/rollback", json={})
+    assert rolled.json()["live"] == red
+    assert colour(say(client, "word")) == "red"
+    put(adapters, "word", words["red"])
+    eventually(lambda: not admin.get("/admin/adapters/word").json()["rolled_back"], "the folder ends the rollback")
+
+
+def test_a_bad_folder_disturbs_nothing(
+    client: OpenAI, admin: httpx.Client, adapters: Path, words: dict[str, Path]
+) -> None:
+    """A truncated file is rejected with its reason while the version before it stays live."""
+    put(adapters, "word", words["red"])
+    eventually(lambda: "word" in served(client), "the adapter is listed")
+    weights = adapters / "word" / "adapter_model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    eventually(lambda: admin.get("/admin/adapters/word").json()["state"] == "rejected", "the folder is rejected")
+    assert admin.get("/admin/adapters/word").json()["reasons"]
+    assert colour(say(client, "word")) == "red"
+
+
+def test_an_evicted_adapter_whose_folder_is_gone(client: OpenAI, adapters: Path, words: dict[str, Path]) -> None:
+    """What kills stock vLLM: more adapters than places, folders deleted, then all of them asked for."""
+    names = [f"word{number}" for number in range(24)]
+    for number, name in enumerate(names):
+        put(adapters, name, words[("red", "blue")[number % 2]])
+    eventually(lambda: set(names) <= served(client), "all are listed", 60)
+    expected = say(client, BASE)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda name: say(client, name), names * 2))
+        bases = list(pool.map(lambda _: say(client, BASE), range(8)))
+    assert [colour(answer) for answer in answers] == ["red", "blue"] * len(names)
+    assert set(bases) == {expected}
+    for name in names[:8]:
+        remove(adapters, name)
+    eventually(lambda: not set(names[:8]) & served(client), "the deleted ones are gone")
+    for name in names[:8]:
+        with pytest.raises(openai.NotFoundError):
+            say(client, name)
+    assert colour(say(client, names[-1])) == "blue"
+
+
+def test_vllms_verbs(client: OpenAI, admin: httpx.Client, adapters: Path, words: dict[str, Path]) -> None:
+    """Trainers that speak vLLM's admin calls are understood, with its text replies; in-place loads are safe swaps."""
+    outside = adapters / ".staging"
+    outside.mkdir(exist_ok=True)
+    for word in ("red", "blue"):
+        if not (outside / word).exists():
+            put(outside, word, words[word])
+    body = {"lora_name": "trained", "lora_path": str(outside / "red")}
+    loaded = admin.post("/v1/load_lora_adapter", json=body)
+    assert (loaded.status_code, loaded.text) == (200, "Success: LoRA adapter 'trained' added successfully.")
+    assert colour(say(client, "trained")) == "red"
+    changed = body | {"lora_path": str(outside / "blue")}
+    assert admin.post("/v1/load_lora_adapter", json=changed).status_code in (400, 409)
+    assert admin.post("/v1/load_lora_adapter", json=changed | {"load_inplace": True}).status_code == 200
+    assert colour(say(client, "trained")) == "blue"
+    gone = admin.post("/v1/unload_lora_adapter", json={"lora_name": "trained"})
+    assert (gone.status_code, gone.text) == (200, "Success: LoRA adapter 'trained' removed successfully.")
+    assert "trained" not in served(client)
+    assert json.loads(admin.post("/v1/unload_lora_adapter", json={"lora_name": "trained"}).text)["error"]["code"]
