@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -24,65 +25,37 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self.requests = Counter(
-            "lorabay_requests",
-            "Requests answered, by status code.",
-            ["adapter", "endpoint", "code"],
-            registry=registry,
+        counter = partial(Counter, registry=registry)
+        latency = partial(Histogram, buckets=_LATENCY, registry=registry)
+        token_gap = partial(Histogram, buckets=_TOKEN_GAP, registry=registry)
+        self.requests = counter(
+            "lorabay_requests", "Requests answered, by status code.", ["adapter", "endpoint", "code"]
         )
-        self.time_to_first_token = Histogram(
-            "lorabay_time_to_first_token_seconds",
-            "From the request to its first streamed token.",
-            ["adapter"],
-            buckets=_LATENCY,
-            registry=registry,
+        self.time_to_first_token = latency(
+            "lorabay_time_to_first_token_seconds", "From the request to its first streamed token.", ["adapter"]
         )
-        self.inter_token = Histogram(
-            "lorabay_inter_token_seconds",
-            "Between two streamed tokens of one request.",
-            ["adapter"],
-            buckets=_TOKEN_GAP,
-            registry=registry,
+        self.inter_token = token_gap(
+            "lorabay_inter_token_seconds", "Between two streamed tokens of one request.", ["adapter"]
         )
-        self.request_seconds = Histogram(
-            "lorabay_request_seconds",
-            "From the request to the end of its answer.",
-            ["adapter", "endpoint"],
-            buckets=_LATENCY,
-            registry=registry,
+        self.request_seconds = latency(
+            "lorabay_request_seconds", "From the request to the end of its answer.", ["adapter", "endpoint"]
         )
-        self.prompt_tokens = Counter(
-            "lorabay_prompt_tokens", "Prompt tokens of finished requests.", ["adapter"], registry=registry
-        )
-        self.generation_tokens = Counter(
-            "lorabay_generation_tokens", "Generated tokens of finished requests.", ["adapter"], registry=registry
+        self.prompt_tokens = counter("lorabay_prompt_tokens", "Prompt tokens of finished requests.", ["adapter"])
+        self.generation_tokens = counter(
+            "lorabay_generation_tokens", "Generated tokens of finished requests.", ["adapter"]
         )
         self.running = Gauge("lorabay_requests_running", "Requests being answered.", ["adapter"], registry=registry)
-        self.load_seconds = Histogram(
-            "lorabay_adapter_load_seconds",
-            "Loading a version's weights into the engine.",
-            ["adapter"],
-            buckets=_LATENCY,
-            registry=registry,
+        self.load_seconds = latency(
+            "lorabay_adapter_load_seconds", "Loading a version's weights into the engine.", ["adapter"]
         )
-        self.evictions = Counter(
-            "lorabay_adapter_evictions",
-            "Times an adapter left the engine to make room.",
-            ["adapter"],
-            registry=registry,
+        self.evictions = counter(
+            "lorabay_adapter_evictions", "Times an adapter left the engine to make room.", ["adapter"]
         )
-        self.reconcile_seconds = Histogram(
-            "lorabay_reconcile_seconds",
-            "One look at the adapter directory and what it led to.",
-            buckets=_LATENCY,
-            registry=registry,
+        self.reconcile_seconds = latency(
+            "lorabay_reconcile_seconds", "One look at the adapter directory and what it led to."
         )
-        self.rejected = Counter(
-            "lorabay_rejected", "Adapter folders refused, by kind of defect.", ["reason"], registry=registry
-        )
-        self.engine_restarts = Counter(
-            "lorabay_engine_restarts", "Times the engine died and was rebuilt.", registry=registry
-        )
+        self.rejected = counter("lorabay_rejected", "Adapter folders refused, by kind of defect.", ["reason"])
+        self.engine_restarts = counter("lorabay_engine_restarts", "Times the engine died and was rebuilt.")
 
     def follow_adapters(self, facts: Callable[[], Iterable[AdapterFacts]]) -> None:
         """Show adapters as `facts` describes them at each scrape."""

@@ -1,3 +1,5 @@
+"""A tiny base, the checks against it, and a fresh store."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

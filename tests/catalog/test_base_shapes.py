@@ -1,3 +1,5 @@
+"""What is read of a base, and what is told when it is none."""
+
 from __future__ import annotations
 
 import json

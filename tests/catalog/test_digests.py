@@ -1,3 +1,5 @@
+"""The digest is the identity of a version."""
+
 from __future__ import annotations
 
 import numpy as np

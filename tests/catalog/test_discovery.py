@@ -1,3 +1,5 @@
+"""Which folders are found, and when they count."""
+
 from __future__ import annotations
 
 import os
@@ -124,6 +126,15 @@ def test_every_change_of_a_file_changes_the_fingerprint(tmp_path: Path, name: st
     file.unlink()
     seen.append(scan(tmp_path)["finance"].fingerprint)
     assert len(set(seen)) == 4
+
+
+def test_a_copy_that_keeps_old_times_is_still_new(tmp_path: Path) -> None:
+    """`cp -p` and `rsync -t` set the modification time back; the folder must not look long finished."""
+    folder = making.make_adapter(tmp_path / "finance")
+    started = folder.stat().st_mtime
+    for file in folder.iterdir():
+        os.utime(file, (1e9, 1e9))
+    assert scan(tmp_path)["finance"].newest >= started
 
 
 def test_a_scan_opens_no_file(tmp_path: Path) -> None:

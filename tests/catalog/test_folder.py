@@ -1,3 +1,5 @@
+"""Reading folders that others write to, or made to do harm."""
+
 from __future__ import annotations
 
 import os

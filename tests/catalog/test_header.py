@@ -1,3 +1,5 @@
+"""No header is trusted."""
+
 from __future__ import annotations
 
 import json

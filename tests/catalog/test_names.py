@@ -1,3 +1,5 @@
+"""Which names an adapter may have."""
+
 from __future__ import annotations
 
 import re

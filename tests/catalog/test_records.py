@@ -1,3 +1,5 @@
+"""What is remembered over a restart."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

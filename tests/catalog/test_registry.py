@@ -1,3 +1,5 @@
+"""Names, versions and leases, one by one and in any order."""
+
 from __future__ import annotations
 
 import asyncio
@@ -85,7 +87,8 @@ def test_the_base_is_leased_without_a_version(registry: Registry, model: str) ->
     "model",
     [
         "", "other", "finance@", "finance@bbbbbbbbbbb", f"finance@{'c' * 12}", f"finance@{'B' * 12}", "tiny:",
-        "tiny:tiny", "tiny:acme/tiny:finance", "other:finance", "finance:tiny", "@" + "b" * 12, f"finance@{'b' * 65}", "FINANCE",
+        "tiny:tiny", "tiny:acme/tiny:finance", "other:finance", "finance:tiny", "@" + "b" * 12,
+        f"finance@{'b' * 65}", "FINANCE",
     ],
 )  # fmt: skip
 def test_anything_else_does_not_exist(registry: Registry, model: str) -> None:

@@ -1,3 +1,5 @@
+"""The value types of the catalogue."""
+
 from __future__ import annotations
 
 from dataclasses import replace

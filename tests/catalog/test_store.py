@@ -1,3 +1,5 @@
+"""The store is whole, whoever writes, shares, fills or kills it."""
+
 from __future__ import annotations
 
 import resource

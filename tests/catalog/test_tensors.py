@@ -1,3 +1,5 @@
+"""Numbers in the dtypes of adapters."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

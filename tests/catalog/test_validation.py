@@ -1,3 +1,5 @@
+"""Good folders pass, bad ones are refused with all their reasons."""
+
 from __future__ import annotations
 
 import os

@@ -30,6 +30,13 @@ def test_the_cpu_platform_gets_the_wrapper() -> None:
     assert current_platform.get_punica_wrapper() == WRAPPER
 
 
+def test_no_compiler_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small functions run uncompiled on CPU: a request for log-probabilities must not ask for a C++ compiler."""
+    monkeypatch.setattr(type(current_platform), "simple_compile_backend", "inductor")
+    register()
+    assert current_platform.simple_compile_backend == "eager"
+
+
 def test_other_platforms_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a GPU host nothing changes."""
     monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)

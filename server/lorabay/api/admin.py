@@ -1,18 +1,25 @@
-"""The admin side over HTTP: paths under `/admin/`, and vLLM's two verbs with vLLM's bodies and replies."""
+"""The admin side over HTTP: paths under `/admin/`, and vLLM's two verbs with vLLM's bodies and replies.
+
+Every route asks its gate before it reads anything of the request's body.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lorabay.errors import InvalidRequest, ModelNotFound
+from lorabay.api.bodies import read_body
+from lorabay.errors import AdapterConflict, InvalidRequest, ModelNotFound
 
 if TYPE_CHECKING:
     from lorabay.api.auth import Gate
     from lorabay.serving.operations import Operations
+
+MAX_BODY_BYTES = 100_000
 
 
 class LoadRequest(BaseModel):
@@ -54,6 +61,28 @@ def admin_router(operations: Operations, gate: Gate) -> APIRouter:
     return router
 
 
+def _body(model: type[BaseModel], who: Any) -> Any:
+    """Give a dependency that reads a body; FastAPI's own would be read before the key is checked, and without limit."""
+
+    async def read(request: Request, caller: str = who) -> BaseModel:
+        if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+            return _validate(model, {})
+        return _validate(model, await read_body(request, MAX_BODY_BYTES))
+
+    return Depends(read)
+
+
+def _validate(model: type[BaseModel], content: dict[str, Any]) -> BaseModel:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+
+
+def _documented(model: type[BaseModel]) -> dict[str, Any]:
+    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
+
+
 def _add_reads(router: APIRouter, operations: Operations, who: Any) -> None:
     @router.get("/admin/adapters", summary="Every adapter with state, reasons, versions and residency")
     async def list_adapters(caller: str = who) -> dict[str, Any]:
@@ -85,9 +114,15 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
     async def preload(name: str, caller: str = who) -> dict[str, Any]:
         return await operations.preload(name, caller)
 
-    @router.post("/admin/adapters/{name}/rollback", summary="Go back to a kept version until the folder changes")
-    async def rollback(name: str, body: RollbackRequest | None = None, caller: str = who) -> dict[str, Any]:
-        return await operations.roll_back(name, body.version if body else None, caller)
+    rollback_body = _body(RollbackRequest, who)
+
+    @router.post(
+        "/admin/adapters/{name}/rollback",
+        summary="Go back to a kept version until the folder changes",
+        openapi_extra=_documented(RollbackRequest),
+    )
+    async def rollback(name: str, body: Any = rollback_body, caller: str = who) -> dict[str, Any]:
+        return await operations.roll_back(name, body.version, caller)
 
     @router.post("/admin/adapters/{name}/unload", summary="Stop serving an adapter until its folder changes")
     async def unload(name: str, caller: str = who) -> dict[str, str]:
@@ -101,15 +136,31 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
 
 
 def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None:
-    @router.post("/v1/load_lora_adapter", summary="vLLM's verb: serve the adapter in a folder")
-    async def load_lora_adapter(body: LoadRequest, caller: str = who) -> PlainTextResponse:
+    load_body, unload_body = _body(LoadRequest, who), _body(UnloadRequest, who)
+
+    @router.post(
+        "/v1/load_lora_adapter",
+        summary="vLLM's verb: serve the adapter in a folder",
+        openapi_extra=_documented(LoadRequest),
+    )
+    async def load_lora_adapter(body: Any = load_body, caller: str = who) -> PlainTextResponse:
         if not body.lora_name or not body.lora_path:
             raise InvalidRequest("Both 'lora_name' and 'lora_path' must be provided.")
-        await operations.load(body.lora_name, body.lora_path, replace=body.load_inplace, who=caller)
+        try:
+            await operations.load(body.lora_name, body.lora_path, replace=body.load_inplace, who=caller)
+        except AdapterConflict:
+            raise InvalidRequest(
+                f"The lora adapter '{body.lora_name}' has already been loaded. If you want to load the adapter in "
+                "place, set 'load_inplace' to True."
+            ) from None
         return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' added successfully.")
 
-    @router.post("/v1/unload_lora_adapter", summary="vLLM's verb: stop serving an adapter")
-    async def unload_lora_adapter(body: UnloadRequest, caller: str = who) -> PlainTextResponse:
+    @router.post(
+        "/v1/unload_lora_adapter",
+        summary="vLLM's verb: stop serving an adapter",
+        openapi_extra=_documented(UnloadRequest),
+    )
+    async def unload_lora_adapter(body: Any = unload_body, caller: str = who) -> PlainTextResponse:
         if not body.lora_name:
             raise InvalidRequest("'lora_name' needs to be provided to unload a LoRA adapter.")
         if not operations.is_served(body.lora_name):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import structlog
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from lorabay.catalog.names import AdapterName, name_problems
@@ -15,6 +16,8 @@ from lorabay.catalog.spec import Digest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+logger = structlog.get_logger(__name__)
 
 _Digest = Annotated[Digest, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -56,14 +59,17 @@ class Records:
         return found
 
     def save(self, name: AdapterName, record: Record) -> None:
-        """An empty record is forgotten."""
+        """An empty record is forgotten. A disk that refuses it costs the memory over a restart, not the service."""
         path = self._folder / f"{name}.json"
-        if record == Record():
-            path.unlink(missing_ok=True)
-            return
-        fresh = path.with_suffix(".new")
-        fresh.write_text(record.model_dump_json())
-        fresh.replace(path)
+        fresh = self._folder / f"{name}.new"
+        try:
+            if record == Record():
+                path.unlink(missing_ok=True)
+                return
+            fresh.write_text(record.model_dump_json())
+            fresh.replace(path)
+        except OSError as error:
+            logger.warning("record not written; a restart will not know it", path=str(path), reason=error.strerror)
 
 
 def _read(path: Path) -> Record | None:

@@ -94,6 +94,7 @@ class Registry:
         self._adapters: dict[str, _Adapter] = {}
         self._leases: Counter[Version] = Counter()
         self._waiters: defaultdict[Version, list[asyncio.Future[None]]] = defaultdict(list)
+        self._became_idle: Callable[[Version], None] = lambda version: None
 
     def restore(self, find: Callable[[AdapterName, Digest], Version | None]) -> None:
         """Takes up the records of the last run. Nothing is live yet; `find` is the store's `get`."""
@@ -143,6 +144,10 @@ class Registry:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters[version].append(waiter)
             await waiter
+
+    def when_idle(self, call: Callable[[Version], None]) -> None:
+        """From now on `call` is called with each version whose last lease ends."""
+        self._became_idle = call
 
     def mark(self, name: str, state: AdapterState, reasons: tuple[Reason, ...] = ()) -> None:
         """Notes how the newest attempt goes. The live version, if any, stays live. For success call `set_live`."""
@@ -262,6 +267,7 @@ class Registry:
             if not waiter.done():
                 waiter.set_result(None)
         self._forget_when_drained(version.adapter)
+        self._became_idle(version)
 
     def _forget_when_drained(self, name: str) -> None:
         adapter = self._adapters.get(name)

@@ -182,7 +182,7 @@ class Store:
     def _hold(self, digest: Digest) -> None:
         if digest not in self._held:
             with self._path("held").open("a") as held:
-                held.write(f"{digest}\n")
+                held.write(f"\n{digest}")  # the line before may have been cut short by a full disk
             self._held.add(digest)
 
     def _hold_exactly(self, digests: AbstractSet[Digest]) -> None:

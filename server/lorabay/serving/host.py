@@ -7,9 +7,11 @@ runs on one event loop; blocking work goes to threads.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from lorabay.serving.engine import Engine
 
 logger = structlog.get_logger(__name__)
+
+Watch = Callable[[Path, Callable[[], None]], Coroutine[Any, Any, None]]
+"""Calls back whenever a directory changes, until cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,10 @@ class AdapterHost:
         catalogue: Catalogue,
         metrics: Metrics,
         loading: Loading,
+        *,
+        watch: Watch = watch,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         registry = catalogue.registry
         self._root = catalogue.directory.root
@@ -57,21 +66,27 @@ class AdapterHost:
         self._events = catalogue.events
         self._metrics = metrics
         self._preload_count = loading.preload
-        self._quarantine = Quarantine()
+        self._watch = watch
+        self._quarantine = Quarantine(clock)
+        self._failed: set[Version] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._preloaded = False
-        self.engine = SupervisedEngine(engine, died=self._engine_died, recovered=self._engine_recovered)
+        self.engine = SupervisedEngine(
+            engine, died=self._engine_died, recovered=self._engine_recovered, sleep=sleep, clock=clock
+        )
         self.residency = Residency(
             self.engine,
             loading.capacity,
             load_timeout_s=loading.timeout_s,
             concurrent_loads=loading.concurrent,
             in_use=lambda version: registry.leases(version) > 0,
-            idle=registry.idle,
             pinned=self._is_pinned,
+            admit=self._quarantine.check,
             loaded=self._loaded,
+            refused=self._refused,
             evicted=self._evicted,
         )
+        registry.when_idle(self._became_idle)
         metrics.follow_adapters(self.facts)
 
     async def start(self) -> None:
@@ -82,7 +97,7 @@ class AdapterHost:
         self._preloaded = True
         self._tasks = [
             asyncio.create_task(self._reconciler.run()),
-            asyncio.create_task(watch(self._root, self._reconciler.look_again)),
+            asyncio.create_task(self._watch(self._root, self._reconciler.look_again)),
         ]
 
     async def stop(self) -> None:
@@ -90,6 +105,8 @@ class AdapterHost:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._reconciler.stop()
+        await self.residency.stop()
         await self.engine.stop()
 
     @property
@@ -103,15 +120,8 @@ class AdapterHost:
         Raises ModelNotFound when it will never (the reason is on the admin side), EngineUnavailable when not yet.
         """
         try:
-            self._quarantine.check(version)
-        except AdapterRejected as error:
-            raise ModelNotFound(version.adapter) from error
-        try:
             await self.residency.ensure(version)
         except AdapterRejected as error:
-            self._quarantine.refused(version, error)
-            self._registry.mark(version.adapter, AdapterState.FAILED, _reasons(error))
-            self._events.add("refused", who="engine", adapter=version.adapter, version=version.id, result=error.message)
             raise ModelNotFound(version.adapter) from error
 
     def answered(self, version: Version) -> None:
@@ -122,7 +132,8 @@ class AdapterHost:
         """Load the pinned adapters, then others while places that are filled at the start remain."""
         live = [version for name in self._registry.names() if (version := self._registry.live(name))]
         live.sort(key=lambda version: not self._is_pinned(version))
-        for version in live[: max(self._preload_count, sum(map(self._is_pinned, live)))]:
+        wanted = max(self._preload_count, sum(map(self._is_pinned, live)))
+        for version in live[: min(wanted, self.residency.capacity)]:
             try:
                 await self.ensure(version)
             except ModelNotFound:
@@ -132,14 +143,16 @@ class AdapterHost:
                 return
 
     def _engine_died(self) -> None:
-        running = [version for status in self._registry.snapshot() for version, _ in status.leases]
+        resident = self.residency.resident()
+        leased = (version for status in self._registry.snapshot() for version, _ in status.leases)
+        running = [version for version in leased if version in resident]
         culprit = self._quarantine.engine_died(self.residency.loading(), running)
         self._metrics.engine_restarts.inc()
         self._events.add("engine died", who="engine", result="restarting")
         self.residency.forget_all()
         if culprit is not None:
             reason = Reason("quarantined", "quarantined: the engine died on it twice before it answered once")
-            self._registry.mark(culprit.adapter, AdapterState.FAILED, (reason,))
+            self._fail(culprit, (reason,))
             self._events.add("quarantined", who="engine", adapter=culprit.adapter, version=culprit.id)
 
     async def _engine_recovered(self) -> None:
@@ -150,9 +163,28 @@ class AdapterHost:
     def _is_pinned(self, version: Version) -> bool:
         return self._registry.pinned(version.adapter) and self._registry.live(version.adapter) == version
 
+    def _became_idle(self, version: Version) -> None:
+        self._quarantine.ended(version)
+        self.residency.look_for_room()
+
     def _loaded(self, version: Version, seconds: float) -> None:
         self._metrics.load_seconds.labels(version.adapter).observe(seconds)
         logger.info("loaded", adapter=version.adapter, version=version.id, seconds=round(seconds, 3))
+        if version in self._failed:
+            self._failed.discard(version)
+            if version == self._registry.live(version.adapter):
+                self._registry.set_live(version)
+
+    def _refused(self, version: Version, error: AdapterRejected) -> None:
+        self._quarantine.refused(version, error)
+        self._fail(version, tuple(Reason("engine", text) for text in error.reasons))
+        self._events.add("refused", who="engine", adapter=version.adapter, version=version.id, result=error.message)
+
+    def _fail(self, version: Version, reasons: tuple[Reason, ...]) -> None:
+        """Show why the live version cannot be served; what becomes of another one, whoever asked for it is told."""
+        if version == self._registry.live(version.adapter):
+            self._failed.add(version)
+            self._registry.mark(version.adapter, AdapterState.FAILED, reasons)
 
     def _evicted(self, version: Version) -> None:
         self._metrics.evictions.labels(version.adapter).inc()
@@ -175,7 +207,3 @@ def _facts(status: AdapterStatus, resident: bool) -> AdapterFacts:
         rank=live.spec.rank if live else None,
         level=None if live is None else "engine" if resident else "store",
     )
-
-
-def _reasons(error: AdapterRejected) -> tuple[Reason, ...]:
-    return tuple(Reason("engine", text) for text in error.reasons)

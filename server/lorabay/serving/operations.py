@@ -6,18 +6,18 @@ Every operation is written to the event log with who asked for it. Raises Loraba
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.registry import AdapterStatus
-from lorabay.catalog.spec import Digest, Version
-from lorabay.errors import AdapterConflict, AdapterRejected, ModelNotFound, PermissionDenied
+from lorabay.catalog.spec import Digest, Version, quoted
+from lorabay.errors import AdapterConflict, AdapterRejected, LorabayError, ModelNotFound, PermissionDenied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lorabay.serving.catalogue import Catalogue
     from lorabay.serving.host import AdapterHost
 
@@ -29,7 +29,6 @@ class Operations:
         self._host = host
         self._reconciler = catalogue.reconciler
         self._registry = catalogue.registry
-        self._store = catalogue.store
         self._events = catalogue.events
         self._directory = catalogue.directory
 
@@ -92,55 +91,90 @@ class Operations:
 
     def set_pinned(self, name: str, pinned: bool, who: str) -> dict[str, Any]:
         """Keep an adapter in the engine, or no longer."""
-        self._registry.set_pinned(name, pinned)
+        verb = "pinned" if pinned else "unpinned"
+        with self._noting_failure(verb, who, name):
+            self._live(name)
+            self._registry.set_pinned(name, pinned)
         self._host.residency.look_for_room()
-        self._events.add("pinned" if pinned else "unpinned", who=who, adapter=name)
+        self._events.add(verb, who=who, adapter=name)
         return self.adapter(name)
 
     async def preload(self, name: str, who: str) -> dict[str, Any]:
-        """Load an adapter's live version into the engine now."""
-        await self._host.ensure(self._live(name))
+        """Load an adapter's live version into the engine now; raises AdapterRejected with the engine's reason."""
+        with self._noting_failure("preloaded", who, name):
+            await self._host.residency.ensure(self._live(name))
         self._events.add("preloaded", who=who, adapter=name)
         return self.adapter(name)
 
     async def roll_back(self, name: str, digest_prefix: str | None, who: str) -> dict[str, Any]:
         """Make a kept version live again, until the folder changes."""
-        await self._reconciler.roll_back(name, digest_prefix, who=who)
+        with self._noting_failure("rolled back", who, name):
+            self._live(name)
+            await self._reconciler.roll_back(name, digest_prefix, who=who)
         return self.adapter(name)
 
     async def unload(self, name: str, who: str) -> None:
         """Take an adapter away, as if its folder were gone, until the folder changes."""
-        self._live(name)
-        await self._reconciler.withdraw(name, who=who)
+        with self._noting_failure("removed", who, name):
+            self._live(name)
+            await self._reconciler.withdraw(name, who=who)
 
     async def load(self, name: str, path: str, *, replace: bool, who: str) -> Version:
         """Serve the adapter in the folder `path` under `name`; with `replace` it may swap one that is served.
 
         Equal weights are success. Raises AdapterConflict for a name that is taken, PermissionDenied for a path
-        outside the allowed roots, AdapterRejected with every reason for a folder that is not servable.
+        outside the allowed roots, ModelNotFound for a path without a folder, AdapterRejected with every reason for
+        what is not servable.
         """
-        problems = name_problems(name, frozenset(self._reconciler.base_names))
-        if problems:
-            raise AdapterRejected(name, tuple(problem.text for problem in problems))
-        folder = await asyncio.to_thread(self._allowed, Path(path))
-        return await self._reconciler.ingest(folder, AdapterName(name), replace=replace, who=who)
+        with self._noting_failure("loaded", who, name):
+            self._check_name(name)
+            folder = await asyncio.to_thread(self._find, name, path)
+            version = await self._reconciler.ingest(folder, AdapterName(name), replace=replace, who=who)
+        self._events.add("loaded", who=who, adapter=name, version=version.id)
+        return version
 
-    def _allowed(self, path: Path) -> Path:
+    def _check_name(self, name: str) -> None:
+        problems = [problem.text for problem in name_problems(name, frozenset(self._reconciler.base_names))]
+        twin = next((other for other in self._registry.names() if other.casefold() == name.casefold()), name)
+        if twin != name:
+            problems.append(f"the name differs only in case from {twin!r}, which is served")
+        if problems:
+            raise AdapterRejected(name, tuple(problems))
+
+    def _find(self, name: str, text: str) -> Path:
+        """Give the folder that `text` leads to, links and all; raises unless it is an allowed one."""
+        path = Path(text)
         roots = [root.resolve() for root in (self._directory.root, *self._directory.allowed_roots)]
-        folder = path.resolve()
-        if not path.is_absolute() or not any(folder.is_relative_to(root) for root in roots):
+        try:
+            folder = path.resolve()
+            allowed = path.is_absolute() and any(folder.is_relative_to(root) for root in roots)
+            exists = allowed and folder.is_dir()
+        except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, a link to itself
+            allowed = False
+        if not allowed:
             raise PermissionDenied(
-                f"{str(path)!r} is not an absolute path below the adapter directory or an allowed root"
+                f"{quoted(text)} is not an absolute path below the adapter directory or an allowed root",
+                param="lora_path",
             )
+        if not exists:
+            raise ModelNotFound(name, message=f"No adapter found for '{name}': there is no folder {quoted(text)}.")
         return folder
 
     async def delete(self, digest: str, who: str) -> None:
         """Drop a kept version from its adapters and the store; raises AdapterConflict while it is live or in use."""
-        self._registry.forget(Digest(digest))
-        await asyncio.to_thread(self._store.collect, self._registry.in_use())
-        self._events.add("deleted", who=who, version=digest[:12])
+        with self._noting_failure("deleted", who, None):
+            await self._reconciler.delete(Digest(digest), who=who)
+
+    @contextmanager
+    def _noting_failure(self, what: str, who: str, name: str | None) -> Iterator[None]:
+        try:
+            yield
+        except LorabayError as error:
+            self._events.add(what, who=who, adapter=name, result=error.message)
+            raise
 
     def _live(self, name: str) -> Version:
+        self.adapter(name)
         version = self._registry.live(name)
         if version is None:
             raise AdapterConflict(f"adapter {name!r} is not served")

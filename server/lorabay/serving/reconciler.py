@@ -8,18 +8,24 @@ flips to it; the old one is unloaded when its last request has ended. No folder,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from lorabay.catalog.discovery import Candidate, Settling, scan
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.registry import AdapterState
-from lorabay.catalog.spec import Reason, Rejected, Version
+from lorabay.catalog.spec import DIGEST_PREFIX, Digest, Reason, Rejected, Version
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, SetupError
 from lorabay.serving.events import FOLDER
 from lorabay.serving.plan import Plan, plan
+from lorabay.serving.sources import AdminSource, folder_key
+from lorabay.serving.swaps import GONE, Swaps
 
 if TYPE_CHECKING:
     from lorabay.catalog.registry import Registry
@@ -29,10 +35,10 @@ if TYPE_CHECKING:
     from lorabay.serving.events import EventLog
     from lorabay.serving.residency import Residency
 
-REMOVAL_CONFIRM_S = 0.25
+logger = structlog.get_logger(__name__)
 
-API_SOURCE = "api:"
-"""How the source key of a version begins that an admin call brought, not a folder."""
+REMOVAL_CONFIRM_S = 0.25
+"""How long a folder must be missing before its name goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +74,11 @@ class Reconciler:
         self._settling = Settling(directory.settle_s)
         self._judged: dict[str, str] = {}
         self._missing: dict[str, float] = {}
-        self._residency: Residency | None = None
+        self._swaps = Swaps(registry, events, metrics)
         self._wake = asyncio.Event()
         self._passes = asyncio.Lock()
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._trouble: str | None = None
+        self._unsettled = False
         self._settled = False
 
     @property
@@ -81,7 +88,7 @@ class Reconciler:
 
     def attach(self, residency: Residency) -> None:
         """From now on new versions go into an engine before their name flips to them."""
-        self._residency = residency
+        self._swaps.attach(residency)
 
     def limit_rank(self, max_rank: int) -> None:
         """From now on refuse adapters above the rank that the engine was started with."""
@@ -101,10 +108,12 @@ class Reconciler:
         while True:
             self._wake.clear()
             wait_s = await self.reconcile()
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait_s)
-            except TimeoutError:
-                continue
+
+    async def stop(self) -> None:
+        """Let go of what still drains."""
+        await self._swaps.stop()
 
     async def settle(self) -> None:
         """Reconcile until nothing found is still changing; for the start, before there is an engine.
@@ -112,21 +121,31 @@ class Reconciler:
         Raises SetupError when the directory cannot be listed: at the start that is a mistake, later it may pass.
         """
         await asyncio.to_thread(self._scan)
-        self._restore_api_sources()
-        deadline = time.monotonic() + 2 * self._directory.settle_s
-        while (wait_s := await self.reconcile()) < self._directory.poll_s and time.monotonic() < deadline:
+        await self._restore_admin_sources()
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + 2 * self._directory.settle_s
+        wait_s = await self.reconcile()
+        while self._unsettled and clock() < deadline:
             await asyncio.sleep(wait_s)
+            wait_s = await self.reconcile()
         self._settled = True
 
-    def _restore_api_sources(self) -> None:
+    async def _restore_admin_sources(self) -> None:
         """What an admin call brought is in no folder; the store still has it after a restart."""
         for status in self._registry.snapshot():
-            source = self._registry.source_of(status.name)
-            digest = self._registry.remembered(status.name, source)
-            if source.startswith(API_SOURCE) and digest is not None:
-                version = self._store.get(AdapterName(status.name), digest)
-                if version is not None:
-                    self._registry.set_live(self._registry.offer(version, source))
+            key, name = self._registry.source_of(status.name), AdapterName(status.name)
+            source = AdminSource.read(key)
+            if source is None:
+                continue
+            # On another base the key differs, and what was stored has to be checked again.
+            key = source.key(self._identity)
+            found = await asyncio.to_thread(self._find_or_ingest, source.path, name, key)
+            if isinstance(found, Rejected):
+                self._swaps.refuse(name, AdapterState.REJECTED, found.reasons, who=FOLDER)
+                continue
+            await self._swaps.offer(found, key, who=FOLDER)
+            if source.passed_over is not None:
+                self._judged[name] = source.passed_over
 
     async def reconcile(self) -> float:
         """Look at the directory once and apply what it asks for; gives the seconds until the next look is due."""
@@ -134,23 +153,18 @@ class Reconciler:
             started = time.perf_counter()
             try:
                 found = await asyncio.to_thread(self._scan)
+                self._trouble = None
+                todo = self._plan(found)
+                await self._apply(todo)
             except SetupError as error:
-                # The directory itself is away (an unmounted volume): that is no reason to remove what is served.
-                self._events.add("scan", result=error.message)
+                # The directory is away (an unmounted volume), or the store is: no reason to remove what is served.
+                if error.message != self._trouble:
+                    self._trouble = error.message
+                    self._events.add("scan", result=error.message)
                 return self._directory.poll_s
-            served = self._folder_names()
-            self._missing = {name: self._missing.get(name, started) for name in served if name not in found}
-            todo = plan(found, served, self._judged, self._settling.remaining, self._absence)
-            await self._apply(todo)
             self._metrics.reconcile_seconds.observe(time.perf_counter() - started)
+            self._unsettled = bool(todo.unsettled)
             return self._directory.poll_s if todo.wait_s is None else min(todo.wait_s, self._directory.poll_s)
-
-    def _absence(self, name: str) -> float:
-        """Seconds until a missing folder counts as removed.
-
-        Replacing a folder by two renames (`mv finance old; mv new finance`) leaves a moment without one.
-        """
-        return self._missing[name] + REMOVAL_CONFIRM_S - time.perf_counter()
 
     def _scan(self) -> dict[str, Candidate]:
         return scan(
@@ -160,61 +174,84 @@ class Reconciler:
             live=self._registry.names(),
         )
 
+    def _plan(self, found: Mapping[str, Candidate]) -> Plan:
+        served = self._folder_names()
+        now = asyncio.get_running_loop().time()
+        self._missing = {name: self._missing.get(name, now) for name in served if name not in found}
+        # A folder that went and came back is a new one, also where no name was served for it.
+        gone = [name for name in self._judged if name not in found and name not in served]
+        for name in gone:
+            del self._judged[name]
+        self._settling.forget(gone)
+        return plan(found, served, self._judged, self._settling.remaining, self._absence)
+
+    def _absence(self, name: str) -> float:
+        """Seconds until a missing folder counts as removed.
+
+        Replacing a folder by two renames (`mv finance old; mv new finance`) leaves a moment without one.
+        """
+        return self._missing[name] + REMOVAL_CONFIRM_S - asyncio.get_running_loop().time()
+
     def _folder_names(self) -> set[str]:
         return {
             status.name
             for status in self._registry.snapshot()
-            if status.state not in (AdapterState.DRAINING, AdapterState.REMOVED)
-            and not self._registry.source_of(status.name).startswith(API_SOURCE)
+            if status.state not in GONE and AdminSource.read(self._registry.source_of(status.name)) is None
         }
 
     async def _apply(self, todo: Plan) -> None:
         for name in todo.removals:
-            self._remove(name, who=FOLDER)
+            self._swaps.remove(name, who=FOLDER)
+            self._judged.pop(name, None)
         self._settling.forget(todo.removals)
         for name in todo.unsettled:
             if self._registry.live(name) is None:
                 self._registry.mark(name, AdapterState.PENDING)
         for candidate in todo.intake:
             await self._take_in(candidate)
-        if todo.removals or todo.intake:
-            await asyncio.to_thread(self._store.collect, self._registry.in_use())
+        if todo.removals or todo.intake or self._swaps.left_over:
+            await self._collect()
 
-    def _remove(self, name: str, *, who: str) -> None:
-        """Take a name away at once; requests that run finish, then the weights leave the engine."""
-        versions = self._registry.kept(name)
-        self._registry.remove(name)
-        self._judged.pop(name, None)
-        self._events.add("removed", who=who, adapter=name)
-        for version in versions:
-            self._retire(version)
+    async def _collect(self) -> None:
+        self._swaps.left_over = False
+        held = {version.digest for version in self._swaps.held()}
+        await asyncio.to_thread(self._store.collect, self._registry.in_use() | held)
 
     async def _take_in(self, candidate: Candidate) -> None:
         name = AdapterName(candidate.name)
         self._judged[name] = candidate.fingerprint
         if candidate.reasons:
-            self._refuse(name, AdapterState.REJECTED, candidate.reasons)
+            self._swaps.refuse(name, AdapterState.REJECTED, candidate.reasons, who=FOLDER)
             return
-        key = f"{candidate.fingerprint} {self._identity}"
+        key = folder_key(candidate.fingerprint, self._identity)
         result = await asyncio.to_thread(self._find_or_ingest, candidate.path, name, key)
         if isinstance(result, Rejected):
             if result.transient:
                 del self._judged[name]
-            self._refuse(name, AdapterState.REJECTED, result.reasons)
+            self._swaps.refuse(name, AdapterState.REJECTED, result.reasons, who=FOLDER)
             return
         try:
-            await self._offer(result, key, who=FOLDER)
+            await self._swaps.offer(result, key, who=FOLDER)
         except AdapterRejected:
             return
         except EngineUnavailable:
             del self._judged[name]  # the folder is not to blame: try again at the next look
 
     def _find_or_ingest(self, path: Path, name: AdapterName, key: str) -> Version | Rejected:
-        digest = self._registry.remembered(name, key)
-        known = self._store.get(name, digest) if digest else None
+        try:
+            digest = self._registry.remembered(name, key)
+            known = self._store.get(name, digest) if digest else None
+            if known is not None and known.spec.rank <= self._checks.max_rank:
+                return known
+            return self._ingest(path, name)
+        except SetupError as error:
+            return Rejected((Reason("store_write", error.message),))
+        except Exception:  # a folder that finds a bug in a check must not stop the others
+            logger.exception("bug", adapter=name, path=str(path))
+            return Rejected((Reason("internal", "a check failed unexpectedly; the server's log has the details"),))
+
+    def _ingest(self, path: Path, name: AdapterName) -> Version | Rejected:
         roots = (self._directory.root, *self._directory.allowed_roots)
-        if known is not None and known.spec.rank <= self._checks.max_rank:
-            return known
         return self._store.ingest(path, name, self._checks, roots=roots)
 
     async def ingest(self, path: Path, name: AdapterName, *, replace: bool, who: str) -> Version:
@@ -224,84 +261,42 @@ class Reconciler:
         `replace` is false.
         """
         async with self._passes:
-            roots = (self._directory.root, *self._directory.allowed_roots)
-            result = await asyncio.to_thread(self._store.ingest, path, name, self._checks, roots=roots)
+            is_own = path == self._directory.root.resolve() / name
+            own = (await asyncio.to_thread(self._scan)).get(name) if is_own else None
+            result = await asyncio.to_thread(self._ingest, path, name)
             if isinstance(result, Rejected):
                 raise AdapterRejected(name, tuple(reason.text for reason in result.reasons))
             live = self._registry.live(name)
-            if live is not None and live != result and not replace:
-                raise AdapterConflict(
-                    f"The lora adapter '{name}' has already been loaded. If you want to load the adapter in place, "
-                    "set 'load_inplace' to True."
-                )
-            await self._offer(result, f"{API_SOURCE}{path}", who=who)
+            if live == result:
+                return result
+            if live is not None and not replace:
+                raise AdapterConflict(f"adapter {name!r} is already served with other weights")
+            if own is not None:
+                # The name's own folder, which the next look would have found: it lives and dies by that folder.
+                await self._swaps.replace(result, folder_key(own.fingerprint, self._identity), who=who)
+                self._judged[name] = own.fingerprint
+            else:
+                source = AdminSource(path, self._judged.get(name))
+                await self._swaps.replace(result, source.key(self._identity), who=who)
             return result
 
     async def roll_back(self, name: str, digest_prefix: str | None, *, who: str) -> None:
         """Flip back to a kept version until the folder changes; raises AdapterConflict when there is none."""
         async with self._passes:
-            target = self._registry.rollback_target(name, digest_prefix)
-            before = self._registry.live(name)
-            if self._residency is not None:
-                await self._residency.ensure(target)
-            self._registry.roll_back(target)
-            self._events.add("rolled back", who=who, adapter=name, version=target.id)
-            if before is not None and before != target:
-                self._retire(before)
+            await self._swaps.roll_back(self._registry.rollback_target(name, digest_prefix), who=who)
 
     async def withdraw(self, name: str, *, who: str) -> None:
         """Take a name away although its folder stays; the folder counts again once it changes."""
         async with self._passes:
-            judged = self._judged.get(name)
-            self._remove(name, who=who)
-            if judged is not None:
-                self._judged[name] = judged
+            self._swaps.remove(name, who=who)
 
-    async def _offer(self, version: Version, key: str, *, who: str) -> None:
-        """Make what a source now holds the live version of its name, unless a rollback says otherwise.
+    async def delete(self, digest: Digest, *, who: str) -> None:
+        """Drop a kept version from its adapters, the engine and the store.
 
-        Raises AdapterRejected or EngineUnavailable, with the old version still live and the attempt marked.
+        Raises AdapterConflict while it is live or in use.
         """
-        target = self._registry.offer(version, key)
-        if target == self._registry.live(version.adapter):
-            self._registry.set_live(target)
-            return
-        try:
-            await self._flip(target, who=who)
-        except AdapterRejected as error:
-            self._refuse(version.adapter, AdapterState.FAILED, tuple(Reason("engine", text) for text in error.reasons))
-            raise
-        except EngineUnavailable as error:
-            self._refuse(version.adapter, AdapterState.FAILED, (Reason("engine_unavailable", error.message),))
-            raise
-
-    async def _flip(self, target: Version, *, who: str) -> None:
-        """Load `target`, then let its name mean it, then retire what was live before."""
-        before = self._registry.live(target.adapter)
-        if self._residency is not None and (before is not None or self._residency.has_room):
-            self._registry.mark(target.adapter, AdapterState.LOADING)
-            await self._residency.ensure(target)
-        self._registry.set_live(target)
-        self._events.add("added" if before is None else "swapped", who=who, adapter=target.adapter, version=target.id)
-        if before is not None and before != target:
-            self._retire(before)
-
-    def _refuse(self, name: str, state: AdapterState, reasons: tuple[Reason, ...]) -> None:
-        self._registry.mark(name, state, reasons)
-        self._events.add(state.value, adapter=name, result="; ".join(reason.text for reason in reasons))
-        for reason in reasons:
-            self._metrics.rejected.labels(reason.code).inc()
-
-    def _retire(self, version: Version) -> None:
-        task = asyncio.create_task(self._unload_when_idle(version))
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
-
-    async def _unload_when_idle(self, version: Version) -> None:
-        await self._registry.idle(version)
-        live = self._registry.live(version.adapter)
-        if self._residency is not None and live != version and not self._registry.leases(version):
-            try:
-                await self._residency.drop(version)
-            except EngineUnavailable:
-                return  # the engine that held it is gone, and the weights with it
+        async with self._passes:
+            self._registry.forget(digest)
+            await self._swaps.forget(frozenset(v for v in self._swaps.held() if v.digest == digest))
+            await self._collect()
+            self._events.add("deleted", who=who, version=digest[:DIGEST_PREFIX])

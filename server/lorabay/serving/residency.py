@@ -1,8 +1,9 @@
 """Which versions' weights the engine holds: loads on demand, keeps the recently used, makes room.
 
 Serial: the book-keeping, on one event loop. Parallel: loads of different versions, at most `concurrent_loads` at a
-time; requests for one version share its load. A version that is pinned or in use is never evicted. The engine holds
-at most `capacity` versions, one fewer than it has room for, so that a swap finds a place beside them.
+time; requests for one version share its load. A version that is pinned or in use is never evicted. Places: `capacity`
+for requests, and one more that only a swap may take, so that a new version always finds room beside the one that it
+replaces. A version has its place from before its load begins until its unload has ended.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from lorabay.errors import EngineUnavailable
+from lorabay.errors import AdapterRejected, EngineUnavailable
 
 if TYPE_CHECKING:
     from lorabay.catalog.spec import Version
@@ -25,8 +26,8 @@ RETRY_AFTER_S = 2.0
 class Residency:
     """The versions in one engine.
 
-    `in_use` and `pinned` say what must stay, `idle` waits until a version is not in use; `loaded` and `evicted` are
-    told facts.
+    `in_use` and `pinned` say what must stay; call `look_for_room` when either may have become false. `admit` raises
+    for a version that must not be loaded; `loaded`, `refused` and `evicted` are told facts.
     """
 
     def __init__(
@@ -37,34 +38,55 @@ class Residency:
         load_timeout_s: float = 30.0,
         concurrent_loads: int = 2,
         in_use: Callable[[Version], bool] = lambda version: False,
-        idle: Callable[[Version], Awaitable[None]] | None = None,
         pinned: Callable[[Version], bool] = lambda version: False,
+        admit: Callable[[Version], None] = lambda version: None,
         loaded: Callable[[Version, float], None] = lambda version, seconds: None,
+        refused: Callable[[Version, AdapterRejected], None] = lambda version, error: None,
         evicted: Callable[[Version], None] = lambda version: None,
     ) -> None:
         self._engine = engine
         self._capacity = max(1, capacity)
         self._load_timeout_s = load_timeout_s
-        self._slots = asyncio.Semaphore(concurrent_loads)
+        self._turns = asyncio.Semaphore(concurrent_loads)
         self._in_use = in_use
-        self._idle = idle
         self._pinned = pinned
+        self._admit = admit
         self._loaded = loaded
+        self._refused = refused
         self._evicted = evicted
         self._resident: OrderedDict[Version, float] = OrderedDict()
-        self._loading: dict[Version, asyncio.Task[None]] = {}
+        self._loads: dict[Version, asyncio.Task[None]] = {}
+        self._leaving: dict[Version, asyncio.Task[None]] = {}
+        self._placed: set[Version] = set()
+        self._at_engine: set[Version] = set()
+        self._lost: set[Version] = set()
+        self._swaps: set[Version] = set()
         self._room = asyncio.Event()
 
     def resident(self) -> dict[Version, float]:
         """Give the versions in the engine, least recently used first, with the wall-clock time of their last use."""
         return dict(self._resident)
 
-    def loading(self) -> tuple[Version, ...]:
-        """Give the versions whose load has begun and not ended."""
-        return tuple(self._loading)
+    def loading(self) -> frozenset[Version]:
+        """Give the versions that the engine is loading now, or was when it died; not those that wait for their turn."""
+        return frozenset(self._at_engine | self._lost)
 
-    async def ensure(self, version: Version) -> None:
-        """Return when `version` is in the engine.
+    def held(self) -> frozenset[Version]:
+        """Give every version whose files the engine may still read."""
+        return frozenset((*self._resident, *self._loads, *self._leaving))
+
+    @property
+    def capacity(self) -> int:
+        """Places for requests."""
+        return self._capacity
+
+    @property
+    def has_room(self) -> bool:
+        """True while a further version fits without an eviction."""
+        return len(self._resident) + len(self._loads) + len(self._leaving) < self._capacity
+
+    async def ensure(self, version: Version, *, swap: bool = False) -> None:
+        """Return when `version` is in the engine; with `swap` it may take the place that is kept for new versions.
 
         Raises EngineUnavailable when that takes longer than the time limit (the load goes on), AdapterRejected when
         the engine refuses the weights.
@@ -72,73 +94,111 @@ class Residency:
         if version in self._resident:
             self._touch(version)
             return
-        task = self._loading.get(version)
-        if task is None:
-            task = self._loading[version] = asyncio.create_task(self._load(version))
-            task.add_done_callback(lambda done: self._settle(version, done))
-        try:
-            await asyncio.wait_for(asyncio.shield(task), self._load_timeout_s)
-        except TimeoutError:
-            raise EngineUnavailable(
-                f"adapter {version.adapter!r} is still being loaded", retry_after=RETRY_AFTER_S
-            ) from None
+        self._engine.check()
+        self._admit(version)
+        if swap:
+            self._swaps.add(version)
+            self._room.set()
+        load = self._loads.get(version) or self._begin(version)
+        done, _ = await asyncio.wait({load}, timeout=self._load_timeout_s)
+        if not done:
+            raise EngineUnavailable(f"adapter {version.adapter!r} is still being loaded", retry_after=RETRY_AFTER_S)
+        if load.cancelled():
+            raise EngineUnavailable(f"the engine stopped while it loaded {version.id}", retry_after=RETRY_AFTER_S)
+        load.result()
 
-    def _settle(self, version: Version, done: asyncio.Task[None]) -> None:
-        self._loading.pop(version, None)
-        if not done.cancelled():
-            done.exception()  # seen by whoever waited; a load that nobody waits for any more is not an error
+    def _begin(self, version: Version) -> asyncio.Task[None]:
+        load = self._loads[version] = asyncio.create_task(self._load(version))
+        load.add_done_callback(lambda done: self._ended(version, done))
+        return load
+
+    def _ended(self, version: Version, load: asyncio.Task[None]) -> None:
+        if self._loads.get(version) is load:
+            del self._loads[version]
+            self._swaps.discard(version)
+        self._room.set()
+        if not load.cancelled():
+            load.exception()  # seen by whoever waited; a load that nobody waits for any more is not an error
 
     async def _load(self, version: Version) -> None:
-        async with self._slots:
-            await self._make_room()
-            started = time.perf_counter()
-            await self._engine.load(version)
+        if (leaving := self._leaving.get(version)) is not None:
+            await asyncio.wait({leaving})
+        await self._take_place(version)
+        try:
+            async with self._turns:
+                self._engine.check()
+                self._at_engine.add(version)
+                started = time.perf_counter()
+                await self._engine.load(version)
             self._touch(version)
-            self._loaded(version, time.perf_counter() - started)
+        except AdapterRejected as error:
+            self._refused(version, error)
+            raise
+        except EngineUnavailable:
+            if version in self._at_engine:
+                self._lost.add(version)
+            raise
+        finally:
+            self._placed.discard(version)
+            self._at_engine.discard(version)
+        self._loaded(version, time.perf_counter() - started)
 
-    async def _make_room(self) -> None:
-        while len(self._resident) >= self._capacity:
+    async def _take_place(self, version: Version) -> None:
+        # Whether it is a swap is asked again each time: a request's load may become one while it waits.
+        while self._taken() >= self._capacity + (version in self._swaps):
             victim = next((v for v in self._resident if not self._in_use(v) and not self._pinned(v)), None)
             if victim is None:
-                await self._wait_for_room()
-                continue
-            await self.drop(victim)
-            self._evicted(victim)
+                self._room.clear()
+                await self._room.wait()
+            else:
+                await self._unload(victim)
+                self._evicted(victim)
+        self._placed.add(version)
 
-    async def _wait_for_room(self) -> None:
-        """Return when a version that was in use no longer is, or when one has left the engine."""
-        self._room.clear()
-        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._room.wait())]
-        if self._idle is not None:
-            waits += [asyncio.ensure_future(self._idle(version)) for version in self._resident]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+    def _taken(self) -> int:
+        return len(self._resident) + len(self._placed) + len(self._leaving)
 
     def _touch(self, version: Version) -> None:
         self._resident[version] = time.time()
         self._resident.move_to_end(version)
 
-    @property
-    def has_room(self) -> bool:
-        """True while a further version fits without an eviction."""
-        return len(self._resident) + len(self._loading) < self._capacity
-
     async def drop(self, version: Version) -> None:
-        """Take a version out of the engine; one that is not in it is success."""
-        if self._resident.pop(version, None) is not None:
-            self._room.set()
-            await self._engine.unload(version)
+        """Take a version out of the engine unless it is in use; one that is not in it is success."""
+        if (load := self._loads.get(version)) is not None:
+            if version not in self._placed:
+                load.cancel()
+            await asyncio.wait({load})
+        if version in self._resident and not self._in_use(version):
+            await self._unload(version)
+
+    async def _unload(self, version: Version) -> None:
+        del self._resident[version]
+        leaving = self._leaving[version] = asyncio.create_task(self._engine.unload(version))
+        leaving.add_done_callback(lambda done: self._left(version, done))
+        # An unload that has begun ends, whoever stops waiting for it.
+        await asyncio.shield(leaving)
+
+    def _left(self, version: Version, leaving: asyncio.Task[None]) -> None:
+        if self._leaving.get(version) is leaving:
+            del self._leaving[version]
+        self._room.set()
+        if not leaving.cancelled():
+            leaving.exception()
 
     def look_for_room(self) -> None:
-        """Something is no longer pinned: a load that waits for room looks again."""
+        """Something is no longer pinned or in use: loads that wait for room look again."""
         self._room.set()
 
     def forget_all(self) -> None:
-        """The engine is a new one and holds nothing."""
-        for task in self._loading.values():
+        """The engine is gone and holds nothing: whoever waits for a load is told so."""
+        for task in (*self._loads.values(), *self._leaving.values()):
             task.cancel()
         self._resident.clear()
+        self._lost.clear()
         self._room.set()
+
+    async def stop(self) -> None:
+        """Let go of what is under way."""
+        tasks = (*self._loads.values(), *self._leaving.values())
+        self.forget_all()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,15 +27,22 @@ STEADY_S = 60.0
 RETRY_AFTER_S = 5.0
 
 
+async def _nothing() -> None:
+    """What follows a recovery when nobody cares."""
+
+
 class SupervisedEngine:
-    """An engine that comes back. `died` and `recovered` are called on the event loop, in that order, once a death."""
+    """An engine that comes back. `died` and `recovered` are called on the event loop, in that order, once a death.
+
+    A death while `recovered` still runs cancels it.
+    """
 
     def __init__(
         self,
         engine: Engine,
         *,
         died: Callable[[], None] = lambda: None,
-        recovered: Callable[[], Awaitable[None]] | None = None,
+        recovered: Callable[[], Coroutine[Any, Any, None]] = _nothing,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -46,6 +53,7 @@ class SupervisedEngine:
         self._clock = clock
         self._up = False
         self._watch: asyncio.Task[None] | None = None
+        self._recovery: asyncio.Task[None] | None = None
 
     @property
     def max_model_len(self) -> int | None:
@@ -65,9 +73,8 @@ class SupervisedEngine:
     async def stop(self) -> None:
         """Stop watching, then stop the engine."""
         self._up = False
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+        for task in (self._watch, self._recovery):
+            await _cancel(task)
         await self._engine.stop()
 
     async def died(self) -> None:
@@ -87,14 +94,14 @@ class SupervisedEngine:
             await self._engine.died()
             self._up = False
             logger.error("engine died")
+            await _cancel(self._recovery)
             self._died()
             if self._clock() - since > STEADY_S:
                 pause_s = 0.0
             pause_s = await self._rebuild(pause_s)
             self._up = True
             logger.info("engine recovered")
-            if self._recovered is not None:
-                await self._recovered()
+            self._recovery = asyncio.create_task(self._recovered())
 
     async def _rebuild(self, pause_s: float) -> float:
         while True:
@@ -129,3 +136,9 @@ class SupervisedEngine:
         """Answer a request."""
         self.check()
         return await self._engine.run(endpoint, body, version, request_id=request_id)
+
+
+async def _cancel(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})

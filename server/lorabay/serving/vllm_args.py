@@ -69,7 +69,7 @@ def _spell(known: Mapping[str, Action], name: str, value: object) -> list[str]:
         return [negative] if negative in action.option_strings else []
     if isinstance(value, list):
         return [flag, *(_text(item) for item in value)]
-    return [flag, _text(value)]
+    return [f"{flag}={_text(value)}"]  # one word, so that a value may begin with dashes
 
 
 def _text(value: object) -> str:

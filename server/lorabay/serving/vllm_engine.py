@@ -28,6 +28,7 @@ from vllm.platforms import current_platform
 from vllm.plugins import load_general_plugins
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError
 
 from lorabay.catalog.spec import Digest, Version
 from lorabay.errors import AdapterRejected, EngineUnavailable, LorabayError, SetupError
@@ -79,9 +80,9 @@ class VllmEngine:
         """
         try:
             llm = await asyncio.to_thread(self._build)
-        except (RuntimeError, ValueError, OSError, NotImplementedError, ImportError) as error:
+            await init_app_state(llm, self._state, self._args, await llm.get_supported_tasks())
+        except (RuntimeError, ValueError, OSError, NotImplementedError, ImportError, EngineDeadError) as error:
             raise SetupError(f"vLLM did not start: {_first_line(error)}") from error
-        await init_app_state(llm, self._state, self._args, await llm.get_supported_tasks())
         models = self._state.openai_serving_models
         models.lora_requests = self._requests
         # vLLM would answer with the version's internal id; clients get back the name that they asked for.
@@ -157,7 +158,10 @@ class VllmEngine:
         request = self._requests.pop(version.id, None)
         if request is None or any(other.lora_int_id == request.lora_int_id for other in self._requests.values()):
             return
-        await self._running().remove_lora(request.lora_int_id)
+        try:
+            await self._running().remove_lora(request.lora_int_id)
+        except EngineDeadError as error:
+            raise vllm_errors.from_exception(error) from error
 
     async def resident(self) -> frozenset[Digest]:
         """Give the digests whose weights the engine holds in memory."""

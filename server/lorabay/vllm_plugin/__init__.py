@@ -1,7 +1,7 @@
-"""Entry point `vllm.general_plugins`: makes multi-LoRA on vLLM's CPU platform correct.
+"""Entry point `vllm.general_plugins`: makes multi-LoRA on vLLM's CPU platform correct, and ends orphaned engines.
 
 vLLM calls `register` in each of its processes, more than once at times. It swaps the CPU platform's LoRA wrapper
-for `grouped_rows.GroupedPunicaWrapper` and leaves every other platform alone. The package imports nothing of
+for `grouped_rows.GroupedPunicaWrapper` and leaves every other platform's alone. The package imports nothing of
 lorabay's other rings, and none of them imports it: it lives inside the engine's processes.
 """
 
@@ -20,6 +20,9 @@ def register() -> None:
     from vllm.platforms import current_platform
     from vllm.version import __version__
 
+    from lorabay.vllm_plugin.orphans import exit_with_parent
+
+    exit_with_parent()
     if not current_platform.is_cpu():
         return
     if not __version__.startswith(SUPPORTED_VLLM):
@@ -29,5 +32,7 @@ def register() -> None:
             __version__,
         )
         return
+    # vLLM compiles small functions (log-probabilities) on first use; a host without a C++ compiler loses its engine then.
+    type(current_platform).simple_compile_backend = "eager"
     # A classmethod of the platform names the wrapper that each LoRA manager builds.
     type(current_platform).get_punica_wrapper = classmethod(lambda cls: WRAPPER)

@@ -1,3 +1,5 @@
+"""Types that are not served are refused by name."""
+
 from __future__ import annotations
 
 import pytest

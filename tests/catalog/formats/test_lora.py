@@ -1,3 +1,5 @@
+"""Plain and rank-stabilised LoRA becomes one rank and one scale without changing what it computes."""
+
 from __future__ import annotations
 
 import math

@@ -1,0 +1,96 @@
+"""What of the vLLM engine works before it is started; tests/e2e has the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+
+from lorabay.errors import EngineUnavailable, UsageError
+from lorabay.serving import create_engine
+from lorabay.serving.base_folder import BaseFolder
+from lorabay.serving.engine import Endpoint, Engine
+from tests.serving.test_vllm_args import MODEL
+from tests.versions import make_version
+
+
+@pytest.fixture
+def engine(tmp_path: Any) -> Engine:
+    return create_engine(BaseFolder(tmp_path, "tiny"), {"max_loras": 2})
+
+
+async def test_an_engine_that_is_not_started_refuses_requests(engine: Engine) -> None:
+    """Nothing can be run, loaded or asked, and clients are told to come back."""
+    version = make_version("finance")
+    with pytest.raises(EngineUnavailable) as caught:
+        engine.check()
+    assert caught.value.retry_after
+    with pytest.raises(EngineUnavailable):
+        await engine.run("chat", {"model": "tiny"}, None, request_id="r-1")
+    with pytest.raises(EngineUnavailable):
+        await engine.resident()
+    with pytest.raises(EngineUnavailable):
+        await engine.load(version)
+    assert engine.max_model_len is None
+
+
+async def test_stopping_and_unloading_what_is_not_there_is_success(engine: Engine) -> None:
+    """Both can be repeated, before a start and after."""
+    await engine.unload(make_version("finance"))
+    await engine.stop()
+    await engine.stop()
+
+
+def test_wrong_options_are_told_when_the_engine_is_made(tmp_path: Any) -> None:
+    """No start is needed to hear of a mistyped option."""
+    with pytest.raises(UsageError, match="did you mean 'max_loras'"):
+        create_engine(BaseFolder(tmp_path, "tiny"), {"max_lorras": 2})
+
+
+def test_every_endpoint_has_vllms_own_schema(engine: Engine) -> None:
+    """The schemas name the fields that clients use."""
+    schemas = engine.schemas()
+    assert set(schemas) == set(get_args(Endpoint))
+    fields = {
+        "chat": {"messages", "stream", "tools", "response_format", "logprobs", "seed", "n", "stop", "max_tokens"},
+        "completions": {"prompt", "echo", "suffix"},
+        "responses": {"input", "instructions", "previous_response_id"},
+        "tokenize": {"prompt", "messages"},
+        "detokenize": {"tokens"},
+    }
+    for endpoint, names in fields.items():
+        text = json.dumps(schemas[endpoint])  # type: ignore[index]
+        assert all(f'"{name}"' in text for name in names), endpoint
+
+
+def references(schema: object) -> Iterator[str]:
+    match schema:
+        case {"$ref": str(reference)}:
+            yield reference
+        case dict():
+            for value in schema.values():
+                yield from references(value)
+        case list():
+            for value in schema:
+                yield from references(value)
+
+
+def test_all_references_of_the_schemas_resolve(engine: Engine) -> None:
+    """Each points to a definition of its own schema, and definitions of one name are the same everywhere."""
+    seen: dict[str, object] = {}
+    count = 0
+    for schema in engine.schemas().values():
+        definitions = schema.get("$defs", {})
+        for reference in references(schema):
+            assert reference.removeprefix("#/components/schemas/") in definitions
+            count += 1
+        for name, definition in definitions.items():
+            assert seen.setdefault(name, definition) == definition
+    assert count >= 10
+
+
+def test_the_model_may_be_anything_that_vllm_takes() -> None:
+    """The folder is not looked at before the start."""
+    assert create_engine(BaseFolder(MODEL, "tiny"), {}).max_model_len is None  # type: ignore[arg-type]

@@ -1,0 +1,134 @@
+"""House rules about modules that a reader relies on: what importing does, and how large things are."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "server"
+FILES = sorted((SOURCE / "lorabay").rglob("*.py"))
+HEAVY = {"vllm", "torch", "transformers", "peft", "fastapi", "starlette", "uvicorn", "ray"}
+LIGHT = ("cli", "settings", "errors", "metrics", "logs", "catalog")
+"""Modules and packages that start at once and run anywhere."""
+
+LONGEST_MODULE, LONGEST_FUNCTION = 400, 50
+VAGUE = {"utils", "util", "common", "helpers", "misc"}
+BASES = {"Exception", "Protocol", "BaseModel", "StrEnum", "NamedTuple"}
+"""What a class may inherit from besides errors, groups of settings, and classes of vLLM."""
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = [module_of(path) for path in FILES if path.stem != "__main__"]
+
+PROBE = """
+import importlib, json, os, sys
+from prometheus_client import REGISTRY
+
+touched = []
+def spy(original):
+    def look(self, *arguments):
+        frame = sys._getframe(1)
+        while frame.f_globals.get("__name__") in ("os", "collections.abc", "_collections_abc"):
+            frame = frame.f_back
+        if frame.f_globals.get("__name__", "").startswith("lorabay"):
+            touched.append((frame.f_globals["__name__"], original.__name__, *arguments))
+        return original(self, *arguments)
+    return look
+
+kind = type(os.environ)
+for method in ("__getitem__", "__setitem__", "__iter__"):
+    setattr(kind, method, spy(getattr(kind, method)))
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(json.dumps({
+    "loaded": sorted({name.partition(".")[0] for name in sys.modules}),
+    "series": sorted(name for name in REGISTRY._names_to_collectors if name.startswith("lorabay")),
+    "environment": touched,
+}))
+"""
+
+
+def imported(*modules: str) -> dict[str, list[str]]:
+    """What importing these modules, one after the other in a fresh process, did to it."""
+    command = [sys.executable, "-W", "ignore", "-c", PROBE, *modules]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_light_modules_load_nothing_heavy() -> None:
+    """`lorabay --help` and the catalogue need neither vLLM nor torch nor a web framework."""
+    modules = [name for name in MODULES if name.split(".")[1:2] and name.split(".")[1] in LIGHT]
+    assert len(modules) >= 20
+    assert HEAVY.isdisjoint(imported(*modules)["loaded"])
+
+
+@pytest.mark.parametrize("heavy", ["lorabay.serving", "lorabay.serving.engine", "lorabay.api.server"])
+def test_vllm_is_loaded_only_when_an_engine_is_made(heavy: str) -> None:
+    """A server that refuses its settings says so before seconds of imports."""
+    loaded = imported(heavy)["loaded"]
+    assert "vllm" not in loaded
+    assert "torch" not in loaded
+
+
+def test_importing_does_nothing() -> None:
+    """Every module, imported: none reads or sets a variable of the environment, or registers a series."""
+    assert len(MODULES) >= 60
+    done = imported(*MODULES)
+    assert done["environment"] == []
+    assert done["series"] == []
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_modules_are_small_nouns(path: Path) -> None:
+    """A module has at most 400 lines, says what it is for, and is not a drawer for odds and ends."""
+    text = path.read_text()
+    assert len(text.splitlines()) <= LONGEST_MODULE
+    assert ast.get_docstring(parsed(path))
+    assert VAGUE.isdisjoint({path.stem, path.parent.name})
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_functions_are_short(path: Path) -> None:
+    """No function has more than 50 lines besides its docstring."""
+    for function in functions(parsed(path)):
+        docstring = function.body[0] if ast.get_docstring(function) else None
+        described = (docstring.end_lineno or 0) - docstring.lineno + 1 if docstring else 0
+        length = (function.end_lineno or 0) - function.lineno + 1 - described
+        assert length <= LONGEST_FUNCTION, f"{function.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_nothing_is_inherited_but_interfaces(path: Path) -> None:
+    """Classes are put together from parts; what they inherit is an error, a protocol, a model, or vLLM's."""
+    tree = parsed(path)
+    vllms = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vllm")
+        for alias in node.names
+    }
+    errors = {"LorabayError", "InvalidRequest"}
+    settings = {"ServerSettings", "ModelSettings", "EngineSettings", "LogSettings"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            names = {base.id for base in node.bases if isinstance(base, ast.Name)}
+            assert names <= BASES | errors | settings | vllms, f"{node.name} inherits from {names}"

@@ -1,0 +1,60 @@
+"""What a configured log prints, and where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from lorabay.logs import configure_logging
+
+
+@pytest.fixture(autouse=True)
+def own_configuration() -> Iterator[None]:
+    """Leaves logging as other tests expect it."""
+    yield
+    structlog.reset_defaults()
+
+
+def test_json_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    """One object a line, with time, level, event and facts; nothing on stdout, which belongs to commands' results."""
+    configure_logging("json", "info")
+    structlog.get_logger().info("loaded", adapter="finance")
+    out, err = capsys.readouterr()
+    event = json.loads(err)
+    assert (event["event"], event["level"], event["adapter"]) == ("loaded", "info", "finance")
+    assert event["timestamp"].endswith("Z")
+    assert out == ""
+
+
+def test_a_traceback_is_part_of_its_json_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A failure stays one line for log collectors."""
+    configure_logging("json", "info")
+    try:
+        raise ZeroDivisionError("why")
+    except ZeroDivisionError as failure:
+        structlog.get_logger().error("bug", exc_info=failure)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "ZeroDivisionError: why" in json.loads(lines[0])["exception"]
+
+
+def test_console_lines_without_colours_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that stderr goes to holds no escape codes."""
+    configure_logging("console", "info")
+    structlog.get_logger().info("loaded", adapter="finance")
+    err = capsys.readouterr().err
+    assert "adapter=finance" in err
+    assert "\x1b" not in err
+
+
+@pytest.mark.parametrize(("level", "shown"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_lower_levels_are_not_shown(capsys: pytest.CaptureFixture[str], level: str, shown: int) -> None:
+    """The level is the lowest that is printed."""
+    configure_logging("json", level)
+    logger = structlog.get_logger()
+    for method in (logger.debug, logger.info, logger.warning, logger.error):
+        method("event")
+    assert len(capsys.readouterr().err.splitlines()) == shown

@@ -1,0 +1,197 @@
+"""Where settings come from, which source wins, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies as st
+from pydantic import ValidationError
+
+from lorabay.errors import UsageError
+from lorabay.settings import GROUPS, Settings, load_settings, parse_engine_options, split_paths
+
+
+def file_with(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "lorabay.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults() -> None:
+    """Without any source the server is private, on the usual port, and has no key."""
+    settings = load_settings({}, environ={})
+    assert (settings.host, settings.port, settings.api_key, settings.engine) == ("127.0.0.1", 8000, None, {})
+    assert settings.adapters == Path("adapters")
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    """Taking the sources away one by one uncovers the next value."""
+    config = file_with(tmp_path, "port: 1003")
+    environ = {"LORABAY_PORT": "1002"}
+    assert load_settings({"port": "1001"}, config=config, environ=environ).port == 1001
+    assert load_settings({}, config=config, environ=environ).port == 1002
+    assert load_settings({}, config=config, environ={}).port == 1003
+    assert load_settings({}, environ={}).port == 8000
+
+
+def test_sources_are_combined_setting_by_setting(tmp_path: Path) -> None:
+    """A source that names one setting leaves the others to the sources below it."""
+    config = file_with(tmp_path, "grace_s: 1.5\nhost: 127.0.0.2\n")
+    settings = load_settings({"host": "127.0.0.3"}, config=config, environ={"LORABAY_API_KEY": "k", "HOME": "/h"})
+    assert (settings.host, settings.grace_s) == ("127.0.0.3", 1.5)
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == "k"
+
+
+def test_text_and_yaml_give_the_same_types(tmp_path: Path) -> None:
+    """What arrives as text from a shell means the same as the typed value of a file."""
+    config = file_with(
+        tmp_path, "port: 0\nallowed_roots: [/a, /b]\nrefuse_foreign_base: true\nengine: {max_loras: 4}\n"
+    )
+    environ = {
+        "LORABAY_PORT": "0",
+        "LORABAY_ALLOWED_ROOTS": "/a:/b",
+        "LORABAY_REFUSE_FOREIGN_BASE": "true",
+        "LORABAY_ENGINE": "max_loras=4",
+    }
+    assert load_settings({}, config=config, environ={}) == load_settings({}, environ=environ)
+
+
+@pytest.mark.parametrize(
+    ("items", "options"),
+    [
+        (["max_loras=4"], {"max_loras": 4}),
+        (["max-loras=4", "dtype=float32"], {"max_loras": 4, "dtype": "float32"}),
+        (["enforce_eager=true", "seed=-1"], {"enforce_eager": True, "seed": -1}),
+        (['hf_overrides={"a": [1]}'], {"hf_overrides": {"a": [1]}}),
+        (["chat_template=/a=b.jinja", "revision="], {"chat_template": "/a=b.jinja", "revision": ""}),
+        (["max_loras=2", "max_loras=4"], {"max_loras": 4}),
+        ("max_loras=4 dtype=float32", {"max_loras": 4, "dtype": "float32"}),
+        ("", {}),
+        ({"max_loras": 4}, {"max_loras": 4}),
+    ],
+)
+def test_engine_options(items: object, options: dict[str, object]) -> None:
+    """NAME=VALUE, repeated or joined by spaces; a value is JSON where it can be, and dashes mean underscores."""
+    assert parse_engine_options(items) == options
+    assert load_settings({"engine": items}, environ={}).engine == options
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z][a-z_]{0,20}", fullmatch=True), st.integers() | st.booleans()))
+def test_any_options_survive_the_command_line(options: dict[str, object]) -> None:
+    """Spelled as flags and read again, options are what they were."""
+    spelled = [f"{name}={str(value).lower()}" for name, value in options.items()]
+    assert parse_engine_options(spelled) == options
+
+
+@pytest.mark.parametrize("item", ["max_loras", "", " "])
+def test_an_engine_option_without_a_value_is_refused(item: str) -> None:
+    """The message quotes what is not NAME=VALUE."""
+    with pytest.raises(UsageError, match=r"'engine'.*is not NAME=VALUE"):
+        load_settings({"engine": [item]}, environ={})
+
+
+def test_paths_are_split_at_colons() -> None:
+    """As in a shell's PATH; empty parts mean nothing."""
+    assert split_paths("/a::/b:") == ("/a", "/b")
+    assert load_settings({"allowed_roots": "/a:/b"}, environ={}).allowed_roots == (Path("/a"), Path("/b"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "file", "place"),
+    [
+        ({}, {"LORABAY_PROT": "1"}, "", "environment"),
+        ({}, {}, "prot: 1", "file"),
+        ({"prot": "1"}, {}, "", "prot"),
+    ],
+)
+def test_an_unknown_name_is_refused_in_every_source(
+    tmp_path: Path, flags: dict[str, object], environ: dict[str, str], file: str, place: str
+) -> None:
+    """A mistyped setting is never silently ignored; the message names it and where it stands."""
+    with pytest.raises(UsageError, match="prot") as caught:
+        load_settings(flags, config=file_with(tmp_path, file), environ=environ)
+    assert place in caught.value.message
+    assert caught.value.exit_code == 2
+
+
+def test_a_near_miss_is_suggested() -> None:
+    """The message names the setting that was probably meant."""
+    with pytest.raises(UsageError, match="unknown setting 'prot' in the environment; did you mean 'port'"):
+        load_settings({}, environ={"LORABAY_PROT": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "many"),
+        ("port", "-1"),
+        ("port", "65536"),
+        ("grace_s", "-0.1"),
+        ("max_body_bytes", "0"),
+        ("log_level", "loud"),
+        ("cpu_kv_cache_gib", "1.5"),
+        ("poll_s", "0"),
+        ("refuse_foreign_base", "maybe"),
+    ],
+)
+def test_a_bad_value_names_its_setting(name: str, value: str) -> None:
+    """Wrong types and values out of range are usage errors in one line."""
+    with pytest.raises(UsageError, match=f"'{name}'") as caught:
+        load_settings({name: value}, environ={})
+    assert "\n" not in caught.value.message
+
+
+def test_all_bad_values_are_told_at_once() -> None:
+    """Nobody has to fix one to hear of the next."""
+    with pytest.raises(UsageError, match=r"'port'.*'grace_s'|'grace_s'.*'port'"):
+        load_settings({"port": "many", "grace_s": "long"}, environ={})
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"- a\n- b\n", "names and values"), (b"a: [", "cannot read"), (b"\xff\xfe", "cannot read"), (b"7", "names and")],
+)
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+    """Broken YAML, lists and bytes that are no text are usage errors that name the file, in one line."""
+    path = tmp_path / "lorabay.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=reason) as caught:
+        load_settings({}, config=path, environ={})
+    assert str(path) in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_missing_file_is_refused_and_an_empty_one_is_not(tmp_path: Path) -> None:
+    """A file that was asked for must be there; it may say nothing."""
+    with pytest.raises(UsageError, match=r"nowhere\.yaml"):
+        load_settings({}, config=tmp_path / "nowhere.yaml", environ={})
+    assert load_settings({}, config=file_with(tmp_path, "# nothing yet\n"), environ={}).port == 8000
+
+
+def test_settings_are_frozen() -> None:
+    """Nobody changes a setting after the start."""
+    settings = load_settings({}, environ={})
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["api_key", "admin_key"])
+def test_keys_are_never_printed(name: str) -> None:
+    """Neither the settings nor an error about them show a key."""
+    settings = load_settings({name: "top-secret"}, environ={})
+    assert "top-secret" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    with pytest.raises(UsageError) as caught:
+        load_settings({name: ["top-secret"], "port": "many"}, environ={})
+    assert "top-secret" not in caught.value.message
+
+
+def test_every_setting_is_described_and_in_one_group() -> None:
+    """The README's table and the flags are made from the fields, so each needs a sentence."""
+    fields = [name for group in GROUPS for name in group.model_fields]
+    assert sorted(fields) == sorted(Settings.model_fields)
+    assert len(fields) >= 15
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith((".", "`")), name
