@@ -54,12 +54,10 @@ def error_event(failure: Exception) -> str:
 )
 async def test_an_error_event_becomes_an_exception(failure: Exception, kind: type[LorabayError]) -> None:
     """What vLLM reports inside a stream is raised, so that the API decides how it looks to clients."""
-    stream = stream_of(CHUNK, error_event(failure), "data: [DONE]\n\n")
-    seen = []
+    events = aiter(stream_of(CHUNK, error_event(failure), "data: [DONE]\n\n"))
+    assert await anext(events) == CHUNK.encode()
     with pytest.raises(kind, match=str(failure.args[0])):
-        async for event in stream:
-            seen.append(event)
-    assert seen == [CHUNK.encode()]
+        await anext(events)
 
 
 async def test_an_engine_that_dies_is_unavailable() -> None:

@@ -32,7 +32,7 @@ def register() -> None:
             __version__,
         )
         return
-    # vLLM compiles small functions (log-probabilities) on first use; a host without a C++ compiler loses its engine then.
+    # vLLM compiles small kernels (log-probabilities) on first use; without a C++ compiler that ends the engine.
     type(current_platform).simple_compile_backend = "eager"
     # A classmethod of the platform names the wrapper that each LoRA manager builds.
     type(current_platform).get_punica_wrapper = classmethod(lambda cls: WRAPPER)

@@ -1,0 +1,138 @@
+"""A directory of adapters and everything real that serves it, but for the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.names import AdapterName
+from lorabay.catalog.records import Records
+from lorabay.catalog.registry import AdapterStatus, Registry
+from lorabay.catalog.spec import AdapterSpec, Version
+from lorabay.catalog.store import Store
+from lorabay.catalog.validation import Checks, validate
+from lorabay.metrics import Metrics
+from lorabay.serving.catalogue import Catalogue
+from lorabay.serving.events import EventLog
+from lorabay.serving.host import AdapterHost, Loading
+from lorabay.serving.reconciler import Directory, Reconciler
+from lorabay.serving.residency import Residency
+from tests.catalog import making
+from tests.serving.mortal_engine import MortalEngine
+from tests.versions import BASE_NAMES
+
+POLL_S = 10.0
+
+
+async def never(root: Path, wake: Callable[[], None]) -> None:
+    """A watcher on a file system without events."""
+    await asyncio.Event().wait()
+
+
+class Bay:
+    """One server's state on disk and in memory. `restart` makes the second anew over the first."""
+
+    def __init__(self, folder: Path, shapes: BaseShapes, *, keep: int = 2, **directory: Any) -> None:
+        self.folder = folder
+        self.root = folder / "adapters"
+        self.root.mkdir()
+        self._scratch = folder / "scratch"
+        self._scratch.mkdir()
+        self._count = itertools.count()
+        self._keep = keep
+        self.checks = Checks(shapes, max_rank=16)
+        self.directory = Directory(self.root, **({"settle_s": 0.0, "poll_s": POLL_S} | directory))
+        self._specs: dict[tuple[int, int], AdapterSpec] = {}
+        self._open()
+
+    def _open(self) -> None:
+        self.store = Store.open(self.folder / "store")
+        self.registry = Registry(BASE_NAMES, Records(self.folder / "store" / "records"), keep=self._keep)
+        self.registry.restore(self.store.get)
+        self.metrics = Metrics(CollectorRegistry())
+        self.events = EventLog(self.folder / "store" / "events.jsonl")
+        self.reconciler = Reconciler(self.directory, self.store, self.checks, self.registry, self.events, self.metrics)
+        self.catalogue = Catalogue(self.directory, self.store, self.registry, self.reconciler, self.events)
+
+    def restart(self) -> None:
+        """A new process over the same disk."""
+        self.store.close()
+        self._open()
+
+    def residency(self, engine: MortalEngine, capacity: int = 8, **options: Any) -> Residency:
+        """Attach an engine, without a host around it."""
+        residency = Residency(engine, capacity, in_use=lambda version: self.registry.leases(version) > 0, **options)
+        self.registry.when_idle(lambda version: residency.look_for_room())
+        self.reconciler.attach(residency)
+        return residency
+
+    def host(self, engine: MortalEngine, *, capacity: int = 4, preload: int = 2, **options: Any) -> AdapterHost:
+        loading = Loading(capacity, preload, timeout_s=options.pop("timeout_s", 30.0))
+        return AdapterHost(engine, self.catalogue, self.metrics, loading, **({"watch": never} | options))
+
+    def make(self, weights: int, *, rank: int = 4) -> Path:
+        """A folder that is no adapter of this directory; `weights` stand for what it holds."""
+        tensors = making.lora_tensors(seed=weights, rank=rank)
+        return making.make_adapter(
+            self._scratch / str(next(self._count)), config=making.lora_config(r=rank), tensors=tensors
+        )
+
+    def put(self, name: str, weights: int, *, rank: int = 4) -> None:
+        """Rename a new folder into place."""
+        fresh = self.make(weights, rank=rank)
+        self.take_away(name)
+        fresh.rename(self.root / name)
+
+    def put_broken(self, name: str) -> None:
+        self.put(name, 0)
+        (self.root / name / "adapter_config.json").write_text("no JSON")
+
+    def touch(self, name: str) -> None:
+        """The same bytes in a new file."""
+        path = self.root / name / "adapter_config.json"
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content)
+
+    def take_away(self, name: str) -> None:
+        if (self.root / name).exists():
+            shutil.rmtree(self.root / name)
+
+    def version(self, name: str, weights: int, *, rank: int = 4) -> Version:
+        """The version that `put` leads to."""
+        spec = self._specs.get((weights, rank))
+        if spec is None:
+            found = validate(self.make(weights, rank=rank), replace(self.checks, max_rank=512))
+            assert isinstance(found, AdapterSpec)
+            spec = self._specs[weights, rank] = found
+        return Version(AdapterName(name), spec, self.folder / "store" / "versions" / spec.digest)
+
+    async def look(self) -> None:
+        """Look at the directory until nothing more is due."""
+        while (wait_s := await self.reconciler.reconcile()) < POLL_S:
+            await asyncio.sleep(wait_s)
+
+    def live(self, name: str) -> Version | None:
+        return self.registry.live(name)
+
+    def status(self, name: str) -> AdapterStatus:
+        return next(status for status in self.registry.snapshot() if status.name == name)
+
+    def state(self, name: str) -> str:
+        return str(self.status(name).state)
+
+    def happened(self, *, adapter: str | None = None) -> list[str]:
+        """What the event log says, oldest first."""
+        events = reversed(self.events.latest(1000))
+        return [event.what for event in events if adapter is None or event.adapter == adapter]
+
+    def in_store(self) -> set[str]:
+        return {spec.digest for spec in self.store.versions()}

@@ -1,0 +1,39 @@
+"""A bay over a temporary folder, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from lorabay.catalog.base_shapes import BaseShapes
+from tests.catalog import making
+from tests.serving.bay import Bay
+from tests.serving.mortal_engine import MortalEngine
+from tests.versions import BASE_NAMES
+from tests.virtual_time import VirtualTimeLoop
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Time is virtual, but for what waits on the operating system."""
+    return {"real": asyncio.SelectorEventLoop} if item.path.name == "test_watcher.py" else {"virtual": VirtualTimeLoop}
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> BaseShapes:
+    folder = making.make_base(tmp_path_factory.mktemp("base") / "tiny")
+    return BaseShapes.read(folder, names=BASE_NAMES)
+
+
+@pytest.fixture
+def bay(tmp_path: Path, shapes: BaseShapes) -> Iterator[Bay]:
+    bay = Bay(tmp_path, shapes)
+    yield bay
+    bay.store.close()
+
+
+@pytest.fixture
+def engine() -> MortalEngine:
+    return MortalEngine(up=True)

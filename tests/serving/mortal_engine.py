@@ -1,0 +1,76 @@
+"""A fake engine that can die and come back, and each of whose steps a test may hold up or make fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+from lorabay.catalog.spec import Version
+from lorabay.errors import LorabayError
+from tests.fake_engine import FakeEngine
+
+
+class MortalEngine(FakeEngine):
+    """A step is `start`, `stop`, `load finance@...` or `unload finance@...`; `steps` are those begun, in order."""
+
+    def __init__(self, *, up: bool = False) -> None:
+        super().__init__(up=up)
+        self.steps: list[str] = []
+        self.ended: list[str] = []
+        self.most_loaded = 0
+        self.most_loading = 0
+        self._loading = 0
+        self._held: dict[str, asyncio.Event] = {}
+        self._failures: defaultdict[str, list[LorabayError]] = defaultdict(list)
+
+    def hold(self, *steps: str) -> None:
+        """Let these steps begin and not end."""
+        self._held |= {step: asyncio.Event() for step in steps}
+
+    def release(self, step: str) -> None:
+        self._held.pop(step).set()
+
+    def fail(self, step: str, *errors: LorabayError) -> None:
+        """Make the next times that `step` is taken fail, once for each error."""
+        self._failures[step] += errors
+
+    def die(self) -> None:
+        """Lose everything; what is under way fails at once."""
+        self.up = False
+        self.loaded.clear()
+        self.dead.set()
+        for step in tuple(self._held):
+            self.release(step)
+
+    async def start(self) -> None:
+        await self._take("start")
+        self.dead.clear()
+        self.up = True
+
+    async def stop(self) -> None:
+        await self._take("stop")
+        self.up = False
+
+    async def load(self, version: Version) -> None:
+        self._loading += 1
+        self.most_loading = max(self.most_loading, self._loading)
+        try:
+            await self._take(f"load {version.id}")
+        finally:
+            self._loading -= 1
+        self.check()
+        self.loaded.add(version)
+        self.most_loaded = max(self.most_loaded, len(self.loaded))
+
+    async def unload(self, version: Version) -> None:
+        await self._take(f"unload {version.id}")
+        self.check()
+        self.loaded.discard(version)
+
+    async def _take(self, step: str) -> None:
+        self.steps.append(step)
+        if held := self._held.get(step):
+            await held.wait()
+        if self._failures[step]:
+            raise self._failures[step].pop(0)
+        self.ended.append(step)
