@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-
 import pytest
 
 from lorabay import errors
 from lorabay.errors import AdapterRejected, InvalidRequest, LorabayError, ModelNotFound, SetupError, UsageError
 
-KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LorabayError)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_is_told_apart(kind: type[LorabayError]) -> None:
     """Each has a status that fits its code, and a sentence that says what it stands for."""
-    assert issubclass(kind, LorabayError)
+    assert len(KINDS) >= 12
     assert 400 <= kind.status < 600
     assert kind.code.replace("_", "").isalpha()
     assert kind.__doc__ is not None

@@ -155,7 +155,10 @@ def check(
 
 @app.command(help="Measure a server: tokens a second, time to first token, inter-token latency.")
 def bench(
-    scenario: Annotated[str, typer.Argument(help="`load`, `gateway` (against vLLM's own server), `start`.")] = "load",
+    scenario: Annotated[
+        str,
+        typer.Argument(help="`load`, `gateway` (against vLLM's own server), `start`, `swap`, `many` (1000 adapters)."),
+    ] = "load",
     url: Annotated[str | None, typer.Option(help="A running server; default: start one.")] = None,
     api_key: Annotated[str | None, typer.Option(envvar="LORABAY_API_KEY", help="Key of a running server.")] = None,
     base: BaseOption = None,

@@ -35,6 +35,14 @@ def connect(api: Api, path: str = CHAT) -> Connection:
     return connection
 
 
+async def nothing_but(failure: Exception | None) -> AsyncGenerator[bytes, None]:
+    if failure is not None:
+        raise failure
+    events: tuple[bytes, ...] = ()
+    for event in events:
+        yield event
+
+
 async def test_events_arrive_as_the_engine_made_them(api: Api) -> None:
     """The body is the engine's events, one after the other, under the content type of event streams."""
     stream = reply_with(api, words("finance"))
@@ -69,11 +77,7 @@ async def test_each_event_is_sent_before_the_next_is_made(api: Api) -> None:
 async def test_a_failure_before_the_first_event_has_its_own_status(api: Api, failure: Exception, status: int) -> None:
     """As long as nothing was sent, a failure is an ordinary error response."""
 
-    async def events() -> AsyncGenerator[bytes, None]:
-        raise failure
-        yield b""
-
-    stream = reply_with(api, events())
+    stream = reply_with(api, nothing_but(failure))
     response = await api.http.post(CHAT, json={"model": "finance"}, headers={"x-request-id": "r-1"})
     assert response.status_code == status
     assert response.headers["content-type"] == "application/json"
@@ -187,7 +191,7 @@ async def test_a_client_that_takes_nothing_more_stops_the_generation(api: Api) -
         "query_string": b"",
         "headers": [(b"content-type", b"application/json")],
     }
-    await asyncio.wait_for(api.app(scope, receive, send), 5)  # type: ignore[arg-type]
+    await asyncio.wait_for(api.app(scope, receive, send), 5)
     assert stream.closed == 1
     assert api.codes("finance") == {"499": 1}
     assert api.at_rest()
@@ -233,11 +237,7 @@ async def test_a_stream_that_cannot_be_closed_still_frees_its_lease(api: Api) ->
 async def test_an_empty_stream_is_an_empty_answer(api: Api) -> None:
     """An engine that has nothing to say gives 200 and no events."""
 
-    async def events() -> AsyncGenerator[bytes, None]:
-        return
-        yield b""
-
-    reply_with(api, events())
+    reply_with(api, nothing_but(None))
     response = await api.http.post(CHAT, json={"model": "finance"})
     assert (response.status_code, response.content) == (200, b"")
     assert api.at_rest()

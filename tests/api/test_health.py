@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Metric
 from prometheus_client.core import REGISTRY
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -25,7 +25,7 @@ from tests.versions import BASE_NAMES
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PROMETHEUS_2 = f"{OPENMETRICS};q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3"
 PROMETHEUS_3 = f"{OPENMETRICS};escaping=allow-utf-8;q=0.6,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.2"
-PARSERS = {
+PARSERS: dict[str, Callable[[str], Iterable[Metric]]] = {
     "": parse_text,
     "*/*": parse_text,
     "text/plain; version=many": parse_text,
@@ -36,7 +36,7 @@ PARSERS = {
 
 
 @pytest.fixture
-def engines_own_series() -> AsyncIterator[str]:
+def engines_own_series() -> Iterator[str]:
     """A series in the process's own registry, as vLLM makes them."""
     series = Counter("vllm:test_requests", "What vLLM counts.")
     series.inc(3)

@@ -14,7 +14,7 @@ from lorabay.api.auth import OpenGate
 from lorabay.api.openai import PATHS
 from lorabay.catalog.spec import Version
 from lorabay.errors import ContextLengthExceeded, EngineUnavailable, LorabayError, ModelNotFound
-from lorabay.serving.engine import Answer, AnswerStream, Body
+from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint
 from tests.api.conftest import FINANCE, FINANCE_BEFORE, SHOP, Api
 from tests.api.connection import Connection
 from tests.fake_stream import USAGE, FakeStream, words
@@ -39,7 +39,9 @@ MODEL_FORMS: dict[str, Version | None] = {
 
 @pytest.mark.parametrize("model", MODEL_FORMS)
 @pytest.mark.parametrize("endpoint", PATHS)
-async def test_every_form_of_model_reaches_its_version_on_every_endpoint(api: Api, endpoint: str, model: str) -> None:
+async def test_every_form_of_model_reaches_its_version_on_every_endpoint(
+    api: Api, endpoint: Endpoint, model: str
+) -> None:
     """The engine is asked once, on the right endpoint, for the right version, with the body as the client sent it."""
     body = {"model": model, "unknown": [1, {"a": None}]}
     response = await api.http.post(PATHS[endpoint], json=body, headers={"x-request-id": "r-1"})

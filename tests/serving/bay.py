@@ -120,6 +120,23 @@ class Bay:
         while (wait_s := await self.reconciler.reconcile()) < POLL_S:
             await asyncio.sleep(wait_s)
 
+    def begin_look(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self.look())
+
+    async def serve(self, name: str, weights: int) -> Version:
+        """Put a folder into place and look."""
+        self.put(name, weights)
+        await self.look()
+        version = self.live(name)
+        assert version == self.version(name, weights)
+        return version
+
+    async def restarted(self, engine: MortalEngine) -> Residency:
+        """A new process that has looked at the directory, and its engine."""
+        self.restart()
+        await self.reconciler.settle()
+        return self.residency(engine)
+
     def live(self, name: str) -> Version | None:
         return self.registry.live(name)
 

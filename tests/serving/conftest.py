@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.serving.residency import Residency
 from tests.catalog import making
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
@@ -32,6 +33,12 @@ def bay(tmp_path: Path, shapes: BaseShapes) -> Iterator[Bay]:
     bay = Bay(tmp_path, shapes)
     yield bay
     bay.store.close()
+
+
+@pytest.fixture
+def residency(bay: Bay, engine: MortalEngine) -> Residency:
+    """The engine's, attached to the bay."""
+    return bay.residency(engine)
 
 
 @pytest.fixture

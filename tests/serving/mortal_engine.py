@@ -34,6 +34,10 @@ class MortalEngine(FakeEngine):
         """Make the next times that `step` is taken fail, once for each error."""
         self._failures[step] += errors
 
+    def unloads(self, version: Version) -> int:
+        """How often a version was taken out."""
+        return self.ended.count(f"unload {version.id}")
+
     def die(self) -> None:
         """Lose everything; what is under way fails at once."""
         self.up = False

@@ -53,7 +53,7 @@ def test_every_endpoint_has_vllms_own_schema(engine: Engine) -> None:
     """The schemas name the fields that clients use."""
     schemas = engine.schemas()
     assert set(schemas) == set(get_args(Endpoint))
-    fields = {
+    fields: dict[Endpoint, set[str]] = {
         "chat": {"messages", "stream", "tools", "response_format", "logprobs", "seed", "n", "stop", "max_tokens"},
         "completions": {"prompt", "echo", "suffix"},
         "responses": {"input", "instructions", "previous_response_id"},

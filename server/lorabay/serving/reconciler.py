@@ -128,6 +128,7 @@ class Reconciler:
         while self._unsettled and clock() < deadline:
             await asyncio.sleep(wait_s)
             wait_s = await self.reconcile()
+        await self._collect()  # also what a killed server left half-made
         self._settled = True
 
     async def _restore_admin_sources(self) -> None:

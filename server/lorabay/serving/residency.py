@@ -57,6 +57,7 @@ class Residency:
         self._resident: OrderedDict[Version, float] = OrderedDict()
         self._loads: dict[Version, asyncio.Task[None]] = {}
         self._leaving: dict[Version, asyncio.Task[None]] = {}
+        self._queue: dict[Version, None] = {}
         self._placed: set[Version] = set()
         self._at_engine: set[Version] = set()
         self._lost: set[Version] = set()
@@ -144,16 +145,31 @@ class Residency:
         self._loaded(version, time.perf_counter() - started)
 
     async def _take_place(self, version: Version) -> None:
-        # Whether it is a swap is asked again each time: a request's load may become one while it waits.
-        while self._taken() >= self._capacity + (version in self._swaps):
-            victim = next((v for v in self._resident if not self._in_use(v) and not self._pinned(v)), None)
-            if victim is None:
-                self._room.clear()
-                await self._room.wait()
-            else:
-                await self._unload(victim)
-                self._evicted(victim)
+        self._queue[version] = None
+        try:
+            while not self._fits(version):
+                await self._make_room(version)
+        finally:
+            del self._queue[version]
+            self._room.set()
         self._placed.add(version)
+
+    def _fits(self, version: Version) -> bool:
+        return self._is_next(version) and self._taken() < self._capacity + (version in self._swaps)
+
+    def _is_next(self, version: Version) -> bool:
+        """A swap waits for nobody; others take their turn, so that none takes a place that another has made."""
+        return version in self._swaps or version == next(iter(self._queue))
+
+    async def _make_room(self, version: Version) -> None:
+        evictable = (v for v in self._resident if not self._in_use(v) and not self._pinned(v))
+        victim = next(evictable, None) if self._is_next(version) else None
+        if victim is None:
+            self._room.clear()
+            await self._room.wait()
+        else:
+            await self._unload(victim)
+            self._evicted(victim)
 
     def _taken(self) -> int:
         return len(self._resident) + len(self._placed) + len(self._leaving)

@@ -21,7 +21,8 @@ STEP_MS = 20
 async def watch(root: Path, wake: Callable[[], None]) -> None:
     """Call `wake` soon after each change below `root`, until cancelled."""
     try:
-        async for _ in awatch(root, debounce=DEBOUNCE_MS, step=STEP_MS, recursive=True, raise_interrupt=False):
+        # No filter: watchfiles' own passes over folders below `.venv` and its like.
+        async for _ in awatch(root, watch_filter=None, debounce=DEBOUNCE_MS, step=STEP_MS):
             wake()
     except (OSError, RuntimeError) as error:
         logger.warning("no native events for the adapter directory; polling", root=str(root), reason=str(error))

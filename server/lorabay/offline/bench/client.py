@@ -67,10 +67,11 @@ async def _stream(
     outcomes: list[Answer | Failure],
 ) -> None:
     for body in queue:
-        outcomes.append(await _ask(session, url, body, output_tokens))
+        outcomes.append(await ask(session, url, body, output_tokens))
 
 
-async def _ask(session: aiohttp.ClientSession, url: str, body: bytes, output_tokens: int) -> Answer | Failure:
+async def ask(session: aiohttp.ClientSession, url: str, body: bytes, output_tokens: int) -> Answer | Failure:
+    """Send one request and read its stream to the end."""
     reads: list[tuple[float, bytes]] = []
     sent = time.perf_counter()
     try:

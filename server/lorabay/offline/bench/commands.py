@@ -24,13 +24,21 @@ HOST = "127.0.0.1"
 RANK_LIMITS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
-def lorabay_command(base: str | None, adapters: Path | None, engine: Mapping[str, str], port: int) -> list[str]:
-    """`lorabay serve`; what is None is left to its own defaults."""
+def lorabay_command(
+    base: str | None,
+    adapters: Path | None,
+    engine: Mapping[str, str],
+    port: int,
+    flags: Mapping[str, str] | None = None,
+) -> list[str]:
+    """`lorabay serve`; what is None is left to its own defaults. `flags` are further ones, by name."""
     command = [sys.executable, "-m", "lorabay", "serve", "--host", HOST, "--port", str(port)]
     command += [] if base is None else ["--base", base]
     command += [] if adapters is None else ["--adapters", str(adapters)]
     for name, value in _engine(adapters, engine).items():
         command += ["--engine", f"{name}={value}"]
+    for flag, value in (flags or {}).items():
+        command += [f"--{flag}", value]
     return command
 
 

@@ -62,6 +62,19 @@ def wait_first_answer(server: ServerProcess, target: Target, timeout_s: float) -
     _poll(server, lambda left: _call(target, "POST", "/v1/completions", left, body), deadline)
 
 
+def wait_metrics(server: ServerProcess, target: Target, timeout_s: float) -> str:
+    """Our server's first `/metrics` page: it answers before its engine is up."""
+    return _poll(server, lambda left: _call(target, "GET", "/metrics", left), time.monotonic() + timeout_s).text
+
+
+def read_metrics(target: Target, timeout_s: float) -> str:
+    """A running server's `/metrics` page."""
+    response = _call(target, "GET", "/metrics", timeout_s)
+    if response is None:
+        raise SetupError(f"no server answers at {target.url}/metrics")
+    return response.text
+
+
 def wait_loaded(server: ServerProcess, target: Target, timeout_s: float) -> Listing:
     """What the server lists once all is loaded. A server without `/ready`, as vLLM's own, loads before it answers."""
     deadline = time.monotonic() + timeout_s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,12 +41,31 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure that is neither a run nor a comparison of sides, and the bar that it must stay under, if there is one.
+
+    `unit` follows the figure when it is shown: s, ms, MiB, x, or nothing for a number of things.
+    """
+
+    name: str
+    value: float
+    unit: Literal["s", "ms", "MiB", "x", ""]
+    bar: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """True also without a bar."""
+        return self.bar is None or self.value <= self.bar
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What a scenario gives back."""
 
     runs: tuple[Run, ...] = ()
     starts: tuple[Start, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    facts: tuple[Fact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +85,8 @@ class Report:
     @property
     def passed(self) -> bool:
         """Every bar reached and no request failed."""
-        return not self.failures and all(comparison.passed for comparison in self.findings.comparisons)
+        reached = all(comparison.passed for comparison in self.findings.comparisons)
+        return not self.failures and reached and all(fact.passed for fact in self.findings.facts)
 
 
 def to_json(report: Report) -> str:
@@ -81,6 +101,7 @@ def to_json(report: Report) -> str:
         "versions": dict(report.versions),
         "settings": asdict(replace(report.settings, api_key=None)),
         "starts": [asdict(start) for start in findings.starts],
+        "facts": [asdict(fact) | {"passed": fact.passed} for fact in findings.facts],
         "comparisons": [_comparison(comparison) for comparison in findings.comparisons],
         "runs": [_run(run) for run in findings.runs],
     }

@@ -14,16 +14,18 @@ from lorabay.errors import UsageError
 from lorabay.offline.bench.gateway import gateway
 from lorabay.offline.bench.load import load
 from lorabay.offline.bench.machine import this_machine, versions
+from lorabay.offline.bench.many import many
 from lorabay.offline.bench.progress import NoProgress, Progress
 from lorabay.offline.bench.report import Findings, Report
 from lorabay.offline.bench.settings import BenchSettings
 from lorabay.offline.bench.start import start
+from lorabay.offline.bench.swap import swap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Scenario = Callable[[BenchSettings, Progress], Findings]
-SCENARIOS: Mapping[str, Scenario] = {"load": load, "gateway": gateway, "start": start}
+SCENARIOS: Mapping[str, Scenario] = {"load": load, "gateway": gateway, "start": start, "swap": swap, "many": many}
 
 
 def run_bench(

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lorabay.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 Endpoint = Literal["completions", "chat"]
 
@@ -51,6 +51,8 @@ class BenchSettings:
     """Requests of one run; None: one for each stream."""
     rounds: int | None = None
     """Repetitions, or alternating turns of each side; None: the scenario's own default."""
+    adapter_count: int = 1_000
+    """Adapters that scenario `many` makes."""
     endpoint: Endpoint = "completions"
     """`completions` sends exactly `prompt_tokens` token ids; `chat` sends about as many words, plus the template."""
     engine: Mapping[str, str] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class BenchSettings:
             "output tokens": self.output_tokens,
             "requests": 1 if self.requests is None else self.requests,
             "rounds": 1 if self.rounds is None else self.rounds,
+            "adapter count": self.adapter_count,
             **{f"concurrency {streams}": streams for streams in self.concurrency},
         }
         wrong = [name for name, number in numbers.items() if number < 1]
@@ -77,12 +80,22 @@ class BenchSettings:
         if not self.concurrency:
             raise UsageError("bench: give at least one concurrency")
 
+    def need_base(self) -> Path:
+        """Folder of the base, for a scenario that makes adapters for it and starts our server."""
+        self._refuse_url()
+        if self.base is None or not Path(self.base).is_dir():
+            raise UsageError(f"bench: scenario {self.scenario!r} needs --base with a folder")
+        return Path(self.base)
+
     def need_started(self) -> tuple[str, Path]:
         """(base, adapter directory), for a scenario that starts servers of both kinds itself."""
-        if self.url is not None:
-            raise UsageError(f"bench: scenario {self.scenario!r} starts its own servers; leave out --url")
+        self._refuse_url()
         if self.base is None or self.adapters is None:
             raise UsageError(f"bench: scenario {self.scenario!r} needs --base and --adapters")
         if not self.adapters.is_dir():
             raise SetupError(f"bench: the adapter directory {self.adapters} does not exist")
         return self.base, self.adapters
+
+    def _refuse_url(self) -> None:
+        if self.url is not None:
+            raise UsageError(f"bench: scenario {self.scenario!r} starts its own servers; leave out --url")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lorabay.offline.bench.readiness import Listing
+    from lorabay.offline.bench.server_process import ServerProcess
     from lorabay.offline.bench.settings import BenchSettings
 
 Launch: TypeAlias = Callable[[int], list[str]]
@@ -57,16 +58,28 @@ def launch_both(settings: BenchSettings) -> dict[str, Launch]:
 @contextmanager
 def started(name: str, launch: Launch, settings: BenchSettings) -> Iterator[Started]:
     """The server, ready; stopped when the block ends."""
+    with spawned(name, launch, settings) as (server, target):
+        yield wait_ready(server, target, settings)
+
+
+@contextmanager
+def spawned(name: str, launch: Launch, settings: BenchSettings) -> Iterator[tuple[ServerProcess, Target]]:
+    """The server, on its way up; stopped when the block ends."""
     port = free_port()
     target = Target(f"http://{HOST}:{port}")
     env = default_env() | dict(settings.env)
     with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
         log = Path(folder) / "server.log"
         with running(name, launch(port), env=env, log=log, stop_timeout_s=settings.stop_timeout_s) as server:
-            wait_first_answer(server, target, settings.start_timeout_s)
-            start_s = time.perf_counter() - server.started
-            listing = wait_loaded(server, target, settings.start_timeout_s)
-            yield Started(name, target, listing, server.group, start_s)
+            yield server, target
+
+
+def wait_ready(server: ServerProcess, target: Target, settings: BenchSettings) -> Started:
+    """Return once the server has answered a completion and holds all that it serves."""
+    wait_first_answer(server, target, settings.start_timeout_s)
+    start_s = time.perf_counter() - server.started
+    listing = wait_loaded(server, target, settings.start_timeout_s)
+    return Started(server.name, target, listing, server.group, start_s)
 
 
 def warm_file_cache(base: str) -> None:

@@ -33,6 +33,8 @@ class RunStats:
     output_tokens: int
     first_token: Latency
     inter_token: Latency
+    request: Latency
+    """From a request sent to the last token of its answer."""
 
     @property
     def output_tokens_per_s(self) -> float:
@@ -43,6 +45,7 @@ def summarise(outcomes: Sequence[Answer | Failure], seconds: float) -> RunStats:
     """`seconds` runs from the first request sent to the last answer ended."""
     answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
     firsts = [answer.token_times[0] - answer.sent for answer in answers if answer.token_times]
+    wholes = [answer.token_times[-1] - answer.sent for answer in answers if answer.token_times]
     gaps = [gap for answer in answers for gap in np.diff(answer.token_times).tolist()]
     return RunStats(
         answers=len(answers),
@@ -52,6 +55,7 @@ def summarise(outcomes: Sequence[Answer | Failure], seconds: float) -> RunStats:
         output_tokens=sum(answer.output_tokens for answer in answers),
         first_token=latency(firsts),
         inter_token=latency(gaps),
+        request=latency(wholes),
     )
 
 

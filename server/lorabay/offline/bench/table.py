@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from lorabay.offline.bench.alternation import Comparison
-    from lorabay.offline.bench.report import Report, Run, Start
+    from lorabay.offline.bench.report import Fact, Report, Run, Start
 
 NOTHING = "-"
 
 
 def render(report: Report) -> RenderableType:
-    """Runs, start times and comparisons, each only where there is one, then where and when."""
+    """Runs, start times, facts and comparisons, each only where there is one, then where and when."""
     findings = report.findings
     parts: list[RenderableType] = []
     if findings.runs:
@@ -27,6 +27,8 @@ def render(report: Report) -> RenderableType:
     parts += _failures(findings.runs)
     if findings.starts:
         parts.append(_starts(findings.starts))
+    if findings.facts:
+        parts.append(_facts(findings.facts))
     if findings.comparisons:
         parts.append(_comparisons(findings.comparisons))
     return Group(*parts, _origin(report))
@@ -74,6 +76,17 @@ def _starts(starts: Sequence[Start]) -> Table:
     return table
 
 
+def _facts(facts: Sequence[Fact]) -> Table:
+    table = Table(title="Facts")
+    for heading in ("what", "figure", "bar", ""):
+        table.add_column(heading, justify="left" if heading in ("what", "") else "right")
+    for fact in facts:
+        bar = "" if fact.bar is None else f"<= {_measure(fact.bar, fact.unit)}"
+        verdict = "" if fact.bar is None else _verdict(fact.passed)
+        table.add_row(fact.name, _measure(fact.value, fact.unit), bar, verdict)
+    return table
+
+
 def _comparisons(comparisons: Sequence[Comparison]) -> Table:
     table = Table(title="Comparisons, round by round")
     for heading in ("what", "median", "least", "most", "rounds", "bar", ""):
@@ -82,10 +95,19 @@ def _comparisons(comparisons: Sequence[Comparison]) -> Table:
         form = "{:.3f} x" if comparison.unit == "x" else "{:.1f} s"
         figures = (comparison.median, min(comparison.values), max(comparison.values))
         bar = f"{'>=' if comparison.at_least else '<='} {form.format(comparison.bar)}"
-        verdict = "[green]passed[/]" if comparison.passed else "[red]missed[/]"
         cells = (form.format(figure) for figure in figures)
-        table.add_row(comparison.name, *cells, str(len(comparison.values)), bar, verdict)
+        table.add_row(comparison.name, *cells, str(len(comparison.values)), bar, _verdict(comparison.passed))
     return table
+
+
+def _measure(value: float, unit: str) -> str:
+    """Three digits, or all of a whole number's."""
+    figure = f"{value:.0f}" if value >= 1000 or value.is_integer() else f"{value:.3g}"
+    return f"{figure} {unit}".rstrip()
+
+
+def _verdict(passed: bool) -> str:
+    return "[green]passed[/]" if passed else "[red]missed[/]"
 
 
 def _origin(report: Report) -> str:

@@ -1,0 +1,103 @@
+"""A server killed at any moment of a swap comes back with a whole store and the right live set."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.records import Records
+from lorabay.catalog.registry import Registry
+from lorabay.catalog.spec import Rejected, Version
+from lorabay.catalog.store import Store
+from lorabay.catalog.validation import Checks, validate
+from lorabay.metrics import Metrics
+from lorabay.serving.events import EventLog
+from lorabay.serving.reconciler import Directory, Reconciler
+from tests.catalog.making import lora_config, make_adapter, make_base
+
+KILLS = 30
+LONGEST_LIFE_S = 0.15
+
+spawn = multiprocessing.get_context("spawn")
+
+
+def open_server(folder: Path) -> tuple[Reconciler, Registry, Store]:
+    """The catalogue of a server over `folder`, as `lorabay serve` opens it; settling is off."""
+    store = Store.open(folder / "store")
+    base = BaseShapes.read(folder / "base")
+    registry = Registry(("base-model",), Records(folder / "store" / "records"))
+    registry.restore(store.get)
+    directory = Directory(folder / "adapters", settle_s=0.0)
+    events = EventLog(folder / "store" / "events.jsonl")
+    checks = Checks(base, 16)
+    return Reconciler(directory, store, checks, registry, events, Metrics(CollectorRegistry())), registry, store
+
+
+def put(folder: Path, number: int) -> None:
+    """Publish one of two versions by rename, as a deployment does."""
+    hidden = folder / "adapters" / f".new-{os.getpid()}"
+    shutil.rmtree(hidden, ignore_errors=True)
+    shutil.copytree(folder / "versions" / str(number % 2), hidden)
+    target = folder / "adapters" / "word"
+    if target.exists():
+        old = folder / "adapters" / f".old-{os.getpid()}-{number}"
+        target.rename(old)
+    hidden.rename(target)
+
+
+def swap_for_ever(folder: Path, first: int, started: object) -> None:
+    reconciler, _, _ = open_server(folder)
+    asyncio.run(reconciler.reconcile())
+    started.set()  # type: ignore[attr-defined]
+    for number in range(first, first + 10_000):
+        put(folder, number)
+        asyncio.run(reconciler.reconcile())
+
+
+@pytest.mark.timeout(280)
+def test_30_kills_at_random_moments(tmp_path: Path) -> None:
+    """After each SIGKILL a new server serves exactly what the folder holds, from a version that is whole."""
+    make_base(tmp_path / "base")
+    for number in range(2):
+        make_adapter(tmp_path / "versions" / str(number), config=lora_config(lora_alpha=8 + 8 * number))
+    (tmp_path / "adapters").mkdir()
+    moments = random.Random(0)
+    put(tmp_path, 0)
+    for kill in range(KILLS):
+        started = spawn.Event()
+        process = spawn.Process(target=swap_for_ever, args=(tmp_path, kill, started))
+        process.start()
+        assert started.wait(60)
+        process.join(moments.uniform(0, LONGEST_LIFE_S))
+        os.kill(process.pid or 0, signal.SIGKILL)
+        process.join()
+        if not (tmp_path / "adapters" / "word").exists():
+            put(tmp_path, kill)
+        check_after_restart(tmp_path)
+
+
+def check_after_restart(folder: Path) -> None:
+    reconciler, registry, store = open_server(folder)
+    asyncio.run(reconciler.settle())
+    live = registry.live("word")
+    checks = Checks(BaseShapes.read(folder / "base"), 16)
+    held = validate(folder / "adapters" / "word", checks)
+    assert isinstance(live, Version)
+    assert not isinstance(held, Rejected)
+    assert live.digest == held.digest
+    for spec in store.versions():
+        version = store.get(live.adapter, spec.digest)
+        assert version is not None
+        stored = validate(version.path, checks)
+        assert not isinstance(stored, Rejected), stored
+        assert stored.digest == spec.digest
+    store.close()

@@ -1,0 +1,449 @@
+"""What is served follows the directory, whatever happens to that, to the disk or to the server."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.spec import Version
+from lorabay.errors import ModelNotFound, SetupError
+from lorabay.serving.reconciler import REMOVAL_CONFIRM_S
+from lorabay.serving.residency import Residency
+from tests.catalog import making
+from tests.serving.bay import POLL_S, Bay
+from tests.serving.mortal_engine import MortalEngine
+from tests.virtual_time import VirtualTimeLoop, quiet
+
+
+async def test_a_folder_is_served(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+    """A folder that appears is stored, loaded and live, from a path that names its digest."""
+    version = await bay.serve("finance", 1)
+    assert bay.state("finance") == "ready"
+    assert engine.loaded == {version}
+    assert version.path.name == version.digest
+    assert version.path.parent.parent == bay.folder / "store"
+    assert bay.happened() == ["added"]
+
+
+async def test_nothing_is_done_for_an_unchanged_folder(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+    """Further looks load nothing, log nothing and are due by the timer alone."""
+    await bay.serve("finance", 1)
+    for _ in range(5):
+        assert await bay.reconciler.reconcile() == POLL_S
+    assert len(engine.steps) == 1
+    assert bay.happened() == ["added"]
+
+
+async def test_a_removed_folder_takes_its_name_away(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+    """Without requests nothing is left of the adapter: no name, no weights, no record, nothing in the store."""
+    await bay.serve("finance", 1)
+    bay.take_away("finance")
+    await bay.look()
+    with pytest.raises(ModelNotFound):
+        bay.registry.acquire("finance")
+    await quiet()
+    assert not engine.loaded
+    await bay.look()
+    assert not bay.registry.snapshot()
+    assert not bay.in_store()
+    assert bay.happened() == ["added", "removed"]
+
+
+async def test_a_folder_replaced_by_two_renames_is_not_a_removal(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """A moment without the folder costs no request a 404; the name goes only when it stays away."""
+    old = await bay.serve("finance", 1)
+    bay.take_away("finance")
+    assert await bay.reconciler.reconcile() == pytest.approx(REMOVAL_CONFIRM_S)
+    assert bay.live("finance") == old
+    await bay.serve("finance", 2)
+    assert bay.happened() == ["added", "swapped"]
+    bay.take_away("finance")
+    await bay.reconciler.reconcile()
+    assert bay.live("finance") is not None
+    await asyncio.sleep(REMOVAL_CONFIRM_S)
+    await bay.reconciler.reconcile()
+    assert bay.live("finance") is None
+
+
+async def test_each_absence_is_timed_by_itself(bay: Bay, residency: Residency) -> None:
+    """A folder that was missing for a moment long ago gets its whole time when it is missing again."""
+    await bay.serve("finance", 1)
+    bay.take_away("finance")
+    await bay.reconciler.reconcile()
+    await bay.serve("finance", 1)
+    await asyncio.sleep(100)
+    bay.take_away("finance")
+    await bay.reconciler.reconcile()
+    assert bay.live("finance") is not None
+
+
+async def test_the_same_content_is_not_loaded_again(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+    """New files with the old bytes change nothing but what is remembered of the folder."""
+    await bay.serve("finance", 1)
+    bay.touch("finance")
+    await bay.look()
+    await bay.serve("finance", 1)
+    assert len(engine.steps) == 1
+    assert bay.happened() == ["added"]
+    assert bay.state("finance") == "ready"
+
+
+async def test_equal_content_under_two_names_is_stored_once(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """Two adapters may hold the same weights; one going leaves the other whole."""
+    finance, shop = await bay.serve("finance", 1), await bay.serve("shop", 1)
+    assert finance != shop
+    assert bay.in_store() == {finance.digest}
+    bay.take_away("finance")
+    await bay.look()
+    await quiet()
+    await bay.look()
+    assert engine.loaded == {shop}
+    assert bay.in_store() == {shop.digest}
+    assert shop.path.exists()
+
+
+async def test_a_renamed_folder_is_another_adapter(bay: Bay, residency: Residency) -> None:
+    """The old name goes and the new one comes, with the same weights."""
+    await bay.serve("finance", 1)
+    (bay.root / "finance").rename(bay.root / "bank")
+    await bay.look()
+    assert bay.registry.names() == ("bank",)
+    assert bay.live("bank") == bay.version("bank", 1)
+
+
+async def test_a_restart_serves_the_same(bay: Bay, residency: Residency) -> None:
+    """The live version and the former ones are there before the engine is, and not a byte was read again."""
+    old, new = await bay.serve("finance", 1), await bay.serve("finance", 2)
+    (bay.root / "finance" / "adapter_model.safetensors").chmod(0)
+    (bay.root / "finance" / "adapter_config.json").read_bytes()
+    bay.touch("finance")
+    await bay.look()
+    stored = {path: path.stat().st_mtime_ns for path in (bay.folder / "store" / "versions").rglob("*")}
+    await bay.restarted(MortalEngine(up=True))
+    assert bay.live("finance") == new
+    assert bay.status("finance").kept == (new, old)
+    assert stored == {path: path.stat().st_mtime_ns for path in (bay.folder / "store" / "versions").rglob("*")}
+    assert bay.reconciler.declared_set_loaded
+
+
+async def test_a_rollback_and_a_pin_survive_a_restart(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+    """Both were an admin's choice; the rollback ends with the folder's next change, the pin does not."""
+    old = await bay.serve("finance", 1)
+    await bay.serve("finance", 2)
+    await bay.reconciler.roll_back("finance", None, who="admin")
+    bay.registry.set_pinned("finance", True)
+    await bay.restarted(engine)
+    assert bay.live("finance") == old
+    assert bay.status("finance").pinned
+    assert bay.status("finance").rollback is not None
+    await bay.serve("finance", 3)
+    assert bay.status("finance").rollback is None
+    assert bay.status("finance").pinned
+
+
+async def test_a_change_while_the_server_was_down_ends_a_rollback(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """The folder's content at the start decides, as it would have at the moment of the change."""
+    await bay.serve("finance", 1)
+    await bay.serve("finance", 2)
+    await bay.reconciler.roll_back("finance", None, who="admin")
+    bay.put("finance", 3)
+    await bay.restarted(engine)
+    assert bay.live("finance") == bay.version("finance", 3)
+    assert bay.status("finance").rollback is None
+
+
+async def test_a_folder_removed_while_the_server_was_down_is_gone(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """Nothing serves it at the start, and nothing keeps its weights."""
+    await bay.serve("finance", 1)
+    bay.take_away("finance")
+    await bay.restarted(engine)
+    await bay.look()
+    assert not bay.registry.snapshot()
+    assert not bay.in_store()
+
+
+async def test_a_killed_server_leaves_nothing_behind(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+    """Half-made versions of a server that was killed are cleared at the next start, also of an empty directory."""
+    work = bay.folder / "store" / "work" / "0123456789abcdef.0"
+    work.mkdir()
+    await bay.restarted(engine)
+    assert not work.exists()
+
+
+async def test_a_bad_folder_disturbs_nobody(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+    """It is rejected with its reasons and counted, beside adapters that are served."""
+    bay.put_broken("broken")
+    version = await bay.serve("finance", 1)
+    assert bay.state("broken") == "rejected"
+    assert bay.status("broken").reasons
+    assert engine.loaded == {version}
+    code = bay.status("broken").reasons[0].code
+    assert bay.metrics.registry.get_sample_value("lorabay_rejected_total", {"reason": code}) == 1
+    await bay.look()
+    assert bay.metrics.registry.get_sample_value("lorabay_rejected_total", {"reason": code}) == 1
+
+
+async def test_a_folder_that_turns_bad_leaves_its_adapter_served(bay: Bay, residency: Residency) -> None:
+    """The last good version answers on; mending the folder is enough."""
+    old = await bay.serve("finance", 1)
+    bay.put_broken("finance")
+    await bay.look()
+    assert bay.live("finance") == old
+    assert bay.state("finance") == "rejected"
+    await bay.serve("finance", 2)
+    assert bay.state("finance") == "ready"
+
+
+async def test_a_bad_folder_that_goes_is_forgotten(bay: Bay, residency: Residency) -> None:
+    """It is not listed any more, and its return is judged anew."""
+    bay.put_broken("broken")
+    await bay.look()
+    bay.take_away("broken")
+    await bay.look()
+    assert not bay.registry.snapshot()
+
+
+@pytest.mark.parametrize("name", ["tiny", "default", "so bad", "x" * 300 if len("x" * 300) < 255 else "x" * 200])
+async def test_a_name_that_may_not_be_is_rejected(bay: Bay, residency: Residency, name: str) -> None:
+    """The base's names and unfit ones are refused unread, with the reason."""
+    bay.put(name, 1)
+    await bay.look()
+    assert bay.state(name) == "rejected"
+    assert not bay.registry.names()
+
+
+async def test_a_rank_over_the_engines_limit_is_rejected(bay: Bay, residency: Residency) -> None:
+    """The limit that the engine was started with holds for every later folder, and the reason names the way out."""
+    bay.reconciler.limit_rank(8)
+    bay.put("finance", 1, rank=16)
+    await bay.look()
+    assert bay.state("finance") == "rejected"
+    assert "max_lora_rank=16" in bay.status("finance").reasons[0].text
+
+
+async def test_a_known_folder_over_the_engines_limit_is_rejected(bay: Bay, engine: MortalEngine) -> None:
+    """That it passed under an earlier server's limit does not let it in."""
+    bay.put("finance", 1, rank=16)
+    await bay.reconciler.settle()
+    bay.restart()
+    bay.residency(engine)
+    bay.reconciler.limit_rank(8)
+    await bay.look()
+    assert bay.state("finance") == "rejected"
+    assert not engine.steps
+
+
+async def test_a_directory_that_is_away_removes_nothing(bay: Bay, residency: Residency) -> None:
+    """An unmounted volume is no wish to remove; it is logged once, and its return is enough."""
+    old = await bay.serve("finance", 1)
+    hidden = bay.folder / "hidden"
+    bay.root.rename(hidden)
+    for _ in range(3):
+        assert await bay.reconciler.reconcile() == POLL_S
+        await asyncio.sleep(POLL_S)
+    assert bay.live("finance") == old
+    assert bay.happened() == ["added", "scan"]
+    hidden.rename(bay.root)
+    await bay.look()
+    assert bay.live("finance") == old
+    await bay.serve("finance", 2)
+
+
+async def test_a_directory_that_was_never_there_stops_the_start(bay: Bay) -> None:
+    """At the start it is a mistake in the settings."""
+    bay.root.rmdir()
+    with pytest.raises(SetupError):
+        await bay.reconciler.settle()
+
+
+async def test_a_store_that_cannot_be_used_is_tried_again(bay: Bay, residency: Residency) -> None:
+    """While the disk refuses, the folder is rejected with that reason; when it works again, the folder is served."""
+    old = await bay.serve("finance", 1)
+    work = bay.folder / "store" / "work"
+    shutil.rmtree(work)
+    work.write_text("in the way")
+    bay.put("finance", 2)
+    await bay.look()
+    assert bay.live("finance") == old
+    assert bay.state("finance") == "rejected"
+    assert [reason.code for reason in bay.status("finance").reasons] == ["store_write"]
+    work.unlink()
+    work.mkdir()
+    await bay.look()
+    assert bay.live("finance") == bay.version("finance", 2)
+
+
+async def test_a_store_that_is_gone_does_not_stop_the_loop(bay: Bay, residency: Residency) -> None:
+    """Whatever the disk does, the loop goes on, and serves again when it is back."""
+    running = asyncio.create_task(bay.reconciler.run())
+    await bay.serve("finance", 1)
+    store = bay.folder / "store"
+    store.rename(bay.folder / "elsewhere")
+    bay.put("finance", 2)
+    bay.take_away("shop")
+    await asyncio.sleep(10 * POLL_S)
+    assert not running.done()
+    shutil.rmtree(store, ignore_errors=True)
+    (bay.folder / "elsewhere").rename(store)
+    await asyncio.sleep(2 * POLL_S)
+    assert bay.live("finance") == bay.version("finance", 2)
+    running.cancel()
+
+
+async def test_a_folder_that_finds_a_bug_stops_no_other(
+    bay: Bay, residency: Residency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a check raises for one folder, that folder is rejected and the others are served."""
+
+    def stumble(folder: Path, name: str, *rest: object, **options: object) -> Version:
+        if name == "odd":
+            raise ZeroDivisionError
+        return ingest(folder, name, *rest, **options)  # type: ignore[arg-type]
+
+    ingest = bay.store.ingest
+    monkeypatch.setattr(bay.store, "ingest", stumble)
+    bay.put("odd", 1)
+    bay.put("tax", 2)
+    await bay.look()
+    assert bay.state("odd") == "rejected"
+    assert [reason.code for reason in bay.status("odd").reasons] == ["internal"]
+    assert bay.live("tax") == bay.version("tax", 2)
+
+
+async def test_a_record_that_cannot_be_written_costs_no_request(bay: Bay, residency: Residency) -> None:
+    """The swap goes on; only a restart would not know of it."""
+    await bay.serve("finance", 1)
+    records = bay.folder / "store" / "records"
+    shutil.rmtree(records)
+    records.write_text("in the way")
+    await bay.serve("finance", 2)
+    assert bay.state("finance") == "ready"
+
+
+async def test_a_folder_that_still_changes_is_pending(tmp_path: Path, shapes: BaseShapes) -> None:
+    """It is not read before it has been quiet for long enough, and the next look is due when it may be."""
+    bay = Bay(tmp_path, shapes, settle_s=5.0)
+    making.make_adapter(bay.root / "finance")
+    wait_s = await bay.reconciler.reconcile()
+    assert 0 < wait_s <= 5.0
+    assert bay.state("finance") == "pending"
+    assert not bay.in_store()
+    bay.store.close()
+
+
+async def test_a_folder_renamed_into_place_counts_at_once(tmp_path: Path, shapes: BaseShapes) -> None:
+    """A finished folder need not be watched for changes."""
+    bay = Bay(tmp_path, shapes, settle_s=3600.0)
+    fresh = bay.make(1)
+    await asyncio.to_thread(fresh.touch)
+    wait = asyncio.get_running_loop().time() + 1
+    while asyncio.get_running_loop().time() < wait:
+        await asyncio.sleep(0.1)
+    fresh.rename(bay.root / "finance")
+    await bay.reconciler.reconcile()
+    bay.store.close()
+
+
+async def test_the_start_gives_up_on_a_folder_that_never_rests(tmp_path: Path, shapes: BaseShapes) -> None:
+    """After twice the settling time the server starts without it."""
+    bay = Bay(tmp_path, shapes, settle_s=3600.0, poll_s=10.0)
+    making.make_adapter(bay.root / "finance")
+    await bay.reconciler.settle()
+    assert bay.reconciler.declared_set_loaded
+    assert asyncio.get_running_loop().time() == pytest.approx(7200, abs=20)
+    bay.store.close()
+
+
+async def test_the_start_waits_for_folders_to_settle_however_short_the_timer(
+    tmp_path: Path, shapes: BaseShapes
+) -> None:
+    """Whether the declared set is loaded does not depend on how often the timer looks."""
+    bay = Bay(tmp_path, shapes, settle_s=5.0, poll_s=1.0)
+    making.make_adapter(bay.root / "finance")
+    waiting = asyncio.create_task(bay.reconciler.settle())
+    await asyncio.sleep(3)
+    assert not bay.reconciler.declared_set_loaded
+    waiting.cancel()
+    bay.store.close()
+
+
+async def test_the_timer_looks_when_nothing_wakes(bay: Bay, residency: Residency) -> None:
+    """A change without an event is found within the time between two looks."""
+    running = asyncio.create_task(bay.reconciler.run())
+    await quiet()
+    bay.put("finance", 1)
+    await quiet()
+    assert bay.live("finance") is None
+    await asyncio.sleep(POLL_S)
+    assert bay.live("finance") is not None
+    running.cancel()
+
+
+async def test_a_wake_looks_at_once(bay: Bay, residency: Residency) -> None:
+    """An event is followed by a look without waiting for the timer, also when it comes during a look."""
+    running = asyncio.create_task(bay.reconciler.run())
+    await quiet()
+    bay.put("finance", 1)
+    bay.reconciler.look_again()
+    await quiet()
+    assert bay.live("finance") is not None
+    running.cancel()
+
+
+async def test_a_wake_during_a_look_is_not_lost(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+    """A change that comes while the loop is busy is dealt with as soon as it no longer is."""
+    running = asyncio.create_task(bay.reconciler.run())
+    await quiet()
+    version = bay.version("finance", 1)
+    engine.hold(f"load {version.id}")
+    bay.put("finance", 1)
+    bay.reconciler.look_again()
+    await quiet()
+    bay.put("shop", 2)
+    bay.reconciler.look_again()
+    engine.release(f"load {version.id}")
+    await quiet()
+    assert bay.registry.names() == ("finance", "shop")
+    running.cancel()
+
+
+def test_the_start_and_the_server_may_have_different_loops(bay: Bay, engine: MortalEngine) -> None:
+    """What the start did in its own event loop leaves nothing that the server's loop trips over."""
+
+    async def start() -> None:
+        bay.put("finance", 1)
+        await bay.reconciler.settle()
+
+    async def run() -> None:
+        bay.residency(engine)
+        looks = [asyncio.create_task(bay.reconciler.reconcile()) for _ in range(3)]
+        running = asyncio.create_task(bay.reconciler.run())
+        await bay.serve("finance", 2)
+        await asyncio.gather(*looks)
+        running.cancel()
+        await bay.reconciler.stop()
+
+    for part in (start, run):
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(part())
+
+
+async def test_stop_lets_go_of_what_drains(bay: Bay, residency: Residency) -> None:
+    """A request that never ends keeps no task alive after the stop."""
+    await bay.serve("finance", 1)
+    bay.registry.acquire("finance")
+    await bay.serve("finance", 2)
+    await bay.reconciler.stop()
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -1,0 +1,502 @@
+"""The weights in one engine: loads, evictions, waiting for room. The engine's steps are held up at will."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+
+from lorabay.catalog.spec import Version
+from lorabay.errors import AdapterRejected, EngineUnavailable
+from lorabay.serving.residency import Residency
+from tests.serving.mortal_engine import MortalEngine
+from tests.versions import make_version
+from tests.virtual_time import quiet
+
+A, B, C, D, E = (make_version(name, digit) for name, digit in zip("abcde", "abcde", strict=True))
+LIMIT_S = 30.0
+
+
+class Wanted:
+    """Which versions are in use or pinned, and what a residency said of the others."""
+
+    def __init__(self) -> None:
+        self.in_use: Counter[Version] = Counter()
+        self.pinned: set[Version] = set()
+        self.evicted: list[Version] = []
+        self.loaded: list[Version] = []
+        self.refused: list[Version] = []
+
+
+@pytest.fixture
+def wanted() -> Wanted:
+    return Wanted()
+
+
+def make(engine: MortalEngine, wanted: Wanted, capacity: int, *, concurrent: int = 2) -> Residency:
+    return Residency(
+        engine,
+        capacity,
+        load_timeout_s=LIMIT_S,
+        concurrent_loads=concurrent,
+        in_use=lambda version: wanted.in_use[version] > 0,
+        pinned=wanted.pinned.__contains__,
+        loaded=lambda version, seconds: wanted.loaded.append(version),
+        refused=lambda version, error: wanted.refused.append(version),
+        evicted=wanted.evicted.append,
+    )
+
+
+@pytest.fixture
+def residency(engine: MortalEngine, wanted: Wanted) -> Residency:
+    return make(engine, wanted, 2)
+
+
+def begin(residency: Residency, *versions: Version) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(residency.ensure(version)) for version in versions]
+
+
+async def failures(tasks: Iterable[asyncio.Task[None]]) -> list[type[BaseException] | None]:
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    return [None if result is None else type(result) for result in results]
+
+
+async def test_what_is_resident_is_not_loaded_again(residency: Residency, engine: MortalEngine, wanted: Wanted) -> None:
+    """The first request loads a version, later ones find it."""
+    for _ in range(3):
+        await residency.ensure(A)
+    assert engine.steps == [f"load {A.id}"]
+    assert wanted.loaded == [A]
+    assert engine.loaded == set(residency.resident()) == {A}
+
+
+async def test_requests_for_one_version_share_its_load(residency: Residency, engine: MortalEngine) -> None:
+    """Ten requests for a version that is being loaded wait for the one load."""
+    engine.hold(f"load {A.id}")
+    waiting = begin(residency, *[A] * 10)
+    await quiet()
+    assert not any(task.done() for task in waiting)
+    assert residency.loading() == {A}
+    engine.release(f"load {A.id}")
+    assert await failures(waiting) == [None] * 10
+    assert engine.steps == [f"load {A.id}"]
+    assert not residency.loading()
+
+
+@pytest.mark.parametrize("concurrent", [1, 2, 3])
+async def test_the_engine_is_not_asked_for_more_loads_at_once(
+    engine: MortalEngine, wanted: Wanted, concurrent: int
+) -> None:
+    """However many versions are asked for, only so many are loaded at the same time; the others follow."""
+    residency = make(engine, wanted, 5, concurrent=concurrent)
+    versions = (A, B, C, D, E)
+    engine.hold(*(f"load {version.id}" for version in versions))
+    waiting = begin(residency, *versions)
+    for version in versions:
+        await quiet()
+        assert len(residency.loading()) <= concurrent
+        engine.release(f"load {version.id}")
+    assert await failures(waiting) == [None] * 5
+    assert engine.most_loading == concurrent
+
+
+async def test_the_least_recently_used_makes_room(residency: Residency, engine: MortalEngine, wanted: Wanted) -> None:
+    """Being asked for, not being loaded, is what counts as use."""
+    for version in (A, B, A, C):
+        await residency.ensure(version)
+    assert wanted.evicted == [B]
+    assert list(residency.resident()) == [A, C]
+    assert engine.loaded == {A, C}
+
+
+async def test_the_unload_comes_before_the_load(residency: Residency, engine: MortalEngine) -> None:
+    """A place is free only when the engine has let go of what was in it."""
+    for version in (A, B):
+        await residency.ensure(version)
+    engine.hold(f"unload {A.id}")
+    (waiting,) = begin(residency, C)
+    await quiet()
+    assert f"load {C.id}" not in engine.steps
+    engine.release(f"unload {A.id}")
+    await waiting
+    assert engine.most_loaded == 2
+
+
+async def test_concurrent_loads_do_not_take_the_same_place(engine: MortalEngine, wanted: Wanted) -> None:
+    """Loads that run side by side each have a place of their own before they begin."""
+    residency = make(engine, wanted, 3, concurrent=3)
+    for version in (A, B):
+        await residency.ensure(version)
+    assert await failures(begin(residency, C, D, E)) == [None] * 3
+    assert engine.most_loaded == 3
+    assert wanted.evicted == [A, B]
+
+
+@pytest.mark.parametrize("reason", ["in use", "pinned"])
+async def test_what_must_stay_is_never_evicted(
+    residency: Residency, engine: MortalEngine, wanted: Wanted, reason: str
+) -> None:
+    """A version in use, or pinned, outlives any number of loads, however long ago it was asked for."""
+    await residency.ensure(A)
+    if reason == "in use":
+        wanted.in_use[A] = 1
+    else:
+        wanted.pinned.add(A)
+    for version in (B, C, D, B):
+        await residency.ensure(version)
+    assert wanted.evicted == [B, C, D]
+    assert A in engine.loaded
+
+
+async def test_a_load_waits_until_a_place_is_no_longer_in_use(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
+    """With every place in use a load waits, and takes the first that is let go."""
+    for version in (A, B):
+        await residency.ensure(version)
+        wanted.in_use[version] = 1
+    (waiting,) = begin(residency, C)
+    await quiet()
+    assert not waiting.done()
+    wanted.in_use[B] = 0
+    residency.look_for_room()
+    await waiting
+    assert engine.loaded == {A, C}
+
+
+async def test_waiting_among_idle_pinned_versions_is_waiting(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
+    """A pinned version that nobody uses is no reason to look again and again: time passes, and the limit holds."""
+    for version in (A, B):
+        await residency.ensure(version)
+    wanted.pinned |= {A, B}
+    with pytest.raises(EngineUnavailable):
+        await residency.ensure(C)
+    wanted.pinned.discard(A)
+    residency.look_for_room()
+    await residency.ensure(C)
+    assert engine.loaded == {B, C}
+
+
+async def test_waiting_loads_are_served_in_their_order(engine: MortalEngine, wanted: Wanted) -> None:
+    """Of two loads that wait for room, the one that came first gets it."""
+    residency = make(engine, wanted, 1)
+    await residency.ensure(A)
+    wanted.in_use[A] = 1
+    waiting = begin(residency, B, C)
+    await quiet()
+    wanted.in_use.update({A: -1, B: 1})
+    residency.look_for_room()
+    await quiet()
+    assert [task.done() for task in waiting] == [True, False]
+    wanted.in_use[B] = 0
+    residency.look_for_room()
+    assert await failures(waiting) == [None, None]
+
+
+async def test_a_request_does_not_wait_for_ever(residency: Residency, wanted: Wanted) -> None:
+    """After the time limit it gets a 503 with a time to come back; the load itself goes on and serves the next."""
+    for version in (A, B):
+        await residency.ensure(version)
+        wanted.in_use[version] = 1
+    started = asyncio.get_running_loop().time()
+    with pytest.raises(EngineUnavailable) as failure:
+        await residency.ensure(C)
+    assert failure.value.status == 503
+    assert failure.value.retry_after
+    assert asyncio.get_running_loop().time() - started == pytest.approx(LIMIT_S)
+    wanted.in_use[A] = 0
+    residency.look_for_room()
+    await quiet()
+    assert C in residency.resident()
+
+
+async def test_a_slow_load_is_not_begun_twice(residency: Residency, engine: MortalEngine) -> None:
+    """Who comes after a time limit has passed joins the load that still runs."""
+    engine.hold(f"load {A.id}")
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable):
+            await residency.ensure(A)
+    engine.release(f"load {A.id}")
+    await residency.ensure(A)
+    assert engine.steps == [f"load {A.id}"]
+
+
+async def test_a_waiter_that_leaves_does_not_stop_the_load(residency: Residency, engine: MortalEngine) -> None:
+    """A client that hangs up during a load takes nothing away from those who wait with it."""
+    engine.hold(f"load {A.id}")
+    leaving, staying = begin(residency, A, A)
+    await quiet()
+    leaving.cancel()
+    await quiet()
+    assert leaving.cancelled()
+    engine.release(f"load {A.id}")
+    await staying
+    assert residency.resident().keys() == {A}
+
+
+async def test_a_load_that_everybody_left_still_ends(residency: Residency, engine: MortalEngine) -> None:
+    """The last waiter's leaving does not stop a load that the engine has begun."""
+    engine.hold(f"load {A.id}")
+    (leaving,) = begin(residency, A)
+    await quiet()
+    leaving.cancel()
+    engine.release(f"load {A.id}")
+    await quiet()
+    assert residency.resident().keys() == engine.loaded == {A}
+
+
+async def test_a_refusal_reaches_everybody_who_waits_and_nobody_else(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
+    """All that share a load learn why it failed, it is reported once, and its place is free again."""
+    engine.fail(f"load {A.id}", AdapterRejected("a", ("no such module",)))
+    waiting = begin(residency, A, A, B)
+    assert await failures(waiting) == [AdapterRejected, AdapterRejected, None]
+    assert wanted.refused == [A]
+    await residency.ensure(C)
+    assert engine.loaded == {B, C}
+    assert not wanted.evicted
+
+
+async def test_after_a_failed_load_the_next_request_tries_again(residency: Residency, engine: MortalEngine) -> None:
+    """A failure is not remembered here."""
+    engine.fail(f"load {A.id}", EngineUnavailable("busy"))
+    with pytest.raises(EngineUnavailable):
+        await residency.ensure(A)
+    await residency.ensure(A)
+    assert engine.loaded == {A}
+
+
+async def test_what_is_not_admitted_is_not_loaded(engine: MortalEngine) -> None:
+    """A version that must not be loaded never reaches the engine."""
+
+    def admit(version: Version) -> None:
+        raise AdapterRejected(version.adapter, ("quarantined",))
+
+    residency = Residency(engine, 2, admit=admit)
+    with pytest.raises(AdapterRejected):
+        await residency.ensure(A)
+    assert not engine.steps
+
+
+async def test_an_eviction_that_fails_with_the_engine_fails_the_load(
+    residency: Residency, engine: MortalEngine
+) -> None:
+    """An engine that dies while it makes room is unavailable; nothing is left half counted."""
+    for version in (A, B):
+        await residency.ensure(version)
+    engine.hold(f"unload {A.id}")
+    (waiting,) = begin(residency, C)
+    await quiet()
+    engine.die()
+    residency.forget_all()
+    assert await failures([waiting]) == [EngineUnavailable]
+    await engine.start()
+    assert await failures(begin(residency, C, D)) == [None, None]
+    assert engine.loaded == set(residency.resident()) == {C, D}
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["in the engine", "waiting for room"])
+async def test_everybody_who_waits_learns_of_the_death(
+    residency: Residency, engine: MortalEngine, wanted: Wanted, held: bool
+) -> None:
+    """A death during a load is a 503 for its waiters, never a cancellation of them."""
+    if held:
+        engine.hold(f"load {C.id}")
+    else:
+        for version in (A, B):
+            await residency.ensure(version)
+            wanted.in_use[version] = 1
+    waiting = begin(residency, C, C)
+    await quiet()
+    engine.die()
+    residency.forget_all()
+    assert await failures(waiting) == [EngineUnavailable] * 2
+    assert not residency.resident()
+
+
+async def test_nothing_is_asked_of_an_engine_that_is_down(residency: Residency, engine: MortalEngine) -> None:
+    """While the engine is down a request fails at once and leaves no load behind."""
+    engine.die()
+    with pytest.raises(EngineUnavailable):
+        await residency.ensure(A)
+    assert not residency.held()
+    assert not residency.loading()
+
+
+async def test_the_load_that_the_engine_died_on_is_known(residency: Residency, engine: MortalEngine) -> None:
+    """It has failed before the death is noticed, and is still named until then."""
+    engine.hold(f"load {A.id}")
+    waiting = begin(residency, A)
+    await quiet()
+    engine.die()
+    assert await failures(waiting) == [EngineUnavailable]
+    assert residency.loading() == {A}
+    residency.forget_all()
+    assert not residency.loading()
+
+
+async def test_a_load_that_waited_is_not_what_the_engine_died_on(engine: MortalEngine, wanted: Wanted) -> None:
+    """Only what the engine had begun to load is named."""
+    residency = make(engine, wanted, 4, concurrent=1)
+    engine.hold(f"load {A.id}")
+    waiting = begin(residency, A, B)
+    await quiet()
+    engine.die()
+    assert await failures(waiting) == [EngineUnavailable] * 2
+    assert residency.loading() == {A}
+
+
+async def test_drop_takes_a_version_out(residency: Residency, engine: MortalEngine) -> None:
+    """A dropped version leaves the engine once; dropping it again asks nothing of the engine."""
+    await residency.ensure(A)
+    await residency.drop(A)
+    await residency.drop(A)
+    assert engine.steps.count(f"unload {A.id}") == 1
+    assert not engine.loaded
+    assert not residency.held()
+
+
+async def test_drop_leaves_what_is_in_use(residency: Residency, engine: MortalEngine, wanted: Wanted) -> None:
+    """A version that a request runs on stays."""
+    await residency.ensure(A)
+    wanted.in_use[A] = 1
+    await residency.drop(A)
+    assert engine.loaded == {A}
+
+
+async def test_a_version_asked_for_while_it_leaves_comes_back(residency: Residency, engine: MortalEngine) -> None:
+    """The new load begins when the old unload has ended, so that the unload cannot undo it."""
+    await residency.ensure(A)
+    engine.hold(f"unload {A.id}")
+    dropping = asyncio.create_task(residency.drop(A))
+    await quiet()
+    (asking,) = begin(residency, A)
+    await quiet()
+    assert engine.steps[-1] == f"unload {A.id}"
+    engine.release(f"unload {A.id}")
+    await asyncio.gather(dropping, asking)
+    assert engine.loaded == set(residency.resident()) == {A}
+
+
+async def test_drop_during_the_load_unloads_after_it(residency: Residency, engine: MortalEngine) -> None:
+    """What the engine has begun to load is let in and then taken out."""
+    engine.hold(f"load {A.id}")
+    (waiting,) = begin(residency, A)
+    await quiet()
+    dropping = asyncio.create_task(residency.drop(A))
+    await quiet()
+    engine.release(f"load {A.id}")
+    await asyncio.gather(waiting, dropping)
+    assert engine.ended == [f"load {A.id}", f"unload {A.id}"]
+    assert not residency.held()
+
+
+async def test_drop_of_what_waits_for_room_ends_the_wait(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
+    """A version that is gone is not loaded when its turn comes."""
+    for version in (A, B):
+        await residency.ensure(version)
+        wanted.in_use[version] = 1
+    waiting = begin(residency, C)
+    await quiet()
+    await residency.drop(C)
+    assert await failures(waiting) == [EngineUnavailable]
+    wanted.in_use.clear()
+    residency.look_for_room()
+    await quiet()
+    assert f"load {C.id}" not in engine.steps
+
+
+async def test_an_unload_ends_although_its_caller_leaves(residency: Residency, engine: MortalEngine) -> None:
+    """A place is not counted as free before the engine has freed it."""
+    await residency.ensure(A)
+    await residency.ensure(B)
+    engine.hold(f"unload {A.id}")
+    dropping = asyncio.create_task(residency.drop(A))
+    await quiet()
+    dropping.cancel()
+    (waiting,) = begin(residency, C)
+    await quiet()
+    assert not residency.has_room
+    engine.release(f"unload {A.id}")
+    await waiting
+    assert engine.most_loaded == 2
+
+
+async def test_a_swap_takes_the_place_that_is_kept_for_it(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
+    """With every place pinned or in use, a new version still loads beside the one that it replaces."""
+    for version in (A, B):
+        await residency.ensure(version)
+    wanted.pinned.add(A)
+    wanted.in_use[B] = 1
+    await residency.ensure(C, swap=True)
+    assert engine.loaded == {A, B, C}
+    assert not wanted.evicted
+
+
+async def test_a_swap_evicts_nobody_while_the_kept_place_is_free(residency: Residency, wanted: Wanted) -> None:
+    """The place is there so that a swap costs other adapters nothing."""
+    for version in (A, B):
+        await residency.ensure(version)
+    await residency.ensure(C, swap=True)
+    assert not wanted.evicted
+
+
+async def test_the_kept_place_is_given_back(residency: Residency, engine: MortalEngine, wanted: Wanted) -> None:
+    """After a swap the next load evicts until the kept place is free again."""
+    for version in (A, B):
+        await residency.ensure(version)
+    await residency.ensure(C, swap=True)
+    await residency.ensure(D)
+    assert engine.loaded == {C, D}
+    assert engine.most_loaded == 3
+    assert wanted.evicted == [A, B]
+
+
+async def test_a_waiting_load_becomes_a_swap(residency: Residency, engine: MortalEngine, wanted: Wanted) -> None:
+    """A version that a request waits for, and that is then to be live, no longer waits for room."""
+    for version in (A, B):
+        await residency.ensure(version)
+        wanted.in_use[version] = 1
+    waiting = begin(residency, C)
+    await quiet()
+    await residency.ensure(C, swap=True)
+    assert await failures(waiting) == [None]
+    assert engine.steps.count(f"load {C.id}") == 1
+
+
+async def test_has_room_counts_what_is_on_its_way(residency: Residency, engine: MortalEngine) -> None:
+    """A place is taken from the moment a load is asked for until the unload has ended."""
+    assert residency.has_room
+    engine.hold(f"load {A.id}")
+    waiting = begin(residency, A, B)
+    await quiet()
+    assert not residency.has_room
+    engine.release(f"load {A.id}")
+    await failures(waiting)
+    engine.hold(f"unload {A.id}")
+    dropping = asyncio.create_task(residency.drop(A))
+    await quiet()
+    assert not residency.has_room
+    engine.release(f"unload {A.id}")
+    await dropping
+    assert residency.has_room
+
+
+async def test_stop_leaves_nothing_behind(residency: Residency, engine: MortalEngine) -> None:
+    """At the end no load or unload goes on."""
+    await residency.ensure(A)
+    engine.hold(f"load {B.id}", f"unload {A.id}")
+    waiting = [*begin(residency, B), asyncio.create_task(residency.drop(A))]
+    await quiet()
+    await residency.stop()
+    await failures(waiting)
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -1,0 +1,188 @@
+"""Adapters that an admin brought, withdrew or deleted, beside the folders."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lorabay.catalog.spec import Version
+from lorabay.catalog.validation import Checks
+from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, ModelNotFound
+from lorabay.serving.residency import Residency
+from tests.serving.bay import Bay
+from tests.serving.mortal_engine import MortalEngine
+from tests.virtual_time import quiet
+
+REFUSAL = AdapterRejected("finance", ("no such module",))
+AWAY = EngineUnavailable("the engine is not up")
+
+
+async def load(bay: Bay, path: Path, *, replace: bool = False) -> Version:
+    return await bay.reconciler.ingest(path, bay.version("finance", 0).adapter, replace=replace, who="admin")
+
+
+async def test_an_admin_may_bring_an_adapter(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+    """It is served although no folder of the directory holds it, and stays so over looks."""
+    version = await load(bay, bay.make(1))
+    await bay.look()
+    assert bay.live("finance") == version == bay.version("finance", 1)
+    assert engine.loaded == {version}
+
+
+async def test_what_an_admin_brought_survives_a_restart(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+    """From the store: where it came from may be gone."""
+    path = bay.make(1)
+    version = await load(bay, path)
+    shutil.rmtree(path)
+    await bay.restarted(engine)
+    assert bay.live("finance") == version
+
+
+async def test_an_admins_version_wins_over_the_folder_until_that_changes(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """Also over a restart, the folder that was passed over counts again only once it is another."""
+    await bay.serve("finance", 1)
+    version = await load(bay, bay.make(2), replace=True)
+    await bay.look()
+    assert bay.live("finance") == version
+    await bay.restarted(engine)
+    await bay.look()
+    assert bay.live("finance") == version
+    await bay.serve("finance", 3)
+    bay.take_away("finance")
+    await bay.look()
+    assert bay.live("finance") is None
+
+
+async def test_an_admin_may_hasten_the_names_own_folder(bay: Bay, residency: Residency) -> None:
+    """Then it is the folder's version like any other: it goes with the folder."""
+    bay.put("finance", 1)
+    await load(bay, bay.root / "finance")
+    assert bay.live("finance") == bay.version("finance", 1)
+    await bay.look()
+    assert bay.happened() == ["added"]
+    bay.take_away("finance")
+    await bay.look()
+    assert bay.live("finance") is None
+
+
+async def test_other_weights_under_a_name_that_is_served_need_a_word(bay: Bay, residency: Residency) -> None:
+    """Without `replace` it is a conflict that changes nothing; equal weights are never one."""
+    old = await bay.serve("finance", 1)
+    with pytest.raises(AdapterConflict):
+        await load(bay, bay.make(2))
+    assert await load(bay, bay.make(1)) == old
+    assert bay.live("finance") == old
+    assert bay.state("finance") == "ready"
+    bay.take_away("finance")
+    await bay.look()
+    assert bay.live("finance") is None
+
+
+async def test_an_admins_replacement_ends_a_rollback(bay: Bay, residency: Residency) -> None:
+    """Who names a version means it."""
+    await bay.serve("finance", 1)
+    second = await bay.serve("finance", 2)
+    await bay.reconciler.roll_back("finance", None, who="admin")
+    await load(bay, bay.make(2), replace=True)
+    assert bay.live("finance") == second
+    assert bay.status("finance").rollback is None
+
+
+@pytest.mark.parametrize("error", [REFUSAL, AWAY], ids=["refused", "away"])
+@pytest.mark.parametrize("served", [True, False])
+async def test_a_load_that_fails_leaves_everything_as_it_was(
+    bay: Bay, residency: Residency, engine: MortalEngine, error: AdapterRejected | EngineUnavailable, served: bool
+) -> None:
+    """Whoever asked is told; what was served is served, also after a restart, and nothing new is listed."""
+    if served:
+        await bay.serve("finance", 1)
+    before = bay.registry.snapshot()
+    engine.fail(f"load {bay.version('finance', 2).id}", error)
+    with pytest.raises(type(error)):
+        await load(bay, bay.make(2), replace=True)
+    assert bay.registry.snapshot() == before
+    await bay.restarted(engine)
+    assert bay.live("finance") == (bay.version("finance", 1) if served else None)
+
+
+async def test_a_bad_folder_of_an_admin_is_an_error_with_every_reason(bay: Bay, residency: Residency) -> None:
+    """Nothing is listed for it."""
+    path = bay.make(1)
+    (path / "adapter_config.json").write_text("no JSON")
+    with pytest.raises(AdapterRejected) as failure:
+        await load(bay, path)
+    assert failure.value.reasons
+    assert not bay.registry.snapshot()
+
+
+async def test_what_an_admin_brought_is_checked_again_on_another_base(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """Weights that fit the old base are not served on a new one, and the reason is shown."""
+    path = bay.make(1)
+    await load(bay, path)
+    (path / "adapter_model.safetensors").write_bytes(b"no weights")
+    bay.checks = Checks(bay.checks.base, max_rank=8)
+    await bay.restarted(engine)
+    assert bay.live("finance") is None
+    assert bay.state("finance") == "rejected"
+
+
+async def test_a_withdrawn_adapter_comes_back_with_a_change(bay: Bay, residency: Residency) -> None:
+    """Its folder is passed over as it is; other files in it, or its return, count."""
+    await bay.serve("finance", 1)
+    await bay.reconciler.withdraw("finance", who="admin")
+    await bay.look()
+    assert bay.live("finance") is None
+    bay.touch("finance")
+    await bay.look()
+    assert bay.live("finance") is not None
+    await bay.reconciler.withdraw("finance", who="admin")
+    (bay.root / "finance").rename(bay.folder / "aside")
+    await bay.look()
+    (bay.folder / "aside").rename(bay.root / "finance")
+    await bay.look()
+    assert bay.live("finance") is not None
+
+
+async def test_a_former_version_can_be_deleted(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+    """It leaves registry, engine and store; what is live or in use is a conflict."""
+    old, new = await bay.serve("finance", 1), await bay.serve("finance", 2)
+    with pytest.raises(AdapterConflict, match="live"):
+        await bay.reconciler.delete(new.digest, who="admin")
+    with bay.registry.acquire(old.id):
+        await residency.ensure(old)
+        with pytest.raises(AdapterConflict, match="in use"):
+            await bay.reconciler.delete(old.digest, who="admin")
+    await quiet()
+    await bay.reconciler.delete(old.digest, who="admin")
+    assert bay.status("finance").kept == (new,)
+    assert engine.loaded == {new}
+    assert bay.in_store() == {new.digest}
+    with pytest.raises(ModelNotFound):
+        bay.registry.acquire(old.id)
+
+
+async def test_a_deletion_does_not_take_what_is_just_being_stored(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """A version that waits for its load is not yet known to the registry, and its files stay."""
+    old = await bay.serve("finance", 1)
+    await bay.serve("finance", 2)
+    await quiet()
+    coming = bay.version("shop", 3)
+    engine.hold(f"load {coming.id}")
+    bay.put("shop", 3)
+    looking = bay.begin_look()
+    await quiet()
+    deleting = asyncio.create_task(bay.reconciler.delete(old.digest, who="admin"))
+    await quiet()
+    engine.release(f"load {coming.id}")
+    await asyncio.gather(looking, deleting)
+    assert bay.live("shop") == coming
+    assert coming.path.exists()
