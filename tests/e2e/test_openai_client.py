@@ -153,9 +153,9 @@ def test_a_named_tool_is_called(client: OpenAI) -> None:
     answer = client.chat.completions.create(
         model="ecommerce",
         messages=QUESTION,
-        max_tokens=40,
+        max_tokens=80,
         temperature=0,
-        tools=[{"type": "function", "function": {"name": "open_ticket", "parameters": parameters}}],
+        tools=[{"type": "function", "function": {"name": "open_ticket", "parameters": parameters, "strict": True}}],
         tool_choice={"type": "function", "function": {"name": "open_ticket"}},
     )
     (call,) = answer.choices[0].message.tool_calls or []

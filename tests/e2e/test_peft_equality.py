@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.e2e.conftest import ADAPTERS, BASE, MODELS, REPOSITORY
 
 LENGTH = 32
+PAD = 0
 PROMPTS = (
     "What is the capital of France?",
     "My parcel has not arrived. What now?",
@@ -39,25 +39,35 @@ Tokens = dict[tuple[str, int], list[int]]
 
 
 @pytest.fixture(scope="module")
-def expected(base_folder: Path) -> Iterator[Tokens]:
-    """PEFT's greedy tokens in float32, one prompt at a time, without padding."""
-    tokenizer = AutoTokenizer.from_pretrained(base_folder)
+def expected(base_folder: Path) -> Tokens:
+    """PEFT's greedy tokens in float32, the prompts of a model in one left-padded batch."""
+    tokenizer = AutoTokenizer.from_pretrained(base_folder, padding_side="left")
     model: Any = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
-    tokens = {(BASE, i): generate(model, tokenizer, prompt) for i, prompt in enumerate(PROMPTS)}
+    tokens = generate(model, tokenizer, BASE)
     for adapter in ADAPTERS:
         peft_model = PeftModel.from_pretrained(model, REPOSITORY / "adapters" / adapter)
-        tokens |= {(adapter, i): generate(peft_model, tokenizer, prompt) for i, prompt in enumerate(PROMPTS)}
+        tokens |= generate(peft_model, tokenizer, adapter)
         model = peft_model.unload()
-    yield tokens
+    return tokens
 
 
-def generate(model: Any, tokenizer: Any, prompt: str) -> list[int]:
+def generate(model: Any, tokenizer: Any, name: str) -> Tokens:
     inputs = tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+        [[{"role": "user", "content": prompt}] for prompt in PROMPTS],
+        add_generation_prompt=True,
+        padding=True,
+        return_tensors="pt",
+        return_dict=True,
     )
     with torch.inference_mode():
-        output = model.generate(**inputs, max_new_tokens=LENGTH, do_sample=False, pad_token_id=tokenizer.eos_token_id)
-    return [int(token) for token in output[0, inputs["input_ids"].shape[1] :]]
+        output = model.generate(**inputs, max_new_tokens=LENGTH, do_sample=False, pad_token_id=PAD)
+    answers = output[:, inputs["input_ids"].shape[1] :].tolist()
+    return {(name, index): until_end(answer, tokenizer.eos_token_id) for index, answer in enumerate(answers)}
+
+
+def until_end(tokens: list[int], end: int) -> list[int]:
+    """Tokens up to and with the first end-of-turn; what follows in a batch is padding."""
+    return tokens[: tokens.index(end) + 1] if end in tokens else tokens
 
 
 def ask(client: OpenAI, model: str, index: int) -> list[int]:

@@ -24,11 +24,21 @@ class MortalEngine(FakeEngine):
         self._failures: defaultdict[str, list[LorabayError]] = defaultdict(list)
 
     def hold(self, *steps: str) -> None:
-        """Let these steps begin and not end."""
-        self._held |= {step: asyncio.Event() for step in steps}
+        """Let these steps begin and not end; `load` stands for every load to come, `unload` for every unload."""
+        for step in steps:
+            self._held.setdefault(step, asyncio.Event())
 
     def release(self, step: str) -> None:
         self._held.pop(step).set()
+
+    def release_all(self) -> None:
+        for step in tuple(self._held):
+            self.release(step)
+
+    def forgive_all(self) -> None:
+        """From now on every step ends well."""
+        self.release_all()
+        self._failures.clear()
 
     def fail(self, step: str, *errors: LorabayError) -> None:
         """Make the next times that `step` is taken fail, once for each error."""
@@ -43,8 +53,7 @@ class MortalEngine(FakeEngine):
         self.up = False
         self.loaded.clear()
         self.dead.set()
-        for step in tuple(self._held):
-            self.release(step)
+        self.release_all()
 
     async def start(self) -> None:
         await self._take("start")
@@ -73,7 +82,7 @@ class MortalEngine(FakeEngine):
 
     async def _take(self, step: str) -> None:
         self.steps.append(step)
-        if held := self._held.get(step):
+        if held := self._held.get(step) or self._held.get(step.split()[0]):
             await held.wait()
         if self._failures[step]:
             raise self._failures[step].pop(0)

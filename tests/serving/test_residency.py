@@ -166,19 +166,29 @@ async def test_a_load_waits_until_a_place_is_no_longer_in_use(
     assert engine.loaded == {A, C}
 
 
-async def test_waiting_among_idle_pinned_versions_is_waiting(
+async def test_waiting_beside_an_idle_pinned_version_is_waiting(
     residency: Residency, engine: MortalEngine, wanted: Wanted
 ) -> None:
     """A pinned version that nobody uses is no reason to look again and again: time passes, and the limit holds."""
     for version in (A, B):
         await residency.ensure(version)
-    wanted.pinned |= {A, B}
+    wanted.pinned.add(A)
+    wanted.in_use[B] = 1
     with pytest.raises(EngineUnavailable):
         await residency.ensure(C)
     wanted.pinned.discard(A)
     residency.look_for_room()
     await residency.ensure(C)
     assert engine.loaded == {B, C}
+
+
+async def test_pins_do_not_lock_the_others_out(residency: Residency, engine: MortalEngine, wanted: Wanted) -> None:
+    """When pins hold every place, the least recently used of them makes room; what is unpinned goes first."""
+    wanted.pinned |= {A, B, C}
+    for version in (A, B, C, D, E):
+        await residency.ensure(version)
+    assert wanted.evicted == [A, B, D]
+    assert engine.loaded == {C, E}
 
 
 async def test_waiting_loads_are_served_in_their_order(engine: MortalEngine, wanted: Wanted) -> None:

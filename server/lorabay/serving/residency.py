@@ -1,7 +1,7 @@
 """Which versions' weights the engine holds: loads on demand, keeps the recently used, makes room.
 
 Serial: the book-keeping, on one event loop. Parallel: loads of different versions, at most `concurrent_loads` at a
-time; requests for one version share its load. A version that is pinned or in use is never evicted. Places: `capacity`
+time; requests for one version share its load. A version in use is never evicted, a pinned one only when all are. Places: `capacity`
 for requests, and one more that only a swap may take, so that a new version always finds room beside the one that it
 replaces. A version has its place from before its load begins until its unload has ended.
 """
@@ -162,14 +162,21 @@ class Residency:
         return version in self._swaps or version == next(iter(self._queue))
 
     async def _make_room(self, version: Version) -> None:
-        evictable = (v for v in self._resident if not self._in_use(v) and not self._pinned(v))
-        victim = next(evictable, None) if self._is_next(version) else None
+        victim = self._victim() if self._is_next(version) else None
         if victim is None:
             self._room.clear()
             await self._room.wait()
         else:
             await self._unload(victim)
             self._evicted(victim)
+
+    def _victim(self) -> Version | None:
+        """The least recently used; a pinned one only where pins hold every place, so that others can be served."""
+        pinned = {version for version in self._resident if self._pinned(version)}
+        idle = [version for version in self._resident if not self._in_use(version)]
+        if len(pinned) < self._capacity:
+            idle = [version for version in idle if version not in pinned]
+        return idle[0] if idle else None
 
     def _taken(self) -> int:
         return len(self._resident) + len(self._placed) + len(self._leaving)

@@ -189,7 +189,7 @@ class VllmEngine:
             raise _without_internal_names(vllm_errors.from_response(result), internal["model"], body["model"])
         if isinstance(result, BaseModel):
             return Answer(_dump(result), usage_of(context, result))
-        return VllmStream(result, context)
+        return VllmStream(result, context, self.check)
 
     async def _call(self, endpoint: Endpoint, request: Any, context: RequestContext) -> Any:
         state, raw = self._state, cast("Any", context)

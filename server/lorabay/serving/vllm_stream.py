@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -44,11 +44,14 @@ def usage_of(context: RequestContext, result: BaseModel | None = None) -> Usage:
 
 
 class VllmStream:
-    """The events of one streamed answer."""
+    """The events of one streamed answer; `check_engine` raises EngineUnavailable when the engine is gone."""
 
-    def __init__(self, events: AsyncGenerator[Any, None], context: RequestContext) -> None:
+    def __init__(
+        self, events: AsyncGenerator[Any, None], context: RequestContext, check_engine: Callable[[], object]
+    ) -> None:
         self._events = events
         self._context = context
+        self._check_engine = check_engine
         self._last: BaseModel | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -62,6 +65,8 @@ class VllmStream:
     def _encode(self, event: Any) -> bytes:
         if isinstance(event, str):
             if event.startswith(ERROR_EVENT):
+                # vLLM reports the engine's death in a stream as any other internal error.
+                self._check_engine()
                 failure = json.loads(event.removeprefix("data: "))
                 raise vllm_errors.from_info(ErrorInfo.model_validate(failure["error"]))
             return event.encode()

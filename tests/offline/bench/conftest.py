@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from tests.catalog.making import make_base
+
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.offline.bench.publisher import Publisher
+from lorabay.offline.bench.random_adapters import RandomAdapters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,5 +58,29 @@ def launch_fake() -> Callable[..., Callable[[int], list[str]]]:
 
     def launch(*adapters: str) -> Callable[[int], list[str]]:
         return lambda port: [sys.executable, str(FAKE_SERVER), "--port", str(port), "--adapters", *adapters]
+
+    return launch
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a base that adapters can be checked against."""
+    return make_base(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture
+def publisher(tmp_path: Path, tiny_base: Path) -> Publisher:
+    """Versions of a small adapter."""
+    base = BaseShapes.read(tiny_base)
+    return Publisher(tmp_path, RandomAdapters.about(base, 4, 1_000), base)
+
+
+@pytest.fixture
+def launch_following(tiny_base: Path) -> Callable[[Path], Callable[[int], list[str]]]:
+    """A launch of the fake server over an adapter directory."""
+
+    def launch(adapters: Path) -> Callable[[int], list[str]]:
+        flags = ["--follow", str(adapters), "--base", str(tiny_base)]
+        return lambda port: [sys.executable, str(FAKE_SERVER), "--port", str(port), *flags]
 
     return launch

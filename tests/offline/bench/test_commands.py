@@ -80,6 +80,12 @@ def test_our_server_keeps_its_own_defaults() -> None:
     assert "--adapters" not in command
 
 
+def test_further_flags_reach_our_server() -> None:
+    """A scenario can give the server a store and a rhythm of its own."""
+    command = lorabay_command("/base", None, {}, 1, {"store": "/store", "poll-s": "1"})
+    assert {"--store": "/store", "--poll-s": "1"}.items() <= options(command).items()
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [(None, "no adapter in"), ("{", "no rank `r`"), ("{}", "no rank `r`"), ('{"r": 1000}', "rank 1000")],

@@ -37,7 +37,7 @@ class Steps:
 
 def speed(side: str, number: int, streams: int, tokens: int) -> Turn[Run]:
     """A turn of two seconds."""
-    stats = RunStats(1, {}, 2.0, 1, tokens, Latency(1.0, 1.0), Latency(1.0, 1.0))
+    stats = RunStats(1, {}, 2.0, 1, tokens, Latency(1.0, 1.0), Latency(1.0, 1.0), Latency(1.0, 1.0))
     return Turn(side, number, 2.0, Run(side, number, streams, stats, 0.0))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lorabay.errors import SetupError
 from lorabay.offline.bench.client import Target
-from lorabay.offline.bench.readiness import Listing, list_models, wait_first_answer
+from lorabay.offline.bench.readiness import Listing, list_models, read_metrics, wait_first_answer
 from lorabay.offline.bench.server_process import running
 
 if TYPE_CHECKING:
@@ -66,6 +66,12 @@ def test_another_kind_of_server_is_refused(fake: Fake) -> None:
         list_models(Target(f"{fake.url}/elsewhere"), timeout_s=10)
     with pytest.raises(SetupError, match="is not an OpenAI model list"):
         list_models(Target(f"{fake.url}/seen?"), timeout_s=10)
+
+
+def test_metrics_of_a_server_that_is_not_there_are_one_clear_line(nowhere: Target) -> None:
+    """A server that died while it was observed names the address."""
+    with pytest.raises(SetupError, match=f"no server answers at {nowhere.url}/metrics"):
+        read_metrics(nowhere, timeout_s=10)
 
 
 def test_a_server_that_dies_ends_the_wait(tmp_path: Path, nowhere: Target) -> None:

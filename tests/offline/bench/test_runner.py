@@ -37,6 +37,13 @@ def test_a_report_says_what_ran_where(fake: Fake) -> None:
     assert (report.settings.url, report.settings.api_key) == (fake.url, None)
 
 
+def test_scenarios_of_made_adapters_ask_for_a_base_first() -> None:
+    """Nothing is made and nothing started without one."""
+    for scenario in ("swap", "many"):
+        with pytest.raises(UsageError, match="needs --base with a folder"):
+            run_bench(BenchSettings(scenario=scenario))
+
+
 def test_an_unknown_scenario_names_the_known_ones() -> None:
     """A typing error is a usage error with the choices."""
     with pytest.raises(UsageError, match=f"no scenario 'gatway'; there are {', '.join(SCENARIOS)}"):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ({"output_tokens": -1}, "output tokens"),
         ({"requests": 0}, "requests"),
         ({"rounds": 0}, "rounds"),
+        ({"adapter_count": 0}, "adapter count"),
         ({"concurrency": (8, 0)}, "concurrency 0"),
         ({"concurrency": ()}, "at least one concurrency"),
     ],
@@ -43,6 +44,16 @@ def test_a_comparison_needs_a_base_and_adapters(tmp_path: Path) -> None:
         BenchSettings(scenario="gateway", url="http://x", base="b", adapters=tmp_path).need_started()
     with pytest.raises(SetupError, match="does not exist"):
         BenchSettings(scenario="gateway", base="b", adapters=tmp_path / "no").need_started()
+
+
+def test_a_scenario_of_its_own_adapters_needs_the_folder_of_a_base(tmp_path: Path) -> None:
+    """Adapters cannot be made for a base that is a hub id or absent, nor given to a server that runs already."""
+    assert BenchSettings(base=str(tmp_path)).need_base() == tmp_path
+    for base in (None, "acme/llama"):
+        with pytest.raises(UsageError, match="needs --base with a folder"):
+            BenchSettings(scenario="many", base=base).need_base()
+    with pytest.raises(UsageError, match="leave out --url"):
+        BenchSettings(scenario="many", url="http://x", base=str(tmp_path)).need_base()
 
 
 def test_the_key_is_not_printed() -> None:

@@ -24,11 +24,12 @@ def test_tokens_count_only_in_whole_answers() -> None:
 
 
 def test_latencies_are_those_of_the_clock_readings() -> None:
-    """First token from the request's start, gaps between following tokens of one answer only."""
+    """First token and the whole from the request's start, gaps between following tokens of one answer only."""
     outcomes = [Answer(0.0, (0.5, 0.6, 0.8), 1, 3), Answer(1.0, (1.1, 1.3, 1.5), 1, 3)]
     stats = summarise(outcomes, seconds=1.0)
     assert stats.first_token.p50_ms == pytest.approx(300)
     assert stats.inter_token.p50_ms == pytest.approx(200)
+    assert stats.request.p50_ms == pytest.approx(650)
     assert stats.inter_token.p99_ms == pytest.approx(200)
 
 
@@ -43,4 +44,4 @@ def test_a_run_without_an_answer_has_no_latency() -> None:
     """All requests failed: zero tokens, no invented figure."""
     stats = summarise([Failure("x")], seconds=1.0)
     assert stats.output_tokens_per_s == 0
-    assert stats.first_token == stats.inter_token == Latency(None, None)
+    assert stats.first_token == stats.inter_token == stats.request == Latency(None, None)

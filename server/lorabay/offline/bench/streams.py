@@ -47,12 +47,13 @@ class Streams:
         """Be stream `number`."""
         seed = number
         while not self._stopping:
-            self._ended[number] = asyncio.Event()
             (body,) = request_bodies(self._workload, 1, seed)
             outcome = await ask(session, self._target.url + self._workload.path, body, self._workload.output_tokens)
             self._outcomes.append(outcome)
-            self._ended[number].set()
+            ended, self._ended[number] = self._ended[number], asyncio.Event()
+            ended.set()
             if isinstance(outcome, Failure):
+                self._ended[number].set()
                 return
             seed += len(self._ended)
 

@@ -102,7 +102,7 @@ def _comparisons(comparisons: Sequence[Comparison]) -> Table:
 
 def _measure(value: float, unit: str) -> str:
     """Three digits, or all of a whole number's."""
-    figure = f"{value:.0f}" if value >= 1000 or value.is_integer() else f"{value:.3g}"
+    figure = f"{value:.0f}" if value >= 1000 or value == round(value) else f"{value:.3g}"
     return f"{figure} {unit}".rstrip()
 
 

@@ -1,0 +1,48 @@
+"""What this process uses, told by Linux."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lorabay.errors import SetupError
+from lorabay.offline.bench.process_use import MIB, ProcessUse, read_process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_file_that_is_read_is_counted(tmp_path: Path) -> None:
+    """Every byte that the process asks of files counts, also one that the system had in memory."""
+    (tmp_path / "weights").write_bytes(bytes(3 * MIB))
+    before = read_process(os.getpid())
+    for _ in range(2):
+        (tmp_path / "weights").read_bytes()
+    assert 6 <= read_process(os.getpid()).beyond(before).read_mib < 6.5
+
+
+def test_work_and_memory_are_counted() -> None:
+    """Processor time is that of this process; memory that it holds is resident."""
+    before = read_process(os.getpid())
+    held = bytearray(os.urandom(64 * MIB))
+    begun = time.process_time()
+    while time.process_time() - begun < 0.1:
+        pass
+    more = read_process(os.getpid()).beyond(before)
+    assert len(held) == 64 * MIB
+    assert more.cpu_s >= 0.08
+    assert more.resident_mib > 32
+
+
+def test_the_difference_is_field_by_field() -> None:
+    """More of each than the other."""
+    assert ProcessUse(5.0, 300, 30).beyond(ProcessUse(2.0, 100, 40)) == ProcessUse(3.0, 200, -10)
+
+
+def test_a_process_that_is_gone_is_one_clear_line() -> None:
+    """A server that ended while it was observed is named by its process."""
+    with pytest.raises(SetupError, match="/proc/0 does not tell"):
+        read_process(0)

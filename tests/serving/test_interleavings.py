@@ -1,0 +1,308 @@
+"""Everything at once, in random order: folders change, requests come and go, loads hang and fail, the engine dies.
+
+Only the engine is fake, and time is virtual. What must hold at every step, and what must be true when all is quiet
+again, is below; a failing example names the order that broke it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Coroutine, Iterable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+from hypothesis import HealthCheck, Phase, settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.spec import Version
+from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, LorabayError, ModelNotFound, SetupError
+from lorabay.serving.engine import Answer, AnswerStream, Body
+from tests.fake_engine import echo
+from tests.serving.bay import POLL_S, Bay
+from tests.serving.mortal_engine import MortalEngine
+from tests.virtual_time import VirtualTimeLoop, quiet
+
+NAMES = ("ads", "bank", "shop")
+WEIGHTS = (1, 2, 3)
+CAPACITY = 2
+REFUSED = AdapterRejected("it", ("refused by a test",))
+
+names, weights = st.sampled_from(NAMES), st.sampled_from(WEIGHTS)
+picks = st.integers(0, 9)
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+def pick(items: Iterable[Item], which: int) -> Item:
+    """One of those there are."""
+    some = list(items)
+    return some[which % len(some)]
+
+
+@dataclass
+class Request:
+    """A client's request; runs in the engine until `may_end`, unless the engine dies under it."""
+
+    asked: Version | None
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+    runs: bool = False
+
+
+class Everything(RuleBasedStateMachine):
+    """The folders as they should be served, beside a server that has to keep up."""
+
+    shapes: BaseShapes
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exits = ExitStack()
+        folder = self.exits.enter_context(tempfile.TemporaryDirectory())
+        self.exits.enter_context(structlog.testing.capture_logs())
+        self.runner = self.exits.enter_context(asyncio.Runner(loop_factory=VirtualTimeLoop))
+        self.bay = Bay(Path(folder), self.shapes)
+        self.exits.callback(self.bay.store.close)
+        self.folders: dict[str, int | None] = {}
+        self.known: dict[Version, None] = {}
+        self.doubtful: set[str] = set()
+        self.requests: dict[asyncio.Task[None], Request] = {}
+        self.admin_calls: list[asyncio.Task[None]] = []
+        self.engine = MortalEngine()
+        self.engine.reply = self.answer
+        self.running: Request | None = None
+        self.do(self.start())
+
+    async def start(self) -> None:
+        clock = asyncio.get_running_loop().time
+        self.host = self.bay.host(self.engine, capacity=CAPACITY, preload=1, clock=clock)
+        await self.bay.reconciler.settle()
+        await self.host.start()
+
+    def do(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return self.runner.run(work)
+
+    # The directory; `seen` is whether an event tells the server
+
+    @rule(name=names, weights=weights, seen=st.booleans())
+    def put(self, name: str, weights: int, seen: bool) -> None:
+        self.bay.put(name, weights)
+        self.folders[name] = weights
+        self.known[self.bay.version(name, weights)] = None
+        self.changed(seen)
+
+    @rule(name=names, seen=st.booleans())
+    def put_broken(self, name: str, seen: bool) -> None:
+        self.bay.put_broken(name)
+        self.folders[name] = None
+        self.changed(seen)
+
+    @precondition(lambda self: self.folders)
+    @rule(which=picks, seen=st.booleans())
+    def take_away(self, which: int, seen: bool) -> None:
+        name = pick(self.folders, which)
+        self.bay.take_away(name)
+        del self.folders[name]
+        self.changed(seen)
+
+    @precondition(lambda self: self.folders)
+    @rule(which=picks, seen=st.booleans())
+    def touch(self, which: int, seen: bool) -> None:
+        self.bay.touch(pick(self.folders, which))
+        self.changed(seen)
+
+    def changed(self, seen: bool) -> None:
+        if seen:
+            self.bay.reconciler.look_again()
+            self.do(quiet())
+
+    # Clients
+
+    @precondition(lambda self: self.bay.registry.names())
+    @rule(which=picks)
+    def ask(self, which: int) -> None:
+        self.do(self.begin(pick(self.bay.registry.names(), which)))
+
+    @precondition(lambda self: self.known)
+    @rule(which=picks)
+    def ask_for_a_version(self, which: int) -> None:
+        version = pick(self.known, which)
+        self.do(self.begin(version.id))
+
+    async def begin(self, model: str) -> None:
+        live = self.bay.live(model)
+        with suppress(ModelNotFound):
+            lease = self.bay.registry.acquire(model)
+            assert lease.version is not None
+            assert lease.version == live or lease.version.id == model
+            request = Request(lease.version)
+
+            async def run() -> None:
+                with lease, suppress(EngineUnavailable, ModelNotFound):
+                    await self.client(request, lease.version)
+
+            self.requests[asyncio.create_task(run())] = request
+        await quiet()
+
+    async def client(self, request: Request, version: Version | None) -> None:
+        assert version is not None
+        self.host.engine.check()
+        await self.host.ensure(version)
+        self.running = request
+        await self.host.engine.run("chat", {"model": "it"}, version, request_id="1")
+        self.host.answered(version)
+
+    async def answer(self, body: Body) -> Answer | AnswerStream:
+        request, self.running = self.running, None
+        assert request is not None
+        assert self.engine.asked[-1][2] == request.asked
+        assert request.asked in self.engine.loaded, "a request runs on a version that the engine does not hold"
+        request.runs = True
+        ends = [asyncio.create_task(self.engine.dead.wait()), asyncio.create_task(request.may_end.wait())]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            request.runs = False
+            for end in ends:
+                end.cancel()
+        self.engine.check()
+        return await echo(body)
+
+    @precondition(lambda self: self.requests)
+    @rule(which=picks, politely=st.booleans())
+    def end(self, which: int, politely: bool) -> None:
+        task = pick(self.requests, which)
+        request = self.requests.pop(task)
+        request.may_end.set()
+        if not politely:
+            task.cancel()
+        self.do(quiet())
+
+    # An admin
+
+    @rule(name=names)
+    def roll_back(self, name: str) -> None:
+        self.do(self.call(self.bay.reconciler.roll_back(name, None, who="admin")))
+
+    @rule()
+    def rescan(self) -> None:
+        self.do(self.call(self.bay.look()))
+
+    @rule(name=names, pinned=st.booleans())
+    def pin(self, name: str, pinned: bool) -> None:
+        with suppress(AdapterConflict):
+            self.bay.registry.set_pinned(name, pinned)
+        self.host.residency.look_for_room()
+        self.do(quiet())
+
+    async def call(self, work: Coroutine[Any, Any, None]) -> None:
+        async def run() -> None:
+            with suppress(LorabayError):
+                await work
+
+        self.admin_calls.append(asyncio.create_task(run()))
+        await quiet()
+
+    # The engine
+
+    @rule(verb=st.sampled_from(["load", "unload"]))
+    def hold(self, verb: str) -> None:
+        self.engine.hold(verb)
+
+    @rule()
+    def release(self) -> None:
+        self.engine.release_all()
+        self.do(quiet())
+
+    @precondition(lambda self: self.known)
+    @rule(which=picks)
+    def refuse(self, which: int) -> None:
+        version = pick(self.known, which)
+        self.doubtful.add(version.id.partition("@")[2])
+        self.engine.fail(f"load {version.id}", REFUSED)
+
+    @rule(times=st.integers(0, 2))
+    def die(self, times: int) -> None:
+        self.engine.fail("start", *[SetupError("no memory")] * times)
+        self.engine.die()
+        self.do(quiet())
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, POLL_S, 40.0]))
+    def wait(self, seconds: float) -> None:
+        self.do(asyncio.sleep(seconds))
+
+    @invariant()
+    def at_every_step(self) -> None:
+        for request in self.requests.values():
+            assert not request.runs or request.asked in self.engine.loaded
+        held = sum(count for status in self.bay.registry.snapshot() for _, count in status.leases)
+        assert held == sum(not task.done() for task in self.requests)
+        assert self.engine.most_loaded <= CAPACITY + 1
+        if self.engine.up:
+            assert set(self.host.residency.resident()) <= self.engine.loaded
+
+    # When all is quiet
+
+    def teardown(self) -> None:
+        with self.exits:
+            self.do(self.calm())
+            self.check_what_is_live()
+            self.do(self.check_answers())
+            self.do(self.host.stop())
+            assert not self.do(self.others())
+
+    async def calm(self) -> None:
+        self.engine.forgive_all()
+        for request in self.requests.values():
+            request.may_end.set()
+        await asyncio.sleep(10 * POLL_S)
+        await asyncio.gather(*self.requests, *self.admin_calls)
+        assert self.engine.up
+        assert not any(status.leases for status in self.bay.registry.snapshot())
+        assert set(self.host.residency.resident()) == self.host.residency.held() == self.engine.loaded
+
+    def check_what_is_live(self) -> None:
+        assert set(self.bay.registry.names()) <= set(self.folders)
+        for name, weights in self.folders.items():
+            status = self.bay.status(name)
+            if weights is None:
+                assert status.state == "rejected"
+                assert status.live is None or status.live in self.known
+            elif status.state == "failed":
+                # Equal weights share a refusal, under whatever name.
+                assert self.bay.version(name, weights).digest[:12] in self.doubtful | self.quarantined()
+            else:
+                assert status.state == "ready"
+                wanted = status.rollback.to if status.rollback else self.bay.version(name, weights).digest
+                assert status.live is not None
+                assert status.live.digest == wanted
+
+    def quarantined(self) -> set[str]:
+        events = [event for event in self.bay.events.latest(1000) if event.what == "quarantined"]
+        return {str(event.version).partition("@")[2] for event in events}
+
+    async def check_answers(self) -> None:
+        for name in self.bay.registry.names():
+            if self.bay.state(name) == "ready":
+                request = Request(self.bay.live(name))
+                request.may_end.set()
+                with self.bay.registry.acquire(name) as lease:
+                    await self.client(request, lease.version)
+
+    async def others(self) -> set[asyncio.Task[Any]]:
+        await quiet()
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+def test_whatever_the_order(shapes: BaseShapes) -> None:
+    """No order of events mixes versions, loses a lease, unloads what runs, or leaves the wrong thing live."""
+    Everything.shapes = shapes
+    run_state_machine_as_test(
+        Everything,
+        settings=settings(
+            max_examples=300, stateful_step_count=40, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+        ),
+    )
