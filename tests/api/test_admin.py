@@ -1,7 +1,10 @@
-"""The admin paths over HTTP: who may, what vLLM's callers send and read, and what each operation shows."""
+"""The admin paths over HTTP: who may call, what comes back, and vLLM's two verbs to the letter."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,265 +12,429 @@ from typing import Any
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 
-from lorabay.api.admin import admin_router
+from lorabay.api.admin import MAX_BODY_BYTES, admin_router
 from lorabay.api.app import create_app
-from lorabay.api.auth import ClosedGate, Gate, KeyGate, OpenGate
-from lorabay.api.server import open_catalogue
+from lorabay.api.auth import ClosedGate, Gate, KeyGate
 from lorabay.catalog.base_shapes import BaseShapes
-from lorabay.metrics import Metrics
-from lorabay.serving.catalogue import Catalogue
-from lorabay.serving.host import AdapterHost, Loading
+from lorabay.errors import AdapterRejected
+from lorabay.serving.engine import Answer, AnswerStream, Body
 from lorabay.serving.operations import Operations
-from lorabay.settings import load_settings
+from tests.api.connection import Connection
 from tests.catalog import making
-from tests.fake_engine import FakeEngine
+from tests.fake_engine import echo
+from tests.serving.bay import Bay
+from tests.serving.mortal_engine import MortalEngine
 from tests.versions import BASE_NAMES
 
-KEY = "admin-key"
-LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
+ADMIN_KEY, USER_KEY = "key of the administrator", "key of a user"
+ADMIN, USER = {"authorization": f"Bearer {ADMIN_KEY}"}, {"authorization": f"Bearer {USER_KEY}"}
+DIGEST = "f" * 64
 PATHS = (
     ("GET", "/admin/adapters"),
-    ("GET", "/admin/adapters/finance"),
+    ("GET", "/admin/adapters/ads"),
     ("GET", "/admin/events"),
     ("POST", "/admin/rescan"),
-    ("POST", "/admin/adapters/finance/pin"),
-    ("POST", "/admin/adapters/finance/unpin"),
-    ("POST", "/admin/adapters/finance/preload"),
-    ("POST", "/admin/adapters/finance/rollback"),
-    ("POST", "/admin/adapters/finance/unload"),
-    ("DELETE", "/admin/versions/" + "a" * 64),
-    ("POST", LOAD),
-    ("POST", UNLOAD),
+    ("POST", "/admin/adapters/ads/pin"),
+    ("POST", "/admin/adapters/ads/unpin"),
+    ("POST", "/admin/adapters/ads/preload"),
+    ("POST", "/admin/adapters/ads/rollback"),
+    ("POST", "/admin/adapters/ads/unload"),
+    ("DELETE", f"/admin/versions/{DIGEST}"),
+    ("POST", "/v1/load_lora_adapter"),
+    ("POST", "/v1/unload_lora_adapter"),
 )
+LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 
 
 @dataclass(frozen=True)
-class Admin:
-    """A server that runs, its folders, and a client with the admin key."""
+class Office:
+    """A server with `ads`, which has a former version, and an administrator who is connected to it."""
 
-    folder: Path
-    catalogue: Catalogue
+    bay: Bay
+    engine: MortalEngine
+    app: Any
     http: httpx.AsyncClient
 
-    def make(self, name: str, *, seed: int = 0, under: str = "adapters") -> Path:
-        return making.make_adapter(self.folder / under / name, tensors=making.lora_tensors(seed=seed))
+    async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return await self.http.request(method, path, headers=ADMIN, **options)
 
-    async def adapter(self, name: str) -> dict[str, Any]:
-        return dict((await self.http.get(f"/admin/adapters/{name}")).json())
+    async def post(self, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        return await self.call("POST", path, json=body)
+
+    async def events(self) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = (await self.call("GET", "/admin/events")).json()["events"]
+        return events
 
 
-def shapes_in(folder: Path) -> BaseShapes:
-    return BaseShapes.read(making.make_base(folder / "tiny"), names=BASE_NAMES)
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> BaseShapes:
+    return BaseShapes.read(making.make_base(tmp_path_factory.mktemp("base") / "tiny"), names=BASE_NAMES)
 
 
-async def serve(folder: Path, gate: Gate, headers: dict[str, str]) -> AsyncIterator[Admin]:
-    making.make_adapter(folder / "adapters" / "finance")
-    flags = {"adapters": folder / "adapters", "allowed_roots": str(folder / "more"), "store": folder / "store"}
-    metrics = Metrics(CollectorRegistry())
-    catalogue = open_catalogue(load_settings(flags | {"settle_s": 0}, environ={}), shapes_in(folder), metrics)
-    await catalogue.reconciler.settle()
-    host = AdapterHost(FakeEngine(), catalogue, metrics, Loading(capacity=4, preload=2))
-    router = admin_router(Operations(host, catalogue), gate)
+@pytest.fixture
+def admin_gate() -> Gate:
+    return KeyGate(ADMIN_KEY)
+
+
+@pytest.fixture
+async def office(tmp_path: Path, shapes: BaseShapes, admin_gate: Gate) -> AsyncIterator[Office]:
+    bay, engine = Bay(tmp_path, shapes), MortalEngine()
+    for weights in (1, 2):
+        await bay.serve("ads", weights)
+    host = bay.host(engine)
+    await host.start()
     app = create_app(
         host.engine,
-        catalogue.registry,
-        metrics,
-        OpenGate(),
+        bay.registry,
+        bay.metrics,
+        KeyGate(USER_KEY),
         base_names=BASE_NAMES,
         max_body_bytes=1000,
         weights=host,
-        routers=[router],
+        routers=[admin_router(Operations(host, bay.catalogue), admin_gate)],
     )
-    await host.start()
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://server", headers=headers) as http:
-        yield Admin(folder, catalogue, http)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
+        yield Office(bay, engine, app, http)
     await host.stop()
-    catalogue.store.close()
+    bay.store.close()
 
 
-@pytest.fixture
-async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
-    async for served in serve(tmp_path, KeyGate(KEY), {"authorization": f"Bearer {KEY}"}):
-        yield served
+def is_error(response: httpx.Response, status: int, code: str) -> bool:
+    return response.status_code == status and response.json()["error"]["code"] == code
 
 
-@pytest.fixture
-async def closed(tmp_path: Path) -> AsyncIterator[Admin]:
-    async for served in serve(tmp_path, ClosedGate(), {}):
-        yield served
+@pytest.mark.parametrize(("method", "path"), PATHS)
+@pytest.mark.parametrize("headers", [{}, USER, {"authorization": f"Basic {ADMIN_KEY}"}], ids=["none", "user", "basic"])
+async def test_without_the_admin_key_every_path_is_closed(
+    office: Office, method: str, path: str, headers: dict[str, str]
+) -> None:
+    """No key, a user's key and a wrong scheme give 401, and nothing happens."""
+    before = office.bay.registry.snapshot()
+    response = await office.http.request(method, path, headers=headers, json={"lora_name": "ads", "lora_path": "/x"})
+    assert is_error(response, 401, "invalid_api_key")
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert office.bay.registry.snapshot() == before
+    assert not [event for event in office.bay.events.latest() if event.who != "folder"]
 
 
-async def test_without_the_admin_key_nothing_is_done(admin: Admin) -> None:
-    """Every path asks for the key, before it reads a body, and changes nothing without it."""
-    before = await admin.adapter("finance")
-    for method, path in PATHS:
-        for headers in ({"authorization": ""}, {"authorization": "Bearer wrong"}):
-            response = await admin.http.request(method, path, headers=headers, content=b"\xff{")
-            assert (response.status_code, response.json()["error"]["code"]) == (401, "invalid_api_key"), path
-    assert await admin.adapter("finance") == before
+class TestWithoutAnAdminKey:
+    """A server that was started without one."""
 
+    @pytest.fixture
+    def admin_gate(self) -> Gate:
+        return ClosedGate()
 
-async def test_a_server_without_an_admin_key_has_no_admin(closed: Admin) -> None:
-    """The paths exist, and say how to open them."""
-    for method, path in PATHS:
-        response = await closed.http.request(method, path, json={})
-        assert (response.status_code, response.json()["error"]["code"]) == (403, "permission_denied"), path
+    @pytest.mark.parametrize(("method", "path"), PATHS)
+    async def test_nobody_gets_in(self, office: Office, method: str, path: str) -> None:
+        """Every path gives 403 and says what to do, whatever key is sent."""
+        response = await office.call(method, path)
+        assert is_error(response, 403, "permission_denied")
         assert "--admin-key" in response.json()["error"]["message"]
 
 
-async def test_an_adapter_is_described(admin: Admin) -> None:
-    """State, versions and where their weights are; the list and the single view agree."""
-    described = await admin.adapter("finance")
-    version = admin.catalogue.registry.live("finance")
-    assert version is not None
-    assert (described["name"], described["state"], described["live"]) == ("finance", "ready", version.id)
-    [shown] = described["versions"]
-    assert (shown["digest"], shown["rank"], shown["level"], shown["leases"]) == (version.digest, 4, "engine", 0)
-    assert (await admin.http.get("/admin/adapters")).json() == {"adapters": [described]}
+@pytest.mark.parametrize(("method", "path"), PATHS)
+async def test_with_the_admin_key_every_path_answers(office: Office, method: str, path: str) -> None:
+    """Each gives a result, or an error that is about the request and not about the key."""
+    response = await office.call(method, path)
+    assert response.status_code in (200, 400, 404, 409)
 
 
-async def test_a_rejected_folder_shows_its_reasons(admin: Admin) -> None:
-    """What is not served is listed with every reason."""
-    (admin.folder / "adapters" / "broken").mkdir()
-    (admin.folder / "adapters" / "broken" / "adapter_config.json").write_text("{")
-    listing = (await admin.http.post("/admin/rescan")).json()["adapters"]
-    broken = next(adapter for adapter in listing if adapter["name"] == "broken")
-    assert (broken["state"], broken["live"]) == ("rejected", None)
-    assert all(reason["code"] and reason["text"] for reason in broken["reasons"])
-    assert broken["reasons"]
+async def test_the_admin_key_is_no_users_key(office: Office) -> None:
+    """The two are separate in both directions."""
+    response = await office.http.get("/v1/models", headers=ADMIN)
+    assert is_error(response, 401, "invalid_api_key")
 
 
+@pytest.mark.parametrize("path", [LOAD, UNLOAD, "/admin/adapters/ads/rollback"])
+async def test_the_key_is_asked_for_before_the_body(office: Office, path: str) -> None:
+    """Nobody without it makes the server read, keep or judge what they send."""
+    connection = Connection(office.app, path, {"content-type": "application/json"})
+    await connection.ended()
+    assert connection.code == 401
+    assert connection.received == 0
+
+
+@pytest.mark.parametrize("path", [LOAD, UNLOAD, "/admin/adapters/ads/rollback"])
 @pytest.mark.parametrize(
-    ("method", "path"),
-    [(method, path.replace("finance", "nobody")) for method, path in PATHS if "finance" in path],
-)
-async def test_an_unknown_adapter_is_404(admin: Admin, method: str, path: str) -> None:
-    """Nothing can be done with what nobody knows."""
-    response = await admin.http.request(method, path)
-    assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
-
-
-async def test_vllms_verbs(admin: Admin) -> None:
-    """A trainer that loads and unloads over vLLM's paths reads vLLM's replies."""
-    folder = admin.make("step-100", under="more")
-    body = {"lora_name": "news", "lora_path": str(folder)}
-    response = await admin.http.post(LOAD, json=body)
-    assert (response.status_code, response.text) == (200, "Success: LoRA adapter 'news' added successfully.")
-    assert response.headers["content-type"].startswith("text/plain")
-    assert (await admin.http.post("/tokenize", json={"model": "news"})).status_code == 200
-    response = await admin.http.post(UNLOAD, json={"lora_name": "news", "lora_int_id": 7})
-    assert (response.status_code, response.text) == (200, "Success: LoRA adapter 'news' removed successfully.")
-    assert (await admin.http.post("/tokenize", json={"model": "news"})).status_code == 404
-
-
-async def test_other_weights_need_load_inplace(admin: Admin) -> None:
-    """Loading what is served is success; something else under its name is refused unless it is to replace it."""
-    first, second = admin.make("one", under="more"), admin.make("two", seed=1, under="more")
-    for _ in range(2):
-        assert (await admin.http.post(LOAD, json={"lora_name": "news", "lora_path": str(first)})).status_code == 200
-    before = (await admin.adapter("news"))["live"]
-    body = {"lora_name": "news", "lora_path": str(second)}
-    response = await admin.http.post(LOAD, json=body)
-    assert response.status_code == 400
-    assert "has already been loaded" in response.json()["error"]["message"]
-    assert (await admin.adapter("news"))["live"] == before
-    assert (await admin.http.post(LOAD, json=body | {"load_inplace": True})).status_code == 200
-    assert (await admin.adapter("news"))["live"] != before
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "status", "message"),
+    ("content", "kind", "status"),
     [
-        (LOAD, {}, 400, "Both 'lora_name' and 'lora_path' must be provided."),
-        (LOAD, {"lora_name": "news"}, 400, "Both 'lora_name' and 'lora_path' must be provided."),
-        (LOAD, {"lora_name": 7, "lora_path": "/x"}, 400, "lora_name"),
-        (LOAD, {"lora_name": "news", "lora_path": "/etc"}, 403, "allowed root"),
-        (LOAD, {"lora_name": "news", "lora_path": "adapters/finance"}, 403, "absolute path"),
-        (LOAD, {"lora_name": "news", "lora_path": "/etc/\u0000"}, 403, "allowed root"),
-        (LOAD, {"lora_name": "a/b", "lora_path": "/etc"}, 409, "letters"),
-        (LOAD, {"lora_name": "tiny", "lora_path": "/etc"}, 409, "base"),
-        (UNLOAD, {}, 400, "'lora_name' needs to be provided to unload a LoRA adapter."),
-        (UNLOAD, {"lora_name": "news"}, 404, "The lora adapter 'news' cannot be found."),
-        (UNLOAD, {"lora_name": "finance", "lora_int_id": "x"}, 400, "lora_int_id"),
-        ("/admin/adapters/finance/rollback", {"version": 7}, 400, "version"),
-        ("/admin/adapters/finance/rollback", {"versoin": "a"}, 400, "versoin"),
+        (b"x" * (MAX_BODY_BYTES + 1), "application/json", 413),
+        (b"{", "application/json", 400),
+        (b"[]", "application/json", 400),
+        (b"\xff", "application/json", 400),
+        (b'{"lora_name": 1, "version": 1}', "application/json", 400),
+        (b'{"lora_name": "\\ud800", "version": "\\ud800"}', "application/json", 400),
+        (b"lora_name=ads", "application/x-www-form-urlencoded", 415),
     ],
+    ids=["too large", "cut off", "no object", "no UTF-8", "wrong type", "no text", "a form"],
 )
-async def test_bad_bodies(admin: Admin, path: str, body: dict[str, object], status: int, message: str) -> None:
-    """Each is refused in the envelope with a sentence that says what is wrong."""
-    response = await admin.http.post(path, json=body)
+async def test_a_bad_body_is_refused(office: Office, path: str, content: bytes, kind: str, status: int) -> None:
+    """In the envelope, with the status that fits."""
+    response = await office.http.post(path, content=content, headers=ADMIN | {"content-type": kind})
     assert response.status_code == status
-    assert message in response.json()["error"]["message"]
+    assert response.json()["error"]["type"] == "invalid_request_error"
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff", b"[]", b'{"lora_name": "\\ud800"}', b"x" * 200_000])
-async def test_broken_bodies_are_the_clients_fault(admin: Admin, content: bytes) -> None:
-    """No body of an admin call is more than a client error, whatever its size."""
-    response = await admin.http.post(LOAD, content=content, headers={"content-type": "application/json"})
-    assert response.status_code in (400, 413)
-    assert response.json()["error"]["code"]
+async def test_adapters_are_listed(office: Office) -> None:
+    """All of them under `adapters`, one under its own path, an unknown one is a 404."""
+    response = await office.call("GET", "/admin/adapters")
+    (ads,) = response.json()["adapters"]
+    assert (ads["name"], ads["state"], ads["live"]) == ("ads", "ready", office.bay.version("ads", 2).id)
+    assert (await office.call("GET", "/admin/adapters/ads")).json() == ads
+    assert is_error(await office.call("GET", "/admin/adapters/law"), 404, "model_not_found")
 
 
-async def test_rollback_and_back_again(admin: Admin) -> None:
-    """Without a version it goes to the one before; a kept one can be named; what is not kept is a conflict."""
-    first = (await admin.adapter("finance"))["live"]
-    body = {"lora_name": "finance", "lora_path": str(admin.make("next", seed=1, under="more")), "load_inplace": True}
-    assert (await admin.http.post(LOAD, json=body)).status_code == 200
-    second = (await admin.adapter("finance"))["live"]
-    assert first != second
-    rolled_back = (await admin.http.post("/admin/adapters/finance/rollback")).json()
-    assert (rolled_back["live"], rolled_back["rolled_back"]) == (first, True)
-    digest = str(second).partition("@")[2]
-    named = (await admin.http.post("/admin/adapters/finance/rollback", json={"version": digest})).json()
-    assert (named["live"], named["rolled_back"]) == (second, False)
-    response = await admin.http.post("/admin/adapters/finance/rollback", json={"version": "f" * 12})
-    assert (response.status_code, response.json()["error"]["code"]) == (409, "adapter_conflict")
+async def test_a_rescan_gives_the_adapters(office: Office) -> None:
+    """As they are after the look."""
+    office.bay.put("law", 3)
+    response = await office.post("/admin/rescan")
+    assert [adapter["name"] for adapter in response.json()["adapters"]] == ["ads", "law"]
 
 
-async def test_pins_are_shown(admin: Admin) -> None:
-    """An adapter is pinned until it is unpinned."""
-    assert (await admin.http.post("/admin/adapters/finance/pin")).json()["pinned"] is True
-    assert (await admin.adapter("finance"))["pinned"] is True
-    assert (await admin.http.post("/admin/adapters/finance/unpin")).json()["pinned"] is False
+async def test_pin_unpin_and_preload_give_the_adapter(office: Office) -> None:
+    """As it is afterwards; for an unknown name a 404."""
+    assert (await office.post("/admin/adapters/ads/pin")).json()["pinned"] is True
+    assert (await office.post("/admin/adapters/ads/unpin")).json()["pinned"] is False
+    assert (await office.post("/admin/adapters/ads/preload")).json()["versions"][0]["level"] == "engine"
+    for verb in ("pin", "unpin", "preload"):
+        assert is_error(await office.post(f"/admin/adapters/law/{verb}"), 404, "model_not_found")
 
 
-async def test_what_is_live_cannot_be_deleted(admin: Admin) -> None:
-    """Deleting the live version is a conflict, and it goes on being served."""
-    version = admin.catalogue.registry.live("finance")
-    assert version is not None
-    response = await admin.http.delete(f"/admin/versions/{version.digest}")
-    assert (response.status_code, response.json()["error"]["code"]) == (409, "adapter_conflict")
-    assert (await admin.http.post("/tokenize", json={"model": "finance"})).status_code == 200
+async def test_a_load_that_the_engine_refuses_tells_the_reason(office: Office) -> None:
+    """409 with what the engine said, where a client would get a 404 without it."""
+    office.bay.make(3).rename(office.bay.root / ".checkpoint")
+    office.engine.fail(f"load {office.bay.version('law', 3).id}", AdapterRejected("law", ("no such module",)))
+    response = await office.post(LOAD, body_for("law", office.bay.root / ".checkpoint"))
+    assert is_error(response, 409, "adapter_rejected")
+    assert "no such module" in response.json()["error"]["message"]
+    (failed, *_) = await office.events()
+    assert (failed["what"], failed["adapter"]) == ("loaded", "law")
+    assert "no such module" in failed["result"]
 
 
-async def test_events_tell_who_did_what(admin: Admin) -> None:
-    """An operation is found under the id of the request that asked for it, newest first, failures included."""
-    await admin.http.post("/admin/adapters/finance/pin", headers={"x-request-id": "by-me"})
-    await admin.http.post("/admin/adapters/nobody/pin", headers={"x-request-id": "by-you"})
-    events = (await admin.http.get("/admin/events")).json()["events"]
-    mine = next(event for event in events if event["who"] == "by-me")
-    yours = next(event for event in events if event["who"] == "by-you")
-    assert (mine["what"], mine["adapter"], mine["result"]) == ("pinned", "finance", "ok")
-    assert "nobody" in yours["result"]
-    assert events.index(yours) < events.index(mine)
-    assert len((await admin.http.get("/admin/events?count=1")).json()["events"]) == 1
+@pytest.mark.parametrize("body", [None, {}, {"version": None}, {"version": "digest"}])
+async def test_a_rollback_takes_a_version_or_the_newest_former_one(office: Office, body: dict[str, Any] | None) -> None:
+    """Without a body, or without a version in it, it is the one before."""
+    old = office.bay.version("ads", 1)
+    if body and body["version"]:
+        body = {"version": old.digest[:12]}
+    response = await office.post("/admin/adapters/ads/rollback", body)
+    assert response.status_code == 200
+    assert (response.json()["live"], response.json()["rolled_back"]) == (old.id, True)
 
 
-@pytest.mark.parametrize("count", ["0", "1001", "many"])
-async def test_a_senseless_count_is_400(admin: Admin, count: str) -> None:
-    """Query values are checked like bodies."""
-    response = await admin.http.get(f"/admin/events?count={count}")
+async def test_a_rollback_can_be_taken_back(office: Office) -> None:
+    """By a rollback to what the folder holds: then nothing is rolled back any more."""
+    await office.post("/admin/adapters/ads/rollback")
+    new = office.bay.version("ads", 2)
+    ads = (await office.post("/admin/adapters/ads/rollback", {"version": new.digest})).json()
+    assert (ads["live"], ads["rolled_back"]) == (new.id, False)
+
+
+async def test_a_rollback_to_what_is_not_there_is_a_conflict(office: Office) -> None:
+    """A digest that is not kept is 409, an unknown name 404, an unknown field 400."""
+    response = await office.post("/admin/adapters/ads/rollback", {"version": DIGEST})
+    assert is_error(response, 409, "adapter_conflict")
+    assert is_error(await office.post("/admin/adapters/law/rollback"), 404, "model_not_found")
+    response = await office.post("/admin/adapters/ads/rollback", {"digest": DIGEST})
+    assert is_error(response, 400, "invalid_request")
+
+
+async def test_an_unloaded_adapter_is_gone_from_the_models(office: Office) -> None:
+    """At once, for every client."""
+    assert (await office.post("/admin/adapters/ads/unload")).json() == {"unloaded": "ads"}
+    models = (await office.http.get("/v1/models", headers=USER)).json()["data"]
+    assert [model["id"] for model in models] == list(BASE_NAMES)
+    assert is_error(await office.post("/admin/adapters/ads/unload"), 404, "model_not_found")
+
+
+async def test_a_version_is_deleted_by_its_digest(office: Office) -> None:
+    """A former one; the live one is a conflict."""
+    old, live = office.bay.version("ads", 1), office.bay.version("ads", 2)
+    response = await office.call("DELETE", f"/admin/versions/{old.digest}")
+    assert response.json() == {"deleted": old.digest}
+    assert office.bay.in_store() == {live.digest}
+    assert is_error(await office.call("DELETE", f"/admin/versions/{live.digest}"), 409, "adapter_conflict")
+
+
+async def test_events_name_the_request(office: Office) -> None:
+    """`who` is the id that the administrator's answer carried."""
+    response = await office.http.post("/admin/adapters/ads/pin", headers=ADMIN | {"x-request-id": "ticket-17"})
+    (pinned, *_) = await office.events()
+    assert response.headers["x-request-id"] == "ticket-17"
+    assert pinned | {"when": ""} == {
+        "when": "",
+        "who": "ticket-17",
+        "what": "pinned",
+        "adapter": "ads",
+        "version": None,
+        "result": "ok",
+    }
+    assert len((await office.call("GET", "/admin/events?count=1")).json()["events"]) == 1
+    lines = (office.bay.folder / "store" / "events.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1]) == pinned
+
+
+async def test_a_failure_is_an_event_too(office: Office) -> None:
+    """It names the request that asked and says why nothing was done."""
+    await office.http.post("/admin/adapters/nobody/pin", headers=ADMIN | {"x-request-id": "ticket-18"})
+    (failed, *_) = await office.events()
+    assert (failed["who"], failed["what"], failed["adapter"]) == ("ticket-18", "pinned", "nobody")
+    assert "nobody" in failed["result"]
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "1001", "many"])
+async def test_a_count_of_events_has_bounds(office: Office, count: str) -> None:
+    """What is not between 1 and 1000 is a bad request."""
+    assert is_error(await office.call("GET", f"/admin/events?count={count}"), 400, "invalid_request")
+
+
+def body_for(name: str, path: Path, **fields: object) -> dict[str, Any]:
+    """What vLLM's clients send: every field, also those that make no difference here."""
+    return {"lora_name": name, "lora_path": str(path), "is_3d_lora_weight": False} | fields
+
+
+async def test_vllms_load_verb(office: Office) -> None:
+    """Its body, its status, its text, byte for byte; then the adapter answers."""
+    office.bay.make(3).rename(office.bay.root / ".checkpoint")
+    response = await office.post(LOAD, body_for("law", office.bay.root / ".checkpoint", load_inplace=False))
+    assert response.status_code == 200
+    assert response.text == "Success: LoRA adapter 'law' added successfully."
+    assert response.headers["content-type"].startswith("text/plain")
+    answer = await office.http.post("/v1/chat/completions", headers=USER, json={"model": "law"})
+    assert answer.headers["x-adapter-version"] == office.bay.version("law", 3).digest[:12]
+
+
+async def test_vllms_unload_verb(office: Office) -> None:
+    """Its body, its status, its text; then the name is gone."""
+    response = await office.post(UNLOAD, {"lora_name": "ads", "lora_int_id": 7})
+    assert response.status_code == 200
+    assert response.text == "Success: LoRA adapter 'ads' removed successfully."
+    assert response.headers["content-type"].startswith("text/plain")
+    assert not office.bay.registry.names()
+
+
+async def test_load_in_place_is_a_safe_swap(office: Office) -> None:
+    """The running request ends on the old weights, the next begins on the new ones, the old are then unloaded."""
+    may_end = asyncio.Event()
+
+    async def reply(body: Body) -> Answer | AnswerStream:
+        if body.get("user") == "early":
+            await may_end.wait()
+        return await echo(body)
+
+    office.engine.reply = reply
+    old, new = office.bay.version("ads", 2), office.bay.version("ads", 3)
+
+    async def ask(user: str) -> str:
+        body = {"model": "ads", "user": user}
+        return (await office.http.post("/v1/chat/completions", headers=USER, json=body)).headers["x-adapter-version"]
+
+    early = asyncio.create_task(ask("early"))
+    while not office.engine.asked:
+        await asyncio.sleep(0)
+    office.bay.make(3).rename(office.bay.root / ".checkpoint")
+    response = await office.post(LOAD, body_for("ads", office.bay.root / ".checkpoint", load_inplace=True))
+    assert response.text == "Success: LoRA adapter 'ads' added successfully."
+    assert await ask("late") == new.digest[:12]
+    assert office.engine.loaded == {old, new}
+    may_end.set()
+    assert await early == old.digest[:12]
+    while old in office.engine.loaded:
+        await asyncio.sleep(0)
+    assert office.engine.loaded == {new}
+
+
+async def test_equal_weights_load_again_with_success(office: Office) -> None:
+    """Whoever asks a second time, with or without `load_inplace`, gets 200 and nothing changes."""
+    before = office.bay.registry.snapshot()
+    for in_place in (False, True):
+        response = await office.post(LOAD, body_for("ads", office.bay.root / "ads", load_inplace=in_place))
+        assert response.text == "Success: LoRA adapter 'ads' added successfully."
+    assert office.bay.registry.snapshot() == before
+
+
+async def test_other_weights_need_load_in_place(office: Office) -> None:
+    """Without it the answer is vLLM's, and the old weights stay."""
+    office.bay.make(3).rename(office.bay.root / ".checkpoint")
+    response = await office.post(LOAD, body_for("ads", office.bay.root / ".checkpoint"))
     assert response.status_code == 400
-    assert "count" in response.json()["error"]["message"]
+    assert response.json()["error"]["message"] == (
+        "The lora adapter 'ads' has already been loaded. If you want to load the adapter in place, set 'load_inplace' "
+        "to True."
+    )
+    assert office.bay.live("ads") == office.bay.version("ads", 2)
 
 
-async def test_the_paths_are_described(admin: Admin) -> None:
-    """The API's description holds every admin path, with the bodies of those that take one."""
-    document = (await admin.http.get("/openapi.json")).json()["paths"]
-    described = {(method.upper(), path) for path, operations in document.items() for method in operations}
-    templates = {(method, path.replace("finance", "{name}").replace("a" * 64, "{digest}")) for method, path in PATHS}
+@pytest.mark.parametrize("body", [{}, {"lora_name": "ads"}, {"lora_path": "/x"}, {"lora_name": "", "lora_path": ""}])
+async def test_a_load_without_name_or_path_is_vllms_error(office: Office, body: dict[str, Any]) -> None:
+    """400 with vLLM's words."""
+    response = await office.post(LOAD, body)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "Both 'lora_name' and 'lora_path' must be provided."
+
+
+async def test_an_unload_without_a_name_is_vllms_error(office: Office) -> None:
+    """400 with vLLM's words."""
+    response = await office.post(UNLOAD, {})
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "'lora_name' needs to be provided to unload a LoRA adapter."
+
+
+async def test_an_unload_of_what_is_not_served_is_vllms_error(office: Office) -> None:
+    """404 with vLLM's words."""
+    response = await office.post(UNLOAD, {"lora_name": "law"})
+    assert is_error(response, 404, "model_not_found")
+    assert response.json()["error"]["message"] == "The lora adapter 'law' cannot be found."
+
+
+async def test_a_load_from_a_path_without_a_folder_is_a_404(office: Office) -> None:
+    """As vLLM answers it."""
+    response = await office.post(LOAD, body_for("law", office.bay.root / "nothing"))
+    assert is_error(response, 404, "model_not_found")
+
+
+async def test_a_load_from_outside_the_roots_is_forbidden(office: Office, tmp_path: Path) -> None:
+    """403, written plainly or hidden behind a link."""
+    outside = office.bay.make(3)
+    (office.bay.root / ".link").symlink_to(outside)
+    for path in (outside, office.bay.root / ".link", office.bay.root / ".." / outside.relative_to(tmp_path)):
+        response = await office.post(LOAD, body_for("law", path))
+        assert is_error(response, 403, "permission_denied")
+    assert office.bay.registry.names() == ("ads",)
+
+
+@pytest.mark.parametrize("name", [*BASE_NAMES, "base", "a/b", "x" * 65])
+async def test_a_reserved_or_unfit_name_is_refused(office: Office, name: str) -> None:
+    """409 with the reason."""
+    response = await office.post(LOAD, body_for(name, office.bay.root / "ads", load_inplace=True))
+    assert is_error(response, 409, "adapter_rejected")
+
+
+async def test_a_bad_folder_is_refused_with_every_reason(office: Office) -> None:
+    """409 with all that is wrong with it."""
+    folder = office.bay.make(3)
+    (folder / "adapter_config.json").write_text(json.dumps(making.lora_config(bias="all", r=0)))
+    shutil.move(folder, office.bay.root / ".checkpoint")
+    response = await office.post(LOAD, body_for("law", office.bay.root / ".checkpoint"))
+    assert is_error(response, 409, "adapter_rejected")
+    message = response.json()["error"]["message"]
+    assert "bias" in message
+    assert "rank" in message
+
+
+async def test_the_api_description_names_every_path_and_body(office: Office) -> None:
+    """A generated client knows them all, and the fields of vLLM's verbs."""
+    paths = (await office.http.get("/openapi.json")).json()["paths"]
+    described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    templates = {(method, path.replace("/ads", "/{name}").replace(DIGEST, "{digest}")) for method, path in PATHS}
     assert templates <= described
-    assert "lora_name" in str(document[LOAD]["post"]["requestBody"])
+    for path, field in (
+        (LOAD, "load_inplace"),
+        (UNLOAD, "lora_int_id"),
+        ("/admin/adapters/{name}/rollback", "version"),
+    ):
+        schema = paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert field in schema["properties"]

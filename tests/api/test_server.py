@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ from lorabay.api.app import create_app
 from lorabay.api.auth import OpenGate
 from lorabay.api.server import ServerStart, bind, engine_options, open_catalogue, run_http
 from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.spec import Version
 from lorabay.errors import SetupError, UsageError
 from lorabay.metrics import Metrics
 from lorabay.serving.catalogue import Catalogue
@@ -235,6 +237,28 @@ def test_sigterm_while_the_engine_starts_is_a_clean_end(settings: Settings) -> N
         cut_off.set()
 
     running.serve(client).result()
+
+
+def test_sigterm_while_the_first_adapters_load_is_a_clean_end(settings: Settings) -> None:
+    """The server does not wait for a load that hangs, and the engine is stopped."""
+    loading = threading.Event()
+
+    class Hanging(FakeEngine):
+        async def load(self, version: Version) -> None:
+            loading.set()
+            await asyncio.Event().wait()
+
+    running = Running(settings, Hanging(up=False))
+
+    def client() -> None:
+        assert loading.wait(PATIENCE_S)
+        assert running.get("/ready") == 503
+        end()
+
+    began = time.monotonic()
+    running.serve(client).result()
+    assert time.monotonic() - began < PATIENCE_S
+    assert not running.engine.up
 
 
 def streaming_until(go_on: threading.Event) -> Callable[[Body], object]:

@@ -76,6 +76,28 @@ def test_every_form_of_a_model_name_finds_the_version(registry: Registry, model:
     assert registry.leases(B) == 0
 
 
+def test_the_end_of_a_last_lease_is_told(registry: Registry) -> None:
+    """Once for each time that a version falls idle, when it already is."""
+    told: list[tuple[Version, int]] = []
+    registry.when_idle(lambda version: told.append((version, registry.leases(version))))
+    serve(registry, A)
+    first, second = registry.acquire("finance"), registry.acquire("finance")
+    first.release()
+    assert not told
+    second.release()
+    second.release()
+    assert told == [(A, 0)]
+
+
+def test_the_state_of_an_adapter_is_that_of_its_newest_attempt(registry: Registry) -> None:
+    """An older version that is live does not hide it; an unknown name has none."""
+    assert registry.state("finance") is None
+    serve(registry, A)
+    assert registry.state("finance") is AdapterState.READY
+    registry.mark("finance", AdapterState.REJECTED)
+    assert registry.state("finance") is AdapterState.REJECTED
+
+
 @pytest.mark.parametrize("model", BASES)
 def test_the_base_is_leased_without_a_version(registry: Registry, model: str) -> None:
     """A request for the base holds nothing."""

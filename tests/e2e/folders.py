@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ def overwrite(adapters: Path, name: str, source: Path) -> None:
     for file in ("adapter_config.json", "adapter_model.safetensors"):
         part = adapters / name / f".{file}.part"
         shutil.copyfile(source / file, part)
-        os.replace(part, adapters / name / file)
+        part.replace(adapters / name / file)
 
 
 def remove(adapters: Path, name: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import openai
 import psutil
+import pytest
 from openai import OpenAI
 
 from tests.e2e.conftest import MODELS
@@ -28,7 +30,7 @@ def kill_engine(server: Server) -> None:
     os.kill(largest.pid, signal.SIGKILL)
 
 
-def test_kill_9_of_the_engine_under_load(client: OpenAI, server: Server) -> None:
+def test_kill_9_of_the_engine_under_load(client: OpenAI, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """Running requests end with a clean error, new ones get 503 with Retry-After, `/health` stays, and then all four
     models answer again without anybody's help."""
     before = metric(server.url, "lorabay_engine_restarts_total")
@@ -66,7 +68,11 @@ def test_kill_9_of_the_engine_under_load(client: OpenAI, server: Server) -> None
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "engine_unavailable")
     assert int(refused.headers["retry-after"]) >= 1
     eventually(lambda: httpx.get(f"{server.url}/ready").status_code == 200, "the engine is back", 180)
-    print(f"\nerrors after {first_error:.2f} s, 503 after {not_ready:.2f} s, ready after {time.monotonic() - killed:.1f} s")
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\nengine killed: errors after {first_error:.2f} s, 503 after {not_ready:.2f} s, "
+            f"ready after {time.monotonic() - killed:.1f} s\n"
+        )
     for model in MODELS:
         answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hi"}], max_tokens=4)
         assert answer.choices[0].message.content

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -39,6 +41,21 @@ def bay(tmp_path: Path, shapes: BaseShapes) -> Iterator[Bay]:
 def residency(bay: Bay, engine: MortalEngine) -> Residency:
     """The engine's, attached to the bay."""
     return bay.residency(engine)
+
+
+@pytest.fixture(scope="session")
+def ever_opened() -> deque[str]:
+    """The paths that were opened last; a hook cannot be taken away again."""
+    paths: deque[str] = deque(maxlen=1000)
+    sys.addaudithook(lambda event, arguments: paths.append(str(arguments[0])) if event == "open" else None)
+    return paths
+
+
+@pytest.fixture
+def opened(ever_opened: deque[str]) -> deque[str]:
+    """The paths of the files that this test opens."""
+    ever_opened.clear()
+    return ever_opened
 
 
 @pytest.fixture

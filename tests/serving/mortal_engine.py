@@ -82,7 +82,7 @@ class MortalEngine(FakeEngine):
 
     async def _take(self, step: str) -> None:
         self.steps.append(step)
-        if held := self._held.get(step) or self._held.get(step.split()[0]):
+        if held := self._held.get(step) or self._held.get(step.split(maxsplit=1)[0]):
             await held.wait()
         if self._failures[step]:
             raise self._failures[step].pop(0)

@@ -1,3 +1,5 @@
+"""The log of what happened, in memory and on disk."""
+
 from __future__ import annotations
 
 import json

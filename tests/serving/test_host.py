@@ -256,7 +256,7 @@ async def test_a_change_while_the_engine_is_down_is_made_up_for(server: Server) 
     server.engine.hold("start")
     server.bay.put("ads", 9)
     server.bay.put("bank", 8)
-    await asyncio.sleep(3 * POLL_S)
+    await asyncio.sleep(3.5 * POLL_S)
     assert server.bay.live("ads") == old
     server.engine.release("start")
     await asyncio.sleep(1)

@@ -1,3 +1,5 @@
+"""From what was found to what is to be done."""
+
 from __future__ import annotations
 
 from pathlib import Path

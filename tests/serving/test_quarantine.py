@@ -1,3 +1,5 @@
+"""Which version is blamed for a death of the engine."""
+
 from __future__ import annotations
 
 import pytest
@@ -114,7 +116,7 @@ def test_an_ended_request_is_counted_for_one_death_only(quarantine: Quarantine) 
 def test_what_an_engine_refused_is_tried_again_on_the_next_engine(quarantine: Quarantine) -> None:
     """A refusal holds, with the engine's own reasons under the name that asks, until that engine is gone."""
     quarantine.refused(KILLER, AdapterRejected("killer", ("no such module",)))
-    with pytest.raises(AdapterRejected, match="'twin'.*no such module"):
+    with pytest.raises(AdapterRejected, match=r"'twin'.*no such module"):
         quarantine.check(make_version("twin", "a"))
     quarantine.engine_died([], [])
     assert not is_refused(quarantine, KILLER)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+from collections import deque
 from pathlib import Path
 
 import pytest
 
 from lorabay.catalog.base_shapes import BaseShapes
-from lorabay.catalog.spec import Version
+from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Version
 from lorabay.errors import ModelNotFound, SetupError
 from lorabay.serving.reconciler import REMOVAL_CONFIRM_S
 from lorabay.serving.residency import Residency
@@ -29,11 +31,15 @@ async def test_a_folder_is_served(bay: Bay, residency: Residency, engine: Mortal
     assert bay.happened() == ["added"]
 
 
-async def test_nothing_is_done_for_an_unchanged_folder(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
-    """Further looks load nothing, log nothing and are due by the timer alone."""
+async def test_nothing_is_done_for_an_unchanged_folder(
+    bay: Bay, residency: Residency, engine: MortalEngine, opened: deque[str]
+) -> None:
+    """Further looks read no file of it, load nothing, log nothing and are due by the timer alone."""
     await bay.serve("finance", 1)
+    opened.clear()
     for _ in range(5):
         assert await bay.reconciler.reconcile() == POLL_S
+    assert not [path for path in opened if path.startswith(str(bay.root / "finance"))]
     assert len(engine.steps) == 1
     assert bay.happened() == ["added"]
 
@@ -119,18 +125,14 @@ async def test_a_renamed_folder_is_another_adapter(bay: Bay, residency: Residenc
     assert bay.live("bank") == bay.version("bank", 1)
 
 
-async def test_a_restart_serves_the_same(bay: Bay, residency: Residency) -> None:
-    """The live version and the former ones are there before the engine is, and not a byte was read again."""
+async def test_a_restart_serves_the_same(bay: Bay, residency: Residency, opened: deque[str]) -> None:
+    """The live version and the former ones are there before the engine is, and no folder is read again."""
     old, new = await bay.serve("finance", 1), await bay.serve("finance", 2)
-    (bay.root / "finance" / "adapter_model.safetensors").chmod(0)
-    (bay.root / "finance" / "adapter_config.json").read_bytes()
-    bay.touch("finance")
-    await bay.look()
-    stored = {path: path.stat().st_mtime_ns for path in (bay.folder / "store" / "versions").rglob("*")}
+    opened.clear()
     await bay.restarted(MortalEngine(up=True))
     assert bay.live("finance") == new
     assert bay.status("finance").kept == (new, old)
-    assert stored == {path: path.stat().st_mtime_ns for path in (bay.folder / "store" / "versions").rglob("*")}
+    assert not [path for path in opened if path.endswith((CONFIG_FILE, WEIGHTS_FILE))]
     assert bay.reconciler.declared_set_loaded
 
 
@@ -215,7 +217,7 @@ async def test_a_bad_folder_that_goes_is_forgotten(bay: Bay, residency: Residenc
     assert not bay.registry.snapshot()
 
 
-@pytest.mark.parametrize("name", ["tiny", "default", "so bad", "x" * 300 if len("x" * 300) < 255 else "x" * 200])
+@pytest.mark.parametrize("name", ["tiny", "default", "so bad", "x" * 200])
 async def test_a_name_that_may_not_be_is_rejected(bay: Bay, residency: Residency, name: str) -> None:
     """The base's names and unfit ones are refused unread, with the reason."""
     bay.put(name, 1)
@@ -347,12 +349,10 @@ async def test_a_folder_renamed_into_place_counts_at_once(tmp_path: Path, shapes
     """A finished folder need not be watched for changes."""
     bay = Bay(tmp_path, shapes, settle_s=3600.0)
     fresh = bay.make(1)
-    await asyncio.to_thread(fresh.touch)
-    wait = asyncio.get_running_loop().time() + 1
-    while asyncio.get_running_loop().time() < wait:
-        await asyncio.sleep(0.1)
+    os.utime(fresh, (0, 0))  # its last file came long before it gets its name
     fresh.rename(bay.root / "finance")
     await bay.reconciler.reconcile()
+    assert bay.live("finance") == bay.version("finance", 1)
     bay.store.close()
 
 

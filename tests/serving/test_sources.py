@@ -7,17 +7,33 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given, strategies as st
 
 from lorabay.catalog.spec import Version
 from lorabay.catalog.validation import Checks
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, ModelNotFound
 from lorabay.serving.residency import Residency
+from lorabay.serving.sources import AdminSource, folder_key
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import quiet
 
 REFUSAL = AdapterRejected("finance", ("no such module",))
 AWAY = EngineUnavailable("the engine is not up")
+
+
+@given(path=st.text(), passed_over=st.none() | st.text(), identity=st.text())
+def test_an_admins_source_survives_as_a_key(path: str, passed_over: str | None, identity: str) -> None:
+    """What is read from a key is what it was made of; under other checks the key is another."""
+    source = AdminSource(Path(path), passed_over)
+    assert AdminSource.read(source.key(identity)) == source
+    assert source.key(identity) != source.key(identity + "!")
+
+
+@pytest.mark.parametrize("key", ["", folder_key("1:2:3", "abc"), "admin ", "admin 7", "admin []", "admin [1, 2, 3]"])
+def test_other_keys_are_no_admins(key: str) -> None:
+    """A folder's key, none, or a broken one."""
+    assert AdminSource.read(key) is None
 
 
 async def load(bay: Bay, path: Path, *, replace: bool = False) -> Version:

@@ -158,15 +158,17 @@ class ServerStart:
         task = asyncio.create_task(self._host.start())
         task.add_done_callback(self._started)
         yield
-        if not task.done():
-            # The engine process is still coming up: without it, the starting thread ends at once.
+        if not self._host.engine.up:
+            # The engine process is coming up, at the start or after a death: without it, that thread ends at once.
             for child in active_children():
                 child.terminate()
+        elif not task.done():
+            task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await self._host.stop()
 
     def _started(self, task: asyncio.Task[None]) -> None:
-        if self.server is not None and self.server.should_exit:
+        if task.cancelled() or (self.server is not None and self.server.should_exit):
             return  # the server is being stopped: a start that was cut off is no failure
         self.failure = task.exception()
         if self.failure is None:

@@ -120,6 +120,11 @@ class Registry:
         adapter = self._adapters.get(name)
         return adapter.live if adapter else None
 
+    def state(self, name: str) -> AdapterState | None:
+        """How the newest attempt to serve the adapter goes; None for a name that is not known."""
+        adapter = self._adapters.get(name)
+        return adapter.state if adapter else None
+
     def kept(self, name: str) -> tuple[Version, ...]:
         """What `name@digest` can ask for: the live version first, then former ones."""
         adapter = self._adapters.get(name)

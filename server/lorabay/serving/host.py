@@ -122,6 +122,7 @@ class AdapterHost:
         try:
             await self.residency.ensure(version)
         except AdapterRejected as error:
+            self._fail(version, _reasons(error))
             raise ModelNotFound(version.adapter) from error
 
     def answered(self, version: Version) -> None:
@@ -172,17 +173,19 @@ class AdapterHost:
         logger.info("loaded", adapter=version.adapter, version=version.id, seconds=round(seconds, 3))
         if version in self._failed:
             self._failed.discard(version)
-            if version == self._registry.live(version.adapter):
+            live, state = self._registry.live(version.adapter), self._registry.state(version.adapter)
+            if version == live and state is AdapterState.FAILED:
                 self._registry.set_live(version)
 
     def _refused(self, version: Version, error: AdapterRejected) -> None:
         self._quarantine.refused(version, error)
-        self._fail(version, tuple(Reason("engine", text) for text in error.reasons))
+        self._fail(version, _reasons(error))
         self._events.add("refused", who="engine", adapter=version.adapter, version=version.id, result=error.message)
 
     def _fail(self, version: Version, reasons: tuple[Reason, ...]) -> None:
-        """Show why the live version cannot be served; what becomes of another one, whoever asked for it is told."""
-        if version == self._registry.live(version.adapter):
+        """Show why the live version cannot be served, unless there is something to say of a newer attempt."""
+        live, state = self._registry.live(version.adapter), self._registry.state(version.adapter)
+        if version == live and state is AdapterState.READY:
             self._failed.add(version)
             self._registry.mark(version.adapter, AdapterState.FAILED, reasons)
 
@@ -207,3 +210,7 @@ def _facts(status: AdapterStatus, resident: bool) -> AdapterFacts:
         rank=live.spec.rank if live else None,
         level=None if live is None else "engine" if resident else "store",
     )
+
+
+def _reasons(error: AdapterRejected) -> tuple[Reason, ...]:
+    return tuple(Reason("engine", text) for text in error.reasons)

@@ -1,9 +1,10 @@
 """Which versions' weights the engine holds: loads on demand, keeps the recently used, makes room.
 
 Serial: the book-keeping, on one event loop. Parallel: loads of different versions, at most `concurrent_loads` at a
-time; requests for one version share its load. A version in use is never evicted, a pinned one only when all are. Places: `capacity`
-for requests, and one more that only a swap may take, so that a new version always finds room beside the one that it
-replaces. A version has its place from before its load begins until its unload has ended.
+time; requests for one version share its load. A version in use is never evicted, a pinned one only where pins hold
+every place. Places: `capacity` for requests, and one more that only a swap may take, so that a new version always
+finds room beside the one that it replaces. A version has its place from before its load begins until its unload has
+ended.
 """
 
 from __future__ import annotations

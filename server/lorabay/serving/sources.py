@@ -31,8 +31,11 @@ class AdminSource:
 
     @classmethod
     def read(cls, key: str) -> Self | None:
-        """Give the source that a key stands for; None when an admin call was not it."""
+        """Give the source that a key stands for; None when an admin call was not it, or when it is not whole."""
         if not key.startswith(_ADMIN):
             return None
-        path, passed_over, _ = json.loads(key.removeprefix(_ADMIN))
-        return cls(Path(path), passed_over)
+        try:
+            path, passed_over, _ = json.loads(key.removeprefix(_ADMIN))
+            return cls(Path(path), passed_over)
+        except (ValueError, TypeError):
+            return None

@@ -56,6 +56,11 @@ class SupervisedEngine:
         self._recovery: asyncio.Task[None] | None = None
 
     @property
+    def up(self) -> bool:
+        """False while the engine starts for the first time or again."""
+        return self._up
+
+    @property
     def max_model_len(self) -> int | None:
         """Context length in tokens, once started."""
         return self._engine.max_model_len
