@@ -200,6 +200,26 @@ async def test_a_folder_removed_while_its_new_version_loads(
     assert not engine.loaded
 
 
+async def test_a_folder_removed_while_its_weights_are_read(bay: Bay, engine: MortalEngine) -> None:
+    """The engine never finds half of a version: the files stay until a load that has begun is over."""
+    residency = bay.residency(engine, capacity=1)
+    await bay.serve("finance", 1)
+    version = await bay.serve("shop", 2)
+    engine.hold(f"load {version.id}")
+    preload = asyncio.create_task(residency.ensure(version))
+    await quiet()
+    bay.take_away("shop")
+    await bay.look()
+    assert not bay.registry.kept("shop")
+    assert version.path.exists()
+    engine.release(f"load {version.id}")
+    await preload
+    await quiet()
+    await bay.look()
+    assert version not in engine.loaded
+    assert not version.path.exists()
+
+
 async def test_a_folder_removed_while_its_old_version_drains(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
