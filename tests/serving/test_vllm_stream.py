@@ -22,6 +22,10 @@ from lorabay.serving.vllm_stream import RequestContext, VllmStream, usage_of
 CHUNK = 'data: {"id": "chatcmpl-1", "choices": [{"delta": {"content": "data: {\\"error\\""}}]}\n\n'
 
 
+def engine_is_up() -> None:
+    """Find nothing wrong with the engine."""
+
+
 def stream_of(*events: Any) -> VllmStream:
     """A stream that gives these events; exceptions among them are raised."""
 
@@ -31,7 +35,7 @@ def stream_of(*events: Any) -> VllmStream:
                 raise event
             yield event
 
-    return VllmStream(generate(), RequestContext.new("r-1"))
+    return VllmStream(generate(), RequestContext.new("r-1"), engine_is_up)
 
 
 async def test_events_pass_unchanged() -> None:
@@ -105,7 +109,7 @@ async def test_closing_ends_the_generation() -> None:
             finally:
                 ended = True
 
-        stream = VllmStream(generate(), RequestContext.new("r-1"))
+        stream = VllmStream(generate(), RequestContext.new("r-1"), engine_is_up)
         events = aiter(stream)
         for _ in range(taken):
             await anext(events)
@@ -125,7 +129,7 @@ async def test_a_failure_while_closing_is_nobodys() -> None:
         finally:
             raise EngineDeadError
 
-    stream = VllmStream(generate(), RequestContext.new("r-1"))
+    stream = VllmStream(generate(), RequestContext.new("r-1"), engine_is_up)
     await anext(aiter(stream))
     await stream.aclose()
 
@@ -169,7 +173,23 @@ async def test_a_stream_knows_its_usage() -> None:
         usage = UsageInfo(prompt_tokens=9, completion_tokens=4)
         context.state.request_metadata = RequestResponseMetadata(request_id="r-1", final_usage_info=usage)
 
-    stream = VllmStream(generate(), context)
+    stream = VllmStream(generate(), context, engine_is_up)
     assert stream.usage == Usage(0, 0)
     assert [event async for event in stream]
     assert stream.usage == Usage(9, 4)
+
+
+async def test_the_engines_death_is_told_from_other_failures() -> None:
+    """vLLM reports a dead engine in a stream as an internal error; the engine's own state says what it was."""
+
+    async def generate() -> AsyncGenerator[Any, None]:
+        yield CHUNK
+        yield error_event(RuntimeError("EngineCore encountered an issue"))
+
+    def engine_is_gone() -> None:
+        raise EngineUnavailable("the engine stopped", retry_after=5)
+
+    events = aiter(VllmStream(generate(), RequestContext.new("r-1"), engine_is_gone))
+    assert await anext(events) == CHUNK.encode()
+    with pytest.raises(EngineUnavailable):
+        await anext(events)
