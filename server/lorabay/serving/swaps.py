@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 GONE = frozenset({AdapterState.DRAINING, AdapterState.REMOVED})
 """States of a name that means nothing any more."""
 
-GONE = frozenset({AdapterState.DRAINING, AdapterState.REMOVED})
-"""States of a name that means nothing any more."""
-
 
 class Swaps:
     """Changes one registry, and the engine behind it once there is one."""
