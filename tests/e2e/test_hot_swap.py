@@ -17,6 +17,9 @@ from openai import OpenAI
 from tests.e2e.conftest import BASE
 from tests.e2e.folders import eventually, overwrite, put, remove
 
+# `--swaps 200` takes half an hour.
+pytestmark = pytest.mark.timeout(3600)
+
 STREAMS = 8
 SHARED_PREFIX = "Here is the log of a long voyage, day by day, with wind and weather. " * 40
 """More than 512 tokens that every prompt begins with: stale prefix-cache blocks would show."""

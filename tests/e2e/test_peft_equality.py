@@ -14,6 +14,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.e2e.conftest import ADAPTERS, BASE, MODELS, REPOSITORY
 
+# Thousands of tokens on a CPU that may be busy.
+pytestmark = pytest.mark.timeout(1200)
+
 LENGTH = 32
 PAD = 0
 PROMPTS = (
