@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tests.versions import BASE_NAMES
 def pytest_configure() -> None:
     """Refuse every connection that leaves this machine, for the rest of the process."""
     sys.addaudithook(_stay_at_home)
+    # A shell that runs the tests in the background makes them, and their children, ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _stay_at_home(event: str, arguments: tuple[object, ...]) -> None:
