@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -37,21 +37,26 @@ _EMBEDDINGS = frozenset({"embed_tokens", "tok_embeddings", "word_embeddings", "w
 class BaseShapes:
     """Module name -> (outputs, inputs), or None where the weight is stored packed and its shape cannot be known.
 
-    An embedding counts as (vocabulary, hidden), as it is stored.
+    An embedding counts as (vocabulary, hidden), as it is stored. `tensors` has the shape of every stored tensor by its
+    full name, biases and norms included.
     """
 
     shapes: Mapping[str, Shape | None]
     names: tuple[str, ...]
     architecture: str | None
     tied: bool
+    tensors: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path, *, names: tuple[str, ...] = ()) -> BaseShapes:
         """`names`: what the base is also known as (a hub id, its served name). Raises SetupError without weights."""
         config = _read_json(folder / "config.json")
         shapes: dict[str, Shape | None] = {}
-        for shard in _shards(folder):
-            shapes.update(_modules(_read_shard(shard)))
+        stored: dict[str, tuple[int, ...]] = {}
+        for shard in weight_files(folder):
+            tensors = read_weights_header(shard)
+            shapes.update(_modules(tensors))
+            stored.update((tensor.name, tensor.shape) for tensor in tensors)
         if not shapes:
             raise SetupError(f"the base folder {folder} holds no linear layers; pass a language model in safetensors")
         embedding = next(filter(is_embedding, shapes), None)
@@ -61,7 +66,7 @@ class BaseShapes:
             shapes[_HEAD] = shapes[embedding]
         own_name = config.get("_name_or_path")
         known = (folder.name, *names, *([own_name] if isinstance(own_name, str) and own_name else []))
-        return cls(shapes, tuple(dict.fromkeys(known)), _architecture(config), tied)
+        return cls(shapes, tuple(dict.fromkeys(known)), _architecture(config), tied, stored)
 
     @cached_property
     def tails(self) -> Mapping[str, str]:
@@ -93,7 +98,8 @@ def _architecture(config: dict[str, object]) -> str | None:
     return None
 
 
-def _shards(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model, whether or not they are there. Raises SetupError when none is named."""
     if (folder / _INDEX).is_file():
         weight_map = _read_json(folder / _INDEX).get("weight_map")
         files = set(weight_map.values()) if isinstance(weight_map, dict) else set()
@@ -105,7 +111,8 @@ def _shards(folder: Path) -> list[Path]:
     raise SetupError(f"the base folder {folder} has no {_SINGLE}; pass a folder that holds a model in safetensors")
 
 
-def _read_shard(path: Path) -> tuple[TensorInfo, ...]:
+def read_weights_header(path: Path) -> tuple[TensorInfo, ...]:
+    """The tensors of one file of a model. Raises SetupError when it cannot be read."""
     try:
         with path.open("rb") as file:
             tensors = read_header(file, max_bytes=_HEADER_BYTES)

@@ -7,24 +7,19 @@ Knows nothing of how the adapter was stored before or where the result goes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lorabay.catalog.digests import VersionDigest
-from lorabay.catalog.folder import Unreadable, open_source, read_bytes
-from lorabay.catalog.spec import WEIGHTS_FILE, AdapterSpec, Reason, Rejected, quoted, rejected
-from lorabay.catalog.tensors import DTYPE_NAMES, from_bytes, safetensors_header, storage_order
+from lorabay.catalog.folder import Unreadable
+from lorabay.catalog.spec import AdapterSpec, Reason, Rejected, quoted, rejected
+from lorabay.catalog.tensors import DTYPE_NAMES, safetensors_header, storage_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-    from typing import BinaryIO
 
-    from lorabay.catalog.folder import Limits
     from lorabay.catalog.formats.base import Draft, Output
-    from lorabay.catalog.header import TensorInfo
     from lorabay.catalog.spec import Digest
-    from lorabay.catalog.tensors import Tensor
 
     Sink = Callable[[bytes | memoryview], object]
 
@@ -67,27 +62,26 @@ class Canonical:
         return {**self.meaning, **rest, "task_type": "CAUSAL_LM", "target_modules": list(self.modules)}
 
 
-def measure(folder: Path, canonical: Canonical, limits: Limits, write: Sink | None = None) -> AdapterSpec | Rejected:
+def measure(canonical: Canonical, write: Sink | None = None) -> AdapterSpec | Rejected:
     """Checks every value and computes the digest; `write` gets the bytes of the canonical weights file on the way.
 
     What was written is whole only when a spec is returned. Raises what `write` raises.
     """
     try:
-        with open_source(folder / WEIGHTS_FILE, limits.weights_bytes) as file:
-            if write:
-                write(canonical.header)
-            return _measure(file, canonical, write)
+        if write:
+            write(canonical.header)
+        return _measure(canonical, write)
     except Unreadable as problem:
         return rejected([problem.reason])
 
 
-def _measure(file: BinaryIO, canonical: Canonical, write: Sink | None) -> AdapterSpec | Rejected:
+def _measure(canonical: Canonical, write: Sink | None) -> AdapterSpec | Rejected:
     digest = VersionDigest(canonical.meaning)
     reasons: list[Reason] = []
     zero: set[str] = set()
     size = len(canonical.header)
     for output in canonical.outputs:
-        tensor = output.make(partial(_read, file))
+        tensor = output.make()
         if not tensor.is_finite:
             reasons.append(Reason("not_finite", f"{quoted(output.name)} holds NaN or infinite values"))
         if tensor.is_zero:
@@ -101,14 +95,6 @@ def _measure(file: BinaryIO, canonical: Canonical, write: Sink | None) -> Adapte
             Reason("no_effect", "every module's A or B is all zeros: the adapter would answer like the base")
         )
     return rejected(reasons) if reasons else _spec(canonical, digest.digest(), size)
-
-
-def _read(file: BinaryIO, info: TensorInfo) -> Tensor:
-    file.seek(info.start)
-    data = read_bytes(file, info.end - info.start)
-    if len(data) != info.end - info.start:
-        raise Unreadable("changed_while_read", f"{WEIGHTS_FILE} became shorter while it was read")
-    return from_bytes(data, info)
 
 
 def _spec(canonical: Canonical, digest: Digest, size: int) -> AdapterSpec:

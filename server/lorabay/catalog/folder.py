@@ -15,14 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.header import read_header
 from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import BinaryIO
 
-    from lorabay.catalog.header import TensorInfo
 
 _PICKLES = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
 _CHUNK = 1 << 20
@@ -48,27 +46,21 @@ class Unreadable(Exception):
 
 def read_config(folder: Path, limits: Limits) -> Mapping[str, object] | Rejected:
     """The JSON object in the config file."""
+    return read_object(folder / CONFIG_FILE, limits)
+
+
+def read_object(path: Path, limits: Limits) -> Mapping[str, object] | Rejected:
+    """The JSON object in a file."""
     try:
-        with open_source(folder / CONFIG_FILE, limits.config_bytes) as file:
+        with open_source(path, limits.config_bytes) as file:
             config = json.loads(read_bytes(file, limits.config_bytes))
     except Unreadable as problem:
         return rejected([problem.reason])
     except (ValueError, RecursionError) as error:
-        return rejected([Reason("config_not_json", f"{CONFIG_FILE} is not valid JSON: {quoted(str(error))}")])
+        return rejected([Reason("config_not_json", f"{path.name} is not valid JSON: {quoted(str(error))}")])
     if not isinstance(config, dict):
-        return rejected([Reason("config_not_json", f"{CONFIG_FILE} is not a JSON object")])
+        return rejected([Reason("config_not_json", f"{path.name} is not a JSON object")])
     return config
-
-
-def read_tensors(folder: Path, limits: Limits) -> tuple[TensorInfo, ...] | Rejected:
-    """The header of the weights file."""
-    try:
-        with open_source(folder / WEIGHTS_FILE, limits.weights_bytes) as file:
-            return read_header(file, max_bytes=limits.header_bytes)
-    except Unreadable as problem:
-        return rejected([problem.reason])
-    except OSError as error:
-        return rejected([_io_problem(error).reason])
 
 
 def copy_adapter(folder: Path, target: Path, *, roots: tuple[Path, ...], limits: Limits) -> Rejected | None:
@@ -130,10 +122,11 @@ def read_bytes(file: BinaryIO, count: int) -> bytes:
     try:
         return file.read(count)
     except OSError as error:
-        raise _io_problem(error) from error
+        raise io_problem(error) from error
 
 
-def _io_problem(error: OSError) -> Unreadable:
+def io_problem(error: OSError) -> Unreadable:
+    """What a failing disk is to the reader of an adapter."""
     return Unreadable("unreadable", f"a file cannot be read: {error.strerror}")
 
 

@@ -234,7 +234,7 @@ def _build(source: Path, made: Path, checks: Checks) -> AdapterSpec | Rejected:
     if isinstance(canonical, Rejected):
         return canonical
     with (made / WEIGHTS_FILE).open("xb") as weights:
-        spec = measure(source, canonical, checks.limits, weights.write)
+        spec = measure(canonical, weights.write)
     if isinstance(spec, Rejected):
         return spec
     (made / CONFIG_FILE).write_text(json.dumps(canonical.config, indent=2) + "\n")

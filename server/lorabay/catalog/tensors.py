@@ -94,7 +94,7 @@ def from_float32(values: NDArray[np.float32], dtype: str) -> Tensor:
     return Tensor(dtype, np.where(np.isnan(values), 0x7FC0, rounded).astype(np.uint16))
 
 
-def from_bytes(data: bytes, info: TensorInfo) -> Tensor:
+def from_bytes(data: bytes | bytearray, info: TensorInfo) -> Tensor:
     """The tensor that `info` describes, from exactly its bytes."""
     return Tensor(info.dtype, np.frombuffer(data, _STORED[info.dtype]).reshape(info.shape))
 

@@ -1,8 +1,9 @@
 """What an adapter does to one weight of the base, as data: the kinds of update and where their factors come from.
 
 Every PEFT format ends as a few of these kinds. Who serves turns them into plain LoRA pairs, who merges applies them
-to the weight; neither needs to know the format. Weights are matrices (outputs, inputs) as torch.nn.Linear stores
-them, embeddings (vocabulary, hidden). Nothing is read before a `Load` is called. Knows no files and no base values.
+to the weight; neither needs to know the format. Weights are what the base's file holds: matrices (outputs, inputs) as
+torch.nn.Linear stores them, embeddings (vocabulary, hidden), biases and norms as vectors; factors fit that form.
+Nothing is read before a `Load` is called. Knows no files and no base values.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class LowRank:
 
 @dataclass(frozen=True, slots=True)
 class Directional:
-    """W' = m / ||W + s B A|| * (W + s B A), norms by output row (DoRA, Liu et al. 2024); `magnitude` is m (outputs,)."""
+    """W' = m / ||W + s B A|| * (W + s B A), norms by output row, m (outputs,) (DoRA, Liu et al. 2024)."""
 
     low_rank: LowRank
     magnitude: Load
@@ -37,14 +38,16 @@ class Directional:
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """W' = W + D, where D (outputs, inputs) is of no known low rank (LoHa, LoKr)."""
+    """W' = W + D, with D in the shape of W (LoHa, LoKr; biases). `factors` is the same D as a product, of a rank that
+    may be larger than the matrix."""
 
     delta: Load
+    factors: LowRank | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Gated:
-    """W' = W * gate, with gate (outputs, 1) or (1, inputs) ((IA)^3, Liu et al. 2022)."""
+    """W' = W * gate, with gate (outputs, 1), (1, inputs), or (outputs,) for a bias ((IA)^3, Liu et al. 2022)."""
 
     gate: Load
 
@@ -64,5 +67,18 @@ class ReplacedRows:
     values: Load
 
 
-Update = LowRank | Directional | Dense | Gated | Replaced | ReplacedRows
+@dataclass(frozen=True, slots=True)
+class PeftLayer:
+    """W' is what PEFT's own layer of the adapter's type makes of W; there is no formula of ours.
+
+    `tensors` are the names, in the adapter's file, of what belongs to the layer of `module`; `shared` of what belongs
+    to all.
+    """
+
+    module: str
+    tensors: tuple[str, ...]
+    shared: tuple[str, ...] = ()
+
+
+Update = LowRank | Directional | Dense | Gated | Replaced | ReplacedRows | PeftLayer
 """One of the kinds above."""

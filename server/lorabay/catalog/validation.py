@@ -12,8 +12,9 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from lorabay.catalog.adapter_file import AdapterFile
 from lorabay.catalog.canonical import Canonical, measure
-from lorabay.catalog.folder import Limits, read_config, read_tensors
+from lorabay.catalog.folder import Limits, read_config
 from lorabay.catalog.formats import FORMATS, refusal
 from lorabay.catalog.formats.base import Source
 from lorabay.catalog.spec import AdapterSpec, Reason, Rejected, quoted, rejected
@@ -47,19 +48,19 @@ class Checks:
 def validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
     """The spec of the adapter in `folder`, or every reason why it cannot be served. Reads only."""
     canonical = inspect(folder, checks)
-    return canonical if isinstance(canonical, Rejected) else measure(folder, canonical, checks.limits)
+    return canonical if isinstance(canonical, Rejected) else measure(canonical)
 
 
 def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
     """Checks config and header; reads no tensor values."""
     config = read_config(folder, checks.limits)
-    tensors = read_tensors(folder, checks.limits)
-    if isinstance(config, Rejected) or isinstance(tensors, Rejected):
-        return rejected(reason for part in (config, tensors) if isinstance(part, Rejected) for reason in part.reasons)
+    file = AdapterFile.open(folder, checks.limits)
+    if isinstance(config, Rejected) or isinstance(file, Rejected):
+        return rejected(reason for part in (config, file) if isinstance(part, Rejected) for reason in part.reasons)
     peft_format = FORMATS.get(str(config.get("peft_type")))
     if peft_format is None:
         return rejected([refusal(config.get("peft_type"))])
-    draft = peft_format.check(Source(config, tensors), checks.base)
+    draft = peft_format.check(Source(config, file.tensors, file.read), checks.base)
     base_model, foreign = _base_model(config, checks.base)
     reasons = [Reason("foreign_base", foreign)] if foreign and checks.refuse_foreign_base else []
     if isinstance(draft, Rejected):

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from lorabay.catalog.canonical import Canonical, measure
-from lorabay.catalog.folder import Limits
 from lorabay.catalog.spec import AdapterSpec, Rejected
 from lorabay.catalog.validation import Checks, inspect, validate
 from tests.catalog import making
@@ -30,7 +29,7 @@ def canonical(folder: Path, checks: Checks) -> tuple[dict[str, object], dict[str
     result = inspect(folder, checks)
     assert isinstance(result, Canonical), result
     data = bytearray()
-    spec = measure(folder, result, Limits(), data.extend)
+    spec = measure(result, data.extend)
     assert isinstance(spec, AdapterSpec), spec
     assert spec.size_bytes == len(data)
     (folder / "canonical").write_bytes(data)

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.formats import lora
+from lorabay.catalog.formats import adalora, ia3, loha, lokr, lora, lora_updates, peft_layers, vera, whole
 from lorabay.catalog.spec import Reason, quoted
 
 if TYPE_CHECKING:
-    from lorabay.catalog.formats.base import Format
+    from lorabay.catalog.formats.base import Format, UpdateFormat
 
 FORMATS: dict[str, Format] = {
     "LORA": lora,
 }
+
+UPDATE_FORMATS: dict[str, UpdateFormat] = {
+    "LORA": lora_updates,
+    "ADALORA": adalora,
+    "VERA": vera,
+    "LOHA": loha,
+    "LOKR": lokr,
+    "IA3": ia3,
+    **dict.fromkeys(peft_layers.TYPES, peft_layers),
+    **dict.fromkeys(whole.TYPES, whole),
+}
+"""The same as updates of the base's weights, by `peft_type`."""
 
 _CONVERT = "convert it to LoRA (PEFT's convert_to_lora) or merge it into the base"
 _MERGE = "merge it into the base and serve the result"

@@ -1,6 +1,6 @@
 """What a PEFT format must provide: a check of config and header, and a plan of plain LoRA tensors to make from them.
 
-Formats never import one another. They see no paths: values come through the reader that `make` is given.
+Formats never import one another. They see no paths: values come through the source's reader, when they are needed.
 """
 
 from __future__ import annotations
@@ -15,16 +15,30 @@ if TYPE_CHECKING:
     from lorabay.catalog.header import TensorInfo
     from lorabay.catalog.spec import Rejected
     from lorabay.catalog.tensors import Tensor
+    from lorabay.catalog.updates import Load, Update
 
     Read = Callable[[TensorInfo], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An adapter as it came: its config and the header of its weights."""
+    """An adapter as it came: its config, the header of its weights, and how to read one of them.
+
+    `trusted` says that its regular expressions may be evaluated: one from an unknown author could keep a core busy for
+    hours. `initial` is the same adapter before its training, and `residual_base` says that the base is the one that its
+    initialisation left: either makes adapters whose initialisation changed the base exact.
+    """
 
     config: Mapping[str, object]
     tensors: tuple[TensorInfo, ...]
+    read: Read
+    trusted: bool = False
+    initial: Source | None = None
+    residual_base: bool = False
+
+    def load(self, info: TensorInfo) -> Load:
+        """The tensor as stored, widened to float32, each time it is called."""
+        return lambda: self.read(info).as_float32()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +48,7 @@ class Output:
     name: str
     dtype: str
     shape: tuple[int, ...]
-    make: Callable[[Read], Tensor]
+    make: Callable[[], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +76,29 @@ class Draft:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Updates:
+    """What a checked adapter does to the base: tensor name of the base -> updates, applied in order.
+
+    `rank` is the largest of all modules, 0 where the word means nothing.
+    """
+
+    format: str
+    rank: int
+    alpha: float
+    by_tensor: Mapping[str, tuple[Update, ...]]
+    warnings: tuple[str, ...] = ()
+
+
 class Format(Protocol):
-    """One PEFT type. Implemented by modules."""
+    """One PEFT type that is stored as it came. Implemented by modules."""
 
     def check(self, source: Source, base: BaseShapes) -> Draft | Rejected:
         """Every reason why this adapter cannot be served on `base`, or its plain LoRA form. Reads no values."""
+
+
+class UpdateFormat(Protocol):
+    """One PEFT type as updates of weights. Implemented by modules."""
+
+    def updates(self, source: Source, base: BaseShapes) -> Updates | Rejected:
+        """Every reason why this adapter does not fit `base`, or what it does to it. Reads no factor."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lorabay.catalog.base_shapes import is_embedding, tails
 from lorabay.catalog.formats.base import Draft, LoraPair, Output
 from lorabay.catalog.formats.lora_config import LoraConfig, config_problems, feature_problems, parse_config
+from lorabay.catalog.patterns import coverage_problems
 from lorabay.catalog.spec import Reason, Rejected, quoted, rejected
 from lorabay.catalog.tensors import DTYPE_NAMES
 
@@ -54,12 +55,12 @@ def check(source: Source, base: BaseShapes) -> Draft | Rejected:
     reasons += [*tensor_problems, *pair_problems]
     if config is not None:
         reasons += config_problems(config)
-        reasons += _coverage_problems(config, frozenset(found), base)
+        reasons += coverage_problems(source.config, found, base)
     if config is not None and not reasons:
         reasons += [problem for factor in factors for problem in _rank_problems(config, factor)]
     if config is None or reasons:
         return rejected(reasons)
-    return _draft(config, factors, _warnings(config, source, base))
+    return _draft(config, factors, source.read, _warnings(config, source, base))
 
 
 def _sort_tensors(
@@ -152,24 +153,6 @@ def _shape_problems(a: TensorInfo, b: TensorInfo, expected: Shape | None) -> Ite
         )
 
 
-def _coverage_problems(config: LoraConfig, present: frozenset[str], base: BaseShapes) -> Iterator[Reason]:
-    """Tensors and `target_modules` must tell the same story.
-
-    A regular expression or a restriction to some layers is taken from the tensors: it cannot be evaluated safely.
-    """
-    if isinstance(config.target_modules, str):
-        return
-    targets = frozenset(config.target_modules)
-    for module in sorted(present):
-        if targets.isdisjoint(tails(module)):
-            yield Reason("unexpected_tensor", f"module {quoted(module)} has weights but is not in target_modules")
-    if config.exclude_modules or config.layers_pattern or config.layers_to_transform is not None:
-        return
-    for module in sorted(set(base.shapes) - present):
-        if not targets.isdisjoint(tails(module)) and not (base.tied and module == "lm_head"):
-            yield Reason("missing_tensor", f"module {quoted(module)} is in target_modules but has no weights")
-
-
 def _rank_problems(config: LoraConfig, factors: _Factors) -> Iterator[Reason]:
     expected = config.rank_of(factors.module)
     if factors.rank != expected:
@@ -189,7 +172,7 @@ def _warnings(config: LoraConfig, source: Source, base: BaseShapes) -> tuple[str
     return tuple(warnings)
 
 
-def _draft(config: LoraConfig, factors: list[_Factors], warnings: tuple[str, ...]) -> Draft:
+def _draft(config: LoraConfig, factors: list[_Factors], read: Read, warnings: tuple[str, ...]) -> Draft:
     scales = {factor.module: config.scale_of(factor.module, factor.rank) for factor in factors}
     rank = max(factor.rank for factor in factors)
     rslora, alpha = config.use_rslora, config.lora_alpha
@@ -199,18 +182,18 @@ def _draft(config: LoraConfig, factors: list[_Factors], warnings: tuple[str, ...
         rslora, alpha = False, first * rank
         if set(scales.values()) != {first} or alpha / rank != first:
             folds, alpha = scales, float(rank)
-    pairs = tuple(_pair(factor, rank, folds[factor.module]) for factor in factors)
+    pairs = tuple(_pair(read, factor, rank, folds[factor.module]) for factor in factors)
     name = "rslora" if config.use_rslora else "lora"
     return Draft(name, rank, alpha, rslora, config.lora_alpha, pairs, warnings)
 
 
-def _pair(factors: _Factors, rank: int, fold: float) -> LoraPair:
+def _pair(read: Read, factors: _Factors, rank: int, fold: float) -> LoraPair:
     a, b = factors.a, factors.b
     a_shape, b_shape = (rank, a.shape[1]), (b.shape[0], rank)
     return LoraPair(
         factors.module,
-        Output(a.name, a.dtype, a_shape, partial(_values, info=a, factor=1.0, shape=a_shape)),
-        Output(b.name, b.dtype, b_shape, partial(_values, info=b, factor=fold, shape=b_shape)),
+        Output(a.name, a.dtype, a_shape, partial(_values, read, a, factor=1.0, shape=a_shape)),
+        Output(b.name, b.dtype, b_shape, partial(_values, read, b, factor=fold, shape=b_shape)),
     )
 
 

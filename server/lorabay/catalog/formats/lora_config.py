@@ -1,18 +1,16 @@
 """The config of a LoRA adapter: its fields and their types, and the features that cannot be served.
 
-Its patterns are regular expressions to PEFT. Here they may only be module names or the ends of such, which nearly all
-are: an expression from an untrusted file could keep a core busy for hours. Knows nothing of tensors.
+Knows nothing of tensors.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lorabay.catalog.base_shapes import tails
+from lorabay.catalog.patterns import pattern_problems, pattern_value
 from lorabay.catalog.spec import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -39,14 +37,15 @@ _FEATURES = {
     "use_qalora": ("qalora", "QA-LoRA is not served; retrain as plain LoRA"),
 }
 
+# Features that leave a base with the same layers and no need of anything but its weights.
+_MERGEABLE = frozenset({"use_dora", "modules_to_save", "lora_bias", "trainable_token_indices"})
+
 # Fields that say how the adapter was trained, not what it computes.
 _WITHOUT_EFFECT = frozenset({
     "auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying", "eva_config", "fan_in_fan_out",
     "inference_mode", "loftq_config", "lora_dropout", "lora_ga_config", "megatron_config", "megatron_core", "peft_type",
     "peft_version", "qalora_group_size", "revision", "runtime_config", "task_type", "velora_config",
 })  # fmt: skip
-
-_PLAIN_NAME = re.compile(r"\^?[\w.-]+", re.ASCII)
 
 
 class LoraConfig(BaseModel):
@@ -58,6 +57,8 @@ class LoraConfig(BaseModel):
     lora_alpha: _Alpha
     target_modules: list[str] | str
     use_rslora: bool = False
+    use_dora: bool | None = False
+    lora_bias: bool | None = False
     bias: str = "none"
     init_lora_weights: bool | str | None = True
     rank_pattern: dict[str, _Rank] | None = None
@@ -76,11 +77,11 @@ class LoraConfig(BaseModel):
         extra = self.model_extra or {}
         return tuple(sorted(name for name in extra if extra[name] and name not in _WITHOUT_EFFECT | _FEATURES.keys()))
 
-    def rank_of(self, module: str) -> int:
-        return int(_match(self.rank_pattern or {}, module) or self.r)
+    def rank_of(self, module: str, *, trusted: bool = False) -> int:
+        return int(pattern_value(self.rank_pattern or {}, module, trusted=trusted) or self.r)
 
-    def scale_of(self, module: str, rank: int) -> float:
-        alpha = _match(self.alpha_pattern or {}, module)
+    def scale_of(self, module: str, rank: int, *, trusted: bool = False) -> float:
+        alpha = pattern_value(self.alpha_pattern or {}, module, trusted=trusted)
         return (self.lora_alpha if alpha is None else alpha) / (math.sqrt(rank) if self.use_rslora else rank)
 
 
@@ -101,6 +102,18 @@ def feature_problems(config: Mapping[str, object]) -> Iterator[Reason]:
     if config.get("bias", "none") != "none":
         text = "biases are not served; retrain with bias='none' or merge it"
         yield Reason("bias", f"bias is {quoted(config['bias'])}: {text}")
+    yield from init_problems(config)
+
+
+def unmergeable_problems(config: Mapping[str, object]) -> Iterator[Reason]:
+    """Features that cannot become a part of the base's weights either."""
+    for field, (code, _) in _FEATURES.items():
+        if config.get(field) and field not in _MERGEABLE:
+            yield Reason(code, f"{field} is set: what it does is no change of the base's weights that is known here")
+
+
+def init_problems(config: Mapping[str, object]) -> Iterator[Reason]:
+    """Initialisations that took a part of the base into A and B."""
     init = config.get("init_lora_weights", True)
     if isinstance(init, str) and init.lower() not in _HARMLESS_INITS:
         yield Reason(
@@ -110,17 +123,9 @@ def feature_problems(config: Mapping[str, object]) -> Iterator[Reason]:
         )
 
 
-def config_problems(config: LoraConfig) -> Iterator[Reason]:
+def config_problems(config: LoraConfig, *, trusted: bool = False) -> Iterator[Reason]:
     if config.r < 1:
         yield Reason("rank_zero", f"r is {config.r}; a rank is at least 1")
     if config.lora_alpha == 0:
         yield Reason("no_effect", "lora_alpha is 0, so the adapter would answer like the base")
-    for pattern in config.patterns:
-        if not _PLAIN_NAME.fullmatch(pattern):
-            yield Reason("pattern", f"the pattern {quoted(pattern)} is no plain module name; write the names out")
-
-
-def _match(patterns: Mapping[str, float], module: str) -> float | None:
-    """The value of the first key that names `module` or an end of it, as PEFT has it; `^` means the whole name."""
-    keys = {key for key in (*tails(module), f"^{module}") if key in patterns}
-    return next((value for key, value in patterns.items() if key in keys), None) if keys else None
+    yield from pattern_problems(config.patterns, trusted=trusted)

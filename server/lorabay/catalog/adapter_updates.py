@@ -1,0 +1,148 @@
+"""What the adapter in a folder does to the weights of a base, whatever its PEFT type.
+
+Config and header are checked as a whole first; factors are read one at a time when they are asked for. Every reason why
+it cannot be done exactly is given. For the offline tools: unlike for a server, the regular expressions of a config are
+evaluated, since the one who runs the tool chose the adapter.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lorabay.catalog.adapter_file import AdapterFile
+from lorabay.catalog.folder import Limits, Unreadable, read_config, read_object
+from lorabay.catalog.formats import UPDATE_FORMATS, refusal
+from lorabay.catalog.formats.base import Source
+from lorabay.catalog.spec import CONFIG_FILE, Reason, Rejected, quoted, rejected
+from lorabay.catalog.whole_tensors import whole_tensors
+from lorabay.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lorabay.catalog.base_shapes import BaseShapes
+    from lorabay.catalog.header import TensorInfo
+    from lorabay.catalog.tensors import Tensor
+    from lorabay.catalog.updates import Update
+    from lorabay.catalog.whole_tensors import WholeTensors
+
+_INITIAL_FOLDERS = ("pissa_init", "olora_init", "corda_init", "init")
+_MODEL_CONFIG = "config.json"
+_LONGER_CONTEXT = ("max_position_embeddings", "rope_parameters", "rope_scaling", "rope_theta")
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterUpdates:
+    """Tensor name of the base -> its updates, in the order in which they are applied.
+
+    `lm_head.weight` may be a name that a tied base has not stored; where its updates are the very ones of the
+    embedding, the two stay tied. `rank` is the largest of all modules, 0 where the word means nothing. `config_changes`
+    are fields of the base's config that the result needs. A `Load` of an update raises SetupError when the adapter
+    changes or vanishes meanwhile, or holds values that are not finite.
+    """
+
+    format: str
+    rank: int
+    alpha: float
+    updates: Mapping[str, tuple[Update, ...]]
+    base_model: str | None
+    config: Mapping[str, object]
+    config_changes: Mapping[str, object]
+    warnings: tuple[str, ...]
+
+
+def read_updates(
+    folder: Path,
+    base: BaseShapes,
+    limits: Limits | None = None,
+    *,
+    initial: Path | None = None,
+    residual_base: bool = False,
+) -> AdapterUpdates | Rejected:
+    """Reads config and header of the adapter in `folder`.
+
+    `initial` is the folder of the same adapter as it was initialised (default: `pissa_init` and its like inside
+    `folder`), `residual_base` says that `base` is what that initialisation left: PiSSA and its kin need one of them.
+    """
+    limits = limits or Limits()
+    source = _source(folder, limits)
+    if isinstance(source, Rejected):
+        return source
+    first = _initial(folder, initial, limits)
+    if isinstance(first, Rejected):
+        return first
+    peft_format = UPDATE_FORMATS.get(str(source.config.get("peft_type")))
+    if peft_format is None:
+        return rejected([refusal(source.config.get("peft_type"))])
+    whole = whole_tensors(source, base)
+    source = replace(source, tensors=whole.rest, initial=first, residual_base=residual_base)
+    found = peft_format.updates(source, whole.base)
+    if isinstance(found, Rejected) or whole.problems:
+        return rejected([*whole.problems, *(found.reasons if isinstance(found, Rejected) else ())])
+    by_tensor = _joined(whole.updates, found.by_tensor)
+    if not by_tensor:
+        return rejected([Reason("no_effect", "the adapter changes no weight of the base")])
+    name = source.config.get("base_model_name_or_path")
+    return AdapterUpdates(
+        format=found.format,
+        rank=found.rank,
+        alpha=found.alpha,
+        updates=by_tensor,
+        base_model=name if isinstance(name, str) and name else None,
+        config=source.config,
+        config_changes=_config_changes(folder, whole, base, limits),
+        warnings=found.warnings,
+    )
+
+
+def _source(folder: Path, limits: Limits) -> Source | Rejected:
+    config = read_config(folder, limits)
+    file = AdapterFile.open(folder, limits)
+    if isinstance(config, Rejected) or isinstance(file, Rejected):
+        return rejected(reason for part in (config, file) if isinstance(part, Rejected) for reason in part.reasons)
+    return Source(config, file.tensors, _checked(file), trusted=True)
+
+
+def _checked(file: AdapterFile) -> Callable[[TensorInfo], Tensor]:
+    def read(info: TensorInfo) -> Tensor:
+        try:
+            tensor = file.read(info)
+        except Unreadable as problem:
+            raise SetupError(f"the adapter cannot be used: {problem.reason}") from None
+        if not tensor.is_finite:
+            raise SetupError(f"the adapter's tensor {quoted(info.name)} holds NaN or infinite values")
+        return tensor
+
+    return read
+
+
+def _initial(folder: Path, initial: Path | None, limits: Limits) -> Source | Rejected | None:
+    if initial is not None:
+        return _source(initial, limits)
+    found = next((folder / name for name in _INITIAL_FOLDERS if (folder / name / CONFIG_FILE).is_file()), None)
+    return None if found is None else _source(found, limits)
+
+
+def _joined(whole: Mapping[str, Update], found: Mapping[str, tuple[Update, ...]]) -> Mapping[str, tuple[Update, ...]]:
+    """What replaces a tensor comes before what changes it."""
+    joined: defaultdict[str, tuple[Update, ...]] = defaultdict(tuple)
+    for name, update in whole.items():
+        joined[name] = (update,)
+    for name, updates in found.items():
+        joined[name] += updates
+    return dict(joined)
+
+
+def _config_changes(folder: Path, whole: WholeTensors, base: BaseShapes, limits: Limits) -> Mapping[str, object]:
+    """A changed vocabulary, and the longer context that LongLoRA's training leaves in a config beside the adapter."""
+    changes: dict[str, object] = {}
+    if (folder / _MODEL_CONFIG).is_file():
+        config = read_object(folder / _MODEL_CONFIG, limits)
+        if not isinstance(config, Rejected):
+            changes = {field: config[field] for field in _LONGER_CONTEXT if field in config}
+    rows = {shape[0] for module, shape in whole.base.shapes.items() if shape and shape != base.shapes.get(module)}
+    return changes | ({"vocab_size": rows.pop()} if rows else {})

@@ -1,0 +1,174 @@
+"""LoRA with everything that PEFT lets it carry, as updates: rsLoRA, DoRA, patterns, embeddings and head, biases, Conv1D
+layers, and adapters that took a part of the base into their factors (PiSSA, OLoRA, CorDA) when that part is at hand.
+
+LoRA+, LoRA-FA and QLoRA only train differently; on disk they are plain LoRA.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lorabay.catalog.base_shapes import is_embedding
+from lorabay.catalog.formats.base import Updates
+from lorabay.catalog.formats.lora_config import (
+    LoraConfig,
+    config_problems,
+    init_problems,
+    parse_config,
+    unmergeable_problems,
+)
+from lorabay.catalog.module_tensors import by_module, missing_roles, product_problems, shape_problem
+from lorabay.catalog.patterns import coverage_problems
+from lorabay.catalog.spec import Reason, Rejected, quoted, rejected
+from lorabay.catalog.updates import Dense, Directional, LowRank, PeftLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from lorabay.catalog.base_shapes import BaseShapes
+    from lorabay.catalog.formats.base import Source
+    from lorabay.catalog.module_tensors import Roles
+    from lorabay.catalog.updates import Load, Update
+
+_A, _B, _BIAS, _MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_B.bias", "lora_magnitude_vector"
+_EMBEDDING_A, _EMBEDDING_B = "lora_embedding_A", "lora_embedding_B"
+_ROLES = (_A, _B, _BIAS, _MAGNITUDE, _EMBEDDING_A, _EMBEDDING_B)
+
+# GPT-2 keeps some weights as (inputs, outputs).
+_CONV1D = frozenset({"c_attn", "c_fc", "c_proj", "q_attn"})
+
+
+def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
+    config = parse_config(source.config)
+    if isinstance(config, Rejected):
+        return config
+    sorted_tensors = by_module(source.tensors, _ROLES, base)
+    modules = sorted_tensors.modules
+    reasons = [*config_problems(config, trusted=source.trusted), *unmergeable_problems(source.config)]
+    reasons += [*sorted_tensors.problems, *coverage_problems(source.config, modules, base)]
+    initial = _initial(source, base)
+    if isinstance(initial, Rejected):
+        reasons += initial.reasons
+    elif initial is None and not source.residual_base:
+        reasons += init_problems(source.config)
+    if not reasons:
+        reasons += [reason for module in modules for reason in _problems(source, config, module, modules[module], base)]
+    if reasons or isinstance(initial, Rejected):
+        return rejected(reasons)
+    by_tensor: dict[str, tuple[Update, ...]] = {}
+    for module, roles in modules.items():
+        by_tensor |= _module_updates(source, config, module, roles, base)
+    if initial is not None:
+        by_tensor = {name: _less(parts, initial.by_tensor.get(name, ())) for name, parts in by_tensor.items()}
+    return Updates(_name(config), _rank(modules), config.lora_alpha, by_tensor, _warnings(config))
+
+
+def _initial(source: Source, base: BaseShapes) -> Updates | Rejected | None:
+    """What the initialisation took out of the base."""
+    if source.initial is None or not any(init_problems(source.config)):
+        return None
+    config = {**source.initial.config, "init_lora_weights": True}
+    return updates(replace(source.initial, config=config), base)
+
+
+def _problems(source: Source, config: LoraConfig, module: str, roles: Roles, base: BaseShapes) -> Iterator[Reason]:
+    a_role, b_role = (_EMBEDDING_A, _EMBEDDING_B) if _EMBEDDING_A in roles else (_A, _B)
+    wanted = (a_role, b_role, *([_MAGNITUDE] if config.use_dora else ()), *([_BIAS] if config.lora_bias else ()))
+    allowed = {a_role, b_role, *([_MAGNITUDE] if config.use_dora else ()), _BIAS}
+    yield from missing_roles(module, roles, wanted)
+    for role in sorted(roles.keys() - allowed):
+        yield Reason("unexpected_tensor", f"unexpected tensor {quoted(roles[role].name)}")
+    if not roles.keys() >= set(wanted):
+        return
+    a, b = roles[a_role], roles[b_role]
+    rank = config.rank_of(module, trusted=source.trusted)
+    if len(a.shape) != 2 or len(b.shape) != 2 or 0 in (*a.shape, *b.shape) or a.shape[0] != b.shape[1]:
+        yield Reason("shape", f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}; they make no product")
+        return
+    if a.shape[0] != rank:
+        yield Reason("rank", f"{quoted(a.name)} has rank {a.shape[0]}, the config says {rank}")
+    outputs, inputs = b.shape[0], a.shape[1]
+    shape = base.shapes[module]
+    if shape is not None and (a_role == _EMBEDDING_A or _is_conv1d(module)):
+        shape = shape[::-1]
+    yield from product_problems(module, outputs, inputs, shape)
+    for role in {_MAGNITUDE, _BIAS} & roles.keys():
+        yield from shape_problem(roles[role], (outputs,))
+    if _BIAS in roles and f"{module}.bias" not in base.tensors:
+        yield Reason("bias", f"lora_bias is set, and the base has no bias in {quoted(module)} to add it to")
+
+
+def _module_updates(
+    source: Source, config: LoraConfig, module: str, roles: Roles, base: BaseShapes
+) -> dict[str, tuple[Update, ...]]:
+    embedding = _EMBEDDING_A in roles
+    a, b = (roles[role] for role in ((_EMBEDDING_A, _EMBEDDING_B) if embedding else (_A, _B)))
+    scale = config.scale_of(module, a.shape[0], trusted=source.trusted)
+    load_a, load_b = source.load(a), source.load(b)
+    transposed = embedding or _is_conv1d(module)
+    if transposed:
+        load_a, load_b = _transposed(source.load(b)), _transposed(source.load(a))
+    product = LowRank(load_a, load_b, a.shape[0], scale)
+    update: Update = product
+    if _MAGNITUDE in roles:
+        names = tuple(tensor.name for tensor in roles.values())
+        update = PeftLayer(module, names) if transposed else Directional(product, source.load(roles[_MAGNITUDE]))
+    found: dict[str, tuple[Update, ...]] = {f"{module}.weight": (update,)}
+    if _BIAS in roles:
+        found[f"{module}.bias"] = (Dense(_scaled(source.load(roles[_BIAS]), scale)),)
+    embed = next(filter(is_embedding, base.shapes), None)
+    if module == embed and base.tied and source.config.get("ensure_weight_tying"):
+        found["lm_head.weight"] = (update,)
+    return found
+
+
+def _less(parts: tuple[Update, ...], initial: tuple[Update, ...]) -> tuple[Update, ...]:
+    """The trained product minus the one that the initialisation took out of the base."""
+    match parts, initial:
+        case (LowRank() as now,), (LowRank() as before,):
+            ratio = np.float32(-before.scale / now.scale)
+            return (
+                LowRank(
+                    lambda: np.concatenate([now.a(), before.a()]),
+                    lambda: np.concatenate([now.b(), before.b() * ratio], axis=1),
+                    now.rank + before.rank,
+                    now.scale,
+                ),
+            )
+    return parts
+
+
+def _is_conv1d(module: str) -> bool:
+    return module.rpartition(".")[2] in _CONV1D
+
+
+def _transposed(load: Load) -> Load:
+    return lambda: np.ascontiguousarray(load().T)
+
+
+def _scaled(load: Load, scale: float) -> Load:
+    def scaled() -> NDArray[np.float32]:
+        return load() * np.float32(scale)
+
+    return scaled
+
+
+def _name(config: LoraConfig) -> str:
+    return "dora" if config.use_dora else "rslora" if config.use_rslora else "lora"
+
+
+def _rank(modules: Mapping[str, Roles]) -> int:
+    return max(
+        tensor.shape[0] for roles in modules.values() for role, tensor in roles.items() if role in {_A, _EMBEDDING_A}
+    )
+
+
+def _warnings(config: LoraConfig) -> tuple[str, ...]:
+    if not config.unknown:
+        return ()
+    return (f"fields of adapter_config.json that are unknown here: {quoted(config.unknown)}",)
