@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
+import peft
 import pytest
-from safetensors.torch import load_file
+import torch
+from peft.tuners.vera.model import _kaiming_init
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
 
 from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
 from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.formats.vera import draw_projections
+from lorabay.catalog.spec import Rejected
+from lorabay.catalog.updates import LowRank, PeftLayer, Replaced
+from lorabay.errors import SetupError
+from lorabay.offline.quiet import quiet_transformers
 from tests.catalog import peft_adapters
 from tests.catalog.applied import applied
+from tests.catalog.peft_adapters import ATTENTION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,3 +57,201 @@ def test_updates_are_those_of_pefts_merge(name: str, base: Path, tmp_path: Path)
     """Each format, made by PEFT and read from disk, changes every weight as PEFT's merge does."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     check_equal(read(made, base), base, made.merged())
+
+
+def test_adalora_keeps_the_scale_of_the_rank_it_began_with(base: Path, tmp_path: Path) -> None:
+    """Ranks pruned by the budget, down to none, leave the scale of the others as it was."""
+
+    def pruned() -> peft.PeftConfig:
+        rows = {
+            f"model.layers.{layer}.self_attn.{leaf}.lora_E": mask for layer in (0, 1) for leaf, mask in MASKS.items()
+        }
+        return peft_adapters.adalora(target_modules=list(MASKS), rank_pattern=rows)
+
+    made = peft_adapters.make(base, tmp_path / "a", pruned)
+    assert {tensor.shape[0] for name, tensor in peft_adapters.stored(made.folder).items() if "lora_A" in name} == {4, 0}
+    check_equal(read(made, base), base, made.merged())
+
+
+MASKS = {"q_proj": [True, False, True, True, False, True], "v_proj": [False] * 6}
+
+
+@pytest.mark.parametrize("bias", ["all", "lora_only"])
+def test_biases_are_replaced_and_moved(tmp_path: Path, bias: str) -> None:
+    """`bias` replaces the base's biases; `lora_bias` adds to them."""
+    base = peft_adapters.make_base(tmp_path / "base", bias=True)
+    made = peft_adapters.make(base, tmp_path / "a", lambda: peft_adapters.lora(bias=bias, target_modules=ATTENTION))
+    found = read(made, base)
+    assert "model.layers.0.self_attn.q_proj.bias" in found.updates
+    assert ("model.layers.0.self_attn.o_proj.bias" in found.updates) == (bias == "all")
+    check_equal(found, base, made.merged())
+    moved = peft_adapters.make(
+        base, tmp_path / "b", lambda: peft_adapters.lora(lora_bias=True, target_modules=ATTENTION)
+    )
+    check_equal(read(moved, base), base, moved.merged())
+    gated = peft_adapters.make(base, tmp_path / "c", peft_adapters.CONFIGS["ia3"])
+    check_equal(read(gated, base), base, gated.merged())
+
+
+def test_lora_bias_needs_a_bias_in_the_base(base: Path, tmp_path: Path) -> None:
+    """A base without biases has no place for a trained one."""
+    made = peft_adapters.make(base, tmp_path / "a", lambda: peft_adapters.lora(lora_bias=True))
+    found = read_updates(made.folder, BaseShapes.read(base))
+    assert isinstance(found, Rejected)
+    assert found.codes == {"bias"}
+
+
+@pytest.mark.parametrize("init", ["pissa", "olora"])
+def test_an_adapter_that_took_a_part_of_the_base_needs_to_know_which(base: Path, tmp_path: Path, init: str) -> None:
+    """Exact with the initial adapter or on the residual base; without either it is refused by name."""
+    folder = tmp_path / "a"
+    torch.manual_seed(3)
+    with quiet_transformers():
+        model = peft.get_peft_model(
+            LlamaForCausalLM.from_pretrained(base, dtype=torch.float32), peft_adapters.lora(init_lora_weights=init)
+        )
+        model.peft_config["default"].init_lora_weights = True
+        model.save_pretrained(tmp_path / "initial")
+        model.peft_config["default"].init_lora_weights = init
+        residual = {
+            name.replace(".base_layer", ""): value.detach().clone()
+            for name, value in model.base_model.model.state_dict().items()
+            if ".lora_" not in name
+        }
+        peft_adapters.randomise(model, 1, 0.1)
+        model.save_pretrained(folder)
+        merged = model.merge_and_unload().state_dict()
+    refused = read_updates(folder, BaseShapes.read(base))
+    assert isinstance(refused, Rejected)
+    assert refused.codes == {"init_changed_base"}
+    assert init in refused.reasons[0].text
+    with_initial = read_updates(folder, BaseShapes.read(base), initial=tmp_path / "initial")
+    assert isinstance(with_initial, AdapterUpdates), with_initial
+    check_equal(with_initial, base, merged, tolerance=1e-5)
+    (tmp_path / "initial").rename(folder / "pissa_init")
+    assert isinstance(read_updates(folder, BaseShapes.read(base)), AdapterUpdates)
+    (folder / "pissa_init").rename(tmp_path / "elsewhere")
+    shutil.copytree(base, tmp_path / "residual")
+    save_file(residual, tmp_path / "residual" / "model.safetensors")
+    on_residual = read_updates(folder, BaseShapes.read(tmp_path / "residual"), residual_base=True)
+    assert isinstance(on_residual, AdapterUpdates), on_residual
+    check_equal(on_residual, tmp_path / "residual", merged, tolerance=1e-5)
+
+
+def test_a_tied_head_follows_its_embedding_where_peft_lets_it(tmp_path: Path) -> None:
+    """Single rows and a grown vocabulary change both; LoRA or a module trained as a whole unties them."""
+    base = peft_adapters.make_base(tmp_path / "base", tied=True)
+    tokens = read(peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lora-tokens"]), base)
+    assert tokens.updates["lm_head.weight"] == tokens.updates["model.embed_tokens.weight"]
+    whole = read(
+        peft_adapters.make(
+            base, tmp_path / "b", lambda: peft_adapters.lora(target_modules=ATTENTION, modules_to_save=["embed_tokens"])
+        ),
+        base,
+    )
+    assert "lm_head.weight" not in whole.updates
+    head = read(peft_adapters.make(base, tmp_path / "c", lambda: peft_adapters.lora(target_modules=["lm_head"])), base)
+    assert head.updates.keys() == {"lm_head.weight"}
+
+
+def test_a_changed_vocabulary_is_a_change_of_the_config(base: Path, tmp_path: Path) -> None:
+    """Embedding and head of another size replace the base's, and the config must follow."""
+    with quiet_transformers():
+        model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
+        model.resize_token_embeddings(70)
+        wrapped = peft.get_peft_model(
+            model, peft_adapters.lora(target_modules=ATTENTION, modules_to_save=["embed_tokens", "lm_head"])
+        )
+        wrapped.save_pretrained(tmp_path / "a")
+    found = read_updates(tmp_path / "a", BaseShapes.read(base))
+    assert isinstance(found, AdapterUpdates), found
+    assert found.config_changes == {"vocab_size": 70}
+    (update,) = found.updates["lm_head.weight"]
+    assert isinstance(update, Replaced)
+    assert update.values().shape == (70, 32)
+
+
+def test_the_longer_context_of_longlora_is_a_change_of_the_config(base: Path, tmp_path: Path) -> None:
+    """A model config beside the adapter gives the context that the training needs."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lora-modules-to-save"])
+    longer = {"max_position_embeddings": 128, "rope_scaling": {"type": "linear", "factor": 2.0}, "hidden_size": 1}
+    (made.folder / "config.json").write_text(json.dumps(longer))
+    changes = read(made, base).config_changes
+    assert changes == {name: longer[name] for name in ("max_position_embeddings", "rope_scaling")}
+
+
+def test_layers_without_a_formula_are_left_to_peft(base: Path, tmp_path: Path) -> None:
+    """The tensors of each module are named for the one who asks PEFT."""
+    config = lambda: peft.OFTConfig(task_type="CAUSAL_LM", oft_block_size=8, target_modules=ATTENTION)  # noqa: E731
+    made = peft_adapters.make(base, tmp_path / "a", config)
+    found = read(made, base)
+    assert found.format == "oft"
+    assert len(found.updates) == 4
+    for name, (update,) in found.updates.items():
+        assert isinstance(update, PeftLayer)
+        assert name == f"{update.module}.weight"
+        assert update.tensors
+        assert set(update.tensors) <= peft_adapters.stored(made.folder).keys()
+
+
+def test_factors_are_checked_when_they_are_read(base: Path, tmp_path: Path) -> None:
+    """Values that are no numbers, and a file that changes after its header was read, stop the reader with a reason."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lora"])
+    tensors = dict(peft_adapters.stored(made.folder))
+    first = min(tensors)
+    tensors[first] = tensors[first] * float("nan")
+    save_file(tensors, made.folder / "adapter_model.safetensors")
+    (update,) = read(made, base).updates["model.layers.0.mlp.down_proj.weight"]
+    assert isinstance(update, LowRank)
+    with pytest.raises(SetupError, match="NaN"):
+        update.a()
+    assert np.isfinite(update.b()).all()
+    with (made.folder / "adapter_model.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(SetupError, match="changed"):
+        update.b()
+
+
+@pytest.mark.parametrize("name", ["lora", "dora", "adalora", "vera", "loha", "lokr", "ia3"])
+@pytest.mark.parametrize("defect", ["missing", "shape", "module", "extra"])
+def test_what_does_not_fit_is_named(base: Path, tmp_path: Path, name: str, defect: str) -> None:
+    """A tensor that lacks, has a wrong shape, belongs to no module, or should not be there is in the reasons."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
+    tensors = dict(peft_adapters.stored(made.folder))
+    victim = next(tensor for tensor in sorted(tensors, reverse=True) if "q_proj" in tensor or "k_proj" in tensor)
+    value = tensors.pop(victim)
+    if defect == "shape":
+        tensors[victim] = torch.zeros(*value.shape[:-1], value.shape[-1] + 1)
+    elif defect == "module":
+        tensors[victim.replace("layers.1", "layers.7")] = value
+    elif defect == "extra":
+        tensors |= {victim: value, "base_model.model.strange": value.clone()}
+    save_file(tensors, made.folder / "adapter_model.safetensors")
+    found = read_updates(made.folder, BaseShapes.read(base))
+    assert isinstance(found, Rejected)
+    codes = {
+        "missing": "missing_tensor",
+        "shape": "shape",
+        "module": "module_not_in_base",
+        "extra": "unexpected_tensor",
+    }
+    assert codes[defect] in found.codes, found
+
+
+@pytest.mark.parametrize("peft_type", ["PROMPT_TUNING", "XLORA", "NOTHING"])
+def test_what_changes_no_weight_is_refused_by_name(base: Path, tmp_path: Path, peft_type: str) -> None:
+    """Types that add something else than weights, and unknown ones."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lora"])
+    (made.folder / "adapter_config.json").write_text(json.dumps({"peft_type": peft_type}))
+    found = read_updates(made.folder, BaseShapes.read(base))
+    assert isinstance(found, Rejected)
+    assert peft_type in found.reasons[0].text
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**31 + 5, 12345678901])
+def test_veras_projections_are_drawn_again_bit_by_bit(seed: int) -> None:
+    """The seed gives the very values that PyTorch's generator gives."""
+    a, b = draw_projections(seed, 16, 300, 77)
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    assert np.array_equal(a, _kaiming_init((16, 77), generator).numpy())
+    assert np.array_equal(b, _kaiming_init((300, 16), generator).numpy())

@@ -45,7 +45,7 @@ def by_module(tensors: Iterable[TensorInfo], roles: Iterable[str], base: BaseSha
         if suffix is None:
             problems.append(Reason("unexpected_tensor", f"unexpected tensor {quoted(tensor.name)}"))
         elif module not in base.shapes or not tensor.name.startswith(PREFIX):
-            problems.append(_not_in_base(tensor.name, module, base))
+            problems.append(not_in_base(tensor.name, module, base))
         else:
             problems += dtype_problems(tensor)
             modules[module][suffix[1:]] = tensor
@@ -81,9 +81,15 @@ def product_problems(module: str, outputs: int, inputs: int, shape: Shape | None
         )
 
 
-def _not_in_base(name: str, module: str, base: BaseShapes) -> Reason:
-    known = next((tail for tail in tails(module) if "." in tail and tail in base.tails), None)
-    if known is not None:
-        full = base.tails[known]
-        return Reason("prefix_mismatch", f"tensor {quoted(name)} should be named {quoted(PREFIX + full)}...")
+def not_in_base(name: str, module: str, base: BaseShapes) -> Reason:
+    """A module with another prefix than the base's is told from one that the base lacks."""
+    alike = next((alike for tail in tails(module) if "." in tail and (alike := _ending_in(tail, base))), [])
+    if len(alike) == 1:
+        return Reason("prefix_mismatch", f"tensor {quoted(name)} should be named {quoted(PREFIX + alike[0])}...")
     return Reason("module_not_in_base", f"tensor {quoted(name)}: the base has no module {quoted(module)}")
+
+
+def _ending_in(tail: str, base: BaseShapes) -> list[str]:
+    if tail not in base.tails:
+        return []
+    return [module for module in base.shapes if module == tail or module.endswith(f".{tail}")]

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from lorabay.catalog.header import TensorInfo
 
 _HEAD = "lm_head"
-_WRAPPERS = re.compile(r"\.(?:token_adapter|base_layer|ln_tuning_layers)(?=\.)")
+_WRAPPERS = re.compile(r"\.(?:token_adapter|base_layer|ln_tuning_layers|modules_to_save)(?=\.)")
+# Beside a module of a grown vocabulary that was trained as a whole, PEFT keeps it as it was before.
+_BEFORE = ".original_module."
 _ROWS = re.compile(r"(?:\.token_adapter)?\.trainable_tokens_delta$")
 
 
@@ -44,8 +46,11 @@ def whole_tensors(source: Source, base: BaseShapes) -> WholeTensors:
     shapes = dict(base.shapes)
     rest: list[TensorInfo] = []
     problems: list[Reason] = []
-    for tensor in source.tensors:
+    # Shorter names last: of a module that is there twice, the one without a wrapper counts.
+    for tensor in sorted(source.tensors, key=lambda tensor: -len(tensor.name)):
         name = _WRAPPERS.sub("", tensor.name.removeprefix(PREFIX))
+        if _BEFORE in tensor.name:
+            continue
         if _ROWS.search(tensor.name):
             rows = _rows(source, tensor, base)
             if isinstance(rows, Reason):

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.base_shapes import is_embedding, tails
+from lorabay.catalog.base_shapes import is_embedding
 from lorabay.catalog.formats.base import Draft, LoraPair, Output
 from lorabay.catalog.formats.lora_config import LoraConfig, config_problems, feature_problems, parse_config
+from lorabay.catalog.module_tensors import PREFIX, dtype_problems, not_in_base
 from lorabay.catalog.patterns import coverage_problems
 from lorabay.catalog.spec import Reason, Rejected, quoted, rejected
-from lorabay.catalog.tensors import DTYPE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from lorabay.catalog.formats.base import Read, Source
     from lorabay.catalog.header import TensorInfo
     from lorabay.catalog.tensors import Tensor
-
-PREFIX = "base_model.model."
 
 _TENSOR = re.compile(r"(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))")
 _BASE_COPY = re.compile(r"(?P<module>(?:.+\.)?(?:embed_tokens|lm_head))\.base_layer\.weight")
@@ -76,7 +74,7 @@ def _sort_tensors(
         elif not (parts := _TENSOR.fullmatch(name)):
             problems.append(_unexpected(tensor.name))
         elif not tensor.name.startswith(PREFIX) or parts["module"] not in base.shapes:
-            problems.append(_not_in_base(tensor.name, parts["module"], base))
+            problems.append(not_in_base(tensor.name, parts["module"], base))
         else:
             role = parts["linear"] or f"E{parts['embedding']}"
             found.setdefault(parts["module"], {})[role] = tensor
@@ -103,14 +101,6 @@ def _unexpected(name: str) -> Reason:
     return Reason("unexpected_tensor", f"unexpected tensor {quoted(name)}: {hint}")
 
 
-def _not_in_base(name: str, module: str, base: BaseShapes) -> Reason:
-    known = next((tail for tail in tails(module) if "." in tail and tail in base.tails), None)
-    if known is not None:
-        full = base.tails[known]
-        return Reason("prefix_mismatch", f"tensor {quoted(name)} should be named {quoted(PREFIX + full)}...")
-    return Reason("module_not_in_base", f"tensor {quoted(name)}: the base has no module {quoted(module)}")
-
-
 def _pair_up(found: Mapping[str, Mapping[str, TensorInfo]], base: BaseShapes) -> tuple[list[_Factors], list[Reason]]:
     factors: list[_Factors] = []
     problems: list[Reason] = []
@@ -124,17 +114,11 @@ def _pair_up(found: Mapping[str, Mapping[str, TensorInfo]], base: BaseShapes) ->
         expected = base.shapes[module]
         if expected is not None and is_embedding(module):
             expected = expected[::-1]
-        mismatches = [*_dtype_problems(a), *_dtype_problems(b), *_shape_problems(a, b, expected)]
+        mismatches = [*dtype_problems(a), *dtype_problems(b), *_shape_problems(a, b, expected)]
         problems += mismatches
         if not mismatches:
             factors.append(_Factors(module, a, b))
     return factors, problems
-
-
-def _dtype_problems(tensor: TensorInfo) -> Iterator[Reason]:
-    if tensor.dtype not in DTYPE_NAMES:
-        served = ", ".join(DTYPE_NAMES.values())
-        yield Reason("dtype", f"{quoted(tensor.name)} is {tensor.dtype}; save the adapter in one of: {served}")
 
 
 def _shape_problems(a: TensorInfo, b: TensorInfo, expected: Shape | None) -> Iterator[Reason]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.catalog.formats.lora import PREFIX
 from lorabay.catalog.header import ITEM_BYTES, TensorInfo
+from lorabay.catalog.module_tensors import PREFIX
 from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.catalog.tensors import safetensors_header
 from lorabay.errors import SetupError
