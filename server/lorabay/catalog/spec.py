@@ -24,6 +24,8 @@ DIGEST_PREFIX = 12
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
+SCALES_FILE = "output_scales.safetensors"
+"""In a stored version only: `<module>.scale`, the factor of each output of the base's module (DoRA)."""
 
 _SHOWN_PER_CODE = 5
 _TRANSIENT = frozenset({"vanished", "changed_while_read", "store_write"})
@@ -69,6 +71,8 @@ class AdapterSpec:
     size_bytes: int
     base_model: str | None = None
     warnings: tuple[str, ...] = ()
+    approximate: float | None = None
+    """The share of the update that this version lacks (Frobenius), where it stands for an adapter that is no LoRA."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

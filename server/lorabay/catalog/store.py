@@ -1,6 +1,7 @@
 """The private, content-addressed folder of canonical adapters; the engine only ever reads from here.
 
     root/versions/<digest>/{adapter_config.json, adapter_model.safetensors, manifest.json}
+                           and output_scales.safetensors for DoRA
     root/work/<server>.<n>/        half-made versions
     root/servers/<server>.lock     held while that server lives
     root/servers/<server>.held     the digests that it holds, one a line: never collected
@@ -30,7 +31,6 @@ from lorabay.catalog.canonical import measure
 from lorabay.catalog.folder import copy_adapter
 from lorabay.catalog.spec import (
     CONFIG_FILE,
-    WEIGHTS_FILE,
     AdapterSpec,
     Digest,
     Reason,
@@ -233,15 +233,14 @@ def _build(source: Path, made: Path, checks: Checks) -> AdapterSpec | Rejected:
     canonical = inspect(source, checks)
     if isinstance(canonical, Rejected):
         return canonical
-    with (made / WEIGHTS_FILE).open("xb") as weights:
-        spec = measure(canonical, weights.write)
+    spec = measure(canonical, lambda name: (made / name).open("xb"))
     if isinstance(spec, Rejected):
         return spec
     (made / CONFIG_FILE).write_text(json.dumps(canonical.config, indent=2) + "\n")
-    sizes = {file: (made / file).stat().st_size for file in (CONFIG_FILE, WEIGHTS_FILE)}
+    sizes = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
     manifest = {"layout": _LAYOUT, "spec": asdict(spec), "files": sizes}
     (made / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
-    for file in (CONFIG_FILE, WEIGHTS_FILE, MANIFEST_FILE):
+    for file in (*sizes, MANIFEST_FILE):
         (made / file).chmod(0o444)
         _sync(made / file)
     _sync(made)

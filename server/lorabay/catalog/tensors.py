@@ -63,6 +63,11 @@ class Tensor:
         # As numbers, so that -0.0 counts as zero; a BF16 pattern without its sign bit is one.
         return not bool((self.values.view(np.uint16) & 0x7FFF if self.dtype == "BF16" else self.values).any())
 
+    @property
+    def is_one(self) -> bool:
+        """Whether every value is 1 up to float32's rounding of a norm."""
+        return bool((np.abs(self.as_float32() - 1) < 1e-6).all())
+
     def as_float32(self) -> NDArray[np.float32]:
         if self.dtype == "BF16":
             return (self.values.astype(np.uint32) << 16).view(np.float32)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from lorabay.catalog.adapter_file import AdapterFile
 from lorabay.catalog.canonical import Canonical, measure
+from lorabay.catalog.conversion import converted
 from lorabay.catalog.folder import Limits, read_config
-from lorabay.catalog.formats import FORMATS, refusal
+from lorabay.catalog.formats import CONVERTED, FORMATS, UPDATE_FORMATS, refusal
 from lorabay.catalog.formats.base import Source
 from lorabay.catalog.spec import AdapterSpec, Reason, Rejected, quoted, rejected
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lorabay.catalog.base_shapes import BaseShapes
+    from lorabay.catalog.base_weights import BaseWeights
+    from lorabay.catalog.formats.base import Draft
 
 ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The values that vLLM takes as `max_lora_rank`."""
@@ -31,17 +34,23 @@ ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What an adapter is held against. `max_rank` is the engine's `max_lora_rank`."""
+    """What an adapter is held against. `max_rank` is the engine's `max_lora_rank`.
+
+    `base_weights` are there when the engine can scale outputs, which DoRA needs.
+    """
 
     base: BaseShapes
     max_rank: int
     limits: Limits = field(default_factory=Limits)
     refuse_foreign_base: bool = False
+    base_weights: BaseWeights | None = None
 
     @property
     def identity(self) -> str:
-        """Changes whenever a folder might be judged differently than before."""
+        """Changes whenever a folder might be judged, or stored, differently than before."""
         facts = [self.base.identity, self.max_rank, asdict(self.limits), self.refuse_foreign_base]
+        if self.base_weights is not None:
+            facts.append(self.base_weights.identity)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -52,15 +61,12 @@ def validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
 
 
 def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
-    """Checks config and header; reads no tensor values."""
+    """Checks config and header; reads no tensor values but DoRA's magnitudes."""
     config = read_config(folder, checks.limits)
     file = AdapterFile.open(folder, checks.limits)
     if isinstance(config, Rejected) or isinstance(file, Rejected):
         return rejected(reason for part in (config, file) if isinstance(part, Rejected) for reason in part.reasons)
-    peft_format = FORMATS.get(str(config.get("peft_type")))
-    if peft_format is None:
-        return rejected([refusal(config.get("peft_type"))])
-    draft = peft_format.check(Source(config, file.tensors, file.read), checks.base)
+    draft = _draft(Source(config, file.tensors, file.read), checks)
     base_model, foreign = _base_model(config, checks.base)
     reasons = [Reason("foreign_base", foreign)] if foreign and checks.refuse_foreign_base else []
     if isinstance(draft, Rejected):
@@ -68,6 +74,15 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
     reasons += _rank_problems(draft.rank, checks.max_rank)
     warnings = (*draft.warnings, *([foreign] if foreign else []))
     return rejected(reasons) if reasons else Canonical(draft, base_model, warnings)
+
+
+def _draft(source: Source, checks: Checks) -> Draft | Rejected:
+    peft_type = str(source.config.get("peft_type"))
+    if peft_type in CONVERTED or (peft_type == "LORA" and source.config.get("use_dora") and checks.base_weights):
+        return converted(UPDATE_FORMATS[peft_type], source, checks.base, checks.base_weights)
+    if peft_type in FORMATS:
+        return FORMATS[peft_type].check(source, checks.base)
+    return rejected([refusal(source.config.get("peft_type"))])
 
 
 def smallest_limit(rank: int) -> int | None:

@@ -28,12 +28,13 @@ def canonical(folder: Path, checks: Checks) -> tuple[dict[str, object], dict[str
     """The config and tensors that would be stored."""
     result = inspect(folder, checks)
     assert isinstance(result, Canonical), result
-    data = bytearray()
-    spec = measure(result, data.extend)
+    made = folder / "canonical"
+    made.mkdir()
+    spec = measure(result, lambda name: (made / name).open("xb"))
     assert isinstance(spec, AdapterSpec), spec
-    assert spec.size_bytes == len(data)
-    (folder / "canonical").write_bytes(data)
-    return result.config, making.load(folder / "canonical")
+    (weights,) = made.iterdir()
+    assert spec.size_bytes == weights.stat().st_size
+    return result.config, making.load(weights)
 
 
 def updates(config: Mapping[str, object], tensors: Mapping[str, Stored]) -> dict[str, NDArray[np.float32]]:

@@ -64,7 +64,8 @@ class LoraPair:
 class Draft:
     """A checked adapter as plain LoRA, its values not yet read.
 
-    The engine computes the scale from `rank`, `alpha` and `rslora`; `source_alpha` is what the author wrote.
+    The engine computes the scale from `rank`, `alpha` and `rslora`; `source_alpha` is what the author wrote. `scales`
+    are factors of the outputs of whole modules, base and LoRA together with what B already has of them (DoRA).
     """
 
     format: str
@@ -74,6 +75,8 @@ class Draft:
     source_alpha: float
     pairs: tuple[LoraPair, ...]
     warnings: tuple[str, ...] = ()
+    scales: tuple[Output, ...] = ()
+    approximate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

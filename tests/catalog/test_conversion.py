@@ -1,0 +1,217 @@
+"""What is served in place of an adapter that is no plain LoRA computes what PEFT's own model of it computes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import peft
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.base_weights import BaseWeights
+from lorabay.catalog.names import AdapterName
+from lorabay.catalog.spec import SCALES_FILE, Rejected, Version
+from lorabay.catalog.validation import Checks
+from tests.catalog import peft_adapters
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lorabay.catalog.store import Store
+
+EXACT = {"adalora": 6, "vera": 8, "vera-seed": 8, "loha": 9, "loha-patterns": 9, "lokr-both": 8, "lokr": 8}
+"""Format -> the rank that it needs as plain LoRA."""
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return peft_adapters.make_base(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def llama_checks(base: Path) -> Checks:
+    return Checks(BaseShapes.read(base), max_rank=64, base_weights=BaseWeights.open(base))
+
+
+def ingest(store: Store, folder: Path, checks: Checks) -> Version:
+    result = store.ingest(folder, AdapterName("finance"), checks)
+    assert isinstance(result, Version), result
+    return result
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_an_exact_conversion_answers_like_the_original(
+    name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
+    """The stored version, loaded by PEFT as the plain LoRA that it is, gives the original's logits."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
+    version = ingest(store, made.folder, llama_checks)
+    assert version.spec.rank == EXACT[name]
+    assert version.spec.format == name.partition("-")[0]
+    assert version.spec.approximate is None
+    served = peft_adapters.loaded(base, version.path)
+    torch.testing.assert_close(served.logits(), made.logits(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dora", "dora-rslora"])
+def test_dora_is_a_product_and_a_factor_on_each_output(
+    name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
+    """c ⊙ W + s B A, with c and B as stored, is the weight that PEFT merges."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
+    version = ingest(store, made.folder, llama_checks)
+    assert version.spec.format == "dora"
+    config = json.loads((version.path / "adapter_config.json").read_text())
+    factors = load_file(version.path / "adapter_model.safetensors")
+    scales = load_file(version.path / SCALES_FILE)
+    assert len(scales) == 14
+    weights, merged = load_file(base / "model.safetensors"), made.merged()
+    for scale, c in scales.items():
+        module = scale.removesuffix(".scale")
+        assert c.dtype == torch.float32
+        a, b = (factors[f"base_model.model.{module}.lora_{part}.weight"] for part in "AB")
+        ours = c[:, None] * weights[f"{module}.weight"] + config["lora_alpha"] / config["r"] * (b @ a)
+        torch.testing.assert_close(ours, merged[f"{module}.weight"], rtol=1e-5, atol=1e-6)
+
+
+def test_doras_version_depends_on_the_base(tmp_path: Path, store: Store) -> None:
+    """Two bases of one shape that share a store give one adapter two versions, and two ways to remember it."""
+    versions, identities = set(), set()
+    folder = None
+    for seed in (0, 1):
+        base = peft_adapters.make_base(tmp_path / f"base{seed}" / "tiny", seed=seed)
+        checks = Checks(BaseShapes.read(base), max_rank=64, base_weights=BaseWeights.open(base))
+        folder = folder or peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"]).folder
+        versions.add(ingest(store, folder, checks).digest)
+        identities.add(checks.identity)
+    assert len(versions) == len(identities) == 2
+
+
+def spoil(folder: Path, change: dict[str, torch.Tensor | None]) -> None:
+    tensors = dict(peft_adapters.stored(folder)) | change
+    save_file(
+        {name: value for name, value in tensors.items() if value is not None}, folder / "adapter_model.safetensors"
+    )
+
+
+MAGNITUDE = "base_model.model.model.layers.0.mlp.up_proj.lora_magnitude_vector"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (None, "missing_tensor"),
+        (torch.ones(5), "shape"),
+        (torch.ones(48, 1), "shape"),
+        (torch.zeros(48), "magnitude"),
+        (-torch.ones(48), "magnitude"),
+        (torch.full((48,), float("nan")), "magnitude"),
+        (torch.full((48,), float("inf")), "magnitude"),
+        (torch.ones(48), "not_finite"),
+    ],
+    ids=["none", "length", "dimensions", "zero", "negative", "nan", "infinite", "weight of zeros"],
+)
+def test_a_bad_magnitude_is_refused(
+    change: torch.Tensor | None, code: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
+    """A magnitude that lacks, does not fit or is no positive number never reaches the engine."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
+    spoil(made.folder, {MAGNITUDE: change})
+    if code == "not_finite":
+        weights = {"base_model.model.model.layers.0.mlp.up_proj.lora_B.weight": torch.zeros(48, 4)}
+        small = load_file(base / "model.safetensors")
+        small["model.layers.0.mlp.up_proj.weight"] = torch.zeros(48, 32)
+        shutil.copytree(base, tmp_path / "zero")
+        save_file(small, tmp_path / "zero" / "model.safetensors")
+        spoil(made.folder, weights)
+        llama_checks = replace(llama_checks, base_weights=BaseWeights.open(tmp_path / "zero"))
+    result = store.ingest(made.folder, AdapterName("finance"), llama_checks)
+    assert isinstance(result, Rejected)
+    assert result.codes == {code}
+
+
+@pytest.mark.parametrize("target", ["embed_tokens", "lm_head"])
+def test_dora_is_served_on_linear_layers_only(
+    target: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
+    """The engine scales neither embeddings nor the head."""
+    made = peft_adapters.make(base, tmp_path / "a", lambda: peft_adapters.lora(use_dora=True, target_modules=[target]))
+    result = store.ingest(made.folder, AdapterName("finance"), llama_checks)
+    assert isinstance(result, Rejected)
+    assert result.codes & {"module", "modules_to_save"}, result
+
+
+def test_dora_needs_the_bases_values(base: Path, tmp_path: Path, store: Store, llama_checks: Checks) -> None:
+    """Without an engine that scales outputs, or on packed weights, it is refused with the way out."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
+    result = store.ingest(made.folder, AdapterName("finance"), replace(llama_checks, base_weights=None))
+    assert isinstance(result, Rejected)
+    assert "dora" in result.codes
+    packed = BaseWeights({}, "packed")
+    result = store.ingest(made.folder, AdapterName("finance"), replace(llama_checks, base_weights=packed))
+    assert isinstance(result, Rejected)
+    assert result.codes == {"quantised_base"}
+
+
+def test_a_dora_that_changes_nothing_is_refused(base: Path, tmp_path: Path, store: Store, llama_checks: Checks) -> None:
+    """As PEFT initialises it: the magnitudes are the base's own norms, and B is zero."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"], scale=0.0)
+    result = store.ingest(made.folder, AdapterName("finance"), llama_checks)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"no_effect"}
+
+
+@pytest.mark.parametrize("name", ["vera", "loha", "lokr-full"])
+def test_the_rank_that_a_conversion_needs_is_held_against_the_engines(
+    name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
+    """Over the limit, the reason names the limit and the rank."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
+    result = store.ingest(made.folder, AdapterName("finance"), replace(llama_checks, max_rank=4))
+    assert isinstance(result, Rejected)
+    assert result.codes == {"rank_over_limit"}
+    assert "max_lora_rank 4" in result.reasons[0].text
+
+
+def test_an_adapter_that_also_replaces_modules_is_refused(
+    base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
+    """A retrained norm cannot ride on a conversion."""
+    config = lambda: peft.VeraConfig(task_type="CAUSAL_LM", r=8, target_modules=["q_proj"], modules_to_save=["norm"])  # noqa: E731
+    made = peft_adapters.make(base, tmp_path / "a", config)
+    result = store.ingest(made.folder, AdapterName("finance"), llama_checks)
+    assert isinstance(result, Rejected)
+    assert "modules_to_save" in result.codes
+
+
+def test_the_scales_are_a_part_of_the_whole_version(
+    base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
+    """A version whose scales were cut short is not whole."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
+    version = ingest(store, made.folder, llama_checks)
+    sizes = sum((version.path / name).stat().st_size for name in ("adapter_model.safetensors", SCALES_FILE))
+    assert version.spec.size_bytes == sizes
+    assert store.get(AdapterName("finance"), version.digest) == version
+    scales = version.path / SCALES_FILE
+    scales.chmod(0o644)
+    scales.write_bytes(scales.read_bytes()[:-1])
+    assert store.get(AdapterName("finance"), version.digest) is None
+
+
+def test_factors_of_large_weights_are_read_in_blocks(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows come in order and all of them, however small the block."""
+    weights = BaseWeights.open(base)
+    name = "model.layers.0.mlp.up_proj.weight"
+    whole = load_file(base / "model.safetensors")[name].float().numpy()
+    monkeypatch.setattr("lorabay.catalog.base_weights._BLOCK_BYTES", 700)
+    blocks = list(weights.blocks(name))
+    assert len(blocks) > 5
+    assert [first for first, _ in blocks] == list(np.cumsum([0, *(len(rows) for _, rows in blocks[:-1])]))
+    assert np.array_equal(np.concatenate([rows for _, rows in blocks]), whole)
