@@ -1,38 +1,46 @@
-"""Entry point `vllm.general_plugins`: makes multi-LoRA on vLLM's CPU platform correct, and ends orphaned engines.
+"""Entry point `vllm.general_plugins`: many adapters on vLLM's CPU platform, correct and fast; DoRA; quiet loads.
 
-vLLM calls `register` in each of its processes, more than once at times. It swaps the CPU platform's LoRA wrapper
-for `grouped_rows.GroupedPunicaWrapper` and leaves every other platform's alone. The package imports nothing of
-lorabay's other rings, and none of them imports it: it lives inside the engine's processes.
+vLLM calls `register` in each of its processes, more than once at times. The package imports nothing of lorabay's
+other rings, and none of them imports it: it lives inside the engine's processes. A vLLM that it was not written for
+is left as it is, and the log says so.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 
 SUPPORTED_VLLM = "0.32."
-WRAPPER = "lorabay.vllm_plugin.grouped_rows.GroupedPunicaWrapper"
+WRAPPER = "lorabay.vllm_plugin.cpu_wrapper.CpuLoraWrapper"
+
+DORA_VARIABLE = "LORABAY_DORA"
+"""Set to 1 by the server when DoRA is to be served on a device whose graphs must hold it from the start."""
 
 logger = logging.getLogger(__name__)
 
 
 def register() -> None:
-    """Install the wrapper on the CPU platform of a vLLM version that it was reviewed against; idempotent."""
+    """Install what this platform needs; idempotent."""
     from vllm.platforms import current_platform
     from vllm.version import __version__
 
+    from lorabay.vllm_plugin.compilation import keep_compilation
     from lorabay.vllm_plugin.orphans import exit_with_parent
 
     exit_with_parent()
-    if not current_platform.is_cpu():
-        return
     if not __version__.startswith(SUPPORTED_VLLM):
         logger.error(
-            "lorabay's LoRA wrapper was written for vLLM %sx and is not installed on vLLM %s",
-            SUPPORTED_VLLM,
-            __version__,
+            "lorabay's plugin was written for vLLM %sx and is not installed on vLLM %s", SUPPORTED_VLLM, __version__
         )
         return
-    # vLLM compiles small kernels (log-probabilities) on first use; without a C++ compiler that ends the engine.
-    type(current_platform).simple_compile_backend = "eager"
-    # A classmethod of the platform names the wrapper that each LoRA manager builds.
-    type(current_platform).get_punica_wrapper = classmethod(lambda cls: WRAPPER)
+    platform = type(current_platform)
+    if current_platform.is_cpu():
+        # vLLM compiles small kernels (log-probabilities) on first use; without a C++ compiler that ends the engine.
+        platform.simple_compile_backend = "eager"
+        # A classmethod of the platform names the wrapper that each LoRA manager builds.
+        platform.get_punica_wrapper = classmethod(lambda cls: WRAPPER)
+        keep_compilation(platform)
+    elif os.environ.get(DORA_VARIABLE) == "1":
+        from lorabay.vllm_plugin import scaled_outputs
+
+        scaled_outputs.install()

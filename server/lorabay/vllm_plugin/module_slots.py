@@ -1,0 +1,104 @@
+"""The adapters' weights of one linear module, by engine slot.
+
+vLLM keeps a slot as a region of one large tensor and copies an adapter into it. On a CPU the copy buys nothing: a
+slot here is a reference to the adapter's own tensors, laid out as the kernel reads them. So a load is a pointer, an
+adapter costs its own bytes and no padding to the highest rank, and an eviction frees nothing that is still read.
+
+Shapes, for each slice of a packed module: A (rank, inputs), B transposed (rank, outputs). The A of all slices lie
+one below the other in one matrix, so that one product shrinks for all of them. Knows nothing of vLLM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+import torch
+
+from lorabay.vllm_plugin import row_kernel
+
+Factors = tuple[torch.Tensor, torch.Tensor]
+"""A (rank, inputs) and B (outputs, rank) of one slice, as PEFT stores them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputScale:
+    """What an adapter does to the base's own output: y * factor + shift, both (outputs,) float32.
+
+    DoRA's h = c * (W x) + ... has factor c. It leaves a bias b of the base alone, hence a shift of b * (1 - c).
+    """
+
+    factor: torch.Tensor
+    shift: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleWeights:
+    """One adapter's weights of one module; `b` and `scales` have an entry for each slice, None where it has none."""
+
+    a: torch.Tensor
+    b: tuple[torch.Tensor | None, ...]
+    ranks: tuple[int, ...]
+    scales: tuple[OutputScale | None, ...]
+
+    @classmethod
+    def lay_out(
+        cls, factors: Sequence[Factors | None], scales: Sequence[OutputScale | None], dtype: torch.dtype
+    ) -> ModuleWeights:
+        """Copy factors into the layout; at least one slice must have factors."""
+        a = torch.cat([pair[0].to(dtype) for pair in factors if pair is not None])
+        b = tuple(None if pair is None else pair[1].to(dtype).t().contiguous() for pair in factors)
+        ranks = tuple(0 if pair is None else pair[0].shape[0] for pair in factors)
+        return cls(a.contiguous(), b, ranks, tuple(scales))
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The row of `a` where each slice begins."""
+        return tuple(accumulate(self.ranks, initial=0))[:-1]
+
+
+class ModuleSlots:
+    """The slots of one module, and the table of addresses through which the row kernel finds them."""
+
+    def __init__(self, inputs: int, widths: Sequence[int], slots: int, dtype: torch.dtype) -> None:
+        self.inputs = inputs
+        self.dtype = dtype
+        self.widths = tuple(widths)
+        self.offsets = tuple(accumulate(self.widths, initial=0))[:-1]
+        self.weights: list[ModuleWeights | None] = [None] * slots
+        self.table = np.zeros((slots, len(self.widths), row_kernel.FIELDS), np.int64)
+        self.max_rank = 0
+        self._width_block = np.array(self.widths, np.int64)
+        self.arguments = row_kernel.argument_block(inputs, self.table, self._width_block)
+
+    def put(self, slot: int, weights: ModuleWeights) -> None:
+        """Serve `weights` in `slot` from the next step on."""
+        self.weights[slot] = weights
+        row = weights.a.stride(0) * weights.a.element_size()
+        for i, (b, rank, start, scale) in enumerate(
+            zip(weights.b, weights.ranks, weights.starts, weights.scales, strict=True)
+        ):
+            factor, shift = (0, 0) if scale is None else (_address(scale.factor), _address(scale.shift))
+            self.table[slot, i] = (weights.a.data_ptr() + start * row, _address(b), rank, factor, shift)
+        self._refresh()
+
+    def clear(self, slot: int) -> None:
+        """Leave the base's output of `slot`'s rows alone from the next step on."""
+        if self.weights[slot] is not None:
+            self.weights[slot] = None
+            self.table[slot] = 0
+            self._refresh()
+
+    @property
+    def is_empty(self) -> bool:
+        """True while no slot has weights of this module."""
+        return self.max_rank == 0
+
+    def _refresh(self) -> None:
+        self.max_rank = int(self.table[:, :, row_kernel.RANK].max())
+
+
+def _address(tensor: torch.Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()

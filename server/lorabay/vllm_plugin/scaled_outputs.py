@@ -1,0 +1,77 @@
+"""DoRA's output factors on devices other than the CPU: h = c * (W x) + c * s * B (A x), each row with its adapter's c.
+
+A version arrives with c folded into B, so what is missing is the factor on the base's own output. The factors of all
+slots of a layer lie in one tensor with a last row of ones; a row of the batch picks its own by the slot number that
+vLLM keeps on the device, -1 for rows without an adapter. That is two device operations of fixed shapes, so CUDA
+graphs hold them. They are installed only where the server is started for DoRA, since a graph cannot leave them out.
+On a CPU the row kernel does it for the rows concerned alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import torch
+from vllm.lora.layers import BaseLayerWithLoRA, MergedColumnParallelLinearWithLoRA
+from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
+
+from lorabay.vllm_plugin.rank_slices import local_scales, slice_widths
+
+
+@cache
+def install() -> None:
+    """Replace the layers' methods; once a process, before the model is built."""
+    for linear in (BaseLinearLayerWithLoRA, MergedColumnParallelLinearWithLoRA):
+        linear.create_lora_weights = _with_factors(linear.create_lora_weights)
+    BaseLinearLayerWithLoRA._apply_lora_to_output = _scale_first(BaseLinearLayerWithLoRA._apply_lora_to_output)
+
+
+def can_scale(layer: BaseLinearLayerWithLoRA) -> bool:
+    """Whether the layer applies output factors."""
+    return hasattr(layer, "lora_slots") or hasattr(layer, "output_factors")
+
+
+def put_scales(layers: Mapping[str, BaseLayerWithLoRA], slot: int, scales: Mapping[str, Any]) -> None:
+    """Write an adapter's factors into `slot` of every layer that keeps some; ones and zeros where it has none."""
+    for name, layer in layers.items():
+        if hasattr(layer, "output_factors"):
+            _put(layer, slot, scales.get(name))
+
+
+def _put(layer: Any, slot: int, factor: Any) -> None:
+    layer.output_factors[slot] = 1.0
+    layer.output_shifts[slot] = 0.0
+    if factor is None:
+        return
+    offset = 0
+    for width, scale in zip(slice_widths(layer), local_scales(layer, factor, factor), strict=True):
+        if scale is not None:
+            layer.output_factors[slot, offset : offset + width].copy_(scale.factor)
+            if scale.shift is not None:
+                layer.output_shifts[slot, offset : offset + width].copy_(scale.shift)
+        offset += width
+
+
+def _with_factors(original: Any) -> Any:
+    def create_lora_weights(self: Any, max_loras: int, lora_config: Any, model_config: Any = None) -> None:
+        original(self, max_loras, lora_config, model_config)
+        if not lora_config.fully_sharded_loras and not self._enable_aux_cuda_stream:
+            outputs = sum(slice_widths(self))
+            self.output_factors = torch.ones(max_loras + 1, outputs, device=self.device)
+            self.output_shifts = torch.zeros(max_loras + 1, outputs, device=self.device)
+
+    return create_lora_weights
+
+
+def _scale_first(original: Any) -> Any:
+    def apply(self: Any, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        if hasattr(self, "output_factors"):
+            rows = output.view(-1, output.shape[-1])
+            slots = self.punica_wrapper._token_lora_indices[: rows.shape[0]]
+            scaled = torch.addcmul(self.output_shifts[slots], rows.float(), self.output_factors[slots])
+            output = scaled.to(output.dtype).view_as(output)
+        return original(self, x, output)  # type: ignore[no-any-return]
+
+    return apply
