@@ -50,6 +50,12 @@ SHUTDOWN_S = 5.0
 
 DEATH_POLL_S = 0.1
 
+STAGING_WORKER = "lorabay.vllm_plugin.staging.StagingWorker"
+"""What the plugin adds to vLLM's worker; only named here, vLLM imports it in the worker's process."""
+
+STAGING_POLL_S = 0.02
+"""Between two looks at a load under way: each costs the engine's loop well under a millisecond."""
+
 asked_model: ContextVar[str] = ContextVar("asked_model")
 """`model` as the client wrote it, for vLLM's serving classes to echo."""
 
@@ -64,6 +70,7 @@ class VllmEngine:
     def __init__(self, model: str, served_name: str, options: Mapping[str, Any]) -> None:
         self._args: Namespace = parse_engine_args(model, {"served_model_name": served_name} | dict(options))
         self._served_name: str = self._args.served_model_name[0]
+        self._args.worker_extension_cls = self._args.worker_extension_cls or STAGING_WORKER
         self._llm: AsyncLLM | None = None
         self._state = State()
         self._requests: dict[str, LoRARequest] = {}
@@ -144,14 +151,25 @@ class VllmEngine:
         Raises AdapterRejected with vLLM's reason when it refuses the weights.
         """
         request = LoRARequest(version.id, _engine_id(version.spec.digest), str(version.path))
+        llm = self._running()
         try:
-            loaded = await self._running().add_lora(request)
+            await self._stage(llm, request)
+            loaded = await llm.add_lora(request)
         except Exception as error:
             self.check()
             raise AdapterRejected(version.adapter, (f"the engine refused it: {_first_line(error)}",)) from error
         if not loaded:
             raise AdapterRejected(version.adapter, ("the engine did not take it",))
         self._requests[version.id] = request
+
+    async def _stage(self, llm: AsyncLLM, request: LoRARequest) -> None:
+        """Return when the weights are ready to enter the engine: read and laid out beside its loop, not on it."""
+        if self._args.worker_extension_cls != STAGING_WORKER:
+            return
+        identity = (request.lora_name, request.lora_int_id, request.lora_path)
+        await llm.collective_rpc("stage_adapter", args=identity)
+        while not all(await llm.collective_rpc("adapter_is_staged", args=(request.lora_int_id,))):
+            await asyncio.sleep(STAGING_POLL_S)
 
     async def unload(self, version: Version) -> None:
         """Drop a version's weights unless another name shares them; unloading what is not loaded is success."""
