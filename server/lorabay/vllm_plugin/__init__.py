@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import Any
 
 SUPPORTED_VLLM = "0.32."
 WRAPPER = "lorabay.vllm_plugin.cpu_wrapper.CpuLoraWrapper"
@@ -33,7 +34,7 @@ def register() -> None:
             "lorabay's plugin was written for vLLM %sx and is not installed on vLLM %s", SUPPORTED_VLLM, __version__
         )
         return
-    platform = type(current_platform)
+    platform: Any = type(current_platform)
     if current_platform.is_cpu():
         # vLLM compiles small kernels (log-probabilities) on first use; without a C++ compiler that ends the engine.
         platform.simple_compile_backend = "eager"

@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 
 
 @cache
-def keep_compilation(platform: type) -> None:
+def keep_compilation(platform: Any) -> None:
     """Let `platform` choose the compilation mode as if LoRA were off; once a process."""
-    choose = platform.check_and_update_config.__func__  # type: ignore[attr-defined]
+    choose = platform.check_and_update_config.__func__
 
     def check_and_update_config(cls: type, vllm_config: Any) -> None:
         if vllm_config.lora_config is None or has_compiler():
@@ -32,7 +32,7 @@ def keep_compilation(platform: type) -> None:
             logger.warning("no C++ compiler (g++) on this host: the base runs uncompiled, and slower")
             choose(cls, vllm_config)
 
-    platform.check_and_update_config = classmethod(check_and_update_config)  # type: ignore[attr-defined]
+    platform.check_and_update_config = classmethod(check_and_update_config)
 
 
 def has_compiler() -> bool:

@@ -104,8 +104,6 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         self.add_shrink(low, x, lora_a_stacked, scale)
         self.add_expand(y, low, lora_b_stacked, output_slices, add_inputs=add_inputs)
 
-    def add_lora_logits(
-        self, y: torch.Tensor, x: torch.Tensor, lora_a_stacked: torch.Tensor, *_: Any, **kwargs: Any
-    ) -> None:
+    def add_lora_logits(self, y: torch.Tensor, x: torch.Tensor, lora_a_stacked: Any, *_: Any, **kwargs: Any) -> None:
         """Add the head's update to the logits of the sampled positions."""
         add_by_matmuls(y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1]), lora_a_stacked.slots, self.sampled)

@@ -29,7 +29,7 @@ from lorabay.vllm_plugin.update import add_looked_up, add_update
 _layers: list[BaseLayerWithLoRA] = []
 """Every layer with slots, by the number that the compiled model knows it by."""
 
-_library = Library("lorabay", "FRAGMENT")
+_library = Library("lorabay", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
 @cache

@@ -26,7 +26,7 @@ def local_factors(layer: BaseLinearLayerWithLoRA, a: Any, b: Any) -> list[Factor
     """A and B of each slice, None where the adapter has none."""
     if isinstance(layer, MergedColumnParallelLinearWithLoRA):
         if isinstance(b, torch.Tensor):
-            a, b = [a] * layer.n_slices, list(b.split(list(layer.base_layer.output_sizes)))
+            a, b = [a] * layer.n_slices, list(torch.split(b, list(layer.base_layer.output_sizes)))
         if len(b) != layer.n_slices:
             a, b = layer.expand_packed_lora(a, b)
     if layer.tp_size > 1:

@@ -53,7 +53,6 @@ COLUMNS = 128
     MAX_RANK,
 ) = range(17)  # strides and ITEM in bytes
 ARGUMENTS = 17
-ArgumentBlock = ctypes.c_int64 * ARGUMENTS
 A, B, RANK, FACTOR, SHIFT = range(5)  # addresses, and the rank; 0 is no address
 FIELDS = 5
 SLOT, FIRST, COUNT = range(3)
@@ -260,15 +259,15 @@ def _update(args: Any, dtype: Any) -> None:
     _expand(args, table, tiles, rows, low, sums, thread, threads, dtype)
 
 
-def argument_block(inputs: int, table: NDArray[np.int64], widths: NDArray[np.int64]) -> ArgumentBlock:
+def argument_block(inputs: int, table: NDArray[np.int64], widths: NDArray[np.int64]) -> ctypes.Array[ctypes.c_int64]:
     """The part of the arguments that is the same in every call for one module; the caller keeps the arrays alive."""
-    block = ArgumentBlock()
+    block = (ctypes.c_int64 * ARGUMENTS)()
     block[INPUTS], block[SLOTS], block[SLICES] = inputs, table.shape[0], table.shape[1]
     block[TABLE], block[WIDTHS] = table.ctypes.data, widths.ctypes.data
     return block
 
 
-def run(block: ArgumentBlock, bfloat16: bool) -> None:
+def run(block: ctypes.Array[ctypes.c_int64], bfloat16: bool) -> None:
     """One call, on as many threads as torch uses."""
     kernel, parallel = compiled(bfloat16)
     parallel(kernel, ctypes.addressof(block), torch.get_num_threads(), 0)
