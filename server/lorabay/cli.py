@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import sys
 import typing
 from collections.abc import Callable
@@ -151,6 +152,55 @@ def check(
         Console().print(render(verdicts))
     if not all(verdict.servable for verdict in verdicts):
         raise typer.Exit(1)
+
+
+@app.command(help="Fold an adapter into the base: a standalone model, verified.")
+def merge(
+    adapter: Annotated[str, typer.Argument(help="Folder, name in the adapter directory, or NAME@DIGEST in the store.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the merged model.")],
+    base: BaseOption = None,
+    dtype: Annotated[str | None, typer.Option(help="bfloat16, float16 or float32. Default: the base's.")] = None,
+    float64: Annotated[bool, typer.Option("--float64", help="Compute in float64 instead of float32.")] = False,
+    max_shard_size: Annotated[str | None, typer.Option(help="As in 2GB. Default: files as the base has them.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier merge.")] = False,
+    verify: Annotated[bool, typer.Option(help="Hold the result against base and adapter in PEFT.")] = True,
+    prompts: Annotated[Path | None, typer.Option(help="More prompts to verify with, one a line.")] = None,
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Read pickled weights, without code.")] = False,
+    initial: Annotated[Path | None, typer.Option(help="The adapter as initialised (PiSSA, OLoRA, CorDA).")] = None,
+    residual_base: Annotated[
+        bool, typer.Option("--residual-base", help="The base is what that initialisation left.")
+    ] = False,
+    adapters: Annotated[Path | None, typer.Option(help="Adapter directory. Default: as for `serve`.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Store. Default: as for `serve`.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    # NumPy's own threads would stand in the way of ours; it reads this when it is loaded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    places = load_settings({name: path for name, path in (("adapters", adapters), ("store", store)) if path})
+    from lorabay.offline.merge.command import merge as run_merge
+    from lorabay.offline.merge.inputs import MergeSettings, parse_size
+
+    settings = MergeSettings(
+        adapter=adapter,
+        output=output,
+        base=_prepared_base(base),
+        adapters=places.adapters,
+        store=places.store,
+        dtype=dtype,
+        float64=float64,
+        max_shard_bytes=None if max_shard_size is None else parse_size(max_shard_size),
+        overwrite=overwrite,
+        verify=verify,
+        prompts=prompts,
+        allow_pickle=allow_pickle,
+        initial=initial,
+        residual_base=residual_base,
+    )
+    report = run_merge(settings)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        Console().print(report.render())
 
 
 @app.command(help="Measure a server: tokens a second, time to first token, inter-token latency.")

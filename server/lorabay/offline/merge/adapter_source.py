@@ -1,0 +1,137 @@
+"""Which adapter is meant: a folder, a name in the adapter directory, or `name@digest` there or in the store.
+
+Owns what makes an adapter readable for a merge: a version of the store is held so that no server removes it meanwhile,
+its output scales become updates, and a pickle is read without running code when that was asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorabay.catalog.header import TensorInfo, read_header
+from lorabay.catalog.names import AdapterName, name_problems
+from lorabay.catalog.records import Records
+from lorabay.catalog.spec import CONFIG_FILE, DIGEST_PREFIX, WEIGHTS_FILE, Digest, Rejected, quoted
+from lorabay.catalog.store import Store
+from lorabay.catalog.tensors import from_bytes
+from lorabay.catalog.updates import Gated
+from lorabay.errors import SetupError
+from lorabay.offline.merge.pickles import adapter_without_pickle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lorabay.catalog.updates import Load, Update
+
+SCALES_FILE = "output_scales.safetensors"
+_READ = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSource:
+    """A readable adapter. `folder` has its config and weights, `origin` whatever else came with it."""
+
+    name: str
+    folder: Path
+    origin: Path
+    warnings: tuple[str, ...] = field(default=())
+
+    def scales(self) -> dict[str, Load]:
+        """Module -> factors of its outputs, in a version of the store that was made from DoRA; else none."""
+        path = self.folder / SCALES_FILE
+        if not path.exists():
+            return {}
+        with path.open("rb") as file:
+            tensors = read_header(file, max_bytes=_READ)
+        if isinstance(tensors, Rejected):
+            raise SetupError(f"{path} cannot be used: {tensors.reasons[0]}")
+        return {tensor.name.removesuffix(".scale"): partial(_read_tensor, path, tensor) for tensor in tensors}
+
+    def scaled(self, updates: Mapping[str, tuple[Update, ...]]) -> Mapping[str, tuple[Update, ...]]:
+        """`updates` after the outputs of the base have been scaled."""
+        gates = {f"{module}.weight": (Gated(load),) for module, load in self.scales().items()}
+        return {name: gates.get(name, ()) + updates.get(name, ()) for name in [*updates, *gates]}
+
+    def digest(self) -> str:
+        """sha256 over the files as they are. Raises SetupError when they cannot be read."""
+        found = hashlib.sha256()
+        for name in (CONFIG_FILE, WEIGHTS_FILE, SCALES_FILE):
+            path = self.folder / name
+            if name == SCALES_FILE and not path.exists():
+                continue
+            try:
+                with path.open("rb") as file:
+                    found.update(f"{name} {os.fstat(file.fileno()).st_size}\n".encode())
+                    while chunk := file.read(_READ):
+                        found.update(chunk)
+            except OSError as error:
+                raise SetupError(f"{path} cannot be read: {error.strerror}") from error
+        return found.hexdigest()
+
+
+def _read_tensor(path: Path, tensor: TensorInfo) -> NDArray[np.float32]:
+    with path.open("rb") as file:
+        file.seek(tensor.start)
+        return from_bytes(file.read(tensor.end - tensor.start), tensor).as_float32()
+
+
+@contextmanager
+def find_adapter(adapter: str, directory: Path, store: Path, *, allow_pickle: bool) -> Iterator[AdapterSource]:
+    """The adapter that `adapter` names, as long as the block lasts. Raises SetupError when there is none."""
+    with ExitStack() as stack:
+        folder, name = _find(adapter, directory, store, stack)
+        readable = stack.enter_context(adapter_without_pickle(folder, allowed=allow_pickle))
+        yield AdapterSource(name, readable, folder)
+
+
+def _find(adapter: str, directory: Path, store: Path, stack: ExitStack) -> tuple[Path, str]:
+    folder = Path(adapter)
+    if folder.is_dir() or os.sep in adapter:
+        _check_folder(folder)
+        return folder, folder.resolve().name
+    name, at, prefix = adapter.partition("@")
+    if name_problems(name):
+        raise SetupError(f"there is no folder {quoted(adapter)}, and it cannot be the name of an adapter")
+    if at:
+        return _version(name, prefix, store, stack), adapter
+    folder = directory / name
+    if not folder.is_dir():
+        raise SetupError(f"there is no adapter {quoted(name)}: neither a folder here nor one in {directory}")
+    _check_folder(folder)
+    return folder, name
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        if not folder.is_dir():
+            folder.stat()
+            raise SetupError(f"the adapter {folder} is no folder")
+        os.scandir(folder).close()
+        (folder / CONFIG_FILE).stat()
+    except OSError as error:
+        raise SetupError(f"the adapter in {folder} cannot be read: {error.strerror}: {error.filename}") from error
+
+
+def _version(name: str, prefix: str, root: Path, stack: ExitStack) -> Path:
+    """The version of that name in the store, held until the stack is closed."""
+    if len(prefix) < DIGEST_PREFIX:
+        raise SetupError(f"{quoted(prefix)} is too short for a digest: give at least {DIGEST_PREFIX} of its characters")
+    if not (root / "versions").is_dir():
+        raise SetupError(f"there is no store in {root}; pass --store")
+    record = Records(root / "records").load().get(AdapterName(name))
+    known = {*(record.kept if record else ()), *([record.source_digest] if record and record.source_digest else [])}
+    fitting = sorted(digest for digest in known if digest.startswith(prefix))
+    store = stack.enter_context(Store.open(root))
+    version = store.get(AdapterName(name), Digest(fitting[0])) if len(fitting) == 1 else None
+    if version is None:
+        raise SetupError(f"the store {root} has no version {quoted(prefix)} of {quoted(name)}")
+    return version.path

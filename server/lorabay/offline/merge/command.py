@@ -1,0 +1,75 @@
+"""`lorabay merge` from its settings to a finished folder: find, check, make.
+
+Everything that can be refused is refused before the output folder is touched. An OSError of the writing side becomes
+one line here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from lorabay.catalog.adapter_updates import read_updates
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.spec import Rejected
+from lorabay.errors import SetupError
+from lorabay.offline.merge.adapter_source import AdapterSource, find_adapter
+from lorabay.offline.merge.base_weights import read_base
+from lorabay.offline.merge.inputs import MergeSettings, check_places
+from lorabay.offline.merge.making import make
+from lorabay.offline.merge.output import Output
+from lorabay.offline.merge.pickles import base_without_pickle
+from lorabay.offline.merge.plan import Layout, plan_merge
+from lorabay.offline.merge.quantised import dense_tensors
+from lorabay.offline.merge.side_files import side_files
+from lorabay.offline.merge.work import Work
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from lorabay.offline.merge.report import MergeReport
+
+
+def merge(settings: MergeSettings, console: Console | None = None) -> MergeReport:
+    """Make the merged model; SetupError says in one line why it cannot be, and then there is none.
+
+    Shows its progress on `console` (default: stderr), if that is a terminal.
+    """
+    begin = time.monotonic()
+    allowed = settings.allow_pickle
+    with ExitStack() as stack:
+        found = find_adapter(settings.adapter, settings.adapters, settings.store, allow_pickle=allowed)
+        adapter = stack.enter_context(found)
+        check_places(settings.output, (settings.base, adapter.origin))
+        base = stack.enter_context(base_without_pickle(settings.base, allowed=allowed))
+        work = _prepare(settings, adapter, base)
+        try:
+            with Output.open(settings.output, work.inputs, overwrite=settings.overwrite) as output:
+                return make(work, output, begin, console)
+        except OSError as error:
+            raise _failed(settings.output, error) from error
+
+
+def _prepare(settings: MergeSettings, adapter: AdapterSource, base_folder: Path) -> Work:
+    base = read_base(base_folder)
+    shapes = BaseShapes.read(base_folder, names=(settings.base.resolve().name,))
+    updates = read_updates(adapter.folder, shapes, initial=settings.initial, residual_base=settings.residual_base)
+    if isinstance(updates, Rejected):
+        reasons = "; ".join(str(reason) for reason in updates.reasons)
+        raise SetupError(f"the adapter {adapter.name!r} cannot be merged into {settings.base}: {reasons}")
+    dense = dense_tensors(base)
+    layout = Layout(settings.stored_dtype or dense.dtype, settings.max_shard_bytes)
+    merged = adapter.scaled(updates.updates)
+    plan = plan_merge(dense.tensors, base.config, merged, updates.config_changes, layout)
+    files = side_files(settings.base, adapter.origin)
+    return Work(settings, base, dense, adapter, updates, plan, files, adapter.digest())
+
+
+def _failed(output: Path, error: OSError) -> SetupError:
+    where = f" ({error.filename})" if error.filename else ""
+    return SetupError(
+        f"merging into {output} failed: {error.strerror or error}{where}; run it again to go on from there"
+    )

@@ -1,0 +1,260 @@
+"""Inputs that cannot be merged: one clear line, exit code 1, inputs as they were, and nothing that looks complete."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from tests.catalog import making
+from tests.offline.merge.bases import HIDDEN, contents, make_base, make_lora, random_tensor
+
+from lorabay import cli
+
+pytestmark = pytest.mark.usefixtures("no_settings_in_environment")
+
+INDEX = "model.safetensors.index.json"
+FIRST = "model-00001-of-00002.safetensors"
+WEIGHTS = "adapter_model.safetensors"
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
+    return tmp_path
+
+
+def run(folders: Path, *flags: str, output: str = "merged") -> int:
+    command = ["merge", str(folders / "adapter"), "-o", str(folders / output), "--base", str(folders / "base")]
+    return cli.run([*command, "--no-verify", *flags])
+
+
+def of_another_size(folders: Path) -> None:
+    tensors = making.load(folders / "adapter" / WEIGHTS)
+    name = f"{making.PREFIX}model.layers.1.self_attn.q_proj.lora_A.weight"
+    making.save(folders / "adapter" / WEIGHTS, {**tensors, name: random_tensor((4, HIDDEN + 1), 0, "F32")})
+
+
+def of_another_model(folders: Path) -> None:
+    tensors = making.load(folders / "adapter" / WEIGHTS)
+    renamed = {name.replace("layers.1", "layers.7"): tensor for name, tensor in tensors.items()}
+    making.save(folders / "adapter" / WEIGHTS, renamed)
+
+
+def without_a_file(folders: Path) -> None:
+    (folders / "base" / FIRST).unlink()
+
+
+def cut_short(folders: Path) -> None:
+    os.truncate(folders / "base" / FIRST, (folders / "base" / FIRST).stat().st_size - 10)
+
+
+def index_of_more(folders: Path) -> None:
+    index = json.loads((folders / "base" / INDEX).read_bytes())
+    index["weight_map"]["model.layers.9.mlp.up_proj.weight"] = FIRST
+    (folders / "base" / INDEX).write_text(json.dumps(index))
+
+
+def index_that_leads_away(folders: Path) -> None:
+    index = json.loads((folders / "base" / INDEX).read_bytes())
+    index["weight_map"] |= {"model.norm.weight": "../other.safetensors"}
+    (folders / "base" / INDEX).write_text(json.dumps(index))
+
+
+def loop(folders: Path) -> None:
+    path = folders / "base" / FIRST
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def adapter_loop(folders: Path) -> None:
+    path = folders / "adapter" / WEIGHTS
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def pickled(folders: Path) -> None:
+    (folders / "adapter" / WEIGHTS).unlink()
+    (folders / "adapter" / "adapter_model.bin").write_bytes(pickle.dumps({}))
+
+
+def pickled_base(folders: Path) -> None:
+    for path in (folders / "base").glob("model*"):
+        path.unlink()
+    (folders / "base" / "pytorch_model.bin").write_bytes(pickle.dumps({}))
+
+
+def without_config(folders: Path) -> None:
+    (folders / "base" / "config.json").unlink()
+
+
+def torn_adapter(folders: Path) -> None:
+    os.truncate(folders / "adapter" / WEIGHTS, 40)
+
+
+def not_finite(folders: Path) -> None:
+    tensors = making.load(folders / "adapter" / WEIGHTS)
+    name = next(iter(tensors))
+    broken = making.Stored("F32", tensors[name].shape, b"\x00\x00\xc0\x7f" + tensors[name].data[4:])
+    making.save(folders / "adapter" / WEIGHTS, {**tensors, name: broken})
+
+
+def no_adapter(folders: Path) -> None:
+    for path in (folders / "adapter").iterdir():
+        path.unlink()
+    (folders / "adapter").rmdir()
+
+
+def routed(folders: Path) -> None:
+    (folders / "adapter" / "adapter_config.json").write_text(json.dumps({"peft_type": "PREFIX_TUNING"}))
+
+
+BAD: dict[str, tuple[Callable[[Path], None], str]] = {
+    "another size": (of_another_size, "layers.1.self_attn.q_proj"),
+    "another model": (of_another_model, "model.layers.7"),
+    "missing file": (without_a_file, f"{FIRST} are missing"),
+    "file cut short": (cut_short, "ends 10 bytes early"),
+    "index of more": (index_of_more, "says that"),
+    "index that leads away": (index_that_leads_away, "not one of its own folder"),
+    "loop of links": (loop, "Too many levels of symbolic links"),
+    "loop of links in the adapter": (adapter_loop, "Too many levels of symbolic links"),
+    "pickle": (pickled, "is a pickle (adapter_model.bin)"),
+    "pickled base": (pickled_base, "is a pickle (pytorch_model.bin)"),
+    "no config": (without_config, "config.json does not exist"),
+    "torn adapter": (torn_adapter, "header claims"),
+    "not finite": (not_finite, "NaN or infinite"),
+    "no adapter": (no_adapter, "cannot be read: No such file or directory"),
+    "prefix tuning": (routed, "PREFIX_TUNING"),
+}
+
+
+def the_error(capsys: pytest.CaptureFixture[str]) -> str:
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_inputs(folders: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    """One line that names what is wrong; no output, and the inputs are untouched."""
+    spoil, text = BAD[kind]
+    spoil(folders)
+    links = kind.startswith("loop")
+    before = None if links else contents(folders)
+    assert run(folders) == 1
+    assert text in the_error(capsys)
+    assert not list((folders / "merged").glob("[!.]*"))
+    if before is not None:
+        after = {name: data for name, data in contents(folders).items() if ".merging" not in name}
+        assert after == before
+
+
+@pytest.mark.parametrize("place", ["adapter/merged", "base", "base/deep/merged", "."])
+def test_output_among_the_inputs(folders: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
+    """Neither inside an input nor around one."""
+    before = contents(folders)
+    assert run(folders, output=place) == 1
+    assert "which is read; choose another" in the_error(capsys)
+    assert contents(folders) == before
+
+
+def test_output_that_is_a_file(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It stays one."""
+    (folders / "merged").write_text("a file")
+    assert run(folders) == 1
+    assert "is a file" in the_error(capsys)
+    assert (folders / "merged").read_text() == "a file"
+
+
+def test_output_that_is_a_loop(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A link to itself leads nowhere."""
+    (folders / "merged").symlink_to("merged")
+    assert run(folders) == 1
+    assert "merged" in the_error(capsys)
+
+
+def test_pickles_are_read_when_asked_for(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Weights only: the same model as from safetensors; one that would run code is refused."""
+    import torch
+    from safetensors.torch import load_file
+
+    assert run(folders, output="whole") == 0
+    for folder, file in (("adapter", WEIGHTS), ("base", FIRST)):
+        assert (folders / folder / file).exists()
+    torch.save(load_file(folders / "adapter" / WEIGHTS), folders / "adapter" / "adapter_model.bin")
+    (folders / "adapter" / WEIGHTS).unlink()
+    parts = {}
+    for number, path in enumerate(sorted((folders / "base").glob("*.safetensors")), 1):
+        file = f"pytorch_model-{number}.bin"
+        torch.save(load_file(path), folders / "base" / file)
+        parts |= dict.fromkeys(load_file(path), file)
+        path.unlink()
+    (folders / "base" / INDEX).unlink()
+    (folders / "base" / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": parts}))
+    assert run(folders, "--allow-pickle") == 0
+    merged, whole = (
+        {
+            name: tensor
+            for path in (folders / folder).glob("*.safetensors")
+            for name, tensor in making.load(path).items()
+        }
+        for folder in ("merged", "whole")
+    )
+    assert merged == whole
+    capsys.readouterr()
+    (folders / "adapter" / "adapter_model.bin").write_bytes(pickle.dumps({"x": os.system}))
+    assert run(folders, "--allow-pickle", output="again") == 1
+    assert "cannot be read without running code" in the_error(capsys)
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from lorabay.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_a_disk_that_takes_no_more(folders: Path) -> None:
+    """The system refuses to write: one line, and nothing that looks like a model."""
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
+    command = ["merge", str(folders / "adapter"), "-o", str(folders / "merged"), "--base", str(folders / "base")]
+    ended = subprocess.run(
+        [sys.executable, "-c", LIMITED, *command, "--no-verify"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: ")
+    assert "File too large" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert {path.name for path in (folders / "merged").iterdir()} == {".merging"}
+
+
+def test_a_disk_without_room(
+    folders: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is known before the first byte."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    assert run(folders) == 1
+    assert "GB free, and the merged model needs" in the_error(capsys)
+
+
+@pytest.mark.parametrize("flags", [("--dtype", "int8"), ("--max-shard-size", "many")])
+def test_wrong_usage(folders: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, str]) -> None:
+    """Exit code 2."""
+    assert run(folders, *flags) == 2
+    assert flags[1] in the_error(capsys)

@@ -1,0 +1,190 @@
+"""What a merge leaves when it is stopped: nothing that looks like a model, and enough to go on from."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from tests.offline.merge.bases import all_tensors, contents, make_base, make_lora, merge_settings
+
+from lorabay.errors import SetupError
+from lorabay.offline.merge.command import merge
+from lorabay.offline.merge.output import Output
+
+MERGE = """
+import sys
+from pathlib import Path
+from tests.offline.merge.bases import merge_settings
+from lorabay.offline.merge.command import merge
+print("go", flush=True)
+merge(merge_settings(Path(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    make_base(tmp_path / "base", files=4), make_lora(tmp_path / "adapter")
+    merge(merge_settings(tmp_path, output=tmp_path / "whole"))
+    return tmp_path
+
+
+def stopped_before(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
+    """The process ends, as a kill would end it, when the file system is asked for the `number`th call of this name."""
+    original, calls = getattr(os, name), 0
+
+    def stop(*arguments: object, **named: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise KeyboardInterrupt
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(os, name, stop)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 8])
+def test_an_interrupted_merge_goes_on(folders: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Whatever was finished is kept, and the end is the same as that of a run in one go."""
+    with monkeypatch.context() as patch:
+        stopped_before(patch, "posix_fallocate", number)
+        if number <= 4:
+            with pytest.raises(KeyboardInterrupt):
+                merge(merge_settings(folders))
+            assert {path.name for path in (folders / "merged").iterdir()} == {".merging"}
+        else:
+            merge(merge_settings(folders))
+    if number <= 4:
+        assert merge(merge_settings(folders)).resumed == number - 1
+    assert contents(folders / "merged") == contents(folders / "whole")
+
+
+def test_other_inputs_begin_anew(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was made with another adapter, dtype or base is never taken over."""
+    with monkeypatch.context() as patch:
+        stopped_before(patch, "posix_fallocate", 4)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(folders))
+    assert merge(merge_settings(folders, dtype="float32")).resumed == 0
+    assert {tensor.dtype for tensor in all_tensors(folders / "merged").values()} == {"F32"}
+
+
+def test_a_damaged_file_is_made_again(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finished file that lost its end counts as not there."""
+    with monkeypatch.context() as patch:
+        stopped_before(patch, "posix_fallocate", 4)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(folders))
+    first = next((folders / "merged" / ".merging").glob("*.safetensors"))
+    os.truncate(first, 100)
+    assert merge(merge_settings(folders)).resumed == 2
+    assert contents(folders / "merged") == contents(folders / "whole")
+
+
+def looks_like_a_model(folder: Path) -> bool:
+    return (folder / "config.json").exists()
+
+
+def test_killed_at_random_moments(folders: Path) -> None:
+    """SIGKILL, 20 times: the folder is no model or the right one, and the last run finishes it."""
+    whole = contents(folders / "whole")
+    process = run(folders)
+    begun = time.monotonic()
+    assert process.wait() == 0
+    usual = time.monotonic() - begun
+    moments = random.Random(0)
+    for _ in range(20):
+        for path in (folders / "merged").glob("*"):
+            if path.is_file():
+                path.unlink()
+        process = run(folders)
+        time.sleep(usual * moments.random())  # any moment is a good one; nothing is waited for
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if looks_like_a_model(folders / "merged"):
+            assert all_tensors(folders / "merged") == all_tensors(folders / "whole")
+    if not (folders / "merged" / "merge.json").exists():
+        merge(merge_settings(folders))
+    assert contents(folders / "merged") == whole
+
+
+def run(folder: Path) -> subprocess.Popen[str]:
+    """A merge in a process of its own, at its first step."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", MERGE, str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+    assert process.stdout is not None
+    with process.stdout as output:
+        assert output.readline() == "go\n"
+    return process
+
+
+@pytest.mark.parametrize("moved", range(9))
+def test_stopped_while_it_is_published(folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int) -> None:
+    """Between any two moves: without its config the folder is no model, with it the whole; a later run finishes."""
+    original, calls = Path.replace, 0
+
+    def stop(path: Path, target: Path) -> Path:
+        nonlocal calls
+        if target.parent == folders / "merged":
+            calls += 1
+            if calls > moved:
+                raise KeyboardInterrupt
+        return original(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stop)
+        if moved < 7:
+            with pytest.raises(KeyboardInterrupt):
+                merge(merge_settings(folders))
+    if looks_like_a_model(folders / "merged"):
+        assert all_tensors(folders / "merged") == all_tensors(folders / "whole")
+    merge(merge_settings(folders))
+    assert contents(folders / "merged") == contents(folders / "whole")
+
+
+def test_only_one_merge_at_a_time(folders: Path) -> None:
+    """The second one says so at once."""
+    work = folders / "merged" / ".merging"
+    work.mkdir(parents=True)
+    with FileLock(work / "lock"), pytest.raises(SetupError, match="another merge is writing"):
+        merge(merge_settings(folders))
+
+
+def test_overwriting_replaces_an_earlier_merge(folders: Path) -> None:
+    """All of its files go; one that somebody added stays."""
+    merge(merge_settings(folders, max_shard_bytes=4_000))
+    (folders / "merged" / "notes.txt").write_text("mine")
+    merge(merge_settings(folders, overwrite=True))
+    after = contents(folders / "merged")
+    assert after.pop("notes.txt") == b"mine"
+    assert after == contents(folders / "whole")
+
+
+def test_an_unfinished_overwrite_leaves_the_earlier_merge(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until all of the new one is on disk."""
+    merge(merge_settings(folders))
+    before = contents(folders / "merged")
+    with monkeypatch.context() as patch:
+        stopped_before(patch, "posix_fallocate", 2)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(folders, overwrite=True, dtype="float32"))
+    now = {name: data for name, data in contents(folders / "merged").items() if not name.startswith(".merging")}
+    assert now == before
+
+
+def test_something_else_is_not_overwritten(folders: Path) -> None:
+    """A folder that no merge made is left alone, also with --overwrite."""
+    (folders / "merged").mkdir()
+    (folders / "merged" / "thesis.txt").write_text("years of work")
+    for overwrite, text in ((False, "is not empty"), (True, "only what `lorabay merge` made is overwritten")):
+        with pytest.raises(SetupError, match=text):
+            merge(merge_settings(folders, overwrite=overwrite))
+    assert contents(folders / "merged") == {"thesis.txt": b"years of work"}
+    assert Output(folders).work.name == ".merging"
