@@ -77,7 +77,7 @@ class ShardWriter:
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
-        self._disk.shutdown(cancel_futures=True)
+        self._disk.shutdown()  # files that are whole are kept, also after a failure
 
     def write(self, shard: Shard) -> dict[str, Tally]:
         """Fill the file; it appears some time later, at the latest when `finish` returns. Gives the sums over every
