@@ -207,7 +207,9 @@ def merge(
 def bench(
     scenario: Annotated[
         str,
-        typer.Argument(help="`load`, `gateway` (against vLLM's own server), `start`, `swap`, `many` (1000 adapters)."),
+        typer.Argument(
+            help="`load`, `gateway` (against vLLM's own server), `start`, `swap`, `many` (1000 adapters), `adapters`, `stall`, `memory` (what adapters cost)."
+        ),
     ] = "load",
     url: Annotated[str | None, typer.Option(help="A running server; default: start one.")] = None,
     api_key: Annotated[str | None, typer.Option(envvar="LORABAY_API_KEY", help="Key of a running server.")] = None,

@@ -6,10 +6,15 @@ Reads /proc; changes nothing. Only the difference of two readings means somethin
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lorabay.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROC = Path("/proc")
 MIB = 1 << 20
@@ -56,3 +61,23 @@ def read_process(process: int) -> ProcessUse:
 def _labelled(file: Path, label: str) -> int:
     fields = dict(line.split(":", 1) for line in file.read_text().splitlines())
     return int(fields[label].split()[0])
+
+
+def largest_of_group(group: int) -> int:
+    """Bytes of anonymous memory of the process of a group that holds most of it."""
+    return max(map(_anonymous, _members(group)), default=0)
+
+
+def _members(group: int) -> Iterator[Path]:
+    for folder in PROC.glob("[0-9]*"):
+        with suppress(OSError, IndexError, ValueError):  # a process that ended meanwhile
+            # After the name: state, parent, process group.
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[2]) == group:
+                yield folder
+
+
+def _anonymous(folder: Path) -> int:
+    try:
+        return _labelled(folder / "status", "RssAnon") * 1024
+    except (OSError, LookupError):
+        return 0

@@ -35,6 +35,8 @@ class RandomAdapters:
     base: str
     rank: int
     modules: tuple[tuple[str, Shape], ...]
+    dora: bool = False
+    """With a vector of magnitudes for each module."""
 
     @classmethod
     def about(cls, base: BaseShapes, rank: int, size_bytes: int) -> RandomAdapters:
@@ -53,7 +55,7 @@ class RandomAdapters:
     @property
     def size_bytes(self) -> int:
         """Bytes of one adapter's weights."""
-        return sum(ITEM_BYTES["BF16"] * self.rank * sum(shape) for _, shape in self.modules)
+        return sum(tensor.end - tensor.start for tensor in self._tensors())
 
     def write(self, folder: Path, seed: int) -> None:
         """Make `folder` with the adapter of this seed."""
@@ -63,7 +65,7 @@ class RandomAdapters:
         folder.mkdir(parents=True)
         with (folder / WEIGHTS_FILE).open("wb") as file:
             file.write(safetensors_header(self._tensors()))
-            file.write(values.data)
+            file.write((values & 0x7FFF if self.dora else values).data)
         (folder / CONFIG_FILE).write_text(json.dumps(self._config()) + "\n")
 
     def _tensors(self) -> Iterator[TensorInfo]:
@@ -73,6 +75,10 @@ class RandomAdapters:
                 end = start + ITEM_BYTES["BF16"] * shape[0] * shape[1]
                 yield TensorInfo(f"{PREFIX}{module}.lora_{part}.weight", "BF16", shape, start, end)
                 start = end
+            if self.dora:
+                end = start + ITEM_BYTES["BF16"] * outputs
+                yield TensorInfo(f"{PREFIX}{module}.lora_magnitude_vector", "BF16", (outputs,), start, end)
+                start = end
 
     def _config(self) -> dict[str, object]:
         return {
@@ -81,5 +87,6 @@ class RandomAdapters:
             "base_model_name_or_path": self.base,
             "r": self.rank,
             "lora_alpha": self.rank,
+            "use_dora": self.dora,
             "target_modules": [module for module, _ in self.modules],
         }

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lorabay.errors import UsageError
+from lorabay.offline.bench.adapter_cost import adapters
+from lorabay.offline.bench.engine_memory import memory
 from lorabay.offline.bench.gateway import gateway
 from lorabay.offline.bench.load import load
 from lorabay.offline.bench.machine import this_machine, versions
@@ -18,6 +20,7 @@ from lorabay.offline.bench.many import many
 from lorabay.offline.bench.progress import NoProgress, Progress
 from lorabay.offline.bench.report import Findings, Report
 from lorabay.offline.bench.settings import BenchSettings
+from lorabay.offline.bench.stall import stall
 from lorabay.offline.bench.start import start
 from lorabay.offline.bench.swap import swap
 
@@ -25,7 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Scenario = Callable[[BenchSettings, Progress], Findings]
-SCENARIOS: Mapping[str, Scenario] = {"load": load, "gateway": gateway, "start": start, "swap": swap, "many": many}
+SCENARIOS: Mapping[str, Scenario] = {
+    "load": load,
+    "gateway": gateway,
+    "start": start,
+    "swap": swap,
+    "many": many,
+    "adapters": adapters,
+    "stall": stall,
+    "memory": memory,
+}
 
 
 def run_bench(
