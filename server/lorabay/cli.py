@@ -208,7 +208,8 @@ def bench(
     scenario: Annotated[
         str,
         typer.Argument(
-            help="`load`, `gateway` (against vLLM's own server), `start`, `swap`, `many` (1000 adapters), `adapters`, `stall`, `memory` (what adapters cost)."
+            help="`load`, `gateway` (against vLLM's own server), `start`, `swap`, `many` (1000 adapters); what "
+            "adapters cost: `adapters`, `stall`, `memory`."
         ),
     ] = "load",
     url: Annotated[str | None, typer.Option(help="A running server; default: start one.")] = None,

@@ -94,6 +94,11 @@ class EngineSettings(BaseModel):
     engine: Annotated[dict[str, Any], BeforeValidator(parse_engine_options)] = Field(
         default_factory=dict, description="Any vLLM engine option as NAME=VALUE; the flag repeats."
     )
+    dora: bool = Field(
+        False,
+        description="Serve DoRA adapters on a GPU too, for one more small operation a module in every batch. "
+        "On a CPU host they are served without it.",
+    )
     cpu_kv_cache_gib: int = Field(1, ge=1, description="Memory for the KV cache on a CPU host, in GiB.")
     cpu_threads: str = Field(
         "all", description="CPU numbers that the engine's threads are bound to on a CPU host, as in 0-3; `all`, `auto`."

@@ -23,6 +23,7 @@ from lorabay.api.admin import admin_router
 from lorabay.api.app import create_app
 from lorabay.api.auth import choose_admin_gate, choose_gate
 from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.records import Records
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.store import Store
@@ -31,7 +32,7 @@ from lorabay.errors import SetupError, UsageError
 from lorabay.logs import configure_logging
 from lorabay.metrics import Metrics
 from lorabay.offline.base_model import cache_folder, prepare
-from lorabay.serving import create_engine
+from lorabay.serving import create_engine, scales_outputs
 from lorabay.serving.base_folder import find_base, served_names
 from lorabay.serving.catalogue import Catalogue
 from lorabay.serving.events import EventLog
@@ -71,7 +72,8 @@ def compose(settings: Settings, gate: Gate, admin_gate: Gate) -> tuple[ServerSta
     base = find_base(settings.base or str(prepare(cache_folder())))
     names = served_names(settings.engine, base)
     metrics = Metrics(CollectorRegistry())
-    catalogue = open_catalogue(settings, BaseShapes.read(base.path, names=names), metrics)
+    weights = BaseWeights.open(base.path) if scales_outputs(os.environ, dora=settings.dora) else None
+    catalogue = open_catalogue(settings, BaseShapes.read(base.path, names=names), metrics, weights)
     asyncio.run(catalogue.reconciler.settle())
     set_cpu_environment(os.environ, kv_cache_gib=settings.cpu_kv_cache_gib, threads=settings.cpu_threads)
     options = engine_options(settings, catalogue.registry)
@@ -99,13 +101,18 @@ def compose(settings: Settings, gate: Gate, admin_gate: Gate) -> tuple[ServerSta
     return start, app
 
 
-def open_catalogue(settings: Settings, shapes: BaseShapes, metrics: Metrics) -> Catalogue:
-    """Open the store, take up the records of the last run, and point a reconciler at the adapter directory."""
+def open_catalogue(
+    settings: Settings, shapes: BaseShapes, metrics: Metrics, weights: BaseWeights | None = None
+) -> Catalogue:
+    """Open the store, take up the records of the last run, and point a reconciler at the adapter directory.
+
+    `weights` are the base's, when the engine can serve DoRA.
+    """
     store = Store.open(settings.store)
     registry = Registry(shapes.names, Records(settings.store / "records"), keep=settings.keep_versions)
     registry.restore(store.get)
     max_rank = _count({"max_lora_rank": ALLOWED_RANKS[-1]} | settings.engine, "max_lora_rank")
-    checks = Checks(shapes, max_rank, refuse_foreign_base=settings.refuse_foreign_base)
+    checks = Checks(shapes, max_rank, refuse_foreign_base=settings.refuse_foreign_base, base_weights=weights)
     directory = Directory(settings.adapters, settings.allowed_roots, settings.settle_s, settings.poll_s)
     events = EventLog(settings.store / "events.jsonl")
     reconciler = Reconciler(directory, store, checks, registry, events, metrics)

@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.names import name_problems
 from lorabay.catalog.spec import AdapterSpec, Reason, Rejected
 from lorabay.catalog.validation import Checks, validate
@@ -40,7 +41,7 @@ class Verdict:
 
 def check(folders: Sequence[Path], base: Path, *, max_rank: int) -> list[Verdict]:
     """Judge each folder against the base in `base`; raises SetupError when that is no base."""
-    checks = Checks(BaseShapes.read(base, names=(base.name,)), max_rank)
+    checks = Checks(BaseShapes.read(base, names=(base.name,)), max_rank, base_weights=BaseWeights.open(base))
     return [_judge(folder, checks) for folder in folders]
 
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lorabay.serving.base_folder import BaseFolder
     from lorabay.serving.engine import Engine
+
+
+DORA_VARIABLE = "LORABAY_DORA"
+"""Tells the plugin, in whichever process vLLM starts it, to scale outputs on a device whose graphs must hold that."""
+
+
+def scales_outputs(environ: MutableMapping[str, str], *, dora: bool) -> bool:
+    """Say whether the engine will scale the base's outputs, which DoRA needs, and have the plugin do so if asked to."""
+    from vllm.platforms import current_platform
+
+    if dora:
+        environ[DORA_VARIABLE] = "1"
+    return dora or bool(current_platform.is_cpu())
 
 
 def create_engine(base: BaseFolder, options: Mapping[str, Any]) -> Engine:

@@ -95,7 +95,7 @@ def _copy_problems(tensor: TensorInfo, shape: Shape | None) -> Iterator[Reason]:
 def _unexpected(name: str) -> Reason:
     hint = "only lora_A and lora_B weights are served"
     if "lora_magnitude_vector" in name:
-        hint = "it belongs to DoRA; merge the adapter into the base"
+        hint = "it belongs to DoRA"
     elif re.search(r"\.lora_[AB]\.\w+\.weight$", name):
         hint = "the adapter's name is still in it; save with PEFT's save_pretrained"
     return Reason("unexpected_tensor", f"unexpected tensor {quoted(name)}: {hint}")
