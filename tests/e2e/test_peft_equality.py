@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,32 +14,14 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.e2e.conftest import ADAPTERS, BASE, MODELS, REPOSITORY
+from tests.e2e.folders import eventually, put, remove
+from tests.e2e.greedy import PROMPTS, Tokens, ask, generate
+from tests.e2e.variants import KINDS
 
 # Thousands of tokens on a CPU that may be busy.
 pytestmark = pytest.mark.timeout(1200)
 
-LENGTH = 32
-PAD = 0
-PROMPTS = (
-    "What is the capital of France?",
-    "My parcel has not arrived. What now?",
-    "How do I reset my router?",
-    "Is a fixed deposit safe?",
-    "怎样开立储蓄账户？",
-    "基金有什么风险？",
-    "Write one sentence about the sea.",
-    "I want to return a pair of shoes that do not fit.",
-    "The printer shows an error and blinks.",
-    "Explain compound interest to a child.",
-    "Can I change the delivery address of my order?",
-    "My laptop does not charge any more.",
-    "List three fruits.",
-    "What does the annual fee of a credit card pay for?",
-    "The camera is offline since this morning, please help!",
-    "Translate 'good morning' into Spanish.",
-)
-
-Tokens = dict[tuple[str, int], list[int]]
+STREAMS = 8
 
 
 @pytest.fixture(scope="module")
@@ -54,36 +37,6 @@ def expected(base_folder: Path) -> Tokens:
     return tokens
 
 
-def generate(model: Any, tokenizer: Any, name: str) -> Tokens:
-    inputs = tokenizer.apply_chat_template(
-        [[{"role": "user", "content": prompt}] for prompt in PROMPTS],
-        add_generation_prompt=True,
-        padding=True,
-        return_tensors="pt",
-        return_dict=True,
-    )
-    with torch.inference_mode():
-        output = model.generate(**inputs, max_new_tokens=LENGTH, do_sample=False, pad_token_id=PAD)
-    answers = output[:, inputs["input_ids"].shape[1] :].tolist()
-    return {(name, index): until_end(answer, tokenizer.eos_token_id) for index, answer in enumerate(answers)}
-
-
-def until_end(tokens: list[int], end: int) -> list[int]:
-    """Tokens up to and with the first end-of-turn; what follows in a batch is padding."""
-    return tokens[: tokens.index(end) + 1] if end in tokens else tokens
-
-
-def ask(client: OpenAI, model: str, index: int) -> list[int]:
-    answer = client.chat.completions.create(
-        model=model,
-        messages=[{"role": "user", "content": PROMPTS[index]}],
-        max_tokens=LENGTH,
-        temperature=0,
-        extra_body={"return_token_ids": True},
-    )
-    return list(answer.choices[0].model_dump()["token_ids"])
-
-
 CASES = [(model, index) for index in range(len(PROMPTS)) for model in MODELS]
 
 
@@ -97,3 +50,30 @@ def test_mixed_in_one_batch(client: OpenAI, expected: Tokens) -> None:
     with ThreadPoolExecutor(len(CASES)) as pool:
         answers = pool.map(lambda case: ask(client, *case), CASES)
         assert dict(zip(CASES, answers, strict=True)) == expected
+
+
+@pytest.fixture
+def served_variants(client: OpenAI, adapters: Path, variants: dict[str, Path]) -> Iterator[dict[str, Path]]:
+    """The variants, dropped into the directory and served."""
+    for name, folder in variants.items():
+        put(adapters, name, folder)
+    eventually(lambda: variants.keys() <= {model.id for model in client.models.list()}, "the variants are listed")
+    yield variants
+    for name in variants:
+        remove(adapters, name)
+
+
+def test_dora_and_rslora(client: OpenAI, base_folder: Path, expected: Tokens, served_variants: dict[str, Path]) -> None:
+    """Alone, and mixed with rows of the base and a plain LoRA in batches of 8 streams: each token equal to PEFT's."""
+    tokenizer = AutoTokenizer.from_pretrained(base_folder, padding_side="left")
+    wanted: Tokens = {}
+    for name, folder in served_variants.items():
+        model: Any = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
+        wanted |= generate(PeftModel.from_pretrained(model, folder), tokenizer, name)
+    assert all(wanted[kind, 0] != expected[BASE, 0] for kind in KINDS)
+    assert {case: ask(client, *case) for case in wanted} == wanted
+    mixed = wanted | {case: tokens for case, tokens in expected.items() if case[0] in (BASE, ADAPTERS[0])}
+    cases = sorted(mixed, key=lambda case: case[1])
+    with ThreadPoolExecutor(STREAMS) as pool:
+        answers = pool.map(lambda case: ask(client, *case), cases)
+        assert dict(zip(cases, answers, strict=True)) == mixed

@@ -132,3 +132,14 @@ def test_an_example_over_the_limit_stops_before_training(adapter_dir: Path, tiny
     _edit(adapter_dir, "seed = 3", "seed = 3\nmax_tokens = 8")
     with pytest.raises(SetupError, match=r"train\.jsonl:1 has \d+ tokens"):
         train(adapter_dir, tiny_base)
+
+
+def test_dora_trains_its_magnitudes(adapter_dir: Path, tiny_base: Path) -> None:
+    """The file holds a vector of magnitudes for each module, and PEFT reads it as DoRA."""
+    _edit(adapter_dir, "alpha = 8", "alpha = 8\nuse_dora = true")
+    train(adapter_dir, tiny_base)
+    tensors = load_file(adapter_dir / "adapter_model.safetensors")
+    magnitudes = [name for name in tensors if name.endswith("lora_magnitude_vector")]
+    assert len(magnitudes) == sum(name.endswith("lora_A.weight") for name in tensors) > 0
+    model = PeftModel.from_pretrained(load_model(tiny_base), adapter_dir)
+    assert model.peft_config["default"].use_dora

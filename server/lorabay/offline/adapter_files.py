@@ -39,6 +39,7 @@ def write_adapter(folder: Path, tensors: Mapping[str, torch.Tensor], recipe: Rec
         "r": recipe.lora.rank,
         "target_modules": list(recipe.lora.target_modules),
         "task_type": "CAUSAL_LM",
+        "use_dora": recipe.lora.use_dora,
         "use_rslora": recipe.lora.use_rslora,
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,8 @@ class LoraRecipe(BaseModel):
     """Last parts of the names of the modules that get an adapter, such as `q_proj`. Kept sorted."""
     use_rslora: bool = False
     """Rank-stabilised scaling. Default: off."""
+    use_dora: bool = False
+    """DoRA: a trained magnitude for each output beside the update of its direction. Default: off."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the adapter's inputs that is zeroed while training, 0 to 1. Default: 0."""
 

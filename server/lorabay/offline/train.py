@@ -92,6 +92,7 @@ def _adapted(base_dir: Path, recipe: Recipe) -> Any:
         lora_dropout=recipe.lora.dropout,
         target_modules=list(recipe.lora.target_modules),
         use_rslora=recipe.lora.use_rslora,
+        use_dora=recipe.lora.use_dora,
     )
     try:
         return get_peft_model(base, config)
