@@ -1,0 +1,45 @@
+"""Slots that refer to adapters instead of holding copies of them."""
+
+from __future__ import annotations
+
+import torch
+
+from lorabay.vllm_plugin import row_kernel
+from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
+from tests.vllm_plugin.updates import random_weights
+
+WIDTHS = [8, 4, 4]
+
+
+def test_a_slot_is_a_reference() -> None:
+    """The table holds the addresses of the adapter's own tensors: nothing was copied, nothing padded."""
+    weights = ModuleWeights.lay_out(*random_weights(6, WIDTHS, 3, 1, scaled=True), torch.bfloat16)
+    slots = ModuleSlots(6, WIDTHS, 2, torch.bfloat16)
+    slots.put(1, weights)
+    assert not slots.table[0].any()
+    rows = 6 * weights.a.element_size()
+    assert slots.table[1, :, row_kernel.A].tolist() == [weights.a.data_ptr() + 3 * i * rows for i in range(3)]
+    assert slots.table[1, :, row_kernel.B].tolist() == [b.data_ptr() for b in weights.b if b is not None]
+    assert slots.table[1, :, row_kernel.RANK].tolist() == [3, 3, 3]
+    assert slots.max_rank == 3
+
+
+def test_memory_is_that_of_the_factors() -> None:
+    """In the engine's type, at the adapter's own rank."""
+    weights = ModuleWeights.lay_out(*random_weights(6, WIDTHS, 3, 1, missing=2), torch.bfloat16)
+    held = weights.a.numel() + sum(b.numel() for b in weights.b if b is not None)
+    assert held == 2 * 3 * 6 + 3 * (8 + 4)
+    assert weights.ranks == (3, 3, 0)
+
+
+def test_an_emptied_slot_holds_nothing() -> None:
+    """Clearing twice, and clearing what was never filled, is fine."""
+    slots = ModuleSlots(6, WIDTHS, 2, torch.float32)
+    slots.put(0, ModuleWeights.lay_out(*random_weights(6, WIDTHS, 3, 1), torch.float32))
+    assert not slots.is_empty
+    slots.clear(0)
+    slots.clear(0)
+    slots.clear(1)
+    assert slots.is_empty
+    assert slots.weights == [None, None]
+    assert not slots.table.any()
