@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import mmap
 import os
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lorabay.errors import SetupError
-from lorabay.offline.bench.process_use import MIB, ProcessUse, read_process
+from lorabay.offline.bench.process_use import MIB, ProcessUse, largest_of_group, read_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,3 +50,18 @@ def test_a_process_that_is_gone_is_one_clear_line() -> None:
     """A server that ended while it was observed is named by its process."""
     with pytest.raises(SetupError, match="/proc/0 does not tell"):
         read_process(0)
+
+
+def test_the_largest_process_of_a_group_is_found() -> None:
+    """A child of a group of its own, which holds more than the interpreter alone does."""
+    code = "import sys; held = bytearray(64 << 20); sys.stdout.write('up\\n'); sys.stdout.flush(); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdin is not None
+        child.stdout.readline()
+        held = largest_of_group(child.pid)
+        child.stdin.close()
+    assert 64 << 20 <= held < 256 << 20
+    assert largest_of_group(child.pid) == 0
