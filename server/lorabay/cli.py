@@ -37,6 +37,15 @@ app.add_typer(base_app, name="base")
 
 AdapterFolder = Annotated[Path, typer.Argument(help="Folder of one adapter, such as adapters/finance.")]
 BaseOption = Annotated[str | None, typer.Option("--base", help="Base model. Default: the prepared one.")]
+AdapterName = Annotated[str, typer.Argument(help="Folder of an adapter, or its name in the adapter directory.")]
+AdapterDirectory = Annotated[Path, typer.Option("--adapters", help="Adapter directory that names are looked up in.")]
+OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write; must not be there, or be empty.")]
+InitialOption = Annotated[
+    Path | None, typer.Option("--initial", help="The adapter as initialised, for PiSSA, OLoRA and CorDA.")
+]
+ResidualOption = Annotated[
+    bool, typer.Option("--residual-base", help="The base is what the adapter's initialisation left of it.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -201,6 +210,37 @@ def merge(
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:
         Console().print(report.render())
+
+
+@app.command(help="Turn an adapter of any format into plain LoRA, or LoRA into a smaller rank.")
+def convert(
+    adapter: AdapterName,
+    output: OutputFolder,
+    base: BaseOption = None,
+    adapters: AdapterDirectory = Path("adapters"),
+    rank: Annotated[
+        int | None, typer.Option(min=1, help="Largest rank of a module. Default: what exactness needs.")
+    ] = None,
+    energy: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Share of each module's squared norm to keep.")
+    ] = None,
+    max_error: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Largest relative error in total. Default: 0.1, or what --energy gives up."),
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    initial: InitialOption = None,
+    residual_base: ResidualOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    from lorabay.offline.convert import ConvertSettings, convert as run_conversion, find_adapter
+
+    settings = ConvertSettings(rank, energy, max_error, dtype, initial, residual_base)
+    report = run_conversion(find_adapter(adapter, adapters), _prepared_base(base), output, settings)
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        Console().print(report.table())
 
 
 @app.command(help="Measure a server: tokens a second, time to first token, inter-token latency.")

@@ -1,0 +1,221 @@
+"""Turns an adapter of any format into plain LoRA, or plain LoRA into one of a smaller rank.
+
+Exact where algebra allows it and no smaller rank is asked for; otherwise the best product of the rank, with its error
+for each module and in total. One module is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table
+
+from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
+from lorabay.catalog.base_shapes import BaseShapes, is_embedding
+from lorabay.catalog.base_weights import BaseWeights
+from lorabay.catalog.compression import Rule, decompose_dense, decompose_product
+from lorabay.catalog.spec import Rejected, quoted
+from lorabay.catalog.updates import Dense, LowRank, PeftLayer, ReplacedRows
+from lorabay.catalog.validation import ALLOWED_RANKS
+from lorabay.errors import SetupError
+from lorabay.offline.dense_change import dense_change
+from lorabay.offline.lora_folder import LoraFolder
+from lorabay.offline.new_folder import new_folder
+from lorabay.offline.progress import progress_bar
+
+if TYPE_CHECKING:
+    from lorabay.catalog.updates import Update
+
+DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
+"""What `--dtype` takes: name -> name in safetensors."""
+
+REPORT_FILE = "conversion.json"
+DEFAULT_ENERGY, DEFAULT_ERROR = 0.99, 0.1
+_CARD = "README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertSettings:
+    """What is asked for: one rank, or a share of the squared norm, or (neither) exactness where it can be had."""
+
+    rank: int | None = None
+    energy: float | None = None
+    max_error: float | None = None
+    dtype: str = "float32"
+    initial: Path | None = None
+    residual_base: bool = False
+
+    @property
+    def asked(self) -> Rule | None:
+        """What every module is cut to; None to keep what is exact."""
+        if self.rank is None and self.energy is None:
+            return None
+        return Rule(self.rank, 1.0 if self.energy is None else self.energy)
+
+    @property
+    def allowed_error(self) -> float:
+        """The largest relative error in total."""
+        if self.max_error is not None:
+            return self.max_error
+        lost = 0.0 if self.energy is None else math.sqrt(max(0.0, 1 - self.energy))
+        return max(DEFAULT_ERROR, lost * (1 + 1e-6))
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedModule:
+    """`error` is the norm of what the module's new update lacks, over the norm of the old one."""
+
+    module: str
+    rank: int
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What was written, and how far it is from what was asked for; 0 is exact up to the rounding of `dtype`."""
+
+    source: str
+    format: str
+    output: str
+    dtype: str
+    rank: int
+    error: float
+    size_bytes: int
+    modules: tuple[ConvertedModule, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing was cut."""
+        return self.error == 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the report as JSON values."""
+        return asdict(self) | {"exact": self.exact}
+
+    def table(self) -> Table:
+        """Lay the report out, one line a module and one for all."""
+        table = Table("module", "rank", "error")
+        for module in self.modules:
+            table.add_row(module.module, str(module.rank), f"{module.error:.2e}" if module.error else "exact")
+        total = "exact" if self.exact else f"{self.error:.2e}"
+        table.add_row(f"all, from {self.format}", str(self.rank), total, style="bold")
+        return table
+
+
+def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) -> Conversion:
+    """Write the adapter in `adapter` as plain LoRA into `output`.
+
+    Raises SetupError with every reason when it cannot be done, or when the error would be over the allowed one; then
+    nothing is written.
+    """
+    if settings.dtype not in DTYPES:
+        raise SetupError(f"--dtype {quoted(settings.dtype)} is none of {', '.join(DTYPES)}")
+    shapes = BaseShapes.read(base)
+    found = read_updates(adapter, shapes, initial=settings.initial, residual_base=settings.residual_base)
+    if isinstance(found, Rejected):
+        raise SetupError(f"{adapter} cannot be converted: " + "; ".join(map(str, found.reasons)))
+    _check_convertible(adapter, found, shapes)
+    with new_folder(output, (adapter, base)) as folder:
+        writer = LoraFolder(folder, DTYPES[settings.dtype])
+        modules, error = _write(found, BaseWeights.open(base), settings, writer)
+        size = writer.finish(shapes, found.base_model)
+        rank = max(module.rank for module in modules)
+        report = Conversion(str(adapter), found.format, str(output), settings.dtype, rank, error, size, tuple(modules))
+        _check_error(report, settings.allowed_error)
+        record = report.as_dict() | {"source": adapter.resolve().name, "output": output.resolve().name}
+        (folder / REPORT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        if (adapter / _CARD).is_file():
+            shutil.copyfile(adapter / _CARD, folder / _CARD)
+    return report
+
+
+def _check_convertible(adapter: Path, found: AdapterUpdates, shapes: BaseShapes) -> None:
+    reasons = []
+    if (shapes.architecture or "").startswith("GPT2"):
+        reasons.append("the base keeps its weights transposed, which plain LoRA of this tool does not")
+    for name, updates in found.updates.items():
+        module = name.removesuffix(".weight")
+        whole = not name.endswith(".weight") or module not in shapes.shapes
+        if whole or any(isinstance(update, ReplacedRows) for update in updates):
+            reasons.append(f"{quoted(name)} is trained as a whole and is no layer that LoRA can stand for")
+        elif any(isinstance(update, PeftLayer) for update in updates):
+            reasons.append(f"{found.format} is not converted")
+        elif is_embedding(module) and not all(isinstance(update, LowRank) for update in updates):
+            reasons.append(f"the change of the embedding {quoted(name)} is no product")
+    if reasons:
+        shown = "; ".join(dict.fromkeys(reasons[:5]))
+        raise SetupError(f"{adapter} cannot be converted: {shown}; merge it with `lorabay merge`")
+
+
+def _write(
+    found: AdapterUpdates, weights: BaseWeights, settings: ConvertSettings, writer: LoraFolder
+) -> tuple[list[ConvertedModule], float]:
+    modules: list[ConvertedModule] = []
+    lacking = whole = 0.0
+    with progress_bar(len(found.updates), "converting") as advance:
+        for name, updates in found.updates.items():
+            a, b, residual, norm = _factors(name, updates, weights, settings.asked)
+            module = name.removesuffix(".weight")
+            writer.add(module, a, b)
+            modules.append(ConvertedModule(module, a.shape[0], residual / norm if norm else 0.0))
+            lacking, whole = lacking + residual**2, whole + norm**2
+            advance(module, 1)
+    return modules, math.sqrt(lacking / whole) if whole else 0.0
+
+
+def _factors(
+    name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None
+) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """A, B, the norm of what they lack, and the norm of the whole change."""
+    match updates:
+        case (LowRank() as product,) | (Dense(factors=LowRank() as product),) if _is_small(product, weights, name):
+            if rule is None or (rule.energy == 1.0 and product.rank <= (rule.rank or 0)):
+                a, b = product.a(), product.b() * np.float32(product.scale)
+                return a, b, 0.0, _norm(a, b)
+            found = decompose_product(product)
+        case (Dense(delta=delta),):
+            found = decompose_dense(delta(), rule or Rule(energy=DEFAULT_ENERGY))
+        case _:
+            if problem := weights.problem(name):
+                raise SetupError(f"what the adapter does depends on the base: {problem}")
+            found = decompose_dense(dense_change(updates, weights, name), rule or Rule(energy=DEFAULT_ENERGY))
+    rank = found.rank_for(rule or Rule(ALLOWED_RANKS[-1], DEFAULT_ENERGY))
+    a, b = found.factors(rank)
+    return a, b, found.residual(rank), found.norm
+
+
+def _is_small(product: LowRank, weights: BaseWeights, name: str) -> bool:
+    """Whether the product is worth having: of a rank that an engine serves, and smaller than the weight."""
+    place = weights.places.get(name)
+    smallest = min(place[1].shape) if place else product.rank
+    return product.rank <= min(ALLOWED_RANKS[-1], smallest)
+
+
+def _norm(a: np.ndarray, b: np.ndarray) -> float:
+    """The Frobenius norm of `b @ a` without building it."""
+    gram = (b.T @ b).astype(np.float64) * (a @ a.T).astype(np.float64)
+    return math.sqrt(max(float(gram.sum()), 0.0))
+
+
+def _check_error(report: Conversion, allowed: float) -> None:
+    if report.error > allowed:
+        worst = max(report.modules, key=lambda module: module.error)
+        raise SetupError(
+            f"plain LoRA of rank {report.rank} would lack {report.error:.1%} of the adapter's change (most in "
+            f"{worst.module}: {worst.error:.1%}), and at most {allowed:.1%} is allowed; raise --rank or --energy, or "
+            "--max-error"
+        )
+
+
+def find_adapter(text: str, directory: Path) -> Path:
+    """The folder that a command line names: a path, or a name in the adapter directory. Raises SetupError."""
+    for folder in (Path(text), directory / text):
+        if folder.is_dir():
+            return folder
+    raise SetupError(f"there is no adapter folder {text}, and none of that name in {directory}")

@@ -1,0 +1,99 @@
+"""Writes plain LoRA as PEFT reads it: factors as they come, one module at a time, each module with its own rank.
+
+Ranks need not be known before the last factor is there: the bytes go to a data file first, and the safetensors file is
+put together at the end. Scales are folded into the factors: alpha is the rank everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lorabay.catalog.base_shapes import is_embedding
+from lorabay.catalog.module_tensors import PREFIX
+from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.catalog.tensors import from_float32, safetensors_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lorabay.catalog.base_shapes import BaseShapes
+
+_DATA = "factors.partial"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class LoraFolder:
+    """One adapter in the making. `dtype` is safetensors' name of the type that is stored."""
+
+    def __init__(self, folder: Path, dtype: str) -> None:
+        self._folder = folder
+        self._dtype = dtype
+        self._tensors: list[_Stored] = []
+        self._ranks: dict[str, int] = {}
+        self._data = (folder / _DATA).open("xb")
+
+    def add(self, module: str, a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
+        """The update of the module's weight is `b @ a`, as that weight is stored."""
+        self._ranks[module] = a.shape[0]
+        if is_embedding(module):
+            named = {"lora_embedding_A": b.T, "lora_embedding_B": a.T}
+        else:
+            named = {"lora_A.weight": a, "lora_B.weight": b}
+        for role, values in named.items():
+            tensor = from_float32(np.ascontiguousarray(values, np.float32), self._dtype)
+            self._tensors.append(_Stored(f"{PREFIX}{module}.{role}", self._dtype, values.shape))
+            self._data.write(tensor.values.data)
+
+    def finish(self, base: BaseShapes, base_model: str | None) -> int:
+        """Write both files; gives the size of the weights in bytes."""
+        self._data.close()
+        data = self._folder / _DATA
+        with (self._folder / WEIGHTS_FILE).open("xb") as weights, data.open("rb") as factors:
+            weights.write(safetensors_header(self._tensors))
+            shutil.copyfileobj(factors, weights, 1 << 22)
+            size = weights.tell()
+        data.unlink()
+        config = _config(self._ranks, base, base_model)
+        (self._folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        return size
+
+
+def _config(ranks: dict[str, int], base: BaseShapes, base_model: str | None) -> dict[str, object]:
+    usual = Counter(ranks.values()).most_common(1)[0][0]
+    others = {module: rank for module, rank in ranks.items() if rank != usual}
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base_model,
+        "r": usual,
+        "lora_alpha": usual,
+        "rank_pattern": others,
+        "alpha_pattern": others,
+        "target_modules": _targets(ranks, base),
+        "bias": "none",
+        "lora_dropout": 0.0,
+        "inference_mode": True,
+    }
+
+
+def _targets(modules: Iterable[str], base: BaseShapes) -> list[str]:
+    """Last parts of the names, where those mean exactly these modules; else the names."""
+    modules = set(modules)
+    leaves = {module.rpartition(".")[2] for module in modules}
+    meant = {module for module in base.shapes if module.rpartition(".")[2] in leaves}
+    return sorted(leaves if meant == modules else modules)

@@ -1,0 +1,182 @@
+"""A converted adapter is one that PEFT loads and that answers like the original, as far as its error says."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.catalog import peft_adapters
+
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.spec import Rejected
+from lorabay.catalog.validation import Checks, validate
+from lorabay.errors import SetupError
+from lorabay.offline.convert import ConvertSettings, convert, find_adapter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return peft_adapters.make_base(tmp_path_factory.mktemp("base") / "tiny")
+
+
+def relative_difference(base: Path, ours: peft_adapters.Made, original: peft_adapters.Made) -> float:
+    """||ΔW' - ΔW|| / ||ΔW|| over all weights, from PEFT's own merges."""
+    weights = load_file(base / "model.safetensors")
+    one, two = ours.merged(), original.merged()
+    lacking = sum(float(((one[name] - two[name]).double() ** 2).sum()) for name in weights)
+    whole = sum(float(((two[name] - weights[name]).double() ** 2).sum()) for name in weights)
+    return math.sqrt(lacking / whole)
+
+
+EXACT = [
+    "lora",
+    "rslora",
+    "lora-patterns",
+    "lora-some-layers",
+    "lora-regex",
+    "adalora",
+    "vera",
+    "vera-seed",
+    "loha",
+    "lokr",
+]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_what_is_a_product_converts_exactly(name: str, base: Path, tmp_path: Path) -> None:
+    """PEFT loads the result and answers as with the original; a server takes it too."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
+    report = convert(made.folder, base, tmp_path / "out", ConvertSettings())
+    assert report.exact
+    converted = peft_adapters.loaded(base, tmp_path / "out")
+    torch.testing.assert_close(converted.logits(), made.logits(), rtol=1e-4, atol=1e-5)
+    assert not isinstance(validate(tmp_path / "out", Checks(BaseShapes.read(base), 64)), Rejected)
+
+
+@pytest.mark.parametrize("name", ["lora", "dora", "adalora", "vera", "loha", "lokr", "lokr-full", "ia3"])
+@pytest.mark.parametrize("rule", [{"rank": 3}, {"energy": 0.9}])
+def test_the_error_that_is_told_is_the_error_that_was_made(
+    name: str, rule: dict[str, float], base: Path, tmp_path: Path
+) -> None:
+    """Measured on what PEFT merges of both."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
+    report = convert(made.folder, base, tmp_path / "out", ConvertSettings(**rule, max_error=1.0))
+    converted = peft_adapters.loaded(base, tmp_path / "out")
+    assert relative_difference(base, converted, made) == pytest.approx(report.error, rel=1e-3, abs=1e-5)
+    assert 0 < report.error < 1
+    if "rank" in rule:
+        assert report.rank == 3
+    else:
+        assert report.error <= math.sqrt(1 - 0.9) + 1e-6
+
+
+def test_embeddings_and_head_are_converted(base: Path, tmp_path: Path) -> None:
+    """Their factors keep PEFT's own form."""
+    made = peft_adapters.make(
+        base,
+        tmp_path / "a",
+        lambda: peft_adapters.lora(target_modules=["embed_tokens", "lm_head", "q_proj"]),
+        save_embedding_layers=False,
+    )
+    report = convert(made.folder, base, tmp_path / "out", ConvertSettings())
+    assert report.exact
+    converted = peft_adapters.loaded(base, tmp_path / "out")
+    torch.testing.assert_close(converted.logits(), made.logits(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_rank_that_was_more_than_enough_shrinks_without_loss(base: Path, tmp_path: Path) -> None:
+    """Energy 1 keeps exactly the rank that the change has."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.adalora)  # 6 rows of which PEFT trained all
+    first = convert(made.folder, base, tmp_path / "wide", ConvertSettings())
+    again = convert(tmp_path / "wide", base, tmp_path / "out", ConvertSettings(energy=0.999999))
+    assert again.rank <= first.rank
+    assert again.error < 1e-3
+
+
+def test_a_smaller_dtype_only_rounds(base: Path, tmp_path: Path) -> None:
+    """bfloat16 factors are half as large."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["vera"])
+    wide = convert(made.folder, base, tmp_path / "wide", ConvertSettings())
+    narrow = convert(made.folder, base, tmp_path / "narrow", ConvertSettings(dtype="bfloat16"))
+    assert narrow.size_bytes < 0.6 * wide.size_bytes
+    tensors = load_file(tmp_path / "narrow" / "adapter_model.safetensors")
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
+
+
+def test_card_and_report_come_along(base: Path, tmp_path: Path) -> None:
+    """The card is copied, the report says what was done, and the inputs are as they were."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["loha"])
+    (made.folder / "README.md").write_text("A card.")
+    before = {path: path.read_bytes() for path in made.folder.iterdir()}
+    report = convert(made.folder, base, tmp_path / "out", ConvertSettings(rank=4, max_error=1))
+    assert (tmp_path / "out" / "README.md").read_text() == "A card."
+    told = json.loads((tmp_path / "out" / "conversion.json").read_text())
+    assert told["error"] == report.error > 0
+    assert len(told["modules"]) == 14
+    assert str(tmp_path) not in json.dumps(told)
+    assert {path: path.read_bytes() for path in made.folder.iterdir()} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "out"}
+
+
+def refusal(adapter: Path, base: Path, output: Path, **settings: object) -> str:
+    with pytest.raises(SetupError) as caught:
+        convert(adapter, base, output, ConvertSettings(**settings))
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def test_too_large_an_error_writes_nothing(base: Path, tmp_path: Path) -> None:
+    """The line tells the error, the worst module and what to change."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lokr-full"])
+    message = refusal(made.folder, base, tmp_path / "out", rank=2)
+    assert "%" in message
+    assert "--max-error" in message
+    assert {path.name for path in tmp_path.iterdir()} == {"a"}
+
+
+@pytest.mark.parametrize("name", ["lora-modules-to-save", "lora-tokens", "ln-tuning", "tokens"])
+def test_what_lora_cannot_stand_for_is_refused(name: str, base: Path, tmp_path: Path) -> None:
+    """Norms, whole embeddings and single rows are no product."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
+    message = refusal(made.folder, base, tmp_path / "out")
+    assert "trained as a whole" in message or "embedding" in message
+    assert "merge" in message
+
+
+def test_bad_folders_are_told_in_one_line(base: Path, tmp_path: Path) -> None:
+    """Outputs that are inputs, are taken, or cannot be written; inputs that are none."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lora"])
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "file").touch()
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    (tmp_path / "file").touch()
+    assert "inside" in refusal(made.folder, base, made.folder / "out")
+    assert "inside" in refusal(made.folder, base, base / "out")
+    assert "there already" in refusal(made.folder, base, taken)
+    assert "there already" in refusal(made.folder, base, tmp_path / "file")
+    assert "cannot be written" in refusal(made.folder, base, tmp_path / "file" / "out")
+    assert "loop" in refusal(made.folder, base, loop)
+    assert "adapter_config.json" in refusal(taken, base, tmp_path / "out")
+    assert "safetensors" in refusal(made.folder, taken, tmp_path / "out") or "config.json" in refusal(
+        made.folder, taken, tmp_path / "out"
+    )
+    assert "--dtype" in refusal(made.folder, base, tmp_path / "out", dtype="int8")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_adapter_is_found_by_path_or_name(tmp_path: Path) -> None:
+    """A path first, then a name in the adapter directory."""
+    (tmp_path / "finance").mkdir()
+    assert find_adapter(str(tmp_path / "finance"), tmp_path / "none") == tmp_path / "finance"
+    assert find_adapter("finance", tmp_path) == tmp_path / "finance"
+    with pytest.raises(SetupError, match="no adapter folder nothing"):
+        find_adapter("nothing", tmp_path)
