@@ -67,13 +67,14 @@ def test_text_and_yaml_give_the_same_types(tmp_path: Path) -> None:
         (['hf_overrides={"a": [1]}'], {"hf_overrides": {"a": [1]}}),
         (["chat_template=/a=b.jinja", "revision="], {"chat_template": "/a=b.jinja", "revision": ""}),
         (["max_loras=2", "max_loras=4"], {"max_loras": 4}),
+        (["revision=1.10", "code_revision=1e3"], {"revision": "1.10", "code_revision": "1e3"}),
         ("max_loras=4 dtype=float32", {"max_loras": 4, "dtype": "float32"}),
         ("", {}),
         ({"max_loras": 4}, {"max_loras": 4}),
     ],
 )
 def test_engine_options(items: object, options: dict[str, object]) -> None:
-    """NAME=VALUE, repeated or joined by spaces; a value is JSON where it can be, and dashes mean underscores."""
+    """NAME=VALUE, repeated or joined by spaces; a value is JSON where that changes nothing; dashes mean underscores."""
     assert parse_engine_options(items) == options
     assert load_settings({"engine": items}, environ={}).engine == options
 

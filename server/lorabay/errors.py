@@ -59,6 +59,10 @@ class ModelNotFound(LorabayError):
         super().__init__(message or f"The model `{model}` does not exist.", param="model")
 
 
+class WeightsRefused(ModelNotFound):
+    """The engine will not load what `model` means; the reason is for the admin side."""
+
+
 class AdapterConflict(LorabayError):
     """An admin call does not fit the adapter's present state."""
 

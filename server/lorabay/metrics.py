@@ -51,8 +51,9 @@ class Metrics:
         self.evictions = counter(
             "lorabay_adapter_evictions", "Times an adapter left the engine to make room.", ["adapter"]
         )
+        self.swaps = counter("lorabay_swaps", "Times an adapter's name went from one version to another.", ["adapter"])
         self.reconcile_seconds = latency(
-            "lorabay_reconcile_seconds", "One look at the adapter directory and what it led to."
+            "lorabay_reconcile_seconds", "One look at the adapter directory and the changes that it led to."
         )
         self.rejected = counter("lorabay_rejected", "Adapter folders refused, by kind of defect.", ["reason"])
         self.engine_restarts = counter("lorabay_engine_restarts", "Times the engine died and was rebuilt.")

@@ -25,7 +25,7 @@ ENV_PREFIX = "LORABAY_"
 
 
 def parse_engine_options(value: object) -> object:
-    """Turn `NAME=VALUE` items into a mapping; a value is read as JSON where it is JSON, else as text."""
+    """Turn `NAME=VALUE` items into a mapping; a value is read as JSON where that keeps it as it was, else as text."""
     if isinstance(value, str):
         value = value.split()
     if not isinstance(value, list | tuple):
@@ -46,9 +46,11 @@ def split_paths(value: object) -> object:
 
 def _json_or_text(text: str) -> object:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    # The number 1.10 is 1.1; for an option that takes text, such as a revision, that is another value.
+    return value if isinstance(value, dict | list) or json.dumps(value) == text else text
 
 
 class ServerSettings(BaseModel):

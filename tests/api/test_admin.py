@@ -26,6 +26,7 @@ from tests.fake_engine import echo
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.versions import BASE_NAMES
+from tests.virtual_time import quiet
 
 ADMIN_KEY, USER_KEY = "key of the administrator", "key of a user"
 ADMIN, USER = {"authorization": f"Bearer {ADMIN_KEY}"}, {"authorization": f"Bearer {USER_KEY}"}
@@ -80,10 +81,11 @@ def admin_gate() -> Gate:
 @pytest.fixture
 async def office(tmp_path: Path, shapes: BaseShapes, admin_gate: Gate) -> AsyncIterator[Office]:
     bay, engine = Bay(tmp_path, shapes), MortalEngine()
-    for weights in (1, 2):
-        await bay.serve("ads", weights)
     host = bay.host(engine)
     await host.start()
+    for weights in (1, 2):
+        await bay.serve("ads", weights)
+    await quiet()
     app = create_app(
         host.engine,
         bay.registry,
@@ -391,9 +393,11 @@ async def test_an_unload_of_what_is_not_served_is_vllms_error(office: Office) ->
 
 
 async def test_a_load_from_a_path_without_a_folder_is_a_404(office: Office) -> None:
-    """As vLLM answers it."""
-    response = await office.post(LOAD, body_for("law", office.bay.root / "nothing"))
+    """As vLLM answers it, in its words."""
+    path = office.bay.root / "nothing"
+    response = await office.post(LOAD, body_for("law", path))
     assert is_error(response, 404, "model_not_found")
+    assert response.json()["error"]["message"] == f"Loading lora law failed: No adapter found for {path}"
 
 
 async def test_a_load_from_outside_the_roots_is_forbidden(office: Office, tmp_path: Path) -> None:
@@ -406,7 +410,15 @@ async def test_a_load_from_outside_the_roots_is_forbidden(office: Office, tmp_pa
     assert office.bay.registry.names() == ("ads",)
 
 
-@pytest.mark.parametrize("name", [*BASE_NAMES, "base", "a/b", "x" * 65])
+@pytest.mark.parametrize("name", BASE_NAMES)
+async def test_a_load_under_the_bases_name_is_vllms_error(office: Office, name: str) -> None:
+    """400 with vLLM's words."""
+    response = await office.post(LOAD, body_for(name, office.bay.root / "ads", load_inplace=True))
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == f"The lora adapter '{name}' conflicts with a served base model."
+
+
+@pytest.mark.parametrize("name", ["base", "a/b", "x" * 65])
 async def test_a_reserved_or_unfit_name_is_refused(office: Office, name: str) -> None:
     """409 with the reason."""
     response = await office.post(LOAD, body_for(name, office.bay.root / "ads", load_inplace=True))

@@ -6,14 +6,16 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
 from lorabay.api.app import create_app
 from lorabay.api.auth import OpenGate
 from lorabay.api.openai import PATHS
+from lorabay.catalog.registry import Registry
 from lorabay.catalog.spec import Version
-from lorabay.errors import ContextLengthExceeded, EngineUnavailable, LorabayError, ModelNotFound
+from lorabay.errors import ContextLengthExceeded, EngineUnavailable, LorabayError, ModelNotFound, WeightsRefused
 from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint
 from tests.api.conftest import FINANCE, FINANCE_BEFORE, SHOP, Api
 from tests.api.connection import Connection
@@ -294,3 +296,39 @@ async def test_weights_that_cannot_be_had_stop_the_request(api: Api) -> None:
     assert api.engine.asked == []
     assert weights.notes == [("ensure", FINANCE)]
     assert api.at_rest()
+
+
+class Fickle:
+    """Weights of which one version's are refused, whereupon its name goes back to the former one."""
+
+    def __init__(self, registry: Registry, *, falls_back: bool) -> None:
+        self._registry = registry
+        self._falls_back = falls_back
+
+    async def ensure(self, version: Version) -> None:
+        if version != FINANCE:
+            return
+        if self._falls_back:
+            self._registry.set_live(FINANCE_BEFORE)
+        raise WeightsRefused("finance")
+
+    def answered(self, version: Version) -> None: ...
+
+
+@pytest.mark.parametrize("falls_back", [True, False])
+async def test_a_request_follows_its_name_back_to_a_former_version(api: Api, falls_back: bool) -> None:
+    """Whose weights the engine refuses at a request's time costs that request nothing where there is a former version."""
+    weights = Fickle(api.registry, falls_back=falls_back)
+    app = create_app(
+        *(api.engine, api.registry, api.metrics, OpenGate()),
+        base_names=BASE_NAMES,
+        max_body_bytes=1000,
+        weights=weights,
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as http:
+        response = await http.post(CHAT, json={"model": "finance"})
+        by_version = await http.post(CHAT, json={"model": FINANCE.id})
+    assert response.status_code == (200 if falls_back else 404)
+    assert response.headers.get("x-adapter-version") == (FINANCE_BEFORE.digest[:12] if falls_back else None)
+    assert by_version.status_code == 404
+    assert not any(status.leases for status in api.registry.snapshot())

@@ -131,6 +131,14 @@ def test_a_port_in_use_is_refused_with_its_address() -> None:
             bind("127.0.0.1", port)
 
 
+def test_of_two_starters_on_one_port_the_second_is_refused() -> None:
+    """At once, not when the first has read its adapters and begins to listen."""
+    with bind("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(SetupError, match="Address already in use"):
+            bind("127.0.0.1", port)
+
+
 @pytest.mark.parametrize("host", ["203.0.113.7", "a" * 100, ""])
 def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
     """Neither another machine's address nor a senseless one is more than a setup error."""
@@ -143,7 +151,7 @@ def test_the_adapters_of_the_folder_are_live_before_the_engine_starts(settings: 
     catalogue = catalogue_of(settings)
     asyncio.run(catalogue.reconciler.settle())
     assert catalogue.registry.names() == ("finance",)
-    options = engine_options(settings, catalogue.registry)
+    options = engine_options(settings, catalogue)
     assert (options["max_loras"], options["max_lora_rank"], options["shutdown_timeout"]) == (2, 16, 30)
 
 
@@ -151,7 +159,7 @@ def test_the_users_engine_options_win(settings: Settings) -> None:
     """A given option replaces the one that follows from the host; memory for adapters grows with the slots."""
     catalogue = catalogue_of(settings)
     chosen = changed(settings, engine={"max_loras": 20, "max_lora_rank": 64, "dtype": "float32"})
-    options = engine_options(chosen, catalogue.registry)
+    options = engine_options(chosen, catalogue)
     assert (options["max_loras"], options["max_lora_rank"], options["dtype"]) == (20, 64, "float32")
     assert options["max_cpu_loras"] > 20
 
@@ -161,7 +169,7 @@ def test_an_engine_option_that_is_no_number_is_a_usage_error(settings: Settings,
     """Options that are read before vLLM sees them are refused like those that vLLM refuses."""
     wrong = changed(settings, engine={option: "many"})
     with pytest.raises(UsageError, match=f"'{option}' takes a whole number, not 'many'"):
-        engine_options(wrong, catalogue_of(wrong).registry)
+        engine_options(wrong, catalogue_of(wrong))
 
 
 def test_adapters_that_do_not_exist_stop_the_start(settings: Settings, tmp_path: Path) -> None:

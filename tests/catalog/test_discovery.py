@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, strategies as st
 
-from lorabay.catalog.discovery import Candidate, Settling, scan
+from lorabay.catalog.discovery import Candidate, Settling, fingerprint, scan
 from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.errors import SetupError
 from tests.catalog import making
@@ -261,3 +261,52 @@ def test_a_folder_never_counts_within_the_wait_after_a_change(steps: list[tuple[
         if change:
             candidate, changed = replace(candidate, fingerprint=str(number), newest=clock.now), clock.now
         assert (settling.remaining(candidate) == 0.0) == (clock.now - changed >= 2.0)
+
+
+@pytest.mark.parametrize(
+    "partial",
+    [
+        f".{WEIGHTS_FILE}.Xy12Zq",
+        f"{WEIGHTS_FILE}.6eF12aB9",
+        "weights.incomplete",
+        ".cache/huggingface/download/abc.incomplete",
+    ],
+)
+def test_a_file_on_its_way_keeps_a_folder_from_settling(tmp_path: Path, partial: str) -> None:
+    """`rsync`, a hub client and their like write beside a file for minutes before they rename: the config that is there
+    already does not count with the old weights."""
+    folder = making.make_adapter(tmp_path / "finance")
+    clock = Clock()
+    settling = Settling(2.0, wall=clock, monotonic=clock)
+    growing = folder / partial
+    growing.parent.mkdir(parents=True, exist_ok=True)
+    for size in range(5):
+        growing.write_bytes(b"x" * size)
+        assert settling.remaining(scan(tmp_path)["finance"]) == 2.0
+        clock.now += 1.5
+    clock.now += 2.0
+    assert settling.remaining(scan(tmp_path)["finance"]) == 0.0
+    known = {"finance": scan(tmp_path)["finance"].fingerprint}
+    assert scan(tmp_path, known=known)["finance"].arriving == ""
+
+
+def test_other_files_may_change_for_ever(tmp_path: Path) -> None:
+    """A training log that grows beside a finished adapter does not keep it from being served."""
+    folder = making.make_adapter(tmp_path / "finance")
+    clock = Clock()
+    settling = Settling(2.0, wall=clock, monotonic=clock)
+    settling.remaining(scan(tmp_path)["finance"])
+    for size in range(3):
+        (folder / "trainer.log").write_bytes(b"x" * size)
+        clock.now += 1.0
+        left = settling.remaining(scan(tmp_path)["finance"])
+    assert left == 0.0
+
+
+def test_a_fingerprint_is_what_a_scan_gives(tmp_path: Path) -> None:
+    """So that a folder can be compared with how it was found."""
+    folder = making.make_adapter(tmp_path / "finance")
+    assert fingerprint(folder) == scan(tmp_path)["finance"].fingerprint
+    (folder / WEIGHTS_FILE).unlink()
+    assert fingerprint(folder) == scan(tmp_path)["finance"].fingerprint
+    assert fingerprint(tmp_path / "nowhere") == "- -"

@@ -288,12 +288,24 @@ def test_a_pin_survives_restart_and_removal(registry: Registry, records: Records
     registry.remove("finance")
     assert status(registry).state is AdapterState.REMOVED
     with pytest.raises(AdapterConflict):
-        registry.set_pinned("finance", False)
+        registry.set_pinned("finance", True)
     later = restarted(records)
     serve(later, B)
     assert status(later).pinned
     later.set_pinned("finance", False)
     assert not status(later).pinned
+
+
+def test_a_pin_that_outlived_its_adapter_can_be_taken_off(registry: Registry, records: Records) -> None:
+    """Then nothing is left of the adapter, now and after a restart."""
+    serve(registry, A)
+    registry.set_pinned("finance", True)
+    registry.remove("finance")
+    for known in (registry, restarted(records)):
+        known.set_pinned("finance", False)
+        assert known.snapshot() == ()
+        with pytest.raises(AdapterConflict):
+            known.set_pinned("finance", False)
 
 
 def test_an_unchanged_folder_is_remembered(registry: Registry, records: Records) -> None:

@@ -135,7 +135,9 @@ class Bay:
         """A new process that has looked at the directory, and its engine."""
         self.restart()
         await self.reconciler.settle()
-        return self.residency(engine)
+        residency = self.residency(engine)
+        await self.look()
+        return residency
 
     def live(self, name: str) -> Version | None:
         return self.registry.live(name)

@@ -22,7 +22,9 @@ from lorabay.catalog.validation import Checks, validate
 from lorabay.metrics import Metrics
 from lorabay.serving.events import EventLog
 from lorabay.serving.reconciler import Directory, Reconciler
+from lorabay.serving.residency import Residency
 from tests.catalog.making import lora_config, make_adapter, make_base
+from tests.fake_engine import FakeEngine
 
 KILLS = 30
 LONGEST_LIFE_S = 0.15
@@ -55,12 +57,22 @@ def put(folder: Path, number: int) -> None:
 
 
 def swap_for_ever(folder: Path, first: int, started: object) -> None:
-    reconciler, _, _ = open_server(folder)
-    asyncio.run(reconciler.reconcile())
-    started.set()  # type: ignore[attr-defined]
-    for number in range(first, first + 10_000):
-        put(folder, number)
-        asyncio.run(reconciler.reconcile())
+    async def swap() -> None:
+        reconciler, registry, _ = open_server(folder)
+        await start(reconciler, registry)
+        started.set()  # type: ignore[attr-defined]
+        for number in range(first, first + 10_000):
+            put(folder, number)
+            await reconciler.reconcile()
+
+    asyncio.run(swap())
+
+
+async def start(reconciler: Reconciler, registry: Registry) -> None:
+    """Read the folders, bring up an engine, and load what has changed since the last run."""
+    await reconciler.settle()
+    reconciler.attach(Residency(FakeEngine(), 4, in_use=lambda version: registry.leases(version) > 0))
+    await reconciler.reconcile()
 
 
 @pytest.mark.timeout(280)
@@ -87,7 +99,7 @@ def test_30_kills_at_random_moments(tmp_path: Path) -> None:
 
 def check_after_restart(folder: Path) -> None:
     reconciler, registry, store = open_server(folder)
-    asyncio.run(reconciler.settle())
+    asyncio.run(start(reconciler, registry))
     live = registry.live("word")
     checks = Checks(BaseShapes.read(folder / "base"), 16)
     held = validate(folder / "adapters" / "word", checks)

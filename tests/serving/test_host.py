@@ -408,3 +408,46 @@ async def test_stop_at_any_moment_leaves_no_task(server: Server, moment: str) ->
         server.engine.fail("start", *[SetupError("no memory")] * 100)
         server.engine.die()
         await asyncio.sleep(5)
+
+
+async def test_a_live_version_that_the_engine_refuses_gives_way_to_the_former(server: Server) -> None:
+    """After a restart of the engine, say: the name goes back, the newer one is failed, both are told."""
+    await start(server)
+    former, live = await server.bay.serve("ads", 1), await server.bay.serve("ads", 2)
+    server.engine.fail(f"load {live.id}", REFUSAL)
+    await die(server)
+    assert server.bay.live("ads") == former
+    assert server.bay.state("ads") == "failed"
+    assert await server.ask("ads") == former
+    assert server.bay.happened(adapter="ads")[-2:] == ["refused", "fell back"]
+
+
+async def test_a_quarantine_survives_a_restart(bay: Bay) -> None:
+    """The former version is live, the killer is not loaded again, and an admin's wish is what lifts it."""
+    engine = MortalEngine()
+    server = Server(bay, engine, bay.host(engine, clock=asyncio.get_running_loop().time))
+    await start(server)
+    former, killer = await bay.serve("ads", 1), bay.version("ads", 2)
+    await server.ask("ads")
+    bay.put("ads", 2)
+    engine.hold(f"load {killer.id}")
+    for _ in range(2):
+        await asyncio.sleep(100)
+        engine.die()
+        engine.hold(f"load {killer.id}")
+    await asyncio.sleep(100)
+    assert (bay.live("ads"), bay.state("ads")) == (former, "failed")
+    await server.host.stop()
+
+    bay.restart()
+    engine = MortalEngine()
+    server = Server(bay, engine, bay.host(engine, clock=asyncio.get_running_loop().time))
+    await start(server)
+    assert (bay.live("ads"), bay.state("ads")) == (former, "failed")
+    assert f"load {killer.id}" not in engine.steps
+    assert await server.ask("ads") == former
+    server.host.forgive(killer)
+    bay.touch("ads")
+    await bay.look()
+    assert await server.ask("ads") == killer
+    await server.host.stop()

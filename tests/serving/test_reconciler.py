@@ -6,19 +6,22 @@ import asyncio
 import os
 import shutil
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Version
-from lorabay.errors import ModelNotFound, SetupError
+from lorabay.errors import AdapterConflict, AdapterRejected, ModelNotFound, SetupError
 from lorabay.serving.reconciler import REMOVAL_CONFIRM_S
 from lorabay.serving.residency import Residency
 from tests.catalog import making
 from tests.serving.bay import POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import VirtualTimeLoop, quiet
+
+REFUSAL = AdapterRejected("finance", ("no such module",))
 
 
 async def test_a_folder_is_served(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
@@ -447,3 +450,152 @@ async def test_stop_lets_go_of_what_drains(bay: Bay, residency: Residency) -> No
     await bay.serve("finance", 2)
     await bay.reconciler.stop()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_restart_serves_what_was_served_until_the_engine_has_the_next(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """A folder that changed while the server was down is loaded before its name flips, as at any other time."""
+    old = await bay.serve("finance", 1)
+    bay.put("finance", 2)
+    bay.restart()
+    await bay.reconciler.settle()
+    assert bay.live("finance") == old
+    assert bay.state("finance") == "pending"
+    assert bay.reconciler.declared() == (old, bay.version("finance", 2))
+    bay.residency(MortalEngine(up=True))
+    await bay.look()
+    assert bay.live("finance") == bay.version("finance", 2)
+
+
+async def test_a_version_that_the_engine_refused_is_not_live_after_a_restart(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """The last good one is, and the refusal is shown again when the engine has refused again."""
+    old, refused = await bay.serve("finance", 1), bay.version("finance", 2)
+    engine.fail(f"load {refused.id}", REFUSAL)
+    bay.put("finance", 2)
+    await bay.look()
+    assert bay.state("finance") == "failed"
+    again = MortalEngine(up=True)
+    again.fail(f"load {refused.id}", REFUSAL)
+    await bay.restarted(again)
+    assert bay.live("finance") == old
+    assert bay.state("finance") == "failed"
+    with bay.registry.acquire("finance") as lease:
+        assert lease.version == old
+
+
+async def test_a_folder_that_turned_bad_while_the_server_was_down(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """The last good version is served, beside the reasons."""
+    old = await bay.serve("finance", 1)
+    bay.put_broken("finance")
+    await bay.restarted(engine)
+    assert bay.live("finance") == old
+    assert bay.state("finance") == "rejected"
+
+
+async def test_a_former_version_is_not_served_under_stricter_checks(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """What an earlier server let in does not slip past this one's checks."""
+    await bay.serve("finance", 1)
+    bay.put_broken("finance")
+    bay.checks = replace(bay.checks, refuse_foreign_base=True)
+    await bay.restarted(engine)
+    assert bay.live("finance") is None
+
+
+async def test_an_unloaded_adapter_stays_away_over_a_restart(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """Until its folder changes, or goes and comes back."""
+    await bay.serve("finance", 1)
+    await bay.reconciler.withdraw("finance", who="admin")
+    for _ in range(2):
+        await bay.restarted(engine)
+        assert bay.live("finance") is None
+        assert bay.state("finance") == "removed"
+    bay.touch("finance")
+    await bay.look()
+    assert bay.live("finance") == bay.version("finance", 1)
+    await bay.reconciler.withdraw("finance", who="admin")
+    bay.take_away("finance")
+    await bay.restarted(engine)
+    assert not bay.registry.snapshot()
+
+
+async def test_a_change_that_finds_no_place_holds_up_no_other(bay: Bay, engine: MortalEngine) -> None:
+    """Its neighbours swap, appear and go meanwhile, and the loop looks on."""
+    bay.residency(engine, capacity=3)
+    stuck, quick = bay.version("ads", 2), bay.version("bank", 4)
+    await bay.serve("ads", 1)
+    await bay.serve("bank", 3)
+    running = asyncio.create_task(bay.reconciler.run())
+    engine.hold(f"load {stuck.id}")
+    bay.put("ads", 2)
+    bay.put("bank", 4)
+    bay.put("law", 5)
+    bay.reconciler.look_again()
+    await quiet()
+    assert (bay.state("ads"), bay.live("ads")) == ("loading", bay.version("ads", 1))
+    assert (bay.live("bank"), bay.live("law")) == (quick, bay.version("law", 5))
+    bay.take_away("law")
+    bay.reconciler.look_again()
+    await asyncio.sleep(2 * REMOVAL_CONFIRM_S)
+    assert bay.live("law") is None
+    engine.release(f"load {stuck.id}")
+    await quiet()
+    assert bay.live("ads") == stuck
+    running.cancel()
+
+
+async def test_a_folder_removed_while_its_swap_waits_goes_at_once(bay: Bay, engine: MortalEngine) -> None:
+    """Nobody waits for the load, and what it loads leaves the engine again."""
+    bay.residency(engine)
+    await bay.serve("ads", 1)
+    new = bay.version("ads", 2)
+    engine.hold(f"load {new.id}")
+    bay.put("ads", 2)
+    running = asyncio.create_task(bay.reconciler.run())
+    await quiet()
+    bay.take_away("ads")
+    bay.reconciler.look_again()
+    await asyncio.sleep(2 * REMOVAL_CONFIRM_S)
+    assert bay.live("ads") is None
+    engine.release(f"load {new.id}")
+    await asyncio.sleep(POLL_S)
+    assert not engine.loaded
+    assert not bay.in_store()
+    assert not bay.registry.snapshot()
+    running.cancel()
+
+
+async def test_a_rollback_of_what_goes_meanwhile_is_a_conflict(bay: Bay, engine: MortalEngine) -> None:
+    """A name that was taken away while its former version was loaded does not come back."""
+    bay.residency(engine)
+    old, _ = await bay.serve("ads", 1), await bay.serve("ads", 2)
+    await quiet()
+    engine.hold(f"load {old.id}")
+    rolling = asyncio.create_task(bay.reconciler.roll_back("ads", None, who="admin"))
+    await quiet()
+    bay.take_away("ads")
+    await bay.look()
+    engine.release(f"load {old.id}")
+    with pytest.raises(AdapterConflict, match="changed meanwhile"):
+        await rolling
+    await quiet()
+    assert not engine.loaded
+    assert not bay.registry.names()
+
+
+async def test_many_folders_are_read_at_once(bay: Bay, residency: Residency) -> None:
+    """More than there are turns; each is live with its own content."""
+    names = [f"a{number:02}" for number in range(20)]
+    for number, name in enumerate(names):
+        bay.put(name, number)
+    await bay.look()
+    assert [bay.live(name) for name in names] == [bay.version(name, number) for number, name in enumerate(names)]
+    assert len(bay.in_store()) == len(names)

@@ -418,15 +418,18 @@ async def test_a_pinned_adapter_can_be_swapped(bay: Bay, engine: MortalEngine) -
 
 
 async def test_without_an_engine_names_are_live_and_nothing_is_loaded(bay: Bay) -> None:
-    """Before the engine is up the directory is followed all the same."""
-    await bay.serve("finance", 1)
-    new = await bay.serve("finance", 2)
+    """Before the engine is up new names are live; one that has a version keeps it until the engine takes the next."""
+    old = await bay.serve("finance", 1)
+    bay.put("finance", 2)
+    await bay.look()
+    assert bay.live("finance") == old
+    assert bay.state("finance") == "pending"
     engine = MortalEngine(up=True)
     residency = bay.residency(engine)
     assert residency.has_room
     assert not engine.steps
-    await residency.ensure(new)
-    assert engine.loaded == {new}
+    await bay.look()
+    assert engine.loaded == {bay.version("finance", 2)} == {bay.live("finance")}
 
 
 async def test_a_death_during_the_load_of_a_new_version(bay: Bay, residency: Residency, engine: MortalEngine) -> None:

@@ -146,6 +146,8 @@ def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None
     async def load_lora_adapter(body: Any = load_body, caller: str = who) -> PlainTextResponse:
         if not body.lora_name or not body.lora_path:
             raise InvalidRequest("Both 'lora_name' and 'lora_path' must be provided.")
+        if body.lora_name in operations.base_names:
+            raise InvalidRequest(f"The lora adapter '{body.lora_name}' conflicts with a served base model.")
         try:
             await operations.load(body.lora_name, body.lora_path, replace=body.load_inplace, who=caller)
         except AdapterConflict:

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 
+from lorabay.api.vllm_series import VllmSeries
 from lorabay.errors import EngineUnavailable
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def health_router(engine: Engine, metrics: Metrics, declared_set_loaded: Callabl
     @router.get("/metrics", summary="Prometheus metrics of lorabay and vLLM")
     async def expose(request: Request) -> Response:
         encode, content_type = choose_format(request.headers.get("accept", ""))
-        ours, vllms = encode(metrics.registry), encode(REGISTRY)
+        ours, vllms = encode(metrics.registry), encode(VllmSeries(REGISTRY))
         return Response(ours.removesuffix(b"# EOF\n") + vllms, media_type=content_type)
 
     return router

@@ -17,6 +17,7 @@ from lorabay.api.disconnects import CLIENT_CLOSED_REQUEST, ClientGone, unless_di
 from lorabay.api.event_stream import EventStream
 from lorabay.api.problems import as_error
 from lorabay.api.recording import Recording
+from lorabay.errors import WeightsRefused
 from lorabay.metrics import BASE_ADAPTER
 from lorabay.serving.engine import Answer
 
@@ -83,8 +84,21 @@ class OpenAIEndpoints:
         body = await read_body(request, self._max_body_bytes)
         lease = self._registry.acquire(asked_model(body))
         recording.begin(BASE_ADAPTER if lease.version is None else lease.version.adapter)
+        return await self._answer_with(lease, endpoint, request, body, recording)
+
+    async def _answer_with(
+        self, lease: Lease, endpoint: Endpoint, request: Request, body: Body, recording: Recording
+    ) -> ASGIApp:
         try:
             answer = await unless_disconnected(request.receive, self._run(endpoint, request, body, lease))
+        except WeightsRefused:
+            lease.release()
+            former = self._registry.acquire(asked_model(body))
+            if former.version == lease.version:
+                former.release()
+                raise
+            # The name has gone back to a version that can be served.
+            return await self._answer_with(former, endpoint, request, body, recording)
         except BaseException:
             lease.release()
             raise

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import json
 import os
 import signal
 import socket
@@ -42,9 +44,13 @@ from lorabay.serving.operations import Operations
 from lorabay.serving.reconciler import Directory, Reconciler
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fastapi import FastAPI
 
     from lorabay.api.auth import Gate
+    from lorabay.catalog.names import AdapterName
+    from lorabay.catalog.spec import Digest, Version
     from lorabay.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -76,7 +82,7 @@ def compose(settings: Settings, gate: Gate, admin_gate: Gate) -> tuple[ServerSta
     catalogue = open_catalogue(settings, BaseShapes.read(base.path, names=names), metrics, weights)
     asyncio.run(catalogue.reconciler.settle())
     set_cpu_environment(os.environ, kv_cache_gib=settings.cpu_kv_cache_gib, threads=settings.cpu_threads)
-    options = engine_options(settings, catalogue.registry)
+    options = engine_options(settings, catalogue)
     catalogue.reconciler.limit_rank(_count(options, "max_lora_rank"))
     loading = Loading(
         capacity=_count(options, "max_cpu_loras") - 1,
@@ -109,9 +115,15 @@ def open_catalogue(
     `weights` are the base's, when the engine can serve DoRA.
     """
     store = Store.open(settings.store)
-    registry = Registry(shapes.names, Records(settings.store / "records"), keep=settings.keep_versions)
-    registry.restore(store.get)
+    records = Records(settings.store / "records" / records_key(settings.adapters, shapes))
+    registry = Registry(shapes.names, records, keep=settings.keep_versions)
     max_rank = _count({"max_lora_rank": ALLOWED_RANKS[-1]} | settings.engine, "max_lora_rank")
+
+    def find(name: AdapterName, digest: Digest) -> Version | None:
+        version = store.get(name, digest)
+        return version if version is not None and version.spec.rank <= max_rank else None
+
+    registry.restore(find)
     checks = Checks(shapes, max_rank, refuse_foreign_base=settings.refuse_foreign_base, base_weights=weights)
     directory = Directory(settings.adapters, settings.allowed_roots, settings.settle_s, settings.poll_s)
     events = EventLog(settings.store / "events.jsonl")
@@ -119,10 +131,17 @@ def open_catalogue(
     return Catalogue(directory, store, registry, reconciler, events)
 
 
-def engine_options(settings: Settings, registry: Registry) -> dict[str, Any]:
-    """Give vLLM's options: the user's, and for the rest what the host and the live adapters ask for."""
-    specs = [version.spec for name in registry.names() if (version := registry.live(name))]
-    chosen = adapter_options(specs, ALLOWED_RANKS, host_memory_bytes())
+def records_key(adapters: Path, shapes: BaseShapes) -> str:
+    """Give what servers share whose adapters of one name are the same: the directory and the base."""
+    facts = [str(adapters.resolve()), shapes.names[0], sorted(shapes.shapes.items())]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def engine_options(settings: Settings, catalogue: Catalogue) -> dict[str, Any]:
+    """Give vLLM's options: the user's, and for the rest what the host and the adapters ask for."""
+    specs = {version.adapter: version.spec for version in catalogue.reconciler.declared()}
+    former = [version.spec for status in catalogue.registry.snapshot() for version in status.kept]
+    chosen = adapter_options([*specs.values()], ALLOWED_RANKS, host_memory_bytes(), former=former)
     options = server_options(settings.grace_s) | chosen | settings.engine
     # A user who raises the slots alone means to have that many; vLLM refuses fewer places in memory than slots.
     options["max_cpu_loras"] = max(_count(options, "max_cpu_loras"), _count(options, "max_loras") + 1)
@@ -144,6 +163,8 @@ def bind(host: str, port: int) -> socket.socket:
             listener = on_failure.enter_context(socket.socket(family, socket.SOCK_STREAM))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, port))
+            # Two sockets may be bound to one port as long as neither listens: the second starter must fail here.
+            listener.listen()
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise SetupError(f"cannot listen on {host}:{port}: {reason}") from None

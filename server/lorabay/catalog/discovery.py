@@ -1,7 +1,8 @@
 """Which folders of the adapter directory are candidates, and which of them have stopped changing.
 
 `scan` only asks the file system for names, sizes and times and reads no file, so that an unchanged directory costs a
-few `stat` calls per adapter. `Settling` decides from those facts alone. Knows nothing of what the files hold.
+few `stat` calls per adapter; only in a folder that changed does it also look for files that are still on their way.
+`Settling` decides from those facts alone. Knows nothing of what the files hold.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import os
 import stat
 import time
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +22,14 @@ from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Reason, quoted
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 # Some file systems read the clock twice when they add a file to a folder.
 _RENAME_MARGIN_NS = 2_000_000
+
+_FILES = (CONFIG_FILE, WEIGHTS_FILE)
+_PARTIAL_ENDS = (".incomplete", ".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp")
+_ARRIVING_AT_MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,7 @@ class Candidate:
 
     `fingerprint` changes whenever a file does. `newest` is when the last file changed (seconds since the epoch).
     `in_place` says that the folder got its name after its last file was complete. `reasons` refuse it unread.
+    `arriving` changes while a copy or a download of one of the files grows beside it.
     """
 
     name: str
@@ -39,6 +47,7 @@ class Candidate:
     newest: float
     in_place: bool = False
     reasons: tuple[Reason, ...] = ()
+    arriving: str = ""
 
 
 def scan(
@@ -47,11 +56,12 @@ def scan(
     reserved: frozenset[str] = frozenset(),
     roots: tuple[Path, ...] = (),
     live: Collection[str] = (),
+    known: Mapping[str, str] | None = None,
 ) -> dict[str, Candidate]:
     """The direct child folders of `root` that hold an adapter's config or weights, by name.
 
     A folder may be a link that stays inside `root` or `roots`. Of names that differ only in case the one in `live`
-    stays, else the one in lower case.
+    stays, else the one in lower case. `known` holds fingerprints: a folder that has its own is not looked into.
     Raises SetupError when `root` cannot be listed: that is no reason to remove what is served.
     """
     allowed = tuple(path.resolve() for path in (root, *roots))
@@ -61,7 +71,8 @@ def scan(
     except OSError as error:
         raise SetupError(f"the adapter directory {root} cannot be listed: {error.strerror}") from error
     found = (_candidate(entry, reserved, allowed) for entry in entries)
-    return {candidate.name: candidate for candidate in _without_twins(filter(None, found), live)}
+    twinless = _without_twins(filter(None, found), live)
+    return {candidate.name: _with_arriving(candidate, known or {}) for candidate in twinless}
 
 
 def _candidate(entry: os.DirEntry[str], reserved: frozenset[str], allowed: tuple[Path, ...]) -> Candidate | None:
@@ -71,7 +82,7 @@ def _candidate(entry: os.DirEntry[str], reserved: frozenset[str], allowed: tuple
         folder = entry.stat()
         if not stat.S_ISDIR(folder.st_mode):
             return None
-        files = [_stat_file(path / name) for name in (CONFIG_FILE, WEIGHTS_FILE)]
+        files = [_stat_file(path / name) for name in _FILES]
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -86,15 +97,44 @@ def _candidate(entry: os.DirEntry[str], reserved: frozenset[str], allowed: tuple
         if not any(path.resolve().is_relative_to(root) for root in allowed):
             reasons.append(Reason("link_outside", "the folder is a link that leaves the adapter directory"))
     newest = max(_changed_ns(file) for file in present)
-    fingerprint = " ".join(_facts(file) for file in files)
+    facts = " ".join(_facts(file) for file in files)
     in_place = len(present) == len(files) and _named_last(named) and newest <= named.st_ctime_ns
-    return Candidate(entry.name, path, fingerprint, newest / 1e9, in_place, tuple(reasons))
+    return Candidate(entry.name, path, facts, newest / 1e9, in_place, tuple(reasons))
+
+
+def fingerprint(folder: Path) -> str:
+    """What `scan` would give as the fingerprint of `folder` now."""
+    try:
+        return " ".join(_facts(_stat_file(folder / name)) for name in _FILES)
+    except OSError as error:
+        return f"unreadable {error.errno}"
+
+
+def _with_arriving(candidate: Candidate, known: Mapping[str, str]) -> Candidate:
+    if candidate.reasons or known.get(candidate.name) == candidate.fingerprint:
+        return candidate
+    arriving = " ".join(islice(_arriving(candidate.path), _ARRIVING_AT_MOST))
+    return replace(candidate, arriving=arriving)
+
+
+def _arriving(folder: Path) -> Iterator[str]:
+    """Facts of the files that `rsync`, a browser or a hub client writes before it renames them to what they will be."""
+    for place in (folder, folder / ".cache" / "huggingface" / "download"):
+        with suppress(OSError), os.scandir(place) as listing:
+            for entry in listing:
+                if entry.name not in _FILES and _is_partial(entry.name):
+                    with suppress(OSError):
+                        yield f"{entry.name} {_facts(entry.stat(follow_symlinks=False))}"
+
+
+def _is_partial(name: str) -> bool:
+    return name.endswith(_PARTIAL_ENDS) or any(Path(file).stem in name for file in _FILES)
 
 
 def _stat_file(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
@@ -149,15 +189,16 @@ class Settling:
     def remaining(self, candidate: Candidate) -> float:
         """Seconds until the folder counts if it does not change again; 0 when it counts now."""
         now = self._monotonic()
-        fingerprint, since = self._seen.get(candidate.name, ("", now))
-        if fingerprint != candidate.fingerprint:
+        facts = f"{candidate.fingerprint} {candidate.arriving}"
+        before, since = self._seen.get(candidate.name, ("", now))
+        if before != facts:
             since = now
-        self._seen[candidate.name] = (candidate.fingerprint, since)
+        self._seen[candidate.name] = (facts, since)
         if candidate.in_place:
             return 0.0
         # Whichever says more: how long we have watched it unchanged, or how old its last change is. A file server's
         # clock that runs ahead makes the age negative and leaves the watching.
-        quiet = max(now - since, self._wall() - candidate.newest)
+        quiet = now - since if candidate.arriving else max(now - since, self._wall() - candidate.newest)
         return max(0.0, self._settle_s - quiet)
 
     def forget(self, names: Collection[str]) -> None:

@@ -6,18 +6,23 @@ unreadable file counts as absent. Knows nothing of what the fields are used for.
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.spec import Digest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 logger = structlog.get_logger(__name__)
+
+_LOCK_SECONDS = 5.0
 
 _Digest = Annotated[Digest, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -32,7 +37,10 @@ class Rollback(BaseModel):
 
 
 class Record(BaseModel):
-    """`kept`: versions that were live, newest first. `source`: the folder's fingerprint and checks -> what it gave."""
+    """`kept`: versions that were live, newest first. `source`: the folder's fingerprint and checks -> what it gave.
+
+    `withdrawn`: fingerprint of the folder that an admin has unloaded. `quarantined`: versions that kill the engine.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,14 +49,17 @@ class Record(BaseModel):
     source_digest: _Digest | None = None
     rollback: Rollback | None = None
     pinned: bool = False
+    withdrawn: str | None = None
+    quarantined: tuple[_Digest, ...] = ()
 
 
 class Records:
-    """The records of one adapter directory in one folder."""
+    """The records of one adapter directory over one base, in one folder. Several servers may share it."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
+        self._writer = secrets.token_hex(4)
 
     def load(self) -> dict[AdapterName, Record]:
         found: dict[AdapterName, Record] = {}
@@ -58,16 +69,21 @@ class Records:
                 found[AdapterName(path.stem)] = record
         return found
 
-    def save(self, name: AdapterName, record: Record) -> None:
-        """An empty record is forgotten. A disk that refuses it costs the memory over a restart, not the service."""
+    def update(self, name: AdapterName, changes: Mapping[str, object]) -> None:
+        """Changes some fields and leaves the others as they are on disk: another server of the same adapters, over the
+        same store, may have changed them. An empty record is forgotten. A disk that refuses it costs the memory over a
+        restart, not the service.
+        """
         path = self._folder / f"{name}.json"
-        fresh = self._folder / f"{name}.new"
+        fresh = self._folder / f"{name}.{self._writer}.new"
         try:
-            if record == Record():
-                path.unlink(missing_ok=True)
-                return
-            fresh.write_text(record.model_dump_json())
-            fresh.replace(path)
+            with FileLock(self._folder / "lock", timeout=_LOCK_SECONDS):
+                record = (_read(path) or Record()).model_copy(update=changes)
+                if record == Record():
+                    path.unlink(missing_ok=True)
+                    return
+                fresh.write_text(record.model_dump_json())
+                fresh.replace(path)
         except OSError as error:
             logger.warning("record not written; a restart will not know it", path=str(path), reason=error.strerror)
 

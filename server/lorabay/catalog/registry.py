@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -47,11 +48,15 @@ class _Adapter:
     live: Version | None = None
     kept: tuple[Version, ...] = ()
     record: Record = field(default_factory=Record)
+    used: dict[Version, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterStatus:
-    """A picture of one adapter. `kept` is what `name@digest` can ask for, the live version among it."""
+    """A picture of one adapter. `kept` is what `name@digest` can ask for, the live version among it.
+
+    `last_used` is when a request last asked for a version, in seconds since the epoch.
+    """
 
     name: str
     state: AdapterState
@@ -61,6 +66,7 @@ class AdapterStatus:
     leases: tuple[tuple[Version, int], ...]
     pinned: bool
     rollback: Rollback | None
+    last_used: tuple[tuple[Version, float], ...]
 
 
 class Lease:
@@ -95,12 +101,15 @@ class Registry:
         self._leases: Counter[Version] = Counter()
         self._waiters: defaultdict[Version, list[asyncio.Future[None]]] = defaultdict(list)
         self._became_idle: Callable[[Version], None] = lambda version: None
+        self._changed: Callable[[str, AdapterState | None, AdapterState], None] = lambda name, before, after: None
 
     def restore(self, find: Callable[[AdapterName, Digest], Version | None]) -> None:
         """Takes up the records of the last run. Nothing is live yet; `find` is the store's `get`."""
         for name, record in self._records.load().items():
-            kept = (find(name, digest) for digest in record.kept)
-            self._adapters[name] = _Adapter(kept=tuple(version for version in kept if version), record=record)
+            found = (find(name, digest) for digest in record.kept)
+            kept = tuple(version for version in found if version)
+            state = AdapterState.PENDING if kept else AdapterState.REMOVED
+            self._adapters[name] = _Adapter(state, kept=kept, record=record)
 
     def acquire(self, model: str) -> Lease:
         """Resolves `finance`, `finance@<digest prefix>`, `<base>:finance` or a base name. Raises ModelNotFound."""
@@ -110,6 +119,7 @@ class Registry:
         if version is None:
             raise ModelNotFound(model)
         self._leases[version] += 1
+        self._adapters[version.adapter].used[version] = time.time()
         return Lease(version, lambda: self._released(version))
 
     def names(self) -> tuple[AdapterName, ...]:
@@ -130,6 +140,11 @@ class Registry:
         adapter = self._adapters.get(name)
         return adapter.kept if adapter else ()
 
+    def former(self, name: str) -> Version | None:
+        """The version that was live last, in this run or the one before."""
+        adapter = self._adapters.get(name)
+        return adapter.kept[0] if adapter and adapter.kept else None
+
     def pinned(self, name: str) -> bool:
         """Whether an admin pinned the adapter."""
         adapter = self._adapters.get(name)
@@ -139,6 +154,11 @@ class Registry:
         """The key of what gave the adapter its newest version; empty when nothing did."""
         adapter = self._adapters.get(name)
         return (adapter.record.source_key or "") if adapter else ""
+
+    def source_digest(self, name: str) -> Digest | None:
+        """What the source held when it was last read, live or not."""
+        adapter = self._adapters.get(name)
+        return adapter.record.source_digest if adapter else None
 
     def leases(self, version: Version) -> int:
         return self._leases[version]
@@ -154,10 +174,18 @@ class Registry:
         """From now on `call` is called with each version whose last lease ends."""
         self._became_idle = call
 
+    def when_changed(self, call: Callable[[str, AdapterState | None, AdapterState], None]) -> None:
+        """From now on `call` is called with each adapter whose state changes, and the states before and after."""
+        self._changed = call
+
     def mark(self, name: str, state: AdapterState, reasons: tuple[Reason, ...] = ()) -> None:
         """Notes how the newest attempt goes. The live version, if any, stays live. For success call `set_live`."""
-        adapter = self._adapters.setdefault(name, _Adapter())
-        adapter.state, adapter.reasons = state, reasons
+        self._set_state(name, self._adapters.setdefault(name, _Adapter()), state, reasons)
+
+    def _set_state(self, name: str, adapter: _Adapter, state: AdapterState, reasons: tuple[Reason, ...] = ()) -> None:
+        before, adapter.state, adapter.reasons = adapter.state, state, reasons
+        if before is not state:
+            self._changed(name, before, state)
 
     def offer(self, version: Version, source_key: str) -> Version:
         """The folder now holds `version`. Returns the version that should be live: that one, or a rollback's target.
@@ -170,7 +198,7 @@ class Registry:
         if target is None or (rollback and rollback.instead_of != version.digest):
             rollback = target = None
         source = {"source_key": source_key, "source_digest": version.digest, "rollback": rollback}
-        self._save(version.adapter, adapter, **source)
+        self._save(version.adapter, adapter, **source, withdrawn=None)
         return target or version
 
     def remembered(self, name: str, source_key: str) -> Digest | None:
@@ -182,17 +210,45 @@ class Registry:
         """The flip: from now on the name means `version`, which the engine has loaded. Older leases go on."""
         adapter = self._adapters.setdefault(version.adapter, _Adapter())
         kept = (version, *(other for other in adapter.kept if other != version))[: self._keep + 1]
-        adapter.state, adapter.reasons, adapter.live, adapter.kept = AdapterState.READY, (), version, kept
+        adapter.live, adapter.kept = version, kept
+        adapter.used = {other: when for other, when in adapter.used.items() if other in kept}
+        self._set_state(version.adapter, adapter, AdapterState.READY)
         self._save(version.adapter, adapter, kept=tuple(other.digest for other in kept))
 
-    def remove(self, name: str) -> None:
-        """The name is gone at once; running requests finish. A pin outlives it."""
+    def remove(self, name: str, *, withdrawn: str | None = None) -> None:
+        """The name is gone at once; running requests finish. A pin outlives it.
+
+        `withdrawn` is the fingerprint of a folder that is still there and no longer wanted.
+        """
         adapter = self._adapters.get(name)
         if adapter is None:
             return
-        self._save(name, adapter, kept=(), source_key=None, source_digest=None, rollback=None)
-        adapter.live, adapter.kept, adapter.reasons, adapter.state = None, (), (), AdapterState.DRAINING
+        self._save(name, adapter, kept=(), source_key=None, source_digest=None, rollback=None, withdrawn=withdrawn)
+        adapter.live, adapter.kept = None, ()
+        self._set_state(name, adapter, AdapterState.DRAINING)
         self._forget_when_drained(name)
+
+    def withdrawn(self) -> dict[str, str]:
+        """The folders that an admin has unloaded: names and fingerprints."""
+        records = ((name, adapter.record.withdrawn) for name, adapter in self._adapters.items())
+        return {name: fingerprint for name, fingerprint in records if fingerprint}
+
+    def forget_withdrawal(self, name: str) -> None:
+        """The folder that was unloaded is gone: the next one of that name is another."""
+        adapter = self._adapters.get(name)
+        if adapter is not None and adapter.record.withdrawn:
+            self._save(name, adapter, withdrawn=None)
+            self._forget_when_drained(name)
+
+    def set_quarantined(self, version: Version, quarantined: bool) -> None:
+        """Remembers over a restart that a version kills engines, or no longer."""
+        adapter = self._adapters.setdefault(version.adapter, _Adapter())
+        others = tuple(digest for digest in adapter.record.quarantined if digest != version.digest)
+        self._save(version.adapter, adapter, quarantined=(version.digest, *others) if quarantined else others)
+
+    def quarantined(self) -> frozenset[Digest]:
+        """The versions that are known to kill engines."""
+        return frozenset(digest for adapter in self._adapters.values() for digest in adapter.record.quarantined)
 
     def rollback_target(self, name: str, digest_prefix: str | None = None) -> Version:
         """The kept version to go back to: the named one, or the newest that is not live. Raises AdapterConflict."""
@@ -214,11 +270,12 @@ class Registry:
         self._save(target.adapter, adapter, rollback=rollback)
 
     def set_pinned(self, name: str, pinned: bool) -> None:
-        """Raises AdapterConflict for a name that is not served."""
+        """Raises AdapterConflict for a name that is not served; a pin that outlived its adapter can be taken off."""
         adapter = self._adapters.get(name)
-        if adapter is None or adapter.live is None:
+        if adapter is None or (adapter.live is None and (pinned or not adapter.record.pinned)):
             raise AdapterConflict(f"adapter {name!r} is not served, so it cannot be pinned or unpinned")
         self._save(name, adapter, pinned=pinned)
+        self._forget_when_drained(name)
 
     def forget(self, digest: Digest) -> None:
         """Drops a kept version everywhere. Raises AdapterConflict when it is live, in use, or not kept at all."""
@@ -244,14 +301,16 @@ class Registry:
         return frozenset(digests)
 
     def snapshot(self) -> tuple[AdapterStatus, ...]:
-        return tuple(self._status(name) for name in sorted(self._adapters))
+        leases: defaultdict[str, list[tuple[Version, int]]] = defaultdict(list)
+        for version, count in self._leases.items():
+            leases[version.adapter].append((version, count))
+        return tuple(self._status(name, tuple(leases[name])) for name in sorted(self._adapters))
 
-    def _status(self, name: str) -> AdapterStatus:
-        adapter = self._adapters[name]
-        leases = tuple((version, count) for version, count in self._leases.items() if version.adapter == name)
-        record = adapter.record
+    def _status(self, name: str, leases: tuple[tuple[Version, int], ...]) -> AdapterStatus:
+        adapter, used = self._adapters[name], tuple(self._adapters[name].used.items())
         return AdapterStatus(
-            name, adapter.state, adapter.reasons, adapter.live, adapter.kept, leases, record.pinned, record.rollback
+            *(name, adapter.state, adapter.reasons, adapter.live, adapter.kept, leases),
+            *(adapter.record.pinned, adapter.record.rollback, used),
         )
 
     def _resolve(self, model: str) -> Version | None:
@@ -277,16 +336,17 @@ class Registry:
     def _forget_when_drained(self, name: str) -> None:
         adapter = self._adapters.get(name)
         leased = any(version.adapter == name for version in self._leases)
-        if adapter is not None and adapter.state is AdapterState.DRAINING and not leased:
-            if adapter.record.pinned:
-                adapter.state = AdapterState.REMOVED
-            else:
-                del self._adapters[name]
+        if adapter is None or leased or adapter.state not in (AdapterState.DRAINING, AdapterState.REMOVED):
+            return
+        self._set_state(name, adapter, AdapterState.REMOVED)
+        if adapter.record == Record():
+            del self._adapters[name]
 
     def _save(self, name: str, adapter: _Adapter, **changes: object) -> None:
         record = adapter.record.model_copy(update=changes)
         if record != adapter.record:
-            self._records.save(AdapterName(name), record)
+            before = adapter.record
+            self._records.update(AdapterName(name), {k: v for k, v in changes.items() if v != getattr(before, k)})
             adapter.record = record
 
 

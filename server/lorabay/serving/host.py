@@ -17,7 +17,7 @@ import structlog
 
 from lorabay.catalog.registry import AdapterState, AdapterStatus
 from lorabay.catalog.spec import DIGEST_PREFIX, Reason, Version
-from lorabay.errors import AdapterRejected, EngineUnavailable, ModelNotFound
+from lorabay.errors import AdapterRejected, EngineUnavailable, WeightsRefused
 from lorabay.metrics import AdapterFacts
 from lorabay.serving.quarantine import Quarantine
 from lorabay.serving.residency import Residency
@@ -67,7 +67,7 @@ class AdapterHost:
         self._metrics = metrics
         self._preload_count = loading.preload
         self._watch = watch
-        self._quarantine = Quarantine(clock)
+        self._quarantine = Quarantine(clock, known=registry.quarantined())
         self._failed: set[Version] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._preloaded = False
@@ -93,6 +93,7 @@ class AdapterHost:
         """Bring the engine up and the declared adapters into it, then follow the directory until `stop`."""
         await self.engine.start()
         self._reconciler.attach(self.residency)
+        await self._reconciler.reconcile()  # what has to be loaded before its name may flip to it
         await self._preload()
         self._preloaded = True
         self._tasks = [
@@ -117,17 +118,23 @@ class AdapterHost:
     async def ensure(self, version: Version) -> None:
         """Return when the engine holds `version`.
 
-        Raises ModelNotFound when it will never (the reason is on the admin side), EngineUnavailable when not yet.
+        Raises WeightsRefused when it will never (the name may then mean a former version), EngineUnavailable when not
+        yet.
         """
         try:
             await self.residency.ensure(version)
         except AdapterRejected as error:
             self._fail(version, _reasons(error))
-            raise ModelNotFound(version.adapter) from error
+            raise WeightsRefused(version.adapter) from error
 
     def answered(self, version: Version) -> None:
         """The engine has begun to answer with `version`: it is not what kills engines."""
         self._quarantine.proved(version)
+
+    def forgive(self, version: Version) -> None:
+        """An admin wants a version loaded although it was refused or killed engines."""
+        self._quarantine.forgive(version)
+        self._registry.set_quarantined(version, False)
 
     async def _preload(self) -> None:
         """Load the pinned adapters, then others while places that are filled at the start remain."""
@@ -137,7 +144,7 @@ class AdapterHost:
         for version in live[: min(wanted, self.residency.capacity)]:
             try:
                 await self.ensure(version)
-            except ModelNotFound:
+            except WeightsRefused:
                 continue
             except EngineUnavailable as error:
                 logger.warning("preload stopped", adapter=version.adapter, reason=error.message)
@@ -153,8 +160,9 @@ class AdapterHost:
         self.residency.forget_all()
         if culprit is not None:
             reason = Reason("quarantined", "quarantined: the engine died on it twice before it answered once")
-            self._fail(culprit, (reason,))
+            self._registry.set_quarantined(culprit, True)
             self._events.add("quarantined", who="engine", adapter=culprit.adapter, version=culprit.id)
+            self._fail(culprit, (reason,))
 
     async def _engine_recovered(self) -> None:
         self._events.add("engine recovered", who="engine")
@@ -179,15 +187,23 @@ class AdapterHost:
 
     def _refused(self, version: Version, error: AdapterRejected) -> None:
         self._quarantine.refused(version, error)
-        self._fail(version, _reasons(error))
         self._events.add("refused", who="engine", adapter=version.adapter, version=version.id, result=error.message)
+        self._fail(version, _reasons(error))
 
     def _fail(self, version: Version, reasons: tuple[Reason, ...]) -> None:
-        """Show why the live version cannot be served, unless there is something to say of a newer attempt."""
-        live, state = self._registry.live(version.adapter), self._registry.state(version.adapter)
-        if version == live and state is AdapterState.READY:
+        """Go back from a live version that cannot be served to a former one, and show why, unless there is something to
+        say of a newer attempt.
+        """
+        name, state = version.adapter, self._registry.state(version.adapter)
+        if version != self._registry.live(name):
+            return
+        former = next(filter(self._quarantine.admits, self._registry.kept(name)), None)
+        if former is not None and former != version:
+            self._registry.set_live(former)
+            self._events.add("fell back", who="engine", adapter=name, version=former.id)
+        if state is AdapterState.READY:
             self._failed.add(version)
-            self._registry.mark(version.adapter, AdapterState.FAILED, reasons)
+            self._registry.mark(name, AdapterState.FAILED, reasons)
 
     def _evicted(self, version: Version) -> None:
         self._metrics.evictions.labels(version.adapter).inc()

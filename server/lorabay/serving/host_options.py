@@ -17,8 +17,16 @@ CPU_MEMORY_SHARE = 0.2
 """Part of the host's memory that adapters waiting beside the slots may fill by default."""
 
 
-def adapter_options(specs: Sequence[AdapterSpec], allowed_ranks: Collection[int], memory_bytes: int) -> dict[str, Any]:
+def adapter_options(
+    specs: Sequence[AdapterSpec],
+    allowed_ranks: Collection[int],
+    memory_bytes: int,
+    *,
+    former: Sequence[AdapterSpec] = (),
+) -> dict[str, Any]:
     """Choose slots and rank limit for these adapters on a host with `memory_bytes` of memory.
+
+    `former` versions, which may be asked for or rolled back to, only have to stay below the rank limit.
 
     Room for all of them in memory, and as much again for new versions that load while old ones drain, within a share
     of the host's memory. The rank limit is the smallest of vLLM's `allowed_ranks` that fits every adapter, and at
@@ -27,7 +35,7 @@ def adapter_options(specs: Sequence[AdapterSpec], allowed_ranks: Collection[int]
     slots = min(max(len(specs), 1) + 1, SLOTS_AT_MOST)
     largest = max((spec.size_bytes for spec in specs), default=1)
     affordable = int(CPU_MEMORY_SHARE * memory_bytes) // max(largest, 1)
-    rank = max([16, *(spec.rank for spec in specs)])
+    rank = max([16, *(spec.rank for spec in (*specs, *former))])
     return {
         "max_loras": slots,
         "max_cpu_loras": max(slots + 1, min(2 * len(specs) + 1, affordable)),

@@ -16,6 +16,7 @@ from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.registry import AdapterStatus
 from lorabay.catalog.spec import Digest, Version, quoted
 from lorabay.errors import AdapterConflict, AdapterRejected, LorabayError, ModelNotFound, PermissionDenied
+from lorabay.serving.swaps import GONE
 
 if TYPE_CHECKING:
     from lorabay.serving.catalogue import Catalogue
@@ -43,6 +44,11 @@ class Operations:
                 return self._describe(status)
         raise ModelNotFound(name)
 
+    @property
+    def base_names(self) -> tuple[str, ...]:
+        """What the base is called."""
+        return self._reconciler.base_names
+
     def is_served(self, name: str) -> bool:
         """Tell whether requests for `name` are answered."""
         return self._registry.live(name) is not None
@@ -64,7 +70,7 @@ class Operations:
 
     def _versions(self, status: AdapterStatus) -> Iterator[dict[str, Any]]:
         leases = dict(status.leases)
-        resident = self._host.residency.resident()
+        resident, used = self._host.residency.resident(), dict(status.last_used)
         loading = self._host.residency.loading()
         for version in dict.fromkeys((*status.kept, *leases)):
             spec = version.spec
@@ -80,7 +86,7 @@ class Operations:
                 "live": version == status.live,
                 "level": "engine" if version in resident else "loading" if version in loading else "store",
                 "leases": leases.get(version, 0),
-                "last_used": resident.get(version),
+                "last_used": used.get(version),
             }
 
     async def rescan(self, who: str) -> list[dict[str, Any]]:
@@ -93,16 +99,21 @@ class Operations:
         """Keep an adapter in the engine, or no longer."""
         verb = "pinned" if pinned else "unpinned"
         with self._noting_failure(verb, who, name):
-            self._live(name)
+            self.adapter(name)
             self._registry.set_pinned(name, pinned)
         self._host.residency.look_for_room()
         self._events.add(verb, who=who, adapter=name)
-        return self.adapter(name)
+        return next((self._describe(status) for status in self._registry.snapshot() if status.name == name), {})
 
     async def preload(self, name: str, who: str) -> dict[str, Any]:
-        """Load an adapter's live version into the engine now; raises AdapterRejected with the engine's reason."""
+        """Load an adapter's live version into the engine now, also one that the engine refused or died on before.
+
+        Raises AdapterRejected with the engine's reason.
+        """
         with self._noting_failure("preloaded", who, name):
-            await self._host.residency.ensure(self._live(name))
+            version = self._live(name)
+            self._host.forgive(version)
+            await self._host.residency.ensure(version)
         self._events.add("preloaded", who=who, adapter=name)
         return self.adapter(name)
 
@@ -110,6 +121,7 @@ class Operations:
         """Make a kept version live again, until the folder changes."""
         with self._noting_failure("rolled back", who, name):
             self._live(name)
+            self._host.forgive(self._registry.rollback_target(name, digest_prefix))
             await self._reconciler.roll_back(name, digest_prefix, who=who)
         return self.adapter(name)
 
@@ -135,7 +147,8 @@ class Operations:
 
     def _check_name(self, name: str) -> None:
         problems = [problem.text for problem in name_problems(name, frozenset(self._reconciler.base_names))]
-        twin = next((other for other in self._registry.names() if other.casefold() == name.casefold()), name)
+        twins = [other for other in self._registry.names() if other.casefold() == name.casefold()]
+        twin = name if name in twins or not twins else twins[0]
         if twin != name:
             problems.append(f"the name differs only in case from {twin!r}, which is served")
         if problems:
@@ -157,7 +170,7 @@ class Operations:
                 param="lora_path",
             )
         if not exists:
-            raise ModelNotFound(name, message=f"No adapter found for '{name}': there is no folder {quoted(text)}.")
+            raise ModelNotFound(name, message=f"Loading lora {name} failed: No adapter found for {text}")
         return folder
 
     async def delete(self, digest: str, who: str) -> None:
@@ -176,6 +189,8 @@ class Operations:
     def _live(self, name: str) -> Version:
         self.adapter(name)
         version = self._registry.live(name)
+        if version is None and self._registry.state(name) in GONE:
+            raise ModelNotFound(name)
         if version is None:
             raise AdapterConflict(f"adapter {name!r} is not served")
         return version

@@ -1,8 +1,8 @@
 """Finds the version that kills the engine, without blaming those that merely ran when it died.
 
 Suspect is a version that the engine died on before it ever answered with it, when it was the only such one. Twice
-suspect is quarantined: it is not loaded again until its folder brings other weights. What an engine refused to load
-is not loaded into that engine again either.
+suspect is quarantined: it is not loaded again until its folder brings other weights or an admin asks for it. What an
+engine refused to load is not loaded into that engine again either.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ NOTICE_S = 1.0
 
 
 class Quarantine:
-    """The suspects of one server."""
+    """The suspects of one server. `known` are those that were quarantined in earlier runs."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, known: Collection[Digest] = ()) -> None:
         self._clock = clock
         self._proven: set[Digest] = set()
         self._ended: dict[Version, float] = {}
-        self._deaths: Counter[Digest] = Counter()
+        self._deaths: Counter[Digest] = Counter(dict.fromkeys(known, DEATHS))
         self._refused: dict[Digest, AdapterRejected] = {}
 
     def refused(self, version: Version, error: AdapterRejected) -> None:
@@ -61,6 +61,15 @@ class Quarantine:
         ((digest, suspect),) = unproven.items()
         self._deaths[digest] += 1
         return suspect if self._deaths[digest] == DEATHS else None
+
+    def forgive(self, version: Version) -> None:
+        """Someone takes it upon himself to have `version` loaded once more."""
+        self._deaths.pop(version.digest, None)
+        self._refused.pop(version.digest, None)
+
+    def admits(self, version: Version) -> bool:
+        """Tell whether `version` may be loaded."""
+        return version.digest not in self._refused and self._deaths[version.digest] < DEATHS
 
     def check(self, version: Version) -> None:
         """Raise AdapterRejected for a version in quarantine or refused by this engine."""

@@ -1,8 +1,9 @@
 """Makes what is served follow the adapter directory: look, plan, apply, again.
 
-One task does all of it, so two changes of one adapter can never be applied at once; the last one found wins. What
-wakes it (a watcher, a timer, an admin call) says only "look again". A new version is stored and loaded before its name
-flips to it; the old one is unloaded when its last request has ended. No folder, however broken, stops the loop.
+What wakes it (a watcher, a timer, an admin call) says only "look again"; each look compares everything. Removals take
+effect at once. Changes of one adapter are made one after another, the last one found wins; those of different adapters
+are made side by side, and none waits for another. A new version is stored and loaded before its name flips to it; the
+old one is unloaded when its last request has ended. No folder, however broken, stops the loop.
 """
 
 from __future__ import annotations
@@ -10,35 +11,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import structlog
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lorabay.catalog.discovery import Candidate, Settling, scan
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.registry import AdapterState
-from lorabay.catalog.spec import DIGEST_PREFIX, Digest, Reason, Rejected, Version
+from lorabay.catalog.spec import DIGEST_PREFIX, Digest, Rejected, Version
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, SetupError
+from lorabay.serving.changes import Changes
 from lorabay.serving.events import FOLDER
+from lorabay.serving.intake import Intake
 from lorabay.serving.plan import Plan, plan
-from lorabay.serving.sources import AdminSource, folder_key
+from lorabay.serving.sources import AdminSource, folder_key, was_checked
 from lorabay.serving.swaps import GONE, Swaps
 
 if TYPE_CHECKING:
-    from lorabay.catalog.registry import Registry
+    from lorabay.catalog.registry import AdapterStatus, Registry
     from lorabay.catalog.store import Store
     from lorabay.catalog.validation import Checks
     from lorabay.metrics import Metrics
     from lorabay.serving.events import EventLog
     from lorabay.serving.residency import Residency
 
-logger = structlog.get_logger(__name__)
-
 REMOVAL_CONFIRM_S = 0.25
 """How long a folder must be missing before its name goes."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +66,17 @@ class Reconciler:
         metrics: Metrics,
     ) -> None:
         self._directory = directory
-        self._store = store
-        self._checks = checks
         self._registry = registry
         self._events = events
         self._metrics = metrics
-        # The rank limit is chosen from what the folder holds; a folder is the same folder under another limit.
-        self._identity = checks.identity
+        self._intake = Intake(store, checks, (directory.root, *directory.allowed_roots))
         self._settling = Settling(directory.settle_s)
-        self._judged: dict[str, str] = {}
+        self._judged: dict[str, str] = registry.withdrawn()
         self._missing: dict[str, float] = {}
         self._swaps = Swaps(registry, events, metrics)
+        self._changes = Changes()
         self._wake = asyncio.Event()
-        self._passes = asyncio.Lock()
+        self._looks = asyncio.Lock()
         self._trouble: str | None = None
         self._unsettled = False
         self._settled = False
@@ -92,12 +92,12 @@ class Reconciler:
 
     def limit_rank(self, max_rank: int) -> None:
         """From now on refuse adapters above the rank that the engine was started with."""
-        self._checks = replace(self._checks, max_rank=max_rank)
+        self._intake.limit_rank(max_rank)
 
     @property
     def base_names(self) -> tuple[str, ...]:
         """Names that no adapter may have."""
-        return self._checks.base.names
+        return self._intake.base_names
 
     def look_again(self) -> None:
         """Wake the loop; cheap, and harmless at any time."""
@@ -107,12 +107,13 @@ class Reconciler:
         """Reconcile until cancelled."""
         while True:
             self._wake.clear()
-            wait_s = await self.reconcile()
+            wait_s = await self._look()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait_s)
 
     async def stop(self) -> None:
-        """Let go of what still drains."""
+        """Give up changes under way, and let go of what still drains."""
+        await self._changes.stop()
         await self._swaps.stop()
 
     async def settle(self) -> None:
@@ -120,7 +121,8 @@ class Reconciler:
 
         Raises SetupError when the directory cannot be listed: at the start that is a mistake, later it may pass.
         """
-        await asyncio.to_thread(self._scan)
+        await self._scan()
+        self._distrust_other_checks()
         await self._restore_admin_sources()
         clock = asyncio.get_running_loop().time
         deadline = clock() + 2 * self._directory.settle_s
@@ -128,8 +130,15 @@ class Reconciler:
         while self._unsettled and clock() < deadline:
             await asyncio.sleep(wait_s)
             wait_s = await self.reconcile()
-        await self._collect()  # also what a killed server left half-made
+        await self._clear()  # also what a killed server left half-made
         self._settled = True
+
+    def _distrust_other_checks(self) -> None:
+        names = (status.name for status in self._registry.snapshot())
+        identity = self._intake.identity
+        self._swaps.distrust(
+            frozenset(name for name in names if not was_checked(self._registry.source_of(name), identity))
+        )
 
     async def _restore_admin_sources(self) -> None:
         """What an admin call brought is in no folder; the store still has it after a restart."""
@@ -139,41 +148,59 @@ class Reconciler:
             if source is None:
                 continue
             # On another base the key differs, and what was stored has to be checked again.
-            key = source.key(self._identity)
-            found = await asyncio.to_thread(self._find_or_ingest, source.path, name, key)
-            if isinstance(found, Rejected):
-                self._swaps.refuse(name, AdapterState.REJECTED, found.reasons, who=FOLDER)
-                continue
-            await self._swaps.offer(found, key, who=FOLDER)
-            if source.passed_over is not None:
+            key = source.key(self._intake.identity)
+            if await self._take_in(source.path, name, key) and source.passed_over is not None:
                 self._judged[name] = source.passed_over
 
     async def reconcile(self) -> float:
-        """Look at the directory once and apply what it asks for; gives the seconds until the next look is due."""
-        async with self._passes:
+        """Look once, and wait for what it leads to; gives the seconds until the next look is due."""
+        wait_s = await self._look()
+        await self._changes.idle()
+        await self._guarded(self._clear_if_needed())
+        return wait_s
+
+    async def _look(self) -> float:
+        """Compare the directory with what is served, remove what is gone, begin to change what differs."""
+        async with self._looks:
             started = time.perf_counter()
-            try:
-                found = await asyncio.to_thread(self._scan)
-                self._trouble = None
-                todo = self._plan(found)
-                await self._apply(todo)
-            except SetupError as error:
-                # The directory is away (an unmounted volume), or the store is: no reason to remove what is served.
-                if error.message != self._trouble:
-                    self._trouble = error.message
-                    self._events.add("scan", result=error.message)
+            todo = await self._guarded(self._compare())
+            if todo is None:
                 return self._directory.poll_s
+            self._apply(todo)
+            await self._guarded(self._clear_if_needed())
             self._metrics.reconcile_seconds.observe(time.perf_counter() - started)
             self._unsettled = bool(todo.unsettled)
             return self._directory.poll_s if todo.wait_s is None else min(todo.wait_s, self._directory.poll_s)
 
-    def _scan(self) -> dict[str, Candidate]:
-        return scan(
+    async def _guarded(self, work: Coroutine[Any, Any, Result]) -> Result | None:
+        """Do what may find the directory away (an unmounted volume), or the store: no reason to remove what is served.
+
+        A trouble that stays is noted once.
+        """
+        try:
+            result = await work
+        except SetupError as error:
+            if error.message != self._trouble:
+                self._trouble = error.message
+                self._events.add("scan", result=error.message)
+            return None
+        return result
+
+    async def _compare(self) -> Plan:
+        found = await self._scan()
+        self._trouble = None
+        return self._plan(found)
+
+    async def _scan(self) -> dict[str, Candidate]:
+        find = partial(
+            scan,
             self._directory.root,
-            reserved=frozenset(self._checks.base.names),
+            reserved=frozenset(self._intake.base_names),
             roots=self._directory.allowed_roots,
-            live=self._registry.names(),
+            live=[status.name for status in self._registry.snapshot() if status.live or status.kept],
+            known=dict(self._judged),
         )
+        return await asyncio.to_thread(find)
 
     def _plan(self, found: Mapping[str, Candidate]) -> Plan:
         served = self._folder_names()
@@ -183,6 +210,8 @@ class Reconciler:
         gone = [name for name in self._judged if name not in found and name not in served]
         for name in gone:
             del self._judged[name]
+            self._registry.forget_withdrawal(name)
+            self._changes.cancel(name)
         self._settling.forget(gone)
         return plan(found, served, self._judged, self._settling.remaining, self._absence)
 
@@ -200,60 +229,69 @@ class Reconciler:
             if status.state not in GONE and AdminSource.read(self._registry.source_of(status.name)) is None
         }
 
-    async def _apply(self, todo: Plan) -> None:
+    def _apply(self, todo: Plan) -> None:
         for name in todo.removals:
-            self._swaps.remove(name, who=FOLDER)
+            self._remove(name, who=FOLDER)
             self._judged.pop(name, None)
         self._settling.forget(todo.removals)
         for name in todo.unsettled:
             if self._registry.live(name) is None:
                 self._registry.mark(name, AdapterState.PENDING)
         for candidate in todo.intake:
-            await self._take_in(candidate)
-        if todo.removals or todo.intake or self._swaps.left_over:
-            await self._collect()
+            self._judged[candidate.name] = candidate.fingerprint
+            self._changes.start(candidate.name, partial(self._change, candidate))
 
-    async def _collect(self) -> None:
+    def _remove(self, name: str, *, who: str, withdrawn: str | None = None) -> None:
+        self._changes.cancel(name)
+        self._swaps.remove(name, who=who, withdrawn=withdrawn)
+        self._swaps.left_over = True
+
+    async def _clear_if_needed(self) -> None:
+        if self._swaps.left_over:
+            await self._clear()
+
+    async def _clear(self) -> None:
         self._swaps.left_over = False
-        held = {version.digest for version in self._swaps.held()}
-        await asyncio.to_thread(self._store.collect, self._registry.in_use() | held)
+        await self._intake.clear(self._needed)
 
-    async def _take_in(self, candidate: Candidate) -> None:
+    def _needed(self) -> frozenset[Digest]:
+        return self._registry.in_use() | {version.digest for version in self._swaps.held()}
+
+    async def _change(self, candidate: Candidate) -> None:
+        """Make a folder's adapter what the folder holds; a folder that is not to blame for a failure is tried again."""
         name = AdapterName(candidate.name)
-        self._judged[name] = candidate.fingerprint
         if candidate.reasons:
-            self._swaps.refuse(name, AdapterState.REJECTED, candidate.reasons, who=FOLDER)
+            self._swaps.refuse(name, AdapterState.REJECTED, candidate.reasons, who=FOLDER, is_name_sound=False)
             return
-        key = folder_key(candidate.fingerprint, self._identity)
-        result = await asyncio.to_thread(self._find_or_ingest, candidate.path, name, key)
+        key = folder_key(candidate.fingerprint, self._intake.identity)
+        if await self._take_in(candidate.path, name, key, looks=candidate.fingerprint):
+            self._swaps.left_over = True
+            self.look_again()  # clears what the change has left in the store
+        elif self._judged.get(name) == candidate.fingerprint:
+            del self._judged[name]
+
+    async def _take_in(self, path: Path, name: AdapterName, key: str, *, looks: str | None = None) -> bool:
+        """Serve what `path` holds; False when the same folder should be tried again later."""
+        result = await self._intake.read(path, name, looks=looks, known=self._registry.remembered(name, key))
         if isinstance(result, Rejected):
-            if result.transient:
-                del self._judged[name]
             self._swaps.refuse(name, AdapterState.REJECTED, result.reasons, who=FOLDER)
-            return
+            return not result.transient
         try:
             await self._swaps.offer(result, key, who=FOLDER)
         except AdapterRejected:
-            return
+            return True
         except EngineUnavailable:
-            del self._judged[name]  # the folder is not to blame: try again at the next look
+            return False
+        return True
 
-    def _find_or_ingest(self, path: Path, name: AdapterName, key: str) -> Version | Rejected:
-        try:
-            digest = self._registry.remembered(name, key)
-            known = self._store.get(name, digest) if digest else None
-            if known is not None and known.spec.rank <= self._checks.max_rank:
-                return known
-            return self._ingest(path, name)
-        except SetupError as error:
-            return Rejected((Reason("store_write", error.message),))
-        except Exception:  # a folder that finds a bug in a check must not stop the others
-            logger.exception("bug", adapter=name, path=str(path))
-            return Rejected((Reason("internal", "a check failed unexpectedly; the server's log has the details"),))
-
-    def _ingest(self, path: Path, name: AdapterName) -> Version | Rejected:
-        roots = (self._directory.root, *self._directory.allowed_roots)
-        return self._store.ingest(path, name, self._checks, roots=roots)
+    def declared(self) -> tuple[Version, ...]:
+        """Give what is live and what waits for an engine to become so; blocks, for the start."""
+        versions = [version for name in self._registry.names() if (version := self._registry.live(name))]
+        for live in tuple(versions):
+            newest = self._registry.source_digest(live.adapter)
+            if newest is not None and newest != live.digest:
+                versions += filter(None, [self._intake.stored(live.adapter, newest)])
+        return tuple(versions)
 
     async def ingest(self, path: Path, name: AdapterName, *, replace: bool, who: str) -> Version:
         """Serve the adapter in `path`, which an admin names, from now on and after a restart.
@@ -261,10 +299,10 @@ class Reconciler:
         Raises AdapterRejected with every reason, or AdapterConflict when the name is served with other weights and
         `replace` is false.
         """
-        async with self._passes:
+        async with self._changes.turn(name):
             is_own = path == self._directory.root.resolve() / name
-            own = (await asyncio.to_thread(self._scan)).get(name) if is_own else None
-            result = await asyncio.to_thread(self._ingest, path, name)
+            own = (await self._scan()).get(name) if is_own else None
+            result = await self._intake.read(path, name)
             if isinstance(result, Rejected):
                 raise AdapterRejected(name, tuple(reason.text for reason in result.reasons))
             live = self._registry.live(name)
@@ -274,30 +312,35 @@ class Reconciler:
                 raise AdapterConflict(f"adapter {name!r} is already served with other weights")
             if own is not None:
                 # The name's own folder, which the next look would have found: it lives and dies by that folder.
-                await self._swaps.replace(result, folder_key(own.fingerprint, self._identity), who=who)
+                await self._swaps.replace(result, folder_key(own.fingerprint, self._intake.identity), who=who)
                 self._judged[name] = own.fingerprint
             else:
                 source = AdminSource(path, self._judged.get(name))
-                await self._swaps.replace(result, source.key(self._identity), who=who)
+                await self._swaps.replace(result, source.key(self._intake.identity), who=who)
             return result
 
     async def roll_back(self, name: str, digest_prefix: str | None, *, who: str) -> None:
         """Flip back to a kept version until the folder changes; raises AdapterConflict when there is none."""
-        async with self._passes:
+        async with self._changes.turn(name):
             await self._swaps.roll_back(self._registry.rollback_target(name, digest_prefix), who=who)
 
     async def withdraw(self, name: str, *, who: str) -> None:
         """Take a name away although its folder stays; the folder counts again once it changes."""
-        async with self._passes:
-            self._swaps.remove(name, who=who)
+        self._remove(name, who=who, withdrawn=self._judged.get(name))
 
     async def delete(self, digest: Digest, *, who: str) -> None:
         """Drop a kept version from its adapters, the engine and the store.
 
         Raises AdapterConflict while it is live or in use.
         """
-        async with self._passes:
+        async with self._changes.turn(*self._holders(digest)):
             self._registry.forget(digest)
             await self._swaps.forget(frozenset(v for v in self._swaps.held() if v.digest == digest))
-            await self._collect()
+            await self._clear()
             self._events.add("deleted", who=who, version=digest[:DIGEST_PREFIX])
+
+    def _holders(self, digest: Digest) -> list[str]:
+        def holds(status: AdapterStatus) -> bool:
+            return any(version.digest == digest for version in status.kept)
+
+        return [status.name for status in self._registry.snapshot() if holds(status)]

@@ -18,6 +18,11 @@ def folder_key(fingerprint: str, identity: str) -> str:
     return f"{fingerprint} {identity}"
 
 
+def was_checked(key: str, identity: str) -> bool:
+    """Tell whether what a key stands for was let in under these very checks."""
+    return key.endswith((f" {identity}", f'"{identity}"]'))
+
+
 @dataclass(frozen=True, slots=True)
 class AdminSource:
     """A folder that an admin named. `passed_over` is the fingerprint of the name's own folder at that time, if any."""

@@ -1,8 +1,8 @@
 """Changes what a name means: to a new version, to a former one, to nothing; and says when it cannot.
 
 A version is loaded before its name flips to it; what was live before is unloaded when its last request has ended.
-Serial: the caller makes one change at a time. Parallel: any number of former versions drain in the background.
-Knows nothing of folders or of the store.
+Serial: the caller makes one change of an adapter at a time. Parallel: changes of different adapters, and any number of
+former versions that drain in the background. Knows nothing of folders or of the store.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.catalog.registry import AdapterState
 from lorabay.catalog.spec import Reason, Version
-from lorabay.errors import AdapterRejected, EngineUnavailable, LorabayError
+from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, LorabayError
 
 if TYPE_CHECKING:
     from lorabay.catalog.registry import Registry
@@ -33,12 +33,17 @@ class Swaps:
         self._metrics = metrics
         self._residency: Residency | None = None
         self._draining: set[asyncio.Task[None]] = set()
+        self._doubtful: frozenset[str] = frozenset()
         self.left_over = False
         """A version has left the engine since this was last set to False: the store may have something to collect."""
 
     def attach(self, residency: Residency) -> None:
         """From now on new versions go into an engine before their name flips to them."""
         self._residency = residency
+
+    def distrust(self, names: frozenset[str]) -> None:
+        """What these adapters were in the last run was let in under other checks: do not serve it unasked."""
+        self._doubtful = names
 
     def held(self) -> frozenset[Version]:
         """Give every version whose files the engine may still read."""
@@ -47,14 +52,29 @@ class Swaps:
     async def offer(self, version: Version, key: str, *, who: str) -> None:
         """Make what a source now holds the live version of its name, unless a rollback says otherwise.
 
-        Raises AdapterRejected or EngineUnavailable, with the old version still live and the attempt marked.
+        Raises AdapterRejected or EngineUnavailable, with the old version still live and the attempt marked. Before
+        there is an engine, what was live in the last run stays so: an engine may have refused what came after it.
         """
         target = self._registry.offer(version, key)
         if target == self._registry.live(version.adapter):
             self._registry.set_live(target)
             return
+        if self._residency is None and self._keep_former(version.adapter, target):
+            reason = Reason("engine_unavailable", "the engine is not up yet")
+            self._registry.mark(version.adapter, AdapterState.PENDING, (reason,))
+            raise EngineUnavailable(reason.text)
         await self._load(target, who=who)
         self._flip(target, who=who)
+
+    def _keep_former(self, name: str, target: Version | None) -> bool:
+        """Serve what was served last, unless that is `target` itself; tells whether there is such a version."""
+        live = self._registry.live(name)
+        former = live or (None if name in self._doubtful else self._registry.former(name))
+        if former is None or former == target:
+            return False
+        if live is None:
+            self._registry.set_live(former)
+        return True
 
     async def replace(self, version: Version, key: str, *, who: str) -> None:
         """Make `version` the live one, which ends a rollback; raises as `offer` does, and then nothing has changed."""
@@ -78,21 +98,32 @@ class Swaps:
         before = self._registry.live(target.adapter)
         if self._residency is not None:
             await self._residency.ensure(target, swap=True)
+        if self._registry.live(target.adapter) != before or target not in self._registry.kept(target.adapter):
+            self._retire(target)
+            raise AdapterConflict(f"adapter {target.adapter!r} was changed meanwhile")
         self._registry.roll_back(target)
         self._events.add("rolled back", who=who, adapter=target.adapter, version=target.id)
         if before is not None and before != target:
+            self._metrics.swaps.labels(target.adapter).inc()
             self._retire(before)
 
-    def remove(self, name: str, *, who: str) -> None:
-        """Take a name away at once; requests that run finish, then the weights leave the engine."""
+    def remove(self, name: str, *, who: str, withdrawn: str | None = None) -> None:
+        """Take a name away at once; requests that run finish, then the weights leave the engine.
+
+        `withdrawn` is the fingerprint of its folder where that stays and no longer counts.
+        """
         versions = self._registry.kept(name)
-        self._registry.remove(name)
+        self._registry.remove(name, withdrawn=withdrawn)
         self._events.add("removed", who=who, adapter=name)
         for version in versions:
             self._retire(version)
 
-    def refuse(self, name: str, state: AdapterState, reasons: tuple[Reason, ...], *, who: str) -> None:
-        """Say why the newest attempt failed; what is live stays live."""
+    def refuse(
+        self, name: str, state: AdapterState, reasons: tuple[Reason, ...], *, who: str, is_name_sound: bool = True
+    ) -> None:
+        """Say why the newest attempt failed; what is live, or was in the last run, is served on."""
+        if is_name_sound:
+            self._keep_former(name, None)
         self._registry.mark(name, state, reasons)
         self._events.add(state.value, who=who, adapter=name, result="; ".join(reason.text for reason in reasons))
         for reason in reasons:
@@ -130,6 +161,9 @@ class Swaps:
         except EngineUnavailable as error:
             self._registry.mark(name, AdapterState.PENDING, (Reason("engine_unavailable", error.message),))
             raise
+        except asyncio.CancelledError:
+            self._retire(target)  # the name went while its new version was on its way
+            raise
 
     def _flip(self, target: Version, *, who: str) -> None:
         before = self._registry.live(target.adapter)
@@ -141,6 +175,7 @@ class Swaps:
             return
         self._events.add("added" if before is None else "swapped", who=who, adapter=target.adapter, version=target.id)
         if before is not None:
+            self._metrics.swaps.labels(target.adapter).inc()
             self._retire(before)
 
     def _retire(self, version: Version) -> None:
