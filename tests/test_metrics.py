@@ -19,6 +19,7 @@ CONTRACT = {
     "lorabay_reconcile_seconds": (),
     "lorabay_rejected": ("reason",),
     "lorabay_engine_restarts": (),
+    "lorabay_swaps": ("adapter",),
 }
 FINANCE = AdapterFacts("finance", "ready", "3f9c1a2b4d5e", "lora", 16, "engine")
 BROKEN = AdapterFacts("broken", "rejected", None, None, None, None)

@@ -59,8 +59,13 @@ class ModelNotFound(LorabayError):
         super().__init__(message or f"The model `{model}` does not exist.", param="model")
 
 
-class WeightsRefused(ModelNotFound):
-    """The engine will not load what `model` means; the reason is for the admin side."""
+class WeightsRefused(LorabayError):
+    """The engine will not load what `model` means. To a client the model does not exist; admins see the reason."""
+
+    status, code, type = 404, "model_not_found", "not_found_error"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"The model `{model}` does not exist.", param="model")
 
 
 class AdapterConflict(LorabayError):

@@ -317,7 +317,7 @@ class Fickle:
 
 @pytest.mark.parametrize("falls_back", [True, False])
 async def test_a_request_follows_its_name_back_to_a_former_version(api: Api, falls_back: bool) -> None:
-    """Whose weights the engine refuses at a request's time costs that request nothing where there is a former version."""
+    """Weights that the engine refuses at a request's time cost that request nothing where a former version is."""
     weights = Fickle(api.registry, falls_back=falls_back)
     app = create_app(
         *(api.engine, api.registry, api.metrics, OpenGate()),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lorabay.catalog.spec import Version
-from lorabay.errors import AdapterRejected, EngineUnavailable, ModelNotFound, SetupError
+from lorabay.errors import AdapterRejected, EngineUnavailable, ModelNotFound, SetupError, WeightsRefused
 from lorabay.serving.engine import Answer, AnswerStream, Body
 from lorabay.serving.host import AdapterHost
 from tests.fake_engine import echo
@@ -194,7 +194,7 @@ async def test_a_refused_version_is_not_found(server: Server) -> None:
     assert law is not None
     server.engine.fail(f"load {law.id}", REFUSAL)
     for _ in range(3):
-        with pytest.raises(ModelNotFound) as failure:
+        with pytest.raises(WeightsRefused) as failure:
             await server.ask("law")
         assert "no such module" not in failure.value.message
     assert server.engine.steps.count(f"load {law.id}") == 1
@@ -209,7 +209,7 @@ async def test_a_refusal_ends_with_the_engine_that_made_it(server: Server) -> No
     law = server.bay.live("law")
     assert law is not None
     server.engine.fail(f"load {law.id}", REFUSAL)
-    with pytest.raises(ModelNotFound):
+    with pytest.raises(WeightsRefused):
         await server.ask("law")
     await die(server)
     assert await server.ask("law") == law
@@ -223,7 +223,7 @@ async def test_a_former_version_that_is_refused_says_nothing_of_the_live_one(ser
     assert old is not None
     await quiet()
     server.engine.fail(f"load {old.id}", REFUSAL)
-    with pytest.raises(ModelNotFound):
+    with pytest.raises(WeightsRefused):
         await server.ask(old.id)
     assert server.bay.state("ads") == "ready"
     assert await server.ask("ads") == new
@@ -338,7 +338,7 @@ async def test_a_version_whose_requests_kill_the_engine_is_quarantined(server: S
         await asyncio.sleep(0.1)
         await die(server)
         running.release()
-    with pytest.raises(ModelNotFound):
+    with pytest.raises(WeightsRefused):
         await server.ask("bank")
     assert server.bay.state("bank") == "failed"
     assert await server.ask("ads") == server.bay.live("ads")

@@ -61,8 +61,8 @@ async def test_what_is_known_and_above_the_rank_limit_is_judged_again(bay: Bay, 
 async def test_two_halves_of_different_moments_are_no_version(
     bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder that is replaced while it is read, by a rename or under a link, may have given config and weights that do
-    not belong together: it is read again."""
+    """A folder that is replaced while it is read, by a rename or under a link, may have given config and weights that
+    do not belong together: it is read again."""
     first, second = bay.make(1), bay.make(2)
     link = bay.folder / "link"
     link.symlink_to(first)

@@ -21,7 +21,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.registry import AdapterStatus
 from lorabay.catalog.spec import Version
-from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, LorabayError, ModelNotFound, SetupError
+from lorabay.errors import (
+    AdapterConflict,
+    AdapterRejected,
+    EngineUnavailable,
+    LorabayError,
+    ModelNotFound,
+    SetupError,
+    WeightsRefused,
+)
 from lorabay.serving.engine import Answer, AnswerStream, Body
 from tests.fake_engine import echo
 from tests.serving.bay import POLL_S, Bay
@@ -70,6 +78,7 @@ class Everything(RuleBasedStateMachine):
         self.folders: dict[str, int | None] = {}
         self.known: dict[Version, None] = {}
         self.doubtful: set[str] = set()
+        self.withdrawn: set[str] = set()
         self.requests: dict[asyncio.Task[None], Request] = {}
         self.admin_calls: list[asyncio.Task[None]] = []
         self.engine = MortalEngine()
@@ -92,6 +101,7 @@ class Everything(RuleBasedStateMachine):
     def put(self, name: str, weights: int, seen: bool) -> None:
         self.bay.put(name, weights)
         self.folders[name] = weights
+        self.withdrawn.discard(name)
         self.known[self.bay.version(name, weights)] = None
         self.changed(seen)
 
@@ -99,6 +109,7 @@ class Everything(RuleBasedStateMachine):
     def put_broken(self, name: str, seen: bool) -> None:
         self.bay.put_broken(name)
         self.folders[name] = None
+        self.withdrawn.discard(name)
         self.changed(seen)
 
     @precondition(lambda self: self.folders)
@@ -107,12 +118,15 @@ class Everything(RuleBasedStateMachine):
         name = pick(self.folders, which)
         self.bay.take_away(name)
         del self.folders[name]
+        self.withdrawn.discard(name)
         self.changed(seen)
 
     @precondition(lambda self: self.folders)
     @rule(which=picks, seen=st.booleans())
     def touch(self, which: int, seen: bool) -> None:
-        self.bay.touch(pick(self.folders, which))
+        name = pick(self.folders, which)
+        self.bay.touch(name)
+        self.withdrawn.discard(name)
         self.changed(seen)
 
     def changed(self, seen: bool) -> None:
@@ -142,7 +156,7 @@ class Everything(RuleBasedStateMachine):
             request = Request(lease.version)
 
             async def run() -> None:
-                with lease, suppress(EngineUnavailable, ModelNotFound):
+                with lease, suppress(EngineUnavailable, WeightsRefused):
                     await self.client(request, lease.version)
 
             self.requests[asyncio.create_task(run())] = request
@@ -198,6 +212,28 @@ class Everything(RuleBasedStateMachine):
             self.bay.registry.set_pinned(name, pinned)
         self.host.residency.look_for_room()
         self.do(quiet())
+
+    @rule(name=names)
+    def withdraw(self, name: str) -> None:
+        if self.bay.live(name) is not None and name in self.folders:
+            self.do(self.bay.reconciler.withdraw(name, who="admin"))
+            self.withdrawn.add(name)
+            assert self.bay.live(name) is None
+
+    @precondition(lambda self: not self.requests)
+    @rule()
+    def restart(self) -> None:
+        """The server ends and begins again; nobody held a lease."""
+        self.do(self.begin_again())
+
+    async def begin_again(self) -> None:
+        self.engine.forgive_all()
+        await self.host.stop()
+        await asyncio.gather(*self.admin_calls)
+        self.bay.restart()
+        self.engine = MortalEngine()
+        self.engine.reply = self.answer
+        await self.start()
 
     async def call(self, work: Coroutine[Any, Any, None]) -> None:
         async def run() -> None:
@@ -269,6 +305,9 @@ class Everything(RuleBasedStateMachine):
         assert set(self.bay.registry.names()) <= set(self.folders)
         for name, weights in self.folders.items():
             status = self.bay.status(name)
+            if name in self.withdrawn:
+                assert (status.state, status.live) == ("removed", None)
+                continue
             if weights is None:
                 assert status.state == "rejected"
                 assert status.live is None or status.live in self.known
@@ -292,7 +331,7 @@ class Everything(RuleBasedStateMachine):
             with self.bay.registry.acquire(name) as lease:
                 try:
                     await self.client(request, lease.version)
-                except ModelNotFound:
+                except WeightsRefused:
                     self.is_refused(self.bay.status(name))
 
     def is_refused(self, status: AdapterStatus) -> None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _RENAME_MARGIN_NS = 2_000_000
 
 _FILES = (CONFIG_FILE, WEIGHTS_FILE)
+ABSENT = "- -"
+"""The fingerprint of a folder without either file."""
+
 _PARTIAL_ENDS = (".incomplete", ".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp")
 _ARRIVING_AT_MOST = 100
 

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lorabay.catalog.discovery import Candidate, Settling, scan
+from lorabay.catalog.discovery import ABSENT, Candidate, Settling, fingerprint, scan
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.registry import AdapterState
 from lorabay.catalog.spec import DIGEST_PREFIX, Digest, Rejected, Version
@@ -326,7 +326,10 @@ class Reconciler:
 
     async def withdraw(self, name: str, *, who: str) -> None:
         """Take a name away although its folder stays; the folder counts again once it changes."""
-        self._remove(name, who=who, withdrawn=self._judged.get(name))
+        now = await asyncio.to_thread(fingerprint, self._directory.root / name)
+        if is_there := now != ABSENT:
+            self._judged[name] = now
+        self._remove(name, who=who, withdrawn=now if is_there else None)
 
     async def delete(self, digest: Digest, *, who: str) -> None:
         """Drop a kept version from its adapters, the engine and the store.
