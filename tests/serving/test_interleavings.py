@@ -190,11 +190,12 @@ class Everything(RuleBasedStateMachine):
     @rule(which=picks, politely=st.booleans())
     def end(self, which: int, politely: bool) -> None:
         task = pick(self.requests, which)
-        request = self.requests.pop(task)
-        request.may_end.set()
+        self.requests[task].may_end.set()
         if not politely:
             task.cancel()
         self.do(quiet())
+        if task.done():  # else it still waits for a place
+            del self.requests[task]
 
     # An admin
 
