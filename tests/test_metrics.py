@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from lorabay.metrics import BASE_ADAPTER, UNKNOWN_ADAPTER, AdapterFacts, Metrics
@@ -77,3 +79,12 @@ def test_shared_labels_are_no_adapters_names() -> None:
 
     assert name_problems(BASE_ADAPTER)
     assert name_problems(UNKNOWN_ADAPTER)
+
+
+def test_only_an_approximate_version_shows_its_error() -> None:
+    """An exact one has no such series."""
+    registry = CollectorRegistry()
+    exact = AdapterFacts("exact", "ready", "0" * 12, "lora", 8, "engine")
+    Metrics(registry).follow_adapters(lambda: [exact, replace(exact, adapter="rough", approximate=0.02)])
+    assert registry.get_sample_value("lorabay_adapter_approximate_error", {"adapter": "rough"}) == 0.02
+    assert registry.get_sample_value("lorabay_adapter_approximate_error", {"adapter": "exact"}) is None

@@ -73,6 +73,8 @@ class AdapterFacts:
     format: str | None
     rank: int | None
     level: str | None
+    approximate: float | None = None
+    """Relative error of a version that stands in for an adapter of another format."""
 
 
 class AdapterCollector:
@@ -96,12 +98,19 @@ class AdapterCollector:
             "1 for where the live version's weights are: `engine` or `store`.",
             labels=["adapter", "level"],
         )
+        approximate = GaugeMetricFamily(
+            "lorabay_adapter_approximate_error",
+            "Relative error of a live version that is approximate.",
+            labels=["adapter"],
+        )
         for fact in self._facts():
+            if fact.approximate is not None:
+                approximate.add_metric([fact.adapter], fact.approximate)
             state.add_metric([fact.adapter, fact.state], 1)
             if fact.version is not None:
                 info.add_metric([fact.adapter, fact.version, str(fact.format), str(fact.rank)], 1)
                 resident.add_metric([fact.adapter, str(fact.level)], 1)
-        yield from (info, state, resident)
+        yield from (info, state, resident, approximate)
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Name no families ahead of a scrape."""

@@ -84,6 +84,12 @@ class ModelSettings(BaseModel):
     refuse_foreign_base: bool = Field(
         False, description="Refuse adapters whose config names another base; otherwise it is a warning."
     )
+    approximate_error: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Largest relative error of a plain LoRA that stands in for an adapter that is none; 0 allows none.",
+    )
     load_timeout_s: float = Field(
         30.0, gt=0, description="Seconds that a request waits for its adapter to be loaded; after it, 503."
     )

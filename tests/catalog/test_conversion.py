@@ -215,3 +215,37 @@ def test_factors_of_large_weights_are_read_in_blocks(base: Path, monkeypatch: py
     assert len(blocks) > 5
     assert [first for first, _ in blocks] == list(np.cumsum([0, *(len(rows) for _, rows in blocks[:-1])]))
     assert np.array_equal(np.concatenate([rows for _, rows in blocks]), whole)
+
+
+@pytest.mark.parametrize("name", ["lokr-full", "loha", "vera"])
+def test_an_approximation_is_served_only_within_the_error_that_is_allowed(
+    name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
+    """The version tells its error, which is the one that it has, and the folder gives the same version each time."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
+    small = replace(llama_checks, max_rank=6)
+    result = store.ingest(made.folder, AdapterName("finance"), replace(small, approximate_error=1e-3))
+    assert isinstance(result, Rejected)
+    assert result.codes == {"approximate_error"}
+    assert "rank 6" in result.reasons[0].text
+    version = ingest(store, made.folder, replace(small, approximate_error=0.9))
+    assert version.spec.approximate is not None
+    assert 0.001 < version.spec.approximate <= 0.9
+    assert version.spec.rank <= 6
+    assert any("approximate" in warning for warning in version.spec.warnings)
+    assert ingest(store, made.folder, replace(small, approximate_error=0.9)).digest == version.digest
+    assert store.get(AdapterName("finance"), version.digest).spec.approximate == version.spec.approximate
+    served, original = peft_adapters.loaded(base, version.path).merged(), made.merged()
+    weights = load_file(base / "model.safetensors")
+    lacking = sum(float(((served[key] - original[key]).double() ** 2).sum()) for key in weights)
+    whole = sum(float(((original[key] - weights[key]).double() ** 2).sum()) for key in weights)
+    assert (lacking / whole) ** 0.5 == pytest.approx(version.spec.approximate, rel=1e-3)
+    assert replace(small, approximate_error=0.9).identity != small.identity
+
+
+def test_dora_is_never_approximated(base: Path, tmp_path: Path, store: Store, llama_checks: Checks) -> None:
+    """Over the rank limit it is refused, whatever error is allowed."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
+    result = store.ingest(made.folder, AdapterName("finance"), replace(llama_checks, max_rank=2, approximate_error=1.0))
+    assert isinstance(result, Rejected)
+    assert result.codes == {"rank_over_limit"}

@@ -88,6 +88,7 @@ async def test_every_adapter_is_described(desk: Desk) -> None:
         "alpha": 8.0,
         "modules": ["q_proj", "v_proj"],
         "size_bytes": new.spec.size_bytes,
+        "approximate": None,
         "warnings": list(new.spec.warnings),
         "live": True,
         "level": "engine",

@@ -124,7 +124,13 @@ def open_catalogue(
         return version if version is not None and version.spec.rank <= max_rank else None
 
     registry.restore(find)
-    checks = Checks(shapes, max_rank, refuse_foreign_base=settings.refuse_foreign_base, base_weights=weights)
+    checks = Checks(
+        shapes,
+        max_rank,
+        refuse_foreign_base=settings.refuse_foreign_base,
+        base_weights=weights,
+        approximate_error=settings.approximate_error,
+    )
     directory = Directory(settings.adapters, settings.allowed_roots, settings.settle_s, settings.poll_s)
     events = EventLog(settings.store / "events.jsonl")
     reconciler = Reconciler(directory, store, checks, registry, events, metrics)

@@ -2,7 +2,7 @@
 
 A change that is a product is decomposed through the QR of its factors and never built; a dense one through its SVD, or
 through a random sketch of its range (Halko et al. 2011) where a small rank is enough. Errors are exact: what is kept is
-orthogonal to what is not. Knows nothing of adapters or files.
+orthogonal to what is not. Values that are not finite raise LinAlgError. Knows nothing of adapters or files.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class Decomposed:
 def decompose_product(product: LowRank) -> Decomposed:
     """The whole decomposition, in time linear in the size of the weight."""
     b, a = product.b(), product.a()
+    _check(b, a)
     if min(b.shape[0], a.shape[1]) <= product.rank:
         return _whole(b @ a * np.float32(product.scale))
     left, left_core = np.linalg.qr(b)
@@ -72,6 +73,7 @@ def decompose_product(product: LowRank) -> Decomposed:
 
 def decompose_dense(delta: Matrix, rule: Rule) -> Decomposed:
     """As far as `rule` needs."""
+    _check(delta)
     smallest = min(delta.shape)
     norm = float(np.sqrt(np.einsum("ij,ij->", delta, delta, dtype=np.float64)))
     size = rule.rank or _FIRST_SKETCH
@@ -99,3 +101,8 @@ def _sketched(delta: Matrix, size: int, norm: float) -> Decomposed:
         basis, _ = np.linalg.qr(delta @ back)
     u, s, v = np.linalg.svd(basis.T @ delta, full_matrices=False)
     return Decomposed((basis @ u)[:, :size], s[:size].astype(np.float64), v[:size], norm)
+
+
+def _check(*matrices: Matrix) -> None:
+    if not all(np.isfinite(matrix).all() for matrix in matrices):
+        raise np.linalg.LinAlgError("values that are not finite")

@@ -2,16 +2,18 @@
 
 AdaLoRA and VeRA are products already, LoHa and LoKr where their rank is small, and DoRA is a product and a factor
 that the base's weights give. New factors are kept in float32, so that the engine's dtype is the only rounding.
-Reads no values but DoRA's magnitudes. Knows nothing of the engine.
+What has too large a rank may be approximated, with the error that is allowed; that alone reads and computes everything.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lorabay.catalog.approximation import approximated
 from lorabay.catalog.base_shapes import is_embedding
 from lorabay.catalog.directions import output_scale
 from lorabay.catalog.folder import Unreadable
@@ -24,7 +26,7 @@ from lorabay.catalog.whole_tensors import whole_tensors
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -36,10 +38,18 @@ if TYPE_CHECKING:
 _HEAD = "lm_head"
 
 
-def converted(
-    peft_format: UpdateFormat, source: Source, base: BaseShapes, weights: BaseWeights | None
-) -> Draft | Rejected:
-    """The adapter as plain LoRA, or every reason why it is none. Without `weights` there is no DoRA."""
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a conversion may use: the largest rank, the base's weights (without them there is no DoRA), and the largest
+    relative error of an approximation, 0 for none."""
+
+    max_rank: int
+    weights: BaseWeights | None = None
+    approximate_error: float = 0.0
+
+
+def converted(peft_format: UpdateFormat, source: Source, base: BaseShapes, means: Means) -> Draft | Rejected:
+    """The adapter as plain LoRA, or every reason why it is none."""
     found = peft_format.updates(source, base)
     if isinstance(found, Rejected):
         whole = whole_tensors(source, base).updates
@@ -48,8 +58,8 @@ def converted(
     if not found.by_tensor:
         return rejected([Reason("no_effect", "no module of the adapter has any rank left")])
     try:
-        reasons = [reason for name in found.by_tensor for reason in _problems(name, found.by_tensor[name][0], weights)]
-        return rejected(reasons) if reasons else _draft(found, base, weights)
+        reasons = [r for name, (update,) in found.by_tensor.items() for r in _problems(name, update, means.weights)]
+        return rejected(reasons) if reasons else _fitted(found, base, means)
     except Unreadable as problem:
         return rejected([problem.reason])
 
@@ -71,8 +81,21 @@ def _problems(name: str, update: Update, weights: BaseWeights | None) -> Iterato
             yield Reason("module", f"what the adapter does to {quoted(name)} is not served; merge it into the base")
 
 
-def _draft(found: Updates, base: BaseShapes, weights: BaseWeights | None) -> Draft:
+def _fitted(found: Updates, base: BaseShapes, means: Means) -> Draft | Rejected:
     products = {name: _product(update) for name, (update,) in found.by_tensor.items()}
+    updates = {name: update for name, (update,) in found.by_tensor.items()}
+    fits = max(product.rank for product in products.values()) <= means.max_rank
+    if fits or not means.approximate_error or any(isinstance(update, Directional) for update in updates.values()):
+        return _draft(found, products, base, means.weights)
+    best = approximated(updates, means.max_rank, means.approximate_error)
+    if isinstance(best, Rejected):
+        return best
+    note = f"approximate: as plain LoRA of rank {best.rank} it lacks {best.error:.2%} of the adapter's update"
+    draft = _draft(found, best.products, base, means.weights)
+    return replace(draft, approximate=best.error, warnings=(*draft.warnings, note))
+
+
+def _draft(found: Updates, products: Mapping[str, LowRank], base: BaseShapes, weights: BaseWeights | None) -> Draft:
     rank = max(product.rank for product in products.values())
     pairs: list[LoraPair] = []
     scales: list[Output] = []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.catalog.adapter_file import AdapterFile
 from lorabay.catalog.canonical import Canonical, measure
-from lorabay.catalog.conversion import converted
+from lorabay.catalog.conversion import Means, converted
 from lorabay.catalog.folder import Limits, read_config
 from lorabay.catalog.formats import CONVERTED, FORMATS, UPDATE_FORMATS, refusal
 from lorabay.catalog.formats.base import Source
@@ -36,7 +36,8 @@ ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 class Checks:
     """What an adapter is held against. `max_rank` is the engine's `max_lora_rank`.
 
-    `base_weights` are there when the engine can scale outputs, which DoRA needs.
+    `base_weights` are there when the engine can scale outputs, which DoRA needs. `approximate_error` is the largest
+    relative error of a stand-in for an adapter that is no LoRA of a rank that the engine takes; 0 allows none.
     """
 
     base: BaseShapes
@@ -44,6 +45,7 @@ class Checks:
     limits: Limits = field(default_factory=Limits)
     refuse_foreign_base: bool = False
     base_weights: BaseWeights | None = None
+    approximate_error: float = 0.0
 
     @property
     def identity(self) -> str:
@@ -51,6 +53,8 @@ class Checks:
         facts = [self.base.identity, self.max_rank, asdict(self.limits), self.refuse_foreign_base]
         if self.base_weights is not None:
             facts.append(self.base_weights.identity)
+        if self.approximate_error:
+            facts.append(self.approximate_error)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -61,7 +65,7 @@ def validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
 
 
 def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
-    """Checks config and header; reads no tensor values but DoRA's magnitudes."""
+    """Checks config and header; reads tensor values only for DoRA's magnitudes and for approximations."""
     config = read_config(folder, checks.limits)
     file = AdapterFile.open(folder, checks.limits)
     if isinstance(config, Rejected) or isinstance(file, Rejected):
@@ -79,7 +83,8 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
 def _draft(source: Source, checks: Checks) -> Draft | Rejected:
     peft_type = str(source.config.get("peft_type"))
     if peft_type in CONVERTED or (peft_type == "LORA" and source.config.get("use_dora") and checks.base_weights):
-        return converted(UPDATE_FORMATS[peft_type], source, checks.base, checks.base_weights)
+        means = Means(checks.max_rank, checks.base_weights, checks.approximate_error)
+        return converted(UPDATE_FORMATS[peft_type], source, checks.base, means)
     if peft_type in FORMATS:
         return FORMATS[peft_type].check(source, checks.base)
     return rejected([refusal(source.config.get("peft_type"))])
@@ -91,8 +96,9 @@ def smallest_limit(rank: int) -> int | None:
 
 
 def _claimed_rank(config: Mapping[str, object]) -> int:
+    """The rank that a LoRA config tells; to other formats the field means something else, or nothing."""
     rank = config.get("r")
-    return rank if isinstance(rank, int) else 0
+    return rank if isinstance(rank, int) and config.get("peft_type") == "LORA" else 0
 
 
 def _rank_problems(rank: int, max_rank: int) -> Iterator[Reason]:

@@ -225,6 +225,7 @@ def _facts(status: AdapterStatus, resident: bool) -> AdapterFacts:
         format=live.spec.format if live else None,
         rank=live.spec.rank if live else None,
         level=None if live is None else "engine" if resident else "store",
+        approximate=live.spec.approximate if live else None,
     )
 
 

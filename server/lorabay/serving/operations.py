@@ -82,6 +82,7 @@ class Operations:
                 "alpha": spec.alpha,
                 "modules": list(spec.modules),
                 "size_bytes": spec.size_bytes,
+                "approximate": spec.approximate,
                 "warnings": list(spec.warnings),
                 "live": version == status.live,
                 "level": "engine" if version in resident else "loading" if version in loading else "store",

@@ -68,7 +68,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One comparison: the first side over the second must reach `bar`; further sides get one turn and are shown without one."""
+    """The first side over the second must reach `bar`, round by round; further sides are shown, after one turn."""
 
     name: str
     streams: int
