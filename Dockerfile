@@ -7,11 +7,11 @@
 
 FROM python:3.11.14-slim-bookworm AS cpu
 
-# libnuma: vLLM's CPU kernels are linked against it. tcmalloc: vLLM's CPU worker asks for it. No compiler: LoRA switches
-# the compilation of the model off, and the plugin that of vLLM's small kernels.
+# libnuma: vLLM's CPU kernels are linked against it. tcmalloc: vLLM's CPU worker asks for it. g++: torch compiles
+# the base with it at the first start; without it the server works, and is slower.
 # hadolint ignore=DL3008 # Debian removes old versions from its mirrors, so a pin would break the build
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libnuma1 libtcmalloc-minimal4 \
+    && apt-get install --yes --no-install-recommends g++ libc6-dev libnuma1 libtcmalloc-minimal4 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home lorabay \
     && install --directory --owner=lorabay --group=lorabay /adapters /cache

@@ -286,19 +286,26 @@ def compiled(bfloat16: bool) -> tuple[int, Any]:
 
 
 def _compile_bfloat16() -> Any:
-    @cfunc(types.void(types.CPointer(types.int64)), cache=True)
     def update(block: Any) -> None:
         _update(carray(block, (ARGUMENTS,)), np.uint16)
 
-    return update
+    return _callback(update)
 
 
 def _compile_float32() -> Any:
-    @cfunc(types.void(types.CPointer(types.int64)), cache=True)
     def update(block: Any) -> None:
         _update(carray(block, (ARGUMENTS,)), np.float32)
 
-    return update
+    return _callback(update)
+
+
+def _callback(update: Any) -> Any:
+    """`update` compiled, from numba's cache where there is a place for one."""
+    signature = types.void(types.CPointer(types.int64))
+    try:
+        return cfunc(signature, cache=True)(update)
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return cfunc(signature)(update)
 
 
 def use_one_thread() -> None:
