@@ -249,7 +249,7 @@ def bench(
         str,
         typer.Argument(
             help="`load`, `gateway` (against vLLM's own server), `start`, `swap`, `many` (1000 adapters); what "
-            "adapters cost: `adapters`, `stall`, `memory`."
+            "adapters cost: `adapters`, `stall`, `memory`; `merge`."
         ),
     ] = "load",
     url: Annotated[str | None, typer.Option(help="A running server; default: start one.")] = None,
@@ -264,6 +264,7 @@ def bench(
     output_tokens: int = 64,
     requests: Annotated[int | None, typer.Option(help="Requests of one run. Default: one a stream.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Turns of each side. Default: the scenario's own.")] = None,
+    size_gb: Annotated[float, typer.Option(help="Size of the model that `merge` makes, in GB.")] = 2.0,
     engine: Annotated[list[str] | None, typer.Option(help="vLLM engine option NAME=VALUE; repeats.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -273,7 +274,7 @@ def bench(
         scenario=scenario,
         url=url,
         api_key=api_key,
-        base=None if url else str(_prepared_base(base)),
+        base=None if url or scenario == "merge" else str(_prepared_base(base)),
         adapters=None if url else adapters,
         models=tuple(model or ()),
         concurrency=tuple(concurrency or (8, 32)),
@@ -281,6 +282,7 @@ def bench(
         output_tokens=output_tokens,
         requests=requests,
         rounds=rounds,
+        size_gb=size_gb,
         engine=dict(_name_and_value(option) for option in engine or ()),
     )
     with BarProgress(Console(stderr=True)) as progress:

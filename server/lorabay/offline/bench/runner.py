@@ -17,6 +17,7 @@ from lorabay.offline.bench.gateway import gateway
 from lorabay.offline.bench.load import load
 from lorabay.offline.bench.machine import this_machine, versions
 from lorabay.offline.bench.many import many
+from lorabay.offline.bench.merge import merge
 from lorabay.offline.bench.progress import NoProgress, Progress
 from lorabay.offline.bench.report import Findings, Report
 from lorabay.offline.bench.settings import BenchSettings
@@ -37,6 +38,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "adapters": adapters,
     "stall": stall,
     "memory": memory,
+    "merge": merge,
 }
 
 

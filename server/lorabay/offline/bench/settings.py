@@ -53,6 +53,8 @@ class BenchSettings:
     """Repetitions, or alternating turns of each side; None: the scenario's own default."""
     adapter_count: int = 1_000
     """Adapters that scenario `many` makes."""
+    size_gb: float = 2.0
+    """Size of the model that scenario `merge` makes, in GB."""
     endpoint: Endpoint = "completions"
     """`completions` sends exactly `prompt_tokens` token ids; `chat` sends about as many words, plus the template."""
     engine: Mapping[str, str] = field(default_factory=dict)
@@ -74,6 +76,8 @@ class BenchSettings:
             "adapter count": self.adapter_count,
             **{f"concurrency {streams}": streams for streams in self.concurrency},
         }
+        if not 0.01 <= self.size_gb <= 200:
+            raise UsageError("bench: the size must be between 0.01 and 200 GB")
         wrong = [name for name, number in numbers.items() if number < 1]
         if wrong:
             raise UsageError(f"bench: {', '.join(wrong)}: must be at least 1")

@@ -83,6 +83,7 @@ class Workspace:
         self._stored = np.empty(0, np.uint8)
         self._written = np.empty(0, np.uint8)
         self._blocks: tuple[Floats, ...] = ()
+        self._differs = np.empty(0, np.bool_)
 
     def run(self, chunk: Chunk) -> Tally:
         """Read, compute, write. Raises OSError, and SetupError when the base's file has become shorter."""
@@ -134,12 +135,15 @@ class Workspace:
             # What the base's own numbers would be in this dtype; `values` is free by now.
             before = values.view(np.uint8)[: out.nbytes].view(out.dtype)
             narrow(original, chunk.out_dtype, before, scratch)
-        changed = int(np.count_nonzero(out != before))
+        differs = self._differs[: out.size]
+        np.not_equal(out, before, out=differs)
+        changed = int(np.count_nonzero(differs))
         return Tally(before.size, weight, change, changed, _infinite(out))
 
     def _buffers(self, size: int) -> tuple[Floats, ...]:
         if not self._blocks or self._blocks[0].size < size:
             self._blocks = tuple(np.empty(size, self._dtype) for _ in range(3))
+            self._differs = np.empty(size, np.bool_)
         return tuple(block[:size] for block in self._blocks)
 
 
@@ -150,12 +154,18 @@ def _infinite(out: NDArray[np.generic]) -> int:
 
 def read_whole(stored: Stored) -> NDArray[np.float32]:
     """All numbers of one tensor of the base, in its shape. Raises OSError and SetupError."""
-    buffer = np.empty(stored.size, np.uint8)
-    with stored.file.open("rb") as file:
-        _read_all(file.fileno(), buffer, stored.start)
+    buffer = read_bytes(stored)
     values = np.empty(buffer.size // ITEM_BYTES[stored.dtype], np.float32)
     widen(buffer.view(STORED[stored.dtype]), stored.dtype, values)
     return values.reshape(stored.shape)
+
+
+def read_bytes(stored: Stored) -> NDArray[np.uint8]:
+    """The bytes of one tensor of the base. Raises OSError and SetupError."""
+    buffer = np.empty(stored.size, np.uint8)
+    with stored.file.open("rb") as file:
+        _read_all(file.fileno(), buffer, stored.start)
+    return buffer
 
 
 def _blocks(chunk: Chunk) -> Iterator[slice]:

@@ -1,16 +1,34 @@
-"""A base as dense tensors, whatever it is stored as: packed weights become things that can be computed on the CPU."""
+"""A base as dense tensors, whatever it is stored as: packed weights become things that can be computed on the CPU.
+
+The layouts are those that the libraries document; none of the libraries is needed. What is not known is refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lorabay.catalog.spec import quoted
 from lorabay.errors import SetupError
+from lorabay.offline.merge.bitsandbytes import bitsandbytes
+from lorabay.offline.merge.compressed import block_float8, compressed_tensors
+from lorabay.offline.merge.packed_integers import awq, gptq
 
 if TYPE_CHECKING:
     from lorabay.offline.merge.base_weights import BaseWeights, Stored
     from lorabay.offline.merge.tensors import Computed
+
+    Method = Callable[[Mapping[str, Stored], Mapping[str, object]], dict[str, tuple[Computed, tuple[str, ...]]]]
+
+METHODS: dict[str, Method] = {
+    "awq": awq,
+    "bitsandbytes": bitsandbytes,
+    "compressed-tensors": compressed_tensors,
+    "fp8": block_float8,
+    "gptq": gptq,
+}
+_PLAIN = frozenset({"BF16", "F16", "F32", "F64"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +45,28 @@ class DenseBase:
         if self.method is None:
             return ()
         return (
-            f"the base is quantised ({self.method}); the result is its de-quantised weights with the adapter in them",
+            f"the base is quantised ({self.method}): the result is its de-quantised weights with the adapter added",
         )
 
 
 def dense_tensors(base: BaseWeights) -> DenseBase:
     """Raises SetupError for a way of quantising that is not known here."""
-    quantisation = base.config.get("quantization_config")
-    if quantisation is None:
+    settings = base.config.get("quantization_config", base.config.get("compression_config"))
+    if settings is None:
         return DenseBase(base.tensors)
-    raise SetupError(f"the base {base.folder} is quantised")
+    method = settings.get("quant_method") if isinstance(settings, Mapping) else None
+    if not isinstance(settings, Mapping) or method not in METHODS:
+        known = ", ".join(METHODS)
+        raise SetupError(f"the base is quantised with {quoted(method)}, which is not de-quantised here; known: {known}")
+    computed = METHODS[method](base.tensors, settings)
+    if not computed:
+        raise SetupError(f"the base says that it is quantised with {method}, and holds no such weights")
+    dense_of = {part: name for name, (_, consumed) in computed.items() for part in consumed}
+    tensors: dict[str, Stored | Computed] = {}
+    for name, stored in base.tensors.items():
+        dense = dense_of.get(name)
+        tensors.setdefault(dense or name, stored if dense is None else computed[dense][0])
+    packed = [name for name, part in tensors.items() if not hasattr(part, "load") and part.dtype not in _PLAIN]
+    if packed:
+        raise SetupError(f"the base's tensor {quoted(packed[0])} is packed in a way that {method} does not explain")
+    return DenseBase(tensors, "BF16", str(method))
