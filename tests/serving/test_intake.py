@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from lorabay.catalog.discovery import fingerprint
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.spec import CONFIG_FILE, Digest, Rejected, Version
 from lorabay.catalog.store import Store
-from lorabay.serving.intake import AT_ONCE, Intake
+from lorabay.serving.intake import AT_ONCE, NICENESS, Intake
 from tests.serving.bay import Bay
 
 FINANCE = AdapterName("finance")
@@ -126,3 +128,17 @@ def test_one_intake_serves_two_loops(bay: Bay, intake: Intake) -> None:
 
     for _ in range(2):
         asyncio.run(read_many())
+
+
+async def test_folders_are_read_at_low_priority(bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's threads keep the cores; the event loop's thread keeps its priority."""
+    priorities: list[int] = []
+
+    def look(folder: Path) -> None:
+        priorities.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    while_read(monkeypatch, bay.store, look)
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert isinstance(await intake.read(bay.make(1), FINANCE), Version)
+    assert priorities == [NICENESS]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before

@@ -8,9 +8,12 @@ Knows nothing of names that are live, or of the engine.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger(__name__)
 
+NICENESS = 10
 AT_ONCE = 4
 """Folders that are read at the same time: enough to hide the disk's waits, few enough for a small host's memory."""
 
@@ -115,9 +119,15 @@ class Intake:
         return Rejected((Reason("changed_while_read", "the folder changed while it was read"),))
 
 
+@cache
+def _readers() -> ThreadPoolExecutor:
+    """Threads of low priority: checking an adapter must not take the cores from the engine."""
+    return ThreadPoolExecutor(AT_ONCE, "lorabay-intake", lambda: os.setpriority(os.PRIO_PROCESS, 0, NICENESS))
+
+
 async def _whole(work: Callable[..., Result], *arguments: object) -> Result:
     """Do blocking work in a thread, and wait for its end also when cancelled: a thread cannot be stopped."""
-    thread = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    thread = asyncio.get_running_loop().run_in_executor(_readers(), work, *arguments)
     try:
         return await asyncio.shield(thread)
     except asyncio.CancelledError:
