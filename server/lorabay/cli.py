@@ -243,6 +243,33 @@ def convert(
         Console().print(report.table())
 
 
+@app.command("inspect", help="Show what an adapter is, changes and needs; or what differs between two.")
+def inspect_adapter(
+    adapter: AdapterName,
+    other: Annotated[str | None, typer.Argument(help="Another adapter, to say what differs.")] = None,
+    base: BaseOption = None,
+    adapters: AdapterDirectory = Path("adapters"),
+    plot: Annotated[Path | None, typer.Option(help="PNG file for a heat map of ADAPTER, layer by module.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    from lorabay.offline.convert import find_adapter
+    from lorabay.offline.inspection.comparison import compare
+    from lorabay.offline.inspection.inspection import inspect as run_inspection, open_adapter
+
+    folders = [find_adapter(name, adapters) for name in (adapter, other) if name is not None]
+    base_folder = _prepared_base(base)
+    opened = [open_adapter(folder, base_folder) for folder in folders]
+    if plot is not None:
+        from lorabay.offline.inspection.heat_map import draw
+
+        draw(run_inspection(opened[0]), plot)
+    report = compare(*opened) if len(opened) > 1 else run_inspection(opened[0])
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        Console().print(report.render())
+
+
 @app.command(help="Measure a server: tokens a second, time to first token, inter-token latency.")
 def bench(
     scenario: Annotated[

@@ -1,0 +1,1 @@
+"""What an adapter is and does, alone or beside another one, without a server."""
