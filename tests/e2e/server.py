@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import httpx
 
-START_S = 240.0
+START_S = 600.0
+"""The first start on a machine compiles the base."""
 
 
 class Server:
