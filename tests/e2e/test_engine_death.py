@@ -67,7 +67,7 @@ def test_kill_9_of_the_engine_under_load(client: OpenAI, server: Server, capsys:
     )
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "engine_unavailable")
     assert int(refused.headers["retry-after"]) >= 1
-    eventually(lambda: httpx.get(f"{server.url}/ready").status_code == 200, "the engine is back", 180)
+    eventually(lambda: httpx.get(f"{server.url}/ready").status_code == 200, "the engine is back", 250)
     with capsys.disabled():
         sys.stdout.write(
             f"\nengine killed: errors after {first_error:.2f} s, 503 after {not_ready:.2f} s, "
