@@ -130,7 +130,7 @@ def test_one_intake_serves_two_loops(bay: Bay, intake: Intake) -> None:
         asyncio.run(read_many())
 
 
-async def test_folders_are_read_at_low_priority(bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_are_read_at_low_priority(bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine's threads keep the cores; the event loop's thread keeps its priority."""
     priorities: list[int] = []
 
@@ -139,6 +139,6 @@ async def test_folders_are_read_at_low_priority(bay: Bay, intake: Intake, monkey
 
     while_read(monkeypatch, bay.store, look)
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    assert isinstance(await intake.read(bay.make(1), FINANCE), Version)
+    assert isinstance(asyncio.run(intake.read(bay.make(1), FINANCE)), Version)
     assert priorities == [NICENESS]
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
