@@ -12,7 +12,6 @@ from openai import OpenAI
 
 from lorabay.offline.base_model import cache_folder, prepare
 from tests.e2e.server import Server
-from tests.e2e.variants import train_variants
 from tests.e2e.words import train_words
 
 REPOSITORY = Path(__file__).parents[2]
@@ -55,12 +54,6 @@ def words(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     folders = {word: folder / word for word in ("red", "blue")}
     train_words(base_folder, folders)
     return folders
-
-
-@pytest.fixture(scope="session")
-def variants(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A DoRA and an rsLoRA adapter."""
-    return train_variants(base_folder, REPOSITORY / "adapters" / "ecommerce" / "data", tmp_path_factory.mktemp("kinds"))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,10 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.e2e.conftest import ADAPTERS, BASE, MODELS, REPOSITORY
-from tests.e2e.folders import eventually, put, remove
 from tests.e2e.greedy import PROMPTS, Tokens, ask, generate
-from tests.e2e.variants import KINDS
 
 # Thousands of tokens on a CPU that may be busy.
 pytestmark = pytest.mark.timeout(1200)
-
-STREAMS = 8
 
 
 @pytest.fixture(scope="module")
@@ -50,30 +45,3 @@ def test_mixed_in_one_batch(client: OpenAI, expected: Tokens) -> None:
     with ThreadPoolExecutor(len(CASES)) as pool:
         answers = pool.map(lambda case: ask(client, *case), CASES)
         assert dict(zip(CASES, answers, strict=True)) == expected
-
-
-@pytest.fixture
-def served_variants(client: OpenAI, adapters: Path, variants: dict[str, Path]) -> Iterator[dict[str, Path]]:
-    """The variants, dropped into the directory and served."""
-    for name, folder in variants.items():
-        put(adapters, name, folder)
-    eventually(lambda: variants.keys() <= {model.id for model in client.models.list()}, "the variants are listed")
-    yield variants
-    for name in variants:
-        remove(adapters, name)
-
-
-def test_dora_and_rslora(client: OpenAI, base_folder: Path, expected: Tokens, served_variants: dict[str, Path]) -> None:
-    """Alone, and mixed with rows of the base and a plain LoRA in batches of 8 streams: each token equal to PEFT's."""
-    tokenizer = AutoTokenizer.from_pretrained(base_folder, padding_side="left")
-    wanted: Tokens = {}
-    for name, folder in served_variants.items():
-        model: Any = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
-        wanted |= generate(PeftModel.from_pretrained(model, folder), tokenizer, name)
-    assert all(wanted[kind, 0] != expected[BASE, 0] for kind in KINDS)
-    assert {case: ask(client, *case) for case in wanted} == wanted
-    mixed = wanted | {case: tokens for case, tokens in expected.items() if case[0] in (BASE, ADAPTERS[0])}
-    cases = sorted(mixed, key=lambda case: case[1])
-    with ThreadPoolExecutor(STREAMS) as pool:
-        answers = pool.map(lambda case: ask(client, *case), cases)
-        assert dict(zip(cases, answers, strict=True)) == mixed

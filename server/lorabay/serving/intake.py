@@ -122,7 +122,7 @@ class Intake:
 @cache
 def _readers() -> ThreadPoolExecutor:
     """Threads of low priority: checking an adapter must not take the cores from the engine."""
-    return ThreadPoolExecutor(AT_ONCE, "lorabay-intake", lambda: os.setpriority(os.PRIO_PROCESS, 0, NICENESS))
+    return ThreadPoolExecutor(AT_ONCE, "lorabay-intake", lambda: os.nice(NICENESS))
 
 
 async def _whole(work: Callable[..., Result], *arguments: object) -> Result:

@@ -61,6 +61,6 @@ def _thread() -> ThreadPoolExecutor:
 
 def _step_aside() -> None:
     """Low priority, any core (vLLM binds its worker's main thread to one), and no threads of its own."""
-    os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+    os.nice(NICENESS)  # of this thread alone, on Linux
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
     use_one_thread()
