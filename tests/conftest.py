@@ -54,5 +54,3 @@ def no_settings_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of single tests, here because pytest asks only the topmost file for them."""
     parser.addoption("--swaps", type=int, default=12, help="swaps under load in tests/e2e/test_hot_swap.py")
-    parser.addoption("--engine-kills", type=int, default=1, help="kills in a row in tests/e2e/test_engine_death.py")
-    parser.addoption("--server-kills", type=int, default=1, help="kills in tests/e2e/test_server_death.py")

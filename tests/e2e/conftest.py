@@ -21,7 +21,7 @@ MODELS = (BASE, *ADAPTERS)
 API_KEY = "key-for-tests"
 ADMIN_KEY = "admin-key-for-tests"
 CONTEXT = 2048
-LAST = ("test_engine_death.py", "test_shutdown.py", "test_server_death.py")
+LAST = ("test_engine_death.py", "test_shutdown.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
