@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from openai import OpenAI
 
 from lorabay.offline.base_model import cache_folder, prepare
+from tests.e2e import words as words_module
 from tests.e2e.server import Server
 from tests.e2e.words import train_words
 
@@ -48,12 +51,19 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def words(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two adapters that answer everything with one word, "red" and "blue"; trained before the server takes the CPU."""
-    folder = tmp_path_factory.mktemp("words")
-    folders = {word: folder / word for word in ("red", "blue")}
-    train_words(base_folder, folders)
-    return folders
+def words(base_folder: Path, request: pytest.FixtureRequest) -> dict[str, Path]:
+    """Two adapters that answer everything with one word, "red" and "blue"; trained before the server takes the CPU.
+
+    Training takes minutes on a busy machine, so a later run finds them in pytest's cache.
+    """
+    recipe = hashlib.sha256(Path(words_module.__file__).read_bytes()).hexdigest()[:16]
+    folder = request.config.cache.mkdir(f"words-{recipe}")
+    missing = {word: folder / word for word in ("red", "blue") if not (folder / word).exists()}
+    unfinished = {word: folder / f".{word}-{os.getpid()}" for word in missing}
+    train_words(base_folder, unfinished)
+    for word, path in missing.items():
+        unfinished[word].rename(path)
+    return {word: folder / word for word in ("red", "blue")}
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from lorabay.catalog.spec import Version
 from lorabay.errors import AdapterRejected, EngineUnavailable, ModelNotFound, SetupError, WeightsRefused
@@ -451,3 +452,25 @@ async def test_a_quarantine_survives_a_restart(bay: Bay) -> None:
     await bay.look()
     assert await server.ask("ads") == killer
     await server.host.stop()
+
+
+async def test_each_change_of_state_is_one_line_in_the_log(server: Server) -> None:
+    """With the states before and after, and the reasons."""
+    await start(server)
+    with structlog.testing.capture_logs() as lines:
+        await server.bay.serve("ads", 1)
+        with server.bay.registry.acquire("ads"):
+            server.bay.take_away("ads")
+            await server.bay.look()
+        server.bay.put_broken("bank")
+        await server.bay.look()
+    states = [(line["adapter"], line["before"], line["after"]) for line in lines if line["event"] == "state"]
+    assert states == [
+        ("ads", "pending", "loading"),
+        ("ads", "loading", "ready"),
+        ("ads", "ready", "draining"),
+        ("ads", "draining", "removed"),
+        ("bank", "pending", "rejected"),
+    ]
+    (reasons,) = [line["reasons"] for line in lines if line["event"] == "state" and line["after"] == "rejected"]
+    assert "not valid JSON" in reasons

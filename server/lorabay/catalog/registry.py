@@ -135,6 +135,11 @@ class Registry:
         adapter = self._adapters.get(name)
         return adapter.state if adapter else None
 
+    def reasons(self, name: str) -> tuple[Reason, ...]:
+        """Why the newest attempt to serve the adapter is where it is."""
+        adapter = self._adapters.get(name)
+        return adapter.reasons if adapter else ()
+
     def kept(self, name: str) -> tuple[Version, ...]:
         """What `name@digest` can ask for: the live version first, then former ones."""
         adapter = self._adapters.get(name)

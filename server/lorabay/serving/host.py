@@ -87,6 +87,7 @@ class AdapterHost:
             evicted=self._evicted,
         )
         registry.when_idle(self._became_idle)
+        registry.when_changed(self._log_state)
         metrics.follow_adapters(self.facts)
 
     async def start(self) -> None:
@@ -171,6 +172,10 @@ class AdapterHost:
 
     def _is_pinned(self, version: Version) -> bool:
         return self._registry.pinned(version.adapter) and self._registry.live(version.adapter) == version
+
+    def _log_state(self, name: str, before: AdapterState | None, after: AdapterState) -> None:
+        reasons = "; ".join(reason.text for reason in self._registry.reasons(name))
+        logger.info("state", adapter=name, before=before, after=after, reasons=reasons)
 
     def _became_idle(self, version: Version) -> None:
         self._quarantine.ended(version)
