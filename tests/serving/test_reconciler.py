@@ -599,3 +599,49 @@ async def test_many_folders_are_read_at_once(bay: Bay, residency: Residency) -> 
     await bay.look()
     assert [bay.live(name) for name in names] == [bay.version(name, number) for number, name in enumerate(names)]
     assert len(bay.in_store()) == len(names)
+
+
+async def test_a_mounted_volume_that_is_swapped_by_its_link(bay: Bay, residency: Residency) -> None:
+    """Kubernetes shows files through `..data`, a link to a dated folder, and exchanges all of them by exchanging it."""
+
+    def mount(weights: int) -> None:
+        dated = bay.root / "finance" / f"..2026_{weights}"
+        bay.make(weights).rename(dated)
+        (bay.root / "finance" / "..data_tmp").symlink_to(dated.name)
+        (bay.root / "finance" / "..data_tmp").rename(bay.root / "finance" / "..data")
+
+    (bay.root / "finance").mkdir()
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        (bay.root / "finance" / name).symlink_to(f"..data/{name}")
+    for weights in (1, 2):
+        mount(weights)
+        await bay.look()
+        assert bay.live("finance") == bay.version("finance", weights)
+
+
+async def test_two_servers_share_a_store_and_a_directory(bay: Bay, shapes: BaseShapes) -> None:
+    """Each clears only what neither needs; a restart of one takes nothing from the other, and keeps the other's pin."""
+    here, other = bay.residency(MortalEngine(up=True)), Bay.__new__(Bay)
+    other.__dict__.update(bay.__dict__)
+    other._open()
+    there = other.residency(MortalEngine(up=True))
+    for weights in range(5):
+        bay.put("finance", weights)
+        await bay.look()
+        if weights % 2:
+            await other.look()
+    assert bay.live("finance") == bay.version("finance", 4)
+    assert other.live("finance") == bay.version("finance", 3)
+    kept = {version.digest for server in (bay, other) for version in server.status("finance").kept}
+    assert bay.in_store() == kept
+    bay.registry.set_pinned("finance", True)
+    await other.look()
+    await bay.look()
+    for server, residency in ((bay, here), (other, there)):
+        version = server.live("finance")
+        assert version == bay.version("finance", 4)
+        assert version.path.exists()
+        await residency.ensure(version)
+    other.restart()
+    assert other.registry.pinned("finance")
+    other.store.close()
