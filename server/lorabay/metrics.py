@@ -53,7 +53,7 @@ class Metrics:
         )
         self.swaps = counter("lorabay_swaps", "Times an adapter's name went from one version to another.", ["adapter"])
         self.reconcile_seconds = latency(
-            "lorabay_reconcile_seconds", "One look at the adapter directory and the changes that it led to."
+            "lorabay_reconcile_seconds", "One look at the adapter directory; at the start, with all that it led to."
         )
         self.rejected = counter("lorabay_rejected", "Adapter folders refused, by kind of defect.", ["reason"])
         self.engine_restarts = counter("lorabay_engine_restarts", "Times the engine died and was rebuilt.")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -107,7 +106,8 @@ class Reconciler:
         """Reconcile until cancelled."""
         while True:
             self._wake.clear()
-            wait_s = await self._look()
+            with self._metrics.reconcile_seconds.time():
+                wait_s = await self._look()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait_s)
 
@@ -154,21 +154,20 @@ class Reconciler:
 
     async def reconcile(self) -> float:
         """Look once, and wait for what it leads to; gives the seconds until the next look is due."""
-        wait_s = await self._look()
-        await self._changes.idle()
-        await self._guarded(self._clear_if_needed())
+        with self._metrics.reconcile_seconds.time():
+            wait_s = await self._look()
+            await self._changes.idle()
+            await self._guarded(self._clear_if_needed())
         return wait_s
 
     async def _look(self) -> float:
         """Compare the directory with what is served, remove what is gone, begin to change what differs."""
         async with self._looks:
-            started = time.perf_counter()
             todo = await self._guarded(self._compare())
             if todo is None:
                 return self._directory.poll_s
             self._apply(todo)
             await self._guarded(self._clear_if_needed())
-            self._metrics.reconcile_seconds.observe(time.perf_counter() - started)
             self._unsettled = bool(todo.unsettled)
             return self._directory.poll_s if todo.wait_s is None else min(todo.wait_s, self._directory.poll_s)
 
