@@ -243,6 +243,22 @@ def convert(
         Console().print(report.table())
 
 
+@app.command(help="Build a composite adapter (composite.toml) into one plain LoRA adapter.")
+def combine(
+    composite: Annotated[Path, typer.Argument(help="Folder with a composite.toml.")],
+    output: OutputFolder,
+    base: BaseOption = None,
+    allowed_root: Annotated[
+        list[Path] | None, typer.Option(help="Folder that members may lie in, besides the composite's own; repeats.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    from lorabay.offline.combine import combine as run_combination
+
+    report = run_combination(composite, _prepared_base(base), output, roots=allowed_root or ())
+    typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.describe())
+
+
 @app.command("inspect", help="Show what an adapter is, changes and needs; or what differs between two.")
 def inspect_adapter(
     adapter: AdapterName,

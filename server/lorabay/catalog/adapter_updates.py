@@ -1,8 +1,8 @@
 """What the adapter in a folder does to the weights of a base, whatever its PEFT type.
 
 Config and header are checked as a whole first; factors are read one at a time when they are asked for. Every reason why
-it cannot be done exactly is given. For the offline tools: unlike for a server, the regular expressions of a config are
-evaluated, since the one who runs the tool chose the adapter.
+it cannot be done exactly is given. For the offline tools, which evaluate the regular expressions of a config, since the
+one who runs a tool chose the adapter; and for the members of composites.
 """
 
 from __future__ import annotations
@@ -62,19 +62,24 @@ def read_updates(
     *,
     initial: Path | None = None,
     residual_base: bool = False,
+    trusted: bool = True,
 ) -> AdapterUpdates | Rejected:
     """Reads config and header of the adapter in `folder`.
 
     `initial` is the folder of the same adapter as it was initialised (default: `pissa_init` and its like inside
     `folder`), `residual_base` says that `base` is what that initialisation left: PiSSA and its kin need one of them.
+    `trusted` says that regular expressions in the config may be evaluated.
     """
     limits = limits or Limits()
     source = _source(folder, limits)
     if isinstance(source, Rejected):
         return source
+    source = replace(source, trusted=trusted)
     first = _initial(folder, initial, limits)
     if isinstance(first, Rejected):
         return first
+    if first is not None:
+        first = replace(first, trusted=trusted)
     peft_format = UPDATE_FORMATS.get(str(source.config.get("peft_type")))
     if peft_format is None:
         return rejected([refusal(source.config.get("peft_type"))])
@@ -104,7 +109,7 @@ def _source(folder: Path, limits: Limits) -> Source | Rejected:
     file = AdapterFile.open(folder, limits)
     if isinstance(config, Rejected) or isinstance(file, Rejected):
         return rejected(reason for part in (config, file) if isinstance(part, Rejected) for reason in part.reasons)
-    return Source(config, file.tensors, _checked(file), trusted=True)
+    return Source(config, file.tensors, _checked(file))
 
 
 def _checked(file: AdapterFile) -> Callable[[TensorInfo], Tensor]:

@@ -1,7 +1,8 @@
 """Which folders of the adapter directory are candidates, and which of them have stopped changing.
 
-`scan` only asks the file system for names, sizes and times and reads no file, so that an unchanged directory costs a
-few `stat` calls per adapter; only in a folder that changed does it also look for files that are still on their way.
+`scan` only asks the file system for names, sizes and times and reads no file but, once, a composite's list of members,
+so that an unchanged directory costs a few `stat` calls per adapter; only in a folder that changed does it also look for
+files that are still on their way.
 `Settling` decides from those facts alone. Knows nothing of what the files hold.
 """
 
@@ -13,12 +14,14 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorabay.catalog.composite import COMPOSITE_FILE, DEPTH_AT_MOST, member_folder, read_composite
 from lorabay.catalog.names import name_problems
-from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Reason, quoted
+from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Reason, Rejected, quoted
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
@@ -61,7 +64,7 @@ def scan(
     live: Collection[str] = (),
     known: Mapping[str, str] | None = None,
 ) -> dict[str, Candidate]:
-    """The direct child folders of `root` that hold an adapter's config or weights, by name.
+    """The direct child folders of `root` that hold an adapter's config or weights, or a composite, by name.
 
     A folder may be a link that stays inside `root` or `roots`. Of names that differ only in case the one in `live`
     stays, else the one in lower case. `known` holds fingerprints: a folder that has its own is not looked into.
@@ -93,24 +96,71 @@ def _candidate(entry: os.DirEntry[str], reserved: frozenset[str], allowed: tuple
         return Candidate(entry.name, path, f"unreadable {error.errno}", newest=0.0, reasons=tuple(reasons))
     present = [file for file in files if file]
     if not present:
-        return None
+        return _composite(entry, path, allowed, reasons)
     named = folder
     if entry.is_symlink():
         named = entry.stat(follow_symlinks=False)
-        if not any(path.resolve().is_relative_to(root) for root in allowed):
-            reasons.append(Reason("link_outside", "the folder is a link that leaves the adapter directory"))
+        reasons += _link_problems(path, allowed)
     newest = max(_changed_ns(file) for file in present)
     facts = " ".join(_facts(file) for file in files)
     in_place = len(present) == len(files) and _named_last(named) and newest <= named.st_ctime_ns
     return Candidate(entry.name, path, facts, newest / 1e9, in_place, tuple(reasons))
 
 
+def _link_problems(path: Path, allowed: tuple[Path, ...]) -> Iterator[Reason]:
+    if not any(path.resolve().is_relative_to(root) for root in allowed):
+        yield Reason("link_outside", "the folder is a link that leaves the adapter directory")
+
+
+def _composite(
+    entry: os.DirEntry[str], path: Path, allowed: tuple[Path, ...], reasons: list[Reason]
+) -> Candidate | None:
+    """It changes when its file does or a member; it counts as in place only when all of them have been still."""
+    looks = _looks_of(path)
+    if looks.fingerprint == ABSENT:
+        return None
+    if entry.is_symlink():
+        reasons += _link_problems(path, allowed)
+    return Candidate(entry.name, path, looks.fingerprint, looks.newest, reasons=tuple(reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    fingerprint: str
+    newest: float
+
+
 def fingerprint(folder: Path) -> str:
     """What `scan` would give as the fingerprint of `folder` now."""
+    return _looks_of(folder).fingerprint
+
+
+def _looks_of(folder: Path, within: tuple[Path, ...] = ()) -> _Looks:
+    """Those of a composite hold its members', each as it looks now, as deep as composites may be."""
     try:
-        return " ".join(_facts(_stat_file(folder / name)) for name in _FILES)
-    except OSError as error:
-        return f"unreadable {error.errno}"
+        files = [_stat_file(folder / name) for name in _FILES]
+        looks = " ".join(_facts(file) for file in files)
+        composite = None if any(files) else _stat_file(folder / COMPOSITE_FILE)
+    except (OSError, ValueError) as error:
+        return _Looks(f"unreadable {getattr(error, 'errno', None)}", 0.0)
+    newest = max((_changed_ns(file) for file in files if file), default=0) / 1e9
+    if composite is None:
+        return _Looks(looks, newest)
+    if folder in within or len(within) >= DEPTH_AT_MOST:
+        return _Looks("too deep", 0.0)
+    members = [_looks_of(member, (*within, folder)) for member in _members(folder, _facts(composite))]
+    facts = [_facts(composite), *(member.fingerprint for member in members)]
+    return _Looks(" | ".join(facts), max(_changed_ns(composite) / 1e9, *(member.newest for member in members), 0.0))
+
+
+@lru_cache(maxsize=256)
+def _members(folder: Path, facts: str) -> tuple[Path, ...]:
+    """The folders of a composite's members. `facts` are those of its file, which is read once for each of its forms."""
+    del facts
+    composite = read_composite(folder)
+    if isinstance(composite, Rejected):
+        return ()
+    return tuple(member_folder(folder, member.adapter) for member in composite.members)
 
 
 def _with_arriving(candidate: Candidate, known: Mapping[str, str]) -> Candidate:

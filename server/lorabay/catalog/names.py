@@ -44,3 +44,9 @@ def adapter_name(text: str, *, reserved: frozenset[str] = frozenset()) -> Adapte
     if problems:
         raise ValueError("; ".join(problem.text for problem in problems))
     return AdapterName(text)
+
+
+def bare_name(name: str) -> str:
+    """A base's name without organisation, folder, case, and the suffixes of quantised copies of the same weights."""
+    last = name.rstrip("/").rpartition("/")[2].casefold()
+    return re.sub(r"(-unsloth)?(-bnb-4bit|-gptq|-awq|-fp8)?$", "", last)

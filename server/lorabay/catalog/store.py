@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Self
 
 from filelock import FileLock, Timeout
 
+from lorabay.catalog.assembly import Assembly
 from lorabay.catalog.canonical import measure
-from lorabay.catalog.folder import copy_adapter
 from lorabay.catalog.spec import (
     CONFIG_FILE,
     AdapterSpec,
@@ -93,14 +93,17 @@ class Store:
     def ingest(
         self, folder: Path, name: AdapterName, checks: Checks, *, roots: tuple[Path, ...] = ()
     ) -> Version | Rejected:
-        """Copy, validate, canonicalise, store and hold. Links may lead anywhere inside `folder` or `roots`."""
+        """Copy, validate, canonicalise, store and hold. Links may lead anywhere inside `folder` or `roots`.
+
+        A composite folder is first made the adapter that it stands for.
+        """
         allowed = tuple(root.resolve() for root in (folder, *roots))
         try:
             with self._work_folder() as work:
                 source, made = work / "source", work / "version"
                 source.mkdir()
                 made.mkdir()
-                if problem := copy_adapter(folder, source, roots=allowed, limits=checks.limits):
+                if problem := Assembly(checks.base, allowed, checks.limits).take(folder, source):
                     return problem
                 spec = _build(source, made, checks)
                 if isinstance(spec, Rejected):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from lorabay.catalog.conversion import Means, converted
 from lorabay.catalog.folder import Limits, read_config
 from lorabay.catalog.formats import CONVERTED, FORMATS, UPDATE_FORMATS, refusal
 from lorabay.catalog.formats.base import Source
+from lorabay.catalog.names import bare_name
 from lorabay.catalog.spec import AdapterSpec, Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -113,12 +113,6 @@ def _base_model(config: Mapping[str, object], base: BaseShapes) -> tuple[str | N
     name = config.get("base_model_name_or_path")
     if not isinstance(name, str) or not name:
         return None, None
-    if _bare_name(name) in {_bare_name(known) for known in base.names}:
+    if bare_name(name) in {bare_name(known) for known in base.names}:
         return name, None
     return name, f"the adapter was trained on {quoted(name)}, the base is {quoted(base.names[0])}"
-
-
-def _bare_name(name: str) -> str:
-    """Without organisation, folder, case, and the suffixes of quantised copies of the same weights."""
-    last = name.rstrip("/").rpartition("/")[2].casefold()
-    return re.sub(r"(-unsloth)?(-bnb-4bit|-gptq|-awq|-fp8)?$", "", last)

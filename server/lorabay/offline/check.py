@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.table import Table
 
+from lorabay.catalog.assembly import Assembly, is_composite
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.names import name_problems
@@ -47,10 +49,19 @@ def check(folders: Sequence[Path], base: Path, *, max_rank: int) -> list[Verdict
 
 def _judge(folder: Path, checks: Checks) -> Verdict:
     problems = name_problems(folder.resolve().name, frozenset(checks.base.names))
-    result = validate(folder, checks)
+    result = _validate(folder, checks)
     if isinstance(result, Rejected):
         return Verdict(folder, None, (*problems, *result.reasons))
     return Verdict(folder, result, problems)
+
+
+def _validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
+    if not is_composite(folder):
+        return validate(folder, checks)
+    roots = (folder.resolve(), folder.absolute().parent.resolve())
+    with TemporaryDirectory() as built:
+        problem = Assembly(checks.base, roots, checks.limits).take(folder.absolute(), Path(built))
+        return problem or validate(Path(built), checks)
 
 
 def render(verdicts: Sequence[Verdict]) -> Table:

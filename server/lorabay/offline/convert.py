@@ -20,12 +20,12 @@ from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
 from lorabay.catalog.base_shapes import BaseShapes, is_embedding
 from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.compression import Rule, decompose_dense, decompose_product
+from lorabay.catalog.lora_folder import LoraFolder
 from lorabay.catalog.spec import Rejected, quoted
 from lorabay.catalog.updates import Dense, LowRank, PeftLayer, ReplacedRows
 from lorabay.catalog.validation import ALLOWED_RANKS
 from lorabay.errors import SetupError
 from lorabay.offline.dense_change import dense_change
-from lorabay.offline.lora_folder import LoraFolder
 from lorabay.offline.new_folder import new_folder
 from lorabay.offline.progress import progress_bar
 

@@ -59,6 +59,11 @@ class LoraFolder:
             self._tensors.append(_Stored(f"{PREFIX}{module}.{role}", self._dtype, values.shape))
             self._data.write(tensor.values.data)
 
+    def abandon(self) -> None:
+        """Remove what was written."""
+        self._data.close()
+        (self._folder / _DATA).unlink()
+
     def finish(self, base: BaseShapes, base_model: str | None) -> int:
         """Write both files; gives the size of the weights in bytes."""
         self._data.close()

@@ -1,0 +1,148 @@
+"""Builds the one adapter that a composite folder stands for, from private copies of its members.
+
+Members are copied exactly as they are at one moment, from inside the allowed roots only, and may be composites
+themselves; a folder that contains itself is refused. The result is plain LoRA as PEFT writes it. Every problem of a
+member is a reason with its name.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
+from lorabay.catalog.combination import Part, combine
+from lorabay.catalog.composite import COMPOSITE_FILE, DEPTH_AT_MOST, Composite, member_folder, read_composite
+from lorabay.catalog.folder import Limits, copy_adapter
+from lorabay.catalog.lora_folder import LoraFolder
+from lorabay.catalog.names import bare_name
+from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Reason, Rejected, quoted, rejected
+from lorabay.catalog.updates import LowRank
+from lorabay.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from lorabay.catalog.base_shapes import BaseShapes
+
+
+def is_composite(folder: Path) -> bool:
+    """Whether the folder stands for others; one with weights of its own does not."""
+    if any((folder / name).exists() for name in (CONFIG_FILE, WEIGHTS_FILE)):
+        return False
+    return (folder / COMPOSITE_FILE).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """Where members may lie, how large they may be, and the base that they are for.
+
+    `trusted` says that regular expressions in their configs may be evaluated.
+    """
+
+    base: BaseShapes
+    roots: tuple[Path, ...]
+    limits: Limits
+    trusted: bool = False
+
+    def take(self, folder: Path, target: Path, within: tuple[Path, ...] = ()) -> Rejected | None:
+        """Put the adapter that `folder` holds, or stands for, into the empty folder `target`; None when it is there.
+
+        Errors of writing are raised as OSError.
+        """
+        if not is_composite(folder):
+            return copy_adapter(folder, target, roots=self.roots, limits=self.limits)
+        composite = read_composite(folder, self.limits, roots=self.roots)
+        if isinstance(composite, Rejected):
+            return composite
+        real = folder.resolve()
+        if real in within:
+            chain = " -> ".join(path.name for path in (*within[within.index(real) :], real))
+            return rejected([Reason("composite_cycle", f"the composite contains itself: {chain}")])
+        if len(within) >= DEPTH_AT_MOST:
+            return rejected([Reason("composite_depth", f"composites are more than {DEPTH_AT_MOST} deep")])
+        members: list[AdapterUpdates] = []
+        reasons: list[Reason] = []
+        for place, member in enumerate(composite.members):
+            found = self._member(folder, member.adapter, target / f"member{place}", (*within, real))
+            if isinstance(found, Rejected):
+                reasons += (Reason(r.code, f"member {quoted(member.adapter)}: {r.text}") for r in found.reasons)
+            else:
+                members.append(found)
+        reasons += _misfits(composite, members) if not reasons else ()
+        if reasons:
+            return rejected(reasons)
+        problem = self._combined(composite, members, target)
+        for place in range(len(members)):
+            shutil.rmtree(target / f"member{place}")
+        return problem
+
+    def _member(self, folder: Path, name: str, target: Path, within: tuple[Path, ...]) -> AdapterUpdates | Rejected:
+        place = member_folder(folder, name)
+        if missing := self._missing(place):
+            return rejected([missing])
+        target.mkdir()
+        if problem := self.take(place, target, within):
+            return problem
+        found = read_updates(target, self.base, self.limits, trusted=self.trusted)
+        if isinstance(found, Rejected):
+            return found
+        if any(not isinstance(update, LowRank) for updates in found.updates.values() for update in updates):
+            text = f"what {found.format} does is no product; make it one with `lorabay convert`"
+            return rejected([Reason("member_format", text)])
+        return found
+
+    def _missing(self, place: Path) -> Reason | None:
+        try:
+            real = place.resolve()
+            if not any(real.is_relative_to(root) for root in self.roots):
+                return Reason("link_outside", "it lies outside the adapter directory and the allowed roots")
+            is_there = real.is_dir()
+        except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, a link to itself
+            is_there = False
+        return None if is_there else Reason("member_missing", "there is no such folder")
+
+    def _combined(self, composite: Composite, members: Sequence[AdapterUpdates], target: Path) -> Rejected | None:
+        parts: defaultdict[str, list[Part]] = defaultdict(list)
+        for place, (member, found) in enumerate(zip(composite.members, members, strict=True)):
+            for name, updates in found.updates.items():
+                parts[name] += [Part(place, member.weight, update) for update in updates if isinstance(update, LowRank)]
+        writer = LoraFolder(target, "F32")
+        try:
+            for name in sorted(parts):
+                module = name.removesuffix(".weight")
+                writer.add(module, *combine(composite, module, parts[name]))
+        except SetupError as error:  # a member's values are not finite
+            writer.abandon()
+            return rejected([Reason("not_finite", error.message)])
+        writer.finish(self.base, next((found.base_model for found in members if found.base_model), None))
+        return None
+
+
+def _misfits(composite: Composite, members: Sequence[AdapterUpdates]) -> Iterator[Reason]:
+    """What each member is on its own, and all together are not."""
+    bases = {bare_name(found.base_model): found.base_model for found in members if found.base_model}
+    if len(bases) > 1:
+        names = ", ".join(quoted(name) for name in bases.values())
+        yield Reason("foreign_base", f"the members were trained on different bases: {names}")
+    if composite.needs_equal_ranks and len({found.rank for found in members}) > 1:
+        ranks = ", ".join(f"{m.adapter}: {f.rank}" for m, f in zip(composite.members, members, strict=True))
+        yield Reason("rank", f"method {composite.method} needs members of one rank ({ranks}); use svd or cat")
+    elif composite.needs_equal_ranks:
+        uneven = _uneven(members)
+        if uneven:
+            text = f"method {composite.method} needs members of one rank in each module; {quoted(uneven)} differs"
+            yield Reason("rank", text)
+
+
+def _uneven(members: Sequence[AdapterUpdates]) -> str | None:
+    ranks: dict[str, int] = {}
+    for found in members:
+        for name, updates in found.updates.items():
+            for update in updates:
+                if isinstance(update, LowRank) and ranks.setdefault(name, update.rank) != update.rank:
+                    return name.removesuffix(".weight")
+    return None

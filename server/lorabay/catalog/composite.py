@@ -1,0 +1,98 @@
+"""A composite adapter: a folder whose `composite.toml` names other adapters, their weights and how they are combined.
+
+    method = "ties"          # linear, cat, svd, ties, dare_linear, dare_ties or magnitude_prune
+    density = 0.5            # what pruning keeps
+    [[members]]
+    adapter = "finance"      # a folder beside this one, or a path
+    weight = 0.7
+
+Reads this file only. Knows nothing of what the members hold.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lorabay.catalog.folder import Limits, Unreadable, open_source, read_bytes
+from lorabay.catalog.spec import Reason, Rejected, quoted, rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMPOSITE_FILE = "composite.toml"
+MEMBERS_AT_MOST = 16
+DEPTH_AT_MOST = 3
+"""Composites inside one another."""
+
+Method = Literal["linear", "cat", "svd", "ties", "dare_linear", "dare_ties", "magnitude_prune"]
+
+_PRUNING = frozenset({"ties", "dare_linear", "dare_ties", "magnitude_prune"})
+_FACTORWISE = frozenset({"linear", *_PRUNING})
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class Member(BaseModel):
+    """One adapter and what its update is multiplied by."""
+
+    model_config = _STRICT
+
+    adapter: Annotated[str, Field(min_length=1, max_length=4096)]
+    weight: Annotated[float, Field(allow_inf_nan=False, ge=-1e3, le=1e3)] = 1.0
+
+
+class Composite(BaseModel):
+    """What the file says. `rank` is for `svd`; `seed` decides what the `dare` methods drop."""
+
+    model_config = _STRICT
+
+    members: Annotated[list[Member], Field(min_length=1, max_length=MEMBERS_AT_MOST)]
+    method: Method = "linear"
+    density: Annotated[float, Field(gt=0, le=1)] | None = None
+    majority_sign_method: Literal["total", "frequency"] = "total"
+    rank: Annotated[int, Field(ge=1, le=512)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=1 << 64)] = 0
+
+    @property
+    def needs_equal_ranks(self) -> bool:
+        """Whether the method combines A with A and B with B."""
+        return self.method in _FACTORWISE
+
+
+def read_composite(
+    folder: Path, limits: Limits | None = None, *, roots: tuple[Path, ...] = (Path("/"),)
+) -> Composite | Rejected:
+    """What the file in `folder` says, or every reason why it cannot be used."""
+    limit = (limits or Limits()).config_bytes
+    try:
+        with open_source(folder / COMPOSITE_FILE, limit, roots=roots) as file:
+            content = tomllib.loads(read_bytes(file, limit).decode())
+        composite = Composite.model_validate(content)
+    except Unreadable as problem:
+        return rejected([problem.reason])
+    except ValidationError as error:
+        return rejected(
+            Reason("composite", f"{COMPOSITE_FILE}: {'.'.join(map(str, problem['loc']))[:100]}: {problem['msg']}")
+            for problem in error.errors()
+        )
+    except (ValueError, RecursionError) as error:  # no TOML, or no UTF-8
+        return rejected([Reason("composite", f"{COMPOSITE_FILE} is not valid TOML: {quoted(str(error))}")])
+    problems = tuple(_problems(composite))
+    return rejected(problems) if problems else composite
+
+
+def _problems(composite: Composite) -> Iterator[Reason]:
+    if composite.method in _PRUNING and composite.density is None:
+        yield Reason("composite", f"{COMPOSITE_FILE}: method {composite.method} needs a density")
+    if composite.method not in _PRUNING and composite.density is not None:
+        yield Reason("composite", f"{COMPOSITE_FILE}: method {composite.method} has no density")
+    if composite.method != "svd" and composite.rank is not None:
+        yield Reason("composite", f"{COMPOSITE_FILE}: only method svd has a rank")
+
+
+def member_folder(folder: Path, member: str) -> Path:
+    """A name is a folder beside the composite; what has a slash is a path, from the composite's folder on."""
+    return folder / member if "/" in member else folder.parent / member

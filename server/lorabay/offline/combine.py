@@ -1,0 +1,89 @@
+"""Builds a composite adapter into one folder of plain LoRA that PEFT and a server read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
+from lorabay.catalog.assembly import Assembly
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.composite import COMPOSITE_FILE, Composite, member_folder, read_composite
+from lorabay.catalog.folder import Limits
+from lorabay.catalog.spec import WEIGHTS_FILE, Rejected
+from lorabay.errors import SetupError
+from lorabay.offline.new_folder import new_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_CARD = "README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """What was written: `weights` are those of the members by name."""
+
+    output: str
+    method: str
+    weights: dict[str, float]
+    rank: int
+    modules: int
+    size_bytes: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the report as JSON values."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """Say it in one line."""
+        members = ", ".join(f"{name} x {weight:g}" for name, weight in self.weights.items())
+        return f"{self.output}: {members} by {self.method}, rank {self.rank}, {self.modules} modules"
+
+
+def combine(composite: Path, base: Path, output: Path, *, roots: Iterable[Path] = ()) -> Combination:
+    """Write the adapter that the folder `composite` stands for into `output`.
+
+    Members may lie beside the composite or below `roots`. Raises SetupError with every reason; then nothing is written.
+    """
+    shapes = BaseShapes.read(base)
+    recipe = _recipe(composite)
+    members = [member_folder(composite.absolute(), member.adapter) for member in recipe.members]
+    allowed = tuple(_real(root) for root in (composite.absolute().parent, *roots))
+    with new_folder(output, (composite, base, *filter(os.path.isdir, members))) as folder:
+        assembly = Assembly(shapes, (*allowed, _real(composite)), Limits(), trusted=True)
+        problem = assembly.take(composite.absolute(), folder)
+        if problem is not None:
+            raise SetupError(f"{composite} cannot be combined: " + "; ".join(map(str, problem.reasons)))
+        found = read_updates(folder, shapes)
+        if not isinstance(found, AdapterUpdates):
+            raise SetupError(f"{composite} cannot be combined: " + "; ".join(map(str, found.reasons)))
+        if (composite / _CARD).is_file():
+            shutil.copyfile(composite / _CARD, folder / _CARD)
+        return Combination(
+            output=str(output),
+            method=recipe.method,
+            weights={member.adapter: member.weight for member in recipe.members},
+            rank=found.rank,
+            modules=len(found.updates),
+            size_bytes=(folder / WEIGHTS_FILE).stat().st_size,
+        )
+
+
+def _recipe(folder: Path) -> Composite:
+    if not (folder / COMPOSITE_FILE).is_file():
+        raise SetupError(f"there is no {COMPOSITE_FILE} in {folder}")
+    recipe = read_composite(folder)
+    if isinstance(recipe, Rejected):
+        raise SetupError(f"{folder} cannot be combined: " + "; ".join(map(str, recipe.reasons)))
+    return recipe
+
+
+def _real(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise SetupError(f"{path} cannot be found: it is a link that leads to itself") from error

@@ -1,0 +1,92 @@
+"""`combine` writes one plain adapter from a composite, or says in one line why not and writes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.catalog import making
+
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.spec import AdapterSpec
+from lorabay.catalog.validation import Checks, validate
+from lorabay.cli import run
+from lorabay.errors import SetupError
+from lorabay.offline.check import check
+from lorabay.offline.combine import combine
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return making.make_base(tmp_path / "tiny-llama")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two members and their composite."""
+    for seed, name in enumerate(("one", "two")):
+        making.make_adapter(tmp_path / "adapters" / name, tensors=making.lora_tensors(seed=seed))
+    made = tmp_path / "adapters" / "both"
+    made.mkdir()
+    (made / "composite.toml").write_text(
+        'method = "cat"\n[[members]]\nadapter = "one"\nweight = 0.5\n[[members]]\nadapter = "../two"\n'
+    )
+    (made / "README.md").write_text("A card.")
+    return made
+
+
+def test_the_result_is_a_plain_adapter(folder: Path, base: Path, tmp_path: Path) -> None:
+    """A server takes it; the card comes along and nothing else."""
+    report = combine(folder, base, tmp_path / "out")
+    assert (report.rank, report.modules) == (8, 4)
+    assert report.weights == {"one": 0.5, "../two": 1.0}
+    assert "cat" in report.describe()
+    found = validate(tmp_path / "out", Checks(BaseShapes.read(base), 16))
+    assert isinstance(found, AdapterSpec)
+    assert found.rank == 8
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"adapter_config.json", "adapter_model.safetensors", "README.md"}
+
+
+def test_a_composite_is_checked_like_any_adapter(folder: Path, base: Path) -> None:
+    """`lorabay check` builds it and says what a server would."""
+    (good,) = check([folder], base, max_rank=8)
+    assert good.servable
+    (small,) = check([folder], base, max_rank=7)
+    assert [reason.code for reason in small.reasons] == ["rank_over_limit"]
+    (folder / "composite.toml").write_text('[[members]]\nadapter = "three"')
+    (bad,) = check([folder], base, max_rank=8)
+    assert [reason.code for reason in bad.reasons] == ["member_missing"]
+
+
+def test_the_command(folder: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 0 and JSON; exit code 1 and one line for what is there already."""
+    arguments = ["combine", str(folder), "-o", str(tmp_path / "out"), "--base", str(base), "--json"]
+    assert run(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["method"] == "cat"
+    assert run(arguments) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_what_is_wrong_is_told_in_one_line(folder: Path, base: Path, tmp_path: Path) -> None:
+    """Outputs inside inputs, members elsewhere, recipes that are none."""
+
+    def refusal(output: Path) -> str:
+        with pytest.raises(SetupError) as caught:
+            combine(folder, base, output)
+        assert "\n" not in caught.value.message
+        return caught.value.message
+
+    assert "inside" in refusal(folder / "out")
+    assert "inside" in refusal(folder.parent / "one" / "out")
+    assert "inside" in refusal(base / "out")
+    elsewhere = making.make_adapter(tmp_path / "elsewhere" / "three")
+    (folder / "composite.toml").write_text(f'[[members]]\nadapter = "{elsewhere}"')
+    assert "outside" in refusal(tmp_path / "out")
+    assert combine(folder, base, tmp_path / "allowed", roots=[tmp_path / "elsewhere"]).rank == 4
+    (folder / "composite.toml").write_text("method = 3")
+    assert "members" in refusal(tmp_path / "out")
+    (folder / "composite.toml").unlink()
+    assert "composite.toml" in refusal(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
