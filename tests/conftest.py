@@ -54,3 +54,4 @@ def no_settings_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of single tests, here because pytest asks only the topmost file for them."""
     parser.addoption("--swaps", type=int, default=12, help="swaps under load in tests/e2e/test_hot_swap.py")
+    parser.addoption("--whole-base", action="store_true", help="every format in tests/offline/merge/test_formats.py")

@@ -57,6 +57,8 @@ class PeftLayers:
         from peft import PeftConfig, get_peft_model, set_peft_model_state_dict
         from safetensors.torch import load_file
 
+        from lorabay.offline.quiet import quiet_transformers
+
         try:
             config = PeftConfig.from_pretrained(self._folder)
             config.task_type = None
@@ -64,8 +66,9 @@ class PeftLayers:
             for field in ("modules_to_save", "layers_to_transform", "layers_pattern", "exclude_modules"):
                 if hasattr(config, field):
                     setattr(config, field, None)
-            model = get_peft_model(_bare(self._shapes), config)
-            outcome = set_peft_model_state_dict(model, load_file(self._folder / WEIGHTS_FILE))
+            with quiet_transformers():
+                model = get_peft_model(_bare(self._shapes), config)
+                outcome = set_peft_model_state_dict(model, load_file(self._folder / WEIGHTS_FILE))
         except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise SetupError(f"PEFT cannot load the adapter in {self._folder}: {_line(error)}") from error
         if outcome.unexpected_keys:

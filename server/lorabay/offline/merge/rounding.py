@@ -46,14 +46,15 @@ def narrow(values: Floats, dtype: str, out: NDArray[np.generic], scratch: Floats
         if dtype != "BF16":
             out[...] = values
             return
-        nans = np.isnan(values) if np.isnan(values.sum()) else None
+        nans = np.isnan(values) if np.isnan(np.vdot(values, values)) else None
         bits = (values if values.dtype == np.float32 else _rounded_to_odd(values)).view(np.uint32)
     low = scratch.view(np.uint32)[: bits.size]
     np.right_shift(bits, 16, out=low)
     low &= 1
     low += 0x7FFF
     bits += low
-    out[...] = bits.view(np.uint16)[1::2]
+    bits >>= 16
+    np.copyto(out, bits, casting="unsafe")
     if nans is not None:
         out[nans] = 0x7FC0
 
