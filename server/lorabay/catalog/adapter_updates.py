@@ -75,7 +75,8 @@ def read_updates(
     if isinstance(source, Rejected):
         return source
     source = replace(source, trusted=trusted)
-    first = _initial(folder, initial, limits)
+    # Onto what the initialisation left, the adapter goes as it is.
+    first = None if residual_base else _initial(folder, initial, limits)
     if isinstance(first, Rejected):
         return first
     if first is not None:
@@ -126,10 +127,13 @@ def _checked(file: AdapterFile) -> Callable[[TensorInfo], Tensor]:
 
 
 def _initial(folder: Path, initial: Path | None, limits: Limits) -> Source | Rejected | None:
-    if initial is not None:
-        return _source(initial, limits)
-    found = next((folder / name for name in _INITIAL_FOLDERS if (folder / name / CONFIG_FILE).is_file()), None)
+    found = initial or initial_folder(folder)
     return None if found is None else _source(found, limits)
+
+
+def initial_folder(folder: Path) -> Path | None:
+    """Where the adapter in `folder` lies as it was initialised, if it brings that."""
+    return next((folder / name for name in _INITIAL_FOLDERS if (folder / name / CONFIG_FILE).is_file()), None)
 
 
 def _joined(whole: Mapping[str, Update], found: Mapping[str, tuple[Update, ...]]) -> Mapping[str, tuple[Update, ...]]:

@@ -5,6 +5,7 @@ On tiny models; `--whole-base` runs the same on the default base and 32 prompts,
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.offline.conftest import Prepared
 from tests.offline.merge import trained
 from tests.offline.merge.bases import merge_settings
 
+from lorabay.errors import SetupError
 from lorabay.offline.merge.command import merge
 
 TOLERANCE = 2e-5
@@ -51,6 +53,30 @@ def test_llama(name: str, llama: Path, tmp_path: Path) -> None:
     share, best, _ = compare(name, trained.FORMATS[name], llama, tmp_path)
     assert share < TOLERANCE
     assert best == 1
+
+
+@pytest.mark.parametrize("name", ["PiSSA", "OLoRA"])
+def test_what_the_start_left_of_the_base(name: str, llama: Path, tmp_path: Path) -> None:
+    """Onto the residual base the adapter merges as it is, and both ways are verified; without either it is refused."""
+    made = trained.train(name, trained.FORMATS[name], llama, tmp_path / "adapter")
+    for flags in ({"base": tmp_path / "adapter" / "residual", "residual_base": True}, {"base": llama}):
+        merge(merge_settings(tmp_path, dtype="float32", verify=True, overwrite=True, **flags))
+        ours = torch.cat(trained.answer(trained.load(tmp_path / "merged"), made.inputs))
+        torch.testing.assert_close(ours, torch.cat(made.answers), rtol=0, atol=1e-4)
+    shutil.rmtree(tmp_path / "adapter" / "init")
+    with pytest.raises(SetupError, match="init_lora_weights"):
+        merge(merge_settings(tmp_path, base=llama, output=tmp_path / "other"))
+
+
+@pytest.mark.parametrize(
+    "name", ["LoRA, embeddings of a tied base", "LoRA, modules_to_save", "DoRA", "OFT", "LN tuning"]
+)
+def test_verification_knows_the_format(name: str, llama: Path, tmp_path: Path) -> None:
+    """PEFT's merge of these, rounded to bfloat16, tells what is allowed; ours stays within it."""
+    trained.train(name, trained.FORMATS[name], llama, tmp_path / "adapter")
+    found = merge(merge_settings(tmp_path, base=llama, dtype="bfloat16", verify=True)).verification
+    assert found is not None
+    assert 0.5 < found.merged.largest_logit / found.rounding.largest_logit < 1.5
 
 
 @pytest.mark.parametrize("name", trained.GPT2_FORMATS)

@@ -46,8 +46,8 @@ FORMATS: dict[str, Config] = {
         target_modules=["q_proj", "k_proj", "v_proj", "o_proj"],
         modules_to_save=["embed_tokens", "norm", "input_layernorm", "post_attention_layernorm"],
     ),
-    "PiSSA, converted from its start": lambda: lora(init_lora_weights="pissa"),
-    "OLoRA, converted from its start": lambda: lora(init_lora_weights="olora"),
+    "PiSSA": lambda: lora(init_lora_weights="pissa"),
+    "OLoRA": lambda: lora(init_lora_weights="olora"),
     "DoRA": lambda: lora(use_dora=True),
     "AdaLoRA": lambda: peft.AdaLoraConfig(
         task_type="CAUSAL_LM", init_r=8, target_r=4, total_step=100, tinit=1, tfinal=1, lora_alpha=16,
@@ -137,16 +137,18 @@ def train(name: str, config: Config, base: Path, folder: Path, count: int = 32) 
     torch.manual_seed(0)
     with quiet_transformers():
         made = config()
-        mutates = isinstance(getattr(made, "init_lora_weights", None), str)
+        start = getattr(made, "init_lora_weights", None)
+        mutates = isinstance(start, str)
         model = peft.get_peft_model(load(base), made)
         if mutates:
             model.peft_config["default"].init_lora_weights = True
             model.save_pretrained(folder / "init")
-            model.peft_config["default"].init_lora_weights = made.init_lora_weights
+            model.peft_config["default"].init_lora_weights = start
         fit(name, model, inputs[:4])
         if mutates:
-            model.save_pretrained(folder, path_initial_model_for_weight_conversion=str(folder / "init"))
+            model.save_pretrained(folder)
             answers = answer(model.eval(), inputs)
+            model.unload().save_pretrained(folder / "residual")
         else:
             model.save_pretrained(folder)
             answers = answer(peft.PeftModel.from_pretrained(load(base), folder).eval(), inputs)

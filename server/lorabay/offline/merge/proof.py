@@ -61,14 +61,13 @@ class Proof:
         if work.dense.method is not None:
             base = {target.name: target.source for target in work.plan.changed}
             stand_in = self.merged, {name: part.load for name, part in base.items() if isinstance(part, Computed)}
-        initial = work.settings.initial
         return Reference(
             base=work.base.folder if stand_in is None else self.merged,
             adapter=work.adapter.folder,
             dtype=getattr(torch, work.dtype),
             changes=work.updates.config_changes,
             untied=work.plan.untied,
-            initial=initial,
+            initial=work.initial,
             stand_in=stand_in,
             scales=work.adapter.scales(),
         )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorabay.catalog.adapter_updates import initial_folder
+from lorabay.catalog.formats.lora_config import init_problems
 from lorabay.offline.merge.plan import DTYPES
 
 LAYOUT = 1
@@ -36,6 +38,13 @@ class Work:
     digest: str
 
     @property
+    def initial(self) -> Path | None:
+        """The adapter as it was initialised, where what that took out of the base must be taken out again."""
+        if self.settings.residual_base or not any(init_problems(self.updates.config)):
+            return None
+        return self.settings.initial or initial_folder(self.adapter.folder)
+
+    @property
     def base_name(self) -> str:
         """How the base is called in what is published; never a path."""
         return str(self.base.config.get("_name_or_path") or self.settings.base.resolve().name)
@@ -62,7 +71,7 @@ class Work:
             "config": json.dumps(self.plan.config, sort_keys=True, default=str),
             "adapter": self.digest,
             "arithmetic": self.arithmetic,
-            "initial": str(self.settings.initial),
+            "initial": [str(self.initial), self.settings.residual_base],
             "files": {
                 shard.file: [(target.name, target.dtype) for target in shard.targets] for shard in self.plan.shards
             },
