@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from lorabay.catalog.header import TensorInfo, read_header
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.records import Records
-from lorabay.catalog.spec import CONFIG_FILE, DIGEST_PREFIX, WEIGHTS_FILE, Digest, Rejected, quoted
+from lorabay.catalog.spec import CONFIG_FILE, DIGEST_PREFIX, SCALES_FILE, WEIGHTS_FILE, Digest, Rejected, quoted
 from lorabay.catalog.store import Store
 from lorabay.catalog.tensors import from_bytes
 from lorabay.catalog.updates import Gated
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from lorabay.catalog.updates import Load, Update
 
-SCALES_FILE = "output_scales.safetensors"
 _READ = 1 << 20
 
 
@@ -127,11 +126,17 @@ def _version(name: str, prefix: str, root: Path, stack: ExitStack) -> Path:
         raise SetupError(f"{quoted(prefix)} is too short for a digest: give at least {DIGEST_PREFIX} of its characters")
     if not (root / "versions").is_dir():
         raise SetupError(f"there is no store in {root}; pass --store")
-    record = Records(root / "records").load().get(AdapterName(name))
-    known = {*(record.kept if record else ()), *([record.source_digest] if record and record.source_digest else [])}
-    fitting = sorted(digest for digest in known if digest.startswith(prefix))
+    fitting = sorted(digest for digest in _known(name, root / "records") if digest.startswith(prefix))
     store = stack.enter_context(Store.open(root))
     version = store.get(AdapterName(name), Digest(fitting[0])) if len(fitting) == 1 else None
     if version is None:
         raise SetupError(f"the store {root} has no version {quoted(prefix)} of {quoted(name)}")
     return version.path
+
+
+def _known(name: str, records: Path) -> set[str]:
+    """The versions that any server over this store knows under that name; each pair of adapter directory and base has
+    records of its own."""
+    folders = [folder for folder in records.iterdir() if folder.is_dir()] if records.is_dir() else []
+    found = [Records(folder).load().get(AdapterName(name)) for folder in folders]
+    return {digest for record in found if record for digest in (*record.kept, record.source_digest) if digest}

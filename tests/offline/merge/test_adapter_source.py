@@ -1,0 +1,84 @@
+"""Which adapter a name means, and versions of the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.catalog import making
+from tests.catalog.making import values
+from tests.offline.merge.bases import HIDDEN, all_tensors, make_base, make_lora, merge_settings, random_tensor
+
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.names import AdapterName
+from lorabay.catalog.records import Records
+from lorabay.catalog.spec import SCALES_FILE, Version
+from lorabay.catalog.store import Store
+from lorabay.catalog.validation import Checks
+from lorabay.errors import SetupError
+from lorabay.offline.merge.adapter_source import find_adapter
+from lorabay.offline.merge.command import merge
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Version:
+    """A version of `finance` in a store whose server is gone; no folder has it."""
+    base = make_base(tmp_path / "base")
+    folder = make_lora(tmp_path / "adapter", dtype="BF16")
+    with Store.open(tmp_path / "store") as store:
+        version = store.ingest(folder, AdapterName("finance"), Checks(BaseShapes.read(base), 64))
+    assert isinstance(version, Version)
+    Records(tmp_path / "store" / "records" / "key").update(AdapterName("finance"), {"kept": (version.digest,)})
+    return version
+
+
+def test_a_version_of_the_store(tmp_path: Path, stored: Version) -> None:
+    """By name and digest; it gives the same model as the folder that it was made from."""
+    assert merge(merge_settings(tmp_path, adapter=stored.id)).adapter == stored.id
+    merge(merge_settings(tmp_path, output=tmp_path / "other"))
+    assert all_tensors(tmp_path / "merged") == all_tensors(tmp_path / "other")
+
+
+def test_output_scales_of_a_version(tmp_path: Path, stored: Version) -> None:
+    """What DoRA became in the store: rows of the base are scaled before the product is added."""
+    module, scale = "model.layers.0.self_attn.q_proj", random_tensor((HIDDEN,), 3, "F32")
+    stored.path.chmod(0o755)
+    making.save(stored.path / SCALES_FILE, {f"{module}.scale": scale})
+    merge(merge_settings(tmp_path, adapter=stored.id, dtype="float32", verify=True))
+    merge(merge_settings(tmp_path, output=tmp_path / "plain", dtype="float32"))
+    name = f"{module}.weight"
+    base, plain, scaled = (values(all_tensors(tmp_path / folder)[name]) for folder in ("base", "plain", "merged"))
+    np.testing.assert_allclose(scaled, base * values(scale)[:, None] + (plain - base), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "text"),
+    [
+        ("nobody", "there is no adapter 'nobody'"),
+        ("finance@abc", "too short for a digest"),
+        (f"finance@{'0' * 12}", "has no version"),
+        (f"nobody@{'0' * 12}", "has no version"),
+        ("what?", "cannot be the name of an adapter"),
+        ("no/such/folder", "cannot be read: No such file"),
+    ],
+)
+@pytest.mark.usefixtures("stored")
+def test_adapters_that_are_not_there(tmp_path: Path, adapter: str, text: str) -> None:
+    """One line each."""
+    settings = merge_settings(tmp_path, adapter=adapter)
+    with (
+        pytest.raises(SetupError, match=text),
+        find_adapter(settings.adapter, settings.adapters, settings.store, allow_pickle=False),
+    ):
+        pass
+
+
+def test_without_a_store(tmp_path: Path) -> None:
+    """None is made to look into it."""
+    with (
+        pytest.raises(SetupError, match="there is no store"),
+        find_adapter(f"finance@{'0' * 12}", tmp_path, tmp_path / "store", allow_pickle=False),
+    ):
+        pass
+    assert not (tmp_path / "store").exists()
