@@ -90,3 +90,18 @@ def test_what_is_wrong_is_told_in_one_line(folder: Path, base: Path, tmp_path: P
     (folder / "composite.toml").unlink()
     assert "composite.toml" in refusal(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_output_inside_a_member_of_a_member_is_refused(folder: Path, base: Path) -> None:
+    """However deep the folder is among the inputs; it once was only looked for among the direct members."""
+    outer = folder.with_name("outer")
+    outer.mkdir()
+    (outer / "composite.toml").write_text('method = "svd"\n[[members]]\nadapter = "both"\n')
+    before = sorted(folder.parent.rglob("*"))
+    for inside in ("one", "both"):
+        with pytest.raises(SetupError, match="inside"):
+            combine(outer, base, folder.with_name(inside) / "out")
+    (folder / "composite.toml").write_text('[[members]]\nadapter = "outer"\n')
+    with pytest.raises(SetupError, match="contains itself"):
+        combine(outer, base, folder.parent.parent / "out")
+    assert sorted(folder.parent.rglob("*")) == before

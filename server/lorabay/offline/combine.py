@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
 from lorabay.catalog.assembly import Assembly
 from lorabay.catalog.base_shapes import BaseShapes
-from lorabay.catalog.composite import COMPOSITE_FILE, Composite, member_folder, read_composite
+from lorabay.catalog.composite import COMPOSITE_FILE, DEPTH_AT_MOST, Composite, member_folder, read_composite
 from lorabay.catalog.folder import Limits
-from lorabay.catalog.spec import WEIGHTS_FILE, Rejected
+from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Rejected
 from lorabay.errors import SetupError
 from lorabay.offline.new_folder import new_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _CARD = "README.md"
 
@@ -51,9 +51,8 @@ def combine(composite: Path, base: Path, output: Path, *, roots: Iterable[Path] 
     """
     shapes = BaseShapes.read(base)
     recipe = _recipe(composite)
-    members = [member_folder(composite.absolute(), member.adapter) for member in recipe.members]
     allowed = tuple(_real(root) for root in (composite.absolute().parent, *roots))
-    with new_folder(output, (composite, base, *filter(os.path.isdir, members))) as folder:
+    with new_folder(output, (base, *_sources(composite.absolute()))) as folder:
         assembly = Assembly(shapes, (*allowed, _real(composite)), Limits(), trusted=True)
         problem = assembly.take(composite.absolute(), folder)
         if problem is not None:
@@ -80,6 +79,18 @@ def _recipe(folder: Path) -> Composite:
     if isinstance(recipe, Rejected):
         raise SetupError(f"{folder} cannot be combined: " + "; ".join(map(str, recipe.reasons)))
     return recipe
+
+
+def _sources(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """The folder and those of its members that are there, and of theirs, as deep as composites may be."""
+    yield folder
+    if depth >= DEPTH_AT_MOST or any(map(os.path.exists, (folder / CONFIG_FILE, folder / WEIGHTS_FILE))):
+        return
+    recipe = read_composite(folder)
+    if isinstance(recipe, Composite):
+        places = {member_folder(folder, member.adapter) for member in recipe.members}
+        for place in filter(os.path.isdir, places):
+            yield from _sources(place, depth + 1)
 
 
 def _real(path: Path) -> Path:
