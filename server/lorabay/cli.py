@@ -292,7 +292,7 @@ def bench(
         str,
         typer.Argument(
             help="`load`, `gateway` (against vLLM's own server), `start`, `swap`, `many` (1000 adapters); what "
-            "adapters cost: `adapters`, `stall`, `memory`; `merge`."
+            "adapters cost: `adapters`, `stall`, `memory`; merging: `merge`, `strategies`."
         ),
     ] = "load",
     url: Annotated[str | None, typer.Option(help="A running server; default: start one.")] = None,

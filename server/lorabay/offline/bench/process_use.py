@@ -68,6 +68,11 @@ def largest_of_group(group: int) -> int:
     return max(map(_anonymous, _members(group)), default=0)
 
 
+def held_by_group(group: int) -> int:
+    """Bytes of memory of all processes of a group; what several share is counted once, in parts."""
+    return sum(map(_proportional, _members(group)))
+
+
 def _members(group: int) -> Iterator[Path]:
     for folder in PROC.glob("[0-9]*"):
         with suppress(OSError, IndexError, ValueError):  # a process that ended meanwhile
@@ -80,4 +85,11 @@ def _anonymous(folder: Path) -> int:
     try:
         return _labelled(folder / "status", "RssAnon") * 1024
     except (OSError, LookupError):
+        return 0
+
+
+def _proportional(folder: Path) -> int:
+    try:
+        return _labelled(folder / "smaps_rollup", "Pss") * 1024
+    except (OSError, LookupError, ValueError):
         return 0

@@ -23,6 +23,7 @@ from lorabay.offline.bench.report import Findings, Report
 from lorabay.offline.bench.settings import BenchSettings
 from lorabay.offline.bench.stall import stall
 from lorabay.offline.bench.start import start
+from lorabay.offline.bench.strategies import strategies
 from lorabay.offline.bench.swap import swap
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "stall": stall,
     "memory": memory,
     "merge": merge,
+    "strategies": strategies,
 }
 
 

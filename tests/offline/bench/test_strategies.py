@@ -1,0 +1,43 @@
+"""Scenario `strategies`: what one merged deployment holds counts once for each adapter, the shared server's once."""
+
+from __future__ import annotations
+
+import pytest
+
+from lorabay.errors import UsageError
+from lorabay.offline.bench.process_use import MIB, held_by_group
+from lorabay.offline.bench.progress import NoProgress
+from lorabay.offline.bench.report import Run, Start
+from lorabay.offline.bench.settings import BenchSettings
+from lorabay.offline.bench.stats import summarise
+from lorabay.offline.bench.strategies import MERGED, SHARED, STREAMS, Deployed, found, strategies
+
+
+def deployed(side: str, held: int) -> Deployed:
+    return Deployed(Start(side, 0, 20.0), Run(side, 0, STREAMS, summarise([], 1.0), 0.0), held)
+
+
+def test_both_sides_are_told() -> None:
+    """Start, load, memory and disk of each."""
+    findings = found(deployed(MERGED, 700 * MIB), deployed(SHARED, 900 * MIB), [1.0, 2.0, 3.0], (3 * MIB, 2 * MIB))
+    facts = {fact.name: fact.value for fact in findings.facts}
+    assert facts["memory, 3 merged deployments"] == 2100
+    assert facts["memory, shared server"] == 900
+    assert facts["merging them, together"] == 6
+    assert [start.side for start in findings.starts] == [run.side for run in findings.runs] == [MERGED, SHARED]
+
+
+def test_it_needs_adapters() -> None:
+    """And a base."""
+    with pytest.raises(UsageError, match="--base and --adapters"):
+        strategies(BenchSettings(scenario="strategies"), NoProgress())
+
+
+def test_a_group_holds_its_processes_memory() -> None:
+    """This process is one of its group."""
+    import os
+
+    before = held_by_group(os.getpgrp())
+    ballast = bytes(range(256)) * 4096 * 50
+    assert 45 * MIB < held_by_group(os.getpgrp()) - before < 60 * MIB
+    assert len(ballast) == 50 * MIB
