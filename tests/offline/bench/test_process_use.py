@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lorabay.errors import SetupError
-from lorabay.offline.bench.process_use import MIB, ProcessUse, largest_of_group, read_process
+from lorabay.offline.bench.process_use import MIB, ProcessUse, held_by_group, largest_of_group, read_process
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -52,8 +53,9 @@ def test_a_process_that_is_gone_is_one_clear_line() -> None:
         read_process(0)
 
 
-def test_the_largest_process_of_a_group_is_found() -> None:
-    """A child of a group of its own, which holds more than the interpreter alone does."""
+@pytest.fixture
+def holder() -> Iterator[int]:
+    """A process that leads a group of its own and holds 64 MiB."""
     code = "import sys; held = bytearray(64 << 20); sys.stdout.write('up\\n'); sys.stdout.flush(); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -61,7 +63,12 @@ def test_the_largest_process_of_a_group_is_found() -> None:
         assert child.stdout is not None
         assert child.stdin is not None
         child.stdout.readline()
-        held = largest_of_group(child.pid)
+        yield child.pid
         child.stdin.close()
-    assert 64 << 20 <= held < 256 << 20
-    assert largest_of_group(child.pid) == 0
+
+
+@pytest.mark.parametrize("count", [largest_of_group, held_by_group])
+def test_memory_of_a_group_is_found(count: Callable[[int], int], holder: int) -> None:
+    """What the child holds beside the interpreter; a group that nobody is in holds nothing."""
+    assert 64 << 20 <= count(holder) < 256 << 20
+    assert count(2**22 + 1) == 0

@@ -26,7 +26,7 @@ def test_every_draft_is_loaded_beside_running_streams(
         publisher.kind.write(root / "drafts" / f"large-{number}", number)
     settings = BenchSettings(start_timeout_s=60)
     size = Fact("size of the adapter", 1.0, "MiB")
-    findings = measure_stall(launch_following(root / "adapters"), root, size, settings, NoProgress())
+    findings = measure_stall(launch_following(root / "adapters"), root, size, settings, NoProgress(), pause_s=0)
     assert sorted(path.name for path in (root / "adapters").iterdir()) == ["large-1", "large-2", STEADY]
     assert not findings.runs[0].stats.failures
     facts = {fact.name: fact for fact in findings.facts}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lorabay.errors import UsageError
-from lorabay.offline.bench.process_use import MIB, held_by_group
+from lorabay.offline.bench.process_use import MIB
 from lorabay.offline.bench.progress import NoProgress
 from lorabay.offline.bench.report import Run, Start
 from lorabay.offline.bench.settings import BenchSettings
@@ -31,13 +31,3 @@ def test_it_needs_adapters() -> None:
     """And a base."""
     with pytest.raises(UsageError, match="--base and --adapters"):
         strategies(BenchSettings(scenario="strategies"), NoProgress())
-
-
-def test_a_group_holds_its_processes_memory() -> None:
-    """This process is one of its group."""
-    import os
-
-    before = held_by_group(os.getpgrp())
-    ballast = bytes(range(256)) * 4096 * 50
-    assert 45 * MIB < held_by_group(os.getpgrp()) - before < 60 * MIB
-    assert len(ballast) == 50 * MIB

@@ -43,6 +43,8 @@ RANK, STEADY_RANK = 64, 16
 STREAMS = 8
 BAR = 3.0
 POLL_S = 0.05
+PAUSE_S = 2.0
+"""Between the beginning of new answers and a load: prompts that are read make streams wait, whatever else happens."""
 STEADY = "steady"
 OUTPUT_TOKENS = 256
 
@@ -78,7 +80,9 @@ def stall(settings: BenchSettings, progress: Progress) -> Findings:
         )
 
 
-def measure_stall(launch: Launch, root: Path, size: Fact, settings: BenchSettings, progress: Progress) -> Findings:
+def measure_stall(
+    launch: Launch, root: Path, size: Fact, settings: BenchSettings, progress: Progress, pause_s: float = PAUSE_S
+) -> Findings:
     """Start the server, keep the streams running, move every draft into place."""
     drafts = sorted((root / "drafts").iterdir())
     progress.plan(1 + len(drafts))
@@ -86,7 +90,7 @@ def measure_stall(launch: Launch, root: Path, size: Fact, settings: BenchSetting
     workload = Workload((STEADY,), settings.prompt_tokens, OUTPUT_TOKENS, settings.endpoint)
     with started(LORABAY, launch, settings) as server:
         server.listing.resolve((STEADY,))
-        run, loads = asyncio.run(_load_beside(server, root, drafts, workload, settings, progress))
+        run, loads = asyncio.run(_load_beside(server, root, drafts, workload, settings, progress, pause_s))
         start = Start(LORABAY, 0, server.start_s)
     return Findings(runs=(run[0],), starts=(start,), facts=(size, *stall_facts(run[1], loads)))
 
@@ -98,12 +102,14 @@ async def _load_beside(
     workload: Workload,
     settings: BenchSettings,
     progress: Progress,
+    pause_s: float,
 ) -> tuple[tuple[Run, Sequence[Answer | Failure]], tuple[Load, ...]]:
     loads: list[Load] = []
     async with running_streams(server.target, workload, STREAMS, settings.request_timeout_s) as streams:
         await streams.turn_over()
         for draft in drafts:
             progress.step(f"loading {draft.name}")
+            await asyncio.sleep(pause_s)
             renamed = time.perf_counter()
             draft.rename(root / "adapters" / draft.name)
             deadline = renamed + settings.start_timeout_s
