@@ -110,7 +110,7 @@ class Assembly:
         for place, (member, found) in enumerate(zip(composite.members, members, strict=True)):
             for name, updates in found.updates.items():
                 parts[name] += [Part(place, member.weight, update) for update in updates if isinstance(update, LowRank)]
-        writer = LoraFolder(target, "F32")
+        writer = LoraFolder(target, "F32", parts)
         try:
             for name in sorted(parts):
                 module = name.removesuffix(".weight")

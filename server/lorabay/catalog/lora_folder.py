@@ -1,13 +1,12 @@
 """Writes plain LoRA as PEFT reads it: factors as they come, one module at a time, each module with its own rank.
 
-Ranks need not be known before the last factor is there: the bytes go to a data file first, and the safetensors file is
-put together at the end. Scales are folded into the factors: alpha is the rank everywhere.
+Ranks need not be known before the last factor is there: factors are written behind room for the header, the last.
+Scales are folded into the factors: alpha is the rank everywhere.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,14 +19,14 @@ from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.catalog.tensors import from_float32, safetensors_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from lorabay.catalog.base_shapes import BaseShapes
 
-_DATA = "factors.partial"
+_FACTS_BYTES = 160  # dtype, shape and place of one tensor in a header, without its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +37,17 @@ class _Stored:
 
 
 class LoraFolder:
-    """One adapter in the making. `dtype` is safetensors' name of the type that is stored."""
+    """One adapter in the making, for `modules`. `dtype` is safetensors' name of the type that is stored."""
 
-    def __init__(self, folder: Path, dtype: str) -> None:
+    def __init__(self, folder: Path, dtype: str, modules: Collection[str]) -> None:
         self._folder = folder
         self._dtype = dtype
         self._tensors: list[_Stored] = []
         self._ranks: dict[str, int] = {}
-        self._data = (folder / _DATA).open("xb")
+        names = sum(len(PREFIX) + len(module) + len("lora_embedding_A") + _FACTS_BYTES for module in modules)
+        self._header_bytes = -(-(2 * names + _FACTS_BYTES) // 8) * 8
+        self._weights = (folder / WEIGHTS_FILE).open("xb")
+        self._weights.seek(self._header_bytes)
 
     def add(self, module: str, a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
         """The update of the module's weight is `b @ a`, as that weight is stored."""
@@ -57,22 +59,19 @@ class LoraFolder:
         for role, values in named.items():
             tensor = from_float32(np.ascontiguousarray(values, np.float32), self._dtype)
             self._tensors.append(_Stored(f"{PREFIX}{module}.{role}", self._dtype, values.shape))
-            self._data.write(tensor.values.data)
+            self._weights.write(tensor.values.data)
 
     def abandon(self) -> None:
         """Remove what was written."""
-        self._data.close()
-        (self._folder / _DATA).unlink()
+        self._weights.close()
+        (self._folder / WEIGHTS_FILE).unlink()
 
     def finish(self, base: BaseShapes, base_model: str | None) -> int:
-        """Write both files; gives the size of the weights in bytes."""
-        self._data.close()
-        data = self._folder / _DATA
-        with (self._folder / WEIGHTS_FILE).open("xb") as weights, data.open("rb") as factors:
-            weights.write(safetensors_header(self._tensors))
-            shutil.copyfileobj(factors, weights, 1 << 22)
+        """Complete both files; gives the size of the weights in bytes."""
+        with self._weights as weights:
             size = weights.tell()
-        data.unlink()
+            weights.seek(0)
+            weights.write(safetensors_header(self._tensors, self._header_bytes))
         config = _config(self._ranks, base, base_model)
         (self._folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         return size

@@ -109,8 +109,8 @@ def storage_order(tensor: Described) -> tuple[int, str]:
     return -ITEM_BYTES[tensor.dtype], tensor.name
 
 
-def safetensors_header(tensors: Iterable[Described]) -> bytes:
-    """The header of a safetensors file that holds `tensors` back to back in the given order."""
+def safetensors_header(tensors: Iterable[Described], size: int = 0) -> bytes:
+    """The header of a safetensors file that holds `tensors` back to back in the given order, filled up to `size`."""
     entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
     position = 0
     for tensor in tensors:
@@ -118,5 +118,5 @@ def safetensors_header(tensors: Iterable[Described]) -> bytes:
         entries[tensor.name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [position, end]}
         position = end
     text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * max(-len(text) % 8, size - 8 - len(text))
     return len(text).to_bytes(8, "little") + text

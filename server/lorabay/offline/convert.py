@@ -30,6 +30,7 @@ from lorabay.offline.new_folder import new_folder
 from lorabay.offline.progress import progress_bar
 
 if TYPE_CHECKING:
+    from lorabay.catalog.compression import Decomposed
     from lorabay.catalog.updates import Update
 
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
@@ -122,7 +123,7 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
         raise SetupError(f"{adapter} cannot be converted: " + "; ".join(map(str, found.reasons)))
     _check_convertible(adapter, found, shapes)
     with new_folder(output, (adapter, base)) as folder:
-        writer = LoraFolder(folder, DTYPES[settings.dtype])
+        writer = LoraFolder(folder, DTYPES[settings.dtype], found.updates)
         modules, error = _write(found, BaseWeights.open(base), settings, writer)
         size = writer.finish(shapes, found.base_model)
         rank = max(module.rank for module in modules)
@@ -157,37 +158,55 @@ def _write(
     found: AdapterUpdates, weights: BaseWeights, settings: ConvertSettings, writer: LoraFolder
 ) -> tuple[list[ConvertedModule], float]:
     modules: list[ConvertedModule] = []
+    exact: list[LowRank] = []
     lacking = whole = 0.0
     with progress_bar(len(found.updates), "converting") as advance:
         for name, updates in found.updates.items():
-            a, b, residual, norm = _factors(name, updates, weights, settings.asked)
             module = name.removesuffix(".weight")
+            product = _exact(name, updates, weights, settings.asked)
+            if product is not None:
+                a, b, error = product.a(), product.b() * np.float32(product.scale), 0.0
+                exact.append(product)
+            else:
+                change = _decomposed(name, updates, weights, settings.asked)
+                rank = change.rank_for(settings.asked or Rule(ALLOWED_RANKS[-1], DEFAULT_ENERGY))
+                a, b = change.factors(rank)
+                residual = change.residual(rank)
+                error = residual / change.norm if change.norm else 0.0
+                lacking, whole = lacking + residual**2, whole + change.norm**2
             writer.add(module, a, b)
-            modules.append(ConvertedModule(module, a.shape[0], residual / norm if norm else 0.0))
-            lacking, whole = lacking + residual**2, whole + norm**2
+            modules.append(ConvertedModule(module, a.shape[0], error))
             advance(module, 1)
-    return modules, math.sqrt(lacking / whole) if whole else 0.0
+    # The size of what is exact matters only beside something that is not.
+    whole += sum(map(_squared_norm, exact)) if lacking else 0.0
+    return modules, math.sqrt(lacking / whole) if lacking else 0.0
 
 
-def _factors(
-    name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None
-) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """A, B, the norm of what they lack, and the norm of the whole change."""
+def _exact(name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None) -> LowRank | None:
+    """The product that may stay as it is."""
+    product = _product(name, updates, weights)
+    if product is None or rule is None:
+        return product
+    return product if rule.energy == 1.0 and product.rank <= (rule.rank or 0) else None
+
+
+def _product(name: str, updates: tuple[Update, ...], weights: BaseWeights) -> LowRank | None:
     match updates:
         case (LowRank() as product,) | (Dense(factors=LowRank() as product),) if _is_small(product, weights, name):
-            if rule is None or (rule.energy == 1.0 and product.rank <= (rule.rank or 0)):
-                a, b = product.a(), product.b() * np.float32(product.scale)
-                return a, b, 0.0, _norm(a, b)
-            found = decompose_product(product)
+            return product
+    return None
+
+
+def _decomposed(name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None) -> Decomposed:
+    rule = rule or Rule(energy=DEFAULT_ENERGY)
+    if product := _product(name, updates, weights):
+        return decompose_product(product)
+    match updates:
         case (Dense(delta=delta),):
-            found = decompose_dense(delta(), rule or Rule(energy=DEFAULT_ENERGY))
-        case _:
-            if problem := weights.problem(name):
-                raise SetupError(f"what the adapter does depends on the base: {problem}")
-            found = decompose_dense(dense_change(updates, weights, name), rule or Rule(energy=DEFAULT_ENERGY))
-    rank = found.rank_for(rule or Rule(ALLOWED_RANKS[-1], DEFAULT_ENERGY))
-    a, b = found.factors(rank)
-    return a, b, found.residual(rank), found.norm
+            return decompose_dense(delta(), rule)
+    if problem := weights.problem(name):
+        raise SetupError(f"what the adapter does depends on the base: {problem}")
+    return decompose_dense(dense_change(updates, weights, name), rule)
 
 
 def _is_small(product: LowRank, weights: BaseWeights, name: str) -> bool:
@@ -197,10 +216,10 @@ def _is_small(product: LowRank, weights: BaseWeights, name: str) -> bool:
     return product.rank <= min(ALLOWED_RANKS[-1], smallest)
 
 
-def _norm(a: np.ndarray, b: np.ndarray) -> float:
-    """The Frobenius norm of `b @ a` without building it."""
-    gram = (b.T @ b).astype(np.float64) * (a @ a.T).astype(np.float64)
-    return math.sqrt(max(float(gram.sum()), 0.0))
+def _squared_norm(product: LowRank) -> float:
+    """Of the whole product (Frobenius), without building it."""
+    a, b = product.a(), product.b() * np.float32(product.scale)
+    return max(float(((b.T @ b).astype(np.float64) * (a @ a.T).astype(np.float64)).sum()), 0.0)
 
 
 def _check_error(report: Conversion, allowed: float) -> None:
