@@ -292,7 +292,7 @@ def bench(
         str,
         typer.Argument(
             help="`load`, `gateway` (against vLLM's own server), `start`, `swap`, `many` (1000 adapters); what "
-            "adapters cost: `adapters`, `stall`, `memory`; merging: `merge`, `strategies`."
+            "adapters cost: `adapters`, `stall`, `memory`; offline: `merge`, `convert`, `strategies`."
         ),
     ] = "load",
     url: Annotated[str | None, typer.Option(help="A running server; default: start one.")] = None,
@@ -307,7 +307,7 @@ def bench(
     output_tokens: int = 64,
     requests: Annotated[int | None, typer.Option(help="Requests of one run. Default: one a stream.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Turns of each side. Default: the scenario's own.")] = None,
-    size_gb: Annotated[float, typer.Option(help="Size of the model that `merge` makes, in GB.")] = 2.0,
+    size_gb: Annotated[float, typer.Option(help="Size of the model that `merge` and `convert` make, in GB.")] = 2.0,
     engine: Annotated[list[str] | None, typer.Option(help="vLLM engine option NAME=VALUE; repeats.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -317,7 +317,7 @@ def bench(
         scenario=scenario,
         url=url,
         api_key=api_key,
-        base=None if url or scenario == "merge" else str(_prepared_base(base)),
+        base=None if url or scenario in {"merge", "convert"} else str(_prepared_base(base)),
         adapters=None if url else adapters,
         models=tuple(model or ()),
         concurrency=tuple(concurrency or (8, 32)),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.errors import UsageError
 from lorabay.offline.bench.adapter_cost import adapters
+from lorabay.offline.bench.convert import convert
 from lorabay.offline.bench.engine_memory import memory
 from lorabay.offline.bench.gateway import gateway
 from lorabay.offline.bench.load import load
@@ -40,6 +41,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "stall": stall,
     "memory": memory,
     "merge": merge,
+    "convert": convert,
     "strategies": strategies,
 }
 
