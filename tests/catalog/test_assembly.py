@@ -89,6 +89,8 @@ REFUSED = {
     "member that is no product": (of("one", "gates"), {"member_format"}),
     "member with a regular expression": (of("one", "regex"), {"pattern"}),
     "member that holds NaN": (of("one", "nan"), {"not_finite"}),
+    "sum that is infinite": (of("one", "huge", method="cat") + "\nweight = 1000.0", {"not_finite"}),
+    "sum that has no decomposition": (of("one", "huge", method="svd") + "\nweight = 1000.0", {"not_finite"}),
     "several": (of("three", "broken"), {"member_missing", "config_not_json"}),
 }
 
@@ -115,8 +117,9 @@ def test_a_bad_composite_is_refused_with_its_reasons(
     making.make_adapter(root / "gates", config=ia3, tensors=gates)
     tensors = making.lora_tensors()
     first = min(tensors)
-    tensors[first] = making.stored(making.np.full(tensors[first].shape, float("nan")))
-    making.make_adapter(root / "nan", tensors=tensors)
+    for name, value in (("nan", float("nan")), ("huge", 3e38)):
+        tensors[first] = making.stored(making.np.full(tensors[first].shape, value))
+        making.make_adapter(root / name, tensors=tensors)
     folder = composite(root / "mix", "")
     composite(root / "round", of("mix"))
     (folder / "composite.toml").write_bytes(text.encode(errors="surrogateescape"))
@@ -124,6 +127,8 @@ def test_a_bad_composite_is_refused_with_its_reasons(
     assert isinstance(result, Rejected), result
     assert result.codes == codes
     assert all("\n" not in reason.text for reason in result.reasons)
+    if text in {REFUSED["member that holds NaN"][0], REFUSED["broken member"][0]}:
+        assert all(reason.text.startswith("member '") for reason in result.reasons)
     assert not (tmp_path / "out" / "adapter_model.safetensors").exists()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tests.catalog import peft_adapters
 
 from lorabay.catalog.base_shapes import BaseShapes
@@ -138,6 +138,30 @@ def test_too_large_an_error_writes_nothing(base: Path, tmp_path: Path) -> None:
     message = refusal(made.folder, base, tmp_path / "out", rank=2)
     assert "%" in message
     assert "--max-error" in message
+    assert {path.name for path in tmp_path.iterdir()} == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "settings", "text"),
+    [
+        ("lora", 1e6, {"dtype": "float16"}, "too large for F16"),
+        ("lora", math.nan, {}, "NaN or infinite"),
+        ("lora", 3e38, {"rank": 2, "max_error": 1.0}, "not finite"),
+        ("loha", 3e38, {"rank": 2, "max_error": 1.0}, "not finite"),
+        ("lora", 3e38, {}, "too large for F32"),
+    ],
+)
+def test_what_is_not_finite_is_refused(
+    name: str, value: float, settings: dict[str, object], text: str, base: Path, tmp_path: Path
+) -> None:
+    """In the adapter, on the way, or in the dtype of the output: one line, without a warning before it."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
+    path = made.folder / "adapter_model.safetensors"
+    tensors = load_file(path)
+    for tensor in tensors.values():
+        tensor[-1] = value
+    save_file(tensors, path)
+    assert text in refusal(made.folder, base, tmp_path / "out", **settings)
     assert {path.name for path in tmp_path.iterdir()} == {"a"}
 
 

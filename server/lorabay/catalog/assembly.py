@@ -7,10 +7,13 @@ member is a reason with its name.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
 from lorabay.catalog.combination import Part, combine
@@ -26,14 +29,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from lorabay.catalog.base_shapes import BaseShapes
+    from lorabay.catalog.updates import Load
+
+    Matrix = NDArray[np.float32]
 
 
 def is_composite(folder: Path) -> bool:
     """Whether the folder stands for others; one with weights of its own does not."""
-    if any((folder / name).exists() for name in (CONFIG_FILE, WEIGHTS_FILE)):
+    # Path.exists would raise for a folder that may not be entered; why it cannot be read is told when it is read.
+    if any(os.access(folder / name, os.F_OK) for name in (CONFIG_FILE, WEIGHTS_FILE)):
         return False
-    return (folder / COMPOSITE_FILE).exists()
+    return os.access(folder / COMPOSITE_FILE, os.F_OK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +118,40 @@ class Assembly:
         parts: defaultdict[str, list[Part]] = defaultdict(list)
         for place, (member, found) in enumerate(zip(composite.members, members, strict=True)):
             for name, updates in found.updates.items():
-                parts[name] += [Part(place, member.weight, update) for update in updates if isinstance(update, LowRank)]
-        writer = LoraFolder(target, "F32", parts)
-        try:
-            for name in sorted(parts):
-                module = name.removesuffix(".weight")
-                writer.add(module, *combine(composite, module, parts[name]))
-        except SetupError as error:  # a member's values are not finite
-            writer.abandon()
-            return rejected([Reason("not_finite", error.message)])
-        writer.finish(self.base, next((found.base_model for found in members if found.base_model), None))
+                products = (_blaming(member.adapter, update) for update in updates if isinstance(update, LowRank))
+                parts[name.removesuffix(".weight")] += [Part(place, member.weight, product) for product in products]
+        with LoraFolder(target, "F32", parts) as writer:
+            try:
+                for module in sorted(parts):
+                    writer.add(module, *_product(composite, module, parts[module]))
+            except SetupError as error:
+                writer.abandon()
+                return rejected([Reason("not_finite", error.message)])
+            writer.finish(self.base, next((found.base_model for found in members if found.base_model), None))
         return None
+
+
+def _product(composite: Composite, module: str, parts: Sequence[Part]) -> tuple[Matrix, Matrix]:
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused, not warned of
+        try:
+            return combine(composite, module, parts)
+        except np.linalg.LinAlgError as error:
+            raise SetupError(f"the weighted sum on {quoted(module)} is not finite") from error
+
+
+def _blaming(member: str, product: LowRank) -> LowRank:
+    """The product, whose values name the member when they cannot be used."""
+
+    def blamed(load: Load) -> Load:
+        def values() -> Matrix:
+            try:
+                return load()
+            except SetupError as error:
+                raise SetupError(f"member {quoted(member)}: {error.message}") from error
+
+        return values
+
+    return replace(product, a=blamed(product.a), b=blamed(product.b))
 
 
 def _misfits(composite: Composite, members: Sequence[AdapterUpdates]) -> Iterator[Reason]:

@@ -15,8 +15,9 @@ import numpy as np
 
 from lorabay.catalog.base_shapes import is_embedding
 from lorabay.catalog.module_tensors import PREFIX
-from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, quoted
 from lorabay.catalog.tensors import from_float32, safetensors_header
+from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
     from lorabay.catalog.base_shapes import BaseShapes
 
-_FACTS_BYTES = 160  # dtype, shape and place of one tensor in a header, without its name
+_LARGEST = 1 << 31
+"""More than any side of a factor: what a header is made with to know how long it can become."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,44 +39,56 @@ class _Stored:
 
 
 class LoraFolder:
-    """One adapter in the making, for `modules`. `dtype` is safetensors' name of the type that is stored."""
+    """One adapter in the making, for no other modules than `modules`. `dtype` is safetensors' name of the type that is
+    stored. A context manager: its file is closed at the end, whatever happened."""
 
     def __init__(self, folder: Path, dtype: str, modules: Collection[str]) -> None:
         self._folder = folder
         self._dtype = dtype
         self._tensors: list[_Stored] = []
         self._ranks: dict[str, int] = {}
-        names = sum(len(PREFIX) + len(module) + len("lora_embedding_A") + _FACTS_BYTES for module in modules)
-        self._header_bytes = -(-(2 * names + _FACTS_BYTES) // 8) * 8
+        largest = [_Stored(name, dtype, (_LARGEST, _LARGEST)) for module in modules for name in _names(module)]
+        self._header_bytes = len(safetensors_header(largest))
         self._weights = (folder / WEIGHTS_FILE).open("xb")
         self._weights.seek(self._header_bytes)
 
+    def __enter__(self) -> LoraFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._weights.close()
+
     def add(self, module: str, a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
-        """The update of the module's weight is `b @ a`, as that weight is stored."""
+        """The update of the module's weight is `b @ a`, as that weight is stored. Raises SetupError for values that the
+        dtype cannot hold."""
         self._ranks[module] = a.shape[0]
-        if is_embedding(module):
-            named = {"lora_embedding_A": b.T, "lora_embedding_B": a.T}
-        else:
-            named = {"lora_A.weight": a, "lora_B.weight": b}
-        for role, values in named.items():
+        factors = (b.T, a.T) if is_embedding(module) else (a, b)
+        for name, values in zip(_names(module), factors, strict=True):
             tensor = from_float32(np.ascontiguousarray(values, np.float32), self._dtype)
-            self._tensors.append(_Stored(f"{PREFIX}{module}.{role}", self._dtype, values.shape))
+            if not tensor.is_finite:
+                raise SetupError(f"the factors of {quoted(module)} have values too large for {self._dtype}")
+            self._tensors.append(_Stored(name, self._dtype, values.shape))
             self._weights.write(tensor.values.data)
 
     def abandon(self) -> None:
         """Remove what was written."""
-        self._weights.close()
         (self._folder / WEIGHTS_FILE).unlink()
 
     def finish(self, base: BaseShapes, base_model: str | None) -> int:
         """Complete both files; gives the size of the weights in bytes."""
-        with self._weights as weights:
-            size = weights.tell()
-            weights.seek(0)
-            weights.write(safetensors_header(self._tensors, self._header_bytes))
+        size = self._weights.tell()
+        self._weights.seek(0)
+        self._weights.write(safetensors_header(self._tensors, self._header_bytes))
+        self._weights.close()
         config = _config(self._ranks, base, base_model)
         (self._folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         return size
+
+
+def _names(module: str) -> tuple[str, str]:
+    """Of the tensors that hold a module's factors, as PEFT names them."""
+    roles = ("lora_embedding_A", "lora_embedding_B") if is_embedding(module) else ("lora_A.weight", "lora_B.weight")
+    return f"{PREFIX}{module}.{roles[0]}", f"{PREFIX}{module}.{roles[1]}"
 
 
 def _config(ranks: dict[str, int], base: BaseShapes, base_model: str | None) -> dict[str, object]:

@@ -123,9 +123,10 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
         raise SetupError(f"{adapter} cannot be converted: " + "; ".join(map(str, found.reasons)))
     _check_convertible(adapter, found, shapes)
     with new_folder(output, (adapter, base)) as folder:
-        writer = LoraFolder(folder, DTYPES[settings.dtype], found.updates)
-        modules, error = _write(found, BaseWeights.open(base), settings, writer)
-        size = writer.finish(shapes, found.base_model)
+        module_names = [name.removesuffix(".weight") for name in found.updates]
+        with LoraFolder(folder, DTYPES[settings.dtype], module_names) as writer:
+            modules, error = _write(found, BaseWeights.open(base), settings, writer)
+            size = writer.finish(shapes, found.base_model)
         rank = max(module.rank for module in modules)
         report = Conversion(str(adapter), found.format, str(output), settings.dtype, rank, error, size, tuple(modules))
         _check_error(report, settings.allowed_error)
@@ -160,7 +161,8 @@ def _write(
     modules: list[ConvertedModule] = []
     exact: list[LowRank] = []
     lacking = whole = 0.0
-    with progress_bar(len(found.updates), "converting") as advance:
+    # What is not finite is refused, not warned of.
+    with progress_bar(len(found.updates), "converting") as advance, np.errstate(over="ignore", invalid="ignore"):
         for name, updates in found.updates.items():
             module = name.removesuffix(".weight")
             product = _exact(name, updates, weights, settings.asked)
@@ -199,14 +201,17 @@ def _product(name: str, updates: tuple[Update, ...], weights: BaseWeights) -> Lo
 
 def _decomposed(name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None) -> Decomposed:
     rule = rule or Rule(energy=DEFAULT_ENERGY)
-    if product := _product(name, updates, weights):
-        return decompose_product(product)
-    match updates:
-        case (Dense(delta=delta),):
-            return decompose_dense(delta(), rule)
-    if problem := weights.problem(name):
-        raise SetupError(f"what the adapter does depends on the base: {problem}")
-    return decompose_dense(dense_change(updates, weights, name), rule)
+    try:
+        if product := _product(name, updates, weights):
+            return decompose_product(product)
+        match updates:
+            case (Dense(delta=delta),):
+                return decompose_dense(delta(), rule)
+        if problem := weights.problem(name):
+            raise SetupError(f"what the adapter does depends on the base: {problem}")
+        return decompose_dense(dense_change(updates, weights, name), rule)
+    except np.linalg.LinAlgError as error:
+        raise SetupError(f"what the adapter does to {quoted(name)} is not finite") from error
 
 
 def _is_small(product: LowRank, weights: BaseWeights, name: str) -> bool:
