@@ -39,6 +39,7 @@ def test_the_longest_pause_of_each_load_counts() -> None:
     steady = Answer(0.0, (0.0, 0.1, 0.2, 0.3, 0.6, 0.7, 0.8, 1.2, 1.3), 1, 9)
     facts = {fact.name: fact.value for fact in stall_facts([steady], [Load(0.35, 0.5), Load(0.85, 1.1)])}
     assert facts["between two tokens, no load, median"] == pytest.approx(100)
+    assert facts["between two tokens, before a load, longest, median"] == pytest.approx(350)
     assert facts["between two tokens, during a load, longest of all"] == pytest.approx(400)
     assert facts["longest during a load / median, median of loads"] == pytest.approx(3.5)
 

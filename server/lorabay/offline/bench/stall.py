@@ -125,18 +125,27 @@ async def _load_beside(
 
 
 def stall_facts(outcomes: Sequence[Answer | Failure], loads: Sequence[Load]) -> tuple[Fact, ...]:
-    """Per load the longest pause that overlaps it; their median against the median pause between loads."""
+    """Per load the longest pause that overlaps it; their median against the median pause between loads.
+
+    What the machine does to streams anyway shows in the time just before each load, taken as long as the load.
+    """
     gaps = [gap for outcome in outcomes if isinstance(outcome, Answer) for gap in pairwise(outcome.token_times)]
-    during = [[end - begin for begin, end in gaps if begin < load.listed and end > load.renamed] for load in loads]
+    during = [_overlapping(gaps, load.renamed, load.listed) for load in loads]
+    before = [_overlapping(gaps, 2 * load.renamed - load.listed, load.renamed) for load in loads]
     between = [e - b for b, e in gaps if not any(b < load.listed and e > load.renamed for load in loads)]
     if not between or not all(during):
         raise SetupError("bench: the streams gave no tokens during a load, or none between them")
     usual, longest = statistics.median(between), [max(pauses) for pauses in during]
+    longest_before = [max(pauses, default=0.0) for pauses in before]
     return (
         Fact("rename to served, median", statistics.median(load.listed - load.renamed for load in loads), "s"),
         Fact("between two tokens, no load, median", usual * 1_000, "ms"),
-        Fact("between two tokens, no load, longest", max(between) * 1_000, "ms"),
+        Fact("between two tokens, before a load, longest, median", statistics.median(longest_before) * 1_000, "ms"),
         Fact("between two tokens, during a load, longest, median of loads", statistics.median(longest) * 1_000, "ms"),
         Fact("between two tokens, during a load, longest of all", max(longest) * 1_000, "ms"),
         Fact("longest during a load / median, median of loads", statistics.median(longest) / usual, "x", BAR),
     )
+
+
+def _overlapping(gaps: Sequence[tuple[float, float]], begin: float, end: float) -> list[float]:
+    return [b - a for a, b in gaps if a < end and b > begin]
