@@ -15,6 +15,8 @@ from lorabay.catalog.registry import Registry
 from lorabay.settings import ENV_PREFIX
 from tests.versions import BASE_NAMES
 
+FIGURES = pytest.StashKey[list[str]]()
+
 
 def pytest_configure() -> None:
     """Refuse every connection that leaves this machine, for the rest of the process."""
@@ -51,7 +53,23 @@ def no_settings_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope="session")
+def figures(request: pytest.FixtureRequest) -> list[str]:
+    """Lines of measured figures, printed when all tests have run, also those of tests that failed."""
+    return request.config.stash.setdefault(FIGURES, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if lines := config.stash.get(FIGURES, []):
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of single tests, here because pytest asks only the topmost file for them."""
     parser.addoption("--swaps", type=int, default=12, help="swaps under load in tests/e2e/test_hot_swap.py")
     parser.addoption("--whole-base", action="store_true", help="every format in tests/offline/merge/test_formats.py")
+    parser.addoption("--format-steps", type=int, default=3, help="training steps of a format, in the same file")
+    parser.addoption("--merge-kills", type=int, default=3, help="killed merges in tests/offline/merge/test_kills.py")
+    parser.addoption("--merged", action="store_true", help="also tests/e2e/test_merged.py, which starts three engines")

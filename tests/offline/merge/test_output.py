@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,15 +12,6 @@ from tests.offline.merge.bases import all_tensors, contents, make_base, make_lor
 from lorabay.errors import SetupError
 from lorabay.offline.merge.command import merge
 from lorabay.offline.merge.output import Output
-
-MERGE = """
-import sys
-from pathlib import Path
-from tests.offline.merge.bases import merge_settings
-from lorabay.offline.merge.command import merge
-print("go", flush=True)
-merge(merge_settings(Path(sys.argv[1])))
-"""
 
 
 @pytest.fixture
@@ -89,40 +75,6 @@ def test_a_damaged_file_is_made_again(folders: Path, monkeypatch: pytest.MonkeyP
 
 def looks_like_a_model(folder: Path) -> bool:
     return (folder / "config.json").exists()
-
-
-def test_killed_at_random_moments(folders: Path) -> None:
-    """SIGKILL, 20 times: the folder is no model or the right one, and the last run finishes it."""
-    whole = contents(folders / "whole")
-    process = run(folders)
-    begun = time.monotonic()
-    assert process.wait() == 0
-    usual = time.monotonic() - begun
-    moments = random.Random(0)
-    for _ in range(20):
-        for path in (folders / "merged").glob("*"):
-            if path.is_file():
-                path.unlink()
-        process = run(folders)
-        time.sleep(usual * moments.random())  # any moment is a good one; nothing is waited for
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        if looks_like_a_model(folders / "merged"):
-            assert all_tensors(folders / "merged") == all_tensors(folders / "whole")
-    if not (folders / "merged" / "merge.json").exists():
-        merge(merge_settings(folders))
-    assert contents(folders / "merged") == whole
-
-
-def run(folder: Path) -> subprocess.Popen[str]:
-    """A merge in a process of its own, at its first step."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", MERGE, str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
-    assert process.stdout is not None
-    with process.stdout as output:
-        assert output.readline() == "go\n"
-    return process
 
 
 @pytest.mark.parametrize("moved", range(9))

@@ -9,6 +9,8 @@ from typing import Any
 
 import peft
 import torch
+from peft.tuners.lora.config import CordaConfig
+from peft.tuners.lora.corda import preprocess_corda
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from lorabay.offline.merge.probes import probes
@@ -17,6 +19,7 @@ from lorabay.offline.quiet import quiet_transformers
 VOCABULARY = 96
 TARGETS = ["q_proj", "v_proj", "down_proj"]
 STEPS = 3
+PROMPTS = 32
 POSITIONS = 16
 
 Config = Callable[[], peft.PeftConfig]
@@ -48,6 +51,7 @@ FORMATS: dict[str, Config] = {
     ),
     "PiSSA": lambda: lora(init_lora_weights="pissa"),
     "OLoRA": lambda: lora(init_lora_weights="olora"),
+    "CorDA": lambda: lora(init_lora_weights="corda", corda_config=CordaConfig(corda_method="kpm")),
     "DoRA": lambda: lora(use_dora=True),
     "AdaLoRA": lambda: peft.AdaLoraConfig(
         task_type="CAUSAL_LM", init_r=8, target_r=4, total_step=100, tinit=1, tfinal=1, lora_alpha=16,
@@ -131,7 +135,7 @@ def inputs_for(base: Path, count: int) -> list[torch.Tensor]:
     return [tokenizer(text, return_tensors="pt").input_ids[0] for text in probes(None)[:count]]
 
 
-def train(name: str, config: Config, base: Path, folder: Path, count: int = 32) -> Trained:
+def train(name: str, config: Config, base: Path, folder: Path, *, count: int = PROMPTS, steps: int = STEPS) -> Trained:
     """A few steps on the first inputs, saved; the answers are those of the adapter as PEFT loads it from disk."""
     inputs = inputs_for(base, count)
     torch.manual_seed(0)
@@ -139,12 +143,15 @@ def train(name: str, config: Config, base: Path, folder: Path, count: int = 32) 
         made = config()
         start = getattr(made, "init_lora_weights", None)
         mutates = isinstance(start, str)
-        model = peft.get_peft_model(load(base), made)
+        started = load(base)
+        if start == "corda":
+            preprocess_corda(started, made, run_model=lambda: answer(started, inputs))
+        model = peft.get_peft_model(started, made)
         if mutates:
             model.peft_config["default"].init_lora_weights = True
             model.save_pretrained(folder / "init")
             model.peft_config["default"].init_lora_weights = start
-        fit(name, model, inputs[:4])
+        fit(name, model, inputs[:4], steps)
         if mutates:
             model.save_pretrained(folder)
             answers = answer(model.eval(), inputs)
@@ -155,7 +162,7 @@ def train(name: str, config: Config, base: Path, folder: Path, count: int = 32) 
     return Trained(folder, inputs, answers)
 
 
-def fit(name: str, model: Any, inputs: list[torch.Tensor]) -> None:
+def fit(name: str, model: Any, inputs: list[torch.Tensor], steps: int) -> None:
     for parameter_name, parameter in model.named_parameters():
         if name == "LoRA-FA" and "lora_A" in parameter_name:
             parameter.requires_grad_(False)
@@ -167,7 +174,7 @@ def fit(name: str, model: Any, inputs: list[torch.Tensor]) -> None:
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=0)
     model.train()
-    for step in range(STEPS):
+    for step in range(steps):
         ids = inputs[step % len(inputs)][None]
         torch.autograd.backward(model(input_ids=ids, labels=ids).loss)
         optimiser.step()
