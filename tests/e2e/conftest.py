@@ -24,16 +24,23 @@ MODELS = (BASE, *ADAPTERS)
 API_KEY = "key-for-tests"
 ADMIN_KEY = "admin-key-for-tests"
 CONTEXT = 2048
-LAST = ("test_engine_death.py", "test_shutdown.py")
+MERGED = "test_merged.py"
+FIRST, LAST = (MERGED,), ("test_engine_death.py", "test_shutdown.py")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Tests with engines of their own take minutes."""
+    return True if collection_path.name == MERGED and not config.getoption("--merged") else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test here; those that kill the shared engine, then the one that ends the server, run last."""
+    """Mark every test here. Those with an engine of their own run before the shared one starts; those that kill that,
+    then the one that ends the server, run last."""
     here = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in here:
         item.add_marker(pytest.mark.engine)
-    last = [item for name in LAST for item in here if item.path.name == name]
-    items[:] = [item for item in items if item not in last] + last
+    first, last = ([item for name in names for item in here if item.path.name == name] for names in (FIRST, LAST))
+    items[:] = first + [item for item in items if item not in first + last] + last
 
 
 @pytest.fixture(scope="session")
