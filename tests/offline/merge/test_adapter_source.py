@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from tests.catalog import making
 from tests.catalog.making import values
 from tests.offline.merge.bases import HIDDEN, all_tensors, make_base, make_lora, merge_settings, random_tensor
 
+from lorabay import cli
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Records
@@ -38,6 +41,23 @@ def test_a_version_of_the_store(tmp_path: Path, stored: Version) -> None:
     assert merge(merge_settings(tmp_path, adapter=stored.id)).adapter == stored.id
     merge(merge_settings(tmp_path, output=tmp_path / "other"))
     assert all_tensors(tmp_path / "merged") == all_tensors(tmp_path / "other")
+
+
+@pytest.mark.usefixtures("no_settings_in_environment")
+def test_every_way_to_name_an_adapter(tmp_path: Path, stored: Version, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the command line: folder, name in the adapter directory and version of the store give the same weights."""
+    shutil.copytree(tmp_path / "adapter", tmp_path / "adapters" / "finance")
+    ways = {str(tmp_path / "adapter"): "adapter", "finance": "finance", stored.id: stored.id}
+    places = ["--base", str(tmp_path / "base"), "--no-verify", "--json", "--max-shard-size", "5kB"]
+    places += ["--adapters", str(tmp_path / "adapters"), "--store", str(tmp_path / "store")]
+    merged = []
+    for number, (adapter, name) in enumerate(ways.items()):
+        output = tmp_path / f"merged-{number}"
+        assert cli.run(["merge", adapter, "-o", str(output), *places]) == 0
+        assert json.loads(capsys.readouterr().out)["adapter"] == name
+        assert len(list(output.glob("*.safetensors"))) > 2
+        merged.append(all_tensors(output))
+    assert merged[0] == merged[1] == merged[2]
 
 
 def test_output_scales_of_a_version(tmp_path: Path, stored: Version) -> None:

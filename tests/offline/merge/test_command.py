@@ -201,6 +201,33 @@ def test_a_merge_that_changes_nothing_is_no_merge(tmp_path: Path) -> None:
     assert report.changed_share > 0.5
 
 
+def test_an_untrained_adapter_is_no_merge(tmp_path: Path) -> None:
+    """As PEFT initialises it, B is zero."""
+    make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
+    path = tmp_path / "adapter" / "adapter_model.safetensors"
+    making.save(
+        path,
+        {
+            name: making.stored(np.zeros(tensor.shape)) if "lora_B" in name else tensor
+            for name, tensor in making.load(path).items()
+        },
+    )
+    for dtype in (None, "float32"):
+        with pytest.raises(SetupError, match="the merge changed nothing"):
+            merge(merge_settings(tmp_path, dtype=dtype))
+    assert {path.name for path in (tmp_path / "merged").iterdir()} == {".merging"}
+
+
+def test_many_faint_changes_are_told_in_few_lines(tmp_path: Path) -> None:
+    """The first five by name, and how many more there are."""
+    make_base(tmp_path / "base")
+    make_lora(tmp_path / "adapter", ("q_proj", "k_proj", "v_proj", "o_proj", "down_proj"), lora_alpha=0.05)
+    report = merge(merge_settings(tmp_path))
+    assert len(report.warnings) == 6
+    assert report.warnings[-1].startswith("the same holds for 5 more tensors; --dtype float32 keeps the change")
+    assert merge(merge_settings(tmp_path, dtype="float32", overwrite=True)).warnings == ()
+
+
 def test_a_faint_change_is_told(tmp_path: Path) -> None:
     """Each module whose change is below the rounding step is named."""
     make_base(tmp_path / "base"), make_lora(tmp_path / "adapter", lora_alpha=0.15)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
-from tests.offline.merge.bases import all_tensors, contents, make_base, make_lora, merge_settings
+from tests.catalog import making
+from tests.offline.merge.bases import all_tensors, contents, make_base, make_lora, merge_settings, random_tensor
 
 from lorabay.errors import SetupError
 from lorabay.offline.merge.command import merge
@@ -51,14 +56,64 @@ def test_an_interrupted_merge_goes_on(folders: Path, monkeypatch: pytest.MonkeyP
     assert contents(folders / "merged") == contents(folders / "whole")
 
 
-def test_other_inputs_begin_anew(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that was made with another adapter, dtype or base is never taken over."""
+def another_adapter(folders: Path) -> None:
+    shutil.rmtree(folders / "adapter")
+    make_lora(folders / "adapter", lora_alpha=5)
+
+
+def another_base(folders: Path) -> None:
+    path = sorted((folders / "base").glob("*.safetensors"))[0]
+    tensors = making.load(path)
+    name = next(name for name in tensors if name.endswith("q_proj.weight"))
+    making.save(path, {**tensors, name: random_tensor(tensors[name].shape, 99)})
+
+
+def another_config(folders: Path) -> None:
+    path = folders / "base" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"rope_theta": 5e5}))
+
+
+@pytest.mark.parametrize(
+    ("change", "flags"),
+    [
+        (another_adapter, {}),
+        (another_base, {}),
+        (another_config, {}),
+        (None, {"dtype": "float32"}),
+        (None, {"float64": True}),
+        (None, {"max_shard_bytes": 5_000}),
+    ],
+)
+def test_other_inputs_begin_anew(
+    folders: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], None] | None,
+    flags: dict[str, Any],
+) -> None:
+    """A file that was made from other inputs or in another way is never taken over."""
     with monkeypatch.context() as patch:
         stopped_before(patch, "posix_fallocate", 4)
         with pytest.raises(KeyboardInterrupt):
             merge(merge_settings(folders))
-    assert merge(merge_settings(folders, dtype="float32")).resumed == 0
-    assert {tensor.dtype for tensor in all_tensors(folders / "merged").values()} == {"F32"}
+    if change is not None:
+        change(folders)
+    assert merge(merge_settings(folders, **flags)).resumed == 0
+    merge(merge_settings(folders, output=folders / "fresh", **flags))
+    assert contents(folders / "merged") == contents(folders / "fresh")
+    assert contents(folders / "merged") != contents(folders / "whole")
+
+
+def test_another_start_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The adapter as it was initialised is an input, too, where that changed the base."""
+    make_base(tmp_path / "base", files=4), make_lora(tmp_path / "adapter", init_lora_weights="pissa")
+    make_lora(tmp_path / "initial", lora_alpha=3)
+    with monkeypatch.context() as patch:
+        stopped_before(patch, "posix_fallocate", 4)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(tmp_path, initial=tmp_path / "initial"))
+    shutil.rmtree(tmp_path / "initial")
+    make_lora(tmp_path / "initial", lora_alpha=5)
+    assert merge(merge_settings(tmp_path, initial=tmp_path / "initial")).resumed == 0
 
 
 def test_a_damaged_file_is_made_again(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:

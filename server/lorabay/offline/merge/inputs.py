@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -54,10 +55,11 @@ class MergeSettings:
 def parse_size(text: str) -> int:
     """`500MB`, `2GiB` or `5000000` in bytes. Raises UsageError."""
     match = _SIZE.fullmatch(text.strip())
-    if match is None or float(match[1]) <= 0:
+    base = 1024 if match and match[3] else 1000
+    size = float(match[1]) * base ** _POWERS[(match[2] or "").upper()] if match else 0.0
+    if not 1 <= size < math.inf:
         raise UsageError(f"{text!r} is no size; write it as in 500MB or 2GiB")
-    base = 1024 if match[3] else 1000
-    return int(float(match[1]) * base ** _POWERS[(match[2] or "").upper()])
+    return int(size)
 
 
 def check_places(output: Path, inputs: tuple[Path, ...]) -> None:

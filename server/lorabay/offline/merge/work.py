@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.catalog.adapter_updates import initial_folder
 from lorabay.catalog.formats.lora_config import init_problems
+from lorabay.offline.merge.adapter_source import AdapterSource
 from lorabay.offline.merge.plan import DTYPES
 
 LAYOUT = 1
@@ -17,7 +18,6 @@ LAYOUT = 1
 
 if TYPE_CHECKING:
     from lorabay.catalog.adapter_updates import AdapterUpdates
-    from lorabay.offline.merge.adapter_source import AdapterSource
     from lorabay.offline.merge.base_weights import BaseWeights
     from lorabay.offline.merge.inputs import MergeSettings
     from lorabay.offline.merge.plan import Plan
@@ -43,6 +43,11 @@ class Work:
         if self.settings.residual_base or not any(init_problems(self.updates.config)):
             return None
         return self.settings.initial or initial_folder(self.adapter.folder)
+
+    @property
+    def _initial_digest(self) -> str | None:
+        initial = self.initial
+        return None if initial is None else AdapterSource(initial.name, initial, initial).digest()
 
     @property
     def base_name(self) -> str:
@@ -71,7 +76,7 @@ class Work:
             "config": json.dumps(self.plan.config, sort_keys=True, default=str),
             "adapter": self.digest,
             "arithmetic": self.arithmetic,
-            "initial": [str(self.initial), self.settings.residual_base],
+            "initial": [self._initial_digest, self.settings.residual_base],
             "files": {
                 shard.file: [(target.name, target.dtype) for target in shard.targets] for shard in self.plan.shards
             },
