@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
 from lorabay.catalog.assembly import Assembly
 from lorabay.catalog.base_shapes import BaseShapes
-from lorabay.catalog.composite import Composite, read_composite
 from lorabay.catalog.folder import Limits
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.spec import Rejected, Version
 from lorabay.catalog.store import Store
 from lorabay.catalog.validation import Checks
 from tests.catalog import making
+from tests.nobody import as_nobody
 
 
 def members(root: Path, **ranks: int) -> None:
@@ -95,11 +96,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("text", "codes"), REFUSED.values(), ids=REFUSED)
-def test_a_bad_composite_is_refused_with_its_reasons(
-    tmp_path: Path, base: BaseShapes, text: str, codes: set[str]
-) -> None:
-    """Every reason has the member's name, in one line, and nothing is left of the members' copies."""
+def bad_members(tmp_path: Path) -> Path:
+    """Two good ones, and one of every kind that cannot be used."""
     root = tmp_path / "adapters"
     members(root, one=4, two=4, wide=8, broken=4)
     (root / "broken" / "adapter_config.json").write_text("no JSON")
@@ -120,6 +118,15 @@ def test_a_bad_composite_is_refused_with_its_reasons(
     for name, value in (("nan", float("nan")), ("huge", 3e38)):
         tensors[first] = making.stored(making.np.full(tensors[first].shape, value))
         making.make_adapter(root / name, tensors=tensors)
+    return root
+
+
+@pytest.mark.parametrize(("text", "codes"), REFUSED.values(), ids=REFUSED)
+def test_a_bad_composite_is_refused_with_its_reasons(
+    tmp_path: Path, base: BaseShapes, text: str, codes: set[str]
+) -> None:
+    """Every reason has the member's name, in one line, and nothing is left of the members' copies."""
+    root = bad_members(tmp_path)
     folder = composite(root / "mix", "")
     composite(root / "round", of("mix"))
     (folder / "composite.toml").write_bytes(text.encode(errors="surrogateescape"))
@@ -127,13 +134,65 @@ def test_a_bad_composite_is_refused_with_its_reasons(
     assert isinstance(result, Rejected), result
     assert result.codes == codes
     assert all("\n" not in reason.text for reason in result.reasons)
-    if text in {REFUSED["member that holds NaN"][0], REFUSED["broken member"][0]}:
-        assert all(reason.text.startswith("member '") for reason in result.reasons)
     assert not (tmp_path / "out" / "adapter_model.safetensors").exists()
 
 
-def test_what_the_file_says(tmp_path: Path) -> None:
-    """Weights are 1, the method is linear and the seed 0 unless it says otherwise."""
-    found = read_composite(composite(tmp_path / "a", of("one")))
-    assert isinstance(found, Composite)
-    assert (found.method, found.seed, found.members[0].weight) == ("linear", 0, 1.0)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("broken", "adapter_config.json is not valid JSON"),
+        ("three", "there is no such folder"),
+        ("nan", "holds NaN"),
+        ("foreign", "trained on different bases"),
+        ("gates", "make it one with `lorabay convert`"),
+    ],
+)
+def test_the_member_is_named_with_its_problem(tmp_path: Path, base: BaseShapes, name: str, text: str) -> None:
+    """And where it lies, when it cannot be read."""
+    root = bad_members(tmp_path)
+    composite(root / "mix", of("one", name, method="cat"))
+    result = take(root, "mix", base)
+    assert isinstance(result, Rejected)
+    (reason,) = result.reasons
+    assert text in reason.text
+    if name in {"broken", "three", "gates"}:
+        assert reason.text.startswith(f"member {name!r} in {str(root / name)!r}: ")
+    elif name == "nan":
+        assert reason.text.startswith("member 'nan': ")
+
+
+@pytest.mark.parametrize("spoiled", ["", "adapter_config.json", "adapter_model.safetensors"])
+def test_a_member_that_may_not_be_read_is_blamed_itself(tmp_path: Path, base: BaseShapes, spoiled: str) -> None:
+    """Its folder or one of its files; it once came out as an error of writing."""
+    root = tmp_path / "adapters"
+    members(root, one=4, two=4)
+    composite(root / "inner", of("two", "one", method="cat"))
+    composite(root / "mix", of("one", "inner", method="cat"))
+    (root / "two" / spoiled).chmod(0)
+    with as_nobody(tmp_path):
+        result = take(root, "mix", base)
+    (root / "two" / spoiled).chmod(0o755)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"unreadable"}
+    assert f"member 'two' in {str(root / 'two')!r}: " in result.reasons[0].text
+    assert "Permission denied" in result.reasons[0].text
+
+
+def test_one_member_alone_is_scaled(tmp_path: Path, base: BaseShapes) -> None:
+    """`linear` and `cat` of one give the same product, times the weight."""
+    root = tmp_path / "adapters"
+    members(root, one=4)
+    changes = []
+    for method in ("linear", "cat"):
+        composite(root / method, of("one", method=method) + "\nweight = -0.5")
+        out = tmp_path / f"out-{method}"
+        out.mkdir()
+        assert Assembly(base, (root.resolve(),), Limits()).take(root / method, out) is None
+        for folder in (out, root / "one"):
+            found = read_updates(folder, base)
+            assert isinstance(found, AdapterUpdates)
+            ((product,),) = (found.updates[name] for name in ["model.layers.0.self_attn.q_proj.weight"])
+            changes.append(product.scale * product.b() @ product.a())
+    linear, original, cat, _ = changes
+    making.np.testing.assert_allclose(linear, -0.5 * original, rtol=1e-5, atol=1e-4)
+    making.np.testing.assert_allclose(cat, -0.5 * original, rtol=1e-5, atol=1e-4)

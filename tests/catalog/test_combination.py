@@ -61,7 +61,8 @@ def members(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write(folder: Path, method: str, options: Mapping[str, object], weights: tuple[float, ...] = WEIGHTS) -> Path:
     folder.mkdir()
-    lines = [f'method = "{method.split(" ", maxsplit=1)[0].rstrip(",")}"', "seed = 11"]
+    lines = [f'method = "{method.split(" ", maxsplit=1)[0].rstrip(",")}"']
+    lines += ["seed = 11"] if method.startswith("dare") else []
     for name, value in options.items():
         lines.append(f"{name.removeprefix('svd_')} = " + (f'"{value}"' if isinstance(value, str) else str(value)))
     for number, weight in enumerate(weights):

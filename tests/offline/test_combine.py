@@ -96,7 +96,7 @@ def test_an_output_inside_a_member_of_a_member_is_refused(folder: Path, base: Pa
     """However deep the folder is among the inputs; it once was only looked for among the direct members."""
     outer = folder.with_name("outer")
     outer.mkdir()
-    (outer / "composite.toml").write_text('method = "svd"\n[[members]]\nadapter = "both"\n')
+    (outer / "composite.toml").write_text('method = "cat"\n[[members]]\nadapter = "both"\n')
     before = sorted(folder.parent.rglob("*"))
     for inside in ("one", "both"):
         with pytest.raises(SetupError, match="inside"):

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 def is_composite(folder: Path) -> bool:
     """Whether the folder stands for others; one with weights of its own does not."""
     # Path.exists would raise for a folder that may not be entered; why it cannot be read is told when it is read.
-    if any(os.access(folder / name, os.F_OK) for name in (CONFIG_FILE, WEIGHTS_FILE)):
+    if any(os.access(folder / name, os.F_OK, effective_ids=True) for name in (CONFIG_FILE, WEIGHTS_FILE)):
         return False
-    return os.access(folder / COMPOSITE_FILE, os.F_OK)
+    return os.access(folder / COMPOSITE_FILE, os.F_OK, effective_ids=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ class Assembly:
         for place, member in enumerate(composite.members):
             found = self._member(folder, member.adapter, target / f"member{place}", (*within, real))
             if isinstance(found, Rejected):
-                reasons += (Reason(r.code, f"member {quoted(member.adapter)}: {r.text}") for r in found.reasons)
+                whose = f"member {quoted(member.adapter)} in {str(member_folder(folder, member.adapter))!a}"
+                reasons += (Reason(reason.code, f"{whose}: {reason.text}") for reason in found.reasons)
             else:
                 members.append(found)
         reasons += _misfits(composite, members) if not reasons else ()

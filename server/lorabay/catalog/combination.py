@@ -40,8 +40,7 @@ class Part:
 
 def combine(composite: Composite, module: str, parts: Sequence[Part]) -> tuple[Matrix, Matrix]:
     """A and B of all `parts` together."""
-    method = "linear" if len(composite.members) == 1 else composite.method
-    match method:
+    match composite.method:
         case "cat":
             return _stacked(parts)
         case "svd":
@@ -56,7 +55,7 @@ def combine(composite: Composite, module: str, parts: Sequence[Part]) -> tuple[M
         ([part.product.b() for part in parts], roots),
     )
     a, b = (
-        _together(composite, method, tensors, weights, _Draw(composite.seed, module, side, parts))
+        _together(composite, tensors, weights, _Draw(composite.seed, module, side, parts))
         for side, (tensors, weights) in enumerate(sides)
     )
     return a, b
@@ -89,9 +88,8 @@ def kept_at_random(
     return random.random(shape) < density
 
 
-def _together(
-    composite: Composite, method: str, tensors: Sequence[Matrix], weights: Sequence[float], draw: _Draw
-) -> Matrix:
+def _together(composite: Composite, tensors: Sequence[Matrix], weights: Sequence[float], draw: _Draw) -> Matrix:
+    method = composite.method
     density = 1.0 if composite.density is None else composite.density
     if density < 1:
         if method.startswith("dare"):

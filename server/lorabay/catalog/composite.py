@@ -32,6 +32,17 @@ Method = Literal["linear", "cat", "svd", "ties", "dare_linear", "dare_ties", "ma
 
 _PRUNING = frozenset({"ties", "dare_linear", "dare_ties", "magnitude_prune"})
 _FACTORWISE = frozenset({"linear", *_PRUNING})
+_SINGLE = frozenset({"linear", "cat"})
+"""What one member alone can be combined by: as PEFT does it, it is only scaled."""
+
+_USED_BY = {
+    "density": _PRUNING,
+    "majority_sign_method": frozenset({"ties", "dare_ties"}),
+    "rank": frozenset({"svd"}),
+    "seed": frozenset({"dare_linear", "dare_ties"}),
+}
+"""Setting -> the methods that it means something to; to another it would say what is not done."""
+
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
@@ -85,12 +96,15 @@ def read_composite(
 
 
 def _problems(composite: Composite) -> Iterator[Reason]:
-    if composite.method in _PRUNING and composite.density is None:
-        yield Reason("composite", f"{COMPOSITE_FILE}: method {composite.method} needs a density")
-    if composite.method not in _PRUNING and composite.density is not None:
-        yield Reason("composite", f"{COMPOSITE_FILE}: method {composite.method} has no density")
-    if composite.method != "svd" and composite.rank is not None:
-        yield Reason("composite", f"{COMPOSITE_FILE}: only method svd has a rank")
+    method = composite.method
+    if len(composite.members) == 1 and method not in _SINGLE:
+        yield Reason("composite", f"{COMPOSITE_FILE}: method {method} needs two members or more; use linear for one")
+    elif method in _PRUNING and composite.density is None:
+        yield Reason("composite", f"{COMPOSITE_FILE}: method {method} needs a density")
+    for setting in sorted(composite.model_fields_set & _USED_BY.keys()):
+        if method not in _USED_BY[setting]:
+            users = ", ".join(sorted(_USED_BY[setting]))
+            yield Reason("composite", f"{COMPOSITE_FILE}: method {method} has no {setting}; it is for {users}")
 
 
 def member_folder(folder: Path, member: str) -> Path:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
-from lorabay.catalog.assembly import Assembly
+from lorabay.catalog.assembly import Assembly, is_composite
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.composite import COMPOSITE_FILE, DEPTH_AT_MOST, Composite, member_folder, read_composite
 from lorabay.catalog.folder import Limits
-from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Rejected
+from lorabay.catalog.spec import WEIGHTS_FILE, Rejected
 from lorabay.errors import SetupError
+from lorabay.offline.card import copy_card
 from lorabay.offline.new_folder import new_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-_CARD = "README.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ def combine(composite: Path, base: Path, output: Path, *, roots: Iterable[Path] 
 
     Members may lie beside the composite or below `roots`. Raises SetupError with every reason; then nothing is written.
     """
-    shapes = BaseShapes.read(base)
+    shapes = BaseShapes.read(base, names=(base.resolve().name,))
     recipe = _recipe(composite)
     allowed = tuple(_real(root) for root in (composite.absolute().parent, *roots))
     with new_folder(output, (base, *_sources(composite.absolute()))) as folder:
@@ -60,8 +58,7 @@ def combine(composite: Path, base: Path, output: Path, *, roots: Iterable[Path] 
         found = read_updates(folder, shapes)
         if not isinstance(found, AdapterUpdates):
             raise SetupError(f"{composite} cannot be combined: " + "; ".join(map(str, found.reasons)))
-        if (composite / _CARD).is_file():
-            shutil.copyfile(composite / _CARD, folder / _CARD)
+        copy_card(composite, folder)
         return Combination(
             output=str(output),
             method=recipe.method,
@@ -73,8 +70,12 @@ def combine(composite: Path, base: Path, output: Path, *, roots: Iterable[Path] 
 
 
 def _recipe(folder: Path) -> Composite:
-    if not (folder / COMPOSITE_FILE).is_file():
-        raise SetupError(f"there is no {COMPOSITE_FILE} in {folder}")
+    try:
+        (folder / COMPOSITE_FILE).stat()
+    except OSError as error:
+        raise SetupError(f"{folder / COMPOSITE_FILE} cannot be read: {error.strerror}") from error
+    if not is_composite(folder):
+        raise SetupError(f"{folder} is an adapter with weights of its own; its {COMPOSITE_FILE} stands for nothing")
     recipe = read_composite(folder)
     if isinstance(recipe, Rejected):
         raise SetupError(f"{folder} cannot be combined: " + "; ".join(map(str, recipe.reasons)))
@@ -84,7 +85,7 @@ def _recipe(folder: Path) -> Composite:
 def _sources(folder: Path, depth: int = 0) -> Iterator[Path]:
     """The folder and those of its members that are there, and of theirs, as deep as composites may be."""
     yield folder
-    if depth >= DEPTH_AT_MOST or any(map(os.path.exists, (folder / CONFIG_FILE, folder / WEIGHTS_FILE))):
+    if depth >= DEPTH_AT_MOST or not is_composite(folder):
         return
     recipe = read_composite(folder)
     if isinstance(recipe, Composite):
