@@ -7,6 +7,7 @@ that `--help` answers at once.
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import os
 import sys
@@ -16,11 +17,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from lorabay.errors import LorabayError, UsageError
-from lorabay.settings import GROUPS, load_settings
+from lorabay.settings import GROUPS, Settings, load_settings
 
 EXIT_BUG, EXIT_INTERRUPTED = 3, 130
 
@@ -37,8 +38,11 @@ app.add_typer(base_app, name="base")
 
 AdapterFolder = Annotated[Path, typer.Argument(help="Folder of one adapter, such as adapters/finance.")]
 BaseOption = Annotated[str | None, typer.Option("--base", help="Base model. Default: the prepared one.")]
-AdapterName = Annotated[str, typer.Argument(help="Folder of an adapter, or its name in the adapter directory.")]
-AdapterDirectory = Annotated[Path, typer.Option("--adapters", help="Adapter directory that names are looked up in.")]
+AdapterName = Annotated[str, typer.Argument(help="Folder, name in the adapter directory, or NAME@DIGEST in the store.")]
+AdapterDirectory = Annotated[
+    Path | None, typer.Option("--adapters", help="Adapter directory. Default: as for `serve`.")
+]
+StoreOption = Annotated[Path | None, typer.Option("--store", help="Store. Default: as for `serve`.")]
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write; must not be there, or be empty.")]
 InitialOption = Annotated[
     Path | None, typer.Option("--initial", help="The adapter as initialised, for PiSSA, OLoRA and CorDA.")
@@ -51,6 +55,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may know neither Δ nor every letter of a folder's name
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -142,7 +148,7 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(evaluation.as_dict(), indent=2))
     else:
-        Console().print(evaluation.table())
+        _show(evaluation.table())
 
 
 @app.command(help="Say whether folders hold adapters that the base can serve, with every reason if not.")
@@ -158,14 +164,14 @@ def check(
     if as_json:
         typer.echo(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2))
     else:
-        Console().print(render(verdicts))
+        _show(render(verdicts))
     if not all(verdict.servable for verdict in verdicts):
         raise typer.Exit(1)
 
 
 @app.command(help="Fold an adapter into the base: a standalone model, verified.")
 def merge(
-    adapter: Annotated[str, typer.Argument(help="Folder, name in the adapter directory, or NAME@DIGEST in the store.")],
+    adapter: AdapterName,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the merged model.")],
     base: BaseOption = None,
     dtype: Annotated[str | None, typer.Option(help="bfloat16, float16 or float32. Default: the base's.")] = None,
@@ -179,13 +185,13 @@ def merge(
     residual_base: Annotated[
         bool, typer.Option("--residual-base", help="The base is what that initialisation left.")
     ] = False,
-    adapters: Annotated[Path | None, typer.Option(help="Adapter directory. Default: as for `serve`.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Store. Default: as for `serve`.")] = None,
+    adapters: AdapterDirectory = None,
+    store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     # NumPy's own threads would stand in the way of ours; it reads this when it is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    places = load_settings({name: path for name, path in (("adapters", adapters), ("store", store)) if path})
+    places = _places(adapters, store)
     from lorabay.offline.merge.command import merge as run_merge
     from lorabay.offline.merge.inputs import MergeSettings, parse_size
 
@@ -209,7 +215,7 @@ def merge(
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:
-        Console().print(report.render())
+        _show(report.render())
 
 
 @app.command(help="Turn an adapter of any format into plain LoRA, or LoRA into a smaller rank.")
@@ -217,7 +223,8 @@ def convert(
     adapter: AdapterName,
     output: OutputFolder,
     base: BaseOption = None,
-    adapters: AdapterDirectory = Path("adapters"),
+    adapters: AdapterDirectory = None,
+    store: StoreOption = None,
     rank: Annotated[
         int | None, typer.Option(min=1, help="Largest rank of a module. Default: what exactness needs.")
     ] = None,
@@ -233,14 +240,17 @@ def convert(
     residual_base: ResidualOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    from lorabay.offline.convert import ConvertSettings, convert as run_conversion, find_adapter
+    places = _places(adapters, store)
+    from lorabay.offline.adapter_source import find_adapter
+    from lorabay.offline.convert import ConvertSettings, convert as run_conversion
 
     settings = ConvertSettings(rank, energy, max_error, dtype, initial, residual_base)
-    report = run_conversion(find_adapter(adapter, adapters), _prepared_base(base), output, settings)
+    with find_adapter(adapter, places.adapters, places.store) as found:
+        report = run_conversion(found.folder, _prepared_base(base), output, settings)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:
-        Console().print(report.table())
+        _show(report.table())
 
 
 @app.command(help="Build a composite adapter (composite.toml) into one plain LoRA adapter.")
@@ -264,26 +274,23 @@ def inspect_adapter(
     adapter: AdapterName,
     other: Annotated[str | None, typer.Argument(help="Another adapter, to say what differs.")] = None,
     base: BaseOption = None,
-    adapters: AdapterDirectory = Path("adapters"),
+    adapters: AdapterDirectory = None,
+    store: StoreOption = None,
     plot: Annotated[Path | None, typer.Option(help="PNG file for a heat map of ADAPTER, layer by module.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    from lorabay.offline.convert import find_adapter
-    from lorabay.offline.inspection.comparison import compare
-    from lorabay.offline.inspection.inspection import inspect as run_inspection, open_adapter
+    places = _places(adapters, store)
+    from lorabay.offline.inspection.command import InspectSettings, run_inspect
+    from lorabay.offline.inspection.heat_map import check_plot
 
-    folders = [find_adapter(name, adapters) for name in (adapter, other) if name is not None]
-    base_folder = _prepared_base(base)
-    opened = [open_adapter(folder, base_folder) for folder in folders]
-    if plot is not None:
-        from lorabay.offline.inspection.heat_map import draw
-
-        draw(run_inspection(opened[0]), plot)
-    report = compare(*opened) if len(opened) > 1 else run_inspection(opened[0])
+    if plot is not None:  # before a base is prepared for it
+        check_plot(plot)
+    settings = InspectSettings(adapter, _prepared_base(base), places.adapters, places.store, other, plot)
+    report = run_inspect(settings)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:
-        Console().print(report.render())
+        _show(report.render())
 
 
 @app.command(help="Measure a server: tokens a second, time to first token, inter-token latency.")
@@ -336,6 +343,16 @@ def bench(
         Console().print(render(report))
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _places(adapters: Path | None, store: Path | None) -> Settings:
+    """Where names are looked up; what no flag says is said by the same settings as for `serve`."""
+    return load_settings({name: path for name, path in (("adapters", adapters), ("store", store)) if path})
+
+
+def _show(report: RenderableType) -> None:
+    """On stdout, as it is: brackets and colons in the names of folders and modules mean themselves."""
+    Console(markup=False, emoji=False).print(report)
 
 
 def _name_and_value(option: str) -> tuple[str, str]:

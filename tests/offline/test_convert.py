@@ -15,7 +15,7 @@ from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.spec import Rejected
 from lorabay.catalog.validation import Checks, validate
 from lorabay.errors import SetupError
-from lorabay.offline.convert import ConvertSettings, convert, find_adapter
+from lorabay.offline.convert import ConvertSettings, convert
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,12 +195,3 @@ def test_bad_folders_are_told_in_one_line(base: Path, tmp_path: Path) -> None:
     )
     assert "--dtype" in refusal(made.folder, base, tmp_path / "out", dtype="int8")
     assert not (tmp_path / "out").exists()
-
-
-def test_an_adapter_is_found_by_path_or_name(tmp_path: Path) -> None:
-    """A path first, then a name in the adapter directory."""
-    (tmp_path / "finance").mkdir()
-    assert find_adapter(str(tmp_path / "finance"), tmp_path / "none") == tmp_path / "finance"
-    assert find_adapter("finance", tmp_path) == tmp_path / "finance"
-    with pytest.raises(SetupError, match="no adapter folder nothing"):
-        find_adapter("nothing", tmp_path)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
-from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
 from lorabay.catalog.base_shapes import BaseShapes, is_embedding
 from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.compression import Rule, decompose_dense, decompose_product
@@ -25,11 +23,14 @@ from lorabay.catalog.spec import Rejected, quoted
 from lorabay.catalog.updates import Dense, LowRank, PeftLayer, ReplacedRows
 from lorabay.catalog.validation import ALLOWED_RANKS
 from lorabay.errors import SetupError
+from lorabay.offline.adapter_source import AdapterSource
+from lorabay.offline.card import copy_card
 from lorabay.offline.dense_change import dense_change
 from lorabay.offline.new_folder import new_folder
 from lorabay.offline.progress import progress_bar
 
 if TYPE_CHECKING:
+    from lorabay.catalog.adapter_updates import AdapterUpdates
     from lorabay.catalog.compression import Decomposed
     from lorabay.catalog.updates import Update
 
@@ -38,7 +39,6 @@ DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
 REPORT_FILE = "conversion.json"
 DEFAULT_ENERGY, DEFAULT_ERROR = 0.99, 0.1
-_CARD = "README.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +117,23 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
     """
     if settings.dtype not in DTYPES:
         raise SetupError(f"--dtype {quoted(settings.dtype)} is none of {', '.join(DTYPES)}")
-    shapes = BaseShapes.read(base)
-    found = read_updates(adapter, shapes, initial=settings.initial, residual_base=settings.residual_base)
+    shapes = BaseShapes.read(base, names=(base.resolve().name,))
+    source = AdapterSource.at(adapter)
+    found = source.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
     if isinstance(found, Rejected):
         raise SetupError(f"{adapter} cannot be converted: " + "; ".join(map(str, found.reasons)))
     _check_convertible(adapter, found, shapes)
-    with new_folder(output, (adapter, base)) as folder:
-        module_names = [name.removesuffix(".weight") for name in found.updates]
-        with LoraFolder(folder, DTYPES[settings.dtype], module_names) as writer:
+    names = [name.removesuffix(".weight") for name in found.updates]
+    with new_folder(output, filter(None, (adapter, base, settings.initial))) as folder:
+        with LoraFolder(folder, DTYPES[settings.dtype], names) as writer:
             modules, error = _write(found, BaseWeights.open(base), settings, writer)
             size = writer.finish(shapes, found.base_model)
         rank = max(module.rank for module in modules)
         report = Conversion(str(adapter), found.format, str(output), settings.dtype, rank, error, size, tuple(modules))
         _check_error(report, settings.allowed_error)
-        record = report.as_dict() | {"source": adapter.resolve().name, "output": output.resolve().name}
+        record = report.as_dict() | {"source": source.name, "output": output.resolve().name}
         (folder / REPORT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        if (adapter / _CARD).is_file():
-            shutil.copyfile(adapter / _CARD, folder / _CARD)
+        copy_card(adapter, folder)
     return report
 
 
@@ -235,11 +235,3 @@ def _check_error(report: Conversion, allowed: float) -> None:
             f"{worst.module}: {worst.error:.1%}), and at most {allowed:.1%} is allowed; raise --rank or --energy, or "
             "--max-error"
         )
-
-
-def find_adapter(text: str, directory: Path) -> Path:
-    """The folder that a command line names: a path, or a name in the adapter directory. Raises SetupError."""
-    for folder in (Path(text), directory / text):
-        if folder.is_dir():
-            return folder
-    raise SetupError(f"there is no adapter folder {text}, and none of that name in {directory}")

@@ -2,71 +2,164 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
 
 import pytest
-from PIL import Image
-from safetensors.torch import load_file
-from tests.catalog import peft_adapters
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+from tests.catalog import making, peft_adapters
+from tests.offline.inspection.conftest import Open
 
-from lorabay.cli import run
+from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.base_weights import BaseWeights
+from lorabay.catalog.names import AdapterName
+from lorabay.catalog.spec import Version
+from lorabay.catalog.store import Store
+from lorabay.catalog.validation import Checks
 from lorabay.errors import SetupError
-from lorabay.offline.inspection.comparison import compare
-from lorabay.offline.inspection.heat_map import draw
-from lorabay.offline.inspection.inspection import inspect, open_adapter
+from lorabay.offline.adapter_source import AdapterSource
+from lorabay.offline.inspection.inspection import Inspection, inspect, open_adapter
 
-if TYPE_CHECKING:
-    from pathlib import Path
+MEASURED = [
+    "lora",
+    "rslora",
+    "lora-patterns",
+    "lora-modules-to-save",
+    "dora",
+    "adalora",
+    "vera",
+    "vera-seed",
+    "loha",
+    "lokr",
+    "lokr-both",
+    "lokr-full",
+    "ia3",
+    "ln-tuning",
+]
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return peft_adapters.make_base(tmp_path_factory.mktemp("base") / "tiny")
+def shown(report: Inspection) -> str:
+    console = Console(file=StringIO(), width=200, markup=False, emoji=False)
+    console.print(report.render())
+    return console.file.getvalue()
 
 
-@pytest.mark.parametrize("name", ["lora", "rslora", "adalora", "loha", "dora"])
-def test_norms_are_those_of_the_merged_weights(name: str, base: Path, tmp_path: Path) -> None:
-    """||ΔW|| and ||ΔW||/||W|| of every module, whatever the format."""
-    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
-    before, after = load_file(base / "model.safetensors"), made.merged()
-    report = inspect(open_adapter(made.folder, base))
-    assert report.modules
-    assert report.servable
-    assert report.digest
-    layers = [layer["layer"] for layer in report.layers()]
-    assert layers == sorted(layers)
+@pytest.mark.parametrize("name", MEASURED)
+def test_norms_are_those_of_the_merged_weights(name: str, base: Path, made: Callable[..., peft_adapters.Made]) -> None:
+    """||ΔW|| and ||ΔW||/||W|| of every module, whatever the format; the modules are those that PEFT changes."""
+    adapter = made(name)
+    report = inspect(open_adapter(AdapterSource.at(adapter.folder), base))
+    before, after = load_file(base / "model.safetensors"), adapter.merged()
+    changed = {tensor for tensor in before if not before[tensor].equal(after[tensor])}
+    assert {module.name for module in report.modules} == changed
     for module in report.modules:
         norm = float((after[module.name].double() - before[module.name].double()).norm())
         assert module.norm == pytest.approx(norm, rel=1e-3)
         assert module.ratio == pytest.approx(norm / float(before[module.name].double().norm()), rel=1e-3)
+    json.dumps(report.as_dict(), allow_nan=False)
 
 
-def test_an_adapter_does_not_differ_from_itself(base: Path, tmp_path: Path) -> None:
-    """Two of different seeds or formats do."""
-    one = open_adapter(peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lora"]).folder, base)
-    two = open_adapter(peft_adapters.make(base, tmp_path / "b", peft_adapters.CONFIGS["rslora"]).folder, base)
-    same, other = compare(one, one), compare(one, two)
-    assert not same.config
-    assert all(module.distance == pytest.approx(0, abs=1e-6) for module in same.modules)
-    assert "use_rslora" in other.config
-    assert all(module.distance and module.distance > 0.01 for module in other.modules)
+@pytest.mark.parametrize(
+    ("name", "rank", "need"),
+    [
+        ("lora", 4, "max_lora_rank=8"),
+        ("dora", 4, "DoRA's output scaling"),
+        ("adalora", 6, "exact conversion"),
+        ("vera", 8, "exact conversion"),
+        ("vera-seed", 8, "exact conversion"),
+        ("loha", 9, "exact conversion"),
+        ("lokr", 16, "exact conversion"),
+    ],
+)
+def test_what_the_engine_needs(opened: Open, name: str, rank: int, need: str) -> None:
+    """The rank that serving takes, as its smallest limit, and what else."""
+    report = inspect(opened(name))
+    assert report.servable
+    assert report.digest
+    assert report.parameters > 0
+    assert report.format == name.partition("-")[0]
+    assert max(module.rank or 0 for module in report.modules) in {rank, 0}
+    assert any(need in told for told in report.needs)
+    assert "servable" in shown(report)
 
 
-def test_the_heat_map_is_a_picture(base: Path, tmp_path: Path) -> None:
-    """A place that cannot be written is one clear error."""
-    report = inspect(open_adapter(peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lora"]).folder, base))
-    draw(report, tmp_path / "map.png")
-    with Image.open(tmp_path / "map.png") as image:
-        assert image.format == "PNG"
-        assert len(image.getcolors(1 << 20) or []) > 3
-    with pytest.raises(SetupError, match="cannot be written"):
-        draw(report, tmp_path / "none" / "map.png")
+@pytest.mark.parametrize("name", ["ia3", "lora-modules-to-save", "ln-tuning"])
+def test_what_no_engine_serves_says_why(opened: Open, name: str) -> None:
+    """The rest is told all the same."""
+    report = inspect(opened(name))
+    assert not report.servable
+    assert report.reasons
+    assert report.digest is None
+    assert not report.needs
+    assert report.as_dict()["servable"] is False
+    assert "no: " in shown(report)
 
 
-def test_the_command_tells_what_is_wrong_in_one_line(
-    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_ranks_and_alphas_by_module(opened: Open) -> None:
+    """As the patterns say, and rsLoRA's by its own rule; other formats have no alpha."""
+    ranks = {module.place: (module.rank, module.alpha) for module in inspect(opened("lora-patterns")).modules}
+    assert ranks[0, "self_attn.q_proj"] == (2, pytest.approx(8))
+    assert ranks[1, "self_attn.v_proj"] == (4, pytest.approx(5))
+    assert all((m.rank, m.alpha) == (4, pytest.approx(8)) for m in inspect(opened("rslora", "b")).modules)
+    assert {m.alpha for m in inspect(opened("vera", "c")).modules} == {None}
+
+
+def test_layers_are_in_order_and_what_is_in_none_is_last(opened: Open) -> None:
+    """A layer's norm is that of all its changes together."""
+    report = inspect(opened("lora-modules-to-save"))
+    layers = report.layers()
+    assert [layer["layer"] for layer in layers] == [0, 1, None]
+    own = [module.norm for module in report.modules if module.place[0] == 1]
+    assert layers[1]["norm"] == pytest.approx(sum(norm**2 for norm in own) ** 0.5)
+
+
+def test_an_embedding_that_grew_cannot_be_measured(base: Path, made: Callable[..., peft_adapters.Made]) -> None:
+    """It has more rows than the base's; the other modules are measured."""
+    folder = made("lora-modules-to-save").folder
+    tensors = load_file(folder / "adapter_model.safetensors")
+    for name, tensor in tensors.items():
+        if name.endswith(("embed_tokens.weight", "lm_head.weight")):
+            tensors[name] = tensor.new_ones((tensor.shape[0] + 2, tensor.shape[1]))
+    save_file(tensors, folder / "adapter_model.safetensors")
+    report = inspect(open_adapter(AdapterSource.at(folder), base))
+    unknown = {module.name for module in report.modules if module.norm is None}
+    assert unknown == {"model.embed_tokens.weight", "lm_head.weight"}
+    assert report.layers()[-1] == {"layer": None, "norm": None}
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+def test_a_version_of_the_store_is_what_its_folder_was(
+    kind: str, base: Path, tmp_path: Path, made: Callable[..., peft_adapters.Made]
 ) -> None:
-    """A folder without an adapter exits with 1."""
-    (tmp_path / "empty").mkdir()
-    assert run(["inspect", str(tmp_path / "empty"), "--base", str(base)]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
+    """Digest, format and what it changes: a version that was made from DoRA is told with its output scales."""
+    adapter = made(kind)
+    checks = Checks(BaseShapes.read(base), 64, base_weights=BaseWeights.open(base))
+    with Store.open(tmp_path / "store") as store:
+        version = store.ingest(adapter.folder, AdapterName("finance"), checks)
+        assert isinstance(version, Version)
+        source = AdapterSource("finance@x", version.path, version.path, version)
+        stored, plain = (inspect(open_adapter(each, base)) for each in (source, AdapterSource.at(adapter.folder)))
+    assert (stored.digest, stored.format, stored.needs) == (plain.digest, plain.format, plain.needs)
+    assert stored.adapter == "finance@x"
+    norms = {module.name: module.norm for module in plain.modules}
+    assert {module.name: module.norm for module in stored.modules} == pytest.approx(norms, rel=1e-3)
+
+
+def test_names_are_shown_as_they_are(base: Path, tmp_path: Path) -> None:
+    """Brackets in a folder's or a base's name are no markup: they once ended the program."""
+    made = making.make_adapter(tmp_path / "[/a] :fire:", config=making.lora_config(base_model_name_or_path="[/x]"))
+    tiny = making.make_base(tmp_path / "base")
+    text = shown(inspect(open_adapter(AdapterSource.at(made), tiny)))
+    assert "[/a] :fire:" in text
+    assert "[/x]" in text
+
+
+def test_a_file_that_vanishes_is_one_clear_error(opened: Open) -> None:
+    """Between reading its header and measuring it."""
+    found = opened("lora")
+    (found.source.folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(SetupError, match=r"cannot be inspected: there is no adapter_model.safetensors"):
+        inspect(found)

@@ -58,7 +58,7 @@ def compare(one: Opened, two: Opened) -> Comparison:
     fields = sorted({*one.found.config, *two.found.config})
     pairs = {field: (one.found.config.get(field), two.found.config.get(field)) for field in fields}
     return Comparison(
-        adapters=(str(one.folder), str(two.folder)),
+        adapters=(one.source.name, two.source.name),
         config={field: pair for field, pair in pairs.items() if pair[0] != pair[1]},
         only=(tuple(name for name in first if name not in second), tuple(name for name in second if name not in first)),
         modules=tuple(_difference(name, one, two) for name in first if name in second),

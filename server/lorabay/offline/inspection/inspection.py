@@ -12,12 +12,11 @@ from rich.console import Group
 from rich.table import Table
 
 from lorabay.catalog.adapter_file import AdapterFile
-from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.folder import Limits
 from lorabay.catalog.formats import CONVERTED
-from lorabay.catalog.spec import WEIGHTS_FILE, AdapterSpec, Rejected
+from lorabay.catalog.spec import AdapterSpec, Rejected
 from lorabay.catalog.updates import Directional, LowRank
 from lorabay.catalog.validation import ALLOWED_RANKS, Checks, smallest_limit, validate
 from lorabay.errors import SetupError
@@ -27,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from lorabay.catalog.adapter_updates import AdapterUpdates
     from lorabay.catalog.updates import Update
+    from lorabay.offline.adapter_source import AdapterSource
 
 _LAYER = re.compile(r"(?:^|\.)(\d+)\.")
 
@@ -36,7 +37,7 @@ _LAYER = re.compile(r"(?:^|\.)(\d+)\.")
 class Opened:
     """An adapter that was read, beside its base."""
 
-    folder: Path
+    source: AdapterSource
     found: AdapterUpdates
     shapes: BaseShapes
     weights: BaseWeights
@@ -62,11 +63,16 @@ class ModuleFacts:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """`needs` is what the engine must be started with, in words; `reasons` why it cannot serve the adapter at all."""
+    """`needs` is what the engine must be started with, in words; `reasons` why it cannot serve the adapter at all.
 
+    `approximate` is what a version of the store lacks of the adapter that it stands for, None where it lacks nothing.
+    """
+
+    adapter: str
     folder: str
     format: str
     digest: str | None
+    approximate: float | None
     base_model: str | None
     parameters: int
     size_bytes: int
@@ -95,9 +101,11 @@ class Inspection:
         """Lay the facts out: one table of the whole, one with a line a module."""
         whole = Table("fact", "value")
         for name, value in (
+            ("adapter", self.adapter),
             ("folder", self.folder),
             ("format", self.format),
             ("digest", self.digest or ""),
+            ("approximate", "" if self.approximate is None else f"lacks {self.approximate:.1%}"),
             ("base", self.base_model or ""),
             ("parameters", f"{self.parameters:,}"),
             ("size", f"{self.size_bytes / 1e6:.2f} MB"),
@@ -124,33 +132,48 @@ def shown(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def open_adapter(folder: Path, base: Path) -> Opened:
+def open_adapter(source: AdapterSource, base: Path) -> Opened:
     """Read config and header. Raises SetupError with every reason when that cannot be done."""
-    shapes = BaseShapes.read(base)
-    found = read_updates(folder, shapes)
+    shapes = BaseShapes.read(base, names=(base.resolve().name,))
+    found = source.updates(shapes)
     if isinstance(found, Rejected):
-        raise SetupError(f"{folder} cannot be inspected: " + "; ".join(map(str, found.reasons)))
-    return Opened(folder, found, shapes, BaseWeights.open(base))
+        raise _refused(source, found)
+    return Opened(source, found, shapes, BaseWeights.open(base))
 
 
 def inspect(opened: Opened) -> Inspection:
     """Measure an adapter, one module in memory at a time. Raises SetupError when it changes meanwhile."""
-    file = AdapterFile.open(opened.folder, Limits())
+    source = opened.source
+    file = AdapterFile.open(source.folder, Limits())
     if isinstance(file, Rejected):
-        raise SetupError(f"{opened.folder} cannot be inspected: " + "; ".join(map(str, file.reasons)))
-    result = validate(opened.folder, Checks(opened.shapes, ALLOWED_RANKS[-1], base_weights=opened.weights))
+        raise _refused(source, file)
+    result = _verdict(opened)
     spec = None if isinstance(result, Rejected) else result
     return Inspection(
-        folder=str(opened.folder),
-        format=opened.found.format,
+        adapter=source.name,
+        folder=str(source.folder),
+        format=spec.format if source.version and spec else opened.found.format,
         digest=spec.digest if spec else None,
+        approximate=spec.approximate if spec else None,
         base_model=opened.found.base_model,
         parameters=sum(math.prod(tensor.shape) for tensor in file.tensors),
-        size_bytes=(opened.folder / WEIGHTS_FILE).stat().st_size,
+        size_bytes=max((tensor.end for tensor in file.tensors), default=0),
         needs=_needs(opened.found, spec),
         reasons=tuple(map(str, result.reasons)) if isinstance(result, Rejected) else (),
         modules=tuple(_module(name, updates, opened) for name, updates in opened.found.updates.items()),
     )
+
+
+def _verdict(opened: Opened) -> AdapterSpec | Rejected:
+    """What a server would say; of a version in the store, it has said it."""
+    if opened.source.version is not None:
+        return opened.source.version.spec
+    checks = Checks(opened.shapes, ALLOWED_RANKS[-1], base_weights=opened.weights)
+    return validate(opened.source.folder, checks)
+
+
+def _refused(source: AdapterSource, rejected: Rejected) -> SetupError:
+    return SetupError(f"{source.folder} cannot be inspected: " + "; ".join(map(str, rejected.reasons)))
 
 
 def _module(name: str, updates: tuple[Update, ...], opened: Opened) -> ModuleFacts:
@@ -173,7 +196,7 @@ def _needs(found: AdapterUpdates, spec: AdapterSpec | None) -> tuple[str, ...]:
     if spec is None:
         return ()
     needs = [f"max_lora_rank={smallest_limit(spec.rank)}"]
-    if found.config.get("use_dora"):
+    if found.config.get("use_dora") or spec.format == "dora":
         needs.append("DoRA's output scaling (on a GPU: --dora)")
     if found.config.get("peft_type") in CONVERTED:
         needs.append("exact conversion to plain LoRA, which the server does")

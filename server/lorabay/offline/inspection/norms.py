@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.catalog.updates import Dense, LowRank, PeftLayer, ReplacedRows
+from lorabay.catalog.updates import Dense, LowRank, PeftLayer, Replaced, ReplacedRows
 from lorabay.offline.dense_change import dense_change
 
 if TYPE_CHECKING:
@@ -62,12 +62,26 @@ def _product_norm(a: Matrix, b: Matrix) -> float:
 
 
 def _dense(updates: Updates, weights: BaseWeights, name: str) -> NDArray[np.float32] | None:
-    match updates:
-        case (Dense(delta=delta),):
-            return delta()
-    if any(isinstance(update, PeftLayer | ReplacedRows) for update in updates) or weights.problem(name):
-        return None
-    return dense_change(updates, weights, name) if len(weights.places[name][1].shape) == 2 else None
+    """ΔW as a matrix, or None: no formula, no value of the base, another shape, or numbers beyond float32."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        match updates:
+            case (LowRank() as product,):
+                change = np.asarray(product.b() * np.float32(product.scale) @ product.a(), np.float32)
+            case (Dense(delta=delta),):
+                change = delta()
+            case _ if _is_measurable(updates, weights, name):
+                change = dense_change(updates, weights, name)
+            case _:
+                return None
+    return change if np.isfinite(change).all() else None
+
+
+def _is_measurable(updates: Updates, weights: BaseWeights, name: str) -> bool:
+    if weights.problem(name):
+        return False
+    shape = weights.places[name][1].shape
+    resized = any(isinstance(update, Replaced) and update.values().shape != shape for update in updates)
+    return not resized and not any(isinstance(update, PeftLayer | ReplacedRows) for update in updates)
 
 
 def _norm(values: NDArray[np.floating]) -> float:

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.adapter_updates import read_updates
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.spec import Rejected
 from lorabay.errors import SetupError
-from lorabay.offline.merge.adapter_source import AdapterSource, find_adapter
+from lorabay.offline.adapter_source import AdapterSource, find_adapter
 from lorabay.offline.merge.base_weights import read_base
 from lorabay.offline.merge.inputs import MergeSettings, check_places
 from lorabay.offline.merge.making import make
 from lorabay.offline.merge.output import Output
-from lorabay.offline.merge.pickles import base_without_pickle
+from lorabay.offline.merge.pickles import adapter_without_pickle, base_without_pickle
 from lorabay.offline.merge.plan import Layout, plan_merge
 from lorabay.offline.merge.quantised import dense_tensors
 from lorabay.offline.merge.side_files import side_files
 from lorabay.offline.merge.work import Work
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rich.console import Console
@@ -41,10 +42,11 @@ def merge(settings: MergeSettings, console: Console | None = None) -> MergeRepor
     begin = time.monotonic()
     allowed = settings.allow_pickle
     with ExitStack() as stack:
-        found = find_adapter(settings.adapter, settings.adapters, settings.store, allow_pickle=allowed)
-        adapter = stack.enter_context(found)
-        check_places(settings.output, (settings.base, adapter.origin))
-        base = stack.enter_context(base_without_pickle(settings.base, allowed=allowed))
+        found = stack.enter_context(find_adapter(settings.adapter, settings.adapters, settings.store))
+        check_places(settings.output, tuple(filter(None, (settings.base, found.origin, settings.initial))))
+        readable = _entered(stack, adapter_without_pickle(found.folder, allowed=allowed))
+        adapter = replace(found, folder=readable)
+        base = _entered(stack, base_without_pickle(settings.base, allowed=allowed))
         work = _prepare(settings, adapter, base)
         try:
             with Output.open(settings.output, work.inputs, overwrite=settings.overwrite) as output:
@@ -56,16 +58,23 @@ def merge(settings: MergeSettings, console: Console | None = None) -> MergeRepor
 def _prepare(settings: MergeSettings, adapter: AdapterSource, base_folder: Path) -> Work:
     base = read_base(base_folder)
     shapes = BaseShapes.read(base_folder, names=(settings.base.resolve().name,))
-    updates = read_updates(adapter.folder, shapes, initial=settings.initial, residual_base=settings.residual_base)
+    updates = adapter.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
     if isinstance(updates, Rejected):
         reasons = "; ".join(str(reason) for reason in updates.reasons)
         raise SetupError(f"the adapter {adapter.name!r} cannot be merged into {settings.base}: {reasons}")
     dense = dense_tensors(base)
     layout = Layout(settings.stored_dtype or dense.dtype, settings.max_shard_bytes)
-    merged = adapter.scaled(updates.updates)
-    plan = plan_merge(dense.tensors, base.config, merged, updates.config_changes, layout)
+    plan = plan_merge(dense.tensors, base.config, updates.updates, updates.config_changes, layout)
     files = side_files(settings.base, adapter.origin)
     return Work(settings, base, dense, adapter, updates, plan, files, adapter.digest())
+
+
+def _entered(stack: ExitStack, without_pickle: AbstractContextManager[Path]) -> Path:
+    """Its folder. Raises SetupError for an input that cannot be read."""
+    try:
+        return stack.enter_context(without_pickle)
+    except OSError as error:
+        raise SetupError(f"{error.filename} cannot be used: {error.strerror}") from error
 
 
 def _failed(output: Path, error: OSError) -> SetupError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +97,7 @@ class MergeReport:
                 table.add_row(what, figure)
         else:
             table.add_row("verified", "no")
-        return Group(table, *(f"[yellow]warning:[/] {warning}" for warning in self.warnings))
+        return Group(table, *(Text.assemble(("warning:", "yellow"), f" {warning}") for warning in self.warnings))
 
 
 def faint_warnings(changes: tuple[TensorChange, ...], dtype: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.catalog.adapter_updates import initial_folder
 from lorabay.catalog.formats.lora_config import init_problems
-from lorabay.offline.merge.adapter_source import AdapterSource
+from lorabay.offline.adapter_source import AdapterSource
 from lorabay.offline.merge.plan import DTYPES
 
 LAYOUT = 1
@@ -47,7 +47,7 @@ class Work:
     @property
     def _initial_digest(self) -> str | None:
         initial = self.initial
-        return None if initial is None else AdapterSource(initial.name, initial, initial).digest()
+        return None if initial is None else AdapterSource.at(initial).digest()
 
     @property
     def base_name(self) -> str:

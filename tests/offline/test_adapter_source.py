@@ -20,7 +20,7 @@ from lorabay.catalog.spec import SCALES_FILE, Version
 from lorabay.catalog.store import Store
 from lorabay.catalog.validation import Checks
 from lorabay.errors import SetupError
-from lorabay.offline.merge.adapter_source import find_adapter
+from lorabay.offline.adapter_source import find_adapter
 from lorabay.offline.merge.command import merge
 
 
@@ -89,7 +89,7 @@ def test_adapters_that_are_not_there(tmp_path: Path, adapter: str, text: str) ->
     settings = merge_settings(tmp_path, adapter=adapter)
     with (
         pytest.raises(SetupError, match=text),
-        find_adapter(settings.adapter, settings.adapters, settings.store, allow_pickle=False),
+        find_adapter(settings.adapter, settings.adapters, settings.store),
     ):
         pass
 
@@ -98,7 +98,7 @@ def test_without_a_store(tmp_path: Path) -> None:
     """None is made to look into it."""
     with (
         pytest.raises(SetupError, match="there is no store"),
-        find_adapter(f"finance@{'0' * 12}", tmp_path, tmp_path / "store", allow_pickle=False),
+        find_adapter(f"finance@{'0' * 12}", tmp_path, tmp_path / "store"),
     ):
         pass
     assert not (tmp_path / "store").exists()

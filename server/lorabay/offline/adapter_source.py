@@ -1,19 +1,21 @@
-"""Which adapter is meant: a folder, a name in the adapter directory, or `name@digest` there or in the store.
+"""Which adapter a command line means: a folder, a name in the adapter directory, or `name@digest` in the store.
 
-Owns what makes an adapter readable for a merge: a version of the store is held so that no server removes it meanwhile,
-its output scales become updates, and a pickle is read without running code when that was asked for.
+Owns what makes a version of the store readable like any adapter: it is held so that no server removes it meanwhile, and
+its output scales become updates. Knows nothing of what is done with the adapter.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
+from lorabay.catalog.assembly import is_composite
 from lorabay.catalog.header import TensorInfo, read_header
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.records import Records
@@ -22,7 +24,6 @@ from lorabay.catalog.store import Store
 from lorabay.catalog.tensors import from_bytes
 from lorabay.catalog.updates import Gated
 from lorabay.errors import SetupError
-from lorabay.offline.merge.pickles import adapter_without_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lorabay.catalog.base_shapes import BaseShapes
+    from lorabay.catalog.spec import Version
     from lorabay.catalog.updates import Load, Update
 
 _READ = 1 << 20
@@ -37,27 +40,45 @@ _READ = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class AdapterSource:
-    """A readable adapter. `folder` has its config and weights, `origin` whatever else came with it."""
+    """A readable adapter. `folder` has its config and weights, `origin` whatever else came with it.
+
+    `version` is set for one of the store.
+    """
 
     name: str
     folder: Path
     origin: Path
-    warnings: tuple[str, ...] = field(default=())
+    version: Version | None = None
+
+    @classmethod
+    def at(cls, folder: Path) -> AdapterSource:
+        """The adapter in a folder that was not looked up."""
+        return cls(folder.resolve().name, folder, folder)
+
+    def updates(
+        self, base: BaseShapes, *, initial: Path | None = None, residual_base: bool = False
+    ) -> AdapterUpdates | Rejected:
+        """What it does to the base, as `catalog.adapter_updates` reads it, after a version's output scales."""
+        found = read_updates(self.folder, base, initial=initial, residual_base=residual_base)
+        return found if isinstance(found, Rejected) else replace(found, updates=self.scaled(found.updates))
 
     def scales(self) -> dict[str, Load]:
         """Module -> factors of its outputs, in a version of the store that was made from DoRA; else none."""
         path = self.folder / SCALES_FILE
-        if not path.exists():
+        try:
+            with path.open("rb") as file:
+                tensors = read_header(file, max_bytes=_READ)
+        except FileNotFoundError:
             return {}
-        with path.open("rb") as file:
-            tensors = read_header(file, max_bytes=_READ)
+        except OSError as error:
+            raise SetupError(f"{path} cannot be read: {error.strerror}") from error
         if isinstance(tensors, Rejected):
             raise SetupError(f"{path} cannot be used: {tensors.reasons[0]}")
         return {tensor.name.removesuffix(".scale"): partial(_read_tensor, path, tensor) for tensor in tensors}
 
     def scaled(self, updates: Mapping[str, tuple[Update, ...]]) -> Mapping[str, tuple[Update, ...]]:
         """`updates` after the outputs of the base have been scaled."""
-        gates = {f"{module}.weight": (Gated(load),) for module, load in self.scales().items()}
+        gates = {f"{module}.weight": (Gated(partial(_column, load)),) for module, load in self.scales().items()}
         return {name: gates.get(name, ()) + updates.get(name, ()) for name in [*updates, *gates]}
 
     def digest(self) -> str:
@@ -77,36 +98,52 @@ class AdapterSource:
         return found.hexdigest()
 
 
+def _column(load: Load) -> NDArray[np.float32]:
+    return load()[:, None]
+
+
 def _read_tensor(path: Path, tensor: TensorInfo) -> NDArray[np.float32]:
-    with path.open("rb") as file:
-        file.seek(tensor.start)
-        return from_bytes(file.read(tensor.end - tensor.start), tensor).as_float32()
+    try:
+        with path.open("rb") as file:
+            file.seek(tensor.start)
+            data = file.read(tensor.end - tensor.start)
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror}") from error
+    return from_bytes(data, tensor).as_float32()
 
 
 @contextmanager
-def find_adapter(adapter: str, directory: Path, store: Path, *, allow_pickle: bool) -> Iterator[AdapterSource]:
+def find_adapter(adapter: str, directory: Path, store: Path) -> Iterator[AdapterSource]:
     """The adapter that `adapter` names, as long as the block lasts. Raises SetupError when there is none."""
     with ExitStack() as stack:
-        folder, name = _find(adapter, directory, store, stack)
-        readable = stack.enter_context(adapter_without_pickle(folder, allowed=allow_pickle))
-        yield AdapterSource(name, readable, folder)
+        yield _find(adapter, directory, store, stack)
 
 
-def _find(adapter: str, directory: Path, store: Path, stack: ExitStack) -> tuple[Path, str]:
+def _find(adapter: str, directory: Path, store: Path, stack: ExitStack) -> AdapterSource:
     folder = Path(adapter)
-    if folder.is_dir() or os.sep in adapter:
+    if os.sep in adapter or _is_folder(folder):
         _check_folder(folder)
-        return folder, folder.resolve().name
+        return AdapterSource.at(folder)
     name, at, prefix = adapter.partition("@")
     if name_problems(name):
         raise SetupError(f"there is no folder {quoted(adapter)}, and it cannot be the name of an adapter")
     if at:
-        return _version(name, prefix, store, stack), adapter
+        try:
+            version = _version(AdapterName(name), prefix, store, stack)
+        except OSError as error:
+            raise SetupError(f"the store {store} cannot be read: {error.strerror}") from error
+        return AdapterSource(adapter, version.path, version.path, version)
     folder = directory / name
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise SetupError(f"there is no adapter {quoted(name)}: neither a folder here nor one in {directory}")
     _check_folder(folder)
-    return folder, name
+    return AdapterSource(name, folder, folder)
+
+
+def _is_folder(path: Path) -> bool:
+    with suppress(OSError, ValueError):  # a name too long, or in a folder that may not be entered
+        return path.is_dir()
+    return False
 
 
 def _check_folder(folder: Path) -> None:
@@ -114,13 +151,15 @@ def _check_folder(folder: Path) -> None:
         if not folder.is_dir():
             folder.stat()
             raise SetupError(f"the adapter {folder} is no folder")
+        if is_composite(folder):
+            raise SetupError(f"{folder} is a composite; build the adapter with `lorabay combine` and pass that")
         os.scandir(folder).close()
         (folder / CONFIG_FILE).stat()
     except OSError as error:
         raise SetupError(f"the adapter in {folder} cannot be read: {error.strerror}: {error.filename}") from error
 
 
-def _version(name: str, prefix: str, root: Path, stack: ExitStack) -> Path:
+def _version(name: AdapterName, prefix: str, root: Path, stack: ExitStack) -> Version:
     """The version of that name in the store, held until the stack is closed."""
     if len(prefix) < DIGEST_PREFIX:
         raise SetupError(f"{quoted(prefix)} is too short for a digest: give at least {DIGEST_PREFIX} of its characters")
@@ -128,15 +167,15 @@ def _version(name: str, prefix: str, root: Path, stack: ExitStack) -> Path:
         raise SetupError(f"there is no store in {root}; pass --store")
     fitting = sorted(digest for digest in _known(name, root / "records") if digest.startswith(prefix))
     store = stack.enter_context(Store.open(root))
-    version = store.get(AdapterName(name), Digest(fitting[0])) if len(fitting) == 1 else None
+    version = store.get(name, Digest(fitting[0])) if len(fitting) == 1 else None
     if version is None:
         raise SetupError(f"the store {root} has no version {quoted(prefix)} of {quoted(name)}")
-    return version.path
+    return version
 
 
-def _known(name: str, records: Path) -> set[str]:
+def _known(name: AdapterName, records: Path) -> set[str]:
     """The versions that any server over this store knows under that name; each pair of adapter directory and base has
     records of its own."""
     folders = [folder for folder in records.iterdir() if folder.is_dir()] if records.is_dir() else []
-    found = [Records(folder).load().get(AdapterName(name)) for folder in folders]
+    found = [Records(folder).load().get(name) for folder in folders]
     return {digest for record in found if record for digest in (*record.kept, record.source_digest) if digest}
