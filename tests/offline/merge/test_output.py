@@ -132,21 +132,26 @@ def looks_like_a_model(folder: Path) -> bool:
     return (folder / "config.json").exists()
 
 
-@pytest.mark.parametrize("moved", range(9))
-def test_stopped_while_it_is_published(folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int) -> None:
-    """Between any two moves: without its config the folder is no model, with it the whole; a later run finishes."""
+def stopped_at_move(monkeypatch: pytest.MonkeyPatch, folder: Path, moved: int) -> None:
+    """The process ends when one more file than `moved` would be moved into `folder`."""
     original, calls = Path.replace, 0
 
     def stop(path: Path, target: Path) -> Path:
         nonlocal calls
-        if target.parent == folders / "merged":
+        if target.parent == folder:
             calls += 1
             if calls > moved:
                 raise KeyboardInterrupt
         return original(path, target)
 
+    monkeypatch.setattr(Path, "replace", stop)
+
+
+@pytest.mark.parametrize("moved", range(9))
+def test_stopped_while_it_is_published(folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int) -> None:
+    """Between any two moves: without its config the folder is no model, with it the whole; a later run finishes."""
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", stop)
+        stopped_at_move(patch, folders / "merged", moved)
         if moved < 7:
             with pytest.raises(KeyboardInterrupt):
                 merge(merge_settings(folders))
@@ -154,6 +159,19 @@ def test_stopped_while_it_is_published(folders: Path, monkeypatch: pytest.Monkey
         assert all_tensors(folders / "merged") == all_tensors(folders / "whole")
     merge(merge_settings(folders))
     assert contents(folders / "merged") == contents(folders / "whole")
+
+
+@pytest.mark.parametrize("moved", [1, 4, 6])
+def test_stopped_while_published_then_other_inputs(folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int) -> None:
+    """What was moved already goes, and the folder holds the other model alone."""
+    with monkeypatch.context() as patch:
+        stopped_at_move(patch, folders / "merged", moved)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(folders))
+    flags = {"dtype": "float32", "max_shard_bytes": 5_000}
+    assert merge(merge_settings(folders, **flags)).resumed == 0
+    merge(merge_settings(folders, output=folders / "fresh", **flags))
+    assert contents(folders / "merged") == contents(folders / "fresh")
 
 
 def test_only_one_merge_at_a_time(folders: Path) -> None:

@@ -69,6 +69,23 @@ def test_a_wrong_merge_is_not_published(tmp_path: Path, dtype: str, monkeypatch:
     assert {path.name for path in (tmp_path / "merged").iterdir()} == {".merging"}
 
 
+def test_interrupted_while_it_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is published; the next run keeps the files and verifies them."""
+    make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
+    with monkeypatch.context() as patch:
+        patch.setattr("lorabay.offline.merge.verify.verify", stop)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(tmp_path, verify=True))
+    assert {path.name for path in (tmp_path / "merged").iterdir()} == {".merging"}
+    report = merge(merge_settings(tmp_path, verify=True))
+    assert report.resumed == 2
+    assert report.verification is not None
+
+
+def stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def spoil(base: Path, folder: Path) -> None:
     """Put one tensor of the base back into a merged model."""
     name = "model.layers.0.mlp.down_proj.weight"
