@@ -69,7 +69,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of single tests, here because pytest asks only the topmost file for them."""
     parser.addoption("--swaps", type=int, default=12, help="swaps under load in tests/e2e/test_hot_swap.py")
-    parser.addoption("--whole-base", action="store_true", help="every format in tests/offline/merge/test_formats.py")
-    parser.addoption("--format-steps", type=int, default=3, help="training steps of a format, in the same file")
+    parser.addoption("--whole-base", action="store_true", help="the default base in tests of formats")
+    parser.addoption("--format-steps", type=int, default=3, help="training steps of a format")
     parser.addoption("--merge-kills", type=int, default=3, help="killed merges in tests/offline/merge/test_kills.py")
     parser.addoption("--merged", action="store_true", help="also tests/e2e/test_merged.py, which starts three engines")

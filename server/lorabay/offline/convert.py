@@ -194,7 +194,9 @@ def _exact(name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: R
 
 def _product(name: str, updates: tuple[Update, ...], weights: BaseWeights) -> LowRank | None:
     match updates:
-        case (LowRank() as product,) | (Dense(factors=LowRank() as product),) if _is_small(product, weights, name):
+        case (LowRank() as product,) if product.rank <= ALLOWED_RANKS[-1]:
+            return product
+        case (Dense(factors=LowRank() as product),) if _is_small(product, weights, name):
             return product
     return None
 

@@ -1,0 +1,91 @@
+"""What converting costs, format by format: the rank and error of the result, and how PEFT answers with it.
+
+On a tiny model; `--whole-base` runs the same on the default base. What was measured is printed at the end as a table.
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+from tests.offline.merge import trained
+
+from lorabay.errors import SetupError
+from lorabay.offline.convert import Conversion, ConvertSettings, convert
+from lorabay.offline.quiet import quiet_transformers
+
+HEADER = (
+    "| format | base | rank | relative error | logit difference, of the adapter's effect | error at rank 4 |",
+    "|---|---|---|---|---|---|",
+)
+EXACT = (
+    *("LoRA", "LoRA+", "LoRA-FA", "rsLoRA", "LoRA, all linear layers", "LoRA, rank_pattern and alpha_pattern"),
+    "LoRA, layers_to_transform",
+    *("PiSSA", "OLoRA", "CorDA", "AdaLoRA", "VeRA, projections saved", "VeRA, projections from the seed"),
+    *("LoHa", "LoKr"),
+)
+"""Formats whose change is a product of two small matrices."""
+
+
+@pytest.fixture(scope="module")
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if request.config.getoption("--whole-base"):
+        return Path(request.getfixturevalue("prepared").folder)
+    return trained.tiny_llama(tmp_path_factory.mktemp("llama") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def table(figures: list[str]) -> list[str]:
+    figures += HEADER
+    return figures
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", trained.FORMATS)
+def test_a_format(name: str, base: Path, tmp_path: Path, table: list[str]) -> None:
+    """Exact for products; the others within the allowed error, or refused; answers are as near as the error says."""
+    try:
+        made = trained.train(name, trained.FORMATS[name], base, tmp_path / "adapter")
+        found = converted(tmp_path / "adapter", base, tmp_path / "out", max_error=1.0)
+        cut = converted(tmp_path / "adapter", base, tmp_path / "cut", rank=4, max_error=1.0)
+        if isinstance(found, str):
+            table.append(f"| {name} | {base.name} | refused | {found} | | |")
+            assert name not in EXACT
+            return
+        off = difference(base, tmp_path / "out", made)
+        error = "exact" if found.exact else f"{found.error:.1e}"
+        told = cut if isinstance(cut, str) else "exact" if cut.exact else f"{cut.error:.2f}"
+        table.append(f"| {name} | {base.name} | {found.rank} | {error} | {off:.1e} | {told} |")
+    finally:
+        shutil.rmtree(tmp_path)
+    assert found.exact == (name in EXACT)
+    assert off < (1e-3 if found.exact else 1.0)
+
+
+def converted(adapter: Path, base: Path, output: Path, **settings: Any) -> Conversion | str:
+    """The report; or why there is none, as far as a table holds it."""
+    initial = adapter / "init"
+    try:
+        return convert(
+            adapter, base, output, ConvertSettings(initial=initial if initial.exists() else None, **settings)
+        )
+    except SetupError as error:
+        return " ".join(error.message.partition("cannot be converted: ")[2].split()[:8]) + " …"
+
+
+def difference(base: Path, folder: Path, made: trained.Trained) -> float:
+    """The largest difference of a logit, as a share of the most that the adapter moves one."""
+    with quiet_transformers():
+        model = peft.PeftModel.from_pretrained(trained.load(base), folder).eval()
+    ours, theirs = torch.cat(trained.answer(model, made.inputs)), torch.cat(made.answers)
+    return float((ours - theirs).abs().max() / (theirs - answers_of(base)).abs().max())
+
+
+@cache
+def answers_of(base: Path) -> torch.Tensor:
+    return torch.cat(trained.answer(trained.load(base), trained.inputs_for(base, trained.PROMPTS)))
