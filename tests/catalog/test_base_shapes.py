@@ -65,7 +65,7 @@ def test_packed_weights_have_no_known_shape(tmp_path: Path) -> None:
     [
         ("model.safetensors", None, "has no model.safetensors"),
         ("config.json", None, "config.json does not exist"),
-        ("config.json", "{", "config.json cannot be read"),
+        ("config.json", "{", "config.json is not valid JSON"),
         ("config.json", "[]", "is not a JSON object"),
         ("model.safetensors", "short", "cannot be used"),
         ("model.safetensors.index.json", "{}", "lists no weight files"),

@@ -105,6 +105,9 @@ def weight_files(folder: Path) -> list[Path]:
         files = set(weight_map.values()) if isinstance(weight_map, dict) else set()
         if not files or not all(isinstance(file, str) for file in files):
             raise SetupError(f"{folder / _INDEX} lists no weight files; download the base again")
+        away = next((file for file in files if {"/", "\0"} & set(file) or file in ("", ".", "..")), None)
+        if away is not None:
+            raise SetupError(f"{folder / _INDEX} names the file {quoted(away)}, which is not one of its own folder")
         return [folder / file for file in sorted(files)]
     if (folder / _SINGLE).is_file():
         return [folder / _SINGLE]
@@ -138,8 +141,10 @@ def _read_json(path: Path) -> dict[str, object]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise SetupError(f"{path} does not exist; pass a folder that holds a model") from None
-    except (OSError, ValueError) as error:
-        raise SetupError(f"{path} cannot be read: {quoted(str(error))}") from error
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise SetupError(f"{path} is not valid JSON: {quoted(str(error))}") from error
     if not isinstance(content, dict):
         raise SetupError(f"{path} is not a JSON object; download the base again")
     return content

@@ -8,21 +8,18 @@ import pickle
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from tests.catalog import making
-from tests.offline.merge.bases import HIDDEN, contents, make_base, make_lora, random_tensor
+from tests.offline import spoiled
+from tests.offline.merge.bases import contents, make_base, make_lora
+from tests.offline.spoiled import FIRST, INDEX, WEIGHTS, Spoil
 
 from lorabay import cli
 
 pytestmark = pytest.mark.usefixtures("no_settings_in_environment")
-
-INDEX = "model.safetensors.index.json"
-FIRST = "model-00001-of-00002.safetensors"
-WEIGHTS = "adapter_model.safetensors"
 
 
 @pytest.fixture
@@ -36,102 +33,22 @@ def run(folders: Path, *flags: str, output: str = "merged") -> int:
     return cli.run([*command, "--no-verify", *flags])
 
 
-def of_another_size(folders: Path) -> None:
-    tensors = making.load(folders / "adapter" / WEIGHTS)
-    name = f"{making.PREFIX}model.layers.1.self_attn.q_proj.lora_A.weight"
-    making.save(folders / "adapter" / WEIGHTS, {**tensors, name: random_tensor((4, HIDDEN + 1), 0, "F32")})
-
-
-def of_another_model(folders: Path) -> None:
-    tensors = making.load(folders / "adapter" / WEIGHTS)
-    renamed = {name.replace("layers.1", "layers.7"): tensor for name, tensor in tensors.items()}
-    making.save(folders / "adapter" / WEIGHTS, renamed)
-
-
-def without_a_file(folders: Path) -> None:
-    (folders / "base" / FIRST).unlink()
-
-
-def cut_short(folders: Path) -> None:
-    os.truncate(folders / "base" / FIRST, (folders / "base" / FIRST).stat().st_size - 10)
-
-
-def index_of_more(folders: Path) -> None:
-    index = json.loads((folders / "base" / INDEX).read_bytes())
-    index["weight_map"]["model.layers.9.mlp.up_proj.weight"] = FIRST
-    (folders / "base" / INDEX).write_text(json.dumps(index))
-
-
-def index_that_leads_away(folders: Path) -> None:
-    index = json.loads((folders / "base" / INDEX).read_bytes())
-    index["weight_map"] |= {"model.norm.weight": "../other.safetensors"}
-    (folders / "base" / INDEX).write_text(json.dumps(index))
-
-
-def loop(folders: Path) -> None:
-    path = folders / "base" / FIRST
-    path.unlink()
-    path.symlink_to(path.name)
-
-
-def adapter_loop(folders: Path) -> None:
-    path = folders / "adapter" / WEIGHTS
-    path.unlink()
-    path.symlink_to(path.name)
-
-
-def pickled(folders: Path) -> None:
-    (folders / "adapter" / WEIGHTS).unlink()
-    (folders / "adapter" / "adapter_model.bin").write_bytes(pickle.dumps({}))
-
-
-def pickled_base(folders: Path) -> None:
-    for path in (folders / "base").glob("model*"):
-        path.unlink()
-    (folders / "base" / "pytorch_model.bin").write_bytes(pickle.dumps({}))
-
-
-def without_config(folders: Path) -> None:
-    (folders / "base" / "config.json").unlink()
-
-
-def torn_adapter(folders: Path) -> None:
-    os.truncate(folders / "adapter" / WEIGHTS, 40)
-
-
-def not_finite(folders: Path) -> None:
-    tensors = making.load(folders / "adapter" / WEIGHTS)
-    name = next(iter(tensors))
-    broken = making.Stored("F32", tensors[name].shape, b"\x00\x00\xc0\x7f" + tensors[name].data[4:])
-    making.save(folders / "adapter" / WEIGHTS, {**tensors, name: broken})
-
-
-def no_adapter(folders: Path) -> None:
-    for path in (folders / "adapter").iterdir():
-        path.unlink()
-    (folders / "adapter").rmdir()
-
-
-def routed(folders: Path) -> None:
-    (folders / "adapter" / "adapter_config.json").write_text(json.dumps({"peft_type": "PREFIX_TUNING"}))
-
-
-BAD: dict[str, tuple[Callable[[Path], None], str]] = {
-    "another size": (of_another_size, "layers.1.self_attn.q_proj"),
-    "another model": (of_another_model, "model.layers.7"),
-    "missing file": (without_a_file, f"{FIRST} are missing"),
-    "file cut short": (cut_short, "ends 10 bytes early"),
-    "index of more": (index_of_more, "says that"),
-    "index that leads away": (index_that_leads_away, "not one of its own folder"),
-    "loop of links": (loop, "Too many levels of symbolic links"),
-    "loop of links in the adapter": (adapter_loop, "Too many levels of symbolic links"),
-    "pickle": (pickled, "is a pickle (adapter_model.bin)"),
-    "pickled base": (pickled_base, "is a pickle (pytorch_model.bin)"),
-    "no config": (without_config, "config.json does not exist"),
-    "torn adapter": (torn_adapter, "header claims"),
-    "not finite": (not_finite, "NaN or infinite"),
-    "no adapter": (no_adapter, "cannot be read: No such file or directory"),
-    "prefix tuning": (routed, "PREFIX_TUNING"),
+BAD: dict[str, tuple[Spoil, str]] = {
+    "another size": (spoiled.of_another_size, "layers.1.self_attn.q_proj"),
+    "another model": (spoiled.of_another_model, "model.layers.7"),
+    "missing file": (spoiled.without_a_file, f"{FIRST} are missing"),
+    "file cut short": (spoiled.cut_short, "ends 10 bytes early"),
+    "index of more": (spoiled.index_of_more, "says that"),
+    "index that leads away": (spoiled.index_that_leads_away, "not one of its own folder"),
+    "loop of links": (spoiled.loop, "Too many levels of symbolic links"),
+    "loop of links in the adapter": (spoiled.adapter_loop, "Too many levels of symbolic links"),
+    "pickle": (spoiled.pickled, "is a pickle (adapter_model.bin)"),
+    "pickled base": (spoiled.pickled_base, "is a pickle (pytorch_model.bin)"),
+    "no config": (spoiled.without_config, "config.json does not exist"),
+    "torn adapter": (spoiled.torn_adapter, "header claims"),
+    "not finite": (spoiled.not_finite, "NaN or infinite"),
+    "no adapter": (spoiled.no_adapter, "cannot be read: No such file or directory"),
+    "prefix tuning": (spoiled.routed, "PREFIX_TUNING"),
 }
 
 

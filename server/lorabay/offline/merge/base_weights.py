@@ -105,7 +105,7 @@ def _weight_map(index: Path) -> dict[str, str]:
     found = _read_json(index).get("weight_map")
     if not isinstance(found, dict) or not found or not all(isinstance(file, str) for file in found.values()):
         raise SetupError(f"{index} lists no weight files; download the base again")
-    outside = next((file for file in found.values() if "/" in file or file in ("", ".", "..")), None)
+    outside = next((file for file in found.values() if {"/", "\0"} & set(file) or file in ("", ".", "..")), None)
     if outside is not None:
         raise SetupError(f"{index} names the file {quoted(outside)}, which is not one of its own folder")
     return found
@@ -142,7 +142,7 @@ def _read_json(path: Path) -> dict[str, object]:
         raise SetupError(f"{path} does not exist; pass a folder that holds a model") from None
     except OSError as error:
         raise SetupError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SetupError(f"{path} is not valid JSON: {quoted(str(error))}") from error
     if not isinstance(content, dict):
         raise SetupError(f"{path} is not a JSON object; download the base again")
