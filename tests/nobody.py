@@ -12,13 +12,16 @@ NOBODY = 65534
 
 
 @contextmanager
-def as_nobody(folder: Path) -> Iterator[None]:
-    """Be a user who owns `folder` itself, but nothing in it. Whoever runs the tests without being root stays who they
-    are: what they made unreadable is so to them."""
+def as_nobody(folder: Path, *own: Path) -> Iterator[None]:
+    """Be a user who owns `folder` itself, but nothing in it but what is below `own`.
+
+    Whoever runs the tests without being root stays who they are: what they made unreadable is so to them.
+    """
     if os.geteuid() != 0:
         yield
         return
-    shutil.chown(folder, NOBODY)
+    for path in (folder, *own, *(path for top in own for path in top.rglob("*"))):
+        shutil.chown(path, NOBODY)
     for parent in folder.parents:
         if not parent.stat().st_mode & 0o001:
             parent.chmod(parent.stat().st_mode | 0o011)

@@ -80,6 +80,76 @@ def test_a_linked_folder_must_stay_inside_the_roots(tmp_path: Path) -> None:
     assert codes(scan(root, roots=(tmp_path / "elsewhere",))["outside"]) == set()
 
 
+def composite(folder: Path, *members: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    fresh = folder / ".new"
+    fresh.write_text("".join(f'[[members]]\nadapter = "{member}"\n' for member in members))
+    return fresh.rename(folder / "composite.toml")
+
+
+def test_a_composite_changes_when_its_file_or_a_member_does(tmp_path: Path) -> None:
+    """Also a member of a member, one that goes, and one that comes; nothing else."""
+    for name in ("one", "two", "three"):
+        making.make_adapter(tmp_path / name)
+    composite(tmp_path / "inner", "one")
+    composite(tmp_path / "outer", "inner", "two")
+    seen = [scan(tmp_path)["outer"].fingerprint]
+
+    def changed() -> bool:
+        seen.append(scan(tmp_path)["outer"].fingerprint)
+        assert fingerprint(tmp_path / "outer") == seen[-1]
+        return seen[-1] not in seen[:-1]
+
+    os.utime(tmp_path / "three" / CONFIG_FILE)
+    assert not changed()
+    os.utime(tmp_path / "one" / CONFIG_FILE)
+    assert changed()
+    (tmp_path / "two").rename(tmp_path / ".two")
+    assert changed()
+    (tmp_path / ".two").rename(tmp_path / "two")
+    assert not changed()  # it is the one that was there
+    composite(tmp_path / "inner", "one", "three")
+    assert changed()
+    os.utime(tmp_path / "three" / CONFIG_FILE)
+    assert changed()
+
+
+def test_a_composite_is_as_new_as_its_newest_member(tmp_path: Path) -> None:
+    """So that it waits for a member that is still written; it is never in place at once, however its folder came."""
+    making.make_adapter(tmp_path / "one")
+    composite(tmp_path / "fresh", "one")
+    (tmp_path / "fresh").rename(tmp_path / "only")
+    os.utime(tmp_path / "one" / WEIGHTS_FILE, (4e9, 4e9))
+    found = scan(tmp_path)["only"]
+    assert found.newest == 4e9
+    assert not found.in_place
+    clock = 4e9
+    settling = Settling(2.0, wall=lambda: clock, monotonic=lambda: clock - 1e9)
+    assert settling.remaining(found) == 2.0
+    clock += 2
+    assert settling.remaining(found) == 0.0
+
+
+def test_weights_of_its_own_make_a_folder_no_composite(tmp_path: Path) -> None:
+    """The recipe beside them is not read, nor are its members."""
+    making.make_adapter(tmp_path / "one")
+    making.make_adapter(tmp_path / "made")
+    composite(tmp_path / "made", "one")
+    before = scan(tmp_path)["made"].fingerprint
+    os.utime(tmp_path / "one" / CONFIG_FILE)
+    assert scan(tmp_path)["made"].fingerprint == before
+
+
+@pytest.mark.parametrize(
+    "text", ["no = TOML = ", "", '[[members]]\nadapter = "a\\u0000b"', '[[members]]\nadapter = "loop"']
+)
+def test_a_composite_that_cannot_be_read_is_a_candidate(tmp_path: Path, text: str) -> None:
+    """Its reasons come when it is built; looking for its members ends, whatever they are."""
+    (tmp_path / "loop").mkdir()
+    (tmp_path / "loop" / "composite.toml").write_text(text)
+    assert scan(tmp_path)["loop"].reasons == ()
+
+
 def test_a_directory_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path) -> None:
     """When a mount is gone nobody may conclude that all adapters were deleted."""
     with pytest.raises(SetupError, match="cannot be listed"):

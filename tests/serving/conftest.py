@@ -6,13 +6,15 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.base_weights import BaseWeights
 from lorabay.serving.residency import Residency
-from tests.catalog import making
+from tests.catalog import making, peft_adapters
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.versions import BASE_NAMES
@@ -33,6 +35,22 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> BaseShapes:
 @pytest.fixture
 def bay(tmp_path: Path, shapes: BaseShapes) -> Iterator[Bay]:
     bay = Bay(tmp_path, shapes)
+    yield bay
+    bay.store.close()
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base that PEFT can make adapters for."""
+    return peft_adapters.make_base(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture
+def llama_bay(tmp_path: Path, llama: Path) -> Iterator[Bay]:
+    """A bay over it, of an engine that can scale outputs."""
+    bay = Bay(tmp_path, BaseShapes.read(llama))
+    bay.checks = replace(bay.checks, base_weights=BaseWeights.open(llama))
+    bay.restart()
     yield bay
     bay.store.close()
 

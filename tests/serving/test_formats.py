@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.base_weights import BaseWeights
 from tests.catalog import peft_adapters
 from tests.serving.bay import Bay
@@ -34,19 +33,6 @@ REFUSED = {
     "lokr-full": "rank_over_limit", "ia3": "peft_type_unsupported", "ln-tuning": "peft_type_unsupported",
 }  # fmt: skip
 """Format -> the code of one of its reasons."""
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return peft_adapters.make_base(tmp_path_factory.mktemp("base") / "tiny")
-
-
-@pytest.fixture
-def llama_bay(tmp_path: Path, llama: Path) -> Bay:
-    bay = Bay(tmp_path, BaseShapes.read(llama))
-    bay.checks = replace(bay.checks, base_weights=BaseWeights.open(llama))
-    bay.restart()
-    return bay
 
 
 def drop(bay: Bay, llama: Path, name: str, form: str) -> None:
