@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.catalog import making
+from tests.nobody import as_nobody
 
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.spec import AdapterSpec
@@ -105,3 +106,55 @@ def test_an_output_inside_a_member_of_a_member_is_refused(folder: Path, base: Pa
     with pytest.raises(SetupError, match="contains itself"):
         combine(outer, base, folder.parent.parent / "out")
     assert sorted(folder.parent.rglob("*")) == before
+
+
+def test_a_recipe_beside_weights_is_not_combined(folder: Path, base: Path, tmp_path: Path) -> None:
+    """Such a folder is an adapter; it was once copied and reported as the combination."""
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (folder / name).write_bytes((folder.parent / "one" / name).read_bytes())
+    with pytest.raises(SetupError, match="adapter with weights of its own"):
+        combine(folder, base, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("closed", ["both", "both/composite.toml", "one", "two/adapter_model.safetensors"])
+def test_what_may_not_be_read_is_told_with_its_own_path(closed: str, folder: Path, base: Path, tmp_path: Path) -> None:
+    """The output folder is not to blame."""
+    mode = (folder.parent / closed).stat().st_mode
+    (folder.parent / closed).chmod(0)
+    with as_nobody(tmp_path), pytest.raises(SetupError) as caught:
+        combine(folder, base, tmp_path / "out")
+    (folder.parent / closed).chmod(mode)
+    assert "Permission denied" in caught.value.message
+    assert "out" not in caught.value.message.replace(str(tmp_path), "")
+    if closed.startswith("both"):
+        assert str(folder) in caught.value.message
+        assert "composite.toml cannot be read" in caught.value.message
+    else:
+        # A member is named as the recipe names it, and with the folder that this leads to.
+        member = "'../two' in " if closed.startswith("two") else f"'one' in '{folder.parent / 'one'}'"
+        assert f"member {member}" in caught.value.message
+    assert not (tmp_path / "out").exists()
+
+
+def test_settings_without_effect_are_refused(
+    folder: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the command line: one line that tells which methods have them."""
+    text = (folder / "composite.toml").read_text()
+    (folder / "composite.toml").write_text(f"seed = 3\nmajority_sign_method = 'total'\n{text}")
+    assert run(["combine", str(folder), "-o", str(tmp_path / "out"), "--base", str(base)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "method cat has no seed; it is for dare_linear, dare_ties" in line
+    assert "method cat has no majority_sign_method; it is for dare_ties, ties" in line
+
+
+def test_the_same_seed_gives_the_same_bytes(folder: Path, base: Path, tmp_path: Path) -> None:
+    """Each time; another seed gives others."""
+    text = (folder / "composite.toml").read_text().replace('"cat"', '"dare_ties"')
+    made = []
+    for number, seed in enumerate((5, 5, 6)):
+        (folder / "composite.toml").write_text(f"density = 0.5\nseed = {seed}\n{text}")
+        combine(folder, base, tmp_path / str(number))
+        made.append((tmp_path / str(number) / "adapter_model.safetensors").read_bytes())
+    assert made[0] == made[1] != made[2]

@@ -12,8 +12,13 @@ from safetensors.torch import load_file, save_file
 from tests.catalog import peft_adapters
 
 from lorabay.catalog.base_shapes import BaseShapes
-from lorabay.catalog.spec import Rejected
+from lorabay.catalog.base_weights import BaseWeights
+from lorabay.catalog.names import AdapterName
+from lorabay.catalog.records import Records
+from lorabay.catalog.spec import Rejected, Version
+from lorabay.catalog.store import Store
 from lorabay.catalog.validation import Checks, validate
+from lorabay.cli import run
 from lorabay.errors import SetupError
 from lorabay.offline.convert import ConvertSettings, convert
 
@@ -195,3 +200,20 @@ def test_bad_folders_are_told_in_one_line(base: Path, tmp_path: Path) -> None:
     )
     assert "--dtype" in refusal(made.folder, base, tmp_path / "out", dtype="int8")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["lora", "dora"])
+def test_a_version_of_the_store_is_converted_like_its_folder(
+    name: str, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], no_settings_in_environment: None
+) -> None:
+    """By name and digest; one that was made from DoRA with the factors of its outputs, as PEFT's own merge has them."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
+    with Store.open(tmp_path / "store") as store:
+        checks = Checks(BaseShapes.read(base), 64, base_weights=BaseWeights.open(base))
+        version = store.ingest(made.folder, AdapterName("finance"), checks)
+        assert isinstance(version, Version)
+    Records(tmp_path / "store" / "records" / "key").update(AdapterName("finance"), {"kept": (version.digest,)})
+    command = ["convert", version.id, "-o", str(tmp_path / "out"), "--base", str(base), "--energy", "0.9999999"]
+    assert run([*command, "--store", str(tmp_path / "store"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["source"] == str(version.path)
+    assert relative_difference(base, peft_adapters.loaded(base, tmp_path / "out"), made) < 1e-3

@@ -21,7 +21,7 @@ from lorabay.catalog.store import Store
 from lorabay.catalog.validation import Checks
 from lorabay.errors import SetupError
 from lorabay.offline.adapter_source import AdapterSource
-from lorabay.offline.inspection.inspection import Inspection, inspect, open_adapter
+from lorabay.offline.inspection.inspection import Inspection, in_order, inspect, open_adapter
 
 MEASURED = [
     "lora",
@@ -105,6 +105,25 @@ def test_ranks_and_alphas_by_module(opened: Open) -> None:
     assert ranks[1, "self_attn.v_proj"] == (4, pytest.approx(5))
     assert all((m.rank, m.alpha) == (4, pytest.approx(8)) for m in inspect(opened("rslora", "b")).modules)
     assert {m.alpha for m in inspect(opened("vera", "c")).modules} == {None}
+
+
+def test_tables_can_be_copied_from(opened: Open) -> None:
+    """On a narrow terminal, too, the digest is whole, and layer 2 comes before layer 10."""
+    report = inspect(opened("lora"))
+    console = Console(file=StringIO(), width=60)
+    console.print(report.render())
+    value = "".join(line.split("┃")[-1].split("│")[-2].strip() for line in digest_lines(console.file.getvalue()))
+    assert value == report.digest
+    names = [f"model.layers.{layer}.x.weight" for layer in (10, 2)]
+    assert in_order(["lm_head.weight", *names]) == [*reversed(names), "lm_head.weight"]
+
+
+def digest_lines(text: str) -> list[str]:
+    """The lines of the digest's row."""
+    lines = text.splitlines()
+    first = next(number for number, line in enumerate(lines) if "digest" in line)
+    last = next(number for number, line in enumerate(lines) if "approximate" in line)
+    return lines[first:last]
 
 
 def test_layers_are_in_order_and_what_is_in_none_is_last(opened: Open) -> None:

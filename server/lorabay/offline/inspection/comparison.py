@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 
 from lorabay.catalog.spec import quoted
-from lorabay.offline.inspection.inspection import Opened, rank_and_alpha, shown
+from lorabay.offline.inspection.inspection import Opened, in_order, rank_and_alpha, shown, whole_text
 from lorabay.offline.inspection.norms import change_norm, distance
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ class Comparison:
 
     def render(self) -> Group:
         """Lay the differences out: of the configs and of the modules."""
-        config = Table("config", *self.adapters)
+        config = Table("config", *map(whole_text, self.adapters))
         for field, (one, two) in self.config.items():
             config.add_row(field, quoted(one), quoted(two))
-        table = Table("module", "ranks", "relative distance")
+        table = Table(whole_text("module"), "ranks", "relative distance")
         for module in self.modules:
             table.add_row(module.name, " / ".join(map(shown, module.ranks)), shown(module.distance))
         for adapter, names in zip(self.adapters, self.only, strict=True):
@@ -60,8 +60,8 @@ def compare(one: Opened, two: Opened) -> Comparison:
     return Comparison(
         adapters=(one.source.name, two.source.name),
         config={field: pair for field, pair in pairs.items() if pair[0] != pair[1]},
-        only=(tuple(name for name in first if name not in second), tuple(name for name in second if name not in first)),
-        modules=tuple(_difference(name, one, two) for name in first if name in second),
+        only=(tuple(in_order(first.keys() - second.keys())), tuple(in_order(second.keys() - first.keys()))),
+        modules=tuple(_difference(name, one, two) for name in in_order(first.keys() & second.keys())),
     )
 
 

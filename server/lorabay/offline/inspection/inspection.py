@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
-from rich.table import Table
+from rich.table import Column, Table
 
 from lorabay.catalog.adapter_file import AdapterFile
 from lorabay.catalog.base_shapes import BaseShapes
@@ -23,7 +23,7 @@ from lorabay.errors import SetupError
 from lorabay.offline.inspection.norms import change_norm, weight_norm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from lorabay.catalog.adapter_updates import AdapterUpdates
@@ -57,8 +57,7 @@ class ModuleFacts:
     def place(self) -> tuple[int | None, str]:
         """Layer, and the module's name in it."""
         found = _LAYER.search(self.name)
-        name = self.name.removesuffix(".weight")
-        return (int(found[1]), name[found.end() :]) if found else (None, name)
+        return layer_of(self.name), self.name.removesuffix(".weight")[found.end() if found else 0 :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ class Inspection:
 
     def render(self) -> Group:
         """Lay the facts out: one table of the whole, one with a line a module."""
-        whole = Table("fact", "value")
+        whole = Table("fact", whole_text("value"))
         for name, value in (
             ("adapter", self.adapter),
             ("folder", self.folder),
@@ -113,13 +112,29 @@ class Inspection:
             ("needs", "; ".join(self.needs)),
         ):
             whole.add_row(name, value)
-        table = Table("module", "rank", "alpha", "||ΔW||", "||ΔW||/||W||")
+        table = Table(whole_text("module"), "rank", "alpha", "||ΔW||", "||ΔW||/||W||")
         for module in self.modules:
             table.add_row(module.name, *map(shown, (module.rank, module.alpha, module.norm, module.ratio)))
         layers = Table("layer", "||ΔW||")
         for layer in self.layers():
             layers.add_row("outside" if layer["layer"] is None else str(layer["layer"]), shown(layer["norm"]))
         return Group(whole, layers, table)
+
+
+def whole_text(header: str) -> Column:
+    """A column whose texts are broken rather than cut: they may be copied."""
+    return Column(header, overflow="fold")
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """By layer, those that are in none last, then by name."""
+    return sorted(names, key=lambda name: (layer_of(name) is None, layer_of(name) or 0, name))
+
+
+def layer_of(name: str) -> int | None:
+    """The number of the layer that a weight is in."""
+    found = _LAYER.search(name)
+    return int(found[1]) if found else None
 
 
 def _joint(norms: Sequence[float | None]) -> float | None:
@@ -160,7 +175,7 @@ def inspect(opened: Opened) -> Inspection:
         size_bytes=max((tensor.end for tensor in file.tensors), default=0),
         needs=_needs(opened.found, spec),
         reasons=tuple(map(str, result.reasons)) if isinstance(result, Rejected) else (),
-        modules=tuple(_module(name, updates, opened) for name, updates in opened.found.updates.items()),
+        modules=tuple(_module(name, opened) for name in in_order(opened.found.updates)),
     )
 
 
@@ -176,7 +191,8 @@ def _refused(source: AdapterSource, rejected: Rejected) -> SetupError:
     return SetupError(f"{source.folder} cannot be inspected: " + "; ".join(map(str, rejected.reasons)))
 
 
-def _module(name: str, updates: tuple[Update, ...], opened: Opened) -> ModuleFacts:
+def _module(name: str, opened: Opened) -> ModuleFacts:
+    updates = opened.found.updates[name]
     norm, whole = change_norm(updates, opened.weights, name), weight_norm(opened.weights, name)
     ratio = norm / whole if norm is not None and whole else None
     rank, alpha = rank_and_alpha(updates, opened.found.config)
