@@ -122,6 +122,12 @@ def base_that_is_a_file(folders: Path) -> None:
     (folders / "base").write_text("a file")
 
 
+def base_that_is_a_loop(folders: Path) -> None:
+    base_that_is_a_file(folders)
+    (folders / "base").unlink()
+    (folders / "base").symlink_to("base")
+
+
 def adapter_that_is_a_file(folders: Path) -> None:
     no_adapter(folders)
     (folders / "adapter").write_text("a file")

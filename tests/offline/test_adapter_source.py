@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tests.catalog import making
 from tests.catalog.making import values
+from tests.nobody import as_nobody
 from tests.offline.merge.bases import HIDDEN, all_tensors, make_base, make_lora, merge_settings, random_tensor
 
 from lorabay import cli
@@ -102,3 +103,27 @@ def test_without_a_store(tmp_path: Path) -> None:
     ):
         pass
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("closed", ["store/records", "store/versions", "store", "adapters", "adapters/finance"])
+@pytest.mark.usefixtures("stored")
+def test_places_that_may_not_be_entered(tmp_path: Path, closed: str) -> None:
+    """Each is one line; a place for names that cannot be looked into has none."""
+    shutil.copytree(tmp_path / "adapter", tmp_path / "adapters" / "finance")
+    (tmp_path / closed).chmod(0)
+    name = f"finance@{'0' * 12}" if closed.startswith("store") else "finance"
+    with (
+        as_nobody(tmp_path),
+        pytest.raises(SetupError, match=r"cannot be|there is no"),
+        find_adapter(name, tmp_path / "adapters", tmp_path / "store"),
+    ):
+        pass
+    (tmp_path / closed).chmod(0o755)
+
+
+def test_a_composite_is_no_adapter(tmp_path: Path) -> None:
+    """The line tells how it becomes one."""
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "composite.toml").write_text("")
+    with pytest.raises(SetupError, match="lorabay combine"), find_adapter("both", tmp_path, tmp_path / "store"):
+        pass

@@ -41,6 +41,7 @@ BAD: Mapping[str, tuple[Spoil, str]] = {
     "base without config": (spoiled.without_config, "config.json does not exist"),
     "base config that is a list": (spoiled.base_config_that_is_a_list, "config.json is not a JSON object"),
     "base that is a file": (spoiled.base_that_is_a_file, "config.json cannot be read: Not a directory"),
+    "base that is a loop of links": (spoiled.base_that_is_a_loop, "base cannot be used: it is a link that leads back"),
     "no adapter": (spoiled.no_adapter, "adapter"),
     "adapter that is a file": (spoiled.adapter_that_is_a_file, "folder"),
     "torn adapter": (spoiled.torn_adapter, "the safetensors header claims"),
@@ -120,6 +121,23 @@ def test_inputs_without_permission(closed: str, tool: str, folders: Path, capsys
     assert closed in line or Path(closed).name in line
     assert "output" not in line
     assert {path.relative_to(folders) for path in folders.rglob("*")} == before
+
+
+@pytest.mark.parametrize("tool", ["merge", "convert"])
+@pytest.mark.parametrize("kind", ["nothing", "file", "loop", "empty", "output"])
+def test_a_start_that_cannot_be_read(kind: str, tool: str, folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The adapter as it was initialised is an input like the others, and named as such."""
+    (folders / "file").write_text("a file")
+    (folders / "loop").symlink_to("loop")
+    (folders / "empty").mkdir()
+    make_lora(folders / "output")
+    before = tree(folders)
+    output = folders / "output" / "out" if kind == "output" else None
+    assert cli.run([*arguments(tool, folders, output), "--initial", str(folders / kind)]) == 1
+    line = the_error(capsys)
+    assert str(folders / kind) in line
+    assert "as initialised" in line or kind in {"loop", "output"}
+    assert tree(folders) == before
 
 
 OUTPUTS = {

@@ -14,7 +14,6 @@ from lorabay.catalog.spec import AdapterSpec
 from lorabay.catalog.validation import Checks, validate
 from lorabay.cli import run
 from lorabay.errors import SetupError
-from lorabay.offline.check import check
 from lorabay.offline.combine import combine
 
 
@@ -48,17 +47,6 @@ def test_the_result_is_a_plain_adapter(folder: Path, base: Path, tmp_path: Path)
     assert found.rank == 8
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"adapter_config.json", "adapter_model.safetensors", "README.md"}
-
-
-def test_a_composite_is_checked_like_any_adapter(folder: Path, base: Path) -> None:
-    """`lorabay check` builds it and says what a server would."""
-    (good,) = check([folder], base, max_rank=8)
-    assert good.servable
-    (small,) = check([folder], base, max_rank=7)
-    assert [reason.code for reason in small.reasons] == ["rank_over_limit"]
-    (folder / "composite.toml").write_text('[[members]]\nadapter = "three"')
-    (bad,) = check([folder], base, max_rank=8)
-    assert [reason.code for reason in bad.reasons] == ["member_missing"]
 
 
 def test_the_command(folder: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,7 +73,7 @@ REFUSED = {
     "source": "inside",
     "source/out": "inside",
     "link/out": "inside",
-    "loop": "leads to itself",
+    "loop": "leads back to itself",
     "full": "there already",
     "file": "there already",
     "file/out": "cannot be written",

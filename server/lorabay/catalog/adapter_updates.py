@@ -128,7 +128,13 @@ def _checked(file: AdapterFile) -> Callable[[TensorInfo], Tensor]:
 
 def _initial(folder: Path, initial: Path | None, limits: Limits) -> Source | Rejected | None:
     found = initial or initial_folder(folder)
-    return None if found is None else _source(found, limits)
+    if found is None:
+        return None
+    source = _source(found, limits)
+    if not isinstance(source, Rejected):
+        return source
+    where = f"as initialised, in {str(found)!a}"
+    return rejected(Reason(reason.code, f"{where}: {reason.text}") for reason in source.reasons)
 
 
 def initial_folder(folder: Path) -> Path | None:

@@ -108,7 +108,7 @@ def _open_problem(path: Path, error: OSError) -> Unreadable:
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         return Unreadable("unreadable", f"{path.name} cannot be read: {error.strerror}")
     if not path.parent.is_dir():
-        return Unreadable("vanished", "the folder vanished while it was read")
+        return Unreadable("vanished", "the folder is not there, or vanished while it was read")
     if path.name == CONFIG_FILE:
         return Unreadable("config_missing", f"there is no {CONFIG_FILE}")
     for pickle in _PICKLES:

@@ -24,6 +24,7 @@ from lorabay.catalog.store import Store
 from lorabay.catalog.tensors import from_bytes
 from lorabay.catalog.updates import Gated
 from lorabay.errors import SetupError
+from lorabay.offline.real_paths import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,7 +54,7 @@ class AdapterSource:
     @classmethod
     def at(cls, folder: Path) -> AdapterSource:
         """The adapter in a folder that was not looked up."""
-        return cls(folder.resolve().name, folder, folder)
+        return cls(real_path(folder).name, folder, folder)
 
     def updates(
         self, base: BaseShapes, *, initial: Path | None = None, residual_base: bool = False

@@ -16,6 +16,8 @@ from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.names import name_problems
 from lorabay.catalog.spec import AdapterSpec, Reason, Rejected
 from lorabay.catalog.validation import Checks, validate
+from lorabay.errors import SetupError
+from lorabay.offline.real_paths import real_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +50,24 @@ def check(folders: Sequence[Path], base: Path, *, max_rank: int) -> list[Verdict
 
 
 def _judge(folder: Path, checks: Checks) -> Verdict:
-    problems = name_problems(folder.resolve().name, frozenset(checks.base.names))
+    problems = name_problems(_name(folder), frozenset(checks.base.names))
     result = _validate(folder, checks)
     if isinstance(result, Rejected):
         return Verdict(folder, None, (*problems, *result.reasons))
     return Verdict(folder, result, problems)
 
 
+def _name(folder: Path) -> str:
+    try:
+        return real_path(folder).name
+    except SetupError:  # why it leads nowhere is told when it is read
+        return folder.name
+
+
 def _validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
     if not is_composite(folder):
         return validate(folder, checks)
-    roots = (folder.resolve(), folder.absolute().parent.resolve())
+    roots = (real_path(folder), real_path(folder.absolute().parent))
     with TemporaryDirectory() as built:
         problem = Assembly(checks.base, roots, checks.limits).take(folder.absolute(), Path(built))
         return problem or validate(Path(built), checks)

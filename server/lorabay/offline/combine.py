@@ -16,6 +16,7 @@ from lorabay.catalog.spec import WEIGHTS_FILE, Rejected
 from lorabay.errors import SetupError
 from lorabay.offline.card import copy_card
 from lorabay.offline.new_folder import new_folder
+from lorabay.offline.real_paths import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,11 +48,11 @@ def combine(composite: Path, base: Path, output: Path, *, roots: Iterable[Path] 
 
     Members may lie beside the composite or below `roots`. Raises SetupError with every reason; then nothing is written.
     """
-    shapes = BaseShapes.read(base, names=(base.resolve().name,))
+    shapes = BaseShapes.read(base, names=(real_path(base).name,))
     recipe = _recipe(composite)
-    allowed = tuple(_real(root) for root in (composite.absolute().parent, *roots))
+    allowed = tuple(real_path(root) for root in (composite.absolute().parent, *roots))
     with new_folder(output, (base, *_sources(composite.absolute()))) as folder:
-        assembly = Assembly(shapes, (*allowed, _real(composite)), Limits(), trusted=True)
+        assembly = Assembly(shapes, (*allowed, real_path(composite)), Limits(), trusted=True)
         problem = assembly.take(composite.absolute(), folder)
         if problem is not None:
             raise SetupError(f"{composite} cannot be combined: " + "; ".join(map(str, problem.reasons)))
@@ -92,10 +93,3 @@ def _sources(folder: Path, depth: int = 0) -> Iterator[Path]:
         places = {member_folder(folder, member.adapter) for member in recipe.members}
         for place in filter(os.path.isdir, places):
             yield from _sources(place, depth + 1)
-
-
-def _real(path: Path) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError) as error:
-        raise SetupError(f"{path} cannot be found: it is a link that leads to itself") from error

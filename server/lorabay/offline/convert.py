@@ -28,6 +28,7 @@ from lorabay.offline.card import copy_card
 from lorabay.offline.dense_change import dense_change
 from lorabay.offline.new_folder import new_folder
 from lorabay.offline.progress import progress_bar
+from lorabay.offline.real_paths import real_path
 
 if TYPE_CHECKING:
     from lorabay.catalog.adapter_updates import AdapterUpdates
@@ -117,7 +118,7 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
     """
     if settings.dtype not in DTYPES:
         raise SetupError(f"--dtype {quoted(settings.dtype)} is none of {', '.join(DTYPES)}")
-    shapes = BaseShapes.read(base, names=(base.resolve().name,))
+    shapes = BaseShapes.read(base, names=(real_path(base).name,))
     source = AdapterSource.at(adapter)
     found = source.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
     if isinstance(found, Rejected):
@@ -131,7 +132,7 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
         rank = max(module.rank for module in modules)
         report = Conversion(str(adapter), found.format, str(output), settings.dtype, rank, error, size, tuple(modules))
         _check_error(report, settings.allowed_error)
-        record = report.as_dict() | {"source": source.name, "output": output.resolve().name}
+        record = report.as_dict() | {"source": source.name, "output": real_path(output).name}
         (folder / REPORT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         copy_card(adapter, folder)
     return report

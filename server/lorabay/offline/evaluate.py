@@ -22,6 +22,7 @@ from lorabay.offline.causal_lm import load_model, load_tokenizer
 from lorabay.offline.dataset import Example, Turn, read_examples, turn
 from lorabay.offline.progress import progress_bar
 from lorabay.offline.quiet import quiet_transformers
+from lorabay.offline.real_paths import real_path
 from lorabay.offline.recipe import read_recipe
 from lorabay.offline.text_scores import bleu, rouge_l
 
@@ -115,7 +116,7 @@ def evaluate(
     scores: list[Score] = []
     with progress_bar(total, "evaluate", console) as advance:
         for folder in folders:
-            name = folder.resolve().name if folder else BASE
+            name = real_path(folder).name if folder else BASE
             model = _model(base_dir, folder)
             for data in sets:
                 done = partial(advance, f"{name} on {data.name}")
@@ -143,7 +144,7 @@ def _score(model: str, data: _HeldOut, loss: float, answers: Sequence[str]) -> S
 
 def _held_out(adapter_dir: Path, tokenizer: Any) -> _HeldOut:
     examples = read_examples(adapter_dir / read_recipe(adapter_dir).data.heldout)
-    return _HeldOut(adapter_dir.resolve().name, examples, tuple(turn(tokenizer, example) for example in examples))
+    return _HeldOut(real_path(adapter_dir).name, examples, tuple(turn(tokenizer, example) for example in examples))
 
 
 def _model(base_dir: Path, adapter_dir: Path | None) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabay.errors import SetupError
+from lorabay.offline.real_paths import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,9 +24,9 @@ def new_folder(folder: Path, inputs: Iterable[Path]) -> Iterator[Path]:
 
     An exception in the block, or a kill, leaves nothing at `folder`.
     """
-    target = _resolved(folder)
+    target = real_path(folder)
     for source in inputs:
-        if target.is_relative_to(_resolved(source)):
+        if target.is_relative_to(real_path(source)):
             raise SetupError(f"the output folder {folder} lies inside {source}; choose another folder")
     building = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
@@ -55,13 +56,6 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _resolved(path: Path) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError) as error:  # a link to itself
-        raise SetupError(f"{path} cannot be found: it is a link that leads to itself") from error
 
 
 def _unwritable(folder: Path, error: OSError) -> SetupError:

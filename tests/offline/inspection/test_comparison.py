@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -83,3 +84,16 @@ def test_what_cannot_be_measured_is_blank(opened: Open) -> None:
     (module,) = compare(one, one).modules
     assert module.distance is None
     assert "None" not in shown(compare(one, one))
+
+
+def test_what_json_has_no_word_for(base: Path, made: Callable[..., peft_adapters.Made]) -> None:
+    """Python reads NaN in a config; it is no difference to itself, and what is printed is JSON."""
+    folder = made("lora").folder
+    config = json.loads((folder / "adapter_config.json").read_bytes())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"lora_dropout": math.nan, "extra": [math.inf]}))
+    one = open_adapter(AdapterSource.at(folder), base)
+    two = open_adapter(AdapterSource.at(made("lora", "b").folder), base)
+    assert not compare(one, one).config
+    found = compare(one, two)
+    assert found.config == {"lora_dropout": ("NaN", 0.0), "extra": (["Infinity"], None)}
+    json.dumps(found.as_dict(), allow_nan=False)

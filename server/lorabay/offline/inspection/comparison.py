@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,14 +56,20 @@ class Comparison:
 def compare(one: Opened, two: Opened) -> Comparison:
     """Measure what differs. Raises SetupError when an adapter changes meanwhile."""
     first, second = one.found.updates, two.found.updates
-    fields = sorted({*one.found.config, *two.found.config})
-    pairs = {field: (one.found.config.get(field), two.found.config.get(field)) for field in fields}
+    configs = [_as_json(opened.found.config) for opened in (one, two)]
+    pairs = {field: (configs[0].get(field), configs[1].get(field)) for field in sorted({*configs[0], *configs[1]})}
     return Comparison(
         adapters=(one.source.name, two.source.name),
         config={field: pair for field, pair in pairs.items() if pair[0] != pair[1]},
         only=(tuple(in_order(first.keys() - second.keys())), tuple(in_order(second.keys() - first.keys()))),
         modules=tuple(_difference(name, one, two) for name in in_order(first.keys() & second.keys())),
     )
+
+
+def _as_json(config: Mapping[str, object]) -> dict[str, object]:
+    """With words for NaN and infinity, which Python reads and JSON has none of."""
+    found: dict[str, object] = json.loads(json.dumps(dict(config)), parse_constant=str)
+    return found
 
 
 def _difference(name: str, one: Opened, two: Opened) -> ModuleDifference:

@@ -21,6 +21,7 @@ from lorabay.catalog.updates import Directional, LowRank
 from lorabay.catalog.validation import ALLOWED_RANKS, Checks, smallest_limit, validate
 from lorabay.errors import SetupError
 from lorabay.offline.inspection.norms import change_norm, weight_norm
+from lorabay.offline.real_paths import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -149,7 +150,7 @@ def shown(value: float | None) -> str:
 
 def open_adapter(source: AdapterSource, base: Path) -> Opened:
     """Read config and header. Raises SetupError with every reason when that cannot be done."""
-    shapes = BaseShapes.read(base, names=(base.resolve().name,))
+    shapes = BaseShapes.read(base, names=(real_path(base).name,))
     found = source.updates(shapes)
     if isinstance(found, Rejected):
         raise _refused(source, found)

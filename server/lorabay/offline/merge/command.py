@@ -24,6 +24,7 @@ from lorabay.offline.merge.plan import Layout, plan_merge
 from lorabay.offline.merge.quantised import dense_tensors
 from lorabay.offline.merge.side_files import side_files
 from lorabay.offline.merge.work import Work
+from lorabay.offline.real_paths import real_path
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -57,7 +58,7 @@ def merge(settings: MergeSettings, console: Console | None = None) -> MergeRepor
 
 def _prepare(settings: MergeSettings, adapter: AdapterSource, base_folder: Path) -> Work:
     base = read_base(base_folder)
-    shapes = BaseShapes.read(base_folder, names=(settings.base.resolve().name,))
+    shapes = BaseShapes.read(base_folder, names=(real_path(settings.base).name,))
     updates = adapter.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
     if isinstance(updates, Rejected):
         reasons = "; ".join(str(reason) for reason in updates.reasons)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.errors import SetupError, UsageError
 from lorabay.offline.merge.plan import DTYPES
+from lorabay.offline.real_paths import real_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,14 +65,9 @@ def parse_size(text: str) -> int:
 
 def check_places(output: Path, inputs: tuple[Path, ...]) -> None:
     """Refuse an output that lies inside an input or holds one: writing it would change what is read."""
-    try:
-        place = output.resolve()
-    except OSError as error:
-        raise SetupError(f"the output folder {output} cannot be used: {error.strerror}") from error
-    except RuntimeError as error:  # a loop of links, before Python 3.13
-        raise SetupError(f"the output folder {output} cannot be used: a link leads back to itself") from error
+    place = real_path(output)
     for folder in inputs:
-        other = folder.resolve()
+        other = real_path(folder)
         if place == other or place.is_relative_to(other):
             raise SetupError(f"the output folder {output} lies inside {folder}, which is read; choose another")
         if other.is_relative_to(place):
