@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +55,27 @@ def test_what_fails_leaves_nothing(tmp_path: Path, source: Path, failure: BaseEx
     with pytest.raises(type(failure)):
         build(tmp_path / "out", source, fail)
     assert names(tmp_path) == {"source"}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lorabay.offline.new_folder import new_folder
+with new_folder(Path(sys.argv[1]), []) as folder:
+    (folder / "file").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_kill_leaves_only_what_is_hidden(tmp_path: Path, source: Path) -> None:
+    """The next run is not in its way; its name is not the process's number, which is the same again in a container."""
+    with subprocess.Popen([sys.executable, "-c", KILLED, tmp_path / "out"]) as killed:
+        assert killed.wait() == -signal.SIGKILL
+    (left,) = names(tmp_path) - {"source"}
+    assert left.startswith(".out.")
+    assert str(killed.pid) not in left.split(".")
+    build(tmp_path / "out", source, lambda _: None)
+    assert names(tmp_path) == {"source", "out", left}
 
 
 @pytest.mark.parametrize("step", ["in the block", "at the end"])

@@ -304,6 +304,22 @@ async def test_a_member_of_another_format_is_refused(
     assert (live(llama_bay, "two").spec.format == form) == (form != "ia3")
 
 
+@pytest.mark.parametrize("form", ["lora-modules-to-save", "lora-tokens"])
+async def test_a_member_that_trains_more_than_products_is_refused(
+    form: str, llama_bay: Bay, llama: Path, engine: MortalEngine
+) -> None:
+    """Embeddings, norms or tokens of its own: no conversion would help, and the reason names one of them."""
+    llama_bay.residency(engine)
+    drop(llama_bay, llama, "one", "lora")
+    drop(llama_bay, llama, "two", form)
+    compose(llama_bay, "both", "one", "two")
+    await llama_bay.look()
+    (reason,) = llama_bay.status("both").reasons
+    assert reason.code == "member_format"
+    assert "it trains 'model." in reason.text or "it trains 'lm_head" in reason.text
+    assert "convert" not in reason.text
+
+
 async def test_a_member_that_is_served_approximately_is_refused(
     llama_bay: Bay, llama: Path, engine: MortalEngine
 ) -> None:

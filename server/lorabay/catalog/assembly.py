@@ -22,7 +22,7 @@ from lorabay.catalog.folder import Limits, copy_adapter
 from lorabay.catalog.lora_folder import LoraFolder
 from lorabay.catalog.names import bare_name
 from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Reason, Rejected, quoted, rejected
-from lorabay.catalog.updates import LowRank
+from lorabay.catalog.updates import LowRank, Replaced, ReplacedRows
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
@@ -100,10 +100,8 @@ class Assembly:
         found = read_updates(target, self.base, self.limits, trusted=self.trusted)
         if isinstance(found, Rejected):
             return found
-        if any(not isinstance(update, LowRank) for updates in found.updates.values() for update in updates):
-            text = f"what {found.format} does is no product; make it one with `lorabay convert`"
-            return rejected([Reason("member_format", text)])
-        return found
+        unfit = _no_product(found)
+        return rejected([unfit]) if unfit else found
 
     def _missing(self, place: Path) -> Reason | None:
         try:
@@ -130,6 +128,16 @@ class Assembly:
                 return rejected([Reason("not_finite", error.message)])
             writer.finish(self.base, next((found.base_model for found in members if found.base_model), None))
         return None
+
+
+def _no_product(found: AdapterUpdates) -> Reason | None:
+    for name, updates in found.updates.items():
+        if not name.endswith(".weight") or any(isinstance(update, Replaced | ReplacedRows) for update in updates):
+            return Reason("member_format", f"it trains {quoted(name)} itself, which has no weighted sum with others'")
+        if any(not isinstance(update, LowRank) for update in updates):
+            text = f"what {found.format} does is no product; make it one with `lorabay convert`"
+            return Reason("member_format", text)
+    return None
 
 
 def _product(composite: Composite, module: str, parts: Sequence[Part]) -> tuple[Matrix, Matrix]:

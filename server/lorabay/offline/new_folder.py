@@ -6,6 +6,7 @@ Owns when an output may be made: not inside an input, not where something is alr
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 def new_folder(folder: Path, inputs: Iterable[Path]) -> Iterator[Path]:
     """Gives a hidden folder beside `folder` to write into; raises SetupError when there cannot be one.
 
-    An exception in the block, or a kill, leaves nothing at `folder`.
+    An exception in the block, or a kill, leaves nothing at `folder`; after a kill the hidden one stays.
     """
     target = real_path(folder)
     for source in inputs:
         if target.is_relative_to(real_path(source)):
             raise SetupError(f"the output folder {folder} lies inside {source}; choose another folder")
-    building = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    # Not the process's number: in a container it is the same each time, and a kill leaves the folder there.
+    building = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise SetupError(f"the output folder {folder} is there already; choose another folder")
