@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
@@ -73,19 +72,18 @@ def test_the_engine_drains_at_least_as_long_as_the_server(grace: float, seconds:
 def test_all_cores_work_by_default() -> None:
     """vLLM is told every CPU that this process may use, and how much memory the cache takes."""
     environ: dict[str, str] = {}
-    set_cpu_environment(environ, kv_cache_gib=3, threads="all", compiled=Path("/cache/compiled"))
+    set_cpu_environment(environ, kv_cache_gib=3, threads="all")
     cpus = ",".join(str(cpu) for cpu in sorted(os.sched_getaffinity(0)))
     assert environ == {
         "VLLM_CPU_KVCACHE_SPACE": "3",
         "VLLM_CPU_OMP_THREADS_BIND": cpus,
-        "TORCHINDUCTOR_CACHE_DIR": "/cache/compiled",
     }
 
 
 def test_what_the_user_set_stays() -> None:
     """vLLM's own variables win over lorabay's settings, and given threads are passed on as they are."""
     environ = {"VLLM_CPU_KVCACHE_SPACE": "9", "TORCHINDUCTOR_CACHE_DIR": "/elsewhere"}
-    set_cpu_environment(environ, kv_cache_gib=3, threads="0-1", compiled=Path("/cache/compiled"))
+    set_cpu_environment(environ, kv_cache_gib=3, threads="0-1")
     assert environ == {
         "VLLM_CPU_KVCACHE_SPACE": "9",
         "VLLM_CPU_OMP_THREADS_BIND": "0-1",

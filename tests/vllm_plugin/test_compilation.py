@@ -6,6 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from vllm.compilation import caching
 
 from lorabay.vllm_plugin import compilation
 
@@ -52,3 +54,30 @@ def test_the_compiler_is_the_one_that_torch_would_call(monkeypatch: pytest.Monke
     assert not compilation.has_compiler()
     monkeypatch.setenv("CXX", "true")
     assert compilation.has_compiler()
+
+
+def test_a_later_start_takes_what_a_former_one_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM can finish the loading of an artefact of torch's own backend; one of vLLM's backend finishes itself."""
+    ours, finished = SimpleNamespace(), []
+    theirs = SimpleNamespace(finalize_loading=finished.append)
+    monkeypatch.setattr(torch.compiler, "load_compiled_function", wrapped_in_artefact)
+    monkeypatch.setattr(caching, "aot_compile_hash_factors", lambda config: [config])
+    compilation.reuse_compiled.__wrapped__()
+    for compiled in (ours, theirs):
+        torch.compiler.load_compiled_function(compiled)._artifacts.compiled_fn.finalize_loading("config")
+    assert finished == ["config"]
+
+
+def test_compiled_code_is_for_one_kind_of_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that hosts share never gives code that one of them cannot run."""
+    monkeypatch.setattr(torch.compiler, "load_compiled_function", wrapped_in_artefact)
+    monkeypatch.setattr(caching, "aot_compile_hash_factors", lambda config: [config])
+    compilation.reuse_compiled.__wrapped__()
+    here = caching.aot_compile_hash_factors("config")
+    assert here == caching.aot_compile_hash_factors("config")
+    monkeypatch.setattr(compilation, "processor", lambda: "flags: fpu sse2")
+    assert caching.aot_compile_hash_factors("config") not in (here, ["config"])
+
+
+def wrapped_in_artefact(compiled: object) -> Any:
+    return SimpleNamespace(_artifacts=SimpleNamespace(compiled_fn=compiled))

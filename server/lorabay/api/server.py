@@ -81,12 +81,7 @@ def compose(settings: Settings, gate: Gate, admin_gate: Gate) -> tuple[ServerSta
     weights = BaseWeights.open(base.path) if scales_outputs(os.environ, dora=settings.dora) else None
     catalogue = open_catalogue(settings, BaseShapes.read(base.path, names=names), metrics, weights)
     asyncio.run(catalogue.reconciler.settle())
-    set_cpu_environment(
-        os.environ,
-        kv_cache_gib=settings.cpu_kv_cache_gib,
-        threads=settings.cpu_threads,
-        compiled=cache_folder().with_name("compiled"),
-    )
+    set_cpu_environment(os.environ, kv_cache_gib=settings.cpu_kv_cache_gib, threads=settings.cpu_threads)
     options = engine_options(settings, catalogue)
     catalogue.reconciler.limit_rank(_count(options, "max_lora_rank"))
     loading = Loading(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection, MutableMapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,13 +53,11 @@ def server_options(grace_s: float) -> dict[str, Any]:
     return {"shutdown_timeout": math.ceil(grace_s)}
 
 
-def set_cpu_environment(environ: MutableMapping[str, str], *, kv_cache_gib: int, threads: str, compiled: Path) -> None:
+def set_cpu_environment(environ: MutableMapping[str, str], *, kv_cache_gib: int, threads: str) -> None:
     """Set the variables through which vLLM's CPU platform takes its memory and threads; those that are set stay.
 
-    vLLM's own default leaves one core to the scheduler, which halves the speed of a small machine. `compiled` keeps
-    what torch compiled for later starts; torch's own default is a temporary folder.
+    vLLM's own default leaves one core to the scheduler, which halves the speed of a small machine.
     """
-    environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
     every = ",".join(str(cpu) for cpu in sorted(os.sched_getaffinity(0)))
     environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(kv_cache_gib))
     environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", every if threads == "all" else threads)

@@ -25,7 +25,7 @@ def register() -> None:
     from vllm.platforms import current_platform
     from vllm.version import __version__
 
-    from lorabay.vllm_plugin.compilation import keep_compilation
+    from lorabay.vllm_plugin.compilation import keep_compilation, reuse_compiled
     from lorabay.vllm_plugin.orphans import exit_with_parent
 
     exit_with_parent()
@@ -41,6 +41,7 @@ def register() -> None:
         # A classmethod of the platform names the wrapper that each LoRA manager builds.
         platform.get_punica_wrapper = classmethod(lambda cls: WRAPPER)
         keep_compilation(platform)
+        reuse_compiled()
     elif os.environ.get(DORA_VARIABLE) == "1":
         from lorabay.vllm_plugin import scaled_outputs
 
