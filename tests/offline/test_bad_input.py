@@ -10,7 +10,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.catalog import making
 from tests.nobody import as_nobody
 from tests.offline import spoiled
 from tests.offline.merge.bases import make_base, make_lora
@@ -99,6 +101,19 @@ def test_bad_inputs(kind: str, tool: str, folders: Path, capsys: pytest.CaptureF
     assert cli.run(arguments(tool, folders)) == 1
     assert text in the_error(capsys)
     assert tree(folders) == before
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_every_module_that_does_not_fit_is_named(tool: str, folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """However many there are, on one line."""
+    path = folders / "adapter" / "adapter_model.safetensors"
+    wide = {n: making.stored(np.ones((4, 99))) if "lora_A" in n else t for n, t in making.load(path).items()}
+    making.save(path, wide)
+    assert cli.run(arguments(tool, folders)) == 1
+    line = the_error(capsys)
+    for module in ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj"):
+        assert f"module 'model.layers.{{0-1}}.{module}' of the adapter takes 99 inputs" in line
+    assert "more of this kind" not in line
 
 
 @pytest.mark.parametrize("tool", TOOLS)

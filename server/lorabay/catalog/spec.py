@@ -27,7 +27,7 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 SCALES_FILE = "output_scales.safetensors"
 """In a stored version only: `<module>.scale`, the factor of each output of the base's module (DoRA)."""
 
-_SHOWN_PER_CODE = 5
+_KEPT_PER_CODE, _SHOWN_PER_CODE = 2000, 5
 _TRANSIENT = frozenset({"vanished", "changed_while_read", "store_write"})
 
 
@@ -51,6 +51,11 @@ class Rejected:
     @property
     def codes(self) -> frozenset[str]:
         return frozenset(reason.code for reason in self.reasons)
+
+    @property
+    def brief(self) -> Rejected:
+        """Every kind of defect; one that repeats (420 wrong tensors) is cut to its first few and a count."""
+        return Rejected(_cut(self.reasons, _SHOWN_PER_CODE))
 
     @property
     def transient(self) -> bool:
@@ -105,13 +110,18 @@ def quoted(value: object) -> str:
 
 
 def rejected(reasons: Iterable[Reason]) -> Rejected:
-    """Every kind of defect is kept; a kind that repeats (420 wrong tensors) is cut to its first few and a count."""
+    """Every reason once; of a kind that repeats more often than any model has modules, the first of them and a
+    count."""
+    return Rejected(_cut(dict.fromkeys(reasons), _KEPT_PER_CODE))
+
+
+def _cut(reasons: Iterable[Reason], count: int) -> tuple[Reason, ...]:
     by_code: defaultdict[str, list[Reason]] = defaultdict(list)
-    for reason in dict.fromkeys(reasons):
+    for reason in reasons:
         by_code[reason.code].append(reason)
     kept: list[Reason] = []
     for code, same in by_code.items():
-        kept += same[:_SHOWN_PER_CODE]
-        if len(same) > _SHOWN_PER_CODE:
-            kept.append(Reason(code, f"... and {len(same) - _SHOWN_PER_CODE} more of this kind"))
-    return Rejected(tuple(kept))
+        kept += same[:count]
+        if len(same) > count:
+            kept.append(Reason(code, f"... and {len(same) - count} more of this kind"))
+    return tuple(kept)

@@ -53,7 +53,7 @@ def _judge(folder: Path, checks: Checks) -> Verdict:
     problems = name_problems(_name(folder), frozenset(checks.base.names))
     result = _validate(folder, checks)
     if isinstance(result, Rejected):
-        return Verdict(folder, None, (*problems, *result.reasons))
+        return Verdict(folder, None, (*problems, *result.brief.reasons))
     return Verdict(folder, result, problems)
 
 

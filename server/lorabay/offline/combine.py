@@ -17,6 +17,7 @@ from lorabay.errors import SetupError
 from lorabay.offline.card import copy_card
 from lorabay.offline.new_folder import new_folder
 from lorabay.offline.real_paths import real_path
+from lorabay.offline.refusal import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,10 +56,10 @@ def combine(composite: Path, base: Path, output: Path, *, roots: Iterable[Path] 
         assembly = Assembly(shapes, (*allowed, real_path(composite)), Limits(), trusted=True)
         problem = assembly.take(composite.absolute(), folder)
         if problem is not None:
-            raise SetupError(f"{composite} cannot be combined: " + "; ".join(map(str, problem.reasons)))
+            raise SetupError(f"{composite} cannot be combined: " + told(problem))
         found = read_updates(folder, shapes)
         if not isinstance(found, AdapterUpdates):
-            raise SetupError(f"{composite} cannot be combined: " + "; ".join(map(str, found.reasons)))
+            raise SetupError(f"{composite} cannot be combined: " + told(found))
         copy_card(composite, folder)
         return Combination(
             output=str(output),
@@ -79,7 +80,7 @@ def _recipe(folder: Path) -> Composite:
         raise SetupError(f"{folder} is an adapter with weights of its own; its {COMPOSITE_FILE} stands for nothing")
     recipe = read_composite(folder)
     if isinstance(recipe, Rejected):
-        raise SetupError(f"{folder} cannot be combined: " + "; ".join(map(str, recipe.reasons)))
+        raise SetupError(f"{folder} cannot be combined: " + told(recipe))
     return recipe
 
 

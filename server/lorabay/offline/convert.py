@@ -19,7 +19,7 @@ from lorabay.catalog.base_shapes import BaseShapes, is_embedding
 from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.compression import Rule, decompose_dense, decompose_product
 from lorabay.catalog.lora_folder import LoraFolder
-from lorabay.catalog.spec import Rejected, quoted
+from lorabay.catalog.spec import Reason, Rejected, quoted, rejected
 from lorabay.catalog.updates import Dense, LowRank, PeftLayer, ReplacedRows
 from lorabay.catalog.validation import ALLOWED_RANKS
 from lorabay.errors import SetupError
@@ -29,6 +29,7 @@ from lorabay.offline.dense_change import dense_change
 from lorabay.offline.new_folder import new_folder
 from lorabay.offline.progress import progress_bar
 from lorabay.offline.real_paths import real_path
+from lorabay.offline.refusal import told
 
 if TYPE_CHECKING:
     from lorabay.catalog.adapter_updates import AdapterUpdates
@@ -122,7 +123,7 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
     source = AdapterSource.at(adapter)
     found = source.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
     if isinstance(found, Rejected):
-        raise SetupError(f"{adapter} cannot be converted: " + "; ".join(map(str, found.reasons)))
+        raise SetupError(f"{adapter} cannot be converted: " + told(found))
     _check_convertible(adapter, found, shapes)
     names = [name.removesuffix(".weight") for name in found.updates]
     with new_folder(output, filter(None, (adapter, base, settings.initial))) as folder:
@@ -152,8 +153,8 @@ def _check_convertible(adapter: Path, found: AdapterUpdates, shapes: BaseShapes)
         elif is_embedding(module) and not all(isinstance(update, LowRank) for update in updates):
             reasons.append(f"the change of the embedding {quoted(name)} is no product")
     if reasons:
-        shown = "; ".join(dict.fromkeys(reasons[:5]))
-        raise SetupError(f"{adapter} cannot be converted: {shown}; merge it with `lorabay merge`")
+        refusal = rejected(Reason("convert", text) for text in reasons)
+        raise SetupError(f"{adapter} cannot be converted: {told(refusal)}; merge it with `lorabay merge`")
 
 
 def _write(

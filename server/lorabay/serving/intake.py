@@ -113,7 +113,9 @@ class Intake:
         except Exception:  # a folder that finds a bug in a check must not stop the others
             logger.exception("bug", adapter=name, path=str(path))
             return Rejected((Reason("internal", "a check failed unexpectedly; the server's log has the details"),))
-        if isinstance(result, Rejected) or fingerprint(path) == looks:
+        if isinstance(result, Rejected):
+            return result.brief
+        if fingerprint(path) == looks:
             return result
         # The folder was replaced between the two files (a rename, Kubernetes' `..data`): they may not belong together.
         return Rejected((Reason("changed_while_read", "the folder changed while it was read"),))

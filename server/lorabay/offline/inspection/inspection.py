@@ -22,6 +22,7 @@ from lorabay.catalog.validation import ALLOWED_RANKS, Checks, smallest_limit, va
 from lorabay.errors import SetupError
 from lorabay.offline.inspection.norms import change_norm, weight_norm
 from lorabay.offline.real_paths import real_path
+from lorabay.offline.refusal import sentences, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -175,7 +176,7 @@ def inspect(opened: Opened) -> Inspection:
         parameters=sum(math.prod(tensor.shape) for tensor in file.tensors),
         size_bytes=max((tensor.end for tensor in file.tensors), default=0),
         needs=_needs(opened.found, spec),
-        reasons=tuple(map(str, result.reasons)) if isinstance(result, Rejected) else (),
+        reasons=sentences(result) if isinstance(result, Rejected) else (),
         modules=tuple(_module(name, opened) for name in in_order(opened.found.updates)),
     )
 
@@ -189,7 +190,7 @@ def _verdict(opened: Opened) -> AdapterSpec | Rejected:
 
 
 def _refused(source: AdapterSource, rejected: Rejected) -> SetupError:
-    return SetupError(f"{source.folder} cannot be inspected: " + "; ".join(map(str, rejected.reasons)))
+    return SetupError(f"{source.folder} cannot be inspected: " + told(rejected))
 
 
 def _module(name: str, opened: Opened) -> ModuleFacts:

@@ -25,6 +25,7 @@ from lorabay.offline.merge.quantised import dense_tensors
 from lorabay.offline.merge.side_files import side_files
 from lorabay.offline.merge.work import Work
 from lorabay.offline.real_paths import real_path
+from lorabay.offline.refusal import told
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -61,8 +62,7 @@ def _prepare(settings: MergeSettings, adapter: AdapterSource, base_folder: Path)
     shapes = BaseShapes.read(base_folder, names=(real_path(settings.base).name,))
     updates = adapter.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
     if isinstance(updates, Rejected):
-        reasons = "; ".join(str(reason) for reason in updates.reasons)
-        raise SetupError(f"the adapter {adapter.name!r} cannot be merged into {settings.base}: {reasons}")
+        raise SetupError(f"the adapter {adapter.name!r} cannot be merged into {settings.base}: {told(updates)}")
     dense = dense_tensors(base)
     layout = Layout(settings.stored_dtype or dense.dtype, settings.max_shard_bytes)
     plan = plan_merge(dense.tensors, base.config, updates.updates, updates.config_changes, layout)
