@@ -2,7 +2,9 @@
 
 Decoding needs hundreds of tiny products a step, and a matmul call costs more than such a product. This kernel is
 compiled by numba, which vLLM depends on, so that no C++ compiler is needed. It runs on the OpenMP threads that torch
-has already started: `GOMP_parallel` of torch's own libgomp calls it in each of them.
+has already started: `GOMP_parallel` of torch's own libgomp calls it in each of them. Loops over a tile are written out
+for one, two and four rows, since that is what becomes vector instructions; a tile of three computes its last row twice.
+All of it stands in this file, because numba keeps compiled code for as long as the file that asks for it is the same.
 
 Shapes of one slice: A (rank, inputs), B transposed (rank, outputs), factor and shift (outputs,). Values are bfloat16
 (as their uint16 patterns) or float32; sums are float32 and rounded once. Knows neither torch modules nor vLLM.
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TILE = 4
-"""Rows of one adapter that are computed together, so that its weights are read once for them."""
+"""Rows of one adapter that are computed together, so that its weights are read and widened once for them."""
 
 COLUMNS = 128
 """Outputs of a tile that are summed together; the sums stay in the first-level cache."""
@@ -58,6 +60,8 @@ FIELDS = 5
 SLOT, FIRST, COUNT = range(3)
 
 _FAST = {"reassoc", "contract", "nsz"}
+"""Sums may be reordered; NaN and infinity stay what they are."""
+
 _omp_thread = types.ExternalFunction("omp_get_thread_num", types.int32())
 _omp_threads = types.ExternalFunction("omp_get_num_threads", types.int32())
 _gomp_barrier = types.ExternalFunction("GOMP_barrier", types.void())
@@ -121,43 +125,92 @@ def _overload_narrow(value: Any, stored: Any) -> Any:
 
 
 @njit(fastmath=_FAST)
-def _dots(a: Any, wide: Any, row: int, count: int, low: Any, column: int) -> None:
-    """low[row + i, column] = a . wide[row + i] for `count` rows."""
-    if count == TILE:
-        x0, x1, x2, x3 = wide[row], wide[row + 1], wide[row + 2], wide[row + 3]
-        s0 = s1 = s2 = s3 = np.float32(0)
+def _shrink(a: Any, wide: Any, row: int, count: int, low: Any, column: int) -> None:
+    """low[row + i, column] = a . wide[row + i], for the `count` rows of a tile."""
+    x0 = wide[row]
+    s0 = np.float32(0)
+    if count == 1:
+        for k in range(a.size):
+            s0 += _widen(a[k]) * x0[k]
+        low[row, column] = s0
+        return
+    x1, s1 = wide[row + 1], np.float32(0)
+    if count == 2:
         for k in range(a.size):
             value = _widen(a[k])
             s0 += value * x0[k]
             s1 += value * x1[k]
-            s2 += value * x2[k]
-            s3 += value * x3[k]
-        low[row, column], low[row + 1, column], low[row + 2, column], low[row + 3, column] = s0, s1, s2, s3
+        low[row, column], low[row + 1, column] = s0, s1
         return
-    for i in range(count):
-        x = wide[row + i]
-        total = np.float32(0)
-        for k in range(a.size):
-            total += _widen(a[k]) * x[k]
-        low[row + i, column] = total
+    last = row + count - 1
+    x2, x3 = wide[row + 2], wide[last]
+    s2 = s3 = np.float32(0)
+    for k in range(a.size):
+        value = _widen(a[k])
+        s0 += value * x0[k]
+        s1 += value * x1[k]
+        s2 += value * x2[k]
+        s3 += value * x3[k]
+    low[row, column], low[row + 1, column], low[row + 2, column], low[last, column] = s0, s1, s2, s3
 
 
 @njit(fastmath=_FAST)
-def _combine(b: Any, low: Any, first: int, sums: Any) -> None:
-    """sums[o] = sum over r of low[r] * B^T[r, first + o], for the outputs of one block."""
-    last, rank = first + sums.size, low.size
-    sums[:] = np.float32(0)
+def _expand(b: Any, low: Any, first: int, outputs: int, sums: Any) -> None:
+    """sums[i * COLUMNS + o] = low[i] . B^T[:, first + o]: `outputs` (at most COLUMNS) of each row of a tile.
+
+    b is B^T (rank, all outputs), low (rows of the tile, rank), sums (TILE * COLUMNS,).
+    """
+    count, rank = low.shape
+    sums[: count * COLUMNS] = np.float32(0)
     whole = rank - rank % 4
-    # Slices, so that the inner loops count from zero: an index that might be negative is not vectorised.
     for r in range(0, whole, 4):
-        b0, b1, b2, b3 = b[r, first:last], b[r + 1, first:last], b[r + 2, first:last], b[r + 3, first:last]
-        l0, l1, l2, l3 = low[r], low[r + 1], low[r + 2], low[r + 3]
-        for o in range(sums.size):
-            sums[o] += l0 * _widen(b0[o]) + l1 * _widen(b1[o]) + l2 * _widen(b2[o]) + l3 * _widen(b3[o])
+        # Slices, so that the inner loops count from zero: an index that might be negative is not vectorised.
+        b0, b1 = b[r, first : first + outputs], b[r + 1, first : first + outputs]
+        b2, b3 = b[r + 2, first : first + outputs], b[r + 3, first : first + outputs]
+        if count == 1:
+            _add_to_one(b0, b1, b2, b3, low, r, sums)
+        elif count == 2:
+            _add_to_two(b0, b1, b2, b3, low, r, sums)
+        else:
+            _add_to_four(b0, b1, b2, b3, low, r, sums)
     for r in range(whole, rank):
-        values, factor = b[r, first:last], low[r]
-        for o in range(sums.size):
-            sums[o] += factor * _widen(values[o])
+        values = b[r, first : first + outputs]
+        for i in range(count):
+            factor, part = low[i, r], sums[i * COLUMNS : (i + 1) * COLUMNS]
+            for o in range(outputs):
+                part[o] += factor * _widen(values[o])
+
+
+@njit(fastmath=_FAST)
+def _add_to_one(b0: Any, b1: Any, b2: Any, b3: Any, low: Any, r: int, sums: Any) -> None:
+    p0, p1, p2, p3 = low[0, r], low[0, r + 1], low[0, r + 2], low[0, r + 3]
+    for o in range(b0.size):
+        sums[o] += p0 * _widen(b0[o]) + p1 * _widen(b1[o]) + p2 * _widen(b2[o]) + p3 * _widen(b3[o])
+
+
+@njit(fastmath=_FAST)
+def _add_to_two(b0: Any, b1: Any, b2: Any, b3: Any, low: Any, r: int, sums: Any) -> None:
+    p0, p1, p2, p3 = low[0, r], low[0, r + 1], low[0, r + 2], low[0, r + 3]
+    q0, q1, q2, q3 = low[1, r], low[1, r + 1], low[1, r + 2], low[1, r + 3]
+    for o in range(b0.size):
+        v0, v1, v2, v3 = _widen(b0[o]), _widen(b1[o]), _widen(b2[o]), _widen(b3[o])
+        sums[o] += p0 * v0 + p1 * v1 + p2 * v2 + p3 * v3
+        sums[COLUMNS + o] += q0 * v0 + q1 * v1 + q2 * v2 + q3 * v3
+
+
+@njit(fastmath=_FAST)
+def _add_to_four(b0: Any, b1: Any, b2: Any, b3: Any, low: Any, r: int, sums: Any) -> None:
+    last = low.shape[0] - 1
+    p0, p1, p2, p3 = low[0, r], low[0, r + 1], low[0, r + 2], low[0, r + 3]
+    q0, q1, q2, q3 = low[1, r], low[1, r + 1], low[1, r + 2], low[1, r + 3]
+    t0, t1, t2, t3 = low[2, r], low[2, r + 1], low[2, r + 2], low[2, r + 3]
+    u0, u1, u2, u3 = low[last, r], low[last, r + 1], low[last, r + 2], low[last, r + 3]
+    for o in range(b0.size):
+        v0, v1, v2, v3 = _widen(b0[o]), _widen(b1[o]), _widen(b2[o]), _widen(b3[o])
+        sums[o] += p0 * v0 + p1 * v1 + p2 * v2 + p3 * v3
+        sums[COLUMNS + o] += q0 * v0 + q1 * v1 + q2 * v2 + q3 * v3
+        sums[2 * COLUMNS + o] += t0 * v0 + t1 * v1 + t2 * v2 + t3 * v3
+        sums[3 * COLUMNS + o] += u0 * v0 + u1 * v1 + u2 * v2 + u3 * v3
 
 
 @njit(fastmath=_FAST)
@@ -192,7 +245,9 @@ def _widen_rows(args: Any, rows: Any, wide: Any, thread: int, threads: int, dtyp
 
 
 @njit
-def _shrink(args: Any, table: Any, tiles: Any, wide: Any, low: Any, thread: int, threads: int, dtype: Any) -> None:
+def _shrink_tiles(
+    args: Any, table: Any, tiles: Any, wide: Any, low: Any, thread: int, threads: int, dtype: Any
+) -> None:
     """Each thread computes its share of all (tile, slice, rank) in that order."""
     slices, width = args[SLICES], args[MAX_RANK]
     total = 0
@@ -210,11 +265,11 @@ def _shrink(args: Any, table: Any, tiles: Any, wide: Any, low: Any, thread: int,
             if begin < end:
                 a = carray(_pointer(entry[A]), (rank, args[INPUTS]), dtype)
                 for r in range(begin, end):
-                    _dots(a[r], wide, tiles[t, FIRST], tiles[t, COUNT], low, s * width + r)
+                    _shrink(a[r], wide, tiles[t, FIRST], tiles[t, COUNT], low, s * width + r)
 
 
 @njit
-def _expand(
+def _expand_tiles(
     args: Any, table: Any, tiles: Any, rows: Any, low: Any, sums: Any, thread: int, threads: int, dtype: Any
 ) -> None:
     """Each thread computes its share of all (tile, slice, block of outputs) in that order."""
@@ -233,12 +288,13 @@ def _expand(
                 if first <= position < last and entry[RANK] > 0:
                     outputs = min(COLUMNS, widths[s] - begin)
                     b = carray(_pointer(entry[B]), (entry[RANK], widths[s]), dtype)
-                    column = s * args[MAX_RANK]
-                    for i in range(tiles[t, FIRST], tiles[t, FIRST] + tiles[t, COUNT]):
-                        place = args[Y] + rows[i] * args[Y_STRIDE] + (offset + begin) * args[ITEM]
+                    row, column = tiles[t, FIRST], s * args[MAX_RANK]
+                    of_tile = low[row : row + tiles[t, COUNT], column : column + entry[RANK]]
+                    _expand(b, of_tile, begin, outputs, sums)
+                    for i in range(tiles[t, COUNT]):
+                        place = args[Y] + rows[row + i] * args[Y_STRIDE] + (offset + begin) * args[ITEM]
                         y = carray(_pointer(place), (outputs,), dtype)
-                        _combine(b, low[i, column : column + entry[RANK]], begin, sums[:outputs])
-                        _finish(y, sums[:outputs], entry, begin)
+                        _finish(y, sums[i * COLUMNS : i * COLUMNS + outputs], entry, begin)
                 position += 1
             offset += widths[s]
 
@@ -253,10 +309,10 @@ def _update(args: Any, dtype: Any) -> None:
     low = carray(_pointer(args[LOW]), (args[ROW_COUNT], args[SLICES] * args[MAX_RANK]), np.float32)
     _widen_rows(args, rows, wide, thread, threads, dtype)
     _gomp_barrier()
-    _shrink(args, table, tiles, wide, low, thread, threads, dtype)
+    _shrink_tiles(args, table, tiles, wide, low, thread, threads, dtype)
     _gomp_barrier()
-    sums = np.empty(COLUMNS, np.float32)
-    _expand(args, table, tiles, rows, low, sums, thread, threads, dtype)
+    sums = np.empty(TILE * COLUMNS, np.float32)
+    _expand_tiles(args, table, tiles, rows, low, sums, thread, threads, dtype)
 
 
 def argument_block(inputs: int, table: NDArray[np.int64], widths: NDArray[np.int64]) -> ctypes.Array[ctypes.c_int64]:
