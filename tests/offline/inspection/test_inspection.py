@@ -176,6 +176,15 @@ def test_names_are_shown_as_they_are(base: Path, tmp_path: Path) -> None:
     assert "[/x]" in text
 
 
+def test_an_adapter_commands_no_terminal(base: Path, tmp_path: Path) -> None:
+    """Control characters in its config are shown as what they are."""
+    config = making.lora_config(base_model_name_or_path="\x1b[2Jtiny\ud800")
+    made = making.make_adapter(tmp_path / "a", config=config)
+    text = shown(inspect(open_adapter(AdapterSource.at(made), making.make_base(tmp_path / "base"))))
+    assert "\x1b" not in text
+    assert r"\x1b[2Jtiny\ud800" in text
+
+
 def test_a_file_that_vanishes_is_one_clear_error(opened: Open) -> None:
     """Between reading its header and measuring it."""
     found = opened("lora")

@@ -16,7 +16,7 @@ from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.folder import Limits
 from lorabay.catalog.formats import CONVERTED
-from lorabay.catalog.spec import AdapterSpec, Rejected
+from lorabay.catalog.spec import AdapterSpec, Rejected, quoted
 from lorabay.catalog.updates import Directional, LowRank
 from lorabay.catalog.validation import ALLOWED_RANKS, Checks, smallest_limit, validate
 from lorabay.errors import SetupError
@@ -107,7 +107,7 @@ class Inspection:
             ("format", self.format),
             ("digest", self.digest or ""),
             ("approximate", "" if self.approximate is None else f"lacks {self.approximate:.1%}"),
-            ("base", self.base_model or ""),
+            ("base", _harmless(self.base_model or "")),
             ("parameters", f"{self.parameters:,}"),
             ("size", f"{self.size_bytes / 1e6:.2f} MB"),
             ("servable", "yes" if self.servable else "no: " + "; ".join(self.reasons)),
@@ -126,6 +126,11 @@ class Inspection:
 def whole_text(header: str) -> Column:
     """A column whose texts are broken rather than cut: they may be copied."""
     return Column(header, overflow="fold")
+
+
+def _harmless(text: str) -> str:
+    """What an adapter's file says, without what would command a terminal."""
+    return text if text.isprintable() else quoted(text)
 
 
 def in_order(names: Iterable[str]) -> list[str]:
