@@ -47,10 +47,11 @@ def table(figures: list[str]) -> list[str]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", trained.FORMATS)
-def test_a_format(name: str, base: Path, tmp_path: Path, table: list[str]) -> None:
+def test_a_format(name: str, base: Path, tmp_path: Path, table: list[str], pytestconfig: pytest.Config) -> None:
     """Exact for products; the others within the allowed error, or refused; answers are as near as the error says."""
+    rate = trained.GENTLE_RATE if pytestconfig.getoption("--whole-base") else trained.RATE
     try:
-        made = trained.train(name, trained.FORMATS[name], base, tmp_path / "adapter")
+        made = trained.train(name, trained.FORMATS[name], base, tmp_path / "adapter", rate=rate)
         found = converted(tmp_path / "adapter", base, tmp_path / "out", max_error=1.0)
         cut = converted(tmp_path / "adapter", base, tmp_path / "cut", rank=4, max_error=1.0)
         if isinstance(found, str):

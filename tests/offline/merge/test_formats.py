@@ -10,6 +10,7 @@ import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -69,9 +70,9 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained.tiny_gpt2(tmp_path_factory.mktemp("gpt2") / "tiny")
 
 
-def compare(name: str, config: trained.Config, base: Path, tmp_path: Path, steps: int = trained.STEPS) -> Comparison:
+def compare(name: str, config: trained.Config, base: Path, tmp_path: Path, **training: Any) -> Comparison:
     """Train, merge in float32, load the merged folder with transformers, ask both models the same."""
-    made = trained.train(name, config, base, tmp_path / "adapter", steps=steps)
+    made = trained.train(name, config, base, tmp_path / "adapter", **training)
     initial = tmp_path / "adapter" / "init"
     merge(merge_settings(tmp_path, base=base, dtype="float32", initial=initial if initial.exists() else None))
     ours = torch.cat(trained.answer(trained.load(tmp_path / "merged"), made.inputs))
@@ -137,9 +138,10 @@ def test_the_default_base(
     format_of_the_real_base: str, prepared: Prepared, tmp_path: Path, table: list[str], pytestconfig: pytest.Config
 ) -> None:
     """The same on the real base, for plain LoRA or, with `--whole-base`, for each format."""
-    name, steps = format_of_the_real_base, pytestconfig.getoption("--format-steps")
+    name = format_of_the_real_base
+    training = {"steps": pytestconfig.getoption("--format-steps"), "rate": trained.GENTLE_RATE}
     try:
-        found = compare(name, trained.FORMATS[name], prepared.folder, tmp_path, steps)
+        found = compare(name, trained.FORMATS[name], prepared.folder, tmp_path, **training)
     finally:
         shutil.rmtree(tmp_path)  # all formats together would fill a disk
     table.append(found.row(name, prepared.folder.name))

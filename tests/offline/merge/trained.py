@@ -20,6 +20,9 @@ VOCABULARY = 96
 TARGETS = ["q_proj", "v_proj", "down_proj"]
 STEPS = 3
 PROMPTS = 32
+RATE = 1e-2
+GENTLE_RATE = 2e-3
+"""For a base that means something: with steps as large as a random one takes, nothing of it would be left."""
 POSITIONS = 16
 
 Config = Callable[[], peft.PeftConfig]
@@ -135,7 +138,9 @@ def inputs_for(base: Path, count: int) -> list[torch.Tensor]:
     return [tokenizer(text, return_tensors="pt").input_ids[0] for text in probes(None)[:count]]
 
 
-def train(name: str, config: Config, base: Path, folder: Path, *, count: int = PROMPTS, steps: int = STEPS) -> Trained:
+def train(
+    name: str, config: Config, base: Path, folder: Path, *, count: int = PROMPTS, steps: int = STEPS, rate: float = RATE
+) -> Trained:
     """A few steps on the first inputs, saved; the answers are those of the adapter as PEFT loads it from disk."""
     inputs = inputs_for(base, count)
     torch.manual_seed(0)
@@ -151,7 +156,7 @@ def train(name: str, config: Config, base: Path, folder: Path, *, count: int = P
             model.peft_config["default"].init_lora_weights = True
             model.save_pretrained(folder / "init")
             model.peft_config["default"].init_lora_weights = start
-        fit(name, model, inputs[:4], steps)
+        fit(name, model, inputs[:4], steps, rate)
         if mutates:
             model.save_pretrained(folder)
             answers = answer(model.eval(), inputs)
@@ -162,13 +167,12 @@ def train(name: str, config: Config, base: Path, folder: Path, *, count: int = P
     return Trained(folder, inputs, answers)
 
 
-def fit(name: str, model: Any, inputs: list[torch.Tensor], steps: int) -> None:
+def fit(name: str, model: Any, inputs: list[torch.Tensor], steps: int, rate: float) -> None:
     for parameter_name, parameter in model.named_parameters():
         if name == "LoRA-FA" and "lora_A" in parameter_name:
             parameter.requires_grad_(False)
-    rate = 1e-2
     groups = [
-        {"params": [part], "lr": rate * (16 if name == "LoRA+" and "lora_B" in parameter_name else 1)}
+        {"params": [part], "lr": rate * factor(name, parameter_name)}
         for parameter_name, part in model.named_parameters()
         if part.requires_grad
     ]
@@ -181,6 +185,13 @@ def fit(name: str, model: Any, inputs: list[torch.Tensor], steps: int) -> None:
         if hasattr(model.base_model, "update_and_allocate"):
             model.base_model.update_and_allocate(step + 1)
         optimiser.zero_grad()
+
+
+def factor(name: str, parameter: str) -> float:
+    """Of the learning rate: LoRA+ trains B faster, and weights that are trained as a whole go slowly."""
+    if "modules_to_save" in parameter:
+        return 0.1
+    return 16 if name == "LoRA+" and "lora_B" in parameter else 1
 
 
 def load(folder: Path) -> Any:
