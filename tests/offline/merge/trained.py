@@ -68,7 +68,7 @@ FORMATS: dict[str, Config] = {
     "LN tuning": of(peft.LNTuningConfig, ["norm", "input_layernorm"]),
     "trainable tokens": lambda: peft.TrainableTokensConfig(task_type="CAUSAL_LM", token_indices=[5, 90]),
     "OFT": of(peft.OFTConfig, r=0, oft_block_size=8),
-    "BOFT": of(peft.BOFTConfig, boft_block_size=4),
+    "BOFT": of(peft.BOFTConfig, ["q_proj", "v_proj"], boft_block_size=4),
     "HRA": of(peft.HRAConfig, r=4),
     "C3A": of(peft.C3AConfig, ["q_proj", "v_proj"], block_size=8),
     "MiSS": of(peft.MissConfig, r=8),
