@@ -18,7 +18,8 @@ from lorabay.vllm_plugin.row_kernel import use_one_thread
 KEPT = 4
 """Staged adapters that nobody took yet; the oldest beyond that are forgotten."""
 
-NICENESS = 10
+NICENESS = 5
+"""As of the threads that read folders (`lorabay.serving.intake`), and for the same reason."""
 SWITCH_INTERVAL_S = 0.0005
 """How long the loop waits for Python code of the staging thread; Python's default of 5 ms shows in every step."""
 
