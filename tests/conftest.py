@@ -73,3 +73,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--format-steps", type=int, default=3, help="training steps of a format")
     parser.addoption("--merge-kills", type=int, default=3, help="killed merges in tests/offline/merge/test_kills.py")
     parser.addoption("--merged", action="store_true", help="also tests/e2e/test_merged.py, which starts three engines")
+    parser.addoption("--engine-kills", type=int, default=1, help="kills in a row in tests/e2e/test_engine_death.py")
+    parser.addoption("--server-kills", type=int, default=1, help="kills in tests/e2e/test_server_death.py")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 import pytest
 from openai import OpenAI
 
 from lorabay.offline.base_model import cache_folder, prepare
-from tests.e2e import words as words_module
+from tests.e2e import dora as dora_module, words as words_module
+from tests.e2e.dora import train_dora
 from tests.e2e.server import Server
 from tests.e2e.words import train_words
 
@@ -25,7 +27,7 @@ API_KEY = "key-for-tests"
 ADMIN_KEY = "admin-key-for-tests"
 CONTEXT = 2048
 MERGED = "test_merged.py"
-FIRST, LAST = (MERGED,), ("test_engine_death.py", "test_shutdown.py")
+FIRST, LAST = (MERGED,), ("test_engine_death.py", "test_shutdown.py", "test_server_death.py")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -59,23 +61,41 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def words(base_folder: Path, request: pytest.FixtureRequest) -> dict[str, Path]:
-    """Two adapters that answer everything with one word, "red" and "blue"; trained before the server takes the CPU.
+    """Two adapters that answer everything with one word, "red" and "blue"."""
+    return trained(request, words_module, ("red", "blue"), lambda folders: train_words(base_folder, folders))
 
-    Training takes minutes on a busy machine, so a later run finds them in pytest's cache.
+
+@pytest.fixture(scope="session")
+def dora(base_folder: Path, request: pytest.FixtureRequest) -> Path:
+    """A DoRA adapter that has learnt a part of the shop's data."""
+    data = REPOSITORY / "adapters" / "ecommerce" / "data"
+    return trained(request, dora_module, ("dora",), lambda folders: train_dora(base_folder, data, folders))["dora"]
+
+
+def trained(
+    request: pytest.FixtureRequest, recipe: ModuleType, names: Sequence[str], train: Callable[[dict[str, Path]], None]
+) -> dict[str, Path]:
+    """Adapters by name, trained before the server takes the CPU.
+
+    Training takes minutes on a busy machine, so a later run finds them in pytest's cache while the recipe is the same.
     """
-    recipe = hashlib.sha256(Path(words_module.__file__).read_bytes()).hexdigest()[:16]
-    folder = request.config.cache.mkdir(f"words-{recipe}")
-    missing = {word: folder / word for word in ("red", "blue") if not (folder / word).exists()}
-    unfinished = {word: folder / f".{word}-{os.getpid()}" for word in missing}
-    train_words(base_folder, unfinished)
-    for word, path in missing.items():
-        unfinished[word].rename(path)
-    return {word: folder / word for word in ("red", "blue")}
+    seal = hashlib.sha256(Path(str(recipe.__file__)).read_bytes()).hexdigest()[:16]
+    cache: pytest.Cache = request.config.cache
+    folder = cache.mkdir(f"{names[0]}-{seal}")
+    unfinished = {name: folder / f".{name}-{os.getpid()}" for name in names if not (folder / name).exists()}
+    train(unfinished)
+    for name, path in unfinished.items():
+        path.rename(folder / name)
+    return {name: folder / name for name in names}
 
 
 @pytest.fixture(scope="session")
 def server(
-    base_folder: Path, adapters: Path, words: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+    base_folder: Path,
+    adapters: Path,
+    words: dict[str, Path],
+    dora: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     arguments = [

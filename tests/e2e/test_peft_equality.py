@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,13 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.e2e.conftest import ADAPTERS, BASE, MODELS, REPOSITORY
+from tests.e2e.folders import eventually, put, remove
 from tests.e2e.greedy import PROMPTS, Tokens, ask, generate
 
 # Thousands of tokens on a CPU that may be busy.
 pytestmark = pytest.mark.timeout(1200)
+
+STREAMS = 8
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +50,28 @@ def test_mixed_in_one_batch(client: OpenAI, expected: Tokens) -> None:
     with ThreadPoolExecutor(len(CASES)) as pool:
         answers = pool.map(lambda case: ask(client, *case), CASES)
         assert dict(zip(CASES, answers, strict=True)) == expected
+
+
+@pytest.fixture
+def served_dora(client: OpenAI, adapters: Path, dora: Path) -> Iterator[str]:
+    """Name of the DoRA adapter, dropped into the directory and served."""
+    put(adapters, "dora", dora)
+    eventually(lambda: "dora" in {model.id for model in client.models.list()}, "the DoRA adapter is listed")
+    yield "dora"
+    remove(adapters, "dora")
+
+
+def test_dora(client: OpenAI, base_folder: Path, expected: Tokens, dora: Path, served_dora: str) -> None:
+    """Alone, and mixed with rows of the base, a LoRA and an rsLoRA in batches of 8 streams: each token PEFT's."""
+    tokenizer = AutoTokenizer.from_pretrained(base_folder, padding_side="left")
+    model: Any = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
+    wanted = generate(PeftModel.from_pretrained(model, dora), tokenizer, served_dora)
+    assert sum(tokens != expected[BASE, index] for (_, index), tokens in wanted.items()) > len(PROMPTS) // 2
+    assert {case: ask(client, *case) for case in wanted} == wanted
+    assert json.loads((REPOSITORY / "adapters" / "tech-support" / "adapter_config.json").read_text())["use_rslora"]
+    beside = (BASE, "ecommerce", "tech-support")
+    mixed = wanted | {case: tokens for case, tokens in expected.items() if case[0] in beside}
+    cases = sorted(mixed, key=lambda case: case[1])
+    with ThreadPoolExecutor(STREAMS) as pool:
+        answers = pool.map(lambda case: ask(client, *case), cases)
+        assert dict(zip(cases, answers, strict=True)) == mixed
