@@ -93,7 +93,9 @@ class ModelSettings(BaseModel):
     load_timeout_s: float = Field(
         30.0, gt=0, description="Seconds that a request waits for its adapter to be loaded; after it, 503."
     )
-    concurrent_loads: int = Field(2, ge=1, description="Adapters that are loaded into the engine at the same time.")
+    concurrent_loads: int = Field(
+        2, ge=1, le=16, description="Adapters that are loaded into the engine at the same time."
+    )
 
 
 class EngineSettings(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, cast, get_args
 
 import pytest
 
@@ -41,6 +41,32 @@ async def test_stopping_and_unloading_what_is_not_there_is_success(engine: Engin
     await engine.unload(make_version("finance"))
     await engine.stop()
     await engine.stop()
+
+
+async def test_ids_are_small_and_follow_the_weights(engine: Engine) -> None:
+    """vLLM's workers keep ids in 32 bits. Equal weights under two names are one adapter, others never share an id."""
+    asked: list[int] = []
+
+    class Llm:
+        errored = False
+
+        async def collective_rpc(self, method: str, args: tuple[Any, ...]) -> list[bool]:
+            return [True]
+
+        async def add_lora(self, request: Any) -> bool:
+            asked.append(request.lora_int_id)
+            return True
+
+        async def remove_lora(self, lora_id: int) -> bool:
+            return True
+
+    cast("Any", engine)._llm = Llm()
+    first, second = make_version("finance", "f"), make_version("finance", "e")
+    for version in (first, second, make_version("sales", "f"), second):
+        await engine.load(version)
+    await engine.unload(second)
+    await engine.load(make_version("finance", "d"))
+    assert asked == [1, 2, 1, 2, 3]
 
 
 def test_wrong_options_are_told_when_the_engine_is_made(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from lorabay.vllm_plugin.cpu_wrapper import CpuLoraWrapper
+from lorabay.vllm_plugin.cpu_wrapper import CpuLoraWrapper, _follow_prompt_rows
 from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
 from tests.vllm_plugin.updates import random_weights
 
@@ -56,16 +59,48 @@ def test_stacked_weights_are_multiplied_row_by_row(slots: list[int]) -> None:
     assert torch.equal(split[:, :2], start[:, :2])
 
 
-def test_the_head_follows_the_sampled_positions() -> None:
-    """Four tokens are computed, two are sampled: the head's rows are those two."""
+def head() -> tuple[torch.Tensor, ModuleWeights]:
+    """The stacked weights of a head whose slot 2 holds an adapter, and that adapter's weights."""
     slots = ModuleSlots(4, (9,), SLOTS, torch.float32)
     weights = ModuleWeights.lay_out(*random_weights(4, [9], 2, 5), torch.float32)
     slots.put(2, weights)
     stack = torch.zeros(())
     stack.slots = slots  # type: ignore[attr-defined]
+    return stack, weights
+
+
+def test_the_head_follows_the_sampled_positions() -> None:
+    """Four tokens are computed, two are sampled: the head's rows are those two."""
+    stack, weights = head()
     x, logits = torch.randn(2, 4), torch.zeros(2, 9)
     wrapper_for([2, 2, 0, -1], sampled=[0, 2]).add_lora_logits(logits, x, stack, stack, 1.0)
     b = weights.b[0]
     assert b is not None
     assert not logits[0].any()
     torch.testing.assert_close(logits[1], x[1] @ weights.a.t() @ b)
+
+
+def test_the_head_follows_a_prompts_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log-probabilities of prompts: each prompt's rows get its own adapter, and the sampled positions come back."""
+    from vllm.v1.worker.gpu_model_runner import GPUModelRunner
+
+    stack, weights = head()
+    states = torch.randn(5, 4)
+    wrapper = wrapper_for([2, 2, 2, -1, -1], sampled=[2, -1])
+    found: list[torch.Tensor] = []
+
+    def prompt_logprobs(runner: Any, hidden_states: Any, scheduled: dict[str, int]) -> str:
+        for rows in (slice(0, 2), slice(3, 5)):
+            logits = torch.zeros(2, 9)
+            wrapper.add_lora_logits(logits, hidden_states[rows], stack, stack, 1.0)
+            found.append(logits)
+        return "log-probabilities"
+
+    monkeypatch.setattr(GPUModelRunner, "_get_prompt_logprobs_dict", prompt_logprobs)
+    _follow_prompt_rows.__wrapped__()
+    assert GPUModelRunner._get_prompt_logprobs_dict(None, states, {}) == "log-probabilities"
+    b = weights.b[0]
+    assert b is not None
+    torch.testing.assert_close(found[0], states[:2] @ weights.a.t() @ b)
+    assert not found[1].any()
+    assert wrapper.prompt_rows is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -121,6 +123,22 @@ def test_slots_take_no_memory_before_an_adapter_comes() -> None:
     assert [tuple(stack.shape) for stack in layer.lora_a_stacked] == [(SLOTS, 1, 8, HIDDEN)] * 2
     assert [tuple(stack.shape) for stack in layer.lora_b_stacked] == [(SLOTS, 1, 24, 8)] * 2
     assert sum(stack.untyped_storage().nbytes() for stack in (*layer.lora_a_stacked, *layer.lora_b_stacked)) < 64
+
+
+def test_an_unloaded_adapter_leaves_its_slot() -> None:
+    """Its tensors are free at once, and not when another adapter takes the slot."""
+    from vllm.lora.model_manager import LoRAModelManager
+
+    layer, base, widths = wrapped("gate_up")
+    a, b = factors(widths)
+    layer.set_lora(1, a, b)
+    tensors = weakref.ref(layer.lora_slots.weights[1].a)
+    manager: Any = SimpleNamespace(lora_index_to_id=[None, 7, None, None], modules={"gate_up": layer, "other": base})
+    LoRAModelManager._deactivate_adapter(manager, 8)
+    assert tensors() is not None
+    LoRAModelManager._deactivate_adapter(manager, 7)
+    assert manager.lora_index_to_id == [None] * SLOTS
+    assert tensors() is None
 
 
 def test_fully_sharded_layers_keep_vllms_own_way() -> None:

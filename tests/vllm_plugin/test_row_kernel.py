@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lorabay.vllm_plugin import row_kernel
 from lorabay.vllm_plugin.batch_rows import BatchRows
 from lorabay.vllm_plugin.module_slots import ModuleWeights
 from lorabay.vllm_plugin.row_kernel import use_one_thread
@@ -26,6 +27,22 @@ def test_any_number_of_threads_shares_the_work(threads: int, rows: list[int]) ->
         add_update(y, x, slots, BatchRows.group(torch.tensor(rows).numpy()), RowKernel())
     finally:
         torch.set_num_threads(before)
+    torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_without_torchs_threads_matmuls_do_the_work(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so once, at the start; the result is the same."""
+    monkeypatch.setattr(row_kernel, "is_available", lambda: False)
+    row_kernel.get_ready(bfloat16=False)
+    assert "libgomp" in caplog.text
+    weights = [ModuleWeights.lay_out(*random_weights(9, [6], 2, 1), torch.float32)]
+    x, y = torch.randn(2, 9), torch.randn(2, 6)
+    expected = reference(y, x, [6], weights, [0, -1])
+    slots = filled_slots(9, [6], weights, torch.float32)
+    monkeypatch.setattr(row_kernel, "run", None)
+    add_update(y, x, slots, BatchRows.group(torch.tensor([0, -1]).numpy()), RowKernel())
     torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-5)
 
 

@@ -64,14 +64,41 @@ def test_a_failed_load_fails_whoever_takes_it(prepare: Any) -> None:
 
 
 def test_what_is_loaded_is_not_loaded_again(prepare: Any) -> None:
-    """And what nobody takes is forgotten before it fills the memory."""
     prepare(lambda request: request.lora_name)
-    worker = Worker(loaded={7})
-    worker.stage_adapter("a@1", 7, "/store/a")
+    Worker(loaded={7}).stage_adapter("a@1", 7, "/store/a")
     assert take(7) is None
-    for number in range(1, KEPT + 3):
-        worker.stage_adapter(f"b@{number}", 100 + number, "/store/b")
-    assert [number for number in range(1, KEPT + 3) if take(100 + number) is not None] == list(range(3, KEPT + 3))
+
+
+def test_what_nobody_takes_is_forgotten(prepare: Any) -> None:
+    """Before it fills the memory; what is still under way is kept, since somebody waits for it."""
+    slow, may_end = 100, threading.Event()
+
+    def work(request: Any) -> str:
+        if request.lora_int_id == slow:
+            may_end.wait(10)
+        return str(request.lora_name)
+
+    prepare(work)
+    worker = Worker(loaded=set())
+    ready = range(1, KEPT + 1)
+    for number in ready:
+        worker.stage_adapter(f"b@{number}", number, "/store/b")
+    worker_done(ready)
+    for number in range(slow, slow + 3):
+        worker.stage_adapter(f"b@{number}", number, "/store/b")
+    assert [number for number in ready if take(number) is None] == [1, 2, 3]
+    assert not worker.adapter_is_staged(slow)
+    may_end.set()
+    assert [staged.result(10) for number in range(slow, slow + 3) if (staged := take(number))] == [
+        "b@100",
+        "b@101",
+        "b@102",
+    ]
+
+
+def worker_done(numbers: range) -> None:
+    for number in numbers:
+        staging._staged[number].result(10)
 
 
 def test_the_staging_thread_steps_aside(prepare: Any) -> None:

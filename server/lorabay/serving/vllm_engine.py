@@ -74,6 +74,7 @@ class VllmEngine:
         self._llm: AsyncLLM | None = None
         self._state = State()
         self._requests: dict[str, LoRARequest] = {}
+        self._ids: dict[Digest, int] = {}
 
     @property
     def max_model_len(self) -> int | None:
@@ -116,6 +117,7 @@ class VllmEngine:
         """End the engine process and forget what it held; idempotent."""
         llm, self._llm = self._llm, None
         self._requests.clear()
+        self._ids.clear()
         if llm is None:
             return
         if llm.output_handler is not None:
@@ -150,7 +152,7 @@ class VllmEngine:
 
         Raises AdapterRejected with vLLM's reason when it refuses the weights.
         """
-        request = LoRARequest(version.id, _engine_id(version.spec.digest), str(version.path))
+        request = LoRARequest(version.id, self._id(version.spec.digest), str(version.path))
         llm = self._running()
         try:
             await self._stage(llm, request)
@@ -161,6 +163,11 @@ class VllmEngine:
         if not loaded:
             raise AdapterRejected(version.adapter, ("the engine did not take it",))
         self._requests[version.id] = request
+
+    def _id(self, digest: Digest) -> int:
+        """vLLM's integer id of a version: small, because its workers keep ids in 32 bits; one for equal weights, so
+        that they share a slot; never given to others while the engine lives."""
+        return self._ids.setdefault(digest, len(self._ids) + 1)
 
     async def _stage(self, llm: AsyncLLM, request: LoRARequest) -> None:
         """Return when the weights are ready to enter the engine: read and laid out beside its loop, not on it."""
@@ -222,11 +229,6 @@ class VllmEngine:
                 return await state.serving_tokenization.create_tokenize(request, raw)
             case "detokenize":
                 return await state.serving_tokenization.create_detokenize(request, raw)
-
-
-def _engine_id(digest: Digest) -> int:
-    """vLLM's integer id of a version: the digest's first 60 bits, so that equal weights share a slot."""
-    return int(digest[:15], 16) or 1
 
 
 def _dump(result: BaseModel) -> bytes:

@@ -10,15 +10,16 @@ stay in vLLM's tensors: A stacked (slots, 1, rank, in), B stacked (slots, 1, out
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
-from lorabay.vllm_plugin import adapter_loading, lora_layers
+from lorabay.vllm_plugin import adapter_loading, lora_layers, row_kernel
 from lorabay.vllm_plugin.batch_rows import BatchRows
-from lorabay.vllm_plugin.update import RowKernel, add_by_matmuls
+from lorabay.vllm_plugin.update import KERNEL_TYPES, RowKernel, add_by_matmuls
 
 if TYPE_CHECKING:
     from vllm.lora.layers import LoRAMapping
@@ -29,11 +30,19 @@ _NO_ROWS = np.empty(0, np.int64)
 class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
     """The rows of the present step: `tokens` for the layers, `sampled` for the head; and the kernel's scratch."""
 
+    prompt_rows: slice | None = None
+    """While the head computes log-probabilities of one request's prompt: which of the step's tokens these are. On the
+    class: it is the same for every wrapper of a process, which computes one step at a time."""
+
     def __init__(self, max_num_batched_tokens: int, max_batches: int, device: Any, **kwargs: Any) -> None:
         # vLLM builds its wrapper before its layers, in the worker alone: other processes need not import all this.
         lora_layers.install()
         adapter_loading.install()
+        _follow_prompt_rows()
         super().__init__(max_num_batched_tokens, max_batches, device, **kwargs)
+        config = kwargs.get("lora_config")
+        if config is not None and config.lora_dtype in KERNEL_TYPES:
+            row_kernel.get_ready(config.lora_dtype is torch.bfloat16)
         self.tokens = self.sampled = BatchRows.group(_NO_ROWS)
         self.kernel = RowKernel()
 
@@ -105,5 +114,35 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         self.add_expand(y, low, lora_b_stacked, output_slices, add_inputs=add_inputs)
 
     def add_lora_logits(self, y: torch.Tensor, x: torch.Tensor, lora_a_stacked: Any, *_: Any, **kwargs: Any) -> None:
-        """Add the head's update to the logits of the sampled positions."""
-        add_by_matmuls(y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1]), lora_a_stacked.slots, self.sampled)
+        """Add the head's update to the logits of the sampled positions, or of a prompt's."""
+        rows = self.prompt_rows
+        batch = self.sampled if rows is None else BatchRows.group(self.token_lora_indices.numpy()[rows])
+        add_by_matmuls(y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1]), lora_a_stacked.slots, batch)
+
+
+@cache
+def _follow_prompt_rows() -> None:
+    """vLLM's runner asks the head for the logits of one prompt after the other (`prompt_logprobs`), and leaves the
+    sampled positions as the rows that the head's adapter is applied to; once a process."""
+    from vllm.v1.worker.gpu_model_runner import GPUModelRunner
+
+    original = GPUModelRunner._get_prompt_logprobs_dict
+
+    def get_prompt_logprobs(runner: Any, hidden_states: torch.Tensor, *arguments: Any) -> Any:
+        try:
+            return original(runner, _PromptStates(hidden_states), *arguments)
+        finally:
+            CpuLoraWrapper.prompt_rows = None
+
+    GPUModelRunner._get_prompt_logprobs_dict = get_prompt_logprobs
+
+
+class _PromptStates:
+    """A step's hidden states (tokens, hidden), of which the runner takes the rows of one prompt at a time."""
+
+    def __init__(self, hidden_states: torch.Tensor) -> None:
+        self._hidden_states = hidden_states
+
+    def __getitem__(self, rows: slice) -> torch.Tensor:
+        CpuLoraWrapper.prompt_rows = rows
+        return self._hidden_states[rows]

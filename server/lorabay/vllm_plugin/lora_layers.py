@@ -20,6 +20,7 @@ from vllm.lora.layers import (
     VocabParallelEmbeddingWithLoRA,
 )
 from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
+from vllm.lora.model_manager import LoRAModelManager
 from vllm.utils.torch_utils import direct_register_custom_op
 
 from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
@@ -47,6 +48,7 @@ def install() -> None:
     LogitsProcessorWithLoRA.create_lora_weights = _create_head
     VocabParallelEmbeddingWithLoRA.create_lora_weights = _create_embedding
     VocabParallelEmbeddingWithLoRA.forward = _embed
+    _replace(LoRAModelManager, "_deactivate_adapter", _deactivate)
     for single in (LogitsProcessorWithLoRA, VocabParallelEmbeddingWithLoRA):
         single.set_lora = _set_lora
         single.reset_lora = _reset_lora
@@ -140,6 +142,19 @@ def _set_lora(self: Any, index: int, lora_a: Any, lora_b: Any) -> None:
 
 def _reset_lora(self: Any, index: int) -> None:
     self.lora_slots.clear(index)
+
+
+def _deactivate(original: Any) -> Any:
+    """vLLM only forgets which slot an adapter had; here the slots also let go of its tensors."""
+
+    def deactivate(self: Any, lora_id: int) -> None:
+        slot = self.lora_index_to_id.index(lora_id) if lora_id in self.lora_index_to_id else None
+        original(self, lora_id)
+        for layer in () if slot is None else self.modules.values():
+            if hasattr(layer, "lora_slots"):
+                layer.lora_slots.clear(slot)
+
+    return deactivate
 
 
 def _apply_to_output(original: Any) -> Any:

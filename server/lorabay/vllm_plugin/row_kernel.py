@@ -13,6 +13,7 @@ Shapes of one slice: A (rank, inputs), B transposed (rank, outputs), factor and 
 from __future__ import annotations
 
 import ctypes
+import logging
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ from numba.extending import intrinsic, overload
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
 
 TILE = 4
 """Rows of one adapter that are computed together, so that its weights are read and widened once for them."""
@@ -329,10 +332,24 @@ def run(block: ctypes.Array[ctypes.c_int64], bfloat16: bool) -> None:
     parallel(kernel, ctypes.addressof(block), torch.get_num_threads(), 0)
 
 
+def get_ready(bfloat16: bool) -> None:
+    """Compile what `run` needs, or take it from the cache, so that no step waits for it; seconds the first time."""
+    if is_available():
+        compiled(bfloat16)
+    else:
+        logger.warning("torch has no OpenMP runtime of its own (libgomp): adapters take matmuls for few rows, slower")
+
+
+def is_available() -> bool:
+    """Whether the kernel can share the threads of torch's operators."""
+    return _torch_gomp() is not None
+
+
 @cache
 def compiled(bfloat16: bool) -> tuple[int, Any]:
     """The kernel's address for values of one type, and what calls it on all threads; takes seconds the first time."""
     gomp = _torch_gomp()
+    assert gomp is not None  # noqa: S101
     for name in ("omp_get_thread_num", "omp_get_num_threads", "GOMP_barrier"):
         llvmlite.binding.add_symbol(name, ctypes.cast(getattr(gomp, name), ctypes.c_void_p).value)
     parallel = gomp.GOMP_parallel
@@ -365,12 +382,15 @@ def _callback(update: Any) -> Any:
 
 
 def use_one_thread() -> None:
-    """Keep torch's operators in the calling thread from using others; what other threads do stays as it is."""
-    _torch_gomp().omp_set_num_threads(1)
+    """Keep torch's operators in the calling thread from using others; what other threads do stays as it is. Does
+    nothing where torch's runtime is not known."""
+    if (gomp := _torch_gomp()) is not None:
+        gomp.omp_set_num_threads(1)
 
 
-def _torch_gomp() -> ctypes.CDLL:
-    """The OpenMP runtime that torch runs on, so that both share one set of threads."""
+@cache
+def _torch_gomp() -> ctypes.CDLL | None:
+    """The OpenMP runtime that torch runs on, so that both share one set of threads; None where torch brings none."""
     torch_folder = Path(torch.__file__).parent
     found = [*(torch_folder / "lib").glob("libgomp*.so*"), *torch_folder.parent.glob("torch.libs/libgomp*.so*")]
-    return ctypes.CDLL(str(found[0]))
+    return ctypes.CDLL(str(found[0])) if found else None

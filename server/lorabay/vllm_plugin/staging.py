@@ -15,8 +15,9 @@ from typing import Any
 
 from lorabay.vllm_plugin.row_kernel import use_one_thread
 
-KEPT = 4
-"""Staged adapters that nobody took yet; the oldest beyond that are forgotten."""
+KEPT = 16
+"""Adapters under way or ready that nobody took yet. The oldest ready ones beyond that are forgotten: whoever asked for
+them has left. The server loads no more than this many at a time."""
 
 NICENESS = 5
 """As of the threads that read folders (`lorabay.serving.intake`), and for the same reason."""
@@ -40,8 +41,9 @@ class StagingWorker:
         if engine_id in _staged or engine_id in manager.list_adapters():
             return
         _staged[engine_id] = _thread().submit(adapter_loading.prepare, manager, LoRARequest(name, engine_id, path))
-        while len(_staged) > KEPT:
-            _staged.popitem(last=False)
+        ready = [staged for staged, load in _staged.items() if load.done()]
+        for forgotten in ready[: max(0, len(_staged) - KEPT)]:
+            del _staged[forgotten]
 
     def adapter_is_staged(self, engine_id: int) -> bool:
         """True when a load of this adapter would not wait; also when there is nothing to wait for."""

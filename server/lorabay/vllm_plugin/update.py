@@ -56,7 +56,7 @@ def add_update(y: torch.Tensor, x: torch.Tensor, slots: ModuleSlots, batch: Batc
         raise IndexError(f"the batch has {batch.length} rows, the layer's output {y.shape[0]}")
     if x.stride(-1) != 1:
         x = x.contiguous()
-    fits = x.dtype is y.dtype and y.dtype in KERNEL_TYPES and slots.dtype is y.dtype
+    fits = x.dtype is y.dtype and y.dtype in KERNEL_TYPES and slots.dtype is y.dtype and row_kernel.is_available()
     if fits and batch.few:
         kernel.add(y, x, slots, batch)
     for group in batch.many if fits else batch.groups:
