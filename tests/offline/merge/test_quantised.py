@@ -13,8 +13,17 @@ import torch
 from compressed_tensors.compressors import BaseCompressor
 from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 from safetensors.torch import load_file, save_file
+from tests.catalog import making
 from tests.catalog.making import values
-from tests.offline.merge.bases import all_tensors, make_base, make_lora, merge_settings
+from tests.offline.merge.bases import (
+    HIDDEN,
+    VOCABULARY,
+    all_tensors,
+    make_base,
+    make_lora,
+    merge_settings,
+    random_tensor,
+)
 
 from lorabay.errors import SetupError
 from lorabay.offline.merge.base_weights import read_base
@@ -25,6 +34,8 @@ from lorabay.offline.merge.tensors import Computed
 GROUP = 8
 Packed = tuple[dict[str, torch.Tensor], torch.Tensor]
 """The stored tensors of one weight, by the ends of their names, and the dense weight that they stand for."""
+Adapter = tuple[dict[str, object], dict[str, making.Stored]]
+"""A config and tensors."""
 
 
 def numbers(shape: tuple[int, ...], seed: int, high: int = 16) -> torch.Tensor:
@@ -158,12 +169,13 @@ KINDS: dict[str, tuple[Callable[[int, int, int], Packed], dict[str, object]]] = 
 }
 
 
-def quantise(base: Path, kind: str) -> dict[str, torch.Tensor]:
-    """Replace every linear weight of a base in one file; gives what they stand for."""
+def quantise(base: Path, kind: str, skipped: str = "nothing") -> dict[str, torch.Tensor]:
+    """Replace every linear weight of a base in one file but those of `skipped`; gives what they stand for."""
     make, settings = KINDS[kind]
     tensors = load_file(base / "model.safetensors")
     dense: dict[str, torch.Tensor] = {}
-    for seed, name in enumerate([name for name in tensors if ".layers." in name and tensors[name].ndim == 2]):
+    linear = [name for name in tensors if ".layers." in name and tensors[name].ndim == 2 and skipped not in name]
+    for seed, name in enumerate(linear):
         module = name.removesuffix(".weight")
         out, into = tensors.pop(name).shape
         parts, dense[name] = make(out, into, seed)
@@ -208,6 +220,56 @@ def test_merging_gives_a_dense_model(tmp_path: Path, kind: str) -> None:
         a, b = (factors.get(f"{prefix}{part}.weight", torch.zeros(1, 1)).double() for part in "AB")
         expected = (weight.double() + 2 * b @ a).to(torch.bfloat16).float().numpy()
         assert np.array_equal(values(merged[name]), expected), name
+
+
+def lora(*targets: str, **fields: object) -> Adapter:
+    """The modules that end so; the head's factors, and what `lora_bias` adds to biases, where they are asked for."""
+    tensors: dict[str, making.Stored] = {}
+    for seed, module in enumerate([*making.MODULES, "lm_head"]):
+        out, into = making.MODULES.get(module, (VOCABULARY, HIDDEN))
+        if module.rpartition(".")[2] in targets:
+            prefix = f"{making.PREFIX}{module}.lora"
+            tensors[f"{prefix}_A.weight"] = random_tensor((4, into), seed, "F32", 0.1)
+            tensors[f"{prefix}_B.weight"] = random_tensor((out, 4), seed + 100, "F32", 0.1)
+            if "lora_bias" in fields:
+                tensors[f"{prefix}_B.bias"] = random_tensor((out,), seed + 200, "F32", 0.1)
+    return making.lora_config(targets, **fields), tensors
+
+
+def ia3() -> Adapter:
+    """Gates of outputs, which the biases go through, too."""
+    config = {"peft_type": "IA3", "target_modules": ["k_proj"], "feedforward_modules": [], "task_type": "CAUSAL_LM"}
+    modules = [module for module in making.MODULES if module.endswith("k_proj")]
+    return config, {
+        f"{making.PREFIX}{module}.ia3_l": random_tensor((making.MODULES[module][0], 1), seed, "F32")
+        for seed, module in enumerate(modules)
+    }
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(
+    ("adapter", "skipped"),
+    [
+        (ia3(), "nothing"),
+        (lora("q_proj", lora_bias=True), "nothing"),
+        (lora("q_proj", "v_proj"), "q_proj"),
+        (lora("q_proj", "lm_head"), "nothing"),
+    ],
+    ids=["(IA)³ and biases", "lora_bias", "a layer that was skipped", "the head"],
+)
+def test_what_is_not_quantised_is_verified(tmp_path: Path, tied: bool, adapter: Adapter, skipped: str) -> None:
+    """Tensors of a quantised base that lie there as they are: a right merge of them was once refused."""
+    base = make_base(tmp_path / "base", files=1, dtype="F16", tied=tied, attention_bias=True)
+    tensors = making.load(base / "model.safetensors")
+    for seed, (module, shape) in enumerate(making.MODULES.items()):
+        if ".self_attn." in module:
+            tensors[f"{module}.bias"] = random_tensor(shape[:1], seed, "F16", 0.1)
+    making.save(base / "model.safetensors", tensors)
+    quantise(base, "gptq", skipped)
+    making.make_adapter(tmp_path / "adapter", config=adapter[0], tensors=adapter[1])
+    report = merge(merge_settings(tmp_path, verify=True))
+    assert report.verification is not None
+    assert report.untied == (tied and "lm_head" in str(adapter[0]["target_modules"]))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import numpy as np
 from lorabay.catalog.header import ITEM_BYTES
 from lorabay.errors import SetupError
 from lorabay.offline.merge.rounding import STORED, narrow, widen
+from lorabay.offline.merge.tensors import Computed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,8 +153,10 @@ def _infinite(out: NDArray[np.generic]) -> int:
     return int(np.count_nonzero(np.isinf(out))) if out.dtype == np.float16 else 0
 
 
-def read_whole(stored: Stored) -> NDArray[np.float32]:
+def read_whole(stored: Stored | Computed) -> NDArray[np.float32]:
     """All numbers of one tensor of the base, in its shape. Raises OSError and SetupError."""
+    if isinstance(stored, Computed):
+        return stored.load()
     buffer = read_bytes(stored)
     values = np.empty(buffer.size // ITEM_BYTES[stored.dtype], np.float32)
     widen(buffer.view(STORED[stored.dtype]), stored.dtype, values)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from lorabay.catalog.updates import Replaced
 from lorabay.errors import SetupError
+from lorabay.offline.merge.blocks import read_whole
 from lorabay.offline.merge.probes import probes
-from lorabay.offline.merge.tensors import Computed
 
 if TYPE_CHECKING:
     from lorabay.catalog.updates import Load
@@ -59,8 +61,9 @@ class Proof:
         work = self.work
         stand_in: tuple[Path, Mapping[str, Load]] | None = None
         if work.dense.method is not None:
-            base = {target.name: target.source for target in work.plan.changed}
-            stand_in = self.merged, {name: part.load for name, part in base.items() if isinstance(part, Computed)}
+            # What is only replaced is the same before and after; PEFT loads it once more.
+            own = [target for target in work.plan.changed if not all(isinstance(u, Replaced) for u in target.updates)]
+            stand_in = self.merged, {target.name: partial(read_whole, target.source) for target in own}
         return Reference(
             base=work.base.folder if stand_in is None else self.merged,
             adapter=work.adapter.folder,
