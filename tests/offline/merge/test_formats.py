@@ -12,8 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
+from tests.catalog import peft_adapters
 from tests.offline.conftest import Prepared
 from tests.offline.merge import trained
 from tests.offline.merge.bases import merge_settings
@@ -113,7 +115,11 @@ def test_what_the_start_left_of_the_base(name: str, llama: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "name", ["LoRA, embeddings of a tied base", "LoRA, modules_to_save", "DoRA", "OFT", "LN tuning"]
+    "name",
+    [
+        *("LoRA, embeddings of a tied base", "LoRA, modules_to_save", "DoRA", "DoRA, embeddings and linear layers"),
+        *("OFT", "OFT, modules_to_save", "LN tuning"),
+    ],
 )
 def test_verification_knows_the_format(name: str, llama: Path, tmp_path: Path) -> None:
     """PEFT's merge of these, rounded to bfloat16, tells what is allowed; ours stays within it."""
@@ -121,6 +127,19 @@ def test_verification_knows_the_format(name: str, llama: Path, tmp_path: Path) -
     found = merge(merge_settings(tmp_path, base=llama, dtype="bfloat16", verify=True)).verification
     assert found is not None
     assert 0.5 < found.merged.largest_logit / found.rounding.largest_logit < 1.5
+
+
+@pytest.mark.parametrize("config", [peft.OFTConfig(r=4, oft_block_size=0), peft.BOFTConfig(), peft.HRAConfig()])
+def test_saved_biases_beside_layers_of_peft(config: peft.PeftConfig, tmp_path: Path) -> None:
+    """They are no part of the layers: with them the adapter was once refused when files had been written already."""
+    base = peft_adapters.make_base(tmp_path / "base", bias=True)
+    config.task_type, config.target_modules, config.bias = "CAUSAL_LM", {"q_proj", "v_proj"}, "all"
+    made = peft_adapters.make(base, tmp_path / "adapter", lambda: config)
+    merge(merge_settings(tmp_path, dtype="float32"))
+    merged, expected = trained.load(tmp_path / "merged").state_dict(), made.merged()
+    for name in ("q_proj.weight", "q_proj.bias", "k_proj.bias"):
+        whole = f"model.layers.1.self_attn.{name}"
+        torch.testing.assert_close(merged[whole], expected[whole], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", trained.GPT2_FORMATS)

@@ -56,6 +56,8 @@ FORMATS: dict[str, Config] = {
     "OLoRA": lambda: lora(init_lora_weights="olora"),
     "CorDA": lambda: lora(init_lora_weights="corda", corda_config=CordaConfig(corda_method="kpm")),
     "DoRA": lambda: lora(use_dora=True),
+    "DoRA, embeddings": lambda: lora(use_dora=True, target_modules=["embed_tokens"]),
+    "DoRA, embeddings and linear layers": lambda: lora(use_dora=True, target_modules=["q_proj", "embed_tokens"]),
     "AdaLoRA": lambda: peft.AdaLoraConfig(
         task_type="CAUSAL_LM", init_r=8, target_r=4, total_step=100, tinit=1, tfinal=1, lora_alpha=16,
         target_modules=TARGETS,
@@ -68,6 +70,7 @@ FORMATS: dict[str, Config] = {
     "LN tuning": of(peft.LNTuningConfig, ["norm", "input_layernorm"]),
     "trainable tokens": lambda: peft.TrainableTokensConfig(task_type="CAUSAL_LM", token_indices=[5, 90]),
     "OFT": of(peft.OFTConfig, r=0, oft_block_size=8),
+    "OFT, modules_to_save": of(peft.OFTConfig, r=0, oft_block_size=8, modules_to_save=["norm", "lm_head"]),
     "BOFT": of(peft.BOFTConfig, ["q_proj", "v_proj"], boft_block_size=4),
     "HRA": of(peft.HRAConfig, r=4),
     "C3A": of(peft.C3AConfig, ["q_proj", "v_proj"], block_size=8),
@@ -80,6 +83,7 @@ FORMATS: dict[str, Config] = {
     "DeLoRA": of(peft.DeloraConfig, r=8),
     "GraLoRA": of(peft.GraloraConfig, r=8),
     "HiRA": of(peft.HiraConfig, r=8),
+    "HiRA, modules_to_save": of(peft.HiraConfig, r=8, modules_to_save=["embed_tokens"]),
     "WaveFT": of(peft.WaveFTConfig, n_frequency=64),
 }  # fmt: skip
 """Name in the table -> its config. All are for llamas."""
@@ -90,6 +94,7 @@ GPT2_FORMATS: dict[str, Config] = {
     "LoRA, bias=all": lambda: lora(target_modules=["c_attn"], fan_in_fan_out=True, bias="all"),
     "LoRA, bias=lora_only": lambda: lora(target_modules=["c_attn"], fan_in_fan_out=True, bias="lora_only"),
     "DoRA, fan_in_fan_out": lambda: lora(target_modules=["c_attn"], fan_in_fan_out=True, use_dora=True),
+    "DoRA, fan_in_fan_out, and a linear layer": lambda: lora(target_modules=["c_attn", "lm_head"], use_dora=True),
 }
 """The same for GPT-2, whose layers have biases and lie the other way round."""
 

@@ -98,9 +98,8 @@ def _write(work: Work, output: Output, done: _Finished, advance: Callable[[str, 
     tallies: dict[str, Tally] = {}
     dtype = np.float64 if work.settings.float64 else np.float32
     workers = work.settings.workers or len(os.sched_getaffinity(0))
-    own = {target.name: target.shape for target in work.plan.changed if isinstance(target.updates[-1], PeftLayer)}
-    layers = PeftLayers(work.adapter.folder, {name.removesuffix(".weight"): shape for name, shape in own.items()})
-    with ShardWriter(output.work, dtype, workers, advance, layers if own else None) as writer:
+    layers = _layers(work)
+    with ShardWriter(output.work, dtype, workers, advance, layers) as writer:
         for shard in work.plan.shards:
             if shard.file in done.files:
                 advance(shard.file, shard.size)
@@ -109,6 +108,13 @@ def _write(work: Work, output: Output, done: _Finished, advance: Callable[[str, 
         advance("wait for the disk", 0)
         writer.finish()
     return tallies
+
+
+def _layers(work: Work) -> PeftLayers | None:
+    """Those that only PEFT can merge, if there are any."""
+    last = {target.updates[-1]: target.shape for target in work.plan.changed}
+    own = {update: shape for update, shape in last.items() if isinstance(update, PeftLayer)}
+    return PeftLayers.load(work.adapter.folder, own) if own else None
 
 
 def _write_rest(work: Work, output: Output) -> None:

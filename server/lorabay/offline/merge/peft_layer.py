@@ -1,13 +1,12 @@
 """Formats without a formula of ours: PEFT's own layers merge them, one weight in memory at a time.
 
-The adapter's modules are laid out as PEFT expects them, on weights that have a shape but take no memory; PEFT loads the
-adapter into them once. A weight is then lent to its layer, merged there, and taken away again.
+The modules of these layers are laid out as PEFT expects them, on weights that have a shape but take no memory; PEFT
+loads their part of the adapter into them once. A weight is then lent to its layer, merged there, and taken away again.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from lorabay.catalog.base_shapes import is_embedding
 from lorabay.catalog.spec import WEIGHTS_FILE
@@ -24,14 +23,26 @@ if TYPE_CHECKING:
 
 # GPT-2 keeps these as (inputs, outputs), in a class of transformers' own.
 _CONV1D = frozenset({"c_attn", "c_fc", "c_proj", "q_attn"})
+# Fields about other parts of the model than these layers.
+_WITHOUT = (
+    "exclude_modules", "layers_pattern", "layers_to_transform", "modules_to_save", "target_parameters",
+    "trainable_token_indices",
+)  # fmt: skip
 
 
 class PeftLayers:
-    """The layers of the adapter in `folder`; `shapes` are those of the weights that it changes. Not thread-safe."""
+    """The layers of one adapter, loaded. Not thread-safe."""
 
-    def __init__(self, folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self._folder = folder
-        self._shapes = shapes
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    @classmethod
+    def load(cls, folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]]) -> Self:
+        """`layers` are those of the adapter in `folder`, with the shapes of the weights that they change.
+
+        Raises SetupError where PEFT does not know them.
+        """
+        return cls(_loaded(folder, layers))
 
     def merged(self, update: PeftLayer, weight: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the layer makes of `weight`. Raises SetupError where PEFT cannot say."""
@@ -51,29 +62,31 @@ class PeftLayers:
             base.weight.data = empty
         return merged
 
-    @cached_property
-    def _model(self) -> Any:
-        """The adapter's modules, and nothing else of the model, with PEFT's layers around them."""
-        from peft import PeftConfig, get_peft_model, set_peft_model_state_dict
-        from safetensors.torch import load_file
 
-        from lorabay.offline.quiet import quiet_transformers
+def _loaded(folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]]) -> Any:
+    """The modules of these layers, and nothing else of the model, with PEFT's layers around them."""
+    from peft import PeftConfig, get_peft_model, set_peft_model_state_dict
+    from safetensors import safe_open
 
-        try:
-            config = PeftConfig.from_pretrained(self._folder)
-            config.task_type = None
-            config.target_modules = list(self._shapes)
-            for field in ("modules_to_save", "layers_to_transform", "layers_pattern", "exclude_modules"):
-                if hasattr(config, field):
-                    setattr(config, field, None)
-            with quiet_transformers():
-                model = get_peft_model(_bare(self._shapes), config)
-                outcome = set_peft_model_state_dict(model, load_file(self._folder / WEIGHTS_FILE))
-        except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise SetupError(f"PEFT cannot load the adapter in {self._folder}: {_line(error)}") from error
-        if outcome.unexpected_keys:
-            raise SetupError(f"PEFT does not know the adapter's tensors {', '.join(outcome.unexpected_keys[:3])}")
-        return model.eval().get_base_model()
+    from lorabay.offline.quiet import quiet_transformers
+
+    shapes = {layer.module: shape for layer, shape in layers.items()}
+    names = {name for layer in layers for name in (*layer.tensors, *layer.shared)}
+    try:
+        config = PeftConfig.from_pretrained(folder)
+        config.task_type = None
+        config.target_modules = list(shapes)
+        for field in _WITHOUT:
+            if hasattr(config, field):
+                setattr(config, field, None)
+        with quiet_transformers(), safe_open(folder / WEIGHTS_FILE, "pt") as file:
+            model = get_peft_model(_bare(shapes), config)
+            outcome = set_peft_model_state_dict(model, {name: file.get_tensor(name) for name in sorted(names)})
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SetupError(f"PEFT cannot load the adapter in {folder}: {_line(error)}") from error
+    if outcome.unexpected_keys:
+        raise SetupError(f"PEFT does not know the adapter's tensors {', '.join(outcome.unexpected_keys[:3])}")
+    return model.eval().get_base_model()
 
 
 def _bare(shapes: Mapping[str, tuple[int, ...]]) -> Any:

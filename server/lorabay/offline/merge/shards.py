@@ -17,6 +17,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 from lorabay.catalog.header import ITEM_BYTES
+from lorabay.catalog.updates import PeftLayer, Replaced
 from lorabay.errors import SetupError
 from lorabay.offline.merge.blocks import CHUNK_NUMBERS, Chunk, Tally, Workspace, read_whole
 from lorabay.offline.merge.copying import copy_range
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lorabay.catalog.updates import PeftLayer
     from lorabay.offline.merge.peft_layer import PeftLayers
     from lorabay.offline.merge.tensors import Shard, Target
 
@@ -177,10 +177,15 @@ class ShardWriter:
             yield Job(target.name, chunk.numbers * ITEM_BYTES[target.dtype], self._run(chunk))
 
     def _merge_layer(self, target: Target, update: PeftLayer) -> NDArray[np.float32]:
-        if self._layers is None or target.updates != (update,):
-            raise SetupError(f"{target.name} is changed in more than one way, which PEFT's layers do not merge")
-        base = target.source
-        weight = base.load() if isinstance(base, Computed) else read_whole(base)
+        match target.updates:
+            case (PeftLayer(),):
+                weight = read_whole(target.source)
+            case (Replaced() as fresh, PeftLayer()):
+                weight = fresh.values()
+            case _:
+                raise SetupError(f"{target.name} is changed in more than one way, which PEFT's layers do not merge")
+        if self._layers is None:
+            raise SetupError(f"{target.name} needs PEFT's layers, which were not loaded")
         return self._layers.merged(update, weight.reshape(target.shape))
 
     def _run(self, chunk: Chunk) -> Callable[[], Tally]:
