@@ -15,13 +15,18 @@ from tests.offline.merge.bases import HIDDEN, all_tensors, make_base, make_lora,
 
 from lorabay import cli
 from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.folder import Limits
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Records
 from lorabay.catalog.spec import SCALES_FILE, Version
 from lorabay.catalog.store import Store
 from lorabay.catalog.validation import Checks
 from lorabay.errors import SetupError
-from lorabay.offline.adapter_source import find_adapter
+from lorabay.offline.adapter_source import AdapterSource, find_adapter
+from lorabay.offline.check import check
+from lorabay.offline.combine import combine
+from lorabay.offline.convert import ConvertSettings, convert
+from lorabay.offline.inspection.inspection import inspect, open_adapter
 from lorabay.offline.merge.command import merge
 
 
@@ -71,6 +76,21 @@ def test_output_scales_of_a_version(tmp_path: Path, stored: Version) -> None:
     name = f"{module}.weight"
     base, plain, scaled = (values(all_tensors(tmp_path / folder)[name]) for folder in ("base", "plain", "merged"))
     np.testing.assert_allclose(scaled, base * values(scale)[:, None] + (plain - base), rtol=1e-5, atol=1e-6)
+
+
+def test_adapters_that_no_server_would_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's limit is no limit of the tools: adapters of over 4 GiB could once be neither merged nor converted."""
+    base, adapter = make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "composite.toml").write_text('method = "cat"\n[[members]]\nadapter = "../adapter"\n')
+    monkeypatch.setattr(Limits.__init__, "__defaults__", (1 << 20, 10, 10))
+    assert not check([adapter], base, max_rank=64)[0].servable
+    assert merge(merge_settings(tmp_path)).changed_share
+    assert convert(adapter, base, tmp_path / "converted", ConvertSettings()).exact
+    assert combine(tmp_path / "both", base, tmp_path / "combined", roots=[tmp_path]).rank == 4
+    report = inspect(open_adapter(AdapterSource.at(adapter), base))
+    assert report.parameters
+    assert "the limit is 10" in report.reasons[0]
 
 
 @pytest.mark.parametrize(

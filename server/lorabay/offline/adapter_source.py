@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
 from lorabay.catalog.assembly import is_composite
+from lorabay.catalog.folder import Limits
 from lorabay.catalog.header import TensorInfo, read_header
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.records import Records
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from lorabay.catalog.spec import Version
     from lorabay.catalog.updates import Load, Update
 
+LIMITS = Limits(header_bytes=100 << 20, weights_bytes=1 << 50)
+"""For adapters that were chosen by the one who runs a tool; those of the server protect it from strangers."""
 _READ = 1 << 20
 
 
@@ -60,7 +63,7 @@ class AdapterSource:
         self, base: BaseShapes, *, initial: Path | None = None, residual_base: bool = False
     ) -> AdapterUpdates | Rejected:
         """What it does to the base, as `catalog.adapter_updates` reads it, after a version's output scales."""
-        found = read_updates(self.folder, base, initial=initial, residual_base=residual_base)
+        found = read_updates(self.folder, base, LIMITS, initial=initial, residual_base=residual_base)
         return found if isinstance(found, Rejected) else replace(found, updates=self.scaled(found.updates))
 
     def scales(self) -> dict[str, Load]:

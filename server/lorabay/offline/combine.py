@@ -11,9 +11,9 @@ from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
 from lorabay.catalog.assembly import Assembly, is_composite
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.composite import COMPOSITE_FILE, DEPTH_AT_MOST, Composite, member_folder, read_composite
-from lorabay.catalog.folder import Limits
 from lorabay.catalog.spec import WEIGHTS_FILE, Rejected
 from lorabay.errors import SetupError
+from lorabay.offline.adapter_source import LIMITS
 from lorabay.offline.card import copy_card
 from lorabay.offline.new_folder import new_folder
 from lorabay.offline.real_paths import real_path
@@ -53,11 +53,11 @@ def combine(composite: Path, base: Path, output: Path, *, roots: Iterable[Path] 
     recipe = _recipe(composite)
     allowed = tuple(real_path(root) for root in (composite.absolute().parent, *roots))
     with new_folder(output, (base, *_sources(composite.absolute()))) as folder:
-        assembly = Assembly(shapes, (*allowed, real_path(composite)), Limits(), trusted=True)
+        assembly = Assembly(shapes, (*allowed, real_path(composite)), LIMITS, trusted=True)
         problem = assembly.take(composite.absolute(), folder)
         if problem is not None:
             raise SetupError(f"{composite} cannot be combined: " + told(problem))
-        found = read_updates(folder, shapes)
+        found = read_updates(folder, shapes, LIMITS)
         if not isinstance(found, AdapterUpdates):
             raise SetupError(f"{composite} cannot be combined: " + told(found))
         copy_card(composite, folder)

@@ -14,12 +14,12 @@ from rich.table import Column, Table
 from lorabay.catalog.adapter_file import AdapterFile
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.base_weights import BaseWeights
-from lorabay.catalog.folder import Limits
 from lorabay.catalog.formats import CONVERTED
 from lorabay.catalog.spec import AdapterSpec, Rejected, quoted
 from lorabay.catalog.updates import Directional, LowRank
 from lorabay.catalog.validation import ALLOWED_RANKS, Checks, smallest_limit, validate
 from lorabay.errors import SetupError
+from lorabay.offline.adapter_source import LIMITS
 from lorabay.offline.inspection.norms import change_norm, weight_norm
 from lorabay.offline.real_paths import real_path
 from lorabay.offline.refusal import sentences, told
@@ -166,7 +166,7 @@ def open_adapter(source: AdapterSource, base: Path) -> Opened:
 def inspect(opened: Opened) -> Inspection:
     """Measure an adapter, one module in memory at a time. Raises SetupError when it changes meanwhile."""
     source = opened.source
-    file = AdapterFile.open(source.folder, Limits())
+    file = AdapterFile.open(source.folder, LIMITS)
     if isinstance(file, Rejected):
         raise _refused(source, file)
     result = _verdict(opened)
