@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file, save_file
-from tests.catalog import peft_adapters
+from tests.catalog import making, peft_adapters
 
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.base_weights import BaseWeights
@@ -113,6 +115,18 @@ def test_a_smaller_dtype_only_rounds(base: Path, tmp_path: Path) -> None:
     assert narrow.size_bytes < 0.6 * wide.size_bytes
     tensors = load_file(tmp_path / "narrow" / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
+
+
+def test_an_adapter_of_another_base_is_told(tmp_path: Path) -> None:
+    """As `check` and the server tell it; in the report, in its file, and below the table."""
+    config = making.lora_config(base_model_name_or_path="acme/other")
+    adapter = making.make_adapter(tmp_path / "a", config=config)
+    report = convert(adapter, making.make_base(tmp_path / "tiny"), tmp_path / "out", ConvertSettings())
+    assert report.warnings == ("the adapter was trained on 'acme/other', the base is 'tiny'",)
+    assert json.loads((tmp_path / "out" / "conversion.json").read_bytes())["warnings"] == list(report.warnings)
+    console = Console(file=StringIO(), width=200)
+    console.print(report.table())
+    assert f"warning: {report.warnings[0]}" in console.file.getvalue()
 
 
 def test_card_and_report_come_along(base: Path, tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
     if isinstance(config, Rejected) or isinstance(file, Rejected):
         return rejected(reason for part in (config, file) if isinstance(part, Rejected) for reason in part.reasons)
     draft = _draft(Source(config, file.tensors, file.read), checks)
-    base_model, foreign = _base_model(config, checks.base)
+    base_model = _base_model(config)
+    foreign = foreign_base(base_model, checks.base)
     reasons = [Reason("foreign_base", foreign)] if foreign and checks.refuse_foreign_base else []
     if isinstance(draft, Rejected):
         return rejected([*draft.reasons, *_rank_problems(_claimed_rank(config), checks.max_rank), *reasons])
@@ -108,11 +109,14 @@ def _rank_problems(rank: int, max_rank: int) -> Iterator[Reason]:
         yield Reason("rank_over_limit", f"rank {quoted(rank)} is over the engine's max_lora_rank {max_rank}; {advice}")
 
 
-def _base_model(config: Mapping[str, object], base: BaseShapes) -> tuple[str | None, str | None]:
-    """The base that the adapter names, and a sentence when it is not ours."""
+def foreign_base(name: str | None, base: BaseShapes) -> str | None:
+    """A sentence when `name`, the base that an adapter was trained on, is not this one."""
+    if name is None or bare_name(name) in {bare_name(known) for known in base.names}:
+        return None
+    ours = next(filter(None, base.names), "another")  # the current folder has no name
+    return f"the adapter was trained on {quoted(name)}, the base is {quoted(ours)}"
+
+
+def _base_model(config: Mapping[str, object]) -> str | None:
     name = config.get("base_model_name_or_path")
-    if not isinstance(name, str) or not name:
-        return None, None
-    if bare_name(name) in {bare_name(known) for known in base.names}:
-        return name, None
-    return name, f"the adapter was trained on {quoted(name)}, the base is {quoted(base.names[0])}"
+    return name if isinstance(name, str) and name else None

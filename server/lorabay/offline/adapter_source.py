@@ -24,6 +24,7 @@ from lorabay.catalog.spec import CONFIG_FILE, DIGEST_PREFIX, SCALES_FILE, WEIGHT
 from lorabay.catalog.store import Store
 from lorabay.catalog.tensors import from_bytes
 from lorabay.catalog.updates import Gated
+from lorabay.catalog.validation import foreign_base
 from lorabay.errors import SetupError
 from lorabay.offline.real_paths import real_path
 
@@ -62,9 +63,16 @@ class AdapterSource:
     def updates(
         self, base: BaseShapes, *, initial: Path | None = None, residual_base: bool = False
     ) -> AdapterUpdates | Rejected:
-        """What it does to the base, as `catalog.adapter_updates` reads it, after a version's output scales."""
+        """What it does to the base, as `catalog.adapter_updates` reads it, after a version's output scales.
+
+        One that was trained on another base has a warning that says so.
+        """
         found = read_updates(self.folder, base, LIMITS, initial=initial, residual_base=residual_base)
-        return found if isinstance(found, Rejected) else replace(found, updates=self.scaled(found.updates))
+        if isinstance(found, Rejected):
+            return found
+        foreign = foreign_base(found.base_model, base)
+        warnings = (*found.warnings, *([foreign] if foreign else []))
+        return replace(found, updates=self.scaled(found.updates), warnings=warnings)
 
     def scales(self) -> dict[str, Load]:
         """Module -> factors of its outputs, in a version of the store that was made from DoRA; else none."""

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from lorabay.catalog.base_shapes import BaseShapes, is_embedding
 from lorabay.catalog.base_weights import BaseWeights
@@ -91,6 +93,7 @@ class Conversion:
     error: float
     size_bytes: int
     modules: tuple[ConvertedModule, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -101,14 +104,14 @@ class Conversion:
         """Give the report as JSON values."""
         return asdict(self) | {"exact": self.exact}
 
-    def table(self) -> Table:
-        """Lay the report out, one line a module and one for all."""
+    def table(self) -> Group:
+        """Lay the report out, one line a module and one for all, then what to look at."""
         table = Table("module", "rank", "error")
         for module in self.modules:
             table.add_row(module.module, str(module.rank), f"{module.error:.2e}" if module.error else "exact")
         total = "exact" if self.exact else f"{self.error:.2e}"
         table.add_row(f"all, from {self.format}", str(self.rank), total, style="bold")
-        return table
+        return Group(table, *(Text.assemble(("warning:", "yellow"), f" {warning}") for warning in self.warnings))
 
 
 def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) -> Conversion:
@@ -131,7 +134,17 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
             modules, error = _write(found, BaseWeights.open(base), settings, writer)
             size = writer.finish(shapes, found.base_model)
         rank = max(module.rank for module in modules)
-        report = Conversion(str(adapter), found.format, str(output), settings.dtype, rank, error, size, tuple(modules))
+        report = Conversion(
+            source=str(adapter),
+            format=found.format,
+            output=str(output),
+            dtype=settings.dtype,
+            rank=rank,
+            error=error,
+            size_bytes=size,
+            modules=tuple(modules),
+            warnings=found.warnings,
+        )
         _check_error(report, settings.allowed_error)
         record = report.as_dict() | {"source": source.name, "output": real_path(output).name}
         (folder / REPORT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.catalog import making
 from tests.catalog.making import values
 from tests.offline.merge.bases import (
@@ -216,6 +217,18 @@ def test_an_untrained_adapter_is_no_merge(tmp_path: Path) -> None:
         with pytest.raises(SetupError, match="the merge changed nothing"):
             merge(merge_settings(tmp_path, dtype=dtype))
     assert {path.name for path in (tmp_path / "merged").iterdir()} == {".merging"}
+
+
+def test_an_adapter_of_another_base_is_told(tmp_path: Path) -> None:
+    """As `check` and the server tell it; pickled weights are called by the name of their folder."""
+    base = make_base(tmp_path / "base", files=1)
+    make_lora(tmp_path / "adapter", base_model_name_or_path="acme/other")
+    warning = "the adapter was trained on 'acme/other', the base is 'base'"
+    assert warning in merge(merge_settings(tmp_path)).warnings
+    torch.save(load_file(base / "model.safetensors"), base / "pytorch_model.bin")
+    (base / "model.safetensors").unlink()
+    assert warning in merge(merge_settings(tmp_path, output=tmp_path / "other", allow_pickle=True)).warnings
+    assert warning in json.loads((tmp_path / "other" / "merge.json").read_bytes())["warnings"]
 
 
 def test_many_faint_changes_are_told_in_few_lines(tmp_path: Path) -> None:

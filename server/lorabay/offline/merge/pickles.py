@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.errors import SetupError
 from lorabay.offline.merge.base_weights import CONFIG, INDEX_FILE, SINGLE_FILE
+from lorabay.offline.real_paths import real_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ def adapter_without_pickle(folder: Path, *, allowed: bool) -> Iterator[Path]:
             f"the adapter in {folder} is a pickle ({pickled.name}), which can run code when it is read; save it as "
             f"{WEIGHTS_FILE}, or pass --allow-pickle"
         )
-    with _temporary() as made:
+    with _temporary(folder) as made:
         (made / CONFIG_FILE).write_bytes((folder / CONFIG_FILE).read_bytes())
         _convert(pickled, made / WEIGHTS_FILE)
         yield made
@@ -47,7 +48,7 @@ def base_without_pickle(folder: Path, *, allowed: bool) -> Iterator[Path]:
     if safe or not allowed or not ((folder / _BASE).exists() or (folder / _BASE_INDEX).exists()):
         yield folder
         return
-    with _temporary() as made:
+    with _temporary(folder) as made:
         (made / CONFIG).write_bytes((folder / CONFIG).read_bytes())
         if not (folder / _BASE_INDEX).exists():
             _convert(folder / _BASE, made / SINGLE_FILE)
@@ -88,6 +89,9 @@ def _convert(pickled: Path, safe: Path) -> list[str]:
 
 
 @contextmanager
-def _temporary() -> Iterator[Path]:
+def _temporary(like: Path) -> Iterator[Path]:
+    """Of the same name: reports call it by that."""
     with tempfile.TemporaryDirectory(prefix="lorabay-") as folder:
-        yield Path(folder)
+        made = Path(folder, real_path(like).name)
+        made.mkdir(exist_ok=True)
+        yield made
