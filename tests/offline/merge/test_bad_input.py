@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from tests.catalog import making
 from tests.offline import spoiled
-from tests.offline.merge.bases import contents, make_base, make_lora
+from tests.offline.merge.bases import contents, make_base, make_lora, random_tensor
 from tests.offline.spoiled import FIRST, INDEX, WEIGHTS, Spoil
 
 from lorabay import cli
@@ -168,6 +168,24 @@ def test_a_disk_without_room(
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
     assert run(folders) == 1
     assert "GB free, and the merged model needs" in the_error(capsys)
+
+
+def test_peft_is_missed_before_the_first_byte(
+    folders: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes with an extra: without it, to verify once ended in a traceback when all was written. Plain LoRA that is
+    not verified needs none, a format that PEFT's own layers merge does."""
+    monkeypatch.setitem(sys.modules, "peft", None)
+    assert run(folders, "--verify") == 1
+    assert "verifying needs PEFT, which is not installed: pip install 'lorabay[train]'" in the_error(capsys)
+    module = "model.layers.0.self_attn.q_proj"
+    tensors = {f"{making.PREFIX}{module}.hra_u": random_tensor((16, 4), 1, "F32")}
+    making.make_adapter(folders / "hra", config={"peft_type": "HRA", "r": 4}, tensors=tensors)
+    arguments = [str(folders / "hra"), "-o", str(folders / "merged"), "--base", str(folders / "base")]
+    assert cli.run(["merge", *arguments, "--no-verify"]) == 1
+    assert "merging hra needs PEFT" in the_error(capsys)
+    assert not (folders / "merged").exists()
+    assert run(folders) == 0
 
 
 @pytest.mark.parametrize("flags", [("--dtype", "int8"), ("--max-shard-size", "many")])

@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.spec import Rejected
+from lorabay.catalog.updates import PeftLayer
 from lorabay.errors import SetupError
 from lorabay.offline.adapter_source import AdapterSource, find_adapter
 from lorabay.offline.merge.base_weights import read_base
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from lorabay.offline.merge.plan import Plan
     from lorabay.offline.merge.report import MergeReport
 
 
@@ -66,8 +69,20 @@ def _prepare(settings: MergeSettings, adapter: AdapterSource, base_folder: Path)
     dense = dense_tensors(base)
     layout = Layout(settings.stored_dtype or dense.dtype, settings.max_shard_bytes)
     plan = plan_merge(dense.tensors, base.config, updates.updates, updates.config_changes, layout)
+    _check_peft(settings, plan, updates.format)
     files = side_files(settings.base, adapter.origin)
     return Work(settings, base, dense, adapter, updates, plan, files, adapter.digest())
+
+
+def _check_peft(settings: MergeSettings, plan: Plan, adapter_format: str) -> None:
+    """Raises SetupError when PEFT, which comes with an extra, is needed and not installed."""
+    if find_spec("peft") is not None:
+        return
+    lacking = "needs PEFT, which is not installed: pip install 'lorabay[train]'"
+    if any(isinstance(update, PeftLayer) for target in plan.changed for update in target.updates):
+        raise SetupError(f"merging {adapter_format} {lacking}")
+    if settings.verify:
+        raise SetupError(f"verifying {lacking}; --no-verify merges without")
 
 
 def _entered(stack: ExitStack, without_pickle: AbstractContextManager[Path]) -> Path:
