@@ -35,6 +35,7 @@ DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 """What `--dtype` takes: name in a config -> name in safetensors."""
 _SHOWN = 5
 _FLOATS = frozenset(STORED)
+_QUANTISED = frozenset({"quantization_config", "compression_config"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ def _by_size(targets: list[Target], limit: int) -> list[list[Target]]:
 def _config(
     config: Mapping[str, object], changes: Mapping[str, object], layout: Layout, tie: _Tie
 ) -> dict[str, object]:
-    merged = {name: value for name, value in config.items() if name != "quantization_config"}
+    merged = {name: value for name, value in config.items() if name not in _QUANTISED}
     merged = _with(merged, changes)
     if tie.untied:
         merged = _with(merged, {"tie_word_embeddings": False})
