@@ -17,6 +17,7 @@ from tests.catalog import making
 from tests.catalog.making import values
 from tests.offline.merge.bases import (
     HIDDEN,
+    INNER,
     VOCABULARY,
     all_tensors,
     make_base,
@@ -244,6 +245,36 @@ def ia3() -> Adapter:
         f"{making.PREFIX}{module}.ia3_l": random_tensor((making.MODULES[module][0], 1), seed, "F32")
         for seed, module in enumerate(modules)
     }
+
+
+def test_the_older_name_of_the_settings(tmp_path: Path) -> None:
+    """compressed-tensors once wrote `compression_config`, which would make a dense model unreadable."""
+    base, _ = make_base(tmp_path / "base", files=1, dtype="F16"), make_lora(tmp_path / "adapter")
+    quantise(base, "packed")
+    config = json.loads((base / "config.json").read_bytes())
+    (base / "config.json").write_text(json.dumps({"compression_config": config.pop("quantization_config"), **config}))
+    merge(merge_settings(tmp_path))
+    merged = json.loads((tmp_path / "merged" / "config.json").read_bytes())
+    assert not merged.keys() & {"compression_config", "quantization_config"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_vera_on_a_packed_base(tmp_path: Path, kind: str) -> None:
+    """It needs the shapes of the weights, which the packing hides: no such base was once taken."""
+    base, rank = make_base(tmp_path / "base", files=1, dtype="F16"), 8
+    quantise(base, kind)
+    tensors = {
+        "base_model.vera_A": random_tensor((rank, INNER), 1, "F32", 0.1),
+        "base_model.vera_B": random_tensor((HIDDEN, rank), 2, "F32", 0.1),
+    }
+    for module, (out, _) in making.MODULES.items():
+        if module.endswith(("q_proj", "down_proj")):
+            tensors[f"{making.PREFIX}{module}.vera_lambda_b"] = random_tensor((out,), 3, "F32")
+            tensors[f"{making.PREFIX}{module}.vera_lambda_d"] = random_tensor((rank,), 4, "F32")
+    config = {"peft_type": "VERA", "r": rank, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM"}
+    making.make_adapter(tmp_path / "adapter", config=config, tensors=tensors)
+    report = merge(merge_settings(tmp_path, verify=kind == "gptq"))
+    assert len(report.tensors) == 4
 
 
 @pytest.mark.parametrize("tied", [True, False])

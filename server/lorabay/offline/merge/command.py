@@ -62,11 +62,11 @@ def merge(settings: MergeSettings, console: Console | None = None) -> MergeRepor
 
 def _prepare(settings: MergeSettings, adapter: AdapterSource, base_folder: Path) -> Work:
     base = read_base(base_folder)
-    shapes = BaseShapes.read(base_folder, names=(real_path(settings.base).name,))
+    dense = dense_tensors(base)
+    shapes = dense.shapes(BaseShapes.read(base_folder, names=(real_path(settings.base).name,)))
     updates = adapter.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
     if isinstance(updates, Rejected):
         raise SetupError(f"the adapter {adapter.name!r} cannot be merged into {settings.base}: {told(updates)}")
-    dense = dense_tensors(base)
     layout = Layout(settings.stored_dtype or dense.dtype, settings.max_shard_bytes)
     plan = plan_merge(dense.tensors, base.config, updates.updates, updates.config_changes, layout)
     _check_peft(settings, plan, updates.format)

@@ -6,7 +6,7 @@ The layouts are those that the libraries document; none of the libraries is need
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lorabay.catalog.spec import quoted
@@ -16,6 +16,7 @@ from lorabay.offline.merge.compressed import block_float8, compressed_tensors
 from lorabay.offline.merge.packed_integers import awq, gptq
 
 if TYPE_CHECKING:
+    from lorabay.catalog.base_shapes import BaseShapes
     from lorabay.offline.merge.base_weights import BaseWeights, Stored
     from lorabay.offline.merge.tensors import Computed
 
@@ -47,6 +48,16 @@ class DenseBase:
         return (
             f"the base is quantised ({self.method}): the result is its de-quantised weights with the adapter added",
         )
+
+    def shapes(self, stored: BaseShapes) -> BaseShapes:
+        """`stored`, which are the base's, with those that its packing hides."""
+        tensors = {name: part.shape for name, part in self.tensors.items()}
+        shapes = dict(stored.shapes)
+        for module in [module for module, shape in shapes.items() if shape is None]:
+            match tensors.get(f"{module}.weight"):
+                case (outputs, inputs):
+                    shapes[module] = outputs, inputs
+        return replace(stored, shapes=shapes, tensors=tensors)
 
 
 def dense_tensors(base: BaseWeights) -> DenseBase:
