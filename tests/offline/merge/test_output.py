@@ -161,6 +161,38 @@ def test_stopped_while_it_is_published(folders: Path, monkeypatch: pytest.Monkey
     assert contents(folders / "merged") == contents(folders / "whole")
 
 
+@pytest.mark.parametrize("moved", [0, 1, 4, 6])
+@pytest.mark.parametrize("again", [0, 2])
+def test_stopped_while_published_then_verified(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int, again: int
+) -> None:
+    """What was not verified is taken back, also by a run that is stopped at it, and only published when it was."""
+    with monkeypatch.context() as patch:
+        stopped_at_move(patch, folders / "merged", moved)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(folders))
+    if again and moved > again:
+        with monkeypatch.context() as patch:
+            stopped_at_move(patch, folders / "merged" / ".merging", again)
+            with pytest.raises(KeyboardInterrupt):
+                merge(merge_settings(folders, verify=True))
+        assert not looks_like_a_model(folders / "merged")
+    with monkeypatch.context() as patch:
+        patch.setattr("lorabay.offline.merge.verify.verify", fail)
+        with pytest.raises(SetupError, match="no proof"):
+            merge(merge_settings(folders, verify=True))
+    assert {path.name for path in (folders / "merged").iterdir()} == {".merging"}
+    report = merge(merge_settings(folders, verify=True))
+    assert report.resumed == 4
+    assert report.verification is not None
+    assert all_tensors(folders / "merged") == all_tensors(folders / "whole")
+    assert json.loads((folders / "merged" / "merge.json").read_bytes())["verification"]["passed"]
+
+
+def fail(*_: object) -> None:
+    raise SetupError("no proof")
+
+
 @pytest.mark.parametrize("moved", [1, 4, 6])
 def test_stopped_while_published_then_other_inputs(folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int) -> None:
     """What was moved already goes, and the folder holds the other model alone."""

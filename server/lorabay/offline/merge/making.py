@@ -52,6 +52,8 @@ class _Finished:
 
 def make(work: Work, output: Output, begin: float, console: Console | None) -> MergeReport:
     """Raises OSError and SetupError; then nothing is published, and a later run goes on."""
+    if output.publishing and work.settings.verify and _former_verification(output) is None:
+        output.withdraw()
     done = _finished(work.plan, output)
     if output.publishing:
         report = _report(work, done.tallies, _former_verification(output), len(done.files), begin)

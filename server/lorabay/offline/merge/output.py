@@ -128,6 +128,14 @@ class Output:
         sync(self.folder)
         shutil.rmtree(self.work, ignore_errors=True)
 
+    def withdraw(self) -> None:
+        """Take back what an interrupted `publish` moved, the last first, as if it had not begun."""
+        for name in reversed(self._published()):
+            if not (self.work / name).exists() and (self.folder / name).exists():
+                (self.folder / name).replace(self.work / name)
+        sync(self.work)
+        (self.work / _PUBLISHED).unlink()
+
     def _remove_former(self) -> None:
         with suppress(ValueError, AttributeError, TypeError):
             former = json.loads((self.folder / PROVENANCE_FILE).read_bytes()).get("files", {})
