@@ -277,6 +277,8 @@ def inspect_adapter(
     adapters: AdapterDirectory = None,
     store: StoreOption = None,
     plot: Annotated[Path | None, typer.Option(help="PNG file for a heat map of ADAPTER, layer by module.")] = None,
+    initial: InitialOption = None,
+    residual_base: ResidualOption = False,
     as_json: JsonOption = False,
 ) -> None:
     places = _places(adapters, store)
@@ -285,7 +287,9 @@ def inspect_adapter(
 
     if plot is not None:  # before a base is prepared for it
         check_plot(plot)
-    settings = InspectSettings(adapter, _prepared_base(base), places.adapters, places.store, other, plot)
+    settings = InspectSettings(
+        adapter, _prepared_base(base), places.adapters, places.store, other, plot, initial, residual_base
+    )
     report = run_inspect(settings)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))

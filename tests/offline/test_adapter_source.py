@@ -26,7 +26,8 @@ from lorabay.offline.adapter_source import AdapterSource, find_adapter
 from lorabay.offline.check import check
 from lorabay.offline.combine import combine
 from lorabay.offline.convert import ConvertSettings, convert
-from lorabay.offline.inspection.inspection import inspect, open_adapter
+from lorabay.offline.inspection.inspection import inspect
+from lorabay.offline.inspection.opened import open_adapter
 from lorabay.offline.merge.command import merge
 
 

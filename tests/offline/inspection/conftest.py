@@ -9,7 +9,7 @@ import pytest
 from tests.catalog import peft_adapters
 
 from lorabay.offline.adapter_source import AdapterSource
-from lorabay.offline.inspection.inspection import Opened, open_adapter
+from lorabay.offline.inspection.opened import Opened, open_adapter
 
 Open = Callable[..., Opened]
 

@@ -66,6 +66,30 @@ def test_by_folder_by_name_and_by_version(
     assert all(module["distance"] < 1e-6 for module in same["modules"])
 
 
+@pytest.mark.parametrize("flags", [["--initial"], ["--residual-base"]])
+def test_adapters_whose_start_changed_the_base(
+    flags: list[str],
+    made: Callable[..., peft_adapters.Made],
+    inspected: Run,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What the start took out of the base is known, or gone already: the change is measured; without, only told of."""
+    folder, initial = made("lora", "one").folder, made("lora", "initial", 2).folder
+    config = json.loads((folder / "adapter_config.json").read_bytes())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"init_lora_weights": "pissa"}))
+    reports = []
+    for more in ([], [*flags, str(initial)] if flags == ["--initial"] else flags):
+        assert inspected(folder, "--json", *more) == 0
+        reports.append(json.loads(capsys.readouterr().out))
+    assert all("init_lora_weights is 'pissa'" in report["reasons"][0] for report in reports)
+    assert {module["norm"] for module in reports[0]["modules"]} == {None}
+    assert {module["rank"] for module in reports[1]["modules"]} == ({8} if flags == ["--initial"] else {4})
+    assert all(module["norm"] for module in reports[1]["modules"])
+    assert inspected(folder, folder) == 1
+    assert "cannot be inspected: init_lora_weights is 'pissa'" in the_error(capsys)
+    assert inspected(folder, folder, *([*flags, initial] if flags == ["--initial"] else flags)) == 0
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

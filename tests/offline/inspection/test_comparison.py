@@ -16,7 +16,7 @@ from tests.offline.inspection.conftest import Open
 
 from lorabay.offline.adapter_source import AdapterSource
 from lorabay.offline.inspection.comparison import Comparison, compare
-from lorabay.offline.inspection.inspection import open_adapter
+from lorabay.offline.inspection.opened import open_adapter
 
 
 def shown(comparison: Comparison) -> str:

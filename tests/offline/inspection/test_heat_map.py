@@ -13,7 +13,8 @@ from tests.offline.inspection.conftest import Open
 
 from lorabay.errors import SetupError
 from lorabay.offline.inspection.heat_map import check_plot, draw
-from lorabay.offline.inspection.inspection import Inspection, ModuleFacts, inspect
+from lorabay.offline.inspection.inspection import Inspection, inspect
+from lorabay.offline.inspection.modules import ModuleFacts
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 from tests.catalog import making, peft_adapters
@@ -21,7 +22,9 @@ from lorabay.catalog.store import Store
 from lorabay.catalog.validation import Checks
 from lorabay.errors import SetupError
 from lorabay.offline.adapter_source import AdapterSource
-from lorabay.offline.inspection.inspection import Inspection, in_order, inspect, open_adapter
+from lorabay.offline.inspection.inspection import Inspection, inspect
+from lorabay.offline.inspection.modules import in_order
+from lorabay.offline.inspection.opened import Misfit, open_adapter
 
 MEASURED = [
     "lora",
@@ -89,13 +92,83 @@ def test_what_the_engine_needs(opened: Open, name: str, rank: int, need: str) ->
 @pytest.mark.parametrize("name", ["ia3", "lora-modules-to-save", "ln-tuning"])
 def test_what_no_engine_serves_says_why(opened: Open, name: str) -> None:
     """The rest is told all the same."""
-    report = inspect(opened(name))
+    found = opened(name)
+    report = inspect(found)
     assert not report.servable
     assert report.reasons
-    assert report.digest is None
+    assert report.digest == found.source.digest()
     assert not report.needs
     assert report.as_dict()["servable"] is False
     assert "no: " in shown(report)
+
+
+def of_another_model(folder: Path) -> None:
+    path = folder / "adapter_model.safetensors"
+    save_file({name.replace("layers.1", "layers.7"): tensor for name, tensor in load_file(path).items()}, path)
+
+
+def with_fields(**fields: object) -> Callable[[Path], None]:
+    """The same adapter, of which its config tells something else."""
+
+    def change(folder: Path) -> None:
+        path = folder / "adapter_config.json"
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | fields))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "ranks", "text"),
+    [
+        (of_another_model, "lora", {4}, "the base has no module 'model.layers.7."),
+        (with_fields(init_lora_weights="pissa"), "lora", {4}, "init_lora_weights is 'pissa'"),
+        (with_fields(init_lora_weights="olora", use_dora=True), "dora", {4}, "init_lora_weights is 'olora'"),
+        (with_fields(peft_type="NOVEL"), "novel", {4}, "peft_type 'NOVEL' is unknown"),
+        (with_fields(peft_type=["x"]), "unknown", {4}, "peft_type ['x'] is unknown"),
+        (with_fields(target_parameters=["experts"]), "lora", {None}, "target_parameters is set"),
+    ],
+)
+def test_what_does_not_fit_is_told_as_far_as_it_goes(
+    change: Callable[[Path], None],
+    kind: str,
+    ranks: set[int | None],
+    text: str,
+    base: Path,
+    made: Callable[..., peft_adapters.Made],
+) -> None:
+    """From config and header: only the reasons were once told, on one line, and nothing of the adapter."""
+    folder = made("lora").folder
+    whole = inspect(open_adapter(AdapterSource.at(folder), base))
+    change(folder)
+    source = AdapterSource.at(folder)
+    opened = open_adapter(source, base)
+    assert isinstance(opened, Misfit)
+    report = inspect(opened)
+    assert (report.servable, report.needs, report.format) == (False, (), kind)
+    assert any(text in reason for reason in report.reasons)
+    assert report.digest == source.digest()
+    assert (report.parameters, report.base_model) == (whole.parameters, whole.base_model)
+    assert len(report.modules) == len(whole.modules)
+    assert {module.rank for module in report.modules} == ranks
+    assert all(module.norm is None for module in report.modules)
+    json.dumps(report.as_dict(), allow_nan=False)
+    assert text.split(maxsplit=1)[0] in shown(report)
+
+
+def test_modules_of_a_misfit_are_those_of_the_base(base: Path, made: Callable[..., peft_adapters.Made]) -> None:
+    """Layers, embeddings, and tensors that are replaced, each once; what would command a terminal does not."""
+    folder = made("lora-modules-to-save").folder
+    fitting = inspect(open_adapter(AdapterSource.at(folder), base))
+    tensors = load_file(folder / "adapter_model.safetensors")
+    odd = "model.\x1b[2Jx.lora_A.weight"
+    save_file(tensors | {f"{making.PREFIX}{odd}": torch.ones(4, 8)}, folder / "adapter_model.safetensors")
+    report = inspect(open_adapter(AdapterSource.at(folder), base))
+    assert {module.name for module in report.modules} - {module.name for module in fitting.modules} == {
+        odd.replace(".lora_A", "")
+    }
+    known = {module.name: (module.rank, module.alpha) for module in fitting.modules}
+    assert {m.name: (m.rank, m.alpha) for m in report.modules if m.name in known} == known
+    assert "\x1b" not in shown(report)
 
 
 def test_ranks_and_alphas_by_module(opened: Open) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from lorabay.offline.adapter_source import find_adapter
 from lorabay.offline.inspection.comparison import Comparison, compare
 from lorabay.offline.inspection.heat_map import check_plot, draw
-from lorabay.offline.inspection.inspection import Inspection, inspect, open_adapter
+from lorabay.offline.inspection.inspection import Inspection, inspect
+from lorabay.offline.inspection.opened import open_adapter, readable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InspectSettings:
-    """One invocation. `adapter` and `other`: a folder, a name in `adapters`, or `name@digest` in `store`."""
+    """One invocation. `adapter` and `other`: a folder, a name in `adapters`, or `name@digest` in `store`.
+
+    `initial` and `residual_base`: as in `catalog.adapter_updates`, for both.
+    """
 
     adapter: str
     base: Path
@@ -25,6 +29,8 @@ class InspectSettings:
     store: Path
     other: str | None = None
     plot: Path | None = None
+    initial: Path | None = None
+    residual_base: bool = False
 
 
 def run_inspect(settings: InspectSettings) -> Inspection | Comparison:
@@ -34,10 +40,13 @@ def run_inspect(settings: InspectSettings) -> Inspection | Comparison:
     named = [name for name in (settings.adapter, settings.other) if name is not None]
     with ExitStack() as stack:
         found = [stack.enter_context(find_adapter(name, settings.adapters, settings.store)) for name in named]
-        opened = [open_adapter(source, settings.base) for source in found]
+        opened = [
+            open_adapter(source, settings.base, initial=settings.initial, residual_base=settings.residual_base)
+            for source in found
+        ]
         if settings.other is not None and settings.plot is None:
-            return compare(*opened)
+            return compare(*map(readable, opened))
         report = inspect(opened[0])
         if settings.plot is not None:
             draw(report, settings.plot)
-        return report if settings.other is None else compare(*opened)
+        return report if settings.other is None else compare(*map(readable, opened))

@@ -10,11 +10,14 @@ from rich.console import Group
 from rich.table import Table
 
 from lorabay.catalog.spec import quoted
-from lorabay.offline.inspection.inspection import Opened, in_order, rank_and_alpha, shown, whole_text
+from lorabay.offline.inspection.inspection import shown, whole_text
+from lorabay.offline.inspection.modules import in_order, rank_and_alpha
 from lorabay.offline.inspection.norms import change_norm, distance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from lorabay.offline.inspection.opened import Opened
 
 
 @dataclass(frozen=True, slots=True)

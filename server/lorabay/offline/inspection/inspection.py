@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,67 +11,35 @@ from rich.console import Group
 from rich.table import Column, Table
 
 from lorabay.catalog.adapter_file import AdapterFile
-from lorabay.catalog.base_shapes import BaseShapes
-from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.formats import CONVERTED
-from lorabay.catalog.spec import AdapterSpec, Rejected, quoted
-from lorabay.catalog.updates import Directional, LowRank
+from lorabay.catalog.spec import AdapterSpec, Rejected, quoted, rejected
 from lorabay.catalog.validation import ALLOWED_RANKS, Checks, smallest_limit, validate
-from lorabay.errors import SetupError
 from lorabay.offline.adapter_source import LIMITS
-from lorabay.offline.inspection.norms import change_norm, weight_norm
-from lorabay.offline.real_paths import real_path
-from lorabay.offline.refusal import sentences, told
+from lorabay.offline.inspection.modules import measured, outlined
+from lorabay.offline.inspection.opened import Misfit, refused
+from lorabay.offline.refusal import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from lorabay.catalog.adapter_updates import AdapterUpdates
-    from lorabay.catalog.updates import Update
-    from lorabay.offline.adapter_source import AdapterSource
-
-_LAYER = re.compile(r"(?:^|\.)(\d+)\.")
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An adapter that was read, beside its base."""
-
-    source: AdapterSource
-    found: AdapterUpdates
-    shapes: BaseShapes
-    weights: BaseWeights
-
-
-@dataclass(frozen=True, slots=True)
-class ModuleFacts:
-    """`alpha` is None where the format has none; `ratio` is ||ΔW|| / ||W||, None where one cannot be measured."""
-
-    name: str
-    rank: int | None
-    alpha: float | None
-    norm: float | None
-    ratio: float | None
-
-    @property
-    def place(self) -> tuple[int | None, str]:
-        """Layer, and the module's name in it."""
-        found = _LAYER.search(self.name)
-        return layer_of(self.name), self.name.removesuffix(".weight")[found.end() if found else 0 :]
+    from lorabay.catalog.header import TensorInfo
+    from lorabay.offline.inspection.modules import ModuleFacts
+    from lorabay.offline.inspection.opened import Opened
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
     """`needs` is what the engine must be started with, in words; `reasons` why it cannot serve the adapter at all.
 
+    `digest` is that of the version which a server makes of the adapter, and where it makes none, sha256 of the files.
     `approximate` is what a version of the store lacks of the adapter that it stands for, None where it lacks nothing.
     """
 
     adapter: str
     folder: str
     format: str
-    digest: str | None
+    digest: str
     approximate: float | None
     base_model: str | None
     parameters: int
@@ -104,8 +71,8 @@ class Inspection:
         for name, value in (
             ("adapter", self.adapter),
             ("folder", self.folder),
-            ("format", self.format),
-            ("digest", self.digest or ""),
+            ("format", _harmless(self.format)),
+            ("digest", self.digest),
             ("approximate", "" if self.approximate is None else f"lacks {self.approximate:.1%}"),
             ("base", _harmless(self.base_model or "")),
             ("parameters", f"{self.parameters:,}"),
@@ -116,7 +83,7 @@ class Inspection:
             whole.add_row(name, value)
         table = Table(whole_text("module"), "rank", "alpha", "||ΔW||", "||ΔW||/||W||")
         for module in self.modules:
-            table.add_row(module.name, *map(shown, (module.rank, module.alpha, module.norm, module.ratio)))
+            table.add_row(_harmless(module.name), *map(shown, (module.rank, module.alpha, module.norm, module.ratio)))
         layers = Table("layer", "||ΔW||")
         for layer in self.layers():
             layers.add_row("outside" if layer["layer"] is None else str(layer["layer"]), shown(layer["norm"]))
@@ -133,17 +100,6 @@ def _harmless(text: str) -> str:
     return text if text.isprintable() else quoted(text)
 
 
-def in_order(names: Iterable[str]) -> list[str]:
-    """By layer, those that are in none last, then by name."""
-    return sorted(names, key=lambda name: (layer_of(name) is None, layer_of(name) or 0, name))
-
-
-def layer_of(name: str) -> int | None:
-    """The number of the layer that a weight is in."""
-    found = _LAYER.search(name)
-    return int(found[1]) if found else None
-
-
 def _joint(norms: Sequence[float | None]) -> float | None:
     known = [norm for norm in norms if norm is not None]
     return math.hypot(*known) if len(known) == len(norms) else None
@@ -154,39 +110,59 @@ def shown(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def open_adapter(source: AdapterSource, base: Path) -> Opened:
-    """Read config and header. Raises SetupError with every reason when that cannot be done."""
-    shapes = BaseShapes.read(base, names=(real_path(base).name,))
-    found = source.updates(shapes)
-    if isinstance(found, Rejected):
-        raise _refused(source, found)
-    return Opened(source, found, shapes, BaseWeights.open(base))
+def inspect(opened: Opened | Misfit) -> Inspection:
+    """Measure an adapter, one module in memory at a time; of one that does not fit, tell what its config and header do.
+
+    Raises SetupError when it changes meanwhile.
+    """
+    return _misfit(opened) if isinstance(opened, Misfit) else _measured(opened)
 
 
-def inspect(opened: Opened) -> Inspection:
-    """Measure an adapter, one module in memory at a time. Raises SetupError when it changes meanwhile."""
+def _measured(opened: Opened) -> Inspection:
     source = opened.source
     file = AdapterFile.open(source.folder, LIMITS)
     if isinstance(file, Rejected):
-        raise _refused(source, file)
+        raise refused(source, file)
     result = _verdict(opened)
     spec = None if isinstance(result, Rejected) else result
     return Inspection(
         adapter=source.name,
         folder=str(source.folder),
         format=spec.format if source.version and spec else opened.found.format,
-        digest=spec.digest if spec else None,
+        digest=spec.digest if spec else source.digest(),
         approximate=spec.approximate if spec else None,
         base_model=opened.found.base_model,
-        parameters=sum(math.prod(tensor.shape) for tensor in file.tensors),
-        size_bytes=max((tensor.end for tensor in file.tensors), default=0),
+        parameters=_parameters(file.tensors),
+        size_bytes=_size(file.tensors),
         needs=_needs(opened.found, spec),
         reasons=sentences(result) if isinstance(result, Rejected) else (),
-        modules=tuple(_module(name, opened) for name in in_order(opened.found.updates)),
+        modules=measured(opened),
     )
 
 
-def _verdict(opened: Opened) -> AdapterSpec | Rejected:
+def _misfit(misfit: Misfit) -> Inspection:
+    result = _verdict(misfit)
+    if not isinstance(result, Rejected):  # a server takes it: to another base, or without what lies beside it
+        raise refused(misfit.source, misfit.refusal)
+    told = {reason.code for reason in result.reasons}
+    more = [reason for reason in misfit.refusal.reasons if reason.code not in told]
+    name = misfit.config.get("base_model_name_or_path")
+    return Inspection(
+        adapter=misfit.source.name,
+        folder=str(misfit.source.folder),
+        format=_format(misfit.config),
+        digest=misfit.source.digest(),
+        approximate=None,
+        base_model=name if isinstance(name, str) else None,
+        parameters=_parameters(misfit.tensors),
+        size_bytes=_size(misfit.tensors),
+        needs=(),
+        reasons=sentences(rejected([*result.reasons, *more])),
+        modules=outlined(misfit),
+    )
+
+
+def _verdict(opened: Opened | Misfit) -> AdapterSpec | Rejected:
     """What a server would say; of a version in the store, it has said it."""
     if opened.source.version is not None:
         return opened.source.version.spec
@@ -194,25 +170,20 @@ def _verdict(opened: Opened) -> AdapterSpec | Rejected:
     return validate(opened.source.folder, checks)
 
 
-def _refused(source: AdapterSource, rejected: Rejected) -> SetupError:
-    return SetupError(f"{source.folder} cannot be inspected: " + told(rejected))
+def _parameters(tensors: Iterable[TensorInfo]) -> int:
+    return sum(math.prod(tensor.shape) for tensor in tensors)
 
 
-def _module(name: str, opened: Opened) -> ModuleFacts:
-    updates = opened.found.updates[name]
-    norm, whole = change_norm(updates, opened.weights, name), weight_norm(opened.weights, name)
-    ratio = norm / whole if norm is not None and whole else None
-    rank, alpha = rank_and_alpha(updates, opened.found.config)
-    return ModuleFacts(name, rank, alpha, norm, ratio)
+def _size(tensors: Iterable[TensorInfo]) -> int:
+    return max((tensor.end for tensor in tensors), default=0)
 
 
-def rank_and_alpha(updates: tuple[Update, ...], config: Mapping[str, object]) -> tuple[int | None, float | None]:
-    """Of the module's product, if it has one; alpha only where the format is LoRA."""
-    products = (update.low_rank if isinstance(update, Directional) else update for update in updates)
-    product = next((update for update in products if isinstance(update, LowRank)), None)
-    if product is None or config.get("peft_type") != "LORA":
-        return (product.rank if product else None), None
-    return product.rank, product.scale * (math.sqrt(product.rank) if config.get("use_rslora") else product.rank)
+def _format(config: Mapping[str, object]) -> str:
+    """As the config tells it, whether or not it is known here."""
+    kind = config.get("peft_type")
+    if kind == "LORA" and (config.get("use_dora") or config.get("use_rslora")):
+        return "dora" if config.get("use_dora") else "rslora"
+    return kind.lower() if isinstance(kind, str) else "unknown"
 
 
 def _needs(found: AdapterUpdates, spec: AdapterSpec | None) -> tuple[str, ...]:
