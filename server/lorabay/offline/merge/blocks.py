@@ -1,7 +1,8 @@
 """The hot loop: a run of rows of one tensor, from the base's file through its steps into the output's file.
 
-Each chunk is read, worked on in blocks that fit into the processor's cache, and written at its place; chunks may run in
-any order and at the same time. What happened to the numbers comes back as a `Tally`. Knows no adapters and no plan.
+A chunk is taken block by block: read, computed, and written at its place while it is still in the processor's cache.
+Chunks may run in any order and at the same time. What happened to the numbers comes back as a `Tally`. Knows no
+adapters and no plan.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from lorabay.offline.merge.steps import Step
 
 CHUNK_NUMBERS = 1 << 21
-"""Numbers that are read and written at a time."""
+"""Numbers of a chunk, the piece of work of one thread."""
 BLOCK_NUMBERS = 1 << 17
-"""Numbers that are worked on at a time: three buffers of them stay in a core's second-level cache."""
+"""Numbers that are read, worked on and written at a time: their buffers stay in a core's cache, and small writes find
+pages faster than large ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +90,28 @@ class Workspace:
 
     def run(self, chunk: Chunk) -> Tally:
         """Read, compute, write. Raises OSError, and SetupError when the base's file has become shorter."""
-        before = self._read(chunk)
-        out = self._out(chunk)
         tally = Tally(change=chunk.change**2 if chunk.change else 0.0)
         for rows in _blocks(chunk):
-            first, last = ((row - chunk.rows.start) * chunk.columns for row in (rows.start, rows.stop))
-            tally = tally.plus(self._merge(chunk, rows, before[first:last], out[first:last]))
-        _write_all(chunk.target, out, chunk.out_start)
+            first = (rows.start - chunk.rows.start) * chunk.columns
+            count = (rows.stop - rows.start) * chunk.columns
+            before, out = self._read(chunk, rows, first, count), self._out(chunk, count)
+            tally = tally.plus(self._merge(chunk, rows, before, out))
+            _write_all(chunk.target, out, chunk.out_start + first * ITEM_BYTES[chunk.out_dtype])
         return tally
 
-    def _read(self, chunk: Chunk) -> NDArray[np.generic]:
+    def _read(self, chunk: Chunk, rows: slice, first: int, count: int) -> NDArray[np.generic]:
         if chunk.values is not None:
             # Rows first: what takes no memory as a whole must not be laid out as a whole.
-            return chunk.values.reshape(-1, chunk.columns)[chunk.rows].reshape(-1)
-        size = chunk.numbers * ITEM_BYTES[chunk.dtype]
-        if self._stored.size < size:
-            self._stored = np.empty(size, np.uint8)
-        buffer = self._stored[:size]
-        _read_all(chunk.source, buffer, chunk.start)
+            return chunk.values.reshape(-1, chunk.columns)[rows].reshape(-1)
+        item = ITEM_BYTES[chunk.dtype]
+        self._stored = _room(self._stored, count * item)
+        buffer = self._stored[: count * item]
+        _read_all(chunk.source, buffer, chunk.start + first * item)
         return buffer.view(STORED[chunk.dtype])
 
-    def _out(self, chunk: Chunk) -> NDArray[np.generic]:
-        size = chunk.numbers * ITEM_BYTES[chunk.out_dtype]
-        if self._written.size < size:
-            self._written = np.empty(size, np.uint8)
+    def _out(self, chunk: Chunk, count: int) -> NDArray[np.generic]:
+        size = count * ITEM_BYTES[chunk.out_dtype]
+        self._written = _room(self._written, size)
         return self._written[:size].view(STORED[chunk.out_dtype])
 
     def _merge(self, chunk: Chunk, rows: slice, before: NDArray[np.generic], out: NDArray[np.generic]) -> Tally:
@@ -146,6 +146,10 @@ class Workspace:
             self._blocks = tuple(np.empty(size, self._dtype) for _ in range(3))
             self._differs = np.empty(size, np.bool_)
         return tuple(block[:size] for block in self._blocks)
+
+
+def _room(buffer: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    return buffer if buffer.size >= size else np.empty(size, np.uint8)
 
 
 def _infinite(out: NDArray[np.generic]) -> int:
