@@ -101,14 +101,13 @@ def test_lora_bias_needs_a_bias_in_the_base(base: Path, tmp_path: Path) -> None:
     assert found.codes == {"bias"}
 
 
-@pytest.mark.parametrize("init", ["pissa", "olora"])
-def test_an_adapter_that_took_a_part_of_the_base_needs_to_know_which(base: Path, tmp_path: Path, init: str) -> None:
-    """Exact with the initial adapter or on the residual base; without either it is refused by name."""
-    folder = tmp_path / "a"
+def make_with_a_part_of_the_base(base: Path, tmp_path: Path, init: str, **fields: object) -> dict[str, torch.Tensor]:
+    """An adapter in `a` whose start, in `initial`, changed the base to `residual`; what PEFT's merge of it gives."""
     torch.manual_seed(3)
     with quiet_transformers():
         model = peft.get_peft_model(
-            LlamaForCausalLM.from_pretrained(base, dtype=torch.float32), peft_adapters.lora(init_lora_weights=init)
+            LlamaForCausalLM.from_pretrained(base, dtype=torch.float32),
+            peft_adapters.lora(init_lora_weights=init, **fields),
         )
         model.peft_config["default"].init_lora_weights = True
         model.save_pretrained(tmp_path / "initial")
@@ -119,8 +118,22 @@ def test_an_adapter_that_took_a_part_of_the_base_needs_to_know_which(base: Path,
             if ".lora_" not in name
         }
         peft_adapters.randomise(model, 1, 0.1)
-        model.save_pretrained(folder)
+        model.save_pretrained(tmp_path / "a")
         merged = model.merge_and_unload().state_dict()
+    shutil.copytree(base, tmp_path / "residual")
+    save_file(residual, tmp_path / "residual" / "model.safetensors")
+    return merged
+
+
+@pytest.mark.parametrize("dora", [False, True])
+@pytest.mark.parametrize("init", ["pissa", "olora"])
+def test_an_adapter_that_took_a_part_of_the_base_needs_to_know_which(
+    base: Path, tmp_path: Path, init: str, dora: bool
+) -> None:
+    """Exact with the initial adapter or on the residual base; without either it is refused by name. With DoRA, the part
+    was once not taken out."""
+    folder = tmp_path / "a"
+    merged = make_with_a_part_of_the_base(base, tmp_path, init, use_dora=dora)
     refused = read_updates(folder, BaseShapes.read(base))
     assert isinstance(refused, Rejected)
     assert refused.codes == {"init_changed_base"}
@@ -131,11 +144,23 @@ def test_an_adapter_that_took_a_part_of_the_base_needs_to_know_which(base: Path,
     (tmp_path / "initial").rename(folder / "pissa_init")
     assert isinstance(read_updates(folder, BaseShapes.read(base)), AdapterUpdates)
     (folder / "pissa_init").rename(tmp_path / "elsewhere")
-    shutil.copytree(base, tmp_path / "residual")
-    save_file(residual, tmp_path / "residual" / "model.safetensors")
     on_residual = read_updates(folder, BaseShapes.read(tmp_path / "residual"), residual_base=True)
     assert isinstance(on_residual, AdapterUpdates), on_residual
     check_equal(on_residual, tmp_path / "residual", merged, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("fewer", ["initial", "a"])
+def test_both_the_initial_and_the_trained_adapter_have_every_module(base: Path, tmp_path: Path, fewer: str) -> None:
+    """Where one of them lacks modules, each is named; the part of the base once stayed in, or out of, those."""
+    make_with_a_part_of_the_base(base, tmp_path, "pissa", target_modules=ATTENTION)
+    path = tmp_path / fewer / "adapter_model.safetensors"
+    save_file({name: tensor for name, tensor in load_file(path).items() if "v_proj" not in name}, path)
+    config = json.loads((tmp_path / fewer / "adapter_config.json").read_text())
+    (tmp_path / fewer / "adapter_config.json").write_text(json.dumps(config | {"target_modules": ["q_proj"]}))
+    found = read_updates(tmp_path / "a", BaseShapes.read(base), initial=tmp_path / "initial")
+    assert isinstance(found, Rejected)
+    assert found.codes == {"init_changed_base"}
+    assert [f"layers.{layer}.self_attn.v_proj" in reason.text for layer, reason in enumerate(found.reasons)] == [True] * 2
 
 
 def test_a_tied_head_follows_its_embedding_where_peft_lets_it(tmp_path: Path) -> None:

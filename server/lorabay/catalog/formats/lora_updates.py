@@ -20,6 +20,7 @@ from lorabay.catalog.formats.lora_config import (
     parse_config,
     unmergeable_problems,
 )
+from lorabay.catalog.initialisation import without_initial
 from lorabay.catalog.module_tensors import by_module, missing_roles, product_problems, shape_problem
 from lorabay.catalog.patterns import coverage_problems
 from lorabay.catalog.spec import Reason, Rejected, quoted, rejected
@@ -63,9 +64,8 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     by_tensor: dict[str, tuple[Update, ...]] = {}
     for module, roles in modules.items():
         by_tensor |= _module_updates(source, config, module, roles, base)
-    if initial is not None:
-        by_tensor = {name: _less(parts, initial.by_tensor.get(name, ())) for name, parts in by_tensor.items()}
-    return Updates(_name(config), _rank(modules), config.lora_alpha, by_tensor, _warnings(config))
+    found = Updates(_name(config), _rank(modules), config.lora_alpha, by_tensor, _warnings(config))
+    return found if initial is None else without_initial(found, initial)
 
 
 def _initial(source: Source, base: BaseShapes) -> Updates | Rejected | None:
@@ -125,22 +125,6 @@ def _module_updates(
     if module == embed and base.tied and source.config.get("ensure_weight_tying"):
         found["lm_head.weight"] = (update,)
     return found
-
-
-def _less(parts: tuple[Update, ...], initial: tuple[Update, ...]) -> tuple[Update, ...]:
-    """The trained product minus the one that the initialisation took out of the base."""
-    match parts, initial:
-        case (LowRank() as now,), (LowRank() as before,):
-            ratio = np.float32(-before.scale / now.scale)
-            return (
-                LowRank(
-                    lambda: np.concatenate([now.a(), before.a()]),
-                    lambda: np.concatenate([now.b(), before.b() * ratio], axis=1),
-                    now.rank + before.rank,
-                    now.scale,
-                ),
-            )
-    return parts
 
 
 def _is_conv1d(module: str) -> bool:
