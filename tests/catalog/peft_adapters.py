@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import peft
 import torch
 from safetensors.torch import load_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from lorabay.offline.quiet import quiet_transformers
 
@@ -50,6 +50,23 @@ def make_base(folder: Path, *, tied: bool = False, bias: bool = False, seed: int
     return folder
 
 
+def make_gpt2(folder: Path) -> Path:
+    """A GPT-2 of two layers, whose linear layers lie the other way round."""
+    torch.manual_seed(0)
+    config = GPT2Config(
+        n_embd=HIDDEN,
+        n_layer=2,
+        n_head=4,
+        vocab_size=VOCABULARY,
+        n_positions=64,
+        tie_word_embeddings=False,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
 @dataclass(frozen=True)
 class Made:
     """An adapter on disk and the base with it, as PEFT has both."""
@@ -73,7 +90,7 @@ def make(
 ) -> Made:
     """Wrap, set every trainable parameter, save, and load again from disk."""
     with quiet_transformers():
-        model = peft.get_peft_model(LlamaForCausalLM.from_pretrained(base, dtype=torch.float32), config())
+        model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), config())
         randomise(model, seed, scale)
         model.save_pretrained(folder, **save)
         return loaded(base, folder)
@@ -81,7 +98,7 @@ def make(
 
 def loaded(base: Path, folder: Path) -> Made:
     with quiet_transformers():
-        plain = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
+        plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
         return Made(folder, peft.PeftModel.from_pretrained(plain, folder).eval())
 
 
@@ -147,3 +164,21 @@ CONFIGS: dict[str, Callable[[], peft.PeftConfig]] = {
     "tokens": lambda: peft.TrainableTokensConfig(task_type="CAUSAL_LM", token_indices=[9, 1]),
 }
 """Formats that are merged by our own arithmetic."""
+
+GPT2_LINEAR = ["c_attn", "attn.c_proj", "c_fc", "mlp.c_proj"]
+GPT2_CONFIGS: dict[str, Callable[[], peft.PeftConfig]] = {
+    "lora": lambda: lora(target_modules=GPT2_LINEAR, fan_in_fan_out=True),
+    "lora-embeddings": lambda: lora(target_modules=["wte", "lm_head", "c_attn"], fan_in_fan_out=True),
+    "adalora": lambda: adalora(target_modules=GPT2_LINEAR, fan_in_fan_out=True),
+    "vera": lambda: peft.VeraConfig(task_type="CAUSAL_LM", r=8, target_modules=GPT2_LINEAR, fan_in_fan_out=True),
+    "vera-seed": lambda: peft.VeraConfig(
+        task_type="CAUSAL_LM", r=8, target_modules=["c_attn"], fan_in_fan_out=True, save_projection=False
+    ),
+    "ia3": lambda: peft.IA3Config(
+        task_type="CAUSAL_LM",
+        target_modules=["c_attn", "c_fc", "mlp.c_proj"],
+        feedforward_modules=["mlp.c_proj"],
+        fan_in_fan_out=True,
+    ),
+}
+"""The same for GPT-2."""

@@ -34,6 +34,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return peft_adapters.make_base(tmp_path_factory.mktemp("base") / "tiny")
 
 
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return peft_adapters.make_gpt2(tmp_path_factory.mktemp("gpt2") / "tiny")
+
+
 def read(made: peft_adapters.Made, base: Path) -> AdapterUpdates:
     found = read_updates(made.folder, BaseShapes.read(base))
     assert isinstance(found, AdapterUpdates), found
@@ -57,6 +62,14 @@ def test_updates_are_those_of_pefts_merge(name: str, base: Path, tmp_path: Path)
     """Each format, made by PEFT and read from disk, changes every weight as PEFT's merge does."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     check_equal(read(made, base), base, made.merged())
+
+
+@pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to True but the target module:UserWarning")
+@pytest.mark.parametrize("name", peft_adapters.GPT2_CONFIGS)
+def test_layers_that_lie_the_other_way_round(name: str, gpt2: Path, tmp_path: Path) -> None:
+    """The factors of GPT-2's layers fit the transpose of what is stored; of all but LoRA they once did not."""
+    made = peft_adapters.make(gpt2, tmp_path / "a", peft_adapters.GPT2_CONFIGS[name])
+    check_equal(read(made, gpt2), gpt2, made.merged())
 
 
 def test_adalora_keeps_the_scale_of_the_rank_it_began_with(base: Path, tmp_path: Path) -> None:
@@ -149,6 +162,17 @@ def test_an_adapter_that_took_a_part_of_the_base_needs_to_know_which(
     check_equal(on_residual, tmp_path / "residual", merged, tolerance=1e-5)
 
 
+def test_what_the_initialisation_left_of_the_head_is_not_taken_for_the_base(base: Path, tmp_path: Path) -> None:
+    """PEFT saves the head beside LoRA on it, as the initialisation left it; modules trained as a whole stay."""
+    fields = {"target_modules": ["q_proj", "lm_head"], "modules_to_save": ["norm"]}
+    merged = make_with_a_part_of_the_base(base, tmp_path, "pissa", **fields)
+    assert "base_model.model.lm_head.base_layer.weight" in peft_adapters.stored(tmp_path / "a")
+    found = read_updates(tmp_path / "a", BaseShapes.read(base), initial=tmp_path / "initial")
+    assert isinstance(found, AdapterUpdates), found
+    assert isinstance(found.updates["model.norm.weight"][0], Replaced)
+    check_equal(found, base, merged, tolerance=1e-5)
+
+
 @pytest.mark.parametrize("fewer", ["initial", "a"])
 def test_both_the_initial_and_the_trained_adapter_have_every_module(base: Path, tmp_path: Path, fewer: str) -> None:
     """Where one of them lacks modules, each is named; the part of the base once stayed in, or out of, those."""
@@ -160,7 +184,9 @@ def test_both_the_initial_and_the_trained_adapter_have_every_module(base: Path, 
     found = read_updates(tmp_path / "a", BaseShapes.read(base), initial=tmp_path / "initial")
     assert isinstance(found, Rejected)
     assert found.codes == {"init_changed_base"}
-    assert [f"layers.{layer}.self_attn.v_proj" in reason.text for layer, reason in enumerate(found.reasons)] == [True] * 2
+    assert [f"layers.{layer}.self_attn.v_proj" in reason.text for layer, reason in enumerate(found.reasons)] == [
+        True
+    ] * 2
 
 
 def test_a_tied_head_follows_its_embedding_where_peft_lets_it(tmp_path: Path) -> None:

@@ -95,6 +95,29 @@ def test_identity_changes_with_what_adapters_are_checked_against(tmp_path: Path)
     assert BaseShapes.read(folder).identity != first
 
 
+@pytest.mark.parametrize(
+    ("config", "other_way_round"),
+    [
+        ({"model_type": "gpt2"}, True),
+        ({"architectures": ["GPT2LMHeadModel"]}, True),
+        ({"model_type": "imagegpt"}, True),
+        ({"model_type": "gpt_bigcode", "architectures": ["GPTBigCodeForCausalLM"]}, False),
+        ({"model_type": "starcoder2"}, False),
+        ({"model_type": "gpt_neo"}, False),
+        ({}, False),
+    ],
+)
+def test_which_layers_lie_the_other_way_round(tmp_path: Path, config: dict[str, object], other_way_round: bool) -> None:
+    """Those of GPT-2 and its kin; layers of the same names in other models once counted, too."""
+    folder = making.make_base(tmp_path / "base")
+    names = ("transformer.h.0.mlp.c_fc", "transformer.h.0.mlp.gate")
+    making.save(folder / "model.safetensors", {f"{name}.weight": making.stored(np.zeros((4, 6))) for name in names})
+    (folder / "config.json").write_text(json.dumps(config))
+    base = BaseShapes.read(folder)
+    assert [base.is_conv1d(name) for name in names] == [other_way_round, False]
+    assert [base.layer_shape(name) for name in names] == [(6, 4) if other_way_round else (4, 6), (4, 6)]
+
+
 def test_tails_are_the_ends_of_a_module_name() -> None:
     """A config may name a module by itself or by any end of its path."""
     assert list(tails("a.b.c")) == ["a.b.c", "b.c", "c"]

@@ -9,10 +9,11 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import LlamaForCausalLM
+from transformers import AutoModelForCausalLM
 
 from lorabay.catalog.assembly import Assembly
 from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.combination import kept_at_random
 from lorabay.catalog.folder import Limits
 from lorabay.offline.quiet import quiet_transformers
@@ -59,6 +60,29 @@ def members(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module", params=["embeddings", "GPT-2"])
+def turned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A base, and three members for it whose factors fit the transposes of weights; PEFT saves copies of the base."""
+    root = tmp_path_factory.mktemp("turned")
+    gpt2 = request.param == "GPT-2"
+    base = peft_adapters.make_gpt2(root / "tiny") if gpt2 else peft_adapters.make_base(root / "tiny")
+    targets = peft_adapters.GPT2_LINEAR if gpt2 else ["embed_tokens", "lm_head", "q_proj"]
+    for number in range(3):
+        config = lambda: peft_adapters.lora(target_modules=targets, fan_in_fan_out=gpt2)  # noqa: E731
+        peft_adapters.make(base, root / f"m{number}", config, seed=number)
+    return base, root
+
+
+@pytest.fixture(scope="module")
+def patterned(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three adapters in which `q_proj` has a smaller rank than the rest."""
+    root = tmp_path_factory.mktemp("patterned")
+    for number in range(3):
+        config = lambda: peft_adapters.lora(target_modules=TARGETS[0], rank_pattern={"q_proj": 2})  # noqa: E731
+        peft_adapters.make(base, root / f"m{number}", config, seed=number)
+    return root
+
+
 def write(folder: Path, method: str, options: Mapping[str, object], weights: tuple[float, ...] = WEIGHTS) -> Path:
     folder.mkdir()
     lines = [f'method = "{method.split(" ", maxsplit=1)[0].rstrip(",")}"']
@@ -77,7 +101,7 @@ def pefts(
     """The weights after PEFT combined the members and merged the result."""
     method = method.split(" ", maxsplit=1)[0].rstrip(",")
     with quiet_transformers():
-        model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
         wrapped = peft.PeftModel.from_pretrained(model, members / "m0", adapter_name="m0")
         for name in ("m1", "m2"):
             wrapped.load_adapter(members / name, adapter_name=name)
@@ -93,10 +117,14 @@ def _use_our_masks(model: peft.PeftModel, monkeypatch: pytest.MonkeyPatch, densi
     masks = []
     for module, layer in model.base_model.model.named_modules():
         if isinstance(layer, peft.tuners.lora.LoraLayer):
-            present = [place for place, name in enumerate(("m0", "m1", "m2")) if name in layer.lora_A]
-            for factor, part in (("A", layer.lora_A), ("B", layer.lora_B)):
+            factors = (("A", layer.lora_A), ("B", layer.lora_B))
+            if layer.lora_embedding_A:
+                factors = (("A", layer.lora_embedding_A), ("B", layer.lora_embedding_B))
+            present = [place for place, name in enumerate(("m0", "m1", "m2")) if name in factors[0][1]]
+            for factor, part in factors:
                 for place in present:
-                    shape = tuple(part[f"m{place}"].weight.shape)
+                    own = part[f"m{place}"]
+                    shape = tuple(getattr(own, "weight", own).shape)
                     masks.append(kept_at_random(11, module, place, factor, shape, density))
     drawn = iter(masks)
     monkeypatch.setattr(torch, "bernoulli", lambda like: torch.from_numpy(next(drawn)).to(like.dtype))
@@ -108,21 +136,49 @@ def test_combined_weights_are_pefts(
     method: str, base: Path, members: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figures: list[str]
 ) -> None:
     """The largest difference of any merged weight is rounding; with `dare`, for the same masks."""
+    difference, effect, changed = compare(base, members, tmp_path, method, monkeypatch)
+    figures.append(f"combine, {method}: merged weights differ from PEFT's by {difference:.1e} of {effect:.1e} changed")
+    assert changed == 8
+    assert difference < 2e-6
+
+
+def compare(
+    base: Path, members: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[float, float, int]:
+    """The largest difference of a merged weight from PEFT's, the largest change, and how many tensors changed."""
     theirs = pefts(base, members, method, METHODS[method], monkeypatch)
     for number in range(3):
         (tmp_path / f"m{number}").symlink_to(members / f"m{number}")
     composite = write(tmp_path / "all", method, METHODS[method])
     (tmp_path / "out").mkdir()
-    shapes = BaseShapes.read(base)
-    assert Assembly(shapes, (tmp_path, members), Limits()).take(composite, tmp_path / "out") is None
+    assembly = Assembly(BaseShapes.read(base), (tmp_path, members), Limits(), weights=BaseWeights.open(base))
+    assert assembly.take(composite, tmp_path / "out") is None
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
     ours = peft_adapters.loaded(base, tmp_path / "out").merged()
     weights = load_file(base / "model.safetensors")
     changed = sum(not torch.equal(theirs[name], weights[name]) for name in weights)
-    assert changed == 8
     difference = max(float((ours[name] - theirs[name]).abs().max()) for name in weights)
     effect = max(float((theirs[name] - weights[name]).abs().max()) for name in weights)
-    figures.append(f"combine, {method}: merged weights differ from PEFT's by {difference:.1e} of {effect:.1e} changed")
+    return difference, effect, changed
+
+
+@pytest.mark.filterwarnings("ignore:The density 1.0:UserWarning")
+@pytest.mark.parametrize("method", METHODS)
+def test_factors_of_transposed_weights_are_combined_as_they_are_stored(
+    method: str, turned: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A negative weight's sign is on PEFT's own A, which was once another factor for embeddings and GPT-2."""
+    base, members = turned
+    difference, effect, _ = compare(base, members, tmp_path, method, monkeypatch)
+    assert effect > 0.1
+    assert difference < 2e-6 * max(effect, 1)
+
+
+def test_svd_has_the_rank_of_the_largest_module(
+    base: Path, patterned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of any member, also in a module where all members are smaller; those were once cut to their own."""
+    difference, _, _ = compare(base, patterned, tmp_path, "svd", monkeypatch)
     assert difference < 2e-6
 
 

@@ -7,11 +7,13 @@ import math
 from io import StringIO
 from typing import TYPE_CHECKING
 
+import peft
 import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 from tests.catalog import making, peft_adapters
+from transformers import LlamaForCausalLM
 
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.base_weights import BaseWeights
@@ -23,8 +25,10 @@ from lorabay.catalog.validation import Checks, validate
 from lorabay.cli import run
 from lorabay.errors import SetupError
 from lorabay.offline.convert import ConvertSettings, convert
+from lorabay.offline.quiet import quiet_transformers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -84,16 +88,71 @@ def test_the_error_that_is_told_is_the_error_that_was_made(
         assert report.error <= math.sqrt(1 - 0.9) + 1e-6
 
 
-def test_embeddings_and_head_are_converted(base: Path, tmp_path: Path) -> None:
-    """Their factors keep PEFT's own form."""
+@pytest.mark.parametrize("copies", [False, True])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("targets", [["embed_tokens", "lm_head", "q_proj"], ["lm_head"]])
+def test_embeddings_and_head_are_converted(targets: list[str], tied: bool, copies: bool, tmp_path: Path) -> None:
+    """Their factors keep PEFT's own form. The copy of the base that PEFT saves beside them by default changes nothing;
+    it was once taken for a retrained tensor."""
+    base = peft_adapters.make_base(tmp_path / "base", tied=tied)
     made = peft_adapters.make(
         base,
         tmp_path / "a",
-        lambda: peft_adapters.lora(target_modules=["embed_tokens", "lm_head", "q_proj"]),
-        save_embedding_layers=False,
+        lambda: peft_adapters.lora(target_modules=targets),
+        save_embedding_layers=copies,
     )
+    assert any("base_layer" in name for name in peft_adapters.stored(made.folder)) == copies
     report = convert(made.folder, base, tmp_path / "out", ConvertSettings())
     assert report.exact
+    converted = peft_adapters.loaded(base, tmp_path / "out")
+    torch.testing.assert_close(converted.logits(), made.logits(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_copy_of_the_base_may_be_rounded(dtype: torch.dtype, base: Path, tmp_path: Path) -> None:
+    """To the dtype in which the base was loaded for the training."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lora-embeddings"])
+    rewrite_copies(made.folder, lambda copy: copy.to(dtype))
+    assert convert(made.folder, base, tmp_path / "out", ConvertSettings()).exact
+
+
+@pytest.mark.parametrize("rows", [peft_adapters.VOCABULARY, 70])
+def test_a_copy_that_is_not_the_bases_is_refused(rows: int, base: Path, tmp_path: Path) -> None:
+    """It holds what was changed before the training, values or vocabulary, which LoRA cannot stand for."""
+    with quiet_transformers():
+        model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
+        model.resize_token_embeddings(rows)
+        peft.get_peft_model(model, peft_adapters.CONFIGS["lora-embeddings"]()).save_pretrained(tmp_path / "a")
+    rewrite_copies(tmp_path / "a", lambda copy: copy * 1.01)
+    message = refusal(tmp_path / "a", base, tmp_path / "out")
+    assert "copy of the base's 'lm_head.weight' is not the base's own" in message
+    assert "lorabay merge" in message
+    assert not (tmp_path / "out").exists()
+
+
+def rewrite_copies(folder: Path, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Put other copies of the base beside an adapter's factors."""
+    path = folder / "adapter_model.safetensors"
+    tensors = load_file(path)
+    changed = {name: change(tensor) if "base_layer" in name else tensor for name, tensor in tensors.items()}
+    save_file(changed, path)
+
+
+def test_a_rank_beyond_what_an_engine_serves_is_still_a_product(tmp_path: Path) -> None:
+    """Cut to a smaller one without the base's weight, which a tied head has not; such were once refused there."""
+    base = peft_adapters.make_base(tmp_path / "base", tied=True)
+    made = peft_adapters.make(base, tmp_path / "a", lambda: peft_adapters.lora(r=520, target_modules=["lm_head"]))
+    report = convert(made.folder, base, tmp_path / "out", ConvertSettings(rank=24, max_error=1.0))
+    assert report.rank == 24
+    assert 0 < report.error < 1
+
+
+@pytest.mark.parametrize("name", ["lora", "lora-embeddings", "adalora", "vera"])
+def test_layers_that_lie_the_other_way_round_are_converted(name: str, tmp_path: Path) -> None:
+    """GPT-2's, which were once refused."""
+    base = peft_adapters.make_gpt2(tmp_path / "base")
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.GPT2_CONFIGS[name])
+    assert convert(made.folder, base, tmp_path / "out", ConvertSettings()).exact
     converted = peft_adapters.loaded(base, tmp_path / "out")
     torch.testing.assert_close(converted.logits(), made.logits(), rtol=1e-4, atol=1e-5)
 

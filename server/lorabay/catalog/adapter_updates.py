@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lorabay.catalog.adapter_file import AdapterFile
+from lorabay.catalog.base_copies import dropped_copies
 from lorabay.catalog.folder import Limits, Unreadable, read_config, read_object
 from lorabay.catalog.formats import UPDATE_FORMATS, refusal
 from lorabay.catalog.formats.base import Source
+from lorabay.catalog.formats.lora_config import init_problems
 from lorabay.catalog.spec import CONFIG_FILE, Reason, Rejected, quoted, rejected
 from lorabay.catalog.whole_tensors import whole_tensors
 from lorabay.errors import SetupError
@@ -85,11 +87,16 @@ def read_updates(
     if peft_format is None:
         return rejected([refusal(source.config.get("peft_type"))])
     whole = whole_tensors(source, base)
+    if first is not None:
+        first = replace(first, tensors=whole_tensors(first, base).rest)
     source = replace(source, tensors=whole.rest, initial=first, residual_base=residual_base)
     found = peft_format.updates(source, whole.base)
     if isinstance(found, Rejected) or whole.problems:
         return rejected([*whole.problems, *(found.reasons if isinstance(found, Rejected) else ())])
     by_tensor = _joined(whole.updates, found.by_tensor)
+    if first is not None and any(init_problems(source.config)):
+        # The copies are of what the initialisation left; the rest is for the base as it was.
+        by_tensor = dropped_copies(by_tensor)
     if not by_tensor:
         return rejected([Reason("no_effect", "the adapter changes no weight of the base")])
     name = source.config.get("base_model_name_or_path")

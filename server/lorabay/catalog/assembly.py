@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
+from lorabay.catalog.base_copies import without_copies
 from lorabay.catalog.combination import Part, combine
 from lorabay.catalog.composite import COMPOSITE_FILE, DEPTH_AT_MOST, Composite, member_folder, read_composite
 from lorabay.catalog.folder import Limits, copy_adapter
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lorabay.catalog.base_shapes import BaseShapes
+    from lorabay.catalog.base_weights import BaseWeights
     from lorabay.catalog.updates import Load
 
     Matrix = NDArray[np.float32]
@@ -49,13 +51,15 @@ def is_composite(folder: Path) -> bool:
 class Assembly:
     """Where members may lie, how large they may be, and the base that they are for.
 
-    `trusted` says that regular expressions in their configs may be evaluated.
+    `trusted` says that regular expressions in their configs may be evaluated. `weights` are what a member's copies of
+    the base's embeddings are compared with; without them only shapes are.
     """
 
     base: BaseShapes
     roots: tuple[Path, ...]
     limits: Limits
     trusted: bool = False
+    weights: BaseWeights | None = None
 
     def take(self, folder: Path, target: Path, within: tuple[Path, ...] = ()) -> Rejected | None:
         """Put the adapter that `folder` holds, or stands for, into the empty folder `target`; None when it is there.
@@ -100,6 +104,10 @@ class Assembly:
         found = read_updates(target, self.base, self.limits, trusted=self.trusted)
         if isinstance(found, Rejected):
             return found
+        own = without_copies(found.updates, self.base, self.weights)
+        if isinstance(own, Rejected):
+            return own
+        found = replace(found, updates=own)
         unfit = _no_product(found)
         return rejected([unfit]) if unfit else found
 
@@ -119,15 +127,24 @@ class Assembly:
             for name, updates in found.updates.items():
                 products = (_blaming(member.adapter, update) for update in updates if isinstance(update, LowRank))
                 parts[name.removesuffix(".weight")] += [Part(place, member.weight, product) for product in products]
-        with LoraFolder(target, "F32", parts) as writer:
+        rank = composite.rank or max(found.rank for found in members)
+        with LoraFolder(target, "F32", parts, self.base) as writer:
             try:
                 for module in sorted(parts):
-                    writer.add(module, *_product(composite, module, parts[module]))
+                    writer.add(module, *self._product(composite, module, parts[module], rank))
             except SetupError as error:
                 writer.abandon()
                 return rejected([Reason("not_finite", error.message)])
-            writer.finish(self.base, next((found.base_model for found in members if found.base_model), None))
+            writer.finish(next((found.base_model for found in members if found.base_model), None))
         return None
+
+    def _product(self, composite: Composite, module: str, parts: Sequence[Part], rank: int) -> tuple[Matrix, Matrix]:
+        """Combined as PEFT stores the factors: some methods do not treat the two alike."""
+        if not self.base.is_transposed(module):
+            return _product(composite, module, parts, rank)
+        stored = [replace(part, product=part.product.transposed) for part in parts]
+        a, b = _product(composite, module, stored, rank)
+        return b.T, a.T
 
 
 def _no_product(found: AdapterUpdates) -> Reason | None:
@@ -140,10 +157,10 @@ def _no_product(found: AdapterUpdates) -> Reason | None:
     return None
 
 
-def _product(composite: Composite, module: str, parts: Sequence[Part]) -> tuple[Matrix, Matrix]:
+def _product(composite: Composite, module: str, parts: Sequence[Part], rank: int) -> tuple[Matrix, Matrix]:
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused, not warned of
         try:
-            return combine(composite, module, parts)
+            return combine(composite, module, parts, rank)
         except np.linalg.LinAlgError as error:
             raise SetupError(f"the weighted sum on {quoted(module)} is not finite") from error
 

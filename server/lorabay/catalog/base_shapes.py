@@ -31,14 +31,23 @@ _PLAIN_DTYPES = frozenset({"BF16", "F16", "F32", "F64", "F8_E4M3", "F8_E5M2"})
 _PACKED_SUFFIXES = (".qweight", ".weight_packed")
 _HEAD = "lm_head"
 _EMBEDDINGS = frozenset({"embed_tokens", "tok_embeddings", "word_embeddings", "wte"})
+# transformers keeps these layers of these models in a class of its own, as (inputs, outputs).
+_CONV1D = frozenset({"c_attn", "c_fc", "c_proj", "q_attn"})
+_CONV1D_MODELS = {
+    "gpt2": "GPT2",
+    "openai-gpt": "OpenAIGPT",
+    "imagegpt": "ImageGPT",
+    "decision_transformer": "DecisionTransformer",
+}
+"""`model_type` -> how the names of its classes begin."""
 
 
 @dataclass(frozen=True)
 class BaseShapes:
     """Module name -> (outputs, inputs), or None where the weight is stored packed and its shape cannot be known.
 
-    An embedding counts as (vocabulary, hidden), as it is stored. `tensors` has the shape of every stored tensor by its
-    full name, biases and norms included.
+    An embedding counts as (vocabulary, hidden) and a Conv1D as (inputs, outputs), as they are stored. `tensors` has the
+    shape of every stored tensor by its full name, biases and norms included.
     """
 
     shapes: Mapping[str, Shape | None]
@@ -46,6 +55,7 @@ class BaseShapes:
     architecture: str | None
     tied: bool
     tensors: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    model_type: str | None = None
 
     @classmethod
     def read(cls, folder: Path, *, names: tuple[str, ...] = ()) -> BaseShapes:
@@ -66,7 +76,7 @@ class BaseShapes:
             shapes[_HEAD] = shapes[embedding]
         own_name = config.get("_name_or_path")
         known = (folder.name, *names, *([own_name] if isinstance(own_name, str) and own_name else []))
-        return cls(shapes, tuple(dict.fromkeys(known)), _architecture(config), tied, stored)
+        return cls(shapes, tuple(dict.fromkeys(known)), _architecture(config), tied, stored, model_type(config))
 
     @cached_property
     def tails(self) -> Mapping[str, str]:
@@ -76,7 +86,21 @@ class BaseShapes:
     @cached_property
     def identity(self) -> str:
         """Changes whenever an adapter that fitted might fit no longer."""
-        return hashlib.sha256(json.dumps([sorted(self.shapes.items()), sorted(self.names)]).encode()).hexdigest()
+        facts = [sorted(self.shapes.items()), sorted(self.names), self.model_type]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def is_conv1d(self, module: str) -> bool:
+        """Whether the base keeps the weight of `module` as (inputs, outputs), as GPT-2 and its kin do."""
+        return is_conv1d(module, self.model_type)
+
+    def layer_shape(self, module: str) -> Shape | None:
+        """(outputs, inputs) of a linear layer, however its weight is stored."""
+        shape = self.shapes[module]
+        return shape[::-1] if shape is not None and self.is_conv1d(module) else shape
+
+    def is_transposed(self, module: str) -> bool:
+        """Whether the factors that PEFT stores for `module` make the transpose of its stored weight."""
+        return is_embedding(module) or self.is_conv1d(module)
 
 
 def tails(module: str) -> Iterator[str]:
@@ -91,7 +115,21 @@ def is_embedding(module: str) -> bool:
     return module.rpartition(".")[2] in _EMBEDDINGS
 
 
-def _architecture(config: dict[str, object]) -> str | None:
+def is_conv1d(module: str, model_type: str | None) -> bool:
+    """Whether transformers' models of this type keep the weight of `module` as (inputs, outputs)."""
+    return model_type in _CONV1D_MODELS and module.rpartition(".")[2] in _CONV1D
+
+
+def model_type(config: Mapping[str, object]) -> str | None:
+    """What the config says; where it says nothing, what its architecture does for those that have a Conv1D."""
+    told = config.get("model_type")
+    if isinstance(told, str):
+        return told
+    name = _architecture(config) or ""
+    return next((kind for kind, start in _CONV1D_MODELS.items() if name.startswith(start)), None)
+
+
+def _architecture(config: Mapping[str, object]) -> str | None:
     match config.get("architectures"):
         case [str() as first, *_]:
             return first

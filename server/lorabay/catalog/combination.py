@@ -38,13 +38,12 @@ class Part:
     product: LowRank
 
 
-def combine(composite: Composite, module: str, parts: Sequence[Part]) -> tuple[Matrix, Matrix]:
-    """A and B of all `parts` together."""
+def combine(composite: Composite, module: str, parts: Sequence[Part], rank: int) -> tuple[Matrix, Matrix]:
+    """A and B of all `parts` together, with A and B as PEFT stores them; `rank` is that of `svd`."""
     match composite.method:
         case "cat":
             return _stacked(parts)
         case "svd":
-            rank = composite.rank or max(part.product.rank for part in parts)
             a, b = _stacked(parts)
             found = decompose_product(LowRank(lambda: a, lambda: b, a.shape[0], 1.0))
             return found.factors(min(rank, len(found.s)))

@@ -101,7 +101,9 @@ def _draft(found: Updates, products: Mapping[str, LowRank], base: BaseShapes, we
     scales: list[Output] = []
     for name, (update,) in found.by_tensor.items():
         module, product = name.removesuffix(".weight"), products[name]
-        shape = base.shapes[module] or (product.b().shape[0], product.a().shape[1])
+        if base.is_conv1d(module):
+            product = product.transposed
+        shape = base.layer_shape(module) or (product.b().shape[0], product.a().shape[1])
         factor = None
         if isinstance(update, Directional) and weights is not None:
             factor = cache(partial(_scale, update, weights, name))

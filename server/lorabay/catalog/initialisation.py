@@ -1,4 +1,4 @@
-"""Takes the part of the base that an initialisation moved into the factors (PiSSA, OLoRA, CorDA) out of an adapter again.
+"""Takes the part of the base that an initialisation moved into an adapter (PiSSA, OLoRA, CorDA) out of it again.
 
 W' = W - s B0 A0 + s B A is one product of both ranks. DoRA's norms are those of this whole weight, and its magnitudes
 stay: PEFT takes them from what the initialisation left. Biases are never moved.

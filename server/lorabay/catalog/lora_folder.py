@@ -39,12 +39,13 @@ class _Stored:
 
 
 class LoraFolder:
-    """One adapter in the making, for no other modules than `modules`. `dtype` is safetensors' name of the type that is
-    stored. A context manager: its file is closed at the end, whatever happened."""
+    """One adapter in the making, for no other modules of `base` than `modules`. `dtype` is safetensors' name of the type
+    that is stored. A context manager: its file is closed at the end, whatever happened."""
 
-    def __init__(self, folder: Path, dtype: str, modules: Collection[str]) -> None:
+    def __init__(self, folder: Path, dtype: str, modules: Collection[str], base: BaseShapes) -> None:
         self._folder = folder
         self._dtype = dtype
+        self._base = base
         self._tensors: list[_Stored] = []
         self._ranks: dict[str, int] = {}
         largest = [_Stored(name, dtype, (_LARGEST, _LARGEST)) for module in modules for name in _names(module)]
@@ -62,7 +63,7 @@ class LoraFolder:
         """The update of the module's weight is `b @ a`, as that weight is stored. Raises SetupError for values that the
         dtype cannot hold."""
         self._ranks[module] = a.shape[0]
-        factors = (b.T, a.T) if is_embedding(module) else (a, b)
+        factors = (b.T, a.T) if self._base.is_transposed(module) else (a, b)
         for name, values in zip(_names(module), factors, strict=True):
             tensor = from_float32(np.ascontiguousarray(values, np.float32), self._dtype)
             if not tensor.is_finite:
@@ -74,13 +75,13 @@ class LoraFolder:
         """Remove what was written."""
         (self._folder / WEIGHTS_FILE).unlink()
 
-    def finish(self, base: BaseShapes, base_model: str | None) -> int:
+    def finish(self, base_model: str | None) -> int:
         """Complete both files; gives the size of the weights in bytes."""
         size = self._weights.tell()
         self._weights.seek(0)
         self._weights.write(safetensors_header(self._tensors, self._header_bytes))
         self._weights.close()
-        config = _config(self._ranks, base, base_model)
+        config = _config(self._ranks, self._base, base_model)
         (self._folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         return size
 
@@ -104,6 +105,7 @@ def _config(ranks: dict[str, int], base: BaseShapes, base_model: str | None) -> 
         "alpha_pattern": others,
         "target_modules": _targets(ranks, base),
         "bias": "none",
+        "fan_in_fan_out": any(map(base.is_conv1d, ranks)),
         "lora_dropout": 0.0,
         "inference_mode": True,
     }

@@ -103,7 +103,8 @@ class Store:
                 source, made = work / "source", work / "version"
                 source.mkdir()
                 made.mkdir()
-                if problem := Assembly(checks.base, allowed, checks.limits).take(folder, source):
+                assembly = Assembly(checks.base, allowed, checks.limits, weights=checks.base_weights)
+                if problem := assembly.take(folder, source):
                     return problem
                 spec = _build(source, made, checks)
                 if isinstance(spec, Rejected):

@@ -2,7 +2,8 @@
 
 Every PEFT format ends as a few of these kinds. Who serves turns them into plain LoRA pairs, who merges applies them
 to the weight; neither needs to know the format. Weights are what the base's file holds: matrices (outputs, inputs) as
-torch.nn.Linear stores them, embeddings (vocabulary, hidden), biases and norms as vectors; factors fit that form.
+torch.nn.Linear stores them, embeddings (vocabulary, hidden), a Conv1D of GPT-2 (inputs, outputs), biases and norms as
+vectors; factors fit that form.
 Nothing is read before a `Load` is called. Knows no files and no base values.
 """
 
@@ -26,6 +27,16 @@ class LowRank:
     b: Load
     rank: int
     scale: float
+
+    @property
+    def transposed(self) -> LowRank:
+        """The same change of the transposed weight."""
+        return LowRank(transposed(self.b), transposed(self.a), self.rank, self.scale)
+
+
+def transposed(load: Load) -> Load:
+    """The transpose of what `load` reads."""
+    return lambda: np.ascontiguousarray(load().T)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +65,14 @@ class Gated:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """W' = values: a module, norm or bias that was trained as a whole."""
+    """W' = values: a module, norm or bias that was trained as a whole.
+
+    `copied_as` is set for what PEFT saves beside LoRA on an embedding or head: the base's own tensor in that dtype,
+    unless the base was changed before the training.
+    """
 
     values: Load
+    copied_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ _HEAD = "lm_head"
 _WRAPPERS = re.compile(r"\.(?:token_adapter|base_layer|ln_tuning_layers|modules_to_save)(?=\.)")
 # Beside a module of a grown vocabulary that was trained as a whole, PEFT keeps it as it was before.
 _BEFORE = ".original_module."
+# Beside LoRA on an embedding or head, PEFT keeps what it was trained on.
+_COPY = ".base_layer."
 _ROWS = re.compile(r"(?:\.token_adapter)?\.trainable_tokens_delta$")
 
 
@@ -61,12 +63,17 @@ def whole_tensors(source: Source, base: BaseShapes) -> WholeTensors:
             rest.append(tensor)
         else:
             problems += [*dtype_problems(tensor), *_shape_problems(tensor, name, base)]
-            updates[name] = Replaced(source.load(tensor))
+            updates[name] = Replaced(source.load(tensor), tensor.dtype if _is_copy(tensor.name, name) else None)
             if len(tensor.shape) == 2 and base.shapes.get(name.removesuffix(".weight")) is not None:
                 shapes[name.removesuffix(".weight")] = (tensor.shape[0], tensor.shape[1])
     _keep_tie(source, base, updates, shapes)
     problems += _vocabulary_problems(shapes, base)
     return WholeTensors(updates, replace(base, shapes=shapes), tuple(rest), tuple(problems))
+
+
+def _is_copy(tensor: str, name: str) -> bool:
+    module = name.rpartition(".")[0]
+    return _COPY in tensor and (is_embedding(module) or module.rpartition(".")[2] == _HEAD)
 
 
 def _shape_problems(tensor: TensorInfo, name: str, base: BaseShapes) -> Iterator[Reason]:

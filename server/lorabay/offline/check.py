@@ -69,7 +69,8 @@ def _validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
         return validate(folder, checks)
     roots = (real_path(folder), real_path(folder.absolute().parent))
     with TemporaryDirectory() as built:
-        problem = Assembly(checks.base, roots, checks.limits).take(folder.absolute(), Path(built))
+        assembly = Assembly(checks.base, roots, checks.limits, weights=checks.base_weights)
+        problem = assembly.take(folder.absolute(), Path(built))
         return problem or validate(Path(built), checks)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
 from lorabay.catalog.assembly import Assembly, is_composite
 from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.composite import COMPOSITE_FILE, DEPTH_AT_MOST, Composite, member_folder, read_composite
 from lorabay.catalog.spec import WEIGHTS_FILE, Rejected
 from lorabay.errors import SetupError
@@ -53,7 +54,8 @@ def combine(composite: Path, base: Path, output: Path, *, roots: Iterable[Path] 
     recipe = _recipe(composite)
     allowed = tuple(real_path(root) for root in (composite.absolute().parent, *roots))
     with new_folder(output, (base, *_sources(composite.absolute()))) as folder:
-        assembly = Assembly(shapes, (*allowed, real_path(composite)), LIMITS, trusted=True)
+        members = (*allowed, real_path(composite))
+        assembly = Assembly(shapes, members, LIMITS, trusted=True, weights=BaseWeights.open(base))
         problem = assembly.take(composite.absolute(), folder)
         if problem is not None:
             raise SetupError(f"{composite} cannot be combined: " + told(problem))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from lorabay.catalog.base_copies import without_copies
 from lorabay.catalog.base_shapes import BaseShapes, is_embedding
 from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.compression import Rule, decompose_dense, decompose_product
@@ -127,12 +128,13 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
     found = source.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
     if isinstance(found, Rejected):
         raise SetupError(f"{adapter} cannot be converted: " + told(found))
-    _check_convertible(adapter, found, shapes)
+    weights = BaseWeights.open(base)
+    found = _convertible(adapter, found, shapes, weights)
     names = [name.removesuffix(".weight") for name in found.updates]
     with new_folder(output, filter(None, (adapter, base, settings.initial))) as folder:
-        with LoraFolder(folder, DTYPES[settings.dtype], names) as writer:
-            modules, error = _write(found, BaseWeights.open(base), settings, writer)
-            size = writer.finish(shapes, found.base_model)
+        with LoraFolder(folder, DTYPES[settings.dtype], names, shapes) as writer:
+            modules, error = _write(found, weights, settings, writer)
+            size = writer.finish(found.base_model)
         rank = max(module.rank for module in modules)
         report = Conversion(
             source=str(adapter),
@@ -152,10 +154,13 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
     return report
 
 
-def _check_convertible(adapter: Path, found: AdapterUpdates, shapes: BaseShapes) -> None:
+def _convertible(adapter: Path, found: AdapterUpdates, shapes: BaseShapes, weights: BaseWeights) -> AdapterUpdates:
+    """Without the copies of the base's own tensors. Raises SetupError for what no plain LoRA can stand for."""
+    own = without_copies(found.updates, shapes, weights)
+    if isinstance(own, Rejected):
+        raise _refusal(adapter, own)
+    found = replace(found, updates=own)
     reasons = []
-    if (shapes.architecture or "").startswith("GPT2"):
-        reasons.append("the base keeps its weights transposed, which plain LoRA of this tool does not")
     for name, updates in found.updates.items():
         module = name.removesuffix(".weight")
         whole = not name.endswith(".weight") or module not in shapes.shapes
@@ -166,8 +171,12 @@ def _check_convertible(adapter: Path, found: AdapterUpdates, shapes: BaseShapes)
         elif is_embedding(module) and not all(isinstance(update, LowRank) for update in updates):
             reasons.append(f"the change of the embedding {quoted(name)} is no product")
     if reasons:
-        refusal = rejected(Reason("convert", text) for text in reasons)
-        raise SetupError(f"{adapter} cannot be converted: {told(refusal)}; merge it with `lorabay merge`")
+        raise _refusal(adapter, rejected(Reason("convert", text) for text in reasons))
+    return found
+
+
+def _refusal(adapter: Path, reasons: Rejected) -> SetupError:
+    return SetupError(f"{adapter} cannot be converted: {told(reasons)}; merge it with `lorabay merge`")
 
 
 def _write(
@@ -222,6 +231,8 @@ def _decomposed(name: str, updates: tuple[Update, ...], weights: BaseWeights, ru
         if product := _product(name, updates, weights):
             return decompose_product(product)
         match updates:
+            case (LowRank() as product,):
+                return decompose_product(product)
             case (Dense(delta=delta),):
                 return decompose_dense(delta(), rule)
         if problem := weights.problem(name):

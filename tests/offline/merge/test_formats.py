@@ -152,6 +152,17 @@ def test_gpt2(name: str, gpt2: Path, tmp_path: Path, table: list[str]) -> None:
     assert found.best == 1
 
 
+@pytest.mark.parametrize("alike", trained.NAMED_ALIKE)
+@pytest.mark.parametrize("kind", [peft.LoraConfig, peft.HRAConfig])
+def test_layers_that_are_only_named_like_gpt2s(kind: type, alike: str, tmp_path: Path) -> None:
+    """They lie as linear layers do; those that are not square were once refused, square ones merged transposed."""
+    base = trained.tiny_alike(alike, tmp_path / "base")
+    found = compare(alike, trained.of(kind, ["c_fc", "c_proj"], r=4), base, tmp_path)
+    assert found.effect > EFFECT
+    assert found.share < TOLERANCE
+    assert found.best == 1
+
+
 @pytest.mark.timeout(900)
 def test_the_default_base(
     format_of_the_real_base: str, prepared: Prepared, tmp_path: Path, table: list[str], pytestconfig: pytest.Config

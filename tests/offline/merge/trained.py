@@ -11,7 +11,18 @@ import peft
 import torch
 from peft.tuners.lora.config import CordaConfig
 from peft.tuners.lora.corda import preprocess_corda
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTBigCodeConfig,
+    GPTNeoConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedConfig,
+    Starcoder2Config,
+)
 
 from lorabay.offline.merge.probes import probes
 from lorabay.offline.quiet import quiet_transformers
@@ -95,8 +106,35 @@ GPT2_FORMATS: dict[str, Config] = {
     "LoRA, bias=lora_only": lambda: lora(target_modules=["c_attn"], fan_in_fan_out=True, bias="lora_only"),
     "DoRA, fan_in_fan_out": lambda: lora(target_modules=["c_attn"], fan_in_fan_out=True, use_dora=True),
     "DoRA, fan_in_fan_out, and a linear layer": lambda: lora(target_modules=["c_attn", "lm_head"], use_dora=True),
-}
+    "AdaLoRA, fan_in_fan_out": lambda: peft.AdaLoraConfig(
+        task_type="CAUSAL_LM", init_r=8, target_r=4, total_step=100, tinit=1, tfinal=1, lora_alpha=16,
+        target_modules=["c_attn", "c_proj"], fan_in_fan_out=True,
+    ),
+    "VeRA, fan_in_fan_out": of(peft.VeraConfig, ["c_attn", "c_proj"], r=32, fan_in_fan_out=True),
+    "(IA)³, fan_in_fan_out": of(
+        peft.IA3Config, ["c_attn", "mlp.c_proj"], feedforward_modules=["mlp.c_proj"], fan_in_fan_out=True
+    ),
+    "FourierFT, fan_in_fan_out": of(
+        peft.FourierFTConfig, ["c_attn"], n_frequency=100, scaling=50.0, fan_in_fan_out=True
+    ),
+}  # fmt: skip
 """The same for GPT-2, whose layers have biases and lie the other way round."""
+
+NAMED_ALIKE: dict[str, Callable[[], PreTrainedConfig]] = {
+    "StarCoder2": lambda: Starcoder2Config(
+        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, initializer_range=0.2, bos_token_id=0, eos_token_id=1,
+    ),
+    "GPTBigCode": lambda: GPTBigCodeConfig(
+        vocab_size=VOCABULARY, n_positions=128, n_embd=32, n_layer=2, n_head=4, initializer_range=0.2, bos_token_id=0,
+        eos_token_id=1,
+    ),
+    "GPT-Neo": lambda: GPTNeoConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_layers=2, attention_types=[[["global", "local"], 1]], num_heads=4,
+        max_position_embeddings=128, initializer_range=0.2, bos_token_id=0, eos_token_id=1,
+    ),
+}  # fmt: skip
+"""Models whose linear layers have the names of GPT-2's and lie as linear layers do."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +169,12 @@ def tiny_gpt2(folder: Path) -> Path:
             if name.endswith(".bias"):
                 parameter.normal_(0, 0.1)
     model.save_pretrained(folder)
+    return folder
+
+
+def tiny_alike(name: str, folder: Path) -> Path:
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(NAMED_ALIKE[name]()).save_pretrained(folder)
     return folder
 
 

@@ -51,7 +51,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
         return rejected(reasons)
     # Modules whose whole budget was taken away do nothing.
     kept = {module: roles for module, roles in found.modules.items() if roles["lora_A"].shape[0]}
-    by_tensor = {f"{module}.weight": (_update(source, config, roles),) for module, roles in kept.items()}
+    by_tensor = {f"{module}.weight": (_update(source, config, module, roles, base),) for module, roles in kept.items()}
     rank = max((roles["lora_A"].shape[0] for roles in kept.values()), default=0)
     return Updates("adalora", rank, config.lora_alpha, by_tensor)
 
@@ -65,7 +65,7 @@ def _problems(config: _Config, module: str, roles: Roles, base: BaseShapes) -> I
         yield Reason("shape", f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}; they make no product")
         return
     yield from shape_problem(e, (a.shape[0], 1))
-    yield from product_problems(module, b.shape[0], a.shape[1], base.shapes[module])
+    yield from product_problems(module, b.shape[0], a.shape[1], base.layer_shape(module))
     if _RANKNUM in roles:
         yield from shape_problem(roles[_RANKNUM], (1,))
     pattern = (config.rank_pattern or {}).get(f"{module}.lora_E")
@@ -74,7 +74,7 @@ def _problems(config: _Config, module: str, roles: Roles, base: BaseShapes) -> I
         yield Reason("rank", f"{quoted(a.name)} has rank {a.shape[0]}, the config says {expected}")
 
 
-def _update(source: Source, config: _Config, roles: Roles) -> LowRank:
+def _update(source: Source, config: _Config, module: str, roles: Roles, base: BaseShapes) -> LowRank:
     a, b, e = (source.load(roles[role]) for role in _FACTORS)
     rank = roles["lora_A"].shape[0]
     count = float(source.load(roles[_RANKNUM])()[0]) if _RANKNUM in roles else float(config.init_r)
@@ -83,4 +83,5 @@ def _update(source: Source, config: _Config, roles: Roles) -> LowRank:
     def gated() -> NDArray[np.float32]:
         return a() * e()
 
-    return LowRank(gated, b, rank, alpha / float(np.float32(count) + np.float32(1e-5)))
+    product = LowRank(gated, b, rank, alpha / float(np.float32(count) + np.float32(1e-5)))
+    return product.transposed if base.is_conv1d(module) else product

@@ -8,7 +8,7 @@ from lorabay.catalog.formats.base import Updates
 from lorabay.catalog.module_tensors import by_module
 from lorabay.catalog.patterns import coverage_problems
 from lorabay.catalog.spec import Reason, Rejected, quoted, rejected
-from lorabay.catalog.updates import Gated
+from lorabay.catalog.updates import Gated, transposed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,14 +31,14 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     by_tensor: dict[str, tuple[Update, ...]] = {}
     for module, roles in found.modules.items():
         load = source.load(roles[_ROLE])
-        by_tensor[f"{module}.weight"] = (Gated(load),)
+        by_tensor[f"{module}.weight"] = (Gated(transposed(load) if base.is_conv1d(module) else load),)
         if roles[_ROLE].shape[1] == 1 and f"{module}.bias" in base.tensors:
             by_tensor[f"{module}.bias"] = (Gated(_column(load)),)
     return Updates("ia3", 0, 1.0, by_tensor)
 
 
 def _problems(module: str, gate: TensorInfo, base: BaseShapes) -> Iterator[Reason]:
-    shape = base.shapes[module]
+    shape = base.layer_shape(module)
     if shape is not None and gate.shape not in {(shape[0], 1), (1, shape[1])}:
         yield Reason(
             "shape",

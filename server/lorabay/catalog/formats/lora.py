@@ -111,7 +111,7 @@ def _pair_up(found: Mapping[str, Mapping[str, TensorInfo]], base: BaseShapes) ->
             problems.append(Reason("missing_tensor", f"{have} is not a whole pair of A and B; save the adapter again"))
             continue
         a, b = (roles[role] for role in wanted)
-        expected = base.shapes[module]
+        expected = base.layer_shape(module)
         if expected is not None and is_embedding(module):
             expected = expected[::-1]
         mismatches = [*dtype_problems(a), *dtype_problems(b), *_shape_problems(a, b, expected)]

@@ -40,9 +40,6 @@ _A, _B, _BIAS, _MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_B.bias", "lo
 _EMBEDDING_A, _EMBEDDING_B = "lora_embedding_A", "lora_embedding_B"
 _ROLES = (_A, _B, _BIAS, _MAGNITUDE, _EMBEDDING_A, _EMBEDDING_B)
 
-# GPT-2 keeps some weights as (inputs, outputs).
-_CONV1D = frozenset({"c_attn", "c_fc", "c_proj", "q_attn"})
-
 
 def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     config = parse_config(source.config)
@@ -93,8 +90,8 @@ def _problems(source: Source, config: LoraConfig, module: str, roles: Roles, bas
     if a.shape[0] != rank:
         yield Reason("rank", f"{quoted(a.name)} has rank {a.shape[0]}, the config says {rank}")
     outputs, inputs = b.shape[0], a.shape[1]
-    shape = base.shapes[module]
-    if shape is not None and (a_role == _EMBEDDING_A or _is_conv1d(module)):
+    shape = base.layer_shape(module)
+    if shape is not None and a_role == _EMBEDDING_A:
         shape = shape[::-1]
     yield from product_problems(module, outputs, inputs, shape)
     for role in {_MAGNITUDE, _BIAS} & roles.keys():
@@ -109,11 +106,10 @@ def _module_updates(
     embedding = _EMBEDDING_A in roles
     a, b = (roles[role] for role in ((_EMBEDDING_A, _EMBEDDING_B) if embedding else (_A, _B)))
     scale = config.scale_of(module, a.shape[0], trusted=source.trusted)
-    load_a, load_b = source.load(a), source.load(b)
-    transposed = embedding or _is_conv1d(module)
+    product = LowRank(source.load(a), source.load(b), a.shape[0], scale)
+    transposed = embedding or base.is_conv1d(module)
     if transposed:
-        load_a, load_b = _transposed(source.load(b)), _transposed(source.load(a))
-    product = LowRank(load_a, load_b, a.shape[0], scale)
+        product = product.transposed
     update: Update = product
     if _MAGNITUDE in roles:
         names = tuple(tensor.name for tensor in roles.values())
@@ -125,14 +121,6 @@ def _module_updates(
     if module == embed and base.tied and source.config.get("ensure_weight_tying"):
         found["lm_head.weight"] = (update,)
     return found
-
-
-def _is_conv1d(module: str) -> bool:
-    return module.rpartition(".")[2] in _CONV1D
-
-
-def _transposed(load: Load) -> Load:
-    return lambda: np.ascontiguousarray(load().T)
 
 
 def _scaled(load: Load, scale: float) -> Load:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lorabay.catalog.base_shapes import BaseShapes, Shape
+    from lorabay.catalog.base_shapes import BaseShapes
     from lorabay.catalog.formats.base import Source
     from lorabay.catalog.header import TensorInfo
     from lorabay.catalog.module_tensors import Roles
@@ -59,7 +59,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
         return rejected(reasons)
     a, b = _projections(source, config, shared, found.modules, base)
     by_tensor = {
-        f"{module}.weight": (_update(source, config.r, a, b, base.shapes[module], roles),)
+        f"{module}.weight": (_update(source, config.r, a, b, module, roles, base),)
         for module, roles in found.modules.items()
     }
     return Updates("vera", config.r, float(config.r), by_tensor)
@@ -67,7 +67,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
 
 def _problems(config: _Config, module: str, roles: Roles, base: BaseShapes) -> Iterator[Reason]:
     yield from missing_roles(module, roles, _ROLES)
-    shape = base.shapes[module]
+    shape = base.layer_shape(module)
     if shape is None:
         yield Reason("quantised_base", f"module {quoted(module)}: the shape of the base's packed weight is not known")
         return
@@ -77,7 +77,7 @@ def _problems(config: _Config, module: str, roles: Roles, base: BaseShapes) -> I
 
 
 def _largest(modules: Mapping[str, Roles], base: BaseShapes) -> tuple[int, int]:
-    shapes = [shape for module in modules if (shape := base.shapes[module]) is not None]
+    shapes = [shape for module in modules if (shape := base.layer_shape(module)) is not None]
     return max(shape[0] for shape in shapes), max(shape[1] for shape in shapes)
 
 
@@ -138,12 +138,13 @@ def _uniform(twister: np.random.MT19937, shape: tuple[int, int]) -> NDArray[np.f
     return drawn
 
 
-def _update(source: Source, rank: int, a: Load, b: Load, shape: Shape | None, roles: Roles) -> LowRank:
-    outputs, inputs = shape or (0, 0)
+def _update(source: Source, rank: int, a: Load, b: Load, module: str, roles: Roles, base: BaseShapes) -> LowRank:
+    outputs, inputs = base.layer_shape(module) or (0, 0)
     scale_b, scale_d = (source.load(roles[role]) for role in _ROLES)
-    return LowRank(
+    product = LowRank(
         lambda: a()[:, :inputs] * scale_d()[:, None],
         lambda: b()[:outputs] * scale_b()[:, None],
         rank,
         1.0,
     )
+    return product.transposed if base.is_conv1d(module) else product

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lorabay.catalog.base_shapes import model_type
 from lorabay.catalog.updates import PeftLayer
 from lorabay.errors import SetupError
 from lorabay.offline.merge.base_weights import CONFIG, INDEX_FILE
@@ -116,7 +117,7 @@ def _layers(work: Work) -> PeftLayers | None:
     """Those that only PEFT can merge, if there are any."""
     last = {target.updates[-1]: target.shape for target in work.plan.changed}
     own = {update: shape for update, shape in last.items() if isinstance(update, PeftLayer)}
-    return PeftLayers.load(work.adapter.folder, own) if own else None
+    return PeftLayers.load(work.adapter.folder, own, model_type(work.base.config)) if own else None
 
 
 def _write_rest(work: Work, output: Output) -> None:

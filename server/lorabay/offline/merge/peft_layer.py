@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from lorabay.catalog.base_shapes import is_embedding
+from lorabay.catalog.base_shapes import is_conv1d, is_embedding
 from lorabay.catalog.spec import WEIGHTS_FILE
 from lorabay.errors import SetupError
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from lorabay.catalog.updates import PeftLayer
 
-# GPT-2 keeps these as (inputs, outputs), in a class of transformers' own.
-_CONV1D = frozenset({"c_attn", "c_fc", "c_proj", "q_attn"})
 # Fields about other parts of the model than these layers.
 _WITHOUT = (
     "exclude_modules", "layers_pattern", "layers_to_transform", "modules_to_save", "target_parameters",
@@ -37,12 +35,13 @@ class PeftLayers:
         self._model = model
 
     @classmethod
-    def load(cls, folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]]) -> Self:
-        """`layers` are those of the adapter in `folder`, with the shapes of the weights that they change.
+    def load(cls, folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]], model_type: str | None) -> Self:
+        """`layers` are those of the adapter in `folder`, with the shapes of the weights that they change in a model of
+        that type.
 
         Raises SetupError where PEFT does not know them.
         """
-        return cls(_loaded(folder, layers))
+        return cls(_loaded(folder, layers, model_type))
 
     def merged(self, update: PeftLayer, weight: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the layer makes of `weight`. Raises SetupError where PEFT cannot say."""
@@ -63,7 +62,7 @@ class PeftLayers:
         return merged
 
 
-def _loaded(folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]]) -> Any:
+def _loaded(folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]], model_type: str | None) -> Any:
     """The modules of these layers, and nothing else of the model, with PEFT's layers around them."""
     from peft import PeftConfig, get_peft_model, set_peft_model_state_dict
     from safetensors import safe_open
@@ -80,7 +79,7 @@ def _loaded(folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]]) -> Any:
             if hasattr(config, field):
                 setattr(config, field, None)
         with quiet_transformers(), safe_open(folder / WEIGHTS_FILE, "pt") as file:
-            model = get_peft_model(_bare(shapes), config)
+            model = get_peft_model(_bare(shapes, model_type), config)
             outcome = set_peft_model_state_dict(model, {name: file.get_tensor(name) for name in sorted(names)})
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise SetupError(f"PEFT cannot load the adapter in {folder}: {_line(error)}") from error
@@ -89,7 +88,7 @@ def _loaded(folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]]) -> Any:
     return model.eval().get_base_model()
 
 
-def _bare(shapes: Mapping[str, tuple[int, ...]]) -> Any:
+def _bare(shapes: Mapping[str, tuple[int, ...]], model_type: str | None) -> Any:
     """A tree of modules with these names whose weights take no memory."""
     import torch
 
@@ -101,18 +100,18 @@ def _bare(shapes: Mapping[str, tuple[int, ...]]) -> Any:
             if not hasattr(parent, part):
                 parent.add_module(part, torch.nn.Module())
             parent = parent.get_submodule(part)
-        parent.add_module(leaf, _module(name, shape))
+        parent.add_module(leaf, _module(name, shape, model_type))
     return root
 
 
-def _module(name: str, shape: tuple[int, ...]) -> Any:
+def _module(name: str, shape: tuple[int, ...], model_type: str | None) -> Any:
     import torch
     from transformers.pytorch_utils import Conv1D
 
     with torch.device("meta"):
         if is_embedding(name):
             module: Any = torch.nn.Embedding(shape[0], shape[1])
-        elif name.rpartition(".")[2] in _CONV1D:
+        elif is_conv1d(name, model_type):
             module = Conv1D(shape[1], shape[0])
             del module.bias
             module.register_parameter("bias", None)
