@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -31,6 +32,9 @@ _PLAIN_DTYPES = frozenset({"BF16", "F16", "F32", "F64", "F8_E4M3", "F8_E5M2"})
 _PACKED_SUFFIXES = (".qweight", ".weight_packed")
 _HEAD = "lm_head"
 _EMBEDDINGS = frozenset({"embed_tokens", "tok_embeddings", "word_embeddings", "wte"})
+# Of the language model; towers for images and sound have layers of their own number.
+_LAYER = re.compile(r"(?:^|\.)(?:model|language_model)\.layers\.(\d+)\.")
+_PREDICTION = re.compile(r"(?:^|\.)mtp(?:_\w+)?\.")
 # transformers keeps these layers of these models in a class of its own, as (inputs, outputs).
 _CONV1D = frozenset({"c_attn", "c_fc", "c_proj", "q_attn"})
 _CONV1D_MODELS = {
@@ -47,7 +51,7 @@ class BaseShapes:
     """Module name -> (outputs, inputs), or None where the weight is stored packed and its shape cannot be known.
 
     An embedding counts as (vocabulary, hidden) and a Conv1D as (inputs, outputs), as they are stored. `tensors` has the
-    shape of every stored tensor by its full name, biases and norms included.
+    shape of every stored tensor by its full name, biases and norms included. `layers` is the config's number of them.
     """
 
     shapes: Mapping[str, Shape | None]
@@ -56,6 +60,7 @@ class BaseShapes:
     tied: bool
     tensors: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     model_type: str | None = None
+    layers: int | None = None
 
     @classmethod
     def read(cls, folder: Path, *, names: tuple[str, ...] = ()) -> BaseShapes:
@@ -76,7 +81,8 @@ class BaseShapes:
             shapes[_HEAD] = shapes[embedding]
         own_name = config.get("_name_or_path")
         known = (folder.name, *names, *([own_name] if isinstance(own_name, str) and own_name else []))
-        return cls(shapes, tuple(dict.fromkeys(known)), _architecture(config), tied, stored, model_type(config))
+        names = tuple(dict.fromkeys(known))
+        return cls(shapes, names, _architecture(config), tied, stored, model_type(config), _layers(config))
 
     @cached_property
     def tails(self) -> Mapping[str, str]:
@@ -86,8 +92,15 @@ class BaseShapes:
     @cached_property
     def identity(self) -> str:
         """Changes whenever an adapter that fitted might fit no longer."""
-        facts = [sorted(self.shapes.items()), sorted(self.names), self.model_type]
+        facts = [sorted(self.shapes.items()), sorted(self.names), self.model_type, self.layers]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def is_unused(self, module: str) -> bool:
+        """Whether the files hold `module` and no model has it: what predicts several tokens at once lies beside, or
+        after the last of, the layers that transformers builds."""
+        layer = _LAYER.search(module)
+        beyond = layer is not None and self.layers is not None and int(layer[1]) >= self.layers
+        return beyond or _PREDICTION.search(module) is not None
 
     def is_conv1d(self, module: str) -> bool:
         """Whether the base keeps the weight of `module` as (inputs, outputs), as GPT-2 and its kin do."""
@@ -127,6 +140,14 @@ def model_type(config: Mapping[str, object]) -> str | None:
         return told
     name = _architecture(config) or ""
     return next((kind for kind, start in _CONV1D_MODELS.items() if name.startswith(start)), None)
+
+
+def _layers(config: Mapping[str, object]) -> int | None:
+    text = config.get("text_config")
+    for fields in (text, config):
+        if isinstance(fields, dict) and type(found := fields.get("num_hidden_layers")) is int:
+            return found
+    return None
 
 
 def _architecture(config: Mapping[str, object]) -> str | None:

@@ -39,8 +39,8 @@ class _Stored:
 
 
 class LoraFolder:
-    """One adapter in the making, for no other modules of `base` than `modules`. `dtype` is safetensors' name of the type
-    that is stored. A context manager: its file is closed at the end, whatever happened."""
+    """One adapter in the making, for no other modules of `base` than `modules`. `dtype` is safetensors' name of the
+    type that is stored. A context manager: its file is closed at the end, whatever happened."""
 
     def __init__(self, folder: Path, dtype: str, modules: Collection[str], base: BaseShapes) -> None:
         self._folder = folder
@@ -115,5 +115,6 @@ def _targets(modules: Iterable[str], base: BaseShapes) -> list[str]:
     """Last parts of the names, where those mean exactly these modules; else the names."""
     modules = set(modules)
     leaves = {module.rpartition(".")[2] for module in modules}
-    meant = {module for module in base.shapes if module.rpartition(".")[2] in leaves}
+    used = (module for module in base.shapes if not base.is_unused(module))
+    meant = {module for module in used if module.rpartition(".")[2] in leaves}
     return sorted(leaves if meant == modules else modules)

@@ -44,6 +44,7 @@ def coverage_problems(config: Mapping[str, object], present: Collection[str], ba
     """Tensors and `target_modules` must tell the same story.
 
     A regular expression or a restriction to some layers is taken from the tensors: it cannot be evaluated safely.
+    Modules of the base that no model has need none.
     """
     match config.get("target_modules"):
         case [*names] if all(isinstance(name, str) for name in names):
@@ -57,5 +58,7 @@ def coverage_problems(config: Mapping[str, object], present: Collection[str], ba
     if any(config.get(field) for field in restrictions) or config.get("layers_to_transform") is not None:
         return
     for module in sorted(base.shapes.keys() - set(present)):
+        if base.is_unused(module):
+            continue
         if not targets.isdisjoint(tails(module)) and not (base.tied and module == "lm_head"):
             yield Reason("missing_tensor", f"module {quoted(module)} is in target_modules but has no weights")

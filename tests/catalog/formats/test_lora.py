@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from lorabay.catalog.adapter_updates import read_updates
+from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.canonical import Canonical, measure
 from lorabay.catalog.spec import AdapterSpec, Rejected
 from lorabay.catalog.validation import Checks, inspect, validate
@@ -20,8 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from lorabay.catalog.base_shapes import BaseShapes
 
 
 def canonical(folder: Path, checks: Checks) -> tuple[dict[str, object], dict[str, Stored]]:
@@ -127,6 +128,26 @@ def test_the_canonical_form_is_its_own(tmp_path: Path, checks: Checks) -> None:
     config, stored = canonical(folder, checks)
     again = making.make_adapter(tmp_path / "b", config=config, tensors=stored)
     assert validate(again, checks).digest == validate(folder, checks).digest
+
+
+UNUSED = ["mtp.layers.0.self_attn", "model.mtp.layers.0.self_attn", "model.layers.2.self_attn"]
+
+
+@pytest.mark.parametrize("where", [*UNUSED, "model.layers.1.cross_attn", "vision_tower.encoder.layers.7.self_attn"])
+def test_modules_that_no_model_has_need_no_weights(tmp_path: Path, where: str) -> None:
+    """The base's files hold layers for predicting several tokens, which once made every adapter incomplete."""
+    folder = making.make_base(tmp_path / "base")
+    tensors = making.load(folder / "model.safetensors")
+    tensors[f"{where}.q_proj.weight"] = tensors["model.layers.0.self_attn.q_proj.weight"]
+    making.save(folder / "model.safetensors", tensors)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": making.LAYERS}))
+    adapter = making.make_adapter(tmp_path / "a")
+    base = BaseShapes.read(folder)
+    for found in (validate(adapter, Checks(base, max_rank=16)), read_updates(adapter, base)):
+        assert isinstance(found, Rejected) == (where not in UNUSED)
+        if isinstance(found, Rejected):
+            assert found.codes == {"missing_tensor"}
 
 
 def test_a_folded_value_that_overflows_is_refused(tmp_path: Path, checks: Checks) -> None:
