@@ -17,8 +17,9 @@ from transformers import LlamaForCausalLM
 from lorabay.catalog.adapter_updates import AdapterUpdates, read_updates
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.formats.vera import draw_projections
-from lorabay.catalog.spec import Rejected
+from lorabay.catalog.spec import AdapterSpec, Rejected
 from lorabay.catalog.updates import LowRank, PeftLayer, Replaced
+from lorabay.catalog.validation import Checks, validate
 from lorabay.errors import SetupError
 from lorabay.offline.quiet import quiet_transformers
 from tests.catalog import peft_adapters
@@ -203,6 +204,30 @@ def test_a_tied_head_follows_its_embedding_where_peft_lets_it(tmp_path: Path) ->
     assert "lm_head.weight" not in whole.updates
     head = read(peft_adapters.make(base, tmp_path / "c", lambda: peft_adapters.lora(target_modules=["lm_head"])), base)
     assert head.updates.keys() == {"lm_head.weight"}
+
+
+@pytest.mark.parametrize("targets", [["embed_tokens", "q_proj"], ["lm_head", "q_proj"]])
+def test_a_head_that_was_trained_as_one_with_its_embedding_stays_so(targets: list[str], tmp_path: Path) -> None:
+    """PEFT stores its factors, turned, and a copy of the base for it, too; all were once refused."""
+    base = peft_adapters.make_base(tmp_path / "base", tied=True)
+    config = lambda: peft_adapters.lora(target_modules=targets, ensure_weight_tying=True)  # noqa: E731
+    made = peft_adapters.make(base, tmp_path / "a", config, save_embedding_layers=True)
+    assert any("lm_head.lora_A" in name for name in peft_adapters.stored(made.folder))
+    found = read(made, base)
+    assert found.updates["lm_head.weight"] == found.updates["model.embed_tokens.weight"]
+    served = validate(made.folder, Checks(BaseShapes.read(base), 16))
+    assert isinstance(served, AdapterSpec), served
+
+
+@pytest.mark.parametrize("fields", [{"use_dora": True}, {"alpha_pattern": {"lm_head": 3}}])
+def test_a_head_of_other_scale_than_its_embedding_parts_from_it(fields: dict[str, object], tmp_path: Path) -> None:
+    """DoRA's norms are by row in one and by column in the other, and patterns name one of them."""
+    base = peft_adapters.make_base(tmp_path / "base", tied=True)
+    config = lambda: peft_adapters.lora(  # noqa: E731
+        target_modules=["embed_tokens", "q_proj"], ensure_weight_tying=True, **fields
+    )
+    found = read(peft_adapters.make(base, tmp_path / "a", config, save_embedding_layers=False), base)
+    assert found.updates["lm_head.weight"] != found.updates["model.embed_tokens.weight"]
 
 
 def test_a_changed_vocabulary_is_a_change_of_the_config(base: Path, tmp_path: Path) -> None:

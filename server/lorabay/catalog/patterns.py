@@ -52,7 +52,9 @@ def coverage_problems(config: Mapping[str, object], present: Collection[str], ba
         case _:
             return
     for module in sorted(present):
-        if targets.isdisjoint(tails(module)):
+        # PEFT keeps a head that it ties to a target out of the list.
+        tied = base.tied and module == "lm_head" and config.get("ensure_weight_tying")
+        if targets.isdisjoint(tails(module)) and not tied:
             yield Reason("unexpected_tensor", f"module {quoted(module)} has weights but is not in target_modules")
     restrictions = ("exclude_modules", "layers_pattern", "modules_to_save")
     if any(config.get(field) for field in restrictions) or config.get("layers_to_transform") is not None:

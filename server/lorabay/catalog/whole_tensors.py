@@ -118,11 +118,12 @@ def _keep_tie(
     """A tied head follows its embedding where PEFT lets it: for single rows, when asked to, and when both grow."""
     embedding = next(filter(is_embedding, base.shapes), None)
     update = updates.get(f"{embedding}.weight")
-    if embedding is None or update is None or not base.tied or (name := f"{_HEAD}.weight") in updates:
+    if embedding is None or update is None or not base.tied:
         return
     grows = shapes[embedding] != base.shapes[embedding]
-    if isinstance(update, ReplacedRows) or source.config.get("ensure_weight_tying") or grows:
-        updates[name] = update
+    follows = f"{_HEAD}.weight" not in updates and (isinstance(update, ReplacedRows) or grows)
+    if follows or source.config.get("ensure_weight_tying"):
+        updates[f"{_HEAD}.weight"] = update
         shapes[_HEAD] = shapes[embedding]
 
 

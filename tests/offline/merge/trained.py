@@ -57,6 +57,7 @@ FORMATS: dict[str, Config] = {
     "LoRA, layers_to_transform": lambda: lora(layers_to_transform=[1]),
     "LoRA, embeddings and head": lambda: lora(target_modules=["q_proj", "embed_tokens", "lm_head"]),
     "LoRA, embeddings of a tied base": lambda: lora(target_modules=["q_proj", "embed_tokens"]),
+    "LoRA, ensure_weight_tying": lambda: lora(target_modules=["q_proj", "embed_tokens"], ensure_weight_tying=True),
     "LoRA, modules_to_save": lambda: lora(modules_to_save=["embed_tokens", "lm_head", "norm"]),
     "LoRA, trainable_token_indices": lambda: lora(trainable_token_indices=[3, 70, 11]),
     "LongLoRA (norms and embeddings)": lambda: lora(

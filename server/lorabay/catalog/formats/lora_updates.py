@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _A, _B, _BIAS, _MAGNITUDE = "lora_A.weight", "lora_B.weight", "lora_B.bias", "lora_magnitude_vector"
 _EMBEDDING_A, _EMBEDDING_B = "lora_embedding_A", "lora_embedding_B"
+_HEAD = "lm_head"
 _ROLES = (_A, _B, _BIAS, _MAGNITUDE, _EMBEDDING_A, _EMBEDDING_B)
 
 
@@ -45,8 +46,17 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     config = parse_config(source.config)
     if isinstance(config, Rejected):
         return config
+    found = _stored(source, config, base)
+    if isinstance(found, Rejected) or f"{_HEAD}.weight" in found.by_tensor:
+        return found
+    update = found.by_tensor.get(f"{_followed(source, config, base)}.weight")
+    return found if update is None else replace(found, by_tensor={**found.by_tensor, f"{_HEAD}.weight": update})
+
+
+def _stored(source: Source, config: LoraConfig, base: BaseShapes) -> Updates | Rejected:
+    """What the stored tensors do, without a head that follows its embedding."""
     sorted_tensors = by_module(source.tensors, _ROLES, base)
-    modules = sorted_tensors.modules
+    modules = dict(sorted_tensors.modules)
     reasons = [*config_problems(config, trusted=source.trusted), *unmergeable_problems(source.config)]
     reasons += [*sorted_tensors.problems, *coverage_problems(source.config, modules, base)]
     initial = _initial(source, base)
@@ -54,6 +64,8 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
         reasons += initial.reasons
     elif initial is None and not source.residual_base:
         reasons += init_problems(source.config)
+    if not reasons and _followed(source, config, base) in modules:
+        modules.pop(_HEAD, None)
     if not reasons:
         reasons += [reason for module in modules for reason in _problems(source, config, module, modules[module], base)]
     if reasons or isinstance(initial, Rejected):
@@ -65,12 +77,27 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     return found if initial is None else without_initial(found, initial)
 
 
+def _followed(source: Source, config: LoraConfig, base: BaseShapes) -> str | None:
+    """The embedding whose update a tied head shares, where the embedding has one.
+
+    PEFT stores the head's factors, turned, as well. They make another update where patterns give the head another rank
+    or alpha, and with DoRA, whose norms are by row in one and by column in the other.
+    """
+    embedding = next(filter(is_embedding, base.shapes), None)
+    if embedding is None or not base.tied or not source.config.get("ensure_weight_tying") or config.use_dora:
+        return None
+    ranks = [config.rank_of(module, trusted=source.trusted) for module in (embedding, _HEAD)]
+    scales = [config.scale_of(module, ranks[0], trusted=source.trusted) for module in (embedding, _HEAD)]
+    return embedding if ranks[0] == ranks[1] and scales[0] == scales[1] else None
+
+
 def _initial(source: Source, base: BaseShapes) -> Updates | Rejected | None:
     """What the initialisation took out of the base."""
     if source.initial is None or not any(init_problems(source.config)):
         return None
-    config = {**source.initial.config, "init_lora_weights": True}
-    return updates(replace(source.initial, config=config), base)
+    fields = {**source.initial.config, "init_lora_weights": True}
+    config = parse_config(fields)
+    return config if isinstance(config, Rejected) else _stored(replace(source.initial, config=fields), config, base)
 
 
 def _problems(source: Source, config: LoraConfig, module: str, roles: Roles, base: BaseShapes) -> Iterator[Reason]:
@@ -117,9 +144,6 @@ def _module_updates(
     found: dict[str, tuple[Update, ...]] = {f"{module}.weight": (update,)}
     if _BIAS in roles:
         found[f"{module}.bias"] = (Dense(_scaled(source.load(roles[_BIAS]), scale)),)
-    embed = next(filter(is_embedding, base.shapes), None)
-    if module == embed and base.tied and source.config.get("ensure_weight_tying"):
-        found["lm_head.weight"] = (update,)
     return found
 
 
