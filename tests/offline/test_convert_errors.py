@@ -28,7 +28,7 @@ EXACT = (
     *("LoRA", "LoRA+", "LoRA-FA", "rsLoRA", "LoRA, all linear layers", "LoRA, rank_pattern and alpha_pattern"),
     "LoRA, layers_to_transform",
     *("PiSSA", "OLoRA", "CorDA", "AdaLoRA", "VeRA, projections saved", "VeRA, projections from the seed"),
-    *("LoHa", "LoKr"),
+    *("LoRA, embeddings and head", "LoRA, embeddings of a tied base", "LoRA, ensure_weight_tying", "LoHa", "LoKr"),
 )
 """Formats whose change is a product of two small matrices."""
 NEAR = ("DoRA", "(IA)³")
