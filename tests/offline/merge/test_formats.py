@@ -101,7 +101,7 @@ def test_llama(name: str, llama: Path, tmp_path: Path) -> None:
     assert found.best == 1
 
 
-@pytest.mark.parametrize("name", ["PiSSA", "OLoRA", "CorDA"])
+@pytest.mark.parametrize("name", ["PiSSA", "PiSSA with DoRA", "OLoRA", "CorDA"])
 def test_what_the_start_left_of_the_base(name: str, llama: Path, tmp_path: Path) -> None:
     """Onto the residual base the adapter merges as it is, and both ways are verified; without either it is refused."""
     made = trained.train(name, trained.FORMATS[name], llama, tmp_path / "adapter")
@@ -118,7 +118,7 @@ def test_what_the_start_left_of_the_base(name: str, llama: Path, tmp_path: Path)
     "name",
     [
         *("LoRA, embeddings of a tied base", "LoRA, modules_to_save", "DoRA", "DoRA, embeddings and linear layers"),
-        *("OFT", "OFT, modules_to_save", "LN tuning"),
+        *("OFT", "OFT, modules_to_save", "LN tuning", "LoRA, ensure_weight_tying"),
     ],
 )
 def test_verification_knows_the_format(name: str, llama: Path, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ FORMATS: dict[str, Config] = {
         modules_to_save=["embed_tokens", "norm", "input_layernorm", "post_attention_layernorm"],
     ),
     "PiSSA": lambda: lora(init_lora_weights="pissa"),
+    "PiSSA with DoRA": lambda: lora(init_lora_weights="pissa", use_dora=True),
     "OLoRA": lambda: lora(init_lora_weights="olora"),
     "CorDA": lambda: lora(init_lora_weights="corda", corda_config=CordaConfig(corda_method="kpm")),
     "DoRA": lambda: lora(use_dora=True),

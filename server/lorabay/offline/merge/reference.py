@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import PeftConfig, PeftModel
+from peft.tuners.lora import LoraLayer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from lorabay.errors import SetupError
@@ -76,16 +77,20 @@ def _base(reference: Reference) -> Any:
 
 
 def _with_adapter(base: Any, reference: Reference) -> Any:
-    model = PeftModel.from_pretrained(base, reference.adapter, config=_config(reference.adapter))
     if reference.initial is not None:
-        # What the initialisation took out of the base, taken out again: W + s BA - s B0 A0.
-        model.load_adapter(reference.initial, "initial", peft_config=_config(reference.initial))
-        model.base_model.set_adapter(["default", "initial"])
-        for module in model.modules():
-            scaling = getattr(module, "scaling", None)
-            if isinstance(scaling, dict) and "initial" in scaling:
-                scaling["initial"] *= -1
-    return model.eval()
+        base = _residual(base, reference.initial)
+    return PeftModel.from_pretrained(base, reference.adapter, config=_config(reference.adapter)).eval()
+
+
+@torch.no_grad()
+def _residual(base: Any, initial: Path) -> Any:
+    """The base without what the initialisation took out of it: W - s B0 A0, also where the adapter is a DoRA."""
+    model = PeftModel.from_pretrained(base, initial, config=_config(initial))
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            weight = module.get_base_layer().weight
+            weight.sub_(module.get_delta_weight("default").to(weight.dtype))
+    return model.unload()
 
 
 def _config(folder: Path) -> Any:
@@ -98,7 +103,7 @@ def _config(folder: Path) -> Any:
 
 @torch.no_grad()
 def _rounded(model: Any, reference: Reference) -> Any:
-    if reference.untied:
+    if reference.untied or _is_merged_twice(model):
         _untie(model)
     merged = model.merge_and_unload()
     for parameter in merged.parameters():
@@ -106,14 +111,25 @@ def _rounded(model: Any, reference: Reference) -> Any:
     return merged
 
 
+def _is_merged_twice(model: Any) -> bool:
+    """With layers of PEFT on both ends of one tied matrix (`ensure_weight_tying`), each adds its update to it."""
+    return all(part is not _innermost(part) for part in _ends(model))
+
+
 def _untie(model: Any) -> None:
     """PEFT merges into a tied embedding in place, which would change the head along with it."""
     inner = model.get_base_model()
-    head, embedding = (_innermost(part) for part in (inner.get_output_embeddings(), inner.get_input_embeddings()))
+    head, embedding = map(_innermost, _ends(model))
     if head.weight is embedding.weight:
         head.weight = torch.nn.Parameter(head.weight.clone(), requires_grad=False)
     inner.config.get_text_config().tie_word_embeddings = False
     inner.config.tie_word_embeddings = False
+
+
+def _ends(model: Any) -> tuple[Any, Any]:
+    """Head and embedding."""
+    inner = model.get_base_model()
+    return inner.get_output_embeddings(), inner.get_input_embeddings()
 
 
 def _innermost(module: Any) -> Any:
