@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from vllm.lora.model_manager import AdapterLRUCache, LoRAModelManager, LRUCacheLoRAModelManager
 
 from lorabay.catalog.spec import SCALES_FILE as STORED
 from lorabay.vllm_plugin import adapter_loading
 from lorabay.vllm_plugin.adapter_loading import SCALES_FILE, read_scales
+from lorabay.vllm_plugin.module_slots import OutputScale
 
 LAYER = "model.layers.0"
 PACKED = {f"{LAYER}.self_attn.qkv_proj": [f"{LAYER}.self_attn.{part}_proj" for part in "qkv"]}
@@ -59,3 +61,28 @@ def test_a_prepared_adapter_is_only_entered() -> None:
     entered = SimpleNamespace(_registered_adapters={})
     adapter_loading.add(entered, model)
     assert entered._registered_adapters == {7: model}
+
+
+def test_an_adapter_that_fails_on_its_way_into_a_slot_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second load begins anew; vLLM would take it for loaded and answer without its factors."""
+    monkeypatch.setattr(LoRAModelManager, "activate_adapter", adapter_loading.activate)
+    two_slots: Any = LRUCacheLoRAModelManager.__new__(LRUCacheLoRAModelManager)
+    layer = SimpleNamespace(
+        output_factors=torch.ones(3, 4), output_shifts=torch.zeros(3, 4), output_size=4, reset_lora=lambda slot: None
+    )
+    two_slots.lora_config = SimpleNamespace(max_loras=2, max_cpu_loras=4)
+    two_slots.modules, two_slots.lora_index_to_id, two_slots._is_moe = {"q": layer}, [None, None], False
+    two_slots._registered_adapters = AdapterLRUCache(4, two_slots.deactivate_adapter)
+    two_slots._active_adapters = AdapterLRUCache(2, two_slots._deactivate_adapter)
+    two_slots._get_lora_layer_weights = lambda *_: None
+    bad = SimpleNamespace(id=7, is_prepared=True, output_scales={"q": [OutputScale(torch.ones(3))]})
+    two_slots._registered_adapters[7] = bad
+    with pytest.raises(RuntimeError):
+        two_slots.activate_adapter(7)
+    assert two_slots.list_adapters() == {}
+    assert 7 not in two_slots._active_adapters
+    assert two_slots.lora_index_to_id == [None, None]
+    good = SimpleNamespace(id=7, is_prepared=True, output_scales={"q": [OutputScale(torch.full((4,), 0.5))]})
+    two_slots._registered_adapters[7] = good
+    assert two_slots.activate_adapter(7)
+    assert torch.equal(layer.output_factors[0], torch.full((4,), 0.5))

@@ -41,7 +41,7 @@ def test_a_merged_layer_keeps_its_rows_of_each_part(rank: int) -> None:
         assert torch.equal(pair[0], a_i)
         assert torch.equal(pair[1], b_i[mine])
     factors = [torch.rand(8), None]
-    scales = local_scales(merged(rank), [a[0], None], factors)
+    scales = local_scales(merged(rank), factors)
     assert scales[1] is None
     assert scales[0] is not None
     assert scales[0].shift is not None
@@ -59,10 +59,43 @@ def test_a_row_layer_keeps_its_columns_of_a(rank: int) -> None:
     assert kept is not None
     assert torch.equal(kept[0], a[:, 3 * rank : 3 * rank + 3])
     assert torch.equal(kept[1], b)
-    (scale,) = local_scales(row(rank), a, factor)
+    (scale,) = local_scales(row(rank), factor)
     assert scale is not None
     assert torch.equal(scale.factor, factor)
     assert (scale.shift is None) == (rank == 1)
+
+
+class OnADevice:
+    """A bias in another memory: nothing can be computed with it before it is copied to the host's."""
+
+    def __init__(self, values: torch.Tensor) -> None:
+        self.values = values
+
+    def detach(self) -> OnADevice:
+        return self
+
+    def cpu(self) -> torch.Tensor:
+        return self.values
+
+
+def test_a_bias_on_a_device_meets_the_factors_in_the_hosts_memory() -> None:
+    """Factors are read from a file into the host's memory; the two must not be multiplied across."""
+    layer, factor = row(0), torch.rand(4)
+    layer.base_layer.bias = OnADevice(torch.ones(4))
+    (scale,) = local_scales(layer, factor)
+    assert scale is not None
+    assert scale.shift is not None
+    torch.testing.assert_close(scale.shift, 1 - factor)
+
+
+def test_a_shift_is_a_number_and_no_step_of_training() -> None:
+    """vLLM's biases are parameters; what is copied into a layer's tensors must not tie them to those."""
+    layer = row(0)
+    layer.base_layer.bias = torch.nn.Parameter(torch.ones(4))
+    (scale,) = local_scales(layer, torch.rand(4))
+    assert scale is not None
+    assert scale.shift is not None
+    assert not scale.shift.requires_grad
 
 
 def test_one_tensor_for_all_parts_is_cut_into_them() -> None:

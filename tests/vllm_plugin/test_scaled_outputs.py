@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 from vllm.config.lora import LoRAConfig
-from vllm.model_executor.layers.linear import ColumnParallelLinear
+from vllm.model_executor.layers.linear import ColumnParallelLinear, RowParallelLinear
 
 from lorabay.vllm_plugin import scaled_outputs
-from lorabay.vllm_plugin.scaled_outputs import can_scale, put_scales
+from lorabay.vllm_plugin.scaled_outputs import can_scale, cut_scales, put_scales
 
 SLOTS = 3
 
@@ -28,6 +28,10 @@ def layer(one_rank: None) -> Any:
     return made
 
 
+def put(layer: Any, slot: int, factors: dict[str, torch.Tensor]) -> None:
+    put_scales({"q": layer}, slot, cut_scales({"q": layer}, factors))
+
+
 def scaled(layer: Any, output: torch.Tensor) -> torch.Tensor:
     apply = scaled_outputs._scale_first(lambda layer, x, output: output)
     result: torch.Tensor = apply(layer, torch.zeros(output.shape[0], 4), output)
@@ -38,7 +42,7 @@ def test_each_row_is_scaled_by_its_own_adapter(layer: Any) -> None:
     """c * (y - b) + b for the adapter's rows; the others keep their bits, also in a short type."""
     torch.nn.init.normal_(layer.base_layer.bias)
     factor, bias = torch.rand(6) + 0.5, layer.base_layer.bias.detach()
-    put_scales({"q": layer}, 2, {"q": factor})
+    put(layer, 2, {"q": factor})
     output = torch.randn(3, 6)
     result = scaled(layer, output)
     torch.testing.assert_close(result[2], factor * (output[2] - bias) + bias)
@@ -49,10 +53,30 @@ def test_each_row_is_scaled_by_its_own_adapter(layer: Any) -> None:
 
 def test_a_slot_that_is_used_again_forgets_its_factors(layer: Any) -> None:
     """A plain LoRA after a DoRA adapter."""
-    put_scales({"q": layer}, 2, {"q": torch.rand(6)})
-    put_scales({"q": layer}, 2, {})
+    put(layer, 2, {"q": torch.rand(6)})
+    put(layer, 2, {})
     output = torch.randn(3, 6)
     assert torch.equal(scaled(layer, output), output)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_row_parallel_layer_of_two_ranks_takes_the_whole_factor(one_rank: None, rank: int) -> None:
+    """Its inputs are cut, its outputs are not; the bias is put back by the rank that adds it."""
+    from vllm.lora.layers import RowParallelLinearWithLoRA
+
+    made: Any = RowParallelLinearWithLoRA(RowParallelLinear(4, 6, bias=True, params_dtype=torch.float32))
+    made.tp_size, made.tp_rank, made.input_size = 2, rank, 2
+    scaled_outputs._with_factors(lambda *_: None)(made, SLOTS, LoRAConfig(max_lora_rank=8, max_loras=SLOTS))
+    torch.nn.init.ones_(made.base_layer.bias)
+    factor = torch.rand(6)
+    put(made, 1, {"q": factor})
+    assert torch.equal(made.output_factors[1], factor)
+    torch.testing.assert_close(made.output_shifts[1], (1 - factor) if rank == 0 else torch.zeros(6))
+
+
+def test_a_layer_that_another_stage_has_is_passed_over(layer: Any) -> None:
+    """With the layers spread over processes, each cuts what is for its own."""
+    assert set(cut_scales({"q": layer}, {"q": torch.rand(6), "elsewhere": torch.rand(6)})) == {"q"}
 
 
 def test_only_layers_with_factors_can_scale(layer: Any) -> None:

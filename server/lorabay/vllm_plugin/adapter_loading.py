@@ -20,7 +20,7 @@ from vllm.lora.utils import parse_fine_tuned_lora_name
 from vllm.lora.worker_manager import WorkerLoRAManager
 
 from lorabay.vllm_plugin import staging
-from lorabay.vllm_plugin.scaled_outputs import can_scale, put_scales
+from lorabay.vllm_plugin.scaled_outputs import can_scale, cut_scales, put_scales
 
 SCALES_FILE = "output_scales.safetensors"
 """In a version's folder: one float32 tensor `<module>.scale` (outputs,) for each module with an output factor."""
@@ -52,10 +52,11 @@ def prepare(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
     """
     adapters: LoRAModelManager = manager._adapter_manager
     model: LoRAModel = _read_adapter(manager, request)
-    model.output_scales = read_scales(Path(request.lora_path), adapters)
-    _check_scales(adapters, model.output_scales)
+    factors = read_scales(Path(request.lora_path), adapters)
+    _check_scales(adapters, factors)
+    model.output_scales = cut_scales(adapters.modules, factors)
     adapters._create_merged_loras_inplace(model)
-    _lay_out(adapters, model)
+    _lay_out(adapters, model, factors)
     model.is_prepared = True
     return model
 
@@ -69,12 +70,18 @@ def add(manager: LoRAModelManager, model: LoRAModel) -> None:
 
 
 def activate(manager: LoRAModelManager, lora_id: int) -> bool:
-    """Put an adapter into a slot, with its output scales."""
-    activated: bool = _activate_adapter(manager, lora_id)
-    if activated:
-        slot = manager.lora_index_to_id.index(lora_id)
-        scales = getattr(manager._registered_adapters.cache[lora_id], "output_scales", {})
-        put_scales(manager.modules, slot, scales)
+    """Put an adapter into a slot, with its output scales. One that fails on the way is forgotten again: vLLM would
+    take it for loaded, and answer with the half of it that it has.
+    """
+    try:
+        activated: bool = _activate_adapter(manager, lora_id)
+        if activated:
+            slot = manager.lora_index_to_id.index(lora_id)
+            scales = getattr(manager._registered_adapters.cache[lora_id], "output_scales", {})
+            put_scales(manager.modules, slot, scales)
+    except Exception:
+        manager.remove_adapter(lora_id)
+        raise
     return activated
 
 
@@ -112,7 +119,7 @@ def _check_scales(manager: LoRAModelManager, scales: dict[str, Any]) -> None:
             raise ValueError(f"DoRA on {name} cannot be served by this engine")
 
 
-def _lay_out(manager: LoRAModelManager, model: LoRAModel) -> None:
+def _lay_out(manager: LoRAModelManager, model: LoRAModel, factors: dict[str, Any]) -> None:
     """On a CPU: replace the tensors by their final layout, in which the slots refer to them."""
     if torch.device(manager.device).type != "cpu":
         return
@@ -122,6 +129,6 @@ def _lay_out(manager: LoRAModelManager, model: LoRAModel) -> None:
         weights = manager._get_lora_layer_weights(model, name)
         if weights is None:
             continue
-        laid_out = module_weights(layer, weights.lora_a, weights.lora_b, model.output_scales.get(name))
+        laid_out = module_weights(layer, weights.lora_a, weights.lora_b, factors.get(name))
         if laid_out is not None:
             weights.lora_a, weights.lora_b = laid_out, None

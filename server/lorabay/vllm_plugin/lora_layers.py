@@ -65,7 +65,7 @@ def module_weights(layer: BaseLayerWithLoRA, a: Any, b: Any, factor: Any = None)
     if not isinstance(layer, BaseLinearLayerWithLoRA):
         return ModuleWeights.lay_out([(a, b)], [None], slots.dtype)
     factors = local_factors(layer, a, b)
-    scales = [None] * len(factors) if factor is None else local_scales(layer, a, factor)
+    scales = [None] * len(factors) if factor is None else local_scales(layer, factor)
     return ModuleWeights.lay_out(factors, scales, slots.dtype)
 
 

@@ -9,7 +9,7 @@ On a CPU the row kernel does it for the rows concerned alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,7 +17,11 @@ import torch
 from vllm.lora.layers import BaseLayerWithLoRA, MergedColumnParallelLinearWithLoRA
 from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
 
+from lorabay.vllm_plugin.module_slots import OutputScale
 from lorabay.vllm_plugin.rank_slices import local_scales, slice_widths
+
+LocalScales = Mapping[str, Sequence[OutputScale | None]]
+"""vLLM's module name -> the output scale of each of its slices on this rank."""
 
 
 @cache
@@ -33,20 +37,29 @@ def can_scale(layer: BaseLinearLayerWithLoRA) -> bool:
     return hasattr(layer, "lora_slots") or hasattr(layer, "output_factors")
 
 
-def put_scales(layers: Mapping[str, BaseLayerWithLoRA], slot: int, scales: Mapping[str, Any]) -> None:
+def cut_scales(layers: Mapping[str, BaseLayerWithLoRA], factors: Mapping[str, Any]) -> LocalScales:
+    """What the layers with factors on this rank will be given of an adapter's; may run beside a step."""
+    return {
+        name: local_scales(layers[name], factor)
+        for name, factor in factors.items()
+        if hasattr(layers.get(name), "output_factors")
+    }
+
+
+def put_scales(layers: Mapping[str, BaseLayerWithLoRA], slot: int, scales: LocalScales) -> None:
     """Write an adapter's factors into `slot` of every layer that keeps some; ones and zeros where it has none."""
     for name, layer in layers.items():
         if hasattr(layer, "output_factors"):
             _put(layer, slot, scales.get(name))
 
 
-def _put(layer: Any, slot: int, factor: Any) -> None:
+def _put(layer: Any, slot: int, scales: Sequence[OutputScale | None] | None) -> None:
     layer.output_factors[slot] = 1.0
     layer.output_shifts[slot] = 0.0
-    if factor is None:
+    if scales is None:
         return
     offset = 0
-    for width, scale in zip(slice_widths(layer), local_scales(layer, factor, factor), strict=True):
+    for width, scale in zip(slice_widths(layer), scales, strict=True):
         if scale is not None:
             layer.output_factors[slot, offset : offset + width].copy_(scale.factor)
             if scale.shift is not None:
