@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import pytest
+from vllm.config import VllmConfig
+from vllm.platforms import current_platform
 
-from lorabay.errors import EngineUnavailable, UsageError
-from lorabay.serving import create_engine
+from lorabay.errors import EngineUnavailable, SetupError, UsageError
+from lorabay.serving import DORA_VARIABLE, create_engine, vllm_engine
 from lorabay.serving.base_folder import BaseFolder
 from lorabay.serving.engine import Endpoint, Engine
+from lorabay.serving.vllm_engine import VllmEngine
 from tests.versions import make_version
 
 
@@ -73,6 +76,34 @@ def test_wrong_options_are_told_when_the_engine_is_made(tmp_path: Path) -> None:
     """No start is needed to hear of a mistyped option."""
     with pytest.raises(UsageError, match="did you mean 'max_loras'"):
         create_engine(BaseFolder(tmp_path, "tiny"), {"max_lorras": 2})
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A platform that is no CPU, and a server that was asked to serve DoRA."""
+    monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
+    monkeypatch.setenv(DORA_VARIABLE, "1")
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+@pytest.mark.parametrize("given", [{}, {"additional_config": {"kda_prefill_backend": "auto"}}])
+def test_dora_has_compiled_graphs_of_its_own(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of a compiled graph, which holds the scaling of outputs or does not, says which of the two it is."""
+    with_dora = VllmEngine("/models/tiny", "tiny", given)._args.additional_config
+    monkeypatch.delenv(DORA_VARIABLE)
+    without = VllmEngine("/models/tiny", "tiny", given)._args.additional_config
+    assert without == given.get("additional_config", {})
+    assert with_dora.items() > without.items()
+    keys = {VllmConfig(additional_config=config).compute_hash() for config in (with_dora, without)}
+    assert len(keys) == 2
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+async def test_dora_without_the_plugin_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM by itself would serve a DoRA adapter without its factors."""
+    monkeypatch.setattr(vllm_engine, "load_general_plugins", lambda: None)
+    with pytest.raises(SetupError, match="add `lorabay` to VLLM_PLUGINS"):
+        await VllmEngine("/models/tiny", "tiny", {}).start()
 
 
 def test_every_endpoint_has_vllms_own_schema(engine: Engine) -> None:

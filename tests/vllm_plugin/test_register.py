@@ -8,7 +8,14 @@ import pytest
 import vllm.version
 from vllm.platforms import current_platform
 
-from lorabay.vllm_plugin import WRAPPER, register
+from lorabay.vllm_plugin import (
+    DORA_VARIABLE,
+    WRAPPER,
+    adapter_loading,
+    register,
+    scaled_outputs,
+    supported,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +50,30 @@ def test_other_platforms_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None
     before = current_platform.get_punica_wrapper()
     register()
     assert current_platform.get_punica_wrapper() == before
+
+
+def test_dora_on_a_gpu_brings_its_loader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever worker the user names, the factors are read: the loader does not wait for the first staged adapter."""
+    installed: list[str] = []
+    for module in (scaled_outputs, adapter_loading):
+        monkeypatch.setattr(module, "install", lambda module=module: installed.append(module.__name__))
+    monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
+    register()
+    assert installed == []
+    monkeypatch.setenv(DORA_VARIABLE, "1")
+    register()
+    assert set(installed) == {scaled_outputs.__name__, adapter_loading.__name__}
+
+
+def test_it_stays_out_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """VLLM_PLUGINS is asked again by what vLLM calls without having called `register`."""
+    assert supported()
+    monkeypatch.setenv("VLLM_PLUGINS", "")
+    assert not supported()
+    monkeypatch.setenv("VLLM_PLUGINS", "other,lorabay")
+    assert supported()
+    monkeypatch.setattr(vllm.version, "__version__", "9.9.9")
+    assert not supported()
 
 
 def test_an_unknown_vllm_is_not_patched(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

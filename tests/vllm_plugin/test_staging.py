@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import vllm.version
 
 from lorabay.vllm_plugin import adapter_loading, staging
 from lorabay.vllm_plugin.staging import KEPT, NICENESS, StagingWorker, take
@@ -47,6 +48,17 @@ def test_a_load_runs_beside_and_is_taken_once(prepare: Any) -> None:
     assert staged.result(10) == "a@1 from /store/a"
     assert take(7) is None
     assert worker.adapter_is_staged(7)
+
+
+def test_a_vllm_that_is_left_alone_loads_by_itself(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is replaced, nothing staged, and there is nothing to wait for."""
+    prepare(lambda request: request.lora_name)
+    monkeypatch.setattr(vllm.version, "__version__", "9.9.9")
+    monkeypatch.setattr(adapter_loading, "install", lambda: pytest.fail("a vLLM that is not known was patched"))
+    worker = Worker(loaded=set())
+    worker.stage_adapter("a@1", 7, "/store/a")
+    assert worker.adapter_is_staged(7)
+    assert take(7) is None
 
 
 def test_a_failed_load_fails_whoever_takes_it(prepare: Any) -> None:

@@ -32,7 +32,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 
 from lorabay.catalog.spec import Digest, Version
 from lorabay.errors import AdapterRejected, EngineUnavailable, LorabayError, SetupError
-from lorabay.serving import vllm_errors
+from lorabay.serving import DORA_VARIABLE, vllm_errors
 from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint
 from lorabay.serving.vllm_args import parse_engine_args
 from lorabay.serving.vllm_stream import RequestContext, VllmStream, usage_of
@@ -71,6 +71,10 @@ class VllmEngine:
         self._args: Namespace = parse_engine_args(model, {"served_model_name": served_name} | dict(options))
         self._served_name: str = self._args.served_model_name[0]
         self._args.worker_extension_cls = self._args.worker_extension_cls or STAGING_WORKER
+        self._scales_on_device = os.environ.get(DORA_VARIABLE) == "1" and not current_platform.is_cpu()
+        if self._scales_on_device:
+            # vLLM hashes this into the key of its compiled graphs, which hold the scaling or do not.
+            self._args.additional_config = self._args.additional_config | {DORA_VARIABLE: "1"}
         self._llm: AsyncLLM | None = None
         self._state = State()
         self._requests: dict[str, LoRARequest] = {}
@@ -84,7 +88,7 @@ class VllmEngine:
     async def start(self) -> None:
         """Start the engine process and load the base; tens of seconds.
 
-        Raises SetupError when vLLM cannot run with these options, or when nothing keeps adapters apart on this host.
+        Raises SetupError when vLLM cannot run with these options, or when they need a plugin that is not active.
         """
         try:
             llm = await asyncio.to_thread(self._build)
@@ -99,10 +103,10 @@ class VllmEngine:
 
     def _build(self) -> AsyncLLM:
         load_general_plugins()
-        if current_platform.is_cpu() and not current_platform.get_punica_wrapper().startswith("lorabay."):
+        if not self._plugin_is_active():
             raise SetupError(
-                "the plugin that keeps adapters apart on CPU is not active: add `lorabay` to VLLM_PLUGINS, and "
-                "use the vLLM version of the lock file"
+                "the plugin that keeps adapters apart on a CPU, and serves DoRA on a GPU, is not active: add `lorabay` "
+                "to VLLM_PLUGINS, and use the vLLM version of the lock file"
             )
         engine_args = AsyncEngineArgs.from_cli_args(self._args)
         config = engine_args.create_engine_config(usage_context=UsageContext.OPENAI_API_SERVER)
@@ -112,6 +116,16 @@ class VllmEngine:
             enable_log_requests=engine_args.enable_log_requests,
             disable_log_stats=engine_args.disable_log_stats,
         )
+
+    def _plugin_is_active(self) -> bool:
+        """Whether what cannot be served right without the plugin is served with it."""
+        if current_platform.is_cpu():
+            return bool(current_platform.get_punica_wrapper().startswith("lorabay."))
+        if not self._scales_on_device:
+            return True
+        from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
+
+        return bool(BaseLinearLayerWithLoRA._apply_lora_to_output.__module__.startswith("lorabay."))
 
     async def stop(self) -> None:
         """End the engine process and forget what it held; idempotent."""

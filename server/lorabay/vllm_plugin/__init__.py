@@ -11,6 +11,9 @@ import logging
 import os
 from typing import Any
 
+NAME = "lorabay"
+"""What VLLM_PLUGINS calls this plugin."""
+
 SUPPORTED_VLLM = "0.32."
 WRAPPER = "lorabay.vllm_plugin.cpu_wrapper.CpuLoraWrapper"
 
@@ -29,7 +32,7 @@ def register() -> None:
     from lorabay.vllm_plugin.orphans import exit_with_parent
 
     exit_with_parent()
-    if not __version__.startswith(SUPPORTED_VLLM):
+    if not supported():
         logger.error(
             "lorabay's plugin was written for vLLM %sx and is not installed on vLLM %s", SUPPORTED_VLLM, __version__
         )
@@ -43,6 +46,16 @@ def register() -> None:
         keep_compilation(platform)
         reuse_compiled()
     elif os.environ.get(DORA_VARIABLE) == "1":
-        from lorabay.vllm_plugin import scaled_outputs
+        from lorabay.vllm_plugin import adapter_loading, scaled_outputs
 
         scaled_outputs.install()
+        adapter_loading.install()  # it reads the factors, with whatever worker vLLM runs
+
+
+def supported() -> bool:
+    """Whether parts of vLLM may be replaced: it is a version that this was written for, and VLLM_PLUGINS allows it."""
+    from vllm import envs
+    from vllm.version import __version__
+
+    allowed = envs.VLLM_PLUGINS is None or NAME in envs.VLLM_PLUGINS
+    return allowed and __version__.startswith(SUPPORTED_VLLM)

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
+from lorabay.vllm_plugin import supported
 from lorabay.vllm_plugin.row_kernel import use_one_thread
 
 KEPT = 16
@@ -31,7 +32,12 @@ class StagingWorker:
     """What vLLM's worker learns: to stage an adapter, and to say whether it is there."""
 
     def stage_adapter(self, name: str, engine_id: int, path: str) -> None:
-        """Begin to load; returns at once. A load that is under way, or an adapter that is loaded, stays as it is."""
+        """Begin to load; returns at once. A load that is under way, or an adapter that is loaded, stays as it is.
+
+        A vLLM that the plugin leaves as it is loads by itself, when the adapter is added.
+        """
+        if not supported():
+            return
         from vllm.lora.request import LoRARequest
 
         from lorabay.vllm_plugin import adapter_loading
