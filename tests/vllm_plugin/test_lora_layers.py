@@ -184,18 +184,46 @@ def test_the_head_updates_the_logits_of_sampled_rows() -> None:
     assert torch.equal(result[[1, 2, 4]], plain[[1, 2, 4]])
 
 
+def traced(layer: Any, x: torch.Tensor) -> tuple[torch.Tensor, str]:
+    """What the layer as one whole graph gives, and the graph's code."""
+    seen: list[str] = []
+
+    def look(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
+        seen.append(str(graph.code))
+        return graph.forward
+
+    torch.compiler.reset()
+    result = torch.compile(lambda x: forward(layer, x), backend=look, fullgraph=True)(x)
+    (code,) = seen
+    return result, code
+
+
 def test_the_compiler_sees_one_opaque_operator() -> None:
     """The layer compiles as a whole graph and gives what it gives uncompiled."""
     layer, _, widths = wrapped("column")
     a, b = factors(widths)
     layer.set_lora(1, a[0], b[0])
     x = torch.randn(len(ROWS), HIDDEN)
-    seen: list[str] = []
+    result, code = traced(layer, x)
+    torch.testing.assert_close(result, forward(layer, x))
+    assert code.count("lorabay.add_update") == 1
 
-    def look(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Any:
-        seen.extend(str(node.target) for node in graph.graph.nodes)
-        return graph.forward
 
-    compiled = torch.compile(lambda x: forward(layer, x), backend=look, fullgraph=True)
-    torch.testing.assert_close(compiled(x), forward(layer, x))
-    assert any("lorabay.add_update" in name for name in seen)
+@pytest.mark.parametrize("kind", [*MAKE, "embedding"])
+def test_a_graph_holds_neither_slots_nor_rank_limit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So compiled code is taken again when they change; a layer's own number is its place in the model."""
+    if kind == "embedding":
+        make: Callable[[], Any] = lambda: VocabParallelEmbedding(100, HIDDEN, params_dtype=torch.float32)  # noqa: E731
+        packed, x = [], torch.tensor([7, 7, 99, 0, 50])
+    else:
+        (make, packed, _), x = MAKE[kind], torch.randn(len(ROWS), HIDDEN)
+    codes = set()
+    for slots, rank in ((SLOTS, 8), (2 * SLOTS, 64)):
+        monkeypatch.setattr(lora_layers, "_layers", [])
+        fill(base := make())
+        config = LoRAConfig(max_lora_rank=rank, max_loras=slots, lora_dtype=torch.float32)  # type: ignore[arg-type]
+        layer = from_layer(base, slots, config, packed)
+        layer.set_mapping(wrapper_for(ROWS))
+        codes.add(traced(layer, x)[1])
+    (code,) = codes
+    assert "lorabay.add_" in code

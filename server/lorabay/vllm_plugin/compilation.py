@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 from contextlib import suppress
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,21 +22,30 @@ logger = logging.getLogger(__name__)
 
 @cache
 def keep_compilation(of: Any) -> None:
-    """Let the platform `of` choose the compilation mode as if LoRA were off; once a process."""
+    """Let the platform `of` choose the compilation mode as if LoRA were off, where it can be; once a process."""
     choose = of.check_and_update_config.__func__
 
     def check_and_update_config(cls: type, vllm_config: Any) -> None:
-        if vllm_config.lora_config is None or has_compiler():
-            lora, vllm_config.lora_config = vllm_config.lora_config, None
-            try:
-                choose(cls, vllm_config)
-            finally:
-                vllm_config.lora_config = lora
-        else:
-            logger.warning("no C++ compiler (g++) on this host: the base runs uncompiled, and slower")
+        lora = vllm_config.lora_config
+        if lora is not None and (obstacle := _obstacle(lora)):
+            logger.warning("%s: the base runs uncompiled, and slower", obstacle)
             choose(cls, vllm_config)
+            return
+        vllm_config.lora_config = None
+        try:
+            choose(cls, vllm_config)
+        finally:
+            vllm_config.lora_config = lora
 
     of.check_and_update_config = classmethod(check_and_update_config)
+
+
+def _obstacle(lora: Any) -> str | None:
+    """Why the base cannot be compiled beside LoRA; None where it can."""
+    if lora.fully_sharded_loras:
+        # Its layers call Python loops over the batch's adapters. Traced without one, these leave nothing in a graph.
+        return "LoRA is fully sharded, which cannot be compiled"
+    return None if has_compiler() else "no C++ compiler (g++) on this host"
 
 
 @cache
@@ -44,7 +54,8 @@ def reuse_compiled() -> None:
 
     vLLM 0.32 asks every loaded artefact to finish its loading, which only artefacts of its own compiler backend know.
     On a CPU torch's backend compiles, so that the load fails and each start compiles again, for a minute. Neither of
-    the two asks whether the processor can run the code, which matters where a cache is shared.
+    the two asks whether the processor can run the code, which matters where a cache is shared. And vLLM keeps a graph
+    for each number of slots and each rank limit, though no graph with our operators depends on either.
     """
     import torch
     from vllm.compilation import caching
@@ -59,10 +70,21 @@ def reuse_compiled() -> None:
         return loaded
 
     def aot_compile_hash_factors(vllm_config: Any) -> list[str]:
-        return [*factors(vllm_config), processor()]
+        return [*factors(_without_limits(vllm_config)), processor()]
 
     torch.compiler.load_compiled_function = load_compiled_function
     caching.aot_compile_hash_factors = aot_compile_hash_factors
+
+
+def _without_limits(vllm_config: Any) -> Any:
+    """The configuration as far as a compiled graph with our operators depends on it."""
+    lora = vllm_config.lora_config
+    if lora is None or lora.fully_sharded_loras:
+        return vllm_config
+    alike = copy(vllm_config)
+    alike.lora_config = copy(lora)
+    alike.lora_config.max_loras = alike.lora_config.max_lora_rank = 1
+    return alike
 
 
 def processor() -> str:
