@@ -111,7 +111,9 @@ class EngineSettings(BaseModel):
     )
     cpu_kv_cache_gib: int = Field(1, ge=1, description="Memory for the KV cache on a CPU host, in GiB.")
     cpu_threads: str = Field(
-        "all", description="CPU numbers that the engine's threads are bound to on a CPU host, as in 0-3; `all`, `auto`."
+        "all",
+        description="CPU numbers that the engine's threads are bound to on a CPU host, as in 0-3; `all`, shared out "
+        "among the engine's workers; `auto`.",
     )
 
 

@@ -18,9 +18,10 @@ from prometheus_client import CollectorRegistry
 
 from lorabay.api.app import create_app
 from lorabay.api.auth import OpenGate
-from lorabay.api.server import ServerStart, bind, engine_options, open_catalogue, run_http
+from lorabay.api.server import ServerStart, bind, engine_options, open_catalogue, run_http, worker_count
 from lorabay.catalog.base_shapes import BaseShapes
-from lorabay.catalog.spec import Version
+from lorabay.catalog.base_weights import BaseWeights
+from lorabay.catalog.spec import SCALES_FILE, Version
 from lorabay.errors import SetupError, UsageError
 from lorabay.metrics import Metrics
 from lorabay.serving.catalogue import Catalogue
@@ -170,6 +171,28 @@ def test_an_engine_option_that_is_no_number_is_a_usage_error(settings: Settings,
     wrong = changed(settings, engine={option: "many"})
     with pytest.raises(UsageError, match=f"'{option}' takes a whole number, not 'many'"):
         engine_options(wrong, catalogue_of(wrong))
+
+
+def test_workers_are_counted_over_every_kind_of_parallelism(settings: Settings) -> None:
+    """Ranks of one model and its copies alike."""
+    assert worker_count({}) == worker_count({"max_loras": 4}) == 1
+    assert worker_count({"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "data_parallel_size": "2"}) == 12
+    with pytest.raises(UsageError, match="'tensor_parallel_size' takes a whole number"):
+        worker_count({"tensor_parallel_size": "many"})
+
+
+def test_a_former_dora_version_stays_away_from_an_engine_that_scales_nothing(settings: Settings, base: Path) -> None:
+    """It would answer without its factors; a server that scales outputs finds it again."""
+    catalogue = catalogue_of(settings)
+    asyncio.run(catalogue.reconciler.settle())
+    (version,) = catalogue.reconciler.declared()
+    (version.path / SCALES_FILE).touch()
+    names = [status.name for status in catalogue_of(settings).registry.snapshot() if status.kept]
+    assert names == []
+    weights = BaseWeights.open(base)
+    shapes = BaseShapes.read(base, names=BASE_NAMES)
+    scaling = open_catalogue(settings, shapes, Metrics(CollectorRegistry()), weights)
+    assert [status.name for status in scaling.registry.snapshot() if status.kept] == ["finance"]
 
 
 def test_adapters_that_do_not_exist_stop_the_start(settings: Settings, tmp_path: Path) -> None:

@@ -147,6 +147,25 @@ def test_dora_is_served_on_linear_layers_only(
     assert result.codes & {"module", "modules_to_save"}, result
 
 
+def test_the_head_of_a_larger_model_is_a_head_too(base: Path, tmp_path: Path, store: Store) -> None:
+    """A model that reads pictures as well keeps its language model one level down."""
+    inner = "language_model."
+    config = lambda: peft_adapters.lora(use_dora=True, target_modules=["q_proj", "lm_head"])  # noqa: E731
+    made = peft_adapters.make(base, tmp_path / "a", config, save_embedding_layers=False)
+    larger = shutil.copytree(base, tmp_path / "larger")
+    named = {inner + name: tensor for name, tensor in load_file(base / "model.safetensors").items()}
+    save_file(named, larger / "model.safetensors")
+    prefix = "base_model.model."
+    tensors = {
+        name.replace(prefix, prefix + inner): tensor for name, tensor in peft_adapters.stored(made.folder).items()
+    }
+    save_file(tensors, made.folder / "adapter_model.safetensors")
+    checks = Checks(BaseShapes.read(larger), max_rank=64, base_weights=BaseWeights.open(larger))
+    result = store.ingest(made.folder, AdapterName("finance"), checks)
+    assert isinstance(result, Rejected)
+    assert "'language_model.lm_head.weight' is not served" in str(result.reasons)
+
+
 def test_dora_needs_the_bases_values(base: Path, tmp_path: Path, store: Store, llama_checks: Checks) -> None:
     """Without an engine that scales outputs, or on packed weights, it is refused with the way out."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])

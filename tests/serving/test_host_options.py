@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, strategies as st
+from vllm.utils.ompmultiprocessing import OMPProcessManager
 
 from lorabay.catalog.validation import ALLOWED_RANKS
 from lorabay.serving.host_options import (
     CPU_MEMORY_SHARE,
     SLOTS_AT_MOST,
     adapter_options,
+    even_shares,
     host_memory_bytes,
     server_options,
     set_cpu_environment,
@@ -78,6 +81,40 @@ def test_all_cores_work_by_default() -> None:
         "VLLM_CPU_KVCACHE_SPACE": "3",
         "VLLM_CPU_OMP_THREADS_BIND": cpus,
     }
+
+
+@given(cpus=st.lists(st.integers(0, 255), min_size=1, max_size=64, unique=True), workers=st.integers(1, 16))
+def test_cpus_are_shared_out_evenly(cpus: list[int], workers: int) -> None:
+    """Every worker has some, none has two more than another, and no CPU is left over or has two where it could."""
+    shares = even_shares(cpus, workers)
+    sizes = [len(share) for share in shares]
+    assert len(shares) == workers
+    assert min(sizes) >= 1
+    assert max(sizes) - min(sizes) <= 1
+    shared = [cpu for share in shares for cpu in share]
+    assert set(shared) == set(cpus)
+    assert len(cpus) < workers or shared == cpus
+
+
+@pytest.mark.parametrize(("tensor", "data"), [(1, 1), (2, 1), (2, 2)])
+def test_vllm_takes_the_shares(tensor: int, data: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM's own reader finds a list for each of its workers, in each data-parallel engine."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3, 8, 9, 10, 11})
+    environ: dict[str, str] = {}
+    set_cpu_environment(environ, kv_cache_gib=1, threads="all", workers=tensor * data)
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", environ["VLLM_CPU_OMP_THREADS_BIND"])
+    bound: list[int] = []
+    for rank in range(data):
+        config = SimpleNamespace(
+            parallel_config=SimpleNamespace(
+                local_world_size=tensor, data_parallel_rank_local=rank if data > 1 else None, _api_process_count=1
+            ),
+            kv_transfer_config=None,
+        )
+        lists = OMPProcessManager(config).cpu_lists
+        assert len(lists) == tensor
+        bound += [cpu for share in lists for cpu in share]
+    assert bound == [0, 1, 2, 3, 8, 9, 10, 11]
 
 
 def test_what_the_user_set_stays() -> None:

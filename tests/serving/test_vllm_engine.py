@@ -9,6 +9,7 @@ from typing import Any, cast, get_args
 
 import pytest
 from vllm.config import VllmConfig
+from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
 from vllm.platforms import current_platform
 
 from lorabay.errors import EngineUnavailable, SetupError, UsageError
@@ -102,6 +103,7 @@ def test_dora_has_compiled_graphs_of_its_own(given: dict[str, Any], monkeypatch:
 async def test_dora_without_the_plugin_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """vLLM by itself would serve a DoRA adapter without its factors."""
     monkeypatch.setattr(vllm_engine, "load_general_plugins", lambda: None)
+    monkeypatch.setattr(BaseLinearLayerWithLoRA, "_apply_lora_to_output", lambda self, x, output: output)
     with pytest.raises(SetupError, match="add `lorabay` to VLLM_PLUGINS"):
         await VllmEngine("/models/tiny", "tiny", {}).start()
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import math
 import os
 import signal
 import socket
@@ -28,6 +29,7 @@ from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.base_weights import BaseWeights
 from lorabay.catalog.records import Records
 from lorabay.catalog.registry import Registry
+from lorabay.catalog.spec import SCALES_FILE
 from lorabay.catalog.store import Store
 from lorabay.catalog.validation import ALLOWED_RANKS, Checks
 from lorabay.errors import SetupError, UsageError
@@ -78,10 +80,16 @@ def compose(settings: Settings, gate: Gate, admin_gate: Gate) -> tuple[ServerSta
     base = find_base(settings.base or str(prepare(cache_folder())))
     names = served_names(settings.engine, base)
     metrics = Metrics(CollectorRegistry())
-    weights = BaseWeights.open(base.path) if scales_outputs(os.environ, dora=settings.dora) else None
+    scales = scales_outputs(os.environ, settings.engine, dora=settings.dora)
+    weights = BaseWeights.open(base.path) if scales else None
     catalogue = open_catalogue(settings, BaseShapes.read(base.path, names=names), metrics, weights)
     asyncio.run(catalogue.reconciler.settle())
-    set_cpu_environment(os.environ, kv_cache_gib=settings.cpu_kv_cache_gib, threads=settings.cpu_threads)
+    set_cpu_environment(
+        os.environ,
+        kv_cache_gib=settings.cpu_kv_cache_gib,
+        threads=settings.cpu_threads,
+        workers=worker_count(settings.engine),
+    )
     options = engine_options(settings, catalogue)
     catalogue.reconciler.limit_rank(_count(options, "max_lora_rank"))
     loading = Loading(
@@ -121,7 +129,9 @@ def open_catalogue(
 
     def find(name: AdapterName, digest: Digest) -> Version | None:
         version = store.get(name, digest)
-        return version if version is not None and version.spec.rank <= max_rank else None
+        if version is None or version.spec.rank > max_rank:
+            return None
+        return version if weights is not None or not (version.path / SCALES_FILE).exists() else None
 
     registry.restore(find)
     checks = Checks(
@@ -152,6 +162,12 @@ def engine_options(settings: Settings, catalogue: Catalogue) -> dict[str, Any]:
     # A user who raises the slots alone means to have that many; vLLM refuses fewer places in memory than slots.
     options["max_cpu_loras"] = max(_count(options, "max_cpu_loras"), _count(options, "max_loras") + 1)
     return options
+
+
+def worker_count(options: Mapping[str, Any]) -> int:
+    """Give the number of processes that vLLM will spread the model and its copies over."""
+    sizes = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+    return math.prod(_count({size: 1} | dict(options), size) for size in sizes)
 
 
 def _count(options: Mapping[str, Any], name: str) -> int:

@@ -69,7 +69,7 @@ def _problems(name: str, update: Update, weights: BaseWeights | None) -> Iterato
     match update:
         case LowRank() | Dense(factors=LowRank()):
             return
-        case Directional() if module != _HEAD and not is_embedding(module):
+        case Directional() if not (_is_head(module) or is_embedding(module)):
             if weights is None:
                 yield Reason("dora", "DoRA is served only where the engine scales outputs; merge it into the base")
             elif problem := weights.problem(name):
@@ -79,6 +79,10 @@ def _problems(name: str, update: Update, weights: BaseWeights | None) -> Iterato
                 yield Reason("magnitude", f"DoRA's magnitudes of {quoted(module)} are not all positive numbers")
         case _:
             yield Reason("module", f"what the adapter does to {quoted(name)} is not served; merge it into the base")
+
+
+def _is_head(module: str) -> bool:
+    return module.rpartition(".")[2] == _HEAD
 
 
 def _fitted(found: Updates, base: BaseShapes, means: Means) -> Draft | Rejected:

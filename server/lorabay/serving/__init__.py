@@ -14,10 +14,15 @@ DORA_VARIABLE = "LORABAY_DORA"
 """Tells the plugin, in whichever process vLLM starts it, to scale outputs on a device whose graphs must hold that."""
 
 
-def scales_outputs(environ: MutableMapping[str, str], *, dora: bool) -> bool:
-    """Say whether the engine will scale the base's outputs, which DoRA needs, and have the plugin do so if asked to."""
+def scales_outputs(environ: MutableMapping[str, str], options: Mapping[str, Any], *, dora: bool) -> bool:
+    """Say whether the engine will scale the base's outputs, which DoRA needs, and have the plugin do so if asked to.
+
+    Layers of fully sharded LoRA compute their updates by themselves, and never scale.
+    """
     from vllm.platforms import current_platform
 
+    if options.get("fully_sharded_loras"):
+        return False
     if dora:
         environ[DORA_VARIABLE] = "1"
     return dora or bool(current_platform.is_cpu())

@@ -53,11 +53,22 @@ def server_options(grace_s: float) -> dict[str, Any]:
     return {"shutdown_timeout": math.ceil(grace_s)}
 
 
-def set_cpu_environment(environ: MutableMapping[str, str], *, kv_cache_gib: int, threads: str) -> None:
+def set_cpu_environment(
+    environ: MutableMapping[str, str], *, kv_cache_gib: int, threads: str, workers: int = 1
+) -> None:
     """Set the variables through which vLLM's CPU platform takes its memory and threads; those that are set stay.
 
-    vLLM's own default leaves one core to the scheduler, which halves the speed of a small machine.
+    vLLM's own default leaves one core to the scheduler, which halves the speed of a small machine. It wants a list of
+    CPUs for each of its `workers`: tensor- and pipeline-parallel ranks, of every data-parallel engine.
     """
-    every = ",".join(str(cpu) for cpu in sorted(os.sched_getaffinity(0)))
     environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(kv_cache_gib))
+    shares = even_shares(sorted(os.sched_getaffinity(0)), workers)
+    every = "|".join(",".join(map(str, share)) for share in shares)
     environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", every if threads == "all" else threads)
+
+
+def even_shares(cpus: Sequence[int], workers: int) -> list[Sequence[int]]:
+    """Neighbouring CPUs for each worker; where there are fewer CPUs than workers, several have the same."""
+    if len(cpus) < workers:
+        return [[cpus[i % len(cpus)]] for i in range(workers)]
+    return [cpus[i * len(cpus) // workers : (i + 1) * len(cpus) // workers] for i in range(workers)]

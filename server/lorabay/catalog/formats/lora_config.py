@@ -23,7 +23,7 @@ _Alpha = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 _HARMLESS_INITS = frozenset({"gaussian", "orthogonal", "eva", "mica"})
 
 _FEATURES = {
-    "use_dora": ("dora", "DoRA is not served on this device unless the server is started with --dora"),
+    "use_dora": ("dora", "DoRA is not served with fully sharded LoRA, nor on a GPU without --dora"),
     "modules_to_save": ("modules_to_save", "whole retrained modules are not served; merge it into the base"),
     "lora_bias": ("bias", "biases are not served; retrain with lora_bias=False or merge it into the base"),
     "trainable_token_indices": ("trainable_tokens", "retrained token embeddings are not served; merge it"),
