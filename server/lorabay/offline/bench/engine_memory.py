@@ -1,7 +1,8 @@
 """Scenario `memory`: what the engine holds beyond the base, with every slot taken, against the bytes of the slots.
 
-Two starts, one after the other: the bare base, and our server with as many adapters as it has slots, all loaded.
-Compared is the anonymous memory of vLLM's worker, the process that holds the weights, after one short answer.
+Starts in turn: the bare base, and our server with as many adapters as it has slots, all loaded. Compared is the
+anonymous memory of vLLM's worker, the process that holds the weights, after a short answer of every adapter at the same
+time, and of the base to as many requests. The least of each side counts: a start that compiles holds more.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.offline.bench.adapter_cost import BARE, EVERY_MODULE, NAMES, RANK, SLOTS
 from lorabay.offline.bench.commands import LORABAY, bare_command, lorabay_command
+from lorabay.offline.bench.measurement import warm_up
 from lorabay.offline.bench.process_use import MIB, largest_of_group
 from lorabay.offline.bench.random_adapters import RandomAdapters
 from lorabay.offline.bench.report import Fact, Findings, Start
 from lorabay.offline.bench.started import started
+from lorabay.offline.bench.workload import Workload
 
 if TYPE_CHECKING:
     from lorabay.offline.bench.progress import Progress
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from lorabay.offline.bench.started import Launch
 
 ENGINE = {"max_loras": str(SLOTS), "max_cpu_loras": str(SLOTS), "max_lora_rank": str(RANK)}
+ROUNDS = 2
 BAR = 1.5
 
 
@@ -49,8 +53,8 @@ def memory(settings: BenchSettings, progress: Progress) -> Findings:
 def measure_memory(
     bare: Launch, ours: Launch, slot_bytes: int, settings: BenchSettings, progress: Progress
 ) -> Findings:
-    """Start each, look, stop it; as often as `rounds` says, the least figure of each side counts."""
-    rounds = settings.rounds or 1
+    """Start each, ask, look, stop it; as often as `rounds` says."""
+    rounds = settings.rounds or ROUNDS
     progress.plan(2 * rounds)
     held: dict[str, list[int]] = {BARE: [], LORABAY: []}
     starts: list[Start] = []
@@ -58,6 +62,9 @@ def measure_memory(
         for name, launch in ((BARE, bare), (LORABAY, ours)):
             progress.step(f"starting {name}, round {number + 1}")
             with started(name, launch, settings) as server:
+                models = server.listing.adapters or (server.listing.base,)
+                workload = Workload(models, settings.prompt_tokens, settings.output_tokens)
+                warm_up(server.target, workload, SLOTS, settings.request_timeout_s)
                 held[name].append(largest_of_group(server.group))
                 starts.append(Start(name, number, server.start_s))
     beyond = min(held[LORABAY]) - min(held[BARE])
