@@ -65,6 +65,22 @@ def test_of_two_names_that_differ_in_case_one_is_refused(tmp_path: Path, live: t
     assert codes(found[refused]) == {"name_case"}
 
 
+def test_a_name_that_is_no_text_is_shown_as_text(tmp_path: Path) -> None:
+    """In whatever shows it (JSON, metrics, logs), nothing that cannot be encoded may turn up."""
+    making.make_adapter(tmp_path / os.fsdecode(b"\xff\xfe"))
+    (found,) = scan(tmp_path).values()
+    assert found.name == "\\xff\\xfe"
+    assert codes(found) == {"name_characters"}
+    assert all(str(reason).encode() for reason in found.reasons)
+
+
+def test_a_name_that_is_served_from_elsewhere_has_no_twin(tmp_path: Path) -> None:
+    """Of a folder and an adapter that an admin loaded from another place, the folder is refused."""
+    making.make_adapter(tmp_path / "Finance")
+    assert codes(scan(tmp_path, elsewhere=("finance",))["Finance"]) == {"name_case"}
+    assert codes(scan(tmp_path, elsewhere=("Finance",))["Finance"]) == set()
+
+
 def test_a_linked_folder_must_stay_inside_the_roots(tmp_path: Path) -> None:
     """A link out of the adapter directory is refused unless its target's root is allowed."""
     root = tmp_path / "adapters"

@@ -32,7 +32,7 @@ from tests.versions import BASE_NAMES
 POLL_S = 10.0
 
 
-async def never(root: Path, wake: Callable[[], None]) -> None:
+async def never(root: Path, wake: Callable[[], None], roots: tuple[Path, ...]) -> None:
     """A watcher on a file system without events."""
     await asyncio.Event().wait()
 

@@ -6,7 +6,6 @@ import asyncio
 from collections import defaultdict
 
 from lorabay.catalog.spec import Version
-from lorabay.errors import LorabayError
 from tests.fake_engine import FakeEngine
 
 
@@ -21,7 +20,7 @@ class MortalEngine(FakeEngine):
         self.most_loading = 0
         self._loading = 0
         self._held: dict[str, asyncio.Event] = {}
-        self._failures: defaultdict[str, list[LorabayError]] = defaultdict(list)
+        self._failures: defaultdict[str, list[Exception]] = defaultdict(list)
 
     def hold(self, *steps: str) -> None:
         """Let these steps begin and not end; `load` stands for every load to come, `unload` for every unload."""
@@ -40,7 +39,7 @@ class MortalEngine(FakeEngine):
         self.release_all()
         self._failures.clear()
 
-    def fail(self, step: str, *errors: LorabayError) -> None:
+    def fail(self, step: str, *errors: Exception) -> None:
         """Make the next times that `step` is taken fail, once for each error."""
         self._failures[step] += errors
 

@@ -159,7 +159,7 @@ async def test_what_the_watcher_sees_is_looked_at_at_once(bay: Bay) -> None:
     """A host wakes its reconciler whenever its watcher calls."""
     seen = asyncio.Event()
 
-    async def watch(root: Path, wake: object) -> None:
+    async def watch(root: Path, wake: object, roots: tuple[Path, ...]) -> None:
         assert root == bay.root
         await seen.wait()
         assert callable(wake)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,8 +92,45 @@ async def test_a_folder_that_is_another_than_was_found_is_not_taken_for_it(bay: 
     assert result.codes == {"changed_while_read"}
 
 
+async def test_a_disk_that_was_away_is_no_fault_of_the_folder(
+    bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor are too many open files: the folder need not change to be read again."""
+    folder = bay.make(1)
+
+    def fail(path: Any, *arguments: Any, **options: Any) -> int:
+        if str(path).startswith(str(folder)):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return really_open(path, *arguments, **options)
+
+    really_open = os.open
+    monkeypatch.setattr(os, "open", fail)
+    result = await intake.read(folder, FINANCE)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"read_failed"}
+    assert result.transient
+
+
+async def test_a_long_read_holds_up_no_clearing(bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clearing is put off, not waited for."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def hang(folder: Path) -> None:
+        begun.set()
+        may_end.wait(10)
+
+    while_read(monkeypatch, bay.store, hang)
+    reading = asyncio.create_task(intake.read(bay.make(1), FINANCE))
+    await asyncio.to_thread(begun.wait, 10)
+    assert not await intake.clear(frozenset)
+    may_end.set()
+    await reading
+    assert await intake.clear(frozenset)
+    assert not bay.in_store()
+
+
 async def test_what_was_just_read_is_not_cleared(bay: Bay, intake: Intake) -> None:
-    """A clearing waits for the reads under way, and sees what their readers did with the versions."""
+    """No clearing goes on beside a read, and the next sees what the readers did with the versions."""
     kept: set[Digest] = set()
 
     async def take(weights: int) -> None:

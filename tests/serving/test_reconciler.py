@@ -6,14 +6,18 @@ import asyncio
 import os
 import shutil
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Version
 from lorabay.errors import AdapterConflict, AdapterRejected, ModelNotFound, SetupError
+from lorabay.serving import intake, reconciler
 from lorabay.serving.reconciler import REMOVAL_CONFIRM_S
 from lorabay.serving.residency import Residency
 from tests.catalog import making
@@ -327,6 +331,63 @@ async def test_a_folder_that_finds_a_bug_stops_no_other(
     assert bay.live("tax") == bay.version("tax", 2)
 
 
+async def test_a_look_that_finds_a_bug_is_not_the_last(
+    bay: Bay, residency: Residency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has it, and the timer looks again."""
+
+    def stumble(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError
+
+    running = asyncio.create_task(bay.reconciler.run())
+    await quiet()
+    with monkeypatch.context() as patch, capture_logs() as logged:
+        patch.setattr(reconciler, "scan", stumble)
+        await asyncio.sleep(POLL_S)
+    assert [line["event"] for line in logged if line.get("exc_info")] == ["bug"]
+    bay.put("finance", 1)
+    await asyncio.sleep(POLL_S)
+    assert bay.live("finance")
+    running.cancel()
+
+
+async def test_a_long_read_holds_up_no_removal(bay: Bay, residency: Residency, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor anything else: a folder on a disk that hangs is waited for by nobody but itself."""
+    may_end = asyncio.Event()
+
+    async def hang(work: Callable[..., Any], *arguments: Any) -> Any:
+        if "slow" in arguments:
+            await may_end.wait()
+        return await whole(work, *arguments)
+
+    whole = intake._whole
+    monkeypatch.setattr(intake, "_whole", hang)
+    await bay.serve("finance", 1)
+    running = asyncio.create_task(bay.reconciler.run())
+    bay.put("slow", 2)
+    bay.reconciler.look_again()
+    await quiet()
+    bay.take_away("finance")
+    bay.put("tax", 3)
+    await asyncio.sleep(2 * POLL_S)
+    assert bay.registry.names() == ("tax",)
+    may_end.set()
+    await quiet()
+    assert set(bay.registry.names()) == {"slow", "tax"}
+    running.cancel()
+
+
+async def test_a_twin_is_served_once_the_other_is_gone(bay: Bay, residency: Residency) -> None:
+    """Of two names that differ in case one is refused, for as long as there is the other."""
+    await bay.serve("finance", 1)
+    bay.put("Finance", 2)
+    await bay.look()
+    assert bay.state("Finance") == "rejected"
+    bay.take_away("finance")
+    await bay.look()
+    assert bay.registry.names() == ("Finance",)
+
+
 async def test_a_record_that_cannot_be_written_costs_no_request(bay: Bay, residency: Residency) -> None:
     """The swap goes on; only a restart would not know of it."""
     await bay.serve("finance", 1)
@@ -495,6 +556,32 @@ async def test_a_folder_that_turned_bad_while_the_server_was_down(
     await bay.restarted(engine)
     assert bay.live("finance") == old
     assert bay.state("finance") == "rejected"
+
+
+async def test_a_folder_that_cannot_be_looked_at_after_a_restart(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """Its name is sound, so what was live is served."""
+    old = await bay.serve("finance", 1)
+    bay.take_away("finance")
+    (bay.root / "finance").symlink_to("finance")
+    await bay.restarted(engine)
+    assert [reason.code for reason in bay.status("finance").reasons] == ["unreadable"]
+    assert bay.live("finance") == old
+
+
+async def test_a_folder_that_is_being_written_after_a_restart(tmp_path: Path, shapes: BaseShapes) -> None:
+    """Until it has come to rest, what was live is served."""
+    bay = Bay(tmp_path, shapes, settle_s=3600.0)
+    fresh = bay.make(1)
+    os.utime(fresh, (0, 0))
+    fresh.rename(bay.root / "finance")
+    await bay.reconciler.reconcile()
+    bay.touch("finance")
+    bay.restart()
+    await bay.reconciler.settle()
+    assert bay.live("finance") == bay.version("finance", 1)
+    bay.store.close()
 
 
 async def test_a_former_version_is_not_served_under_stricter_checks(

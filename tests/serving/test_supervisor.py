@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from lorabay.errors import EngineUnavailable, SetupError
 from lorabay.serving.supervisor import LONGEST_PAUSE_S, STEADY_S, SupervisedEngine
@@ -148,6 +149,20 @@ async def test_the_pause_grows_until_a_start_works(supervised: SupervisedEngine,
     inner.die()
     assert await starts_of(inner, 9) == [0, 1, 3, 7, 15, 31, 61, 91, 121]
     await quiet()
+    supervised.check()
+
+
+@pytest.mark.parametrize("step", ["stop", "start"])
+async def test_errors_that_nobody_foresaw_do_not_end_it(
+    supervised: SupervisedEngine, inner: MortalEngine, step: str
+) -> None:
+    """They are logged, and the engine is tried again like after any other."""
+    await supervised.start()
+    inner.fail(step, AssertionError("what vLLM never raises"))
+    inner.die()
+    with capture_logs() as logged:
+        await asyncio.sleep(2)
+    assert [line["event"] for line in logged if line.get("exc_info")] == ["bug"]
     supervised.check()
 
 

@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from lorabay.serving.watcher import watch
+from tests.nobody import as_nobody
 
 PATIENCE_S = 20.0
 
@@ -48,9 +49,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     task = asyncio.create_task(watch(root, watched.woken.set))
     await watched.ready()
     yield watched
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert task.cancelled()
+    await end(task)
 
 
 def add(root: Path) -> None:
@@ -84,8 +83,64 @@ async def test_a_folder_that_was_added_is_watched_too(watched: Watched) -> None:
     await watched.wakes()
 
 
-async def test_a_directory_that_cannot_be_watched_is_left_to_the_timer(tmp_path: Path) -> None:
-    """Without native events the watch ends with a warning instead of an error."""
+async def test_a_folder_in_place_of_another_is_watched(watched: Watched) -> None:
+    """Replaced by two renames, as a swap does it."""
+    (watched.root / ".draft").mkdir()
+    (watched.root / "finance").rename(watched.root / ".old")
+    (watched.root / ".draft").rename(watched.root / "finance")
+    await watched.ready()
+    (watched.root / "finance" / "adapter_config.json").write_text("{}")
+    await watched.wakes()
+
+
+async def test_a_closed_folder_closes_no_other(tmp_path: Path) -> None:
+    """One that may not be read (`lost+found`) is passed over; the others are followed."""
+    (tmp_path / "finance").mkdir()
+    (tmp_path / "lost+found").mkdir(mode=0)
+    watched = Watched(tmp_path)
+    with as_nobody(tmp_path, tmp_path / "finance"):
+        task = asyncio.create_task(watch(tmp_path, watched.woken.set))
+        await watched.ready()
+        (tmp_path / "finance" / "adapter_config.json").write_text("{}")
+        await watched.wakes()
+        await end(task)
+
+
+async def test_links_are_followed_as_far_as_they_may_lead(tmp_path: Path) -> None:
+    """What a link to elsewhere holds wakes nobody, and costs nothing; a link to an allowed root does."""
+    root, allowed, elsewhere = tmp_path / "adapters", tmp_path / "allowed", tmp_path / "elsewhere"
+    for folder in (root, allowed, elsewhere):
+        folder.mkdir()
+    (root / "shop").symlink_to(allowed)
+    (root / "away").symlink_to(elsewhere)
+    watched = Watched(root)
+    task = asyncio.create_task(watch(root, watched.woken.set, (allowed,)))
+    await watched.ready()
+    (elsewhere / "file").touch()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(watched.woken.wait(), 0.5)
+    (allowed / "adapter_config.json").write_text("{}")
+    await watched.wakes()
+    await end(task)
+
+
+async def test_a_directory_that_is_away_is_watched_once_it_is_there(tmp_path: Path) -> None:
+    """The log says once that only the timer is left meanwhile."""
+    root = tmp_path / "later"
+    watched = Watched(root)
     with capture_logs() as logged:
-        await asyncio.wait_for(watch(tmp_path / "missing", lambda: None), PATIENCE_S)
+        task = asyncio.create_task(watch(root, watched.woken.set, retry_s=0.01))
+        for _ in range(1000):
+            if logged:
+                break
+            await asyncio.sleep(0.01)
+        root.mkdir()
+        await watched.ready()
     assert [line["log_level"] for line in logged] == ["warning"]
+    await end(task)
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()

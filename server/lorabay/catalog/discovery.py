@@ -62,12 +62,14 @@ def scan(
     reserved: frozenset[str] = frozenset(),
     roots: tuple[Path, ...] = (),
     live: Collection[str] = (),
+    elsewhere: Collection[str] = (),
     known: Mapping[str, str] | None = None,
 ) -> dict[str, Candidate]:
     """The direct child folders of `root` that hold an adapter's config or weights, or a composite, by name.
 
     A folder may be a link that stays inside `root` or `roots`. Of names that differ only in case the one in `live`
-    stays, else the one in lower case. `known` holds fingerprints: a folder that has its own is not looked into.
+    stays, else the one in lower case; before both go names that are served from `elsewhere`. `known` holds
+    fingerprints: a folder that has its own is not looked into.
     Raises SetupError when `root` cannot be listed: that is no reason to remove what is served.
     """
     allowed = tuple(path.resolve() for path in (root, *roots))
@@ -77,51 +79,52 @@ def scan(
     except OSError as error:
         raise SetupError(f"the adapter directory {root} cannot be listed: {error.strerror}") from error
     found = (_candidate(entry, reserved, allowed) for entry in entries)
-    twinless = _without_twins(filter(None, found), live)
+    twinless = _without_twins(filter(None, found), live, elsewhere)
     return {candidate.name: _with_arriving(candidate, known or {}) for candidate in twinless}
 
 
 def _candidate(entry: os.DirEntry[str], reserved: frozenset[str], allowed: tuple[Path, ...]) -> Candidate | None:
     path = Path(entry.path)
-    reasons = list(name_problems(entry.name, reserved))
+    # What is no UTF-8 could be shown nowhere; no such name is one of an adapter, so what is shown need not lead back.
+    name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+    reasons = list(name_problems(name, reserved))
     try:
-        folder = entry.stat()
-        if not stat.S_ISDIR(folder.st_mode):
-            return None
-        files = [_stat_file(path / name) for name in _FILES]
+        return _looked_into(entry, name, path, allowed, reasons)
     except FileNotFoundError:
         return None
     except OSError as error:
         reasons.append(Reason("unreadable", f"the folder cannot be read: {error.strerror}"))
-        return Candidate(entry.name, path, f"unreadable {error.errno}", newest=0.0, reasons=tuple(reasons))
-    present = [file for file in files if file]
-    if not present:
-        return _composite(entry, path, allowed, reasons)
-    named = folder
+        return Candidate(name, path, f"unreadable {error.errno}", newest=0.0, reasons=tuple(reasons))
+
+
+def _looked_into(
+    entry: os.DirEntry[str], name: str, path: Path, allowed: tuple[Path, ...], reasons: list[Reason]
+) -> Candidate | None:
+    folder = entry.stat()
+    if not stat.S_ISDIR(folder.st_mode):
+        return None
     if entry.is_symlink():
         named = entry.stat(follow_symlinks=False)
-        reasons += _link_problems(path, allowed)
+        problems = tuple(_link_problems(path, allowed))
+    else:
+        named, problems = folder, ()
+    files = [_stat_file(path / file) for file in _FILES]
+    present = [file for file in files if file]
+    if not present:
+        looks = _looks_of(path)
+        if looks.fingerprint == ABSENT:
+            return None
+        # A composite changes when its file does or a member; it never counts as in place.
+        return Candidate(name, path, looks.fingerprint, looks.newest, reasons=(*reasons, *problems))
     newest = max(_changed_ns(file) for file in present)
     facts = " ".join(_facts(file) for file in files)
     in_place = len(present) == len(files) and _named_last(named) and newest <= named.st_ctime_ns
-    return Candidate(entry.name, path, facts, newest / 1e9, in_place, tuple(reasons))
+    return Candidate(name, path, facts, newest / 1e9, in_place, (*reasons, *problems))
 
 
 def _link_problems(path: Path, allowed: tuple[Path, ...]) -> Iterator[Reason]:
     if not any(path.resolve().is_relative_to(root) for root in allowed):
         yield Reason("link_outside", "the folder is a link that leaves the adapter directory")
-
-
-def _composite(
-    entry: os.DirEntry[str], path: Path, allowed: tuple[Path, ...], reasons: list[Reason]
-) -> Candidate | None:
-    """It changes when its file does or a member; it counts as in place only when all of them have been still."""
-    looks = _looks_of(path)
-    if looks.fingerprint == ABSENT:
-        return None
-    if entry.is_symlink():
-        reasons += _link_problems(path, allowed)
-    return Candidate(entry.name, path, looks.fingerprint, looks.newest, reasons=tuple(reasons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,17 +211,25 @@ def _named_last(folder: os.stat_result) -> bool:
     return stat.S_ISLNK(folder.st_mode) or folder.st_ctime_ns - folder.st_mtime_ns > _RENAME_MARGIN_NS
 
 
-def _without_twins(candidates: Iterable[Candidate], live: Collection[str]) -> Iterator[Candidate]:
+def _without_twins(
+    candidates: Iterable[Candidate], live: Collection[str], elsewhere: Collection[str]
+) -> Iterator[Candidate]:
     by_name: defaultdict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
         by_name[candidate.name.casefold()].append(candidate)
-    for twins in by_name.values():
-        winner = min(twins, key=lambda twin: (twin.name not in live, twin.name.swapcase()))
-        yield winner
-        reason = Reason("name_case", f"the name differs only in case from {quoted(winner.name)}; rename the folder")
+    winners = {name.casefold(): name for name in elsewhere}
+    for folded, twins in by_name.items():
+        winner = (
+            winners.get(folded) or min((twin.name not in live, twin.name.swapcase(), twin.name) for twin in twins)[2]
+        )
         for twin in twins:
-            if twin is not winner:
-                yield replace(twin, reasons=(*twin.reasons, reason))
+            yield twin if twin.name == winner else _twin_of(winner, twin)
+
+
+def _twin_of(winner: str, twin: Candidate) -> Candidate:
+    reason = Reason("name_case", f"the name differs only in case from {quoted(winner)}; rename the folder")
+    # Another fingerprint than the folder's own: once the winner is gone, the folder counts as changed.
+    return replace(twin, fingerprint=f"{twin.fingerprint} beside {winner}", reasons=(*twin.reasons, reason))
 
 
 class Settling:

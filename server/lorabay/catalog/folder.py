@@ -7,6 +7,7 @@ a reason. Knows nothing of what the contents mean.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -106,7 +107,7 @@ def open_source(path: Path, limit: int, *, roots: tuple[Path, ...] = _ANYWHERE) 
 
 def _open_problem(path: Path, error: OSError) -> Unreadable:
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        return Unreadable("unreadable", f"{path.name} cannot be read: {error.strerror}")
+        return _read_problem(path.name, error)
     if not path.parent.is_dir():
         return Unreadable("vanished", "the folder is not there, or vanished while it was read")
     if path.name == CONFIG_FILE:
@@ -127,7 +128,14 @@ def read_bytes(file: BinaryIO, count: int) -> bytes:
 
 def io_problem(error: OSError) -> Unreadable:
     """What a failing disk is to the reader of an adapter."""
-    return Unreadable("unreadable", f"a file cannot be read: {error.strerror}")
+    return _read_problem("a file", error)
+
+
+def _read_problem(what: str, error: OSError) -> Unreadable:
+    """Permissions and link loops are facts of the folder; anything else (no descriptors, a disk that is away) may
+    pass without a change of the folder."""
+    lasting = error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP)
+    return Unreadable("unreadable" if lasting else "read_failed", f"{what} cannot be read: {error.strerror}")
 
 
 def _check_unchanged(file: BinaryIO, before: os.stat_result, copied: int) -> None:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger(__name__)
 
-Watch = Callable[[Path, Callable[[], None]], Coroutine[Any, Any, None]]
-"""Calls back whenever a directory changes, until cancelled."""
+Watch = Callable[[Path, Callable[[], None], tuple[Path, ...]], Coroutine[Any, Any, None]]
+"""Calls back whenever a directory changes, until cancelled; links in it may lead to the roots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class AdapterHost:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         registry = catalogue.registry
-        self._root = catalogue.directory.root
+        self._directory = catalogue.directory
         self._registry = registry
         self._reconciler = catalogue.reconciler
         self._events = catalogue.events
@@ -99,7 +99,9 @@ class AdapterHost:
         self._preloaded = True
         self._tasks = [
             asyncio.create_task(self._reconciler.run()),
-            asyncio.create_task(self._watch(self._root, self._reconciler.look_again)),
+            asyncio.create_task(
+                self._watch(self._directory.root, self._reconciler.look_again, self._directory.allowed_roots)
+            ),
         ]
 
     async def stop(self) -> None:

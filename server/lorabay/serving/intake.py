@@ -54,6 +54,7 @@ class Intake:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._clearing = asyncio.Lock()
+        self._reads = 0
 
     @property
     def base_names(self) -> tuple[str, ...]:
@@ -79,8 +80,12 @@ class Intake:
         Say what the version is for before awaiting anything else: until then it is safe from being cleared.
         """
         self._use_running_loop()
-        async with self._turns:
-            return await _whole(self._read, path, name, looks, known)
+        self._reads += 1
+        try:
+            async with self._turns:
+                return await _whole(self._read, path, name, looks, known)
+        finally:
+            self._reads -= 1
 
     def stored(self, name: AdapterName, digest: Digest) -> Version | None:
         """Give a version that the store already has; blocks."""
@@ -89,13 +94,17 @@ class Intake:
         except SetupError:
             return None
 
-    async def clear(self, needed: Callable[[], AbstractSet[Digest]]) -> None:
-        """Remove every version that is not `needed` once no folder is being read. Raises SetupError."""
+    async def clear(self, needed: Callable[[], AbstractSet[Digest]]) -> bool:
+        """Remove every version that is not `needed`, unless a folder is being read: one that takes long must hold up
+        nothing. Tells whether it was done. Raises SetupError."""
         self._use_running_loop()
+        if self._reads or self._clearing.locked():
+            return False
         async with self._clearing, AsyncExitStack() as all_turns:
             for _ in range(AT_ONCE):
                 await all_turns.enter_async_context(self._turns)
             await _whole(self._store.collect, needed())
+        return True
 
     def _use_running_loop(self) -> None:
         """A server reads its folders at the start on a loop of its own, and asyncio's locks belong to one loop."""

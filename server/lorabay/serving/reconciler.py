@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import structlog
+
 from lorabay.catalog.discovery import ABSENT, Candidate, Settling, fingerprint, scan
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.registry import AdapterState
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from lorabay.metrics import Metrics
     from lorabay.serving.events import EventLog
     from lorabay.serving.residency import Residency
+
+logger = structlog.get_logger(__name__)
 
 REMOVAL_CONFIRM_S = 0.25
 """How long a folder must be missing before its name goes."""
@@ -106,8 +110,13 @@ class Reconciler:
         """Reconcile until cancelled."""
         while True:
             self._wake.clear()
-            with self._metrics.reconcile_seconds.time():
-                wait_s = await self._look()
+            try:
+                with self._metrics.reconcile_seconds.time():
+                    wait_s = await self._look()
+            except Exception:  # whatever it is, folders must be followed on
+                wait_s = self._directory.poll_s
+                with contextlib.suppress(Exception):  # a log that cannot be written is no reason to stop either
+                    logger.exception("bug", root=str(self._directory.root))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait_s)
 
@@ -130,7 +139,7 @@ class Reconciler:
         while self._unsettled and clock() < deadline:
             await asyncio.sleep(wait_s)
             wait_s = await self.reconcile()
-        await self._clear()  # also what a killed server left half-made
+        await self._guarded(self._clear())  # also what a killed server left half-made
         self._settled = True
 
     def _distrust_other_checks(self) -> None:
@@ -197,6 +206,7 @@ class Reconciler:
             reserved=frozenset(self._intake.base_names),
             roots=self._directory.allowed_roots,
             live=[status.name for status in self._registry.snapshot() if status.live or status.kept],
+            elsewhere=self._admin_names(),
             known=dict(self._judged),
         )
         return await asyncio.to_thread(find)
@@ -222,10 +232,13 @@ class Reconciler:
         return self._missing[name] + REMOVAL_CONFIRM_S - asyncio.get_running_loop().time()
 
     def _folder_names(self) -> set[str]:
+        return {status.name for status in self._registry.snapshot() if status.state not in GONE} - self._admin_names()
+
+    def _admin_names(self) -> set[str]:
         return {
             status.name
             for status in self._registry.snapshot()
-            if status.state not in GONE and AdminSource.read(self._registry.source_of(status.name)) is None
+            if status.state not in GONE and AdminSource.read(self._registry.source_of(status.name)) is not None
         }
 
     def _apply(self, todo: Plan) -> None:
@@ -234,7 +247,7 @@ class Reconciler:
             self._judged.pop(name, None)
         self._settling.forget(todo.removals)
         for name in todo.unsettled:
-            if self._registry.live(name) is None:
+            if not self._swaps.keep_former(name):
                 self._registry.mark(name, AdapterState.PENDING)
         for candidate in todo.intake:
             self._judged[candidate.name] = candidate.fingerprint
@@ -251,7 +264,11 @@ class Reconciler:
 
     async def _clear(self) -> None:
         self._swaps.left_over = False
-        await self._intake.clear(self._needed)
+        done = False
+        try:
+            done = await self._intake.clear(self._needed)
+        finally:
+            self._swaps.left_over = self._swaps.left_over or not done
 
     def _needed(self) -> frozenset[Digest]:
         return self._registry.in_use() | {version.digest for version in self._swaps.held()}
@@ -260,7 +277,8 @@ class Reconciler:
         """Make a folder's adapter what the folder holds; a folder that is not to blame for a failure is tried again."""
         name = AdapterName(candidate.name)
         if candidate.reasons:
-            self._swaps.refuse(name, AdapterState.REJECTED, candidate.reasons, who=FOLDER, is_name_sound=False)
+            is_name_sound = all(reason.code == "unreadable" for reason in candidate.reasons)
+            self._swaps.refuse(name, AdapterState.REJECTED, candidate.reasons, who=FOLDER, is_name_sound=is_name_sound)
             return
         key = folder_key(candidate.fingerprint, self._intake.identity)
         if await self._take_in(candidate.path, name, key, looks=candidate.fingerprint):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -100,7 +101,8 @@ class SupervisedEngine:
             self._up = False
             logger.error("engine died")
             await _cancel(self._recovery)
-            self._died()
+            with _whatever_happens("death"):
+                self._died()
             if self._clock() - since > STEADY_S:
                 pause_s = 0.0
             pause_s = await self._rebuild(pause_s)
@@ -110,15 +112,17 @@ class SupervisedEngine:
 
     async def _rebuild(self, pause_s: float) -> float:
         while True:
-            await self._engine.stop()
+            with _whatever_happens("stop"):
+                await self._engine.stop()
             await self._sleep(pause_s)
             pause_s = min(max(1.0, 2 * pause_s), LONGEST_PAUSE_S)
-            try:
-                await self._engine.start()
-            except LorabayError as error:
-                logger.error("engine did not come back", reason=error.message, next_try_s=pause_s)
-            else:
-                return pause_s
+            with _whatever_happens("start"):
+                try:
+                    await self._engine.start()
+                except LorabayError as error:
+                    logger.error("engine did not come back", reason=error.message, next_try_s=pause_s)
+                else:
+                    return pause_s
 
     async def load(self, version: Version) -> None:
         """Load a version into the engine."""
@@ -141,6 +145,15 @@ class SupervisedEngine:
         """Answer a request."""
         self.check()
         return await self._engine.run(endpoint, body, version, request_id=request_id)
+
+
+@contextmanager
+def _whatever_happens(step: str) -> Iterator[None]:
+    """An error that nobody foresaw goes to the log; it must not end what brings the engine back."""
+    try:
+        yield
+    except Exception:
+        logger.exception("bug", step=step)
 
 
 async def _cancel(task: asyncio.Task[None] | None) -> None:

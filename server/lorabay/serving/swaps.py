@@ -59,14 +59,14 @@ class Swaps:
         if target == self._registry.live(version.adapter):
             self._registry.set_live(target)
             return
-        if self._residency is None and self._keep_former(version.adapter, target):
+        if self._residency is None and self.keep_former(version.adapter, target):
             reason = Reason("engine_unavailable", "the engine is not up yet")
             self._registry.mark(version.adapter, AdapterState.PENDING, (reason,))
             raise EngineUnavailable(reason.text)
         await self._load(target, who=who)
         self._flip(target, who=who)
 
-    def _keep_former(self, name: str, target: Version | None) -> bool:
+    def keep_former(self, name: str, target: Version | None = None) -> bool:
         """Serve what was served last, unless that is `target` itself; tells whether there is such a version."""
         live = self._registry.live(name)
         former = live or (None if name in self._doubtful else self._registry.former(name))
@@ -123,7 +123,7 @@ class Swaps:
     ) -> None:
         """Say why the newest attempt failed; what is live, or was in the last run, is served on."""
         if is_name_sound:
-            self._keep_former(name, None)
+            self.keep_former(name)
         self._registry.mark(name, state, reasons)
         self._events.add(state.value, who=who, adapter=name, result="; ".join(reason.text for reason in reasons))
         for reason in reasons:

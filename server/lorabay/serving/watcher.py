@@ -1,28 +1,99 @@
 """Wakes the reconciler when the adapter directory changes. It says only "look again", never what changed.
 
-Native events come through watchfiles; where they do not (network file systems, exhausted watches), the reconciler's
-own timer is what remains.
+Watched are the directory and the folders in it, each by itself: what lies deeper, or behind a link that leads out, is
+no adapter's, and may be as large as a disk. Native events come through watchfiles, in a thread; where they do not
+(network file systems, exhausted watches), the reconciler's own timer is what remains, and the watch is tried again.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
-from watchfiles import awatch
+import watchfiles
 
 logger = structlog.get_logger(__name__)
 
 DEBOUNCE_MS = 50
 STEP_MS = 20
+BEGUN_MS = 200
+"""So long after a watch has begun, what happened before it is looked for."""
+RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+
+_Places = dict[str, tuple[int, int]]
+"""Folders to watch, and the device and inode of each: another folder under the same name is watched anew."""
 
 
-async def watch(root: Path, wake: Callable[[], None]) -> None:
-    """Call `wake` soon after each change below `root`, until cancelled."""
+async def watch(
+    root: Path, wake: Callable[[], None], roots: tuple[Path, ...] = (), *, retry_s: float = RETRY_S
+) -> None:
+    """Call `wake` soon after each change in `root` or in a folder in it, until cancelled.
+
+    A folder may be a link that stays inside `root` or `roots`.
+    """
+    changed = partial(asyncio.get_running_loop().call_soon_threadsafe, wake)
+    stop = threading.Event()
+    pause_s, trouble = retry_s, ""
     try:
-        # No filter: watchfiles' own passes over folders below `.venv` and its like.
-        async for _ in awatch(root, watch_filter=None, debounce=DEBOUNCE_MS, step=STEP_MS):
-            wake()
-    except (OSError, RuntimeError) as error:
-        logger.warning("no native events for the adapter directory; polling", root=str(root), reason=str(error))
+        while True:
+            try:
+                await asyncio.to_thread(_follow, root, roots, changed, stop)
+                pause_s, trouble = retry_s, ""
+            except (OSError, RuntimeError) as error:
+                if str(error) != trouble:
+                    trouble = str(error)
+                    logger.warning(
+                        "no native events for the adapter directory; polling", root=str(root), reason=trouble
+                    )
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_RETRY_S)
+    finally:
+        stop.set()
+
+
+def _follow(root: Path, roots: tuple[Path, ...], changed: Callable[[], object], stop: threading.Event) -> None:
+    """Watch until there are other folders than before."""
+    places = _places(root, roots)
+    events = watchfiles.watch(
+        *(str(root), *places),
+        watch_filter=None,  # watchfiles' own passes over folders below `.venv` and its like
+        debounce=DEBOUNCE_MS,
+        step=STEP_MS,
+        stop_event=stop,
+        rust_timeout=BEGUN_MS,
+        yield_on_timeout=True,
+        raise_interrupt=False,
+        recursive=False,
+        ignore_permission_denied=True,
+    )
+    has_begun = False
+    for changes in events:
+        if has_begun and not changes:
+            continue
+        has_begun = True
+        changed()
+        if _places(root, roots) != places:
+            return
+
+
+def _places(root: Path, roots: tuple[Path, ...]) -> _Places:
+    allowed = tuple(path.resolve() for path in (root, *roots))
+    places: _Places = {}
+    with os.scandir(root) as listing:
+        for entry in listing:
+            # A folder that cannot be looked at, or is gone by now, is the next look's business.
+            with suppress(OSError):
+                if not entry.name.startswith(".") and entry.is_dir() and _is_inside(entry, allowed):
+                    status = entry.stat()
+                    places[entry.path] = status.st_dev, status.st_ino
+    return places
+
+
+def _is_inside(entry: os.DirEntry[str], allowed: tuple[Path, ...]) -> bool:
+    return not entry.is_symlink() or any(Path(entry.path).resolve().is_relative_to(root) for root in allowed)
