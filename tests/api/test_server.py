@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -27,6 +28,7 @@ from lorabay.metrics import Metrics
 from lorabay.serving.catalogue import Catalogue
 from lorabay.serving.engine import Answer, AnswerStream, Body
 from lorabay.serving.host import AdapterHost, Loading
+from lorabay.serving.residency import Residency
 from lorabay.settings import Settings, load_settings
 from tests.catalog import making
 from tests.fake_engine import FakeEngine
@@ -406,3 +408,25 @@ def test_a_client_that_hangs_up_stops_its_generation(settings: Settings) -> None
 
     assert running.serve(client).result()
     assert running.catalogue.registry.snapshot()[0].leases == ()
+
+
+async def test_a_rollback_outlives_another_server_over_the_same_store(settings: Settings, tmp_path: Path) -> None:
+    """Another directory's server, which runs and cleans up while this one is stopped, leaves it what it goes back to."""
+    office = catalogue_of(settings)
+    await office.reconciler.settle()
+    office.reconciler.attach(Residency(FakeEngine(), 4))
+    before = office.registry.live("finance")
+    shutil.rmtree(tmp_path / "adapters" / "finance")
+    making.make_adapter(tmp_path / "adapters" / "finance", tensors=making.lora_tensors(seed=1))
+    await office.reconciler.reconcile()
+    assert office.registry.live("finance") != before
+    await office.reconciler.roll_back("finance", None, who="test")
+    office.store.close()
+    (tmp_path / "others").mkdir()
+    other = catalogue_of(changed(settings, adapters=tmp_path / "others"))
+    await other.reconciler.settle()
+    later = catalogue_of(settings)
+    await later.reconciler.settle()
+    assert later.registry.live("finance") == before
+    later.store.close()
+    other.store.close()

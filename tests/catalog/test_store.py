@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,8 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lorabay.catalog.names import AdapterName
+from lorabay.catalog.records import Rollback
 from lorabay.catalog.spec import WEIGHTS_FILE, Digest, Rejected, Version
-from lorabay.catalog.store import Store
+from lorabay.catalog.store import RECORDS_KEPT_S, Store
 from lorabay.catalog.validation import validate
 from lorabay.errors import SetupError
 from tests.catalog import making
@@ -212,3 +215,61 @@ def test_a_kill_at_any_step_leaves_nothing_or_a_whole_version(tmp_path: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 30
+
+
+@contextmanager
+def kept_by_a_stopped_server(root: Path, folder: Path, checks: Checks) -> Iterator[tuple[Store, Version]]:
+    """A store, and a version that only the records of a server that is gone name."""
+    with Store.open(root) as store:
+        with Store.open(root) as former:
+            version = ingest(former, folder, checks)
+            former.records("former").update(FINANCE, {"kept": (version.digest,)})
+        yield store, version
+
+
+def test_a_collector_spares_what_a_stopped_server_will_ask_for(tmp_path: Path, checks: Checks) -> None:
+    """A server that comes back finds the versions that its records name, whoever cleaned up meanwhile."""
+    with kept_by_a_stopped_server(tmp_path / "store", adapter(tmp_path / "a"), checks) as (store, version):
+        ingest(store, adapter(tmp_path / "b", seed=1), checks)
+        assert len(store.collect(frozenset())) == 1
+        assert store.versions() == (version.spec,)
+        store.records("former").update(FINANCE, {"kept": (), "source_digest": version.digest})
+        assert store.collect(frozenset()) == ()
+        rollback = Rollback(to=version.digest, instead_of=Digest("f" * 64))
+        store.records("former").update(FINANCE, {"source_digest": None, "rollback": rollback})
+        assert store.collect(frozenset()) == ()
+        store.records("former").update(FINANCE, {"rollback": None})
+        assert store.collect(frozenset()) == (version.digest,)
+
+
+def age_records(root: Path) -> None:
+    long_ago = time.time() - RECORDS_KEPT_S - 1
+    os.utime(root / "records" / "former", (long_ago, long_ago))
+
+
+def test_records_that_no_server_uses_are_forgotten(tmp_path: Path, checks: Checks) -> None:
+    """Directories that are gone for good do not fill the store for ever."""
+    with kept_by_a_stopped_server(tmp_path / "store", adapter(tmp_path / "a"), checks) as (store, version):
+        age_records(tmp_path / "store")
+        assert store.collect(frozenset()) == (version.digest,)
+        assert not list((tmp_path / "store" / "records").iterdir())
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_the_age_of_records_counts_from_the_end_of_their_last_server(
+    tmp_path: Path, checks: Checks, closed: bool
+) -> None:
+    """A server may run for months without a change; its records are fresh when it stops, also when it is killed."""
+    root = tmp_path / "store"
+    with kept_by_a_stopped_server(root, adapter(tmp_path / "a"), checks) as (store, version):
+        user = Store.open(root)
+        user.records("former")
+        age_records(root)
+        if closed:
+            user.close()
+        else:
+            user._alive.release()
+        assert store.collect(frozenset()) == ()
+        assert store.collect(frozenset()) == ()
+        assert store.versions() == (version.spec,)
+        user.close()

@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry
 
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.names import AdapterName
-from lorabay.catalog.records import Records
 from lorabay.catalog.registry import AdapterStatus, Registry
 from lorabay.catalog.spec import AdapterSpec, Version
 from lorabay.catalog.store import Store
@@ -55,7 +54,7 @@ class Bay:
 
     def _open(self) -> None:
         self.store = Store.open(self.folder / "store")
-        self.registry = Registry(BASE_NAMES, Records(self.folder / "store" / "records"), keep=self._keep)
+        self.registry = Registry(BASE_NAMES, self.store.records("bay"), keep=self._keep)
         self.registry.restore(self.store.get)
         self.metrics = Metrics(CollectorRegistry())
         self.events = EventLog(self.folder / "store" / "events.jsonl")

@@ -14,7 +14,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from lorabay.catalog.base_shapes import BaseShapes
-from lorabay.catalog.records import Records
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.spec import Rejected, Version
 from lorabay.catalog.store import Store
@@ -36,7 +35,7 @@ def open_server(folder: Path) -> tuple[Reconciler, Registry, Store]:
     """The catalogue of a server over `folder`, as `lorabay serve` opens it; settling is off."""
     store = Store.open(folder / "store")
     base = BaseShapes.read(folder / "base")
-    registry = Registry(("base-model",), Records(folder / "store" / "records"))
+    registry = Registry(("base-model",), store.records("bay"))
     registry.restore(store.get)
     directory = Directory(folder / "adapters", settle_s=0.0)
     events = EventLog(folder / "store" / "events.jsonl")

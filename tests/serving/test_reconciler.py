@@ -391,7 +391,7 @@ async def test_a_twin_is_served_once_the_other_is_gone(bay: Bay, residency: Resi
 async def test_a_record_that_cannot_be_written_costs_no_request(bay: Bay, residency: Residency) -> None:
     """The swap goes on; only a restart would not know of it."""
     await bay.serve("finance", 1)
-    records = bay.folder / "store" / "records"
+    records = bay.folder / "store" / "records" / "bay"
     shutil.rmtree(records)
     records.write_text("in the way")
     await bay.serve("finance", 2)

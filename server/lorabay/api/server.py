@@ -27,7 +27,6 @@ from lorabay.api.app import create_app
 from lorabay.api.auth import choose_admin_gate, choose_gate
 from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.catalog.base_weights import BaseWeights
-from lorabay.catalog.records import Records
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.spec import SCALES_FILE
 from lorabay.catalog.store import Store
@@ -123,7 +122,7 @@ def open_catalogue(
     `weights` are the base's, when the engine can serve DoRA.
     """
     store = Store.open(settings.store)
-    records = Records(settings.store / "records" / records_key(settings.adapters, shapes))
+    records = store.records(records_key(settings.adapters, shapes))
     registry = Registry(shapes.names, records, keep=settings.keep_versions)
     max_rank = _count({"max_lora_rank": ALLOWED_RANKS[-1]} | settings.engine, "max_lora_rank")
 

@@ -52,6 +52,12 @@ class Record(BaseModel):
     withdrawn: str | None = None
     quarantined: tuple[_Digest, ...] = ()
 
+    @property
+    def digests(self) -> frozenset[Digest]:
+        """The versions that a restart asks the store for."""
+        chosen = (self.source_digest, self.rollback.to if self.rollback else None)
+        return frozenset(filter(None, (*self.kept, *chosen)))
+
 
 class Records:
     """The records of one adapter directory over one base, in one folder. Several servers may share it."""
@@ -86,6 +92,12 @@ class Records:
                 fresh.replace(path)
         except OSError as error:
             logger.warning("record not written; a restart will not know it", path=str(path), reason=error.strerror)
+
+
+def recorded_digests(folder: Path) -> frozenset[Digest]:
+    """The versions that the records in `folder` name."""
+    records = filter(None, map(_read, folder.glob("*.json")))
+    return frozenset().union(*(record.digests for record in records))
 
 
 def _read(path: Path) -> Record | None:

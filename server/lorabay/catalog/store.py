@@ -5,6 +5,8 @@
     root/work/<server>.<n>/        half-made versions
     root/servers/<server>.lock     held while that server lives
     root/servers/<server>.held     the digests that it holds, one a line: never collected
+    root/servers/<server>.records  the key of the records that it uses
+    root/records/<key>/            what servers remember over a restart: what it names is not collected either
 
 A version folder appears by one rename when all its files are on disk, the manifest written last; a kill at any step
 leaves nothing or a whole version. Several servers may share one root. What is validated is what is stored: a source
@@ -20,6 +22,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +32,7 @@ from filelock import FileLock, Timeout
 
 from lorabay.catalog.assembly import Assembly
 from lorabay.catalog.canonical import measure
+from lorabay.catalog.records import Records, recorded_digests
 from lorabay.catalog.spec import (
     CONFIG_FILE,
     AdapterSpec,
@@ -51,6 +55,9 @@ MANIFEST_FILE = "manifest.json"
 _LAYOUT = 1
 _LOCK_SECONDS = 60.0
 
+RECORDS_KEPT_S = 30 * 24 * 3600.0
+"""How long records are kept once no server uses them, in seconds."""
+
 
 class Store:
     """All methods block on the disk and may be called from any thread."""
@@ -68,7 +75,7 @@ class Store:
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             root = root.resolve(strict=True)
-            for name in ("versions", "work", "servers"):
+            for name in ("versions", "work", "servers", "records"):
                 (root / name).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise _unusable(root, error) from error
@@ -80,8 +87,9 @@ class Store:
 
     def close(self) -> None:
         """Gives up every hold. Idempotent."""
+        self._note_use_of_records(self._path("records"))
         self._alive.release()
-        for suffix in ("held", "lock"):
+        for suffix in ("records", "held", "lock"):
             self._path(suffix).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
@@ -89,6 +97,18 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def records(self, key: str) -> Records:
+        """What this server remembers over a restart, together with others of the same key.
+
+        The versions that they name are kept also while no such server runs, until `RECORDS_KEPT_S` after the last one.
+        """
+        with self._locked():
+            records = Records(self._root / "records" / key)
+            with suppress(OSError):  # on a full disk the folder's own time must do
+                self._path("records").write_text(key)
+            self._note_use_of_records(self._path("records"))
+        return records
 
     def ingest(
         self, folder: Path, name: AdapterName, checks: Checks, *, roots: tuple[Path, ...] = ()
@@ -130,14 +150,14 @@ class Store:
         return tuple(spec for spec in specs if spec is not None)
 
     def collect(self, keep: AbstractSet[Digest]) -> tuple[Digest, ...]:
-        """Holds exactly `keep` from now on and removes the versions that no living server holds.
+        """Holds exactly `keep` from now on and removes the versions that no living server holds and no record names.
 
         Call it from the same task that calls `ingest` and `get`: a digest that they returned is held until the next
         call that does not name it.
         """
         with self._locked():
             self._hold_exactly(keep)
-            in_use = keep | self._held_by_others()
+            in_use = keep | self._held_by_others() | self._recorded()
             found = sorted(Digest(path.name) for path in (self._root / "versions").iterdir())
             removed = tuple(digest for digest in found if digest not in in_use)
             trash = [self._set_aside(digest) for digest in removed]
@@ -202,12 +222,29 @@ class Store:
         """Also forgets the servers that are gone."""
         held: set[Digest] = set()
         for path in (self._root / "servers").iterdir():
+            if path.suffix == ".records":
+                self._note_use_of_records(path)
             if not self._is_alive(path.stem):
                 path.unlink(missing_ok=True)
             elif path.suffix == ".held" and path.stem != self._server:
                 with suppress(FileNotFoundError):  # it is closing right now
                     held |= {Digest(digest) for digest in path.read_text().split()}
         return held
+
+    def _recorded(self) -> set[Digest]:
+        """What servers will ask for when they start again; also forgets the records that none has used for long."""
+        named: set[Digest] = set()
+        for folder in (self._root / "records").iterdir():
+            if time.time() - folder.stat().st_mtime > RECORDS_KEPT_S:
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                named |= recorded_digests(folder)
+        return named
+
+    def _note_use_of_records(self, path: Path) -> None:
+        """`path` is a server's note of the records that it uses, or used until it was killed."""
+        with suppress(OSError):
+            os.utime(self._root / "records" / path.read_text())
 
     def _is_alive(self, server: str) -> bool:
         if server == self._server:
