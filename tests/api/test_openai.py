@@ -15,8 +15,15 @@ from lorabay.api.auth import OpenGate
 from lorabay.api.openai import PATHS
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.spec import Version
-from lorabay.errors import ContextLengthExceeded, EngineUnavailable, LorabayError, ModelNotFound, WeightsRefused
-from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint
+from lorabay.errors import (
+    ContextLengthExceeded,
+    EngineUnavailable,
+    InvalidRequest,
+    LorabayError,
+    ModelNotFound,
+    WeightsRefused,
+)
+from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint, Usage
 from tests.api.conftest import FINANCE, FINANCE_BEFORE, SHOP, Api
 from tests.api.connection import Connection
 from tests.fake_stream import USAGE, FakeStream, words
@@ -265,6 +272,9 @@ class Ledger:
     def answered(self, version: Version) -> None:
         self.notes.append(("answered", version))
 
+    def ended(self, version: Version) -> None:
+        self.notes.append(("ended", version))
+
 
 def app_with(weights: Ledger, api: Api) -> FastAPI:
     return create_app(
@@ -283,7 +293,64 @@ async def test_weights_are_ensured_before_and_told_after(api: Api, stream: bool)
             await connection.message()
         connection.leave()
         await connection.ended()
-    assert weights.notes == [("ensure", FINANCE), ("answered", FINANCE)]
+    assert weights.notes == [("ensure", FINANCE), ("answered", FINANCE), ("ended", FINANCE)]
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/detokenize"])
+async def test_what_needs_no_weights_says_nothing_of_them(api: Api, path: str) -> None:
+    """A version that kills the engine does not count as proved, nor a good one as suspect, because of its tokeniser."""
+    assert await notes_of(api, path, b'{"model": "finance"}') == [("ensure", FINANCE)]
+
+
+async def notes_of(api: Api, path: str, body: bytes) -> list[tuple[str, Version]]:
+    weights = Ledger()
+    connection = Connection(app_with(weights, api), path, JSON)
+    connection.send(body)
+    await connection.ended()
+    return weights.notes
+
+
+@pytest.mark.parametrize(
+    ("failure", "ran"),
+    [(EngineUnavailable("the engine stopped"), True), (InvalidRequest("too long"), False)],
+)
+async def test_a_request_that_failed_in_the_engine_is_over(api: Api, failure: Exception, ran: bool) -> None:
+    """The engine may have died on it; what was refused as a request never reached the weights."""
+
+    async def fail(body: Body) -> Answer | AnswerStream:
+        raise failure
+
+    api.engine.reply = fail
+    expected = [("ensure", FINANCE), *([("ended", FINANCE)] if ran else [])]
+    assert await notes_of(api, CHAT, b'{"model": "finance"}') == expected
+
+
+async def test_an_answer_without_a_token_proves_nothing(api: Api) -> None:
+    """The engine has not generated with the weights."""
+
+    async def empty(body: Body) -> Answer | AnswerStream:
+        return Answer(b"{}", Usage(prompt_tokens=3))
+
+    api.engine.reply = empty
+    assert await notes_of(api, CHAT, b'{"model": "finance"}') == [("ensure", FINANCE), ("ended", FINANCE)]
+
+
+@pytest.mark.parametrize("generated", [False, True])
+async def test_a_response_that_was_only_announced_proves_nothing(api: Api, generated: bool) -> None:
+    """`response.created` goes out before the engine has computed anything."""
+    delta = [b"event: response.output_text.delta\ndata: {}\n\n"] if generated else []
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        for event in (b"event: response.created\ndata: {}\n\n", *delta, *delta):
+            yield event
+        raise EngineUnavailable("the engine stopped")
+
+    async def stream(body: Body) -> Answer | AnswerStream:
+        return FakeStream(events())
+
+    api.engine.reply = stream
+    notes = await notes_of(api, "/v1/responses", b'{"model": "finance", "stream": true}')
+    assert notes == [("ensure", FINANCE), *([("answered", FINANCE)] if generated else []), ("ended", FINANCE)]
 
 
 async def test_weights_that_cannot_be_had_stop_the_request(api: Api) -> None:
@@ -313,6 +380,8 @@ class Fickle:
         raise WeightsRefused("finance")
 
     def answered(self, version: Version) -> None: ...
+
+    def ended(self, version: Version) -> None: ...
 
 
 @pytest.mark.parametrize("falls_back", [True, False])

@@ -80,14 +80,3 @@ def test_events_of_one_step_are_no_gap(metrics: Metrics, clock: Clock) -> None:
         clock.now += gap
         recording.event()
     assert value(metrics, "lorabay_inter_token_seconds_count", adapter="finance") == 1
-
-
-def test_the_first_event_is_noticed_once(metrics: Metrics) -> None:
-    """Whoever waits for proof that the engine answers gets it with the first event only."""
-    noticed: list[bool] = []
-    recording = Recording(metrics, "chat")
-    recording.on_first_event(lambda: noticed.append(True))
-    assert noticed == []
-    for _ in range(3):
-        recording.event()
-    assert noticed == [True]

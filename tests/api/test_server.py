@@ -411,7 +411,7 @@ def test_a_client_that_hangs_up_stops_its_generation(settings: Settings) -> None
 
 
 async def test_a_rollback_outlives_another_server_over_the_same_store(settings: Settings, tmp_path: Path) -> None:
-    """Another directory's server, which runs and cleans up while this one is stopped, leaves it what it goes back to."""
+    """Another directory's server that runs and cleans up while this one is stopped leaves it what it goes back to."""
     office = catalogue_of(settings)
     await office.reconciler.settle()
     office.reconciler.attach(Residency(FakeEngine(), 4))

@@ -11,3 +11,4 @@ async def test_weights_in_place_are_always_there() -> None:
     weights: Weights = WeightsInPlace()
     await weights.ensure(make_version("finance"))
     weights.answered(make_version("finance"))
+    weights.ended(make_version("finance"))

@@ -33,10 +33,14 @@ class Server:
             self.host.engine.check()
             if lease.version is not None:
                 await self.host.ensure(lease.version)
-            await self.host.engine.run("chat", {"model": model}, lease.version, request_id="1")
-            if lease.version is not None:
-                assert lease.version in self.engine.loaded
-                self.host.answered(lease.version)
+            try:
+                await self.host.engine.run("chat", {"model": model}, lease.version, request_id="1")
+                if lease.version is not None:
+                    assert lease.version in self.engine.loaded
+                    self.host.answered(lease.version)
+            finally:
+                if lease.version is not None:
+                    self.host.ended(lease.version)
             return lease.version
 
     def count(self, series: str, **labels: str) -> float | None:

@@ -167,8 +167,11 @@ class Everything(RuleBasedStateMachine):
         self.host.engine.check()
         await self.host.ensure(version)
         self.running = request
-        await self.host.engine.run("chat", {"model": "it"}, version, request_id="1")
-        self.host.answered(version)
+        try:
+            await self.host.engine.run("chat", {"model": "it"}, version, request_id="1")
+            self.host.answered(version)
+        finally:
+            self.host.ended(version)
 
     async def answer(self, body: Body) -> Answer | AnswerStream:
         request, self.running = self.running, None

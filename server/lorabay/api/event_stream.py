@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class EventStream:
-    """One streamed answer on its way to the client; `finish(code)` is told how it ended."""
+    """One streamed answer on its way to the client.
+
+    `generated` is called once, when the first generated token goes out; `finish(code)` is told how the stream ended.
+    """
 
     def __init__(
         self,
@@ -32,12 +35,14 @@ class EventStream:
         answer: AnswerStream,
         headers: Mapping[str, str],
         recording: Recording,
+        generated: Callable[[], None],
         finish: Callable[[int], None],
     ) -> None:
         self._endpoint = endpoint
         self._answer = answer
         self._headers = headers
         self._recording = recording
+        self._generated: Callable[[], None] | None = generated
         self._finish = finish
         self._code = CLIENT_CLOSED_REQUEST
 
@@ -75,19 +80,30 @@ class EventStream:
         await send({"type": "http.response.body", "body": b""})
 
     async def _guarded(self, first: bytes, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        self._recording.event()
+        self._passes(first)
         yield first
         try:
             async for event in events:
-                self._recording.event()
+                self._passes(event)
                 yield event
             self._code = 200
         except Exception as failure:  # noqa: BLE001 - handed to the function that maps failures
             self._code = as_error(failure).status
             yield self._error_event(failure)
 
+    def _passes(self, event: bytes) -> None:
+        self._recording.event()
+        if self._generated is not None and _is_generated(self._endpoint, event):
+            self._generated()
+            self._generated = None
+
     def _error_event(self, failure: Exception) -> bytes:
         problem = envelope(as_error(failure))
         if self._endpoint == "responses":
             return f"event: error\ndata: {json.dumps(problem['error'] | {'type': 'error'})}\n\n".encode()
         return f"data: {json.dumps(problem)}\n\ndata: [DONE]\n\n".encode()
+
+
+def _is_generated(endpoint: Endpoint, event: bytes) -> bool:
+    """Tell whether the engine has computed something for an event; a response is announced before that."""
+    return endpoint != "responses" or event.partition(b"\n")[0].endswith(b".delta")

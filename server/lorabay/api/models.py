@@ -46,9 +46,9 @@ def models_router(
     @router.get("/v1/models/{model:path}", summary="Describe the base, an adapter or a version of one")
     async def get_model(model: str, request: Request) -> dict[str, Any]:
         gate.check(request.headers)
-        with registry.acquire(model) as lease:
-            if lease.version is None and model not in base_names:
-                raise ModelNotFound(model)
-            return card(model, None if lease.version is None else base_names[0])
+        version = registry.find(model)
+        if version is None and model not in base_names:
+            raise ModelNotFound(model)
+        return card(model, None if version is None else base_names[0])
 
     return router

@@ -17,7 +17,7 @@ from lorabay.api.disconnects import CLIENT_CLOSED_REQUEST, ClientGone, unless_di
 from lorabay.api.event_stream import EventStream
 from lorabay.api.problems import as_error
 from lorabay.api.recording import Recording
-from lorabay.errors import WeightsRefused
+from lorabay.errors import InvalidRequest, WeightsRefused
 from lorabay.metrics import BASE_ADAPTER
 from lorabay.serving.engine import Answer
 
@@ -38,6 +38,9 @@ PATHS: Mapping[Endpoint, str] = {
     "tokenize": "/tokenize",
     "detokenize": "/detokenize",
 }
+
+GENERATING: frozenset[Endpoint] = frozenset({"chat", "completions", "responses"})
+"""Where the engine computes with an adapter's weights; the others need only the tokeniser."""
 
 
 class OpenAIEndpoints:
@@ -108,28 +111,40 @@ class OpenAIEndpoints:
         self._engine.check()
         if lease.version is not None:
             await self._weights.ensure(lease.version)
-        return await self._engine.run(endpoint, body, lease.version, request_id=request.state.request_id)
+        try:
+            return await self._engine.run(endpoint, body, lease.version, request_id=request.state.request_id)
+        except InvalidRequest:
+            raise  # the engine has computed nothing
+        except BaseException:
+            self._ended(endpoint, lease)
+            raise
 
     def _respond(
         self, endpoint: Endpoint, answer: Answer | AnswerStream, lease: Lease, recording: Recording
     ) -> ASGIApp:
         headers = _adapter_headers(lease)
         if isinstance(answer, Answer):
-            self._answered(lease)
+            if answer.usage.generation_tokens:
+                self._answered(endpoint, lease)
+            self._ended(endpoint, lease)
             lease.release()
             recording.end(200, answer.usage)
             return Response(answer.content, media_type="application/json", headers=headers)
 
         def finish(code: int) -> None:
+            self._ended(endpoint, lease)
             lease.release()
             recording.end(code, answer.usage)
 
-        recording.on_first_event(lambda: self._answered(lease))
-        return EventStream(endpoint, answer, headers, recording, finish)
+        return EventStream(endpoint, answer, headers, recording, lambda: self._answered(endpoint, lease), finish)
 
-    def _answered(self, lease: Lease) -> None:
-        if lease.version is not None:
+    def _answered(self, endpoint: Endpoint, lease: Lease) -> None:
+        if lease.version is not None and endpoint in GENERATING:
             self._weights.answered(lease.version)
+
+    def _ended(self, endpoint: Endpoint, lease: Lease) -> None:
+        if lease.version is not None and endpoint in GENERATING:
+            self._weights.ended(lease.version)
 
 
 def _adapter_headers(lease: Lease) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lorabay.metrics import UNKNOWN_ADAPTER
@@ -25,24 +24,17 @@ class Recording:
         self._started = time.perf_counter()
         self._last_event: float | None = None
         self._adapter = UNKNOWN_ADAPTER
-        self._first_event: Callable[[], None] | None = None
 
     def begin(self, adapter: str) -> None:
         """The request is about to run on `adapter`."""
         self._adapter = adapter
         self._metrics.running.labels(adapter).inc()
 
-    def on_first_event(self, notice: Callable[[], None]) -> None:
-        """Have `notice` called when the first piece of the answer goes out."""
-        self._first_event = notice
-
     def event(self) -> None:
         """A piece of the streamed answer is going out."""
         now = time.perf_counter()
         if self._last_event is None:
             self._metrics.time_to_first_token.labels(self._adapter).observe(now - self._started)
-            if self._first_event is not None:
-                self._first_event()
         elif now - self._last_event > SAME_STEP_S:
             self._metrics.inter_token.labels(self._adapter).observe(now - self._last_event)
         self._last_event = now

@@ -1,4 +1,4 @@
-"""What the API asks before and after an adapter runs: that its weights are in the engine, and that they proved good."""
+"""What the API asks and tells of an adapter's weights: that they are in the engine, proved good, or are done with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ class Weights(Protocol):
         ...
 
     def answered(self, version: Version) -> None:
-        """The engine has begun to answer with `version`."""
+        """The engine has generated with `version`."""
+        ...
+
+    def ended(self, version: Version) -> None:
+        """A generation with `version` that the engine was asked for is over, well or badly."""
         ...
 
 
@@ -27,4 +31,7 @@ class WeightsInPlace:
         """Return at once."""
 
     def answered(self, version: Version) -> None:
+        """Take no notice."""
+
+    def ended(self, version: Version) -> None:
         """Take no notice."""

@@ -112,15 +112,25 @@ class Registry:
             self._adapters[name] = _Adapter(state, kept=kept, record=record)
 
     def acquire(self, model: str) -> Lease:
-        """Resolves `finance`, `finance@<digest prefix>`, `<base>:finance` or a base name. Raises ModelNotFound."""
-        if model in self._base_names:
-            return Lease(None)
-        version = self._resolve(model)
+        """A hold on what `find` gives."""
+        version = self.find(model)
         if version is None:
-            raise ModelNotFound(model)
+            return Lease(None)
         self._leases[version] += 1
         self._adapters[version.adapter].used[version] = time.time()
         return Lease(version, lambda: self._released(version))
+
+    def find(self, model: str) -> Version | None:
+        """Resolves `finance`, `finance@<digest prefix>`, `<base>:finance` or a base name, for which it gives None.
+
+        Raises ModelNotFound.
+        """
+        if model in self._base_names:
+            return None
+        version = self._resolve(model)
+        if version is None:
+            raise ModelNotFound(model)
+        return version
 
     def names(self) -> tuple[AdapterName, ...]:
         """The adapters that can be asked for."""

@@ -86,7 +86,7 @@ class AdapterHost:
             refused=self._refused,
             evicted=self._evicted,
         )
-        registry.when_idle(self._became_idle)
+        registry.when_idle(lambda version: self.residency.look_for_room())
         registry.when_changed(self._log_state)
         metrics.follow_adapters(self.facts)
 
@@ -131,8 +131,12 @@ class AdapterHost:
             raise WeightsRefused(version.adapter) from error
 
     def answered(self, version: Version) -> None:
-        """The engine has begun to answer with `version`: it is not what kills engines."""
+        """The engine has generated with `version`: it is not what kills engines."""
         self._quarantine.proved(version)
+
+    def ended(self, version: Version) -> None:
+        """A generation with `version` is over; should the engine be dead, that may be why."""
+        self._quarantine.ended(version)
 
     def forgive(self, version: Version) -> None:
         """An admin wants a version loaded although it was refused or killed engines."""
@@ -178,10 +182,6 @@ class AdapterHost:
     def _log_state(self, name: str, before: AdapterState | None, after: AdapterState) -> None:
         reasons = "; ".join(reason.text for reason in self._registry.reasons(name))
         logger.info("state", adapter=name, before=before, after=after, reasons=reasons)
-
-    def _became_idle(self, version: Version) -> None:
-        self._quarantine.ended(version)
-        self.residency.look_for_room()
 
     def _loaded(self, version: Version, seconds: float) -> None:
         self._metrics.load_seconds.labels(version.adapter).observe(seconds)

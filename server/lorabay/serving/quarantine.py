@@ -38,11 +38,11 @@ class Quarantine:
         self._refused[version.digest] = error
 
     def proved(self, version: Version) -> None:
-        """The engine has answered with `version`."""
+        """The engine has generated with `version`."""
         self._proven.add(version.digest)
 
     def ended(self, version: Version) -> None:
-        """The last request for `version` is over, well or badly."""
+        """A request that the engine had for `version` is over, well or badly."""
         now = self._clock()
         self._ended = {other: at for other, at in self._ended.items() if now - at <= NOTICE_S}
         if version.digest not in self._proven:
