@@ -104,6 +104,16 @@ async def test_every_adapter_is_described(desk: Desk) -> None:
     assert desk.operations.adapter("bank") == bank
 
 
+async def test_the_engine_is_asked_once_for_all_adapters(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of a thousand adapters does not copy what the engine holds a thousand times."""
+    asked: list[None] = []
+    residency = desk.operations._host.residency
+    resident = residency.resident
+    monkeypatch.setattr(residency, "resident", lambda: [asked.append(None), resident()][1])
+    assert len(desk.operations.adapters()) == 2
+    assert len(asked) == 1
+
+
 async def test_an_adapter_that_is_gone_is_shown_while_it_drains(desk: Desk) -> None:
     """The version that a request still runs on is listed with its lease, and the name with its last request goes."""
     lease = desk.bay.registry.acquire("bank")

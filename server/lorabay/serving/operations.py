@@ -6,7 +6,7 @@ Every operation is written to the event log with who asked for it. Raises Loraba
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -35,13 +35,14 @@ class Operations:
 
     def adapters(self) -> list[dict[str, Any]]:
         """Describe every adapter: state, reasons, versions, residency, leases, last use."""
-        return [self._describe(status) for status in self._registry.snapshot()]
+        level_of = self._levels()
+        return [_describe(status, level_of) for status in self._registry.snapshot()]
 
     def adapter(self, name: str) -> dict[str, Any]:
         """Describe one adapter; raises ModelNotFound."""
         for status in self._registry.snapshot():
             if status.name == name:
-                return self._describe(status)
+                return _describe(status, self._levels())
         raise ModelNotFound(name)
 
     @property
@@ -57,38 +58,10 @@ class Operations:
         """Give the newest events, newest first."""
         return [asdict(event) for event in self._events.latest(count)]
 
-    def _describe(self, status: AdapterStatus) -> dict[str, Any]:
-        return {
-            "name": status.name,
-            "state": str(status.state),
-            "reasons": [{"code": reason.code, "text": reason.text} for reason in status.reasons],
-            "live": status.live.id if status.live else None,
-            "pinned": status.pinned,
-            "rolled_back": status.rollback is not None,
-            "versions": list(self._versions(status)),
-        }
-
-    def _versions(self, status: AdapterStatus) -> Iterator[dict[str, Any]]:
-        leases = dict(status.leases)
-        resident, used = self._host.residency.resident(), dict(status.last_used)
-        loading = self._host.residency.loading()
-        for version in dict.fromkeys((*status.kept, *leases)):
-            spec = version.spec
-            yield {
-                "id": version.id,
-                "digest": spec.digest,
-                "format": spec.format,
-                "rank": spec.rank,
-                "alpha": spec.alpha,
-                "modules": list(spec.modules),
-                "size_bytes": spec.size_bytes,
-                "approximate": spec.approximate,
-                "warnings": list(spec.warnings),
-                "live": version == status.live,
-                "level": "engine" if version in resident else "loading" if version in loading else "store",
-                "leases": leases.get(version, 0),
-                "last_used": used.get(version),
-            }
+    def _levels(self) -> Callable[[Version], str]:
+        """Give what tells where a version's weights are now."""
+        resident, loading = self._host.residency.resident(), self._host.residency.loading()
+        return lambda version: "engine" if version in resident else "loading" if version in loading else "store"
 
     async def rescan(self, who: str) -> list[dict[str, Any]]:
         """Look at the directory now; gives the adapters as they are afterwards."""
@@ -104,7 +77,9 @@ class Operations:
             self._registry.set_pinned(name, pinned)
         self._host.residency.look_for_room()
         self._events.add(verb, who=who, adapter=name)
-        return next((self._describe(status) for status in self._registry.snapshot() if status.name == name), {})
+        return next(
+            (_describe(status, self._levels()) for status in self._registry.snapshot() if status.name == name), {}
+        )
 
     async def preload(self, name: str, who: str) -> dict[str, Any]:
         """Load an adapter's live version into the engine now, also one that the engine refused or died on before.
@@ -195,3 +170,36 @@ class Operations:
         if version is None:
             raise AdapterConflict(f"adapter {name!r} is not served")
         return version
+
+
+def _describe(status: AdapterStatus, level_of: Callable[[Version], str]) -> dict[str, Any]:
+    return {
+        "name": status.name,
+        "state": str(status.state),
+        "reasons": [{"code": reason.code, "text": reason.text} for reason in status.reasons],
+        "live": status.live.id if status.live else None,
+        "pinned": status.pinned,
+        "rolled_back": status.rollback is not None,
+        "versions": list(_versions(status, level_of)),
+    }
+
+
+def _versions(status: AdapterStatus, level_of: Callable[[Version], str]) -> Iterator[dict[str, Any]]:
+    leases, used = dict(status.leases), dict(status.last_used)
+    for version in dict.fromkeys((*status.kept, *leases)):
+        spec = version.spec
+        yield {
+            "id": version.id,
+            "digest": spec.digest,
+            "format": spec.format,
+            "rank": spec.rank,
+            "alpha": spec.alpha,
+            "modules": list(spec.modules),
+            "size_bytes": spec.size_bytes,
+            "approximate": spec.approximate,
+            "warnings": list(spec.warnings),
+            "live": version == status.live,
+            "level": level_of(version),
+            "leases": leases.get(version, 0),
+            "last_used": used.get(version),
+        }
