@@ -375,6 +375,16 @@ async def test_a_version_in_use_is_not_deleted(desk: Desk) -> None:
     await desk.operations.delete(old.digest, WHO)
 
 
+async def test_what_the_folder_holds_is_not_deleted(desk: Desk) -> None:
+    """After a rollback one can still go forward to it."""
+    new = desk.bay.version("ads", 2)
+    await desk.operations.roll_back("ads", None, WHO)
+    with pytest.raises(AdapterConflict, match="the folder holds"):
+        await desk.operations.delete(new.digest, WHO)
+    await desk.operations.roll_back("ads", new.digest, WHO)
+    assert desk.bay.live("ads") == new
+
+
 @pytest.mark.parametrize("pinned", [True, False])
 async def test_an_adapter_that_is_only_rejected_cannot_be_pinned(desk: Desk, pinned: bool) -> None:
     """It is known and not served, which is a conflict and not a 404."""

@@ -293,12 +293,17 @@ class Registry:
         self._forget_when_drained(name)
 
     def forget(self, digest: Digest) -> None:
-        """Drops a kept version everywhere. Raises AdapterConflict when it is live, in use, or not kept at all."""
+        """Drops a kept version everywhere.
+
+        Raises AdapterConflict when it is live, in use, what a folder holds, or not kept at all.
+        """
         holders = [name for name, a in self._adapters.items() if any(v.digest == digest for v in a.kept)]
         leased = any(version.digest == digest for version in self._leases)
         live = any(adapter.live and adapter.live.digest == digest for adapter in self._adapters.values())
-        if not holders or leased or live:
-            state = "live" if live else "in use" if leased else "not kept"
+        # After a rollback the folder still holds what was live: it could not be brought back, and its files would stay.
+        is_source = any(self._adapters[name].record.source_digest == digest for name in holders)
+        if not holders or leased or live or is_source:
+            state = "live" if live else "in use" if leased else "what the folder holds" if holders else "not kept"
             raise AdapterConflict(f"version {digest[:DIGEST_PREFIX]} is {state}")
         for name in holders:
             adapter = self._adapters[name]

@@ -150,7 +150,7 @@ class Operations:
         return folder
 
     async def delete(self, digest: str, who: str) -> None:
-        """Drop a kept version from its adapters and the store; raises AdapterConflict while it is live or in use."""
+        """Drop a kept version from its adapters and the store; raises AdapterConflict while it is still needed."""
         with self._noting_failure("deleted", who, None):
             await self._reconciler.delete(Digest(digest), who=who)
 

@@ -351,7 +351,7 @@ class Reconciler:
     async def delete(self, digest: Digest, *, who: str) -> None:
         """Drop a kept version from its adapters, the engine and the store.
 
-        Raises AdapterConflict while it is live or in use.
+        Raises AdapterConflict while it is live, in use, or what a folder holds.
         """
         async with self._changes.turn(*self._holders(digest)):
             self._registry.forget(digest)
