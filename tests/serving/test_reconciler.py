@@ -732,3 +732,14 @@ async def test_two_servers_share_a_store_and_a_directory(bay: Bay, shapes: BaseS
     other.restart()
     assert other.registry.pinned("finance")
     other.store.close()
+
+
+async def test_a_loop_that_is_woken_as_it_is_stopped_stops(bay: Bay, residency: Residency) -> None:
+    """The last admin call and the end of the server may come at one moment."""
+    running = asyncio.create_task(bay.reconciler.run())
+    await quiet()
+    bay.reconciler.look_again()
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait({running}, timeout=POLL_S)
+    assert running.cancelled()

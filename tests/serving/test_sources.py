@@ -14,7 +14,7 @@ from lorabay.catalog.validation import Checks
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, ModelNotFound
 from lorabay.serving.residency import Residency
 from lorabay.serving.sources import AdminSource, folder_key
-from tests.serving.bay import Bay
+from tests.serving.bay import POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import quiet
 
@@ -124,6 +124,23 @@ async def test_a_load_that_fails_leaves_everything_as_it_was(
     assert bay.registry.snapshot() == before
     await bay.restarted(engine)
     assert bay.live("finance") == (bay.version("finance", 1) if served else None)
+
+
+@pytest.mark.parametrize("error", [None, REFUSAL], ids=["conflict", "refused"])
+async def test_a_load_that_fails_leaves_nothing_in_the_store(
+    bay: Bay, residency: Residency, engine: MortalEngine, error: AdapterRejected | None
+) -> None:
+    """A trainer that tries again for ever does not fill the disk of a server where nothing else happens."""
+    old = await bay.serve("finance", 1)
+    if error is not None:
+        engine.fail(f"load {bay.version('finance', 2).id}", error)
+    running = asyncio.create_task(bay.reconciler.run())
+    await quiet()
+    with pytest.raises(AdapterConflict if error is None else AdapterRejected):
+        await load(bay, bay.make(2), replace=error is not None)
+    await asyncio.sleep(POLL_S / 2)
+    assert bay.in_store() == {old.digest}
+    running.cancel()
 
 
 async def test_a_bad_folder_of_an_admin_is_an_error_with_every_reason(bay: Bay, residency: Residency) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -117,8 +117,10 @@ class Reconciler:
                 wait_s = self._directory.poll_s
                 with contextlib.suppress(Exception):  # a log that cannot be written is no reason to stop either
                     logger.exception("bug", root=str(self._directory.root))
+            # Not wait_for, which in Python 3.11 forgets to be cancelled when it is woken at the same moment.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
 
     async def stop(self) -> None:
         """Give up changes under way, and let go of what still drains."""
@@ -258,6 +260,15 @@ class Reconciler:
         self._swaps.remove(name, who=who, withdrawn=withdrawn)
         self._swaps.left_over = True
 
+    @contextlib.asynccontextmanager
+    async def _clearing_afterwards(self) -> AsyncIterator[None]:
+        """What was stored on the way to a failure is collected soon."""
+        try:
+            yield
+        finally:
+            self._swaps.left_over = True
+            self.look_again()
+
     async def _clear_if_needed(self) -> None:
         if self._swaps.left_over:
             await self._clear()
@@ -316,7 +327,7 @@ class Reconciler:
         Raises AdapterRejected with every reason, or AdapterConflict when the name is served with other weights and
         `replace` is false.
         """
-        async with self._changes.turn(name):
+        async with self._changes.turn(name), self._clearing_afterwards():
             is_own = path == self._directory.root.resolve() / name
             own = (await self._scan()).get(name) if is_own else None
             result = await self._intake.read(path, name)
