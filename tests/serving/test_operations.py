@@ -303,6 +303,19 @@ async def test_links_inside_the_allowed_roots_may_be_followed(desk: Desk) -> Non
     assert await desk.operations.load("law", str(link), replace=False, who=WHO) == desk.bay.version("law", 4)
 
 
+async def test_the_names_own_folder_may_be_a_link(desk: Desk) -> None:
+    """What was loaded from it goes with the link, not with what the link leads to."""
+    own = desk.bay.root / "law"
+    own.symlink_to(desk.folder(4))
+    await desk.bay.look()
+    await desk.operations.unload("law", WHO)
+    await desk.operations.load("law", str(own), replace=False, who=WHO)
+    assert desk.operations.is_served("law")
+    own.unlink()
+    await desk.bay.look()
+    assert not desk.operations.is_served("law")
+
+
 @pytest.mark.parametrize("kind", ["missing", "file"])
 async def test_a_path_without_a_folder_is_not_found(desk: Desk, kind: str) -> None:
     """Below an allowed root it may be said that nothing is there."""

@@ -131,13 +131,17 @@ class Operations:
             raise AdapterRejected(name, tuple(problems))
 
     def _find(self, name: str, text: str) -> Path:
-        """Give the folder that `text` leads to, links and all; raises unless it is an allowed one."""
-        path = Path(text)
+        """Give the folder that `text` leads to, links and all; raises unless it is an allowed one.
+
+        The name's own folder stays itself also when it is a link: it is served as long as that is there.
+        """
+        path, own = Path(text), self._directory.root.resolve() / name
         roots = [root.resolve() for root in (self._directory.root, *self._directory.allowed_roots)]
         try:
             folder = path.resolve()
             allowed = path.is_absolute() and any(folder.is_relative_to(root) for root in roots)
             exists = allowed and folder.is_dir()
+            is_own = path.parent.resolve() / path.name == own
         except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, a link to itself
             allowed = False
         if not allowed:
@@ -147,7 +151,7 @@ class Operations:
             )
         if not exists:
             raise ModelNotFound(name, message=f"Loading lora {name} failed: No adapter found for {text}")
-        return folder
+        return own if is_own else folder
 
     async def delete(self, digest: str, who: str) -> None:
         """Drop a kept version from its adapters and the store; raises AdapterConflict while it is still needed."""
