@@ -53,8 +53,21 @@ def test_the_newest_come_first() -> None:
     assert EventLog().latest() == ()
 
 
-def test_memory_is_bounded_and_the_file_is_not(tmp_path: Path) -> None:
-    """However much happens, memory keeps the newest and the file keeps all."""
+def test_a_file_that_has_grown_is_set_aside(tmp_path: Path) -> None:
+    """A folder that cannot be stored adds a line at each look; the newest lines are kept, in two files."""
+    log = EventLog(tmp_path / "events.jsonl", limit_bytes=1000)
+    for number in range(100):
+        log.add(str(number))
+    former, current = lines(tmp_path / "events.jsonl.1"), lines(tmp_path / "events.jsonl")
+    kept = [int(str(line["what"])) for line in (*former, *current)]
+    assert kept == list(range(kept[0], 100))
+    assert len(kept) > 5
+    assert {path.name for path in tmp_path.iterdir()} == {"events.jsonl", "events.jsonl.1"}
+    assert all(path.stat().st_size < 1200 for path in tmp_path.iterdir())
+
+
+def test_memory_holds_the_newest_events(tmp_path: Path) -> None:
+    """However much happens, memory is bounded; the file reaches further back."""
     log = EventLog(tmp_path / "events.jsonl")
     for number in range(REMEMBERED + 10):
         log.add(str(number))
