@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Rollback
-from lorabay.catalog.spec import WEIGHTS_FILE, Digest, Rejected, Version
+from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Digest, Rejected, Version
 from lorabay.catalog.store import RECORDS_KEPT_S, Store
 from lorabay.catalog.validation import validate
 from lorabay.errors import SetupError
 from tests.catalog import making
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from lorabay.catalog.validation import Checks
 
@@ -149,6 +150,62 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, store: Store, checks:
     assert result.transient
     assert files(tmp_path / "store") == before
     assert store.versions() == (live.spec,)
+    assert ingest(store, folder, checks)
+
+
+def test_what_is_stored_is_found_on_a_full_disk(tmp_path: Path, store: Store, checks: Checks) -> None:
+    """A server starts with what it has, and makes room by removing what nobody needs."""
+    old, new = (ingest(store, adapter(tmp_path / f"a{seed}", seed), checks) for seed in range(2))
+    store.close()
+    with Store.open(tmp_path / "store") as later, files_limited_to(0):
+        assert later.records("key").load() == {}
+        assert later.get(FINANCE, new.digest) == new
+        assert later.collect({new.digest}) == (old.digest,)
+        assert later.versions() == (new.spec,)
+
+
+@pytest.mark.parametrize("size", [10, 64 << 20])
+def test_weights_with_a_broken_header_take_no_room(tmp_path: Path, store: Store, checks: Checks, size: int) -> None:
+    """However large the file is: the reason is what is wrong with it, not the disk, and it is one of all."""
+    folder = adapter(tmp_path / "a")
+    (folder / CONFIG_FILE).write_text("no JSON")
+    (folder / WEIGHTS_FILE).write_bytes(b"no header")
+    os.truncate(folder / WEIGHTS_FILE, size)
+    with files_limited_to(1 << 30), writes_counted() as written:
+        result = store.ingest(folder, FINANCE, checks)
+    expected = validate(folder, checks)
+    assert isinstance(result, Rejected)
+    assert result == expected
+    assert result.codes == {"config_not_json", "header_too_large"}
+    assert written() < 16 << 20
+
+
+@contextmanager
+def writes_counted() -> Iterator[Callable[[], int]]:
+    """Gives how many bytes this process has written since."""
+
+    def written() -> int:
+        lines = Path("/proc/self/io").read_text().splitlines()
+        return int(dict(line.split(": ") for line in lines)["wchar"])
+
+    before = written()
+    yield lambda: written() - before
+
+
+def test_too_little_room_is_told_before_anything_is_copied(
+    tmp_path: Path, store: Store, checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With figures, and the folder is tried again: the disk may have room later."""
+    folder = adapter(tmp_path / "a")
+    size = (folder / WEIGHTS_FILE).stat().st_size
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2 * size - 1))
+    result = store.ingest(folder, FINANCE, checks)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"store_full"}
+    assert result.transient
+    assert str(2 * size - 1) in result.reasons[0].text
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2 * size))
     assert ingest(store, folder, checks)
 
 

@@ -2,7 +2,7 @@
 
 Only two files matter, config and weights. They must be regular files that lie inside the allowed roots once all links
 are followed; a FIFO, a device, a link that leads away, a file over its limit or one that changes under the reader gives
-a reason. Knows nothing of what the contents mean.
+a reason. Knows nothing of what the contents mean, but that weights with a broken header are not worth their space.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorabay.catalog.header import LENGTH_BYTES, read_header
 from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -67,20 +69,55 @@ def read_object(path: Path, limits: Limits) -> Mapping[str, object] | Rejected:
 def copy_adapter(folder: Path, target: Path, *, roots: tuple[Path, ...], limits: Limits) -> Rejected | None:
     """Copies config and weights into `target`, each exactly as it was at one moment. None when both were copied.
 
-    Errors of reading are reasons; errors of writing are raised as OSError.
+    Of weights with a broken header the copy has only that header and the size, which tell what is wrong with it.
+    Errors of reading are reasons, and so is too little room; errors of writing are raised as OSError.
     """
     reasons = []
-    for name, limit in ((CONFIG_FILE, limits.config_bytes), (WEIGHTS_FILE, limits.weights_bytes)):
+    for name, limit, copy in (
+        (CONFIG_FILE, limits.config_bytes, _copy),
+        (WEIGHTS_FILE, limits.weights_bytes, _copy_weights),
+    ):
         try:
             with open_source(folder / name, limit, roots=roots) as source:
-                before = os.fstat(source.fileno())
-                with (target / name).open("xb") as copy:
-                    while chunk := read_bytes(source, min(_CHUNK, limit + 1 - copy.tell())):
-                        copy.write(chunk)
-                    _check_unchanged(source, before, copy.tell())
+                copy(source, target / name, limits, limit)
         except Unreadable as problem:
             reasons.append(problem.reason)
     return rejected(reasons) if reasons else None
+
+
+def _copy(source: BinaryIO, target: Path, limits: Limits, limit: int) -> None:
+    before = os.fstat(source.fileno())
+    with target.open("xb") as copy:
+        while chunk := read_bytes(source, min(_CHUNK, limit + 1 - copy.tell())):
+            copy.write(chunk)
+        _check_unchanged(source, before, copy.tell())
+
+
+def _copy_weights(source: BinaryIO, target: Path, limits: Limits, limit: int) -> None:
+    before = os.fstat(source.fileno())
+    if _has_header(source, limits):
+        _check_room(target, before.st_size)
+        _copy(source, target, limits, limit)
+        return
+    with target.open("xb") as copy:
+        copy.write(read_bytes(source, min(LENGTH_BYTES + limits.header_bytes, before.st_size)))
+        copy.truncate(before.st_size)
+    _check_unchanged(source, before, before.st_size)
+
+
+def _has_header(source: BinaryIO, limits: Limits) -> bool:
+    try:
+        header = read_header(source, max_bytes=limits.header_bytes)
+        source.seek(0)
+    except OSError as error:
+        raise io_problem(error) from error
+    return not isinstance(header, Rejected)
+
+
+def _check_room(target: Path, size: int) -> None:
+    free, needed = shutil.disk_usage(target.parent).free, 2 * size  # the copy, and what becomes of it
+    if free < needed:
+        raise Unreadable("store_full", f"{target.name} of {size} bytes needs {needed} to be stored; {free} are free")
 
 
 @contextmanager

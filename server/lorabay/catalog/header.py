@@ -26,6 +26,9 @@ ITEM_BYTES = {
     "U64": 8, "I64": 8, "F64": 8, "C64": 8,
 }  # fmt: skip
 
+LENGTH_BYTES = 8
+"""What tells the length of the header, in front of it."""
+
 _MAX_DIMENSIONS = 8
 _MAX_NAME = 256
 
@@ -44,15 +47,15 @@ class TensorInfo:
 def read_header(file: BinaryIO, *, max_bytes: int) -> tuple[TensorInfo, ...] | Rejected:
     """The tensors that the file holds, by name, or every reason why the header cannot be used. May raise OSError."""
     size = os.fstat(file.fileno()).st_size
-    prefix = file.read(8)
-    if len(prefix) < 8:
+    prefix = file.read(LENGTH_BYTES)
+    if len(prefix) < LENGTH_BYTES:
         return rejected([Reason("header_truncated", f"the safetensors file has only {size} bytes; copy it again")])
     length = int.from_bytes(prefix, "little")
     if length > max_bytes:
         return rejected(
             [Reason("header_too_large", f"the safetensors header claims {length} bytes; at most {max_bytes} are read")]
         )
-    if length > size - 8:
+    if length > size - LENGTH_BYTES:
         return rejected(
             [Reason("header_truncated", f"the safetensors header claims {length} bytes, the file has {size}")]
         )
@@ -63,7 +66,7 @@ def read_header(file: BinaryIO, *, max_bytes: int) -> tuple[TensorInfo, ...] | R
     if not isinstance(entries, dict):
         return rejected([Reason("header_malformed", "the safetensors header is not a JSON object")])
     entries.pop("__metadata__", None)
-    return _check_entries(entries, data_start=8 + length, size=size)
+    return _check_entries(entries, data_start=LENGTH_BYTES + length, size=size)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -28,7 +28,7 @@ SCALES_FILE = "output_scales.safetensors"
 """In a stored version only: `<module>.scale`, the factor of each output of the base's module (DoRA)."""
 
 _KEPT_PER_CODE, _SHOWN_PER_CODE = 2000, 5
-_TRANSIENT = frozenset({"vanished", "changed_while_read", "read_failed", "store_write"})
+_TRANSIENT = frozenset({"vanished", "changed_while_read", "read_failed", "store_write", "store_full"})
 
 
 @dataclass(frozen=True, slots=True)

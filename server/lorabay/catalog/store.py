@@ -137,11 +137,15 @@ class Store:
         return self._version(name, spec)
 
     def get(self, name: AdapterName, digest: Digest) -> Version | None:
-        """The stored version, held from now on; None when it is not there or not whole."""
+        """The stored version, held from now on; None when it is not there or not whole.
+
+        On a full disk a server starts with what is stored; other servers then know its hold only from its records.
+        """
         with self._locked():
             spec = self._read_manifest(digest)
             if spec is not None:
-                self._hold(digest)
+                with suppress(OSError):
+                    self._hold(digest)
         return None if spec is None else self._version(name, spec)
 
     def versions(self) -> tuple[AdapterSpec, ...]:
@@ -156,7 +160,8 @@ class Store:
         call that does not name it.
         """
         with self._locked():
-            self._hold_exactly(keep)
+            with suppress(OSError):  # on a full disk it holds too much, and removing is what makes room
+                self._hold_exactly(keep)
             in_use = keep | self._held_by_others() | self._recorded()
             found = sorted(Digest(path.name) for path in (self._root / "versions").iterdir())
             removed = tuple(digest for digest in found if digest not in in_use)
