@@ -74,6 +74,24 @@ async def test_an_admins_version_wins_over_the_folder_until_that_changes(
     assert bay.live("finance") is None
 
 
+@pytest.mark.parametrize("has_folder", [True, False])
+@pytest.mark.parametrize("refused", [True, False])
+async def test_an_admins_version_that_gave_way_is_tried_again_after_a_restart(
+    bay: Bay, residency: Residency, engine: MortalEngine, has_folder: bool, refused: bool
+) -> None:
+    """As soon as there is an engine; the folder that the admin passed over does not take the name meanwhile."""
+    former = await bay.serve("finance", 1) if has_folder else await load(bay, bay.make(1))
+    version = await load(bay, bay.make(2), replace=True)
+    bay.registry.set_live(former)  # as after a quarantine
+    if refused:
+        engine.fail(f"load {version.id}", *(REFUSAL,) * 9)
+    await bay.restarted(engine)
+    assert AdminSource.read(bay.registry.source_of("finance"))
+    assert bay.live("finance") == (former if refused else version)
+    assert bay.state("finance") == ("failed" if refused else "ready")
+    assert bay.happened().count("failed") == refused
+
+
 async def test_an_admin_may_hasten_the_names_own_folder(bay: Bay, residency: Residency) -> None:
     """Then it is the folder's version like any other: it goes with the folder."""
     bay.put("finance", 1)

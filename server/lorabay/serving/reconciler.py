@@ -76,6 +76,7 @@ class Reconciler:
         self._settling = Settling(directory.settle_s)
         self._judged: dict[str, str] = registry.withdrawn()
         self._missing: dict[str, float] = {}
+        self._postponed: set[str] = set()
         self._swaps = Swaps(registry, events, metrics)
         self._changes = Changes()
         self._wake = asyncio.Event()
@@ -154,14 +155,20 @@ class Reconciler:
     async def _restore_admin_sources(self) -> None:
         """What an admin call brought is in no folder; the store still has it after a restart."""
         for status in self._registry.snapshot():
-            key, name = self._registry.source_of(status.name), AdapterName(status.name)
-            source = AdminSource.read(key)
+            source = AdminSource.read(self._registry.source_of(status.name))
             if source is None:
                 continue
-            # On another base the key differs, and what was stored has to be checked again.
-            key = source.key(self._intake.identity)
-            if await self._take_in(source.path, name, key) and source.passed_over is not None:
-                self._judged[name] = source.passed_over
+            if source.passed_over is not None:
+                self._judged[status.name] = source.passed_over
+            self._postponed.add(status.name)
+            await self._restore(status.name)
+
+    async def _restore(self, name: str) -> None:
+        """Serve what an admin call brought; it stays postponed while the engine or the store is to blame."""
+        source = AdminSource.read(self._registry.source_of(name)) if name in self._postponed else None
+        # On another base the key differs, and what was stored has to be checked again.
+        if source is None or await self._take_in(source.path, AdapterName(name), source.key(self._intake.identity)):
+            self._postponed.discard(name)
 
     async def reconcile(self) -> float:
         """Look once, and wait for what it leads to; gives the seconds until the next look is due."""
@@ -251,6 +258,9 @@ class Reconciler:
         for name in todo.unsettled:
             if not self._swaps.keep_former(name):
                 self._registry.mark(name, AdapterState.PENDING)
+        self._postponed.difference_update(candidate.name for candidate in todo.intake)
+        for name in self._postponed:
+            self._changes.start(name, partial(self._restore, name))
         for candidate in todo.intake:
             self._judged[candidate.name] = candidate.fingerprint
             self._changes.start(candidate.name, partial(self._change, candidate))
