@@ -104,10 +104,11 @@ class Store:
         The versions that they name are kept also while no such server runs, until `RECORDS_KEPT_S` after the last one.
         """
         with self._locked():
-            records = Records(self._root / "records" / key)
-            with suppress(OSError):  # on a full disk the folder's own time must do
+            folder = self._root / "records" / key
+            records = Records(folder)
+            os.utime(folder)
+            with suppress(OSError):  # on a full disk their age counts from now
                 self._path("records").write_text(key)
-            self._note_use_of_records(self._path("records"))
         return records
 
     def ingest(
