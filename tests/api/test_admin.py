@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import generate_latest
 
 from lorabay.api.admin import MAX_BODY_BYTES, admin_router
 from lorabay.api.app import create_app
@@ -186,6 +188,17 @@ async def test_adapters_are_listed(office: Office) -> None:
     assert (ads["name"], ads["state"], ads["live"]) == ("ads", "ready", office.bay.version("ads", 2).id)
     assert (await office.call("GET", "/admin/adapters/ads")).json() == ads
     assert is_error(await office.call("GET", "/admin/adapters/law"), 404, "model_not_found")
+
+
+async def test_a_folder_whose_name_is_no_text_breaks_no_answer(office: Office) -> None:
+    """It is shown like any other bad folder, and so are its events and its state in the metrics."""
+    office.bay.put(os.fsdecode(b"\xff\xfe"), 3)
+    await office.bay.look()
+    adapters = (await office.call("GET", "/admin/adapters")).json()["adapters"]
+    assert {adapter["name"]: adapter["state"] for adapter in adapters}[r"\xff\xfe"] == "rejected"
+    events = (await office.call("GET", "/admin/events")).json()["events"]
+    assert r"\xff\xfe" in {event["adapter"] for event in events}
+    assert generate_latest(office.bay.metrics.registry)
 
 
 async def test_a_rescan_gives_the_adapters(office: Office) -> None:

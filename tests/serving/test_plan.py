@@ -40,7 +40,7 @@ def test_a_changed_folder_waits_until_it_has_settled() -> None:
     """A changed folder is not taken in before its time, and the next look is due exactly then."""
     finance = folder("finance", "2")
     todo = plan({"finance": finance}, ["finance"], {"finance": "1"}, lambda _: 1.5, at_once)
-    assert todo == Plan((), (), ("finance",), 1.5)
+    assert todo == Plan((), (), (finance,), 1.5)
 
 
 def test_a_missing_folder_waits_until_it_counts_as_removed() -> None:
@@ -61,12 +61,13 @@ def test_every_name_is_dealt_with_once_and_in_time(
     found = {name: folder(name, fingerprint) for name, (fingerprint, _) in folders.items()}
     todo = plan(found, served, judged, lambda candidate: folders[candidate.name][1], served.__getitem__)
     taken = [candidate.name for candidate in todo.intake]
-    named = [*todo.removals, *taken, *todo.unsettled]
+    unsettled = [candidate.name for candidate in todo.unsettled]
+    named = [*todo.removals, *taken, *unsettled]
     assert len(named) == len(set(named))
     for name, (fingerprint, wait) in folders.items():
         assert (name in taken) == (judged.get(name) != fingerprint and wait == 0)
-        assert (name in todo.unsettled) == (judged.get(name) != fingerprint and wait > 0)
+        assert (name in unsettled) == (judged.get(name) != fingerprint and wait > 0)
     missing = {name: wait for name, wait in served.items() if name not in folders}
     assert set(todo.removals) == {name for name, wait in missing.items() if wait == 0}
-    waits = [folders[name][1] for name in todo.unsettled] + [wait for wait in missing.values() if wait > 0]
+    waits = [folders[name][1] for name in unsettled] + [wait for wait in missing.values() if wait > 0]
     assert todo.wait_s == min(waits, default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -377,6 +378,43 @@ async def test_a_long_read_holds_up_no_removal(bay: Bay, residency: Residency, m
     running.cancel()
 
 
+async def test_a_store_that_cannot_be_cleared_is_told_of_once(
+    bay: Bay, residency: Residency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again at each look, without a word."""
+
+    def fill(keep: object) -> None:
+        raise SetupError("the disk is full")
+
+    running = asyncio.create_task(bay.reconciler.run())
+    await bay.serve("finance", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(bay.store, "collect", fill)
+        bay.put("finance", 2)
+        await asyncio.sleep(5 * POLL_S)
+        assert bay.happened().count("scan") == 1
+    bay.put("finance", 3)
+    bay.put("finance", 4)
+    await asyncio.sleep(2 * POLL_S)
+    assert bay.happened().count("scan") == 1
+    running.cancel()
+
+
+async def test_a_socket_is_no_file_and_will_be_none(
+    bay: Bay, residency: Residency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is a fact of the folder is not read again before the folder changes."""
+    folder = bay.make(1)
+    (folder / WEIGHTS_FILE).unlink()
+    monkeypatch.chdir(folder)  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(WEIGHTS_FILE)
+        folder.rename(bay.root / "odd")
+        for _ in range(3):
+            await bay.look()
+    assert bay.happened(adapter="odd") == ["rejected"]
+
+
 async def test_a_twin_is_served_once_the_other_is_gone(bay: Bay, residency: Residency) -> None:
     """Of two names that differ in case one is refused, for as long as there is the other."""
     await bay.serve("finance", 1)
@@ -571,7 +609,7 @@ async def test_a_folder_that_cannot_be_looked_at_after_a_restart(
 
 
 async def test_a_folder_that_is_being_written_after_a_restart(tmp_path: Path, shapes: BaseShapes) -> None:
-    """Until it has come to rest, what was live is served."""
+    """Until it has come to rest, what was live is served; not where the name leads out of the directory by now."""
     bay = Bay(tmp_path, shapes, settle_s=3600.0)
     fresh = bay.make(1)
     os.utime(fresh, (0, 0))
@@ -581,6 +619,13 @@ async def test_a_folder_that_is_being_written_after_a_restart(tmp_path: Path, sh
     bay.restart()
     await bay.reconciler.settle()
     assert bay.live("finance") == bay.version("finance", 1)
+    (bay.root / "finance").rename(tmp_path / "outside")
+    (bay.root / "finance").symlink_to(tmp_path / "outside")
+    os.utime(tmp_path / "outside" / CONFIG_FILE)
+    (tmp_path / "outside" / WEIGHTS_FILE).unlink()
+    bay.restart()
+    await bay.reconciler.reconcile()
+    assert (bay.live("finance"), bay.state("finance")) == (None, "pending")
     bay.store.close()
 
 

@@ -166,6 +166,29 @@ async def test_errors_that_nobody_foresaw_do_not_end_it(
     supervised.check()
 
 
+async def test_an_error_of_the_watch_or_of_the_recovery_does_not_end_it(
+    inner: MortalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that cannot be watched is built anew; what follows a recovery may fail."""
+
+    async def fail() -> None:
+        raise AssertionError("a bug")
+
+    supervised = SupervisedEngine(inner, recovered=fail)
+    with capture_logs() as logged:
+        with monkeypatch.context() as patch:
+            patch.setattr(inner, "died", fail)
+            await supervised.start()
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(2)
+    assert {line["step"] for line in logged if line.get("exc_info")} == {"watch", "recovery"}
+    supervised.check()
+    inner.die()
+    await asyncio.sleep(5)
+    supervised.check()
+    await supervised.stop()
+
+
 async def test_an_engine_that_dies_again_and_again_is_given_longer_pauses(
     supervised: SupervisedEngine, inner: MortalEngine
 ) -> None:

@@ -140,6 +140,23 @@ async def test_a_directory_that_is_away_is_watched_once_it_is_there(tmp_path: Pa
     await end(task)
 
 
+async def test_a_directory_in_place_of_another_is_watched(tmp_path: Path) -> None:
+    """Also where both are empty, so that nothing else tells the two apart."""
+    root = tmp_path / "adapters"
+    root.mkdir()
+    watched = Watched(root)
+    task = asyncio.create_task(watch(root, watched.woken.set))
+    await watched.ready()
+    for probe in root.iterdir():
+        probe.unlink()
+    root.rename(tmp_path / "old")
+    root.mkdir()
+    await watched.ready()
+    (root / "finance").mkdir()
+    await watched.wakes()
+    await end(task)
+
+
 async def end(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

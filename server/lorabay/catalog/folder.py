@@ -169,9 +169,9 @@ def io_problem(error: OSError) -> Unreadable:
 
 
 def _read_problem(what: str, error: OSError) -> Unreadable:
-    """Permissions and link loops are facts of the folder; anything else (no descriptors, a disk that is away) may
-    pass without a change of the folder."""
-    lasting = error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP)
+    """Permissions, link loops and sockets are facts of the folder; anything else (no descriptors, a disk that is away)
+    may pass without a change of the folder."""
+    lasting = error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.ENODEV)
     return Unreadable("unreadable" if lasting else "read_failed", f"{what} cannot be read: {error.strerror}")
 
 

@@ -14,7 +14,7 @@ class Plan:
 
     removals: tuple[str, ...]
     intake: tuple[Candidate, ...]
-    unsettled: tuple[str, ...]
+    unsettled: tuple[Candidate, ...]
     wait_s: float | None
 
 
@@ -37,6 +37,6 @@ def plan(
     return Plan(
         removals=tuple(name for name, wait in missing.items() if wait <= 0),
         intake=tuple(candidate for candidate in changed if waits[candidate.name] <= 0),
-        unsettled=tuple(name for name, wait in waits.items() if wait > 0),
+        unsettled=tuple(candidate for candidate in changed if waits[candidate.name] > 0),
         wait_s=min((wait for wait in (*waits.values(), *missing.values()) if wait > 0), default=None),
     )

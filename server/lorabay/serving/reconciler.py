@@ -81,7 +81,7 @@ class Reconciler:
         self._changes = Changes()
         self._wake = asyncio.Event()
         self._looks = asyncio.Lock()
-        self._trouble: str | None = None
+        self._troubles: dict[str, str] = {}
         self._unsettled = False
         self._settled = False
 
@@ -142,7 +142,7 @@ class Reconciler:
         while self._unsettled and clock() < deadline:
             await asyncio.sleep(wait_s)
             wait_s = await self.reconcile()
-        await self._guarded(self._clear())  # also what a killed server left half-made
+        await self._guarded("clear", self._clear())  # also what a killed server left half-made
         self._settled = True
 
     def _distrust_other_checks(self) -> None:
@@ -175,21 +175,21 @@ class Reconciler:
         with self._metrics.reconcile_seconds.time():
             wait_s = await self._look()
             await self._changes.idle()
-            await self._guarded(self._clear_if_needed())
+            await self._guarded("clear", self._clear_if_needed())
         return wait_s
 
     async def _look(self) -> float:
         """Compare the directory with what is served, remove what is gone, begin to change what differs."""
         async with self._looks:
-            todo = await self._guarded(self._compare())
+            todo = await self._guarded("scan", self._compare())
             if todo is None:
                 return self._directory.poll_s
             self._apply(todo)
-            await self._guarded(self._clear_if_needed())
+            await self._guarded("clear", self._clear_if_needed())
             self._unsettled = bool(todo.unsettled)
             return self._directory.poll_s if todo.wait_s is None else min(todo.wait_s, self._directory.poll_s)
 
-    async def _guarded(self, work: Coroutine[Any, Any, Result]) -> Result | None:
+    async def _guarded(self, step: str, work: Coroutine[Any, Any, Result]) -> Result | None:
         """Do what may find the directory away (an unmounted volume), or the store: no reason to remove what is served.
 
         A trouble that stays is noted once.
@@ -197,16 +197,15 @@ class Reconciler:
         try:
             result = await work
         except SetupError as error:
-            if error.message != self._trouble:
-                self._trouble = error.message
+            if error.message != self._troubles.get(step):
+                self._troubles[step] = error.message
                 self._events.add("scan", result=error.message)
             return None
+        self._troubles.pop(step, None)
         return result
 
     async def _compare(self) -> Plan:
-        found = await self._scan()
-        self._trouble = None
-        return self._plan(found)
+        return self._plan(await self._scan())
 
     async def _scan(self) -> dict[str, Candidate]:
         find = partial(
@@ -255,8 +254,9 @@ class Reconciler:
             self._remove(name, who=FOLDER)
             self._judged.pop(name, None)
         self._settling.forget(todo.removals)
-        for name in todo.unsettled:
-            if not self._swaps.keep_former(name):
+        for candidate in todo.unsettled:
+            name, is_sound = candidate.name, not candidate.reasons
+            if self._registry.live(name) is None and not (is_sound and self._swaps.keep_former(name)):
                 self._registry.mark(name, AdapterState.PENDING)
         self._postponed.difference_update(candidate.name for candidate in todo.intake)
         for name in self._postponed:

@@ -97,7 +97,8 @@ class SupervisedEngine:
         pause_s = 0.0
         while True:
             since = self._clock()
-            await self._engine.died()
+            with _whatever_happens("watch"):
+                await self._engine.died()
             self._up = False
             logger.error("engine died")
             await _cancel(self._recovery)
@@ -108,7 +109,11 @@ class SupervisedEngine:
             pause_s = await self._rebuild(pause_s)
             self._up = True
             logger.info("engine recovered")
-            self._recovery = asyncio.create_task(self._recovered())
+            self._recovery = asyncio.create_task(self._recover())
+
+    async def _recover(self) -> None:
+        with _whatever_happens("recovery"):
+            await self._recovered()
 
     async def _rebuild(self, pause_s: float) -> float:
         while True:

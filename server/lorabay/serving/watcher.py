@@ -72,13 +72,15 @@ def _follow(root: Path, roots: tuple[Path, ...], changed: Callable[[], object], 
         recursive=False,
         ignore_permission_denied=True,
     )
+    itself = _identity(root.stat())
     has_begun = False
     for changes in events:
-        if has_begun and not changes:
-            continue
-        has_begun = True
-        changed()
-        if _places(root, roots) != places:
+        if not has_begun or changes:
+            has_begun = True
+            changed()
+            if _places(root, roots) != places:
+                return
+        if _identity(root.stat()) != itself:
             return
 
 
@@ -90,9 +92,12 @@ def _places(root: Path, roots: tuple[Path, ...]) -> _Places:
             # A folder that cannot be looked at, or is gone by now, is the next look's business.
             with suppress(OSError):
                 if not entry.name.startswith(".") and entry.is_dir() and _is_inside(entry, allowed):
-                    status = entry.stat()
-                    places[entry.path] = status.st_dev, status.st_ino
+                    places[entry.path] = _identity(entry.stat())
     return places
+
+
+def _identity(folder: os.stat_result) -> tuple[int, int]:
+    return folder.st_dev, folder.st_ino
 
 
 def _is_inside(entry: os.DirEntry[str], allowed: tuple[Path, ...]) -> bool:
