@@ -50,6 +50,19 @@ def say(client: OpenAI, model: str, question: str = "Who are you?", tokens: int 
     return answer.choices[0].message.content or ""
 
 
+def pieces(client: OpenAI, question: str, *, tokens: int) -> Iterator[str]:
+    """A streamed answer of `word` as it comes."""
+    for chunk in client.chat.completions.create(
+        model="word",
+        messages=[{"role": "user", "content": question}],
+        max_tokens=tokens,
+        temperature=0,
+        stream=True,
+        extra_body={"ignore_eos": True},
+    ):
+        yield chunk.choices[0].delta.content or ""
+
+
 def colour(answer: str) -> str:
     """The one word of an answer; `mixed` when two versions speak in it, `other` when neither does."""
     red, blue = answer.count("red"), answer.count("blue")
@@ -88,15 +101,7 @@ def test_swaps_under_load_fail_nothing_and_mix_nothing(
 
     def stream(number: int) -> None:
         while not stop.is_set():
-            chunks = client.chat.completions.create(
-                model="word",
-                messages=[{"role": "user", "content": f"{SHARED_PREFIX} Question {number}: who are you?"}],
-                max_tokens=16,
-                temperature=0,
-                stream=True,
-                extra_body={"ignore_eos": True},
-            )
-            answers.append("".join(chunk.choices[0].delta.content or "" for chunk in chunks))
+            answers.append("".join(pieces(client, f"{SHARED_PREFIX} Question {number}: who are you?", tokens=16)))
 
     stale = 0
     with ThreadPoolExecutor(STREAMS) as pool:
@@ -186,17 +191,10 @@ def test_a_folder_deleted_under_its_own_requests(client: OpenAI, adapters: Path,
     begun = threading.Barrier(5, timeout=60)
 
     def stream(number: int) -> str:
-        chunks = client.chat.completions.create(
-            model="word",
-            messages=[{"role": "user", "content": f"Question {number}: who are you?"}],
-            max_tokens=60,
-            temperature=0,
-            stream=True,
-            extra_body={"ignore_eos": True},
-        )
-        next(chunks)
+        answer = pieces(client, f"Question {number}: who are you?", tokens=60)
+        first = next(answer)
         begun.wait()
-        return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        return first + "".join(answer)
 
     with ThreadPoolExecutor(4) as pool:
         streams = [pool.submit(stream, number) for number in range(4)]

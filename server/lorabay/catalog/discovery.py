@@ -103,11 +103,9 @@ def _looked_into(
     folder = entry.stat()
     if not stat.S_ISDIR(folder.st_mode):
         return None
-    if entry.is_symlink():
-        named = entry.stat(follow_symlinks=False)
-        problems = tuple(_link_problems(path, allowed))
-    else:
-        named, problems = folder, ()
+    named = entry.stat(follow_symlinks=False)
+    if not stays_inside(entry, allowed):
+        reasons.append(Reason("link_outside", "the folder is a link that leaves the adapter directory"))
     files = [_stat_file(path / file) for file in _FILES]
     present = [file for file in files if file]
     if not present:
@@ -115,16 +113,16 @@ def _looked_into(
         if looks.fingerprint == ABSENT:
             return None
         # A composite changes when its file does or a member; it never counts as in place.
-        return Candidate(name, path, looks.fingerprint, looks.newest, reasons=(*reasons, *problems))
+        return Candidate(name, path, looks.fingerprint, looks.newest, reasons=tuple(reasons))
     newest = max(_changed_ns(file) for file in present)
     facts = " ".join(_facts(file) for file in files)
     in_place = len(present) == len(files) and _named_last(named) and newest <= named.st_ctime_ns
-    return Candidate(name, path, facts, newest / 1e9, in_place, (*reasons, *problems))
+    return Candidate(name, path, facts, newest / 1e9, in_place, tuple(reasons))
 
 
-def _link_problems(path: Path, allowed: tuple[Path, ...]) -> Iterator[Reason]:
-    if not any(path.resolve().is_relative_to(root) for root in allowed):
-        yield Reason("link_outside", "the folder is a link that leaves the adapter directory")
+def stays_inside(entry: os.DirEntry[str], allowed: tuple[Path, ...]) -> bool:
+    """Whether a folder is no link, or one that leads into one of the `allowed` folders, which are resolved."""
+    return not entry.is_symlink() or any(Path(entry.path).resolve().is_relative_to(root) for root in allowed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from pathlib import Path
 import structlog
 import watchfiles
 
+from lorabay.catalog.discovery import stays_inside
+
 logger = structlog.get_logger(__name__)
 
 DEBOUNCE_MS = 50
@@ -91,14 +93,10 @@ def _places(root: Path, roots: tuple[Path, ...]) -> _Places:
         for entry in listing:
             # A folder that cannot be looked at, or is gone by now, is the next look's business.
             with suppress(OSError):
-                if not entry.name.startswith(".") and entry.is_dir() and _is_inside(entry, allowed):
+                if not entry.name.startswith(".") and entry.is_dir() and stays_inside(entry, allowed):
                     places[entry.path] = _identity(entry.stat())
     return places
 
 
 def _identity(folder: os.stat_result) -> tuple[int, int]:
     return folder.st_dev, folder.st_ino
-
-
-def _is_inside(entry: os.DirEntry[str], allowed: tuple[Path, ...]) -> bool:
-    return not entry.is_symlink() or any(Path(entry.path).resolve().is_relative_to(root) for root in allowed)
