@@ -12,34 +12,57 @@ WIDTHS = [8, 4, 4]
 
 
 def test_a_slot_is_a_reference() -> None:
-    """The table holds the addresses of the adapter's own tensors: nothing was copied, nothing padded."""
-    weights = ModuleWeights.lay_out(*random_weights(6, WIDTHS, 3, 1, scaled=True), torch.bfloat16)
+    """The table holds the addresses of the adapter's own tensors: nothing was copied."""
+    weights = ModuleWeights.lay_out(*random_weights(6, WIDTHS, 4, 1, scaled=True), torch.bfloat16)
     slots = ModuleSlots(6, WIDTHS, 2, torch.bfloat16)
     slots.put(1, weights)
     assert not slots.table[0].any()
     rows = 6 * weights.a.element_size()
-    assert slots.table[1, :, row_kernel.A].tolist() == [weights.a.data_ptr() + 3 * i * rows for i in range(3)]
+    assert slots.table[1, :, row_kernel.A].tolist() == [weights.a.data_ptr() + 4 * i * rows for i in range(3)]
     assert slots.table[1, :, row_kernel.B].tolist() == [b.data_ptr() for b in weights.b if b is not None]
-    assert slots.table[1, :, row_kernel.RANK].tolist() == [3, 3, 3]
-    assert slots.max_rank == 3
+    assert slots.table[1, :, row_kernel.RANK].tolist() == [4, 4, 4]
+    assert slots.low_width == 3 * 4
 
 
 def test_memory_is_that_of_the_factors() -> None:
-    """In the engine's type, at the adapter's own rank."""
-    weights = ModuleWeights.lay_out(*random_weights(6, WIDTHS, 3, 1, missing=2), torch.bfloat16)
+    """In the engine's type and at the adapter's own rank, whatever the highest is."""
+    columns = row_kernel.COLUMNS
+    weights = ModuleWeights.lay_out(*random_weights(6, [2 * columns, columns], 8, 1), torch.bfloat16)
     held = weights.a.numel() + sum(b.numel() for b in weights.b if b is not None)
-    assert held == 2 * 3 * 6 + 3 * (8 + 4)
-    assert weights.ranks == (3, 3, 0)
+    assert held == 2 * 8 * 6 + 8 * 3 * columns
+
+
+def test_odd_ranks_and_widths_are_filled_up_with_zeros() -> None:
+    """To what the kernel computes at once; a slice without factors holds nothing."""
+    factors, scales = random_weights(6, WIDTHS, 3, 1, missing=2)
+    weights = ModuleWeights.lay_out(factors, scales, torch.float32)
+    assert weights.ranks == (4, 4, 0)
+    assert factors[1] is not None
+    assert weights.b[1] is not None
+    assert torch.equal(weights.a[4:7], factors[1][0])
+    assert not weights.a[7].any()
+    (block,) = weights.b[1]
+    assert block.shape == (4, row_kernel.COLUMNS)
+    assert torch.equal(block[:3, :4], factors[1][1].t())
+    assert not block[3].any()
+    assert not block[:, 4:].any()
+
+
+def test_a_type_that_the_kernel_does_not_serve_stays_as_it_is() -> None:
+    """Matmuls want one matrix, and no zeros."""
+    weights = ModuleWeights.lay_out(*random_weights(6, WIDTHS, 3, 1), torch.float16)
+    assert weights.ranks == (3, 3, 3)
+    assert [None if b is None else tuple(b.shape) for b in weights.b] == [(1, 3, 8), (1, 3, 4), (1, 3, 4)]
 
 
 def test_an_emptied_slot_holds_nothing() -> None:
     """Clearing twice, and clearing what was never filled, is fine."""
     slots = ModuleSlots(6, WIDTHS, 2, torch.float32)
     slots.put(0, ModuleWeights.lay_out(*random_weights(6, WIDTHS, 3, 1), torch.float32))
-    assert not slots.is_empty
+    assert slots.low_width
     slots.clear(0)
     slots.clear(0)
     slots.clear(1)
-    assert slots.is_empty
+    assert not slots.low_width
     assert slots.weights == [None, None]
     assert not slots.table.any()

@@ -6,8 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from lorabay.vllm_plugin.batch_rows import FEW_ROWS, BatchRows
+from lorabay.vllm_plugin.batch_rows import BatchRows
 from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
+from lorabay.vllm_plugin.row_kernel import PANEL
 from lorabay.vllm_plugin.update import RowKernel, add_by_matmuls, add_looked_up, add_update
 from tests.vllm_plugin.updates import filled_slots, random_weights, reference
 
@@ -18,7 +19,7 @@ NAN = float("nan")
 
 def updated(y: torch.Tensor, x: torch.Tensor, slots: ModuleSlots, rows: list[int]) -> torch.Tensor:
     result = y.clone()
-    add_update(result, x, slots, BatchRows.group(torch.tensor(rows).numpy()), KERNEL)
+    add_update(result, x, slots, BatchRows(torch.tensor(rows).numpy()), KERNEL)
     return result
 
 
@@ -64,8 +65,8 @@ def test_every_row_gets_its_own_adapters_update(
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("adjacent", [False, True])
 def test_many_rows_of_a_slot_and_few_of_another_in_one_batch(dtype: torch.dtype, scaled: bool, adjacent: bool) -> None:
-    """A prefill beside decodes: matmuls for one, the row kernel for the others, the same mathematics."""
-    rows = [0] * (2 * FEW_ROWS) + [1, -1, 2, 2]
+    """A prefill beside decodes: several panels of one, tiles of the others that are not full."""
+    rows = [0] * (2 * PANEL + 3) + [1, -1, 2, 2]
     rows = rows if adjacent else rows[::2] + rows[1::2]
     weights = weights_of(40, [24, 8], [16, 4, 1, 2], dtype, scaled)
     x, y = torch.randn(len(rows), 40).to(dtype), torch.randn(len(rows), 32).to(dtype)
@@ -126,11 +127,11 @@ def test_rows_that_are_no_block_of_memory() -> None:
     slots = filled_slots(6, [5], weights, torch.float32)
     x, y = torch.randn(4, 20)[::2, 3:9], torch.randn(2, 9)[:, 2:7]
     expected = reference(y, x, [5], weights, [0, 0])
-    add_update(y, x, slots, BatchRows.group(torch.tensor([0, 0]).numpy()), KERNEL)
+    add_update(y, x, slots, BatchRows(torch.tensor([0, 0]).numpy()), KERNEL)
     torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-5)
     turned = torch.randn(6, 2).t()
     expected = reference(y, turned, [5], weights, [0, 0])
-    add_update(y, turned, slots, BatchRows.group(torch.tensor([0, 0]).numpy()), KERNEL)
+    add_update(y, turned, slots, BatchRows(torch.tensor([0, 0]).numpy()), KERNEL)
     torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -147,7 +148,7 @@ def test_a_head_narrower_or_wider_than_the_weights(columns: int) -> None:
     (weights,) = weights_of(4, [9], [2], torch.bfloat16, scaled=False)
     slots = filled_slots(4, [9], [weights], torch.bfloat16)
     x, y = torch.randn(2, 4).bfloat16(), torch.zeros(2, columns)
-    add_by_matmuls(y, x, slots, BatchRows.group(torch.tensor([0, -1]).numpy()))
+    add_by_matmuls(y, x, slots, BatchRows(torch.tensor([0, -1]).numpy()))
     expected = reference(torch.zeros(2, 9), x, [9], [weights], [0, -1])
     width = min(columns, 9)
     torch.testing.assert_close(y[:, :width].double(), expected[:, :width], rtol=0, atol=0.1)
@@ -158,9 +159,7 @@ def test_embeddings_add_what_the_token_ids_look_up() -> None:
     """y[row] += B A[:, id], for rows with an adapter alone."""
     (weights,) = weights_of(11, [5], [3], torch.float32, scaled=False)
     ids, y = torch.tensor([10, 0, 7]), torch.zeros(3, 5)
-    add_looked_up(
-        y, ids, filled_slots(11, [5], [weights], torch.float32), BatchRows.group(torch.tensor([0, -1, 0]).numpy())
-    )
+    add_looked_up(y, ids, filled_slots(11, [5], [weights], torch.float32), BatchRows(torch.tensor([0, -1, 0]).numpy()))
     one_hot = torch.nn.functional.one_hot(ids, 11).float()
     torch.testing.assert_close(
         y.double(), reference(torch.zeros(3, 5), one_hot, [5], [weights], [0, -1, 0]), rtol=1e-5, atol=1e-5

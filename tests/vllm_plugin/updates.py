@@ -56,5 +56,6 @@ def reference(
                 part *= scale.factor.double()
                 part += 0 if scale.shift is None else scale.shift.double()
             a = own.a[own.starts[i] : own.starts[i] + own.ranks[i]].double()
-            part += b.double().t() @ (a @ x[row].double())
+            outputs = b.double().transpose(1, 2).flatten(0, 1)[:width]
+            part += outputs @ (a @ x[row].double())
     return expected

@@ -9,7 +9,7 @@ know, are read here too. Device-independent; on a CPU the tensors also get the l
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
@@ -21,6 +21,9 @@ from vllm.lora.worker_manager import WorkerLoRAManager
 
 from lorabay.vllm_plugin import staging
 from lorabay.vllm_plugin.scaled_outputs import can_scale, cut_scales, put_scales
+
+if TYPE_CHECKING:
+    from lorabay.vllm_plugin.module_slots import ModuleWeights
 
 SCALES_FILE = "output_scales.safetensors"
 """In a version's folder: one float32 tensor `<module>.scale` (outputs,) for each module with an output factor."""
@@ -124,11 +127,16 @@ def _lay_out(manager: LoRAModelManager, model: LoRAModel, factors: dict[str, Any
     if torch.device(manager.device).type != "cpu":
         return
     from lorabay.vllm_plugin.lora_layers import module_weights
+    from lorabay.vllm_plugin.weight_memory import gathered
 
+    replaced: list[tuple[Any, ModuleWeights]] = []
     for name, layer in manager.modules.items():
         weights = manager._get_lora_layer_weights(model, name)
         if weights is None:
             continue
         laid_out = module_weights(layer, weights.lora_a, weights.lora_b, factors.get(name))
         if laid_out is not None:
-            weights.lora_a, weights.lora_b = laid_out, None
+            weights.lora_a = weights.lora_b = None  # not twice at a time
+            replaced.append((weights, laid_out))
+    for (weights, _), laid_out in zip(replaced, gathered([laid_out for _, laid_out in replaced]), strict=True):
+        weights.lora_a = laid_out

@@ -19,7 +19,7 @@ from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
 from lorabay.vllm_plugin import adapter_loading, lora_layers, row_kernel
 from lorabay.vllm_plugin.batch_rows import BatchRows
-from lorabay.vllm_plugin.update import KERNEL_TYPES, RowKernel, add_by_matmuls
+from lorabay.vllm_plugin.update import RowKernel, add_update
 
 if TYPE_CHECKING:
     from vllm.lora.layers import LoRAMapping
@@ -41,9 +41,9 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         _follow_prompt_rows()
         super().__init__(max_num_batched_tokens, max_batches, device, **kwargs)
         config = kwargs.get("lora_config")
-        if config is not None and config.lora_dtype in KERNEL_TYPES:
-            row_kernel.get_ready(config.lora_dtype is torch.bfloat16)
-        self.tokens = self.sampled = BatchRows.group(_NO_ROWS)
+        if config is not None:
+            row_kernel.get_ready(config.lora_dtype)
+        self.tokens = self.sampled = BatchRows(_NO_ROWS)
         self.kernel = RowKernel()
 
     def update_metadata(
@@ -56,8 +56,8 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
     ) -> None:
         """Take over a step's mapping of rows to adapters; called once a step, before any layer runs."""
         super().update_metadata(mapping, lora_index_to_id, max_loras, vocab_size, **kwargs)
-        self.tokens = BatchRows.group(self.token_lora_indices.numpy())
-        self.sampled = BatchRows.group(self.sampler_indices.numpy())
+        self.tokens = BatchRows(self.token_lora_indices.numpy())
+        self.sampled = BatchRows(self.sampler_indices.numpy())
 
     def add_shrink(
         self,
@@ -116,8 +116,8 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
     def add_lora_logits(self, y: torch.Tensor, x: torch.Tensor, lora_a_stacked: Any, *_: Any, **kwargs: Any) -> None:
         """Add the head's update to the logits of the sampled positions, or of a prompt's."""
         rows = self.prompt_rows
-        batch = self.sampled if rows is None else BatchRows.group(self.token_lora_indices.numpy()[rows])
-        add_by_matmuls(y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1]), lora_a_stacked.slots, batch)
+        batch = self.sampled if rows is None else BatchRows(self.token_lora_indices.numpy()[rows])
+        add_update(y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1]), lora_a_stacked.slots, batch, self.kernel)
 
 
 @cache

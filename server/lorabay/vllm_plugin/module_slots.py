@@ -4,8 +4,10 @@ vLLM keeps a slot as a region of one large tensor and copies an adapter into it.
 slot here is a reference to the adapter's own tensors, laid out as the kernel reads them. So a load is a pointer, an
 adapter costs its own bytes and no padding to the highest rank, and an eviction frees nothing that is still read.
 
-Shapes, for each slice of a packed module: A (rank, inputs), B transposed (rank, outputs). The A of all slices lie
-one below the other in one matrix, so that one product shrinks for all of them. Knows nothing of vLLM.
+Shapes, for each slice of a packed module: A (rank, inputs), B transposed and in blocks of columns (blocks, rank,
+columns). The A of all slices lie one below the other in one matrix, so that one product shrinks for all of them.
+Where the row kernel serves the type, ranks and columns are filled up with zeros to what it takes at once; elsewhere
+B is one block as it is. Knows nothing of vLLM.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from itertools import accumulate
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from lorabay.vllm_plugin import row_kernel
 
@@ -48,10 +51,12 @@ class ModuleWeights:
         cls, factors: Sequence[Factors | None], scales: Sequence[OutputScale | None], dtype: torch.dtype
     ) -> ModuleWeights:
         """Copy factors into the layout; at least one slice must have factors."""
-        a = torch.cat([pair[0].to(dtype) for pair in factors if pair is not None])
-        b = tuple(None if pair is None else pair[1].to(dtype).t().contiguous() for pair in factors)
-        ranks = tuple(0 if pair is None else pair[0].shape[0] for pair in factors)
-        return cls(a.contiguous(), b, ranks, tuple(scales))
+        ranks, columns = (row_kernel.RANKS, row_kernel.COLUMNS) if row_kernel.serves(dtype) else (1, None)
+        padded = [None if pair is None else _padded(pair, ranks) for pair in factors]
+        a = torch.cat([pair[0].to(dtype) for pair in padded if pair is not None])
+        b = tuple(None if pair is None else _in_blocks(pair[1].to(dtype), columns) for pair in padded)
+        held = tuple(0 if pair is None else pair[0].shape[0] for pair in padded)
+        return cls(a.contiguous(), b, held, tuple(scales))
 
     @property
     def starts(self) -> tuple[int, ...]:
@@ -66,12 +71,15 @@ class ModuleSlots:
         self.inputs = inputs
         self.dtype = dtype
         self.widths = tuple(widths)
-        self.offsets = tuple(accumulate(self.widths, initial=0))[:-1]
+        *self.offsets, self.outputs = accumulate(self.widths, initial=0)
         self.weights: list[ModuleWeights | None] = [None] * slots
         self.table = np.zeros((slots, len(self.widths), row_kernel.FIELDS), np.int64)
-        self.max_rank = 0
+        self.low_width = 0
+        """Numbers that a row shrinks to, at most; 0 while no slot has weights of this module."""
+        self.of_kernel = row_kernel.serves(dtype)
         self._width_block = np.array(self.widths, np.int64)
-        self.arguments = row_kernel.argument_block(inputs, self.table, self._width_block)
+        self._block = row_kernel.module_block(inputs, self.table, self._width_block)
+        self.address = self._block.ctypes.data
 
     def put(self, slot: int, weights: ModuleWeights) -> None:
         """Serve `weights` in `slot` from the next step on."""
@@ -91,13 +99,25 @@ class ModuleSlots:
             self.table[slot] = 0
             self._refresh()
 
-    @property
-    def is_empty(self) -> bool:
-        """True while no slot has weights of this module."""
-        return self.max_rank == 0
-
     def _refresh(self) -> None:
-        self.max_rank = int(self.table[:, :, row_kernel.RANK].max())
+        highest = int(self.table[:, :, row_kernel.RANK].max())
+        self._block[row_kernel.MAX_RANK] = highest
+        self.low_width = len(self.widths) * highest
+
+
+def _padded(factors: Factors, multiple: int) -> Factors:
+    """Rows of zeros below A and columns of zeros beside B, up to a multiple of ranks."""
+    a, b = factors
+    missing = -a.shape[0] % multiple
+    return (pad(a, (0, 0, 0, missing)), pad(b, (0, missing))) if missing else factors
+
+
+def _in_blocks(b: torch.Tensor, columns: int | None) -> torch.Tensor:
+    """B (outputs, rank) as (blocks, rank, columns), zeros after the last output; one block where columns is None."""
+    outputs, rank = b.shape
+    columns = columns or outputs
+    filled = pad(b, (0, 0, 0, -outputs % columns))
+    return filled.view(-1, columns, rank).transpose(1, 2).contiguous()
 
 
 def _address(tensor: torch.Tensor | None) -> int:

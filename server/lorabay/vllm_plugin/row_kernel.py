@@ -1,13 +1,14 @@
-"""The LoRA update of a few rows of a batch in one call: every slice, shrink and expand, each row with its own adapter.
+"""The LoRA update of a batch in one call: every slice, shrink and expand, each row with its own adapter.
 
 Decoding needs hundreds of tiny products a step, and a matmul call costs more than such a product. This kernel is
 compiled by numba, which vLLM depends on, so that no C++ compiler is needed. It runs on the OpenMP threads that torch
-has already started: `GOMP_parallel` of torch's own libgomp calls it in each of them. Loops over a tile are written out
-for one, two and four rows, since that is what becomes vector instructions; a tile of three computes its last row twice.
-All of it stands in this file, because numba keeps compiled code for as long as the file that asks for it is the same.
+has already started: `GOMP_parallel` of torch's own libgomp calls it in each of them. The two inner loops are written
+as vector instructions of LLVM, which become those of the processor. All of it stands in this file, because numba
+keeps compiled code for as long as the file that asks for it is the same.
 
-Shapes of one slice: A (rank, inputs), B transposed (rank, outputs), factor and shift (outputs,). Values are bfloat16
-(as their uint16 patterns) or float32; sums are float32 and rounded once. Knows neither torch modules nor vLLM.
+Shapes of one slice: A (rank, inputs), B in blocks (blocks, rank, COLUMNS), which is the order in which it is read,
+factor and shift (outputs,). Ranks are multiples of RANKS. Values are bfloat16 (as their uint16 patterns) or float32;
+sums are float32 and rounded once. Knows neither torch modules nor vLLM.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import llvmlite.binding
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import carray, cfunc, njit, types
+from numba import carray, cfunc, config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
@@ -31,33 +32,34 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+PANEL = 32
+"""Rows of one adapter for which its weights are read from memory once."""
+
 TILE = 4
-"""Rows of one adapter that are computed together, so that its weights are read and widened once for them."""
+"""Rows of a panel that are computed together, in registers."""
 
-COLUMNS = 128
-"""Outputs of a tile that are summed together; the sums stay in the first-level cache."""
+RANKS = 4
+"""Rows of A that are computed together, in registers."""
 
-# Fields of the call's argument block, of a slice's entry in the layer's table, and of a tile, all int64.
-(
-    Y,
-    X,
-    Y_STRIDE,
-    X_STRIDE,
-    ITEM,
-    INPUTS,
-    SLICES,
-    TABLE,
-    SLOTS,
-    WIDTHS,
-    ROWS,
-    ROW_COUNT,
-    TILES,
-    TILE_COUNT,
-    LOW,
-    WIDE,
-    MAX_RANK,
-) = range(17)  # strides and ITEM in bytes
-ARGUMENTS = 17
+LANES = 16
+"""Numbers of a vector; a processor with smaller registers takes several for one."""
+
+COLUMNS = 4 * LANES
+"""Outputs that are computed together, in registers: the width of B's blocks."""
+
+AHEAD = 8192
+"""Bytes of A that are asked for before they are read, and half as many of B: some 10 % of a step's updates."""
+
+LINE = 64
+"""Bytes of a cache line."""
+
+# Fields of the three argument blocks, of a slice's entry in the module's table, and of a panel, all int64.
+Y, X, Y_STRIDE, X_STRIDE, MODULE, BATCH, LOW = range(7)  # strides in bytes
+CALL = 7
+INPUTS, SLICES, SLOTS, TABLE, WIDTHS, MAX_RANK = range(6)
+MODULE_FIELDS = 6
+ROWS, ROW_COUNT, PANELS, PANEL_COUNT = range(4)
+BATCH_FIELDS = 4
 A, B, RANK, FACTOR, SHIFT = range(5)  # addresses, and the rank; 0 is no address
 FIELDS = 5
 SLOT, FIRST, COUNT = range(3)
@@ -69,6 +71,23 @@ _omp_thread = types.ExternalFunction("omp_get_thread_num", types.int32())
 _omp_threads = types.ExternalFunction("omp_get_num_threads", types.int32())
 _gomp_barrier = types.ExternalFunction("GOMP_barrier", types.void())
 
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_INT32, _INT64 = ir.IntType(32), ir.IntType(64)
+_WORDS = ir.VectorType(_INT32, LANES)
+
+
+class _BFloat(ir.Type):  # type: ignore[misc]
+    """LLVM's bfloat, which llvmlite has no class for."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat)
+
+    def __hash__(self) -> int:
+        return hash(_BFloat)
+
 
 @intrinsic
 def _pointer(typingctx: Any, address: Any) -> Any:
@@ -76,6 +95,18 @@ def _pointer(typingctx: Any, address: Any) -> Any:
         return builder.inttoptr(args[0], cgutils.voidptr_t)
 
     return types.voidptr(types.int64), codegen
+
+
+@intrinsic
+def _tile_of_sums(typingctx: Any) -> Any:
+    """The address of TILE * COLUMNS numbers on the stack of the calling function."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), TILE * COLUMNS))
+        place.align = 64
+        return builder.bitcast(place, cgutils.voidptr_t)
+
+    return types.voidptr(), codegen
 
 
 @intrinsic
@@ -92,6 +123,14 @@ def _as_bits(typingctx: Any, value: Any) -> Any:
         return builder.bitcast(args[0], ir.IntType(32))
 
     return types.uint32(types.float32), codegen
+
+
+@intrinsic
+def _rounded(typingctx: Any, value: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(builder.fptrunc(args[0], _BFloat()), ir.IntType(16))
+
+    return types.uint16(types.float32), codegen
 
 
 def _widen(stored: Any) -> Any:
@@ -121,99 +160,249 @@ def _overload_narrow(value: Any, stored: Any) -> Any:
         is_nan = (bits & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
         return np.uint16(0x7FC0) if is_nan else np.uint16(rounded)
 
+    def to_bfloat16_natively(value: Any, stored: Any) -> Any:
+        return _rounded(value)
+
     def to_float32(value: Any, stored: Any) -> Any:
         return value
 
-    return to_bfloat16 if stored == types.uint16 else to_float32
+    if stored != types.uint16:
+        return to_float32
+    return to_bfloat16_natively if multiplies_bfloat16() else to_bfloat16
 
 
-@njit(fastmath=_FAST)
-def _shrink(a: Any, wide: Any, row: int, count: int, low: Any, column: int) -> None:
-    """low[row + i, column] = a . wide[row + i], for the `count` rows of a tile."""
-    x0 = wide[row]
-    s0 = np.float32(0)
-    if count == 1:
-        for k in range(a.size):
-            s0 += _widen(a[k]) * x0[k]
-        low[row, column] = s0
-        return
-    x1, s1 = wide[row + 1], np.float32(0)
-    if count == 2:
-        for k in range(a.size):
-            value = _widen(a[k])
-            s0 += value * x0[k]
-            s1 += value * x1[k]
-        low[row, column], low[row + 1, column] = s0, s1
-        return
-    last = row + count - 1
-    x2, x3 = wide[row + 2], wide[last]
-    s2 = s3 = np.float32(0)
-    for k in range(a.size):
-        value = _widen(a[k])
-        s0 += value * x0[k]
-        s1 += value * x1[k]
-        s2 += value * x2[k]
-        s3 += value * x3[k]
-    low[row, column], low[row + 1, column], low[row + 2, column], low[last, column] = s0, s1, s2, s3
+def multiplies_bfloat16() -> bool:
+    """Whether the processor has products of bfloat16 pairs summed in float32 (AVX512_BF16)."""
+    features = config.CPU_FEATURES  # what numba compiles for, where somebody restricts it
+    if features is None:
+        features = llvmlite.binding.get_host_cpu_features().flatten()
+    return "+avx512bf16" in features.split(",") and "+avx512f" in features.split(",")
 
 
-@njit(fastmath=_FAST)
-def _expand(b: Any, low: Any, first: int, outputs: int, sums: Any) -> None:
-    """sums[i * COLUMNS + o] = low[i] . B^T[:, first + o]: `outputs` (at most COLUMNS) of each row of a tile.
+def _item(dtype: Any) -> Any:
+    """Bytes of a value."""
 
-    b is B^T (rank, all outputs), low (rows of the tile, rank), sums (TILE * COLUMNS,).
+
+def _step(dtype: Any) -> Any:
+    """Values that `_dot_products` takes from a row in one step."""
+
+
+@overload(_item)
+def _overload_item(dtype: Any) -> Any:
+    size = dtype.dtype.bitwidth // 8
+
+    def item(dtype: Any) -> Any:
+        return size
+
+    return item
+
+
+@overload(_step)
+def _overload_step(dtype: Any) -> Any:
+    values = 2 * LANES if _is_bfloat16(dtype) and multiplies_bfloat16() else LANES
+
+    def step(dtype: Any) -> Any:
+        return values
+
+    return step
+
+
+def _is_bfloat16(dtype: Any) -> bool:
+    return bool(dtype.dtype == types.uint16)
+
+
+def _load(builder: Any, address: Any, kind: ir.Type, align: int) -> Any:
+    return builder.load(builder.inttoptr(address, kind.as_pointer()), align=align)
+
+
+def _load_floats(builder: Any, address: Any, bfloat16: bool) -> Any:
+    """LANES values as float32."""
+    if not bfloat16:
+        return _load(builder, address, _FLOATS, 4)
+    halves = _load(builder, address, ir.VectorType(ir.IntType(16), LANES), 2)
+    high = builder.shl(builder.zext(halves, _WORDS), ir.Constant(_WORDS, [16] * LANES))
+    return builder.bitcast(high, _FLOATS)
+
+
+def _function(builder: Any, name: str, result: ir.Type, *arguments: ir.Type) -> Any:
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
+
+
+def _add_products(builder: Any, sums: Any, left: Any, right: Any) -> Any:
+    """sums + left * right, number by number."""
+    fma = _function(builder, f"llvm.fmuladd.v{LANES}f32", _FLOATS, _FLOATS, _FLOATS, _FLOATS)
+    return builder.call(fma, [left, right, sums])
+
+
+def _total(builder: Any, sums: Any) -> Any:
+    add = _function(builder, f"llvm.vector.reduce.fadd.v{LANES}f32", ir.FloatType(), ir.FloatType(), _FLOATS)
+    return builder.call(add, [ir.Constant(ir.FloatType(), -0.0), sums], fastmath=("reassoc",))
+
+
+def _zeros(builder: Any, count: int) -> list[Any]:
+    """Variables of vectors, which LLVM keeps in registers."""
+    variables = [cgutils.alloca_once(builder, _FLOATS) for _ in range(count)]
+    for variable in variables:
+        builder.store(ir.Constant(_FLOATS, [0.0] * LANES), variable)
+    return variables
+
+
+def _prefetch(builder: Any, address: Any) -> None:
+    """Ask for the cache line of an address; one that is not mapped does no harm."""
+    pointer = ir.IntType(8).as_pointer()
+    ask = _function(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, _INT32, _INT32, _INT32)
+    to_read, second_level, data = (ir.Constant(_INT32, value) for value in (0, 2, 1))
+    builder.call(ask, [builder.inttoptr(address, pointer), to_read, second_level, data])
+
+
+def _plus(builder: Any, address: Any, size: int) -> Any:
+    return builder.add(address, ir.Constant(_INT64, size))
+
+
+@intrinsic(prefer_literal=True)
+def _dot_products(
+    typingctx: Any, rows: Any, a: Any, a_stride: Any, x: Any, steps: Any, low: Any, low_stride: Any, dtype: Any
+) -> Any:
+    """low[i, r] = a[r] . x[i] over `steps` steps, for the `rows` rows whose addresses x holds, and RANKS rows of A.
+
+    All but `rows` (a literal), the tuple x and dtype are addresses, strides in bytes or counts.
     """
-    count, rank = low.shape
-    sums[: count * COLUMNS] = np.float32(0)
-    whole = rank - rank % 4
-    for r in range(0, whole, 4):
-        # Slices, so that the inner loops count from zero: an index that might be negative is not vectorised.
-        b0, b1 = b[r, first : first + outputs], b[r + 1, first : first + outputs]
-        b2, b3 = b[r + 2, first : first + outputs], b[r + 3, first : first + outputs]
-        if count == 1:
-            _add_to_one(b0, b1, b2, b3, low, r, sums)
-        elif count == 2:
-            _add_to_two(b0, b1, b2, b3, low, r, sums)
-        else:
-            _add_to_four(b0, b1, b2, b3, low, r, sums)
-    for r in range(whole, rank):
-        values = b[r, first : first + outputs]
+    count, bfloat16 = rows.literal_value, _is_bfloat16(dtype)
+    pairs = bfloat16 and multiplies_bfloat16()
+    pair = ir.VectorType(_BFloat(), 2 * LANES)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, a, a_stride, x, steps, low, low_stride, _ = args
+        size = LANES * 4 if pairs or not bfloat16 else LANES * 2
+        sums = _zeros(builder, RANKS * count)
+        x_rows = [builder.extract_value(x, i) for i in range(count)]
+        a_rows = [builder.add(a, builder.mul(a_stride, ir.Constant(_INT64, r))) for r in range(RANKS)]
+
+        def load(address: Any) -> Any:
+            return _load(builder, address, pair, 2) if pairs else _load_floats(builder, address, bfloat16)
+
+        with cgutils.for_range(builder, steps) as loop:
+            offset = builder.mul(loop.index, ir.Constant(_INT64, size))
+            values = [load(builder.add(row, offset)) for row in x_rows]
+            for r, a_row in enumerate(a_rows):
+                weights = load(builder.add(a_row, offset))
+                _prefetch(builder, _plus(builder, builder.add(a_row, offset), AHEAD))
+                for i, value in enumerate(values):
+                    held = sums[r * count + i]
+                    if pairs:
+                        dot = _function(builder, "llvm.x86.avx512bf16.dpbf16ps.512", _FLOATS, _FLOATS, pair, pair)
+                        builder.store(builder.call(dot, [builder.load(held), weights, value]), held)
+                    else:
+                        builder.store(_add_products(builder, builder.load(held), weights, value), held)
         for i in range(count):
-            factor, part = low[i, r], sums[i * COLUMNS : (i + 1) * COLUMNS]
-            for o in range(outputs):
-                part[o] += factor * _widen(values[o])
+            for r in range(RANKS):
+                place = builder.add(low, builder.mul(low_stride, ir.Constant(_INT64, i)))
+                pointer = builder.inttoptr(_plus(builder, place, 4 * r), ir.FloatType().as_pointer())
+                builder.store(_total(builder, builder.load(sums[r * count + i])), pointer, align=4)
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(rows, whole, whole, x, whole, whole, whole, dtype), codegen
+
+
+@intrinsic(prefer_literal=True)
+def _combine(typingctx: Any, rows: Any, b: Any, rank: Any, low: Any, low_stride: Any, sums: Any, dtype: Any) -> Any:
+    """sums[i, o] = low[i] . b[:, o], for `rows` (a literal) rows and the COLUMNS outputs of one block of B."""
+    count, bfloat16 = rows.literal_value, _is_bfloat16(dtype)
+    parts = COLUMNS // LANES
+    item = 2 if bfloat16 else 4
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, b, rank, low, low_stride, sums, _ = args
+        held = _zeros(builder, count * parts)
+        lows = [builder.add(low, builder.mul(low_stride, ir.Constant(_INT64, i))) for i in range(count)]
+        with cgutils.for_range(builder, rank) as loop:
+            line = builder.add(b, builder.mul(loop.index, ir.Constant(_INT64, COLUMNS * item)))
+            for place in range(0, COLUMNS * item, LINE):
+                _prefetch(builder, _plus(builder, line, AHEAD // 2 + place))
+            weights = [
+                _load_floats(builder, _plus(builder, line, part * LANES * item), bfloat16) for part in range(parts)
+            ]
+            for i, row in enumerate(lows):
+                place = builder.add(row, builder.mul(loop.index, ir.Constant(_INT64, 4)))
+                one = _load(builder, place, ir.FloatType(), 4)
+                zero = ir.Constant(_FLOATS, ir.Undefined)
+                first = builder.insert_element(zero, one, ir.Constant(_INT32, 0))
+                everywhere = builder.shuffle_vector(first, zero, ir.Constant(_WORDS, [0] * LANES))
+                for part, weight in enumerate(weights):
+                    of = held[i * parts + part]
+                    builder.store(_add_products(builder, builder.load(of), weight, everywhere), of)
+        for place, variable in enumerate(held):
+            pointer = builder.inttoptr(_plus(builder, sums, place * LANES * 4), _FLOATS.as_pointer())
+            builder.store(builder.load(variable), pointer, align=4)
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(rows, whole, whole, whole, whole, whole, dtype), codegen
+
+
+@njit
+def _share(total: int, thread: int, threads: int) -> tuple[int, int]:
+    return total * thread // threads, total * (thread + 1) // threads
+
+
+@njit
+def _cost(panel: Any) -> Any:
+    """What one unit of work of a panel costs: its tiles, and the reading of the weights."""
+    return 1 + (panel[COUNT] + TILE - 1) // TILE
 
 
 @njit(fastmath=_FAST)
-def _add_to_one(b0: Any, b1: Any, b2: Any, b3: Any, low: Any, r: int, sums: Any) -> None:
-    p0, p1, p2, p3 = low[0, r], low[0, r + 1], low[0, r + 2], low[0, r + 3]
-    for o in range(b0.size):
-        sums[o] += p0 * _widen(b0[o]) + p1 * _widen(b1[o]) + p2 * _widen(b2[o]) + p3 * _widen(b3[o])
+def _shrink(call: Any, module: Any, panel: Any, rows: Any, a: int, low: Any, column: int, dtype: Any) -> None:
+    """low[i, column + r] = a[r] . x[i] for the rows i of a panel and the RANKS rows r of A from the address a."""
+    inputs, stride = module[INPUTS], low.shape[1] * 4
+    a_stride = inputs * _item(dtype)
+    steps = inputs // _step(dtype)
+    for first in range(panel[FIRST], panel[FIRST] + panel[COUNT], TILE):
+        count = min(TILE, panel[FIRST] + panel[COUNT] - first)
+        x0 = call[X] + rows[first] * call[X_STRIDE]
+        x1 = call[X] + rows[first + min(1, count - 1)] * call[X_STRIDE]
+        x2 = call[X] + rows[first + min(2, count - 1)] * call[X_STRIDE]
+        x3 = call[X] + rows[first + count - 1] * call[X_STRIDE]
+        place = call[LOW] + first * stride + column * 4
+        if count == 4:
+            _dot_products(4, a, a_stride, (x0, x1, x2, x3), steps, place, stride, dtype)
+        elif count == 3:
+            _dot_products(3, a, a_stride, (x0, x1, x2, x3), steps, place, stride, dtype)
+        elif count == 2:
+            _dot_products(2, a, a_stride, (x0, x1, x2, x3), steps, place, stride, dtype)
+        else:
+            _dot_products(1, a, a_stride, (x0, x1, x2, x3), steps, place, stride, dtype)
+        rest = inputs - steps * _step(dtype)
+        if rest > 0:
+            skipped = (inputs - rest) * _item(dtype)
+            for i in range(count):
+                x = carray(_pointer(call[X] + rows[first + i] * call[X_STRIDE] + skipped), (rest,), dtype)
+                for r in range(RANKS):
+                    weights = carray(_pointer(a + r * a_stride + skipped), (rest,), dtype)
+                    for k in range(rest):
+                        low[first + i, column + r] += _widen(weights[k]) * _widen(x[k])
 
 
-@njit(fastmath=_FAST)
-def _add_to_two(b0: Any, b1: Any, b2: Any, b3: Any, low: Any, r: int, sums: Any) -> None:
-    p0, p1, p2, p3 = low[0, r], low[0, r + 1], low[0, r + 2], low[0, r + 3]
-    q0, q1, q2, q3 = low[1, r], low[1, r + 1], low[1, r + 2], low[1, r + 3]
-    for o in range(b0.size):
-        v0, v1, v2, v3 = _widen(b0[o]), _widen(b1[o]), _widen(b2[o]), _widen(b3[o])
-        sums[o] += p0 * v0 + p1 * v1 + p2 * v2 + p3 * v3
-        sums[COLUMNS + o] += q0 * v0 + q1 * v1 + q2 * v2 + q3 * v3
-
-
-@njit(fastmath=_FAST)
-def _add_to_four(b0: Any, b1: Any, b2: Any, b3: Any, low: Any, r: int, sums: Any) -> None:
-    last = low.shape[0] - 1
-    p0, p1, p2, p3 = low[0, r], low[0, r + 1], low[0, r + 2], low[0, r + 3]
-    q0, q1, q2, q3 = low[1, r], low[1, r + 1], low[1, r + 2], low[1, r + 3]
-    t0, t1, t2, t3 = low[2, r], low[2, r + 1], low[2, r + 2], low[2, r + 3]
-    u0, u1, u2, u3 = low[last, r], low[last, r + 1], low[last, r + 2], low[last, r + 3]
-    for o in range(b0.size):
-        v0, v1, v2, v3 = _widen(b0[o]), _widen(b1[o]), _widen(b2[o]), _widen(b3[o])
-        sums[o] += p0 * v0 + p1 * v1 + p2 * v2 + p3 * v3
-        sums[COLUMNS + o] += q0 * v0 + q1 * v1 + q2 * v2 + q3 * v3
-        sums[2 * COLUMNS + o] += t0 * v0 + t1 * v1 + t2 * v2 + t3 * v3
-        sums[3 * COLUMNS + o] += u0 * v0 + u1 * v1 + u2 * v2 + u3 * v3
+@njit
+def _shrink_panels(
+    call: Any, module: Any, table: Any, panels: Any, rows: Any, low: Any, thread: int, threads: int, dtype: Any
+) -> None:
+    """Each thread computes its share of all (panel, slice, RANKS rows of A) in that order."""
+    total = 0
+    for p in range(panels.shape[0]):
+        for s in range(module[SLICES]):
+            total += _cost(panels[p]) * (table[panels[p, SLOT], s, RANK] // RANKS)
+    begin, end = _share(total, thread, threads)
+    position = 0
+    for p in range(panels.shape[0]):
+        for s in range(module[SLICES]):
+            entry = table[panels[p, SLOT], s]
+            for r in range(0, entry[RANK], RANKS):
+                if begin <= position < end:
+                    a = entry[A] + r * module[INPUTS] * _item(dtype)
+                    _shrink(call, module, panels[p], rows, a, low, s * module[MAX_RANK] + r, dtype)
+                position += _cost(panels[p])
 
 
 @njit(fastmath=_FAST)
@@ -234,110 +423,106 @@ def _finish(y: Any, sums: Any, entry: Any, begin: int) -> None:
 
 
 @njit
-def _share(total: int, thread: int, threads: int) -> tuple[int, int]:
-    return total * thread // threads, total * (thread + 1) // threads
-
-
-@njit
-def _widen_rows(args: Any, rows: Any, wide: Any, thread: int, threads: int, dtype: Any) -> None:
-    first, last = _share(rows.size, thread, threads)
-    for i in range(first, last):
-        x = carray(_pointer(args[X] + rows[i] * args[X_STRIDE]), (args[INPUTS],), dtype)
-        for k in range(x.size):
-            wide[i, k] = _widen(x[k])
-
-
-@njit
-def _shrink_tiles(
-    args: Any, table: Any, tiles: Any, wide: Any, low: Any, thread: int, threads: int, dtype: Any
+def _expand(
+    call: Any,
+    panel: Any,
+    rows: Any,
+    entry: Any,
+    low: Any,
+    column: int,
+    begin: int,
+    outputs: int,
+    offset: int,
+    sums: Any,
+    dtype: Any,
 ) -> None:
-    """Each thread computes its share of all (tile, slice, rank) in that order."""
-    slices, width = args[SLICES], args[MAX_RANK]
-    total = 0
-    for t in range(args[TILE_COUNT]):
-        for s in range(slices):
-            total += table[tiles[t, SLOT], s, RANK]
+    """Finish `outputs` outputs from `begin` on, one block of B, for all rows of a panel."""
+    stride = low.shape[1] * 4
+    b = entry[B] + begin * entry[RANK] * _item(dtype)
+    for first in range(panel[FIRST], panel[FIRST] + panel[COUNT], TILE):
+        count = min(TILE, panel[FIRST] + panel[COUNT] - first)
+        place = call[LOW] + first * stride + column * 4
+        if count == 4:
+            _combine(4, b, entry[RANK], place, stride, sums.ctypes.data, dtype)
+        elif count == 3:
+            _combine(3, b, entry[RANK], place, stride, sums.ctypes.data, dtype)
+        elif count == 2:
+            _combine(2, b, entry[RANK], place, stride, sums.ctypes.data, dtype)
+        else:
+            _combine(1, b, entry[RANK], place, stride, sums.ctypes.data, dtype)
+        for i in range(count):
+            of_row = call[Y] + rows[first + i] * call[Y_STRIDE] + (offset + begin) * _item(dtype)
+            y = carray(_pointer(of_row), (outputs,), dtype)
+            _finish(y, sums[i * COLUMNS : i * COLUMNS + outputs], entry, begin)
+
+
+@njit
+def _expand_panels(
+    call: Any, module: Any, table: Any, panels: Any, rows: Any, low: Any, thread: int, threads: int, dtype: Any
+) -> None:
+    """Each thread computes its share of all (panel, slice, block of outputs) in that order."""
+    widths = carray(_pointer(module[WIDTHS]), (module[SLICES],), np.int64)
+    sums = carray(_tile_of_sums(), (TILE * COLUMNS,), np.float32)
+    blocks = total = 0
+    for s in range(module[SLICES]):
+        blocks += (widths[s] + COLUMNS - 1) // COLUMNS
+    for p in range(panels.shape[0]):
+        total += _cost(panels[p]) * blocks
     first, last = _share(total, thread, threads)
     position = 0
-    for t in range(args[TILE_COUNT]):
-        for s in range(slices):
-            entry = table[tiles[t, SLOT], s]
-            rank = entry[RANK]
-            begin, end = max(first - position, 0), min(last - position, rank)
-            position += rank
-            if begin < end:
-                a = carray(_pointer(entry[A]), (rank, args[INPUTS]), dtype)
-                for r in range(begin, end):
-                    _shrink(a[r], wide, tiles[t, FIRST], tiles[t, COUNT], low, s * width + r)
-
-
-@njit
-def _expand_tiles(
-    args: Any, table: Any, tiles: Any, rows: Any, low: Any, sums: Any, thread: int, threads: int, dtype: Any
-) -> None:
-    """Each thread computes its share of all (tile, slice, block of outputs) in that order."""
-    slices = args[SLICES]
-    widths = carray(_pointer(args[WIDTHS]), (slices,), np.int64)
-    blocks = 0
-    for s in range(slices):
-        blocks += (widths[s] + COLUMNS - 1) // COLUMNS
-    first, last = _share(blocks * args[TILE_COUNT], thread, threads)
-    position = 0
-    for t in range(args[TILE_COUNT]):
+    for p in range(panels.shape[0]):
         offset = 0
-        for s in range(slices):
-            entry = table[tiles[t, SLOT], s]
+        for s in range(module[SLICES]):
+            entry = table[panels[p, SLOT], s]
             for begin in range(0, widths[s], COLUMNS):
                 if first <= position < last and entry[RANK] > 0:
                     outputs = min(COLUMNS, widths[s] - begin)
-                    b = carray(_pointer(entry[B]), (entry[RANK], widths[s]), dtype)
-                    row, column = tiles[t, FIRST], s * args[MAX_RANK]
-                    of_tile = low[row : row + tiles[t, COUNT], column : column + entry[RANK]]
-                    _expand(b, of_tile, begin, outputs, sums)
-                    for i in range(tiles[t, COUNT]):
-                        place = args[Y] + rows[row + i] * args[Y_STRIDE] + (offset + begin) * args[ITEM]
-                        y = carray(_pointer(place), (outputs,), dtype)
-                        _finish(y, sums[i * COLUMNS : i * COLUMNS + outputs], entry, begin)
-                position += 1
+                    column = s * module[MAX_RANK]
+                    _expand(call, panels[p], rows, entry, low, column, begin, outputs, offset, sums, dtype)
+                position += _cost(panels[p])
             offset += widths[s]
 
 
 @njit
-def _update(args: Any, dtype: Any) -> None:
+def _update(call: Any, dtype: Any) -> None:
     thread, threads = _omp_thread(), _omp_threads()
-    table = carray(_pointer(args[TABLE]), (args[SLOTS], args[SLICES], FIELDS), np.int64)
-    rows = carray(_pointer(args[ROWS]), (args[ROW_COUNT],), np.int64)
-    tiles = carray(_pointer(args[TILES]), (args[TILE_COUNT], 3), np.int64)
-    wide = carray(_pointer(args[WIDE]), (args[ROW_COUNT], args[INPUTS]), np.float32)
-    low = carray(_pointer(args[LOW]), (args[ROW_COUNT], args[SLICES] * args[MAX_RANK]), np.float32)
-    _widen_rows(args, rows, wide, thread, threads, dtype)
+    module = carray(_pointer(call[MODULE]), (MODULE_FIELDS,), np.int64)
+    batch = carray(_pointer(call[BATCH]), (BATCH_FIELDS,), np.int64)
+    table = carray(_pointer(module[TABLE]), (module[SLOTS], module[SLICES], FIELDS), np.int64)
+    rows = carray(_pointer(batch[ROWS]), (batch[ROW_COUNT],), np.int64)
+    panels = carray(_pointer(batch[PANELS]), (batch[PANEL_COUNT], 3), np.int64)
+    low = carray(_pointer(call[LOW]), (batch[ROW_COUNT], module[SLICES] * module[MAX_RANK]), np.float32)
+    _shrink_panels(call, module, table, panels, rows, low, thread, threads, dtype)
     _gomp_barrier()
-    _shrink_tiles(args, table, tiles, wide, low, thread, threads, dtype)
-    _gomp_barrier()
-    sums = np.empty(TILE * COLUMNS, np.float32)
-    _expand_tiles(args, table, tiles, rows, low, sums, thread, threads, dtype)
+    _expand_panels(call, module, table, panels, rows, low, thread, threads, dtype)
 
 
-def argument_block(inputs: int, table: NDArray[np.int64], widths: NDArray[np.int64]) -> ctypes.Array[ctypes.c_int64]:
-    """The part of the arguments that is the same in every call for one module; the caller keeps the arrays alive."""
-    block = (ctypes.c_int64 * ARGUMENTS)()
+def module_block(inputs: int, table: NDArray[np.int64], widths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What calls for one module have in common, but for MAX_RANK; the caller keeps the arrays alive."""
+    block = np.zeros(MODULE_FIELDS, np.int64)
     block[INPUTS], block[SLOTS], block[SLICES] = inputs, table.shape[0], table.shape[1]
     block[TABLE], block[WIDTHS] = table.ctypes.data, widths.ctypes.data
     return block
 
 
-def run(block: ctypes.Array[ctypes.c_int64], bfloat16: bool) -> None:
-    """One call, on as many threads as torch uses."""
-    kernel, parallel = compiled(bfloat16)
-    parallel(kernel, ctypes.addressof(block), torch.get_num_threads(), 0)
+def batch_block(rows: NDArray[np.int64], panels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What calls for one batch have in common; the caller keeps the arrays alive."""
+    return np.array([rows.ctypes.data, rows.size, panels.ctypes.data, len(panels)], np.int64)
 
 
-def get_ready(bfloat16: bool) -> None:
-    """Compile what `run` needs, or take it from the cache, so that no step waits for it; seconds the first time."""
-    if is_available():
-        compiled(bfloat16)
+def get_ready(dtype: torch.dtype) -> None:
+    """Compile what calls need, or take it from the cache, so that no step waits for it; seconds the first time."""
+    if serves(dtype):
+        compiled(dtype)
+    elif not is_available():
+        logger.warning("torch has no OpenMP runtime of its own (libgomp): adapters are served by matmuls, slower")
     else:
-        logger.warning("torch has no OpenMP runtime of its own (libgomp): adapters take matmuls for few rows, slower")
+        logger.warning("adapters in %s are served by matmuls, slower than in bfloat16 or float32", dtype)
+
+
+def serves(dtype: torch.dtype) -> bool:
+    """Whether the kernel is there for values of this type."""
+    return dtype in (torch.bfloat16, torch.float32) and is_available()
 
 
 def is_available() -> bool:
@@ -346,8 +531,9 @@ def is_available() -> bool:
 
 
 @cache
-def compiled(bfloat16: bool) -> tuple[int, Any]:
-    """The kernel's address for values of one type, and what calls it on all threads; takes seconds the first time."""
+def compiled(dtype: torch.dtype) -> tuple[int, Any]:
+    """The kernel's address for values of one type, and what calls it on several threads: parallel(address, address
+    of the argument block, threads, 0). Takes seconds the first time."""
     gomp = _torch_gomp()
     assert gomp is not None  # noqa: S101
     for name in ("omp_get_thread_num", "omp_get_num_threads", "GOMP_barrier"):
@@ -355,19 +541,19 @@ def compiled(bfloat16: bool) -> tuple[int, Any]:
     parallel = gomp.GOMP_parallel
     parallel.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
     parallel.restype = None
-    return (_compile_bfloat16() if bfloat16 else _compile_float32()).address, parallel
+    return (_compile_bfloat16() if dtype is torch.bfloat16 else _compile_float32()).address, parallel
 
 
 def _compile_bfloat16() -> Any:
     def update(block: Any) -> None:
-        _update(carray(block, (ARGUMENTS,)), np.uint16)
+        _update(carray(block, (CALL,)), np.uint16)
 
     return _callback(update)
 
 
 def _compile_float32() -> Any:
     def update(block: Any) -> None:
-        _update(carray(block, (ARGUMENTS,)), np.float32)
+        _update(carray(block, (CALL,)), np.float32)
 
     return _callback(update)
 
