@@ -576,7 +576,13 @@ def use_one_thread() -> None:
 
 @cache
 def _torch_gomp() -> ctypes.CDLL | None:
-    """The OpenMP runtime that torch runs on, so that both share one set of threads; None where torch brings none."""
+    """The OpenMP runtime that torch runs on, so that both share one set of threads; None where it is not known.
+
+    What the process has under GOMP's names: torch's own libgomp, or what was loaded in its place (LD_PRELOAD).
+    """
+    everything = ctypes.CDLL(None)
+    if hasattr(everything, "GOMP_parallel"):
+        return everything
     torch_folder = Path(torch.__file__).parent
     found = [*(torch_folder / "lib").glob("libgomp*.so*"), *torch_folder.parent.glob("torch.libs/libgomp*.so*")]
     return ctypes.CDLL(str(found[0])) if found else None
