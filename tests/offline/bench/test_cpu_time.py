@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lorabay.offline.bench.cpu_time import PROC, CpuTime, read_cpu_time
+from lorabay.offline.bench.cpu_time import PROC, CpuTime, read_cpu_time, wait_idle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,3 +85,17 @@ def test_an_ended_group_used_nothing() -> None:
     reading = read_cpu_time(ended.pid, [])
     assert reading is not None
     assert reading.working == 0
+
+
+def test_a_group_that_waits_is_idle(worked: int) -> None:
+    """Its turn is over, the next one's may begin."""
+    assert wait_idle([worked])
+
+
+def test_a_group_that_computes_is_not() -> None:
+    """Nobody waits for it for ever."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) as busy:
+        try:
+            assert not wait_idle([NOBODY, busy.pid], timeout_s=0.5)
+        finally:
+            busy.kill()

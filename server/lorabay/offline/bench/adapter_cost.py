@@ -18,6 +18,7 @@ from lorabay.catalog.base_shapes import BaseShapes
 from lorabay.errors import SetupError
 from lorabay.offline.bench.alternation import Comparison, Turn, alternate, ratios
 from lorabay.offline.bench.commands import LORABAY, bare_command, lorabay_command, vllm_command
+from lorabay.offline.bench.cpu_time import wait_idle
 from lorabay.offline.bench.measurement import measure, warm_up
 from lorabay.offline.bench.random_adapters import RandomAdapters
 from lorabay.offline.bench.readiness import BASE
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from lorabay.offline.bench.settings import BenchSettings
     from lorabay.offline.bench.stats import RunStats
 
-ROUNDS = 5
+ROUNDS = 7
 RANK = 16
 COUNT = 16
 SLOTS = 8
@@ -76,7 +77,7 @@ class Case:
     bar: float
     figure: Figure = speed
     prompt_tokens: int = 32
-    output_tokens: int = 64
+    output_tokens: int = 128
     per_stream: int = 1
 
 
@@ -92,7 +93,7 @@ def cases(zipf: tuple[str, ...]) -> tuple[Case, ...]:
         Case("decode, 1 stream, 1 adapter", 1, bare(NAMES[0]), 0.75, per_stream=2),
         Case("decode, 8 streams, 4 adapters", 8, (*bare(*four), stock), 0.75),
         Case("decode, 32 streams, 8 adapters and base", 32, bare(*eight, BASE), 0.75),
-        Case("first token, 4 prompts of 512, 4 adapters", 4, (*bare(*four), stock), 0.85, promptness, 512, 1),
+        Case("first token, 4 prompts of 512, 4 adapters", 4, (*bare(*four), stock), 0.85, promptness, 512, 1, 4),
         Case(
             f"decode, 8 streams, {COUNT} adapters by popularity over {SLOTS} slots",
             8,
@@ -166,6 +167,7 @@ def _measure(
 
         def take(number: int) -> Run:
             progress.step(f"{case.name}: {side.name}, round {number + 1}")
+            wait_idle([other.group for other in up.values()])
             run = measure(server.target, workload, case.streams, number, asked)
             if run.stats.failures or not run.stats.answers:
                 raise SetupError(f"{side.name} failed in {case.name!r}: {next(iter(run.stats.failures), 'no answer')}")

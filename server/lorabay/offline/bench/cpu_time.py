@@ -1,6 +1,7 @@
 """Who used the processor, as Linux counts it: the side at work, the sides that wait, and everything else.
 
-Reads /proc; changes nothing. Where there is no /proc, nothing is known and nothing is guessed.
+Reads /proc; changes nothing. Also waits until a side is at rest. Where there is no /proc, nothing is known and
+nothing is guessed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROC = Path("/proc")
+IDLE_S = 0.2
+IDLE_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def read_cpu_time(working: int, waiting: Sequence[int]) -> CpuTime | None:
     """Counters of now; only the difference of two readings means something. None where /proc does not tell."""
     if not (PROC / "stat").exists():
         return None
-    tick = 1 / os.sysconf("SC_CLK_TCK")
+    tick = _tick_s()
     groups = _ticks_of_groups()
     return CpuTime(
         working=groups.get(working, 0) * tick,
@@ -52,6 +55,34 @@ def read_cpu_time(working: int, waiting: Sequence[int]) -> CpuTime | None:
         client=time.process_time(),
         machine=_ticks_of_machine() * tick,
     )
+
+
+def wait_idle(groups: Sequence[int], timeout_s: float = IDLE_TIMEOUT_S) -> bool:
+    """Return True once all these process groups together have used no more than a tick for IDLE_S seconds; False
+    after the timeout, or where /proc does not tell.
+
+    The processes of a vLLM server poll one another for a second after their last step, on the processors that the side
+    whose turn it is would compute with.
+    """
+    if not (PROC / "stat").exists():
+        return False
+    deadline = time.monotonic() + timeout_s
+    used = _ticks_of(groups)
+    while time.monotonic() < deadline:
+        time.sleep(IDLE_S)
+        before, used = used, _ticks_of(groups)
+        if used - before <= 1:
+            return True
+    return False
+
+
+def _ticks_of(groups: Sequence[int]) -> int:
+    ticks = _ticks_of_groups()
+    return sum(ticks.get(group, 0) for group in groups)
+
+
+def _tick_s() -> float:
+    return 1 / os.sysconf("SC_CLK_TCK")
 
 
 def _ticks_of_groups() -> dict[int, int]:

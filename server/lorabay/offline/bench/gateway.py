@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lorabay.errors import SetupError
 from lorabay.offline.bench.alternation import Comparison, Turn, alternate, ratios
 from lorabay.offline.bench.commands import LORABAY, VLLM
-from lorabay.offline.bench.cpu_time import read_cpu_time
+from lorabay.offline.bench.cpu_time import read_cpu_time, wait_idle
 from lorabay.offline.bench.measurement import measure, warm_up, workload_for
 from lorabay.offline.bench.report import Findings, Run, Start
 from lorabay.offline.bench.start_times import compare_starts
@@ -96,6 +96,7 @@ def _take(
 
     def take(number: int) -> Run:
         progress.step(f"{server.name}, {streams} streams, round {number + 1}")
+        wait_idle([server.group, *waiting])
         before = read_cpu_time(server.group, waiting)
         run = measure(server.target, workload, streams, number, settings)
         after = read_cpu_time(server.group, waiting)
