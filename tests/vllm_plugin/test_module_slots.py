@@ -32,27 +32,12 @@ def test_memory_is_that_of_the_factors() -> None:
     assert held == 2 * 8 * 6 + 8 * 3 * columns
 
 
-def test_odd_ranks_and_widths_are_filled_up_with_zeros() -> None:
-    """To what the kernel computes at once; a slice without factors holds nothing."""
-    factors, scales = random_weights(6, WIDTHS, 3, 1, missing=2)
-    weights = ModuleWeights.lay_out(factors, scales, torch.float32)
-    assert weights.ranks == (4, 4, 0)
-    assert factors[1] is not None
-    assert weights.b[1] is not None
-    assert torch.equal(weights.a[4:7], factors[1][0])
-    assert not weights.a[7].any()
-    (block,) = weights.b[1]
-    assert block.shape == (4, row_kernel.COLUMNS)
-    assert torch.equal(block[:3, :4], factors[1][1].t())
-    assert not block[3].any()
-    assert not block[:, 4:].any()
-
-
-def test_a_type_that_the_kernel_does_not_serve_stays_as_it_is() -> None:
-    """Matmuls want one matrix, and no zeros."""
-    weights = ModuleWeights.lay_out(*random_weights(6, WIDTHS, 3, 1), torch.float16)
-    assert weights.ranks == (3, 3, 3)
-    assert [None if b is None else tuple(b.shape) for b in weights.b] == [(1, 3, 8), (1, 3, 4), (1, 3, 4)]
+def test_a_slice_without_factors_holds_nothing() -> None:
+    """The others keep their places."""
+    weights = ModuleWeights.lay_out(*random_weights(6, WIDTHS, 4, 1, missing=1), torch.float32)
+    assert weights.ranks == (4, 0, 4)
+    assert weights.b[1] is None
+    assert weights.starts == (0, 4, 4)
 
 
 def test_an_emptied_slot_holds_nothing() -> None:

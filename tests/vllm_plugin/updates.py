@@ -56,6 +56,5 @@ def reference(
                 part *= scale.factor.double()
                 part += 0 if scale.shift is None else scale.shift.double()
             a = own.a[own.starts[i] : own.starts[i] + own.ranks[i]].double()
-            outputs = b.double().transpose(1, 2).flatten(0, 1)[:width]
-            part += outputs @ (a @ x[row].double())
+            part += (a @ x[row].double()) @ own.layout.unpack_b(b, width).double()
     return expected

@@ -4,10 +4,8 @@ vLLM keeps a slot as a region of one large tensor and copies an adapter into it.
 slot here is a reference to the adapter's own tensors, laid out as the kernel reads them. So a load is a pointer, an
 adapter costs its own bytes and no padding to the highest rank, and an eviction frees nothing that is still read.
 
-Shapes, for each slice of a packed module: A (rank, inputs), B transposed and in blocks of columns (blocks, rank,
-columns). The A of all slices lie one below the other in one matrix, so that one product shrinks for all of them.
-Where the row kernel serves the type, ranks and columns are filled up with zeros to what it takes at once; elsewhere
-B is one block as it is. Knows nothing of vLLM.
+The A of all slices of a packed module lie one below the other in one matrix (ranks, inputs), so that one product
+shrinks for all of them; each B has the layout that `weight_layout` chose for the type. Knows nothing of vLLM.
 """
 
 from __future__ import annotations
@@ -18,9 +16,9 @@ from itertools import accumulate
 
 import numpy as np
 import torch
-from torch.nn.functional import pad
 
 from lorabay.vllm_plugin import row_kernel
+from lorabay.vllm_plugin.weight_layout import WeightLayout, layout_for
 
 Factors = tuple[torch.Tensor, torch.Tensor]
 """A (rank, inputs) and B (outputs, rank) of one slice, as PEFT stores them."""
@@ -45,18 +43,19 @@ class ModuleWeights:
     b: tuple[torch.Tensor | None, ...]
     ranks: tuple[int, ...]
     scales: tuple[OutputScale | None, ...]
+    layout: WeightLayout
 
     @classmethod
     def lay_out(
         cls, factors: Sequence[Factors | None], scales: Sequence[OutputScale | None], dtype: torch.dtype
     ) -> ModuleWeights:
         """Copy factors into the layout; at least one slice must have factors."""
-        ranks, columns = (row_kernel.RANKS, row_kernel.COLUMNS) if row_kernel.serves(dtype) else (1, None)
-        padded = [None if pair is None else _padded(pair, ranks) for pair in factors]
-        a = torch.cat([pair[0].to(dtype) for pair in padded if pair is not None])
-        b = tuple(None if pair is None else _in_blocks(pair[1].to(dtype), columns) for pair in padded)
-        held = tuple(0 if pair is None else pair[0].shape[0] for pair in padded)
-        return cls(a.contiguous(), b, held, tuple(scales))
+        layout = layout_for(dtype)
+        parts = [None if pair is None else layout.pack_a(pair[0].to(dtype)) for pair in factors]
+        a = torch.cat([part for part in parts if part is not None])
+        b = tuple(None if pair is None else layout.pack_b(pair[1].to(dtype)) for pair in factors)
+        ranks = tuple(0 if part is None else part.shape[0] for part in parts)
+        return cls(a.contiguous(), b, ranks, tuple(scales), layout)
 
     @property
     def starts(self) -> tuple[int, ...]:
@@ -103,21 +102,6 @@ class ModuleSlots:
         highest = int(self.table[:, :, row_kernel.RANK].max())
         self._block[row_kernel.MAX_RANK] = highest
         self.low_width = len(self.widths) * highest
-
-
-def _padded(factors: Factors, multiple: int) -> Factors:
-    """Rows of zeros below A and columns of zeros beside B, up to a multiple of ranks."""
-    a, b = factors
-    missing = -a.shape[0] % multiple
-    return (pad(a, (0, 0, 0, missing)), pad(b, (0, missing))) if missing else factors
-
-
-def _in_blocks(b: torch.Tensor, columns: int | None) -> torch.Tensor:
-    """B (outputs, rank) as (blocks, rank, columns), zeros after the last output; one block where columns is None."""
-    outputs, rank = b.shape
-    columns = columns or outputs
-    filled = pad(b, (0, 0, 0, -outputs % columns))
-    return filled.view(-1, columns, rank).transpose(1, 2).contiguous()
 
 
 def _address(tensor: torch.Tensor | None) -> int:

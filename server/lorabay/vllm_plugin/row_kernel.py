@@ -6,9 +6,10 @@ has already started: `GOMP_parallel` of torch's own libgomp calls it in each of 
 as vector instructions of LLVM, which become those of the processor. All of it stands in this file, because numba
 keeps compiled code for as long as the file that asks for it is the same.
 
-Shapes of one slice: A (rank, inputs), B in blocks (blocks, rank, COLUMNS), which is the order in which it is read,
-factor and shift (outputs,). Ranks are multiples of RANKS. Values are bfloat16 (as their uint16 patterns) or float32;
-sums are float32 and rounded once. Knows neither torch modules nor vLLM.
+Shapes of one slice: A (rank, inputs), B in blocks of the order in which it is read (blocks, rank / t, COLUMNS, t),
+where t is `ranks_together`, factor and shift (outputs,). Ranks are multiples of RANKS. Values are bfloat16 (as their
+uint16 patterns) or float32, sums are float32. A processor that multiplies pairs of bfloat16 gets what a row shrinks to
+in bfloat16, as vLLM's own kernels do. Knows neither torch modules nor vLLM.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ _omp_threads = types.ExternalFunction("omp_get_num_threads", types.int32())
 _gomp_barrier = types.ExternalFunction("GOMP_barrier", types.void())
 
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
-_INT32, _INT64 = ir.IntType(32), ir.IntType(64)
-_WORDS = ir.VectorType(_INT32, LANES)
+_INT16, _INT32, _INT64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_HALVES, _WORDS = ir.VectorType(_INT16, LANES), ir.VectorType(_INT32, LANES)
 
 
 class _BFloat(ir.Type):  # type: ignore[misc]
@@ -87,6 +88,9 @@ class _BFloat(ir.Type):  # type: ignore[misc]
 
     def __hash__(self) -> int:
         return hash(_BFloat)
+
+
+_PAIRS = ir.VectorType(_BFloat(), 2 * LANES)
 
 
 @intrinsic
@@ -179,12 +183,17 @@ def multiplies_bfloat16() -> bool:
     return "+avx512bf16" in features.split(",") and "+avx512f" in features.split(",")
 
 
+def ranks_together(dtype: torch.dtype) -> int:
+    """How many ranks of an output lie side by side in B: what is multiplied together."""
+    return 2 if dtype is torch.bfloat16 and multiplies_bfloat16() else 1
+
+
 def _item(dtype: Any) -> Any:
     """Bytes of a value."""
 
 
-def _step(dtype: Any) -> Any:
-    """Values that `_dot_products` takes from a row in one step."""
+def _low_item(dtype: Any) -> Any:
+    """Bytes of a number that a row shrinks to."""
 
 
 @overload(_item)
@@ -197,14 +206,18 @@ def _overload_item(dtype: Any) -> Any:
     return item
 
 
-@overload(_step)
-def _overload_step(dtype: Any) -> Any:
-    values = 2 * LANES if _is_bfloat16(dtype) and multiplies_bfloat16() else LANES
+@overload(_low_item)
+def _overload_low_item(dtype: Any) -> Any:
+    size = 2 if _in_pairs(dtype) else 4
 
-    def step(dtype: Any) -> Any:
-        return values
+    def low_item(dtype: Any) -> Any:
+        return size
 
-    return step
+    return low_item
+
+
+def _in_pairs(dtype: Any) -> bool:
+    return _is_bfloat16(dtype) and multiplies_bfloat16()
 
 
 def _is_bfloat16(dtype: Any) -> bool:
@@ -217,9 +230,10 @@ def _load(builder: Any, address: Any, kind: ir.Type, align: int) -> Any:
 
 def _load_floats(builder: Any, address: Any, bfloat16: bool) -> Any:
     """LANES values as float32."""
-    if not bfloat16:
-        return _load(builder, address, _FLOATS, 4)
-    halves = _load(builder, address, ir.VectorType(ir.IntType(16), LANES), 2)
+    return _widened(builder, _load(builder, address, _HALVES, 2)) if bfloat16 else _load(builder, address, _FLOATS, 4)
+
+
+def _widened(builder: Any, halves: Any) -> Any:
     high = builder.shl(builder.zext(halves, _WORDS), ir.Constant(_WORDS, [16] * LANES))
     return builder.bitcast(high, _FLOATS)
 
@@ -259,79 +273,132 @@ def _plus(builder: Any, address: Any, size: int) -> Any:
     return builder.add(address, ir.Constant(_INT64, size))
 
 
+def _add_pairs(builder: Any, sums: Any, left: Any, right: Any) -> Any:
+    """sums + the products of LANES pairs of bfloat16."""
+    dot = _function(builder, "llvm.x86.avx512bf16.dpbf16ps.512", _FLOATS, _FLOATS, _PAIRS, _PAIRS)
+    return builder.call(dot, [sums, left, right])
+
+
+def _masked(builder: Any, address: Any, kind: ir.VectorType, name: str, mask: Any) -> Any:
+    """The values of a vector that the mask selects, zeros for the others, which are not read."""
+    pointer, flags = kind.as_pointer(), ir.VectorType(ir.IntType(1), kind.count)
+    load = _function(builder, f"llvm.masked.load.v{kind.count}{name}.p0", kind, pointer, _INT32, flags, kind)
+    none = ir.Constant(kind, None)
+    return builder.call(load, [builder.inttoptr(address, pointer), ir.Constant(_INT32, 2), mask, none])
+
+
+class _Vectors:
+    """How the values of one type are read and multiplied."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.bfloat16, self.in_pairs = _is_bfloat16(dtype), _in_pairs(dtype)
+        self.size = 2 * LANES if self.bfloat16 and not self.in_pairs else 4 * LANES
+        self.values = 2 * LANES if self.in_pairs else LANES
+
+    def load(self, builder: Any, address: Any) -> Any:
+        return _load(builder, address, _PAIRS, 2) if self.in_pairs else _load_floats(builder, address, self.bfloat16)
+
+    def load_first(self, builder: Any, address: Any, mask: Any) -> Any:
+        """The selected values, zeros for the others."""
+        if self.in_pairs:
+            return _masked(builder, address, _PAIRS, "bf16", mask)
+        if self.bfloat16:
+            return _widened(builder, _masked(builder, address, _HALVES, "i16", mask))
+        return _masked(builder, address, _FLOATS, "f32", mask)
+
+    def add_products(self, builder: Any, sums: Any, left: Any, right: Any) -> Any:
+        return (_add_pairs if self.in_pairs else _add_products)(builder, sums, left, right)
+
+    def first(self, builder: Any, count: Any) -> Any:
+        """A mask of the first `count` values."""
+        numbers = ir.VectorType(_INT64, self.values)
+        places = ir.Constant(numbers, list(range(self.values)))
+        return builder.icmp_signed("<", places, _everywhere(builder, count, self.values))
+
+
+def _everywhere(builder: Any, value: Any, count: int) -> Any:
+    """A vector of `count` times the same value."""
+    undefined = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(_INT32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT32, count), [0] * count))
+
+
 @intrinsic(prefer_literal=True)
-def _dot_products(
-    typingctx: Any, rows: Any, a: Any, a_stride: Any, x: Any, steps: Any, low: Any, low_stride: Any, dtype: Any
-) -> Any:
-    """low[i, r] = a[r] . x[i] over `steps` steps, for the `rows` rows whose addresses x holds, and RANKS rows of A.
+def _dot_products(typingctx: Any, rows: Any, a: Any, x: Any, inputs: Any, low: Any, low_stride: Any, dtype: Any) -> Any:
+    """low[i, r] = a[r] . x[i], for the `rows` rows whose addresses x holds, and RANKS rows of A.
 
     All but `rows` (a literal), the tuple x and dtype are addresses, strides in bytes or counts.
     """
-    count, bfloat16 = rows.literal_value, _is_bfloat16(dtype)
-    pairs = bfloat16 and multiplies_bfloat16()
-    pair = ir.VectorType(_BFloat(), 2 * LANES)
+    count, vectors = rows.literal_value, _Vectors(dtype)
+    item = 2 if vectors.bfloat16 else 4
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, a, a_stride, x, steps, low, low_stride, _ = args
-        size = LANES * 4 if pairs or not bfloat16 else LANES * 2
+        _, a, x, inputs, low, low_stride, _ = args
         sums = _zeros(builder, RANKS * count)
         x_rows = [builder.extract_value(x, i) for i in range(count)]
-        a_rows = [builder.add(a, builder.mul(a_stride, ir.Constant(_INT64, r))) for r in range(RANKS)]
+        stride = builder.mul(inputs, ir.Constant(_INT64, item))
+        a_rows = [builder.add(a, builder.mul(stride, ir.Constant(_INT64, r))) for r in range(RANKS)]
 
-        def load(address: Any) -> Any:
-            return _load(builder, address, pair, 2) if pairs else _load_floats(builder, address, bfloat16)
-
-        with cgutils.for_range(builder, steps) as loop:
-            offset = builder.mul(loop.index, ir.Constant(_INT64, size))
+        def add(offset: Any, load: Any) -> None:
             values = [load(builder.add(row, offset)) for row in x_rows]
             for r, a_row in enumerate(a_rows):
                 weights = load(builder.add(a_row, offset))
                 _prefetch(builder, _plus(builder, builder.add(a_row, offset), AHEAD))
                 for i, value in enumerate(values):
                     held = sums[r * count + i]
-                    if pairs:
-                        dot = _function(builder, "llvm.x86.avx512bf16.dpbf16ps.512", _FLOATS, _FLOATS, pair, pair)
-                        builder.store(builder.call(dot, [builder.load(held), weights, value]), held)
-                    else:
-                        builder.store(_add_products(builder, builder.load(held), weights, value), held)
+                    builder.store(vectors.add_products(builder, builder.load(held), weights, value), held)
+
+        steps = builder.sdiv(inputs, ir.Constant(_INT64, vectors.values))
+        with cgutils.for_range(builder, steps) as loop:
+            add(builder.mul(loop.index, ir.Constant(_INT64, vectors.size)), lambda place: vectors.load(builder, place))
+        rest = builder.srem(inputs, ir.Constant(_INT64, vectors.values))
+        with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(_INT64, 0)), likely=False):
+            mask = vectors.first(builder, rest)
+            done = builder.mul(steps, ir.Constant(_INT64, vectors.size))
+            add(done, lambda place: vectors.load_first(builder, place, mask))
         for i in range(count):
+            place = builder.add(low, builder.mul(low_stride, ir.Constant(_INT64, i)))
             for r in range(RANKS):
-                place = builder.add(low, builder.mul(low_stride, ir.Constant(_INT64, i)))
-                pointer = builder.inttoptr(_plus(builder, place, 4 * r), ir.FloatType().as_pointer())
-                builder.store(_total(builder, builder.load(sums[r * count + i])), pointer, align=4)
+                total = _total(builder, builder.load(sums[r * count + i]))
+                if vectors.in_pairs:
+                    total = builder.bitcast(builder.fptrunc(total, _BFloat()), _INT16)
+                size = total.type.get_abi_size(context.target_data)
+                pointer = builder.inttoptr(_plus(builder, place, size * r), total.type.as_pointer())
+                builder.store(total, pointer, align=size)
         return context.get_dummy_value()
 
     whole = types.int64
-    return types.void(rows, whole, whole, x, whole, whole, whole, dtype), codegen
+    return types.void(rows, whole, x, whole, whole, whole, dtype), codegen
 
 
 @intrinsic(prefer_literal=True)
 def _combine(typingctx: Any, rows: Any, b: Any, rank: Any, low: Any, low_stride: Any, sums: Any, dtype: Any) -> Any:
     """sums[i, o] = low[i] . b[:, o], for `rows` (a literal) rows and the COLUMNS outputs of one block of B."""
-    count, bfloat16 = rows.literal_value, _is_bfloat16(dtype)
-    parts = COLUMNS // LANES
-    item = 2 if bfloat16 else 4
+    count, vectors = rows.literal_value, _Vectors(dtype)
+    parts, line_size = COLUMNS // LANES, COLUMNS // LANES * vectors.size
+    together = 2 if vectors.in_pairs else 1
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _, b, rank, low, low_stride, sums, _ = args
         held = _zeros(builder, count * parts)
         lows = [builder.add(low, builder.mul(low_stride, ir.Constant(_INT64, i))) for i in range(count)]
-        with cgutils.for_range(builder, rank) as loop:
-            line = builder.add(b, builder.mul(loop.index, ir.Constant(_INT64, COLUMNS * item)))
-            for place in range(0, COLUMNS * item, LINE):
+
+        def everywhere(address: Any) -> Any:
+            if vectors.in_pairs:
+                return builder.bitcast(_everywhere(builder, _load(builder, address, _INT32, 2), LANES), _PAIRS)
+            return _everywhere(builder, _load(builder, address, ir.FloatType(), 4), LANES)
+
+        with cgutils.for_range(builder, builder.sdiv(rank, ir.Constant(_INT64, together))) as loop:
+            line = builder.add(b, builder.mul(loop.index, ir.Constant(_INT64, line_size)))
+            for place in range(0, line_size, LINE):
                 _prefetch(builder, _plus(builder, line, AHEAD // 2 + place))
-            weights = [
-                _load_floats(builder, _plus(builder, line, part * LANES * item), bfloat16) for part in range(parts)
-            ]
+            weights = [vectors.load(builder, _plus(builder, line, part * vectors.size)) for part in range(parts)]
+            offset = builder.mul(loop.index, ir.Constant(_INT64, 4))  # a float32, or a pair
             for i, row in enumerate(lows):
-                place = builder.add(row, builder.mul(loop.index, ir.Constant(_INT64, 4)))
-                one = _load(builder, place, ir.FloatType(), 4)
-                zero = ir.Constant(_FLOATS, ir.Undefined)
-                first = builder.insert_element(zero, one, ir.Constant(_INT32, 0))
-                everywhere = builder.shuffle_vector(first, zero, ir.Constant(_WORDS, [0] * LANES))
+                factor = everywhere(builder.add(row, offset))
                 for part, weight in enumerate(weights):
                     of = held[i * parts + part]
-                    builder.store(_add_products(builder, builder.load(of), weight, everywhere), of)
+                    builder.store(vectors.add_products(builder, builder.load(of), weight, factor), of)
         for place, variable in enumerate(held):
             pointer = builder.inttoptr(_plus(builder, sums, place * LANES * 4), _FLOATS.as_pointer())
             builder.store(builder.load(variable), pointer, align=4)
@@ -352,41 +419,35 @@ def _cost(panel: Any) -> Any:
     return 1 + (panel[COUNT] + TILE - 1) // TILE
 
 
-@njit(fastmath=_FAST)
-def _shrink(call: Any, module: Any, panel: Any, rows: Any, a: int, low: Any, column: int, dtype: Any) -> None:
-    """low[i, column + r] = a[r] . x[i] for the rows i of a panel and the RANKS rows r of A from the address a."""
-    inputs, stride = module[INPUTS], low.shape[1] * 4
-    a_stride = inputs * _item(dtype)
-    steps = inputs // _step(dtype)
+@njit
+def _shrink(call: Any, inputs: int, panel: Any, rows: Any, a: int, low: int, low_stride: int, dtype: Any) -> None:
+    """low[i, r] = a[r] . x[i] for the rows i of a panel and the RANKS rows r of A, from the addresses a and low."""
     for first in range(panel[FIRST], panel[FIRST] + panel[COUNT], TILE):
         count = min(TILE, panel[FIRST] + panel[COUNT] - first)
         x0 = call[X] + rows[first] * call[X_STRIDE]
         x1 = call[X] + rows[first + min(1, count - 1)] * call[X_STRIDE]
         x2 = call[X] + rows[first + min(2, count - 1)] * call[X_STRIDE]
         x3 = call[X] + rows[first + count - 1] * call[X_STRIDE]
-        place = call[LOW] + first * stride + column * 4
+        place = low + first * low_stride
         if count == 4:
-            _dot_products(4, a, a_stride, (x0, x1, x2, x3), steps, place, stride, dtype)
+            _dot_products(4, a, (x0, x1, x2, x3), inputs, place, low_stride, dtype)
         elif count == 3:
-            _dot_products(3, a, a_stride, (x0, x1, x2, x3), steps, place, stride, dtype)
+            _dot_products(3, a, (x0, x1, x2, x3), inputs, place, low_stride, dtype)
         elif count == 2:
-            _dot_products(2, a, a_stride, (x0, x1, x2, x3), steps, place, stride, dtype)
+            _dot_products(2, a, (x0, x1, x2, x3), inputs, place, low_stride, dtype)
         else:
-            _dot_products(1, a, a_stride, (x0, x1, x2, x3), steps, place, stride, dtype)
-        rest = inputs - steps * _step(dtype)
-        if rest > 0:
-            skipped = (inputs - rest) * _item(dtype)
-            for i in range(count):
-                x = carray(_pointer(call[X] + rows[first + i] * call[X_STRIDE] + skipped), (rest,), dtype)
-                for r in range(RANKS):
-                    weights = carray(_pointer(a + r * a_stride + skipped), (rest,), dtype)
-                    for k in range(rest):
-                        low[first + i, column + r] += _widen(weights[k]) * _widen(x[k])
+            _dot_products(1, a, (x0, x1, x2, x3), inputs, place, low_stride, dtype)
+
+
+@njit
+def _low_stride(module: Any, dtype: Any) -> Any:
+    """Bytes of what one row shrinks to."""
+    return module[SLICES] * module[MAX_RANK] * _low_item(dtype)
 
 
 @njit
 def _shrink_panels(
-    call: Any, module: Any, table: Any, panels: Any, rows: Any, low: Any, thread: int, threads: int, dtype: Any
+    call: Any, module: Any, table: Any, panels: Any, rows: Any, thread: int, threads: int, dtype: Any
 ) -> None:
     """Each thread computes its share of all (panel, slice, RANKS rows of A) in that order."""
     total = 0
@@ -401,7 +462,8 @@ def _shrink_panels(
             for r in range(0, entry[RANK], RANKS):
                 if begin <= position < end:
                     a = entry[A] + r * module[INPUTS] * _item(dtype)
-                    _shrink(call, module, panels[p], rows, a, low, s * module[MAX_RANK] + r, dtype)
+                    low = call[LOW] + (s * module[MAX_RANK] + r) * _low_item(dtype)
+                    _shrink(call, module[INPUTS], panels[p], rows, a, low, _low_stride(module, dtype), dtype)
                 position += _cost(panels[p])
 
 
@@ -423,64 +485,74 @@ def _finish(y: Any, sums: Any, entry: Any, begin: int) -> None:
 
 
 @njit
-def _expand(
+def _expand_tile(
     call: Any,
-    panel: Any,
-    rows: Any,
     entry: Any,
-    low: Any,
-    column: int,
-    begin: int,
+    rows: Any,
+    low: int,
+    low_stride: int,
+    y: int,
     outputs: int,
-    offset: int,
+    blocks: tuple[int, int],
     sums: Any,
     dtype: Any,
 ) -> None:
-    """Finish `outputs` outputs from `begin` on, one block of B, for all rows of a panel."""
-    stride = low.shape[1] * 4
-    b = entry[B] + begin * entry[RANK] * _item(dtype)
-    for first in range(panel[FIRST], panel[FIRST] + panel[COUNT], TILE):
-        count = min(TILE, panel[FIRST] + panel[COUNT] - first)
-        place = call[LOW] + first * stride + column * 4
+    """Finish the outputs of some blocks of one slice for the rows of a tile, block by block.
+
+    low is the address of what the first row shrinks to for this slice, y that of the slice's first output in row 0.
+    """
+    count = rows.size
+    for block in range(blocks[0], blocks[1]):
+        begin = block * COLUMNS
+        b = entry[B] + begin * entry[RANK] * _item(dtype)
         if count == 4:
-            _combine(4, b, entry[RANK], place, stride, sums.ctypes.data, dtype)
+            _combine(4, b, entry[RANK], low, low_stride, sums.ctypes.data, dtype)
         elif count == 3:
-            _combine(3, b, entry[RANK], place, stride, sums.ctypes.data, dtype)
+            _combine(3, b, entry[RANK], low, low_stride, sums.ctypes.data, dtype)
         elif count == 2:
-            _combine(2, b, entry[RANK], place, stride, sums.ctypes.data, dtype)
+            _combine(2, b, entry[RANK], low, low_stride, sums.ctypes.data, dtype)
         else:
-            _combine(1, b, entry[RANK], place, stride, sums.ctypes.data, dtype)
+            _combine(1, b, entry[RANK], low, low_stride, sums.ctypes.data, dtype)
+        size = min(COLUMNS, outputs - begin)
         for i in range(count):
-            of_row = call[Y] + rows[first + i] * call[Y_STRIDE] + (offset + begin) * _item(dtype)
-            y = carray(_pointer(of_row), (outputs,), dtype)
-            _finish(y, sums[i * COLUMNS : i * COLUMNS + outputs], entry, begin)
+            of_row = carray(_pointer(y + rows[i] * call[Y_STRIDE] + begin * _item(dtype)), (size,), dtype)
+            _finish(of_row, sums[i][:size], entry, begin)
 
 
 @njit
 def _expand_panels(
-    call: Any, module: Any, table: Any, panels: Any, rows: Any, low: Any, thread: int, threads: int, dtype: Any
+    call: Any, module: Any, table: Any, panels: Any, rows: Any, thread: int, threads: int, dtype: Any
 ) -> None:
-    """Each thread computes its share of all (panel, slice, block of outputs) in that order."""
+    """Each thread computes its share of all (panel, slice, block of outputs) in that order, a panel tile by tile."""
     widths = carray(_pointer(module[WIDTHS]), (module[SLICES],), np.int64)
-    sums = carray(_tile_of_sums(), (TILE * COLUMNS,), np.float32)
-    blocks = total = 0
+    sums = carray(_tile_of_sums(), (TILE, COLUMNS), np.float32)
+    stride = _low_stride(module, dtype)
+    all_blocks = total = 0
     for s in range(module[SLICES]):
-        blocks += (widths[s] + COLUMNS - 1) // COLUMNS
+        all_blocks += (widths[s] + COLUMNS - 1) // COLUMNS
     for p in range(panels.shape[0]):
-        total += _cost(panels[p]) * blocks
+        total += _cost(panels[p]) * all_blocks
     first, last = _share(total, thread, threads)
     position = 0
     for p in range(panels.shape[0]):
-        offset = 0
+        y, cost, end = call[Y], _cost(panels[p]), panels[p, FIRST] + panels[p, COUNT]
         for s in range(module[SLICES]):
             entry = table[panels[p, SLOT], s]
-            for begin in range(0, widths[s], COLUMNS):
-                if first <= position < last and entry[RANK] > 0:
-                    outputs = min(COLUMNS, widths[s] - begin)
-                    column = s * module[MAX_RANK]
-                    _expand(call, panels[p], rows, entry, low, column, begin, outputs, offset, sums, dtype)
-                position += _cost(panels[p])
-            offset += widths[s]
+            blocks = (widths[s] + COLUMNS - 1) // COLUMNS
+            own = _begun(first - position, cost, blocks), _begun(last - position, cost, blocks)
+            if own[0] < own[1] and entry[RANK] > 0:
+                low = call[LOW] + s * module[MAX_RANK] * _low_item(dtype)
+                for tile in range(panels[p, FIRST], end, TILE):
+                    of_tile = rows[tile : min(tile + TILE, end)]
+                    _expand_tile(call, entry, of_tile, low + tile * stride, stride, y, widths[s], own, sums, dtype)
+            position += cost * blocks
+            y += widths[s] * _item(dtype)
+
+
+@njit
+def _begun(position: int, cost: int, blocks: int) -> int:
+    """How many of some blocks, which cost this much each, begin before a position."""
+    return min(max((position + cost - 1) // cost, 0), blocks)
 
 
 @njit
@@ -491,10 +563,9 @@ def _update(call: Any, dtype: Any) -> None:
     table = carray(_pointer(module[TABLE]), (module[SLOTS], module[SLICES], FIELDS), np.int64)
     rows = carray(_pointer(batch[ROWS]), (batch[ROW_COUNT],), np.int64)
     panels = carray(_pointer(batch[PANELS]), (batch[PANEL_COUNT], 3), np.int64)
-    low = carray(_pointer(call[LOW]), (batch[ROW_COUNT], module[SLICES] * module[MAX_RANK]), np.float32)
-    _shrink_panels(call, module, table, panels, rows, low, thread, threads, dtype)
+    _shrink_panels(call, module, table, panels, rows, thread, threads, dtype)
     _gomp_barrier()
-    _expand_panels(call, module, table, panels, rows, low, thread, threads, dtype)
+    _expand_panels(call, module, table, panels, rows, thread, threads, dtype)
 
 
 def module_block(inputs: int, table: NDArray[np.int64], widths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -90,7 +90,6 @@ def _expand(y: torch.Tensor, low: torch.Tensor, slots: ModuleSlots, weights: Mod
             scaled = part * scale.factor
             part.copy_(scaled if scale.shift is None else scaled + scale.shift)
         shrunk = low[:, weights.starts[i] : weights.starts[i] + weights.ranks[i]]
-        blocks = shrunk @ b  # (blocks, rows, columns)
-        part += blocks.transpose(0, 1).reshape(len(low), -1)[:, : part.shape[1]].to(part.dtype)
+        part += (shrunk @ weights.layout.unpack_b(b, part.shape[1])).to(part.dtype)
     if not isinstance(group.rows, slice):
         y[group.rows] = rows

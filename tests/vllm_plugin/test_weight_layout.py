@@ -1,0 +1,53 @@
+"""How B lies in memory, and back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, strategies as st
+
+from lorabay.vllm_plugin import row_kernel
+from lorabay.vllm_plugin.weight_layout import PLAIN, WeightLayout, layout_for
+
+
+@given(
+    st.integers(1, 70),
+    st.integers(1, 9),
+    st.sampled_from([PLAIN, WeightLayout(4, 16, 1), WeightLayout(4, 16, 2), WeightLayout(2, 0, 2)]),
+)
+def test_what_is_packed_can_be_unpacked(outputs: int, rank: int, layout: WeightLayout) -> None:
+    """Nothing is lost, and what was filled up is zero."""
+    b = torch.arange(1.0, outputs * rank + 1).view(outputs, rank)
+    packed = layout.pack_b(b)
+    rows = layout.unpack_b(packed, outputs)
+    assert torch.equal(rows[:rank], b.t())
+    assert not rows[rank:].any()
+    assert packed.sum() == b.sum()
+
+
+def test_ranks_lie_together_output_by_output() -> None:
+    """The pairs that one instruction multiplies."""
+    b = torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])
+    assert WeightLayout(4, 2, 2).pack_b(b).flatten().tolist() == [1, 2, 5, 6, 3, 4, 7, 8]
+
+
+def test_a_is_filled_up_below() -> None:
+    """The rows of A that belong to the ranks of B."""
+    a = torch.ones(3, 5)
+    assert torch.equal(WeightLayout(4, 16, 1).pack_a(a), torch.cat([a, torch.zeros(1, 5)]))
+    assert torch.equal(PLAIN.pack_a(a), a)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_kernel_gets_what_it_reads(dtype: torch.dtype) -> None:
+    """Whole groups of ranks and whole blocks of outputs."""
+    packed = layout_for(dtype).pack_b(torch.ones(row_kernel.COLUMNS + 1, 5, dtype=dtype))
+    together = row_kernel.ranks_together(dtype)
+    assert packed.shape == (2, 8 // together, row_kernel.COLUMNS, together)
+
+
+def test_a_type_that_the_kernel_does_not_serve_stays_as_it_is() -> None:
+    """Matmuls want one matrix, and no zeros."""
+    b = torch.ones(9, 3, dtype=torch.float16)
+    assert layout_for(torch.float16) is PLAIN
+    assert PLAIN.pack_b(b).numel() == b.numel()
