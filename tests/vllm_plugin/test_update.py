@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from lorabay.vllm_plugin.batch_rows import BatchRows
+from lorabay.vllm_plugin.kernel_arguments import PANEL
 from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
-from lorabay.vllm_plugin.row_kernel import PANEL
 from lorabay.vllm_plugin.update import RowKernel, add_by_matmuls, add_looked_up, add_update
 from tests.vllm_plugin.updates import filled_slots, random_weights, reference
 

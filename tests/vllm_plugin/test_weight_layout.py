@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from lorabay.vllm_plugin import row_kernel
+from lorabay.vllm_plugin import kernel_arguments, row_kernel
 from lorabay.vllm_plugin.weight_layout import PLAIN, WeightLayout, layout_for
 
 
@@ -41,9 +41,9 @@ def test_a_is_filled_up_below() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_the_kernel_gets_what_it_reads(dtype: torch.dtype) -> None:
     """Whole groups of ranks and whole blocks of outputs."""
-    packed = layout_for(dtype).pack_b(torch.ones(row_kernel.COLUMNS + 1, 5, dtype=dtype))
+    packed = layout_for(dtype).pack_b(torch.ones(kernel_arguments.COLUMNS + 1, 5, dtype=dtype))
     together = row_kernel.ranks_together(dtype)
-    assert packed.shape == (2, 8 // together, row_kernel.COLUMNS, together)
+    assert packed.shape == (2, 8 // together, kernel_arguments.COLUMNS, together)
 
 
 def test_a_type_that_the_kernel_does_not_serve_stays_as_it_is() -> None:

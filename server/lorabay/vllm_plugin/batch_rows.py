@@ -1,8 +1,8 @@
 """Which rows of a batch belong to which adapter: worked out once a step, read by every layer.
 
-Rows of one slot are computed together: the row kernel takes them as panels of up to `row_kernel.PANEL` rows, matmuls
-as groups, where a range of adjacent rows is addressed without a copy. Rows without an adapter (slot -1) are in no
-panel and in no group. Knows nothing of weights.
+Rows of one slot are computed together: the row kernel takes them as panels of up to PANEL rows, matmuls as groups,
+where a range of adjacent rows is addressed without a copy. Rows without an adapter (slot -1) are in no panel and in no
+group. Knows nothing of weights.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lorabay.vllm_plugin.row_kernel import PANEL, batch_block
+from lorabay.vllm_plugin.kernel_arguments import PANEL, batch_block
 
 Slots = NDArray[np.int64]
 """The slot of each row, -1 where there is no adapter."""

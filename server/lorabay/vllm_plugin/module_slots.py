@@ -17,7 +17,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 
-from lorabay.vllm_plugin import row_kernel
+from lorabay.vllm_plugin import kernel_arguments, row_kernel
 from lorabay.vllm_plugin.weight_layout import WeightLayout, layout_for
 
 Factors = tuple[torch.Tensor, torch.Tensor]
@@ -72,12 +72,12 @@ class ModuleSlots:
         self.widths = tuple(widths)
         *self.offsets, self.outputs = accumulate(self.widths, initial=0)
         self.weights: list[ModuleWeights | None] = [None] * slots
-        self.table = np.zeros((slots, len(self.widths), row_kernel.FIELDS), np.int64)
+        self.table = np.zeros((slots, len(self.widths), kernel_arguments.FIELDS), np.int64)
         self.low_width = 0
         """Numbers that a row shrinks to, at most; 0 while no slot has weights of this module."""
         self.of_kernel = row_kernel.serves(dtype)
         self._width_block = np.array(self.widths, np.int64)
-        self._block = row_kernel.module_block(inputs, self.table, self._width_block)
+        self._block = kernel_arguments.module_block(inputs, self.table, self._width_block)
         self.address = self._block.ctypes.data
 
     def put(self, slot: int, weights: ModuleWeights) -> None:
@@ -99,8 +99,8 @@ class ModuleSlots:
             self._refresh()
 
     def _refresh(self) -> None:
-        highest = int(self.table[:, :, row_kernel.RANK].max())
-        self._block[row_kernel.MAX_RANK] = highest
+        highest = int(self.table[:, :, kernel_arguments.RANK].max())
+        self._block[kernel_arguments.MAX_RANK] = highest
         self.low_width = len(self.widths) * highest
 
 

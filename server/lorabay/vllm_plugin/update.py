@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from lorabay.vllm_plugin import row_kernel
+from lorabay.vllm_plugin import kernel_arguments, row_kernel
 
 if TYPE_CHECKING:
     from lorabay.vllm_plugin.batch_rows import BatchRows, RowGroup
@@ -24,7 +24,7 @@ class RowKernel:
 
     def __init__(self) -> None:
         self._low = np.empty(0, np.float32)
-        self._call = (ctypes.c_int64 * row_kernel.CALL)()
+        self._call = (ctypes.c_int64 * kernel_arguments.CALL)()
         self._address = ctypes.addressof(self._call)
 
     def add(self, y: torch.Tensor, x: torch.Tensor, slots: ModuleSlots, batch: BatchRows) -> None:
@@ -32,10 +32,10 @@ class RowKernel:
         low = batch.count * slots.low_width
         if self._low.size < low:
             self._low = np.empty(low, np.float32)
-            self._call[row_kernel.LOW] = self._low.ctypes.data
+            self._call[kernel_arguments.LOW] = self._low.ctypes.data
         item = y.itemsize
         # All at once, in the order of the fields: a step makes hundreds of calls.
-        self._call[: row_kernel.LOW] = [
+        self._call[: kernel_arguments.LOW] = [
             y.data_ptr(),
             x.data_ptr(),
             y.stride(0) * item,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import pad
 
-from lorabay.vllm_plugin import row_kernel
+from lorabay.vllm_plugin import kernel_arguments, row_kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +46,4 @@ def layout_for(dtype: torch.dtype) -> WeightLayout:
     """What the row kernel reads for values of this type; PLAIN where it does not serve them."""
     if not row_kernel.serves(dtype):
         return PLAIN
-    return WeightLayout(row_kernel.RANKS, row_kernel.COLUMNS, row_kernel.ranks_together(dtype))
+    return WeightLayout(kernel_arguments.RANKS, kernel_arguments.COLUMNS, row_kernel.ranks_together(dtype))

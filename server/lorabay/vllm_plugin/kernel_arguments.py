@@ -1,0 +1,55 @@
+"""What the row kernel is told: sizes of its parts, and the blocks of numbers through which calls hand over addresses.
+
+Shapes of one slice: A (rank, inputs), B in blocks of the order in which it is read (blocks, rank / t, COLUMNS, t),
+where t is `ranks_together`, factor and shift (outputs,). Ranks are multiples of RANKS.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+PANEL = 32
+"""Rows of one adapter for which its weights are read from memory once."""
+
+TILE = 4
+"""Rows of a panel that are computed together, in registers."""
+
+RANKS = 4
+"""Rows of A that are computed together, in registers."""
+
+LANES = 16
+"""Numbers of a vector; a processor with smaller registers takes several for one."""
+
+COLUMNS = 4 * LANES
+"""Outputs that are computed together, in registers: the width of B's blocks."""
+
+AHEAD = 8192
+"""Bytes of A that are asked for before they are read, and half as many of B: some 10 % of a step's updates."""
+
+LINE = 64
+"""Bytes of a cache line."""
+
+# Fields of the three argument blocks, of a slice's entry in the module's table, and of a panel, all int64.
+Y, X, Y_STRIDE, X_STRIDE, MODULE, BATCH, LOW = range(7)  # strides in bytes
+CALL = 7
+INPUTS, SLICES, SLOTS, TABLE, WIDTHS, MAX_RANK = range(6)
+MODULE_FIELDS = 6
+ROWS, ROW_COUNT, PANELS, PANEL_COUNT = range(4)
+BATCH_FIELDS = 4
+A, B, RANK, FACTOR, SHIFT = range(5)  # addresses, and the rank; 0 is no address
+FIELDS = 5
+SLOT, FIRST, COUNT = range(3)
+
+
+def module_block(inputs: int, table: NDArray[np.int64], widths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What calls for one module have in common, but for MAX_RANK; the caller keeps the arrays alive."""
+    block = np.zeros(MODULE_FIELDS, np.int64)
+    block[INPUTS], block[SLOTS], block[SLICES] = inputs, table.shape[0], table.shape[1]
+    block[TABLE], block[WIDTHS] = table.ctypes.data, widths.ctypes.data
+    return block
+
+
+def batch_block(rows: NDArray[np.int64], panels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What calls for one batch have in common; the caller keeps the arrays alive."""
+    return np.array([rows.ctypes.data, rows.size, panels.ctypes.data, len(panels)], np.int64)
