@@ -15,6 +15,8 @@ from lorabay.catalog.registry import Registry
 from lorabay.settings import ENV_PREFIX
 from tests.versions import BASE_NAMES
 
+pytest_plugins = ["tests.fixtures.small_base", "tests.fixtures.models"]
+
 FIGURES = pytest.StashKey[list[str]]()
 
 
@@ -71,7 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--swaps", type=int, default=12, help="swaps under load in tests/e2e/test_hot_swap.py")
     parser.addoption("--whole-base", action="store_true", help="the default base in tests of formats")
     parser.addoption("--format-steps", type=int, default=3, help="training steps of a format")
-    parser.addoption("--merge-kills", type=int, default=3, help="killed merges in tests/offline/merge/test_kills.py")
+    parser.addoption("--merge-kills", type=int, default=3, help="killed merges in tests/merge/test_kills.py")
     parser.addoption("--merged", action="store_true", help="also tests/e2e/test_merged.py, which starts three engines")
     parser.addoption("--engine-kills", type=int, default=1, help="kills in a row in tests/e2e/test_engine_death.py")
     parser.addoption("--server-kills", type=int, default=1, help="kills in tests/e2e/test_server_death.py")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, get_args
 
-from lorabay.catalog.spec import Digest, Version
+from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import EngineUnavailable
 from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint
 from tests.fake_stream import USAGE, FakeStream, words

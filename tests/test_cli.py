@@ -16,7 +16,7 @@ from lorabay import cli
 from lorabay.cli import run
 from lorabay.errors import AdapterRejected, SetupError, UsageError
 from lorabay.settings import Settings
-from tests.catalog import making
+from tests import making
 
 pytestmark = pytest.mark.usefixtures("no_settings_in_environment")
 
@@ -148,7 +148,7 @@ def test_a_library_that_exits_is_believed(monkeypatch: pytest.MonkeyPatch, statu
 def test_the_given_flags_become_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Only flags that were given count, beside the file and the environment; `--engine` repeats."""
     seen: list[Settings] = []
-    monkeypatch.setattr("lorabay.api.server.serve", seen.append)
+    monkeypatch.setattr("lorabay.server.serve", seen.append)
     config = tmp_path / "lorabay.yaml"
     config.write_text("grace_s: 7\nport: 1\n")
     monkeypatch.setenv("LORABAY_HOST", "127.0.0.9")

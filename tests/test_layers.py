@@ -14,7 +14,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "server"
 FILES = sorted((SOURCE / "lorabay").rglob("*.py"))
 HEAVY = {"vllm", "torch", "transformers", "peft", "fastapi", "starlette", "uvicorn", "ray"}
-LIGHT = ("cli", "settings", "errors", "metrics", "logs", "catalog")
+LIGHT = ("cli", "settings", "errors", "metrics", "logs", "catalog", "formats", "algebra", "files")
 """Modules and packages that start at once and run anywhere."""
 
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 50
@@ -73,7 +73,7 @@ def test_the_light_modules_load_nothing_heavy() -> None:
     assert HEAVY.isdisjoint(imported(*modules)["loaded"])
 
 
-@pytest.mark.parametrize("heavy", ["lorabay.serving", "lorabay.serving.engine", "lorabay.api.server"])
+@pytest.mark.parametrize("heavy", ["lorabay.serving", "lorabay.serving.engine", "lorabay.server"])
 def test_vllm_is_loaded_only_when_an_engine_is_made(heavy: str) -> None:
     """A server that refuses its settings says so before seconds of imports."""
     loaded = imported(heavy)["loaded"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lorabay.catalog.names import AdapterName
-from lorabay.catalog.spec import AdapterSpec, Digest, Version
+from lorabay.catalog.versions import AdapterSpec, Digest, Version
 
 BASE_NAMES = ("tiny", "org/tiny")
 

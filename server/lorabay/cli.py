@@ -118,7 +118,7 @@ def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
 @_with_setting_flags
 def serve(config: Path | None = None, **flags: Any) -> None:
     settings = load_settings({name: value for name, value in flags.items() if value is not None}, config=config)
-    from lorabay.api.server import serve as run_server
+    from lorabay.server import serve as run_server
 
     run_server(settings)
 
@@ -131,7 +131,7 @@ def prepare() -> None:
 @app.command(help="Train an adapter from its recipe.")
 def train(adapter: AdapterFolder, base: BaseOption = None, output: Path | None = None) -> None:
     base_folder = _prepared_base(base)
-    from lorabay.offline.train import train as run_training
+    from lorabay.training.train import train as run_training
 
     report = run_training(adapter, base_folder, output=output)
     typer.echo(report.describe())
@@ -142,7 +142,7 @@ def evaluate(
     adapters: list[Path], base: BaseOption = None, limit: int | None = None, as_json: JsonOption = False
 ) -> None:
     base_folder = _prepared_base(base)
-    from lorabay.offline.evaluate import evaluate as run_evaluation
+    from lorabay.training.evaluate import evaluate as run_evaluation
 
     evaluation = run_evaluation(adapters, base_folder, limit=limit)
     if as_json:
@@ -158,7 +158,7 @@ def check(
     max_rank: Annotated[int, typer.Option(help="The engine's max_lora_rank.")] = 512,
     as_json: JsonOption = False,
 ) -> None:
-    from lorabay.offline.check import check as run_check, render
+    from lorabay.tools.check import check as run_check, render
 
     verdicts = run_check(folders, _prepared_base(base), max_rank=max_rank)
     if as_json:
@@ -192,8 +192,8 @@ def merge(
     # NumPy's own threads would stand in the way of ours; it reads this when it is loaded.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     places = _places(adapters, store)
-    from lorabay.offline.merge.command import merge as run_merge
-    from lorabay.offline.merge.inputs import MergeSettings, parse_size
+    from lorabay.merge.command import merge as run_merge
+    from lorabay.merge.inputs import MergeSettings, parse_size
 
     settings = MergeSettings(
         adapter=adapter,
@@ -241,8 +241,8 @@ def convert(
     as_json: JsonOption = False,
 ) -> None:
     places = _places(adapters, store)
-    from lorabay.offline.adapter_source import find_adapter
-    from lorabay.offline.convert import ConvertSettings, convert as run_conversion
+    from lorabay.tools.convert import ConvertSettings, convert as run_conversion
+    from lorabay.tools.find_adapter import find_adapter
 
     settings = ConvertSettings(rank, energy, max_error, dtype, initial, residual_base)
     with find_adapter(adapter, places.adapters, places.store) as found:
@@ -263,7 +263,7 @@ def combine(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    from lorabay.offline.combine import combine as run_combination
+    from lorabay.tools.combine import combine as run_combination
 
     report = run_combination(composite, _prepared_base(base), output, roots=allowed_root or ())
     typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.describe())
@@ -282,8 +282,8 @@ def inspect_adapter(
     as_json: JsonOption = False,
 ) -> None:
     places = _places(adapters, store)
-    from lorabay.offline.inspection.command import InspectSettings, run_inspect
-    from lorabay.offline.inspection.heat_map import check_plot
+    from lorabay.tools.inspection.command import InspectSettings, run_inspect
+    from lorabay.tools.inspection.heat_map import check_plot
 
     if plot is not None:  # before a base is prepared for it
         check_plot(plot)
@@ -322,7 +322,7 @@ def bench(
     engine: Annotated[list[str] | None, typer.Option(help="vLLM engine option NAME=VALUE; repeats.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    from lorabay.offline.bench import BarProgress, BenchSettings, render, run_bench, to_json
+    from lorabay.bench import BarProgress, BenchSettings, render, run_bench, to_json
 
     settings = BenchSettings(
         scenario=scenario,
@@ -367,6 +367,6 @@ def _name_and_value(option: str) -> tuple[str, str]:
 
 
 def _prepared_base(base: str | None) -> Path:
-    from lorabay.offline.base_model import cache_folder, prepare as prepare_base
+    from lorabay.base.default import cache_folder, prepare as prepare_base
 
     return Path(base) if base is not None else prepare_base(cache_folder())

@@ -18,12 +18,12 @@ from prometheus_client import generate_latest
 from lorabay.api.admin import MAX_BODY_BYTES, admin_router
 from lorabay.api.app import create_app
 from lorabay.api.auth import ClosedGate, Gate, KeyGate
-from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.base.shapes import BaseShapes
 from lorabay.errors import AdapterRejected
+from lorabay.serving.admin import Operations
 from lorabay.serving.engine import Answer, AnswerStream, Body
-from lorabay.serving.operations import Operations
+from tests import making
 from tests.api.connection import Connection
-from tests.catalog import making
 from tests.fake_engine import echo
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from lorabay.api.app import create_app
 from lorabay.api.auth import OpenGate
-from lorabay.api.openai import PATHS
+from lorabay.api.inference import PATHS
 from lorabay.catalog.registry import Registry
 from lorabay.errors import AdapterConflict
 from lorabay.metrics import Metrics

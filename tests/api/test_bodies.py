@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from starlette.requests import Request
 
 from lorabay.api.bodies import asked_model, read_body
-from lorabay.api.openai import PATHS
+from lorabay.api.inference import PATHS
 from lorabay.errors import InvalidRequest, RequestTooLarge
 from tests.api.conftest import MAX_BODY_BYTES, Api
 from tests.api.connection import Connection

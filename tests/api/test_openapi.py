@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lorabay.api.openai import PATHS
+from lorabay.api.inference import PATHS
 from lorabay.api.openapi import SUMMARIES
 from tests.api.conftest import Api
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lorabay.catalog.composite import Composite, Method, member_folder, read_composite
-from lorabay.catalog.spec import Rejected
+from lorabay.reasons import Rejected
 
 USES = {
     "linear": set(),

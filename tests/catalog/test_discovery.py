@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from lorabay.catalog.discovery import Candidate, Settling, fingerprint, scan
-from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.errors import SetupError
-from tests.catalog import making
+from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from tests import making
 
 if TYPE_CHECKING:
     from pathlib import Path

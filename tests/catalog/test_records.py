@@ -8,7 +8,7 @@ import pytest
 
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Record, Records, Rollback
-from lorabay.catalog.spec import Digest
+from lorabay.catalog.versions import Digest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Records
 from lorabay.catalog.registry import AdapterState, AdapterStatus, Lease, Registry
-from lorabay.catalog.spec import AdapterSpec, Digest, Reason, Version
+from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import AdapterConflict, ModelNotFound
+from lorabay.reasons import Reason
 
 BASES = ("tiny", "acme/tiny")
 

@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lorabay.catalog.admission import validate
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Rollback
-from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Digest, Rejected, Version
 from lorabay.catalog.store import RECORDS_KEPT_S, Store
-from lorabay.catalog.validation import validate
+from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import SetupError
-from tests.catalog import making
+from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.reasons import Rejected
+from tests import making
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lorabay.catalog.validation import Checks
+    from lorabay.catalog.admission import Checks
 
 FINANCE, SHOP = AdapterName("finance"), AdapterName("shop")
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from lorabay.offline.base_model import cache_folder, prepare
+from lorabay.base.default import cache_folder, prepare
 from tests.e2e import dora as dora_module, words as words_module
 from tests.e2e.dora import train_dora
 from tests.e2e.server import Server

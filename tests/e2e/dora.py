@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lorabay.offline.train import train
+from lorabay.training.train import train
 
 PAIRS, HELD_OUT = 48, 8
 RECIPE = """

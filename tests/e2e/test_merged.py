@@ -15,16 +15,16 @@ from openai import OpenAI
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lorabay.offline.bench.commands import bare_command
-from lorabay.offline.bench.readiness import BASE
-from lorabay.offline.bench.settings import BenchSettings
-from lorabay.offline.bench.started import started
-from lorabay.offline.merge.command import merge
-from lorabay.offline.quiet import quiet_transformers
+from lorabay.base.transformers_quiet import quiet_transformers
+from lorabay.bench.commands import bare_command
+from lorabay.bench.readiness import BASE
+from lorabay.bench.settings import BenchSettings
+from lorabay.bench.started import started
+from lorabay.merge.command import merge
 from tests.e2e.conftest import REPOSITORY
 from tests.e2e.greedy import PROMPTS, Tokens, ask, generate
-from tests.offline.merge import trained
-from tests.offline.merge.bases import merge_settings
+from tests.merge import trained
+from tests.merge.bases import merge_settings
 
 ENGINE = {"dtype": "float32", "max_model_len": "1024", "max_num_batched_tokens": "1024", "enforce_eager": "true"}
 TRAINED = {"embeddings": "LoRA, embeddings of a tied base", "modules": "LoRA, modules_to_save", "dora": "DoRA"}

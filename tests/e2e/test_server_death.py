@@ -14,10 +14,10 @@ import httpx
 import psutil
 import pytest
 
-from lorabay.catalog.base_shapes import BaseShapes
-from lorabay.catalog.spec import Rejected
+from lorabay.base.shapes import BaseShapes
+from lorabay.catalog.admission import Checks, validate
 from lorabay.catalog.store import Store
-from lorabay.catalog.validation import Checks, validate
+from lorabay.reasons import Rejected
 from tests.e2e.conftest import API_KEY
 from tests.e2e.folders import put
 from tests.e2e.server import Server

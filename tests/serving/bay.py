@@ -12,19 +12,19 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.base.shapes import BaseShapes
+from lorabay.catalog.admission import Checks, validate
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.registry import AdapterStatus, Registry
-from lorabay.catalog.spec import AdapterSpec, Version
 from lorabay.catalog.store import Store
-from lorabay.catalog.validation import Checks, validate
+from lorabay.catalog.versions import AdapterSpec, Version
 from lorabay.metrics import Metrics
 from lorabay.serving.catalogue import Catalogue
 from lorabay.serving.events import EventLog
-from lorabay.serving.host import AdapterHost, Loading
+from lorabay.serving.manager import AdapterHost, Loading
 from lorabay.serving.reconciler import Directory, Reconciler
 from lorabay.serving.residency import Residency
-from tests.catalog import making
+from tests import making
 from tests.serving.mortal_engine import MortalEngine
 from tests.versions import BASE_NAMES
 

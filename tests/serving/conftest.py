@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.catalog.base_shapes import BaseShapes
-from lorabay.catalog.base_weights import BaseWeights
+from lorabay.base.row_blocks import BaseWeights
+from lorabay.base.shapes import BaseShapes
 from lorabay.serving.residency import Residency
-from tests.catalog import making, peft_adapters
+from tests import making, peft_adapters
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.versions import BASE_NAMES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 
-from lorabay.catalog.spec import Version
+from lorabay.catalog.versions import Version
 from tests.fake_engine import FakeEngine
 
 

@@ -12,13 +12,14 @@ from typing import BinaryIO
 
 import pytest
 
-from lorabay.catalog import folder as folder_module
-from lorabay.catalog.spec import WEIGHTS_FILE, Version
-from tests.catalog import bad_folders
-from tests.catalog.bad_folders import BAD_FOLDERS
+from lorabay.catalog.versions import Version
+from lorabay.files import adapter_folder as folder_module
+from lorabay.files.adapter_folder import WEIGHTS_FILE
+from tests import bad_folders
+from tests.bad_folders import BAD_FOLDERS
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
-from tests.serving.test_host import Server
+from tests.serving.test_manager import Server
 
 NOBODY = 65534
 

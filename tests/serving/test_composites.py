@@ -9,10 +9,11 @@ from typing import BinaryIO
 
 import pytest
 
-from lorabay.catalog import folder as folder_module
-from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Version
+from lorabay.catalog.versions import Version
+from lorabay.files import adapter_folder as folder_module
+from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.serving.residency import Residency
-from tests.catalog import making
+from tests import making
 from tests.nobody import as_nobody
 from tests.serving.bay import POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine

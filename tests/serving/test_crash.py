@@ -13,17 +13,18 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.base.shapes import BaseShapes
+from lorabay.catalog.admission import Checks, validate
 from lorabay.catalog.registry import Registry
-from lorabay.catalog.spec import Rejected, Version
 from lorabay.catalog.store import Store
-from lorabay.catalog.validation import Checks, validate
+from lorabay.catalog.versions import Version
 from lorabay.metrics import Metrics
+from lorabay.reasons import Rejected
 from lorabay.serving.events import EventLog
 from lorabay.serving.reconciler import Directory, Reconciler
 from lorabay.serving.residency import Residency
-from tests.catalog.making import lora_config, make_adapter, make_base
 from tests.fake_engine import FakeEngine
+from tests.making import lora_config, make_adapter, make_base
 
 KILLS = 30
 LONGEST_LIFE_S = 0.15

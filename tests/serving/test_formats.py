@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.catalog.base_weights import BaseWeights
-from tests.catalog import peft_adapters
+from lorabay.base.row_blocks import BaseWeights
+from tests import peft_adapters
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
 

@@ -18,9 +18,9 @@ import structlog
 from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.registry import AdapterStatus
-from lorabay.catalog.spec import Version
+from lorabay.catalog.versions import Version
 from lorabay.errors import (
     AdapterConflict,
     AdapterRejected,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.catalog.spec import Version
+from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterRejected
 from lorabay.serving.quarantine import NOTICE_S, Quarantine
 from tests.versions import make_version

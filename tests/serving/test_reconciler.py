@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from lorabay.catalog.base_shapes import BaseShapes
-from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Version
+from lorabay.base.shapes import BaseShapes
+from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterConflict, AdapterRejected, ModelNotFound, SetupError
-from lorabay.serving import intake, reconciler
+from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.serving import ingest as intake, reconciler
 from lorabay.serving.reconciler import REMOVAL_CONFIRM_S
 from lorabay.serving.residency import Residency
-from tests.catalog import making
+from tests import making
 from tests.serving.bay import POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import VirtualTimeLoop, quiet

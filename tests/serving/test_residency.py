@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from lorabay.catalog.spec import Version
+from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterRejected, EngineUnavailable
 from lorabay.serving.residency import Residency
 from tests.serving.mortal_engine import MortalEngine

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from lorabay.catalog.spec import Version
-from lorabay.catalog.validation import Checks
+from lorabay.catalog.admission import Checks
+from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, ModelNotFound
 from lorabay.serving.residency import Residency
 from lorabay.serving.sources import AdminSource, folder_key

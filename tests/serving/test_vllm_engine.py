@@ -12,9 +12,9 @@ from vllm.config import VllmConfig
 from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
 from vllm.platforms import current_platform
 
+from lorabay.base.find import BaseFolder
 from lorabay.errors import EngineUnavailable, SetupError, UsageError
 from lorabay.serving import DORA_VARIABLE, create_engine, vllm_engine
-from lorabay.serving.base_folder import BaseFolder
 from lorabay.serving.engine import Endpoint, Engine
 from lorabay.serving.vllm_engine import VllmEngine
 from tests.versions import make_version

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from vllm.lora.model_manager import AdapterLRUCache, LoRAModelManager, LRUCacheLoRAModelManager
 
-from lorabay.catalog.spec import SCALES_FILE as STORED
+from lorabay.files.adapter_folder import SCALES_FILE as STORED
 from lorabay.vllm_plugin import adapter_loading
 from lorabay.vllm_plugin.adapter_loading import SCALES_FILE, read_scales
 from lorabay.vllm_plugin.module_slots import OutputScale

@@ -8,14 +8,7 @@ import pytest
 import vllm.version
 from vllm.platforms import current_platform
 
-from lorabay.vllm_plugin import (
-    DORA_VARIABLE,
-    WRAPPER,
-    adapter_loading,
-    register,
-    scaled_outputs,
-    supported,
-)
+from lorabay.vllm_plugin import DORA_VARIABLE, WRAPPER, adapter_loading, register, scaled_outputs, supported
 
 
 @pytest.fixture(autouse=True)

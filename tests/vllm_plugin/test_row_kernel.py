@@ -1,4 +1,4 @@
-"""The compiled kernel itself; its results are compared with the mathematics in test_update.py."""
+"""The compiled kernel itself; its results are compared with the mathematics in test_apply_lora.py."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from lorabay.vllm_plugin import row_kernel
+from lorabay.vllm_plugin.apply_lora import RowKernel, add_update
 from lorabay.vllm_plugin.batch_rows import BatchRows
 from lorabay.vllm_plugin.module_slots import ModuleWeights
 from lorabay.vllm_plugin.row_kernel import use_one_thread
-from lorabay.vllm_plugin.update import RowKernel, add_update
 from tests.vllm_plugin.updates import filled_slots, random_weights, reference
 
-MATHEMATICS = Path(__file__).with_name("test_update.py")
+MATHEMATICS = Path(__file__).with_name("test_apply_lora.py")
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])

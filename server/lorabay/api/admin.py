@@ -17,7 +17,7 @@ from lorabay.errors import AdapterConflict, InvalidRequest, ModelNotFound
 
 if TYPE_CHECKING:
     from lorabay.api.auth import Gate
-    from lorabay.serving.operations import Operations
+    from lorabay.serving.admin import Operations
 
 MAX_BODY_BYTES = 100_000
 

@@ -12,10 +12,10 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from lorabay.api.health import health_router
-from lorabay.api.models import models_router
-from lorabay.api.openai import PATHS, OpenAIEndpoints
+from lorabay.api.inference import PATHS, OpenAIEndpoints
+from lorabay.api.model_list import models_router
 from lorabay.api.openapi import describe
+from lorabay.api.probes import health_router
 from lorabay.api.problems import respond
 from lorabay.api.request_ids import RequestIds
 from lorabay.api.weights import WeightsInPlace

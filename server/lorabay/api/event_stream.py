@@ -19,7 +19,7 @@ from lorabay.api.problems import as_error, envelope, respond
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from lorabay.api.recording import Recording
+    from lorabay.api.request_metrics import Recording
     from lorabay.serving.engine import AnswerStream, Endpoint
 
 

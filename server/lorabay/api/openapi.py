@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
-from lorabay.api.openai import PATHS
+from lorabay.api.inference import PATHS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from lorabay.catalog.spec import Version
+    from lorabay.catalog.versions import Version
 
 
 class Weights(Protocol):

@@ -13,17 +13,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lorabay.catalog.digests import VersionDigest
-from lorabay.catalog.folder import Unreadable
-from lorabay.catalog.spec import SCALES_FILE, WEIGHTS_FILE, AdapterSpec, Reason, Rejected, quoted, rejected
-from lorabay.catalog.tensors import DTYPE_NAMES, safetensors_header, storage_order
+from lorabay.catalog.versions import AdapterSpec
+from lorabay.files.adapter_folder import SCALES_FILE, WEIGHTS_FILE, Unreadable
+from lorabay.files.tensors import DTYPE_NAMES, safetensors_header, storage_order
+from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from typing import BinaryIO
 
-    from lorabay.catalog.formats.base import Draft, Output
-    from lorabay.catalog.spec import Digest
+    from lorabay.catalog.versions import Digest
+    from lorabay.formats.interface import Draft, Output
 
     Sink = Callable[[bytes | memoryview], object]
     OpenFile = Callable[[str], AbstractContextManager[BinaryIO]]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lorabay.catalog.folder import Limits, Unreadable, open_source, read_bytes
-from lorabay.catalog.spec import Reason, Rejected, quoted, rejected
+from lorabay.files.adapter_folder import Limits, Unreadable, open_source, read_bytes
+from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

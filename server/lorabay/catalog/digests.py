@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.spec import Digest
+from lorabay.catalog.versions import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

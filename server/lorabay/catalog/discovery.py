@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 
 from lorabay.catalog.composite import COMPOSITE_FILE, DEPTH_AT_MOST, member_folder, read_composite
 from lorabay.catalog.names import name_problems
-from lorabay.catalog.spec import CONFIG_FILE, WEIGHTS_FILE, Reason, Rejected, quoted
 from lorabay.errors import SetupError
+from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.reasons import Reason, Rejected, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NewType
 
-from lorabay.catalog.spec import Reason, quoted
+from lorabay.reasons import Reason, quoted
 
 AdapterName = NewType("AdapterName", str)
 

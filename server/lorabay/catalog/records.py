@@ -14,7 +14,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from lorabay.catalog.names import AdapterName, name_problems
-from lorabay.catalog.spec import Digest
+from lorabay.catalog.versions import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

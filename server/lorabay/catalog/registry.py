@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Self
 
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Record, Rollback
-from lorabay.catalog.spec import DIGEST_PREFIX, Digest, Reason, Version
+from lorabay.catalog.versions import DIGEST_PREFIX, Digest, Version
 from lorabay.errors import AdapterConflict, ModelNotFound
+from lorabay.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,26 +30,20 @@ from typing import TYPE_CHECKING, Self
 
 from filelock import FileLock, Timeout
 
-from lorabay.catalog.assembly import Assembly
+from lorabay.catalog.admission import inspect
 from lorabay.catalog.canonical import measure
+from lorabay.catalog.composite_build import Assembly
 from lorabay.catalog.records import Records, recorded_digests
-from lorabay.catalog.spec import (
-    CONFIG_FILE,
-    AdapterSpec,
-    Digest,
-    Reason,
-    Rejected,
-    Version,
-    rejected,
-)
-from lorabay.catalog.validation import inspect
+from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import SetupError
+from lorabay.files.adapter_folder import CONFIG_FILE
+from lorabay.reasons import Reason, Rejected, rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Set as AbstractSet
 
+    from lorabay.catalog.admission import Checks
     from lorabay.catalog.names import AdapterName
-    from lorabay.catalog.validation import Checks
 
 MANIFEST_FILE = "manifest.json"
 _LAYOUT = 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lorabay.serving.base_folder import BaseFolder
+    from lorabay.base.find import BaseFolder
     from lorabay.serving.engine import Engine
 
 

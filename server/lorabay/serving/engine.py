@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from lorabay.catalog.spec import Digest, Version
+from lorabay.catalog.versions import Digest, Version
 
 Endpoint = Literal["chat", "completions", "responses", "tokenize", "detokenize"]
 """Which of the OpenAI-compatible calls a body belongs to."""

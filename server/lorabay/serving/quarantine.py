@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lorabay.errors import AdapterRejected
 
 if TYPE_CHECKING:
-    from lorabay.catalog.spec import Digest, Version
+    from lorabay.catalog.versions import Digest, Version
 
 DEATHS = 2
 

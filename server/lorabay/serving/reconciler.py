@@ -21,19 +21,20 @@ import structlog
 from lorabay.catalog.discovery import ABSENT, Candidate, Settling, fingerprint, scan
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.registry import AdapterState
-from lorabay.catalog.spec import DIGEST_PREFIX, Digest, Rejected, Version
+from lorabay.catalog.versions import DIGEST_PREFIX, Digest, Version
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, SetupError
-from lorabay.serving.changes import Changes
+from lorabay.reasons import Rejected
 from lorabay.serving.events import FOLDER
-from lorabay.serving.intake import Intake
+from lorabay.serving.ingest import Intake
 from lorabay.serving.plan import Plan, plan
 from lorabay.serving.sources import AdminSource, folder_key, was_checked
 from lorabay.serving.swaps import GONE, Swaps
+from lorabay.serving.turns import Changes
 
 if TYPE_CHECKING:
+    from lorabay.catalog.admission import Checks
     from lorabay.catalog.registry import AdapterStatus, Registry
     from lorabay.catalog.store import Store
-    from lorabay.catalog.validation import Checks
     from lorabay.metrics import Metrics
     from lorabay.serving.events import EventLog
     from lorabay.serving.residency import Residency

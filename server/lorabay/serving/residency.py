@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from lorabay.errors import AdapterRejected, EngineUnavailable
 
 if TYPE_CHECKING:
-    from lorabay.catalog.spec import Version
+    from lorabay.catalog.versions import Version
     from lorabay.serving.engine import Engine
 
 RETRY_AFTER_S = 2.0

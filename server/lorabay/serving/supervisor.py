@@ -17,7 +17,7 @@ import structlog
 from lorabay.errors import EngineUnavailable, LorabayError
 
 if TYPE_CHECKING:
-    from lorabay.catalog.spec import Digest, Version
+    from lorabay.catalog.versions import Digest, Version
     from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint, Engine
 
 logger = structlog.get_logger(__name__)

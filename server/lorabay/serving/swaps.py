@@ -11,8 +11,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from lorabay.catalog.registry import AdapterState
-from lorabay.catalog.spec import Reason, Version
+from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, LorabayError
+from lorabay.reasons import Reason
 
 if TYPE_CHECKING:
     from lorabay.catalog.registry import Registry

@@ -30,7 +30,7 @@ from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from lorabay.catalog.spec import Digest, Version
+from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import AdapterRejected, EngineUnavailable, LorabayError, SetupError
 from lorabay.serving import DORA_VARIABLE, vllm_errors
 from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint

@@ -29,7 +29,7 @@ def register() -> None:
     from vllm.version import __version__
 
     from lorabay.vllm_plugin.compilation import keep_compilation, reuse_compiled
-    from lorabay.vllm_plugin.orphans import exit_with_parent
+    from lorabay.vllm_plugin.parent_watch import exit_with_parent
 
     exit_with_parent()
     if not supported():

@@ -18,8 +18,8 @@ import torch
 from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
 from lorabay.vllm_plugin import adapter_loading, lora_layers, row_kernel
+from lorabay.vllm_plugin.apply_lora import RowKernel, add_update
 from lorabay.vllm_plugin.batch_rows import BatchRows
-from lorabay.vllm_plugin.update import RowKernel, add_update
 
 if TYPE_CHECKING:
     from vllm.lora.layers import LoRAMapping

@@ -23,9 +23,9 @@ from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
 from vllm.lora.model_manager import LoRAModelManager
 from vllm.utils.torch_utils import direct_register_custom_op
 
+from lorabay.vllm_plugin.apply_lora import add_looked_up, add_update
 from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
-from lorabay.vllm_plugin.rank_slices import local_factors, local_scales, slice_widths
-from lorabay.vllm_plugin.update import add_looked_up, add_update
+from lorabay.vllm_plugin.tensor_parallel import local_factors, local_scales, slice_widths
 
 _layers: list[BaseLayerWithLoRA] = []
 """Every layer with slots, by the number that the compiled model knows it by."""

@@ -18,7 +18,7 @@ from vllm.lora.layers import BaseLayerWithLoRA, MergedColumnParallelLinearWithLo
 from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
 
 from lorabay.vllm_plugin.module_slots import OutputScale
-from lorabay.vllm_plugin.rank_slices import local_scales, slice_widths
+from lorabay.vllm_plugin.tensor_parallel import local_scales, slice_widths
 
 LocalScales = Mapping[str, Sequence[OutputScale | None]]
 """vLLM's module name -> the output scale of each of its slices on this rank."""

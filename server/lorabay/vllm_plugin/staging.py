@@ -21,7 +21,7 @@ KEPT = 16
 them has left. The server loads no more than this many at a time."""
 
 NICENESS = 5
-"""As of the threads that read folders (`lorabay.serving.intake`), and for the same reason."""
+"""As of the threads that read folders (`lorabay.serving.ingest`), and for the same reason."""
 SWITCH_INTERVAL_S = 0.0005
 """How long the loop waits for Python code of the staging thread; Python's default of 5 ms shows in every step."""
 

@@ -1,0 +1,60 @@
+"""From a llama GGUF file to a Hugging Face folder, with transformers' own reader.
+
+Repairs the one thing that transformers' reader gets wrong for SmolLM2: it drops the rule that digits are split from
+what surrounds them. Knows neither caches nor whether the outcome is right.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import redirect_stderr
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tokenizers import pre_tokenizers
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
+
+from lorabay.base.transformers_quiet import quiet_transformers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_tokenizer(gguf: Path) -> Any:
+    """The tokenizer with its chat template."""
+    with quiet_transformers():
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    # GGUF names this split only ("smollm": every digit alone, then byte level); transformers keeps the byte level and
+    # so cuts "a  2" into other tokens than the base was trained on.
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    return tokenizer
+
+
+def dequantise(gguf: Path) -> Any:
+    """The model in bfloat16."""
+    # transformers draws one bar with tqdm itself, past its own switch for bars.
+    with quiet_transformers(), redirect_stderr(StringIO()):
+        return AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            quantization_config=GgufConfig(gguf_file=gguf.name, dequantize=True),
+            dtype=torch.bfloat16,
+        )
+
+
+def write(folder: Path, model: Any, tokenizer: Any, repository: str) -> None:
+    """Write both to `folder`, under the name of the repository they were published in."""
+    model.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
+    tokenizer.model_max_length = model.config.max_position_embeddings
+    with quiet_transformers():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_bytes())
+    del config["_model_name_or_path"]
+    config["_name_or_path"] = repository
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

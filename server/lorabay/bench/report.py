@@ -1,0 +1,118 @@
+"""What a bench invocation found, and its JSON form. Values only: measured elsewhere, shown by `table`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lorabay.bench.alternation import Comparison
+    from lorabay.bench.machine import Machine
+    from lorabay.bench.settings import BenchSettings
+    from lorabay.bench.stats import RunStats
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measured run of one side. Processor figures are None where they are not known, as for a foreign server."""
+
+    side: str
+    round: int
+    concurrency: int
+    stats: RunStats
+    client_cpu_s: float
+    server_cpu_s: float | None = None
+    idle_cpu_share: float | None = None
+    """Processor time of the sides that waited, as a share of one core: near 0, or the figure is worth little."""
+    foreign_cpu_share: float | None = None
+    """The same of everything else on the machine: on a busy machine only many rounds give a ratio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """From spawn to the first answered completion."""
+
+    side: str
+    round: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure that is neither a run nor a comparison of sides, and the bar that it must stay under, if there is one.
+
+    `unit` follows the figure when it is shown: s, ms, MiB, x, or nothing for a number of things.
+    """
+
+    name: str
+    value: float
+    unit: Literal["s", "ms", "MiB", "x", ""]
+    bar: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """True also without a bar."""
+        return self.bar is None or self.value <= self.bar
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a scenario gives back."""
+
+    runs: tuple[Run, ...] = ()
+    starts: tuple[Start, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Findings with all that is needed to repeat them."""
+
+    date: str
+    settings: BenchSettings
+    machine: Machine
+    versions: Mapping[str, str | None]
+    findings: Findings
+
+    @property
+    def failures(self) -> int:
+        return sum(sum(run.stats.failures.values()) for run in self.findings.runs)
+
+    @property
+    def passed(self) -> bool:
+        """Every bar reached and no request failed."""
+        reached = all(comparison.passed for comparison in self.findings.comparisons)
+        return not self.failures and reached and all(fact.passed for fact in self.findings.facts)
+
+
+def to_json(report: Report) -> str:
+    """The whole report, derived values included, the API key left out."""
+    findings = report.findings
+    document = {
+        "scenario": report.settings.scenario,
+        "date": report.date,
+        "passed": report.passed,
+        "failures": report.failures,
+        "machine": asdict(report.machine),
+        "versions": dict(report.versions),
+        "settings": asdict(replace(report.settings, api_key=None)),
+        "starts": [asdict(start) for start in findings.starts],
+        "facts": [asdict(fact) | {"passed": fact.passed} for fact in findings.facts],
+        "comparisons": [_comparison(comparison) for comparison in findings.comparisons],
+        "runs": [_run(run) for run in findings.runs],
+    }
+    return json.dumps(document, indent=2, default=str)
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return asdict(comparison) | {"median": comparison.median, "passed": comparison.passed}
+
+
+def _run(run: Run) -> dict[str, Any]:
+    row = asdict(run)
+    row["stats"]["output_tokens_per_s"] = run.stats.output_tokens_per_s
+    return row

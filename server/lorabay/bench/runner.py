@@ -1,0 +1,73 @@
+"""One bench invocation: the scenario's findings, with what is needed to repeat them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from lorabay.bench.machine import this_machine, versions
+from lorabay.bench.progress import NoProgress, Progress
+from lorabay.bench.report import Findings, Report
+from lorabay.bench.scenarios.adapters import adapters
+from lorabay.bench.scenarios.convert import convert
+from lorabay.bench.scenarios.gateway import gateway
+from lorabay.bench.scenarios.load import load
+from lorabay.bench.scenarios.many import many
+from lorabay.bench.scenarios.memory import memory
+from lorabay.bench.scenarios.merge import merge
+from lorabay.bench.scenarios.stall import stall
+from lorabay.bench.scenarios.start import start
+from lorabay.bench.scenarios.strategies import strategies
+from lorabay.bench.scenarios.swap import swap
+from lorabay.bench.settings import BenchSettings
+from lorabay.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Scenario = Callable[[BenchSettings, Progress], Findings]
+SCENARIOS: Mapping[str, Scenario] = {
+    "load": load,
+    "gateway": gateway,
+    "start": start,
+    "swap": swap,
+    "many": many,
+    "adapters": adapters,
+    "stall": stall,
+    "memory": memory,
+    "merge": merge,
+    "convert": convert,
+    "strategies": strategies,
+}
+
+
+def run_bench(
+    settings: BenchSettings, progress: Progress | None = None, scenarios: Mapping[str, Scenario] = SCENARIOS
+) -> Report:
+    """Run one scenario to its end. SetupError and UsageError are its only expected failures; no child outlives it."""
+    settings.check()
+    scenario = scenarios.get(settings.scenario)
+    if scenario is None:
+        raise UsageError(f"bench: no scenario {settings.scenario!r}; there are {', '.join(scenarios)}")
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    with _terminated_as_interrupted():
+        findings = scenario(settings, progress or NoProgress())
+    return Report(date, replace(settings, api_key=None), this_machine(), versions(), findings)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM unwinds like Ctrl-C: its default would end this process and leave the started servers running."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

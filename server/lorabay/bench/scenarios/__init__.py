@@ -1,0 +1,1 @@
+"""The scenarios of `lorabay bench`, a module each, named as on the command line."""

@@ -1,0 +1,98 @@
+"""Servers that a scenario starts: on a free loopback port, waited for, timed and stopped at the end of the block."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from lorabay.bench.client import Target
+from lorabay.bench.commands import HOST, LORABAY, VLLM, VLLM_SERVER, lorabay_command, vllm_command
+from lorabay.bench.readiness import wait_first_answer, wait_loaded
+from lorabay.bench.server_process import running
+from lorabay.bench.settings import default_env
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lorabay.bench.readiness import Listing
+    from lorabay.bench.server_process import ServerProcess
+    from lorabay.bench.settings import BenchSettings
+
+Launch: TypeAlias = Callable[[int], list[str]]
+"""The command line of a server, given its port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A server that has answered its first completion, `start_s` seconds after its spawn."""
+
+    name: str
+    target: Target
+    listing: Listing
+    group: int
+    start_s: float
+
+
+def launch_lorabay(settings: BenchSettings) -> Launch:
+    """Our server."""
+    return lambda port: lorabay_command(settings.base, settings.adapters, settings.engine, port)
+
+
+def launch_both(settings: BenchSettings) -> dict[str, Launch]:
+    """vLLM's own server and ours, on the same base, adapters and engine options."""
+    base, adapters = settings.need_started()
+    return {
+        VLLM: lambda port: vllm_command(base, adapters, settings.engine, port),
+        LORABAY: launch_lorabay(settings),
+    }
+
+
+@contextmanager
+def started(name: str, launch: Launch, settings: BenchSettings) -> Iterator[Started]:
+    """The server, ready; stopped when the block ends."""
+    with spawned(name, launch, settings) as (server, target):
+        yield wait_ready(server, target, settings)
+
+
+@contextmanager
+def spawned(name: str, launch: Launch, settings: BenchSettings) -> Iterator[tuple[ServerProcess, Target]]:
+    """The server, on its way up; stopped when the block ends."""
+    port = free_port()
+    target = Target(f"http://{HOST}:{port}")
+    env = default_env() | dict(settings.env)
+    with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
+        log = Path(folder) / "server.log"
+        with running(name, launch(port), env=env, log=log, stop_timeout_s=settings.stop_timeout_s) as server:
+            yield server, target
+
+
+def wait_ready(server: ServerProcess, target: Target, settings: BenchSettings) -> Started:
+    """Return once the server has answered a completion and holds all that it serves."""
+    wait_first_answer(server, target, settings.start_timeout_s)
+    start_s = time.perf_counter() - server.started
+    listing = wait_loaded(server, target, settings.start_timeout_s)
+    return Started(server.name, target, listing, server.group, start_s)
+
+
+def warm_file_cache(base: str) -> None:
+    """Read what both servers read at start, so that the first to start does not pay for the second."""
+    subprocess.run([sys.executable, "-c", f"import {VLLM_SERVER}"], check=False, capture_output=True)
+    for weights in Path(base).glob("*.safetensors"):
+        with weights.open("rb") as file:
+            while file.read(1 << 24):
+                pass
+
+
+def free_port() -> int:
+    """A port that is free now on the loopback address."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,59 @@
+"""The requests of a run, encoded before its clock starts.
+
+Equal work by construction: random prompts (no two share a prefix that a cache could reuse), a fixed number of output
+tokens, end-of-sequence ignored, greedy. The same seed gives the same requests, so two servers get the same work.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lorabay.bench.settings import Endpoint
+
+# Ordinary tokens in every vocabulary of today: above the special and byte tokens, below the smallest one's end.
+TOKEN_IDS = range(1_000, 20_000)
+# One token each in common vocabularies.
+WORDS = ("time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school")
+PATHS: dict[Endpoint, str] = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What every request of a run looks like; `models` are asked in turn."""
+
+    models: tuple[str, ...]
+    prompt_tokens: int
+    output_tokens: int
+    endpoint: Endpoint = "completions"
+
+    @property
+    def path(self) -> str:
+        return PATHS[self.endpoint]
+
+
+def request_bodies(workload: Workload, count: int, seed: int) -> list[bytes]:
+    """`count` streaming requests as JSON."""
+    rng = random.Random(seed)
+    return [_body(workload, workload.models[i % len(workload.models)], rng) for i in range(count)]
+
+
+def _body(workload: Workload, model: str, rng: random.Random) -> bytes:
+    prompt: dict[str, object]
+    if workload.endpoint == "chat":
+        content = " ".join(rng.choices(WORDS, k=workload.prompt_tokens))
+        prompt = {"messages": [{"role": "user", "content": content}]}
+    else:
+        prompt = {"prompt": rng.choices(TOKEN_IDS, k=workload.prompt_tokens)}
+    common = {
+        "model": model,
+        "max_tokens": workload.output_tokens,
+        "ignore_eos": True,
+        "temperature": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    return json.dumps(common | prompt).encode()

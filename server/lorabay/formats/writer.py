@@ -1,0 +1,121 @@
+"""Writes plain LoRA as PEFT reads it: factors as they come, one module at a time, each module with its own rank.
+
+Ranks need not be known before the last factor is there: factors are written behind room for the header, the last.
+Scales are folded into the factors: alpha is the rank everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lorabay.base.shapes import is_embedding
+from lorabay.errors import SetupError
+from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.files.tensors import from_float32, safetensors_header
+from lorabay.formats.tensor_names import PREFIX
+from lorabay.reasons import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lorabay.base.shapes import BaseShapes
+
+_LARGEST = 1 << 31
+"""More than any side of a factor: what a header is made with to know how long it can become."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class LoraFolder:
+    """One adapter in the making, for no other modules of `base` than `modules`. `dtype` is safetensors' name of the
+    type that is stored. A context manager: its file is closed at the end, whatever happened."""
+
+    def __init__(self, folder: Path, dtype: str, modules: Collection[str], base: BaseShapes) -> None:
+        self._folder = folder
+        self._dtype = dtype
+        self._base = base
+        self._tensors: list[_Stored] = []
+        self._ranks: dict[str, int] = {}
+        largest = [_Stored(name, dtype, (_LARGEST, _LARGEST)) for module in modules for name in _names(module)]
+        self._header_bytes = len(safetensors_header(largest))
+        self._weights = (folder / WEIGHTS_FILE).open("xb")
+        self._weights.seek(self._header_bytes)
+
+    def __enter__(self) -> LoraFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._weights.close()
+
+    def add(self, module: str, a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
+        """The update of the module's weight is `b @ a`, as that weight is stored. Raises SetupError for values that the
+        dtype cannot hold."""
+        self._ranks[module] = a.shape[0]
+        factors = (b.T, a.T) if self._base.is_transposed(module) else (a, b)
+        for name, values in zip(_names(module), factors, strict=True):
+            tensor = from_float32(np.ascontiguousarray(values, np.float32), self._dtype)
+            if not tensor.is_finite:
+                raise SetupError(f"the factors of {quoted(module)} have values too large for {self._dtype}")
+            self._tensors.append(_Stored(name, self._dtype, values.shape))
+            self._weights.write(tensor.values.data)
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        (self._folder / WEIGHTS_FILE).unlink()
+
+    def finish(self, base_model: str | None) -> int:
+        """Complete both files; gives the size of the weights in bytes."""
+        size = self._weights.tell()
+        self._weights.seek(0)
+        self._weights.write(safetensors_header(self._tensors, self._header_bytes))
+        self._weights.close()
+        config = _config(self._ranks, self._base, base_model)
+        (self._folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        return size
+
+
+def _names(module: str) -> tuple[str, str]:
+    """Of the tensors that hold a module's factors, as PEFT names them."""
+    roles = ("lora_embedding_A", "lora_embedding_B") if is_embedding(module) else ("lora_A.weight", "lora_B.weight")
+    return f"{PREFIX}{module}.{roles[0]}", f"{PREFIX}{module}.{roles[1]}"
+
+
+def _config(ranks: dict[str, int], base: BaseShapes, base_model: str | None) -> dict[str, object]:
+    usual = Counter(ranks.values()).most_common(1)[0][0]
+    others = {module: rank for module, rank in ranks.items() if rank != usual}
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base_model,
+        "r": usual,
+        "lora_alpha": usual,
+        "rank_pattern": others,
+        "alpha_pattern": others,
+        "target_modules": _targets(ranks, base),
+        "bias": "none",
+        "fan_in_fan_out": any(map(base.is_conv1d, ranks)),
+        "lora_dropout": 0.0,
+        "inference_mode": True,
+    }
+
+
+def _targets(modules: Iterable[str], base: BaseShapes) -> list[str]:
+    """Last parts of the names, where those mean exactly these modules; else the names."""
+    modules = set(modules)
+    leaves = {module.rpartition(".")[2] for module in modules}
+    used = (module for module in base.shapes if not base.is_unused(module))
+    meant = {module for module in used if module.rpartition(".")[2] in leaves}
+    return sorted(leaves if meant == modules else modules)

@@ -1,0 +1,187 @@
+"""One update of one tensor, with its factors in memory, applied to any block of rows: a class for each kind of update.
+
+Tensors are seen as matrices; a vector is a column, so that its entries are rows. Knows nothing of files or rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from lorabay.algebra.updates import Dense, Directional, Gated, LowRank, PeftLayer, Replaced, ReplacedRows
+from lorabay.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from lorabay.algebra.updates import Update
+    from lorabay.files.rounding import Floats
+
+    Matrix = tuple[int, int]
+    Layer = Callable[[PeftLayer], NDArray[np.float32]]
+
+
+class Step(Protocol):
+    """What `prepare` makes."""
+
+    def apply(self, rows: slice, values: Floats, scratch: Floats) -> None:
+        """Change `values`, which are those rows of the tensor; `scratch` is of the same shape."""
+
+    def change(self) -> float | None:
+        """The Frobenius norm of what is added, where that can be told without the tensor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Adds B A; `b` already holds the scale."""
+
+    a: Floats
+    b: Floats
+
+    def apply(self, rows: slice, values: Floats, scratch: Floats) -> None:
+        np.matmul(self.b[rows], self.a, out=scratch)
+        values += scratch
+
+    def change(self) -> float | None:
+        # |BA|² is the trace of (B'B)(AA'), which are as small as the rank.
+        a, b = self.a.astype(np.float64), self.b.astype(np.float64)
+        return math.sqrt(max(0.0, float(np.vdot(b.T @ b, a @ a.T))))
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """Adds B A, then gives every row the length that was trained."""
+
+    product: Product
+    magnitude: Floats
+
+    def apply(self, rows: slice, values: Floats, scratch: Floats) -> None:
+        self.product.apply(rows, values, scratch)
+        lengths = np.sqrt(np.einsum("ij,ij->i", values, values))
+        values *= (self.magnitude[rows] / lengths)[:, None]
+
+    def change(self) -> float | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """Adds a whole matrix."""
+
+    delta: Floats
+
+    def apply(self, rows: slice, values: Floats, scratch: Floats) -> None:
+        values += self.delta[rows]
+
+    def change(self) -> float | None:
+        return float(np.linalg.norm(self.delta))
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Multiplies rows or columns."""
+
+    gate: Floats
+
+    def apply(self, rows: slice, values: Floats, scratch: Floats) -> None:
+        values *= self.gate if self.gate.shape[0] == 1 else self.gate[rows]
+
+    def change(self) -> float | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Puts other values in place."""
+
+    fresh: Floats
+
+    def apply(self, rows: slice, values: Floats, scratch: Floats) -> None:
+        values[...] = self.fresh[rows]
+
+    def change(self) -> float | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class RowReplacement:
+    """Puts other values into some rows; `order` are the rows in ascending order, `fresh` their values."""
+
+    order: NDArray[np.int64]
+    fresh: Floats
+
+    def apply(self, rows: slice, values: Floats, scratch: Floats) -> None:
+        first, last = np.searchsorted(self.order, (rows.start, rows.stop))
+        values[self.order[first:last] - rows.start] = self.fresh[first:last]
+
+    def change(self) -> float | None:
+        return None
+
+
+def prepare(update: Update, name: str, shape: Matrix, dtype: Any, layer: Layer) -> Step:
+    """Load the factors of `update` for the tensor `name`; SetupError where they do not fit its shape.
+
+    `layer` gives what PEFT's own layer makes of the tensor.
+    """
+    match update:
+        case LowRank():
+            return _product(update, name, shape, dtype)
+        case Directional():
+            return _direction(update, name, shape, dtype)
+        case Dense():
+            return Addition(_matrix(update.delta(), name, shape, dtype))
+        case Gated():
+            return _gate(update, name, shape, dtype)
+        case ReplacedRows():
+            return _rows(update, name, shape, dtype)
+        case Replaced() | PeftLayer():
+            values = update.values() if isinstance(update, Replaced) else layer(update)
+            return Replacement(_matrix(values, name, shape, dtype))
+
+
+def _product(update: LowRank, name: str, shape: Matrix, dtype: Any) -> Product:
+    a = update.a().astype(dtype, copy=False)
+    b = update.b().astype(dtype, copy=False)
+    _check(name, (b.shape[0], a.shape[1]), shape)
+    _check(name, (b.shape[1], a.shape[1]), (a.shape[0], a.shape[1]))
+    return Product(np.ascontiguousarray(a), np.ascontiguousarray(b * dtype(update.scale)))
+
+
+def _direction(update: Directional, name: str, shape: Matrix, dtype: Any) -> Direction:
+    magnitude = update.magnitude().astype(dtype, copy=False).reshape(-1)
+    _check(name, magnitude.shape, (shape[0],))
+    return Direction(_product(update.low_rank, name, shape, dtype), magnitude)
+
+
+def _gate(update: Gated, name: str, shape: Matrix, dtype: Any) -> Gate:
+    gate = update.gate().astype(dtype, copy=False)
+    gate = gate[:, None] if gate.ndim == 1 else gate
+    if gate.shape not in ((shape[0], 1), (1, shape[1])):
+        _check(name, gate.shape, (shape[0], 1))
+    return Gate(gate)
+
+
+def _rows(update: ReplacedRows, name: str, shape: Matrix, dtype: Any) -> RowReplacement:
+    rows = np.asarray(update.rows, np.int64)
+    order = np.argsort(rows, kind="stable")
+    if rows.size and not (rows[order[0]] >= 0 and rows[order[-1]] < shape[0]):
+        raise SetupError(f"the adapter does not fit the base: it has rows of {name} beyond its {shape[0]}")
+    fresh = _matrix(update.values(), name, (len(rows), shape[1]), dtype)
+    return RowReplacement(rows[order], fresh[order])
+
+
+def _matrix(values: NDArray[np.float32], name: str, shape: Matrix, dtype: Any) -> Floats:
+    if values.size != shape[0] * shape[1]:
+        _check(name, values.shape, shape)
+    matrix: Floats = values.astype(dtype, copy=False).reshape(shape)
+    return matrix
+
+
+def _check(name: str, has: tuple[int, ...], needs: tuple[int, ...]) -> None:
+    if has != needs:
+        raise SetupError(f"the adapter does not fit the base: {name} is {needs} there and {has} here")

@@ -1,0 +1,72 @@
+"""Reasons for a refusal: each with a code for programs and a sentence for people.
+
+"Cannot be served" is a value here (`Rejected` with every reason), never an exception. Knows nothing of adapters.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_KEPT_PER_CODE, _SHOWN_PER_CODE = 2000, 5
+_TRANSIENT = frozenset({"vanished", "changed_while_read", "read_failed", "store_write", "store_full"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One defect: a short stable code for programs and metrics, a sentence for people."""
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Not servable, with every reason found."""
+
+    reasons: tuple[Reason, ...]
+
+    @property
+    def codes(self) -> frozenset[str]:
+        return frozenset(reason.code for reason in self.reasons)
+
+    @property
+    def brief(self) -> Rejected:
+        """Every kind of defect; one that repeats (420 wrong tensors) is cut to its first few and a count."""
+        return Rejected(_cut(self.reasons, _SHOWN_PER_CODE))
+
+    @property
+    def transient(self) -> bool:
+        """True when the same folder may pass later without having changed (it was moving, or the disk was full)."""
+        return bool(self.codes & _TRANSIENT)
+
+
+def quoted(value: object) -> str:
+    """`value` from an untrusted file, safe and short enough for a log line or a terminal."""
+    text = ascii(value)
+    return text if len(text) <= 100 else f"{text[:90]}... ({len(text)} characters)"
+
+
+def rejected(reasons: Iterable[Reason]) -> Rejected:
+    """Every reason once; of a kind that repeats more often than any model has modules, the first of them and a
+    count."""
+    return Rejected(_cut(dict.fromkeys(reasons), _KEPT_PER_CODE))
+
+
+def _cut(reasons: Iterable[Reason], count: int) -> tuple[Reason, ...]:
+    by_code: defaultdict[str, list[Reason]] = defaultdict(list)
+    for reason in reasons:
+        by_code[reason.code].append(reason)
+    kept: list[Reason] = []
+    for code, same in by_code.items():
+        kept += same[:count]
+        if len(same) > count:
+            kept.append(Reason(code, f"... and {len(same) - count} more of this kind"))
+    return tuple(kept)

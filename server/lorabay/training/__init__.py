@@ -1,0 +1,4 @@
+"""Adapters from recipes: training data, training, evaluation.
+
+Knows nothing of the server.
+"""

@@ -1,0 +1,60 @@
+"""Writing an adapter folder: `adapter_model.safetensors` and a clean `adapter_config.json` in PEFT's format.
+
+Guarantees that each file is whole at every moment, the weights before the config, and that neither names this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import peft
+import torch
+from safetensors.torch import save
+
+from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lorabay.training.recipe import Recipe
+
+
+def write_adapter(folder: Path, tensors: Mapping[str, torch.Tensor], recipe: Recipe, base_model: str) -> None:
+    """Write both files into `folder`, replacing those that are there."""
+    dtype = getattr(torch, recipe.training.dtype)
+    weights = {name: tensors[name].detach().to(dtype).contiguous() for name in sorted(tensors)}
+    config = {
+        "base_model_name_or_path": base_model,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "init_lora_weights": True,
+        "lora_alpha": recipe.lora.alpha,
+        "lora_dropout": recipe.lora.dropout,
+        "peft_type": "LORA",
+        "peft_version": peft.__version__,
+        "r": recipe.lora.rank,
+        "target_modules": list(recipe.lora.target_modules),
+        "task_type": "CAUSAL_LM",
+        "use_dora": recipe.lora.use_dora,
+        "use_rslora": recipe.lora.use_rslora,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / WEIGHTS_FILE, save(weights, metadata={"format": "pt"}))
+    _replace(folder / CONFIG_FILE, json.dumps(config, indent=2).encode() + b"\n")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    # Not a `.safetensors` or `.json` name: nothing that looks for adapters may take it for a part of one.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,82 @@
+"""What the metrics hold after a request of each kind."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from lorabay.api import request_metrics as module
+from lorabay.api.request_metrics import Recording
+from lorabay.metrics import Metrics
+from lorabay.serving.engine import Usage
+
+
+class Clock:
+    """Stands for the module's clock; a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry())
+
+
+def value(metrics: Metrics, series: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(series, labels)
+
+
+def test_a_request_that_named_no_model_counts_as_unknown(metrics: Metrics) -> None:
+    """Before its model is known, a request never counts as running and ends under the shared label."""
+    Recording(metrics, "chat").end(401)
+    assert value(metrics, "lorabay_requests_total", adapter="__unknown__", endpoint="chat", code="401") == 1
+    assert value(metrics, "lorabay_requests_running", adapter="__unknown__") is None
+    assert value(metrics, "lorabay_prompt_tokens_total", adapter="__unknown__") is None
+
+
+def test_a_request_runs_between_begin_and_end(metrics: Metrics, clock: Clock) -> None:
+    """The gauge goes up and comes back, and the duration is from the request's arrival to its end."""
+    recording = Recording(metrics, "completions")
+    clock.now += 1
+    recording.begin("finance")
+    assert value(metrics, "lorabay_requests_running", adapter="finance") == 1
+    clock.now += 2
+    recording.end(200, Usage(prompt_tokens=7, generation_tokens=11))
+    assert value(metrics, "lorabay_requests_running", adapter="finance") == 0
+    labels = {"adapter": "finance", "endpoint": "completions"}
+    assert value(metrics, "lorabay_request_seconds_sum", **labels) == 3
+    assert value(metrics, "lorabay_prompt_tokens_total", adapter="finance") == 7
+    assert value(metrics, "lorabay_generation_tokens_total", adapter="finance") == 11
+
+
+def test_gaps_are_measured_between_tokens(metrics: Metrics, clock: Clock) -> None:
+    """Four tokens give one time to the first and three gaps, each as long as it was."""
+    recording = Recording(metrics, "chat")
+    recording.begin("finance")
+    for gap in (0.5, 0.02, 0.03, 0.04):
+        clock.now += gap
+        recording.event()
+    assert value(metrics, "lorabay_time_to_first_token_seconds_sum", adapter="finance") == pytest.approx(0.5)
+    assert value(metrics, "lorabay_inter_token_seconds_count", adapter="finance") == 3
+    assert value(metrics, "lorabay_inter_token_seconds_sum", adapter="finance") == pytest.approx(0.09)
+
+
+def test_events_of_one_step_are_no_gap(metrics: Metrics, clock: Clock) -> None:
+    """A role before the first token or a usage block after the last one does not count as a token of its own."""
+    recording = Recording(metrics, "chat")
+    recording.begin("finance")
+    for gap in (0.5, 0.0001, 0.04, 0.0001, 0.0001):
+        clock.now += gap
+        recording.event()
+    assert value(metrics, "lorabay_inter_token_seconds_count", adapter="finance") == 1

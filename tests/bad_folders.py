@@ -1,0 +1,230 @@
+"""Every way that we know to spoil an adapter folder: name -> (what to do to a good folder, the codes of its refusal).
+
+Each function takes a folder that holds a servable LoRA adapter of any size and spoils it in place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tests import making
+from tests.making import PREFIX, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Spoil = Callable[[Path], None]
+    Tensors = dict[str, Stored]
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+def config(**fields: object) -> Spoil:
+    def spoil(folder: Path) -> None:
+        content = json.loads((folder / CONFIG).read_text()) | fields
+        (folder / CONFIG).write_text(json.dumps(content))
+
+    return spoil
+
+
+def config_text(text: bytes) -> Spoil:
+    return lambda folder: (folder / CONFIG).write_bytes(text) and None
+
+
+def weights(change: Callable[[Tensors], object]) -> Spoil:
+    def spoil(folder: Path) -> None:
+        tensors = making.load(folder / WEIGHTS)
+        change(tensors)
+        making.save(folder / WEIGHTS, tensors)
+
+    return spoil
+
+
+def weights_bytes(change: Callable[[bytes], bytes]) -> Spoil:
+    return lambda folder: (folder / WEIGHTS).write_bytes(change((folder / WEIGHTS).read_bytes())) and None
+
+
+def every(change: Callable[[str, Stored], Stored]) -> Spoil:
+    return weights(lambda tensors: tensors.update({name: change(name, raw) for name, raw in tensors.items()}))
+
+
+def first(tensors: Tensors, kind: str) -> str:
+    return min(name for name in tensors if f".{kind}." in name)
+
+
+def put(tensors: Tensors, kind: str, shape_of: Callable[[int, int], tuple[int, ...]]) -> None:
+    name = first(tensors, kind)
+    tensors[name] = making.stored(np.ones(shape_of(*tensors[name].shape)))
+
+
+def set_value(value: float) -> Spoil:
+    def change(tensors: Tensors) -> None:
+        name = first(tensors, "lora_B")
+        changed = making.values(tensors[name]).copy()
+        changed[-1, -1] = value
+        tensors[name] = making.stored(changed, "F32")
+
+    return weights(change)
+
+
+def rename(old: str, new: str) -> Spoil:
+    def change(tensors: Tensors) -> None:
+        renamed = {name.replace(old, new, 1): raw for name, raw in tensors.items()}
+        tensors.clear()
+        tensors.update(renamed)
+
+    return weights(change)
+
+
+def rank(r: int) -> Spoil:
+    def resized(name: str, raw: Stored) -> Stored:
+        return making.stored(np.ones((r, raw.shape[1]) if "lora_A" in name else (raw.shape[0], r)))
+
+    def spoil(folder: Path) -> None:
+        config(r=r)(folder)
+        every(resized)(folder)
+
+    return spoil
+
+
+def in_turn(*steps: Spoil) -> Spoil:
+    def spoil(folder: Path) -> None:
+        for step in steps:
+            step(folder)
+
+    return spoil
+
+
+def remove(name: str) -> Spoil:
+    return lambda folder: (folder / name).unlink()
+
+
+def pickle_only(folder: Path) -> None:
+    (folder / WEIGHTS).rename(folder / "adapter_model.bin")
+
+
+def huge_config(folder: Path) -> None:
+    os.truncate(folder / CONFIG, 50 << 20)
+
+
+def fifo(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+    os.mkfifo(folder / WEIGHTS)
+
+
+def folder_as_config(folder: Path) -> None:
+    (folder / CONFIG).unlink()
+    (folder / CONFIG).mkdir()
+
+
+def link_outside(folder: Path) -> None:
+    outside = folder.parent / f"outside-{folder.name}"
+    (folder / WEIGHTS).rename(outside)
+    (folder / WEIGHTS).symlink_to(outside)
+
+
+def link_loop(folder: Path) -> None:
+    (folder / CONFIG).unlink()
+    (folder / CONFIG).symlink_to(CONFIG)
+
+
+BAD_FOLDERS: dict[str, tuple[Spoil, set[str]]] = {
+    "weights cut short": (weights_bytes(lambda data: data[:-10]), {"data_truncated"}),
+    "weights cut in the header": (weights_bytes(lambda data: data[:40]), {"header_truncated"}),
+    "weights empty": (weights_bytes(lambda _: b""), {"header_truncated"}),
+    "weights with a tail": (weights_bytes(lambda data: data + b"x"), {"data_trailing"}),
+    "bit flipped in the header": (
+        weights_bytes(lambda data: data[:8] + bytes([data[8] ^ 1]) + data[9:]),
+        {"header_not_json"},
+    ),
+    "header of 2 GB": (weights_bytes(lambda data: (2 << 30).to_bytes(8, "little") + data[8:]), {"header_too_large"}),
+    "no tensors": (weights(dict.clear), {"no_tensors", "missing_tensor"}),
+    "wrong inputs": (weights(lambda t: put(t, "lora_A", lambda r, into: (r, into + 1))), {"shape"}),
+    "wrong outputs": (weights(lambda t: put(t, "lora_B", lambda out, r: (out - 1, r))), {"shape"}),
+    "A and B of two ranks": (weights(lambda t: put(t, "lora_A", lambda r, into: (r + 1, into))), {"shape"}),
+    "three dimensions": (weights(lambda t: put(t, "lora_A", lambda r, into: (r, into, 1))), {"shape"}),
+    "missing B": (weights(lambda t: t.pop(first(t, "lora_B"))), {"missing_tensor"}),
+    "missing module": (
+        weights(lambda t: [t.pop(first(t, kind)) for kind in ("lora_A", "lora_B")]),
+        {"missing_tensor"},
+    ),
+    "module that is no target": (config(target_modules=["o_proj"]), {"unexpected_tensor", "missing_tensor"}),
+    "extra tensor": (
+        weights(lambda t: t.update({f"{PREFIX}model.extra": making.stored(np.ones(3))})),
+        {"unexpected_tensor"},
+    ),
+    "DoRA magnitudes without the flag": (
+        weights(lambda t: t.update({f"{PREFIX}model.x.lora_magnitude_vector": making.stored(np.ones(3))})),
+        {"unexpected_tensor"},
+    ),
+    "adapter name in the tensors": (rename(".lora_A.", ".lora_A.default."), {"unexpected_tensor", "missing_tensor"}),
+    "no prefix": (rename(PREFIX, ""), {"prefix_mismatch", "missing_tensor"}),
+    "prefix of another class": (
+        rename("model.layers", "language_model.model.layers"),
+        {"prefix_mismatch", "missing_tensor"},
+    ),
+    "module of another base": (rename("_proj", "_projection"), {"module_not_in_base", "missing_tensor"}),
+    "rank over the limit": (rank(200), {"rank_over_limit"}),
+    "rank unlike the config's": (config(r=3), {"rank"}),
+    "rank 0 in the config": (config(r=0), {"rank_zero"}),
+    "rank 0 in the tensors": (rank(0), {"rank_zero"}),
+    "absurd rank": (config(r=10**30), {"config_field", "rank_over_limit"}),
+    "NaN": (set_value(float("nan")), {"not_finite"}),
+    "infinity": (set_value(float("-inf")), {"not_finite"}),
+    "all zeros": (every(lambda _, raw: making.stored(np.zeros(raw.shape))), {"no_effect"}),
+    "never trained": (
+        every(lambda name, raw: making.stored(np.zeros(raw.shape)) if "lora_B" in name else raw),
+        {"no_effect"},
+    ),
+    "alpha 0": (config(lora_alpha=0), {"no_effect"}),
+    "alpha not a number": (config(lora_alpha="16"), {"config_field"}),
+    "alpha absurd": (config(lora_alpha=1e300), {"config_field"}),
+    "float64": (every(lambda _, raw: making.stored(np.ones(raw.shape), "F64")), {"dtype"}),
+    "integers": (every(lambda _, raw: making.stored(np.ones(raw.shape), "I32")), {"dtype"}),
+    "pickle only": (pickle_only, {"pickle"}),
+    "no weights": (remove(WEIGHTS), {"weights_missing"}),
+    "no config": (remove(CONFIG), {"config_missing"}),
+    "config not JSON": (config_text(b"r = 8"), {"config_not_json"}),
+    "config not text": (config_text(b"\xff\xfe\x00"), {"config_not_json"}),
+    "config a list": (config_text(b"[]"), {"config_not_json"}),
+    "config nested 100,000 deep": (config_text(b"[" * 100_000), {"config_not_json"}),
+    "config of 50 MB": (huge_config, {"file_too_large"}),
+    "config without fields": (config_text(b'{"peft_type": "LORA"}'), {"config_field"}),
+    "config of wrong types": (config(r="8", target_modules=3, use_rslora="yes"), {"config_field"}),
+    "no peft type": (config(peft_type=None), {"peft_type_unknown"}),
+    "unknown peft type": (config(peft_type="\x1b[31mNEW"), {"peft_type_unknown"}),
+    "peft type not a text": (config(peft_type=["LORA"]), {"peft_type_unknown"}),
+    "another peft type": (config(peft_type="VBLORA"), {"peft_type_unsupported"}),
+    "modules_to_save": (config(modules_to_save=["lm_head"]), {"modules_to_save"}),
+    "bias": (config(bias="lora_only"), {"bias"}),
+    "lora_bias": (config(lora_bias=True), {"bias"}),
+    "DoRA": (config(use_dora=True), {"dora"}),
+    "retrained tokens": (config(trainable_token_indices=[1, 2]), {"trainable_tokens"}),
+    "bare parameters": (config(target_parameters=["experts.gate_up_proj"]), {"target_parameters"}),
+    "replicated layers": (config(layer_replication=[[0, 2], [1, 3]]), {"layer_replication"}),
+    "activated LoRA": (config(alora_invocation_tokens=[1]), {"alora"}),
+    "PiSSA": (config(init_lora_weights="pissa_niter_16"), {"init_changed_base"}),
+    "OLoRA": (config(init_lora_weights="olora"), {"init_changed_base"}),
+    "CorDA": (config(init_lora_weights="corda"), {"init_changed_base"}),
+    "LoftQ": (config(init_lora_weights="loftq"), {"init_changed_base"}),
+    "LoRA-GA": (config(init_lora_weights="lora_ga"), {"init_changed_base"}),
+    "unknown init": (config(init_lora_weights="next_year"), {"init_changed_base"}),
+    "expression as pattern": (config(alpha_pattern={"(a+)+$": 4}), {"pattern"}),
+    "FIFO": (fifo, {"special_file"}),
+    "folder as config": (folder_as_config, {"special_file"}),
+    "link that leaves the root": (link_outside, {"link_outside"}),
+    "link to itself": (link_loop, {"unreadable"}),
+    "several at once": (
+        in_turn(config(bias="all", use_dora=True, lora_alpha=None), set_value(float("nan")), rename("_proj", "_p")),
+        {"bias", "dora", "config_field", "module_not_in_base"},
+    ),
+    "config and weights": (
+        in_turn(config_text(b"{"), weights_bytes(lambda _: b"")),
+        {"config_not_json", "header_truncated"},
+    ),
+}

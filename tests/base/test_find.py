@@ -1,0 +1,89 @@
+"""Finding the base: a folder, a hub id in the local cache, or one clear refusal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from lorabay.base.find import PATTERNS, BaseFolder, find_base, served_names
+from lorabay.errors import SetupError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub cache in a temporary folder, on a machine without network."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return tmp_path / "hub"
+
+
+def test_a_folder_is_served_under_its_own_name(tmp_path: Path) -> None:
+    """A relative, linked or tilde path is found, and its last part is what clients call it."""
+    (tmp_path / "tiny-llama").mkdir()
+    assert find_base(str(tmp_path / "tiny-llama")) == BaseFolder(tmp_path / "tiny-llama", "tiny-llama")
+    assert find_base(str(tmp_path / "tiny-llama" / "..") + "/tiny-llama/").served_name == "tiny-llama"
+
+
+def test_relative_and_home_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a user types in a shell is understood."""
+    (tmp_path / "tiny").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for text in ("tiny", "./tiny", "~/tiny"):
+        assert find_base(text) == BaseFolder(tmp_path / "tiny", "tiny")
+
+
+@pytest.mark.parametrize("text", ["/nowhere/tiny", "./nowhere", "../nowhere/tiny"])
+def test_a_path_that_does_not_exist_is_not_looked_up(text: str) -> None:
+    """What is plainly a path is never sent to the hub."""
+    with pytest.raises(SetupError, match=f"{text} does not exist"):
+        find_base(text)
+
+
+def test_a_hub_id_in_the_cache_is_found_offline(hub_cache: Path) -> None:
+    """A model that was downloaded before is served under its hub id, without any network."""
+    model = hub_cache / "models--acme--tiny-llama"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / "main").write_text(COMMIT)
+    snapshot = model / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    assert find_base("acme/tiny-llama") == BaseFolder(snapshot, "acme/tiny-llama")
+
+
+@pytest.mark.usefixtures("hub_cache")
+@pytest.mark.parametrize("text", ["acme/unknown", "unknown", "a/b/c", "acme/../x", "-x", "acme/ ünknown"])
+def test_a_model_that_nobody_has_is_one_line(text: str) -> None:
+    """An unknown or impossible id is refused with its reason."""
+    with pytest.raises(SetupError, match="neither a folder nor a model that the hub gives") as caught:
+        find_base(text)
+    assert "\n" not in caught.value.message
+    assert repr(text) in caught.value.message
+
+
+def test_only_what_is_served_is_downloaded() -> None:
+    """Weights of other frameworks stay on the hub."""
+    from fnmatch import fnmatch
+
+    wanted = ("config.json", "model-00001-of-00002.safetensors", "tokenizer.model", "chat_template.jinja", "merges.txt")
+    assert all(any(fnmatch(name, pattern) for pattern in PATTERNS) for name in wanted)
+    unwanted = ("pytorch_model.bin", "tf_model.h5", "model.gguf", "flax_model.msgpack", "model.onnx")
+    assert not any(fnmatch(name, pattern) for name in unwanted for pattern in PATTERNS)
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, ("tiny",)),
+        ({"served_model_name": "my-model"}, ("my-model",)),
+        ({"served_model_name": ["a", "b"]}, ("a", "b")),
+        ({"served_model_name": 7}, ("7",)),
+    ],
+)
+def test_served_names(options: dict[str, object], names: tuple[str, ...]) -> None:
+    """The base goes by its own name unless vLLM's option gives it one or several others."""
+    assert served_names(options, BaseFolder(Path("/models/tiny"), "tiny")) == names

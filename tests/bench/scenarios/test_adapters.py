@@ -1,0 +1,74 @@
+"""Scenario `adapters` with small servers that it really starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from lorabay.bench.progress import NoProgress
+from lorabay.bench.scenarios.adapters import NAMES, Case, Side, adapters, cases, promptness, take_turns
+from lorabay.bench.settings import BenchSettings
+from lorabay.bench.stats import Latency, RunStats
+from lorabay.errors import SetupError, UsageError
+
+Launcher = Callable[..., Callable[[int], list[str]]]
+
+SMALL = BenchSettings(rounds=2, start_timeout_s=60)
+CASE = Case(
+    "decode",
+    2,
+    (Side("ours", "lorabay", ("finance",)), Side("bare", "bare", ("base",)), Side("stock", "stock", ("ecommerce",))),
+    bar=0.01,
+    output_tokens=4,
+    per_stream=2,
+)
+
+
+def test_sides_take_turns_and_the_first_is_held_against_the_second(launch_fake: Launcher) -> None:
+    """Each round every side does the same work; a further side is shown beside them."""
+    servers = {name: (launch_fake("finance", "ecommerce"), {}) for name in ("bare", "lorabay", "stock")}
+    findings = take_turns(servers, (CASE,), SMALL, NoProgress())
+    assert [run.side for run in findings.runs] == ["decode: ours", "decode: bare"] * 2 + ["decode: stock"]
+    assert {(run.stats.answers, run.stats.output_tokens) for run in findings.runs} == {(4, 16)}
+    names = [(comparison.name, comparison.bar, len(comparison.values)) for comparison in findings.comparisons]
+    assert names == [("decode: ours / bare", 0.01, 2), ("decode: stock / bare", 0.0, 1)]
+    assert [start.side for start in findings.starts] == ["bare", "lorabay", "stock"]
+
+
+def test_a_failing_side_ends_the_measurement(launch_fake: Launcher) -> None:
+    """A ratio of half-failed runs would say nothing."""
+    broken = replace(CASE, sides=(Side("ours", "lorabay", ("short",)), CASE.sides[1]))
+    servers = {name: (launch_fake("short"), {}) for name in ("bare", "lorabay")}
+    with pytest.raises(SetupError, match="ours failed in 'decode'"):
+        take_turns(servers, (broken,), SMALL, NoProgress())
+
+
+def test_every_case_of_the_table_is_there() -> None:
+    """One stream, eight, thirty-two with base rows, prompts, more adapters than slots, DoRA."""
+    wanted = cases(NAMES)
+    assert [(case.streams, case.bar) for case in wanted] == [
+        (1, 0.75),
+        (8, 0.75),
+        (32, 0.75),
+        (4, 0.85),
+        (8, 0.8),
+        (8, 0.9),
+    ]
+    assert "base" in wanted[2].sides[0].models
+    assert wanted[3].prompt_tokens == 512
+
+
+def test_an_earlier_first_token_is_better() -> None:
+    """So that every ratio reads the same way."""
+    stats = RunStats(1, {}, 1.0, 1, 1, Latency(50.0, 50.0), Latency(None, None), Latency(50.0, 50.0))
+    assert promptness(stats) == 20.0
+
+
+def test_it_needs_a_base() -> None:
+    """It starts its own servers."""
+    with pytest.raises(UsageError, match="--base"):
+        adapters(BenchSettings(), NoProgress())
+    with pytest.raises(UsageError, match="leave out --url"):
+        adapters(BenchSettings(url="http://127.0.0.1:1"), NoProgress())

@@ -1,0 +1,33 @@
+"""Scenario `strategies`: what one merged deployment holds counts once for each adapter, the shared server's once."""
+
+from __future__ import annotations
+
+import pytest
+
+from lorabay.bench.process_use import MIB
+from lorabay.bench.progress import NoProgress
+from lorabay.bench.report import Run, Start
+from lorabay.bench.scenarios.strategies import MERGED, SHARED, STREAMS, Deployed, found, strategies
+from lorabay.bench.settings import BenchSettings
+from lorabay.bench.stats import summarise
+from lorabay.errors import UsageError
+
+
+def deployed(side: str, held: int) -> Deployed:
+    return Deployed(Start(side, 0, 20.0), Run(side, 0, STREAMS, summarise([], 1.0), 0.0), held)
+
+
+def test_both_sides_are_told() -> None:
+    """Start, load, memory and disk of each."""
+    findings = found(deployed(MERGED, 700 * MIB), deployed(SHARED, 900 * MIB), [1.0, 2.0, 3.0], (3 * MIB, 2 * MIB))
+    facts = {fact.name: fact.value for fact in findings.facts}
+    assert facts["memory, 3 merged deployments"] == 2100
+    assert facts["memory, shared server"] == 900
+    assert facts["merging them, together"] == 6
+    assert [start.side for start in findings.starts] == [run.side for run in findings.runs] == [MERGED, SHARED]
+
+
+def test_it_needs_adapters() -> None:
+    """And a base."""
+    with pytest.raises(UsageError, match="--base and --adapters"):
+        strategies(BenchSettings(scenario="strategies"), NoProgress())

@@ -1,0 +1,68 @@
+"""Random adapters, as the server's own checks see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lorabay.base.shapes import BaseShapes
+from lorabay.bench.random_adapters import RandomAdapters
+from lorabay.catalog.admission import Checks, validate
+from lorabay.catalog.versions import AdapterSpec
+from lorabay.errors import SetupError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def base(tiny_base: Path) -> BaseShapes:
+    return BaseShapes.read(tiny_base)
+
+
+def spec(folder: Path, base: BaseShapes) -> AdapterSpec:
+    """What the checks make of a folder that they accept."""
+    found = validate(folder, Checks(base, 512))
+    assert isinstance(found, AdapterSpec)
+    return found
+
+
+def test_a_random_adapter_can_be_served(tmp_path: Path, base: BaseShapes) -> None:
+    """It passes every check without a warning, has the asked rank, and is as large as it says."""
+    kind = RandomAdapters.about(base, 4, 2_000)
+    kind.write(tmp_path / "a", 0)
+    found = spec(tmp_path / "a", base)
+    assert (found.rank, found.dtype, found.warnings) == (4, "bfloat16", ())
+    assert kind.size_bytes < (tmp_path / "a" / "adapter_model.safetensors").stat().st_size < kind.size_bytes + 2_000
+
+
+def test_every_seed_gives_another_version(tmp_path: Path, base: BaseShapes) -> None:
+    """Digests differ between seeds, and a seed gives the same digest again."""
+    kind = RandomAdapters.about(base, 1, 1)
+    for place, seed in enumerate((0, 1, 2, 1)):
+        kind.write(tmp_path / str(place), seed)
+    digests = [spec(tmp_path / str(place), base).digest for place in range(4)]
+    assert len(set(digests)) == 3
+    assert digests[1] == digests[3]
+
+
+def test_modules_are_taken_until_the_size_is_reached(base: BaseShapes) -> None:
+    """The least number of modules that makes up the size; all of them where even that is too little."""
+    small, large = RandomAdapters.about(base, 4, 1_000), RandomAdapters.about(base, 4, 1_000_000)
+    without_last = sum(2 * 4 * sum(shape) for _, shape in small.modules[:-1])
+    assert without_last < 1_000 <= small.size_bytes
+    assert len(large.modules) == 14
+
+
+def test_embeddings_and_the_head_stay_alone(base: BaseShapes) -> None:
+    """Only the linear modules of the layers are adapted."""
+    modules = {module.rpartition(".")[2] for module, _ in RandomAdapters.about(base, 4, 1_000_000).modules}
+    assert modules == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+def test_a_base_of_another_build_is_one_clear_line() -> None:
+    """A base without the usual modules is named before anything is written."""
+    strange = BaseShapes({"transformer.h.0.attn": (8, 8)}, ("strange",), None, tied=False)
+    with pytest.raises(SetupError, match="the base has none of the modules down_proj"):
+        RandomAdapters.about(strange, 4, 1)

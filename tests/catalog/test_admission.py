@@ -1,0 +1,155 @@
+"""Good folders pass, bad ones are refused with all their reasons."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from lorabay.catalog.admission import Checks, smallest_limit, validate
+from lorabay.catalog.names import AdapterName
+from lorabay.catalog.versions import AdapterSpec
+from lorabay.files.adapter_folder import Limits
+from lorabay.reasons import Rejected
+from tests import bad_folders, making
+from tests.bad_folders import BAD_FOLDERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lorabay.base.shapes import BaseShapes
+    from lorabay.catalog.store import Store
+
+
+def accepted(folder: Path, checks: Checks) -> AdapterSpec:
+    result = validate(folder, checks)
+    assert isinstance(result, AdapterSpec), result
+    return result
+
+
+def refused(folder: Path, checks: Checks) -> Rejected:
+    result = validate(folder, checks)
+    assert isinstance(result, Rejected), result
+    return result
+
+
+def test_a_good_folder_gives_its_spec(tmp_path: Path, checks: Checks) -> None:
+    """What an operator sees of an adapter is what was put into it."""
+    spec = accepted(making.make_adapter(tmp_path / "finance", tensors=making.lora_tensors(dtype="BF16")), checks)
+    assert (spec.format, spec.rank, spec.alpha, spec.dtype) == ("lora", 4, 8.0, "bfloat16")
+    assert (spec.modules, spec.base_model, spec.warnings) == (("q_proj", "v_proj"), making.BASE_NAME, ())
+
+
+@pytest.mark.parametrize(("spoil", "codes"), BAD_FOLDERS.values(), ids=BAD_FOLDERS)
+def test_each_bad_folder_is_refused_with_its_reasons(
+    tmp_path: Path, checks: Checks, store: Store, spoil: bad_folders.Spoil, codes: set[str]
+) -> None:
+    """Every kind of bad folder is a value with all its reasons, in plain short text, and never reaches the store."""
+    folder = making.make_adapter(tmp_path / "adapters" / "finance")
+    spoil(folder)
+    result = store.ingest(folder, AdapterName("finance"), checks)
+    assert isinstance(result, Rejected)
+    assert result.codes == codes
+    assert not result.transient
+    assert all(reason.text.isascii() and reason.text.isprintable() for reason in result.reasons)
+    assert all(len(reason.text) < 500 for reason in result.reasons)
+    assert store.versions() == ()
+    if codes != {"link_outside"}:
+        assert refused(folder, checks).codes == codes
+
+
+def test_there_are_enough_kinds_of_bad_folders() -> None:
+    """The table cannot shrink unnoticed."""
+    assert len(BAD_FOLDERS) >= 60
+
+
+@pytest.mark.parametrize(("rank", "limit"), [(17, 32), (64, 64), (300, 320), (321, 512)])
+def test_a_rank_over_the_limit_names_the_limit_that_would_fit(
+    tmp_path: Path, checks: Checks, rank: int, limit: int
+) -> None:
+    """The operator reads the exact engine option to set."""
+    folder = making.make_adapter(
+        tmp_path / "a", config=making.lora_config(r=rank), tensors=making.lora_tensors(rank=rank)
+    )
+    (reason,) = refused(folder, checks).reasons
+    assert reason.text.endswith(f"start with --engine max_lora_rank={limit}")
+    assert accepted(folder, replace(checks, max_rank=limit)).rank == rank
+    assert smallest_limit(513) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "foreign"),
+    [
+        (making.BASE_NAME, False),
+        ("/home/someone/models/Tiny-Llama/", False),
+        ("unsloth/tiny-llama-unsloth-bnb-4bit", False),
+        ("acme/tiny-llama-instruct", True),
+        ("mistral", True),
+    ],
+)
+def test_another_base_is_a_warning_or_a_refusal_by_choice(
+    tmp_path: Path, checks: Checks, name: str, foreign: bool
+) -> None:
+    """Folders and copies of the same base are not foreign; another base warns, and is refused where asked for."""
+    folder = making.make_adapter(tmp_path / "a", config=making.lora_config(base_model_name_or_path=name))
+    assert any("was trained on" in warning for warning in accepted(folder, checks).warnings) is foreign
+    strict = replace(checks, refuse_foreign_base=True)
+    if foreign:
+        assert refused(folder, strict).codes == {"foreign_base"}
+    else:
+        assert accepted(folder, strict)
+
+
+def test_a_file_over_its_limit_is_not_read(tmp_path: Path, checks: Checks) -> None:
+    """A weights file or a header beyond the limits is refused by its size alone."""
+    folder = making.make_adapter(tmp_path / "a")
+    assert refused(folder, replace(checks, limits=Limits(weights_bytes=1000))).codes == {"file_too_large"}
+    assert refused(folder, replace(checks, limits=Limits(header_bytes=100))).codes == {"header_too_large"}
+
+
+def test_a_folder_that_is_gone_may_come_back(tmp_path: Path, checks: Checks) -> None:
+    """A folder that vanished gives a reason that asks for another look."""
+    result = refused(tmp_path / "gone", checks)
+    assert result.codes == {"vanished"}
+    assert result.transient
+
+
+def test_a_folder_without_permission_is_a_reason(tmp_path: Path, checks: Checks) -> None:
+    """A folder that the server's user may not read is refused, not a crash."""
+    folder = making.make_adapter(tmp_path / "a")
+    folder.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root may read everything
+    try:
+        assert refused(folder, checks).codes == {"unreadable"}
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o700)
+
+
+def test_the_identity_of_checks_changes_with_every_part(base: BaseShapes) -> None:
+    """A remembered verdict is void when the base, the rank limit or another check has changed."""
+    checks = Checks(base, 16)
+    others = [
+        Checks(replace(base, shapes={}), 16),
+        Checks(base, 32),
+        Checks(base, 16, Limits(config_bytes=1)),
+        Checks(base, 16, refuse_foreign_base=True),
+    ]
+    assert len({checks.identity, *(other.identity for other in others)}) == 5
+    assert Checks(base, 16).identity == checks.identity
+
+
+def test_hostile_sizes_cost_little(tmp_path: Path, base: BaseShapes) -> None:
+    """Tens of thousands of tensors, targets and patterns in one small file are refused without a pause."""
+    tensors = {f"{'a.' * 60}{number}.lora_A.weight": making.stored(np.ones((1, 1))) for number in range(20_000)}
+    names = [f"layer.{number}.x" for number in range(20_000)]
+    config = making.lora_config(target_modules=names, alpha_pattern=dict.fromkeys(names, 1))
+    folder = making.make_adapter(tmp_path / "a", config=config, tensors=tensors)
+    result = refused(folder, Checks(base, 16))
+    assert result.codes == {"module_not_in_base"}
+    assert len(result.reasons) < 10

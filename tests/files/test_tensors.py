@@ -1,0 +1,98 @@
+"""Numbers in the dtypes of adapters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from hypothesis.extra import numpy as arrays
+
+from lorabay.files.safetensors_header import TensorInfo, read_header
+from lorabay.files.tensors import Tensor, from_bytes, from_float32, safetensors_header, storage_order
+from tests import making
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FLOATS = arrays.arrays(np.float32, (3, 4), elements=st.floats(width=32, allow_nan=False, allow_infinity=False))
+
+
+def tensor(values: object, dtype: str) -> Tensor:
+    array = np.asarray(values, np.float32)
+    raw = making.stored(array, dtype)
+    return from_bytes(raw.data, TensorInfo("x", dtype, array.shape, 0, len(raw.data)))
+
+
+@given(FLOATS)
+def test_bfloat16_rounds_to_the_nearest_even(values: np.ndarray) -> None:
+    """No bfloat16 lies nearer to a value than the one chosen, and a tie goes to the even pattern."""
+    bits = from_float32(values, "BF16").values.astype(np.int64)
+    for value, chosen in zip(values.ravel().astype(np.float64), bits.ravel(), strict=True):
+        neighbours = [
+            near for near in (chosen - 1, chosen, chosen + 1) if 0 <= near <= 0xFFFF and near & 0x7FFF < 0x7F80
+        ]
+        distance = {near: abs(float(np.uint32(near << 16).view(np.float32)) - value) for near in neighbours}
+        if chosen in distance:
+            ties = [near for near in neighbours if distance[near] == min(distance.values())]
+            assert chosen in ties
+            assert len({near & 0x7FFF for near in ties}) == 1 or chosen % 2 == 0
+        else:
+            assert abs(value) > 3.38e38
+
+
+@given(FLOATS)
+def test_values_exact_in_a_dtype_survive_the_way_there_and_back(values: np.ndarray) -> None:
+    """Float32 is kept as it is, and what bfloat16 can hold comes back unchanged."""
+    assert np.array_equal(from_float32(values, "F32").as_float32(), values)
+    held = from_float32(values, "BF16").as_float32()
+    assert np.array_equal(from_float32(held, "BF16").as_float32(), held)
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
+@pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
+def test_one_bad_value_is_found(dtype: str, bad: float) -> None:
+    """A single NaN or infinity among good values, of either sign and in each dtype, is noticed."""
+    assert tensor([[1.0, -2.0], [0.0, 4.0]], dtype).is_finite
+    assert not tensor([[1.0, -2.0], [bad, 4.0]], dtype).is_finite
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
+def test_zero_of_either_sign_is_zero(dtype: str) -> None:
+    """A tensor of 0.0 and -0.0 is all zero; one tiny value makes the difference."""
+    assert tensor([[0.0, -0.0]], dtype).is_zero
+    assert not tensor([[0.0, 2.0**-14]], dtype).is_zero
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
+def test_scaling_by_one_keeps_every_bit_and_by_two_doubles(dtype: str) -> None:
+    """A factor of 1 returns the very tensor; a power of two is exact."""
+    original = tensor([[1.5, -3.0]], dtype)
+    assert original.scaled(1.0) is original
+    assert original.scaled(2.0).as_float32().tolist() == [[3.0, -6.0]]
+
+
+@pytest.mark.parametrize(("dtype", "factor"), [("F16", 1e6), ("BF16", 1e39), ("F32", 1e300)])
+def test_a_product_that_does_not_fit_is_infinite(dtype: str, factor: float) -> None:
+    """An overflow becomes a value that the check for finite numbers refuses, without a warning."""
+    assert not tensor([[3.0]], dtype).scaled(factor).is_finite
+
+
+def test_padding_adds_zeros_and_nothing_else() -> None:
+    """The old values stay in their corner."""
+    padded = tensor([[1.0, 2.0]], "BF16").padded((2, 3))
+    assert padded.as_float32().tolist() == [[1.0, 2.0, 0.0], [0.0, 0.0, 0.0]]
+
+
+def test_written_headers_are_read_by_the_library(tmp_path: Path) -> None:
+    """Header and data put together are a file that the safetensors library and our own reader accept."""
+    tensors = making.lora_tensors(dtype="BF16") | {"odd": making.stored(np.ones((1, 3)), "F32")}
+    infos = [TensorInfo(name, raw.dtype, raw.shape, 0, 0) for name, raw in tensors.items()]
+    infos.sort(key=storage_order)
+    content = safetensors_header(infos) + b"".join(tensors[info.name].data for info in infos)
+    (tmp_path / "file").write_bytes(content)
+    assert making.load(tmp_path / "file") == tensors
+    with (tmp_path / "file").open("rb") as file:
+        found = read_header(file, max_bytes=1 << 20)
+    assert all(info.start % 4 == 0 for info in found if info.dtype == "F32")

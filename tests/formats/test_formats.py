@@ -1,0 +1,24 @@
+"""Types that are not served are refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from lorabay.formats import SERVED, refusal
+
+
+@pytest.mark.parametrize("peft_type", ["DELORA", "RANDLORA", "IA3", "OFT", "PROMPT_TUNING", "XLORA"])
+def test_a_known_type_that_is_not_served_says_what_to_do(peft_type: str) -> None:
+    """The refusal names the type and a way out."""
+    reason = refusal(peft_type)
+    assert reason.code == "peft_type_unsupported"
+    assert peft_type in reason.text
+    assert "merge" in reason.text or "train" in reason.text
+
+
+@pytest.mark.parametrize("peft_type", [None, 3, ["LORA"], "lora", "SOMETHING"])
+def test_an_unknown_type_says_what_is_served(peft_type: object) -> None:
+    """Anything else is refused with the list of what is served."""
+    reason = refusal(peft_type)
+    assert reason.code == "peft_type_unknown"
+    assert all(name in reason.text for name in SERVED)

@@ -1,0 +1,180 @@
+"""Every format, trained for a few steps by PEFT, merged, loaded by transformers: it answers as PEFT's own model does.
+
+On tiny models, and plain LoRA on the default base. `--whole-base` trains and merges every format on the default base;
+`--format-steps` trains longer. What was measured is printed at the end as a table.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+
+from lorabay.errors import SetupError
+from lorabay.merge.command import merge
+from tests import peft_adapters
+from tests.fixtures.models import Prepared
+from tests.merge import trained
+from tests.merge.bases import merge_settings
+
+TOLERANCE = 2e-5
+"""Of the largest logit: float32 sums in another order."""
+EFFECT = 1e-3
+"""A logit that the adapter moves by less would prove nothing."""
+HEADER = (
+    "| format | base | effect on logits | largest logit difference | of the largest logit | same best token |",
+    "|---|---|---|---|---|---|",
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "format_of_the_real_base" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--whole-base")
+        metafunc.parametrize("format_of_the_real_base", list(trained.FORMATS) if every else ["LoRA"])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Our merged model against PEFT's. `effect`: by how much the adapter moves a logit at most."""
+
+    effect: float
+    difference: float
+    largest: float
+    best: float
+
+    @property
+    def share(self) -> float:
+        return self.difference / self.largest
+
+    def row(self, name: str, base: str) -> str:
+        return f"| {name} | {base} | {self.effect:.2f} | {self.difference:.1e} | {self.share:.1e} | {self.best:.2%} |"
+
+
+@pytest.fixture(scope="module")
+def table(figures: list[str]) -> list[str]:
+    figures += HEADER
+    return figures
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained.tiny_llama(tmp_path_factory.mktemp("llama") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained.tiny_gpt2(tmp_path_factory.mktemp("gpt2") / "tiny")
+
+
+def compare(name: str, config: trained.Config, base: Path, tmp_path: Path, **training: Any) -> Comparison:
+    """Train, merge in float32, load the merged folder with transformers, ask both models the same."""
+    made = trained.train(name, config, base, tmp_path / "adapter", **training)
+    initial = tmp_path / "adapter" / "init"
+    merge(merge_settings(tmp_path, base=base, dtype="float32", initial=initial if initial.exists() else None))
+    ours = torch.cat(trained.answer(trained.load(tmp_path / "merged"), made.inputs))
+    theirs, plain = torch.cat(made.answers), answers_of(base)
+    return Comparison(
+        effect=float((theirs - plain).abs().max()),
+        difference=float((ours - theirs).abs().max()),
+        largest=float(theirs.abs().max()),
+        best=float((ours.argmax(-1) == theirs.argmax(-1)).float().mean()),
+    )
+
+
+@cache
+def answers_of(base: Path) -> torch.Tensor:
+    return torch.cat(trained.answer(trained.load(base), trained.inputs_for(base, trained.PROMPTS)))
+
+
+@pytest.mark.parametrize("name", trained.FORMATS)
+def test_llama(name: str, llama: Path, tmp_path: Path) -> None:
+    """Logits equal those of PEFT's model up to the order of float32 sums."""
+    found = compare(name, trained.FORMATS[name], llama, tmp_path)
+    assert found.effect > EFFECT
+    assert found.share < TOLERANCE
+    assert found.best == 1
+
+
+@pytest.mark.parametrize("name", ["PiSSA", "PiSSA with DoRA", "OLoRA", "CorDA"])
+def test_what_the_start_left_of_the_base(name: str, llama: Path, tmp_path: Path) -> None:
+    """Onto the residual base the adapter merges as it is, and both ways are verified; without either it is refused."""
+    made = trained.train(name, trained.FORMATS[name], llama, tmp_path / "adapter")
+    for flags in ({"base": tmp_path / "adapter" / "residual", "residual_base": True}, {"base": llama}):
+        merge(merge_settings(tmp_path, dtype="float32", verify=True, overwrite=True, **flags))
+        ours = torch.cat(trained.answer(trained.load(tmp_path / "merged"), made.inputs))
+        torch.testing.assert_close(ours, torch.cat(made.answers), rtol=0, atol=1e-4)
+    shutil.rmtree(tmp_path / "adapter" / "init")
+    with pytest.raises(SetupError, match="init_lora_weights"):
+        merge(merge_settings(tmp_path, base=llama, output=tmp_path / "other"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("LoRA, embeddings of a tied base", "LoRA, modules_to_save", "DoRA", "DoRA, embeddings and linear layers"),
+        *("OFT", "OFT, modules_to_save", "LN tuning", "LoRA, ensure_weight_tying"),
+    ],
+)
+def test_verification_knows_the_format(name: str, llama: Path, tmp_path: Path) -> None:
+    """PEFT's merge of these, rounded to bfloat16, tells what is allowed; ours stays within it."""
+    trained.train(name, trained.FORMATS[name], llama, tmp_path / "adapter")
+    found = merge(merge_settings(tmp_path, base=llama, dtype="bfloat16", verify=True)).verification
+    assert found is not None
+    assert 0.5 < found.merged.largest_logit / found.rounding.largest_logit < 1.5
+
+
+@pytest.mark.parametrize("config", [peft.OFTConfig(r=4, oft_block_size=0), peft.BOFTConfig(), peft.HRAConfig()])
+def test_saved_biases_beside_layers_of_peft(config: peft.PeftConfig, tmp_path: Path) -> None:
+    """They are no part of the layers: with them the adapter was once refused when files had been written already."""
+    base = peft_adapters.make_base(tmp_path / "base", bias=True)
+    config.task_type, config.target_modules, config.bias = "CAUSAL_LM", {"q_proj", "v_proj"}, "all"
+    made = peft_adapters.make(base, tmp_path / "adapter", lambda: config)
+    merge(merge_settings(tmp_path, dtype="float32"))
+    merged, expected = trained.load(tmp_path / "merged").state_dict(), made.merged()
+    for name in ("q_proj.weight", "q_proj.bias", "k_proj.bias"):
+        whole = f"model.layers.1.self_attn.{name}"
+        torch.testing.assert_close(merged[whole], expected[whole], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", trained.GPT2_FORMATS)
+def test_gpt2(name: str, gpt2: Path, tmp_path: Path, table: list[str]) -> None:
+    """The same where weights lie the other way round and layers have biases."""
+    found = compare(name, trained.GPT2_FORMATS[name], gpt2, tmp_path)
+    table.append(found.row(name, "tiny GPT-2"))
+    assert found.effect > EFFECT
+    assert found.share < TOLERANCE
+    assert found.best == 1
+
+
+@pytest.mark.parametrize("alike", trained.NAMED_ALIKE)
+@pytest.mark.parametrize("kind", [peft.LoraConfig, peft.HRAConfig])
+def test_layers_that_are_only_named_like_gpt2s(kind: type, alike: str, tmp_path: Path) -> None:
+    """They lie as linear layers do; those that are not square were once refused, square ones merged transposed."""
+    base = trained.tiny_alike(alike, tmp_path / "base")
+    found = compare(alike, trained.of(kind, ["c_fc", "c_proj"], r=4), base, tmp_path)
+    assert found.effect > EFFECT
+    assert found.share < TOLERANCE
+    assert found.best == 1
+
+
+@pytest.mark.timeout(900)
+def test_the_default_base(
+    format_of_the_real_base: str, prepared: Prepared, tmp_path: Path, table: list[str], pytestconfig: pytest.Config
+) -> None:
+    """The same on the real base, for plain LoRA or, with `--whole-base`, for each format."""
+    name = format_of_the_real_base
+    training = {"steps": pytestconfig.getoption("--format-steps"), "rate": trained.GENTLE_RATE}
+    try:
+        found = compare(name, trained.FORMATS[name], prepared.folder, tmp_path, **training)
+    finally:
+        shutil.rmtree(tmp_path)  # all formats together would fill a disk
+    table.append(found.row(name, prepared.folder.name))
+    assert found.effect > EFFECT
+    assert found.share < 1e-4
+    assert found.best > 0.99

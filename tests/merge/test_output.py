@@ -1,0 +1,247 @@
+"""What a merge leaves when it is stopped: nothing that looks like a model, and enough to go on from."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from lorabay.errors import SetupError
+from lorabay.merge.command import merge
+from lorabay.merge.output import Output
+from tests import making
+from tests.merge.bases import all_tensors, contents, make_base, make_lora, merge_settings, random_tensor
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    make_base(tmp_path / "base", files=4), make_lora(tmp_path / "adapter")
+    merge(merge_settings(tmp_path, output=tmp_path / "whole"))
+    return tmp_path
+
+
+def stopped_before(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
+    """The process ends, as a kill would end it, when the file system is asked for the `number`th call of this name."""
+    original, calls = getattr(os, name), 0
+
+    def stop(*arguments: object, **named: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise KeyboardInterrupt
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(os, name, stop)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5, 8])
+def test_an_interrupted_merge_goes_on(folders: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Whatever was finished is kept, and the end is the same as that of a run in one go."""
+    with monkeypatch.context() as patch:
+        stopped_before(patch, "posix_fallocate", number)
+        if number <= 4:
+            with pytest.raises(KeyboardInterrupt):
+                merge(merge_settings(folders))
+            assert {path.name for path in (folders / "merged").iterdir()} == {".merging"}
+        else:
+            merge(merge_settings(folders))
+    if number <= 4:
+        assert merge(merge_settings(folders)).resumed == number - 1
+    assert contents(folders / "merged") == contents(folders / "whole")
+
+
+def another_adapter(folders: Path) -> None:
+    shutil.rmtree(folders / "adapter")
+    make_lora(folders / "adapter", lora_alpha=5)
+
+
+def another_base(folders: Path) -> None:
+    path = sorted((folders / "base").glob("*.safetensors"))[0]
+    tensors = making.load(path)
+    name = next(name for name in tensors if name.endswith("q_proj.weight"))
+    making.save(path, {**tensors, name: random_tensor(tensors[name].shape, 99)})
+
+
+def another_config(folders: Path) -> None:
+    path = folders / "base" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"rope_theta": 5e5}))
+
+
+@pytest.mark.parametrize(
+    ("change", "flags"),
+    [
+        (another_adapter, {}),
+        (another_base, {}),
+        (another_config, {}),
+        (None, {"dtype": "float32"}),
+        (None, {"float64": True}),
+        (None, {"max_shard_bytes": 5_000}),
+    ],
+)
+def test_other_inputs_begin_anew(
+    folders: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], None] | None,
+    flags: dict[str, Any],
+) -> None:
+    """A file that was made from other inputs or in another way is never taken over."""
+    with monkeypatch.context() as patch:
+        stopped_before(patch, "posix_fallocate", 4)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(folders))
+    if change is not None:
+        change(folders)
+    assert merge(merge_settings(folders, **flags)).resumed == 0
+    merge(merge_settings(folders, output=folders / "fresh", **flags))
+    assert contents(folders / "merged") == contents(folders / "fresh")
+    assert contents(folders / "merged") != contents(folders / "whole")
+
+
+def test_another_start_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The adapter as it was initialised is an input, too, where that changed the base."""
+    make_base(tmp_path / "base", files=4), make_lora(tmp_path / "adapter", init_lora_weights="pissa")
+    make_lora(tmp_path / "initial", lora_alpha=3)
+    with monkeypatch.context() as patch:
+        stopped_before(patch, "posix_fallocate", 4)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(tmp_path, initial=tmp_path / "initial"))
+    shutil.rmtree(tmp_path / "initial")
+    make_lora(tmp_path / "initial", lora_alpha=5)
+    assert merge(merge_settings(tmp_path, initial=tmp_path / "initial")).resumed == 0
+
+
+def test_a_damaged_file_is_made_again(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finished file that lost its end counts as not there."""
+    with monkeypatch.context() as patch:
+        stopped_before(patch, "posix_fallocate", 4)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(folders))
+    first = next((folders / "merged" / ".merging").glob("*.safetensors"))
+    os.truncate(first, 100)
+    assert merge(merge_settings(folders)).resumed == 2
+    assert contents(folders / "merged") == contents(folders / "whole")
+
+
+def looks_like_a_model(folder: Path) -> bool:
+    return (folder / "config.json").exists()
+
+
+def stopped_at_move(monkeypatch: pytest.MonkeyPatch, folder: Path, moved: int) -> None:
+    """The process ends when one more file than `moved` would be moved into `folder`."""
+    original, calls = Path.replace, 0
+
+    def stop(path: Path, target: Path) -> Path:
+        nonlocal calls
+        if target.parent == folder:
+            calls += 1
+            if calls > moved:
+                raise KeyboardInterrupt
+        return original(path, target)
+
+    monkeypatch.setattr(Path, "replace", stop)
+
+
+@pytest.mark.parametrize("moved", range(9))
+def test_stopped_while_it_is_published(folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int) -> None:
+    """Between any two moves: without its config the folder is no model, with it the whole; a later run finishes."""
+    with monkeypatch.context() as patch:
+        stopped_at_move(patch, folders / "merged", moved)
+        if moved < 7:
+            with pytest.raises(KeyboardInterrupt):
+                merge(merge_settings(folders))
+    if looks_like_a_model(folders / "merged"):
+        assert all_tensors(folders / "merged") == all_tensors(folders / "whole")
+    merge(merge_settings(folders))
+    assert contents(folders / "merged") == contents(folders / "whole")
+
+
+@pytest.mark.parametrize("moved", [0, 1, 4, 6])
+@pytest.mark.parametrize("again", [0, 2])
+def test_stopped_while_published_then_verified(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int, again: int
+) -> None:
+    """What was not verified is taken back, also by a run that is stopped at it, and only published when it was."""
+    with monkeypatch.context() as patch:
+        stopped_at_move(patch, folders / "merged", moved)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(folders))
+    if again and moved > again:
+        with monkeypatch.context() as patch:
+            stopped_at_move(patch, folders / "merged" / ".merging", again)
+            with pytest.raises(KeyboardInterrupt):
+                merge(merge_settings(folders, verify=True))
+        assert not looks_like_a_model(folders / "merged")
+    with monkeypatch.context() as patch:
+        patch.setattr("lorabay.merge.verify.verify", fail)
+        with pytest.raises(SetupError, match="no proof"):
+            merge(merge_settings(folders, verify=True))
+    assert {path.name for path in (folders / "merged").iterdir()} == {".merging"}
+    report = merge(merge_settings(folders, verify=True))
+    assert report.resumed == 4
+    assert report.verification is not None
+    assert all_tensors(folders / "merged") == all_tensors(folders / "whole")
+    assert json.loads((folders / "merged" / "merge.json").read_bytes())["verification"]["passed"]
+
+
+def fail(*_: object) -> None:
+    raise SetupError("no proof")
+
+
+@pytest.mark.parametrize("moved", [1, 4, 6])
+def test_stopped_while_published_then_other_inputs(folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int) -> None:
+    """What was moved already goes, and the folder holds the other model alone."""
+    with monkeypatch.context() as patch:
+        stopped_at_move(patch, folders / "merged", moved)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(folders))
+    flags = {"dtype": "float32", "max_shard_bytes": 5_000}
+    assert merge(merge_settings(folders, **flags)).resumed == 0
+    merge(merge_settings(folders, output=folders / "fresh", **flags))
+    assert contents(folders / "merged") == contents(folders / "fresh")
+
+
+def test_only_one_merge_at_a_time(folders: Path) -> None:
+    """The second one says so at once."""
+    work = folders / "merged" / ".merging"
+    work.mkdir(parents=True)
+    with FileLock(work / "lock"), pytest.raises(SetupError, match="another merge is writing"):
+        merge(merge_settings(folders))
+
+
+def test_overwriting_replaces_an_earlier_merge(folders: Path) -> None:
+    """All of its files go; one that somebody added stays."""
+    merge(merge_settings(folders, max_shard_bytes=4_000))
+    (folders / "merged" / "notes.txt").write_text("mine")
+    merge(merge_settings(folders, overwrite=True))
+    after = contents(folders / "merged")
+    assert after.pop("notes.txt") == b"mine"
+    assert after == contents(folders / "whole")
+
+
+def test_an_unfinished_overwrite_leaves_the_earlier_merge(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until all of the new one is on disk."""
+    merge(merge_settings(folders))
+    before = contents(folders / "merged")
+    with monkeypatch.context() as patch:
+        stopped_before(patch, "posix_fallocate", 2)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(folders, overwrite=True, dtype="float32"))
+    now = {name: data for name, data in contents(folders / "merged").items() if not name.startswith(".merging")}
+    assert now == before
+
+
+def test_something_else_is_not_overwritten(folders: Path) -> None:
+    """A folder that no merge made is left alone, also with --overwrite."""
+    (folders / "merged").mkdir()
+    (folders / "merged" / "thesis.txt").write_text("years of work")
+    for overwrite, text in ((False, "is not empty"), (True, "only what `lorabay merge` made is overwritten")):
+        with pytest.raises(SetupError, match=text):
+            merge(merge_settings(folders, overwrite=overwrite))
+    assert contents(folders / "merged") == {"thesis.txt": b"years of work"}
+    assert Output(folders).work.name == ".merging"

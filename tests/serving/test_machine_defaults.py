@@ -1,0 +1,128 @@
+"""Engine options that follow from the host and the adapters."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, strategies as st
+from vllm.utils.ompmultiprocessing import OMPProcessManager
+
+from lorabay.catalog.admission import ALLOWED_RANKS
+from lorabay.serving.machine_defaults import (
+    CPU_MEMORY_SHARE,
+    SLOTS_AT_MOST,
+    adapter_options,
+    even_shares,
+    host_memory_bytes,
+    server_options,
+    set_cpu_environment,
+)
+from tests.versions import make_version
+
+GIB = 1 << 30
+
+
+@given(
+    ranks=st.lists(st.sampled_from(ALLOWED_RANKS) | st.integers(1, 512), max_size=40),
+    memory=st.integers(0, 1 << 40),
+    size=st.integers(0, 1 << 32),
+)
+def test_the_options_always_fit_together(ranks: list[int], memory: int, size: int) -> None:
+    """Whatever the adapters and the host: vLLM takes the numbers, and every adapter is below the rank limit."""
+    specs = [make_version("a", rank=rank, size_bytes=size).spec for rank in ranks]
+    options = adapter_options(specs, ALLOWED_RANKS, memory)
+    assert 2 <= options["max_loras"] <= SLOTS_AT_MOST
+    assert options["max_cpu_loras"] > options["max_loras"]
+    assert options["max_lora_rank"] in ALLOWED_RANKS
+    assert options["max_lora_rank"] >= max([16, *ranks])
+
+
+@pytest.mark.parametrize(("adapters", "slots"), [(0, 2), (1, 2), (3, 4), (7, 8), (8, 8), (100, 8)])
+def test_a_slot_for_each_adapter_and_one_more(adapters: int, slots: int) -> None:
+    """A new version finds a free slot beside the old one, up to a number that costs little."""
+    specs = [make_version("a").spec] * adapters
+    assert adapter_options(specs, ALLOWED_RANKS, GIB)["max_loras"] == slots
+
+
+@pytest.mark.parametrize(("rank", "limit"), [(1, 16), (16, 16), (17, 32), (200, 256), (512, 512), (9999, 512)])
+def test_the_smallest_rank_limit_that_fits(rank: int, limit: int) -> None:
+    """Slots cost memory by their rank limit, so it is no larger than needed."""
+    specs = [make_version("a", rank=rank).spec]
+    assert adapter_options(specs, ALLOWED_RANKS, GIB)["max_lora_rank"] == limit
+
+
+def test_memory_holds_every_adapter_twice_where_it_can() -> None:
+    """All adapters and their next versions stay in memory, unless that takes more than a share of the host's."""
+    specs = [make_version("a", size_bytes=1_000_000).spec] * 50
+    assert adapter_options(specs, ALLOWED_RANKS, GIB)["max_cpu_loras"] == 101
+    assert adapter_options(specs, ALLOWED_RANKS, 100_000_000)["max_cpu_loras"] == CPU_MEMORY_SHARE * 100
+    assert adapter_options(specs, ALLOWED_RANKS, 0)["max_cpu_loras"] == SLOTS_AT_MOST + 1
+
+
+def test_this_hosts_memory_is_plausible() -> None:
+    """The size is in bytes."""
+    assert GIB // 4 < host_memory_bytes() < 1 << 50
+
+
+@pytest.mark.parametrize(("grace", "seconds"), [(0.0, 0), (0.2, 1), (30.0, 30)])
+def test_the_engine_drains_at_least_as_long_as_the_server(grace: float, seconds: int) -> None:
+    """A signal that reaches the engine's process as well does not cut off what the server lets finish."""
+    assert server_options(grace) == {"shutdown_timeout": seconds}
+
+
+def test_all_cores_work_by_default() -> None:
+    """vLLM is told every CPU that this process may use, and how much memory the cache takes."""
+    environ: dict[str, str] = {}
+    set_cpu_environment(environ, kv_cache_gib=3, threads="all")
+    cpus = ",".join(str(cpu) for cpu in sorted(os.sched_getaffinity(0)))
+    assert environ == {
+        "VLLM_CPU_KVCACHE_SPACE": "3",
+        "VLLM_CPU_OMP_THREADS_BIND": cpus,
+    }
+
+
+@given(cpus=st.lists(st.integers(0, 255), min_size=1, max_size=64, unique=True), workers=st.integers(1, 16))
+def test_cpus_are_shared_out_evenly(cpus: list[int], workers: int) -> None:
+    """Every worker has some, none has two more than another, and no CPU is left over or has two where it could."""
+    shares = even_shares(cpus, workers)
+    sizes = [len(share) for share in shares]
+    assert len(shares) == workers
+    assert min(sizes) >= 1
+    assert max(sizes) - min(sizes) <= 1
+    shared = [cpu for share in shares for cpu in share]
+    assert set(shared) == set(cpus)
+    assert len(cpus) < workers or shared == cpus
+
+
+@pytest.mark.parametrize(("tensor", "data"), [(1, 1), (2, 1), (2, 2)])
+def test_vllm_takes_the_shares(tensor: int, data: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM's own reader finds a list for each of its workers, in each data-parallel engine."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3, 8, 9, 10, 11})
+    environ: dict[str, str] = {}
+    set_cpu_environment(environ, kv_cache_gib=1, threads="all", workers=tensor * data)
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", environ["VLLM_CPU_OMP_THREADS_BIND"])
+    bound: list[int] = []
+    for rank in range(data):
+        config = SimpleNamespace(
+            parallel_config=SimpleNamespace(
+                local_world_size=tensor, data_parallel_rank_local=rank if data > 1 else None, _api_process_count=1
+            ),
+            kv_transfer_config=None,
+        )
+        lists = OMPProcessManager(config).cpu_lists
+        assert len(lists) == tensor
+        bound += [cpu for share in lists for cpu in share]
+    assert bound == [0, 1, 2, 3, 8, 9, 10, 11]
+
+
+def test_what_the_user_set_stays() -> None:
+    """vLLM's own variables win over lorabay's settings, and given threads are passed on as they are."""
+    environ = {"VLLM_CPU_KVCACHE_SPACE": "9", "TORCHINDUCTOR_CACHE_DIR": "/elsewhere"}
+    set_cpu_environment(environ, kv_cache_gib=3, threads="0-1")
+    assert environ == {
+        "VLLM_CPU_KVCACHE_SPACE": "9",
+        "VLLM_CPU_OMP_THREADS_BIND": "0-1",
+        "TORCHINDUCTOR_CACHE_DIR": "/elsewhere",
+    }

@@ -1,0 +1,266 @@
+"""An inspection says what PEFT's own merge of the adapter says, without building what it measures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+
+from lorabay.base.row_blocks import BaseWeights
+from lorabay.base.shapes import BaseShapes
+from lorabay.catalog.admission import Checks
+from lorabay.catalog.names import AdapterName
+from lorabay.catalog.store import Store
+from lorabay.catalog.versions import Version
+from lorabay.errors import SetupError
+from lorabay.tools.find_adapter import AdapterSource
+from lorabay.tools.inspection.inspection import Inspection, inspect
+from lorabay.tools.inspection.modules import in_order
+from lorabay.tools.inspection.opened import Misfit, open_adapter
+from tests import making, peft_adapters
+from tests.tools.inspection.conftest import Open
+
+MEASURED = [
+    "lora",
+    "rslora",
+    "lora-patterns",
+    "lora-modules-to-save",
+    "dora",
+    "adalora",
+    "vera",
+    "vera-seed",
+    "loha",
+    "lokr",
+    "lokr-both",
+    "lokr-full",
+    "ia3",
+    "ln-tuning",
+]
+
+
+def shown(report: Inspection) -> str:
+    console = Console(file=StringIO(), width=200, markup=False, emoji=False)
+    console.print(report.render())
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_norms_are_those_of_the_merged_weights(name: str, base: Path, made: Callable[..., peft_adapters.Made]) -> None:
+    """||ΔW|| and ||ΔW||/||W|| of every module, whatever the format; the modules are those that PEFT changes."""
+    adapter = made(name)
+    report = inspect(open_adapter(AdapterSource.at(adapter.folder), base))
+    before, after = load_file(base / "model.safetensors"), adapter.merged()
+    changed = {tensor for tensor in before if not before[tensor].equal(after[tensor])}
+    assert {module.name for module in report.modules} == changed
+    for module in report.modules:
+        norm = float((after[module.name].double() - before[module.name].double()).norm())
+        assert module.norm == pytest.approx(norm, rel=1e-3)
+        assert module.ratio == pytest.approx(norm / float(before[module.name].double().norm()), rel=1e-3)
+    json.dumps(report.as_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "rank", "need"),
+    [
+        ("lora", 4, "max_lora_rank=8"),
+        ("dora", 4, "DoRA's output scaling"),
+        ("adalora", 6, "exact conversion"),
+        ("vera", 8, "exact conversion"),
+        ("vera-seed", 8, "exact conversion"),
+        ("loha", 9, "exact conversion"),
+        ("lokr", 16, "exact conversion"),
+    ],
+)
+def test_what_the_engine_needs(opened: Open, name: str, rank: int, need: str) -> None:
+    """The rank that serving takes, as its smallest limit, and what else."""
+    report = inspect(opened(name))
+    assert report.servable
+    assert report.digest
+    assert report.parameters > 0
+    assert report.format == name.partition("-")[0]
+    assert max(module.rank or 0 for module in report.modules) in {rank, 0}
+    assert any(need in told for told in report.needs)
+    assert "servable" in shown(report)
+
+
+@pytest.mark.parametrize("name", ["ia3", "lora-modules-to-save", "ln-tuning"])
+def test_what_no_engine_serves_says_why(opened: Open, name: str) -> None:
+    """The rest is told all the same."""
+    found = opened(name)
+    report = inspect(found)
+    assert not report.servable
+    assert report.reasons
+    assert report.digest == found.source.digest()
+    assert not report.needs
+    assert report.as_dict()["servable"] is False
+    assert "no: " in shown(report)
+
+
+def of_another_model(folder: Path) -> None:
+    path = folder / "adapter_model.safetensors"
+    save_file({name.replace("layers.1", "layers.7"): tensor for name, tensor in load_file(path).items()}, path)
+
+
+def with_fields(**fields: object) -> Callable[[Path], None]:
+    """The same adapter, of which its config tells something else."""
+
+    def change(folder: Path) -> None:
+        path = folder / "adapter_config.json"
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | fields))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "ranks", "text"),
+    [
+        (of_another_model, "lora", {4}, "the base has no module 'model.layers.7."),
+        (with_fields(init_lora_weights="pissa"), "lora", {4}, "init_lora_weights is 'pissa'"),
+        (with_fields(init_lora_weights="olora", use_dora=True), "dora", {4}, "init_lora_weights is 'olora'"),
+        (with_fields(peft_type="NOVEL"), "novel", {4}, "peft_type 'NOVEL' is unknown"),
+        (with_fields(peft_type=["x"]), "unknown", {4}, "peft_type ['x'] is unknown"),
+        (with_fields(target_parameters=["experts"]), "lora", {None}, "target_parameters is set"),
+    ],
+)
+def test_what_does_not_fit_is_told_as_far_as_it_goes(
+    change: Callable[[Path], None],
+    kind: str,
+    ranks: set[int | None],
+    text: str,
+    base: Path,
+    made: Callable[..., peft_adapters.Made],
+) -> None:
+    """From config and header: only the reasons were once told, on one line, and nothing of the adapter."""
+    folder = made("lora").folder
+    whole = inspect(open_adapter(AdapterSource.at(folder), base))
+    change(folder)
+    source = AdapterSource.at(folder)
+    opened = open_adapter(source, base)
+    assert isinstance(opened, Misfit)
+    report = inspect(opened)
+    assert (report.servable, report.needs, report.format) == (False, (), kind)
+    assert any(text in reason for reason in report.reasons)
+    assert report.digest == source.digest()
+    assert (report.parameters, report.base_model) == (whole.parameters, whole.base_model)
+    assert len(report.modules) == len(whole.modules)
+    assert {module.rank for module in report.modules} == ranks
+    assert all(module.norm is None for module in report.modules)
+    json.dumps(report.as_dict(), allow_nan=False)
+    assert text.split(maxsplit=1)[0] in shown(report)
+
+
+def test_modules_of_a_misfit_are_those_of_the_base(base: Path, made: Callable[..., peft_adapters.Made]) -> None:
+    """Layers, embeddings, and tensors that are replaced, each once; what would command a terminal does not."""
+    folder = made("lora-modules-to-save").folder
+    fitting = inspect(open_adapter(AdapterSource.at(folder), base))
+    tensors = load_file(folder / "adapter_model.safetensors")
+    odd = "model.\x1b[2Jx.lora_A.weight"
+    save_file(tensors | {f"{making.PREFIX}{odd}": torch.ones(4, 8)}, folder / "adapter_model.safetensors")
+    report = inspect(open_adapter(AdapterSource.at(folder), base))
+    assert {module.name for module in report.modules} - {module.name for module in fitting.modules} == {
+        odd.replace(".lora_A", "")
+    }
+    known = {module.name: (module.rank, module.alpha) for module in fitting.modules}
+    assert {m.name: (m.rank, m.alpha) for m in report.modules if m.name in known} == known
+    assert "\x1b" not in shown(report)
+
+
+def test_ranks_and_alphas_by_module(opened: Open) -> None:
+    """As the patterns say, and rsLoRA's by its own rule; other formats have no alpha."""
+    ranks = {module.place: (module.rank, module.alpha) for module in inspect(opened("lora-patterns")).modules}
+    assert ranks[0, "self_attn.q_proj"] == (2, pytest.approx(8))
+    assert ranks[1, "self_attn.v_proj"] == (4, pytest.approx(5))
+    assert all((m.rank, m.alpha) == (4, pytest.approx(8)) for m in inspect(opened("rslora", "b")).modules)
+    assert {m.alpha for m in inspect(opened("vera", "c")).modules} == {None}
+
+
+def test_tables_can_be_copied_from(opened: Open) -> None:
+    """On a narrow terminal, too, the digest is whole, and layer 2 comes before layer 10."""
+    report = inspect(opened("lora"))
+    console = Console(file=StringIO(), width=60)
+    console.print(report.render())
+    value = "".join(line.split("┃")[-1].split("│")[-2].strip() for line in digest_lines(console.file.getvalue()))
+    assert value == report.digest
+    names = [f"model.layers.{layer}.x.weight" for layer in (10, 2)]
+    assert in_order(["lm_head.weight", *names]) == [*reversed(names), "lm_head.weight"]
+
+
+def digest_lines(text: str) -> list[str]:
+    """The lines of the digest's row."""
+    lines = text.splitlines()
+    first = next(number for number, line in enumerate(lines) if "digest" in line)
+    last = next(number for number, line in enumerate(lines) if "approximate" in line)
+    return lines[first:last]
+
+
+def test_layers_are_in_order_and_what_is_in_none_is_last(opened: Open) -> None:
+    """A layer's norm is that of all its changes together."""
+    report = inspect(opened("lora-modules-to-save"))
+    layers = report.layers()
+    assert [layer["layer"] for layer in layers] == [0, 1, None]
+    own = [module.norm for module in report.modules if module.place[0] == 1]
+    assert layers[1]["norm"] == pytest.approx(sum(norm**2 for norm in own) ** 0.5)
+
+
+def test_an_embedding_that_grew_cannot_be_measured(base: Path, made: Callable[..., peft_adapters.Made]) -> None:
+    """It has more rows than the base's; the other modules are measured."""
+    folder = made("lora-modules-to-save").folder
+    tensors = load_file(folder / "adapter_model.safetensors")
+    for name, tensor in tensors.items():
+        if name.endswith(("embed_tokens.weight", "lm_head.weight")):
+            tensors[name] = tensor.new_ones((tensor.shape[0] + 2, tensor.shape[1]))
+    save_file(tensors, folder / "adapter_model.safetensors")
+    report = inspect(open_adapter(AdapterSource.at(folder), base))
+    unknown = {module.name for module in report.modules if module.norm is None}
+    assert unknown == {"model.embed_tokens.weight", "lm_head.weight"}
+    assert report.layers()[-1] == {"layer": None, "norm": None}
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+def test_a_version_of_the_store_is_what_its_folder_was(
+    kind: str, base: Path, tmp_path: Path, made: Callable[..., peft_adapters.Made]
+) -> None:
+    """Digest, format and what it changes: a version that was made from DoRA is told with its output scales."""
+    adapter = made(kind)
+    checks = Checks(BaseShapes.read(base), 64, base_weights=BaseWeights.open(base))
+    with Store.open(tmp_path / "store") as store:
+        version = store.ingest(adapter.folder, AdapterName("finance"), checks)
+        assert isinstance(version, Version)
+        source = AdapterSource("finance@x", version.path, version.path, version)
+        stored, plain = (inspect(open_adapter(each, base)) for each in (source, AdapterSource.at(adapter.folder)))
+    assert (stored.digest, stored.format, stored.needs) == (plain.digest, plain.format, plain.needs)
+    assert stored.adapter == "finance@x"
+    norms = {module.name: module.norm for module in plain.modules}
+    assert {module.name: module.norm for module in stored.modules} == pytest.approx(norms, rel=1e-3)
+
+
+def test_names_are_shown_as_they_are(base: Path, tmp_path: Path) -> None:
+    """Brackets in a folder's or a base's name are no markup: they once ended the program."""
+    made = making.make_adapter(tmp_path / "[/a] :fire:", config=making.lora_config(base_model_name_or_path="[/x]"))
+    tiny = making.make_base(tmp_path / "base")
+    text = shown(inspect(open_adapter(AdapterSource.at(made), tiny)))
+    assert "[/a] :fire:" in text
+    assert "[/x]" in text
+
+
+def test_an_adapter_commands_no_terminal(base: Path, tmp_path: Path) -> None:
+    """Control characters in its config are shown as what they are."""
+    config = making.lora_config(base_model_name_or_path="\x1b[2Jtiny\ud800")
+    made = making.make_adapter(tmp_path / "a", config=config)
+    text = shown(inspect(open_adapter(AdapterSource.at(made), making.make_base(tmp_path / "base"))))
+    assert "\x1b" not in text
+    assert r"\x1b[2Jtiny\ud800" in text
+
+
+def test_a_file_that_vanishes_is_one_clear_error(opened: Open) -> None:
+    """Between reading its header and measuring it."""
+    found = opened("lora")
+    (found.source.folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(SetupError, match=r"cannot be inspected: there is no adapter_model.safetensors"):
+        inspect(found)

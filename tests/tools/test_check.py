@@ -1,0 +1,67 @@
+"""`lorabay check` judges folders as a server would, one by one, whatever is wrong with the others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lorabay.cli import run
+from lorabay.tools.check import check
+from tests import making
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return making.make_base(tmp_path / "tiny-llama")
+
+
+def test_each_folder_has_a_verdict(base: Path, tmp_path: Path) -> None:
+    """A link to itself, a file and nothing at all are refused, and the good one is still servable."""
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").write_text("a file")
+    folders = [tmp_path / name for name in ("loop", "file", "gone")]
+    good = making.make_adapter(tmp_path / "good")
+    *bad, last = check([*folders, good], base, max_rank=8)
+    assert last.servable
+    assert [{reason.code for reason in verdict.reasons} for verdict in bad] == [
+        {"unreadable"},
+        {"vanished"},
+        {"vanished"},
+    ]
+
+
+def test_a_bad_name_is_a_reason(base: Path, tmp_path: Path) -> None:
+    """Though the weights are good: the spec is there all the same."""
+    (verdict,) = check([making.make_adapter(tmp_path / "größe")], base, max_rank=8)
+    assert [reason.code for reason in verdict.reasons] == ["name_characters"]
+    assert verdict.spec is not None
+    assert not verdict.servable
+
+
+def test_a_composite_is_checked_like_any_adapter(base: Path, tmp_path: Path) -> None:
+    """It is built, and what a server would say is said."""
+    for seed, name in enumerate(("one", "two")):
+        making.make_adapter(tmp_path / name, tensors=making.lora_tensors(seed=seed))
+    folder = tmp_path / "both"
+    folder.mkdir()
+    text = 'method = "cat"\n[[members]]\nadapter = "one"\n[[members]]\nadapter = "../two"\n'
+    (folder / "composite.toml").write_text(text)
+    (good,) = check([folder], base, max_rank=8)
+    assert good.servable
+    (small,) = check([folder], base, max_rank=7)
+    assert [reason.code for reason in small.reasons] == ["rank_over_limit"]
+    (folder / "composite.toml").write_text('[[members]]\nadapter = "three"')
+    (bad,) = check([folder], base, max_rank=8)
+    assert [reason.code for reason in bad.reasons] == ["member_missing"]
+
+
+def test_the_command(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1 when one is refused; brackets in a name are no markup."""
+    good, bad = making.make_adapter(tmp_path / "good"), tmp_path / "[/b]"
+    bad.mkdir(parents=True)
+    assert run(["check", str(good), "--base", str(base), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["servable"]
+    assert run(["check", str(good), str(bad), "--base", str(base)]) == 1
+    assert "config_missing" in capsys.readouterr().out

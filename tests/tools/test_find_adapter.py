@@ -1,0 +1,150 @@
+"""Which adapter a name means, and versions of the store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lorabay import cli
+from lorabay.base.shapes import BaseShapes
+from lorabay.catalog.admission import Checks
+from lorabay.catalog.names import AdapterName
+from lorabay.catalog.records import Records
+from lorabay.catalog.store import Store
+from lorabay.catalog.versions import Version
+from lorabay.errors import SetupError
+from lorabay.files.adapter_folder import SCALES_FILE, Limits
+from lorabay.merge.command import merge
+from lorabay.tools.check import check
+from lorabay.tools.combine import combine
+from lorabay.tools.convert import ConvertSettings, convert
+from lorabay.tools.find_adapter import AdapterSource, find_adapter
+from lorabay.tools.inspection.inspection import inspect
+from lorabay.tools.inspection.opened import open_adapter
+from tests import making
+from tests.making import values
+from tests.merge.bases import HIDDEN, all_tensors, make_base, make_lora, merge_settings, random_tensor
+from tests.nobody import as_nobody
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Version:
+    """A version of `finance` in a store whose server is gone; no folder has it."""
+    base = make_base(tmp_path / "base")
+    folder = make_lora(tmp_path / "adapter", dtype="BF16")
+    with Store.open(tmp_path / "store") as store:
+        version = store.ingest(folder, AdapterName("finance"), Checks(BaseShapes.read(base), 64))
+    assert isinstance(version, Version)
+    Records(tmp_path / "store" / "records" / "key").update(AdapterName("finance"), {"kept": (version.digest,)})
+    return version
+
+
+def test_a_version_of_the_store(tmp_path: Path, stored: Version) -> None:
+    """By name and digest; it gives the same model as the folder that it was made from."""
+    assert merge(merge_settings(tmp_path, adapter=stored.id)).adapter == stored.id
+    merge(merge_settings(tmp_path, output=tmp_path / "other"))
+    assert all_tensors(tmp_path / "merged") == all_tensors(tmp_path / "other")
+
+
+@pytest.mark.usefixtures("no_settings_in_environment")
+def test_every_way_to_name_an_adapter(tmp_path: Path, stored: Version, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the command line: folder, name in the adapter directory and version of the store give the same weights."""
+    shutil.copytree(tmp_path / "adapter", tmp_path / "adapters" / "finance")
+    ways = {str(tmp_path / "adapter"): "adapter", "finance": "finance", stored.id: stored.id}
+    places = ["--base", str(tmp_path / "base"), "--no-verify", "--json", "--max-shard-size", "5kB"]
+    places += ["--adapters", str(tmp_path / "adapters"), "--store", str(tmp_path / "store")]
+    merged = []
+    for number, (adapter, name) in enumerate(ways.items()):
+        output = tmp_path / f"merged-{number}"
+        assert cli.run(["merge", adapter, "-o", str(output), *places]) == 0
+        assert json.loads(capsys.readouterr().out)["adapter"] == name
+        assert len(list(output.glob("*.safetensors"))) > 2
+        merged.append(all_tensors(output))
+    assert merged[0] == merged[1] == merged[2]
+
+
+def test_output_scales_of_a_version(tmp_path: Path, stored: Version) -> None:
+    """What DoRA became in the store: rows of the base are scaled before the product is added."""
+    module, scale = "model.layers.0.self_attn.q_proj", random_tensor((HIDDEN,), 3, "F32")
+    stored.path.chmod(0o755)
+    making.save(stored.path / SCALES_FILE, {f"{module}.scale": scale})
+    merge(merge_settings(tmp_path, adapter=stored.id, dtype="float32", verify=True))
+    merge(merge_settings(tmp_path, output=tmp_path / "plain", dtype="float32"))
+    name = f"{module}.weight"
+    base, plain, scaled = (values(all_tensors(tmp_path / folder)[name]) for folder in ("base", "plain", "merged"))
+    np.testing.assert_allclose(scaled, base * values(scale)[:, None] + (plain - base), rtol=1e-5, atol=1e-6)
+
+
+def test_adapters_that_no_server_would_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's limit is no limit of the tools: adapters of over 4 GiB could once be neither merged nor converted."""
+    base, adapter = make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "composite.toml").write_text('method = "cat"\n[[members]]\nadapter = "../adapter"\n')
+    monkeypatch.setattr(Limits.__init__, "__defaults__", (1 << 20, 10, 10))
+    assert not check([adapter], base, max_rank=64)[0].servable
+    assert merge(merge_settings(tmp_path)).changed_share
+    assert convert(adapter, base, tmp_path / "converted", ConvertSettings()).exact
+    assert combine(tmp_path / "both", base, tmp_path / "combined", roots=[tmp_path]).rank == 4
+    report = inspect(open_adapter(AdapterSource.at(adapter), base))
+    assert report.parameters
+    assert "the limit is 10" in report.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("adapter", "text"),
+    [
+        ("nobody", "there is no adapter 'nobody'"),
+        ("finance@abc", "too short for a digest"),
+        (f"finance@{'0' * 12}", "has no version"),
+        (f"nobody@{'0' * 12}", "has no version"),
+        ("what?", "cannot be the name of an adapter"),
+        ("no/such/folder", "cannot be read: No such file"),
+    ],
+)
+@pytest.mark.usefixtures("stored")
+def test_adapters_that_are_not_there(tmp_path: Path, adapter: str, text: str) -> None:
+    """One line each."""
+    settings = merge_settings(tmp_path, adapter=adapter)
+    with (
+        pytest.raises(SetupError, match=text),
+        find_adapter(settings.adapter, settings.adapters, settings.store),
+    ):
+        pass
+
+
+def test_without_a_store(tmp_path: Path) -> None:
+    """None is made to look into it."""
+    with (
+        pytest.raises(SetupError, match="there is no store"),
+        find_adapter(f"finance@{'0' * 12}", tmp_path, tmp_path / "store"),
+    ):
+        pass
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("closed", ["store/records", "store/versions", "store", "adapters", "adapters/finance"])
+@pytest.mark.usefixtures("stored")
+def test_places_that_may_not_be_entered(tmp_path: Path, closed: str) -> None:
+    """Each is one line; a place for names that cannot be looked into has none."""
+    shutil.copytree(tmp_path / "adapter", tmp_path / "adapters" / "finance")
+    (tmp_path / closed).chmod(0)
+    name = f"finance@{'0' * 12}" if closed.startswith("store") else "finance"
+    with (
+        as_nobody(tmp_path),
+        pytest.raises(SetupError, match=r"cannot be|there is no"),
+        find_adapter(name, tmp_path / "adapters", tmp_path / "store"),
+    ):
+        pass
+    (tmp_path / closed).chmod(0o755)
+
+
+def test_a_composite_is_no_adapter(tmp_path: Path) -> None:
+    """The line tells how it becomes one."""
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "composite.toml").write_text("")
+    with pytest.raises(SetupError, match="lorabay combine"), find_adapter("both", tmp_path, tmp_path / "store"):
+        pass

@@ -1,0 +1,94 @@
+"""Instruction data: what is read, what is refused, and which tokens are learnt."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies as st
+
+from lorabay.base.causal_lm import load_tokenizer
+from lorabay.errors import SetupError
+from lorabay.training.dataset import Example, read_examples, turn
+
+GOOD = '{"instruction": "Colour?", "input": "sky", "output": "blue"}\n'
+
+
+def _read(folder: Path, text: str) -> tuple[Example, ...]:
+    (folder / "data.jsonl").write_text(text, encoding="utf-8")
+    return read_examples(folder / "data.jsonl")
+
+
+def test_examples_know_their_line(tmp_path: Path) -> None:
+    """Blank lines are skipped, and every example can say where it stands."""
+    first, second = _read(tmp_path, GOOD + "\n" + GOOD.replace("sky", ""))
+    assert first == Example("Colour?", "sky", "blue", f"{tmp_path}/data.jsonl:1")
+    assert second.source == f"{tmp_path}/data.jsonl:3"
+
+
+def test_the_input_follows_the_instruction_after_an_empty_line(tmp_path: Path) -> None:
+    """A question is the instruction, and the input if there is one."""
+    first, second = _read(tmp_path, GOOD + GOOD.replace("sky", ""))
+    assert (first.question, second.question) == ("Colour?\n\nsky", "Colour?")
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("not json", "is not JSON"),
+        ("[1]", "expected an object"),
+        ('{"instruction": "a", "output": "b", "note": "c"}', "expected an object"),
+        ('{"instruction": "a"}', "output is missing or empty"),
+        ('{"instruction": " ", "output": "b"}', "instruction is missing or empty"),
+        ('{"instruction": "a", "input": null, "output": "b"}', "input is not a string"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, problem: str) -> None:
+    """The error names file, line and problem."""
+    with pytest.raises(SetupError, match=rf"data\.jsonl:2.*{problem}"):
+        _read(tmp_path, GOOD + line + "\n")
+
+
+def test_an_absent_or_empty_file_is_named(tmp_path: Path) -> None:
+    """Neither gives an empty data set."""
+    with pytest.raises(SetupError, match=r"cannot read the examples in .*data\.jsonl"):
+        read_examples(tmp_path / "data.jsonl")
+    with pytest.raises(SetupError, match="holds no examples"):
+        _read(tmp_path, "\n")
+
+
+def test_a_turn_is_what_a_server_sees_and_what_it_should_say(tiny_base: Path) -> None:
+    """The prompt is the chat template's, and the answer ends with the end-of-turn token and nothing after it."""
+    tokenizer = load_tokenizer(tiny_base)
+    tokens = turn(tokenizer, Example("Colour?", "sky", "blue", "here"))
+    assert tokenizer.decode(tokens.prompt) == "<|user|>Colour?\n\nsky<|answer|>"
+    assert tokenizer.decode(tokens.answer) == "blue<|end|>"
+    assert tokens.answer.count(tokenizer.eos_token_id) == 1
+    assert len(tokens) == len(tokens.prompt) + len(tokens.answer)
+
+
+@given(instruction=st.text(min_size=1), answer=st.text(min_size=1))
+def test_no_text_is_lost(tiny_base: Path, instruction: str, answer: str) -> None:
+    """Whatever is asked and answered, in any script, comes back from the tokens unchanged."""
+    tokenizer = load_tokenizer(tiny_base)
+    tokens = turn(tokenizer, Example(instruction, "", answer, "here"))
+    assert tokenizer.decode(tokens.prompt) == f"<|user|>{instruction}<|answer|>"
+    assert tokenizer.decode(tokens.answer[:-1]) == answer
+
+
+def test_an_example_that_is_too_long_is_refused(tiny_base: Path) -> None:
+    """It is named rather than cut."""
+    tokenizer = load_tokenizer(tiny_base)
+    example = Example("Colour?", "", "blue" * 10, "data.jsonl:7")
+    length = len(turn(tokenizer, example))
+    assert len(turn(tokenizer, example, length)) == length
+    with pytest.raises(SetupError, match=rf"data\.jsonl:7 has {length} tokens, more than .* {length - 1}"):
+        turn(tokenizer, example, length - 1)
+
+
+def test_chinese_survives_the_file(tmp_path: Path) -> None:
+    """UTF-8 is read as UTF-8, whatever the machine's language."""
+    record = {"instruction": "利率？", "input": "", "output": "约2.1%"}
+    (example,) = _read(tmp_path, json.dumps(record, ensure_ascii=False) + "\n")
+    assert (example.instruction, example.output) == ("利率？", "约2.1%")
