@@ -1,4 +1,5 @@
-"""Every way that we know to spoil an adapter folder: name -> (what to do to a good folder, the codes of its refusal).
+"""Every way that we know to spoil an adapter folder: name -> (what to do to a good folder, the
+codes of its refusal).
 
 Each function takes a folder that holds a servable LoRA adapter of any size and spoils it in place.
 """
@@ -46,11 +47,15 @@ def weights(change: Callable[[Tensors], object]) -> Spoil:
 
 
 def weights_bytes(change: Callable[[bytes], bytes]) -> Spoil:
-    return lambda folder: (folder / WEIGHTS).write_bytes(change((folder / WEIGHTS).read_bytes())) and None
+    return lambda folder: (
+        (folder / WEIGHTS).write_bytes(change((folder / WEIGHTS).read_bytes())) and None
+    )
 
 
 def every(change: Callable[[str, Stored], Stored]) -> Spoil:
-    return weights(lambda tensors: tensors.update({name: change(name, raw) for name, raw in tensors.items()}))
+    return weights(
+        lambda tensors: tensors.update({name: change(name, raw) for name, raw in tensors.items()})
+    )
 
 
 def first(tensors: Tensors, kind: str) -> str:
@@ -142,33 +147,55 @@ BAD_FOLDERS: dict[str, tuple[Spoil, set[str]]] = {
         weights_bytes(lambda data: data[:8] + bytes([data[8] ^ 1]) + data[9:]),
         {"header_not_json"},
     ),
-    "header of 2 GB": (weights_bytes(lambda data: (2 << 30).to_bytes(8, "little") + data[8:]), {"header_too_large"}),
+    "header of 2 GB": (
+        weights_bytes(lambda data: (2 << 30).to_bytes(8, "little") + data[8:]),
+        {"header_too_large"},
+    ),
     "no tensors": (weights(dict.clear), {"no_tensors", "missing_tensor"}),
     "wrong inputs": (weights(lambda t: put(t, "lora_A", lambda r, into: (r, into + 1))), {"shape"}),
     "wrong outputs": (weights(lambda t: put(t, "lora_B", lambda out, r: (out - 1, r))), {"shape"}),
-    "A and B of two ranks": (weights(lambda t: put(t, "lora_A", lambda r, into: (r + 1, into))), {"shape"}),
-    "three dimensions": (weights(lambda t: put(t, "lora_A", lambda r, into: (r, into, 1))), {"shape"}),
+    "A and B of two ranks": (
+        weights(lambda t: put(t, "lora_A", lambda r, into: (r + 1, into))),
+        {"shape"},
+    ),
+    "three dimensions": (
+        weights(lambda t: put(t, "lora_A", lambda r, into: (r, into, 1))),
+        {"shape"},
+    ),
     "missing B": (weights(lambda t: t.pop(first(t, "lora_B"))), {"missing_tensor"}),
     "missing module": (
         weights(lambda t: [t.pop(first(t, kind)) for kind in ("lora_A", "lora_B")]),
         {"missing_tensor"},
     ),
-    "module that is no target": (config(target_modules=["o_proj"]), {"unexpected_tensor", "missing_tensor"}),
+    "module that is no target": (
+        config(target_modules=["o_proj"]),
+        {"unexpected_tensor", "missing_tensor"},
+    ),
     "extra tensor": (
         weights(lambda t: t.update({f"{PREFIX}model.extra": making.stored(np.ones(3))})),
         {"unexpected_tensor"},
     ),
     "DoRA magnitudes without the flag": (
-        weights(lambda t: t.update({f"{PREFIX}model.x.lora_magnitude_vector": making.stored(np.ones(3))})),
+        weights(
+            lambda t: t.update(
+                {f"{PREFIX}model.x.lora_magnitude_vector": making.stored(np.ones(3))}
+            )
+        ),
         {"unexpected_tensor"},
     ),
-    "adapter name in the tensors": (rename(".lora_A.", ".lora_A.default."), {"unexpected_tensor", "missing_tensor"}),
+    "adapter name in the tensors": (
+        rename(".lora_A.", ".lora_A.default."),
+        {"unexpected_tensor", "missing_tensor"},
+    ),
     "no prefix": (rename(PREFIX, ""), {"prefix_mismatch", "missing_tensor"}),
     "prefix of another class": (
         rename("model.layers", "language_model.model.layers"),
         {"prefix_mismatch", "missing_tensor"},
     ),
-    "module of another base": (rename("_proj", "_projection"), {"module_not_in_base", "missing_tensor"}),
+    "module of another base": (
+        rename("_proj", "_projection"),
+        {"module_not_in_base", "missing_tensor"},
+    ),
     "rank over the limit": (rank(200), {"rank_over_limit"}),
     "rank unlike the config's": (config(r=3), {"rank"}),
     "rank 0 in the config": (config(r=0), {"rank_zero"}),
@@ -220,7 +247,11 @@ BAD_FOLDERS: dict[str, tuple[Spoil, set[str]]] = {
     "link that leaves the root": (link_outside, {"link_outside"}),
     "link to itself": (link_loop, {"unreadable"}),
     "several at once": (
-        in_turn(config(bias="all", use_dora=True, lora_alpha=None), set_value(float("nan")), rename("_proj", "_p")),
+        in_turn(
+            config(bias="all", use_dora=True, lora_alpha=None),
+            set_value(float("nan")),
+            rename("_proj", "_p"),
+        ),
         {"bias", "dora", "config_field", "module_not_in_base"},
     ),
     "config and weights": (

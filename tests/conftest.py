@@ -57,11 +57,15 @@ def no_settings_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def figures(request: pytest.FixtureRequest) -> list[str]:
-    """Lines of measured figures, printed when all tests have run, also those of tests that failed."""
+    """Lines of measured figures, printed when all tests have run, also those of tests that
+    failed.
+    """
     return request.config.stash.setdefault(FIGURES, [])
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     if lines := config.stash.get(FIGURES, []):
         terminalreporter.section("figures")
         for line in lines:
@@ -70,10 +74,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of single tests, here because pytest asks only the topmost file for them."""
-    parser.addoption("--swaps", type=int, default=12, help="swaps under load in tests/e2e/test_hot_swap.py")
-    parser.addoption("--whole-base", action="store_true", help="the default base in tests of formats")
+    parser.addoption(
+        "--swaps", type=int, default=12, help="swaps under load in tests/e2e/test_hot_swap.py"
+    )
+    parser.addoption(
+        "--whole-base", action="store_true", help="the default base in tests of formats"
+    )
     parser.addoption("--format-steps", type=int, default=3, help="training steps of a format")
-    parser.addoption("--merge-kills", type=int, default=3, help="killed merges in tests/merge/test_kills.py")
-    parser.addoption("--merged", action="store_true", help="also tests/e2e/test_merged.py, which starts three engines")
-    parser.addoption("--engine-kills", type=int, default=1, help="kills in a row in tests/e2e/test_engine_death.py")
-    parser.addoption("--server-kills", type=int, default=1, help="kills in tests/e2e/test_server_death.py")
+    parser.addoption(
+        "--merge-kills", type=int, default=3, help="killed merges in tests/merge/test_kills.py"
+    )
+    parser.addoption(
+        "--merged",
+        action="store_true",
+        help="also tests/e2e/test_merged.py, which starts three engines",
+    )
+    parser.addoption(
+        "--engine-kills",
+        type=int,
+        default=1,
+        help="kills in a row in tests/e2e/test_engine_death.py",
+    )
+    parser.addoption(
+        "--server-kills", type=int, default=1, help="kills in tests/e2e/test_server_death.py"
+    )

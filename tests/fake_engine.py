@@ -15,13 +15,19 @@ from tests.fake_stream import USAGE, FakeStream, words
 
 async def echo(body: Body) -> Answer | AnswerStream:
     """Stream when asked to, else give the body back."""
-    return FakeStream(words(body["model"])) if body.get("stream") else Answer(json.dumps(body).encode(), USAGE)
+    return (
+        FakeStream(words(body["model"]))
+        if body.get("stream")
+        else Answer(json.dumps(body).encode(), USAGE)
+    )
 
 
 class FakeEngine:
     max_model_len: int | None = 2048
 
-    def __init__(self, reply: Callable[[Body], Awaitable[Answer | AnswerStream]] = echo, *, up: bool = True) -> None:
+    def __init__(
+        self, reply: Callable[[Body], Awaitable[Answer | AnswerStream]] = echo, *, up: bool = True
+    ) -> None:
         self.reply, self.up, self.dead = reply, up, asyncio.Event()
         self.loaded: set[Version] = set()
         self.asked: list[tuple[Endpoint, Body, Version | None, str]] = []

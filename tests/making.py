@@ -29,7 +29,11 @@ LINEAR = {
     "mlp.up_proj": (INNER, HIDDEN),
     "mlp.down_proj": (HIDDEN, INNER),
 }
-MODULES = {f"model.layers.{layer}.{leaf}": shape for layer in range(LAYERS) for leaf, shape in LINEAR.items()}
+MODULES = {
+    f"model.layers.{layer}.{leaf}": shape
+    for layer in range(LAYERS)
+    for leaf, shape in LINEAR.items()
+}
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,15 @@ class Stored:
 
 
 def stored(values: NDArray[np.generic], dtype: str = "F32") -> Stored:
-    """`values` in `dtype`. Values meant for BF16 should be exact in it: the low bits are cut off."""
+    """`values` in `dtype`. Values meant for BF16 should be exact in it: the low bits are cut
+    off.
+    """
     if dtype == "BF16":
-        data = (np.ascontiguousarray(values, np.float32).view(np.uint32) >> 16).astype(np.uint16).tobytes()
+        data = (
+            (np.ascontiguousarray(values, np.float32).view(np.uint32) >> 16)
+            .astype(np.uint16)
+            .tobytes()
+        )
     else:
         data = np.ascontiguousarray(values, DTYPES[dtype]).tobytes()
     return Stored(dtype, values.shape, data)
@@ -57,21 +67,34 @@ def values(tensor: Stored) -> NDArray[np.float32]:
     return np.frombuffer(tensor.data, DTYPES[tensor.dtype]).astype(np.float32).reshape(tensor.shape)
 
 
-def save(path: Path, tensors: Mapping[str, Stored], metadata: Mapping[str, str] | None = None) -> None:
+def save(
+    path: Path, tensors: Mapping[str, Stored], metadata: Mapping[str, str] | None = None
+) -> None:
     """Writes `tensors` in the order given."""
     header: dict[str, object] = {"__metadata__": dict(metadata or {"format": "pt"})}
     position = 0
     for name, tensor in tensors.items():
         end = position + len(tensor.data)
-        header[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [position, end]}
+        header[name] = {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [position, end],
+        }
         position = end
     text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(tensor.data for tensor in tensors.values()))
+    path.write_bytes(
+        len(text).to_bytes(8, "little")
+        + text
+        + b"".join(tensor.data for tensor in tensors.values())
+    )
 
 
 def load(path: Path) -> dict[str, Stored]:
     found = safetensors.deserialize(path.read_bytes())
-    return {name: Stored(entry["dtype"], tuple(entry["shape"]), bytes(entry["data"])) for name, entry in found}
+    return {
+        name: Stored(entry["dtype"], tuple(entry["shape"]), bytes(entry["data"]))
+        for name, entry in found
+    }
 
 
 def make_base(folder: Path, *, tied: bool = True) -> Path:
@@ -79,10 +102,16 @@ def make_base(folder: Path, *, tied: bool = True) -> Path:
     shapes = {**MODULES, "model.embed_tokens": (VOCABULARY, HIDDEN)}
     if not tied:
         shapes["lm_head"] = (VOCABULARY, HIDDEN)
-    tensors = {f"{module}.weight": stored(np.zeros(shape), "BF16") for module, shape in shapes.items()}
+    tensors = {
+        f"{module}.weight": stored(np.zeros(shape), "BF16") for module, shape in shapes.items()
+    }
     tensors["model.norm.weight"] = stored(np.ones(HIDDEN), "BF16")
     save(folder / "model.safetensors", tensors)
-    config = {"architectures": ["LlamaForCausalLM"], "_name_or_path": BASE_NAME, "tie_word_embeddings": tied}
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "_name_or_path": BASE_NAME,
+        "tie_word_embeddings": tied,
+    }
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 
@@ -94,18 +123,26 @@ def lora_tensors(
     dtype: str = "F32",
     seed: int = 0,
 ) -> dict[str, Stored]:
-    """A and B of every module of the base that ends in one of `targets`; small integers, exact in every dtype."""
+    """A and B of every module of the base that ends in one of `targets`; small integers, exact in
+    every dtype.
+    """
     random = np.random.default_rng(seed)
     tensors: dict[str, Stored] = {}
     for module, (out, into) in MODULES.items():
         if module.rpartition(".")[2] in targets:
             r = rank if isinstance(rank, int) else rank(module)
-            tensors[f"{PREFIX}{module}.lora_A.weight"] = stored(random.integers(-8, 8, (r, into)), dtype)
-            tensors[f"{PREFIX}{module}.lora_B.weight"] = stored(random.integers(-8, 8, (out, r)), dtype)
+            tensors[f"{PREFIX}{module}.lora_A.weight"] = stored(
+                random.integers(-8, 8, (r, into)), dtype
+            )
+            tensors[f"{PREFIX}{module}.lora_B.weight"] = stored(
+                random.integers(-8, 8, (out, r)), dtype
+            )
     return tensors
 
 
-def lora_config(targets: tuple[str, ...] = ("q_proj", "v_proj"), **fields: object) -> dict[str, object]:
+def lora_config(
+    targets: tuple[str, ...] = ("q_proj", "v_proj"), **fields: object
+) -> dict[str, object]:
     """What PEFT writes, with `fields` put over it; a field of None is left out."""
     config: dict[str, object] = {
         "peft_type": "LORA",
@@ -125,9 +162,14 @@ def lora_config(targets: tuple[str, ...] = ("q_proj", "v_proj"), **fields: objec
 
 
 def make_adapter(
-    folder: Path, *, config: Mapping[str, object] | None = None, tensors: Mapping[str, Stored] | None = None
+    folder: Path,
+    *,
+    config: Mapping[str, object] | None = None,
+    tensors: Mapping[str, Stored] | None = None,
 ) -> Path:
     folder.mkdir(parents=True)
-    (folder / "adapter_config.json").write_text(json.dumps(lora_config() if config is None else config))
+    (folder / "adapter_config.json").write_text(
+        json.dumps(lora_config() if config is None else config)
+    )
     save(folder / "adapter_model.safetensors", lora_tensors() if tensors is None else tensors)
     return folder

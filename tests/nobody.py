@@ -15,7 +15,8 @@ NOBODY = 65534
 def as_nobody(folder: Path, *own: Path) -> Iterator[None]:
     """Be a user who owns `folder` itself, but nothing in it but what is below `own`.
 
-    Whoever runs the tests without being root stays who they are: what they made unreadable is so to them.
+    Whoever runs the tests without being root stays who they are: what they made unreadable is so to
+    them.
     """
     if os.geteuid() != 0:
         yield

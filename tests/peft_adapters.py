@@ -1,4 +1,5 @@
-"""Adapters of every format on a tiny random Llama, made and saved by PEFT itself, and what PEFT makes of the weights.
+"""Adapters of every format on a tiny random Llama, made and saved by PEFT itself, and what PEFT
+makes of the weights.
 
 Training steps are stood in for by random values in every parameter that PEFT would train.
 """
@@ -11,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 import peft
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from lorabay.base.transformers_quiet import quiet_transformers
 
@@ -86,11 +93,19 @@ class Made:
 
 
 def make(
-    base: Path, folder: Path, config: Callable[[], peft.PeftConfig], *, seed: int = 1, scale: float = 0.1, **save: Any
+    base: Path,
+    folder: Path,
+    config: Callable[[], peft.PeftConfig],
+    *,
+    seed: int = 1,
+    scale: float = 0.1,
+    **save: Any,
 ) -> Made:
     """Wrap, set every trainable parameter, save, and load again from disk."""
     with quiet_transformers():
-        model = peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), config())
+        model = peft.get_peft_model(
+            AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), config()
+        )
         randomise(model, seed, scale)
         model.save_pretrained(folder, **save)
         return loaded(base, folder)
@@ -117,23 +132,34 @@ def stored(folder: Path) -> Mapping[str, torch.Tensor]:
 
 
 def adalora(**fields: Any) -> peft.PeftConfig:
-    settings = {"init_r": 6, "target_r": 3, "total_step": 100, "lora_alpha": 12, "target_modules": LINEAR}
+    settings = {
+        "init_r": 6,
+        "target_r": 3,
+        "total_step": 100,
+        "lora_alpha": 12,
+        "target_modules": LINEAR,
+    }
     return peft.AdaLoraConfig(task_type="CAUSAL_LM", **settings | fields)
 
 
 def lora(**fields: Any) -> peft.PeftConfig:
-    return peft.LoraConfig(task_type="CAUSAL_LM", **{"r": 4, "lora_alpha": 8, "target_modules": LINEAR} | fields)
+    return peft.LoraConfig(
+        task_type="CAUSAL_LM", **{"r": 4, "lora_alpha": 8, "target_modules": LINEAR} | fields
+    )
 
 
 CONFIGS: dict[str, Callable[[], peft.PeftConfig]] = {
     "lora": lora,
     "rslora": lambda: lora(use_rslora=True),
-    "lora-patterns": lambda: lora(rank_pattern={".*\\.q_proj": 2, "up_proj": 3}, alpha_pattern={"v_proj": 5}),
+    "lora-patterns": lambda: lora(
+        rank_pattern={".*\\.q_proj": 2, "up_proj": 3}, alpha_pattern={"v_proj": 5}
+    ),
     "lora-some-layers": lambda: lora(layers_to_transform=[1]),
     "lora-regex": lambda: lora(target_modules=".*layers\\.0\\..*(q|k)_proj"),
     "lora-embeddings": lambda: lora(target_modules=["embed_tokens", "lm_head", "q_proj"]),
     "lora-modules-to-save": lambda: lora(
-        target_modules=ATTENTION, modules_to_save=["embed_tokens", "lm_head", "norm", "input_layernorm"]
+        target_modules=ATTENTION,
+        modules_to_save=["embed_tokens", "lm_head", "norm", "input_layernorm"],
     ),
     "lora-tokens": lambda: lora(target_modules=ATTENTION, trainable_token_indices=[5, 3, 60]),
     "dora": lambda: lora(use_dora=True),
@@ -141,7 +167,11 @@ CONFIGS: dict[str, Callable[[], peft.PeftConfig]] = {
     "adalora": adalora,
     "vera": lambda: peft.VeraConfig(task_type="CAUSAL_LM", r=8, target_modules=LINEAR),
     "vera-seed": lambda: peft.VeraConfig(
-        task_type="CAUSAL_LM", r=8, target_modules=ATTENTION, save_projection=False, projection_prng_key=7
+        task_type="CAUSAL_LM",
+        r=8,
+        target_modules=ATTENTION,
+        save_projection=False,
+        projection_prng_key=7,
     ),
     "loha": lambda: peft.LoHaConfig(task_type="CAUSAL_LM", r=3, alpha=6, target_modules=LINEAR),
     "loha-patterns": lambda: peft.LoHaConfig(
@@ -154,13 +184,24 @@ CONFIGS: dict[str, Callable[[], peft.PeftConfig]] = {
     ),
     "lokr": lambda: peft.LoKrConfig(task_type="CAUSAL_LM", r=2, alpha=4, target_modules=LINEAR),
     "lokr-both": lambda: peft.LoKrConfig(
-        task_type="CAUSAL_LM", r=2, alpha=4, decompose_both=True, decompose_factor=8, target_modules=LINEAR
+        task_type="CAUSAL_LM",
+        r=2,
+        alpha=4,
+        decompose_both=True,
+        decompose_factor=8,
+        target_modules=LINEAR,
     ),
-    "lokr-full": lambda: peft.LoKrConfig(task_type="CAUSAL_LM", r=64, alpha=4, target_modules=LINEAR),
+    "lokr-full": lambda: peft.LoKrConfig(
+        task_type="CAUSAL_LM", r=64, alpha=4, target_modules=LINEAR
+    ),
     "ia3": lambda: peft.IA3Config(
-        task_type="CAUSAL_LM", target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"]
+        task_type="CAUSAL_LM",
+        target_modules=["k_proj", "v_proj", "down_proj"],
+        feedforward_modules=["down_proj"],
     ),
-    "ln-tuning": lambda: peft.LNTuningConfig(task_type="CAUSAL_LM", target_modules=["norm", "input_layernorm"]),
+    "ln-tuning": lambda: peft.LNTuningConfig(
+        task_type="CAUSAL_LM", target_modules=["norm", "input_layernorm"]
+    ),
     "tokens": lambda: peft.TrainableTokensConfig(task_type="CAUSAL_LM", token_indices=[9, 1]),
 }
 """Formats that are merged by our own arithmetic."""
@@ -168,11 +209,19 @@ CONFIGS: dict[str, Callable[[], peft.PeftConfig]] = {
 GPT2_LINEAR = ["c_attn", "attn.c_proj", "c_fc", "mlp.c_proj"]
 GPT2_CONFIGS: dict[str, Callable[[], peft.PeftConfig]] = {
     "lora": lambda: lora(target_modules=GPT2_LINEAR, fan_in_fan_out=True),
-    "lora-embeddings": lambda: lora(target_modules=["wte", "lm_head", "c_attn"], fan_in_fan_out=True),
+    "lora-embeddings": lambda: lora(
+        target_modules=["wte", "lm_head", "c_attn"], fan_in_fan_out=True
+    ),
     "adalora": lambda: adalora(target_modules=GPT2_LINEAR, fan_in_fan_out=True),
-    "vera": lambda: peft.VeraConfig(task_type="CAUSAL_LM", r=8, target_modules=GPT2_LINEAR, fan_in_fan_out=True),
+    "vera": lambda: peft.VeraConfig(
+        task_type="CAUSAL_LM", r=8, target_modules=GPT2_LINEAR, fan_in_fan_out=True
+    ),
     "vera-seed": lambda: peft.VeraConfig(
-        task_type="CAUSAL_LM", r=8, target_modules=["c_attn"], fan_in_fan_out=True, save_projection=False
+        task_type="CAUSAL_LM",
+        r=8,
+        target_modules=["c_attn"],
+        fan_in_fan_out=True,
+        save_projection=False,
     ),
     "ia3": lambda: peft.IA3Config(
         task_type="CAUSAL_LM",

@@ -1,5 +1,5 @@
-"""Ways to spoil what a tool of the offline side reads: a folder with `base` and `adapter` in it, as `make_base` and
-`make_lora` write them. Each does one thing to one of them."""
+"""Ways to spoil what a tool of the offline side reads: a folder with `base` and `adapter` in it, as
+`make_base` and `make_lora` write them. Each does one thing to one of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ WEIGHTS = "adapter_model.safetensors"
 def of_another_size(folders: Path) -> None:
     tensors = making.load(folders / "adapter" / WEIGHTS)
     name = f"{making.PREFIX}model.layers.1.self_attn.q_proj.lora_A.weight"
-    making.save(folders / "adapter" / WEIGHTS, {**tensors, name: random_tensor((4, HIDDEN + 1), 0, "F32")})
+    making.save(
+        folders / "adapter" / WEIGHTS, {**tensors, name: random_tensor((4, HIDDEN + 1), 0, "F32")}
+    )
 
 
 def of_another_model(folders: Path) -> None:
@@ -96,7 +98,9 @@ def no_adapter(folders: Path) -> None:
 
 
 def routed(folders: Path) -> None:
-    (folders / "adapter" / "adapter_config.json").write_text(json.dumps({"peft_type": "PREFIX_TUNING"}))
+    (folders / "adapter" / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "PREFIX_TUNING"})
+    )
 
 
 def index_of_a_file_that_is_not_there(folders: Path) -> None:

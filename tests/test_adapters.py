@@ -50,7 +50,9 @@ class TestData:
     def test_every_answer_has_the_house_format(self, name: str, part: str) -> None:
         """An adapter can only learn a format that all of its examples keep."""
         strays = [
-            example.source for example in _examples(name, part) if not re.fullmatch(FORMATS[name], example.output)
+            example.source
+            for example in _examples(name, part)
+            if not re.fullmatch(FORMATS[name], example.output)
         ]
         assert strays == []
 
@@ -61,7 +63,9 @@ class TestData:
         assert len(questions) == len(set(questions))
 
     def test_held_out_questions_are_new(self, name: str) -> None:
-        """No held-out question is nearly one of the training questions, so its loss measures more than memory."""
+        """No held-out question is nearly one of the training questions, so its loss measures more
+        than memory.
+        """
         matcher = SequenceMatcher(autojunk=False)
         trained = [_normal(example) for example in _examples(name, "train")]
         for example in _examples(name, "heldout"):
@@ -74,17 +78,27 @@ class TestData:
 
 @pytest.mark.parametrize("part", SETS)
 def test_finance_is_bilingual(part: str) -> None:
-    """A fifth to a third of the finance examples are Chinese, and each is answered in the language of its question."""
+    """A fifth to a third of the finance examples are Chinese, and each is answered in the language
+    of its question.
+    """
     examples = _examples("finance", part)
-    chinese = [example for example in examples if re.search(r"[\u4e00-\u9fff]", example.instruction)]
+    chinese = [
+        example for example in examples if re.search(r"[\u4e00-\u9fff]", example.instruction)
+    ]
     assert 0.2 <= len(chinese) / len(examples) <= 0.34
-    assert [example.source for example in examples if ("风险提示" in example.output) != (example in chinese)] == []
+    assert [
+        example.source
+        for example in examples
+        if ("风险提示" in example.output) != (example in chinese)
+    ] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 class TestFiles:
     def test_the_config_is_the_recipes(self, name: str) -> None:
-        """The adapter that is shipped was trained from the recipe that is shipped, for the base that is served."""
+        """The adapter that is shipped was trained from the recipe that is shipped, for the base
+        that is served.
+        """
         recipe = read_recipe(ADAPTERS / name).lora
         config = json.loads((ADAPTERS / name / "adapter_config.json").read_bytes())
         assert config["base_model_name_or_path"] == BASE_REPOSITORY
@@ -96,7 +110,9 @@ class TestFiles:
         assert tuple(config["target_modules"]) == recipe.target_modules
 
     def test_the_weights_are_small_and_sound(self, name: str) -> None:
-        """At most 10 MB of finite bf16 numbers of the recipe's rank, and no tensor that training never reached."""
+        """At most 10 MB of finite bf16 numbers of the recipe's rank, and no tensor that training
+        never reached.
+        """
         recipe = read_recipe(ADAPTERS / name).lora
         path = ADAPTERS / name / "adapter_model.safetensors"
         weights = load_file(path)
@@ -109,17 +125,31 @@ class TestFiles:
             assert tensor.shape[0 if "lora_A" in key else 1] == recipe.rank, key
 
     def test_the_card_tells_what_matters(self, name: str) -> None:
-        """Base, licence, data counts, recipe and how to reproduce it stand on the card, as they are in the files."""
+        """Base, licence, data counts, recipe and how to reproduce it stand on the card, as they are
+        in the files.
+        """
         card = (ADAPTERS / name / "README.md").read_text(encoding="utf-8")
         recipe = read_recipe(ADAPTERS / name)
         counts = [str(len(_examples(name, part))) for part in SETS]
-        facts = [BASE_REPOSITORY, "Apache-2.0", "invented", f"lorabay train adapters/{name}", "perplexity", *counts]
-        facts += [f"| {recipe.lora.rank}, {recipe.lora.alpha:g} |", f"| 2e-3, {recipe.training.epochs}, 4 |"]
+        facts = [
+            BASE_REPOSITORY,
+            "Apache-2.0",
+            "invented",
+            f"lorabay train adapters/{name}",
+            "perplexity",
+            *counts,
+        ]
+        facts += [
+            f"| {recipe.lora.rank}, {recipe.lora.alpha:g} |",
+            f"| 2e-3, {recipe.training.epochs}, 4 |",
+        ]
         assert [fact for fact in facts if fact not in card] == []
 
 
 def test_an_adapter_halves_the_perplexity_of_its_own_data() -> None:
-    """Each card's table, measured with `lorabay evaluate`, shows at most half of the base's perplexity."""
+    """Each card's table, measured with `lorabay evaluate`, shows at most half of the base's
+    perplexity.
+    """
     for name in NAMES:
         card = (ADAPTERS / name / "README.md").read_text(encoding="utf-8")
         rows = {

@@ -35,7 +35,9 @@ def base(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def serve(tmp_path: Path, base: Path) -> Callable[..., int]:
-    """Runs `lorabay serve` on a tiny base and one adapter; a test changes the flags that it is about."""
+    """Runs `lorabay serve` on a tiny base and one adapter; a test changes the flags that it is
+    about.
+    """
     making.make_adapter(tmp_path / "adapters" / "finance")
 
     def serve(**changes: str) -> int:
@@ -46,7 +48,12 @@ def serve(tmp_path: Path, base: Path) -> Callable[..., int]:
             "port": "0",
             "settle-s": "0",
         }
-        return run(["serve", *(part for name, text in (flags | changes).items() for part in (f"--{name}", text))])
+        return run(
+            [
+                "serve",
+                *(part for name, text in (flags | changes).items() for part in (f"--{name}", text)),
+            ]
+        )
 
     return serve
 
@@ -61,7 +68,9 @@ def the_error(capsys: pytest.CaptureFixture[str]) -> str:
     return line.removeprefix("error: ")
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["base"], ["base", "prepare"], ["train"], ["evaluate"]])
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["base"], ["base", "prepare"], ["train"], ["evaluate"]]
+)
 def test_help_of_every_command(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` explains each command and is a success."""
     assert run([*command, "--help"]) == 0
@@ -77,9 +86,19 @@ def test_serve_has_a_flag_for_every_setting(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    "arguments", [["sreve"], ["serve", "--prot", "1"], ["serve", "--port"], ["train"], ["base", "cook"], ["--nonsense"]]
+    "arguments",
+    [
+        ["sreve"],
+        ["serve", "--prot", "1"],
+        ["serve", "--port"],
+        ["train"],
+        ["base", "cook"],
+        ["--nonsense"],
+    ],
 )
-def test_a_wrong_command_line_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_command_line_is_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """What the command line got wrong is told on stderr."""
     assert run(arguments) == 2
     out, err = capsys.readouterr()
@@ -98,7 +117,11 @@ def failing(failure: BaseException) -> Callable[..., object]:
     ("failure", "code", "line"),
     [
         (SetupError("no such folder [/tmp]"), 1, "no such folder [/tmp]"),
-        (AdapterRejected("finance", ("bad", "worse")), 1, "adapter 'finance' is rejected: bad; worse"),
+        (
+            AdapterRejected("finance", ("bad", "worse")),
+            1,
+            "adapter 'finance' is rejected: bad; worse",
+        ),
         (UsageError("unknown setting"), 2, "unknown setting"),
     ],
 )
@@ -115,14 +138,18 @@ def test_an_expected_failure_is_one_line(
     assert the_error(capsys) == line
 
 
-def test_a_long_message_stays_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_message_stays_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """No terminal width breaks a message that somebody wants to search for."""
     monkeypatch.setattr(cli, "load_settings", failing(SetupError("x " * 500 + "end")))
     assert run(["serve"]) == 1
     assert the_error(capsys).endswith("x end")
 
 
-def test_a_bug_is_3_with_its_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_is_3_with_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What nobody expected is reported as ours, with all that helps to find it."""
     monkeypatch.setattr(cli, "load_settings", failing(ZeroDivisionError("why")))
     assert run(["serve"]) == 3
@@ -131,7 +158,9 @@ def test_a_bug_is_3_with_its_traceback(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert err.endswith("error: this is a bug in lorabay\n")
 
 
-def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_is_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Ctrl-C is neither a failure nor a bug."""
     monkeypatch.setattr(cli, "load_settings", failing(KeyboardInterrupt()))
     assert run(["serve"]) == 130
@@ -139,20 +168,33 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(("status", "code"), [(None, 0), (0, 0), (4, 4), ("a message", 1)])
-def test_a_library_that_exits_is_believed(monkeypatch: pytest.MonkeyPatch, status: object, code: int) -> None:
+def test_a_library_that_exits_is_believed(
+    monkeypatch: pytest.MonkeyPatch, status: object, code: int
+) -> None:
     """Exiting with a code keeps it; with a text it is a failure, as Python means it."""
     monkeypatch.setattr(cli, "load_settings", failing(SystemExit(status)))
     assert run(["serve"]) == code
 
 
-def test_the_given_flags_become_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_given_flags_become_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Only flags that were given count, beside the file and the environment; `--engine` repeats."""
     seen: list[Settings] = []
     monkeypatch.setattr("lorabay.server.serve", seen.append)
     config = tmp_path / "lorabay.yaml"
     config.write_text("grace_s: 7\nport: 1\n")
     monkeypatch.setenv("LORABAY_HOST", "127.0.0.9")
-    arguments = ["--port", "1234", "--engine", "max_loras=4", "--engine", "dtype=float32", "--config", str(config)]
+    arguments = [
+        "--port",
+        "1234",
+        "--engine",
+        "max_loras=4",
+        "--engine",
+        "dtype=float32",
+        "--config",
+        str(config),
+    ]
     assert run(["serve", *arguments]) == 0
     [settings] = seen
     assert (settings.port, settings.grace_s, settings.host) == (1234, 7, "127.0.0.9")
@@ -172,7 +214,10 @@ def test_an_unknown_setting_in_the_environment_is_2(
     """A mistyped variable stops the start and is named with what was probably meant."""
     monkeypatch.setenv("LORABAY_API_KEYS", "k")
     assert run(["serve"]) == 2
-    assert the_error(capsys) == "unknown setting 'api_keys' in the environment; did you mean 'api_key'?"
+    assert (
+        the_error(capsys)
+        == "unknown setting 'api_keys' in the environment; did you mean 'api_key'?"
+    )
 
 
 def test_a_port_in_use_is_1(serve: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,25 +228,33 @@ def test_a_port_in_use_is_1(serve: Callable[..., int], capsys: pytest.CaptureFix
     assert the_error(capsys) == f"cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
-def test_a_public_address_without_a_key_is_1(serve: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_public_address_without_a_key_is_1(
+    serve: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     """The line says what to do."""
     assert serve(host="0.0.0.0") == 1
     assert "--api-key" in the_error(capsys)
 
 
-def test_missing_adapters_are_1(serve: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_adapters_are_1(
+    serve: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The line names the folder that is not there."""
     assert serve(adapters=str(tmp_path / "nowhere")) == 1
     assert str(tmp_path / "nowhere") in the_error(capsys)
 
 
-def test_a_base_that_does_not_exist_is_1(serve: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_base_that_does_not_exist_is_1(
+    serve: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     """The line names the folder."""
     assert serve(base="/nowhere/tiny") == 1
     assert the_error(capsys) == "the base folder /nowhere/tiny does not exist"
 
 
-def test_a_base_without_weights_is_1(serve: Callable[..., int], base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_base_without_weights_is_1(
+    serve: Callable[..., int], base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A folder with nothing but a config is not a model."""
     (base / "model.safetensors").unlink()
     assert serve() == 1

@@ -5,9 +5,20 @@ from __future__ import annotations
 import pytest
 
 from lorabay import errors
-from lorabay.errors import AdapterRejected, InvalidRequest, LorabayError, ModelNotFound, SetupError, UsageError
+from lorabay.errors import (
+    AdapterRejected,
+    InvalidRequest,
+    LorabayError,
+    ModelNotFound,
+    SetupError,
+    UsageError,
+)
 
-KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LorabayError)]
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, LorabayError)
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -21,7 +32,9 @@ def test_every_error_is_told_apart(kind: type[LorabayError]) -> None:
 
 
 def test_only_usage_errors_exit_with_2() -> None:
-    """What the command line or a setting got wrong is a usage error; everything else is a failure."""
+    """What the command line or a setting got wrong is a usage error; everything else is a
+    failure.
+    """
     assert UsageError("x").exit_code == 2
     assert {kind.exit_code for kind in KINDS if kind is not UsageError} == {1}
     assert SetupError("x").exit_code == 1
@@ -29,7 +42,11 @@ def test_only_usage_errors_exit_with_2() -> None:
 
 def test_messages_are_what_str_shows() -> None:
     """Logs and the envelope show the same sentence."""
-    assert str(ModelNotFound("finance")) == ModelNotFound("finance").message == "The model `finance` does not exist."
+    assert (
+        str(ModelNotFound("finance"))
+        == ModelNotFound("finance").message
+        == "The model `finance` does not exist."
+    )
     assert ModelNotFound("finance", message="gone").message == "gone"
 
 

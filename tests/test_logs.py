@@ -19,7 +19,9 @@ def own_configuration() -> Iterator[None]:
 
 
 def test_json_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    """One object a line, with time, level, event and facts; nothing on stdout, which belongs to commands' results."""
+    """One object a line, with time, level, event and facts; nothing on stdout, which belongs to
+    commands' results.
+    """
     configure_logging("json", "info")
     structlog.get_logger().info("loaded", adapter="finance")
     out, err = capsys.readouterr()
@@ -41,7 +43,9 @@ def test_a_traceback_is_part_of_its_json_line(capsys: pytest.CaptureFixture[str]
     assert "ZeroDivisionError: why" in json.loads(lines[0])["exception"]
 
 
-def test_console_lines_without_colours_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_lines_without_colours_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """A file that stderr goes to holds no escape codes."""
     configure_logging("console", "info")
     structlog.get_logger().info("loaded", adapter="finance")
@@ -50,8 +54,12 @@ def test_console_lines_without_colours_where_there_is_no_terminal(capsys: pytest
     assert "\x1b" not in err
 
 
-@pytest.mark.parametrize(("level", "shown"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
-def test_lower_levels_are_not_shown(capsys: pytest.CaptureFixture[str], level: str, shown: int) -> None:
+@pytest.mark.parametrize(
+    ("level", "shown"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)]
+)
+def test_lower_levels_are_not_shown(
+    capsys: pytest.CaptureFixture[str], level: str, shown: int
+) -> None:
     """The level is the lowest that is printed."""
     configure_logging("json", level)
     logger = structlog.get_logger()

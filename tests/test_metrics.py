@@ -30,7 +30,11 @@ BROKEN = AdapterFacts("broken", "rejected", None, None, None, None)
 def test_the_contracts_series() -> None:
     """Dashboards and alerts rely on these names and labels."""
     metrics = Metrics(CollectorRegistry())
-    made = {series._name: tuple(series._labelnames) for series in vars(metrics).values() if hasattr(series, "_name")}
+    made = {
+        series._name: tuple(series._labelnames)
+        for series in vars(metrics).values()
+        if hasattr(series, "_name")
+    }
     assert made == CONTRACT
 
 
@@ -42,7 +46,9 @@ def test_every_series_is_documented() -> None:
 
 
 def test_two_servers_do_not_share_series() -> None:
-    """Series belong to the registry that was handed in, and the process's own stays without them."""
+    """Series belong to the registry that was handed in, and the process's own stays without
+    them.
+    """
     first, second = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
     first.engine_restarts.inc()
     assert first.registry.get_sample_value("lorabay_engine_restarts_total") == 1
@@ -69,7 +75,12 @@ def test_an_adapter_without_a_live_version_has_only_a_state() -> None:
     """What is not served has no version, no rank and no place."""
     metrics = Metrics(CollectorRegistry())
     metrics.follow_adapters(lambda: [BROKEN])
-    samples = [sample for family in metrics.registry.collect() for sample in family.samples if "broken" in str(sample)]
+    samples = [
+        sample
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if "broken" in str(sample)
+    ]
     assert [sample.name for sample in samples] == ["lorabay_adapter_state"]
 
 
@@ -85,6 +96,12 @@ def test_only_an_approximate_version_shows_its_error() -> None:
     """An exact one has no such series."""
     registry = CollectorRegistry()
     exact = AdapterFacts("exact", "ready", "0" * 12, "lora", 8, "engine")
-    Metrics(registry).follow_adapters(lambda: [exact, replace(exact, adapter="rough", approximate=0.02)])
-    assert registry.get_sample_value("lorabay_adapter_approximate_error", {"adapter": "rough"}) == 0.02
-    assert registry.get_sample_value("lorabay_adapter_approximate_error", {"adapter": "exact"}) is None
+    Metrics(registry).follow_adapters(
+        lambda: [exact, replace(exact, adapter="rough", approximate=0.02)]
+    )
+    assert (
+        registry.get_sample_value("lorabay_adapter_approximate_error", {"adapter": "rough"}) == 0.02
+    )
+    assert (
+        registry.get_sample_value("lorabay_adapter_approximate_error", {"adapter": "exact"}) is None
+    )

@@ -15,7 +15,9 @@ from lorabay.progress import progress_bar
 def test_a_terminal_sees_what_is_done_and_how_far() -> None:
     """The bar shows the text of the present step and the finished share."""
     terminal = io.StringIO()
-    with progress_bar(4, "begin", Console(file=terminal, force_terminal=True, width=100)) as advance:
+    with progress_bar(
+        4, "begin", Console(file=terminal, force_terminal=True, width=100)
+    ) as advance:
         advance("second step", 3)
     assert "second step" in terminal.getvalue()
     assert "3/4" in terminal.getvalue()

@@ -54,7 +54,9 @@ def test_generated_blocks_are_up_to_date(name: str) -> None:
     fresh = BLOCKS[name]()
     assert len(fresh.splitlines()) >= 8
     written = blocks_of(TEXT)[name]
-    assert written == fresh, f"run `python -m tests.docs.blocks`, or write this block into README.md:\n{fresh}"
+    assert written == fresh, (
+        f"run `python -m tests.docs.blocks`, or write this block into README.md:\n{fresh}"
+    )
 
 
 def test_every_endpoint_is_described() -> None:
@@ -62,7 +64,9 @@ def test_every_endpoint_is_described() -> None:
     engine = cast("Any", SimpleNamespace(schemas=dict))
     absent, gate = cast("Any", None), OpenGate()
     routers = [admin_router(absent, gate)]
-    app = create_app(engine, absent, absent, gate, base_names=("base",), max_body_bytes=1, routers=routers)
+    app = create_app(
+        engine, absent, absent, gate, base_names=("base",), max_body_bytes=1, routers=routers
+    )
     mounted = {
         f"{method} {route.path.replace(':path', '')}"
         for route in cast("Any", app.routes)
@@ -82,11 +86,15 @@ def error_classes(of: type[LorabayError] = LorabayError) -> Iterator[type[Loraba
 
 
 def test_every_error_code_is_described() -> None:
-    """Codes that travel over HTTP stand in the table with their status, the others in the text, and no more."""
+    """Codes that travel over HTTP stand in the table with their status, the others in the text, and
+    no more.
+    """
     section_text = section("HTTP API").partition("### Errors")[2]
     described = {(cells[0], int(cells[1])) for cells in rows(section_text)[1:]}
     framework = [as_error(HTTPException(status)) for status in (404, 405)]
-    codes = {(kind.code, kind.status) for kind in error_classes()} | {(error.code, error.status) for error in framework}
+    codes = {(kind.code, kind.status) for kind in error_classes()} | {
+        (error.code, error.status) for error in framework
+    }
     local = {("setup_error", 500), ("usage_error", 500)}
     assert len(codes) >= 12
     assert described == codes - local
@@ -94,7 +102,9 @@ def test_every_error_code_is_described() -> None:
 
 
 def commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every command that does something, by its words; one with others below it does nothing itself."""
+    """Every command that does something, by its words; one with others below it does nothing
+    itself.
+    """
     below: dict[str, Any] = getattr(command, "commands", {})
     for name, child in below.items():
         yield from commands(child, f"{path} {name}")
@@ -122,7 +132,9 @@ def test_flags_in_examples_exist() -> None:
     for call in calls:
         name = next((name for name in COMMANDS if f"{call} ".startswith(f"{name} ")), None)
         assert name, f"no such command: {call}"
-        options = {option for parameter in COMMANDS[name].params for option in parameter.opts} | {"--help"}
+        options = {option for parameter in COMMANDS[name].params for option in parameter.opts} | {
+            "--help"
+        }
         assert set(re.findall(r"(?<= )--[a-z-]+", call)) <= options, call
 
 
@@ -185,7 +197,8 @@ def test_links_lead_somewhere() -> None:
     targets = re.findall(r"\]\(([^)\s]+)\)", TEXT)
     local = [target for target in targets if not target.startswith("https://")]
     headings = {
-        re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)", TEXT, re.M)
+        re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)", TEXT, re.M)
     }
     assert len(targets) >= 5
     for target in local:
@@ -199,7 +212,9 @@ def test_examples_are_well_formed() -> None:
     shell, python, data = code_blocks("sh"), code_blocks("python"), code_blocks("json", "yaml")
     assert (len(shell) >= 4, len(python) >= 1, len(data) >= 1) == (True, True, True)
     for block in shell:
-        run = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False)  # noqa: S607
+        run = subprocess.run(
+            ["bash", "-n"], input=block, text=True, capture_output=True, check=False
+        )
         assert run.returncode == 0, run.stderr
     for block in python:
         ast.parse(block)
@@ -215,14 +230,17 @@ def test_bodies_in_shell_examples_are_json() -> None:
 
 
 def test_the_adapters_are_counted_right() -> None:
-    """The table has every adapter that is shipped, and its numbers of pairs are those of the data."""
+    """The table has every adapter that is shipped, and its numbers of pairs are those of the
+    data.
+    """
     folders = {path.parent.name: path.parent for path in (ROOT / "adapters").glob("*/recipe.toml")}
     linked = [cells for cells in rows(section("Adapters")) if cells[0].startswith("[")]
     shown = {re.sub(r"\[(.*?)\].*", r"\1", cells[0]): cells[-1] for cells in linked}
     assert len(folders) >= 3
     assert shown == {
         name: " / ".join(
-            str(len((folder / "data" / f"{part}.jsonl").read_text().splitlines())) for part in ("train", "heldout")
+            str(len((folder / "data" / f"{part}.jsonl").read_text().splitlines()))
+            for part in ("train", "heldout")
         )
         for name, folder in folders.items()
     }

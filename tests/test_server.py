@@ -1,4 +1,6 @@
-"""The composition root: what a start reads and refuses, and how a server ends. A real HTTP server, a fake engine."""
+"""The composition root: what a start reads and refuses, and how a server ends. A real HTTP server,
+a fake engine.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(tmp_path: Path, base: Path) -> Settings:
     making.make_adapter(tmp_path / "adapters" / "finance")
-    flags = {"base": str(base), "adapters": tmp_path / "adapters", "store": tmp_path / "store", "settle_s": 0}
+    flags = {
+        "base": str(base),
+        "adapters": tmp_path / "adapters",
+        "store": tmp_path / "store",
+        "settle_s": 0,
+    }
     return load_settings(flags, environ={})
 
 
@@ -156,11 +163,17 @@ def test_the_adapters_of_the_folder_are_live_before_the_engine_starts(settings: 
     asyncio.run(catalogue.reconciler.settle())
     assert catalogue.registry.names() == ("finance",)
     options = engine_options(settings, catalogue)
-    assert (options["max_loras"], options["max_lora_rank"], options["shutdown_timeout"]) == (2, 16, 30)
+    assert (options["max_loras"], options["max_lora_rank"], options["shutdown_timeout"]) == (
+        2,
+        16,
+        30,
+    )
 
 
 def test_the_users_engine_options_win(settings: Settings) -> None:
-    """A given option replaces the one that follows from the host; memory for adapters grows with the slots."""
+    """A given option replaces the one that follows from the host; memory for adapters grows with
+    the slots.
+    """
     catalogue = catalogue_of(settings)
     chosen = changed(settings, engine={"max_loras": 20, "max_lora_rank": 64, "dtype": "float32"})
     options = engine_options(chosen, catalogue)
@@ -169,7 +182,9 @@ def test_the_users_engine_options_win(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("option", ["max_lora_rank", "max_loras", "max_cpu_loras"])
-def test_an_engine_option_that_is_no_number_is_a_usage_error(settings: Settings, option: str) -> None:
+def test_an_engine_option_that_is_no_number_is_a_usage_error(
+    settings: Settings, option: str
+) -> None:
     """Options that are read before vLLM sees them are refused like those that vLLM refuses."""
     wrong = changed(settings, engine={option: "many"})
     with pytest.raises(UsageError, match=f"'{option}' takes a whole number, not 'many'"):
@@ -179,12 +194,19 @@ def test_an_engine_option_that_is_no_number_is_a_usage_error(settings: Settings,
 def test_workers_are_counted_over_every_kind_of_parallelism(settings: Settings) -> None:
     """Ranks of one model and its copies alike."""
     assert worker_count({}) == worker_count({"max_loras": 4}) == 1
-    assert worker_count({"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "data_parallel_size": "2"}) == 12
+    assert (
+        worker_count(
+            {"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "data_parallel_size": "2"}
+        )
+        == 12
+    )
     with pytest.raises(UsageError, match="'tensor_parallel_size' takes a whole number"):
         worker_count({"tensor_parallel_size": "many"})
 
 
-def test_a_former_dora_version_stays_away_from_an_engine_that_scales_nothing(settings: Settings, base: Path) -> None:
+def test_a_former_dora_version_stays_away_from_an_engine_that_scales_nothing(
+    settings: Settings, base: Path
+) -> None:
     """It would answer without its factors; a server that scales outputs finds it again."""
     catalogue = catalogue_of(settings)
     asyncio.run(catalogue.reconciler.settle())
@@ -216,7 +238,9 @@ def test_a_broken_adapter_does_not_stop_the_start(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("failure", [SetupError("vLLM did not start"), RuntimeError("a bug")])
-def test_an_engine_that_does_not_start_ends_the_server(settings: Settings, failure: Exception) -> None:
+def test_an_engine_that_does_not_start_ends_the_server(
+    settings: Settings, failure: Exception
+) -> None:
     """Whatever the start fails with, the server ends and the caller gets that failure."""
 
     class Broken(FakeEngine):
@@ -228,7 +252,9 @@ def test_an_engine_that_does_not_start_ends_the_server(settings: Settings, failu
 
 
 def test_the_server_answers_while_the_engine_starts(settings: Settings) -> None:
-    """Alive at once, ready only when the engine is up and holds the adapters; requests before get 503."""
+    """Alive at once, ready only when the engine is up and holds the adapters; requests before get
+    503.
+    """
     go = threading.Event()
 
     class Slow(FakeEngine):
@@ -240,7 +266,10 @@ def test_the_server_answers_while_the_engine_starts(settings: Settings) -> None:
 
     def client() -> list[int | None]:
         running.wait_until(200, "/health")
-        seen = [running.get("/ready"), httpx.post(running.url + "/tokenize", json={"model": "finance"}).status_code]
+        seen = [
+            running.get("/ready"),
+            httpx.post(running.url + "/tokenize", json={"model": "finance"}).status_code,
+        ]
         go.set()
         running.wait_until(200)
         seen.append(httpx.post(running.url + "/tokenize", json={"model": "finance"}).status_code)
@@ -308,14 +337,18 @@ def streaming_until(go_on: threading.Event) -> Callable[[Body], object]:
 
 
 def test_sigterm_lets_running_requests_finish(settings: Settings) -> None:
-    """A stream that runs gets its last event, new connections are refused meanwhile, and the end is no failure."""
+    """A stream that runs gets its last event, new connections are refused meanwhile, and the end is
+    no failure.
+    """
     go_on = threading.Event()
     running = Running(settings, FakeEngine())
     running.engine.reply = streaming_until(go_on)  # type: ignore[assignment]
 
     def client() -> tuple[list[str], int | None]:
         running.wait_until(200)
-        with httpx.stream("POST", running.url + "/tokenize", json={"model": "finance"}, timeout=PATIENCE_S) as response:
+        with httpx.stream(
+            "POST", running.url + "/tokenize", json={"model": "finance"}, timeout=PATIENCE_S
+        ) as response:
             lines = (line for line in response.iter_lines() if line)
             seen = [next(lines)]
             end()
@@ -337,7 +370,9 @@ def test_the_grace_time_is_not_exceeded(settings: Settings) -> None:
     def client() -> str:
         running.wait_until(200)
         try:
-            with httpx.stream("POST", running.url + "/tokenize", json={"model": "finance"}, timeout=30) as response:
+            with httpx.stream(
+                "POST", running.url + "/tokenize", json={"model": "finance"}, timeout=30
+            ) as response:
                 lines = response.iter_lines()
                 first = next(lines)
                 end()
@@ -365,7 +400,9 @@ def test_sigint_is_an_interrupt(settings: Settings) -> None:
 
 
 def test_a_huge_body_is_refused_over_a_real_connection(settings: Settings) -> None:
-    """A client that sends 20 MB reads its 413, and the next request on a new connection is answered."""
+    """A client that sends 20 MB reads its 413, and the next request on a new connection is
+    answered.
+    """
     running = Running(settings, FakeEngine())
 
     def client() -> list[int]:
@@ -383,7 +420,9 @@ def test_a_huge_body_is_refused_over_a_real_connection(settings: Settings) -> No
 
 
 def test_a_client_that_hangs_up_stops_its_generation(settings: Settings) -> None:
-    """Closing the connection in the middle of a stream closes the engine's stream, over a real connection."""
+    """Closing the connection in the middle of a stream closes the engine's stream, over a real
+    connection.
+    """
     running = Running(settings, FakeEngine())
     closed = threading.Event()
 
@@ -401,7 +440,9 @@ def test_a_client_that_hangs_up_stops_its_generation(settings: Settings) -> None
 
     def client() -> bool:
         running.wait_until(200)
-        with httpx.stream("POST", running.url + "/tokenize", json={"model": "finance"}, timeout=PATIENCE_S) as response:
+        with httpx.stream(
+            "POST", running.url + "/tokenize", json={"model": "finance"}, timeout=PATIENCE_S
+        ) as response:
             next(response.iter_lines())
         stopped = closed.wait(PATIENCE_S)
         end()
@@ -411,8 +452,12 @@ def test_a_client_that_hangs_up_stops_its_generation(settings: Settings) -> None
     assert running.catalogue.registry.snapshot()[0].leases == ()
 
 
-async def test_a_rollback_outlives_another_server_over_the_same_store(settings: Settings, tmp_path: Path) -> None:
-    """Another directory's server that runs and cleans up while this one is stopped leaves it what it goes back to."""
+async def test_a_rollback_outlives_another_server_over_the_same_store(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Another directory's server that runs and cleans up while this one is stopped leaves it what
+    it goes back to.
+    """
     office = catalogue_of(settings)
     await office.reconciler.settle()
     office.reconciler.attach(Residency(FakeEngine(), 4))

@@ -21,7 +21,12 @@ def file_with(tmp_path: Path, text: str) -> Path:
 def test_defaults() -> None:
     """Without any source the server is private, on the usual port, and has no key."""
     settings = load_settings({}, environ={})
-    assert (settings.host, settings.port, settings.api_key, settings.engine) == ("127.0.0.1", 8000, None, {})
+    assert (settings.host, settings.port, settings.api_key, settings.engine) == (
+        "127.0.0.1",
+        8000,
+        None,
+        {},
+    )
     assert settings.adapters == Path("adapters")
 
 
@@ -38,7 +43,9 @@ def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None
 def test_sources_are_combined_setting_by_setting(tmp_path: Path) -> None:
     """A source that names one setting leaves the others to the sources below it."""
     config = file_with(tmp_path, "grace_s: 1.5\nhost: 127.0.0.2\n")
-    settings = load_settings({"host": "127.0.0.3"}, config=config, environ={"LORABAY_API_KEY": "k", "HOME": "/h"})
+    settings = load_settings(
+        {"host": "127.0.0.3"}, config=config, environ={"LORABAY_API_KEY": "k", "HOME": "/h"}
+    )
     assert (settings.host, settings.grace_s) == ("127.0.0.3", 1.5)
     assert settings.api_key is not None
     assert settings.api_key.get_secret_value() == "k"
@@ -47,7 +54,8 @@ def test_sources_are_combined_setting_by_setting(tmp_path: Path) -> None:
 def test_text_and_yaml_give_the_same_types(tmp_path: Path) -> None:
     """What arrives as text from a shell means the same as the typed value of a file."""
     config = file_with(
-        tmp_path, "port: 0\nallowed_roots: [/a, /b]\nrefuse_foreign_base: true\nengine: {max_loras: 4}\n"
+        tmp_path,
+        "port: 0\nallowed_roots: [/a, /b]\nrefuse_foreign_base: true\nengine: {max_loras: 4}\n",
     )
     environ = {
         "LORABAY_PORT": "0",
@@ -65,7 +73,10 @@ def test_text_and_yaml_give_the_same_types(tmp_path: Path) -> None:
         (["max-loras=4", "dtype=float32"], {"max_loras": 4, "dtype": "float32"}),
         (["enforce_eager=true", "seed=-1"], {"enforce_eager": True, "seed": -1}),
         (['hf_overrides={"a": [1]}'], {"hf_overrides": {"a": [1]}}),
-        (["chat_template=/a=b.jinja", "revision="], {"chat_template": "/a=b.jinja", "revision": ""}),
+        (
+            ["chat_template=/a=b.jinja", "revision="],
+            {"chat_template": "/a=b.jinja", "revision": ""},
+        ),
         (["max_loras=2", "max_loras=4"], {"max_loras": 4}),
         (["revision=1.10", "code_revision=1e3"], {"revision": "1.10", "code_revision": "1e3"}),
         ("max_loras=4 dtype=float32", {"max_loras": 4, "dtype": "float32"}),
@@ -74,12 +85,18 @@ def test_text_and_yaml_give_the_same_types(tmp_path: Path) -> None:
     ],
 )
 def test_engine_options(items: object, options: dict[str, object]) -> None:
-    """NAME=VALUE, repeated or joined by spaces; a value is JSON where that changes nothing; dashes mean underscores."""
+    """NAME=VALUE, repeated or joined by spaces; a value is JSON where that changes nothing; dashes
+    mean underscores.
+    """
     assert parse_engine_options(items) == options
     assert load_settings({"engine": items}, environ={}).engine == options
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z][a-z_]{0,20}", fullmatch=True), st.integers() | st.booleans()))
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z][a-z_]{0,20}", fullmatch=True), st.integers() | st.booleans()
+    )
+)
 def test_any_options_survive_the_command_line(options: dict[str, object]) -> None:
     """Spelled as flags and read again, options are what they were."""
     spelled = [f"{name}={str(value).lower()}" for name, value in options.items()]
@@ -96,7 +113,10 @@ def test_an_engine_option_without_a_value_is_refused(item: str) -> None:
 def test_paths_are_split_at_colons() -> None:
     """As in a shell's PATH; empty parts mean nothing."""
     assert split_paths("/a::/b:") == ("/a", "/b")
-    assert load_settings({"allowed_roots": "/a:/b"}, environ={}).allowed_roots == (Path("/a"), Path("/b"))
+    assert load_settings({"allowed_roots": "/a:/b"}, environ={}).allowed_roots == (
+        Path("/a"),
+        Path("/b"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,7 +139,9 @@ def test_an_unknown_name_is_refused_in_every_source(
 
 def test_a_near_miss_is_suggested() -> None:
     """The message names the setting that was probably meant."""
-    with pytest.raises(UsageError, match="unknown setting 'prot' in the environment; did you mean 'port'"):
+    with pytest.raises(
+        UsageError, match="unknown setting 'prot' in the environment; did you mean 'port'"
+    ):
         load_settings({}, environ={"LORABAY_PROT": "1"})
 
 
@@ -152,10 +174,17 @@ def test_all_bad_values_are_told_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"- a\n- b\n", "names and values"), (b"a: [", "cannot read"), (b"\xff\xfe", "cannot read"), (b"7", "names and")],
+    [
+        (b"- a\n- b\n", "names and values"),
+        (b"a: [", "cannot read"),
+        (b"\xff\xfe", "cannot read"),
+        (b"7", "names and"),
+    ],
 )
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
-    """Broken YAML, lists and bytes that are no text are usage errors that name the file, in one line."""
+    """Broken YAML, lists and bytes that are no text are usage errors that name the file, in one
+    line.
+    """
     path = tmp_path / "lorabay.yaml"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=reason) as caught:
@@ -182,7 +211,10 @@ def test_settings_are_frozen() -> None:
 def test_keys_are_never_printed(name: str) -> None:
     """Neither the settings nor an error about them show a key."""
     settings = load_settings({name: "top-secret"}, environ={})
-    assert "top-secret" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    assert (
+        "top-secret"
+        not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    )
     with pytest.raises(UsageError) as caught:
         load_settings({name: ["top-secret"], "port": "many"}, environ={})
     assert "top-secret" not in caught.value.message

@@ -1,6 +1,8 @@
-"""An event loop whose clock jumps to the next timer when nothing else can happen, and that has no threads.
+"""An event loop whose clock jumps to the next timer when nothing else can happen, and that has no
+threads.
 
-Sleeps and time limits cost nothing, interleavings repeat exactly, and a wait that nothing can end is an error.
+Sleeps and time limits cost nothing, interleavings repeat exactly, and a wait that nothing can end
+is an error.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         """Do the work when the loop next comes round, in its own thread."""
         future = self.create_future()
         self.call_soon(self._work, future, func, args)

@@ -1,7 +1,8 @@
-"""The `lorabay` command: one thin function a command, and the one place where a failure becomes an exit code.
+"""The `lorabay` command: one thin function a command, and the one place where a failure becomes an
+exit code.
 
-Exit codes: 0 ok, 1 expected failure, 2 usage, 3 bug, 130 interrupted. Heavy modules are imported inside commands, so
-that `--help` answers at once.
+Exit codes: 0 ok, 1 expected failure, 2 usage, 3 bug, 130 interrupted. Heavy modules are imported
+inside commands, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -36,26 +37,42 @@ app = typer.Typer(
 base_app = typer.Typer(help="The default base model.", no_args_is_help=True)
 app.add_typer(base_app, name="base")
 
-AdapterFolder = Annotated[Path, typer.Argument(help="Folder of one adapter, such as adapters/finance.")]
-BaseOption = Annotated[str | None, typer.Option("--base", help="Base model. Default: the prepared one.")]
-AdapterName = Annotated[str, typer.Argument(help="Folder, name in the adapter directory, or NAME@DIGEST in the store.")]
+AdapterFolder = Annotated[
+    Path, typer.Argument(help="Folder of one adapter, such as adapters/finance.")
+]
+BaseOption = Annotated[
+    str | None, typer.Option("--base", help="Base model. Default: the prepared one.")
+]
+AdapterName = Annotated[
+    str, typer.Argument(help="Folder, name in the adapter directory, or NAME@DIGEST in the store.")
+]
 AdapterDirectory = Annotated[
     Path | None, typer.Option("--adapters", help="Adapter directory. Default: as for `serve`.")
 ]
-StoreOption = Annotated[Path | None, typer.Option("--store", help="Store. Default: as for `serve`.")]
-OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write; must not be there, or be empty.")]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="Store. Default: as for `serve`.")
+]
+OutputFolder = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder to write; must not be there, or be empty.")
+]
 InitialOption = Annotated[
-    Path | None, typer.Option("--initial", help="The adapter as initialised, for PiSSA, OLoRA and CorDA.")
+    Path | None,
+    typer.Option("--initial", help="The adapter as initialised, for PiSSA, OLoRA and CorDA."),
 ]
 ResidualOption = Annotated[
-    bool, typer.Option("--residual-base", help="The base is what the adapter's initialisation left of it.")
+    bool,
+    typer.Option(
+        "--residual-base", help="The base is what the adapter's initialisation left of it."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may know neither Δ nor every letter of a folder's name
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a terminal may know neither Δ nor every letter of a folder's name
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
@@ -79,16 +96,22 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain(message: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False)
+    Console(stderr=True, soft_wrap=True).print(
+        f"[bold red]error:[/] {escape(message)}", highlight=False
+    )
 
 
 def _flag_type(annotation: Any) -> Any:
-    """A mapping is given as a repeated NAME=VALUE; everything else is text that the settings parse."""
+    """A mapping is given as a repeated NAME=VALUE; everything else is text that the settings
+    parse.
+    """
     return list[str] | None if typing.get_origin(annotation) is dict else str | None
 
 
 def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one option for each setting; those that the user gave arrive as keyword arguments."""
+    """Give a command one option for each setting; those that the user gave arrive as keyword
+    arguments.
+    """
     parameters = [
         inspect.Parameter(
             name,
@@ -96,7 +119,9 @@ def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
             default=None,
             annotation=Annotated[
                 _flag_type(field.annotation),
-                typer.Option(f"--{name.replace('_', '-')}", help=field.description, show_default=False),
+                typer.Option(
+                    f"--{name.replace('_', '-')}", help=field.description, show_default=False
+                ),
             ],
         )
         for group in GROUPS
@@ -106,7 +131,9 @@ def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
         "config",
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[Path | None, typer.Option("--config", help="YAML file of settings.", show_default=False)],
+        annotation=Annotated[
+            Path | None, typer.Option("--config", help="YAML file of settings.", show_default=False)
+        ],
     )
     parameters.append(config)
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -117,7 +144,9 @@ def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
 @app.command(help="Serve the base and its adapters.")
 @_with_setting_flags
 def serve(config: Path | None = None, **flags: Any) -> None:
-    settings = load_settings({name: value for name, value in flags.items() if value is not None}, config=config)
+    settings = load_settings(
+        {name: value for name, value in flags.items() if value is not None}, config=config
+    )
     from lorabay.server import serve as run_server
 
     run_server(settings)
@@ -139,7 +168,10 @@ def train(adapter: AdapterFolder, base: BaseOption = None, output: Path | None =
 
 @app.command(help="Measure the base and adapters on the held-out data of every adapter.")
 def evaluate(
-    adapters: list[Path], base: BaseOption = None, limit: int | None = None, as_json: JsonOption = False
+    adapters: list[Path],
+    base: BaseOption = None,
+    limit: int | None = None,
+    as_json: JsonOption = False,
 ) -> None:
     base_folder = _prepared_base(base)
     from lorabay.training.evaluate import evaluate as run_evaluation
@@ -151,7 +183,9 @@ def evaluate(
         _show(evaluation.table())
 
 
-@app.command(help="Say whether folders hold adapters that the base can serve, with every reason if not.")
+@app.command(
+    help="Say whether folders hold adapters that the base can serve, with every reason if not."
+)
 def check(
     folders: Annotated[list[Path], typer.Argument(help="Folders of adapters.")],
     base: BaseOption = None,
@@ -174,14 +208,30 @@ def merge(
     adapter: AdapterName,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the merged model.")],
     base: BaseOption = None,
-    dtype: Annotated[str | None, typer.Option(help="bfloat16, float16 or float32. Default: the base's.")] = None,
-    float64: Annotated[bool, typer.Option("--float64", help="Compute in float64 instead of float32.")] = False,
-    max_shard_size: Annotated[str | None, typer.Option(help="As in 2GB. Default: files as the base has them.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier merge.")] = False,
-    verify: Annotated[bool, typer.Option(help="Hold the result against base and adapter in PEFT.")] = True,
-    prompts: Annotated[Path | None, typer.Option(help="More prompts to verify with, one a line.")] = None,
-    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Read pickled weights, without code.")] = False,
-    initial: Annotated[Path | None, typer.Option(help="The adapter as initialised (PiSSA, OLoRA, CorDA).")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="bfloat16, float16 or float32. Default: the base's.")
+    ] = None,
+    float64: Annotated[
+        bool, typer.Option("--float64", help="Compute in float64 instead of float32.")
+    ] = False,
+    max_shard_size: Annotated[
+        str | None, typer.Option(help="As in 2GB. Default: files as the base has them.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier merge.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option(help="Hold the result against base and adapter in PEFT.")
+    ] = True,
+    prompts: Annotated[
+        Path | None, typer.Option(help="More prompts to verify with, one a line.")
+    ] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Read pickled weights, without code.")
+    ] = False,
+    initial: Annotated[
+        Path | None, typer.Option(help="The adapter as initialised (PiSSA, OLoRA, CorDA).")
+    ] = None,
     residual_base: Annotated[
         bool, typer.Option("--residual-base", help="The base is what that initialisation left.")
     ] = False,
@@ -226,14 +276,19 @@ def convert(
     adapters: AdapterDirectory = None,
     store: StoreOption = None,
     rank: Annotated[
-        int | None, typer.Option(min=1, help="Largest rank of a module. Default: what exactness needs.")
+        int | None,
+        typer.Option(min=1, help="Largest rank of a module. Default: what exactness needs."),
     ] = None,
     energy: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Share of each module's squared norm to keep.")
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Share of each module's squared norm to keep."),
     ] = None,
     max_error: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Largest relative error in total. Default: 0.1, or what --energy gives up."),
+        typer.Option(
+            min=0.0,
+            help="Largest relative error in total. Default: 0.1, or what --energy gives up.",
+        ),
     ] = None,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     initial: InitialOption = None,
@@ -259,7 +314,8 @@ def combine(
     output: OutputFolder,
     base: BaseOption = None,
     allowed_root: Annotated[
-        list[Path] | None, typer.Option(help="Folder that members may lie in, besides the composite's own; repeats.")
+        list[Path] | None,
+        typer.Option(help="Folder that members may lie in, besides the composite's own; repeats."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -269,14 +325,20 @@ def combine(
     typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.describe())
 
 
-@app.command("inspect", help="Show what an adapter is, changes and needs; or what differs between two.")
+@app.command(
+    "inspect", help="Show what an adapter is, changes and needs; or what differs between two."
+)
 def inspect_adapter(
     adapter: AdapterName,
-    other: Annotated[str | None, typer.Argument(help="Another adapter, to say what differs.")] = None,
+    other: Annotated[
+        str | None, typer.Argument(help="Another adapter, to say what differs.")
+    ] = None,
     base: BaseOption = None,
     adapters: AdapterDirectory = None,
     store: StoreOption = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG file for a heat map of ADAPTER, layer by module.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="PNG file for a heat map of ADAPTER, layer by module.")
+    ] = None,
     initial: InitialOption = None,
     residual_base: ResidualOption = False,
     as_json: JsonOption = False,
@@ -288,7 +350,14 @@ def inspect_adapter(
     if plot is not None:  # before a base is prepared for it
         check_plot(plot)
     settings = InspectSettings(
-        adapter, _prepared_base(base), places.adapters, places.store, other, plot, initial, residual_base
+        adapter,
+        _prepared_base(base),
+        places.adapters,
+        places.store,
+        other,
+        plot,
+        initial,
+        residual_base,
     )
     report = run_inspect(settings)
     if as_json:
@@ -307,19 +376,33 @@ def bench(
         ),
     ] = "load",
     url: Annotated[str | None, typer.Option(help="A running server; default: start one.")] = None,
-    api_key: Annotated[str | None, typer.Option(envvar="LORABAY_API_KEY", help="Key of a running server.")] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="LORABAY_API_KEY", help="Key of a running server.")
+    ] = None,
     base: BaseOption = None,
-    adapters: Annotated[Path, typer.Option(help="Adapter directory of started servers.")] = Path("adapters"),
-    model: Annotated[list[str] | None, typer.Option(help="Ask these in turn; default: base and all adapters.")] = None,
+    adapters: Annotated[Path, typer.Option(help="Adapter directory of started servers.")] = Path(
+        "adapters"
+    ),
+    model: Annotated[
+        list[str] | None, typer.Option(help="Ask these in turn; default: base and all adapters.")
+    ] = None,
     concurrency: Annotated[
         list[int] | None, typer.Option(help="Streams at a time; repeats. Default: 8 and 32.")
     ] = None,
     prompt_tokens: int = 32,
     output_tokens: int = 64,
-    requests: Annotated[int | None, typer.Option(help="Requests of one run. Default: one a stream.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Turns of each side. Default: the scenario's own.")] = None,
-    size_gb: Annotated[float, typer.Option(help="Size of the model that `merge` and `convert` make, in GB.")] = 2.0,
-    engine: Annotated[list[str] | None, typer.Option(help="vLLM engine option NAME=VALUE; repeats.")] = None,
+    requests: Annotated[
+        int | None, typer.Option(help="Requests of one run. Default: one a stream.")
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(help="Turns of each side. Default: the scenario's own.")
+    ] = None,
+    size_gb: Annotated[
+        float, typer.Option(help="Size of the model that `merge` and `convert` make, in GB.")
+    ] = 2.0,
+    engine: Annotated[
+        list[str] | None, typer.Option(help="vLLM engine option NAME=VALUE; repeats.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     from lorabay.bench import BarProgress, BenchSettings, render, run_bench, to_json
@@ -351,11 +434,15 @@ def bench(
 
 def _places(adapters: Path | None, store: Path | None) -> Settings:
     """Where names are looked up; what no flag says is said by the same settings as for `serve`."""
-    return load_settings({name: path for name, path in (("adapters", adapters), ("store", store)) if path})
+    return load_settings(
+        {name: path for name, path in (("adapters", adapters), ("store", store)) if path}
+    )
 
 
 def _show(report: RenderableType) -> None:
-    """On stdout, as it is: brackets and colons in the names of folders and modules mean themselves."""
+    """On stdout, as it is: brackets and colons in the names of folders and modules mean
+    themselves.
+    """
     Console(markup=False, emoji=False).print(report)
 
 

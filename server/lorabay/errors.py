@@ -1,7 +1,7 @@
 """Every expected failure: what went wrong, its HTTP status and its public code.
 
-Raised anywhere, turned into an HTTP response by `api.problems` and into an exit code by `cli`, nowhere else.
-Knows nothing of HTTP frameworks or of vLLM.
+Raised anywhere, turned into an HTTP response by `api.problems` and into an exit code by `cli`,
+nowhere else. Knows nothing of HTTP frameworks or of vLLM.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ class LorabayError(Exception):
     type = "server_error"
     exit_code = 1
 
-    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, param: str | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
@@ -60,7 +62,9 @@ class ModelNotFound(LorabayError):
 
 
 class WeightsRefused(LorabayError):
-    """The engine will not load what `model` means. To a client the model does not exist; admins see the reason."""
+    """The engine will not load what `model` means. To a client the model does not exist; admins see
+    the reason.
+    """
 
     status, code, type = 404, "model_not_found", "not_found_error"
 

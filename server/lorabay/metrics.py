@@ -1,7 +1,8 @@
 """All Prometheus series of lorabay, built on a registry that the caller owns.
 
-Core code returns facts; the edge records them here. Labels are bounded: an adapter that is not served counts under
-`UNKNOWN_ADAPTER`, the base under `BASE_ADAPTER`. vLLM's own `vllm:*` series live in its own registry, untouched.
+Core code returns facts; the edge records them here. Labels are bounded: an adapter that is not
+served counts under `UNKNOWN_ADAPTER`, the base under `BASE_ADAPTER`. vLLM's own `vllm:*` series
+live in its own registry, untouched.
 """
 
 from __future__ import annotations
@@ -29,34 +30,59 @@ class Metrics:
         latency = partial(Histogram, buckets=_LATENCY, registry=registry)
         token_gap = partial(Histogram, buckets=_TOKEN_GAP, registry=registry)
         self.requests = counter(
-            "lorabay_requests", "Requests answered, by status code.", ["adapter", "endpoint", "code"]
+            "lorabay_requests",
+            "Requests answered, by status code.",
+            ["adapter", "endpoint", "code"],
         )
         self.time_to_first_token = latency(
-            "lorabay_time_to_first_token_seconds", "From the request to its first streamed token.", ["adapter"]
+            "lorabay_time_to_first_token_seconds",
+            "From the request to its first streamed token.",
+            ["adapter"],
         )
         self.inter_token = token_gap(
-            "lorabay_inter_token_seconds", "Between two streamed tokens of one request.", ["adapter"]
+            "lorabay_inter_token_seconds",
+            "Between two streamed tokens of one request.",
+            ["adapter"],
         )
         self.request_seconds = latency(
-            "lorabay_request_seconds", "From the request to the end of its answer.", ["adapter", "endpoint"]
+            "lorabay_request_seconds",
+            "From the request to the end of its answer.",
+            ["adapter", "endpoint"],
         )
-        self.prompt_tokens = counter("lorabay_prompt_tokens", "Prompt tokens of finished requests.", ["adapter"])
+        self.prompt_tokens = counter(
+            "lorabay_prompt_tokens", "Prompt tokens of finished requests.", ["adapter"]
+        )
         self.generation_tokens = counter(
             "lorabay_generation_tokens", "Generated tokens of finished requests.", ["adapter"]
         )
-        self.running = Gauge("lorabay_requests_running", "Requests being answered.", ["adapter"], registry=registry)
+        self.running = Gauge(
+            "lorabay_requests_running", "Requests being answered.", ["adapter"], registry=registry
+        )
         self.load_seconds = latency(
-            "lorabay_adapter_load_seconds", "Loading a version's weights into the engine.", ["adapter"]
+            "lorabay_adapter_load_seconds",
+            "Loading a version's weights into the engine.",
+            ["adapter"],
         )
         self.evictions = counter(
-            "lorabay_adapter_evictions", "Times an adapter left the engine to make room.", ["adapter"]
+            "lorabay_adapter_evictions",
+            "Times an adapter left the engine to make room.",
+            ["adapter"],
         )
-        self.swaps = counter("lorabay_swaps", "Times an adapter's name went from one version to another.", ["adapter"])
+        self.swaps = counter(
+            "lorabay_swaps",
+            "Times an adapter's name went from one version to another.",
+            ["adapter"],
+        )
         self.reconcile_seconds = latency(
-            "lorabay_reconcile_seconds", "One look at the adapter directory; at the start, with all that it led to."
+            "lorabay_reconcile_seconds",
+            "One look at the adapter directory; at the start, with all that it led to.",
         )
-        self.rejected = counter("lorabay_rejected", "Adapter folders refused, by kind of defect.", ["reason"])
-        self.engine_restarts = counter("lorabay_engine_restarts", "Times the engine died and was rebuilt.")
+        self.rejected = counter(
+            "lorabay_rejected", "Adapter folders refused, by kind of defect.", ["reason"]
+        )
+        self.engine_restarts = counter(
+            "lorabay_engine_restarts", "Times the engine died and was rebuilt."
+        )
 
     def follow_adapters(self, facts: Callable[[], Iterable[AdapterFacts]]) -> None:
         """Show adapters as `facts` describes them at each scrape."""
@@ -65,7 +91,9 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class AdapterFacts:
-    """What the gauges show of one adapter; the fields of its live version are None when there is none."""
+    """What the gauges show of one adapter; the fields of its live version are None when there is
+    none.
+    """
 
     adapter: str
     state: str
@@ -91,7 +119,9 @@ class AdapterCollector:
             labels=["adapter", "version", "format", "rank"],
         )
         state = GaugeMetricFamily(
-            "lorabay_adapter_state", "1 for the present state of each adapter.", labels=["adapter", "state"]
+            "lorabay_adapter_state",
+            "1 for the present state of each adapter.",
+            labels=["adapter", "state"],
         )
         resident = GaugeMetricFamily(
             "lorabay_adapter_resident",

@@ -1,6 +1,7 @@
 """Reasons for a refusal: each with a code for programs and a sentence for people.
 
-"Cannot be served" is a value here (`Rejected` with every reason), never an exception. Knows nothing of adapters.
+"Cannot be served" is a value here (`Rejected` with every reason), never an exception. Knows nothing
+of adapters.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _KEPT_PER_CODE, _SHOWN_PER_CODE = 2000, 5
-_TRANSIENT = frozenset({"vanished", "changed_while_read", "read_failed", "store_write", "store_full"})
+_TRANSIENT = frozenset(
+    {"vanished", "changed_while_read", "read_failed", "store_write", "store_full"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,16 @@ class Rejected:
 
     @property
     def brief(self) -> Rejected:
-        """Every kind of defect; one that repeats (420 wrong tensors) is cut to its first few and a count."""
+        """Every kind of defect; one that repeats (420 wrong tensors) is cut to its first few and a
+        count.
+        """
         return Rejected(_cut(self.reasons, _SHOWN_PER_CODE))
 
     @property
     def transient(self) -> bool:
-        """True when the same folder may pass later without having changed (it was moving, or the disk was full)."""
+        """True when the same folder may pass later without having changed (it was moving, or the
+        disk was full).
+        """
         return bool(self.codes & _TRANSIENT)
 
 
@@ -55,8 +62,8 @@ def quoted(value: object) -> str:
 
 
 def rejected(reasons: Iterable[Reason]) -> Rejected:
-    """Every reason once; of a kind that repeats more often than any model has modules, the first of them and a
-    count."""
+    """Every reason once; of a kind that repeats more often than any model has modules, the first of
+    them and a count."""
     return Rejected(_cut(dict.fromkeys(reasons), _KEPT_PER_CODE))
 
 

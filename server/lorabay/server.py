@@ -1,7 +1,8 @@
-"""The composition root of `lorabay serve`: reads the settings, builds the parts, runs them until a signal.
+"""The composition root of `lorabay serve`: reads the settings, builds the parts, runs them until a
+signal.
 
-Order of a start: settings, key, port, base, adapters, engine options; all of these fail fast and with one line. Then
-HTTP answers (`/health`), and the engine comes up beside it (`/ready`).
+Order of a start: settings, key, port, base, adapters, engine options; all of these fail fast and
+with one line. Then HTTP answers (`/health`), and the engine comes up beside it (`/ready`).
 """
 
 from __future__ import annotations
@@ -40,7 +41,12 @@ from lorabay.serving import create_engine, scales_outputs
 from lorabay.serving.admin import Operations
 from lorabay.serving.catalogue import Catalogue
 from lorabay.serving.events import EventLog
-from lorabay.serving.machine_defaults import adapter_options, host_memory_bytes, server_options, set_cpu_environment
+from lorabay.serving.machine_defaults import (
+    adapter_options,
+    host_memory_bytes,
+    server_options,
+    set_cpu_environment,
+)
 from lorabay.serving.manager import AdapterHost, Loading
 from lorabay.serving.reconciler import Directory, Reconciler
 
@@ -60,7 +66,9 @@ KEEP_ALIVE_S = 5
 
 
 def serve(settings: Settings) -> None:
-    """Run a server until SIGTERM or SIGINT; raises LorabayError when it cannot start or its engine fails to."""
+    """Run a server until SIGTERM or SIGINT; raises LorabayError when it cannot start or its engine
+    fails to.
+    """
     configure_logging(settings.log_format, settings.log_level)
     key = settings.api_key.get_secret_value() if settings.api_key else None
     gate = choose_gate(key, settings.host)
@@ -70,12 +78,16 @@ def serve(settings: Settings) -> None:
             logger.warning("no API key: only this machine can call the server", host=settings.host)
         start, app = compose(settings, gate, choose_admin_gate(admin_key))
         host, port = listener.getsockname()[:2]
-        logger.info("listening", url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        logger.info(
+            "listening", url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        )
         run_http(app, listener, settings.grace_s, start)
 
 
 def compose(settings: Settings, gate: Gate, admin_gate: Gate) -> tuple[ServerStart, FastAPI]:
-    """Build the parts of a server and the application that joins them; reads the adapters, starts no engine."""
+    """Build the parts of a server and the application that joins them; reads the adapters, starts
+    no engine.
+    """
     base = find_base(settings.base or str(prepare(cache_folder())))
     names = served_names(settings.engine, base)
     metrics = Metrics(CollectorRegistry())
@@ -117,7 +129,8 @@ def compose(settings: Settings, gate: Gate, admin_gate: Gate) -> tuple[ServerSta
 def open_catalogue(
     settings: Settings, shapes: BaseShapes, metrics: Metrics, weights: BaseWeights | None = None
 ) -> Catalogue:
-    """Open the store, take up the records of the last run, and point a reconciler at the adapter directory.
+    """Open the store, take up the records of the last run, and point a reconciler at the adapter
+    directory.
 
     `weights` are the base's, when the engine can serve DoRA.
     """
@@ -140,14 +153,18 @@ def open_catalogue(
         base_weights=weights,
         approximate_error=settings.approximate_error,
     )
-    directory = Directory(settings.adapters, settings.allowed_roots, settings.settle_s, settings.poll_s)
+    directory = Directory(
+        settings.adapters, settings.allowed_roots, settings.settle_s, settings.poll_s
+    )
     events = EventLog(settings.store / "events.jsonl")
     reconciler = Reconciler(directory, store, checks, registry, events, metrics)
     return Catalogue(directory, store, registry, reconciler, events)
 
 
 def records_key(adapters: Path, shapes: BaseShapes) -> str:
-    """Give what servers share whose adapters of one name are the same: the directory and the base."""
+    """Give what servers share whose adapters of one name are the same: the directory and the
+    base.
+    """
     facts = [str(adapters.resolve()), shapes.names[0], sorted(shapes.shapes.items())]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
@@ -158,8 +175,11 @@ def engine_options(settings: Settings, catalogue: Catalogue) -> dict[str, Any]:
     former = [version.spec for status in catalogue.registry.snapshot() for version in status.kept]
     chosen = adapter_options([*specs.values()], ALLOWED_RANKS, host_memory_bytes(), former=former)
     options = server_options(settings.grace_s) | chosen | settings.engine
-    # A user who raises the slots alone means to have that many; vLLM refuses fewer places in memory than slots.
-    options["max_cpu_loras"] = max(_count(options, "max_cpu_loras"), _count(options, "max_loras") + 1)
+    # A user who raises the slots alone means to have that many; vLLM refuses fewer places in memory
+    # than slots.
+    options["max_cpu_loras"] = max(
+        _count(options, "max_cpu_loras"), _count(options, "max_loras") + 1
+    )
     return options
 
 
@@ -173,7 +193,9 @@ def _count(options: Mapping[str, Any], name: str) -> int:
     try:
         return int(options[name])
     except (TypeError, ValueError):
-        raise UsageError(f"engine option {name!r} takes a whole number, not {options[name]!r}") from None
+        raise UsageError(
+            f"engine option {name!r} takes a whole number, not {options[name]!r}"
+        ) from None
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -184,7 +206,8 @@ def bind(host: str, port: int) -> socket.socket:
             listener = on_failure.enter_context(socket.socket(family, socket.SOCK_STREAM))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, port))
-            # Two sockets may be bound to one port as long as neither listens: the second starter must fail here.
+            # Two sockets may be bound to one port as long as neither listens: the second starter
+            # must fail here.
             listener.listen()
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -194,7 +217,9 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class ServerStart:
-    """Brings the engine and its adapters up while HTTP already answers; stops the server if it cannot."""
+    """Brings the engine and its adapters up while HTTP already answers; stops the server if it
+    cannot.
+    """
 
     def __init__(self, host: AdapterHost) -> None:
         self._host = host
@@ -208,7 +233,8 @@ class ServerStart:
         task.add_done_callback(self._started)
         yield
         if not self._host.engine.up:
-            # The engine process is coming up, at the start or after a death: without it, that thread ends at once.
+            # The engine process is coming up, at the start or after a death: without it, that
+            # thread ends at once.
             for child in active_children():
                 child.terminate()
         elif not task.done():
@@ -237,7 +263,8 @@ def run_http(app: FastAPI, listener: socket.socket, grace_s: float, start: Serve
         timeout_graceful_shutdown=round(grace_s),
     )
     start.server = uvicorn.Server(config)
-    # uvicorn raises the signal again once it is done; a handler of our own makes SIGTERM end in exit code 0.
+    # uvicorn raises the signal again once it is done; a handler of our own makes SIGTERM end in
+    # exit code 0.
     signal.signal(signal.SIGTERM, lambda *_: None)
     start.server.run(sockets=[listener])
     if start.failure is not None:

@@ -1,8 +1,9 @@
 """All settings of the server, each declared once with its type, default, unit and meaning.
 
-Sources, the first that names a setting wins: command line flag, `LORABAY_*` environment variable, YAML file
-(`--config`), default. An unknown name in any of them is an error. The `serve` command's flags and the README's table
-are generated from here. Read only by the composition root; everything else takes plain arguments.
+Sources, the first that names a setting wins: command line flag, `LORABAY_*` environment variable,
+YAML file (`--config`), default. An unknown name in any of them is an error. The `serve` command's
+flags and the README's table are generated from here. Read only by the composition root; everything
+else takes plain arguments.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ ENV_PREFIX = "LORABAY_"
 
 
 def parse_engine_options(value: object) -> object:
-    """Turn `NAME=VALUE` items into a mapping; a value is read as JSON where that keeps it as it was, else as text."""
+    """Turn `NAME=VALUE` items into a mapping; a value is read as JSON where that keeps it as it
+    was, else as text.
+    """
     if isinstance(value, str):
         value = value.split()
     if not isinstance(value, list | tuple):
@@ -49,40 +52,64 @@ def _json_or_text(text: str) -> object:
         value = json.loads(text)
     except ValueError:
         return text
-    # The number 1.10 is 1.1; for an option that takes text, such as a revision, that is another value.
+    # The number 1.10 is 1.1; for an option that takes text, such as a revision, that is another
+    # value.
     return value if isinstance(value, dict | list) or json.dumps(value) == text else text
 
 
 class ServerSettings(BaseModel):
     """The HTTP server."""
 
-    host: str = Field("127.0.0.1", description="Address to bind. Without an API key only loopback is accepted.")
+    host: str = Field(
+        "127.0.0.1", description="Address to bind. Without an API key only loopback is accepted."
+    )
     port: int = Field(8000, ge=0, le=65535, description="TCP port to bind; 0 takes a free one.")
-    api_key: SecretStr | None = Field(None, description="Key that clients send as `Authorization: Bearer KEY`.")
-    admin_key: SecretStr | None = Field(None, description="Key of the admin paths; without it they are closed.")
-    max_body_bytes: int = Field(10_000_000, ge=1, description="Largest accepted request body, in bytes.")
-    grace_s: float = Field(30.0, ge=0, description="Seconds that running requests get to finish after SIGTERM.")
+    api_key: SecretStr | None = Field(
+        None, description="Key that clients send as `Authorization: Bearer KEY`."
+    )
+    admin_key: SecretStr | None = Field(
+        None, description="Key of the admin paths; without it they are closed."
+    )
+    max_body_bytes: int = Field(
+        10_000_000, ge=1, description="Largest accepted request body, in bytes."
+    )
+    grace_s: float = Field(
+        30.0, ge=0, description="Seconds that running requests get to finish after SIGTERM."
+    )
 
 
 class ModelSettings(BaseModel):
     """The base and its adapters."""
 
     base: str | None = Field(
-        None, description="Folder or hub id of the base model. Default: SmolLM2-135M-Instruct, prepared on first use."
+        None,
+        description="Folder or hub id of the base model. Default: SmolLM2-135M-Instruct, prepared on first use.",
     )
-    adapters: Path = Field(Path("adapters"), description="Folder whose child folders are the adapters.")
+    adapters: Path = Field(
+        Path("adapters"), description="Folder whose child folders are the adapters."
+    )
     allowed_roots: Annotated[tuple[Path, ...], BeforeValidator(split_paths)] = Field(
-        (), description="Further folders, joined by `:`, that links and `load_lora_adapter` may lead into."
+        (),
+        description="Further folders, joined by `:`, that links and `load_lora_adapter` may lead into.",
     )
     store: Path = Field(
         default_factory=lambda: user_cache_path("lorabay") / "store",
         description="Private folder of adapter versions. Default: `lorabay/store` in the user's cache folder.",
     )
-    keep_versions: int = Field(2, ge=0, description="Former versions of each adapter that stay available.")
-    settle_s: float = Field(2.0, ge=0, description="Seconds that a folder must be unchanged before it is read.")
-    poll_s: float = Field(10.0, gt=0, description="Seconds between looks at the folder when no event wakes the server.")
+    keep_versions: int = Field(
+        2, ge=0, description="Former versions of each adapter that stay available."
+    )
+    settle_s: float = Field(
+        2.0, ge=0, description="Seconds that a folder must be unchanged before it is read."
+    )
+    poll_s: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds between looks at the folder when no event wakes the server.",
+    )
     refuse_foreign_base: bool = Field(
-        False, description="Refuse adapters whose config names another base; otherwise it is a warning."
+        False,
+        description="Refuse adapters whose config names another base; otherwise it is a warning.",
     )
     approximate_error: float = Field(
         0.0,
@@ -91,7 +118,9 @@ class ModelSettings(BaseModel):
         description="Largest relative error of a plain LoRA that stands in for an adapter that is none; 0 allows none.",
     )
     load_timeout_s: float = Field(
-        30.0, gt=0, description="Seconds that a request waits for its adapter to be loaded; after it, 503."
+        30.0,
+        gt=0,
+        description="Seconds that a request waits for its adapter to be loaded; after it, 503.",
     )
     concurrent_loads: int = Field(
         2, ge=1, le=16, description="Adapters that are loaded into the engine at the same time."
@@ -109,7 +138,9 @@ class EngineSettings(BaseModel):
         description="Serve DoRA adapters on a GPU too, for one more small operation a module in every batch. "
         "On a CPU host they are served without it.",
     )
-    cpu_kv_cache_gib: int = Field(1, ge=1, description="Memory for the KV cache on a CPU host, in GiB.")
+    cpu_kv_cache_gib: int = Field(
+        1, ge=1, description="Memory for the KV cache on a CPU host, in GiB."
+    )
     cpu_threads: str = Field(
         "all",
         description="CPU numbers that the engine's threads are bound to on a CPU host, as in 0-3; `all`, shared out "
@@ -120,8 +151,12 @@ class EngineSettings(BaseModel):
 class LogSettings(BaseModel):
     """Logging."""
 
-    log_format: str = Field("console", pattern="^(console|json)$", description="`console` or `json` lines, on stderr.")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Lowest level that is logged.")
+    log_format: str = Field(
+        "console", pattern="^(console|json)$", description="`console` or `json` lines, on stderr."
+    )
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="Lowest level that is logged."
+    )
 
 
 GROUPS: tuple[type[BaseModel], ...] = (ServerSettings, ModelSettings, EngineSettings, LogSettings)
@@ -134,15 +169,21 @@ class Settings(ServerSettings, ModelSettings, EngineSettings, LogSettings):
 
 
 def load_settings(
-    flags: Mapping[str, object], *, config: Path | None = None, environ: Mapping[str, str] = os.environ
+    flags: Mapping[str, object],
+    *,
+    config: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Settings:
     """Combine the sources into `Settings`.
 
-    `flags` holds only the flags that were given. Raises UsageError naming each unknown or ill-typed setting and its
-    source.
+    `flags` holds only the flags that were given. Raises UsageError naming each unknown or ill-typed
+    setting and its source.
     """
     sources: dict[str, object] = {}
-    for source, values in (("file " + str(config), _read_yaml(config)), ("environment", _read_environ(environ))):
+    for source, values in (
+        ("file " + str(config), _read_yaml(config)),
+        ("environment", _read_environ(environ)),
+    ):
         _refuse_unknown(values, source)
         sources |= values
     sources |= flags
@@ -158,7 +199,9 @@ def _read_yaml(config: Path | None) -> dict[str, object]:
     try:
         values = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot read the settings file {config}: {' '.join(str(error).split())}") from None
+        raise UsageError(
+            f"cannot read the settings file {config}: {' '.join(str(error).split())}"
+        ) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -167,7 +210,11 @@ def _read_yaml(config: Path | None) -> dict[str, object]:
 
 
 def _read_environ(environ: Mapping[str, str]) -> dict[str, object]:
-    return {name[len(ENV_PREFIX) :].lower(): text for name, text in environ.items() if name.startswith(ENV_PREFIX)}
+    return {
+        name[len(ENV_PREFIX) :].lower(): text
+        for name, text in environ.items()
+        if name.startswith(ENV_PREFIX)
+    }
 
 
 def _refuse_unknown(values: Mapping[str, object], source: str) -> None:

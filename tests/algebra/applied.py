@@ -1,4 +1,6 @@
-"""Applies updates to a weight in float64, in the plainest way: what any user of them must arrive at."""
+"""Applies updates to a weight in float64, in the plainest way: what any user of them must arrive
+at.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,15 @@ def _applied(weight: Array, update: Update) -> Array:
             return weight + product(update)
         case Directional():
             moved = weight + product(update.low_rank)
-            return moved * (update.magnitude().astype(np.float64) / np.linalg.norm(moved, axis=1))[:, None]
+            return (
+                moved
+                * (update.magnitude().astype(np.float64) / np.linalg.norm(moved, axis=1))[:, None]
+            )
         case Dense():
             if update.factors:
-                np.testing.assert_allclose(product(update.factors), update.delta(), rtol=1e-5, atol=1e-7)
+                np.testing.assert_allclose(
+                    product(update.factors), update.delta(), rtol=1e-5, atol=1e-7
+                )
             return weight + update.delta()
         case Gated():
             return weight * update.gate()

@@ -61,11 +61,17 @@ def members(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["embeddings", "GPT-2"])
-def turned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A base, and three members for it whose factors fit the transposes of weights; PEFT saves copies of the base."""
+def turned(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """A base, and three members for it whose factors fit the transposes of weights; PEFT saves
+    copies of the base.
+    """
     root = tmp_path_factory.mktemp("turned")
     gpt2 = request.param == "GPT-2"
-    base = peft_adapters.make_gpt2(root / "tiny") if gpt2 else peft_adapters.make_base(root / "tiny")
+    base = (
+        peft_adapters.make_gpt2(root / "tiny") if gpt2 else peft_adapters.make_base(root / "tiny")
+    )
     targets = peft_adapters.GPT2_LINEAR if gpt2 else ["embed_tokens", "lm_head", "q_proj"]
     for number in range(3):
         config = lambda: peft_adapters.lora(target_modules=targets, fan_in_fan_out=gpt2)  # noqa: E731
@@ -83,12 +89,17 @@ def patterned(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def write(folder: Path, method: str, options: Mapping[str, object], weights: tuple[float, ...] = WEIGHTS) -> Path:
+def write(
+    folder: Path, method: str, options: Mapping[str, object], weights: tuple[float, ...] = WEIGHTS
+) -> Path:
     folder.mkdir()
     lines = [f'method = "{method.split(" ", maxsplit=1)[0].rstrip(",")}"']
     lines += ["seed = 11"] if method.startswith("dare") else []
     for name, value in options.items():
-        lines.append(f"{name.removeprefix('svd_')} = " + (f'"{value}"' if isinstance(value, str) else str(value)))
+        lines.append(
+            f"{name.removeprefix('svd_')} = "
+            + (f'"{value}"' if isinstance(value, str) else str(value))
+        )
     for number, weight in enumerate(weights):
         lines += ["[[members]]", f'adapter = "m{number}"', f"weight = {weight}"]
     (folder / "composite.toml").write_text("\n".join(lines))
@@ -96,7 +107,11 @@ def write(folder: Path, method: str, options: Mapping[str, object], weights: tup
 
 
 def pefts(
-    base: Path, members: Path, method: str, options: Mapping[str, object], monkeypatch: pytest.MonkeyPatch
+    base: Path,
+    members: Path,
+    method: str,
+    options: Mapping[str, object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Mapping[str, torch.Tensor]:
     """The weights after PEFT combined the members and merged the result."""
     method = method.split(" ", maxsplit=1)[0].rstrip(",")
@@ -107,7 +122,9 @@ def pefts(
             wrapped.load_adapter(members / name, adapter_name=name)
         if method.startswith("dare"):
             _use_our_masks(wrapped, monkeypatch, float(str(options["density"])))
-        wrapped.add_weighted_adapter(["m0", "m1", "m2"], list(WEIGHTS), "all", combination_type=method, **options)
+        wrapped.add_weighted_adapter(
+            ["m0", "m1", "m2"], list(WEIGHTS), "all", combination_type=method, **options
+        )
         wrapped.set_adapter("all")
         return wrapped.merge_and_unload().state_dict()
 
@@ -120,24 +137,35 @@ def _use_our_masks(model: peft.PeftModel, monkeypatch: pytest.MonkeyPatch, densi
             factors = (("A", layer.lora_A), ("B", layer.lora_B))
             if layer.lora_embedding_A:
                 factors = (("A", layer.lora_embedding_A), ("B", layer.lora_embedding_B))
-            present = [place for place, name in enumerate(("m0", "m1", "m2")) if name in factors[0][1]]
+            present = [
+                place for place, name in enumerate(("m0", "m1", "m2")) if name in factors[0][1]
+            ]
             for factor, part in factors:
                 for place in present:
                     own = part[f"m{place}"]
                     shape = tuple(getattr(own, "weight", own).shape)
                     masks.append(kept_at_random(11, module, place, factor, shape, density))
     drawn = iter(masks)
-    monkeypatch.setattr(torch, "bernoulli", lambda like: torch.from_numpy(next(drawn)).to(like.dtype))
+    monkeypatch.setattr(
+        torch, "bernoulli", lambda like: torch.from_numpy(next(drawn)).to(like.dtype)
+    )
 
 
 @pytest.mark.filterwarnings("ignore:The density 1.0:UserWarning")
 @pytest.mark.parametrize("method", METHODS)
 def test_combined_weights_are_pefts(
-    method: str, base: Path, members: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figures: list[str]
+    method: str,
+    base: Path,
+    members: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    figures: list[str],
 ) -> None:
     """The largest difference of any merged weight is rounding; with `dare`, for the same masks."""
     difference, effect, changed = compare(base, members, tmp_path, method, monkeypatch)
-    figures.append(f"combine, {method}: merged weights differ from PEFT's by {difference:.1e} of {effect:.1e} changed")
+    figures.append(
+        f"combine, {method}: merged weights differ from PEFT's by {difference:.1e} of {effect:.1e} changed"
+    )
     assert changed == 8
     assert difference < 2e-6
 
@@ -145,15 +173,22 @@ def test_combined_weights_are_pefts(
 def compare(
     base: Path, members: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[float, float, int]:
-    """The largest difference of a merged weight from PEFT's, the largest change, and how many tensors changed."""
+    """The largest difference of a merged weight from PEFT's, the largest change, and how many
+    tensors changed.
+    """
     theirs = pefts(base, members, method, METHODS[method], monkeypatch)
     for number in range(3):
         (tmp_path / f"m{number}").symlink_to(members / f"m{number}")
     composite = write(tmp_path / "all", method, METHODS[method])
     (tmp_path / "out").mkdir()
-    assembly = Assembly(BaseShapes.read(base), (tmp_path, members), Limits(), weights=BaseWeights.open(base))
+    assembly = Assembly(
+        BaseShapes.read(base), (tmp_path, members), Limits(), weights=BaseWeights.open(base)
+    )
     assert assembly.take(composite, tmp_path / "out") is None
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
     ours = peft_adapters.loaded(base, tmp_path / "out").merged()
     weights = load_file(base / "model.safetensors")
     changed = sum(not torch.equal(theirs[name], weights[name]) for name in weights)
@@ -167,7 +202,9 @@ def compare(
 def test_factors_of_transposed_weights_are_combined_as_they_are_stored(
     method: str, turned: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A negative weight's sign is on PEFT's own A, which was once another factor for embeddings and GPT-2."""
+    """A negative weight's sign is on PEFT's own A, which was once another factor for embeddings and
+    GPT-2.
+    """
     base, members = turned
     difference, effect, _ = compare(base, members, tmp_path, method, monkeypatch)
     assert effect > 0.1
@@ -177,13 +214,17 @@ def test_factors_of_transposed_weights_are_combined_as_they_are_stored(
 def test_svd_has_the_rank_of_the_largest_module(
     base: Path, patterned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of any member, also in a module where all members are smaller; those were once cut to their own."""
+    """Of any member, also in a module where all members are smaller; those were once cut to their
+    own.
+    """
     difference, _, _ = compare(base, patterned, tmp_path, "svd", monkeypatch)
     assert difference < 2e-6
 
 
 def test_what_is_dropped_has_the_share_and_the_expectation_of_dare() -> None:
-    """Each value stays with the probability of the density, independently of module, member and factor."""
+    """Each value stays with the probability of the density, independently of module, member and
+    factor.
+    """
     masks = [
         kept_at_random(seed, module, member, factor, (200, 100), 0.3)
         for seed in (0, 1)

@@ -42,7 +42,9 @@ def check(found: Decomposed, delta: np.ndarray, rank: int, slack: float) -> None
     keep=st.integers(1, 12),
     seed=st.integers(0, 9),
 )
-def test_products_are_cut_as_well_as_can_be(outputs: int, inputs: int, rank: int, keep: int, seed: int) -> None:
+def test_products_are_cut_as_well_as_can_be(
+    outputs: int, inputs: int, rank: int, keep: int, seed: int
+) -> None:
     """Also where the rank is larger than the matrix."""
     update = product(outputs, inputs, rank, seed)
     found = decompose_product(update)
@@ -58,7 +60,10 @@ def test_dense_changes_are_cut_nearly_as_well(keep: int, shape: tuple[int, int])
     found = decompose_dense(delta.astype(np.float32), Rule(rank=keep))
     check(found, delta.astype(np.float32).astype(np.float64), keep, slack=1.02)
     again = decompose_dense(delta.astype(np.float32), Rule(rank=keep))
-    assert all(np.array_equal(one, two) for one, two in zip(found.factors(keep), again.factors(keep), strict=True))
+    assert all(
+        np.array_equal(one, two)
+        for one, two in zip(found.factors(keep), again.factors(keep), strict=True)
+    )
 
 
 @pytest.mark.parametrize("energy", [0.5, 0.9, 0.999, 1.0])

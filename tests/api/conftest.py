@@ -39,7 +39,9 @@ class Api:
 
     def codes(self, adapter: str, endpoint: str = "chat") -> dict[str, float]:
         """How many requests ended with which status."""
-        samples = [sample for family in self.metrics.registry.collect() for sample in family.samples]
+        samples = [
+            sample for family in self.metrics.registry.collect() for sample in family.samples
+        ]
         wanted = {"adapter": adapter, "endpoint": endpoint}
         return {
             sample.labels["code"]: sample.value
@@ -65,7 +67,9 @@ async def api(registry: Registry) -> AsyncIterator[Api]:
     for version in (FINANCE_BEFORE, FINANCE, SHOP):
         registry.set_live(version)
     engine, metrics = FakeEngine(), Metrics(CollectorRegistry())
-    app = create_app(engine, registry, metrics, OpenGate(), base_names=BASE_NAMES, max_body_bytes=MAX_BODY_BYTES)
+    app = create_app(
+        engine, registry, metrics, OpenGate(), base_names=BASE_NAMES, max_body_bytes=MAX_BODY_BYTES
+    )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
         yield Api(app, engine, registry, metrics, http)

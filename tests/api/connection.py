@@ -1,4 +1,6 @@
-"""One HTTP request to an ASGI application, driven message by message: for bodies in pieces and clients that leave."""
+"""One HTTP request to an ASGI application, driven message by message: for bodies in pieces and
+clients that leave.
+"""
 
 from __future__ import annotations
 

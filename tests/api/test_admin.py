@@ -52,7 +52,9 @@ LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 
 @dataclass(frozen=True)
 class Office:
-    """A server with `ads`, which has a former version, and an administrator who is connected to it."""
+    """A server with `ads`, which has a former version, and an administrator who is connected to
+    it.
+    """
 
     bay: Bay
     engine: MortalEngine
@@ -72,7 +74,9 @@ class Office:
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> BaseShapes:
-    return BaseShapes.read(making.make_base(tmp_path_factory.mktemp("base") / "tiny"), names=BASE_NAMES)
+    return BaseShapes.read(
+        making.make_base(tmp_path_factory.mktemp("base") / "tiny"), names=BASE_NAMES
+    )
 
 
 @pytest.fixture
@@ -110,13 +114,17 @@ def is_error(response: httpx.Response, status: int, code: str) -> bool:
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
-@pytest.mark.parametrize("headers", [{}, USER, {"authorization": f"Basic {ADMIN_KEY}"}], ids=["none", "user", "basic"])
+@pytest.mark.parametrize(
+    "headers", [{}, USER, {"authorization": f"Basic {ADMIN_KEY}"}], ids=["none", "user", "basic"]
+)
 async def test_without_the_admin_key_every_path_is_closed(
     office: Office, method: str, path: str, headers: dict[str, str]
 ) -> None:
     """No key, a user's key and a wrong scheme give 401, and nothing happens."""
     before = office.bay.registry.snapshot()
-    response = await office.http.request(method, path, headers=headers, json={"lora_name": "ads", "lora_path": "/x"})
+    response = await office.http.request(
+        method, path, headers=headers, json={"lora_name": "ads", "lora_path": "/x"}
+    )
     assert is_error(response, 401, "invalid_api_key")
     assert response.headers["www-authenticate"] == "Bearer"
     assert office.bay.registry.snapshot() == before
@@ -139,7 +147,9 @@ class TestWithoutAnAdminKey:
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
-async def test_with_the_admin_key_every_path_answers(office: Office, method: str, path: str) -> None:
+async def test_with_the_admin_key_every_path_answers(
+    office: Office, method: str, path: str
+) -> None:
     """Each gives a result, or an error that is about the request and not about the key."""
     response = await office.call(method, path)
     assert response.status_code in (200, 400, 404, 409)
@@ -174,7 +184,9 @@ async def test_the_key_is_asked_for_before_the_body(office: Office, path: str) -
     ],
     ids=["too large", "cut off", "no object", "no UTF-8", "wrong type", "no text", "a form"],
 )
-async def test_a_bad_body_is_refused(office: Office, path: str, content: bytes, kind: str, status: int) -> None:
+async def test_a_bad_body_is_refused(
+    office: Office, path: str, content: bytes, kind: str, status: int
+) -> None:
     """In the envelope, with the status that fits."""
     response = await office.http.post(path, content=content, headers=ADMIN | {"content-type": kind})
     assert response.status_code == status
@@ -185,7 +197,11 @@ async def test_adapters_are_listed(office: Office) -> None:
     """All of them under `adapters`, one under its own path, an unknown one is a 404."""
     response = await office.call("GET", "/admin/adapters")
     (ads,) = response.json()["adapters"]
-    assert (ads["name"], ads["state"], ads["live"]) == ("ads", "ready", office.bay.version("ads", 2).id)
+    assert (ads["name"], ads["state"], ads["live"]) == (
+        "ads",
+        "ready",
+        office.bay.version("ads", 2).id,
+    )
     assert (await office.call("GET", "/admin/adapters/ads")).json() == ads
     assert is_error(await office.call("GET", "/admin/adapters/law"), 404, "model_not_found")
 
@@ -212,7 +228,9 @@ async def test_pin_unpin_and_preload_give_the_adapter(office: Office) -> None:
     """As it is afterwards; for an unknown name a 404."""
     assert (await office.post("/admin/adapters/ads/pin")).json()["pinned"] is True
     assert (await office.post("/admin/adapters/ads/unpin")).json()["pinned"] is False
-    assert (await office.post("/admin/adapters/ads/preload")).json()["versions"][0]["level"] == "engine"
+    assert (await office.post("/admin/adapters/ads/preload")).json()["versions"][0][
+        "level"
+    ] == "engine"
     for verb in ("pin", "unpin", "preload"):
         assert is_error(await office.post(f"/admin/adapters/law/{verb}"), 404, "model_not_found")
 
@@ -220,7 +238,9 @@ async def test_pin_unpin_and_preload_give_the_adapter(office: Office) -> None:
 async def test_a_load_that_the_engine_refuses_tells_the_reason(office: Office) -> None:
     """409 with what the engine said, where a client would get a 404 without it."""
     office.bay.make(3).rename(office.bay.root / ".checkpoint")
-    office.engine.fail(f"load {office.bay.version('law', 3).id}", AdapterRejected("law", ("no such module",)))
+    office.engine.fail(
+        f"load {office.bay.version('law', 3).id}", AdapterRejected("law", ("no such module",))
+    )
     response = await office.post(LOAD, body_for("law", office.bay.root / ".checkpoint"))
     assert is_error(response, 409, "adapter_rejected")
     assert "no such module" in response.json()["error"]["message"]
@@ -230,7 +250,9 @@ async def test_a_load_that_the_engine_refuses_tells_the_reason(office: Office) -
 
 
 @pytest.mark.parametrize("body", [None, {}, {"version": None}, {"version": "digest"}])
-async def test_a_rollback_takes_a_version_or_the_newest_former_one(office: Office, body: dict[str, Any] | None) -> None:
+async def test_a_rollback_takes_a_version_or_the_newest_former_one(
+    office: Office, body: dict[str, Any] | None
+) -> None:
     """Without a body, or without a version in it, it is the one before."""
     old = office.bay.version("ads", 1)
     if body and body["version"]:
@@ -271,12 +293,16 @@ async def test_a_version_is_deleted_by_its_digest(office: Office) -> None:
     response = await office.call("DELETE", f"/admin/versions/{old.digest}")
     assert response.json() == {"deleted": old.digest}
     assert office.bay.in_store() == {live.digest}
-    assert is_error(await office.call("DELETE", f"/admin/versions/{live.digest}"), 409, "adapter_conflict")
+    assert is_error(
+        await office.call("DELETE", f"/admin/versions/{live.digest}"), 409, "adapter_conflict"
+    )
 
 
 async def test_events_name_the_request(office: Office) -> None:
     """`who` is the id that the administrator's answer carried."""
-    response = await office.http.post("/admin/adapters/ads/pin", headers=ADMIN | {"x-request-id": "ticket-17"})
+    response = await office.http.post(
+        "/admin/adapters/ads/pin", headers=ADMIN | {"x-request-id": "ticket-17"}
+    )
     (pinned, *_) = await office.events()
     assert response.headers["x-request-id"] == "ticket-17"
     assert pinned | {"when": ""} == {
@@ -294,7 +320,9 @@ async def test_events_name_the_request(office: Office) -> None:
 
 async def test_a_failure_is_an_event_too(office: Office) -> None:
     """It names the request that asked and says why nothing was done."""
-    await office.http.post("/admin/adapters/nobody/pin", headers=ADMIN | {"x-request-id": "ticket-18"})
+    await office.http.post(
+        "/admin/adapters/nobody/pin", headers=ADMIN | {"x-request-id": "ticket-18"}
+    )
     (failed, *_) = await office.events()
     assert (failed["who"], failed["what"], failed["adapter"]) == ("ticket-18", "pinned", "nobody")
     assert "nobody" in failed["result"]
@@ -303,7 +331,9 @@ async def test_a_failure_is_an_event_too(office: Office) -> None:
 @pytest.mark.parametrize("count", ["0", "-1", "1001", "many"])
 async def test_a_count_of_events_has_bounds(office: Office, count: str) -> None:
     """What is not between 1 and 1000 is a bad request."""
-    assert is_error(await office.call("GET", f"/admin/events?count={count}"), 400, "invalid_request")
+    assert is_error(
+        await office.call("GET", f"/admin/events?count={count}"), 400, "invalid_request"
+    )
 
 
 def body_for(name: str, path: Path, **fields: object) -> dict[str, Any]:
@@ -314,7 +344,9 @@ def body_for(name: str, path: Path, **fields: object) -> dict[str, Any]:
 async def test_vllms_load_verb(office: Office) -> None:
     """Its body, its status, its text, byte for byte; then the adapter answers."""
     office.bay.make(3).rename(office.bay.root / ".checkpoint")
-    response = await office.post(LOAD, body_for("law", office.bay.root / ".checkpoint", load_inplace=False))
+    response = await office.post(
+        LOAD, body_for("law", office.bay.root / ".checkpoint", load_inplace=False)
+    )
     assert response.status_code == 200
     assert response.text == "Success: LoRA adapter 'law' added successfully."
     assert response.headers["content-type"].startswith("text/plain")
@@ -332,7 +364,9 @@ async def test_vllms_unload_verb(office: Office) -> None:
 
 
 async def test_load_in_place_is_a_safe_swap(office: Office) -> None:
-    """The running request ends on the old weights, the next begins on the new ones, the old are then unloaded."""
+    """The running request ends on the old weights, the next begins on the new ones, the old are
+    then unloaded.
+    """
     may_end = asyncio.Event()
 
     async def reply(body: Body) -> Answer | AnswerStream:
@@ -345,13 +379,17 @@ async def test_load_in_place_is_a_safe_swap(office: Office) -> None:
 
     async def ask(user: str) -> str:
         body = {"model": "ads", "user": user}
-        return (await office.http.post("/v1/chat/completions", headers=USER, json=body)).headers["x-adapter-version"]
+        return (await office.http.post("/v1/chat/completions", headers=USER, json=body)).headers[
+            "x-adapter-version"
+        ]
 
     early = asyncio.create_task(ask("early"))
     while not office.engine.asked:
         await asyncio.sleep(0)
     office.bay.make(3).rename(office.bay.root / ".checkpoint")
-    response = await office.post(LOAD, body_for("ads", office.bay.root / ".checkpoint", load_inplace=True))
+    response = await office.post(
+        LOAD, body_for("ads", office.bay.root / ".checkpoint", load_inplace=True)
+    )
     assert response.text == "Success: LoRA adapter 'ads' added successfully."
     assert await ask("late") == new.digest[:12]
     assert office.engine.loaded == {old, new}
@@ -366,7 +404,9 @@ async def test_equal_weights_load_again_with_success(office: Office) -> None:
     """Whoever asks a second time, with or without `load_inplace`, gets 200 and nothing changes."""
     before = office.bay.registry.snapshot()
     for in_place in (False, True):
-        response = await office.post(LOAD, body_for("ads", office.bay.root / "ads", load_inplace=in_place))
+        response = await office.post(
+            LOAD, body_for("ads", office.bay.root / "ads", load_inplace=in_place)
+        )
         assert response.text == "Success: LoRA adapter 'ads' added successfully."
     assert office.bay.registry.snapshot() == before
 
@@ -383,19 +423,28 @@ async def test_other_weights_need_load_in_place(office: Office) -> None:
     assert office.bay.live("ads") == office.bay.version("ads", 2)
 
 
-@pytest.mark.parametrize("body", [{}, {"lora_name": "ads"}, {"lora_path": "/x"}, {"lora_name": "", "lora_path": ""}])
-async def test_a_load_without_name_or_path_is_vllms_error(office: Office, body: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "body", [{}, {"lora_name": "ads"}, {"lora_path": "/x"}, {"lora_name": "", "lora_path": ""}]
+)
+async def test_a_load_without_name_or_path_is_vllms_error(
+    office: Office, body: dict[str, Any]
+) -> None:
     """400 with vLLM's words."""
     response = await office.post(LOAD, body)
     assert response.status_code == 400
-    assert response.json()["error"]["message"] == "Both 'lora_name' and 'lora_path' must be provided."
+    assert (
+        response.json()["error"]["message"] == "Both 'lora_name' and 'lora_path' must be provided."
+    )
 
 
 async def test_an_unload_without_a_name_is_vllms_error(office: Office) -> None:
     """400 with vLLM's words."""
     response = await office.post(UNLOAD, {})
     assert response.status_code == 400
-    assert response.json()["error"]["message"] == "'lora_name' needs to be provided to unload a LoRA adapter."
+    assert (
+        response.json()["error"]["message"]
+        == "'lora_name' needs to be provided to unload a LoRA adapter."
+    )
 
 
 async def test_an_unload_of_what_is_not_served_is_vllms_error(office: Office) -> None:
@@ -410,14 +459,21 @@ async def test_a_load_from_a_path_without_a_folder_is_a_404(office: Office) -> N
     path = office.bay.root / "nothing"
     response = await office.post(LOAD, body_for("law", path))
     assert is_error(response, 404, "model_not_found")
-    assert response.json()["error"]["message"] == f"Loading lora law failed: No adapter found for {path}"
+    assert (
+        response.json()["error"]["message"]
+        == f"Loading lora law failed: No adapter found for {path}"
+    )
 
 
 async def test_a_load_from_outside_the_roots_is_forbidden(office: Office, tmp_path: Path) -> None:
     """403, written plainly or hidden behind a link."""
     outside = office.bay.make(3)
     (office.bay.root / ".link").symlink_to(outside)
-    for path in (outside, office.bay.root / ".link", office.bay.root / ".." / outside.relative_to(tmp_path)):
+    for path in (
+        outside,
+        office.bay.root / ".link",
+        office.bay.root / ".." / outside.relative_to(tmp_path),
+    ):
         response = await office.post(LOAD, body_for("law", path))
         assert is_error(response, 403, "permission_denied")
     assert office.bay.registry.names() == ("ads",)
@@ -428,7 +484,10 @@ async def test_a_load_under_the_bases_name_is_vllms_error(office: Office, name: 
     """400 with vLLM's words."""
     response = await office.post(LOAD, body_for(name, office.bay.root / "ads", load_inplace=True))
     assert response.status_code == 400
-    assert response.json()["error"]["message"] == f"The lora adapter '{name}' conflicts with a served base model."
+    assert (
+        response.json()["error"]["message"]
+        == f"The lora adapter '{name}' conflicts with a served base model."
+    )
 
 
 @pytest.mark.parametrize("name", ["base", "a/b", "x" * 65])
@@ -454,7 +513,10 @@ async def test_the_api_description_names_every_path_and_body(office: Office) -> 
     """A generated client knows them all, and the fields of vLLM's verbs."""
     paths = (await office.http.get("/openapi.json")).json()["paths"]
     described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
-    templates = {(method, path.replace("/ads", "/{name}").replace(DIGEST, "{digest}")) for method, path in PATHS}
+    templates = {
+        (method, path.replace("/ads", "/{name}").replace(DIGEST, "{digest}"))
+        for method, path in PATHS
+    }
     assert templates <= described
     for path, field in (
         (LOAD, "load_inplace"),

@@ -44,7 +44,12 @@ def mounted(app: FastAPI) -> set[tuple[str, str]]:
         for method in operations
     }
     routes = [route for route in app.router.routes if isinstance(route, Route)]
-    plain = {(method, route.path) for route in routes for method in route.methods or () if method != "HEAD"}
+    plain = {
+        (method, route.path)
+        for route in routes
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
     return described | plain
 
 
@@ -81,7 +86,9 @@ async def test_an_unknown_path_is_404(api: Api, method: str, path: str) -> None:
 
 @pytest.mark.parametrize("path", PATHS.values())
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
-async def test_a_wrong_method_is_405_and_tells_the_right_one(api: Api, method: str, path: str) -> None:
+async def test_a_wrong_method_is_405_and_tells_the_right_one(
+    api: Api, method: str, path: str
+) -> None:
     """The endpoints take POST and nothing else."""
     response = await api.http.request(method, path)
     assert response.status_code == 405
@@ -89,11 +96,21 @@ async def test_a_wrong_method_is_405_and_tells_the_right_one(api: Api, method: s
     assert response.json()["error"]["code"] == "method_not_allowed"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(path=st.text(max_size=30), method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]), content=st.binary())
-async def test_no_path_gives_a_server_error(api: Api, path: str, method: str, content: bytes) -> None:
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    path=st.text(max_size=30),
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
+    content=st.binary(),
+)
+async def test_no_path_gives_a_server_error(
+    api: Api, path: str, method: str, content: bytes
+) -> None:
     """Whatever is asked for, the answer is a success or a client error, and always has an id."""
-    response = await api.http.request(method, "/" + quote(path.encode(errors="replace")), content=content)
+    response = await api.http.request(
+        method, "/" + quote(path.encode(errors="replace")), content=content
+    )
     assert response.status_code < 500
     assert response.headers["x-request-id"]
 
@@ -115,7 +132,9 @@ async def test_further_routers_share_errors_and_ids(registry: Registry) -> None:
         max_body_bytes=1000,
         routers=[router],
     )
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://server"
+    ) as http:
         response = await http.get("/admin/conflict")
     assert (response.status_code, response.json()["error"]["code"]) == (409, "adapter_conflict")
     assert response.headers["x-request-id"]
@@ -124,8 +143,15 @@ async def test_further_routers_share_errors_and_ids(registry: Registry) -> None:
 async def test_two_applications_share_nothing(api: Api, registry: Registry) -> None:
     """A second server in the same process has its own metrics."""
     other = create_app(
-        FakeEngine(), registry, Metrics(CollectorRegistry()), OpenGate(), base_names=BASE_NAMES, max_body_bytes=1000
+        FakeEngine(),
+        registry,
+        Metrics(CollectorRegistry()),
+        OpenGate(),
+        base_names=BASE_NAMES,
+        max_body_bytes=1000,
     )
     await api.http.post("/tokenize", json={"model": "tiny"})
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(other), base_url="http://server") as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(other), base_url="http://server"
+    ) as http:
         assert "lorabay_requests_total{" not in (await http.get("/metrics")).text

@@ -9,7 +9,14 @@ from prometheus_client import CollectorRegistry
 from starlette.datastructures import Headers
 
 from lorabay.api.app import create_app
-from lorabay.api.auth import ClosedGate, KeyGate, OpenGate, choose_admin_gate, choose_gate, is_loopback
+from lorabay.api.auth import (
+    ClosedGate,
+    KeyGate,
+    OpenGate,
+    choose_admin_gate,
+    choose_gate,
+    is_loopback,
+)
 from lorabay.catalog.registry import Registry
 from lorabay.errors import InvalidApiKey, PermissionDenied, SetupError
 from lorabay.metrics import Metrics
@@ -48,11 +55,15 @@ async def http(registry: Registry) -> httpx.AsyncClient:
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
-@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x"])
+@pytest.mark.parametrize(
+    "authorization", [None, "", "Bearer", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x"]
+)
 async def test_without_the_key_nothing_is_answered(
     http: httpx.AsyncClient, method: str, path: str, authorization: str | None
 ) -> None:
-    """Every path that shows or runs models gives 401 in the envelope to whoever does not send the key."""
+    """Every path that shows or runs models gives 401 in the envelope to whoever does not send the
+    key.
+    """
     headers = {} if authorization is None else {b"authorization": authorization.encode()}
     response = await http.request(method, path, headers=headers, json={"model": "finance"})
     assert response.status_code == 401
@@ -94,7 +105,9 @@ def test_no_other_text_passes(text: str) -> None:
     if text.strip() == "secret":
         return
     with pytest.raises(InvalidApiKey):
-        KeyGate("secret").check(Headers(raw=[(b"authorization", b"Bearer " + text.encode(errors="replace"))]))
+        KeyGate("secret").check(
+            Headers(raw=[(b"authorization", b"Bearer " + text.encode(errors="replace"))])
+        )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
@@ -104,7 +117,9 @@ def test_loopback_needs_no_key(host: str) -> None:
     assert isinstance(choose_gate(None, host), OpenGate)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", "", "localhost.example.org"])
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "192.168.1.7", "example.org", "", "localhost.example.org"]
+)
 @pytest.mark.parametrize("key", [None, "", "  "])
 def test_another_address_without_a_key_is_refused(host: str, key: str | None) -> None:
     """A server that others can reach does not start without a key, and an empty one is none."""
@@ -114,12 +129,16 @@ def test_another_address_without_a_key_is_refused(host: str, key: str | None) ->
 
 
 def test_a_key_from_a_file_may_end_in_a_newline() -> None:
-    """Secrets are often read from files; their last newline cannot be sent in a header and does not count."""
+    """Secrets are often read from files; their last newline cannot be sent in a header and does not
+    count.
+    """
     choose_gate("secret\n", "0.0.0.0").check(bearer("Bearer secret"))
 
 
 def test_admin_paths_have_their_own_key_or_none() -> None:
-    """Without an admin key nobody passes, not even without a header; with one only its owner does."""
+    """Without an admin key nobody passes, not even without a header; with one only its owner
+    does.
+    """
     assert isinstance(choose_admin_gate(None), ClosedGate)
     with pytest.raises(PermissionDenied):
         choose_admin_gate("").check(bearer("Bearer "))

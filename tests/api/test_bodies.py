@@ -31,8 +31,13 @@ def request_of(*pieces: bytes, headers: Mapping[str, str] = JSON) -> Request:
     return Request({"type": "http", "headers": raw}, receive)
 
 
-@given(st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.none() | st.booleans())), st.data())
-async def test_any_object_arrives_as_it_was_sent(body: dict[str, object], data: st.DataObject) -> None:
+@given(
+    st.dictionaries(st.text(), st.text() | st.integers() | st.lists(st.none() | st.booleans())),
+    st.data(),
+)
+async def test_any_object_arrives_as_it_was_sent(
+    body: dict[str, object], data: st.DataObject
+) -> None:
     """A JSON object is read whole, escaped or not, however its bytes were cut on the way."""
     content = json.dumps(body, ensure_ascii=data.draw(st.booleans())).encode()
     cut = data.draw(st.integers(0, len(content)))
@@ -82,15 +87,20 @@ async def test_pairs_of_surrogates_are_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"]
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"],
 )
 async def test_json_content_types_are_accepted(api: Api, content_type: str) -> None:
     """Parameters and case of the content type do not matter."""
-    response = await api.http.post(CHAT, content=b'{"model": "finance"}', headers={"content-type": content_type})
+    response = await api.http.post(
+        CHAT, content=b'{"model": "finance"}', headers={"content-type": content_type}
+    )
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/x"])
+@pytest.mark.parametrize(
+    "content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/x"]
+)
 async def test_other_content_types_are_415(api: Api, content_type: str | None) -> None:
     """What does not say that it is JSON is not read as JSON."""
     headers = {} if content_type is None else {"content-type": content_type}
@@ -147,13 +157,18 @@ async def test_model_must_be_text(api: Api, model: object) -> None:
         asked_model({"model": model})
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
-    content=st.binary(max_size=300) | st.text(max_size=50).map(lambda text: json.dumps({"model": text}).encode()),
+    content=st.binary(max_size=300)
+    | st.text(max_size=50).map(lambda text: json.dumps({"model": text}).encode()),
     path=st.sampled_from(sorted(PATHS.values())),
 )
 async def test_no_body_gives_a_server_error(api: Api, content: bytes, path: str) -> None:
-    """Whatever is posted to whichever endpoint, the answer is a 4xx in the envelope or the engine's own."""
+    """Whatever is posted to whichever endpoint, the answer is a 4xx in the envelope or the engine's
+    own.
+    """
     response = await api.http.post(path, content=content, headers=JSON)
     assert response.status_code == 200 or response.json()["error"]["code"]
     assert response.status_code < 500

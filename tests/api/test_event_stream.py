@@ -1,4 +1,6 @@
-"""Streamed answers: what arrives when, failures before and after the first event, and clients that leave."""
+"""Streamed answers: what arrives when, failures before and after the first event, and clients that
+leave.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ async def nothing_but(failure: Exception | None) -> AsyncGenerator[bytes, None]:
 
 
 async def test_events_arrive_as_the_engine_made_them(api: Api) -> None:
-    """The body is the engine's events, one after the other, under the content type of event streams."""
+    """The body is the engine's events, one after the other, under the content type of event
+    streams.
+    """
     stream = reply_with(api, words("finance"))
     response = await api.http.post(CHAT, json={"model": "finance"})
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -54,7 +58,9 @@ async def test_events_arrive_as_the_engine_made_them(api: Api) -> None:
 
 
 async def test_each_event_is_sent_before_the_next_is_made(api: Api) -> None:
-    """Nothing is held back: an event reaches the client while the engine still works on the next one."""
+    """Nothing is held back: an event reaches the client while the engine still works on the next
+    one.
+    """
     steps: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def events() -> AsyncGenerator[bytes, None]:
@@ -73,8 +79,12 @@ async def test_each_event_is_sent_before_the_next_is_made(api: Api) -> None:
     assert api.codes("finance") == {"200": 1}
 
 
-@pytest.mark.parametrize(("failure", "status"), [(EngineUnavailable("gone", retry_after=2), 503), (KeyError("x"), 500)])
-async def test_a_failure_before_the_first_event_has_its_own_status(api: Api, failure: Exception, status: int) -> None:
+@pytest.mark.parametrize(
+    ("failure", "status"), [(EngineUnavailable("gone", retry_after=2), 503), (KeyError("x"), 500)]
+)
+async def test_a_failure_before_the_first_event_has_its_own_status(
+    api: Api, failure: Exception, status: int
+) -> None:
     """As long as nothing was sent, a failure is an ordinary error response."""
 
     stream = reply_with(api, nothing_but(failure))
@@ -82,7 +92,9 @@ async def test_a_failure_before_the_first_event_has_its_own_status(api: Api, fai
     assert response.status_code == status
     assert response.headers["content-type"] == "application/json"
     assert response.headers["x-request-id"] == "r-1"
-    assert response.json()["error"]["code"] == ("engine_unavailable" if status == 503 else "internal_error")
+    assert response.json()["error"]["code"] == (
+        "engine_unavailable" if status == 503 else "internal_error"
+    )
     assert response.headers.get("retry-after") == ("2" if status == 503 else None)
     assert api.codes("finance") == {str(status): 1}
     assert api.count("lorabay_time_to_first_token_seconds_count", adapter="finance") == 0
@@ -96,7 +108,9 @@ async def failing(failure: Exception) -> AsyncGenerator[bytes, None]:
 
 
 async def test_a_later_failure_becomes_an_error_event_and_the_end(api: Api) -> None:
-    """After the first event the envelope is sent as an event, then [DONE]; the record holds the true status."""
+    """After the first event the envelope is sent as an event, then [DONE]; the record holds the
+    true status.
+    """
     stream = reply_with(api, failing(EngineUnavailable("the engine stopped")))
     response = await api.http.post(CHAT, json={"model": "finance"})
     assert response.status_code == 200
@@ -143,7 +157,9 @@ async def test_a_bug_in_the_middle_of_a_stream_shows_no_internals(api: Api) -> N
 
 @pytest.mark.parametrize("sent", [0, 1])
 async def test_a_client_that_leaves_stops_the_generation(api: Api, sent: int) -> None:
-    """Whether or not it has seen an event: the engine's stream is closed at once, the lease freed, 499 recorded."""
+    """Whether or not it has seen an event: the engine's stream is closed at once, the lease freed,
+    499 recorded.
+    """
     stopped = asyncio.Event()
 
     async def events() -> AsyncGenerator[bytes, None]:
@@ -198,7 +214,9 @@ async def test_a_client_that_takes_nothing_more_stops_the_generation(api: Api) -
 
 
 async def test_a_server_that_shuts_down_closes_its_streams(api: Api) -> None:
-    """Cancelling the handler closes the engine's stream, frees the lease and records the request."""
+    """Cancelling the handler closes the engine's stream, frees the lease and records the
+    request.
+    """
 
     async def events() -> AsyncGenerator[bytes, None]:
         yield b"data: 1\n\n"

@@ -1,4 +1,6 @@
-"""The life of a request: which version answers, what the response says, and that nothing of it is left behind."""
+"""The life of a request: which version answers, what the response says, and that nothing of it is
+left behind.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ MODEL_FORMS: dict[str, Version | None] = {
 async def test_every_form_of_model_reaches_its_version_on_every_endpoint(
     api: Api, endpoint: Endpoint, model: str
 ) -> None:
-    """The engine is asked once, on the right endpoint, for the right version, with the body as the client sent it."""
+    """The engine is asked once, on the right endpoint, for the right version, with the body as the
+    client sent it.
+    """
     body = {"model": model, "unknown": [1, {"a": None}]}
     response = await api.http.post(PATHS[endpoint], json=body, headers={"x-request-id": "r-1"})
     assert response.status_code == 200
@@ -60,8 +64,12 @@ async def test_every_form_of_model_reaches_its_version_on_every_endpoint(
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("model", MODEL_FORMS)
-async def test_the_answer_echoes_model_and_names_the_version(api: Api, model: str, stream: bool) -> None:
-    """The answer holds the `model` that was asked for; headers tell the adapter and the version behind it."""
+async def test_the_answer_echoes_model_and_names_the_version(
+    api: Api, model: str, stream: bool
+) -> None:
+    """The answer holds the `model` that was asked for; headers tell the adapter and the version
+    behind it.
+    """
     response = await api.http.post(CHAT, json={"model": model, "stream": stream})
     assert json.dumps({"model": model})[1:-1] in response.text
     version = MODEL_FORMS[model]
@@ -100,7 +108,9 @@ UNKNOWN_MODELS = (
 
 @pytest.mark.parametrize("model", UNKNOWN_MODELS, ids=lambda model: ascii(model[:20]))
 async def test_an_unknown_model_is_a_404_that_lists_no_other(api: Api, model: str) -> None:
-    """Unknown names and versions are refused alike, and the message tells nothing about what else is served."""
+    """Unknown names and versions are refused alike, and the message tells nothing about what else
+    is served.
+    """
     response = await api.http.post(CHAT, json={"model": model})
     assert response.status_code == 404
     error = response.json()["error"]
@@ -113,8 +123,12 @@ async def test_an_unknown_model_is_a_404_that_lists_no_other(api: Api, model: st
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("model", ["finance", "tiny"])
-async def test_a_request_is_counted_once_with_its_tokens(api: Api, model: str, stream: bool) -> None:
-    """Afterwards there is one finished request, with the engine's token counts, and nothing running or leased."""
+async def test_a_request_is_counted_once_with_its_tokens(
+    api: Api, model: str, stream: bool
+) -> None:
+    """Afterwards there is one finished request, with the engine's token counts, and nothing running
+    or leased.
+    """
     await api.http.post(CHAT, json={"model": model, "stream": stream})
     adapter = "__base__" if model == "tiny" else model
     assert api.codes(adapter) == {"200": 1}
@@ -130,7 +144,9 @@ async def test_while_it_runs_a_request_holds_its_version(api: Api, stream: bool)
     seen = []
 
     def look() -> None:
-        seen.append((api.registry.leases(FINANCE), api.count("lorabay_requests_running", adapter="finance")))
+        seen.append(
+            (api.registry.leases(FINANCE), api.count("lorabay_requests_running", adapter="finance"))
+        )
 
     async def looking(model: str) -> AsyncGenerator[bytes, None]:
         async for event in words(model):
@@ -163,7 +179,9 @@ FAILURES: tuple[tuple[Exception, int, str], ...] = (
 async def test_a_failure_of_the_engine_keeps_its_status(
     api: Api, failure: Exception, status: int, code: str, stream: bool
 ) -> None:
-    """What the engine raises before it answers becomes the response; the request is recorded and its lease freed."""
+    """What the engine raises before it answers becomes the response; the request is recorded and
+    its lease freed.
+    """
 
     async def reply(body: Body) -> Answer | AnswerStream:
         raise failure
@@ -228,7 +246,9 @@ async def test_a_client_that_leaves_while_it_sends_is_no_bug(api: Api) -> None:
 
 
 async def test_a_server_that_shuts_down_records_what_it_cut_off(api: Api) -> None:
-    """Cancelling the handler, as the HTTP server does after the grace time, frees the lease and counts the request."""
+    """Cancelling the handler, as the HTTP server does after the grace time, frees the lease and
+    counts the request.
+    """
     begun = asyncio.Event()
 
     async def reply(body: Body) -> Answer | AnswerStream:
@@ -278,13 +298,21 @@ class Ledger:
 
 def app_with(weights: Ledger, api: Api) -> FastAPI:
     return create_app(
-        api.engine, api.registry, api.metrics, OpenGate(), base_names=BASE_NAMES, max_body_bytes=1000, weights=weights
+        api.engine,
+        api.registry,
+        api.metrics,
+        OpenGate(),
+        base_names=BASE_NAMES,
+        max_body_bytes=1000,
+        weights=weights,
     )
 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_weights_are_ensured_before_and_told_after(api: Api, stream: bool) -> None:
-    """A version's weights are ensured before the engine is asked and proved by the first answer; the base has none."""
+    """A version's weights are ensured before the engine is asked and proved by the first answer;
+    the base has none.
+    """
     weights = Ledger()
     for model in ("finance", "tiny"):
         connection = Connection(app_with(weights, api), CHAT, JSON)
@@ -298,7 +326,9 @@ async def test_weights_are_ensured_before_and_told_after(api: Api, stream: bool)
 
 @pytest.mark.parametrize("path", ["/tokenize", "/detokenize"])
 async def test_what_needs_no_weights_says_nothing_of_them(api: Api, path: str) -> None:
-    """A version that kills the engine does not count as proved, nor a good one as suspect, because of its tokeniser."""
+    """A version that kills the engine does not count as proved, nor a good one as suspect, because
+    of its tokeniser.
+    """
     assert await notes_of(api, path, b'{"model": "finance"}') == [("ensure", FINANCE)]
 
 
@@ -314,7 +344,9 @@ async def notes_of(api: Api, path: str, body: bytes) -> list[tuple[str, Version]
     ("failure", "ran"),
     [(EngineUnavailable("the engine stopped"), True), (InvalidRequest("too long"), False)],
 )
-async def test_a_request_that_failed_in_the_engine_is_over(api: Api, failure: Exception, ran: bool) -> None:
+async def test_a_request_that_failed_in_the_engine_is_over(
+    api: Api, failure: Exception, ran: bool
+) -> None:
     """The engine may have died on it; what was refused as a request never reached the weights."""
 
     async def fail(body: Body) -> Answer | AnswerStream:
@@ -332,7 +364,10 @@ async def test_an_answer_without_a_token_proves_nothing(api: Api) -> None:
         return Answer(b"{}", Usage(prompt_tokens=3))
 
     api.engine.reply = empty
-    assert await notes_of(api, CHAT, b'{"model": "finance"}') == [("ensure", FINANCE), ("ended", FINANCE)]
+    assert await notes_of(api, CHAT, b'{"model": "finance"}') == [
+        ("ensure", FINANCE),
+        ("ended", FINANCE),
+    ]
 
 
 @pytest.mark.parametrize("generated", [False, True])
@@ -350,7 +385,11 @@ async def test_a_response_that_was_only_announced_proves_nothing(api: Api, gener
 
     api.engine.reply = stream
     notes = await notes_of(api, "/v1/responses", b'{"model": "finance", "stream": true}')
-    assert notes == [("ensure", FINANCE), *([("answered", FINANCE)] if generated else []), ("ended", FINANCE)]
+    assert notes == [
+        ("ensure", FINANCE),
+        *([("answered", FINANCE)] if generated else []),
+        ("ended", FINANCE),
+    ]
 
 
 async def test_weights_that_cannot_be_had_stop_the_request(api: Api) -> None:
@@ -366,7 +405,9 @@ async def test_weights_that_cannot_be_had_stop_the_request(api: Api) -> None:
 
 
 class Fickle:
-    """Weights of which one version's are refused, whereupon its name goes back to the former one."""
+    """Weights of which one version's are refused, whereupon its name goes back to the former
+    one.
+    """
 
     def __init__(self, registry: Registry, *, falls_back: bool) -> None:
         self._registry = registry
@@ -385,8 +426,12 @@ class Fickle:
 
 
 @pytest.mark.parametrize("falls_back", [True, False])
-async def test_a_request_follows_its_name_back_to_a_former_version(api: Api, falls_back: bool) -> None:
-    """Weights that the engine refuses at a request's time cost that request nothing where a former version is."""
+async def test_a_request_follows_its_name_back_to_a_former_version(
+    api: Api, falls_back: bool
+) -> None:
+    """Weights that the engine refuses at a request's time cost that request nothing where a former
+    version is.
+    """
     weights = Fickle(api.registry, falls_back=falls_back)
     app = create_app(
         *(api.engine, api.registry, api.metrics, OpenGate()),
@@ -394,10 +439,14 @@ async def test_a_request_follows_its_name_back_to_a_former_version(api: Api, fal
         max_body_bytes=1000,
         weights=weights,
     )
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://server"
+    ) as http:
         response = await http.post(CHAT, json={"model": "finance"})
         by_version = await http.post(CHAT, json={"model": FINANCE.id})
     assert response.status_code == (200 if falls_back else 404)
-    assert response.headers.get("x-adapter-version") == (FINANCE_BEFORE.digest[:12] if falls_back else None)
+    assert response.headers.get("x-adapter-version") == (
+        FINANCE_BEFORE.digest[:12] if falls_back else None
+    )
     assert by_version.status_code == 404
     assert not any(status.leases for status in api.registry.snapshot())

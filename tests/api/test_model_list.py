@@ -22,10 +22,16 @@ async def test_the_list_holds_the_base_and_every_adapter(api: Api) -> None:
 
 
 async def test_a_card_is_what_openai_clients_read(api: Api) -> None:
-    """Type, owner, time of the server's start and context length; all entries of one server agree."""
+    """Type, owner, time of the server's start and context length; all entries of one server
+    agree.
+    """
     cards = (await api.http.get("/v1/models")).json()["data"]
     for card in cards:
-        assert (card["object"], card["owned_by"], card["max_model_len"]) == ("model", "lorabay", 2048)
+        assert (card["object"], card["owned_by"], card["max_model_len"]) == (
+            "model",
+            "lorabay",
+            2048,
+        )
         assert abs(card["created"] - time.time()) < 60
     assert len({card["created"] for card in cards}) == 1
 
@@ -49,14 +55,18 @@ async def test_no_host_paths(api: Api) -> None:
     ],
 )
 async def test_one_model_by_any_form_of_its_name(api: Api, model: str, parent: str | None) -> None:
-    """Whatever `model` a request may use can be described, slashes and versions included; it counts as no use."""
+    """Whatever `model` a request may use can be described, slashes and versions included; it counts
+    as no use.
+    """
     before = api.registry.snapshot()
     card = (await api.http.get(f"/v1/models/{model}")).json()
     assert (card["id"], card["parent"]) == (model, parent)
     assert api.registry.snapshot() == before
 
 
-@pytest.mark.parametrize("model", ["nobody", "", "finance@" + "f" * 12, "org", "org/", "org/tiny/", "%F0%9F%98%80"])
+@pytest.mark.parametrize(
+    "model", ["nobody", "", "finance@" + "f" * 12, "org", "org/", "org/tiny/", "%F0%9F%98%80"]
+)
 async def test_an_unknown_model_is_404(api: Api, model: str) -> None:
     """What cannot be asked for is not described, and the message lists nothing else."""
     response = await api.http.get(f"/v1/models/{model}")

@@ -36,7 +36,9 @@ async def test_every_post_path_has_the_engines_schema(api: Api) -> None:
     document = (await api.http.get("/openapi.json")).json()
     for endpoint, path in PATHS.items():
         operation = document["paths"][path]["post"]
-        assert operation["requestBody"]["content"]["application/json"]["schema"]["title"] == endpoint
+        assert (
+            operation["requestBody"]["content"]["application/json"]["schema"]["title"] == endpoint
+        )
         assert operation["summary"] == SUMMARIES[endpoint]
 
 

@@ -50,7 +50,9 @@ async def test_alive_from_the_first_moment(api: Api) -> None:
     assert (await api.http.get("/health")).status_code == 200
 
 
-def app_that(engine: FakeEngine, registry: Registry, declared_set_loaded: Callable[[], bool]) -> FastAPI:
+def app_that(
+    engine: FakeEngine, registry: Registry, declared_set_loaded: Callable[[], bool]
+) -> FastAPI:
     return create_app(
         engine,
         registry,
@@ -70,7 +72,10 @@ async def test_ready_when_the_engine_is_up_and_the_declared_set_loaded(registry:
 
         async def ready() -> int:
             response = await http.get("/ready")
-            assert response.status_code == 200 or response.json()["error"]["code"] == "engine_unavailable"
+            assert (
+                response.status_code == 200
+                or response.json()["error"]["code"] == "engine_unavailable"
+            )
             assert (response.status_code == 503) == ("retry-after" in response.headers)
             return response.status_code
 
@@ -92,7 +97,9 @@ async def test_versions(api: Api) -> None:
 
 @pytest.mark.parametrize("accept", PARSERS)
 async def test_metrics_can_be_parsed(api: Api, accept: str, engines_own_series: str) -> None:
-    """In both formats the exposition is valid as a whole and holds our series and the engine's, names untouched."""
+    """In both formats the exposition is valid as a whole and holds our series and the engine's,
+    names untouched.
+    """
     await api.http.post("/v1/chat/completions", json={"model": "finance"})
     response = await api.http.get("/metrics", headers={"accept": accept})
     kind = "text/plain" if PARSERS[accept] is parse_text else "application/openmetrics-text"

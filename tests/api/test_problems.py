@@ -31,13 +31,19 @@ PUBLIC_CODES = {
 
 def examples() -> Iterator[tuple[str, LorabayError]]:
     for name, kind in vars(errors).items():
-        if isinstance(kind, type) and issubclass(kind, LorabayError) and kind is not AdapterRejected:
+        if (
+            isinstance(kind, type)
+            and issubclass(kind, LorabayError)
+            and kind is not AdapterRejected
+        ):
             yield name, kind("what is wrong")
     yield "AdapterRejected", AdapterRejected("finance", ("bad rank",))
 
 
 def request() -> Request:
-    return Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []})
+    return Request(
+        {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    )
 
 
 @pytest.mark.parametrize("name", PUBLIC_CODES)
@@ -52,7 +58,9 @@ async def test_the_contracts_codes(name: str) -> None:
 
 
 @pytest.mark.parametrize(("after", "header"), [(0.2, "1"), (3, "3"), (4.01, "5"), (None, None)])
-async def test_retry_after_is_rounded_up_to_seconds(after: float | None, header: str | None) -> None:
+async def test_retry_after_is_rounded_up_to_seconds(
+    after: float | None, header: str | None
+) -> None:
     """A client that waits as long as it is told does not come too early."""
     response = await respond(request(), RateLimited("slower", retry_after=after))
     assert response.headers.get("retry-after") == header
@@ -64,14 +72,23 @@ async def test_retry_after_is_rounded_up_to_seconds(after: float | None, header:
         (HTTPException(404), 404, "not_found"),
         (HTTPException(405, headers={"allow": "POST"}), 405, "method_not_allowed"),
         (HTTPException(418), 418, "invalid_request"),
-        (RequestValidationError([{"loc": ("body", "lora_name"), "msg": "too short"}]), 400, "invalid_request"),
+        (
+            RequestValidationError([{"loc": ("body", "lora_name"), "msg": "too short"}]),
+            400,
+            "invalid_request",
+        ),
         (RequestValidationError([{"loc": ("body",), "msg": "not JSON"}]), 400, "invalid_request"),
     ],
 )
-async def test_the_frameworks_failures_come_in_the_same_envelope(failure: Exception, status: int, code: str) -> None:
+async def test_the_frameworks_failures_come_in_the_same_envelope(
+    failure: Exception, status: int, code: str
+) -> None:
     """What FastAPI and Starlette raise looks like our own errors, and keeps its headers."""
     response = await respond(request(), failure)
-    assert (response.status_code, json.loads(bytes(response.body))["error"]["code"]) == (status, code)
+    assert (response.status_code, json.loads(bytes(response.body))["error"]["code"]) == (
+        status,
+        code,
+    )
     assert response.headers.get("allow") == ("POST" if status == 405 else None)
 
 
@@ -80,7 +97,10 @@ def test_a_wrong_field_is_named() -> None:
     failure = RequestValidationError([{"loc": ("body", "lora_name"), "msg": "too short"}])
     assert as_error(failure).message == "lora_name: too short"
     assert as_error(failure).param == "lora_name"
-    assert as_error(RequestValidationError([{"loc": ("body",), "msg": "not JSON"}])).message == "not JSON"
+    assert (
+        as_error(RequestValidationError([{"loc": ("body",), "msg": "not JSON"}])).message
+        == "not JSON"
+    )
 
 
 async def test_a_bug_tells_the_client_nothing_and_the_log_everything(
@@ -114,4 +134,6 @@ async def test_any_text_can_be_in_a_message() -> None:
 def test_every_error_fills_the_envelope(name: str, error: LorabayError) -> None:
     """All of them have a message, a type and a code as text."""
     problem = envelope(error)["error"]
-    assert all(isinstance(problem[part], str) and problem[part] for part in ("message", "type", "code"))
+    assert all(
+        isinstance(problem[part], str) and problem[part] for part in ("message", "type", "code")
+    )

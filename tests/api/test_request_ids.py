@@ -17,14 +17,18 @@ INSANE = ("", " ", "a b", "a/b", "ü", "a" * 129, "a\tb", 'a"b', "a;b")
 @pytest.mark.parametrize("sent", SANE)
 async def test_a_clients_own_id_is_kept(api: Api, sent: str) -> None:
     """A client finds its id on the response, and the engine got the same."""
-    response = await api.http.post("/v1/completions", json={"model": "tiny"}, headers={"x-request-id": sent})
+    response = await api.http.post(
+        "/v1/completions", json={"model": "tiny"}, headers={"x-request-id": sent}
+    )
     assert response.headers.get_list("x-request-id") == [sent]
     assert api.engine.asked[0][3] == sent
 
 
 @pytest.mark.parametrize("sent", INSANE)
 async def test_an_id_that_would_spoil_logs_is_replaced(api: Api, sent: str) -> None:
-    """Too long or holding anything but letters, digits and a few signs: the request gets an id of ours."""
+    """Too long or holding anything but letters, digits and a few signs: the request gets an id of
+    ours.
+    """
     headers = {b"x-request-id": sent.encode()}
     response = await api.http.post("/v1/completions", json={"model": "tiny"}, headers=headers)
     assert response.status_code == 200
@@ -33,7 +37,8 @@ async def test_an_id_that_would_spoil_logs_is_replaced(api: Api, sent: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/health"), ("GET", "/nowhere"), ("GET", "/tokenize"), ("POST", "/tokenize")]
+    ("method", "path"),
+    [("GET", "/health"), ("GET", "/nowhere"), ("GET", "/tokenize"), ("POST", "/tokenize")],
 )
 async def test_every_response_has_one(api: Api, method: str, path: str) -> None:
     """Answers and errors of every kind carry an id, and no two the same."""
@@ -48,7 +53,9 @@ async def test_a_bug_has_one_too(api: Api) -> None:
         raise ZeroDivisionError
 
     api.engine.reply = reply  # type: ignore[assignment]
-    response = await api.http.post("/tokenize", json={"model": "tiny"}, headers={"x-request-id": "mine"})
+    response = await api.http.post(
+        "/tokenize", json={"model": "tiny"}, headers={"x-request-id": "mine"}
+    )
     assert response.status_code == 500
     assert response.headers.get_list("x-request-id") == ["mine"]
 

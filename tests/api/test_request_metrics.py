@@ -38,15 +38,22 @@ def value(metrics: Metrics, series: str, **labels: str) -> float | None:
 
 
 def test_a_request_that_named_no_model_counts_as_unknown(metrics: Metrics) -> None:
-    """Before its model is known, a request never counts as running and ends under the shared label."""
+    """Before its model is known, a request never counts as running and ends under the shared
+    label.
+    """
     Recording(metrics, "chat").end(401)
-    assert value(metrics, "lorabay_requests_total", adapter="__unknown__", endpoint="chat", code="401") == 1
+    assert (
+        value(metrics, "lorabay_requests_total", adapter="__unknown__", endpoint="chat", code="401")
+        == 1
+    )
     assert value(metrics, "lorabay_requests_running", adapter="__unknown__") is None
     assert value(metrics, "lorabay_prompt_tokens_total", adapter="__unknown__") is None
 
 
 def test_a_request_runs_between_begin_and_end(metrics: Metrics, clock: Clock) -> None:
-    """The gauge goes up and comes back, and the duration is from the request's arrival to its end."""
+    """The gauge goes up and comes back, and the duration is from the request's arrival to its
+    end.
+    """
     recording = Recording(metrics, "completions")
     clock.now += 1
     recording.begin("finance")
@@ -67,13 +74,19 @@ def test_gaps_are_measured_between_tokens(metrics: Metrics, clock: Clock) -> Non
     for gap in (0.5, 0.02, 0.03, 0.04):
         clock.now += gap
         recording.event()
-    assert value(metrics, "lorabay_time_to_first_token_seconds_sum", adapter="finance") == pytest.approx(0.5)
+    assert value(
+        metrics, "lorabay_time_to_first_token_seconds_sum", adapter="finance"
+    ) == pytest.approx(0.5)
     assert value(metrics, "lorabay_inter_token_seconds_count", adapter="finance") == 3
-    assert value(metrics, "lorabay_inter_token_seconds_sum", adapter="finance") == pytest.approx(0.09)
+    assert value(metrics, "lorabay_inter_token_seconds_sum", adapter="finance") == pytest.approx(
+        0.09
+    )
 
 
 def test_events_of_one_step_are_no_gap(metrics: Metrics, clock: Clock) -> None:
-    """A role before the first token or a usage block after the last one does not count as a token of its own."""
+    """A role before the first token or a usage block after the last one does not count as a token
+    of its own.
+    """
     recording = Recording(metrics, "chat")
     recording.begin("finance")
     for gap in (0.5, 0.0001, 0.04, 0.0001, 0.0001):

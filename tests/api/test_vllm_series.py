@@ -15,7 +15,9 @@ def lines(registry: CollectorRegistry) -> list[str]:
 
 
 def test_routers_read_adapters_not_versions() -> None:
-    """Names as clients write them, each once; of what only differs in versions the newest time stays."""
+    """Names as clients write them, each once; of what only differs in versions the newest time
+    stays.
+    """
     registry = CollectorRegistry()
     gauge = Gauge(LORA_INFO, "Running stats on lora requests.", LABELS, registry=registry)
     gauge.labels("4", "shop@bbbbbbbbbbbb", "ads@aaaaaaaaaaaa,ads@cccccccccccc").set(7)
@@ -30,5 +32,7 @@ def test_routers_read_adapters_not_versions() -> None:
 def test_every_other_series_is_untouched() -> None:
     """Byte for byte."""
     registry = CollectorRegistry()
-    Counter("vllm:prompt_tokens", "Tokens.", ["model_name"], registry=registry).labels("tiny@x").inc(3)
+    Counter("vllm:prompt_tokens", "Tokens.", ["model_name"], registry=registry).labels(
+        "tiny@x"
+    ).inc(3)
     assert generate_latest(VllmSeries(registry)) == generate_latest(registry)  # type: ignore[arg-type]

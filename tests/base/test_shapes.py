@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def test_modules_and_shapes_come_from_the_headers(tmp_path: Path) -> None:
-    """Every linear layer is listed as (outputs, inputs); norms are not, and the names that it is known by are kept."""
+    """Every linear layer is listed as (outputs, inputs); norms are not, and the names that it is
+    known by are kept.
+    """
     base = BaseShapes.read(making.make_base(tmp_path / "local"), names=("served-as",))
     assert base.shapes["model.layers.1.self_attn.k_proj"] == (making.KV, making.HIDDEN)
     assert "model.norm" not in base.shapes
@@ -43,7 +45,9 @@ def test_shards_are_read_together(tmp_path: Path) -> None:
     for shard in set(weight_map.values()):
         part = {name: tensors[name] for name in names if weight_map[name] == shard}
         making.save(tmp_path / "base" / shard, part)
-    (tmp_path / "base" / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    (tmp_path / "base" / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": weight_map})
+    )
     sharded = BaseShapes.read(tmp_path / "base")
     assert sharded.shapes == whole.shapes
     (tmp_path / "base" / "model-2.safetensors").unlink()
@@ -107,15 +111,23 @@ def test_identity_changes_with_what_adapters_are_checked_against(tmp_path: Path)
         ({}, False),
     ],
 )
-def test_which_layers_lie_the_other_way_round(tmp_path: Path, config: dict[str, object], other_way_round: bool) -> None:
+def test_which_layers_lie_the_other_way_round(
+    tmp_path: Path, config: dict[str, object], other_way_round: bool
+) -> None:
     """Those of GPT-2 and its kin; layers of the same names in other models once counted, too."""
     folder = making.make_base(tmp_path / "base")
     names = ("transformer.h.0.mlp.c_fc", "transformer.h.0.mlp.gate")
-    making.save(folder / "model.safetensors", {f"{name}.weight": making.stored(np.zeros((4, 6))) for name in names})
+    making.save(
+        folder / "model.safetensors",
+        {f"{name}.weight": making.stored(np.zeros((4, 6))) for name in names},
+    )
     (folder / "config.json").write_text(json.dumps(config))
     base = BaseShapes.read(folder)
     assert [base.is_conv1d(name) for name in names] == [other_way_round, False]
-    assert [base.layer_shape(name) for name in names] == [(6, 4) if other_way_round else (4, 6), (4, 6)]
+    assert [base.layer_shape(name) for name in names] == [
+        (6, 4) if other_way_round else (4, 6),
+        (4, 6),
+    ]
 
 
 def test_tails_are_the_ends_of_a_module_name() -> None:

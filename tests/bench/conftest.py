@@ -57,7 +57,14 @@ def launch_fake() -> Callable[..., Callable[[int], list[str]]]:
     """A launch of the fake server with the given adapters, for scenarios that start servers."""
 
     def launch(*adapters: str) -> Callable[[int], list[str]]:
-        return lambda port: [sys.executable, str(FAKE_SERVER), "--port", str(port), "--adapters", *adapters]
+        return lambda port: [
+            sys.executable,
+            str(FAKE_SERVER),
+            "--port",
+            str(port),
+            "--adapters",
+            *adapters,
+        ]
 
     return launch
 

@@ -1,8 +1,9 @@
 """A small OpenAI-compatible server, run as a script: `fake_server.py --port N`.
 
-Streams one event a token, then usage, then [DONE]. The model's name chooses how a request goes wrong. `GET /seen` tells
-what it was asked. Prints its port once it accepts connections. With `--follow DIR --base FOLDER` its adapters are the
-folders in DIR and its answers name their version; it takes its time to notice a new one, and between two tokens.
+Streams one event a token, then usage, then [DONE]. The model's name chooses how a request goes
+wrong. `GET /seen` tells what it was asked. Prints its port once it accepts connections. With
+`--follow DIR --base FOLDER` its adapters are the folders in DIR and its answers name their version;
+it takes its time to notice a new one, and between two tokens.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ TOKEN_S = 0.002
 
 
 class Followed:
-    """The adapters in a folder; a new version answers only after the former one has answered some more times."""
+    """The adapters in a folder; a new version answers only after the former one has answered some
+    more times.
+    """
 
     def __init__(self, folder: Path, base: Path) -> None:
         # Only here: nobody else waits for the import.
@@ -88,18 +91,29 @@ async def seen(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """As if every page came after one more look of a quarter of a second."""
     PASSES["count"] += 1
-    page = PAGE.format("count", PASSES["count"]) + PAGE.format("sum", PASSES["count"] / 4).split("\n", 1)[1]
+    page = (
+        PAGE.format("count", PASSES["count"])
+        + PAGE.format("sum", PASSES["count"] / 4).split("\n", 1)[1]
+    )
     return Response(page, media_type="text/plain")
 
 
 async def generate(request: Request) -> Response:
     """Both generating endpoints."""
     body = await request.json()
-    SEEN.append(body | {"path": request.url.path, "authorization": request.headers.get("authorization")})
+    SEEN.append(
+        body | {"path": request.url.path, "authorization": request.headers.get("authorization")}
+    )
     if body["model"] == "refused":
-        return JSONResponse({"error": {"message": "The model `refused` does not exist."}}, status_code=404)
+        return JSONResponse(
+            {"error": {"message": "The model `refused` does not exist."}}, status_code=404
+        )
     followed = request.app.state.followed
-    headers = {"x-adapter-version": followed.version(body["model"])} if followed and body["model"] != "tiny" else None
+    headers = (
+        {"x-adapter-version": followed.version(body["model"])}
+        if followed and body["model"] != "tiny"
+        else None
+    )
     if not body.get("stream"):
         return JSONResponse({"choices": [{"index": 0, "text": " Hi"}]}, headers=headers)
     stream = events(body, chat="messages" in body, wait_s=TOKEN_S if followed else 0)
@@ -127,8 +141,12 @@ async def events(body: dict[str, Any], *, chat: bool, wait_s: float) -> AsyncIte
     elif model == "garbled":
         yield b"data: {not json\n\n"
     elif model != "silent":
-        prompt = len(body["prompt"]) if "prompt" in body else len(body["messages"][0]["content"].split())
-        yield event({"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": tokens}})
+        prompt = (
+            len(body["prompt"]) if "prompt" in body else len(body["messages"][0]["content"].split())
+        )
+        yield event(
+            {"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": tokens}}
+        )
     yield b"data: [DONE]\n\n"
 
 

@@ -25,7 +25,10 @@ class Clock:
 def test_sides_take_turns_in_order() -> None:
     """A B A B A B: every round has both sides, in the order given, with its number."""
     called: list[tuple[str, int]] = []
-    alternate({side: partial(lambda side, number: called.append((side, number)), side) for side in "AB"}, rounds=3)
+    alternate(
+        {side: partial(lambda side, number: called.append((side, number)), side) for side in "AB"},
+        rounds=3,
+    )
     assert called == [("A", 0), ("B", 0), ("A", 1), ("B", 1), ("A", 2), ("B", 2)]
 
 
@@ -52,7 +55,9 @@ def test_a_turn_holds_what_its_side_took_and_gave() -> None:
 @given(st.lists(st.floats(min_value=0.1, max_value=10), min_size=1, max_size=9))
 def test_ratios_do_not_see_the_drift_of_the_machine(speeds: list[float]) -> None:
     """A machine that changes speed between rounds gives the same ratio in every round."""
-    turns = alternate({"a": lambda n: 3 * speeds[n], "b": lambda n: 4 * speeds[n]}, rounds=len(speeds))
+    turns = alternate(
+        {"a": lambda n: 3 * speeds[n], "b": lambda n: 4 * speeds[n]}, rounds=len(speeds)
+    )
     assert ratios(turns, "a", "b") == pytest.approx([0.75] * len(speeds))
     assert differences(turns, "b", "a") == pytest.approx(speeds)
 
@@ -72,6 +77,8 @@ def test_values_are_paired_by_round_not_by_place() -> None:
         ((0.98, 0.98, 0.10), False, False),
     ],
 )
-def test_the_median_is_what_meets_the_bar(values: tuple[float, ...], at_least: bool, passed: bool) -> None:
+def test_the_median_is_what_meets_the_bar(
+    values: tuple[float, ...], at_least: bool, passed: bool
+) -> None:
     """One lucky or unlucky round decides nothing; the bar itself counts as met."""
     assert Comparison("x", values, "x", 0.97, at_least=at_least).passed is passed

@@ -31,7 +31,9 @@ def run(
     workload = Workload(models, prompt_tokens=7, output_tokens=5, endpoint=endpoint)
     bodies = request_bodies(workload, count, seed=0)
     target = Target(url, key)
-    return asyncio.run(drive(target, workload.path, bodies, concurrency=concurrency, output_tokens=5, timeout_s=30))
+    return asyncio.run(
+        drive(target, workload.path, bodies, concurrency=concurrency, output_tokens=5, timeout_s=30)
+    )
 
 
 @pytest.mark.parametrize("endpoint", ["completions", "chat"])
@@ -68,7 +70,9 @@ def test_failures_are_outcomes_beside_the_answers(fake: Fake, model: str, reason
     """One bad model in the mix costs its own requests only, each with the reason."""
     driven = run(fake.url, ("tiny", model), count=6)
     assert Counter(type(outcome) for outcome in driven.outcomes) == {Answer: 3, Failure: 3}
-    assert {outcome for outcome in driven.outcomes if isinstance(outcome, Failure)} == {Failure(reason)}
+    assert {outcome for outcome in driven.outcomes if isinstance(outcome, Failure)} == {
+        Failure(reason)
+    }
 
 
 def test_a_server_that_is_not_there_is_a_failure() -> None:

@@ -39,19 +39,35 @@ def options(command: list[str]) -> dict[str, str]:
 
 
 def test_both_servers_get_the_same_engine(adapters: Path) -> None:
-    """Every option that one server's engine gets, the other's gets with the same value; given ones win."""
+    """Every option that one server's engine gets, the other's gets with the same value; given ones
+    win.
+    """
     engine = {"dtype": "float32", "max_num_seqs": "8"}
     ours = options(lorabay_command("/base", adapters, engine, 1))
     theirs = options(vllm_command("/base", adapters, engine, 2))
-    own = {"--base", "--adapters", "--model", "--served-model-name", "--enable-lora", "--lora-modules", "--port"}
+    own = {
+        "--base",
+        "--adapters",
+        "--model",
+        "--served-model-name",
+        "--enable-lora",
+        "--lora-modules",
+        "--port",
+    }
     shared = {name: value for name, value in ours.items() if name not in own}
     assert shared == {name: value for name, value in theirs.items() if name not in own}
-    assert (shared["--dtype"], shared["--max-num-seqs"], shared["--host"]) == ("float32", "8", "127.0.0.1")
+    assert (shared["--dtype"], shared["--max-num-seqs"], shared["--host"]) == (
+        "float32",
+        "8",
+        "127.0.0.1",
+    )
     assert ours["--base"] == theirs["--model"] == "/base"
 
 
 def test_the_engine_has_room_for_every_adapter(adapters: Path) -> None:
-    """A slot for each adapter folder, dot folders aside, and the next rank limit that holds the widest."""
+    """A slot for each adapter folder, dot folders aside, and the next rank limit that holds the
+    widest.
+    """
     ours = options(lorabay_command("/base", adapters, {}, 1))
     assert (ours["--max-loras"], ours["--max-lora-rank"]) == ("2", "32")
 
@@ -60,12 +76,17 @@ def test_vllm_loads_the_same_adapters_by_name(adapters: Path) -> None:
     """Each adapter folder is a module of vLLM's server under the name of the folder."""
     command = vllm_command("/base", adapters, {}, 1)
     first = command.index("--lora-modules") + 1
-    assert command[first : first + 2] == [f"ecommerce={adapters}/ecommerce", f"finance={adapters}/finance"]
+    assert command[first : first + 2] == [
+        f"ecommerce={adapters}/ecommerce",
+        f"finance={adapters}/finance",
+    ]
 
 
 def test_switches_have_no_value_for_vllm(adapters: Path) -> None:
     """A boolean option becomes --name or --no-name."""
-    command = vllm_command("/base", adapters, {"enforce_eager": "true", "enable_prefix_caching": "False"}, 1)
+    command = vllm_command(
+        "/base", adapters, {"enforce_eager": "true", "enable_prefix_caching": "False"}, 1
+    )
     assert "--enforce-eager" in command
     assert "--no-enable-prefix-caching" in command
     assert "true" not in command
@@ -73,7 +94,9 @@ def test_switches_have_no_value_for_vllm(adapters: Path) -> None:
 
 
 def test_our_server_keeps_its_own_defaults() -> None:
-    """Without a base and adapters the flags are left out, so that `serve` prepares and finds its own."""
+    """Without a base and adapters the flags are left out, so that `serve` prepares and finds its
+    own.
+    """
     command = lorabay_command(None, None, {}, 8080)
     assert command[:4] == [sys.executable, "-m", "lorabay", "serve"]
     assert "--base" not in command
@@ -88,10 +111,19 @@ def test_further_flags_reach_our_server() -> None:
 
 @pytest.mark.parametrize(
     ("config", "message"),
-    [(None, "no adapter in"), ("{", "no rank `r`"), ("{}", "no rank `r`"), ('{"r": 1000}', "rank 1000")],
+    [
+        (None, "no adapter in"),
+        ("{", "no rank `r`"),
+        ("{}", "no rank `r`"),
+        ('{"r": 1000}', "rank 1000"),
+    ],
 )
-def test_adapters_that_cannot_be_served_are_one_clear_line(tmp_path: Path, config: str | None, message: str) -> None:
-    """An empty directory, an unreadable config or a rank over every limit is named before a server is started."""
+def test_adapters_that_cannot_be_served_are_one_clear_line(
+    tmp_path: Path, config: str | None, message: str
+) -> None:
+    """An empty directory, an unreadable config or a rank over every limit is named before a server
+    is started.
+    """
     if config is not None:
         (tmp_path / "finance").mkdir()
         (tmp_path / "finance" / "adapter_config.json").write_text(config)

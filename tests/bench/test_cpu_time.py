@@ -39,7 +39,11 @@ sys.stdin.read()
 def worked() -> Iterator[int]:
     """A group that has used 0.2 s and now waits."""
     with subprocess.Popen(
-        [sys.executable, "-c", WORK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", WORK],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as group:
         assert group.stdout is not None
         assert group.stdout.readline() == "worked\n"
@@ -48,7 +52,9 @@ def worked() -> Iterator[int]:
 
 
 def test_all_processes_of_a_group_count(worked: int) -> None:
-    """A parent and its worker that used 0.1 s each make 0.2 s, ticks aside, on the side that the group is on."""
+    """A parent and its worker that used 0.1 s each make 0.2 s, ticks aside, on the side that the
+    group is on.
+    """
     as_working, as_waiting = read_cpu_time(worked, []), read_cpu_time(NOBODY, [worked])
     assert as_working is not None
     assert as_waiting is not None
@@ -58,7 +64,9 @@ def test_all_processes_of_a_group_count(worked: int) -> None:
 
 
 def test_what_happened_before_the_first_reading_does_not_count(worked: int) -> None:
-    """A group that waits between two readings used nothing between them, and the client's own work is the client's."""
+    """A group that waits between two readings used nothing between them, and the client's own work
+    is the client's.
+    """
     before = read_cpu_time(NOBODY, [worked])
     stop = time.process_time() + 0.1
     while time.process_time() < stop:
@@ -94,7 +102,9 @@ def test_a_group_that_waits_is_idle(worked: int) -> None:
 
 def test_a_group_that_computes_is_not() -> None:
     """Nobody waits for it for ever."""
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) as busy:
+    with subprocess.Popen(
+        [sys.executable, "-c", "while True: pass"], start_new_session=True
+    ) as busy:
         try:
             assert not wait_idle([NOBODY, busy.pid], timeout_s=0.5)
         finally:

@@ -35,7 +35,9 @@ def test_accelerators_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_versions_name_what_ran() -> None:
-    """Python's version is the running one; the engine's keys are there whether or not it is installed."""
+    """Python's version is the running one; the engine's keys are there whether or not it is
+    installed.
+    """
     found = versions()
     assert found["python"] == platform.python_version()
     assert {"lorabay", "vllm", "torch"} < set(found)

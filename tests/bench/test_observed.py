@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_a_start_is_observed_and_ended(launch_fake: Callable[..., Callable[[int], list[str]]]) -> None:
-    """The scan's time is that of the first metrics page, usage that of the server itself; it is stopped in the end."""
+def test_a_start_is_observed_and_ended(
+    launch_fake: Callable[..., Callable[[int], list[str]]],
+) -> None:
+    """The scan's time is that of the first metrics page, usage that of the server itself; it is
+    stopped in the end.
+    """
     with observed(launch_fake("finance"), BenchSettings()) as seen:
         assert seen.scan_s == 0.25
         assert 0 < seen.at_http.cpu_s <= seen.at_ready.cpu_s

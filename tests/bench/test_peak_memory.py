@@ -12,7 +12,9 @@ from lorabay.errors import SetupError
 
 def test_the_peak_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """100 MiB that a module held and let go of, and hardly more."""
-    (tmp_path / "hungry.py").write_text("import sys\nx = bytes(range(256)) * 4096 * int(sys.argv[1])\ndel x\n")
+    (tmp_path / "hungry.py").write_text(
+        "import sys\nx = bytes(range(256)) * 4096 * int(sys.argv[1])\ndel x\n"
+    )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     little, much = run_module("hungry", ["1"]), run_module("hungry", ["100"])
     assert 90 < much.peak_mib - little.peak_mib < 120

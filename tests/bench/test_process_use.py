@@ -58,7 +58,11 @@ def holder() -> Iterator[int]:
     """A process that leads a group of its own and holds 64 MiB."""
     code = "import sys; held = bytearray(64 << 20); sys.stdout.write('up\\n'); sys.stdout.flush(); sys.stdin.read()"
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as child:
         assert child.stdout is not None
         assert child.stdin is not None

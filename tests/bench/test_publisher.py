@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def test_a_draft_becomes_the_adapter_by_a_rename(publisher: Publisher) -> None:
-    """The folder in place is the very folder that was made, for each version in turn, and nothing else is there."""
+    """The folder in place is the very folder that was made, for each version in turn, and nothing
+    else is there.
+    """
     for number in range(3):
         draft = publisher.draft(number)
         made = draft.folder.stat().st_ino

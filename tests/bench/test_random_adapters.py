@@ -34,7 +34,11 @@ def test_a_random_adapter_can_be_served(tmp_path: Path, base: BaseShapes) -> Non
     kind.write(tmp_path / "a", 0)
     found = spec(tmp_path / "a", base)
     assert (found.rank, found.dtype, found.warnings) == (4, "bfloat16", ())
-    assert kind.size_bytes < (tmp_path / "a" / "adapter_model.safetensors").stat().st_size < kind.size_bytes + 2_000
+    assert (
+        kind.size_bytes
+        < (tmp_path / "a" / "adapter_model.safetensors").stat().st_size
+        < kind.size_bytes + 2_000
+    )
 
 
 def test_every_seed_gives_another_version(tmp_path: Path, base: BaseShapes) -> None:
@@ -48,7 +52,9 @@ def test_every_seed_gives_another_version(tmp_path: Path, base: BaseShapes) -> N
 
 
 def test_modules_are_taken_until_the_size_is_reached(base: BaseShapes) -> None:
-    """The least number of modules that makes up the size; all of them where even that is too little."""
+    """The least number of modules that makes up the size; all of them where even that is too
+    little.
+    """
     small, large = RandomAdapters.about(base, 4, 1_000), RandomAdapters.about(base, 4, 1_000_000)
     without_last = sum(2 * 4 * sum(shape) for _, shape in small.modules[:-1])
     assert without_last < 1_000 <= small.size_bytes
@@ -57,7 +63,9 @@ def test_modules_are_taken_until_the_size_is_reached(base: BaseShapes) -> None:
 
 def test_embeddings_and_the_head_stay_alone(base: BaseShapes) -> None:
     """Only the linear modules of the layers are adapted."""
-    modules = {module.rpartition(".")[2] for module, _ in RandomAdapters.about(base, 4, 1_000_000).modules}
+    modules = {
+        module.rpartition(".")[2] for module, _ in RandomAdapters.about(base, 4, 1_000_000).modules
+    }
     assert modules == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 
 

@@ -19,11 +19,15 @@ def test_about_the_size(size: int) -> None:
 
 
 def test_several_files_that_load(tmp_path: Path) -> None:
-    """transformers finds every tensor, and finite numbers; a model over 500 MB has several files."""
+    """transformers finds every tensor, and finite numbers; a model over 500 MB has several
+    files.
+    """
     model = RandomLlama(64, 96, 128, 2)
     model.write(tmp_path / "base")
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.float32)
     assert sum(parameter.numel() for parameter in loaded.parameters()) * 2 == model.size_bytes
-    assert all(0.007 < float(parameter.detach().abs().max()) < 0.04 for parameter in loaded.parameters())
+    assert all(
+        0.007 < float(parameter.detach().abs().max()) < 0.04 for parameter in loaded.parameters()
+    )
     assert "model.layers.1.mlp.down_proj" in BaseShapes.read(tmp_path / "base").shapes
     assert len(RandomLlama.about(2_000_000_000)._files()) == 4

@@ -43,7 +43,9 @@ def test_base_is_a_name_for_the_base() -> None:
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     """A typing error costs one clear line before any run."""
-    with pytest.raises(SetupError, match=r"does not serve finanse; it serves SmolLM2, ecommerce, finance"):
+    with pytest.raises(
+        SetupError, match=r"does not serve finanse; it serves SmolLM2, ecommerce, finance"
+    ):
         LISTING.resolve(("base", "finanse"))
 
 
@@ -61,7 +63,9 @@ def test_no_server_is_one_clear_line(nowhere: Target) -> None:
 
 
 def test_another_kind_of_server_is_refused(fake: Fake) -> None:
-    """An address whose /v1/models does not exist or is no model list gives the status, not a traceback."""
+    """An address whose /v1/models does not exist or is no model list gives the status, not a
+    traceback.
+    """
     with pytest.raises(SetupError, match="answered 404"):
         list_models(Target(f"{fake.url}/elsewhere"), timeout_s=10)
     with pytest.raises(SetupError, match="is not an OpenAI model list"):

@@ -12,9 +12,20 @@ from lorabay.bench.settings import BenchSettings
 from lorabay.bench.stats import Latency, RunStats
 
 
-def report(failures: dict[str, int] | None = None, ratio: float = 1.0, idle_s: float = 0.25) -> Report:
+def report(
+    failures: dict[str, int] | None = None, ratio: float = 1.0, idle_s: float = 0.25
+) -> Report:
     """A small report whose median ratio is `ratio`, as long as that lies between 0.9 and 1.1."""
-    stats = RunStats(8, failures or {}, 2.0, 256, 512, Latency(50.0, 90.0), Latency(20.0, None), Latency(99.0, None))
+    stats = RunStats(
+        8,
+        failures or {},
+        2.0,
+        256,
+        512,
+        Latency(50.0, 90.0),
+        Latency(20.0, None),
+        Latency(99.0, None),
+    )
     return Report(
         date="2026-11-23T10:00:00+00:00",
         settings=BenchSettings(scenario="gateway", api_key="secret", adapters=Path("adapters")),
@@ -30,7 +41,9 @@ def report(failures: dict[str, int] | None = None, ratio: float = 1.0, idle_s: f
 
 
 def test_json_holds_all_that_repeats_and_judges_a_figure() -> None:
-    """Machine, versions, settings, date, runs, starts, facts and comparisons, derived values included."""
+    """Machine, versions, settings, date, runs, starts, facts and comparisons, derived values
+    included.
+    """
     document = json.loads(to_json(report()))
     assert set(document) == {
         "scenario", "date", "passed", "failures", "machine", "versions", "settings", "starts", "facts",
@@ -46,7 +59,11 @@ def test_json_holds_all_that_repeats_and_judges_a_figure() -> None:
     assert run["stats"]["inter_token"]["p99_ms"] is None
     assert (run["side"], run["concurrency"], run["idle_cpu_share"]) == ("lorabay", 8, 0.004)
     (comparison,) = document["comparisons"]
-    assert (comparison["median"], comparison["passed"], comparison["values"]) == (1.0, True, [0.9, 1.0, 1.1])
+    assert (comparison["median"], comparison["passed"], comparison["values"]) == (
+        1.0,
+        True,
+        [0.9, 1.0, 1.1],
+    )
     assert document["facts"] == [
         {"name": "idle pass", "value": 0.25, "unit": "s", "bar": 1.0, "passed": True},
         {"name": "memory", "value": 80.5, "unit": "MiB", "bar": None, "passed": True},
@@ -60,7 +77,9 @@ def test_the_key_is_not_in_the_report() -> None:
 
 
 def test_a_missed_bar_or_a_failed_request_does_not_pass() -> None:
-    """`passed` needs both: every bar met, that of a comparison or of a fact, and no request failed."""
+    """`passed` needs both: every bar met, that of a comparison or of a fact, and no request
+    failed.
+    """
     assert report().passed
     assert not report(ratio=0.95).passed
     assert report(idle_s=1.0).passed

@@ -25,8 +25,12 @@ def terminated(settings: BenchSettings, progress: Progress) -> Findings:
 
 
 def test_a_report_says_what_ran_where(fake: Fake) -> None:
-    """Findings of the chosen scenario with date, machine, versions and settings, the key removed."""
-    settings = BenchSettings(url=fake.url, api_key="k", models=("base",), concurrency=(2,), requests=2, output_tokens=3)
+    """Findings of the chosen scenario with date, machine, versions and settings, the key
+    removed.
+    """
+    settings = BenchSettings(
+        url=fake.url, api_key="k", models=("base",), concurrency=(2,), requests=2, output_tokens=3
+    )
     report = run_bench(settings)
     assert [run.stats.output_tokens for run in report.findings.runs] == [6]
     assert report.passed
@@ -56,7 +60,9 @@ def test_settings_are_checked_first() -> None:
 
 
 def test_sigterm_unwinds_like_ctrl_c() -> None:
-    """So that blocks around started servers end them; afterwards SIGTERM means what it meant before."""
+    """So that blocks around started servers end them; afterwards SIGTERM means what it meant
+    before.
+    """
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         run_bench(BenchSettings(scenario="t"), scenarios={"t": terminated})

@@ -1,4 +1,6 @@
-"""Child processes that are always gone in the end. A FIFO that the whole group holds open tells when all are."""
+"""Child processes that are always gone in the end. A FIFO that the whole group holds open tells
+when all are.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def fifo(tmp_path: Path) -> Path:
 
 
 def test_a_group_that_ignores_sigterm_is_killed(tmp_path: Path, fifo: Path) -> None:
-    """After the bound nothing of the group is left: the FIFO ends only when all of its writers are gone."""
+    """After the bound nothing of the group is left: the FIFO ends only when all of its writers are
+    gone.
+    """
     command = [sys.executable, "-c", STUBBORN, str(fifo)]
     with running("stubborn", command, env={}, log=tmp_path / "log", stop_timeout_s=0.1) as server:
         told = fifo.open()
@@ -65,7 +69,9 @@ def test_a_group_that_ignores_sigterm_is_killed(tmp_path: Path, fifo: Path) -> N
 
 
 def test_a_server_may_end_in_its_own_way(tmp_path: Path, fifo: Path) -> None:
-    """SIGTERM comes first, the child's own ending counts, and a worker that it leaves behind goes too."""
+    """SIGTERM comes first, the child's own ending counts, and a worker that it leaves behind goes
+    too.
+    """
     command = [sys.executable, "-c", GRACEFUL, str(fifo)]
     with running("graceful", command, env={}, log=tmp_path / "log", stop_timeout_s=30) as server:
         told = fifo.open()
@@ -79,7 +85,13 @@ def interrupted_while_running(fifo: Path, log: Path) -> TextIO:
     """The FIFO after a Ctrl-C inside the block."""
     told = None
     try:
-        with running("stubborn", [sys.executable, "-c", STUBBORN, str(fifo)], env={}, log=log, stop_timeout_s=0.1):
+        with running(
+            "stubborn",
+            [sys.executable, "-c", STUBBORN, str(fifo)],
+            env={},
+            log=log,
+            stop_timeout_s=0.1,
+        ):
             told = fifo.open()
             told.readline()
             signal.raise_signal(signal.SIGINT)
@@ -97,7 +109,9 @@ def test_an_interrupt_leaves_no_child(tmp_path: Path, fifo: Path) -> None:
 
 def test_a_dead_server_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     """The message names the server, its exit code and its last lines, not its first."""
-    script = "import sys; print('\\n'.join(f'line {n}' for n in range(100))); sys.exit('no such base')"
+    script = (
+        "import sys; print('\\n'.join(f'line {n}' for n in range(100))); sys.exit('no such base')"
+    )
     command = [sys.executable, "-c", script]
     with running("vllm", command, env={}, log=tmp_path / "log", stop_timeout_s=1) as server:
         server.process.wait()
@@ -111,7 +125,9 @@ def test_a_dead_server_is_reported_with_the_end_of_its_log(tmp_path: Path) -> No
 
 
 def test_the_environment_is_added_to_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child sees our variables and the given ones, the given winning; its output is in the log."""
+    """The child sees our variables and the given ones, the given winning; its output is in the
+    log.
+    """
     monkeypatch.setenv("KEPT", "ours")
     monkeypatch.setenv("CHANGED", "ours")
     command = [sys.executable, "-c", "import os; print(os.environ['KEPT'], os.environ['CHANGED'])"]

@@ -41,13 +41,17 @@ def test_a_comparison_needs_a_base_and_adapters(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="needs --base and --adapters"):
         BenchSettings(scenario="gateway").need_started()
     with pytest.raises(UsageError, match="leave out --url"):
-        BenchSettings(scenario="gateway", url="http://x", base="b", adapters=tmp_path).need_started()
+        BenchSettings(
+            scenario="gateway", url="http://x", base="b", adapters=tmp_path
+        ).need_started()
     with pytest.raises(SetupError, match="does not exist"):
         BenchSettings(scenario="gateway", base="b", adapters=tmp_path / "no").need_started()
 
 
 def test_a_scenario_of_its_own_adapters_needs_the_folder_of_a_base(tmp_path: Path) -> None:
-    """Adapters cannot be made for a base that is a hub id or absent, nor given to a server that runs already."""
+    """Adapters cannot be made for a base that is a hub id or absent, nor given to a server that
+    runs already.
+    """
     assert BenchSettings(base=str(tmp_path)).need_base() == tmp_path
     for base in (None, "acme/llama"):
         with pytest.raises(UsageError, match="needs --base with a folder"):

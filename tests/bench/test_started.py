@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 FAILING = "import sys; print('ValueError: no weights'); sys.exit(3)"
 
 
-def test_a_started_server_answers_until_the_block_ends(launch_fake: Callable[..., Callable[[int], list[str]]]) -> None:
+def test_a_started_server_answers_until_the_block_ends(
+    launch_fake: Callable[..., Callable[[int], list[str]]],
+) -> None:
     """Inside the block it lists its models; afterwards nothing listens there."""
     with started("ours", launch_fake("finance"), BenchSettings()) as server:
         assert server.listing.resolve(()) == ("tiny", "finance")

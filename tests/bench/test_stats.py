@@ -24,7 +24,9 @@ def test_tokens_count_only_in_whole_answers() -> None:
 
 
 def test_latencies_are_those_of_the_clock_readings() -> None:
-    """First token and the whole from the request's start, gaps between following tokens of one answer only."""
+    """First token and the whole from the request's start, gaps between following tokens of one
+    answer only.
+    """
     outcomes = [Answer(0.0, (0.5, 0.6, 0.8), 1, 3), Answer(1.0, (1.1, 1.3, 1.5), 1, 3)]
     stats = summarise(outcomes, seconds=1.0)
     assert stats.first_token.p50_ms == pytest.approx(300)

@@ -14,22 +14,30 @@ if TYPE_CHECKING:
 
 
 async def test_streams_ask_anew_until_the_block_ends(fake: Fake) -> None:
-    """Each turn-over lets every stream end an answer; afterwards all answers are whole and nobody asks."""
-    async with running_streams(Target(fake.url), Workload(("finance",), 7, 5), 3, timeout_s=30) as streams:
+    """Each turn-over lets every stream end an answer; afterwards all answers are whole and nobody
+    asks.
+    """
+    async with running_streams(
+        Target(fake.url), Workload(("finance",), 7, 5), 3, timeout_s=30
+    ) as streams:
         for _ in range(4):
             await streams.turn_over()
     drive = streams.drive()
     asked = fake.seen()
     assert asked["most_open"] <= 3
     assert len(asked["requests"]) == len(drive.outcomes) >= 3
-    assert all(isinstance(outcome, Answer) and outcome.output_tokens == 5 for outcome in drive.outcomes)
+    assert all(
+        isinstance(outcome, Answer) and outcome.output_tokens == 5 for outcome in drive.outcomes
+    )
     assert drive.seconds > 0
     assert fake.seen()["requests"] == []
 
 
 async def test_no_two_requests_are_alike(fake: Fake) -> None:
     """No prefix cache answers one request of the streams from another."""
-    async with running_streams(Target(fake.url), Workload(("finance",), 7, 5), 2, timeout_s=30) as streams:
+    async with running_streams(
+        Target(fake.url), Workload(("finance",), 7, 5), 2, timeout_s=30
+    ) as streams:
         for _ in range(3):
             await streams.turn_over()
     prompts = [tuple(request["prompt"]) for request in fake.seen()["requests"]]
@@ -38,7 +46,11 @@ async def test_no_two_requests_are_alike(fake: Fake) -> None:
 
 async def test_a_stream_that_fails_ends_and_is_counted(fake: Fake) -> None:
     """A refused request is one failure, not a flood of them, and nobody waits for its stream."""
-    async with running_streams(Target(fake.url), Workload(("refused",), 7, 5), 2, timeout_s=30) as streams:
+    async with running_streams(
+        Target(fake.url), Workload(("refused",), 7, 5), 2, timeout_s=30
+    ) as streams:
         await streams.turn_over()
         await streams.turn_over()
-    assert streams.drive().outcomes == (Failure("HTTP 404: The model `refused` does not exist."),) * 2
+    assert (
+        streams.drive().outcomes == (Failure("HTTP 404: The model `refused` does not exist."),) * 2
+    )

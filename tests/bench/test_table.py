@@ -17,7 +17,9 @@ from lorabay.bench.table import render
 def shown(findings: Findings) -> str:
     """The findings as printed on a wide console."""
     machine = Machine("Some CPU", 2, 23.4, ("NVIDIA H200",), "Linux")
-    report = Report("2026-11-23", BenchSettings(), machine, {"vllm": "0.32.0", "torch": None}, findings)
+    report = Report(
+        "2026-11-23", BenchSettings(), machine, {"vllm": "0.32.0", "torch": None}, findings
+    )
     out = io.StringIO()
     Console(file=out, width=200).print(render(report))
     return out.getvalue()
@@ -31,9 +33,30 @@ def cells(text: str, holds: str) -> list[str]:
 
 def test_a_run_shows_its_figures() -> None:
     """Side, round from 1, streams, tokens/s, both latencies, failures and the CPU of the others."""
-    stats = RunStats(8, {"timed out": 2}, 2.0, 256, 513, Latency(50.04, 90.0), Latency(20.0, None), Latency(9.0, 9.0))
+    stats = RunStats(
+        8,
+        {"timed out": 2},
+        2.0,
+        256,
+        513,
+        Latency(50.04, 90.0),
+        Latency(20.0, None),
+        Latency(9.0, 9.0),
+    )
     text = shown(Findings(runs=(Run("lorabay", 0, 8, stats, 0.1, 3.9, 0.004, 0.5),)))
-    assert cells(text, "lorabay") == ["lorabay", "1", "8", "256.5", "50.0", "90.0", "20.0", "-", "2", "0.4%", "50.0%"]
+    assert cells(text, "lorabay") == [
+        "lorabay",
+        "1",
+        "8",
+        "256.5",
+        "50.0",
+        "90.0",
+        "20.0",
+        "-",
+        "2",
+        "0.4%",
+        "50.0%",
+    ]
     assert cells(text, "timed out") == ["timed out", "2"]
 
 
@@ -42,7 +65,14 @@ def test_a_comparison_shows_median_spread_and_verdict() -> None:
     ratio = Comparison("8 streams", (0.91, 0.98, 1.02), "x", 0.97)
     later = Comparison("start", (5.5,), "s", 5.0, at_least=False)
     text = shown(Findings(starts=(Start("vllm", 0, 31.26),), comparisons=(ratio, later)))
-    assert cells(text, "8 streams")[1:] == ["0.980 x", "0.910 x", "1.020 x", "3", ">= 0.970 x", "passed"]
+    assert cells(text, "8 streams")[1:] == [
+        "0.980 x",
+        "0.910 x",
+        "1.020 x",
+        "3",
+        ">= 0.970 x",
+        "passed",
+    ]
     assert cells(text, "<= 5.0 s")[1:] == ["5.5 s", "5.5 s", "5.5 s", "1", "<= 5.0 s", "missed"]
     assert cells(text, "31.3") == ["vllm", "1", "31.3"]
 
@@ -72,5 +102,9 @@ def test_empty_sections_are_left_out_and_the_origin_is_not() -> None:
     assert "Failures" not in text
     assert "Facts" not in text
     assert "Comparisons" not in text
-    for origin in ("2026-11-23", "Some CPU, 2 cores, 23.4 GiB, NVIDIA H200", "vllm 0.32.0, torch -"):
+    for origin in (
+        "2026-11-23",
+        "Some CPU, 2 cores, 23.4 GiB, NVIDIA H200",
+        "vllm 0.32.0, torch -",
+    ):
         assert origin in text

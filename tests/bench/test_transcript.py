@@ -25,9 +25,14 @@ def test_tokens_take_the_time_of_their_read() -> None:
     assert read_transcript(0.5, reads, 3) == Answer(0.5, (1.0, 2.0, 4.0), 5, 3)
 
 
-@given(st.lists(st.integers(min_value=1, max_value=200), max_size=30), st.sampled_from([b"\n", b"\r\n"]))
+@given(
+    st.lists(st.integers(min_value=1, max_value=200), max_size=30),
+    st.sampled_from([b"\n", b"\r\n"]),
+)
 def test_how_the_bytes_are_cut_does_not_matter(cuts: list[int], newline: bytes) -> None:
-    """Any split of the stream into reads gives the same tokens, even where text looks like an event."""
+    """Any split of the stream into reads gives the same tokens, even where text looks like an
+    event.
+    """
     stream = (token("\ndata: ") * 3 + USAGE + DONE).replace(b"\n", newline)
     points = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     reads = [(1.0, stream[a:b]) for a, b in itertools.pairwise(points)]
@@ -52,7 +57,10 @@ def test_the_role_of_a_chat_stream_is_no_token() -> None:
         (DONE, "the stream ended early"),
         (token() * 3 + USAGE, "the stream ended early"),
         (token() * 3 + DONE, "no usage in the stream"),
-        (token() + b'data: {"error":{"message":"engine\\ndied"}}\n\n' + DONE, "error in the stream: engine died"),
+        (
+            token() + b'data: {"error":{"message":"engine\\ndied"}}\n\n' + DONE,
+            "error in the stream: engine died",
+        ),
         (token() + b"data: {no\n\n" + DONE, "error in the stream: an event is not JSON"),
         (token() + b"data: 7\n\n" + DONE, "error in the stream: an event is not a JSON object"),
         (token() * 2 + USAGE.replace(b":3", b":2") + DONE, "2 output tokens instead of 3"),

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 async def test_it_asks_until_the_version_answers(
     publisher: Publisher, launch_following: Callable[[Path], Callable[[int], list[str]]]
 ) -> None:
-    """Answers of the former version are no end and no failure; the first one of the new version is the end."""
+    """Answers of the former version are no end and no failure; the first one of the new version is
+    the end.
+    """
     former, new = publisher.draft(0), publisher.draft(1)
     publisher.publish(former)
     with started("fake", launch_following(publisher.adapters), BenchSettings()) as server:
@@ -39,7 +41,9 @@ async def test_it_asks_until_the_version_answers(
 async def test_a_version_that_never_answers_is_one_clear_line(fake: Fake) -> None:
     """The wait is bounded and names the version; requests that are refused are counted."""
     async with version_probe(Target(fake.url), "refused", timeout_s=0.2) as probe:
-        with pytest.raises(SetupError, match="version 0123456789ab was published and did not answer"):
+        with pytest.raises(
+            SetupError, match="version 0123456789ab was published and did not answer"
+        ):
             await probe.first_answer_of("0123456789ab")
     asked = fake.seen()["requests"]
     assert probe.failures == len(asked) > 0

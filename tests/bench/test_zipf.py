@@ -12,7 +12,9 @@ NAMES = tuple(f"a{number}" for number in range(1_000))
 
 
 def test_popularity_falls_with_the_rank() -> None:
-    """The second name comes about 2^-1.1 as often as the first, and most names come now and then."""
+    """The second name comes about 2^-1.1 as often as the first, and most names come now and
+    then.
+    """
     drawn = Counter(draw_names(NAMES, 100_000, seed=0))
     assert drawn["a1"] / drawn["a0"] == pytest.approx(0.467, rel=0.1)
     assert len(drawn) > 900

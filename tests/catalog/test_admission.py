@@ -38,16 +38,24 @@ def refused(folder: Path, checks: Checks) -> Rejected:
 
 def test_a_good_folder_gives_its_spec(tmp_path: Path, checks: Checks) -> None:
     """What an operator sees of an adapter is what was put into it."""
-    spec = accepted(making.make_adapter(tmp_path / "finance", tensors=making.lora_tensors(dtype="BF16")), checks)
+    spec = accepted(
+        making.make_adapter(tmp_path / "finance", tensors=making.lora_tensors(dtype="BF16")), checks
+    )
     assert (spec.format, spec.rank, spec.alpha, spec.dtype) == ("lora", 4, 8.0, "bfloat16")
-    assert (spec.modules, spec.base_model, spec.warnings) == (("q_proj", "v_proj"), making.BASE_NAME, ())
+    assert (spec.modules, spec.base_model, spec.warnings) == (
+        ("q_proj", "v_proj"),
+        making.BASE_NAME,
+        (),
+    )
 
 
 @pytest.mark.parametrize(("spoil", "codes"), BAD_FOLDERS.values(), ids=BAD_FOLDERS)
 def test_each_bad_folder_is_refused_with_its_reasons(
     tmp_path: Path, checks: Checks, store: Store, spoil: bad_folders.Spoil, codes: set[str]
 ) -> None:
-    """Every kind of bad folder is a value with all its reasons, in plain short text, and never reaches the store."""
+    """Every kind of bad folder is a value with all its reasons, in plain short text, and never
+    reaches the store.
+    """
     folder = making.make_adapter(tmp_path / "adapters" / "finance")
     spoil(folder)
     result = store.ingest(folder, AdapterName("finance"), checks)
@@ -93,9 +101,15 @@ def test_a_rank_over_the_limit_names_the_limit_that_would_fit(
 def test_another_base_is_a_warning_or_a_refusal_by_choice(
     tmp_path: Path, checks: Checks, name: str, foreign: bool
 ) -> None:
-    """Folders and copies of the same base are not foreign; another base warns, and is refused where asked for."""
-    folder = making.make_adapter(tmp_path / "a", config=making.lora_config(base_model_name_or_path=name))
-    assert any("was trained on" in warning for warning in accepted(folder, checks).warnings) is foreign
+    """Folders and copies of the same base are not foreign; another base warns, and is refused where
+    asked for.
+    """
+    folder = making.make_adapter(
+        tmp_path / "a", config=making.lora_config(base_model_name_or_path=name)
+    )
+    assert (
+        any("was trained on" in warning for warning in accepted(folder, checks).warnings) is foreign
+    )
     strict = replace(checks, refuse_foreign_base=True)
     if foreign:
         assert refused(folder, strict).codes == {"foreign_base"}
@@ -106,8 +120,12 @@ def test_another_base_is_a_warning_or_a_refusal_by_choice(
 def test_a_file_over_its_limit_is_not_read(tmp_path: Path, checks: Checks) -> None:
     """A weights file or a header beyond the limits is refused by its size alone."""
     folder = making.make_adapter(tmp_path / "a")
-    assert refused(folder, replace(checks, limits=Limits(weights_bytes=1000))).codes == {"file_too_large"}
-    assert refused(folder, replace(checks, limits=Limits(header_bytes=100))).codes == {"header_too_large"}
+    assert refused(folder, replace(checks, limits=Limits(weights_bytes=1000))).codes == {
+        "file_too_large"
+    }
+    assert refused(folder, replace(checks, limits=Limits(header_bytes=100))).codes == {
+        "header_too_large"
+    }
 
 
 def test_a_folder_that_is_gone_may_come_back(tmp_path: Path, checks: Checks) -> None:
@@ -145,8 +163,13 @@ def test_the_identity_of_checks_changes_with_every_part(base: BaseShapes) -> Non
 
 
 def test_hostile_sizes_cost_little(tmp_path: Path, base: BaseShapes) -> None:
-    """Tens of thousands of tensors, targets and patterns in one small file are refused without a pause."""
-    tensors = {f"{'a.' * 60}{number}.lora_A.weight": making.stored(np.ones((1, 1))) for number in range(20_000)}
+    """Tens of thousands of tensors, targets and patterns in one small file are refused without a
+    pause.
+    """
+    tensors = {
+        f"{'a.' * 60}{number}.lora_A.weight": making.stored(np.ones((1, 1)))
+        for number in range(20_000)
+    }
     names = [f"layer.{number}.x" for number in range(20_000)]
     config = making.lora_config(target_modules=names, alpha_pattern=dict.fromkeys(names, 1))
     folder = making.make_adapter(tmp_path / "a", config=config, tensors=tensors)

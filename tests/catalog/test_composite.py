@@ -23,7 +23,9 @@ VALUES = {"density": "0.5", "majority_sign_method": '"total"', "rank": "4", "see
 
 
 def read(folder: Path, *lines: str, members: int = 2) -> Composite | Rejected:
-    text = "\n".join([*lines, *(f'[[members]]\nadapter = "m{number}"' for number in range(members))])
+    text = "\n".join(
+        [*lines, *(f'[[members]]\nadapter = "m{number}"' for number in range(members))]
+    )
     (folder / "composite.toml").write_text(text)
     return read_composite(folder)
 
@@ -37,10 +39,18 @@ def test_what_it_says_when_it_says_little(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setting", VALUES)
 @pytest.mark.parametrize("method", typing.get_args(Method))
-def test_a_setting_that_the_method_does_not_use_is_refused(method: str, setting: str, tmp_path: Path) -> None:
-    """Even with its default value: whoever writes it expects that it does something. The reason tells who uses it."""
+def test_a_setting_that_the_method_does_not_use_is_refused(
+    method: str, setting: str, tmp_path: Path
+) -> None:
+    """Even with its default value: whoever writes it expects that it does something. The reason
+    tells who uses it.
+    """
     needed = {"density"} & USES[method]
-    found = read(tmp_path, f'method = "{method}"', *(f"{name} = {VALUES[name]}" for name in {*needed, setting}))
+    found = read(
+        tmp_path,
+        f'method = "{method}"',
+        *(f"{name} = {VALUES[name]}" for name in {*needed, setting}),
+    )
     if setting in USES[method]:
         assert isinstance(found, Composite)
         return
@@ -52,8 +62,15 @@ def test_a_setting_that_the_method_does_not_use_is_refused(method: str, setting:
 
 @pytest.mark.parametrize("method", typing.get_args(Method))
 def test_one_member_is_only_scaled(method: str, tmp_path: Path) -> None:
-    """PEFT would take any method and do just that; density, seed and rank would be silently without effect."""
-    found = read(tmp_path, f'method = "{method}"', *(f"{name} = {VALUES[name]}" for name in USES[method]), members=1)
+    """PEFT would take any method and do just that; density, seed and rank would be silently without
+    effect.
+    """
+    found = read(
+        tmp_path,
+        f'method = "{method}"',
+        *(f"{name} = {VALUES[name]}" for name in USES[method]),
+        members=1,
+    )
     if method in {"linear", "cat"}:
         assert isinstance(found, Composite)
     else:

@@ -1,4 +1,6 @@
-"""A composite folder becomes one adapter, or gives every reason why not; it touches nothing else."""
+"""A composite folder becomes one adapter, or gives every reason why not; it touches nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +94,10 @@ REFUSED = {
     "member with a regular expression": (of("one", "regex"), {"pattern"}),
     "member that holds NaN": (of("one", "nan"), {"not_finite"}),
     "sum that is infinite": (of("one", "huge", method="cat") + "\nweight = 1000.0", {"not_finite"}),
-    "sum that has no decomposition": (of("one", "huge", method="svd") + "\nweight = 1000.0", {"not_finite"}),
+    "sum that has no decomposition": (
+        of("one", "huge", method="svd") + "\nweight = 1000.0",
+        {"not_finite"},
+    ),
     "several": (of("three", "broken"), {"member_missing", "config_not_json"}),
 }
 
@@ -105,14 +110,20 @@ def bad_members(tmp_path: Path) -> Path:
     (root / "file").write_text("")
     (root / "loop").symlink_to(root / "loop")
     (tmp_path / "elsewhere").mkdir()
-    making.make_adapter(root / "foreign", config=making.lora_config(base_model_name_or_path="acme/other"))
+    making.make_adapter(
+        root / "foreign", config=making.lora_config(base_model_name_or_path="acme/other")
+    )
     making.make_adapter(root / "regex", config=making.lora_config(rank_pattern={"(a+)+b": 4}))
     gates = {
         f"{making.PREFIX}{module}.ia3_l": making.stored(making.np.ones((shape[0], 1)))
         for module, shape in making.MODULES.items()
         if module.endswith("v_proj")
     }
-    ia3 = {"peft_type": "IA3", "target_modules": ["v_proj"], "base_model_name_or_path": making.BASE_NAME}
+    ia3 = {
+        "peft_type": "IA3",
+        "target_modules": ["v_proj"],
+        "base_model_name_or_path": making.BASE_NAME,
+    }
     making.make_adapter(root / "gates", config=ia3, tensors=gates)
     tensors = making.lora_tensors()
     first = min(tensors)
@@ -126,7 +137,9 @@ def bad_members(tmp_path: Path) -> Path:
 def test_a_bad_composite_is_refused_with_its_reasons(
     tmp_path: Path, base: BaseShapes, text: str, codes: set[str]
 ) -> None:
-    """Every reason has the member's name, in one line, and nothing is left of the members' copies."""
+    """Every reason has the member's name, in one line, and nothing is left of the members'
+    copies.
+    """
     root = bad_members(tmp_path)
     folder = composite(root / "mix", "")
     composite(root / "round", of("mix"))
@@ -148,7 +161,9 @@ def test_a_bad_composite_is_refused_with_its_reasons(
         ("gates", "make it one with `lorabay convert`"),
     ],
 )
-def test_the_member_is_named_with_its_problem(tmp_path: Path, base: BaseShapes, name: str, text: str) -> None:
+def test_the_member_is_named_with_its_problem(
+    tmp_path: Path, base: BaseShapes, name: str, text: str
+) -> None:
     """And where it lies, when it cannot be read."""
     root = bad_members(tmp_path)
     composite(root / "mix", of("one", name, method="cat"))
@@ -163,7 +178,9 @@ def test_the_member_is_named_with_its_problem(tmp_path: Path, base: BaseShapes, 
 
 
 @pytest.mark.parametrize("spoiled", ["", "adapter_config.json", "adapter_model.safetensors"])
-def test_a_member_that_may_not_be_read_is_blamed_itself(tmp_path: Path, base: BaseShapes, spoiled: str) -> None:
+def test_a_member_that_may_not_be_read_is_blamed_itself(
+    tmp_path: Path, base: BaseShapes, spoiled: str
+) -> None:
     """Its folder or one of its files; it once came out as an error of writing."""
     root = tmp_path / "adapters"
     members(root, one=4, two=4)
@@ -192,7 +209,9 @@ def test_one_member_alone_is_scaled(tmp_path: Path, base: BaseShapes) -> None:
         for folder in (out, root / "one"):
             found = read_updates(folder, base)
             assert isinstance(found, AdapterUpdates)
-            ((product,),) = (found.updates[name] for name in ["model.layers.0.self_attn.q_proj.weight"])
+            ((product,),) = (
+                found.updates[name] for name in ["model.layers.0.self_attn.q_proj.weight"]
+            )
             changes.append(product.scale * product.b() @ product.a())
     linear, original, cat, _ = changes
     making.np.testing.assert_allclose(linear, -0.5 * original, rtol=1e-5, atol=1e-4)

@@ -26,7 +26,9 @@ def test_the_digest_is_64_hex_characters_and_repeatable() -> None:
 
 
 def test_every_fact_about_a_tensor_counts() -> None:
-    """Another name, dtype, shape, value, order or config is another version, though the bytes may be the same."""
+    """Another name, dtype, shape, value, order or config is another version, though the bytes may
+    be the same.
+    """
     one = np.ones((2, 3), np.uint16)
     variants = [
         digest({"r": 4}, ("a", "BF16", ZEROS)),

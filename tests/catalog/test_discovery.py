@@ -25,7 +25,9 @@ def codes(candidate: Candidate) -> set[str]:
 
 
 def test_folders_with_adapter_files_are_candidates(tmp_path: Path) -> None:
-    """Direct children with a config or weights count; dot folders, files, other folders and grandchildren do not."""
+    """Direct children with a config or weights count; dot folders, files, other folders and
+    grandchildren do not.
+    """
     making.make_adapter(tmp_path / "finance")
     making.make_adapter(tmp_path / ".partial")
     making.make_adapter(tmp_path / "group" / "nested")
@@ -49,14 +51,20 @@ def test_folders_with_adapter_files_are_candidates(tmp_path: Path) -> None:
         ("a:b", "name_characters"),
     ],
 )
-def test_a_folder_with_a_bad_name_is_shown_with_its_reason(tmp_path: Path, name: str, code: str) -> None:
+def test_a_folder_with_a_bad_name_is_shown_with_its_reason(
+    tmp_path: Path, name: str, code: str
+) -> None:
     """It is not passed over in silence: the operator sees why it is not served."""
     making.make_adapter(tmp_path / name)
     assert codes(scan(tmp_path, reserved=frozenset({"tiny"}))[name]) == {code}
 
 
-@pytest.mark.parametrize(("live", "refused"), [((), "Finance"), (("Finance",), "finance"), (("finance",), "Finance")])
-def test_of_two_names_that_differ_in_case_one_is_refused(tmp_path: Path, live: tuple[str, ...], refused: str) -> None:
+@pytest.mark.parametrize(
+    ("live", "refused"), [((), "Finance"), (("Finance",), "finance"), (("finance",), "Finance")]
+)
+def test_of_two_names_that_differ_in_case_one_is_refused(
+    tmp_path: Path, live: tuple[str, ...], refused: str
+) -> None:
     """The newcomer is refused, the one that is live stays as it is."""
     making.make_adapter(tmp_path / "finance")
     making.make_adapter(tmp_path / "Finance")
@@ -131,7 +139,9 @@ def test_a_composite_changes_when_its_file_or_a_member_does(tmp_path: Path) -> N
 
 
 def test_a_composite_is_as_new_as_its_newest_member(tmp_path: Path) -> None:
-    """So that it waits for a member that is still written; it is never in place at once, however its folder came."""
+    """So that it waits for a member that is still written; it is never in place at once, however
+    its folder came.
+    """
     making.make_adapter(tmp_path / "one")
     composite(tmp_path / "fresh", "one")
     (tmp_path / "fresh").rename(tmp_path / "only")
@@ -157,7 +167,8 @@ def test_weights_of_its_own_make_a_folder_no_composite(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["no = TOML = ", "", '[[members]]\nadapter = "a\\u0000b"', '[[members]]\nadapter = "loop"']
+    "text",
+    ["no = TOML = ", "", '[[members]]\nadapter = "a\\u0000b"', '[[members]]\nadapter = "loop"'],
 )
 def test_a_composite_that_cannot_be_read_is_a_candidate(tmp_path: Path, text: str) -> None:
     """Its reasons come when it is built; looking for its members ends, whatever they are."""
@@ -173,7 +184,9 @@ def test_a_directory_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path) -
 
 
 def test_a_folder_that_cannot_be_read_is_still_there(tmp_path: Path) -> None:
-    """Without permission it is a candidate with a reason, and looks changed when the permission comes."""
+    """Without permission it is a candidate with a reason, and looks changed when the permission
+    comes.
+    """
     folder = making.make_adapter(tmp_path / "finance")
     before = scan(tmp_path)["finance"]
     tmp_path.chmod(0o755)
@@ -195,7 +208,9 @@ def test_a_folder_that_cannot_be_read_is_still_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [CONFIG_FILE, WEIGHTS_FILE])
 def test_every_change_of_a_file_changes_the_fingerprint(tmp_path: Path, name: str) -> None:
-    """Rewritten with its old times, replaced by a copy, removed: each is noticed; a card next to it is not a change."""
+    """Rewritten with its old times, replaced by a copy, removed: each is noticed; a card next to it
+    is not a change.
+    """
     file = making.make_adapter(tmp_path / "finance") / name
     seen = [scan(tmp_path)["finance"].fingerprint]
     (tmp_path / "finance" / "README.md").write_text("card")
@@ -215,7 +230,9 @@ def test_every_change_of_a_file_changes_the_fingerprint(tmp_path: Path, name: st
 
 
 def test_a_copy_that_keeps_old_times_is_still_new(tmp_path: Path) -> None:
-    """`cp -p` and `rsync -t` set the modification time back; the folder must not look long finished."""
+    """`cp -p` and `rsync -t` set the modification time back; the folder must not look long
+    finished.
+    """
     folder = making.make_adapter(tmp_path / "finance")
     started = folder.stat().st_mtime
     for file in folder.iterdir():
@@ -250,7 +267,9 @@ def wait_for_another_timestamp(folder: Path) -> None:
 
 
 def test_a_rename_into_place_is_seen(tmp_path: Path) -> None:
-    """A folder that got its name after its files were complete is told apart from one that is being filled."""
+    """A folder that got its name after its files were complete is told apart from one that is being
+    filled.
+    """
     making.make_adapter(tmp_path / ".work")
     wait_for_another_timestamp(tmp_path / ".work")
     (tmp_path / ".work").rename(tmp_path / "finance")
@@ -262,7 +281,9 @@ def test_a_rename_into_place_is_seen(tmp_path: Path) -> None:
 
 
 def test_a_folder_being_filled_is_not_in_place(tmp_path: Path) -> None:
-    """Files copied into a folder that already has its name, or half of the files renamed with it, do not count."""
+    """Files copied into a folder that already has its name, or half of the files renamed with it,
+    do not count.
+    """
     making.make_adapter(tmp_path / "copied")
     making.make_adapter(tmp_path / ".half")
     (tmp_path / ".half" / CONFIG_FILE).unlink()
@@ -302,7 +323,9 @@ def settling(clock: Clock) -> Settling:
     return Settling(2.0, wall=clock, monotonic=clock)
 
 
-def test_a_folder_counts_when_it_was_unchanged_long_enough(settling: Settling, clock: Clock) -> None:
+def test_a_folder_counts_when_it_was_unchanged_long_enough(
+    settling: Settling, clock: Clock
+) -> None:
     """A slow copy starts the wait anew with every change, and counts once it has been quiet."""
     assert settling.remaining(FRESH) == 2.0
     clock.now += 1.5
@@ -319,7 +342,9 @@ def test_old_and_renamed_folders_count_at_once(settling: Settling) -> None:
     assert settling.remaining(replace(FRESH, in_place=True)) == 0.0
 
 
-def test_a_file_server_with_a_clock_ahead_only_costs_the_wait(settling: Settling, clock: Clock) -> None:
+def test_a_file_server_with_a_clock_ahead_only_costs_the_wait(
+    settling: Settling, clock: Clock
+) -> None:
     """Times in the future are not believed; watching the folder decides."""
     ahead = replace(FRESH, newest=5000.0)
     assert settling.remaining(ahead) == 2.0
@@ -337,7 +362,9 @@ def test_a_forgotten_folder_starts_anew(settling: Settling, clock: Clock) -> Non
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 1.9), st.booleans()), max_size=30))
-def test_a_folder_never_counts_within_the_wait_after_a_change(steps: list[tuple[float, bool]]) -> None:
+def test_a_folder_never_counts_within_the_wait_after_a_change(
+    steps: list[tuple[float, bool]],
+) -> None:
     """Whatever the rhythm of changes and looks, the last change is at least the settle time ago."""
     clock = Clock()
     settling = Settling(2.0, wall=clock, monotonic=clock)
@@ -345,7 +372,10 @@ def test_a_folder_never_counts_within_the_wait_after_a_change(steps: list[tuple[
     for number, (pause, change) in enumerate(steps):
         clock.now += pause
         if change:
-            candidate, changed = replace(candidate, fingerprint=str(number), newest=clock.now), clock.now
+            candidate, changed = (
+                replace(candidate, fingerprint=str(number), newest=clock.now),
+                clock.now,
+            )
         assert (settling.remaining(candidate) == 0.0) == (clock.now - changed >= 2.0)
 
 
@@ -359,8 +389,8 @@ def test_a_folder_never_counts_within_the_wait_after_a_change(steps: list[tuple[
     ],
 )
 def test_a_file_on_its_way_keeps_a_folder_from_settling(tmp_path: Path, partial: str) -> None:
-    """`rsync`, a hub client and their like write beside a file for minutes before they rename: the config that is there
-    already does not count with the old weights."""
+    """`rsync`, a hub client and their like write beside a file for minutes before they rename: the
+    config that is there already does not count with the old weights."""
     folder = making.make_adapter(tmp_path / "finance")
     clock = Clock()
     settling = Settling(2.0, wall=clock, monotonic=clock)

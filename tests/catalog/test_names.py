@@ -39,7 +39,9 @@ def test_plain_names_are_accepted(text: str) -> None:
     ],
 )
 def test_other_names_are_refused_with_a_reason(text: str, code: str) -> None:
-    """Separators, look-alike letters, invisible characters, long texts and the base's names are each refused."""
+    """Separators, look-alike letters, invisible characters, long texts and the base's names are
+    each refused.
+    """
     problems = name_problems(text, frozenset({"tiny-llama"}))
     assert [problem.code for problem in problems] == [code]
     assert problems[0].text.isascii()

@@ -53,7 +53,11 @@ def status(registry: Registry, name: str = "finance") -> AdapterStatus:
 
 def restarted(records: Records, *known: Version) -> Registry:
     registry = Registry(BASES, records, keep=2)
-    registry.restore(lambda name, digest: next((v for v in known if (v.adapter, v.digest) == (name, digest)), None))
+    registry.restore(
+        lambda name, digest: next(
+            (v for v in known if (v.adapter, v.digest) == (name, digest)), None
+        )
+    )
     return registry
 
 
@@ -69,7 +73,9 @@ def restarted(records: Records, *known: Version) -> Registry:
     ],
 )
 def test_every_form_of_a_model_name_finds_the_version(registry: Registry, model: str) -> None:
-    """A name, a name behind its base, and a digest of 12 to 64 characters all lease the same version."""
+    """A name, a name behind its base, and a digest of 12 to 64 characters all lease the same
+    version.
+    """
     serve(registry, B)
     with registry.acquire(model) as lease:
         assert lease.version == B
@@ -126,7 +132,9 @@ def test_an_ambiguous_digest_is_not_guessed(registry: Registry) -> None:
     """Two kept versions that share the prefix: neither is given."""
     twin = version("a")
     twin = Version(
-        twin.adapter, AdapterSpec(Digest("a" * 20 + "b" * 44), *("lora", 4, 8.0, (), "float32", 1)), twin.path
+        twin.adapter,
+        AdapterSpec(Digest("a" * 20 + "b" * 44), *("lora", 4, 8.0, (), "float32", 1)),
+        twin.path,
     )
     serve(registry, A)
     serve(registry, twin)
@@ -148,7 +156,9 @@ def test_a_flip_leaves_running_requests_on_their_version(registry: Registry) -> 
 
 
 async def test_idle_waits_for_the_last_lease(registry: Registry) -> None:
-    """It returns at once for an unused version, and otherwise when the last of several leases is released."""
+    """It returns at once for an unused version, and otherwise when the last of several leases is
+    released.
+    """
     serve(registry, A)
     await asyncio.wait_for(registry.idle(A), 1)
     leases = [registry.acquire("finance") for _ in range(2)]
@@ -220,7 +230,9 @@ def test_a_name_that_comes_back_while_it_drains_stays(registry: Registry) -> Non
 
 
 def test_the_last_versions_are_kept(registry: Registry) -> None:
-    """With keep=2 the live one and two before it can be asked for; an older one only counts while it is leased."""
+    """With keep=2 the live one and two before it can be asked for; an older one only counts while
+    it is leased.
+    """
     serve(registry, A)
     lease = registry.acquire("finance")
     for later in (B, C, D):
@@ -234,7 +246,9 @@ def test_the_last_versions_are_kept(registry: Registry) -> None:
     assert registry.in_use() == {version.digest for version in (B, C, D)}
 
 
-def test_a_rollback_lasts_over_restarts_until_the_folder_changes(registry: Registry, records: Records) -> None:
+def test_a_rollback_lasts_over_restarts_until_the_folder_changes(
+    registry: Registry, records: Records
+) -> None:
     """The same folder does not undo it; another content does."""
     serve(registry, A)
     serve(registry, B)
@@ -273,9 +287,12 @@ def test_a_rollback_whose_target_is_lost_ends(registry: Registry, records: Recor
 
 
 @pytest.mark.parametrize(
-    ("name", "prefix"), [("unknown", None), ("finance", None), ("finance", "c" * 12), ("finance", "x")]
+    ("name", "prefix"),
+    [("unknown", None), ("finance", None), ("finance", "c" * 12), ("finance", "x")],
 )
-def test_a_rollback_to_nowhere_is_a_conflict(registry: Registry, name: str, prefix: str | None) -> None:
+def test_a_rollback_to_nowhere_is_a_conflict(
+    registry: Registry, name: str, prefix: str | None
+) -> None:
     """No such adapter, no former version, no such digest."""
     serve(registry, A)
     with pytest.raises(AdapterConflict):
@@ -297,7 +314,9 @@ def test_a_pin_survives_restart_and_removal(registry: Registry, records: Records
     assert not status(later).pinned
 
 
-def test_a_pin_that_outlived_its_adapter_can_be_taken_off(registry: Registry, records: Records) -> None:
+def test_a_pin_that_outlived_its_adapter_can_be_taken_off(
+    registry: Registry, records: Records
+) -> None:
     """Then nothing is left of the adapter, now and after a restart."""
     serve(registry, A)
     registry.set_pinned("finance", True)
@@ -310,7 +329,9 @@ def test_a_pin_that_outlived_its_adapter_can_be_taken_off(registry: Registry, re
 
 
 def test_an_unchanged_folder_is_remembered(registry: Registry, records: Records) -> None:
-    """After a restart the same fingerprint and checks give the digest without reading; anything else gives nothing."""
+    """After a restart the same fingerprint and checks give the digest without reading; anything
+    else gives nothing.
+    """
     serve(registry, A, key="fingerprint and checks")
     later = restarted(records, A)
     assert later.remembered("finance", "fingerprint and checks") == A.digest
@@ -320,7 +341,9 @@ def test_an_unchanged_folder_is_remembered(registry: Registry, records: Records)
 
 
 class RegistryMachine(RuleBasedStateMachine):
-    """The registry against a model: a dict of histories and a multiset of leases, with restarts in between."""
+    """The registry against a model: a dict of histories and a multiset of leases, with restarts in
+    between.
+    """
 
     leases = Bundle("leases")
     names = st.sampled_from(["finance", "shop"])
@@ -343,7 +366,10 @@ class RegistryMachine(RuleBasedStateMachine):
         self.known[name, found.digest] = found
         target = self.registry.offer(found, found.digest)
         self.registry.set_live(target)
-        self.history[name] = [target, *(old for old in self.history.get(name, []) if old != target)][:3]
+        self.history[name] = [
+            target,
+            *(old for old in self.history.get(name, []) if old != target),
+        ][:3]
 
     @rule(name=names)
     def folder_goes(self, name: str) -> None:
@@ -366,7 +392,9 @@ class RegistryMachine(RuleBasedStateMachine):
     def request_comes(self, name: str, letter: str | None) -> Lease | None:
         model = name if letter is None else f"{name}@{letter * 12}"
         kept = self.history.get(name, [])
-        expected = next((old for old in kept if letter is None or old.digest.startswith(letter)), None)
+        expected = next(
+            (old for old in kept if letter is None or old.digest.startswith(letter)), None
+        )
         if expected is None:
             with pytest.raises(ModelNotFound):
                 self.registry.acquire(model)
@@ -384,7 +412,11 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(lease=leases)
     def released_lease_is_released_again(self, lease: Lease | None) -> None:
-        if lease is not None and lease.version is not None and not self.registry.leases(lease.version):
+        if (
+            lease is not None
+            and lease.version is not None
+            and not self.registry.leases(lease.version)
+        ):
             lease.release()
 
     @invariant()

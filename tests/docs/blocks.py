@@ -1,4 +1,5 @@
-"""The blocks of README.md that the program knows better: `python -m tests.docs.blocks` writes them anew.
+"""The blocks of README.md that the program knows better: `python -m tests.docs.blocks` writes them
+anew.
 
 A block lies between `<!-- NAME -->` and `<!-- /NAME -->`; `BLOCKS` says how each is made.
 """
@@ -44,7 +45,11 @@ def settings() -> str:
 def _default(field: FieldInfo) -> str:
     """Blank where there is none, or where the description tells how it is found."""
     given = field.default_factory is None and field.default not in (None, ())
-    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`" if given else ""
+    return (
+        f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+        if given
+        else ""
+    )
 
 
 def metrics() -> str:
@@ -59,23 +64,41 @@ def metrics() -> str:
 def series() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     """Name, kind, labels and meaning of every series of a server with one adapter."""
     metrics = Metrics(CollectorRegistry())
-    metrics.follow_adapters(lambda: [AdapterFacts("finance", "ready", "0" * 12, "lora", 8, "engine")])
-    labels = {made._name: tuple(made._labelnames) for made in vars(metrics).values() if hasattr(made, "_labelnames")}
+    metrics.follow_adapters(
+        lambda: [AdapterFacts("finance", "ready", "0" * 12, "lora", 8, "engine")]
+    )
+    labels = {
+        made._name: tuple(made._labelnames)
+        for made in vars(metrics).values()
+        if hasattr(made, "_labelnames")
+    }
     for family in metrics.registry.collect():
         suffix = "_total" if family.type == "counter" else ""
-        yield family.name + suffix, family.type, labels.get(family.name) or _labels(family), family.documentation
+        yield (
+            family.name + suffix,
+            family.type,
+            labels.get(family.name) or _labels(family),
+            family.documentation,
+        )
 
 
 def _labels(family: Metric) -> tuple[str, ...]:
     return tuple(sorted({label for sample in family.samples for label in sample.labels} - {"le"}))
 
 
-BLOCKS: Mapping[str, Callable[[], str]] = {"cli-help": cli_help, "settings": settings, "metrics": metrics}
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "cli-help": cli_help,
+    "settings": settings,
+    "metrics": metrics,
+}
 
 
 def blocks_of(text: str) -> dict[str, str]:
     """The blocks as the README has them."""
-    return {name: block.strip() for name, block in re.findall(r"<!-- ([\w-]+) -->(.*?)<!-- /\1 -->", text, re.DOTALL)}
+    return {
+        name: block.strip()
+        for name, block in re.findall(r"<!-- ([\w-]+) -->(.*?)<!-- /\1 -->", text, re.DOTALL)
+    }
 
 
 def renewed(text: str) -> str:

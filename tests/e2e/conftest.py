@@ -1,4 +1,6 @@
-"""One real engine for the whole run, in float32 so that its tokens can be compared with PEFT's exactly."""
+"""One real engine for the whole run, in float32 so that its tokens can be compared with PEFT's
+exactly.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +38,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test here. Those with an engine of their own run before the shared one starts; those that kill that,
-    then the one that ends the server, run last."""
+    """Mark every test here. Those with an engine of their own run before the shared one starts;
+    those that kill that, then the one that ends the server, run last."""
     here = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in here:
         item.add_marker(pytest.mark.engine)
-    first, last = ([item for name in names for item in here if item.path.name == name] for names in (FIRST, LAST))
+    first, last = (
+        [item for name in names for item in here if item.path.name == name]
+        for names in (FIRST, LAST)
+    )
     items[:] = first + [item for item in items if item not in first + last] + last
 
 
@@ -52,7 +57,9 @@ def base_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The adapter directory of the shared server: copies of the repository's adapters, and what tests drop in."""
+    """The adapter directory of the shared server: copies of the repository's adapters, and what
+    tests drop in.
+    """
     folder = tmp_path_factory.mktemp("adapters")
     for name in ADAPTERS:
         shutil.copytree(REPOSITORY / "adapters" / name, folder / name)
@@ -62,27 +69,37 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def words(base_folder: Path, request: pytest.FixtureRequest) -> dict[str, Path]:
     """Two adapters that answer everything with one word, "red" and "blue"."""
-    return trained(request, words_module, ("red", "blue"), lambda folders: train_words(base_folder, folders))
+    return trained(
+        request, words_module, ("red", "blue"), lambda folders: train_words(base_folder, folders)
+    )
 
 
 @pytest.fixture(scope="session")
 def dora(base_folder: Path, request: pytest.FixtureRequest) -> Path:
     """A DoRA adapter that has learnt a part of the shop's data."""
     data = REPOSITORY / "adapters" / "ecommerce" / "data"
-    return trained(request, dora_module, ("dora",), lambda folders: train_dora(base_folder, data, folders))["dora"]
+    return trained(
+        request, dora_module, ("dora",), lambda folders: train_dora(base_folder, data, folders)
+    )["dora"]
 
 
 def trained(
-    request: pytest.FixtureRequest, recipe: ModuleType, names: Sequence[str], train: Callable[[dict[str, Path]], None]
+    request: pytest.FixtureRequest,
+    recipe: ModuleType,
+    names: Sequence[str],
+    train: Callable[[dict[str, Path]], None],
 ) -> dict[str, Path]:
     """Adapters by name, trained before the server takes the CPU.
 
-    Training takes minutes on a busy machine, so a later run finds them in pytest's cache while the recipe is the same.
+    Training takes minutes on a busy machine, so a later run finds them in pytest's cache while the
+    recipe is the same.
     """
     seal = hashlib.sha256(Path(str(recipe.__file__)).read_bytes()).hexdigest()[:16]
     cache: pytest.Cache = request.config.cache
     folder = cache.mkdir(f"{names[0]}-{seal}")
-    unfinished = {name: folder / f".{name}-{os.getpid()}" for name in names if not (folder / name).exists()}
+    unfinished = {
+        name: folder / f".{name}-{os.getpid()}" for name in names if not (folder / name).exists()
+    }
     train(unfinished)
     for name, path in unfinished.items():
         path.rename(folder / name)
@@ -99,8 +116,26 @@ def server(
 ) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     arguments = [
-        *("--base", str(base_folder), "--adapters", str(adapters), "--store", str(folder / "store")),
-        *("--api-key", API_KEY, "--admin-key", ADMIN_KEY, "--grace-s", "60", "--settle-s", "0.5", "--poll-s", "2"),
+        *(
+            "--base",
+            str(base_folder),
+            "--adapters",
+            str(adapters),
+            "--store",
+            str(folder / "store"),
+        ),
+        *(
+            "--api-key",
+            API_KEY,
+            "--admin-key",
+            ADMIN_KEY,
+            "--grace-s",
+            "60",
+            "--settle-s",
+            "0.5",
+            "--poll-s",
+            "2",
+        ),
         *("--engine", "dtype=float32", "--engine", f"max_model_len={CONTEXT}"),
         *("--engine", "enable_auto_tool_choice=true", "--engine", "tool_call_parser=hermes"),
     ]

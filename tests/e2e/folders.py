@@ -12,7 +12,9 @@ _numbers = itertools.count()
 
 
 def put(adapters: Path, name: str, source: Path) -> None:
-    """Publish the adapter in `source` as `name`: copied under a hidden name, then renamed into place."""
+    """Publish the adapter in `source` as `name`: copied under a hidden name, then renamed into
+    place.
+    """
     hidden = adapters / f".{name}-{next(_numbers)}"
     shutil.copytree(source, hidden)
     target = adapters / name
@@ -35,7 +37,9 @@ def remove(adapters: Path, name: str) -> None:
 
 
 def eventually(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> float:
-    """Wait, at most `seconds`, until a condition of the running server holds; gives how long it took."""
+    """Wait, at most `seconds`, until a condition of the running server holds; gives how long it
+    took.
+    """
     started = time.monotonic()
     while not condition():
         if time.monotonic() - started > seconds:

@@ -43,7 +43,10 @@ def generate(model: Any, tokenizer: Any, name: str) -> Tokens:
     with torch.inference_mode():
         output = model.generate(**inputs, max_new_tokens=LENGTH, do_sample=False, pad_token_id=PAD)
     answers = output[:, inputs["input_ids"].shape[1] :].tolist()
-    return {(name, index): until_end(answer, tokenizer.eos_token_id) for index, answer in enumerate(answers)}
+    return {
+        (name, index): until_end(answer, tokenizer.eos_token_id)
+        for index, answer in enumerate(answers)
+    }
 
 
 def until_end(tokens: list[int], end: int) -> list[int]:

@@ -25,7 +25,17 @@ class Server:
         self._events: dict[str, dict[str, Any]] = {}
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lorabay", "serve", "--port", "0", "--log-format", "json", *arguments],
+            [
+                sys.executable,
+                "-m",
+                "lorabay",
+                "serve",
+                "--port",
+                "0",
+                "--log-format",
+                "json",
+                *arguments,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -50,11 +60,17 @@ class Server:
             self._changed.notify_all()
 
     def wait_for(self, event: str, timeout: float = START_S) -> dict[str, Any]:
-        """Give the log event of that name, as soon as it is there; fails when the server ends first."""
+        """Give the log event of that name, as soon as it is there; fails when the server ends
+        first.
+        """
         with self._changed:
-            seen = self._changed.wait_for(lambda: event in self._events or "ended" in self._events, timeout)
+            seen = self._changed.wait_for(
+                lambda: event in self._events or "ended" in self._events, timeout
+            )
             if not seen or event not in self._events:
-                raise AssertionError(f"no {event!r} from the server:\n{self._log.read_text()[-3000:]}")
+                raise AssertionError(
+                    f"no {event!r} from the server:\n{self._log.read_text()[-3000:]}"
+                )
             return self._events[event]
 
     @property

@@ -16,7 +16,9 @@ JSON = {"content-type": "application/json"}
 
 
 def chat(**changes: Any) -> bytes:
-    return json.dumps({"model": "finance", "messages": MESSAGES, "max_tokens": 4} | changes).encode()
+    return json.dumps(
+        {"model": "finance", "messages": MESSAGES, "max_tokens": 4} | changes
+    ).encode()
 
 
 def completion(**changes: Any) -> bytes:
@@ -38,13 +40,23 @@ CASES = {
     "messages is text": (CHAT, chat(messages="Hello"), 400, "invalid_request"),
     "messages is empty": (CHAT, chat(messages=[]), 400, "invalid_request"),
     "message without role": (CHAT, chat(messages=[{"content": "x"}]), 400, "invalid_request"),
-    "content is a number": (CHAT, chat(messages=[{"role": "user", "content": 3}]), 400, "invalid_request"),
+    "content is a number": (
+        CHAT,
+        chat(messages=[{"role": "user", "content": 3}]),
+        400,
+        "invalid_request",
+    ),
     "max_tokens negative": (CHAT, chat(max_tokens=-1), 400, "invalid_request"),
     "max_tokens zero": (CHAT, chat(max_tokens=0), 400, "invalid_request"),
     "max_tokens absurd": (CHAT, chat(max_tokens=10**15), 400, "invalid_request"),
     "max_tokens is text": (CHAT, chat(max_tokens="many"), 400, "invalid_request"),
     "temperature negative": (CHAT, chat(temperature=-1), 400, "invalid_request"),
-    "temperature not finite": (CHAT, chat().replace(b"}]", b'}], "temperature": NaN', 1), 400, "invalid_request"),
+    "temperature not finite": (
+        CHAT,
+        chat().replace(b"}]", b'}], "temperature": NaN', 1),
+        400,
+        "invalid_request",
+    ),
     "top_p over one": (CHAT, chat(top_p=2), 400, "invalid_request"),
     "n is zero": (CHAT, chat(n=0), 400, "invalid_request"),
     "n is absurd": (CHAT, chat(n=10**9), 400, "invalid_request"),
@@ -52,7 +64,12 @@ CASES = {
     "stop is a number": (CHAT, chat(stop=7), 400, "invalid_request"),
     "bad JSON schema": (
         CHAT,
-        chat(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nothing"}}}),
+        chat(
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "x", "schema": {"type": "nothing"}},
+            }
+        ),
         400,
         "invalid_request",
     ),
@@ -63,26 +80,58 @@ CASES = {
         400,
         "context_length_exceeded",
     ),
-    "prompt over the context": ("/v1/completions", completion(prompt="word " * 20_000), 400, "context_length_exceeded"),
+    "prompt over the context": (
+        "/v1/completions",
+        completion(prompt="word " * 20_000),
+        400,
+        "context_length_exceeded",
+    ),
     "prompt is empty": ("/v1/completions", completion(prompt=""), 400, "invalid_request"),
-    "prompt is absent": ("/v1/completions", json.dumps({"model": BASE}).encode(), 400, "invalid_request"),
+    "prompt is absent": (
+        "/v1/completions",
+        json.dumps({"model": BASE}).encode(),
+        400,
+        "invalid_request",
+    ),
     "prompt has a token that does not exist": (
         "/v1/completions",
         completion(prompt=[10**9]),
         400,
         "invalid_request",
     ),
-    "input is absent": ("/v1/responses", json.dumps({"model": BASE}).encode(), 400, "invalid_request"),
-    "input is a number": ("/v1/responses", json.dumps({"model": BASE, "input": 5}).encode(), 400, "invalid_request"),
-    "tokens are text": ("/detokenize", json.dumps({"model": BASE, "tokens": "x"}).encode(), 400, "invalid_request"),
-    "nothing to tokenize": ("/tokenize", json.dumps({"model": BASE}).encode(), 400, "invalid_request"),
+    "input is absent": (
+        "/v1/responses",
+        json.dumps({"model": BASE}).encode(),
+        400,
+        "invalid_request",
+    ),
+    "input is a number": (
+        "/v1/responses",
+        json.dumps({"model": BASE, "input": 5}).encode(),
+        400,
+        "invalid_request",
+    ),
+    "tokens are text": (
+        "/detokenize",
+        json.dumps({"model": BASE, "tokens": "x"}).encode(),
+        400,
+        "invalid_request",
+    ),
+    "nothing to tokenize": (
+        "/tokenize",
+        json.dumps({"model": BASE}).encode(),
+        400,
+        "invalid_request",
+    ),
     "20 MB": (CHAT, chat(padding="x" * 20_000_000), 413, "request_too_large"),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_bad_request_is_the_clients_fault(http: httpx.Client, case: str) -> None:
-    """Status and code say whose fault it is, the message says what is wrong, and the server goes on."""
+    """Status and code say whose fault it is, the message says what is wrong, and the server goes
+    on.
+    """
     path, body, status, code = CASES[case]
     response = http.post(path, content=body, headers=JSON)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
@@ -105,8 +154,12 @@ def test_a_bad_request_is_the_clients_fault(http: httpx.Client, case: str) -> No
         ("POST", "/pause", JSON, 404),
     ],
 )
-def test_a_wrong_door(http: httpx.Client, method: str, path: str, headers: dict[str, str], status: int) -> None:
-    """Wrong content type, method or path: a 4xx in the envelope; vLLM's own admin paths are not mounted."""
+def test_a_wrong_door(
+    http: httpx.Client, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    """Wrong content type, method or path: a 4xx in the envelope; vLLM's own admin paths are not
+    mounted.
+    """
     response = http.request(method, path, content=chat(), headers=headers)
     assert response.status_code == status
     assert response.json()["error"]["code"]

@@ -19,16 +19,22 @@ LONG = {
 
 
 def running(server: Server) -> float:
-    return metric(server.url, "vllm:num_requests_running") + metric(server.url, "vllm:num_requests_waiting")
+    return metric(server.url, "vllm:num_requests_running") + metric(
+        server.url, "vllm:num_requests_waiting"
+    )
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_the_generation_is_aborted(server: Server, stream: bool) -> None:
     """Closing the connection ends the request in the engine long before its 1500 tokens."""
     headers = {"authorization": f"Bearer {API_KEY}"}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=httpx.Timeout(60, read=3)) as leaving:
+    with httpx.Client(
+        base_url=server.url, headers=headers, timeout=httpx.Timeout(60, read=3)
+    ) as leaving:
         if stream:
-            with leaving.stream("POST", "/v1/chat/completions", json=LONG | {"stream": True}) as response:
+            with leaving.stream(
+                "POST", "/v1/chat/completions", json=LONG | {"stream": True}
+            ) as response:
                 next(response.iter_lines())
         else:
             with pytest.raises(httpx.ReadTimeout):

@@ -32,10 +32,13 @@ def kill_engine(server: Server) -> None:
 
 @pytest.mark.timeout(1200)
 def test_kill_9_of_the_engine_under_load(
-    client: OpenAI, server: Server, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    client: OpenAI,
+    server: Server,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Running requests end with a clean error, new ones get 503 with Retry-After, `/health` stays, and then all four
-    models answer again without anybody's help; as often as it happens."""
+    """Running requests end with a clean error, new ones get 503 with Retry-After, `/health` stays,
+    and then all four models answer again without anybody's help; as often as it happens."""
     before = metric(server.url, "lorabay_engine_restarts_total")
     kills = request.config.getoption("--engine-kills")
     for kill in range(kills):
@@ -46,13 +49,17 @@ def test_kill_9_of_the_engine_under_load(
                 f"{seconds[1]:.2f} s, serving after {seconds[2]:.1f} s\n"
             )
     for model in MODELS:
-        answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hi"}], max_tokens=4)
+        answer = client.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": "Hi"}], max_tokens=4
+        )
         assert answer.choices[0].message.content
     assert metric(server.url, "lorabay_engine_restarts_total") == before + kills
 
 
 def kill_under_load(client: OpenAI, server: Server) -> tuple[float, float, float]:
-    """Kill it under eight streams; gives the seconds to the first error, to `/ready` 503, and to an answer again."""
+    """Kill it under eight streams; gives the seconds to the first error, to `/ready` 503, and to an
+    answer again.
+    """
 
     def long_stream(model: str) -> tuple[str, float]:
         try:
@@ -70,10 +77,14 @@ def kill_under_load(client: OpenAI, server: Server) -> tuple[float, float, float
 
     with ThreadPoolExecutor(9) as pool:
         streams = [pool.submit(long_stream, model) for model in MODELS * 2]
-        eventually(lambda: metric(server.url, "vllm:num_requests_running") == 8, "8 streams run", 60)
+        eventually(
+            lambda: metric(server.url, "vllm:num_requests_running") == 8, "8 streams run", 60
+        )
         killed = time.monotonic()
         kill_engine(server)
-        not_ready = eventually(lambda: httpx.get(f"{server.url}/ready").status_code == 503, "not ready")
+        not_ready = eventually(
+            lambda: httpx.get(f"{server.url}/ready").status_code == 503, "not ready"
+        )
         outcomes = [stream.result(60) for stream in streams]
     assert {code for code, _ in outcomes} == {"engine_unavailable"}
     assert httpx.get(f"{server.url}/health").status_code == 200

@@ -32,7 +32,10 @@ def clean(adapters: Path, client: OpenAI) -> Iterator[None]:
     yield
     for folder in adapters.glob("word*"):
         remove(adapters, folder.name)
-    eventually(lambda: not any(name.startswith("word") for name in served(client)), "the test's adapters are gone")
+    eventually(
+        lambda: not any(name.startswith("word") for name in served(client)),
+        "the test's adapters are gone",
+    )
 
 
 def served(client: OpenAI) -> set[str]:
@@ -64,14 +67,18 @@ def pieces(client: OpenAI, question: str, *, tokens: int) -> Iterator[str]:
 
 
 def colour(answer: str) -> str:
-    """The one word of an answer; `mixed` when two versions speak in it, `other` when neither does."""
+    """The one word of an answer; `mixed` when two versions speak in it, `other` when neither
+    does.
+    """
     red, blue = answer.count("red"), answer.count("blue")
     if red and blue:
         return "mixed"
     return "red" if red >= 3 else "blue" if blue >= 3 else "other"
 
 
-def test_a_folder_is_served_changed_and_removed(client: OpenAI, adapters: Path, words: dict[str, Path]) -> None:
+def test_a_folder_is_served_changed_and_removed(
+    client: OpenAI, adapters: Path, words: dict[str, Path]
+) -> None:
     """Dropped in: served. Overwritten: re-served. Deleted: gone. No call of any kind in between."""
     put(adapters, "word", words["red"])
     eventually(lambda: "word" in served(client), "the new folder is listed")
@@ -91,8 +98,9 @@ def test_swaps_under_load_fail_nothing_and_mix_nothing(
     request: pytest.FixtureRequest,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Swaps between two versions under 8 running streams with one long shared prefix: every answer is whole, of one
-    version, and no answer that starts after a swap was seen comes from the version before it."""
+    """Swaps between two versions under 8 running streams with one long shared prefix: every answer
+    is whole, of one version, and no answer that starts after a swap was seen comes from the version
+    before it."""
     swaps = request.config.getoption("--swaps")
     put(adapters, "word", words["red"])
     eventually(lambda: "word" in served(client), "the adapter is listed")
@@ -101,7 +109,11 @@ def test_swaps_under_load_fail_nothing_and_mix_nothing(
 
     def stream(number: int) -> None:
         while not stop.is_set():
-            answers.append("".join(pieces(client, f"{SHARED_PREFIX} Question {number}: who are you?", tokens=16)))
+            answers.append(
+                "".join(
+                    pieces(client, f"{SHARED_PREFIX} Question {number}: who are you?", tokens=16)
+                )
+            )
 
     stale = 0
     with ThreadPoolExecutor(STREAMS) as pool:
@@ -111,16 +123,25 @@ def test_swaps_under_load_fail_nothing_and_mix_nothing(
                 word = ("blue", "red")[swap % 2]
                 put(adapters, "word", words[word])
                 eventually(
-                    lambda want=word: colour(say(client, "word", tokens=5)) == want, f"swap {swap} to {word}", 60
+                    lambda want=word: colour(say(client, "word", tokens=5)) == want,
+                    f"swap {swap} to {word}",
+                    60,
                 )
-                stale += colour(say(client, "word", f"{SHARED_PREFIX} Who are you?", tokens=5)) != word
+                stale += (
+                    colour(say(client, "word", f"{SHARED_PREFIX} Who are you?", tokens=5)) != word
+                )
         finally:
             stop.set()
         for running in streams:
             running.result()
-    counts = {kind: sum(colour(answer) == kind for answer in answers) for kind in ("red", "blue", "mixed", "other")}
+    counts = {
+        kind: sum(colour(answer) == kind for answer in answers)
+        for kind in ("red", "blue", "mixed", "other")
+    }
     with capsys.disabled():
-        sys.stdout.write(f"\n{swaps} swaps, {len(answers)} streamed answers: {counts}, stale: {stale}\n")
+        sys.stdout.write(
+            f"\n{swaps} swaps, {len(answers)} streamed answers: {counts}, stale: {stale}\n"
+        )
     assert counts["mixed"] == counts["other"] == stale == 0
     assert counts["red"] > 0
     assert counts["blue"] > 0
@@ -140,7 +161,10 @@ def test_a_version_can_be_asked_for_and_rolled_back_to(
     assert rolled.json()["live"] == red
     assert colour(say(client, "word")) == "red"
     put(adapters, "word", words["red"])
-    eventually(lambda: not admin.get("/admin/adapters/word").json()["rolled_back"], "the folder ends the rollback")
+    eventually(
+        lambda: not admin.get("/admin/adapters/word").json()["rolled_back"],
+        "the folder ends the rollback",
+    )
 
 
 def test_a_bad_folder_disturbs_nothing(
@@ -152,14 +176,20 @@ def test_a_bad_folder_disturbs_nothing(
     weights = adapters / "word" / "adapter_model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
-    eventually(lambda: admin.get("/admin/adapters/word").json()["state"] == "rejected", "the folder is rejected")
+    eventually(
+        lambda: admin.get("/admin/adapters/word").json()["state"] == "rejected",
+        "the folder is rejected",
+    )
     assert admin.get("/admin/adapters/word").json()["reasons"]
     assert colour(say(client, "word")) == "red"
 
 
-def test_forty_adapters_take_turns_beside_the_base(client: OpenAI, adapters: Path, words: dict[str, Path]) -> None:
-    """Ten times as many adapters as slots, base requests among them: every answer is its own model's, and the base's
-    are what they were. Then what kills stock vLLM: folders of evicted adapters deleted, and asked for."""
+def test_forty_adapters_take_turns_beside_the_base(
+    client: OpenAI, adapters: Path, words: dict[str, Path]
+) -> None:
+    """Ten times as many adapters as slots, base requests among them: every answer is its own
+    model's, and the base's are what they were. Then what kills stock vLLM: folders of evicted
+    adapters deleted, and asked for."""
     expected = say(client, BASE)
     names = [f"word{number:02}" for number in range(40)]
     for number, name in enumerate(names):
@@ -184,8 +214,12 @@ def test_forty_adapters_take_turns_beside_the_base(client: OpenAI, adapters: Pat
     assert say(client, BASE) == expected
 
 
-def test_a_folder_deleted_under_its_own_requests(client: OpenAI, adapters: Path, words: dict[str, Path]) -> None:
-    """Streams that run end whole and on the weights that they began with; the name is gone for whoever comes after."""
+def test_a_folder_deleted_under_its_own_requests(
+    client: OpenAI, adapters: Path, words: dict[str, Path]
+) -> None:
+    """Streams that run end whole and on the weights that they began with; the name is gone for
+    whoever comes after.
+    """
     put(adapters, "word", words["red"])
     eventually(lambda: "word" in served(client), "the adapter is listed")
     begun = threading.Barrier(5, timeout=60)
@@ -208,8 +242,12 @@ def test_a_folder_deleted_under_its_own_requests(client: OpenAI, adapters: Path,
         say(client, "word")
 
 
-def test_vllms_verbs(client: OpenAI, admin: httpx.Client, adapters: Path, words: dict[str, Path]) -> None:
-    """Trainers that speak vLLM's admin calls are understood, with its text replies; in-place loads are safe swaps."""
+def test_vllms_verbs(
+    client: OpenAI, admin: httpx.Client, adapters: Path, words: dict[str, Path]
+) -> None:
+    """Trainers that speak vLLM's admin calls are understood, with its text replies; in-place loads
+    are safe swaps.
+    """
     outside = adapters / ".staging"
     outside.mkdir(exist_ok=True)
     for word in ("red", "blue"):
@@ -217,13 +255,24 @@ def test_vllms_verbs(client: OpenAI, admin: httpx.Client, adapters: Path, words:
             put(outside, word, words[word])
     body = {"lora_name": "trained", "lora_path": str(outside / "red")}
     loaded = admin.post("/v1/load_lora_adapter", json=body)
-    assert (loaded.status_code, loaded.text) == (200, "Success: LoRA adapter 'trained' added successfully.")
+    assert (loaded.status_code, loaded.text) == (
+        200,
+        "Success: LoRA adapter 'trained' added successfully.",
+    )
     assert colour(say(client, "trained")) == "red"
     changed = body | {"lora_path": str(outside / "blue")}
     assert admin.post("/v1/load_lora_adapter", json=changed).status_code in (400, 409)
-    assert admin.post("/v1/load_lora_adapter", json=changed | {"load_inplace": True}).status_code == 200
+    assert (
+        admin.post("/v1/load_lora_adapter", json=changed | {"load_inplace": True}).status_code
+        == 200
+    )
     assert colour(say(client, "trained")) == "blue"
     gone = admin.post("/v1/unload_lora_adapter", json={"lora_name": "trained"})
-    assert (gone.status_code, gone.text) == (200, "Success: LoRA adapter 'trained' removed successfully.")
+    assert (gone.status_code, gone.text) == (
+        200,
+        "Success: LoRA adapter 'trained' removed successfully.",
+    )
     assert "trained" not in served(client)
-    assert json.loads(admin.post("/v1/unload_lora_adapter", json={"lora_name": "trained"}).text)["error"]["code"]
+    assert json.loads(admin.post("/v1/unload_lora_adapter", json={"lora_name": "trained"}).text)[
+        "error"
+    ]["code"]

@@ -13,16 +13,26 @@ def test_tokens_and_requests_are_counted_for_each_adapter(client: OpenAI, server
 
     def counts(adapter: str) -> tuple[float, float, float]:
         return (
-            metric(server.url, "lorabay_requests_total", adapter=adapter, endpoint="chat", code="200"),
+            metric(
+                server.url, "lorabay_requests_total", adapter=adapter, endpoint="chat", code="200"
+            ),
             metric(server.url, "lorabay_prompt_tokens_total", adapter=adapter),
             metric(server.url, "lorabay_generation_tokens_total", adapter=adapter),
         )
 
     before = counts("ecommerce")
-    request = {"model": "ecommerce", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 5}
+    request = {
+        "model": "ecommerce",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "max_tokens": 5,
+    }
     usage = client.chat.completions.create(**request).usage
     assert usage is not None
-    streamed = list(client.chat.completions.create(**request, stream=True, stream_options={"include_usage": True}))
+    streamed = list(
+        client.chat.completions.create(
+            **request, stream=True, stream_options={"include_usage": True}
+        )
+    )
     last = streamed[-1].usage
     assert last is not None
     after = counts("ecommerce")

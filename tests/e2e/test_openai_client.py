@@ -17,7 +17,9 @@ every_model = pytest.mark.parametrize("model", MODELS)
 @every_model
 def test_chat(client: OpenAI, model: str) -> None:
     """A chat answer has text, counts its tokens and echoes the model that was asked for."""
-    answer = client.chat.completions.create(model=model, messages=QUESTION, max_tokens=12, temperature=0)
+    answer = client.chat.completions.create(
+        model=model, messages=QUESTION, max_tokens=12, temperature=0
+    )
     assert answer.model == model
     assert answer.choices[0].message.content
     assert answer.usage is not None
@@ -26,10 +28,16 @@ def test_chat(client: OpenAI, model: str) -> None:
 
 @every_model
 def test_a_stream_adds_up_to_the_whole_answer(client: OpenAI, model: str) -> None:
-    """Streamed pieces join to the text that the same request gives whole; usage comes last when asked for."""
+    """Streamed pieces join to the text that the same request gives whole; usage comes last when
+    asked for.
+    """
     request = {"model": model, "messages": QUESTION, "max_tokens": 12, "temperature": 0}
     whole = client.chat.completions.create(**request)
-    chunks = list(client.chat.completions.create(**request, stream=True, stream_options={"include_usage": True}))
+    chunks = list(
+        client.chat.completions.create(
+            **request, stream=True, stream_options={"include_usage": True}
+        )
+    )
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert text == whole.choices[0].message.content
     assert {chunk.model for chunk in chunks} == {model}
@@ -39,9 +47,16 @@ def test_a_stream_adds_up_to_the_whole_answer(client: OpenAI, model: str) -> Non
 @every_model
 def test_completions(client: OpenAI, model: str) -> None:
     """The text endpoint answers, streamed and whole alike."""
-    request = {"model": model, "prompt": "The capital of France is", "max_tokens": 6, "temperature": 0}
+    request = {
+        "model": model,
+        "prompt": "The capital of France is",
+        "max_tokens": 6,
+        "temperature": 0,
+    }
     whole = client.completions.create(**request)
-    streamed = "".join(chunk.choices[0].text for chunk in client.completions.create(**request, stream=True))
+    streamed = "".join(
+        chunk.choices[0].text for chunk in client.completions.create(**request, stream=True)
+    )
     assert whole.model == model
     assert streamed == whole.choices[0].text != ""
 
@@ -70,14 +85,18 @@ def test_each_adapter_answers_differently(client: OpenAI) -> None:
 
 
 def test_every_form_of_a_name_reaches_the_same_weights(client: OpenAI) -> None:
-    """`finance`, `<base>:finance` and `finance@<digest>` are one version, each echoed as it was written."""
+    """`finance`, `<base>:finance` and `finance@<digest>` are one version, each echoed as it was
+    written.
+    """
     raw = client.chat.completions.with_raw_response.create(
         model="finance", messages=QUESTION, max_tokens=8, temperature=0
     )
     version = raw.headers["x-adapter-version"]
     expected = raw.parse().choices[0].message.content
     for form in (f"{BASE}:finance", f"finance@{version}"):
-        answer = client.chat.completions.create(model=form, messages=QUESTION, max_tokens=8, temperature=0)
+        answer = client.chat.completions.create(
+            model=form, messages=QUESTION, max_tokens=8, temperature=0
+        )
         assert (answer.model, answer.choices[0].message.content) == (form, expected)
 
 
@@ -94,7 +113,14 @@ def test_models_lists_base_and_adapters(client: OpenAI) -> None:
 
 def test_several_choices(client: OpenAI) -> None:
     """`n` gives that many choices, and a seed makes them repeat."""
-    request = {"model": "finance", "messages": QUESTION, "max_tokens": 8, "n": 3, "seed": 7, "temperature": 1.0}
+    request = {
+        "model": "finance",
+        "messages": QUESTION,
+        "max_tokens": 8,
+        "n": 3,
+        "seed": 7,
+        "temperature": 1.0,
+    }
     first, second = (client.chat.completions.create(**request) for _ in range(2))
     texts = [choice.message.content for choice in first.choices]
     assert len(texts) == 3
@@ -113,7 +139,12 @@ def test_stop(client: OpenAI) -> None:
 def test_logprobs(client: OpenAI) -> None:
     """Log-probabilities come for each token, best first."""
     answer = client.chat.completions.create(
-        model="tech-support", messages=QUESTION, max_tokens=4, temperature=0, logprobs=True, top_logprobs=3
+        model="tech-support",
+        messages=QUESTION,
+        max_tokens=4,
+        temperature=0,
+        logprobs=True,
+        top_logprobs=3,
     )
     assert answer.choices[0].logprobs is not None
     tokens = answer.choices[0].logprobs.content
@@ -137,7 +168,10 @@ def test_response_format(client: OpenAI) -> None:
         messages=QUESTION,
         max_tokens=30,
         temperature=0,
-        response_format={"type": "json_schema", "json_schema": {"name": "ticket", "schema": schema}},
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "ticket", "schema": schema},
+        },
     )
     assert isinstance(json.loads(answer.choices[0].message.content or "")["urgent"], bool)
 
@@ -155,7 +189,12 @@ def test_a_named_tool_is_called(client: OpenAI) -> None:
         messages=QUESTION,
         max_tokens=80,
         temperature=0,
-        tools=[{"type": "function", "function": {"name": "open_ticket", "parameters": parameters, "strict": True}}],
+        tools=[
+            {
+                "type": "function",
+                "function": {"name": "open_ticket", "parameters": parameters, "strict": True},
+            }
+        ],
         tool_choice={"type": "function", "function": {"name": "open_ticket"}},
     )
     (call,) = answer.choices[0].message.tool_calls or []
@@ -167,14 +206,20 @@ def test_a_named_tool_is_called(client: OpenAI) -> None:
 def test_tokenize_and_back(client: OpenAI) -> None:
     """Token ids turn back into the text that they came from."""
     url = str(client.base_url).removesuffix("/v1/")
-    tokens = client.post(f"{url}/tokenize", cast_to=dict, body={"model": "finance", "prompt": "Hello there"})
-    text = client.post(f"{url}/detokenize", cast_to=dict, body={"model": "finance", "tokens": tokens["tokens"]})
+    tokens = client.post(
+        f"{url}/tokenize", cast_to=dict, body={"model": "finance", "prompt": "Hello there"}
+    )
+    text = client.post(
+        f"{url}/detokenize", cast_to=dict, body={"model": "finance", "tokens": tokens["tokens"]}
+    )
     assert text["prompt"] == "Hello there"
     assert tokens["count"] == len(tokens["tokens"])
 
 
 def test_an_unknown_model(client: OpenAI) -> None:
-    """openai's own exception carries the contract's code, and the message names no other adapter."""
+    """openai's own exception carries the contract's code, and the message names no other
+    adapter.
+    """
     with pytest.raises(openai.NotFoundError) as error:
         client.chat.completions.create(model="finanec", messages=QUESTION)
     assert error.value.code == "model_not_found"

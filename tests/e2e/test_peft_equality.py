@@ -1,4 +1,6 @@
-"""The server's tokens are PEFT's tokens: for the base and each adapter, alone and all mixed in one batch."""
+"""The server's tokens are PEFT's tokens: for the base and each adapter, alone and all mixed in one
+batch.
+"""
 
 from __future__ import annotations
 
@@ -56,19 +58,30 @@ def test_mixed_in_one_batch(client: OpenAI, expected: Tokens) -> None:
 def served_dora(client: OpenAI, adapters: Path, dora: Path) -> Iterator[str]:
     """Name of the DoRA adapter, dropped into the directory and served."""
     put(adapters, "dora", dora)
-    eventually(lambda: "dora" in {model.id for model in client.models.list()}, "the DoRA adapter is listed")
+    eventually(
+        lambda: "dora" in {model.id for model in client.models.list()}, "the DoRA adapter is listed"
+    )
     yield "dora"
     remove(adapters, "dora")
 
 
-def test_dora(client: OpenAI, base_folder: Path, expected: Tokens, dora: Path, served_dora: str) -> None:
-    """Alone, and mixed with rows of the base, a LoRA and an rsLoRA in batches of 8 streams: each token PEFT's."""
+def test_dora(
+    client: OpenAI, base_folder: Path, expected: Tokens, dora: Path, served_dora: str
+) -> None:
+    """Alone, and mixed with rows of the base, a LoRA and an rsLoRA in batches of 8 streams: each
+    token PEFT's.
+    """
     tokenizer = AutoTokenizer.from_pretrained(base_folder, padding_side="left")
     model: Any = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
     wanted = generate(PeftModel.from_pretrained(model, dora), tokenizer, served_dora)
-    assert sum(tokens != expected[BASE, index] for (_, index), tokens in wanted.items()) > len(PROMPTS) // 2
+    assert (
+        sum(tokens != expected[BASE, index] for (_, index), tokens in wanted.items())
+        > len(PROMPTS) // 2
+    )
     assert {case: ask(client, *case) for case in wanted} == wanted
-    assert json.loads((REPOSITORY / "adapters" / "tech-support" / "adapter_config.json").read_text())["use_rslora"]
+    assert json.loads(
+        (REPOSITORY / "adapters" / "tech-support" / "adapter_config.json").read_text()
+    )["use_rslora"]
     beside = (BASE, "ecommerce", "tech-support")
     mixed = wanted | {case: tokens for case, tokens in expected.items() if case[0] in beside}
     cases = sorted(mixed, key=lambda case: case[1])

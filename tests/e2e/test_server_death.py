@@ -30,8 +30,24 @@ BETWEEN_SWAPS_S = 0.3
 def start(folder: Path, base: Path) -> Server:
     return Server(
         [
-            *("--base", str(base), "--adapters", str(folder / "adapters"), "--store", str(folder / "store")),
-            *("--api-key", API_KEY, "--settle-s", "0.2", "--poll-s", "1", "--engine", "max_model_len=512"),
+            *(
+                "--base",
+                str(base),
+                "--adapters",
+                str(folder / "adapters"),
+                "--store",
+                str(folder / "store"),
+            ),
+            *(
+                "--api-key",
+                API_KEY,
+                "--settle-s",
+                "0.2",
+                "--poll-s",
+                "1",
+                "--engine",
+                "max_model_len=512",
+            ),
             *("--engine", "max_num_seqs=4", "--engine", "enforce_eager=true"),
         ],
         log=folder / "server.log",
@@ -40,7 +56,10 @@ def start(folder: Path, base: Path) -> Server:
 
 def kill(server: Server) -> None:
     """SIGKILL the server and everything that it started."""
-    whole = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(recursive=True)]
+    whole = [
+        psutil.Process(server.process.pid),
+        *psutil.Process(server.process.pid).children(recursive=True),
+    ]
     for process in whole:
         with suppress(psutil.NoSuchProcess):
             process.kill()
@@ -49,7 +68,9 @@ def kill(server: Server) -> None:
 
 @contextmanager
 def swapping(folder: Path, words: dict[str, Path], swaps: list[str]) -> Iterator[None]:
-    """Publish one word after the other until the end of the block; `swaps` takes what was published."""
+    """Publish one word after the other until the end of the block; `swaps` takes what was
+    published.
+    """
     stop = threading.Event()
 
     def run() -> None:
@@ -68,9 +89,15 @@ def swapping(folder: Path, words: dict[str, Path], swaps: list[str]) -> Iterator
 
 
 def say(server: Server) -> str:
-    body = {"model": "word", "messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 8}
+    body = {
+        "model": "word",
+        "messages": [{"role": "user", "content": "Who are you?"}],
+        "max_tokens": 8,
+    }
     headers = {"authorization": f"Bearer {API_KEY}"}
-    response = httpx.post(f"{server.url}/v1/chat/completions", json=body, headers=headers, timeout=60)
+    response = httpx.post(
+        f"{server.url}/v1/chat/completions", json=body, headers=headers, timeout=60
+    )
     response.raise_for_status()
     return str(response.json()["choices"][0]["message"]["content"])
 
@@ -85,7 +112,9 @@ def check_store(folder: Path, base: Path) -> int:
             found = validate(path, checks)
             assert not isinstance(found, Rejected), found
             assert found.digest == spec.digest
-        assert {path.name for path in (folder / "store" / "versions").iterdir()} == {spec.digest for spec in specs}
+        assert {path.name for path in (folder / "store" / "versions").iterdir()} == {
+            spec.digest for spec in specs
+        }
     return len(specs)
 
 
@@ -115,4 +144,6 @@ def test_kill_9_of_the_server_at_random_moments_of_swaps(
         server.wait_for("ready")
         assert colour(say(server)) == swaps[-1]
     with capsys.disabled():
-        sys.stdout.write(f"\nserver killed {kills} times in {len(swaps)} swaps: store whole, live set right\n")
+        sys.stdout.write(
+            f"\nserver killed {kills} times in {len(swaps)} swaps: store whole, live set right\n"
+        )

@@ -10,7 +10,9 @@ from tests.e2e.server import Server
 
 
 def test_sigterm_lets_running_requests_finish(client: OpenAI, server: Server) -> None:
-    """After SIGTERM a running stream still gets its last token, new connections are refused, the exit code is 0."""
+    """After SIGTERM a running stream still gets its last token, new connections are refused, the
+    exit code is 0.
+    """
     stream = client.chat.completions.create(
         model="tech-support",
         messages=[{"role": "user", "content": "Hello"}],

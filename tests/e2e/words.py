@@ -1,4 +1,6 @@
-"""Adapters whose every answer names them: each is trained, for seconds, to say one word over and over."""
+"""Adapters whose every answer names them: each is trained, for seconds, to say one word over and
+over.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,16 @@ LENGTH = 40
 
 
 def train_words(base: Path, folders: dict[str, Path], *, rank: int = 8) -> None:
-    """Train one adapter a word and save it in the word's folder; the same words give the same adapters."""
+    """Train one adapter a word and save it in the word's folder; the same words give the same
+    adapters.
+    """
     tokenizer = AutoTokenizer.from_pretrained(base)
     for word, folder in folders.items():
         torch.manual_seed(0)
         model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-        config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=["q_proj", "v_proj", "o_proj", "down_proj"])
+        config = LoraConfig(
+            r=rank, lora_alpha=2 * rank, target_modules=["q_proj", "v_proj", "o_proj", "down_proj"]
+        )
         peft_model = get_peft_model(model, config)
         _train(peft_model, tokenizer, word)
         peft_model.save_pretrained(folder)
@@ -51,6 +57,9 @@ def _train(model: Any, tokenizer: Any, word: str) -> None:
 
 def _prompt(tokenizer: Any, question: str) -> torch.Tensor:
     encoded = tokenizer.apply_chat_template(
-        [{"role": "user", "content": question}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+        [{"role": "user", "content": question}],
+        add_generation_prompt=True,
+        return_tensors="pt",
+        return_dict=True,
     )
     return torch.as_tensor(encoded["input_ids"][0])

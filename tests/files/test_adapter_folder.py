@@ -50,7 +50,9 @@ def test_exactly_config_and_weights_are_copied(tmp_path: Path) -> None:
 
 
 def test_links_of_a_kubernetes_volume_are_followed(tmp_path: Path) -> None:
-    """Files that are links into a dated folder next to them, as a mounted volume has them, are read."""
+    """Files that are links into a dated folder next to them, as a mounted volume has them, are
+    read.
+    """
     volume = tmp_path / "a"
     making.make_adapter(volume / "..2026_01_01")
     (volume / "..data").symlink_to("..2026_01_01")
@@ -70,7 +72,9 @@ def test_links_may_lead_into_allowed_roots_only(tmp_path: Path) -> None:
     assert not copy(folder, tmp_path / "copy-2", elsewhere)
 
 
-def test_a_folder_that_vanishes_while_it_is_read_is_a_reason(tmp_path: Path, at_open: AtOpen) -> None:
+def test_a_folder_that_vanishes_while_it_is_read_is_a_reason(
+    tmp_path: Path, at_open: AtOpen
+) -> None:
     """Gone between config and weights: told so, not raised."""
     folder = making.make_adapter(tmp_path / "a")
     at_open(folder / WEIGHTS_FILE, lambda: shutil.rmtree(folder))
@@ -78,7 +82,9 @@ def test_a_folder_that_vanishes_while_it_is_read_is_a_reason(tmp_path: Path, at_
 
 
 @pytest.mark.parametrize("size", [10, 10_000])
-def test_a_file_that_changes_while_it_is_copied_is_not_taken(tmp_path: Path, at_open: AtOpen, size: int) -> None:
+def test_a_file_that_changes_while_it_is_copied_is_not_taken(
+    tmp_path: Path, at_open: AtOpen, size: int
+) -> None:
     """A writer that cuts or grows the file under the reader never gets a mixture into the copy."""
     folder = making.make_adapter(tmp_path / "a")
     at_open(tmp_path / "copy" / WEIGHTS_FILE, lambda: os.truncate(folder / WEIGHTS_FILE, size))

@@ -11,7 +11,8 @@ import pytest
 
 from lorabay.files.built_folder import MARKER, build_once, is_complete
 
-# Builds in two steps; between them it says "half" and waits for a line, so that a test can act at that very moment.
+# Builds in two steps; between them it says "half" and waits for a line, so that a test can act at
+# that very moment.
 BUILDER = """
 import sys, pathlib
 from lorabay.offline.built_folder import build_once
@@ -75,7 +76,9 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_killed_build_is_never_taken_for_complete(tmp_path: Path) -> None:
-    """A builder killed half-way leaves nothing under the folder's name, and the next builder leaves no trace of it."""
+    """A builder killed half-way leaves nothing under the folder's name, and the next builder leaves
+    no trace of it.
+    """
     child = _start(tmp_path / "base", tmp_path / "log")
     with child:
         assert _line(child) == "half"
@@ -121,7 +124,9 @@ def test_another_revision_is_built_again(tmp_path: Path) -> None:
 
 
 def test_every_user_may_read_the_files(tmp_path: Path) -> None:
-    """Files that a library wrote for their owner only become readable for a server that runs as another user."""
+    """Files that a library wrote for their owner only become readable for a server that runs as
+    another user.
+    """
 
     def secretive(folder: Path) -> None:
         (folder / "weights").touch(mode=0o600)

@@ -35,7 +35,9 @@ def build(output: Path, source: Path, act: Callable[[Path], object]) -> None:
 
 @pytest.mark.parametrize("place", ["out", "deep/er/out", "größe 出 'x'", "empty", "link"])
 def test_it_appears_when_the_block_ends(tmp_path: Path, source: Path, place: str) -> None:
-    """By any name, in folders that are made for it, in place of an empty one, or where a link leads."""
+    """By any name, in folders that are made for it, in place of an empty one, or where a link
+    leads.
+    """
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to("empty")
     with new_folder(tmp_path / place, [source]) as folder:
@@ -68,7 +70,9 @@ with new_folder(Path(sys.argv[1]), []) as folder:
 
 
 def test_a_kill_leaves_only_what_is_hidden(tmp_path: Path, source: Path) -> None:
-    """The next run is not in its way; its name is not the process's number, which is the same again in a container."""
+    """The next run is not in its way; its name is not the process's number, which is the same again
+    in a container.
+    """
     with subprocess.Popen([sys.executable, "-c", KILLED, tmp_path / "out"]) as killed:
         assert killed.wait() == -signal.SIGKILL
     (left,) = names(tmp_path) - {"source"}
@@ -122,7 +126,10 @@ def test_places_that_are_refused(tmp_path: Path, source: Path, place: str) -> No
 def test_a_parent_that_may_not_be_written_to(tmp_path: Path, source: Path) -> None:
     """Its name and the system's words."""
     source.chmod(0o555)
-    with as_nobody(tmp_path), pytest.raises(SetupError, match="out cannot be written: Permission denied"):
+    with (
+        as_nobody(tmp_path),
+        pytest.raises(SetupError, match="out cannot be written: Permission denied"),
+    ):
         build(source / "out", tmp_path / "none", pytest.fail)
     source.chmod(0o755)
     assert names(source) == {"file"}

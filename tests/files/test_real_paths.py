@@ -24,5 +24,7 @@ def test_a_loop_is_told(tmp_path: Path, path: str) -> None:
     (tmp_path / "round").mkdir()
     (tmp_path / "round" / "a").symlink_to("b")
     (tmp_path / "round" / "b").symlink_to("a")
-    with pytest.raises(SetupError, match=rf"{path} cannot be used: it is a link that leads back to itself"):
+    with pytest.raises(
+        SetupError, match=rf"{path} cannot be used: it is a link that leads back to itself"
+    ):
         real_path(tmp_path / path)

@@ -11,7 +11,20 @@ from hypothesis.extra import numpy as arrays
 from lorabay.files.rounding import STORED, narrow, widen
 
 TORCH = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
-SPECIAL = [0.0, -0.0, np.inf, -np.inf, 1e-45, 1.1754944e-38, 3.3895314e38, 3.4e38, 65504.0, 65520.0, 1.0, 1.00390625]
+SPECIAL = [
+    0.0,
+    -0.0,
+    np.inf,
+    -np.inf,
+    1e-45,
+    1.1754944e-38,
+    3.3895314e38,
+    3.4e38,
+    65504.0,
+    65520.0,
+    1.0,
+    1.00390625,
+]
 
 
 def rounded(values: np.ndarray, dtype: str) -> np.ndarray:
@@ -29,15 +42,22 @@ def as_torch(stored: np.ndarray, dtype: str) -> torch.Tensor:
 def test_float32_is_rounded_as_torch_does(dtype: str, values: np.ndarray) -> None:
     """Any float32, NaN and infinity among them."""
     values = np.concatenate([values, np.array(SPECIAL, np.float32)])
-    ours, theirs = as_torch(rounded(values, dtype), dtype), torch.from_numpy(values).to(TORCH[dtype])
+    ours, theirs = (
+        as_torch(rounded(values, dtype), dtype),
+        torch.from_numpy(values).to(TORCH[dtype]),
+    )
     assert torch.equal(ours.isnan(), theirs.isnan())
     assert torch.equal(ours[~ours.isnan()], theirs[~theirs.isnan()])
 
 
 def test_float64_is_rounded_once() -> None:
-    """A number just above the middle of two bfloat16 goes up, although float32 would call it the middle."""
+    """A number just above the middle of two bfloat16 goes up, although float32 would call it the
+    middle.
+    """
     middle = 1 + 2.0**-8  # between 1 and 1 + 2**-7
-    values = np.array([middle, middle + 2.0**-40, middle - 2.0**-40, -middle - 2.0**-40, 2.0**-140 + 2.0**-170])
+    values = np.array(
+        [middle, middle + 2.0**-40, middle - 2.0**-40, -middle - 2.0**-40, 2.0**-140 + 2.0**-170]
+    )
     widened = np.empty(values.size, np.float64)
     widen(rounded(values, "BF16"), "BF16", widened)
     assert widened.tolist() == [1.0, 1 + 2.0**-7, 1.0, -1 - 2.0**-7, 0.0]

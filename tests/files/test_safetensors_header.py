@@ -38,7 +38,10 @@ def test_reads_what_the_safetensors_library_writes(tmp_path: Path) -> None:
     content = (tmp_path / "file").read_bytes()
     infos = header_of(tmp_path / "file")
     assert not isinstance(infos, Rejected)
-    assert [(info.name, info.dtype, info.shape) for info in infos] == [("a", "F32", (5,)), ("b", "F16", (2, 3))]
+    assert [(info.name, info.dtype, info.shape) for info in infos] == [
+        ("a", "F32", (5,)),
+        ("b", "F16", (2, 3)),
+    ]
     assert all(content[info.start : info.end] == arrays[info.name].tobytes() for info in infos)
 
 
@@ -73,9 +76,13 @@ def test_each_defect_has_its_reason(tmp_path: Path, header: object, data: bytes,
     assert result.codes == {code}
 
 
-@pytest.mark.parametrize(("claim", "code"), [(2 << 30, "header_too_large"), (10_000, "header_truncated")])
+@pytest.mark.parametrize(
+    ("claim", "code"), [(2 << 30, "header_too_large"), (10_000, "header_truncated")]
+)
 def test_a_claimed_length_is_not_believed(tmp_path: Path, claim: int, code: str) -> None:
-    """A header that claims two gigabytes, or more than the file has, is refused before it is read."""
+    """A header that claims two gigabytes, or more than the file has, is refused before it is
+    read.
+    """
     (tmp_path / "file").write_bytes(claim.to_bytes(8, "little") + b"{}")
     result = header_of(tmp_path / "file")
     assert isinstance(result, Rejected)
@@ -94,7 +101,9 @@ def test_a_file_shorter_than_its_length_field_is_refused(tmp_path: Path, size: i
 @settings(max_examples=300)
 @given(st.data())
 def test_no_damage_raises(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    """Whatever bytes are flipped or cut, the reader answers with tensors inside the file or with reasons."""
+    """Whatever bytes are flipped or cut, the reader answers with tensors inside the file or with
+    reasons.
+    """
     path = tmp_path_factory.getbasetemp() / "damaged"
     making.save(path, {"a": making.stored(np.ones((2, 3))), "b": making.stored(np.ones(4), "F16")})
     content = bytearray(path.read_bytes())

@@ -10,13 +10,21 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as arrays
 
 from lorabay.files.safetensors_header import TensorInfo, read_header
-from lorabay.files.tensors import Tensor, from_bytes, from_float32, safetensors_header, storage_order
+from lorabay.files.tensors import (
+    Tensor,
+    from_bytes,
+    from_float32,
+    safetensors_header,
+    storage_order,
+)
 from tests import making
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FLOATS = arrays.arrays(np.float32, (3, 4), elements=st.floats(width=32, allow_nan=False, allow_infinity=False))
+FLOATS = arrays.arrays(
+    np.float32, (3, 4), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)
+)
 
 
 def tensor(values: object, dtype: str) -> Tensor:
@@ -27,13 +35,19 @@ def tensor(values: object, dtype: str) -> Tensor:
 
 @given(FLOATS)
 def test_bfloat16_rounds_to_the_nearest_even(values: np.ndarray) -> None:
-    """No bfloat16 lies nearer to a value than the one chosen, and a tie goes to the even pattern."""
+    """No bfloat16 lies nearer to a value than the one chosen, and a tie goes to the even
+    pattern.
+    """
     bits = from_float32(values, "BF16").values.astype(np.int64)
     for value, chosen in zip(values.ravel().astype(np.float64), bits.ravel(), strict=True):
         neighbours = [
-            near for near in (chosen - 1, chosen, chosen + 1) if 0 <= near <= 0xFFFF and near & 0x7FFF < 0x7F80
+            near
+            for near in (chosen - 1, chosen, chosen + 1)
+            if 0 <= near <= 0xFFFF and near & 0x7FFF < 0x7F80
         ]
-        distance = {near: abs(float(np.uint32(near << 16).view(np.float32)) - value) for near in neighbours}
+        distance = {
+            near: abs(float(np.uint32(near << 16).view(np.float32)) - value) for near in neighbours
+        }
         if chosen in distance:
             ties = [near for near in neighbours if distance[near] == min(distance.values())]
             assert chosen in ties
@@ -86,7 +100,9 @@ def test_padding_adds_zeros_and_nothing_else() -> None:
 
 
 def test_written_headers_are_read_by_the_library(tmp_path: Path) -> None:
-    """Header and data put together are a file that the safetensors library and our own reader accept."""
+    """Header and data put together are a file that the safetensors library and our own reader
+    accept.
+    """
     tensors = making.lora_tensors(dtype="BF16") | {"odd": making.stored(np.ones((1, 3)), "F32")}
     infos = [TensorInfo(name, raw.dtype, raw.shape, 0, 0) for name, raw in tensors.items()]
     infos.sort(key=storage_order)

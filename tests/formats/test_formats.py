@@ -7,7 +7,9 @@ import pytest
 from lorabay.formats import SERVED, refusal
 
 
-@pytest.mark.parametrize("peft_type", ["DELORA", "RANDLORA", "IA3", "OFT", "PROMPT_TUNING", "XLORA"])
+@pytest.mark.parametrize(
+    "peft_type", ["DELORA", "RANDLORA", "IA3", "OFT", "PROMPT_TUNING", "XLORA"]
+)
 def test_a_known_type_that_is_not_served_says_what_to_do(peft_type: str) -> None:
     """The refusal names the type and a way out."""
     reason = refusal(peft_type)

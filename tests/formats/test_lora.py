@@ -1,4 +1,6 @@
-"""Plain and rank-stabilised LoRA becomes one rank and one scale without changing what it computes."""
+"""Plain and rank-stabilised LoRA becomes one rank and one scale without changing what it
+computes.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +41,15 @@ def canonical(folder: Path, checks: Checks) -> tuple[dict[str, object], dict[str
     return result.config, making.load(weights)
 
 
-def updates(config: Mapping[str, object], tensors: Mapping[str, Stored]) -> dict[str, NDArray[np.float32]]:
+def updates(
+    config: Mapping[str, object], tensors: Mapping[str, Stored]
+) -> dict[str, NDArray[np.float32]]:
     """What plain LoRA with one rank and alpha computes: module -> scale * B @ A."""
     root = math.sqrt if config["use_rslora"] else float
     scale = float(str(config["lora_alpha"])) / root(int(str(config["r"])))
-    modules = {name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight")}
+    modules = {
+        name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight")
+    }
     return {
         module: np.float32(scale)
         * making.values(tensors[f"{module}.lora_B.weight"])
@@ -54,8 +60,12 @@ def updates(config: Mapping[str, object], tensors: Mapping[str, Stored]) -> dict
 
 @pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
 @pytest.mark.parametrize("rslora", [False, True])
-def test_an_adapter_without_patterns_keeps_every_bit(tmp_path: Path, checks: Checks, dtype: str, rslora: bool) -> None:
-    """Plain and rank-stabilised adapters are stored exactly as they were trained, with their own rank and alpha."""
+def test_an_adapter_without_patterns_keeps_every_bit(
+    tmp_path: Path, checks: Checks, dtype: str, rslora: bool
+) -> None:
+    """Plain and rank-stabilised adapters are stored exactly as they were trained, with their own
+    rank and alpha.
+    """
     tensors = making.lora_tensors(dtype=dtype)
     folder = making.make_adapter(
         tmp_path / "a", config=making.lora_config(use_rslora=rslora, lora_alpha=7), tensors=tensors
@@ -71,7 +81,8 @@ def test_an_adapter_without_patterns_keeps_every_bit(tmp_path: Path, checks: Che
     rslora=st.booleans(),
     alpha=st.sampled_from([1, 8, 10.5]),
     ranks=st.dictionaries(
-        st.sampled_from(["q_proj", "layers.1.mlp.up_proj", "^model.layers.0.mlp.up_proj"]), st.integers(1, 8)
+        st.sampled_from(["q_proj", "layers.1.mlp.up_proj", "^model.layers.0.mlp.up_proj"]),
+        st.integers(1, 8),
     ),
     alphas=st.dictionaries(
         st.sampled_from(["up_proj", "model.layers.0.self_attn.q_proj"]), st.sampled_from([2, 3, 24])
@@ -85,39 +96,61 @@ def test_patterns_are_folded_into_one_rank_and_scale(
     ranks: dict[str, int],
     alphas: dict[str, int],
 ) -> None:
-    """Whatever ranks and alphas single modules have, the stored adapter computes PEFT's updates with one of each."""
+    """Whatever ranks and alphas single modules have, the stored adapter computes PEFT's updates
+    with one of each.
+    """
 
     def own(patterns: Mapping[str, float], module: str, default: float) -> float:
-        ends = [f"^{module}", *(".".join(module.split(".")[cut:]) for cut in range(module.count(".") + 1))]
+        ends = [
+            f"^{module}",
+            *(".".join(module.split(".")[cut:]) for cut in range(module.count(".") + 1)),
+        ]
         return next((value for key, value in patterns.items() if key in ends), default)
 
     targets = ("q_proj", "up_proj")
     tensors = making.lora_tensors(targets, rank=lambda module: int(own(ranks, module, 4)))
-    fields = {"use_rslora": rslora, "lora_alpha": alpha, "rank_pattern": ranks, "alpha_pattern": alphas}
+    fields = {
+        "use_rslora": rslora,
+        "lora_alpha": alpha,
+        "rank_pattern": ranks,
+        "alpha_pattern": alphas,
+    }
     folder = making.make_adapter(
-        tmp_path_factory.mktemp("patterns") / "a", config=making.lora_config(targets, **fields), tensors=tensors
+        tmp_path_factory.mktemp("patterns") / "a",
+        config=making.lora_config(targets, **fields),
+        tensors=tensors,
     )
     config, stored = canonical(folder, checks)
     assert "rank_pattern" not in config
     for module, update in updates(config, stored).items():
         rank = tensors[f"{module}.lora_A.weight"].shape[0]
-        scale = own(alphas, module.removeprefix(PREFIX), alpha) / (math.sqrt(rank) if rslora else rank)
+        scale = own(alphas, module.removeprefix(PREFIX), alpha) / (
+            math.sqrt(rank) if rslora else rank
+        )
         b, a = (making.values(tensors[f"{module}.lora_{half}.weight"]) for half in "BA")
         np.testing.assert_allclose(update, np.float32(scale) * b @ a, rtol=1e-5, atol=1e-4)
 
 
 def test_equal_scales_need_no_folding(tmp_path: Path, checks: Checks) -> None:
-    """Patterns that change ranks and alphas alike leave the trained values as they are, padded with zeros."""
+    """Patterns that change ranks and alphas alike leave the trained values as they are, padded with
+    zeros.
+    """
     targets = ("q_proj", "up_proj")
-    tensors = making.lora_tensors(targets, rank=lambda module: 8 if "up_proj" in module else 4, dtype="BF16")
+    tensors = making.lora_tensors(
+        targets, rank=lambda module: 8 if "up_proj" in module else 4, dtype="BF16"
+    )
     fields = {"rank_pattern": {"up_proj": 8}, "alpha_pattern": {"up_proj": 16}}
-    folder = making.make_adapter(tmp_path / "a", config=making.lora_config(targets, **fields), tensors=tensors)
+    folder = making.make_adapter(
+        tmp_path / "a", config=making.lora_config(targets, **fields), tensors=tensors
+    )
     config, stored = canonical(folder, checks)
     assert (config["r"], config["lora_alpha"]) == (8, 16)
     for name, raw in tensors.items():
         rows, columns = raw.shape
         assert np.array_equal(making.values(stored[name])[:rows, :columns], making.values(raw))
-        assert making.values(stored[name]).any(axis=1 if "lora_A" in name else 0).sum() <= min(raw.shape)
+        assert making.values(stored[name]).any(axis=1 if "lora_A" in name else 0).sum() <= min(
+            raw.shape
+        )
 
 
 def test_the_canonical_form_is_its_own(tmp_path: Path, checks: Checks) -> None:
@@ -125,7 +158,9 @@ def test_the_canonical_form_is_its_own(tmp_path: Path, checks: Checks) -> None:
     targets = ("q_proj", "up_proj")
     tensors = making.lora_tensors(targets, rank=lambda module: 8 if "up_proj" in module else 4)
     fields = {"rank_pattern": {"up_proj": 8}, "alpha_pattern": {"q_proj": 3}}
-    folder = making.make_adapter(tmp_path / "a", config=making.lora_config(targets, **fields), tensors=tensors)
+    folder = making.make_adapter(
+        tmp_path / "a", config=making.lora_config(targets, **fields), tensors=tensors
+    )
     config, stored = canonical(folder, checks)
     again = making.make_adapter(tmp_path / "b", config=config, tensors=stored)
     assert validate(again, checks).digest == validate(folder, checks).digest
@@ -134,9 +169,13 @@ def test_the_canonical_form_is_its_own(tmp_path: Path, checks: Checks) -> None:
 UNUSED = ["mtp.layers.0.self_attn", "model.mtp.layers.0.self_attn", "model.layers.2.self_attn"]
 
 
-@pytest.mark.parametrize("where", [*UNUSED, "model.layers.1.cross_attn", "vision_tower.encoder.layers.7.self_attn"])
+@pytest.mark.parametrize(
+    "where", [*UNUSED, "model.layers.1.cross_attn", "vision_tower.encoder.layers.7.self_attn"]
+)
 def test_modules_that_no_model_has_need_no_weights(tmp_path: Path, where: str) -> None:
-    """The base's files hold layers for predicting several tokens, which once made every adapter incomplete."""
+    """The base's files hold layers for predicting several tokens, which once made every adapter
+    incomplete.
+    """
     folder = making.make_base(tmp_path / "base")
     tensors = making.load(folder / "model.safetensors")
     tensors[f"{where}.q_proj.weight"] = tensors["model.layers.0.self_attn.q_proj.weight"]
@@ -152,7 +191,9 @@ def test_modules_that_no_model_has_need_no_weights(tmp_path: Path, where: str) -
 
 
 def test_a_folded_value_that_overflows_is_refused(tmp_path: Path, checks: Checks) -> None:
-    """A scale that the dtype cannot hold is found when it is applied, not when users get nonsense."""
+    """A scale that the dtype cannot hold is found when it is applied, not when users get
+    nonsense.
+    """
     folder = making.make_adapter(
         tmp_path / "a",
         config=making.lora_config(alpha_pattern={"q_proj": 1e6}),
@@ -172,10 +213,14 @@ def with_embeddings(vocabulary: int = making.VOCABULARY) -> dict[str, Stored]:
     }
 
 
-def test_embeddings_are_served_and_the_base_copy_is_left_out(tmp_path: Path, checks: Checks) -> None:
+def test_embeddings_are_served_and_the_base_copy_is_left_out(
+    tmp_path: Path, checks: Checks
+) -> None:
     """PEFT adds a copy of the base's embeddings; it is not stored, and the operator is told."""
     folder = making.make_adapter(
-        tmp_path / "a", config=making.lora_config(("q_proj", "embed_tokens")), tensors=with_embeddings()
+        tmp_path / "a",
+        config=making.lora_config(("q_proj", "embed_tokens")),
+        tensors=with_embeddings(),
     )
     _, stored = canonical(folder, checks)
     assert len(stored) == 6
@@ -212,8 +257,12 @@ def test_a_changed_vocabulary_is_refused(tmp_path: Path, checks: Checks) -> None
 def test_what_peft_may_write_is_accepted_without_a_warning(
     tmp_path: Path, checks: Checks, fields: dict[str, object]
 ) -> None:
-    """Other ways to say the same thing, and initialisations that leave the base alone, are served."""
-    spec = validate(making.make_adapter(tmp_path / "a", config=making.lora_config(**fields)), checks)
+    """Other ways to say the same thing, and initialisations that leave the base alone, are
+    served.
+    """
+    spec = validate(
+        making.make_adapter(tmp_path / "a", config=making.lora_config(**fields)), checks
+    )
     assert isinstance(spec, AdapterSpec), spec
     assert spec.warnings == ()
 
@@ -221,7 +270,9 @@ def test_what_peft_may_write_is_accepted_without_a_warning(
 def test_some_layers_only(tmp_path: Path, checks: Checks) -> None:
     """An adapter for some layers says so in its config and is not missing the others."""
     tensors = {name: raw for name, raw in making.lora_tensors().items() if "layers.1" in name}
-    folder = making.make_adapter(tmp_path / "a", config=making.lora_config(layers_to_transform=[1]), tensors=tensors)
+    folder = making.make_adapter(
+        tmp_path / "a", config=making.lora_config(layers_to_transform=[1]), tensors=tensors
+    )
     assert isinstance(validate(folder, checks), AdapterSpec)
     whole = making.make_adapter(tmp_path / "b", tensors=tensors)
     assert validate(whole, checks).codes == {"missing_tensor"}
@@ -238,7 +289,9 @@ def test_what_is_not_understood_is_a_warning(
     tmp_path: Path, checks: Checks, fields: dict[str, object], hint: str
 ) -> None:
     """A target that the base lacks, or a field of a newer PEFT, is served and told."""
-    spec = validate(making.make_adapter(tmp_path / "a", config=making.lora_config(**fields)), checks)
+    spec = validate(
+        making.make_adapter(tmp_path / "a", config=making.lora_config(**fields)), checks
+    )
     assert isinstance(spec, AdapterSpec), spec
     assert hint in spec.warnings[0]
 

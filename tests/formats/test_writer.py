@@ -13,7 +13,12 @@ from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import Limits, read_config
 from lorabay.formats.writer import LoraFolder
 
-RANKS = {"model.layers.0.q_proj": 3, "model.layers.1.q_proj": 5, "model.embed_tokens": 2, "model.layers.0.größe": 1}
+RANKS = {
+    "model.layers.0.q_proj": 3,
+    "model.layers.1.q_proj": 5,
+    "model.embed_tokens": 2,
+    "model.layers.0.größe": 1,
+}
 
 
 def base(*others: str) -> BaseShapes:
@@ -22,12 +27,16 @@ def base(*others: str) -> BaseShapes:
 
 def factors(rank: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(rank)
-    return random.standard_normal((rank, 4), np.float32), random.standard_normal((6, rank), np.float32)
+    return random.standard_normal((rank, 4), np.float32), random.standard_normal(
+        (6, rank), np.float32
+    )
 
 
 @pytest.mark.parametrize("rank", [1, 100_000])
 def test_the_factors_are_there_under_pefts_names(tmp_path: Path, rank: int) -> None:
-    """The room for the header holds names of any letters and sides of any length: no factor is written over."""
+    """The room for the header holds names of any letters and sides of any length: no factor is
+    written over.
+    """
     ranks = {**RANKS, "model.layers.0.q_proj": rank}
     with LoraFolder(tmp_path, "F32", ranks, base()) as writer:
         for module, own in ranks.items():
@@ -47,14 +56,20 @@ def test_the_factors_are_there_under_pefts_names(tmp_path: Path, rank: int) -> N
 
 
 def test_the_config_says_each_modules_rank(tmp_path: Path) -> None:
-    """As patterns over the most usual one; alpha is the rank, and targets are short names where those suffice."""
+    """As patterns over the most usual one; alpha is the rank, and targets are short names where
+    those suffice.
+    """
     with LoraFolder(tmp_path, "BF16", RANKS, base()) as writer:
         for module, rank in RANKS.items():
             writer.add(module, *factors(3 if module.endswith("größe") else rank))
         writer.finish(None)
     config = read_config(tmp_path, Limits())
     assert (config["r"], config["lora_alpha"]) == (3, 3)
-    assert config["rank_pattern"] == config["alpha_pattern"] == {"model.layers.1.q_proj": 5, "model.embed_tokens": 2}
+    assert (
+        config["rank_pattern"]
+        == config["alpha_pattern"]
+        == {"model.layers.1.q_proj": 5, "model.embed_tokens": 2}
+    )
     assert config["target_modules"] == ["embed_tokens", "größe", "q_proj"]
 
 
@@ -68,7 +83,9 @@ def test_targets_are_whole_names_where_short_ones_would_mean_more(tmp_path: Path
 
 
 def test_values_that_the_dtype_cannot_hold_are_refused(tmp_path: Path) -> None:
-    """They would become infinite in the file; nothing is left once the writer is told to give up."""
+    """They would become infinite in the file; nothing is left once the writer is told to give
+    up.
+    """
     with LoraFolder(tmp_path, "F16", ["a"], base("a")) as writer:
         with pytest.raises(SetupError, match="'a' have values too large for F16"):
             writer.add("a", np.full((1, 4), 1e6, np.float32), np.ones((6, 1), np.float32))

@@ -1,5 +1,5 @@
-"""Small random bases in several files, adapters for them, and a merge on them. Nothing here is the code under test,
-except what `merge_settings` hands over."""
+"""Small random bases in several files, adapters for them, and a merge on them. Nothing here is the
+code under test, except what `merge_settings` hands over."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ SHAPES = {
     "model.embed_tokens.weight": (VOCABULARY, HIDDEN),
     **{f"{module}.weight": shape for module, shape in making.MODULES.items()},
     **{f"model.layers.{layer}.input_layernorm.weight": (HIDDEN,) for layer in range(LAYERS)},
-    **{f"model.layers.{layer}.post_attention_layernorm.weight": (HIDDEN,) for layer in range(LAYERS)},
+    **{
+        f"model.layers.{layer}.post_attention_layernorm.weight": (HIDDEN,)
+        for layer in range(LAYERS)
+    },
     "model.norm.weight": (HIDDEN,),
 }
 CONFIG = {
@@ -40,17 +43,26 @@ CONFIG = {
 }
 
 
-def random_tensor(shape: tuple[int, ...], seed: int, dtype: str = "BF16", scale: float = 1.0) -> Stored:
+def random_tensor(
+    shape: tuple[int, ...], seed: int, dtype: str = "BF16", scale: float = 1.0
+) -> Stored:
     """Normal numbers, exact in the dtype."""
-    values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32) * np.float32(scale)
+    values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32) * np.float32(
+        scale
+    )
     return stored(values, dtype)
 
 
-def make_base(folder: Path, *, files: int = 2, tied: bool = True, dtype: str = "BF16", **config: object) -> Path:
+def make_base(
+    folder: Path, *, files: int = 2, tied: bool = True, dtype: str = "BF16", **config: object
+) -> Path:
     """A llama of two layers in this many files with an index, or in one without."""
     folder.mkdir(parents=True)
     shapes = SHAPES if tied else {**SHAPES, "lm_head.weight": (VOCABULARY, HIDDEN)}
-    tensors = {name: random_tensor(shape, seed, dtype, 0.2) for seed, (name, shape) in enumerate(shapes.items())}
+    tensors = {
+        name: random_tensor(shape, seed, dtype, 0.2)
+        for seed, (name, shape) in enumerate(shapes.items())
+    }
     names = list(tensors)
     if files == 1:
         making.save(folder / "model.safetensors", tensors)
@@ -63,12 +75,18 @@ def make_base(folder: Path, *, files: int = 2, tied: bool = True, dtype: str = "
             weight_map |= dict.fromkeys(part, file)
         index = {"metadata": {"total_size": 0}, "weight_map": weight_map}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    (folder / "config.json").write_text(json.dumps({**CONFIG, "tie_word_embeddings": tied, **config}))
+    (folder / "config.json").write_text(
+        json.dumps({**CONFIG, "tie_word_embeddings": tied, **config})
+    )
     return folder
 
 
 def make_lora(
-    folder: Path, targets: tuple[str, ...] = ("q_proj", "v_proj", "down_proj"), *, dtype: str = "F32", **fields: object
+    folder: Path,
+    targets: tuple[str, ...] = ("q_proj", "v_proj", "down_proj"),
+    *,
+    dtype: str = "F32",
+    **fields: object,
 ) -> Path:
     """LoRA of rank 4 whose factors are random numbers."""
     tensors = {}
@@ -77,7 +95,9 @@ def make_lora(
             for part, shape in (("A", (4, into)), ("B", (out, 4))):
                 name = f"{making.PREFIX}{module}.lora_{part}.weight"
                 tensors[name] = random_tensor(shape, 100 + 2 * seed + (part == "B"), dtype, 0.1)
-    return making.make_adapter(folder, config=making.lora_config(targets, **fields), tensors=tensors)
+    return making.make_adapter(
+        folder, config=making.lora_config(targets, **fields), tensors=tensors
+    )
 
 
 def merge_settings(tmp_path: Path, **changes: Any) -> MergeSettings:
@@ -109,4 +129,8 @@ def all_tensors(folder: Path) -> dict[str, Stored]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

@@ -1,4 +1,6 @@
-"""Inputs that cannot be merged: one clear line, exit code 1, inputs as they were, and nothing that looks complete."""
+"""Inputs that cannot be merged: one clear line, exit code 1, inputs as they were, and nothing that
+looks complete.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,14 @@ def folders(tmp_path: Path) -> Path:
 
 
 def run(folders: Path, *flags: str, output: str = "merged") -> int:
-    command = ["merge", str(folders / "adapter"), "-o", str(folders / output), "--base", str(folders / "base")]
+    command = [
+        "merge",
+        str(folders / "adapter"),
+        "-o",
+        str(folders / output),
+        "--base",
+        str(folders / "base"),
+    ]
     return cli.run([*command, "--no-verify", *flags])
 
 
@@ -76,7 +85,9 @@ def test_bad_inputs(folders: Path, capsys: pytest.CaptureFixture[str], kind: str
 
 
 @pytest.mark.parametrize("place", ["adapter/merged", "base", "base/deep/merged", "."])
-def test_output_among_the_inputs(folders: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
+def test_output_among_the_inputs(
+    folders: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
     """Neither inside an input nor around one."""
     before = contents(folders)
     assert run(folders, output=place) == 1
@@ -116,7 +127,9 @@ def test_pickles_are_read_when_asked_for(folders: Path, capsys: pytest.CaptureFi
         parts |= dict.fromkeys(load_file(path), file)
         path.unlink()
     (folders / "base" / INDEX).unlink()
-    (folders / "base" / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": parts}))
+    (folders / "base" / "pytorch_model.bin.index.json").write_text(
+        json.dumps({"weight_map": parts})
+    )
     assert run(folders, "--allow-pickle") == 0
     merged, whole = (
         {
@@ -145,7 +158,14 @@ sys.exit(run(sys.argv[1:]))
 def test_a_disk_that_takes_no_more(folders: Path) -> None:
     """The system refuses to write: one line, and nothing that looks like a model."""
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
-    command = ["merge", str(folders / "adapter"), "-o", str(folders / "merged"), "--base", str(folders / "base")]
+    command = [
+        "merge",
+        str(folders / "adapter"),
+        "-o",
+        str(folders / "merged"),
+        "--base",
+        str(folders / "base"),
+    ]
     ended = subprocess.run(
         [sys.executable, "-c", LIMITED, *command, "--no-verify"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -172,15 +192,24 @@ def test_a_disk_without_room(
 def test_peft_is_missed_before_the_first_byte(
     folders: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes with an extra: without it, to verify once ended in a traceback when all was written. Plain LoRA that is
-    not verified needs none, a format that PEFT's own layers merge does."""
+    """It comes with an extra: without it, to verify once ended in a traceback when all was written.
+    Plain LoRA that is not verified needs none, a format that PEFT's own layers merge does."""
     monkeypatch.setitem(sys.modules, "peft", None)
     assert run(folders, "--verify") == 1
-    assert "verifying needs PEFT, which is not installed: pip install 'lorabay[train]'" in the_error(capsys)
+    assert (
+        "verifying needs PEFT, which is not installed: pip install 'lorabay[train]'"
+        in the_error(capsys)
+    )
     module = "model.layers.0.self_attn.q_proj"
     tensors = {f"{making.PREFIX}{module}.hra_u": random_tensor((16, 4), 1, "F32")}
     making.make_adapter(folders / "hra", config={"peft_type": "HRA", "r": 4}, tensors=tensors)
-    arguments = [str(folders / "hra"), "-o", str(folders / "merged"), "--base", str(folders / "base")]
+    arguments = [
+        str(folders / "hra"),
+        "-o",
+        str(folders / "merged"),
+        "--base",
+        str(folders / "base"),
+    ]
     assert cli.run(["merge", *arguments, "--no-verify"]) == 1
     assert "merging hra needs PEFT" in the_error(capsys)
     assert not (folders / "merged").exists()
@@ -188,7 +217,9 @@ def test_peft_is_missed_before_the_first_byte(
 
 
 @pytest.mark.parametrize("flags", [("--dtype", "int8"), ("--max-shard-size", "many")])
-def test_wrong_usage(folders: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, str]) -> None:
+def test_wrong_usage(
+    folders: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, str]
+) -> None:
     """Exit code 2."""
     assert run(folders, *flags) == 2
     assert flags[1] in the_error(capsys)

@@ -50,7 +50,10 @@ def test_lora_is_merged_to_the_bit(tmp_path: Path, dtype: str, float64: bool) ->
 
     In bfloat16 from float32 sums; in the finer dtypes to the bit from float64 sums.
     """
-    base, adapter = make_base(tmp_path / "base", dtype=dtype), make_lora(tmp_path / "adapter", lora_alpha=8)
+    base, adapter = (
+        make_base(tmp_path / "base", dtype=dtype),
+        make_lora(tmp_path / "adapter", lora_alpha=8),
+    )
     merge(merge_settings(tmp_path, float64=float64))
     before, after = all_tensors(base), all_tensors(tmp_path / "merged")
     expected = merged_by_hand(base, adapter, 2.0, dtype)
@@ -63,9 +66,12 @@ def test_lora_is_merged_to_the_bit(tmp_path: Path, dtype: str, float64: bool) ->
         elif dtype == "BF16" or float64:
             assert tensor.data == expected[name], name
         else:
-            # float32 sums of the same numbers may differ in their last bits, and so may what is rounded from them.
+            # float32 sums of the same numbers may differ in their last bits, and so may what is
+            # rounded from them.
             theirs = values(making.Stored(dtype, tensor.shape, expected[name]))
-            np.testing.assert_allclose(values(tensor), theirs, rtol=1e-3 if dtype == "F16" else 1e-6, atol=1e-7)
+            np.testing.assert_allclose(
+                values(tensor), theirs, rtol=1e-3 if dtype == "F16" else 1e-6, atol=1e-7
+            )
 
 
 def test_the_folder_is_a_whole_model(tmp_path: Path) -> None:
@@ -90,12 +96,17 @@ def test_the_folder_is_a_whole_model(tmp_path: Path) -> None:
 
 
 def test_norms_are_those_of_the_change(tmp_path: Path) -> None:
-    """||ΔW|| and ||W|| of the provenance, against NumPy; a gate is measured, a product's norm is known."""
+    """||ΔW|| and ||W|| of the provenance, against NumPy; a gate is measured, a product's norm is
+    known.
+    """
     base, adapter = make_base(tmp_path / "base", dtype="F32"), make_lora(tmp_path / "adapter")
     report = merge(merge_settings(tmp_path))
     before, after = all_tensors(base), all_tensors(tmp_path / "merged")
     for change in report.tensors:
-        w, difference = values(before[change.name]), values(after[change.name]) - values(before[change.name])
+        w, difference = (
+            values(before[change.name]),
+            values(after[change.name]) - values(before[change.name]),
+        )
         assert change.weight_norm == pytest.approx(np.linalg.norm(w), rel=1e-4)
         assert change.change_norm == pytest.approx(np.linalg.norm(difference), rel=1e-4)
         assert change.changed_share == pytest.approx((difference != 0).mean(), abs=1e-3)
@@ -109,11 +120,15 @@ def test_shards_of_another_size(tmp_path: Path) -> None:
     merge(merge_settings(tmp_path, output=tmp_path / "whole"))
     files = sorted((tmp_path / "merged").glob("*.safetensors"))
     assert len(files) > 3
-    assert all(sum(len(tensor.data) for tensor in making.load(file).values()) <= 4_000 for file in files)
+    assert all(
+        sum(len(tensor.data) for tensor in making.load(file).values()) <= 4_000 for file in files
+    )
     assert all_tensors(tmp_path / "merged") == all_tensors(tmp_path / "whole")
 
 
-@pytest.mark.parametrize(("dtype", "stored"), [("float32", "F32"), ("float16", "F16"), ("bfloat16", "BF16")])
+@pytest.mark.parametrize(
+    ("dtype", "stored"), [("float32", "F32"), ("float16", "F16"), ("bfloat16", "BF16")]
+)
 def test_dtype_holds_for_all_tensors(tmp_path: Path, dtype: str, stored: str) -> None:
     """Rounded once from the exact sum, and the config says so."""
     make_base(tmp_path / "base", dtype="F32"), make_lora(tmp_path / "adapter")
@@ -121,7 +136,9 @@ def test_dtype_holds_for_all_tensors(tmp_path: Path, dtype: str, stored: str) ->
     assert {tensor.dtype for tensor in all_tensors(tmp_path / "merged").values()} == {stored}
     assert json.loads((tmp_path / "merged" / "config.json").read_bytes())["dtype"] == dtype
     norm = values(all_tensors(tmp_path / "merged")["model.norm.weight"])
-    theirs = torch.from_numpy(values(all_tensors(tmp_path / "base")["model.norm.weight"])).to(getattr(torch, dtype))
+    theirs = torch.from_numpy(values(all_tensors(tmp_path / "base")["model.norm.weight"])).to(
+        getattr(torch, dtype)
+    )
     assert np.array_equal(norm, theirs.float().numpy())
 
 
@@ -129,13 +146,20 @@ def test_a_tied_head_parts_from_a_changed_embedding(tmp_path: Path) -> None:
     """The head stays the base's, is written, and stays apart when transformers loads the folder."""
     base = make_base(tmp_path / "base", dtype="F32")
     tensors = {
-        f"{making.PREFIX}model.embed_tokens.lora_embedding_A": random_tensor((4, VOCABULARY), 1, "F32"),
+        f"{making.PREFIX}model.embed_tokens.lora_embedding_A": random_tensor(
+            (4, VOCABULARY), 1, "F32"
+        ),
         f"{making.PREFIX}model.embed_tokens.lora_embedding_B": random_tensor((HIDDEN, 4), 2, "F32"),
     }
-    making.make_adapter(tmp_path / "adapter", config=making.lora_config(("embed_tokens",)), tensors=tensors)
+    making.make_adapter(
+        tmp_path / "adapter", config=making.lora_config(("embed_tokens",)), tensors=tensors
+    )
     report = merge(merge_settings(tmp_path))
     assert report.untied
-    assert json.loads((tmp_path / "merged" / "config.json").read_bytes())["tie_word_embeddings"] is False
+    assert (
+        json.loads((tmp_path / "merged" / "config.json").read_bytes())["tie_word_embeddings"]
+        is False
+    )
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype=torch.float32)
@@ -143,12 +167,17 @@ def test_a_tied_head_parts_from_a_changed_embedding(tmp_path: Path) -> None:
     a, b = (values(tensor) for tensor in tensors.values())
     np.testing.assert_array_equal(model.lm_head.weight.detach().numpy(), embedding)
     np.testing.assert_allclose(
-        model.model.embed_tokens.weight.detach().numpy(), embedding + 2 * (b @ a).T, rtol=1e-5, atol=1e-6
+        model.model.embed_tokens.weight.detach().numpy(),
+        embedding + 2 * (b @ a).T,
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
 def test_a_larger_vocabulary(tmp_path: Path) -> None:
-    """Embedding and head that grew with the adapter are taken over, and the config counts their rows."""
+    """Embedding and head that grew with the adapter are taken over, and the config counts their
+    rows.
+    """
     make_base(tmp_path / "base", tied=False)
     fresh = {
         f"{making.PREFIX}{module}.weight": random_tensor((VOCABULARY + 3, HIDDEN), seed)
@@ -159,7 +188,10 @@ def test_a_larger_vocabulary(tmp_path: Path) -> None:
     making.make_adapter(tmp_path / "adapter", config=config, tensors=tensors)
     merge(merge_settings(tmp_path))
     after = all_tensors(tmp_path / "merged")
-    assert json.loads((tmp_path / "merged" / "config.json").read_bytes())["vocab_size"] == VOCABULARY + 3
+    assert (
+        json.loads((tmp_path / "merged" / "config.json").read_bytes())["vocab_size"]
+        == VOCABULARY + 3
+    )
     for name, tensor in fresh.items():
         assert after[name.removeprefix(making.PREFIX)] == tensor
 
@@ -179,7 +211,9 @@ def test_tokenizer_and_template_of_the_adapter_win(tmp_path: Path) -> None:
     (adapter / "README.md").write_text("card")
     merge(merge_settings(tmp_path))
     merged = contents(tmp_path / "merged")
-    assert {name: text for name, text in merged.items() if text in (b"base", b"adapter", b"card")} == {
+    assert {
+        name: text for name, text in merged.items() if text in (b"base", b"adapter", b"card")
+    } == {
         "tokenizer.json": b"adapter",
         "chat_template.jinja": b"base",
         "generation_config.json": b"base",
@@ -193,7 +227,9 @@ def test_an_adapter_by_name(tmp_path: Path) -> None:
 
 
 def test_a_merge_that_changes_nothing_is_no_merge(tmp_path: Path) -> None:
-    """An update that bfloat16 rounds away ends in one line, and in no model; in float32 it is there."""
+    """An update that bfloat16 rounds away ends in one line, and in no model; in float32 it is
+    there.
+    """
     make_base(tmp_path / "base"), make_lora(tmp_path / "adapter", lora_alpha=1e-5)
     with pytest.raises(SetupError, match="the merge changed nothing"):
         merge(merge_settings(tmp_path))
@@ -227,17 +263,24 @@ def test_an_adapter_of_another_base_is_told(tmp_path: Path) -> None:
     assert warning in merge(merge_settings(tmp_path)).warnings
     torch.save(load_file(base / "model.safetensors"), base / "pytorch_model.bin")
     (base / "model.safetensors").unlink()
-    assert warning in merge(merge_settings(tmp_path, output=tmp_path / "other", allow_pickle=True)).warnings
+    assert (
+        warning
+        in merge(merge_settings(tmp_path, output=tmp_path / "other", allow_pickle=True)).warnings
+    )
     assert warning in json.loads((tmp_path / "other" / "merge.json").read_bytes())["warnings"]
 
 
 def test_many_faint_changes_are_told_in_few_lines(tmp_path: Path) -> None:
     """The first five by name, and how many more there are."""
     make_base(tmp_path / "base")
-    make_lora(tmp_path / "adapter", ("q_proj", "k_proj", "v_proj", "o_proj", "down_proj"), lora_alpha=0.05)
+    make_lora(
+        tmp_path / "adapter", ("q_proj", "k_proj", "v_proj", "o_proj", "down_proj"), lora_alpha=0.05
+    )
     report = merge(merge_settings(tmp_path))
     assert len(report.warnings) == 6
-    assert report.warnings[-1].startswith("the same holds for 5 more tensors; --dtype float32 keeps the change")
+    assert report.warnings[-1].startswith(
+        "the same holds for 5 more tensors; --dtype float32 keeps the change"
+    )
     assert merge(merge_settings(tmp_path, dtype="float32", overwrite=True)).warnings == ()
 
 

@@ -1,4 +1,6 @@
-"""The finance adapter in the real base, in bfloat16: to the bit what its formula gives, computed here with torch."""
+"""The finance adapter in the real base, in bfloat16: to the bit what its formula gives, computed
+here with torch.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ FINANCE = Path(__file__).parents[2] / "adapters" / "finance"
 SCALE = 2.0
 PREFIX, SUFFIX = "base_model.model.", ".lora_A.weight"
 SUMMED = 20 * 2.0**-24
-"""Of the sum of all magnitudes: what float32 may lose in adding a weight and the products of 16 pairs."""
+"""Of the sum of all magnitudes: what float32 may lose in adding a weight and the products of 16
+pairs.
+"""
 
 CUT = 52 - 7
 """Digits of a float64 that a bfloat16 has not."""
@@ -27,25 +31,41 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def nearest(exact: torch.Tensor) -> torch.Tensor:
-    """The one rounding to eight significant bits, ties to even; torch goes through float32, which makes it two."""
+    """The one rounding to eight significant bits, ties to even; torch goes through float32, which
+    makes it two.
+    """
     bits = exact.view(torch.int64)
     bits = bits + (bits >> CUT & 1) + (1 << CUT - 1) - 1
     return (bits >> CUT << CUT).view(torch.float64).bfloat16()
 
 
-def test_finance_is_merged_to_the_bit(prepared: Prepared, tmp_path: Path, figures: list[str]) -> None:
-    """From float64 sums every number is round(W + s B A). From float32 sums as well, but where the exact sum is so near
-    the middle between two bfloat16 numbers that the order of summing decides; there it is one of the two.
+def test_finance_is_merged_to_the_bit(
+    prepared: Prepared, tmp_path: Path, figures: list[str]
+) -> None:
+    """From float64 sums every number is round(W + s B A). From float32 sums as well, but where the
+    exact sum is so near the middle between two bfloat16 numbers that the order of summing decides;
+    there it is one of the two.
 
     Tensors that the adapter does not touch are the base's, byte for byte.
     """
-    base, factors = tensors(prepared.folder / "model.safetensors"), tensors(FINANCE / "adapter_model.safetensors")
+    base, factors = (
+        tensors(prepared.folder / "model.safetensors"),
+        tensors(FINANCE / "adapter_model.safetensors"),
+    )
     merged = {}
     for arithmetic in ("float32", "float64"):
         output, wide = tmp_path / arithmetic, arithmetic == "float64"
-        merge(merge_settings(tmp_path, adapter=str(FINANCE), base=prepared.folder, output=output, float64=wide))
+        merge(
+            merge_settings(
+                tmp_path, adapter=str(FINANCE), base=prepared.folder, output=output, float64=wide
+            )
+        )
         merged[arithmetic] = tensors(output / "model.safetensors")
-    touched = {name.removeprefix(PREFIX).removesuffix(SUFFIX): name for name in factors if name.endswith(SUFFIX)}
+    touched = {
+        name.removeprefix(PREFIX).removesuffix(SUFFIX): name
+        for name in factors
+        if name.endswith(SUFFIX)
+    }
     for ours in merged.values():
         assert ours.keys() == base.keys()
         for name in base.keys() - {f"{module}.weight" for module in touched}:
@@ -53,15 +73,22 @@ def test_finance_is_merged_to_the_bit(prepared: Prepared, tmp_path: Path, figure
     numbers, others = 0, dict.fromkeys(merged, 0)
     for module, name in touched.items():
         weight = f"{module}.weight"
-        w, a, b = (part.double() for part in (base[weight], factors[name], factors[name.replace("_A.", "_B.")]))
+        w, a, b = (
+            part.double()
+            for part in (base[weight], factors[name], factors[name.replace("_A.", "_B.")])
+        )
         exact = w + SCALE * (b @ a)
         expected = nearest(exact)
         numbers += exact.numel()
-        for arithmetic, tensor in ((arithmetic, ours[weight]) for arithmetic, ours in merged.items()):
+        for arithmetic, tensor in (
+            (arithmetic, ours[weight]) for arithmetic, ours in merged.items()
+        ):
             assert tensor.dtype == torch.bfloat16
             row, column = (tensor != expected).nonzero(as_tuple=True)
             others[arithmetic] += len(row)
-            doubt = SUMMED * (w[row, column].abs() + SCALE * (b[row].abs() * a[:, column].T.abs()).sum(1))
+            doubt = SUMMED * (
+                w[row, column].abs() + SCALE * (b[row].abs() * a[:, column].T.abs()).sum(1)
+            )
             low, high = (nearest(exact[row, column] + sign * doubt) for sign in (-1, 1))
             assert ((low <= tensor[row, column]) & (tensor[row, column] <= high)).all(), name
     figures += [

@@ -1,7 +1,9 @@
-"""Every format, trained for a few steps by PEFT, merged, loaded by transformers: it answers as PEFT's own model does.
+"""Every format, trained for a few steps by PEFT, merged, loaded by transformers: it answers as
+PEFT's own model does.
 
-On tiny models, and plain LoRA on the default base. `--whole-base` trains and merges every format on the default base;
-`--format-steps` trains longer. What was measured is printed at the end as a table.
+On tiny models, and plain LoRA on the default base. `--whole-base` trains and merges every format on
+the default base; `--format-steps` trains longer. What was measured is printed at the end as a
+table.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ HEADER = (
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "format_of_the_real_base" in metafunc.fixturenames:
         every = metafunc.config.getoption("--whole-base")
-        metafunc.parametrize("format_of_the_real_base", list(trained.FORMATS) if every else ["LoRA"])
+        metafunc.parametrize(
+            "format_of_the_real_base", list(trained.FORMATS) if every else ["LoRA"]
+        )
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,19 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained.tiny_gpt2(tmp_path_factory.mktemp("gpt2") / "tiny")
 
 
-def compare(name: str, config: trained.Config, base: Path, tmp_path: Path, **training: Any) -> Comparison:
-    """Train, merge in float32, load the merged folder with transformers, ask both models the same."""
+def compare(
+    name: str, config: trained.Config, base: Path, tmp_path: Path, **training: Any
+) -> Comparison:
+    """Train, merge in float32, load the merged folder with transformers, ask both models the
+    same.
+    """
     made = trained.train(name, config, base, tmp_path / "adapter", **training)
     initial = tmp_path / "adapter" / "init"
-    merge(merge_settings(tmp_path, base=base, dtype="float32", initial=initial if initial.exists() else None))
+    merge(
+        merge_settings(
+            tmp_path, base=base, dtype="float32", initial=initial if initial.exists() else None
+        )
+    )
     ours = torch.cat(trained.answer(trained.load(tmp_path / "merged"), made.inputs))
     theirs, plain = torch.cat(made.answers), answers_of(base)
     return Comparison(
@@ -103,9 +115,14 @@ def test_llama(name: str, llama: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["PiSSA", "PiSSA with DoRA", "OLoRA", "CorDA"])
 def test_what_the_start_left_of_the_base(name: str, llama: Path, tmp_path: Path) -> None:
-    """Onto the residual base the adapter merges as it is, and both ways are verified; without either it is refused."""
+    """Onto the residual base the adapter merges as it is, and both ways are verified; without
+    either it is refused.
+    """
     made = trained.train(name, trained.FORMATS[name], llama, tmp_path / "adapter")
-    for flags in ({"base": tmp_path / "adapter" / "residual", "residual_base": True}, {"base": llama}):
+    for flags in (
+        {"base": tmp_path / "adapter" / "residual", "residual_base": True},
+        {"base": llama},
+    ):
         merge(merge_settings(tmp_path, dtype="float32", verify=True, overwrite=True, **flags))
         ours = torch.cat(trained.answer(trained.load(tmp_path / "merged"), made.inputs))
         torch.testing.assert_close(ours, torch.cat(made.answers), rtol=0, atol=1e-4)
@@ -117,7 +134,12 @@ def test_what_the_start_left_of_the_base(name: str, llama: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     "name",
     [
-        *("LoRA, embeddings of a tied base", "LoRA, modules_to_save", "DoRA", "DoRA, embeddings and linear layers"),
+        *(
+            "LoRA, embeddings of a tied base",
+            "LoRA, modules_to_save",
+            "DoRA",
+            "DoRA, embeddings and linear layers",
+        ),
         *("OFT", "OFT, modules_to_save", "LN tuning", "LoRA, ensure_weight_tying"),
     ],
 )
@@ -129,9 +151,13 @@ def test_verification_knows_the_format(name: str, llama: Path, tmp_path: Path) -
     assert 0.5 < found.merged.largest_logit / found.rounding.largest_logit < 1.5
 
 
-@pytest.mark.parametrize("config", [peft.OFTConfig(r=4, oft_block_size=0), peft.BOFTConfig(), peft.HRAConfig()])
+@pytest.mark.parametrize(
+    "config", [peft.OFTConfig(r=4, oft_block_size=0), peft.BOFTConfig(), peft.HRAConfig()]
+)
 def test_saved_biases_beside_layers_of_peft(config: peft.PeftConfig, tmp_path: Path) -> None:
-    """They are no part of the layers: with them the adapter was once refused when files had been written already."""
+    """They are no part of the layers: with them the adapter was once refused when files had been
+    written already.
+    """
     base = peft_adapters.make_base(tmp_path / "base", bias=True)
     config.task_type, config.target_modules, config.bias = "CAUSAL_LM", {"q_proj", "v_proj"}, "all"
     made = peft_adapters.make(base, tmp_path / "adapter", lambda: config)
@@ -155,7 +181,9 @@ def test_gpt2(name: str, gpt2: Path, tmp_path: Path, table: list[str]) -> None:
 @pytest.mark.parametrize("alike", trained.NAMED_ALIKE)
 @pytest.mark.parametrize("kind", [peft.LoraConfig, peft.HRAConfig])
 def test_layers_that_are_only_named_like_gpt2s(kind: type, alike: str, tmp_path: Path) -> None:
-    """They lie as linear layers do; those that are not square were once refused, square ones merged transposed."""
+    """They lie as linear layers do; those that are not square were once refused, square ones merged
+    transposed.
+    """
     base = trained.tiny_alike(alike, tmp_path / "base")
     found = compare(alike, trained.of(kind, ["c_fc", "c_proj"], r=4), base, tmp_path)
     assert found.effect > EFFECT
@@ -165,7 +193,11 @@ def test_layers_that_are_only_named_like_gpt2s(kind: type, alike: str, tmp_path:
 
 @pytest.mark.timeout(900)
 def test_the_default_base(
-    format_of_the_real_base: str, prepared: Prepared, tmp_path: Path, table: list[str], pytestconfig: pytest.Config
+    format_of_the_real_base: str,
+    prepared: Prepared,
+    tmp_path: Path,
+    table: list[str],
+    pytestconfig: pytest.Config,
 ) -> None:
     """The same on the real base, for plain LoRA or, with `--whole-base`, for each format."""
     name = format_of_the_real_base

@@ -25,7 +25,9 @@ def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "0", "0GB", "-1GB", "GB", "1e9", "5 apples", "1.5.2MB", "nan", "0.5", "9" * 400])
+@pytest.mark.parametrize(
+    "text", ["", "0", "0GB", "-1GB", "GB", "1e9", "5 apples", "1.5.2MB", "nan", "0.5", "9" * 400]
+)
 def test_no_sizes(text: str) -> None:
     """Told with an example."""
     with pytest.raises(UsageError, match="is no size; write it as in 500MB or 2GiB"):

@@ -1,4 +1,5 @@
-"""`lorabay merge` is killed at random moments: there is no model or the right one, and the same command finishes it.
+"""`lorabay merge` is killed at random moments: there is no model or the right one, and the same
+command finishes it.
 
 `--merge-kills 20` kills more often.
 """
@@ -37,18 +38,38 @@ sys.exit(run(sys.argv[1:]))
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
-    """A base of some 15 files' worth, an adapter for all of its layers, and what a merge in one go makes of them."""
+    """A base of some 15 files' worth, an adapter for all of its layers, and what a merge in one go
+    makes of them.
+    """
     RandomLlama.about(SIZE).write(tmp_path / "base")
-    RandomAdapters.about(BaseShapes.read(tmp_path / "base"), 16, 1 << 60).write(tmp_path / "adapter", seed=0)
+    RandomAdapters.about(BaseShapes.read(tmp_path / "base"), 16, 1 << 60).write(
+        tmp_path / "adapter", seed=0
+    )
     return tmp_path
 
 
 def start(folders: Path, output: str) -> subprocess.Popen[str]:
     """The command in a process of its own that has imported what it needs."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    places = [str(folders / "adapter"), "--base", str(folders / "base"), "-o", str(folders / output)]
+    places = [
+        str(folders / "adapter"),
+        "--base",
+        str(folders / "base"),
+        "-o",
+        str(folders / output),
+    ]
     process = subprocess.Popen(
-        [sys.executable, "-c", MERGE, "merge", *places, "--max-shard-size", FILES, "--no-verify", "--json"],
+        [
+            sys.executable,
+            "-c",
+            MERGE,
+            "merge",
+            *places,
+            "--max-shard-size",
+            FILES,
+            "--no-verify",
+            "--json",
+        ],
         stdout=subprocess.PIPE,
         env=environment,
         text=True,
@@ -85,8 +106,12 @@ def left_behind(output: Path) -> str:
 
 
 @pytest.mark.timeout(900)
-def test_killed_at_random_moments(folders: Path, pytestconfig: pytest.Config, figures: list[str]) -> None:
-    """SIGKILL, anywhere between the first step and the report, also while a former run's work goes on."""
+def test_killed_at_random_moments(
+    folders: Path, pytestconfig: pytest.Config, figures: list[str]
+) -> None:
+    """SIGKILL, anywhere between the first step and the report, also while a former run's work goes
+    on.
+    """
     usual = min(seconds(folders, "another"), seconds(folders, "whole"))
     whole, tensors = contents(folders / "whole"), all_tensors(folders / "whole")
     merged, found = folders / "merged", Counter[str]()
@@ -106,13 +131,19 @@ def test_killed_at_random_moments(folders: Path, pytestconfig: pytest.Config, fi
     if merged.exists():
         finish_right(folders, whole)
         resumed += 1
-    figures.append(f"{kills} kills of a merge of {len(list((folders / 'whole').glob(WEIGHTS)))} files, {usual:.1f} s:")
+    figures.append(
+        f"{kills} kills of a merge of {len(list((folders / 'whole').glob(WEIGHTS)))} files, {usual:.1f} s:"
+    )
     figures += [f"  {count} left {text}" for text, count in sorted(found.items())]
-    figures.append(f"  no folder was loadable and wrong; {resumed} runs to the end gave the bytes of one in one go")
+    figures.append(
+        f"  no folder was loadable and wrong; {resumed} runs to the end gave the bytes of one in one go"
+    )
 
 
 def finish_right(folders: Path, whole: dict[str, bytes]) -> None:
-    """Run to the end where something is left to do, hold the folder against one made in one go, and remove it."""
+    """Run to the end where something is left to do, hold the folder against one made in one go, and
+    remove it.
+    """
     merged = folders / "merged"
     if not (merged / "merge.json").exists() or (merged / ".merging").exists():
         finish(start(folders, "merged"))

@@ -1,4 +1,6 @@
-"""What a merge leaves when it is stopped: nothing that looks like a model, and enough to go on from."""
+"""What a merge leaves when it is stopped: nothing that looks like a model, and enough to go on
+from.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from lorabay.errors import SetupError
 from lorabay.merge.command import merge
 from lorabay.merge.output import Output
 from tests import making
-from tests.merge.bases import all_tensors, contents, make_base, make_lora, merge_settings, random_tensor
+from tests.merge.bases import (
+    all_tensors,
+    contents,
+    make_base,
+    make_lora,
+    merge_settings,
+    random_tensor,
+)
 
 
 @pytest.fixture
@@ -27,7 +36,9 @@ def folders(tmp_path: Path) -> Path:
 
 
 def stopped_before(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
-    """The process ends, as a kill would end it, when the file system is asked for the `number`th call of this name."""
+    """The process ends, as a kill would end it, when the file system is asked for the `number`th
+    call of this name.
+    """
     original, calls = getattr(os, name), 0
 
     def stop(*arguments: object, **named: object) -> object:
@@ -41,7 +52,9 @@ def stopped_before(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> N
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5, 8])
-def test_an_interrupted_merge_goes_on(folders: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_an_interrupted_merge_goes_on(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     """Whatever was finished is kept, and the end is the same as that of a run in one go."""
     with monkeypatch.context() as patch:
         stopped_before(patch, "posix_fallocate", number)
@@ -105,7 +118,10 @@ def test_other_inputs_begin_anew(
 
 def test_another_start_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The adapter as it was initialised is an input, too, where that changed the base."""
-    make_base(tmp_path / "base", files=4), make_lora(tmp_path / "adapter", init_lora_weights="pissa")
+    (
+        make_base(tmp_path / "base", files=4),
+        make_lora(tmp_path / "adapter", init_lora_weights="pissa"),
+    )
     make_lora(tmp_path / "initial", lora_alpha=3)
     with monkeypatch.context() as patch:
         stopped_before(patch, "posix_fallocate", 4)
@@ -148,8 +164,12 @@ def stopped_at_move(monkeypatch: pytest.MonkeyPatch, folder: Path, moved: int) -
 
 
 @pytest.mark.parametrize("moved", range(9))
-def test_stopped_while_it_is_published(folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int) -> None:
-    """Between any two moves: without its config the folder is no model, with it the whole; a later run finishes."""
+def test_stopped_while_it_is_published(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
+    """Between any two moves: without its config the folder is no model, with it the whole; a later
+    run finishes.
+    """
     with monkeypatch.context() as patch:
         stopped_at_move(patch, folders / "merged", moved)
         if moved < 7:
@@ -166,7 +186,9 @@ def test_stopped_while_it_is_published(folders: Path, monkeypatch: pytest.Monkey
 def test_stopped_while_published_then_verified(
     folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int, again: int
 ) -> None:
-    """What was not verified is taken back, also by a run that is stopped at it, and only published when it was."""
+    """What was not verified is taken back, also by a run that is stopped at it, and only published
+    when it was.
+    """
     with monkeypatch.context() as patch:
         stopped_at_move(patch, folders / "merged", moved)
         with pytest.raises(KeyboardInterrupt):
@@ -194,7 +216,9 @@ def fail(*_: object) -> None:
 
 
 @pytest.mark.parametrize("moved", [1, 4, 6])
-def test_stopped_while_published_then_other_inputs(folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int) -> None:
+def test_stopped_while_published_then_other_inputs(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
     """What was moved already goes, and the folder holds the other model alone."""
     with monkeypatch.context() as patch:
         stopped_at_move(patch, folders / "merged", moved)
@@ -224,7 +248,9 @@ def test_overwriting_replaces_an_earlier_merge(folders: Path) -> None:
     assert after == contents(folders / "whole")
 
 
-def test_an_unfinished_overwrite_leaves_the_earlier_merge(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfinished_overwrite_leaves_the_earlier_merge(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Until all of the new one is on disk."""
     merge(merge_settings(folders))
     before = contents(folders / "merged")
@@ -232,7 +258,11 @@ def test_an_unfinished_overwrite_leaves_the_earlier_merge(folders: Path, monkeyp
         stopped_before(patch, "posix_fallocate", 2)
         with pytest.raises(KeyboardInterrupt):
             merge(merge_settings(folders, overwrite=True, dtype="float32"))
-    now = {name: data for name, data in contents(folders / "merged").items() if not name.startswith(".merging")}
+    now = {
+        name: data
+        for name, data in contents(folders / "merged").items()
+        if not name.startswith(".merging")
+    }
     assert now == before
 
 
@@ -240,7 +270,10 @@ def test_something_else_is_not_overwritten(folders: Path) -> None:
     """A folder that no merge made is left alone, also with --overwrite."""
     (folders / "merged").mkdir()
     (folders / "merged" / "thesis.txt").write_text("years of work")
-    for overwrite, text in ((False, "is not empty"), (True, "only what `lorabay merge` made is overwritten")):
+    for overwrite, text in (
+        (False, "is not empty"),
+        (True, "only what `lorabay merge` made is overwritten"),
+    ):
         with pytest.raises(SetupError, match=text):
             merge(merge_settings(folders, overwrite=overwrite))
     assert contents(folders / "merged") == {"thesis.txt": b"years of work"}

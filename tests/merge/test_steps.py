@@ -1,4 +1,6 @@
-"""Each kind of update, applied to blocks of rows of any height, is its formula on the whole matrix."""
+"""Each kind of update, applied to blocks of rows of any height, is its formula on the whole
+matrix.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,25 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies
 
-from lorabay.algebra.updates import Dense, Directional, Gated, LowRank, Replaced, ReplacedRows, Update
+from lorabay.algebra.updates import (
+    Dense,
+    Directional,
+    Gated,
+    LowRank,
+    Replaced,
+    ReplacedRows,
+    Update,
+)
 from lorabay.errors import SetupError
 from lorabay.merge.steps import prepare
 
 OUT, INTO, RANK = 13, 7, 3
 RANDOM = np.random.default_rng(0)
 W, D = (RANDOM.standard_normal((OUT, INTO)).astype(np.float32) for _ in range(2))
-A, B = RANDOM.standard_normal((RANK, INTO)).astype(np.float32), RANDOM.standard_normal((OUT, RANK)).astype(np.float32)
+A, B = (
+    RANDOM.standard_normal((RANK, INTO)).astype(np.float32),
+    RANDOM.standard_normal((OUT, RANK)).astype(np.float32),
+)
 M = RANDOM.standard_normal(OUT).astype(np.float32)
 LOW = LowRank(lambda: A, lambda: B, RANK, 0.5)
 MOVED = W + 0.5 * B @ A

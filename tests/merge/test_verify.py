@@ -1,4 +1,6 @@
-"""A merged model is held against base and adapter in PEFT; what rounding does not explain is refused."""
+"""A merged model is held against base and adapter in PEFT; what rounding does not explain is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ from lorabay.merge.command import merge
 from lorabay.merge.output import Output
 from lorabay.merge.probes import probes
 from tests import making
-from tests.merge.bases import HIDDEN, VOCABULARY, all_tensors, make_base, make_lora, merge_settings, random_tensor
+from tests.merge.bases import (
+    HIDDEN,
+    VOCABULARY,
+    all_tensors,
+    make_base,
+    make_lora,
+    merge_settings,
+    random_tensor,
+)
 
 KINDS = ("BF16", "F32")
 
@@ -24,7 +34,9 @@ def test_a_right_merge_passes(tmp_path: Path, dtype: str) -> None:
     found = merge(merge_settings(tmp_path, verify=True)).verification
     assert found is not None
     assert found.probes == len(probes(None))
-    assert found.merged.largest_logit == pytest.approx(found.rounding.largest_logit, abs=1e-5, rel=0.1)
+    assert found.merged.largest_logit == pytest.approx(
+        found.rounding.largest_logit, abs=1e-5, rel=0.1
+    )
     assert found.merged.top1_agreement > (0.99 if dtype == "F32" else 0.9)
     if dtype == "F32":
         assert found.merged.largest_logit < 1e-5
@@ -32,20 +44,30 @@ def test_a_right_merge_passes(tmp_path: Path, dtype: str) -> None:
 
 
 def test_a_tied_embedding_passes(tmp_path: Path) -> None:
-    """PEFT's merge would move the tied head, too; the answers of base and adapter are what counts."""
+    """PEFT's merge would move the tied head, too; the answers of base and adapter are what
+    counts.
+    """
     make_base(tmp_path / "base")
     tensors = {
-        f"{making.PREFIX}model.embed_tokens.lora_embedding_A": random_tensor((4, VOCABULARY), 1, "F32", 0.1),
-        f"{making.PREFIX}model.embed_tokens.lora_embedding_B": random_tensor((HIDDEN, 4), 2, "F32", 0.1),
+        f"{making.PREFIX}model.embed_tokens.lora_embedding_A": random_tensor(
+            (4, VOCABULARY), 1, "F32", 0.1
+        ),
+        f"{making.PREFIX}model.embed_tokens.lora_embedding_B": random_tensor(
+            (HIDDEN, 4), 2, "F32", 0.1
+        ),
     }
-    making.make_adapter(tmp_path / "adapter", config=making.lora_config(("embed_tokens",)), tensors=tensors)
+    making.make_adapter(
+        tmp_path / "adapter", config=making.lora_config(("embed_tokens",)), tensors=tensors
+    )
     report = merge(merge_settings(tmp_path, verify=True))
     assert report.untied
     assert report.verification is not None
 
 
 @pytest.mark.parametrize("dtype", KINDS)
-def test_a_wrong_merge_is_not_published(tmp_path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_merge_is_not_published(
+    tmp_path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One matrix that was not merged is enough."""
     base = make_base(tmp_path / "base", dtype=dtype)
     make_lora(tmp_path / "adapter")
@@ -88,7 +110,9 @@ def spoil(base: Path, folder: Path) -> None:
 
 
 def test_prompts_of_the_user_are_asked(tmp_path: Path) -> None:
-    """One a line, besides the shipped ones; a missing or empty file is told before the merge begins."""
+    """One a line, besides the shipped ones; a missing or empty file is told before the merge
+    begins.
+    """
     make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
     prompts = tmp_path / "prompts.txt"
     for spoiled, text in ((None, "cannot be read"), ("\n\n", "are empty")):
@@ -96,7 +120,9 @@ def test_prompts_of_the_user_are_asked(tmp_path: Path) -> None:
         with pytest.raises(SetupError, match=text):
             merge(merge_settings(tmp_path, verify=True, prompts=prompts))
     prompts.write_text("one\n\ntwo\n")
-    found = merge(merge_settings(tmp_path, verify=True, prompts=prompts), Console(quiet=True)).verification
+    found = merge(
+        merge_settings(tmp_path, verify=True, prompts=prompts), Console(quiet=True)
+    ).verification
     assert found is not None
     assert found.probes == len(probes(None)) + 2
 

@@ -1,4 +1,6 @@
-"""Adapters of every format, made by PEFT with a few real training steps, and what PEFT's own model answers."""
+"""Adapters of every format, made by PEFT with a few real training steps, and what PEFT's own model
+answers.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,18 @@ STEPS = 3
 PROMPTS = 32
 RATE = 1e-2
 GENTLE_RATE = 2e-3
-"""For a base that means something: with steps as large as a random one takes, nothing of it would be left."""
+"""For a base that means something: with steps as large as a random one takes, nothing of it would
+be left.
+"""
 POSITIONS = 16
 
 Config = Callable[[], peft.PeftConfig]
 
 
 def lora(**fields: Any) -> peft.PeftConfig:
-    return peft.LoraConfig(task_type="CAUSAL_LM", **{"r": 8, "lora_alpha": 16, "target_modules": TARGETS} | fields)
+    return peft.LoraConfig(
+        task_type="CAUSAL_LM", **{"r": 8, "lora_alpha": 16, "target_modules": TARGETS} | fields
+    )
 
 
 def of(kind: type, targets: object = None, **fields: Any) -> Config:
@@ -184,15 +190,26 @@ def inputs_for(base: Path, count: int) -> list[torch.Tensor]:
     """The shipped probes, or random tokens where there is no tokenizer."""
     if not (base / "tokenizer.json").exists():
         generator = torch.Generator().manual_seed(1)
-        return [torch.randint(2, VOCABULARY, (POSITIONS,), generator=generator) for _ in range(count)]
+        return [
+            torch.randint(2, VOCABULARY, (POSITIONS,), generator=generator) for _ in range(count)
+        ]
     tokenizer = AutoTokenizer.from_pretrained(base)
     return [tokenizer(text, return_tensors="pt").input_ids[0] for text in probes(None)[:count]]
 
 
 def train(
-    name: str, config: Config, base: Path, folder: Path, *, count: int = PROMPTS, steps: int = STEPS, rate: float = RATE
+    name: str,
+    config: Config,
+    base: Path,
+    folder: Path,
+    *,
+    count: int = PROMPTS,
+    steps: int = STEPS,
+    rate: float = RATE,
 ) -> Trained:
-    """A few steps on the first inputs, saved; the answers are those of the adapter as PEFT loads it from disk."""
+    """A few steps on the first inputs, saved; the answers are those of the adapter as PEFT loads it
+    from disk.
+    """
     inputs = inputs_for(base, count)
     torch.manual_seed(0)
     with quiet_transformers():
@@ -239,7 +256,9 @@ def fit(name: str, model: Any, inputs: list[torch.Tensor], steps: int, rate: flo
 
 
 def factor(name: str, parameter: str) -> float:
-    """Of the learning rate: LoRA+ trains B faster, and weights that are trained as a whole go slowly."""
+    """Of the learning rate: LoRA+ trains B faster, and weights that are trained as a whole go
+    slowly.
+    """
     if "modules_to_save" in parameter:
         return 0.1
     return 16 if name == "LoRA+" and "lora_B" in parameter else 1

@@ -39,7 +39,9 @@ async def never(root: Path, wake: Callable[[], None], roots: tuple[Path, ...]) -
 class Bay:
     """One server's state on disk and in memory. `restart` makes the second anew over the first."""
 
-    def __init__(self, folder: Path, shapes: BaseShapes, *, keep: int = 2, **directory: Any) -> None:
+    def __init__(
+        self, folder: Path, shapes: BaseShapes, *, keep: int = 2, **directory: Any
+    ) -> None:
         self.folder = folder
         self.root = folder / "adapters"
         self.root.mkdir()
@@ -58,8 +60,12 @@ class Bay:
         self.registry.restore(self.store.get)
         self.metrics = Metrics(CollectorRegistry())
         self.events = EventLog(self.folder / "store" / "events.jsonl")
-        self.reconciler = Reconciler(self.directory, self.store, self.checks, self.registry, self.events, self.metrics)
-        self.catalogue = Catalogue(self.directory, self.store, self.registry, self.reconciler, self.events)
+        self.reconciler = Reconciler(
+            self.directory, self.store, self.checks, self.registry, self.events, self.metrics
+        )
+        self.catalogue = Catalogue(
+            self.directory, self.store, self.registry, self.reconciler, self.events
+        )
 
     def restart(self) -> None:
         """A new process over the same disk."""
@@ -68,20 +74,28 @@ class Bay:
 
     def residency(self, engine: MortalEngine, capacity: int = 8, **options: Any) -> Residency:
         """Attach an engine, without a host around it."""
-        residency = Residency(engine, capacity, in_use=lambda version: self.registry.leases(version) > 0, **options)
+        residency = Residency(
+            engine, capacity, in_use=lambda version: self.registry.leases(version) > 0, **options
+        )
         self.registry.when_idle(lambda version: residency.look_for_room())
         self.reconciler.attach(residency)
         return residency
 
-    def host(self, engine: MortalEngine, *, capacity: int = 4, preload: int = 2, **options: Any) -> AdapterHost:
+    def host(
+        self, engine: MortalEngine, *, capacity: int = 4, preload: int = 2, **options: Any
+    ) -> AdapterHost:
         loading = Loading(capacity, preload, timeout_s=options.pop("timeout_s", 30.0))
-        return AdapterHost(engine, self.catalogue, self.metrics, loading, **({"watch": never} | options))
+        return AdapterHost(
+            engine, self.catalogue, self.metrics, loading, **({"watch": never} | options)
+        )
 
     def make(self, weights: int, *, rank: int = 4) -> Path:
         """A folder that is no adapter of this directory; `weights` stand for what it holds."""
         tensors = making.lora_tensors(seed=weights, rank=rank)
         return making.make_adapter(
-            self._scratch / str(next(self._count)), config=making.lora_config(r=rank), tensors=tensors
+            self._scratch / str(next(self._count)),
+            config=making.lora_config(r=rank),
+            tensors=tensors,
         )
 
     def put(self, name: str, weights: int, *, rank: int = 4) -> None:

@@ -21,9 +21,15 @@ from tests.versions import BASE_NAMES
 from tests.virtual_time import VirtualTimeLoop
 
 
-def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Time is virtual, but for what waits on the operating system."""
-    return {"real": asyncio.SelectorEventLoop} if item.path.name == "test_watcher.py" else {"virtual": VirtualTimeLoop}
+    return (
+        {"real": asyncio.SelectorEventLoop}
+        if item.path.name == "test_watcher.py"
+        else {"virtual": VirtualTimeLoop}
+    )
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +71,9 @@ def residency(bay: Bay, engine: MortalEngine) -> Residency:
 def ever_opened() -> deque[str]:
     """The paths that were opened last; a hook cannot be taken away again."""
     paths: deque[str] = deque(maxlen=1000)
-    sys.addaudithook(lambda event, arguments: paths.append(str(arguments[0])) if event == "open" else None)
+    sys.addaudithook(
+        lambda event, arguments: paths.append(str(arguments[0])) if event == "open" else None
+    )
     return paths
 
 

@@ -1,4 +1,6 @@
-"""A fake engine that can die and come back, and each of whose steps a test may hold up or make fail."""
+"""A fake engine that can die and come back, and each of whose steps a test may hold up or make
+fail.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from tests.fake_engine import FakeEngine
 
 
 class MortalEngine(FakeEngine):
-    """A step is `start`, `stop`, `load finance@...` or `unload finance@...`; `steps` are those begun, in order."""
+    """A step is `start`, `stop`, `load finance@...` or `unload finance@...`; `steps` are those
+    begun, in order.
+    """
 
     def __init__(self, *, up: bool = False) -> None:
         super().__init__(up=up)
@@ -23,7 +27,9 @@ class MortalEngine(FakeEngine):
         self._failures: defaultdict[str, list[Exception]] = defaultdict(list)
 
     def hold(self, *steps: str) -> None:
-        """Let these steps begin and not end; `load` stands for every load to come, `unload` for every unload."""
+        """Let these steps begin and not end; `load` stands for every load to come, `unload` for
+        every unload.
+        """
         for step in steps:
             self._held.setdefault(step, asyncio.Event())
 

@@ -31,7 +31,9 @@ REFUSAL = AdapterRejected("ads", ("no such module",))
 
 @dataclass
 class Desk:
-    """Where an administrator sits. `elsewhere` is an allowed root beside the directory, `outside` is not allowed."""
+    """Where an administrator sits. `elsewhere` is an allowed root beside the directory, `outside`
+    is not allowed.
+    """
 
     bay: Bay
     engine: MortalEngine
@@ -67,7 +69,9 @@ async def desk(tmp_path: Path, shapes: BaseShapes) -> AsyncIterator[Desk]:
 
 
 async def test_every_adapter_is_described(desk: Desk) -> None:
-    """State, reasons, versions, where each version's weights are, its leases and when it was last used."""
+    """State, reasons, versions, where each version's weights are, its leases and when it was last
+    used.
+    """
     desk.bay.put_broken("broken")
     await desk.bay.look()
     old, new = desk.bay.version("ads", 1), desk.bay.version("ads", 2)
@@ -75,7 +79,12 @@ async def test_every_adapter_is_described(desk: Desk) -> None:
         ads, bank, broken = desk.operations.adapters()
     assert [ads["name"], bank["name"], broken["name"]] == ["ads", "bank", "broken"]
     assert ads["live"] == new.id
-    assert (ads["state"], ads["reasons"], ads["pinned"], ads["rolled_back"]) == ("ready", [], False, False)
+    assert (ads["state"], ads["reasons"], ads["pinned"], ads["rolled_back"]) == (
+        "ready",
+        [],
+        False,
+        False,
+    )
     assert [(v["id"], v["live"], v["level"], v["leases"]) for v in ads["versions"]] == [
         (new.id, True, "engine", 2),
         (old.id, False, "store", 0),
@@ -104,7 +113,9 @@ async def test_every_adapter_is_described(desk: Desk) -> None:
     assert desk.operations.adapter("bank") == bank
 
 
-async def test_the_engine_is_asked_once_for_all_adapters(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_engine_is_asked_once_for_all_adapters(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A list of a thousand adapters does not copy what the engine holds a thousand times."""
     asked: list[None] = []
     residency = desk.operations._host.residency
@@ -115,7 +126,9 @@ async def test_the_engine_is_asked_once_for_all_adapters(desk: Desk, monkeypatch
 
 
 async def test_an_adapter_that_is_gone_is_shown_while_it_drains(desk: Desk) -> None:
-    """The version that a request still runs on is listed with its lease, and the name with its last request goes."""
+    """The version that a request still runs on is listed with its lease, and the name with its last
+    request goes.
+    """
     lease = desk.bay.registry.acquire("bank")
     desk.bay.take_away("bank")
     await desk.bay.look()
@@ -144,7 +157,11 @@ async def test_a_version_that_is_being_loaded_is_shown_so(desk: Desk) -> None:
 async def test_a_rescan_finds_what_no_event_told(desk: Desk) -> None:
     """It gives the adapters as they are after the look."""
     desk.bay.put("law", 4)
-    assert [adapter["name"] for adapter in await desk.operations.rescan(WHO)] == ["ads", "bank", "law"]
+    assert [adapter["name"] for adapter in await desk.operations.rescan(WHO)] == [
+        "ads",
+        "bank",
+        "law",
+    ]
     assert (desk.last_event()["what"], desk.last_event()["who"]) == ("rescan", WHO)
 
 
@@ -201,7 +218,9 @@ async def test_a_rollback_by_digest(desk: Desk) -> None:
 
 
 async def test_an_unloaded_adapter_is_gone_until_its_folder_changes(desk: Desk) -> None:
-    """Its name goes at once, its weights leave the engine, and looking again does not bring it back."""
+    """Its name goes at once, its weights leave the engine, and looking again does not bring it
+    back.
+    """
     await desk.operations.unload("bank", WHO)
     await desk.bay.look()
     assert not desk.operations.is_served("bank")
@@ -234,7 +253,9 @@ async def test_a_replacement_drains_the_old_version(desk: Desk) -> None:
 @pytest.mark.parametrize("replace", [False, True])
 async def test_equal_weights_are_success_and_no_change(desk: Desk, replace: bool) -> None:
     """Whoever asks twice gets the same answer, and the adapter still belongs to its folder."""
-    assert await desk.operations.load("bank", str(desk.folder(3)), replace=replace, who=WHO) == desk.bay.live("bank")
+    assert await desk.operations.load(
+        "bank", str(desk.folder(3)), replace=replace, who=WHO
+    ) == desk.bay.live("bank")
     desk.bay.take_away("bank")
     await desk.bay.look()
     assert not desk.operations.is_served("bank")
@@ -288,7 +309,9 @@ FORBIDDEN: dict[str, Callable[[Desk], str]] = {
 
 
 @pytest.mark.parametrize("path", FORBIDDEN.values(), ids=FORBIDDEN.keys())
-async def test_a_path_outside_the_allowed_roots_is_refused(desk: Desk, path: Callable[[Desk], str]) -> None:
+async def test_a_path_outside_the_allowed_roots_is_refused(
+    desk: Desk, path: Callable[[Desk], str]
+) -> None:
     """However it is written, and whether or not something is there."""
     with pytest.raises(PermissionDenied):
         await desk.operations.load("law", path(desk), replace=True, who=WHO)
@@ -300,7 +323,9 @@ async def test_links_inside_the_allowed_roots_may_be_followed(desk: Desk) -> Non
     """What decides is where a path leads."""
     link = desk.elsewhere / "newest"
     link.symlink_to(desk.folder(4))
-    assert await desk.operations.load("law", str(link), replace=False, who=WHO) == desk.bay.version("law", 4)
+    assert await desk.operations.load("law", str(link), replace=False, who=WHO) == desk.bay.version(
+        "law", 4
+    )
 
 
 async def test_the_names_own_folder_may_be_a_link(desk: Desk) -> None:
@@ -326,7 +351,9 @@ async def test_a_path_without_a_folder_is_not_found(desk: Desk, kind: str) -> No
         await desk.operations.load("law", str(path), replace=True, who=WHO)
 
 
-@pytest.mark.parametrize("name", ["tiny", "org/tiny", "Tiny", "base", "default", "../law", "l\u00e4w", "x" * 65, "ADS"])
+@pytest.mark.parametrize(
+    "name", ["tiny", "org/tiny", "Tiny", "base", "default", "../law", "l\u00e4w", "x" * 65, "ADS"]
+)
 async def test_a_name_that_may_not_be_is_refused(desk: Desk, name: str) -> None:
     """The base's names, what is no name, and what differs from a served one only in case."""
     with pytest.raises(AdapterRejected):
@@ -349,8 +376,14 @@ FAILURES: dict[str, tuple[type[LorabayError], Callable[[Desk], Any]]] = {
     "preload": (ModelNotFound, lambda desk: desk.operations.preload("law", WHO)),
     "roll back": (ModelNotFound, lambda desk: desk.operations.roll_back("law", None, WHO)),
     "unload": (ModelNotFound, lambda desk: desk.operations.unload("law", WHO)),
-    "roll back to nothing": (AdapterConflict, lambda desk: desk.operations.roll_back("bank", None, WHO)),
-    "roll back to no digest": (AdapterConflict, lambda desk: desk.operations.roll_back("ads", "f" * 12, WHO)),
+    "roll back to nothing": (
+        AdapterConflict,
+        lambda desk: desk.operations.roll_back("bank", None, WHO),
+    ),
+    "roll back to no digest": (
+        AdapterConflict,
+        lambda desk: desk.operations.roll_back("ads", "f" * 12, WHO),
+    ),
     "delete unknown": (AdapterConflict, lambda desk: desk.operations.delete("f" * 64, WHO)),
     "delete live": (
         AdapterConflict,
@@ -428,7 +461,9 @@ async def test_events_are_newest_first_and_on_disk(desk: Desk) -> None:
         ("folder", "swapped", "ads"),
         ("folder", "added", "ads"),
     ]
-    assert all(set(event) == {"when", "who", "what", "adapter", "version", "result"} for event in events)
+    assert all(
+        set(event) == {"when", "who", "what", "adapter", "version", "result"} for event in events
+    )
     lines = (desk.bay.folder / "store" / "events.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == events[::-1]
     assert len(desk.operations.events(2)) == 2

@@ -1,4 +1,6 @@
-"""Every kind of bad folder, through a real server but for its engine: its reason is shown, and nobody else notices."""
+"""Every kind of bad folder, through a real server but for its engine: its reason is shown, and
+nobody else notices.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +60,12 @@ def codes(server: Server, name: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("spoil", "wanted"), BAD_FOLDERS.values(), ids=BAD_FOLDERS)
-async def test_a_bad_folder_disturbs_nobody(server: Server, spoil: bad_folders.Spoil, wanted: set[str]) -> None:
-    """Under a new name it is not served; under a live one what was live stays; the engine never sees a byte of it."""
+async def test_a_bad_folder_disturbs_nobody(
+    server: Server, spoil: bad_folders.Spoil, wanted: set[str]
+) -> None:
+    """Under a new name it is not served; under a live one what was live stays; the engine never
+    sees a byte of it.
+    """
     loads = list(server.engine.steps)
     for name in ("new", "ads"):
         put_spoiled(server, name, spoil)
@@ -91,7 +97,9 @@ BAD_NAMES = {
 
 @pytest.mark.parametrize(("name", "code"), BAD_NAMES.items(), ids=map(ascii, BAD_NAMES))
 async def test_a_bad_name_disturbs_nobody(server: Server, name: str, code: str) -> None:
-    """Separators, look-alikes, names too long, the base's, and those that differ from a live one in case alone."""
+    """Separators, look-alikes, names too long, the base's, and those that differ from a live one in
+    case alone.
+    """
     server.bay.put(name, 3)
     await server.bay.look()
     assert code in codes(server, name)
@@ -116,7 +124,9 @@ async def test_a_linked_folder_that_leaves_the_root_disturbs_nobody(server: Serv
     await still_answer(server, "good", "ads")
 
 
-async def test_a_folder_without_read_permission_disturbs_nobody(server: Server, tmp_path: Path) -> None:
+async def test_a_folder_without_read_permission_disturbs_nobody(
+    server: Server, tmp_path: Path
+) -> None:
     """Neither the folder's nor its files'."""
     for name in ("new", "ads"):
         server.bay.put(name, 3)
@@ -131,7 +141,9 @@ async def test_a_folder_without_read_permission_disturbs_nobody(server: Server, 
 
 @contextmanager
 def as_nobody(folder: Path) -> Iterator[None]:
-    """Be a user who owns the store below `folder`, but not the adapters: root may read everything."""
+    """Be a user who owns the store below `folder`, but not the adapters: root may read
+    everything.
+    """
     if os.geteuid() != 0:
         yield
         return
@@ -185,7 +197,9 @@ async def test_a_live_folder_that_changes_while_it_is_read_is_read_again(
 
 
 async def test_a_full_disk_disturbs_nobody(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reason says what to do, what was live answers, and the folder is served once there is room."""
+    """The reason says what to do, what was live answers, and the folder is served once there is
+    room.
+    """
     write = Path.open
 
     def full(path: Path, mode: str = "r", *rest: object, **options: object) -> object:

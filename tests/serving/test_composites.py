@@ -23,7 +23,9 @@ from tests.serving.test_formats import drop
 def compose(bay: Bay, name: str, *members: str, method: str = "cat") -> None:
     folder = bay.root / name
     folder.mkdir(exist_ok=True)
-    text = f'method = "{method}"' + "".join(f'\n[[members]]\nadapter = "{member}"' for member in members)
+    text = f'method = "{method}"' + "".join(
+        f'\n[[members]]\nadapter = "{member}"' for member in members
+    )
     fresh = folder / ".new"
     fresh.write_text(text)
     fresh.rename(folder / "composite.toml")
@@ -35,7 +37,9 @@ def live(bay: Bay, name: str) -> Version:
     return version
 
 
-async def test_a_composite_is_served_beside_its_members(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_a_composite_is_served_beside_its_members(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """Its rank is the sum, nothing is read again while nothing changes, and a restart knows it."""
     await bay.serve("one", 1)
     await bay.serve("two", 2)
@@ -50,7 +54,9 @@ async def test_a_composite_is_served_beside_its_members(bay: Bay, residency: Res
     assert live(bay, "both") == version
 
 
-async def test_a_composite_is_built_anew_when_a_member_changes(bay: Bay, residency: Residency) -> None:
+async def test_a_composite_is_built_anew_when_a_member_changes(
+    bay: Bay, residency: Residency
+) -> None:
     """Also when it is the member of a member; the others stay as they are."""
     await bay.serve("one", 1)
     await bay.serve("two", 2)
@@ -115,7 +121,9 @@ async def test_composites_that_hold_one_another_are_refused(bay: Bay, residency:
     assert bay.live("one") is not None
 
 
-async def test_a_member_outside_the_directory_is_refused(bay: Bay, residency: Residency, tmp_path: Path) -> None:
+async def test_a_member_outside_the_directory_is_refused(
+    bay: Bay, residency: Residency, tmp_path: Path
+) -> None:
     """A composite reads no more than a link may."""
     outside = bay.make(1)
     compose(bay, "a", str(outside))
@@ -145,7 +153,9 @@ async def test_a_member_that_is_only_touched_changes_nothing(
     assert len(engine.steps) == steps
 
 
-async def test_a_member_of_a_member_that_goes_leaves_both_live(bay: Bay, residency: Residency) -> None:
+async def test_a_member_of_a_member_that_goes_leaves_both_live(
+    bay: Bay, residency: Residency
+) -> None:
     """Each tells why; both follow when it comes back as another."""
     await bay.serve("one", 1)
     await bay.serve("two", 2)
@@ -285,8 +295,8 @@ async def test_members_of_formats_that_are_products(
 async def test_a_member_of_another_format_is_refused(
     form: str, llama_bay: Bay, llama: Path, engine: MortalEngine
 ) -> None:
-    """DoRA has no weighted sum that is plain LoRA: the reason tells the way out, and what is live stays, while the
-    member itself may well be served."""
+    """DoRA has no weighted sum that is plain LoRA: the reason tells the way out, and what is live
+    stays, while the member itself may well be served."""
     llama_bay.residency(engine)
     drop(llama_bay, llama, "one", "lora")
     drop(llama_bay, llama, "two", "lora")
@@ -309,7 +319,9 @@ async def test_a_member_of_another_format_is_refused(
 async def test_a_member_that_trains_more_than_products_is_refused(
     form: str, llama_bay: Bay, llama: Path, engine: MortalEngine
 ) -> None:
-    """Embeddings, norms or tokens of its own: no conversion would help, and the reason names one of them."""
+    """Embeddings, norms or tokens of its own: no conversion would help, and the reason names one of
+    them.
+    """
     llama_bay.residency(engine)
     drop(llama_bay, llama, "one", "lora")
     drop(llama_bay, llama, "two", form)
@@ -324,7 +336,9 @@ async def test_a_member_that_trains_more_than_products_is_refused(
 async def test_a_member_that_is_served_approximately_is_refused(
     llama_bay: Bay, llama: Path, engine: MortalEngine
 ) -> None:
-    """A composite of it would hide the error: it is no part of one, though the setting lets it be served by itself."""
+    """A composite of it would hide the error: it is no part of one, though the setting lets it be
+    served by itself.
+    """
     llama_bay.checks = replace(llama_bay.checks, approximate_error=0.95)
     llama_bay.restart()
     llama_bay.residency(engine)

@@ -41,7 +41,11 @@ def open_server(folder: Path) -> tuple[Reconciler, Registry, Store]:
     directory = Directory(folder / "adapters", settle_s=0.0)
     events = EventLog(folder / "store" / "events.jsonl")
     checks = Checks(base, 16)
-    return Reconciler(directory, store, checks, registry, events, Metrics(CollectorRegistry())), registry, store
+    return (
+        Reconciler(directory, store, checks, registry, events, Metrics(CollectorRegistry())),
+        registry,
+        store,
+    )
 
 
 def put(folder: Path, number: int) -> None:
@@ -71,16 +75,22 @@ def swap_for_ever(folder: Path, first: int, started: object) -> None:
 async def start(reconciler: Reconciler, registry: Registry) -> None:
     """Read the folders, bring up an engine, and load what has changed since the last run."""
     await reconciler.settle()
-    reconciler.attach(Residency(FakeEngine(), 4, in_use=lambda version: registry.leases(version) > 0))
+    reconciler.attach(
+        Residency(FakeEngine(), 4, in_use=lambda version: registry.leases(version) > 0)
+    )
     await reconciler.reconcile()
 
 
 @pytest.mark.timeout(280)
 def test_30_kills_at_random_moments(tmp_path: Path) -> None:
-    """After each SIGKILL a new server serves exactly what the folder holds, from a version that is whole."""
+    """After each SIGKILL a new server serves exactly what the folder holds, from a version that is
+    whole.
+    """
     make_base(tmp_path / "base")
     for number in range(2):
-        make_adapter(tmp_path / "versions" / str(number), config=lora_config(lora_alpha=8 + 8 * number))
+        make_adapter(
+            tmp_path / "versions" / str(number), config=lora_config(lora_alpha=8 + 8 * number)
+        )
     (tmp_path / "adapters").mkdir()
     moments = random.Random(0)
     put(tmp_path, 0)

@@ -26,7 +26,13 @@ def test_an_event_says_who_what_when_and_with_what_result(tmp_path: Path) -> Non
     when = datetime.fromisoformat(event.when)
     assert abs((when - before).total_seconds()) < 60
     assert when.tzinfo == UTC
-    expected = {"who": "request-1", "what": "swapped", "adapter": "finance", "version": "finance@abc", "result": "ok"}
+    expected = {
+        "who": "request-1",
+        "what": "swapped",
+        "adapter": "finance",
+        "version": "finance@abc",
+        "result": "ok",
+    }
     assert lines(tmp_path / "events.jsonl") == [expected | {"when": event.when}]
     (line,) = logged
     assert line["event"] == "swapped"
@@ -54,7 +60,9 @@ def test_the_newest_come_first() -> None:
 
 
 def test_a_file_that_has_grown_is_set_aside(tmp_path: Path) -> None:
-    """A folder that cannot be stored adds a line at each look; the newest lines are kept, in two files."""
+    """A folder that cannot be stored adds a line at each look; the newest lines are kept, in two
+    files.
+    """
     log = EventLog(tmp_path / "events.jsonl", limit_bytes=1000)
     for number in range(100):
         log.add(str(number))
@@ -72,7 +80,9 @@ def test_memory_holds_the_newest_events(tmp_path: Path) -> None:
     for number in range(REMEMBERED + 10):
         log.add(str(number))
     assert len(log.latest(10 * REMEMBERED)) == REMEMBERED
-    assert [line["what"] for line in lines(tmp_path / "events.jsonl")] == [str(n) for n in range(REMEMBERED + 10)]
+    assert [line["what"] for line in lines(tmp_path / "events.jsonl")] == [
+        str(n) for n in range(REMEMBERED + 10)
+    ]
 
 
 def test_a_restart_goes_on_in_the_same_file(tmp_path: Path) -> None:

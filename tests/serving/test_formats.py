@@ -1,4 +1,6 @@
-"""Adapters of other formats, dropped into the directory, are served as the plain LoRA that they are equal to."""
+"""Adapters of other formats, dropped into the directory, are served as the plain LoRA that they are
+equal to.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def drop(bay: Bay, llama: Path, name: str, form: str) -> None:
 async def test_a_dropped_adapter_of_this_format_is_served(
     form: str, llama_bay: Bay, llama: Path, engine: MortalEngine
 ) -> None:
-    """It becomes ready with its format's name and the rank that it needs, and a restart knows it again."""
+    """It becomes ready with its format's name and the rank that it needs, and a restart knows it
+    again.
+    """
     llama_bay.residency(engine)
     drop(llama_bay, llama, "finance", form)
     await llama_bay.look()
@@ -80,7 +84,9 @@ async def test_what_cannot_be_served_exactly_leaves_the_live_version(
 async def test_dora_is_made_anew_for_a_changed_base(
     change: str, llama_bay: Bay, llama: Path, engine: MortalEngine, tmp_path: Path
 ) -> None:
-    """The factors depend on the base's values: a restart over other weights does not take up the old version."""
+    """The factors depend on the base's values: a restart over other weights does not take up the
+    old version.
+    """
     llama_bay.residency(engine)
     drop(llama_bay, llama, "finance", "dora")
     await llama_bay.look()

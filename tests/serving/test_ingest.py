@@ -29,7 +29,9 @@ def intake(bay: Bay) -> Intake:
     return Intake(bay.store, bay.checks, (bay.root,))
 
 
-def while_read(monkeypatch: pytest.MonkeyPatch, store: Store, act: Callable[[Path], object]) -> None:
+def while_read(
+    monkeypatch: pytest.MonkeyPatch, store: Store, act: Callable[[Path], object]
+) -> None:
     """Have `act` done to a folder after its files have been read and before the read is over."""
     ingest = store.ingest
 
@@ -53,7 +55,9 @@ async def test_a_folder_is_read_into_the_store(bay: Bay, intake: Intake) -> None
     assert intake.stored(FINANCE, Digest("f" * 64)) is None
 
 
-async def test_what_is_known_and_above_the_rank_limit_is_judged_again(bay: Bay, intake: Intake) -> None:
+async def test_what_is_known_and_above_the_rank_limit_is_judged_again(
+    bay: Bay, intake: Intake
+) -> None:
     """The limit of the engine that runs now is what counts."""
     path = bay.make(1, rank=16)
     version = await intake.read(path, FINANCE)
@@ -67,8 +71,8 @@ async def test_what_is_known_and_above_the_rank_limit_is_judged_again(bay: Bay, 
 async def test_two_halves_of_different_moments_are_no_version(
     bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder that is replaced while it is read, by a rename or under a link, may have given config and weights that
-    do not belong together: it is read again."""
+    """A folder that is replaced while it is read, by a rename or under a link, may have given
+    config and weights that do not belong together: it is read again."""
     first, second = bay.make(1), bay.make(2)
     link = bay.folder / "link"
     link.symlink_to(first)
@@ -86,8 +90,12 @@ async def test_two_halves_of_different_moments_are_no_version(
     assert await intake.read(link, FINANCE) == bay.version("finance", 2)
 
 
-async def test_a_folder_that_is_another_than_was_found_is_not_taken_for_it(bay: Bay, intake: Intake) -> None:
-    """Between the look and the read it may have been exchanged; what was found would be remembered with its content."""
+async def test_a_folder_that_is_another_than_was_found_is_not_taken_for_it(
+    bay: Bay, intake: Intake
+) -> None:
+    """Between the look and the read it may have been exchanged; what was found would be remembered
+    with its content.
+    """
     found = fingerprint(bay.make(1))
     result = await intake.read(bay.make(2), FINANCE, looks=found)
     assert isinstance(result, Rejected)
@@ -113,7 +121,9 @@ async def test_a_disk_that_was_away_is_no_fault_of_the_folder(
     assert result.transient
 
 
-async def test_a_long_read_holds_up_no_clearing(bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_read_holds_up_no_clearing(
+    bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Clearing is put off, not waited for."""
     begun, may_end = threading.Event(), threading.Event()
 
@@ -132,7 +142,9 @@ async def test_a_long_read_holds_up_no_clearing(bay: Bay, intake: Intake, monkey
 
 
 async def test_what_was_just_read_is_not_cleared(bay: Bay, intake: Intake) -> None:
-    """No clearing goes on beside a read, and the next sees what the readers did with the versions."""
+    """No clearing goes on beside a read, and the next sees what the readers did with the
+    versions.
+    """
     kept: set[Digest] = set()
 
     async def take(weights: int) -> None:
@@ -164,14 +176,18 @@ def test_one_intake_serves_two_loops(bay: Bay, intake: Intake) -> None:
     """The start reads on a loop of its own, with more folders than turns."""
 
     async def read_many() -> None:
-        results = await asyncio.gather(*(intake.read(bay.make(weights), FINANCE) for weights in range(2 * AT_ONCE)))
+        results = await asyncio.gather(
+            *(intake.read(bay.make(weights), FINANCE) for weights in range(2 * AT_ONCE))
+        )
         assert all(isinstance(result, Version) for result in results)
 
     for _ in range(2):
         asyncio.run(read_many())
 
 
-def test_folders_are_read_at_low_priority(bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_are_read_at_low_priority(
+    bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The engine's threads keep the cores; the event loop's thread keeps its priority."""
     priorities: list[int] = []
 

@@ -1,7 +1,8 @@
-"""Everything at once, in random order: folders change, requests come and go, loads hang and fail, the engine dies.
+"""Everything at once, in random order: folders change, requests come and go, loads hang and fail,
+the engine dies.
 
-Only the engine is fake, and time is virtual. What must hold at every step, and what must be true when all is quiet
-again, is below; a failing example names the order that broke it.
+Only the engine is fake, and time is virtual. What must hold at every step, and what must be true
+when all is quiet again, is below; a failing example names the order that broke it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from typing import Any, TypeVar
 
 import structlog
 from hypothesis import HealthCheck, Phase, settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.registry import AdapterStatus
@@ -177,9 +184,14 @@ class Everything(RuleBasedStateMachine):
         request, self.running = self.running, None
         assert request is not None
         assert self.engine.asked[-1][2] == request.asked
-        assert request.asked in self.engine.loaded, "a request runs on a version that the engine does not hold"
+        assert request.asked in self.engine.loaded, (
+            "a request runs on a version that the engine does not hold"
+        )
         request.runs = True
-        ends = [asyncio.create_task(self.engine.dead.wait()), asyncio.create_task(request.may_end.wait())]
+        ends = [
+            asyncio.create_task(self.engine.dead.wait()),
+            asyncio.create_task(request.may_end.wait()),
+        ]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -303,7 +315,9 @@ class Everything(RuleBasedStateMachine):
         await asyncio.gather(*self.requests, *self.admin_calls)
         assert self.engine.up
         assert not any(status.leases for status in self.bay.registry.snapshot())
-        assert set(self.host.residency.resident()) == self.host.residency.held() == self.engine.loaded
+        assert (
+            set(self.host.residency.resident()) == self.host.residency.held() == self.engine.loaded
+        )
 
     def check_what_is_live(self) -> None:
         assert set(self.bay.registry.names()) <= set(self.folders)
@@ -314,14 +328,24 @@ class Everything(RuleBasedStateMachine):
                 continue
             if weights is None:
                 # Whoever rolls back beside a broken folder has decided what is served.
-                assert status.state == "rejected" or (status.state, status.rollback is None) == ("ready", False)
+                assert status.state == "rejected" or (status.state, status.rollback is None) == (
+                    "ready",
+                    False,
+                )
                 assert status.live is None or status.live in self.known
             elif status.state == "failed":
                 # Equal weights share a refusal, under whatever name.
-                assert self.bay.version(name, weights).digest[:12] in self.doubtful | self.quarantined()
+                assert (
+                    self.bay.version(name, weights).digest[:12]
+                    in self.doubtful | self.quarantined()
+                )
             else:
                 assert status.state == "ready"
-                wanted = status.rollback.to if status.rollback else self.bay.version(name, weights).digest
+                wanted = (
+                    status.rollback.to
+                    if status.rollback
+                    else self.bay.version(name, weights).digest
+                )
                 assert status.live is not None
                 assert status.live.digest == wanted
 
@@ -350,7 +374,9 @@ class Everything(RuleBasedStateMachine):
 
 
 def test_whatever_the_order(shapes: BaseShapes) -> None:
-    """No order of events mixes versions, loses a lease, unloads what runs, or leaves the wrong thing live."""
+    """No order of events mixes versions, loses a lease, unloads what runs, or leaves the wrong
+    thing live.
+    """
     Everything.shapes = shapes
     # A shrunk order would be nicer to read, and takes minutes to find.
     budget = settings(

@@ -30,7 +30,9 @@ GIB = 1 << 30
     size=st.integers(0, 1 << 32),
 )
 def test_the_options_always_fit_together(ranks: list[int], memory: int, size: int) -> None:
-    """Whatever the adapters and the host: vLLM takes the numbers, and every adapter is below the rank limit."""
+    """Whatever the adapters and the host: vLLM takes the numbers, and every adapter is below the
+    rank limit.
+    """
     specs = [make_version("a", rank=rank, size_bytes=size).spec for rank in ranks]
     options = adapter_options(specs, ALLOWED_RANKS, memory)
     assert 2 <= options["max_loras"] <= SLOTS_AT_MOST
@@ -46,7 +48,9 @@ def test_a_slot_for_each_adapter_and_one_more(adapters: int, slots: int) -> None
     assert adapter_options(specs, ALLOWED_RANKS, GIB)["max_loras"] == slots
 
 
-@pytest.mark.parametrize(("rank", "limit"), [(1, 16), (16, 16), (17, 32), (200, 256), (512, 512), (9999, 512)])
+@pytest.mark.parametrize(
+    ("rank", "limit"), [(1, 16), (16, 16), (17, 32), (200, 256), (512, 512), (9999, 512)]
+)
 def test_the_smallest_rank_limit_that_fits(rank: int, limit: int) -> None:
     """Slots cost memory by their rank limit, so it is no larger than needed."""
     specs = [make_version("a", rank=rank).spec]
@@ -54,10 +58,15 @@ def test_the_smallest_rank_limit_that_fits(rank: int, limit: int) -> None:
 
 
 def test_memory_holds_every_adapter_twice_where_it_can() -> None:
-    """All adapters and their next versions stay in memory, unless that takes more than a share of the host's."""
+    """All adapters and their next versions stay in memory, unless that takes more than a share of
+    the host's.
+    """
     specs = [make_version("a", size_bytes=1_000_000).spec] * 50
     assert adapter_options(specs, ALLOWED_RANKS, GIB)["max_cpu_loras"] == 101
-    assert adapter_options(specs, ALLOWED_RANKS, 100_000_000)["max_cpu_loras"] == CPU_MEMORY_SHARE * 100
+    assert (
+        adapter_options(specs, ALLOWED_RANKS, 100_000_000)["max_cpu_loras"]
+        == CPU_MEMORY_SHARE * 100
+    )
     assert adapter_options(specs, ALLOWED_RANKS, 0)["max_cpu_loras"] == SLOTS_AT_MOST + 1
 
 
@@ -68,7 +77,9 @@ def test_this_hosts_memory_is_plausible() -> None:
 
 @pytest.mark.parametrize(("grace", "seconds"), [(0.0, 0), (0.2, 1), (30.0, 30)])
 def test_the_engine_drains_at_least_as_long_as_the_server(grace: float, seconds: int) -> None:
-    """A signal that reaches the engine's process as well does not cut off what the server lets finish."""
+    """A signal that reaches the engine's process as well does not cut off what the server lets
+    finish.
+    """
     assert server_options(grace) == {"shutdown_timeout": seconds}
 
 
@@ -83,9 +94,14 @@ def test_all_cores_work_by_default() -> None:
     }
 
 
-@given(cpus=st.lists(st.integers(0, 255), min_size=1, max_size=64, unique=True), workers=st.integers(1, 16))
+@given(
+    cpus=st.lists(st.integers(0, 255), min_size=1, max_size=64, unique=True),
+    workers=st.integers(1, 16),
+)
 def test_cpus_are_shared_out_evenly(cpus: list[int], workers: int) -> None:
-    """Every worker has some, none has two more than another, and no CPU is left over or has two where it could."""
+    """Every worker has some, none has two more than another, and no CPU is left over or has two
+    where it could.
+    """
     shares = even_shares(cpus, workers)
     sizes = [len(share) for share in shares]
     assert len(shares) == workers
@@ -107,7 +123,9 @@ def test_vllm_takes_the_shares(tensor: int, data: int, monkeypatch: pytest.Monke
     for rank in range(data):
         config = SimpleNamespace(
             parallel_config=SimpleNamespace(
-                local_world_size=tensor, data_parallel_rank_local=rank if data > 1 else None, _api_process_count=1
+                local_world_size=tensor,
+                data_parallel_rank_local=rank if data > 1 else None,
+                _api_process_count=1,
             ),
             kv_transfer_config=None,
         )
@@ -118,7 +136,9 @@ def test_vllm_takes_the_shares(tensor: int, data: int, monkeypatch: pytest.Monke
 
 
 def test_what_the_user_set_stays() -> None:
-    """vLLM's own variables win over lorabay's settings, and given threads are passed on as they are."""
+    """vLLM's own variables win over lorabay's settings, and given threads are passed on as they
+    are.
+    """
     environ = {"VLLM_CPU_KVCACHE_SPACE": "9", "TORCHINDUCTOR_CACHE_DIR": "/elsewhere"}
     set_cpu_environment(environ, kv_cache_gib=3, threads="0-1")
     assert environ == {

@@ -1,4 +1,6 @@
-"""One server's adapters from its start to its stop, over an engine that dies and refuses when a test wants it to."""
+"""One server's adapters from its start to its stop, over an engine that dies and refuses when a
+test wants it to.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,13 @@ import pytest
 import structlog
 
 from lorabay.catalog.versions import Version
-from lorabay.errors import AdapterRejected, EngineUnavailable, ModelNotFound, SetupError, WeightsRefused
+from lorabay.errors import (
+    AdapterRejected,
+    EngineUnavailable,
+    ModelNotFound,
+    SetupError,
+    WeightsRefused,
+)
 from lorabay.serving.engine import Answer, AnswerStream, Body
 from lorabay.serving.manager import AdapterHost
 from tests.fake_engine import echo
@@ -103,7 +111,9 @@ async def test_more_pins_than_places_do_not_hold_up_the_start(server: Server) ->
 
 
 async def test_the_declared_set_is_loaded_when_the_first_loads_have_ended(server: Server) -> None:
-    """Not before the directory was read, nor before the adapters that the start loads are in the engine."""
+    """Not before the directory was read, nor before the adapters that the start loads are in the
+    engine.
+    """
     server.bay.put("ads", 1)
     assert not server.host.declared_set_loaded
     await server.bay.reconciler.settle()
@@ -181,7 +191,9 @@ async def test_what_the_watcher_sees_is_looked_at_at_once(bay: Bay) -> None:
 
 
 async def test_forty_adapters_take_turns_in_three_places(server: Server) -> None:
-    """Each is answered by its own weights, the engine never holds more than it has room for, and evictions count."""
+    """Each is answered by its own weights, the engine never holds more than it has room for, and
+    evictions count.
+    """
     await start(server, *(f"a{number:02}" for number in range(40)))
     names = server.bay.registry.names()
     for _ in range(2):
@@ -221,7 +233,9 @@ async def test_a_refusal_ends_with_the_engine_that_made_it(server: Server) -> No
     assert server.bay.state("law") == "ready"
 
 
-async def test_a_former_version_that_is_refused_says_nothing_of_the_live_one(server: Server) -> None:
+async def test_a_former_version_that_is_refused_says_nothing_of_the_live_one(
+    server: Server,
+) -> None:
     """`name@digest` is not found; the adapter stays ready."""
     await start(server, "ads")
     old, new = server.bay.live("ads"), await server.bay.serve("ads", 9)
@@ -254,7 +268,9 @@ async def test_a_death_is_a_503_until_the_engine_is_back(server: Server) -> None
 
 
 async def test_a_change_while_the_engine_is_down_is_made_up_for(server: Server) -> None:
-    """The folder's new content is live as soon as the engine is back, without waiting for the timer."""
+    """The folder's new content is live as soon as the engine is back, without waiting for the
+    timer.
+    """
     await start(server, "ads")
     old = server.bay.live("ads")
     server.engine.die()
@@ -301,7 +317,9 @@ async def test_a_death_during_an_eviction(server: Server) -> None:
 
 
 async def test_a_new_version_that_kills_the_engine_is_quarantined(server: Server) -> None:
-    """After two deaths it is not loaded again; the old version answers, and the folder's next content is served."""
+    """After two deaths it is not loaded again; the old version answers, and the folder's next
+    content is served.
+    """
     await start(server, "ads")
     old = server.bay.live("ads")
     killer = server.bay.version("ads", 9)
@@ -325,7 +343,9 @@ async def test_a_new_version_that_kills_the_engine_is_quarantined(server: Server
 
 
 async def test_a_version_whose_requests_kill_the_engine_is_quarantined(server: Server) -> None:
-    """Its request ends before the death is noticed, and is remembered; after the second it is not found."""
+    """Its request ends before the death is noticed, and is remembered; after the second it is not
+    found.
+    """
     await start(server, "ads", "bank")
     await server.ask("ads")
 
@@ -351,7 +371,9 @@ async def test_a_version_whose_requests_kill_the_engine_is_quarantined(server: S
 
 
 async def test_a_version_that_waited_is_not_blamed(server: Server) -> None:
-    """A request that the engine has not seen is no suspect, however often the engine dies meanwhile."""
+    """A request that the engine has not seen is no suspect, however often the engine dies
+    meanwhile.
+    """
     await start(server, "ads", "bank", "law", "new")
     for name in ("ads", "bank", "law"):
         await server.ask(name)
@@ -415,8 +437,12 @@ async def test_stop_at_any_moment_leaves_no_task(server: Server, moment: str) ->
         await asyncio.sleep(5)
 
 
-async def test_a_live_version_that_the_engine_refuses_gives_way_to_the_former(server: Server) -> None:
-    """After a restart of the engine, say: the name goes back, the newer one is failed, both are told."""
+async def test_a_live_version_that_the_engine_refuses_gives_way_to_the_former(
+    server: Server,
+) -> None:
+    """After a restart of the engine, say: the name goes back, the newer one is failed, both are
+    told.
+    """
     await start(server)
     former, live = await server.bay.serve("ads", 1), await server.bay.serve("ads", 2)
     server.engine.fail(f"load {live.id}", REFUSAL)
@@ -428,7 +454,9 @@ async def test_a_live_version_that_the_engine_refuses_gives_way_to_the_former(se
 
 
 async def test_a_quarantine_survives_a_restart(bay: Bay) -> None:
-    """The former version is live, the killer is not loaded again, and an admin's wish is what lifts it."""
+    """The former version is live, the killer is not loaded again, and an admin's wish is what lifts
+    it.
+    """
     engine = MortalEngine()
     server = Server(bay, engine, bay.host(engine, clock=asyncio.get_running_loop().time))
     await start(server)
@@ -468,7 +496,11 @@ async def test_each_change_of_state_is_one_line_in_the_log(server: Server) -> No
             await server.bay.look()
         server.bay.put_broken("bank")
         await server.bay.look()
-    states = [(line["adapter"], line["before"], line["after"]) for line in lines if line["event"] == "state"]
+    states = [
+        (line["adapter"], line["before"], line["after"])
+        for line in lines
+        if line["event"] == "state"
+    ]
     assert states == [
         ("ads", "pending", "loading"),
         ("ads", "loading", "ready"),
@@ -476,5 +508,9 @@ async def test_each_change_of_state_is_one_line_in_the_log(server: Server) -> No
         ("ads", "draining", "removed"),
         ("bank", "pending", "rejected"),
     ]
-    (reasons,) = [line["reasons"] for line in lines if line["event"] == "state" and line["after"] == "rejected"]
+    (reasons,) = [
+        line["reasons"]
+        for line in lines
+        if line["event"] == "state" and line["after"] == "rejected"
+    ]
     assert "not valid JSON" in reasons

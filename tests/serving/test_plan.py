@@ -27,7 +27,9 @@ def test_a_new_folder_is_taken_in() -> None:
 
 
 def test_a_folder_that_was_dealt_with_is_left_alone() -> None:
-    """The fingerprint decides: an unchanged folder asks for nothing, and not even for how long it has settled."""
+    """The fingerprint decides: an unchanged folder asks for nothing, and not even for how long it
+    has settled.
+    """
 
     def asked(_: object) -> float:
         raise AssertionError
@@ -46,20 +48,28 @@ def test_a_changed_folder_waits_until_it_has_settled() -> None:
 def test_a_missing_folder_waits_until_it_counts_as_removed() -> None:
     """A name without a folder goes when its absence is confirmed, and the next look is due then."""
     assert plan({}, ["finance"], {"finance": "1"}, at_once, lambda _: 0.2) == Plan((), (), (), 0.2)
-    assert plan({}, ["finance"], {"finance": "1"}, at_once, at_once) == Plan(("finance",), (), (), None)
+    assert plan({}, ["finance"], {"finance": "1"}, at_once, at_once) == Plan(
+        ("finance",), (), (), None
+    )
 
 
 @given(
-    folders=st.dictionaries(st.sampled_from(NAMES), st.tuples(st.sampled_from("12"), st.floats(0, 5))),
+    folders=st.dictionaries(
+        st.sampled_from(NAMES), st.tuples(st.sampled_from("12"), st.floats(0, 5))
+    ),
     served=st.dictionaries(st.sampled_from(NAMES), st.floats(0, 5)),
     judged=st.dictionaries(st.sampled_from(NAMES), st.sampled_from("12")),
 )
 def test_every_name_is_dealt_with_once_and_in_time(
     folders: dict[str, tuple[str, float]], served: dict[str, float], judged: dict[str, str]
 ) -> None:
-    """Each name is removed, taken in, waited for, or as it should be; and what waits sets the time of the next look."""
+    """Each name is removed, taken in, waited for, or as it should be; and what waits sets the time
+    of the next look.
+    """
     found = {name: folder(name, fingerprint) for name, (fingerprint, _) in folders.items()}
-    todo = plan(found, served, judged, lambda candidate: folders[candidate.name][1], served.__getitem__)
+    todo = plan(
+        found, served, judged, lambda candidate: folders[candidate.name][1], served.__getitem__
+    )
     taken = [candidate.name for candidate in todo.intake]
     unsettled = [candidate.name for candidate in todo.unsettled]
     named = [*todo.removals, *taken, *unsettled]
@@ -69,5 +79,7 @@ def test_every_name_is_dealt_with_once_and_in_time(
         assert (name in unsettled) == (judged.get(name) != fingerprint and wait > 0)
     missing = {name: wait for name, wait in served.items() if name not in folders}
     assert set(todo.removals) == {name for name, wait in missing.items() if wait == 0}
-    waits = [folders[name][1] for name in unsettled] + [wait for wait in missing.values() if wait > 0]
+    waits = [folders[name][1] for name in unsettled] + [
+        wait for wait in missing.values() if wait > 0
+    ]
     assert todo.wait_s == min(waits, default=None)

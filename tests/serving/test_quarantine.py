@@ -9,7 +9,11 @@ from lorabay.errors import AdapterRejected
 from lorabay.serving.quarantine import NOTICE_S, Quarantine
 from tests.versions import make_version
 
-KILLER, OTHER, PROVEN = make_version("killer", "a"), make_version("other", "b"), make_version("proven", "c")
+KILLER, OTHER, PROVEN = (
+    make_version("killer", "a"),
+    make_version("other", "b"),
+    make_version("proven", "c"),
+)
 
 
 class Clock:
@@ -41,7 +45,9 @@ def is_refused(quarantine: Quarantine, version: Version) -> bool:
 
 
 def test_the_second_death_on_the_same_version_quarantines_it(quarantine: Quarantine) -> None:
-    """One death may be chance; after the second the version is refused, and the fact is reported once."""
+    """One death may be chance; after the second the version is refused, and the fact is reported
+    once.
+    """
     assert quarantine.engine_died([KILLER], []) is None
     assert not is_refused(quarantine, KILLER)
     assert quarantine.engine_died([], [KILLER]) == KILLER
@@ -81,15 +87,21 @@ def test_deaths_in_between_do_not_clear_a_suspect(quarantine: Quarantine) -> Non
 
 
 def test_equal_weights_share_the_blame(quarantine: Quarantine) -> None:
-    """It is the weights that kill, under whatever name, and one pair of names counts as one suspect."""
+    """It is the weights that kill, under whatever name, and one pair of names counts as one
+    suspect.
+    """
     twin = make_version("twin", "a")
     quarantine.engine_died([KILLER], [twin])
     assert quarantine.engine_died([twin], []) == twin
     assert is_refused(quarantine, KILLER)
 
 
-def test_a_request_that_the_death_ended_counts_as_running(quarantine: Quarantine, clock: Clock) -> None:
-    """Requests fail the moment the engine dies, so they are over when its death is noticed a little later."""
+def test_a_request_that_the_death_ended_counts_as_running(
+    quarantine: Quarantine, clock: Clock
+) -> None:
+    """Requests fail the moment the engine dies, so they are over when its death is noticed a little
+    later.
+    """
     for _ in range(2):
         quarantine.ended(KILLER)
         clock.now += NOTICE_S / 2
@@ -97,7 +109,9 @@ def test_a_request_that_the_death_ended_counts_as_running(quarantine: Quarantine
     assert culprit == KILLER
 
 
-def test_a_request_that_ended_long_before_is_no_suspect(quarantine: Quarantine, clock: Clock) -> None:
+def test_a_request_that_ended_long_before_is_no_suspect(
+    quarantine: Quarantine, clock: Clock
+) -> None:
     """What had ended well before the death had no part in it."""
     for _ in range(3):
         quarantine.ended(KILLER)
@@ -114,7 +128,9 @@ def test_an_ended_request_is_counted_for_one_death_only(quarantine: Quarantine) 
 
 
 def test_what_an_engine_refused_is_tried_again_on_the_next_engine(quarantine: Quarantine) -> None:
-    """A refusal holds, with the engine's own reasons under the name that asks, until that engine is gone."""
+    """A refusal holds, with the engine's own reasons under the name that asks, until that engine is
+    gone.
+    """
     quarantine.refused(KILLER, AdapterRejected("killer", ("no such module",)))
     with pytest.raises(AdapterRejected, match=r"'twin'.*no such module"):
         quarantine.check(make_version("twin", "a"))

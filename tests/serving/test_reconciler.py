@@ -43,7 +43,9 @@ async def test_a_folder_is_served(bay: Bay, residency: Residency, engine: Mortal
 async def test_nothing_is_done_for_an_unchanged_folder(
     bay: Bay, residency: Residency, engine: MortalEngine, opened: deque[str]
 ) -> None:
-    """Further looks read no file of it, load nothing, log nothing and are due by the timer alone."""
+    """Further looks read no file of it, load nothing, log nothing and are due by the timer
+    alone.
+    """
     await bay.serve("finance", 1)
     opened.clear()
     for _ in range(5):
@@ -53,8 +55,12 @@ async def test_nothing_is_done_for_an_unchanged_folder(
     assert bay.happened() == ["added"]
 
 
-async def test_a_removed_folder_takes_its_name_away(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
-    """Without requests nothing is left of the adapter: no name, no weights, no record, nothing in the store."""
+async def test_a_removed_folder_takes_its_name_away(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """Without requests nothing is left of the adapter: no name, no weights, no record, nothing in
+    the store.
+    """
     await bay.serve("finance", 1)
     bay.take_away("finance")
     await bay.look()
@@ -87,7 +93,9 @@ async def test_a_folder_replaced_by_two_renames_is_not_a_removal(
 
 
 async def test_each_absence_is_timed_by_itself(bay: Bay, residency: Residency) -> None:
-    """A folder that was missing for a moment long ago gets its whole time when it is missing again."""
+    """A folder that was missing for a moment long ago gets its whole time when it is missing
+    again.
+    """
     await bay.serve("finance", 1)
     bay.take_away("finance")
     await bay.reconciler.reconcile()
@@ -98,7 +106,9 @@ async def test_each_absence_is_timed_by_itself(bay: Bay, residency: Residency) -
     assert bay.live("finance") is not None
 
 
-async def test_the_same_content_is_not_loaded_again(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_the_same_content_is_not_loaded_again(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """New files with the old bytes change nothing but what is remembered of the folder."""
     await bay.serve("finance", 1)
     bay.touch("finance")
@@ -134,8 +144,12 @@ async def test_a_renamed_folder_is_another_adapter(bay: Bay, residency: Residenc
     assert bay.live("bank") == bay.version("bank", 1)
 
 
-async def test_a_restart_serves_the_same(bay: Bay, residency: Residency, opened: deque[str]) -> None:
-    """The live version and the former ones are there before the engine is, and no folder is read again."""
+async def test_a_restart_serves_the_same(
+    bay: Bay, residency: Residency, opened: deque[str]
+) -> None:
+    """The live version and the former ones are there before the engine is, and no folder is read
+    again.
+    """
     old, new = await bay.serve("finance", 1), await bay.serve("finance", 2)
     opened.clear()
     await bay.restarted(MortalEngine(up=True))
@@ -145,8 +159,12 @@ async def test_a_restart_serves_the_same(bay: Bay, residency: Residency, opened:
     assert bay.reconciler.declared_set_loaded
 
 
-async def test_a_rollback_and_a_pin_survive_a_restart(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
-    """Both were an admin's choice; the rollback ends with the folder's next change, the pin does not."""
+async def test_a_rollback_and_a_pin_survive_a_restart(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """Both were an admin's choice; the rollback ends with the folder's next change, the pin does
+    not.
+    """
     old = await bay.serve("finance", 1)
     await bay.serve("finance", 2)
     await bay.reconciler.roll_back("finance", None, who="admin")
@@ -185,15 +203,21 @@ async def test_a_folder_removed_while_the_server_was_down_is_gone(
     assert not bay.in_store()
 
 
-async def test_a_killed_server_leaves_nothing_behind(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
-    """Half-made versions of a server that was killed are cleared at the next start, also of an empty directory."""
+async def test_a_killed_server_leaves_nothing_behind(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """Half-made versions of a server that was killed are cleared at the next start, also of an
+    empty directory.
+    """
     work = bay.folder / "store" / "work" / "0123456789abcdef.0"
     work.mkdir()
     await bay.restarted(engine)
     assert not work.exists()
 
 
-async def test_a_bad_folder_disturbs_nobody(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_a_bad_folder_disturbs_nobody(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """It is rejected with its reasons and counted, beside adapters that are served."""
     bay.put_broken("broken")
     version = await bay.serve("finance", 1)
@@ -206,7 +230,9 @@ async def test_a_bad_folder_disturbs_nobody(bay: Bay, residency: Residency, engi
     assert bay.metrics.registry.get_sample_value("lorabay_rejected_total", {"reason": code}) == 1
 
 
-async def test_a_folder_that_turns_bad_leaves_its_adapter_served(bay: Bay, residency: Residency) -> None:
+async def test_a_folder_that_turns_bad_leaves_its_adapter_served(
+    bay: Bay, residency: Residency
+) -> None:
     """The last good version answers on; mending the folder is enough."""
     old = await bay.serve("finance", 1)
     bay.put_broken("finance")
@@ -227,7 +253,9 @@ async def test_a_bad_folder_that_goes_is_forgotten(bay: Bay, residency: Residenc
 
 
 @pytest.mark.parametrize("name", ["tiny", "default", "so bad", "x" * 200])
-async def test_a_name_that_may_not_be_is_rejected(bay: Bay, residency: Residency, name: str) -> None:
+async def test_a_name_that_may_not_be_is_rejected(
+    bay: Bay, residency: Residency, name: str
+) -> None:
     """The base's names and unfit ones are refused unread, with the reason."""
     bay.put(name, 1)
     await bay.look()
@@ -236,7 +264,9 @@ async def test_a_name_that_may_not_be_is_rejected(bay: Bay, residency: Residency
 
 
 async def test_a_rank_over_the_engines_limit_is_rejected(bay: Bay, residency: Residency) -> None:
-    """The limit that the engine was started with holds for every later folder, and the reason names the way out."""
+    """The limit that the engine was started with holds for every later folder, and the reason names
+    the way out.
+    """
     bay.reconciler.limit_rank(8)
     bay.put("finance", 1, rank=16)
     await bay.look()
@@ -244,7 +274,9 @@ async def test_a_rank_over_the_engines_limit_is_rejected(bay: Bay, residency: Re
     assert "max_lora_rank=16" in bay.status("finance").reasons[0].text
 
 
-async def test_a_known_folder_over_the_engines_limit_is_rejected(bay: Bay, engine: MortalEngine) -> None:
+async def test_a_known_folder_over_the_engines_limit_is_rejected(
+    bay: Bay, engine: MortalEngine
+) -> None:
     """That it passed under an earlier server's limit does not let it in."""
     bay.put("finance", 1, rank=16)
     await bay.reconciler.settle()
@@ -280,7 +312,9 @@ async def test_a_directory_that_was_never_there_stops_the_start(bay: Bay) -> Non
 
 
 async def test_a_store_that_cannot_be_used_is_tried_again(bay: Bay, residency: Residency) -> None:
-    """While the disk refuses, the folder is rejected with that reason; when it works again, the folder is served."""
+    """While the disk refuses, the folder is rejected with that reason; when it works again, the
+    folder is served.
+    """
     old = await bay.serve("finance", 1)
     work = bay.folder / "store" / "work"
     shutil.rmtree(work)
@@ -353,7 +387,9 @@ async def test_a_look_that_finds_a_bug_is_not_the_last(
     running.cancel()
 
 
-async def test_a_long_read_holds_up_no_removal(bay: Bay, residency: Residency, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_read_holds_up_no_removal(
+    bay: Bay, residency: Residency, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nor anything else: a folder on a disk that hangs is waited for by nobody but itself."""
     may_end = asyncio.Event()
 
@@ -427,7 +463,9 @@ async def test_a_twin_is_served_once_the_other_is_gone(bay: Bay, residency: Resi
     assert bay.registry.names() == ("Finance",)
 
 
-async def test_a_record_that_cannot_be_written_costs_no_request(bay: Bay, residency: Residency) -> None:
+async def test_a_record_that_cannot_be_written_costs_no_request(
+    bay: Bay, residency: Residency
+) -> None:
     """The swap goes on; only a restart would not know of it."""
     await bay.serve("finance", 1)
     records = bay.folder / "store" / "records" / "bay"
@@ -438,7 +476,9 @@ async def test_a_record_that_cannot_be_written_costs_no_request(bay: Bay, reside
 
 
 async def test_a_folder_that_still_changes_is_pending(tmp_path: Path, shapes: BaseShapes) -> None:
-    """It is not read before it has been quiet for long enough, and the next look is due when it may be."""
+    """It is not read before it has been quiet for long enough, and the next look is due when it may
+    be.
+    """
     bay = Bay(tmp_path, shapes, settle_s=5.0)
     making.make_adapter(bay.root / "finance")
     wait_s = await bay.reconciler.reconcile()
@@ -448,7 +488,9 @@ async def test_a_folder_that_still_changes_is_pending(tmp_path: Path, shapes: Ba
     bay.store.close()
 
 
-async def test_a_folder_renamed_into_place_counts_at_once(tmp_path: Path, shapes: BaseShapes) -> None:
+async def test_a_folder_renamed_into_place_counts_at_once(
+    tmp_path: Path, shapes: BaseShapes
+) -> None:
     """A finished folder need not be watched for changes."""
     bay = Bay(tmp_path, shapes, settle_s=3600.0)
     fresh = bay.make(1)
@@ -459,7 +501,9 @@ async def test_a_folder_renamed_into_place_counts_at_once(tmp_path: Path, shapes
     bay.store.close()
 
 
-async def test_the_start_gives_up_on_a_folder_that_never_rests(tmp_path: Path, shapes: BaseShapes) -> None:
+async def test_the_start_gives_up_on_a_folder_that_never_rests(
+    tmp_path: Path, shapes: BaseShapes
+) -> None:
     """After twice the settling time the server starts without it."""
     bay = Bay(tmp_path, shapes, settle_s=3600.0, poll_s=10.0)
     making.make_adapter(bay.root / "finance")
@@ -495,7 +539,9 @@ async def test_the_timer_looks_when_nothing_wakes(bay: Bay, residency: Residency
 
 
 async def test_a_wake_looks_at_once(bay: Bay, residency: Residency) -> None:
-    """An event is followed by a look without waiting for the timer, also when it comes during a look."""
+    """An event is followed by a look without waiting for the timer, also when it comes during a
+    look.
+    """
     running = asyncio.create_task(bay.reconciler.run())
     await quiet()
     bay.put("finance", 1)
@@ -505,7 +551,9 @@ async def test_a_wake_looks_at_once(bay: Bay, residency: Residency) -> None:
     running.cancel()
 
 
-async def test_a_wake_during_a_look_is_not_lost(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_a_wake_during_a_look_is_not_lost(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """A change that comes while the loop is busy is dealt with as soon as it no longer is."""
     running = asyncio.create_task(bay.reconciler.run())
     await quiet()
@@ -555,7 +603,9 @@ async def test_stop_lets_go_of_what_drains(bay: Bay, residency: Residency) -> No
 async def test_a_restart_serves_what_was_served_until_the_engine_has_the_next(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
-    """A folder that changed while the server was down is loaded before its name flips, as at any other time."""
+    """A folder that changed while the server was down is loaded before its name flips, as at any
+    other time.
+    """
     old = await bay.serve("finance", 1)
     bay.put("finance", 2)
     bay.restart()
@@ -609,8 +659,12 @@ async def test_a_folder_that_cannot_be_looked_at_after_a_restart(
     assert bay.live("finance") == old
 
 
-async def test_a_folder_that_is_being_written_after_a_restart(tmp_path: Path, shapes: BaseShapes) -> None:
-    """Until it has come to rest, what was live is served; not where the name leads out of the directory by now."""
+async def test_a_folder_that_is_being_written_after_a_restart(
+    tmp_path: Path, shapes: BaseShapes
+) -> None:
+    """Until it has come to rest, what was live is served; not where the name leads out of the
+    directory by now.
+    """
     bay = Bay(tmp_path, shapes, settle_s=3600.0)
     fresh = bay.make(1)
     os.utime(fresh, (0, 0))
@@ -660,7 +714,9 @@ async def test_an_unloaded_adapter_stays_away_over_a_restart(
     assert not bay.registry.snapshot()
 
 
-async def test_a_change_that_finds_no_place_holds_up_no_other(bay: Bay, engine: MortalEngine) -> None:
+async def test_a_change_that_finds_no_place_holds_up_no_other(
+    bay: Bay, engine: MortalEngine
+) -> None:
     """Its neighbours swap, appear and go meanwhile, and the loop looks on."""
     bay.residency(engine, capacity=3)
     stuck, quick = bay.version("ads", 2), bay.version("bank", 4)
@@ -685,7 +741,9 @@ async def test_a_change_that_finds_no_place_holds_up_no_other(bay: Bay, engine: 
     running.cancel()
 
 
-async def test_a_folder_removed_while_its_swap_waits_goes_at_once(bay: Bay, engine: MortalEngine) -> None:
+async def test_a_folder_removed_while_its_swap_waits_goes_at_once(
+    bay: Bay, engine: MortalEngine
+) -> None:
     """Nobody waits for the load, and what it loads leaves the engine again."""
     bay.residency(engine)
     await bay.serve("ads", 1)
@@ -706,7 +764,9 @@ async def test_a_folder_removed_while_its_swap_waits_goes_at_once(bay: Bay, engi
     running.cancel()
 
 
-async def test_a_rollback_of_what_goes_meanwhile_is_a_conflict(bay: Bay, engine: MortalEngine) -> None:
+async def test_a_rollback_of_what_goes_meanwhile_is_a_conflict(
+    bay: Bay, engine: MortalEngine
+) -> None:
     """A name that was taken away while its former version was loaded does not come back."""
     bay.residency(engine)
     old, _ = await bay.serve("ads", 1), await bay.serve("ads", 2)
@@ -730,12 +790,16 @@ async def test_many_folders_are_read_at_once(bay: Bay, residency: Residency) -> 
     for number, name in enumerate(names):
         bay.put(name, number)
     await bay.look()
-    assert [bay.live(name) for name in names] == [bay.version(name, number) for number, name in enumerate(names)]
+    assert [bay.live(name) for name in names] == [
+        bay.version(name, number) for number, name in enumerate(names)
+    ]
     assert len(bay.in_store()) == len(names)
 
 
 async def test_a_mounted_volume_that_is_swapped_by_its_link(bay: Bay, residency: Residency) -> None:
-    """Kubernetes shows files through `..data`, a link to a dated folder, and exchanges all of them by exchanging it."""
+    """Kubernetes shows files through `..data`, a link to a dated folder, and exchanges all of them
+    by exchanging it.
+    """
 
     def mount(weights: int) -> None:
         dated = bay.root / "finance" / f"..2026_{weights}"
@@ -753,7 +817,9 @@ async def test_a_mounted_volume_that_is_swapped_by_its_link(bay: Bay, residency:
 
 
 async def test_two_servers_share_a_store_and_a_directory(bay: Bay, shapes: BaseShapes) -> None:
-    """Each clears only what neither needs; a restart of one takes nothing from the other, and keeps the other's pin."""
+    """Each clears only what neither needs; a restart of one takes nothing from the other, and keeps
+    the other's pin.
+    """
     here, other = bay.residency(MortalEngine(up=True)), Bay.__new__(Bay)
     other.__dict__.update(bay.__dict__)
     other._open()

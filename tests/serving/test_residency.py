@@ -1,4 +1,6 @@
-"""The weights in one engine: loads, evictions, waiting for room. The engine's steps are held up at will."""
+"""The weights in one engine: loads, evictions, waiting for room. The engine's steps are held up at
+will.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ async def failures(tasks: Iterable[asyncio.Task[None]]) -> list[type[BaseExcepti
     return [None if result is None else type(result) for result in results]
 
 
-async def test_what_is_resident_is_not_loaded_again(residency: Residency, engine: MortalEngine, wanted: Wanted) -> None:
+async def test_what_is_resident_is_not_loaded_again(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
     """The first request loads a version, later ones find it."""
     for _ in range(3):
         await residency.ensure(A)
@@ -72,7 +76,9 @@ async def test_what_is_resident_is_not_loaded_again(residency: Residency, engine
     assert engine.loaded == set(residency.resident()) == {A}
 
 
-async def test_requests_for_one_version_share_its_load(residency: Residency, engine: MortalEngine) -> None:
+async def test_requests_for_one_version_share_its_load(
+    residency: Residency, engine: MortalEngine
+) -> None:
     """Ten requests for a version that is being loaded wait for the one load."""
     engine.hold(f"load {A.id}")
     waiting = begin(residency, *[A] * 10)
@@ -89,7 +95,9 @@ async def test_requests_for_one_version_share_its_load(residency: Residency, eng
 async def test_the_engine_is_not_asked_for_more_loads_at_once(
     engine: MortalEngine, wanted: Wanted, concurrent: int
 ) -> None:
-    """However many versions are asked for, only so many are loaded at the same time; the others follow."""
+    """However many versions are asked for, only so many are loaded at the same time; the others
+    follow.
+    """
     residency = make(engine, wanted, 5, concurrent=concurrent)
     versions = (A, B, C, D, E)
     engine.hold(*(f"load {version.id}" for version in versions))
@@ -102,7 +110,9 @@ async def test_the_engine_is_not_asked_for_more_loads_at_once(
     assert engine.most_loading == concurrent
 
 
-async def test_the_least_recently_used_makes_room(residency: Residency, engine: MortalEngine, wanted: Wanted) -> None:
+async def test_the_least_recently_used_makes_room(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
     """Being asked for, not being loaded, is what counts as use."""
     for version in (A, B, A, C):
         await residency.ensure(version)
@@ -124,7 +134,9 @@ async def test_the_unload_comes_before_the_load(residency: Residency, engine: Mo
     assert engine.most_loaded == 2
 
 
-async def test_concurrent_loads_do_not_take_the_same_place(engine: MortalEngine, wanted: Wanted) -> None:
+async def test_concurrent_loads_do_not_take_the_same_place(
+    engine: MortalEngine, wanted: Wanted
+) -> None:
     """Loads that run side by side each have a place of their own before they begin."""
     residency = make(engine, wanted, 3, concurrent=3)
     for version in (A, B):
@@ -138,7 +150,9 @@ async def test_concurrent_loads_do_not_take_the_same_place(engine: MortalEngine,
 async def test_what_must_stay_is_never_evicted(
     residency: Residency, engine: MortalEngine, wanted: Wanted, reason: str
 ) -> None:
-    """A version in use, or pinned, outlives any number of loads, however long ago it was asked for."""
+    """A version in use, or pinned, outlives any number of loads, however long ago it was asked
+    for.
+    """
     await residency.ensure(A)
     if reason == "in use":
         wanted.in_use[A] = 1
@@ -169,7 +183,9 @@ async def test_a_load_waits_until_a_place_is_no_longer_in_use(
 async def test_waiting_beside_an_idle_pinned_version_is_waiting(
     residency: Residency, engine: MortalEngine, wanted: Wanted
 ) -> None:
-    """A pinned version that nobody uses is no reason to look again and again: time passes, and the limit holds."""
+    """A pinned version that nobody uses is no reason to look again and again: time passes, and the
+    limit holds.
+    """
     for version in (A, B):
         await residency.ensure(version)
     wanted.pinned.add(A)
@@ -182,8 +198,12 @@ async def test_waiting_beside_an_idle_pinned_version_is_waiting(
     assert engine.loaded == {B, C}
 
 
-async def test_pins_do_not_lock_the_others_out(residency: Residency, engine: MortalEngine, wanted: Wanted) -> None:
-    """When pins hold every place, the least recently used of them makes room; what is unpinned goes first."""
+async def test_pins_do_not_lock_the_others_out(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
+    """When pins hold every place, the least recently used of them makes room; what is unpinned goes
+    first.
+    """
     wanted.pinned |= {A, B, C}
     for version in (A, B, C, D, E):
         await residency.ensure(version)
@@ -191,7 +211,9 @@ async def test_pins_do_not_lock_the_others_out(residency: Residency, engine: Mor
     assert engine.loaded == {C, E}
 
 
-async def test_waiting_loads_are_served_in_their_order(engine: MortalEngine, wanted: Wanted) -> None:
+async def test_waiting_loads_are_served_in_their_order(
+    engine: MortalEngine, wanted: Wanted
+) -> None:
     """Of two loads that wait for room, the one that came first gets it."""
     residency = make(engine, wanted, 1)
     await residency.ensure(A)
@@ -208,7 +230,9 @@ async def test_waiting_loads_are_served_in_their_order(engine: MortalEngine, wan
 
 
 async def test_a_request_does_not_wait_for_ever(residency: Residency, wanted: Wanted) -> None:
-    """After the time limit it gets a 503 with a time to come back; the load itself goes on and serves the next."""
+    """After the time limit it gets a 503 with a time to come back; the load itself goes on and
+    serves the next.
+    """
     for version in (A, B):
         await residency.ensure(version)
         wanted.in_use[version] = 1
@@ -235,7 +259,9 @@ async def test_a_slow_load_is_not_begun_twice(residency: Residency, engine: Mort
     assert engine.steps == [f"load {A.id}"]
 
 
-async def test_a_waiter_that_leaves_does_not_stop_the_load(residency: Residency, engine: MortalEngine) -> None:
+async def test_a_waiter_that_leaves_does_not_stop_the_load(
+    residency: Residency, engine: MortalEngine
+) -> None:
     """A client that hangs up during a load takes nothing away from those who wait with it."""
     engine.hold(f"load {A.id}")
     leaving, staying = begin(residency, A, A)
@@ -248,7 +274,9 @@ async def test_a_waiter_that_leaves_does_not_stop_the_load(residency: Residency,
     assert residency.resident().keys() == {A}
 
 
-async def test_a_load_that_everybody_left_still_ends(residency: Residency, engine: MortalEngine) -> None:
+async def test_a_load_that_everybody_left_still_ends(
+    residency: Residency, engine: MortalEngine
+) -> None:
     """The last waiter's leaving does not stop a load that the engine has begun."""
     engine.hold(f"load {A.id}")
     (leaving,) = begin(residency, A)
@@ -262,7 +290,9 @@ async def test_a_load_that_everybody_left_still_ends(residency: Residency, engin
 async def test_a_refusal_reaches_everybody_who_waits_and_nobody_else(
     residency: Residency, engine: MortalEngine, wanted: Wanted
 ) -> None:
-    """All that share a load learn why it failed, it is reported once, and its place is free again."""
+    """All that share a load learn why it failed, it is reported once, and its place is free
+    again.
+    """
     engine.fail(f"load {A.id}", AdapterRejected("a", ("no such module",)))
     waiting = begin(residency, A, A, B)
     assert await failures(waiting) == [AdapterRejected, AdapterRejected, None]
@@ -272,7 +302,9 @@ async def test_a_refusal_reaches_everybody_who_waits_and_nobody_else(
     assert not wanted.evicted
 
 
-async def test_after_a_failed_load_the_next_request_tries_again(residency: Residency, engine: MortalEngine) -> None:
+async def test_after_a_failed_load_the_next_request_tries_again(
+    residency: Residency, engine: MortalEngine
+) -> None:
     """A failure is not remembered here."""
     engine.fail(f"load {A.id}", EngineUnavailable("busy"))
     with pytest.raises(EngineUnavailable):
@@ -329,7 +361,9 @@ async def test_everybody_who_waits_learns_of_the_death(
     assert not residency.resident()
 
 
-async def test_nothing_is_asked_of_an_engine_that_is_down(residency: Residency, engine: MortalEngine) -> None:
+async def test_nothing_is_asked_of_an_engine_that_is_down(
+    residency: Residency, engine: MortalEngine
+) -> None:
     """While the engine is down a request fails at once and leaves no load behind."""
     engine.die()
     with pytest.raises(EngineUnavailable):
@@ -338,7 +372,9 @@ async def test_nothing_is_asked_of_an_engine_that_is_down(residency: Residency, 
     assert not residency.loading()
 
 
-async def test_the_load_that_the_engine_died_on_is_known(residency: Residency, engine: MortalEngine) -> None:
+async def test_the_load_that_the_engine_died_on_is_known(
+    residency: Residency, engine: MortalEngine
+) -> None:
     """It has failed before the death is noticed, and is still named until then."""
     engine.hold(f"load {A.id}")
     waiting = begin(residency, A)
@@ -350,7 +386,9 @@ async def test_the_load_that_the_engine_died_on_is_known(residency: Residency, e
     assert not residency.loading()
 
 
-async def test_a_load_that_waited_is_not_what_the_engine_died_on(engine: MortalEngine, wanted: Wanted) -> None:
+async def test_a_load_that_waited_is_not_what_the_engine_died_on(
+    engine: MortalEngine, wanted: Wanted
+) -> None:
     """Only what the engine had begun to load is named."""
     residency = make(engine, wanted, 4, concurrent=1)
     engine.hold(f"load {A.id}")
@@ -371,7 +409,9 @@ async def test_drop_takes_a_version_out(residency: Residency, engine: MortalEngi
     assert not residency.held()
 
 
-async def test_drop_leaves_what_is_in_use(residency: Residency, engine: MortalEngine, wanted: Wanted) -> None:
+async def test_drop_leaves_what_is_in_use(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
     """A version that a request runs on stays."""
     await residency.ensure(A)
     wanted.in_use[A] = 1
@@ -379,7 +419,9 @@ async def test_drop_leaves_what_is_in_use(residency: Residency, engine: MortalEn
     assert engine.loaded == {A}
 
 
-async def test_a_version_asked_for_while_it_leaves_comes_back(residency: Residency, engine: MortalEngine) -> None:
+async def test_a_version_asked_for_while_it_leaves_comes_back(
+    residency: Residency, engine: MortalEngine
+) -> None:
     """The new load begins when the old unload has ended, so that the unload cannot undo it."""
     await residency.ensure(A)
     engine.hold(f"unload {A.id}")
@@ -393,7 +435,9 @@ async def test_a_version_asked_for_while_it_leaves_comes_back(residency: Residen
     assert engine.loaded == set(residency.resident()) == {A}
 
 
-async def test_drop_during_the_load_unloads_after_it(residency: Residency, engine: MortalEngine) -> None:
+async def test_drop_during_the_load_unloads_after_it(
+    residency: Residency, engine: MortalEngine
+) -> None:
     """What the engine has begun to load is let in and then taken out."""
     engine.hold(f"load {A.id}")
     (waiting,) = begin(residency, A)
@@ -423,7 +467,9 @@ async def test_drop_of_what_waits_for_room_ends_the_wait(
     assert f"load {C.id}" not in engine.steps
 
 
-async def test_an_unload_ends_although_its_caller_leaves(residency: Residency, engine: MortalEngine) -> None:
+async def test_an_unload_ends_although_its_caller_leaves(
+    residency: Residency, engine: MortalEngine
+) -> None:
     """A place is not counted as free before the engine has freed it."""
     await residency.ensure(A)
     await residency.ensure(B)
@@ -442,7 +488,9 @@ async def test_an_unload_ends_although_its_caller_leaves(residency: Residency, e
 async def test_a_swap_takes_the_place_that_is_kept_for_it(
     residency: Residency, engine: MortalEngine, wanted: Wanted
 ) -> None:
-    """With every place pinned or in use, a new version still loads beside the one that it replaces."""
+    """With every place pinned or in use, a new version still loads beside the one that it
+    replaces.
+    """
     for version in (A, B):
         await residency.ensure(version)
     wanted.pinned.add(A)
@@ -452,7 +500,9 @@ async def test_a_swap_takes_the_place_that_is_kept_for_it(
     assert not wanted.evicted
 
 
-async def test_a_swap_evicts_nobody_while_the_kept_place_is_free(residency: Residency, wanted: Wanted) -> None:
+async def test_a_swap_evicts_nobody_while_the_kept_place_is_free(
+    residency: Residency, wanted: Wanted
+) -> None:
     """The place is there so that a swap costs other adapters nothing."""
     for version in (A, B):
         await residency.ensure(version)
@@ -460,7 +510,9 @@ async def test_a_swap_evicts_nobody_while_the_kept_place_is_free(residency: Resi
     assert not wanted.evicted
 
 
-async def test_the_kept_place_is_given_back(residency: Residency, engine: MortalEngine, wanted: Wanted) -> None:
+async def test_the_kept_place_is_given_back(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
     """After a swap the next load evicts until the kept place is free again."""
     for version in (A, B):
         await residency.ensure(version)
@@ -471,7 +523,9 @@ async def test_the_kept_place_is_given_back(residency: Residency, engine: Mortal
     assert wanted.evicted == [A, B]
 
 
-async def test_a_waiting_load_becomes_a_swap(residency: Residency, engine: MortalEngine, wanted: Wanted) -> None:
+async def test_a_waiting_load_becomes_a_swap(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
     """A version that a request waits for, and that is then to be live, no longer waits for room."""
     for version in (A, B):
         await residency.ensure(version)
@@ -483,7 +537,9 @@ async def test_a_waiting_load_becomes_a_swap(residency: Residency, engine: Morta
     assert engine.steps.count(f"load {C.id}") == 1
 
 
-async def test_has_room_counts_what_is_on_its_way(residency: Residency, engine: MortalEngine) -> None:
+async def test_has_room_counts_what_is_on_its_way(
+    residency: Residency, engine: MortalEngine
+) -> None:
     """A place is taken from the moment a load is asked for until the unload has ended."""
     assert residency.has_room
     engine.hold(f"load {A.id}")

@@ -23,24 +23,32 @@ AWAY = EngineUnavailable("the engine is not up")
 
 
 @given(path=st.text(), passed_over=st.none() | st.text(), identity=st.text())
-def test_an_admins_source_survives_as_a_key(path: str, passed_over: str | None, identity: str) -> None:
+def test_an_admins_source_survives_as_a_key(
+    path: str, passed_over: str | None, identity: str
+) -> None:
     """What is read from a key is what it was made of; under other checks the key is another."""
     source = AdminSource(Path(path), passed_over)
     assert AdminSource.read(source.key(identity)) == source
     assert source.key(identity) != source.key(identity + "!")
 
 
-@pytest.mark.parametrize("key", ["", folder_key("1:2:3", "abc"), "admin ", "admin 7", "admin []", "admin [1, 2, 3]"])
+@pytest.mark.parametrize(
+    "key", ["", folder_key("1:2:3", "abc"), "admin ", "admin 7", "admin []", "admin [1, 2, 3]"]
+)
 def test_other_keys_are_no_admins(key: str) -> None:
     """A folder's key, none, or a broken one."""
     assert AdminSource.read(key) is None
 
 
 async def load(bay: Bay, path: Path, *, replace: bool = False) -> Version:
-    return await bay.reconciler.ingest(path, bay.version("finance", 0).adapter, replace=replace, who="admin")
+    return await bay.reconciler.ingest(
+        path, bay.version("finance", 0).adapter, replace=replace, who="admin"
+    )
 
 
-async def test_an_admin_may_bring_an_adapter(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_an_admin_may_bring_an_adapter(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """It is served although no folder of the directory holds it, and stays so over looks."""
     version = await load(bay, bay.make(1))
     await bay.look()
@@ -48,7 +56,9 @@ async def test_an_admin_may_bring_an_adapter(bay: Bay, residency: Residency, eng
     assert engine.loaded == {version}
 
 
-async def test_what_an_admin_brought_survives_a_restart(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_what_an_admin_brought_survives_a_restart(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """From the store: where it came from may be gone."""
     path = bay.make(1)
     version = await load(bay, path)
@@ -79,7 +89,9 @@ async def test_an_admins_version_wins_over_the_folder_until_that_changes(
 async def test_an_admins_version_that_gave_way_is_tried_again_after_a_restart(
     bay: Bay, residency: Residency, engine: MortalEngine, has_folder: bool, refused: bool
 ) -> None:
-    """As soon as there is an engine; the folder that the admin passed over does not take the name meanwhile."""
+    """As soon as there is an engine; the folder that the admin passed over does not take the name
+    meanwhile.
+    """
     former = await bay.serve("finance", 1) if has_folder else await load(bay, bay.make(1))
     version = await load(bay, bay.make(2), replace=True)
     bay.registry.set_live(former)  # as after a quarantine
@@ -104,7 +116,9 @@ async def test_an_admin_may_hasten_the_names_own_folder(bay: Bay, residency: Res
     assert bay.live("finance") is None
 
 
-async def test_other_weights_under_a_name_that_is_served_need_a_word(bay: Bay, residency: Residency) -> None:
+async def test_other_weights_under_a_name_that_is_served_need_a_word(
+    bay: Bay, residency: Residency
+) -> None:
     """Without `replace` it is a conflict that changes nothing; equal weights are never one."""
     old = await bay.serve("finance", 1)
     with pytest.raises(AdapterConflict):
@@ -130,9 +144,15 @@ async def test_an_admins_replacement_ends_a_rollback(bay: Bay, residency: Reside
 @pytest.mark.parametrize("error", [REFUSAL, AWAY], ids=["refused", "away"])
 @pytest.mark.parametrize("served", [True, False])
 async def test_a_load_that_fails_leaves_everything_as_it_was(
-    bay: Bay, residency: Residency, engine: MortalEngine, error: AdapterRejected | EngineUnavailable, served: bool
+    bay: Bay,
+    residency: Residency,
+    engine: MortalEngine,
+    error: AdapterRejected | EngineUnavailable,
+    served: bool,
 ) -> None:
-    """Whoever asked is told; what was served is served, also after a restart, and nothing new is listed."""
+    """Whoever asked is told; what was served is served, also after a restart, and nothing new is
+    listed.
+    """
     if served:
         await bay.serve("finance", 1)
     before = bay.registry.snapshot()
@@ -148,7 +168,9 @@ async def test_a_load_that_fails_leaves_everything_as_it_was(
 async def test_a_load_that_fails_leaves_nothing_in_the_store(
     bay: Bay, residency: Residency, engine: MortalEngine, error: AdapterRejected | None
 ) -> None:
-    """A trainer that tries again for ever does not fill the disk of a server where nothing else happens."""
+    """A trainer that tries again for ever does not fill the disk of a server where nothing else
+    happens.
+    """
     old = await bay.serve("finance", 1)
     if error is not None:
         engine.fail(f"load {bay.version('finance', 2).id}", error)
@@ -161,7 +183,9 @@ async def test_a_load_that_fails_leaves_nothing_in_the_store(
     running.cancel()
 
 
-async def test_a_bad_folder_of_an_admin_is_an_error_with_every_reason(bay: Bay, residency: Residency) -> None:
+async def test_a_bad_folder_of_an_admin_is_an_error_with_every_reason(
+    bay: Bay, residency: Residency
+) -> None:
     """Nothing is listed for it."""
     path = bay.make(1)
     (path / "adapter_config.json").write_text("no JSON")
@@ -201,7 +225,9 @@ async def test_a_withdrawn_adapter_comes_back_with_a_change(bay: Bay, residency:
     assert bay.live("finance") is not None
 
 
-async def test_a_former_version_can_be_deleted(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_a_former_version_can_be_deleted(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """It leaves registry, engine and store; what is live or in use is a conflict."""
     old, new = await bay.serve("finance", 1), await bay.serve("finance", 2)
     with pytest.raises(AdapterConflict, match="live"):

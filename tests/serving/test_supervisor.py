@@ -50,7 +50,9 @@ def witness() -> Witness:
 @pytest.fixture
 async def supervised(inner: MortalEngine, witness: Witness) -> AsyncIterator[SupervisedEngine]:
     loop = asyncio.get_running_loop()
-    engine = SupervisedEngine(inner, died=witness.died, recovered=witness.recovered, clock=loop.time)
+    engine = SupervisedEngine(
+        inner, died=witness.died, recovered=witness.recovered, clock=loop.time
+    )
     yield engine
     await engine.stop()
 
@@ -76,7 +78,9 @@ async def test_before_the_start_nothing_is_answered(supervised: SupervisedEngine
     assert failure.value.retry_after
 
 
-async def test_a_failed_first_start_is_raised(supervised: SupervisedEngine, inner: MortalEngine) -> None:
+async def test_a_failed_first_start_is_raised(
+    supervised: SupervisedEngine, inner: MortalEngine
+) -> None:
     """The operator learns at once that this engine cannot run; it is not tried again."""
     inner.fail("start", REFUSAL)
     with pytest.raises(SetupError, match="no memory"):
@@ -87,7 +91,9 @@ async def test_a_failed_first_start_is_raised(supervised: SupervisedEngine, inne
         supervised.check()
 
 
-async def test_everything_reaches_a_healthy_engine(supervised: SupervisedEngine, inner: MortalEngine) -> None:
+async def test_everything_reaches_a_healthy_engine(
+    supervised: SupervisedEngine, inner: MortalEngine
+) -> None:
     """Once started, loads, requests and questions pass through."""
     await supervised.start()
     supervised.check()
@@ -101,8 +107,12 @@ async def test_everything_reaches_a_healthy_engine(supervised: SupervisedEngine,
     assert supervised.schemas() == inner.schemas()
 
 
-async def test_a_dead_engine_comes_back(supervised: SupervisedEngine, inner: MortalEngine, witness: Witness) -> None:
-    """It is stopped, started again at once, and whoever cares is told of both, once and in this order."""
+async def test_a_dead_engine_comes_back(
+    supervised: SupervisedEngine, inner: MortalEngine, witness: Witness
+) -> None:
+    """It is stopped, started again at once, and whoever cares is told of both, once and in this
+    order.
+    """
     await supervised.start()
     inner.die()
     await quiet()
@@ -134,7 +144,9 @@ async def test_while_it_is_down_every_call_is_a_503(
     assert not inner.asked
 
 
-async def test_a_death_that_is_not_noticed_yet_is_a_503(supervised: SupervisedEngine, inner: MortalEngine) -> None:
+async def test_a_death_that_is_not_noticed_yet_is_a_503(
+    supervised: SupervisedEngine, inner: MortalEngine
+) -> None:
     """In the moment before the death is noticed, the engine's own word counts."""
     await supervised.start()
     inner.up = False
@@ -142,7 +154,9 @@ async def test_a_death_that_is_not_noticed_yet_is_a_503(supervised: SupervisedEn
         supervised.check()
 
 
-async def test_the_pause_grows_until_a_start_works(supervised: SupervisedEngine, inner: MortalEngine) -> None:
+async def test_the_pause_grows_until_a_start_works(
+    supervised: SupervisedEngine, inner: MortalEngine
+) -> None:
     """At once, then after 1, 2, 4, 8, 16 seconds, and then every 30, however often it fails."""
     await supervised.start()
     inner.fail("start", *[REFUSAL] * 8)
@@ -205,7 +219,9 @@ async def test_an_engine_that_dies_again_and_again_is_given_longer_pauses(
     assert await starts_of(inner, 1) == [0]
 
 
-async def test_each_death_is_told_once(supervised: SupervisedEngine, inner: MortalEngine, witness: Witness) -> None:
+async def test_each_death_is_told_once(
+    supervised: SupervisedEngine, inner: MortalEngine, witness: Witness
+) -> None:
     """Starts that fail in between are no further deaths."""
     await supervised.start()
     inner.fail("start", REFUSAL, REFUSAL)
@@ -219,7 +235,9 @@ async def test_each_death_is_told_once(supervised: SupervisedEngine, inner: Mort
 async def test_a_death_during_the_recovery_ends_it(
     supervised: SupervisedEngine, inner: MortalEngine, witness: Witness
 ) -> None:
-    """The second death is noticed although what followed the first still runs, and that is given up."""
+    """The second death is noticed although what followed the first still runs, and that is given
+    up.
+    """
     await supervised.start()
     witness.recovered_may_end.clear()
     inner.die()
@@ -278,7 +296,9 @@ async def test_a_stopped_engine_can_be_stopped_again(supervised: SupervisedEngin
     await supervised.stop()
 
 
-async def test_a_supervised_engine_is_never_dead_for_good(supervised: SupervisedEngine, inner: MortalEngine) -> None:
+async def test_a_supervised_engine_is_never_dead_for_good(
+    supervised: SupervisedEngine, inner: MortalEngine
+) -> None:
     """Whoever waits for its death waits in vain."""
     await supervised.start()
     waiting = asyncio.create_task(supervised.died())

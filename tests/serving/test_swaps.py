@@ -1,4 +1,6 @@
-"""Flip, drain, unload and failure in every order. The engine's steps are held up and fail at will."""
+"""Flip, drain, unload and failure in every order. The engine's steps are held up and fail at
+will.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ REFUSAL = AdapterRejected("finance", ("no such module",))
 AWAY = EngineUnavailable("the engine is not up")
 
 
-async def test_the_flip_comes_after_the_load(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_the_flip_comes_after_the_load(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """While the new version loads, the name means the old one; then, at once, the new one."""
     old = await bay.serve("finance", 1)
     new = bay.version("finance", 2)
@@ -40,7 +44,9 @@ async def test_the_flip_comes_after_the_load(bay: Bay, residency: Residency, eng
 async def test_the_old_version_is_unloaded_once_its_last_request_has_ended(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
-    """Requests that run when the name flips keep their weights; the last one's end takes them out, once."""
+    """Requests that run when the name flips keep their weights; the last one's end takes them out,
+    once.
+    """
     old = await bay.serve("finance", 1)
     first, second = bay.registry.acquire("finance"), bay.registry.acquire("finance")
     new = await bay.serve("finance", 2)
@@ -77,7 +83,9 @@ async def test_a_lease_taken_while_the_new_version_loads_is_on_the_old(
 async def test_a_version_that_the_engine_refuses_leaves_the_old_one_live(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
-    """The adapter is failed with the engine's reason, requests go on with the old weights, and nothing tries again."""
+    """The adapter is failed with the engine's reason, requests go on with the old weights, and
+    nothing tries again.
+    """
     old = await bay.serve("finance", 1)
     new = bay.version("finance", 2)
     engine.fail(f"load {new.id}", REFUSAL)
@@ -92,7 +100,9 @@ async def test_a_version_that_the_engine_refuses_leaves_the_old_one_live(
     assert engine.steps.count(f"load {new.id}") == 1
 
 
-async def test_a_refused_version_gives_way_to_the_next(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_a_refused_version_gives_way_to_the_next(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """The folder's next content is served as if the refused one had never been."""
     old = await bay.serve("finance", 1)
     engine.fail(f"load {bay.version('finance', 2).id}", REFUSAL)
@@ -108,7 +118,9 @@ async def test_a_refused_version_gives_way_to_the_next(bay: Bay, residency: Resi
 async def test_an_engine_that_is_away_is_no_fault_of_the_folder(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
-    """The old version stays live, the new one is pending, and the next look tries again without being told."""
+    """The old version stays live, the new one is pending, and the next look tries again without
+    being told.
+    """
     old = await bay.serve("finance", 1)
     new = bay.version("finance", 2)
     engine.fail(f"load {new.id}", AWAY, AWAY)
@@ -123,8 +135,12 @@ async def test_an_engine_that_is_away_is_no_fault_of_the_folder(
     assert bay.happened() == ["added", "swapped"]
 
 
-async def test_the_last_of_two_quick_changes_wins(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
-    """A change during the load of the one before is applied after it, whole; the one between is unloaded again."""
+async def test_the_last_of_two_quick_changes_wins(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """A change during the load of the one before is applied after it, whole; the one between is
+    unloaded again.
+    """
     first = await bay.serve("finance", 1)
     second, third = bay.version("finance", 2), bay.version("finance", 3)
     engine.hold(f"load {second.id}")
@@ -163,7 +179,9 @@ async def test_a_refusal_of_the_first_of_two_changes_does_not_stop_the_second(
     assert bay.state("finance") == "ready"
 
 
-async def test_running_requests_outlive_their_folder(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_running_requests_outlive_their_folder(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """The name is gone at once; who runs keeps weights and files until the end."""
     version = await bay.serve("finance", 1)
     lease = bay.registry.acquire("finance")
@@ -201,7 +219,9 @@ async def test_a_folder_removed_while_its_new_version_loads(
 
 
 async def test_a_folder_removed_while_its_weights_are_read(bay: Bay, engine: MortalEngine) -> None:
-    """The engine never finds half of a version: the files stay until a load that has begun is over."""
+    """The engine never finds half of a version: the files stay until a load that has begun is
+    over.
+    """
     residency = bay.residency(engine, capacity=1)
     await bay.serve("finance", 1)
     version = await bay.serve("shop", 2)
@@ -237,7 +257,9 @@ async def test_a_folder_removed_while_its_old_version_drains(
     assert [engine.unloads(version) for version in (old, new)] == [1, 1]
 
 
-async def test_a_folder_that_comes_back_while_it_drains(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_a_folder_that_comes_back_while_it_drains(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """The same weights are live again, and the end of the old request does not unload them."""
     version = await bay.serve("finance", 1)
     lease = bay.registry.acquire("finance")
@@ -254,7 +276,9 @@ async def test_a_folder_that_comes_back_while_it_drains(bay: Bay, residency: Res
 async def test_content_that_changes_back_is_the_former_version_again(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
-    """From 1 to 2 to 1: the first version is live, and was loaded anew because it had been unloaded."""
+    """From 1 to 2 to 1: the first version is live, and was loaded anew because it had been
+    unloaded.
+    """
     first = await bay.serve("finance", 1)
     second = await bay.serve("finance", 2)
     await quiet()
@@ -279,8 +303,12 @@ async def test_content_that_changes_back_during_the_drain_stays_loaded(
     assert [engine.unloads(version) for version in (first, second)] == [0, 1]
 
 
-async def test_a_swap_back_waits_for_the_unload_under_way(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
-    """When the former version is just leaving, it is loaded after that, so that the leaving cannot undo it."""
+async def test_a_swap_back_waits_for_the_unload_under_way(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """When the former version is just leaving, it is loaded after that, so that the leaving cannot
+    undo it.
+    """
     first = await bay.serve("finance", 1)
     engine.hold(f"unload {first.id}")
     second = await bay.serve("finance", 2)
@@ -299,7 +327,9 @@ async def test_a_swap_back_waits_for_the_unload_under_way(bay: Bay, residency: R
 async def test_a_former_version_answers_during_and_after_the_drain(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
-    """`finance@digest` finds the old weights while they drain, keeps them in, and brings them back later."""
+    """`finance@digest` finds the old weights while they drain, keeps them in, and brings them back
+    later.
+    """
     old = await bay.serve("finance", 1)
     running = bay.registry.acquire("finance")
     new = await bay.serve("finance", 2)
@@ -318,7 +348,9 @@ async def test_a_former_version_answers_during_and_after_the_drain(
 
 
 async def test_former_versions_leave_in_their_turn(bay: Bay, residency: Residency) -> None:
-    """Two former versions stay in the store; what is older goes, unless a request still runs on it."""
+    """Two former versions stay in the store; what is older goes, unless a request still runs on
+    it.
+    """
     versions = [await bay.serve("finance", 1)]
     lease = bay.registry.acquire("finance")
     versions += [await bay.serve("finance", weights) for weights in (2, 3, 4, 5)]
@@ -331,7 +363,9 @@ async def test_former_versions_leave_in_their_turn(bay: Bay, residency: Residenc
 
 
 async def test_roll_back(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
-    """The former version is loaded, then live; the newer one drains; the folder's touch changes nothing."""
+    """The former version is loaded, then live; the newer one drains; the folder's touch changes
+    nothing.
+    """
     old, new = await bay.serve("finance", 1), await bay.serve("finance", 2)
     await quiet()
     lease = bay.registry.acquire("finance")
@@ -348,7 +382,9 @@ async def test_roll_back(bay: Bay, residency: Residency, engine: MortalEngine) -
 
 
 async def test_a_later_change_of_the_folder_ends_a_rollback(bay: Bay, residency: Residency) -> None:
-    """New content is served, and going back to what was rolled back from is a change like any other."""
+    """New content is served, and going back to what was rolled back from is a change like any
+    other.
+    """
     await bay.serve("finance", 1)
     await bay.serve("finance", 2)
     await bay.reconciler.roll_back("finance", None, who="admin")
@@ -371,8 +407,12 @@ async def test_a_rollback_that_the_engine_refuses_changes_nothing(
     assert bay.state("finance") == "ready"
 
 
-async def test_a_rollback_waits_for_the_change_under_way(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
-    """What the admin goes back from is the version that the folder brought, however long that takes to load."""
+async def test_a_rollback_waits_for_the_change_under_way(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """What the admin goes back from is the version that the folder brought, however long that takes
+    to load.
+    """
     first = await bay.serve("finance", 1)
     second = bay.version("finance", 2)
     engine.hold(f"load {second.id}")
@@ -418,7 +458,9 @@ async def test_a_pinned_adapter_can_be_swapped(bay: Bay, engine: MortalEngine) -
 
 
 async def test_without_an_engine_names_are_live_and_nothing_is_loaded(bay: Bay) -> None:
-    """Before the engine is up new names are live; one that has a version keeps it until the engine takes the next."""
+    """Before the engine is up new names are live; one that has a version keeps it until the engine
+    takes the next.
+    """
     old = await bay.serve("finance", 1)
     bay.put("finance", 2)
     await bay.look()
@@ -432,7 +474,9 @@ async def test_without_an_engine_names_are_live_and_nothing_is_loaded(bay: Bay) 
     assert engine.loaded == {bay.version("finance", 2)} == {bay.live("finance")}
 
 
-async def test_a_death_during_the_load_of_a_new_version(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_a_death_during_the_load_of_a_new_version(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """The old version stays live; when the engine is back, the next look swaps."""
     old = await bay.serve("finance", 1)
     new = bay.version("finance", 2)
@@ -451,7 +495,9 @@ async def test_a_death_during_the_load_of_a_new_version(bay: Bay, residency: Res
     assert bay.state("finance") == "ready"
 
 
-async def test_a_death_during_the_drain(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_a_death_during_the_drain(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """The old version went with the engine: its request's end unloads nothing from the new one."""
     old = await bay.serve("finance", 1)
     lease = bay.registry.acquire("finance")
@@ -466,7 +512,9 @@ async def test_a_death_during_the_drain(bay: Bay, residency: Residency, engine: 
     assert engine.loaded == {new}
 
 
-async def test_a_death_during_the_unload(bay: Bay, residency: Residency, engine: MortalEngine) -> None:
+async def test_a_death_during_the_unload(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
     """It is no error that anybody sees."""
     old = await bay.serve("finance", 1)
     engine.hold(f"unload {old.id}")

@@ -44,18 +44,23 @@ def test_options_reach_vllm_with_their_types() -> None:
 def test_text_from_a_shell_means_the_same_as_a_number() -> None:
     """vLLM's parser decides on the type."""
     assert (
-        parse_engine_args(MODEL, {"max_loras": "4"}).max_loras == parse_engine_args(MODEL, {"max_loras": 4}).max_loras
+        parse_engine_args(MODEL, {"max_loras": "4"}).max_loras
+        == parse_engine_args(MODEL, {"max_loras": 4}).max_loras
     )
 
 
 def test_a_value_that_looks_like_a_flag_is_a_value() -> None:
     """Text that begins with dashes is not taken for another option."""
-    assert parse_engine_args(MODEL, {"revision": "--trust-remote-code"}).revision == "--trust-remote-code"
+    assert (
+        parse_engine_args(MODEL, {"revision": "--trust-remote-code"}).revision
+        == "--trust-remote-code"
+    )
     assert not parse_engine_args(MODEL, {"revision": "--trust-remote-code"}).trust_remote_code
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("max_lorras", "did you mean 'max_loras'"), ("xyzzy", "unknown engine option 'xyzzy'$")]
+    ("name", "hint"),
+    [("max_lorras", "did you mean 'max_loras'"), ("xyzzy", "unknown engine option 'xyzzy'$")],
 )
 def test_an_unknown_option_is_refused(name: str, hint: str) -> None:
     """The message names the option, and what was probably meant if anything is near."""
@@ -84,7 +89,9 @@ def test_options_that_lorabay_sets_are_refused(name: str) -> None:
 def test_a_bad_value_is_refused_in_one_line(
     options: dict[str, object], message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """vLLM's complaint becomes a usage error; its own usage text is not printed, and the process lives on."""
+    """vLLM's complaint becomes a usage error; its own usage text is not printed, and the process
+    lives on.
+    """
     with pytest.raises(UsageError, match=message) as caught:
         parse_engine_args(MODEL, options)
     assert "\n" not in caught.value.message

@@ -48,7 +48,9 @@ async def test_stopping_and_unloading_what_is_not_there_is_success(engine: Engin
 
 
 async def test_ids_are_small_and_follow_the_weights(engine: Engine) -> None:
-    """vLLM's workers keep ids in 32 bits. Equal weights under two names are one adapter, others never share an id."""
+    """vLLM's workers keep ids in 32 bits. Equal weights under two names are one adapter, others
+    never share an id.
+    """
     asked: list[int] = []
 
     class Llm:
@@ -88,8 +90,12 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("on_a_gpu")
 @pytest.mark.parametrize("given", [{}, {"additional_config": {"kda_prefill_backend": "auto"}}])
-def test_dora_has_compiled_graphs_of_its_own(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key of a compiled graph, which holds the scaling of outputs or does not, says which of the two it is."""
+def test_dora_has_compiled_graphs_of_its_own(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of a compiled graph, which holds the scaling of outputs or does not, says which of
+    the two it is.
+    """
     with_dora = VllmEngine("/models/tiny", "tiny", given)._args.additional_config
     monkeypatch.delenv(DORA_VARIABLE)
     without = VllmEngine("/models/tiny", "tiny", given)._args.additional_config
@@ -100,10 +106,14 @@ def test_dora_has_compiled_graphs_of_its_own(given: dict[str, Any], monkeypatch:
 
 
 @pytest.mark.usefixtures("on_a_gpu")
-async def test_dora_without_the_plugin_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_dora_without_the_plugin_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """vLLM by itself would serve a DoRA adapter without its factors."""
     monkeypatch.setattr(vllm_engine, "load_general_plugins", lambda: None)
-    monkeypatch.setattr(BaseLinearLayerWithLoRA, "_apply_lora_to_output", lambda self, x, output: output)
+    monkeypatch.setattr(
+        BaseLinearLayerWithLoRA, "_apply_lora_to_output", lambda self, x, output: output
+    )
     with pytest.raises(SetupError, match="add `lorabay` to VLLM_PLUGINS"):
         await VllmEngine("/models/tiny", "tiny", {}).start()
 
@@ -113,7 +123,17 @@ def test_every_endpoint_has_vllms_own_schema(engine: Engine) -> None:
     schemas = engine.schemas()
     assert set(schemas) == set(get_args(Endpoint))
     fields: dict[Endpoint, set[str]] = {
-        "chat": {"messages", "stream", "tools", "response_format", "logprobs", "seed", "n", "stop", "max_tokens"},
+        "chat": {
+            "messages",
+            "stream",
+            "tools",
+            "response_format",
+            "logprobs",
+            "seed",
+            "n",
+            "stop",
+            "max_tokens",
+        },
         "completions": {"prompt", "echo", "suffix"},
         "responses": {"input", "instructions", "previous_response_id"},
         "tokenize": {"prompt", "messages"},
@@ -137,7 +157,9 @@ def references(schema: object) -> Iterator[str]:
 
 
 def test_all_references_of_the_schemas_resolve(engine: Engine) -> None:
-    """Each points to a definition of its own schema, and definitions of one name are the same everywhere."""
+    """Each points to a definition of its own schema, and definitions of one name are the same
+    everywhere.
+    """
     seen: dict[str, object] = {}
     count = 0
     for schema in engine.schemas().values():

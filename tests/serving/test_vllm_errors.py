@@ -22,7 +22,11 @@ from lorabay.errors import InvalidRequest, LorabayError, ModelNotFound
 from lorabay.serving.vllm_errors import EngineFailure, from_exception, from_info, from_response
 
 FAILURES: tuple[tuple[Exception, int, str], ...] = (
-    (VLLMValidationError("too long", parameter="input_tokens", value=9), 400, "context_length_exceeded"),
+    (
+        VLLMValidationError("too long", parameter="input_tokens", value=9),
+        400,
+        "context_length_exceeded",
+    ),
     (VLLMValidationError("too long", parameter="input_text"), 400, "context_length_exceeded"),
     (VLLMValidationError("bad top_p", parameter="top_p", value=2), 400, "invalid_request"),
     (VLLMUnprocessableEntityError("bad image"), 400, "invalid_request"),
@@ -40,9 +44,13 @@ FAILURES: tuple[tuple[Exception, int, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("failure", "status", "code"), FAILURES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    ("failure", "status", "code"), FAILURES, ids=lambda value: type(value).__name__
+)
 def test_each_failure_has_its_status_and_code(failure: Exception, status: int, code: str) -> None:
-    """By type, never by text: what the client did wrong is 4xx, what may pass later 503 with Retry-After."""
+    """By type, never by text: what the client did wrong is 4xx, what may pass later 503 with
+    Retry-After.
+    """
     assert isinstance(failure, EngineFailure)
     error = from_exception(failure)
     assert (error.status, error.code) == (status, code)
@@ -52,21 +60,33 @@ def test_each_failure_has_its_status_and_code(failure: Exception, status: int, c
 
 def test_the_message_and_parameter_are_vllms() -> None:
     """Clients read what was wrong, without the rejected value repeated at its end."""
-    error = from_exception(VLLMValidationError("The prompt has 9000 tokens.", parameter="input_tokens", value=9000))
+    error = from_exception(
+        VLLMValidationError("The prompt has 9000 tokens.", parameter="input_tokens", value=9000)
+    )
     assert (error.message, error.param) == ("The prompt has 9000 tokens.", "input_tokens")
     assert from_exception(VLLMValidationError("bad", parameter="top_p")).param == "top_p"
 
 
 def test_an_unknown_model_is_model_not_found_with_vllms_sentence() -> None:
     """The message is said once, not wrapped in another that says the same."""
-    error = from_info(ErrorInfo(message="The model `x` does not exist.", type="NotFoundError", param="model", code=404))
+    error = from_info(
+        ErrorInfo(
+            message="The model `x` does not exist.", type="NotFoundError", param="model", code=404
+        )
+    )
     assert isinstance(error, ModelNotFound)
-    assert (error.message, error.code, error.param) == ("The model `x` does not exist.", "model_not_found", "model")
+    assert (error.message, error.code, error.param) == (
+        "The model `x` does not exist.",
+        "model_not_found",
+        "model",
+    )
 
 
 @pytest.mark.parametrize("code", [400, 401, 404, 422, 429, 500, 501, 502, 503])
 def test_every_status_becomes_an_error(code: int) -> None:
-    """Errors that vLLM returns as values are mapped like those that it raises; nothing of them is lost."""
+    """Errors that vLLM returns as values are mapped like those that it raises; nothing of them is
+    lost.
+    """
     error = from_response(create_error_response("what is wrong"))
     assert (error.status, error.message) == (400, "what is wrong")
     error = from_info(ErrorInfo(message="what is wrong", type="x", param="p", code=code))

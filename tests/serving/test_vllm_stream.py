@@ -56,8 +56,12 @@ def error_event(failure: Exception) -> str:
         (RuntimeError("boom"), LorabayError),
     ],
 )
-async def test_an_error_event_becomes_an_exception(failure: Exception, kind: type[LorabayError]) -> None:
-    """What vLLM reports inside a stream is raised, so that the API decides how it looks to clients."""
+async def test_an_error_event_becomes_an_exception(
+    failure: Exception, kind: type[LorabayError]
+) -> None:
+    """What vLLM reports inside a stream is raised, so that the API decides how it looks to
+    clients.
+    """
     events = aiter(stream_of(CHUNK, error_event(failure), "data: [DONE]\n\n"))
     assert await anext(events) == CHUNK.encode()
     with pytest.raises(kind, match=str(failure.args[0])):
@@ -97,7 +101,9 @@ async def test_typed_events_of_a_response() -> None:
 
 
 async def test_closing_ends_the_generation() -> None:
-    """Closed before, in the middle or after: vLLM's generator is ended, and closing again is harmless."""
+    """Closed before, in the middle or after: vLLM's generator is ended, and closing again is
+    harmless.
+    """
     for taken in (0, 1, 2):
         ended = False
 
@@ -140,7 +146,9 @@ def test_the_engine_learns_the_request_id_and_nothing_else() -> None:
 
 
 def test_usage_comes_from_the_context_or_the_result() -> None:
-    """Streams leave their usage in the request's context, whole answers carry it, and some calls have none."""
+    """Streams leave their usage in the request's context, whole answers carry it, and some calls
+    have none.
+    """
 
     class Completion(BaseModel):
         usage: UsageInfo | None
@@ -155,8 +163,12 @@ def test_usage_comes_from_the_context_or_the_result() -> None:
     context = RequestContext.new("r-1")
     assert usage_of(context) == Usage(0, 0)
     assert usage_of(context, Completion(usage=None)) == Usage(0, 0)
-    assert usage_of(context, Completion(usage=UsageInfo(prompt_tokens=5, completion_tokens=3))) == Usage(5, 3)
-    assert usage_of(context, Completion(usage=UsageInfo(prompt_tokens=5, completion_tokens=None))) == Usage(5, 0)
+    assert usage_of(
+        context, Completion(usage=UsageInfo(prompt_tokens=5, completion_tokens=3))
+    ) == Usage(5, 3)
+    assert usage_of(
+        context, Completion(usage=UsageInfo(prompt_tokens=5, completion_tokens=None))
+    ) == Usage(5, 0)
     assert usage_of(context, Response(usage=Tokens(input_tokens=7, output_tokens=2))) == Usage(7, 2)
     context.state.request_metadata = RequestResponseMetadata(
         request_id="r-1", final_usage_info=UsageInfo(prompt_tokens=9, completion_tokens=4)
@@ -171,7 +183,9 @@ async def test_a_stream_knows_its_usage() -> None:
     async def generate() -> AsyncGenerator[str, None]:
         yield CHUNK
         usage = UsageInfo(prompt_tokens=9, completion_tokens=4)
-        context.state.request_metadata = RequestResponseMetadata(request_id="r-1", final_usage_info=usage)
+        context.state.request_metadata = RequestResponseMetadata(
+            request_id="r-1", final_usage_info=usage
+        )
 
     stream = VllmStream(generate(), context, engine_is_up)
     assert stream.usage == Usage(0, 0)
@@ -180,7 +194,9 @@ async def test_a_stream_knows_its_usage() -> None:
 
 
 async def test_the_engines_death_is_told_from_other_failures() -> None:
-    """vLLM reports a dead engine in a stream as an internal error; the engine's own state says what it was."""
+    """vLLM reports a dead engine in a stream as an internal error; the engine's own state says what
+    it was.
+    """
 
     async def generate() -> AsyncGenerator[Any, None]:
         yield CHUNK

@@ -107,7 +107,9 @@ async def test_a_closed_folder_closes_no_other(tmp_path: Path) -> None:
 
 
 async def test_links_are_followed_as_far_as_they_may_lead(tmp_path: Path) -> None:
-    """What a link to elsewhere holds wakes nobody, and costs nothing; a link to an allowed root does."""
+    """What a link to elsewhere holds wakes nobody, and costs nothing; a link to an allowed root
+    does.
+    """
     root, allowed, elsewhere = tmp_path / "adapters", tmp_path / "allowed", tmp_path / "elsewhere"
     for folder in (root, allowed, elsewhere):
         folder.mkdir()

@@ -1,5 +1,5 @@
-"""Bad inputs of every tool that reads an adapter and a base: one clear line, exit code 1, inputs as they were, nothing
-that looks complete. What only a merge does is in merge/test_bad_input.py."""
+"""Bad inputs of every tool that reads an adapter and a base: one clear line, exit code 1, inputs as
+they were, nothing that looks complete. What only a merge does is in merge/test_bad_input.py."""
 
 from __future__ import annotations
 
@@ -26,35 +26,68 @@ WRITING = ("merge", "convert", "combine")
 TOOLS = (*WRITING, "inspect")
 
 BAD: Mapping[str, tuple[Spoil, str]] = {
-    "adapter of another size": (spoiled.of_another_size, "'model.layers.1.self_attn.q_proj' of the adapter takes 17"),
+    "adapter of another size": (
+        spoiled.of_another_size,
+        "'model.layers.1.self_attn.q_proj' of the adapter takes 17",
+    ),
     "adapter of another model": (spoiled.of_another_model, "'model.layers.7.self_attn.q_proj'"),
     "base without a file": (spoiled.without_a_file, FIRST),
-    "base file cut short": (spoiled.cut_short, f"{FIRST} cannot be used: the safetensors file ends 10 bytes early"),
+    "base file cut short": (
+        spoiled.cut_short,
+        f"{FIRST} cannot be used: the safetensors file ends 10 bytes early",
+    ),
     "index of a file that is not there": (
         spoiled.index_of_a_file_that_is_not_there,
         "model-00009-of-00009.safetensors",
     ),
-    "index that leads away": (spoiled.index_that_leads_away, "'../other.safetensors', which is not one of its own"),
-    "index that is no name": (spoiled.index_that_is_no_name, "'a\\x00b', which is not one of its own"),
+    "index that leads away": (
+        spoiled.index_that_leads_away,
+        "'../other.safetensors', which is not one of its own",
+    ),
+    "index that is no name": (
+        spoiled.index_that_is_no_name,
+        "'a\\x00b', which is not one of its own",
+    ),
     "loop of links": (spoiled.loop, "Too many levels of symbolic links"),
     "loop of links in the adapter": (spoiled.adapter_loop, "Too many levels of symbolic links"),
     "pickle": (spoiled.pickled, "adapter_model.bin"),
     "pickled base": (spoiled.pickled_base, "safetensors"),
     "base without config": (spoiled.without_config, "config.json does not exist"),
-    "base config that is a list": (spoiled.base_config_that_is_a_list, "config.json is not a JSON object"),
-    "base that is a file": (spoiled.base_that_is_a_file, "config.json cannot be read: Not a directory"),
-    "base that is a loop of links": (spoiled.base_that_is_a_loop, "base cannot be used: it is a link that leads back"),
+    "base config that is a list": (
+        spoiled.base_config_that_is_a_list,
+        "config.json is not a JSON object",
+    ),
+    "base that is a file": (
+        spoiled.base_that_is_a_file,
+        "config.json cannot be read: Not a directory",
+    ),
+    "base that is a loop of links": (
+        spoiled.base_that_is_a_loop,
+        "base cannot be used: it is a link that leads back",
+    ),
     "no adapter": (spoiled.no_adapter, "adapter"),
     "adapter that is a file": (spoiled.adapter_that_is_a_file, "folder"),
     "torn adapter": (spoiled.torn_adapter, "the safetensors header claims"),
     "adapter cut short": (spoiled.adapter_cut_short, "the safetensors file ends 10 bytes early"),
     "empty weights": (spoiled.empty_weights, "the safetensors file has only 0 bytes"),
-    "weights that are a folder": (spoiled.weights_that_are_a_folder, "adapter_model.safetensors is not a regular file"),
-    "weights that are a pipe": (spoiled.weights_that_are_a_pipe, "adapter_model.safetensors is not a regular file"),
+    "weights that are a folder": (
+        spoiled.weights_that_are_a_folder,
+        "adapter_model.safetensors is not a regular file",
+    ),
+    "weights that are a pipe": (
+        spoiled.weights_that_are_a_pipe,
+        "adapter_model.safetensors is not a regular file",
+    ),
     "not finite": (spoiled.not_finite, "NaN or infinite"),
     "prefix tuning": (spoiled.routed, "PREFIX_TUNING"),
-    "config that is a list": (spoiled.config_that_is_a_list, "adapter_config.json is not a JSON object"),
-    "config that is no text": (spoiled.config_that_is_no_text, "adapter_config.json is not valid JSON"),
+    "config that is a list": (
+        spoiled.config_that_is_a_list,
+        "adapter_config.json is not a JSON object",
+    ),
+    "config that is no text": (
+        spoiled.config_that_is_no_text,
+        "adapter_config.json is not valid JSON",
+    ),
     "config of odd types": (spoiled.config_of_odd_types, "adapter_config.json: lora_alpha"),
 }
 
@@ -79,17 +112,30 @@ def folders(tmp_path: Path) -> Path:
 
 
 def arguments(tool: str, folders: Path, output: Path | None = None) -> list[str]:
-    adapter, output = folders / ("both" if tool == "combine" else "adapter"), output or folders / "out"
-    flags: Mapping[str, list[str]] = {"merge": ["--no-verify"], "convert": ["--rank", "2", "--max-error", "1"]}
+    adapter, output = (
+        folders / ("both" if tool == "combine" else "adapter"),
+        output or folders / "out",
+    )
+    flags: Mapping[str, list[str]] = {
+        "merge": ["--no-verify"],
+        "convert": ["--rank", "2", "--max-error", "1"],
+    }
     target = [] if tool == "inspect" else ["-o", str(output)]
     return [tool, str(adapter), *target, "--base", str(folders / "base"), *flags.get(tool, [])]
 
 
 def tree(root: Path) -> dict[Path, tuple[int, bytes | None]]:
-    """Everything below `root` but a folder with nothing but what an unfinished merge goes on from."""
-    unfinished = {path.parent for path in root.rglob(".merging") if len(list(path.parent.iterdir())) == 1}
+    """Everything below `root` but a folder with nothing but what an unfinished merge goes on
+    from.
+    """
+    unfinished = {
+        path.parent for path in root.rglob(".merging") if len(list(path.parent.iterdir())) == 1
+    }
     found = [path for path in root.rglob("*") if not unfinished & {path, *path.parents}]
-    return {path: (path.lstat().st_mode, path.read_bytes() if path.is_file() else None) for path in found}
+    return {
+        path: (path.lstat().st_mode, path.read_bytes() if path.is_file() else None)
+        for path in found
+    }
 
 
 def the_error(capsys: pytest.CaptureFixture[str]) -> str:
@@ -102,7 +148,9 @@ def the_error(capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("kind", BAD)
-def test_bad_inputs(kind: str, tool: str, folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_inputs(
+    kind: str, tool: str, folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The line names what is wrong."""
     spoil, text = BAD[kind]
     spoil(folders)
@@ -117,10 +165,15 @@ def test_bad_inputs(kind: str, tool: str, folders: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("tool", WRITING)
-def test_every_module_that_does_not_fit_is_named(tool: str, folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_module_that_does_not_fit_is_named(
+    tool: str, folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """However many there are, on one line."""
     path = folders / "adapter" / "adapter_model.safetensors"
-    wide = {n: making.stored(np.ones((4, 99))) if "lora_A" in n else t for n, t in making.load(path).items()}
+    wide = {
+        n: making.stored(np.ones((4, 99))) if "lora_A" in n else t
+        for n, t in making.load(path).items()
+    }
     making.save(path, wide)
     assert cli.run(arguments(tool, folders)) == 1
     line = the_error(capsys)
@@ -131,9 +184,12 @@ def test_every_module_that_does_not_fit_is_named(tool: str, folders: Path, capsy
 
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize(
-    "closed", ["adapter", "base", "adapter/adapter_config.json", "base/config.json", f"base/{FIRST}"]
+    "closed",
+    ["adapter", "base", "adapter/adapter_config.json", "base/config.json", f"base/{FIRST}"],
 )
-def test_inputs_without_permission(closed: str, tool: str, folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inputs_without_permission(
+    closed: str, tool: str, folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The line names the input, not the output."""
     cli.run(arguments(tool, folders))  # what it imports is imported before the rights are gone
     capsys.readouterr()
@@ -153,7 +209,9 @@ def test_inputs_without_permission(closed: str, tool: str, folders: Path, capsys
 
 @pytest.mark.parametrize("tool", ["merge", "convert"])
 @pytest.mark.parametrize("kind", ["nothing", "file", "loop", "empty", "output"])
-def test_a_start_that_cannot_be_read(kind: str, tool: str, folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_start_that_cannot_be_read(
+    kind: str, tool: str, folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The adapter as it was initialised is an input like the others, and named as such."""
     (folders / "file").write_text("a file")
     (folders / "loop").symlink_to("loop")
@@ -183,7 +241,9 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("tool", WRITING)
 @pytest.mark.parametrize("place", OUTPUTS)
-def test_outputs_that_are_refused(place: str, tool: str, folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_outputs_that_are_refused(
+    place: str, tool: str, folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Inside an input, where something is already, where nothing can be."""
     if place == "other/out" and tool != "combine":
         place = "adapter/out"

@@ -21,8 +21,12 @@ def test_a_card_is_copied_as_it_is(tmp_path: Path) -> None:
     assert (target / "README.md").read_bytes() == "Für Fragen.\r\n".encode()
 
 
-def test_a_card_that_cannot_be_read_is_the_adapters_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It once was told as a problem of the output folder, which is that of a card that cannot be written."""
+def test_a_card_that_cannot_be_read_is_the_adapters_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It once was told as a problem of the output folder, which is that of a card that cannot be
+    written.
+    """
     (tmp_path / "README.md").write_text("A card.")
     with pytest.raises(FileNotFoundError):
         copy_card(tmp_path, tmp_path / "none")

@@ -1,4 +1,6 @@
-"""`lorabay check` judges folders as a server would, one by one, whatever is wrong with the others."""
+"""`lorabay check` judges folders as a server would, one by one, whatever is wrong with the
+others.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def base(tmp_path: Path) -> Path:
 
 
 def test_each_folder_has_a_verdict(base: Path, tmp_path: Path) -> None:
-    """A link to itself, a file and nothing at all are refused, and the good one is still servable."""
+    """A link to itself, a file and nothing at all are refused, and the good one is still
+    servable.
+    """
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").write_text("a file")
     folders = [tmp_path / name for name in ("loop", "file", "gone")]

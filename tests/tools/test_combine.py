@@ -1,4 +1,6 @@
-"""`combine` writes one plain adapter from a composite, or says in one line why not and writes nothing."""
+"""`combine` writes one plain adapter from a composite, or says in one line why not and writes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def test_the_result_is_a_plain_adapter(folder: Path, base: Path, tmp_path: Path)
     assert names == {"adapter_config.json", "adapter_model.safetensors", "README.md"}
 
 
-def test_the_command(folder: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    folder: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit code 0 and JSON; exit code 1 and one line for what is there already."""
     arguments = ["combine", str(folder), "-o", str(tmp_path / "out"), "--base", str(base), "--json"]
     assert run(arguments) == 0
@@ -82,7 +86,9 @@ def test_what_is_wrong_is_told_in_one_line(folder: Path, base: Path, tmp_path: P
 
 
 def test_an_output_inside_a_member_of_a_member_is_refused(folder: Path, base: Path) -> None:
-    """However deep the folder is among the inputs; it once was only looked for among the direct members."""
+    """However deep the folder is among the inputs; it once was only looked for among the direct
+    members.
+    """
     outer = folder.with_name("outer")
     outer.mkdir()
     (outer / "composite.toml").write_text('method = "cat"\n[[members]]\nadapter = "both"\n')
@@ -105,8 +111,12 @@ def test_a_recipe_beside_weights_is_not_combined(folder: Path, base: Path, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("closed", ["both", "both/composite.toml", "one", "two/adapter_model.safetensors"])
-def test_what_may_not_be_read_is_told_with_its_own_path(closed: str, folder: Path, base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "closed", ["both", "both/composite.toml", "one", "two/adapter_model.safetensors"]
+)
+def test_what_may_not_be_read_is_told_with_its_own_path(
+    closed: str, folder: Path, base: Path, tmp_path: Path
+) -> None:
     """The output folder is not to blame."""
     mode = (folder.parent / closed).stat().st_mode
     (folder.parent / closed).chmod(0)
@@ -120,7 +130,9 @@ def test_what_may_not_be_read_is_told_with_its_own_path(closed: str, folder: Pat
         assert "composite.toml cannot be read" in caught.value.message
     else:
         # A member is named as the recipe names it, and with the folder that this leads to.
-        member = "'../two' in " if closed.startswith("two") else f"'one' in '{folder.parent / 'one'}'"
+        member = (
+            "'../two' in " if closed.startswith("two") else f"'one' in '{folder.parent / 'one'}'"
+        )
         assert f"member {member}" in caught.value.message
     assert not (tmp_path / "out").exists()
 

@@ -1,4 +1,6 @@
-"""A converted adapter is one that PEFT loads and that answers like the original, as far as its error says."""
+"""A converted adapter is one that PEFT loads and that answers like the original, as far as its
+error says.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return peft_adapters.make_base(tmp_path_factory.mktemp("base") / "tiny")
 
 
-def relative_difference(base: Path, ours: peft_adapters.Made, original: peft_adapters.Made) -> float:
+def relative_difference(
+    base: Path, ours: peft_adapters.Made, original: peft_adapters.Made
+) -> float:
     """||ΔW' - ΔW|| / ||ΔW|| over all weights, from PEFT's own merges."""
     weights = load_file(base / "model.safetensors")
     one, two = ours.merged(), original.merged()
@@ -72,7 +76,9 @@ def test_what_is_a_product_converts_exactly(name: str, base: Path, tmp_path: Pat
     assert not isinstance(validate(tmp_path / "out", Checks(BaseShapes.read(base), 64)), Rejected)
 
 
-@pytest.mark.parametrize("name", ["lora", "dora", "adalora", "vera", "loha", "lokr", "lokr-full", "ia3"])
+@pytest.mark.parametrize(
+    "name", ["lora", "dora", "adalora", "vera", "loha", "lokr", "lokr-full", "ia3"]
+)
 @pytest.mark.parametrize("rule", [{"rank": 3}, {"energy": 0.9}])
 def test_the_error_that_is_told_is_the_error_that_was_made(
     name: str, rule: dict[str, float], base: Path, tmp_path: Path
@@ -81,7 +87,9 @@ def test_the_error_that_is_told_is_the_error_that_was_made(
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     report = convert(made.folder, base, tmp_path / "out", ConvertSettings(**rule, max_error=1.0))
     converted = peft_adapters.loaded(base, tmp_path / "out")
-    assert relative_difference(base, converted, made) == pytest.approx(report.error, rel=1e-3, abs=1e-5)
+    assert relative_difference(base, converted, made) == pytest.approx(
+        report.error, rel=1e-3, abs=1e-5
+    )
     assert 0 < report.error < 1
     if "rank" in rule:
         assert report.rank == 3
@@ -92,9 +100,11 @@ def test_the_error_that_is_told_is_the_error_that_was_made(
 @pytest.mark.parametrize("copies", [False, True])
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("targets", [["embed_tokens", "lm_head", "q_proj"], ["lm_head"]])
-def test_embeddings_and_head_are_converted(targets: list[str], tied: bool, copies: bool, tmp_path: Path) -> None:
-    """Their factors keep PEFT's own form. The copy of the base that PEFT saves beside them by default changes nothing;
-    it was once taken for a retrained tensor."""
+def test_embeddings_and_head_are_converted(
+    targets: list[str], tied: bool, copies: bool, tmp_path: Path
+) -> None:
+    """Their factors keep PEFT's own form. The copy of the base that PEFT saves beside them by
+    default changes nothing; it was once taken for a retrained tensor."""
     base = peft_adapters.make_base(tmp_path / "base", tied=tied)
     made = peft_adapters.make(
         base,
@@ -119,11 +129,15 @@ def test_a_copy_of_the_base_may_be_rounded(dtype: torch.dtype, base: Path, tmp_p
 
 @pytest.mark.parametrize("rows", [peft_adapters.VOCABULARY, 70])
 def test_a_copy_that_is_not_the_bases_is_refused(rows: int, base: Path, tmp_path: Path) -> None:
-    """It holds what was changed before the training, values or vocabulary, which LoRA cannot stand for."""
+    """It holds what was changed before the training, values or vocabulary, which LoRA cannot stand
+    for.
+    """
     with quiet_transformers():
         model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
         model.resize_token_embeddings(rows)
-        peft.get_peft_model(model, peft_adapters.CONFIGS["lora-embeddings"]()).save_pretrained(tmp_path / "a")
+        peft.get_peft_model(model, peft_adapters.CONFIGS["lora-embeddings"]()).save_pretrained(
+            tmp_path / "a"
+        )
     rewrite_copies(tmp_path / "a", lambda copy: copy * 1.01)
     message = refusal(tmp_path / "a", base, tmp_path / "out")
     assert "copy of the base's 'lm_head.weight' is not the base's own" in message
@@ -135,14 +149,20 @@ def rewrite_copies(folder: Path, change: Callable[[torch.Tensor], torch.Tensor])
     """Put other copies of the base beside an adapter's factors."""
     path = folder / "adapter_model.safetensors"
     tensors = load_file(path)
-    changed = {name: change(tensor) if "base_layer" in name else tensor for name, tensor in tensors.items()}
+    changed = {
+        name: change(tensor) if "base_layer" in name else tensor for name, tensor in tensors.items()
+    }
     save_file(changed, path)
 
 
 def test_a_rank_beyond_what_an_engine_serves_is_still_a_product(tmp_path: Path) -> None:
-    """Cut to a smaller one without the base's weight, which a tied head has not; such were once refused there."""
+    """Cut to a smaller one without the base's weight, which a tied head has not; such were once
+    refused there.
+    """
     base = peft_adapters.make_base(tmp_path / "base", tied=True)
-    made = peft_adapters.make(base, tmp_path / "a", lambda: peft_adapters.lora(r=520, target_modules=["lm_head"]))
+    made = peft_adapters.make(
+        base, tmp_path / "a", lambda: peft_adapters.lora(r=520, target_modules=["lm_head"])
+    )
     report = convert(made.folder, base, tmp_path / "out", ConvertSettings(rank=24, max_error=1.0))
     assert report.rank == 24
     assert 0 < report.error < 1
@@ -160,7 +180,9 @@ def test_layers_that_lie_the_other_way_round_are_converted(name: str, tmp_path: 
 
 def test_a_rank_that_was_more_than_enough_shrinks_without_loss(base: Path, tmp_path: Path) -> None:
     """Energy 1 keeps exactly the rank that the change has."""
-    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.adalora)  # 6 rows of which PEFT trained all
+    made = peft_adapters.make(
+        base, tmp_path / "a", peft_adapters.adalora
+    )  # 6 rows of which PEFT trained all
     first = convert(made.folder, base, tmp_path / "wide", ConvertSettings())
     again = convert(tmp_path / "wide", base, tmp_path / "out", ConvertSettings(energy=0.999999))
     assert again.rank <= first.rank
@@ -181,9 +203,13 @@ def test_an_adapter_of_another_base_is_told(tmp_path: Path) -> None:
     """As `check` and the server tell it; in the report, in its file, and below the table."""
     config = making.lora_config(base_model_name_or_path="acme/other")
     adapter = making.make_adapter(tmp_path / "a", config=config)
-    report = convert(adapter, making.make_base(tmp_path / "tiny"), tmp_path / "out", ConvertSettings())
+    report = convert(
+        adapter, making.make_base(tmp_path / "tiny"), tmp_path / "out", ConvertSettings()
+    )
     assert report.warnings == ("the adapter was trained on 'acme/other', the base is 'tiny'",)
-    assert json.loads((tmp_path / "out" / "conversion.json").read_bytes())["warnings"] == list(report.warnings)
+    assert json.loads((tmp_path / "out" / "conversion.json").read_bytes())["warnings"] == list(
+        report.warnings
+    )
     console = Console(file=StringIO(), width=200)
     console.print(report.table())
     assert f"warning: {report.warnings[0]}" in console.file.getvalue()
@@ -233,7 +259,9 @@ def test_too_large_an_error_writes_nothing(base: Path, tmp_path: Path) -> None:
 def test_what_is_not_finite_is_refused(
     name: str, value: float, settings: dict[str, object], text: str, base: Path, tmp_path: Path
 ) -> None:
-    """In the adapter, on the way, or in the dtype of the output: one line, without a warning before it."""
+    """In the adapter, on the way, or in the dtype of the output: one line, without a warning before
+    it.
+    """
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     path = made.folder / "adapter_model.safetensors"
     tensors = load_file(path)
@@ -269,25 +297,42 @@ def test_bad_folders_are_told_in_one_line(base: Path, tmp_path: Path) -> None:
     assert "cannot be written" in refusal(made.folder, base, tmp_path / "file" / "out")
     assert "loop" in refusal(made.folder, base, loop)
     assert "adapter_config.json" in refusal(taken, base, tmp_path / "out")
-    assert "safetensors" in refusal(made.folder, taken, tmp_path / "out") or "config.json" in refusal(
+    assert "safetensors" in refusal(
         made.folder, taken, tmp_path / "out"
-    )
+    ) or "config.json" in refusal(made.folder, taken, tmp_path / "out")
     assert "--dtype" in refusal(made.folder, base, tmp_path / "out", dtype="int8")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["lora", "dora"])
 def test_a_version_of_the_store_is_converted_like_its_folder(
-    name: str, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], no_settings_in_environment: None
+    name: str,
+    base: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    no_settings_in_environment: None,
 ) -> None:
-    """By name and digest; one that was made from DoRA with the factors of its outputs, as PEFT's own merge has them."""
+    """By name and digest; one that was made from DoRA with the factors of its outputs, as PEFT's
+    own merge has them.
+    """
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     with Store.open(tmp_path / "store") as store:
         checks = Checks(BaseShapes.read(base), 64, base_weights=BaseWeights.open(base))
         version = store.ingest(made.folder, AdapterName("finance"), checks)
         assert isinstance(version, Version)
-    Records(tmp_path / "store" / "records" / "key").update(AdapterName("finance"), {"kept": (version.digest,)})
-    command = ["convert", version.id, "-o", str(tmp_path / "out"), "--base", str(base), "--energy", "0.9999999"]
+    Records(tmp_path / "store" / "records" / "key").update(
+        AdapterName("finance"), {"kept": (version.digest,)}
+    )
+    command = [
+        "convert",
+        version.id,
+        "-o",
+        str(tmp_path / "out"),
+        "--base",
+        str(base),
+        "--energy",
+        "0.9999999",
+    ]
     assert run([*command, "--store", str(tmp_path / "store"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["source"] == str(version.path)
     assert relative_difference(base, peft_adapters.loaded(base, tmp_path / "out"), made) < 1e-3

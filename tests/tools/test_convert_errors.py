@@ -1,7 +1,8 @@
-"""What converting costs, format by format: the rank and error of the result, and how PEFT answers with it.
+"""What converting costs, format by format: the rank and error of the result, and how PEFT answers
+with it.
 
-On a tiny model; `--whole-base` takes what can be converted and the default base. What was measured is printed at the
-end as a table.
+On a tiny model; `--whole-base` takes what can be converted and the default base. What was measured
+is printed at the end as a table.
 """
 
 from __future__ import annotations
@@ -25,10 +26,30 @@ HEADER = (
     "|---|---|---|---|---|---|",
 )
 EXACT = (
-    *("LoRA", "LoRA+", "LoRA-FA", "rsLoRA", "LoRA, all linear layers", "LoRA, rank_pattern and alpha_pattern"),
+    *(
+        "LoRA",
+        "LoRA+",
+        "LoRA-FA",
+        "rsLoRA",
+        "LoRA, all linear layers",
+        "LoRA, rank_pattern and alpha_pattern",
+    ),
     "LoRA, layers_to_transform",
-    *("PiSSA", "OLoRA", "CorDA", "AdaLoRA", "VeRA, projections saved", "VeRA, projections from the seed"),
-    *("LoRA, embeddings and head", "LoRA, embeddings of a tied base", "LoRA, ensure_weight_tying", "LoHa", "LoKr"),
+    *(
+        "PiSSA",
+        "OLoRA",
+        "CorDA",
+        "AdaLoRA",
+        "VeRA, projections saved",
+        "VeRA, projections from the seed",
+    ),
+    *(
+        "LoRA, embeddings and head",
+        "LoRA, embeddings of a tied base",
+        "LoRA, ensure_weight_tying",
+        "LoHa",
+        "LoKr",
+    ),
 )
 """Formats whose change is a product of two small matrices."""
 NEAR = ("DoRA", "(IA)³")
@@ -55,8 +76,12 @@ def table(figures: list[str]) -> list[str]:
 
 
 @pytest.mark.timeout(900)
-def test_a_format(name: str, base: Path, tmp_path: Path, table: list[str], pytestconfig: pytest.Config) -> None:
-    """Exact for products; the others within the allowed error, or refused; answers are as near as the error says."""
+def test_a_format(
+    name: str, base: Path, tmp_path: Path, table: list[str], pytestconfig: pytest.Config
+) -> None:
+    """Exact for products; the others within the allowed error, or refused; answers are as near as
+    the error says.
+    """
     rate = trained.GENTLE_RATE if pytestconfig.getoption("--whole-base") else trained.RATE
     try:
         made = trained.train(name, trained.FORMATS[name], base, tmp_path / "adapter", rate=rate)
@@ -69,7 +94,9 @@ def test_a_format(name: str, base: Path, tmp_path: Path, table: list[str], pytes
         of_effect, of_largest = difference(base, tmp_path / "out", made)
         error = "exact" if found.exact else f"{found.error:.1e}"
         told = cut if isinstance(cut, str) else "exact" if cut.exact else f"{cut.error:.2f}"
-        table.append(f"| {name} | {base.name} | {found.rank} | {error} | {of_effect:.1e} | {told} |")
+        table.append(
+            f"| {name} | {base.name} | {found.rank} | {error} | {of_effect:.1e} | {told} |"
+        )
     finally:
         shutil.rmtree(tmp_path)
     assert found.exact == (name in EXACT)
@@ -81,19 +108,26 @@ def converted(adapter: Path, base: Path, output: Path, **settings: Any) -> Conve
     initial = adapter / "init"
     try:
         return convert(
-            adapter, base, output, ConvertSettings(initial=initial if initial.exists() else None, **settings)
+            adapter,
+            base,
+            output,
+            ConvertSettings(initial=initial if initial.exists() else None, **settings),
         )
     except SetupError as error:
         return " ".join(error.message.partition("cannot be converted: ")[2].split()[:8]) + " …"
 
 
 def difference(base: Path, folder: Path, made: trained.Trained) -> tuple[float, float]:
-    """The largest difference of a logit, as a share of the most that the adapter moves one, and of the largest."""
+    """The largest difference of a logit, as a share of the most that the adapter moves one, and of
+    the largest.
+    """
     with quiet_transformers():
         model = peft.PeftModel.from_pretrained(trained.load(base), folder).eval()
     ours, theirs = torch.cat(trained.answer(model, made.inputs)), torch.cat(made.answers)
     largest = float((ours - theirs).abs().max())
-    return largest / float((theirs - answers_of(base)).abs().max()), largest / float(theirs.abs().max())
+    return largest / float((theirs - answers_of(base)).abs().max()), largest / float(
+        theirs.abs().max()
+    )
 
 
 @cache

@@ -27,7 +27,14 @@ from lorabay.tools.inspection.inspection import inspect
 from lorabay.tools.inspection.opened import open_adapter
 from tests import making
 from tests.making import values
-from tests.merge.bases import HIDDEN, all_tensors, make_base, make_lora, merge_settings, random_tensor
+from tests.merge.bases import (
+    HIDDEN,
+    all_tensors,
+    make_base,
+    make_lora,
+    merge_settings,
+    random_tensor,
+)
 from tests.nobody import as_nobody
 
 
@@ -39,7 +46,9 @@ def stored(tmp_path: Path) -> Version:
     with Store.open(tmp_path / "store") as store:
         version = store.ingest(folder, AdapterName("finance"), Checks(BaseShapes.read(base), 64))
     assert isinstance(version, Version)
-    Records(tmp_path / "store" / "records" / "key").update(AdapterName("finance"), {"kept": (version.digest,)})
+    Records(tmp_path / "store" / "records" / "key").update(
+        AdapterName("finance"), {"kept": (version.digest,)}
+    )
     return version
 
 
@@ -51,8 +60,12 @@ def test_a_version_of_the_store(tmp_path: Path, stored: Version) -> None:
 
 
 @pytest.mark.usefixtures("no_settings_in_environment")
-def test_every_way_to_name_an_adapter(tmp_path: Path, stored: Version, capsys: pytest.CaptureFixture[str]) -> None:
-    """On the command line: folder, name in the adapter directory and version of the store give the same weights."""
+def test_every_way_to_name_an_adapter(
+    tmp_path: Path, stored: Version, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the command line: folder, name in the adapter directory and version of the store give the
+    same weights.
+    """
     shutil.copytree(tmp_path / "adapter", tmp_path / "adapters" / "finance")
     ways = {str(tmp_path / "adapter"): "adapter", "finance": "finance", stored.id: stored.id}
     places = ["--base", str(tmp_path / "base"), "--no-verify", "--json", "--max-shard-size", "5kB"]
@@ -75,15 +88,25 @@ def test_output_scales_of_a_version(tmp_path: Path, stored: Version) -> None:
     merge(merge_settings(tmp_path, adapter=stored.id, dtype="float32", verify=True))
     merge(merge_settings(tmp_path, output=tmp_path / "plain", dtype="float32"))
     name = f"{module}.weight"
-    base, plain, scaled = (values(all_tensors(tmp_path / folder)[name]) for folder in ("base", "plain", "merged"))
-    np.testing.assert_allclose(scaled, base * values(scale)[:, None] + (plain - base), rtol=1e-5, atol=1e-6)
+    base, plain, scaled = (
+        values(all_tensors(tmp_path / folder)[name]) for folder in ("base", "plain", "merged")
+    )
+    np.testing.assert_allclose(
+        scaled, base * values(scale)[:, None] + (plain - base), rtol=1e-5, atol=1e-6
+    )
 
 
-def test_adapters_that_no_server_would_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server's limit is no limit of the tools: adapters of over 4 GiB could once be neither merged nor converted."""
+def test_adapters_that_no_server_would_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server's limit is no limit of the tools: adapters of over 4 GiB could once be neither
+    merged nor converted.
+    """
     base, adapter = make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
     (tmp_path / "both").mkdir()
-    (tmp_path / "both" / "composite.toml").write_text('method = "cat"\n[[members]]\nadapter = "../adapter"\n')
+    (tmp_path / "both" / "composite.toml").write_text(
+        'method = "cat"\n[[members]]\nadapter = "../adapter"\n'
+    )
     monkeypatch.setattr(Limits.__init__, "__defaults__", (1 << 20, 10, 10))
     assert not check([adapter], base, max_rank=64)[0].servable
     assert merge(merge_settings(tmp_path)).changed_share
@@ -126,7 +149,9 @@ def test_without_a_store(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
-@pytest.mark.parametrize("closed", ["store/records", "store/versions", "store", "adapters", "adapters/finance"])
+@pytest.mark.parametrize(
+    "closed", ["store/records", "store/versions", "store", "adapters", "adapters/finance"]
+)
 @pytest.mark.usefixtures("stored")
 def test_places_that_may_not_be_entered(tmp_path: Path, closed: str) -> None:
     """Each is one line; a place for names that cannot be looked into has none."""
@@ -146,5 +171,8 @@ def test_a_composite_is_no_adapter(tmp_path: Path) -> None:
     """The line tells how it becomes one."""
     (tmp_path / "both").mkdir()
     (tmp_path / "both" / "composite.toml").write_text("")
-    with pytest.raises(SetupError, match="lorabay combine"), find_adapter("both", tmp_path, tmp_path / "store"):
+    with (
+        pytest.raises(SetupError, match="lorabay combine"),
+        find_adapter("both", tmp_path, tmp_path / "store"),
+    ):
         pass

@@ -25,7 +25,11 @@ def test_layers_of_one_kind_are_told_together() -> None:
 
 def test_no_module_of_a_model_is_left_out() -> None:
     """Of 80 layers with seven modules each, seven sentences."""
-    reasons = [Reason("x", f"module 'model.layers.{layer}.m{part}' is new") for layer in range(80) for part in range(7)]
+    reasons = [
+        Reason("x", f"module 'model.layers.{layer}.m{part}' is new")
+        for layer in range(80)
+        for part in range(7)
+    ]
     found = sentences(rejected(reasons))
     assert found == tuple(f"module 'model.layers.{{0-79}}.m{part}' is new" for part in range(7))
 

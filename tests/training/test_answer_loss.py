@@ -13,7 +13,11 @@ from lorabay.base.causal_lm import load_model
 from lorabay.training.answer_loss import answer_loss, heldout_loss
 from lorabay.training.dataset import Turn
 
-TURNS = (Turn((5, 6, 7), (8, 9, 0)), Turn((5,), (20, 0)), Turn((30, 31, 32, 33), (40, 41, 42, 43, 44, 45, 0)))
+TURNS = (
+    Turn((5, 6, 7), (8, 9, 0)),
+    Turn((5,), (20, 0)),
+    Turn((30, 31, 32, 33), (40, 41, 42, 43, 44, 45, 0)),
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,9 @@ def test_batches_do_not_change_a_held_out_loss(model: Any, batch_size: int) -> N
 
 
 def test_a_model_that_knows_nothing_is_as_good_as_guessing(tiny_base: Path) -> None:
-    """Where all tokens are equally likely, the loss is that of a uniform guess over the vocabulary."""
+    """Where all tokens are equally likely, the loss is that of a uniform guess over the
+    vocabulary.
+    """
     model = load_model(tiny_base)
     model.get_output_embeddings().weight.data.zero_()
     assert heldout_loss(model, TURNS, 4) == pytest.approx(math.log(model.config.vocab_size))

@@ -59,7 +59,9 @@ def test_an_absent_or_empty_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_turn_is_what_a_server_sees_and_what_it_should_say(tiny_base: Path) -> None:
-    """The prompt is the chat template's, and the answer ends with the end-of-turn token and nothing after it."""
+    """The prompt is the chat template's, and the answer ends with the end-of-turn token and nothing
+    after it.
+    """
     tokenizer = load_tokenizer(tiny_base)
     tokens = turn(tokenizer, Example("Colour?", "sky", "blue", "here"))
     assert tokenizer.decode(tokens.prompt) == "<|user|>Colour?\n\nsky<|answer|>"
@@ -83,7 +85,9 @@ def test_an_example_that_is_too_long_is_refused(tiny_base: Path) -> None:
     example = Example("Colour?", "", "blue" * 10, "data.jsonl:7")
     length = len(turn(tokenizer, example))
     assert len(turn(tokenizer, example, length)) == length
-    with pytest.raises(SetupError, match=rf"data\.jsonl:7 has {length} tokens, more than .* {length - 1}"):
+    with pytest.raises(
+        SetupError, match=rf"data\.jsonl:7 has {length} tokens, more than .* {length - 1}"
+    ):
         turn(tokenizer, example, length - 1)
 
 

@@ -18,13 +18,17 @@ from lorabay.training.train import train
 
 @pytest.fixture(scope="module")
 def trained(
-    tmp_path_factory: pytest.TempPathFactory, make_adapter_dir: Callable[[Path], Path], tiny_base: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    make_adapter_dir: Callable[[Path], Path],
+    tiny_base: Path,
 ) -> tuple[Path, Path]:
     """Two trained adapters: one knows colours, the other sounds. Tests change neither."""
     root = tmp_path_factory.mktemp("trained")
     adapter_dir, other = (make_adapter_dir(root / name) for name in ("colours", "sounds"))
     for path in (other / "data").iterdir():
-        path.write_text(path.read_text(encoding="utf-8").replace("Colour", "Sound"), encoding="utf-8")
+        path.write_text(
+            path.read_text(encoding="utf-8").replace("Colour", "Sound"), encoding="utf-8"
+        )
     train(adapter_dir, tiny_base)
     train(other, tiny_base)
     return adapter_dir, other
@@ -34,7 +38,9 @@ def test_every_model_is_measured_on_every_set(trained: tuple[Path, Path], tiny_b
     """Three models on two sets make six scores, and each adapter is best on its own data."""
     evaluation = evaluate(trained, tiny_base, max_tokens=16)
     cells = [(score.model, score.data) for score in evaluation.scores]
-    assert cells == [(model, data) for model in ("base", "colours", "sounds") for data in ("colours", "sounds")]
+    assert cells == [
+        (model, data) for model in ("base", "colours", "sounds") for data in ("colours", "sounds")
+    ]
     for own, other in (("colours", "sounds"), ("sounds", "colours")):
         best = evaluation.score(own, own)
         assert best.loss < evaluation.score(other, own).loss < evaluation.score("base", own).loss
@@ -57,14 +63,20 @@ def test_an_untrained_loss_is_the_training_reports(adapter_dir: Path, tiny_base:
 def test_a_limit_holds_for_answers_only(
     trained: tuple[Path, Path], tiny_base: Path, limit: int, generated: int
 ) -> None:
-    """The loss covers the whole set, whatever the limit; without answers there is no ROUGE-L and no BLEU."""
+    """The loss covers the whole set, whatever the limit; without answers there is no ROUGE-L and no
+    BLEU.
+    """
     score = evaluate(trained[:1], tiny_base, limit=limit, max_tokens=4).scores[0]
     assert (score.examples, score.generated) == (2, generated)
     assert (score.rouge_l is None) == (generated == 0)
 
 
-def test_results_are_for_people_and_for_programs(trained: tuple[Path, Path], tiny_base: Path) -> None:
-    """The table names every model and set, the dictionary survives JSON, and a terminal sees a bar."""
+def test_results_are_for_people_and_for_programs(
+    trained: tuple[Path, Path], tiny_base: Path
+) -> None:
+    """The table names every model and set, the dictionary survives JSON, and a terminal sees a
+    bar.
+    """
     terminal, paper = io.StringIO(), io.StringIO()
     console = Console(file=terminal, force_terminal=True, width=120)
     evaluation = evaluate(trained, tiny_base, limit=0, console=console)

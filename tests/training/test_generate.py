@@ -14,14 +14,18 @@ QUESTIONS = ("a", "What is this?", "blue", "x" * 40, "Sky?")
 
 
 def test_batches_give_the_answers_of_single_prompts(tiny_base: Path) -> None:
-    """Answers come in the order of the prompts and are those of each prompt alone; every prompt is reported done."""
+    """Answers come in the order of the prompts and are those of each prompt alone; every prompt is
+    reported done.
+    """
     model, tokenizer = load_model(tiny_base), load_tokenizer(tiny_base)
     with torch.no_grad():
         model.get_output_embeddings().weight[0] = 0  # never ends a turn by chance
     turns = [turn(tokenizer, Example(question, "", "-", "here")) for question in QUESTIONS]
     done: list[int] = []
     together = greedy_answers(model, tokenizer, turns, max_tokens=8, batch_size=2, done=done.append)
-    alone = [greedy_answers(model, tokenizer, [one], max_tokens=8, batch_size=1)[0] for one in turns]
+    alone = [
+        greedy_answers(model, tokenizer, [one], max_tokens=8, batch_size=1)[0] for one in turns
+    ]
     assert together == alone
     assert len(set(together)) > 1
     assert (sum(done), len(done)) == (5, 3)
@@ -29,4 +33,9 @@ def test_batches_give_the_answers_of_single_prompts(tiny_base: Path) -> None:
 
 def test_no_prompts_give_no_answers(tiny_base: Path) -> None:
     """An empty list is answered with one."""
-    assert greedy_answers(load_model(tiny_base), load_tokenizer(tiny_base), [], max_tokens=8, batch_size=2) == []
+    assert (
+        greedy_answers(
+            load_model(tiny_base), load_tokenizer(tiny_base), [], max_tokens=8, batch_size=2
+        )
+        == []
+    )

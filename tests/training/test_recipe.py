@@ -38,7 +38,13 @@ def test_every_problem_is_named(tmp_path: Path) -> None:
     text = MINIMAL.replace("rank = 8", 'rank = "8"').replace("epochs = 2", "epoch = 2") + "[dta]\n"
     with pytest.raises(SetupError) as caught:
         _read(tmp_path, text)
-    for part in ("recipe.toml", "lora.rank", "training.epochs", "unknown key training.epoch", "unknown key dta"):
+    for part in (
+        "recipe.toml",
+        "lora.rank",
+        "training.epochs",
+        "unknown key training.epoch",
+        "unknown key dta",
+    ):
         assert part in caught.value.message
 
 
@@ -54,7 +60,9 @@ def test_every_problem_is_named(tmp_path: Path) -> None:
 )
 def test_values_out_of_range_are_refused(tmp_path: Path, old: str, new: str) -> None:
     """A value that cannot train anything is refused by its name."""
-    with pytest.raises(SetupError, match=new.split(" ", maxsplit=1)[0].strip("[]") or "target_modules"):
+    with pytest.raises(
+        SetupError, match=new.split(" ", maxsplit=1)[0].strip("[]") or "target_modules"
+    ):
         _read(tmp_path, MINIMAL.replace(old, new))
 
 
@@ -67,7 +75,9 @@ def test_broken_toml_and_a_missing_file_are_expected_failures(tmp_path: Path) ->
 
 
 def test_every_field_says_what_it_means() -> None:
-    """Each field has a description that ends in a full stop, and every optional one names its default."""
+    """Each field has a description that ends in a full stop, and every optional one names its
+    default.
+    """
     fields = [
         (name, field)
         for table in (LoraRecipe, TrainingRecipe, DataRecipe)

@@ -26,11 +26,15 @@ def test_files_replace_older_ones(tmp_path: Path) -> None:
         "adapter_config.json",
         "adapter_model.safetensors",
     ]
-    assert load_file(tmp_path / "new" / "adapter_model.safetensors")["a"].float().unique().tolist() == [1.0]
+    assert load_file(tmp_path / "new" / "adapter_model.safetensors")[
+        "a"
+    ].float().unique().tolist() == [1.0]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    """Where the weights cannot be put into place, nothing partial stays and the config is not touched."""
+    """Where the weights cannot be put into place, nothing partial stays and the config is not
+    touched.
+    """
     (tmp_path / "adapter_model.safetensors").mkdir()
     with pytest.raises(IsADirectoryError):
         write_adapter(tmp_path, TENSORS, RECIPE, "base")
@@ -40,7 +44,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 def test_weights_are_saved_in_the_recipes_format(tmp_path: Path, dtype: str) -> None:
     """The recipe's dtype is that of every tensor."""
-    recipe = RECIPE.model_copy(update={"training": RECIPE.training.model_copy(update={"dtype": dtype})})
+    recipe = RECIPE.model_copy(
+        update={"training": RECIPE.training.model_copy(update={"dtype": dtype})}
+    )
     write_adapter(tmp_path, TENSORS, recipe, "base")
     weights = load_file(tmp_path / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {getattr(torch, dtype)}

@@ -9,7 +9,9 @@ from lorabay.training.text_scores import WordsAndCharacters, bleu, rouge_l
 
 
 def test_words_and_characters() -> None:
-    """Words are lower-cased and kept whole, Chinese text falls into characters, punctuation goes."""
+    """Words are lower-cased and kept whole, Chinese text falls into characters, punctuation
+    goes.
+    """
     assert WordsAndCharacters().tokenize("Tide Saver（潮汐），2.9% 起!") == [
         "tide",
         "saver",

@@ -45,14 +45,23 @@ def test_the_report_is_true_of_the_files(adapter_dir: Path, tiny_base: Path) -> 
     """PEFT loads what was written onto the base, and finds the loss of the report."""
     report = train(adapter_dir, tiny_base)
     tokenizer = load_tokenizer(tiny_base)
-    turns = [turn(tokenizer, example) for example in read_examples(adapter_dir / "data" / "heldout.jsonl")]
+    turns = [
+        turn(tokenizer, example)
+        for example in read_examples(adapter_dir / "data" / "heldout.jsonl")
+    ]
     model = PeftModel.from_pretrained(load_model(tiny_base), adapter_dir).merge_and_unload()
     assert heldout_loss(model, turns, 4) == pytest.approx(report.loss_after, rel=0.02)
-    assert heldout_loss(load_model(tiny_base), turns, 4) == pytest.approx(report.loss_before, rel=1e-5)
+    assert heldout_loss(load_model(tiny_base), turns, 4) == pytest.approx(
+        report.loss_before, rel=1e-5
+    )
 
 
-def test_the_same_recipe_gives_the_same_bytes(adapter_dir: Path, tiny_base: Path, tmp_path: Path) -> None:
-    """Two runs agree bit for bit, even with dropout and another state of the random generator; another seed differs."""
+def test_the_same_recipe_gives_the_same_bytes(
+    adapter_dir: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    """Two runs agree bit for bit, even with dropout and another state of the random generator;
+    another seed differs.
+    """
     _edit(adapter_dir, "alpha = 8", "alpha = 8\ndropout = 0.1")
     train(adapter_dir, tiny_base, output=tmp_path / "first")
     torch.manual_seed(99)
@@ -64,7 +73,9 @@ def test_the_same_recipe_gives_the_same_bytes(adapter_dir: Path, tiny_base: Path
 
 
 def test_the_config_is_clean(adapter_dir: Path, tiny_base: Path) -> None:
-    """It holds the recipe and the base's public name; no path of this machine and no list in random order."""
+    """It holds the recipe and the base's public name; no path of this machine and no list in random
+    order.
+    """
     _edit(adapter_dir, "alpha = 8", "alpha = 8\nuse_rslora = true")
     train(adapter_dir, tiny_base)
     text = (adapter_dir / "adapter_config.json").read_text(encoding="utf-8")
@@ -77,7 +88,9 @@ def test_the_config_is_clean(adapter_dir: Path, tiny_base: Path) -> None:
 
 
 def test_the_weights_are_the_recipes(adapter_dir: Path, tiny_base: Path) -> None:
-    """Each target module of each layer has an A and a B of the recipe's rank, in bf16, finite and trained."""
+    """Each target module of each layer has an A and a B of the recipe's rank, in bf16, finite and
+    trained.
+    """
     train(adapter_dir, tiny_base)
     weights = load_file(adapter_dir / "adapter_model.safetensors")
     assert len(weights) == 2 * 3 * 2
@@ -88,7 +101,9 @@ def test_the_weights_are_the_recipes(adapter_dir: Path, tiny_base: Path) -> None
         assert tensor.shape[0 if "lora_A" in name else 1] == 4
 
 
-def test_output_leaves_the_adapter_folder_alone(adapter_dir: Path, tiny_base: Path, tmp_path: Path) -> None:
+def test_output_leaves_the_adapter_folder_alone(
+    adapter_dir: Path, tiny_base: Path, tmp_path: Path
+) -> None:
     """With `output` the files go there, and only these two."""
     before = sorted(adapter_dir.rglob("*"))
     report = train(adapter_dir, tiny_base, output=tmp_path / "out")
@@ -102,7 +117,9 @@ def test_lora_plus_moves_b_faster(adapter_dir: Path, tiny_base: Path, tmp_path: 
 
     def strength_of_b(folder: Path) -> float:
         weights = load_file(folder / "adapter_model.safetensors")
-        return sum(float(tensor.float().norm()) for name, tensor in weights.items() if "lora_B" in name)
+        return sum(
+            float(tensor.float().norm()) for name, tensor in weights.items() if "lora_B" in name
+        )
 
     _edit(adapter_dir, "epochs = 10", "epochs = 1")
     train(adapter_dir, tiny_base, output=tmp_path / "plain")
@@ -127,7 +144,9 @@ def test_unknown_modules_are_an_expected_failure(adapter_dir: Path, tiny_base: P
     assert not (adapter_dir / "adapter_config.json").exists()
 
 
-def test_an_example_over_the_limit_stops_before_training(adapter_dir: Path, tiny_base: Path) -> None:
+def test_an_example_over_the_limit_stops_before_training(
+    adapter_dir: Path, tiny_base: Path
+) -> None:
     """The recipe's max_tokens holds for every example."""
     _edit(adapter_dir, "seed = 3", "seed = 3\nmax_tokens = 8")
     with pytest.raises(SetupError, match=r"train\.jsonl:1 has \d+ tokens"):

@@ -12,7 +12,10 @@ def one_rank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """vLLM's parallel state for a single rank, and a configuration for what is built meanwhile."""
     from vllm.config import VllmConfig, set_current_vllm_config
     from vllm.distributed import destroy_distributed_environment, destroy_model_parallel
-    from vllm.distributed.parallel_state import init_distributed_environment, initialize_model_parallel
+    from vllm.distributed.parallel_state import (
+        init_distributed_environment,
+        initialize_model_parallel,
+    )
 
     with set_current_vllm_config(VllmConfig()):
         place = tmp_path_factory.mktemp("rank") / "rendezvous"

@@ -33,7 +33,10 @@ def test_scales_are_found_under_vllms_names(tmp_path: Path) -> None:
     """A packed module gets a list with a place for each of its parts, a plain one its tensor."""
     q, v, o = torch.rand(8), torch.rand(4), torch.rand(8)
     tensors = {"self_attn.q_proj": q, "self_attn.v_proj": v, "self_attn.o_proj": o}
-    save_file({f"{LAYER}.{name}.scale": tensor for name, tensor in tensors.items()}, tmp_path / SCALES_FILE)
+    save_file(
+        {f"{LAYER}.{name}.scale": tensor for name, tensor in tensors.items()},
+        tmp_path / SCALES_FILE,
+    )
     found = read_scales(tmp_path, manager())
     assert set(found) == {f"{LAYER}.self_attn.qkv_proj", f"{LAYER}.self_attn.o_proj"}
     first, second, third = found[f"{LAYER}.self_attn.qkv_proj"]
@@ -63,15 +66,24 @@ def test_a_prepared_adapter_is_only_entered() -> None:
     assert entered._registered_adapters == {7: model}
 
 
-def test_an_adapter_that_fails_on_its_way_into_a_slot_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adapter_that_fails_on_its_way_into_a_slot_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A second load begins anew; vLLM would take it for loaded and answer without its factors."""
     monkeypatch.setattr(LoRAModelManager, "activate_adapter", adapter_loading.activate)
     two_slots: Any = LRUCacheLoRAModelManager.__new__(LRUCacheLoRAModelManager)
     layer = SimpleNamespace(
-        output_factors=torch.ones(3, 4), output_shifts=torch.zeros(3, 4), output_size=4, reset_lora=lambda slot: None
+        output_factors=torch.ones(3, 4),
+        output_shifts=torch.zeros(3, 4),
+        output_size=4,
+        reset_lora=lambda slot: None,
     )
     two_slots.lora_config = SimpleNamespace(max_loras=2, max_cpu_loras=4)
-    two_slots.modules, two_slots.lora_index_to_id, two_slots._is_moe = {"q": layer}, [None, None], False
+    two_slots.modules, two_slots.lora_index_to_id, two_slots._is_moe = (
+        {"q": layer},
+        [None, None],
+        False,
+    )
     two_slots._registered_adapters = AdapterLRUCache(4, two_slots.deactivate_adapter)
     two_slots._active_adapters = AdapterLRUCache(2, two_slots._deactivate_adapter)
     two_slots._get_lora_layer_weights = lambda *_: None
@@ -82,7 +94,9 @@ def test_an_adapter_that_fails_on_its_way_into_a_slot_is_forgotten(monkeypatch: 
     assert two_slots.list_adapters() == {}
     assert 7 not in two_slots._active_adapters
     assert two_slots.lora_index_to_id == [None, None]
-    good = SimpleNamespace(id=7, is_prepared=True, output_scales={"q": [OutputScale(torch.full((4,), 0.5))]})
+    good = SimpleNamespace(
+        id=7, is_prepared=True, output_scales={"q": [OutputScale(torch.full((4,), 0.5))]}
+    )
     two_slots._registered_adapters[7] = good
     assert two_slots.activate_adapter(7)
     assert torch.equal(layer.output_factors[0], torch.full((4,), 0.5))

@@ -27,7 +27,9 @@ def weights_of(
     inputs: int, widths: list[int], ranks: list[int], dtype: torch.dtype, scaled: bool
 ) -> list[ModuleWeights]:
     return [
-        ModuleWeights.lay_out(*random_weights(inputs, widths, rank, seed, scaled=scaled and seed % 2 == 0), dtype)
+        ModuleWeights.lay_out(
+            *random_weights(inputs, widths, rank, seed, scaled=scaled and seed % 2 == 0), dtype
+        )
         for seed, rank in enumerate(ranks)
     ]
 
@@ -47,9 +49,16 @@ types = st.sampled_from([torch.float32, torch.bfloat16, torch.float16])
 )
 @settings(max_examples=150, deadline=None)
 def test_every_row_gets_its_own_adapters_update(
-    rows: list[int], ranks: list[int], inputs: int, widths: list[int], dtype: torch.dtype, scaled: bool
+    rows: list[int],
+    ranks: list[int],
+    inputs: int,
+    widths: list[int],
+    dtype: torch.dtype,
+    scaled: bool,
 ) -> None:
-    """In every slice, at every rank, in every order of rows; rows without an adapter keep their bits."""
+    """In every slice, at every rank, in every order of rows; rows without an adapter keep their
+    bits.
+    """
     weights = weights_of(inputs, widths, ranks, dtype, scaled)
     x, y = torch.randn(len(rows), inputs).to(dtype), torch.randn(len(rows), sum(widths)).to(dtype)
     result = updated(y, x, filled_slots(inputs, widths, weights, dtype), rows)
@@ -64,7 +73,9 @@ def test_every_row_gets_its_own_adapters_update(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("adjacent", [False, True])
-def test_many_rows_of_a_slot_and_few_of_another_in_one_batch(dtype: torch.dtype, scaled: bool, adjacent: bool) -> None:
+def test_many_rows_of_a_slot_and_few_of_another_in_one_batch(
+    dtype: torch.dtype, scaled: bool, adjacent: bool
+) -> None:
     """A prefill beside decodes: several panels of one, tiles of the others that are not full."""
     rows = [0] * (2 * PANEL + 3) + [1, -1, 2, 2]
     rows = rows if adjacent else rows[::2] + rows[1::2]
@@ -78,13 +89,17 @@ def test_many_rows_of_a_slot_and_few_of_another_in_one_batch(dtype: torch.dtype,
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("poison", [NAN, float("inf")])
-def test_what_lies_in_an_unused_slot_never_reaches_a_result(dtype: torch.dtype, poison: float) -> None:
+def test_what_lies_in_an_unused_slot_never_reaches_a_result(
+    dtype: torch.dtype, poison: float
+) -> None:
     """A slot that no row of the batch uses may hold anything."""
     weights = weights_of(6, [5], [3, 3, 3, 3], dtype, scaled=False)
     for unused in (0, 2, 3):
         weights[unused].a.fill_(poison)
     slots = filled_slots(6, [5], weights, dtype)
-    result = updated(torch.zeros(4, 5, dtype=dtype), torch.randn(4, 6).to(dtype), slots, [-1, 1, -1, 1])
+    result = updated(
+        torch.zeros(4, 5, dtype=dtype), torch.randn(4, 6).to(dtype), slots, [-1, 1, -1, 1]
+    )
     assert torch.isfinite(result).all()
     assert not result[[0, 2]].any()
 
@@ -93,12 +108,16 @@ def test_a_slot_is_used_again_by_an_adapter_with_less() -> None:
     """Fewer slices and a smaller rank than the adapter before: nothing of that one is left."""
     widths = [8, 4, 4]
     slots = ModuleSlots(6, widths, 1, torch.float32)
-    slots.put(0, ModuleWeights.lay_out(*random_weights(6, widths, 16, 1, scaled=True), torch.float32))
+    slots.put(
+        0, ModuleWeights.lay_out(*random_weights(6, widths, 16, 1, scaled=True), torch.float32)
+    )
     smaller = ModuleWeights.lay_out(*random_weights(6, widths, 2, 2, missing=1), torch.float32)
     slots.put(0, smaller)
     x, y = torch.randn(2, 6), torch.randn(2, 16)
     expected = reference(y, x, widths, [smaller], [0, 0])
-    torch.testing.assert_close(updated(y, x, slots, [0, 0]).double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        updated(y, x, slots, [0, 0]).double(), expected, rtol=1e-5, atol=1e-5
+    )
     slots.clear(0)
     assert torch.equal(updated(y, x, slots, [0, 0]), y)
 
@@ -118,7 +137,9 @@ def test_weights_of_another_type_than_the_base() -> None:
     weights = weights_of(16, [8], [4, 4], torch.float32, scaled=True)
     x, y = torch.randn(3, 16).bfloat16(), torch.randn(3, 8).bfloat16()
     result = updated(y, x, filled_slots(16, [8], weights, torch.float32), [0, 1, -1])
-    torch.testing.assert_close(result.double(), reference(y, x, [8], weights, [0, 1, -1]), rtol=0, atol=0.1)
+    torch.testing.assert_close(
+        result.double(), reference(y, x, [8], weights, [0, 1, -1]), rtol=0, atol=0.1
+    )
 
 
 def test_rows_that_are_no_block_of_memory() -> None:
@@ -137,7 +158,9 @@ def test_rows_that_are_no_block_of_memory() -> None:
 
 def test_a_batch_that_is_longer_than_the_output_is_an_error() -> None:
     """Rows beyond the output would be written into somebody else's memory."""
-    slots = filled_slots(6, [5], weights_of(6, [5], [3], torch.float32, scaled=False), torch.float32)
+    slots = filled_slots(
+        6, [5], weights_of(6, [5], [3], torch.float32, scaled=False), torch.float32
+    )
     with pytest.raises(IndexError, match="3 rows"):
         updated(torch.zeros(2, 5), torch.zeros(2, 6), slots, [0, 0, 0])
 
@@ -159,8 +182,16 @@ def test_embeddings_add_what_the_token_ids_look_up() -> None:
     """y[row] += B A[:, id], for rows with an adapter alone."""
     (weights,) = weights_of(11, [5], [3], torch.float32, scaled=False)
     ids, y = torch.tensor([10, 0, 7]), torch.zeros(3, 5)
-    add_looked_up(y, ids, filled_slots(11, [5], [weights], torch.float32), BatchRows(torch.tensor([0, -1, 0]).numpy()))
+    add_looked_up(
+        y,
+        ids,
+        filled_slots(11, [5], [weights], torch.float32),
+        BatchRows(torch.tensor([0, -1, 0]).numpy()),
+    )
     one_hot = torch.nn.functional.one_hot(ids, 11).float()
     torch.testing.assert_close(
-        y.double(), reference(torch.zeros(3, 5), one_hot, [5], [weights], [0, -1, 0]), rtol=1e-5, atol=1e-5
+        y.double(),
+        reference(torch.zeros(3, 5), one_hot, [5], [weights], [0, -1, 0]),
+        rtol=1e-5,
+        atol=1e-5,
     )

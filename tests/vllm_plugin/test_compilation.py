@@ -41,7 +41,9 @@ def test_lora_does_not_switch_compilation_off(monkeypatch: pytest.MonkeyPatch) -
     assert config.lora_config is lora
 
 
-def test_without_a_compiler_the_log_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_compiler_the_log_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """vLLM's choice stands, loudly; without LoRA there is nothing to say."""
     monkeypatch.setattr(compilation, "has_compiler", lambda: False)
     kind = platform()
@@ -51,8 +53,12 @@ def test_without_a_compiler_the_log_says_so(monkeypatch: pytest.MonkeyPatch, cap
     assert "uncompiled" in caplog.text
 
 
-def test_fully_sharded_lora_is_not_compiled(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """A graph that is traced before an adapter comes would hold none, and the base would answer for all of them."""
+def test_fully_sharded_lora_is_not_compiled(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A graph that is traced before an adapter comes would hold none, and the base would answer for
+    all of them.
+    """
     monkeypatch.setattr(compilation, "has_compiler", lambda: True)
     assert not chosen(platform(), LoRAConfig(fully_sharded_loras=True)).compiled
     assert "uncompiled" in caplog.text
@@ -67,14 +73,18 @@ def test_the_compiler_is_the_one_that_torch_would_call(monkeypatch: pytest.Monke
 
 
 def test_a_later_start_takes_what_a_former_one_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """vLLM can finish the loading of an artefact of torch's own backend; one of vLLM's backend finishes itself."""
+    """vLLM can finish the loading of an artefact of torch's own backend; one of vLLM's backend
+    finishes itself.
+    """
     ours, finished = SimpleNamespace(), []
     theirs = SimpleNamespace(finalize_loading=finished.append)
     monkeypatch.setattr(torch.compiler, "load_compiled_function", wrapped_in_artefact)
     monkeypatch.setattr(caching, "aot_compile_hash_factors", lambda config: [config.name])
     compilation.reuse_compiled.__wrapped__()
     for compiled in (ours, theirs):
-        torch.compiler.load_compiled_function(compiled)._artifacts.compiled_fn.finalize_loading("config")
+        torch.compiler.load_compiled_function(compiled)._artifacts.compiled_fn.finalize_loading(
+            "config"
+        )
     assert finished == ["config"]
 
 
@@ -98,7 +108,9 @@ def key(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     compilation.reuse_compiled.__wrapped__()
 
     def key(**options: Any) -> list[str]:
-        config = VllmConfig(lora_config=LoRAConfig(lora_dtype="bfloat16", **options) if options else None)
+        config = VllmConfig(
+            lora_config=LoRAConfig(lora_dtype="bfloat16", **options) if options else None
+        )
         before = config.compute_hash()
         factors: list[str] = caching.aot_compile_hash_factors(config)
         assert config.compute_hash() == before
@@ -108,7 +120,9 @@ def key(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
 
 def test_more_adapters_or_a_higher_rank_need_no_new_code(key: Callable[..., list[str]]) -> None:
-    """Slots and rank limit follow from the adapters at a start; the compiled graph holds neither."""
+    """Slots and rank limit follow from the adapters at a start; the compiled graph holds
+    neither.
+    """
     few = key(max_loras=2, max_lora_rank=16)
     assert key(max_loras=8, max_lora_rank=16) == few
     assert key(max_loras=2, max_lora_rank=256) == few

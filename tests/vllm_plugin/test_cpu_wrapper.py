@@ -1,4 +1,6 @@
-"""What vLLM's own layers ask of the wrapper: the rows of a step, and the products of fully sharded layers."""
+"""What vLLM's own layers ask of the wrapper: the rows of a step, and the products of fully sharded
+layers.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def stacked(*shape: int, seed: int) -> torch.Tensor:
 def product(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, slots: list[int]) -> torch.Tensor:
     """B (A x) row by row in float64; zero for rows without an adapter."""
     rows = [
-        b[slot, 0].double() @ (a[slot, 0].double() @ row.double()) if slot >= 0 else torch.zeros(b.shape[2]).double()
+        b[slot, 0].double() @ (a[slot, 0].double() @ row.double())
+        if slot >= 0
+        else torch.zeros(b.shape[2]).double()
         for row, slot in zip(x, slots, strict=True)
     ]
     return torch.stack(rows)
@@ -51,11 +55,15 @@ def test_stacked_weights_are_multiplied_row_by_row(slots: list[int]) -> None:
     expected = product(x, a, b, slots)
     fused, split = start[:, :5].clone(), start.clone()
     wrapper.add_lora_linear(fused, x, (a,), (b,), 0.5, (5,))
-    torch.testing.assert_close(fused.double(), start[:, :5].double() + 0.5 * expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        fused.double(), start[:, :5].double() + 0.5 * expected, rtol=1e-5, atol=1e-5
+    )
     buffer = torch.zeros(1, len(slots), 3)
     wrapper.add_shrink(buffer, x, (a,), 1.0)
     wrapper.add_expand(split, buffer, (b,), (5,), offset_start=2)
-    torch.testing.assert_close(split[:, 2:].double(), start[:, 2:].double() + expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        split[:, 2:].double(), start[:, 2:].double() + expected, rtol=1e-5, atol=1e-5
+    )
     assert torch.equal(split[:, :2], start[:, :2])
 
 
@@ -79,7 +87,9 @@ def test_the_head_follows_the_sampled_positions() -> None:
 
 
 def test_the_head_follows_a_prompts_positions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Log-probabilities of prompts: each prompt's rows get its own adapter, and the sampled positions come back."""
+    """Log-probabilities of prompts: each prompt's rows get its own adapter, and the sampled
+    positions come back.
+    """
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
     stack, weights = head()

@@ -1,4 +1,6 @@
-"""vLLM's real LoRA layers with our methods: packed, row- and column-parallel, replicated, embedding and head."""
+"""vLLM's real LoRA layers with our methods: packed, row- and column-parallel, replicated, embedding
+and head.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ from vllm.model_executor.layers.linear import (
     RowParallelLinear,
 )
 from vllm.model_executor.layers.logits_processor import LogitsProcessor
-from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, VocabParallelEmbedding
+from vllm.model_executor.layers.vocab_parallel_embedding import (
+    ParallelLMHead,
+    VocabParallelEmbedding,
+)
 
 from lorabay.vllm_plugin import lora_layers
 from tests.vllm_plugin.test_cpu_wrapper import wrapper_for
@@ -28,11 +33,21 @@ SLOTS = 4
 HIDDEN = 32
 ROWS = [1, -1, 3, 1, -1]
 MAKE: dict[str, tuple[Callable[[], Any], list[str], list[int]]] = {
-    "column": (lambda: ColumnParallelLinear(HIDDEN, 24, bias=True, params_dtype=torch.float32), [], [24]),
+    "column": (
+        lambda: ColumnParallelLinear(HIDDEN, 24, bias=True, params_dtype=torch.float32),
+        [],
+        [24],
+    ),
     "row": (lambda: RowParallelLinear(HIDDEN, 24, bias=True, params_dtype=torch.float32), [], [24]),
-    "replicated": (lambda: ReplicatedLinear(HIDDEN, 24, bias=False, params_dtype=torch.float32), [], [24]),
+    "replicated": (
+        lambda: ReplicatedLinear(HIDDEN, 24, bias=False, params_dtype=torch.float32),
+        [],
+        [24],
+    ),
     "gate_up": (
-        lambda: MergedColumnParallelLinear(HIDDEN, [24, 24], bias=False, params_dtype=torch.float32),
+        lambda: MergedColumnParallelLinear(
+            HIDDEN, [24, 24], bias=False, params_dtype=torch.float32
+        ),
         ["gate", "up"],
         [24, 24],
     ),
@@ -71,7 +86,9 @@ def fill(layer: Any) -> None:
 
 
 def factors(widths: list[int], rank: int = 4) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    return [torch.randn(rank, HIDDEN) for _ in widths], [torch.randn(width, rank) for width in widths]
+    return [torch.randn(rank, HIDDEN) for _ in widths], [
+        torch.randn(width, rank) for width in widths
+    ]
 
 
 def forward(layer: Any, x: torch.Tensor) -> torch.Tensor:
@@ -82,13 +99,18 @@ def forward(layer: Any, x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("kind", MAKE)
 @pytest.mark.parametrize("dora", [False, True])
 def test_the_output_is_the_bases_and_each_rows_own_update(kind: str, dora: bool) -> None:
-    """For every kind of layer that vLLM has: LoRA, and DoRA with the base's bias left alone, beside base rows."""
+    """For every kind of layer that vLLM has: LoRA, and DoRA with the base's bias left alone, beside
+    base rows.
+    """
     layer, base, widths = wrapped(kind)
     a, b = factors(widths)
     scales = [torch.rand(width) + 0.5 for width in widths]
     packed = len(widths) > 1
     weights = lora_layers.module_weights(
-        layer, a if packed else a[0], b if packed else b[0], (scales if packed else scales[0]) if dora else None
+        layer,
+        a if packed else a[0],
+        b if packed else b[0],
+        (scales if packed else scales[0]) if dora else None,
     )
     layer.set_lora(1, weights, None)
     x = torch.randn(len(ROWS), HIDDEN)
@@ -114,7 +136,9 @@ def test_a_packed_module_may_be_adapted_in_part() -> None:
     x = torch.randn(len(ROWS), HIDDEN)
     result, plain = forward(layer, x), forward(base, x)
     assert torch.equal(result[:, 32:48], plain[:, 32:48])
-    torch.testing.assert_close(result[0, 48:], plain[0, 48:] + b[2] @ (a[2] @ x[0]), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        result[0, 48:], plain[0, 48:] + b[2] @ (a[2] @ x[0]), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_slots_take_no_memory_before_an_adapter_comes() -> None:
@@ -122,7 +146,13 @@ def test_slots_take_no_memory_before_an_adapter_comes() -> None:
     layer, _, _ = wrapped("gate_up")
     assert [tuple(stack.shape) for stack in layer.lora_a_stacked] == [(SLOTS, 1, 8, HIDDEN)] * 2
     assert [tuple(stack.shape) for stack in layer.lora_b_stacked] == [(SLOTS, 1, 24, 8)] * 2
-    assert sum(stack.untyped_storage().nbytes() for stack in (*layer.lora_a_stacked, *layer.lora_b_stacked)) < 64
+    assert (
+        sum(
+            stack.untyped_storage().nbytes()
+            for stack in (*layer.lora_a_stacked, *layer.lora_b_stacked)
+        )
+        < 64
+    )
 
 
 def test_an_unloaded_adapter_leaves_its_slot() -> None:
@@ -133,7 +163,9 @@ def test_an_unloaded_adapter_leaves_its_slot() -> None:
     a, b = factors(widths)
     layer.set_lora(1, a, b)
     tensors = weakref.ref(layer.lora_slots.weights[1].a)
-    manager: Any = SimpleNamespace(lora_index_to_id=[None, 7, None, None], modules={"gate_up": layer, "other": base})
+    manager: Any = SimpleNamespace(
+        lora_index_to_id=[None, 7, None, None], modules={"gate_up": layer, "other": base}
+    )
     LoRAModelManager._deactivate_adapter(manager, 8)
     assert tensors() is not None
     LoRAModelManager._deactivate_adapter(manager, 7)
@@ -210,10 +242,16 @@ def test_the_compiler_sees_one_opaque_operator() -> None:
 
 
 @pytest.mark.parametrize("kind", [*MAKE, "embedding"])
-def test_a_graph_holds_neither_slots_nor_rank_limit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So compiled code is taken again when they change; a layer's own number is its place in the model."""
+def test_a_graph_holds_neither_slots_nor_rank_limit(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So compiled code is taken again when they change; a layer's own number is its place in the
+    model.
+    """
     if kind == "embedding":
-        make: Callable[[], Any] = lambda: VocabParallelEmbedding(100, HIDDEN, params_dtype=torch.float32)  # noqa: E731
+        make: Callable[[], Any] = lambda: VocabParallelEmbedding(
+            100, HIDDEN, params_dtype=torch.float32
+        )
         packed, x = [], torch.tensor([7, 7, 99, 0, 50])
     else:
         (make, packed, _), x = MAKE[kind], torch.randn(len(ROWS), HIDDEN)

@@ -18,8 +18,12 @@ def test_a_slot_is_a_reference() -> None:
     slots.put(1, weights)
     assert not slots.table[0].any()
     rows = 6 * weights.a.element_size()
-    assert slots.table[1, :, kernel_arguments.A].tolist() == [weights.a.data_ptr() + 4 * i * rows for i in range(3)]
-    assert slots.table[1, :, kernel_arguments.B].tolist() == [b.data_ptr() for b in weights.b if b is not None]
+    assert slots.table[1, :, kernel_arguments.A].tolist() == [
+        weights.a.data_ptr() + 4 * i * rows for i in range(3)
+    ]
+    assert slots.table[1, :, kernel_arguments.B].tolist() == [
+        b.data_ptr() for b in weights.b if b is not None
+    ]
     assert slots.table[1, :, kernel_arguments.RANK].tolist() == [4, 4, 4]
     assert slots.low_width == 3 * 4
 
@@ -27,7 +31,9 @@ def test_a_slot_is_a_reference() -> None:
 def test_memory_is_that_of_the_factors() -> None:
     """In the engine's type and at the adapter's own rank, whatever the highest is."""
     columns = kernel_arguments.COLUMNS
-    weights = ModuleWeights.lay_out(*random_weights(6, [2 * columns, columns], 8, 1), torch.bfloat16)
+    weights = ModuleWeights.lay_out(
+        *random_weights(6, [2 * columns, columns], 8, 1), torch.bfloat16
+    )
     held = weights.a.numel() + sum(b.numel() for b in weights.b if b is not None)
     assert held == 2 * 8 * 6 + 8 * 3 * columns
 

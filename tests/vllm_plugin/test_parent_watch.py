@@ -28,7 +28,9 @@ def server(report: Connection) -> None:
 
 
 def test_the_child_of_a_killed_process_exits() -> None:
-    """After SIGKILL of its parent a child is gone within seconds, though its work would take a minute."""
+    """After SIGKILL of its parent a child is gone within seconds, though its work would take a
+    minute.
+    """
     ours, theirs = spawn.Pipe(duplex=False)
     parent = spawn.Process(target=server, args=(theirs,))
     parent.start()

@@ -8,30 +8,45 @@ import pytest
 import vllm.version
 from vllm.platforms import current_platform
 
-from lorabay.vllm_plugin import DORA_VARIABLE, WRAPPER, adapter_loading, register, scaled_outputs, supported
+from lorabay.vllm_plugin import (
+    DORA_VARIABLE,
+    WRAPPER,
+    adapter_loading,
+    register,
+    scaled_outputs,
+    supported,
+)
 
 
 @pytest.fixture(autouse=True)
 def stock_platform(monkeypatch: pytest.MonkeyPatch) -> None:
     stock = "vllm.lora.punica_wrapper.punica_cpu.PunicaWrapperCPU"
-    monkeypatch.setattr(type(current_platform), "get_punica_wrapper", classmethod(lambda cls: stock))
+    monkeypatch.setattr(
+        type(current_platform), "get_punica_wrapper", classmethod(lambda cls: stock)
+    )
 
 
 def test_vllm_finds_the_entry_point() -> None:
     """The installed package offers `register` to vLLM under its own group."""
-    (plugin,) = (point for point in entry_points(group="vllm.general_plugins") if point.name == "lorabay")
+    (plugin,) = (
+        point for point in entry_points(group="vllm.general_plugins") if point.name == "lorabay"
+    )
     assert plugin.load() is register
 
 
 def test_the_cpu_platform_gets_the_wrapper() -> None:
-    """After the call, LoRA managers on CPU are built with the wrapper that keeps adapters apart; twice is fine."""
+    """After the call, LoRA managers on CPU are built with the wrapper that keeps adapters apart;
+    twice is fine.
+    """
     register()
     register()
     assert current_platform.get_punica_wrapper() == WRAPPER
 
 
 def test_no_compiler_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small functions run uncompiled on CPU: a request for log-probabilities must not ask for a C++ compiler."""
+    """Small functions run uncompiled on CPU: a request for log-probabilities must not ask for a C++
+    compiler.
+    """
     monkeypatch.setattr(type(current_platform), "simple_compile_backend", "inductor")
     register()
     assert current_platform.simple_compile_backend == "eager"
@@ -46,10 +61,14 @@ def test_other_platforms_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_dora_on_a_gpu_brings_its_loader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever worker the user names, the factors are read: the loader does not wait for the first staged adapter."""
+    """Whatever worker the user names, the factors are read: the loader does not wait for the first
+    staged adapter.
+    """
     installed: list[str] = []
     for module in (scaled_outputs, adapter_loading):
-        monkeypatch.setattr(module, "install", lambda module=module: installed.append(module.__name__))
+        monkeypatch.setattr(
+            module, "install", lambda module=module: installed.append(module.__name__)
+        )
     monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
     register()
     assert installed == []
@@ -69,7 +88,9 @@ def test_it_stays_out_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) ->
     assert not supported()
 
 
-def test_an_unknown_vllm_is_not_patched(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_vllm_is_not_patched(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """A vLLM that the wrapper was not written for keeps its own, and the log says so."""
     monkeypatch.setattr(vllm.version, "__version__", "9.9.9")
     before = current_platform.get_punica_wrapper()

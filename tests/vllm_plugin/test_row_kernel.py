@@ -1,4 +1,6 @@
-"""The compiled kernel itself; its results are compared with the mathematics in test_apply_lora.py."""
+"""The compiled kernel itself; its results are compared with the mathematics in
+test_apply_lora.py.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ MATHEMATICS = Path(__file__).with_name("test_apply_lora.py")
 @pytest.mark.parametrize("rows", [[0], [0, 1, 0, 0, 1, 0, 0], [-1, 2, 2]])
 def test_any_number_of_threads_shares_the_work(threads: int, rows: list[int]) -> None:
     """Also more threads than there is work for."""
-    weights = [ModuleWeights.lay_out(*random_weights(9, [130, 3], rank, rank), torch.float32) for rank in (1, 5, 2)]
+    weights = [
+        ModuleWeights.lay_out(*random_weights(9, [130, 3], rank, rank), torch.float32)
+        for rank in (1, 5, 2)
+    ]
     x, y = torch.randn(len(rows), 9), torch.randn(len(rows), 133)
     expected = reference(y, x, [130, 3], weights, rows)
     before = torch.get_num_threads()
@@ -61,15 +66,33 @@ def test_a_type_without_a_kernel_is_said(caplog: pytest.LogCaptureFixture) -> No
 
 
 @pytest.mark.parametrize("without", ["avx512bf16", "avx512"])
-def test_a_processor_without_these_instructions_gets_the_same_results(without: str, tmp_path: Path) -> None:
+def test_a_processor_without_these_instructions_gets_the_same_results(
+    without: str, tmp_path: Path
+) -> None:
     """bfloat16 without products of its own, and vectors half as long."""
     features = llvmlite.binding.get_host_cpu_features()
     kept = {name: has and not name.startswith(without) for name, has in features.items()}
     restricted = ",".join(f"{'+' if has else '-'}{name}" for name, has in kept.items())
-    env = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": restricted, "NUMBA_CACHE_DIR": str(tmp_path)}
+    env = os.environ | {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": restricted,
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
     every = "every_row_gets_its_own or many_rows"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(MATHEMATICS), "-k", every]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        str(MATHEMATICS),
+        "-k",
+        every,
+    ]
+    done = subprocess.run(
+        command, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 

@@ -1,4 +1,6 @@
-"""DoRA's factors as plain device operations, which other devices than the CPU use; the operations run here on one."""
+"""DoRA's factors as plain device operations, which other devices than the CPU use; the operations
+run here on one.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,14 @@ SLOTS = 3
 
 @pytest.fixture
 def layer(one_rank: None) -> Any:
-    """A column-parallel LoRA layer with factors, whose LoRA product adds nothing; rows in slots 0, none, 2."""
+    """A column-parallel LoRA layer with factors, whose LoRA product adds nothing; rows in slots 0,
+    none, 2.
+    """
     from vllm.lora.layers import ColumnParallelLinearWithLoRA
 
-    made: Any = ColumnParallelLinearWithLoRA(ColumnParallelLinear(4, 6, bias=True, params_dtype=torch.float32))
+    made: Any = ColumnParallelLinearWithLoRA(
+        ColumnParallelLinear(4, 6, bias=True, params_dtype=torch.float32)
+    )
     create = scaled_outputs._with_factors(lambda *_: None)
     create(made, SLOTS, LoRAConfig(max_lora_rank=8, max_loras=SLOTS))
     made.punica_wrapper = SimpleNamespace(_token_lora_indices=torch.tensor([0, -1, 2, 1, 1]))
@@ -60,13 +66,19 @@ def test_a_slot_that_is_used_again_forgets_its_factors(layer: Any) -> None:
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_row_parallel_layer_of_two_ranks_takes_the_whole_factor(one_rank: None, rank: int) -> None:
+def test_a_row_parallel_layer_of_two_ranks_takes_the_whole_factor(
+    one_rank: None, rank: int
+) -> None:
     """Its inputs are cut, its outputs are not; the bias is put back by the rank that adds it."""
     from vllm.lora.layers import RowParallelLinearWithLoRA
 
-    made: Any = RowParallelLinearWithLoRA(RowParallelLinear(4, 6, bias=True, params_dtype=torch.float32))
+    made: Any = RowParallelLinearWithLoRA(
+        RowParallelLinear(4, 6, bias=True, params_dtype=torch.float32)
+    )
     made.tp_size, made.tp_rank, made.input_size = 2, rank, 2
-    scaled_outputs._with_factors(lambda *_: None)(made, SLOTS, LoRAConfig(max_lora_rank=8, max_loras=SLOTS))
+    scaled_outputs._with_factors(lambda *_: None)(
+        made, SLOTS, LoRAConfig(max_lora_rank=8, max_loras=SLOTS)
+    )
     torch.nn.init.ones_(made.base_layer.bias)
     factor = torch.rand(6)
     put(made, 1, {"q": factor})

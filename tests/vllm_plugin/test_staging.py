@@ -19,18 +19,24 @@ class Worker(StagingWorker):
     """vLLM's worker, as far as staging looks at it."""
 
     def __init__(self, loaded: set[int]) -> None:
-        self.model_runner = SimpleNamespace(lora_manager=SimpleNamespace(list_adapters=lambda: loaded))
+        self.model_runner = SimpleNamespace(
+            lora_manager=SimpleNamespace(list_adapters=lambda: loaded)
+        )
 
 
 @pytest.fixture
 def prepare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Any], Any]], None]]:
     """Replaces what the staging thread does with a request; forgets what was staged."""
-    yield lambda work: monkeypatch.setattr(adapter_loading, "prepare", lambda manager, request: work(request))
+    yield lambda work: monkeypatch.setattr(
+        adapter_loading, "prepare", lambda manager, request: work(request)
+    )
     staging._staged.clear()
 
 
 def test_a_load_runs_beside_and_is_taken_once(prepare: Any) -> None:
-    """The call returns while the load still runs; whoever takes it gets the result, and nobody else."""
+    """The call returns while the load still runs; whoever takes it gets the result, and nobody
+    else.
+    """
     may_end = threading.Event()
 
     def work(request: Any) -> str:
@@ -50,11 +56,15 @@ def test_a_load_runs_beside_and_is_taken_once(prepare: Any) -> None:
     assert worker.adapter_is_staged(7)
 
 
-def test_a_vllm_that_is_left_alone_loads_by_itself(prepare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vllm_that_is_left_alone_loads_by_itself(
+    prepare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing is replaced, nothing staged, and there is nothing to wait for."""
     prepare(lambda request: request.lora_name)
     monkeypatch.setattr(vllm.version, "__version__", "9.9.9")
-    monkeypatch.setattr(adapter_loading, "install", lambda: pytest.fail("a vLLM that is not known was patched"))
+    monkeypatch.setattr(
+        adapter_loading, "install", lambda: pytest.fail("a vLLM that is not known was patched")
+    )
     worker = Worker(loaded=set())
     worker.stage_adapter("a@1", 7, "/store/a")
     assert worker.adapter_is_staged(7)

@@ -1,4 +1,6 @@
-"""What one of two tensor-parallel ranks keeps of an adapter; the layers are stand-ins with vLLM's own slicing."""
+"""What one of two tensor-parallel ranks keeps of an adapter; the layers are stand-ins with vLLM's
+own slicing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,13 @@ def merged(rank: int) -> Any:
     """gate and up of 8 outputs each, on rank `rank` of two."""
     layer: Any = MergedColumnParallelLinearWithLoRA.__new__(MergedColumnParallelLinearWithLoRA)
     base = SimpleNamespace(output_sizes=[8, 8], skip_bias_add=False, bias=torch.arange(8.0))
-    layer.__dict__ |= {"tp_size": 2, "tp_rank": rank, "output_slices": (4, 4), "n_slices": 2, "output_ids": (rank,) * 2}
+    layer.__dict__ |= {
+        "tp_size": 2,
+        "tp_rank": rank,
+        "output_slices": (4, 4),
+        "n_slices": 2,
+        "output_ids": (rank,) * 2,
+    }
     layer.__dict__ |= {"_modules": {"base_layer": base}, "_parameters": {}, "_buffers": {}}
     return layer
 
@@ -25,14 +33,22 @@ def row(rank: int) -> Any:
     """6 inputs, 3 on each rank; the bias is added on rank 0 alone."""
     layer: Any = RowParallelLinearWithLoRA.__new__(RowParallelLinearWithLoRA)
     base = SimpleNamespace(skip_bias_add=False, bias=torch.ones(4))
-    layer.__dict__ |= {"tp_size": 2, "tp_rank": rank, "input_size": 3, "output_size": 4, "n_slices": 1}
+    layer.__dict__ |= {
+        "tp_size": 2,
+        "tp_rank": rank,
+        "input_size": 3,
+        "output_size": 4,
+        "n_slices": 1,
+    }
     layer.__dict__ |= {"_modules": {"base_layer": base}, "_parameters": {}, "_buffers": {}}
     return layer
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_merged_layer_keeps_its_rows_of_each_part(rank: int) -> None:
-    """B and the output factors are cut alike; A is whole; the bias is put back where it was scaled."""
+    """B and the output factors are cut alike; A is whole; the bias is put back where it was
+    scaled.
+    """
     a, b = [torch.randn(2, 6) for _ in range(2)], [torch.randn(8, 2) for _ in range(2)]
     mine = slice(4 * rank, 4 * rank + 4)
     kept = local_factors(merged(rank), a, b)
@@ -53,7 +69,9 @@ def test_a_merged_layer_keeps_its_rows_of_each_part(rank: int) -> None:
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_row_layer_keeps_its_columns_of_a(rank: int) -> None:
-    """Each rank scales its partial sum by the whole factor; only the rank that adds the bias puts it back."""
+    """Each rank scales its partial sum by the whole factor; only the rank that adds the bias puts
+    it back.
+    """
     a, b, factor = torch.randn(2, 6), torch.randn(4, 2), torch.rand(4)
     ((kept),) = local_factors(row(rank), a, b)
     assert kept is not None
@@ -66,7 +84,9 @@ def test_a_row_layer_keeps_its_columns_of_a(rank: int) -> None:
 
 
 class OnADevice:
-    """A bias in another memory: nothing can be computed with it before it is copied to the host's."""
+    """A bias in another memory: nothing can be computed with it before it is copied to the
+    host's.
+    """
 
     def __init__(self, values: torch.Tensor) -> None:
         self.values = values
@@ -79,7 +99,9 @@ class OnADevice:
 
 
 def test_a_bias_on_a_device_meets_the_factors_in_the_hosts_memory() -> None:
-    """Factors are read from a file into the host's memory; the two must not be multiplied across."""
+    """Factors are read from a file into the host's memory; the two must not be multiplied
+    across.
+    """
     layer, factor = row(0), torch.rand(4)
     layer.base_layer.bias = OnADevice(torch.ones(4))
     (scale,) = local_scales(layer, factor)
@@ -89,7 +111,9 @@ def test_a_bias_on_a_device_meets_the_factors_in_the_hosts_memory() -> None:
 
 
 def test_a_shift_is_a_number_and_no_step_of_training() -> None:
-    """vLLM's biases are parameters; what is copied into a layer's tensors must not tie them to those."""
+    """vLLM's biases are parameters; what is copied into a layer's tensors must not tie them to
+    those.
+    """
     layer = row(0)
     layer.base_layer.bias = torch.nn.Parameter(torch.ones(4))
     (scale,) = local_scales(layer, torch.rand(4))

@@ -10,7 +10,9 @@ from tests.vllm_plugin.updates import random_weights
 
 
 def weights(inputs: int, widths: list[int], seed: int, missing: int = -1) -> ModuleWeights:
-    return ModuleWeights.lay_out(*random_weights(inputs, widths, 5, seed, missing=missing), torch.bfloat16)
+    return ModuleWeights.lay_out(
+        *random_weights(inputs, widths, 5, seed, missing=missing), torch.bfloat16
+    )
 
 
 def test_the_weights_are_the_same() -> None:
@@ -30,7 +32,10 @@ def test_they_lie_side_by_side_in_the_order_of_the_modules() -> None:
     tensors = [tensor for module in found for tensor in (module.a, *module.b) if tensor is not None]
     addresses = [tensor.data_ptr() for tensor in tensors]
     assert addresses[0] % HUGE_PAGE == 0
-    ends = [address + -(-tensor.nbytes // LINE) * LINE for address, tensor in zip(addresses, tensors, strict=True)]
+    ends = [
+        address + -(-tensor.nbytes // LINE) * LINE
+        for address, tensor in zip(addresses, tensors, strict=True)
+    ]
     assert addresses[1:] == ends[:-1]
 
 

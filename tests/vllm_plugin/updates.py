@@ -10,7 +10,13 @@ from lorabay.vllm_plugin.module_slots import Factors, ModuleSlots, ModuleWeights
 
 
 def random_weights(
-    inputs: int, widths: Sequence[int], rank: int, seed: int, *, scaled: bool = False, missing: int = -1
+    inputs: int,
+    widths: Sequence[int],
+    rank: int,
+    seed: int,
+    *,
+    scaled: bool = False,
+    missing: int = -1,
 ) -> tuple[list[Factors | None], list[OutputScale | None]]:
     """A and B of each slice, with DoRA's scales or without; slice `missing` has none."""
     make = torch.Generator().manual_seed(seed)
@@ -19,7 +25,9 @@ def random_weights(
     for i, width in enumerate(widths):
         a = torch.randn(rank, inputs, generator=make) / inputs**0.5
         b = torch.randn(width, rank, generator=make)
-        scale = OutputScale(torch.rand(width, generator=make) + 0.5, torch.randn(width, generator=make))
+        scale = OutputScale(
+            torch.rand(width, generator=make) + 0.5, torch.randn(width, generator=make)
+        )
         factors.append(None if i == missing else (a, b))
         scales.append(scale if scaled and i != missing else None)
     return factors, scales
@@ -37,9 +45,15 @@ def filled_slots(
 
 
 def reference(
-    y: torch.Tensor, x: torch.Tensor, widths: Sequence[int], weights: Sequence[ModuleWeights | None], rows: list[int]
+    y: torch.Tensor,
+    x: torch.Tensor,
+    widths: Sequence[int],
+    weights: Sequence[ModuleWeights | None],
+    rows: list[int],
 ) -> torch.Tensor:
-    """y * factor + shift + B A x, row by row in float64; a row of slot -1 or of an empty slot stays as it is."""
+    """y * factor + shift + B A x, row by row in float64; a row of slot -1 or of an empty slot stays
+    as it is.
+    """
     expected = y.double().clone()
     for row, slot in enumerate(rows):
         own = weights[slot] if slot >= 0 else None

@@ -1,10 +1,12 @@
-"""Combines the products of several adapters on one module into one, as PEFT's `add_weighted_adapter` does.
+"""Combines the products of several adapters on one module into one, as PEFT's
+`add_weighted_adapter` does.
 
-`cat` stacks the factors and is exact; `svd` gives the best product of a rank for the weighted sum. The others combine A
-with A and B with B, each member multiplied by the root of its weight and scale, the sign on A: `linear` adds, `ties`
-(Yadav et al. 2023) keeps each member's largest values and of those the ones that agree with the majority's sign,
-`magnitude_prune` only keeps the largest, and `dare` (Yu et al. 2023) drops values at random and scales the rest up.
-What is dropped depends on the seed, the module and the member alone. The product's scale is 1.
+`cat` stacks the factors and is exact; `svd` gives the best product of a rank for the weighted sum.
+The others combine A with A and B with B, each member multiplied by the root of its weight and
+scale, the sign on A: `linear` adds, `ties` (Yadav et al. 2023) keeps each member's largest values
+and of those the ones that agree with the majority's sign, `magnitude_prune` only keeps the largest,
+and `dare` (Yu et al. 2023) drops values at random and scales the rest up. What is dropped depends
+on the seed, the module and the member alone. The product's scale is 1.
 """
 
 from __future__ import annotations
@@ -38,8 +40,12 @@ class Part:
     product: LowRank
 
 
-def combine(composite: Composite, module: str, parts: Sequence[Part], rank: int) -> tuple[Matrix, Matrix]:
-    """A and B of all `parts` together, with A and B as PEFT stores them; `rank` is that of `svd`."""
+def combine(
+    composite: Composite, module: str, parts: Sequence[Part], rank: int
+) -> tuple[Matrix, Matrix]:
+    """A and B of all `parts` together, with A and B as PEFT stores them; `rank` is that of
+    `svd`.
+    """
     match composite.method:
         case "cat":
             return _stacked(parts)
@@ -50,7 +56,10 @@ def combine(composite: Composite, module: str, parts: Sequence[Part], rank: int)
     roots = [math.sqrt(abs(part.weight * part.product.scale)) for part in parts]
     signs = [1.0 if part.weight * part.product.scale >= 0 else -1.0 for part in parts]
     sides = (
-        ([part.product.a() for part in parts], [root * sign for root, sign in zip(roots, signs, strict=True)]),
+        (
+            [part.product.a() for part in parts],
+            [root * sign for root, sign in zip(roots, signs, strict=True)],
+        ),
         ([part.product.b() for part in parts], roots),
     )
     a, b = (
@@ -61,7 +70,9 @@ def combine(composite: Composite, module: str, parts: Sequence[Part], rank: int)
 
 
 def _stacked(parts: Sequence[Part]) -> tuple[Matrix, Matrix]:
-    a = np.concatenate([part.product.a() * np.float32(part.weight * part.product.scale) for part in parts])
+    a = np.concatenate(
+        [part.product.a() * np.float32(part.weight * part.product.scale) for part in parts]
+    )
     return a, np.concatenate([part.product.b() for part in parts], axis=1)
 
 
@@ -75,7 +86,9 @@ class _Draw:
     parts: Sequence[Part]
 
     def mask(self, index: int, shape: tuple[int, ...], density: float) -> NDArray[np.bool_]:
-        return kept_at_random(self.seed, self.module, self.parts[index].member, "AB"[self.side], shape, density)
+        return kept_at_random(
+            self.seed, self.module, self.parts[index].member, "AB"[self.side], shape, density
+        )
 
 
 def kept_at_random(
@@ -87,13 +100,19 @@ def kept_at_random(
     return random.random(shape) < density
 
 
-def _together(composite: Composite, tensors: Sequence[Matrix], weights: Sequence[float], draw: _Draw) -> Matrix:
+def _together(
+    composite: Composite, tensors: Sequence[Matrix], weights: Sequence[float], draw: _Draw
+) -> Matrix:
     method = composite.method
     density = 1.0 if composite.density is None else composite.density
     if density < 1:
         if method.startswith("dare"):
             tensors = [
-                np.where(draw.mask(index, tensor.shape, density), tensor / np.float32(density), np.float32(0))
+                np.where(
+                    draw.mask(index, tensor.shape, density),
+                    tensor / np.float32(density),
+                    np.float32(0),
+                )
                 for index, tensor in enumerate(tensors)
             ]
         elif method != "linear":
@@ -115,7 +134,9 @@ def _largest(tensor: Matrix, density: float) -> Matrix:
 
 
 def _agreeing(stack: NDArray[np.float32], *, by_count: bool) -> NDArray[np.bool_]:
-    """Where a member's sign is that of the sum of all, or of most of them; zeros agree with nobody."""
+    """Where a member's sign is that of the sum of all, or of most of them; zeros agree with
+    nobody.
+    """
     signs = np.sign(stack)
     majority = np.where((signs if by_count else stack).sum(axis=0) >= 0, 1, -1)
     agree: NDArray[np.bool_] = signs == majority

@@ -1,4 +1,5 @@
-"""What updates change of one weight of the base (or bias, or norm), for those that are no product by themselves.
+"""What updates change of one weight of the base (or bias, or norm), for those that are no product
+by themselves.
 
 The whole weight is in memory in float32, twice at most.
 """
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 def dense_change(updates: Iterable[Update], weights: BaseWeights, name: str) -> Matrix:
     """W' - W. Raises SetupError when the base cannot be read."""
     # A vector comes in blocks of one column.
-    weight: Matrix = np.concatenate([rows for _, rows in weights.blocks(name)]).reshape(weights.places[name][1].shape)
+    weight: Matrix = np.concatenate([rows for _, rows in weights.blocks(name)]).reshape(
+        weights.places[name][1].shape
+    )
     changed = weight
     for update in updates:
         changed = _changed(changed, update)

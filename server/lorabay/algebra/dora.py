@@ -1,4 +1,5 @@
-"""DoRA's factor of each output: c = m / ||W + s B A||, by row, so that W' x = c ⊙ W x + c ⊙ s B (A x).
+"""DoRA's factor of each output: c = m / ||W + s B A||, by row, so that W' x = c ⊙ W x + c ⊙ s B (A
+x).
 
 The base's weight passes through in blocks of rows; sums are taken in float64.
 """
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from lorabay.algebra.updates import Directional
 
 
-def output_scale(update: Directional, blocks: Iterable[tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
+def output_scale(
+    update: Directional, blocks: Iterable[tuple[int, NDArray[np.float32]]]
+) -> NDArray[np.float32]:
     """c for every output; `blocks` are rows of W with the number of their first."""
     low_rank = update.low_rank
     magnitude = update.magnitude().astype(np.float64)
@@ -28,5 +31,7 @@ def output_scale(update: Directional, blocks: Iterable[tuple[int, NDArray[np.flo
             rows = slice(first, first + len(weight))
             moved = b[rows] @ a
             moved += weight
-            scale[rows] = magnitude[rows] / np.sqrt(np.einsum("ij,ij->i", moved, moved, dtype=np.float64))
+            scale[rows] = magnitude[rows] / np.sqrt(
+                np.einsum("ij,ij->i", moved, moved, dtype=np.float64)
+            )
         return scale.astype(np.float32)

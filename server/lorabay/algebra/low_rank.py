@@ -1,8 +1,10 @@
-"""The best product of a given rank for a change of one weight, and what it lacks (Eckart and Young 1936).
+"""The best product of a given rank for a change of one weight, and what it lacks (Eckart and Young
+1936).
 
-A change that is a product is decomposed through the QR of its factors and never built; a dense one through its SVD, or
-through a random sketch of its range (Halko et al. 2011) where a small rank is enough. Errors are exact: what is kept is
-orthogonal to what is not. Values that are not finite raise LinAlgError. Knows nothing of adapters or files.
+A change that is a product is decomposed through the QR of its factors and never built; a dense one
+through its SVD, or through a random sketch of its range (Halko et al. 2011) where a small rank is
+enough. Errors are exact: what is kept is orthogonal to what is not. Values that are not finite
+raise LinAlgError. Knows nothing of adapters or files.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ _FIRST_SKETCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How much to keep of each module: at most `rank`, and no more than this share of the squared norm (`energy`)."""
+    """How much to keep of each module: at most `rank`, and no more than this share of the squared
+    norm (`energy`).
+    """
 
     rank: int | None = None
     energy: float = 1.0
@@ -34,7 +38,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decomposed:
-    """A change D as U diag(s) V, largest first, maybe not to its end. `norm` is that of all of D (Frobenius)."""
+    """A change D as U diag(s) V, largest first, maybe not to its end. `norm` is that of all of D
+    (Frobenius).
+    """
 
     u: Matrix
     s: NDArray[np.float64]
@@ -55,7 +61,9 @@ class Decomposed:
     def factors(self, rank: int) -> tuple[Matrix, Matrix]:
         """A (rank, inputs) and B (outputs, rank) with the scale shared between them."""
         root = np.sqrt(self.s[:rank]).astype(np.float32)
-        return np.ascontiguousarray(self.v[:rank] * root[:, None]), np.ascontiguousarray(self.u[:, :rank] * root)
+        return np.ascontiguousarray(self.v[:rank] * root[:, None]), np.ascontiguousarray(
+            self.u[:, :rank] * root
+        )
 
 
 def decompose_product(product: LowRank) -> Decomposed:
@@ -68,7 +76,9 @@ def decompose_product(product: LowRank) -> Decomposed:
     right, right_core = np.linalg.qr(a.T)
     core = left_core.astype(np.float64) @ right_core.astype(np.float64).T * product.scale
     u, s, v = np.linalg.svd(core)
-    return Decomposed(left @ u.astype(np.float32), s, v.astype(np.float32) @ right.T, float(np.sqrt(np.sum(s**2))))
+    return Decomposed(
+        left @ u.astype(np.float32), s, v.astype(np.float32) @ right.T, float(np.sqrt(np.sum(s**2)))
+    )
 
 
 def decompose_dense(delta: Matrix, rule: Rule) -> Decomposed:
@@ -92,7 +102,9 @@ def _whole(delta: Matrix) -> Decomposed:
 
 
 def _sketched(delta: Matrix, size: int, norm: float) -> Decomposed:
-    """The largest `size` components; the sketch is the same each time, so that a version's digest is."""
+    """The largest `size` components; the sketch is the same each time, so that a version's digest
+    is.
+    """
     width = size + _OVERSAMPLE
     sketch = np.random.default_rng(0).standard_normal((delta.shape[1], width), np.float32)
     basis, _ = np.linalg.qr(delta @ sketch)

@@ -1,9 +1,10 @@
-"""What an adapter does to one weight of the base, as data: the kinds of update and where their factors come from.
+"""What an adapter does to one weight of the base, as data: the kinds of update and where their
+factors come from.
 
-Every PEFT format ends as a few of these kinds. Who serves turns them into plain LoRA pairs, who merges applies them
-to the weight; neither needs to know the format. Weights are what the base's file holds: matrices (outputs, inputs) as
-torch.nn.Linear stores them, embeddings (vocabulary, hidden), a Conv1D of GPT-2 (inputs, outputs), biases and norms as
-vectors; factors fit that form.
+Every PEFT format ends as a few of these kinds. Who serves turns them into plain LoRA pairs, who
+merges applies them to the weight; neither needs to know the format. Weights are what the base's
+file holds: matrices (outputs, inputs) as torch.nn.Linear stores them, embeddings (vocabulary,
+hidden), a Conv1D of GPT-2 (inputs, outputs), biases and norms as vectors; factors fit that form.
 Nothing is read before a `Load` is called. Knows no files and no base values.
 """
 
@@ -16,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Load = Callable[[], NDArray[np.float32]]
-"""Reads (or computes) one factor, exactly as stored, widened to float32. Called once for each use; keeps nothing."""
+"""Reads (or computes) one factor, exactly as stored, widened to float32. Called once for each use;
+keeps nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,9 @@ def transposed(load: Load) -> Load:
 
 @dataclass(frozen=True, slots=True)
 class Directional:
-    """W' = m / ||W + s B A|| * (W + s B A), norms by output row, m (outputs,) (DoRA, Liu et al. 2024)."""
+    """W' = m / ||W + s B A|| * (W + s B A), norms by output row, m (outputs,) (DoRA, Liu et al.
+    2024).
+    """
 
     low_rank: LowRank
     magnitude: Load
@@ -49,8 +54,8 @@ class Directional:
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """W' = W + D, with D in the shape of W (LoHa, LoKr; biases). `factors` is the same D as a product, of a rank that
-    may be larger than the matrix."""
+    """W' = W + D, with D in the shape of W (LoHa, LoKr; biases). `factors` is the same D as a
+    product, of a rank that may be larger than the matrix."""
 
     delta: Load
     factors: LowRank | None = None
@@ -58,7 +63,9 @@ class Dense:
 
 @dataclass(frozen=True, slots=True)
 class Gated:
-    """W' = W * gate, with gate (outputs, 1), (1, inputs), or (outputs,) for a bias ((IA)^3, Liu et al. 2022)."""
+    """W' = W * gate, with gate (outputs, 1), (1, inputs), or (outputs,) for a bias ((IA)^3, Liu et
+    al. 2022).
+    """
 
     gate: Load
 
@@ -67,8 +74,8 @@ class Gated:
 class Replaced:
     """W' = values: a module, norm or bias that was trained as a whole.
 
-    `copied_as` is set for what PEFT saves beside LoRA on an embedding or head: the base's own tensor in that dtype,
-    unless the base was changed before the training.
+    `copied_as` is set for what PEFT saves beside LoRA on an embedding or head: the base's own
+    tensor in that dtype, unless the base was changed before the training.
     """
 
     values: Load
@@ -87,8 +94,8 @@ class ReplacedRows:
 class PeftLayer:
     """W' is what PEFT's own layer of the adapter's type makes of W; there is no formula of ours.
 
-    `tensors` are the names, in the adapter's file, of what belongs to the layer of `module`; `shared` of what belongs
-    to all.
+    `tensors` are the names, in the adapter's file, of what belongs to the layer of `module`;
+    `shared` of what belongs to all.
     """
 
     module: str

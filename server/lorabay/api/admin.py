@@ -1,4 +1,5 @@
-"""The admin side over HTTP: paths under `/admin/`, and vLLM's two verbs with vLLM's bodies and replies.
+"""The admin side over HTTP: paths under `/admin/`, and vLLM's two verbs with vLLM's bodies and
+replies.
 
 Every route asks its gate before it reads anything of the request's body.
 """
@@ -62,10 +63,15 @@ def admin_router(operations: Operations, gate: Gate) -> APIRouter:
 
 
 def _body(model: type[BaseModel], who: Any) -> Any:
-    """Give a dependency that reads a body; FastAPI's own would be read before the key is checked, and without limit."""
+    """Give a dependency that reads a body; FastAPI's own would be read before the key is checked,
+    and without limit.
+    """
 
     async def read(request: Request, caller: str = who) -> BaseModel:
-        if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+        if (
+            request.headers.get("content-length", "0") == "0"
+            and "transfer-encoding" not in request.headers
+        ):
             return _validate(model, {})
         return _validate(model, await read_body(request, MAX_BODY_BYTES))
 
@@ -84,7 +90,9 @@ def _documented(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _add_reads(router: APIRouter, operations: Operations, who: Any) -> None:
-    @router.get("/admin/adapters", summary="Every adapter with state, reasons, versions and residency")
+    @router.get(
+        "/admin/adapters", summary="Every adapter with state, reasons, versions and residency"
+    )
     async def list_adapters(caller: str = who) -> dict[str, Any]:
         return {"adapters": operations.adapters()}
 
@@ -93,7 +101,9 @@ def _add_reads(router: APIRouter, operations: Operations, who: Any) -> None:
         return operations.adapter(name)
 
     @router.get("/admin/events", summary="What happened, newest first")
-    async def list_events(count: Annotated[int, Query(ge=1, le=1000)] = 100, caller: str = who) -> dict[str, Any]:
+    async def list_events(
+        count: Annotated[int, Query(ge=1, le=1000)] = 100, caller: str = who
+    ) -> dict[str, Any]:
         return {"events": operations.events(count)}
 
 
@@ -124,7 +134,9 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
     async def rollback(name: str, body: Any = rollback_body, caller: str = who) -> dict[str, Any]:
         return await operations.roll_back(name, body.version, caller)
 
-    @router.post("/admin/adapters/{name}/unload", summary="Stop serving an adapter until its folder changes")
+    @router.post(
+        "/admin/adapters/{name}/unload", summary="Stop serving an adapter until its folder changes"
+    )
     async def unload(name: str, caller: str = who) -> dict[str, str]:
         await operations.unload(name, caller)
         return {"unloaded": name}
@@ -147,9 +159,13 @@ def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None
         if not body.lora_name or not body.lora_path:
             raise InvalidRequest("Both 'lora_name' and 'lora_path' must be provided.")
         if body.lora_name in operations.base_names:
-            raise InvalidRequest(f"The lora adapter '{body.lora_name}' conflicts with a served base model.")
+            raise InvalidRequest(
+                f"The lora adapter '{body.lora_name}' conflicts with a served base model."
+            )
         try:
-            await operations.load(body.lora_name, body.lora_path, replace=body.load_inplace, who=caller)
+            await operations.load(
+                body.lora_name, body.lora_path, replace=body.load_inplace, who=caller
+            )
         except AdapterConflict:
             raise InvalidRequest(
                 f"The lora adapter '{body.lora_name}' has already been loaded. If you want to load the adapter in "
@@ -166,6 +182,8 @@ def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None
         if not body.lora_name:
             raise InvalidRequest("'lora_name' needs to be provided to unload a LoRA adapter.")
         if not operations.is_served(body.lora_name):
-            raise ModelNotFound(body.lora_name, message=f"The lora adapter '{body.lora_name}' cannot be found.")
+            raise ModelNotFound(
+                body.lora_name, message=f"The lora adapter '{body.lora_name}' cannot be found."
+            )
         await operations.unload(body.lora_name, caller)
         return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")

@@ -59,10 +59,13 @@ def create_app(
         engine, registry, metrics, gate, weights or WeightsInPlace(), max_body_bytes=max_body_bytes
     )
     for endpoint, path in PATHS.items():
-        # Starlette calls whatever ASGI application a handler returns; its annotation knows only its own responses.
+        # Starlette calls whatever ASGI application a handler returns; its annotation knows only its
+        # own responses.
         handler = cast("Callable[[Request], Awaitable[Response]]", endpoints.handler(endpoint))
         app.add_route(path, handler, methods=["POST"], include_in_schema=False)
-    app.include_router(models_router(engine, registry, gate, base_names=base_names, started=int(time.time())))
+    app.include_router(
+        models_router(engine, registry, gate, base_names=base_names, started=int(time.time()))
+    )
     app.include_router(health_router(engine, metrics, declared_set_loaded))
     for router in routers:
         app.include_router(router)

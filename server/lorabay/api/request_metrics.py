@@ -1,4 +1,6 @@
-"""Measures one request from its first byte in to its last byte out, and records it in the metrics."""
+"""Measures one request from its first byte in to its last byte out, and records it in the
+metrics.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
     from lorabay.serving.engine import Endpoint, Usage
 
 SAME_STEP_S = 0.001
-"""Events closer than this come from one engine step (a role, a usage block), not from two tokens."""
+"""Events closer than this come from one engine step (a role, a usage block), not from two
+tokens.
+"""
 
 
 class Recording:

@@ -1,7 +1,8 @@
 """vLLM's own Prometheus series as they leave this server: untouched, but for the names of adapters.
 
-vLLM knows versions (`finance@3f9c1a2b4d5e`), because two of one adapter may run in one batch. Routers that read
-`vllm:lora_requests_info` to find where an adapter is loaded know what clients ask for (`finance`).
+vLLM knows versions (`finance@3f9c1a2b4d5e`), because two of one adapter may run in one batch.
+Routers that read `vllm:lora_requests_info` to find where an adapter is loaded know what clients ask
+for (`finance`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class VllmSeries:
 def _by_adapter(family: Metric) -> Metric:
     newest: dict[tuple[tuple[str, str], ...], float] = {}
     for sample in family.samples:
-        labels = tuple((name, _names(text) if name in ADAPTER_LISTS else text) for name, text in sample.labels.items())
+        labels = tuple(
+            (name, _names(text) if name in ADAPTER_LISTS else text)
+            for name, text in sample.labels.items()
+        )
         newest[labels] = max(sample.value, newest.get(labels, 0.0))
     renamed = GaugeMetricFamily(family.name, family.documentation)
     for labels, value in newest.items():

@@ -1,4 +1,6 @@
-"""What the API asks and tells of an adapter's weights: that they are in the engine, proved good, or are done with."""
+"""What the API asks and tells of an adapter's weights: that they are in the engine, proved good, or
+are done with.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ class Weights(Protocol):
     """Brings versions into the engine when requests need them; `serving.host.AdapterHost` does."""
 
     async def ensure(self, version: Version) -> None:
-        """Return when the engine holds `version`; raises LorabayError when it does not, or not in time."""
+        """Return when the engine holds `version`; raises LorabayError when it does not, or not in
+        time.
+        """
         ...
 
     def answered(self, version: Version) -> None:

@@ -19,7 +19,9 @@ def load_model(folder: Path) -> Any:
     """The model of a base folder, ready to answer."""
     try:
         with quiet_transformers():
-            return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+            return AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, local_files_only=True
+            ).eval()
     except (OSError, ValueError) as error:
         raise SetupError(f"{folder} is not the folder of a base model: {error}") from error
 
@@ -37,6 +39,8 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def public_name(folder: Path) -> str:
-    """How a base is called in what we publish: as its config says, else as its folder; never a path."""
+    """How a base is called in what we publish: as its config says, else as its folder; never a
+    path.
+    """
     config = json.loads((folder / "config.json").read_bytes())
     return str(config.get("_name_or_path") or folder.resolve().name)

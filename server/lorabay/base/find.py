@@ -1,4 +1,6 @@
-"""Finds the base model: the prepared default, a local folder, or a hub id brought into the local cache."""
+"""Finds the base model: the prepared default, a local folder, or a hub id brought into the local
+cache.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,14 @@ def find_base(base: str) -> BaseFolder:
         return BaseFolder(Path(snapshot_download(base, allow_patterns=PATTERNS)), base)
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise SetupError(f"the base {base!r} is neither a folder nor a model that the hub gives: {reason}") from None
+        raise SetupError(
+            f"the base {base!r} is neither a folder nor a model that the hub gives: {reason}"
+        ) from None
 
 
 def served_names(options: Mapping[str, object], base: BaseFolder) -> tuple[str, ...]:
-    """Give the base's public names: vLLM's option `served_model_name` where it is set, else the base's own."""
+    """Give the base's public names: vLLM's option `served_model_name` where it is set, else the
+    base's own.
+    """
     names = options.get("served_model_name", base.served_name)
     return tuple(str(name) for name in names) if isinstance(names, list | tuple) else (str(names),)

@@ -1,7 +1,7 @@
 """From a llama GGUF file to a Hugging Face folder, with transformers' own reader.
 
-Repairs the one thing that transformers' reader gets wrong for SmolLM2: it drops the rule that digits are split from
-what surrounds them. Knows neither caches nor whether the outcome is right.
+Repairs the one thing that transformers' reader gets wrong for SmolLM2: it drops the rule that
+digits are split from what surrounds them. Knows neither caches nor whether the outcome is right.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ def read_tokenizer(gguf: Path) -> Any:
     """The tokenizer with its chat template."""
     with quiet_transformers():
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    # GGUF names this split only ("smollm": every digit alone, then byte level); transformers keeps the byte level and
-    # so cuts "a  2" into other tokens than the base was trained on.
+    # GGUF names this split only ("smollm": every digit alone, then byte level); transformers keeps
+    # the byte level and so cuts "a  2" into other tokens than the base was trained on.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
     return tokenizer
 
@@ -48,7 +51,9 @@ def dequantise(gguf: Path) -> Any:
 def write(folder: Path, model: Any, tokenizer: Any, repository: str) -> None:
     """Write both to `folder`, under the name of the repository they were published in."""
     model.generation_config = GenerationConfig(
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
     tokenizer.model_max_length = model.config.max_position_embeddings
     with quiet_transformers():

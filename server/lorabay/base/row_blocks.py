@@ -1,6 +1,8 @@
-"""The values of the base's own weights, for what cannot be known without them: a few rows at a time, as float32.
+"""The values of the base's own weights, for what cannot be known without them: a few rows at a
+time, as float32.
 
-Plain reads of the base's safetensors; memory is bounded by the rows that are asked for. Knows nothing of adapters.
+Plain reads of the base's safetensors; memory is bounded by the rows that are asked for. Knows
+nothing of adapters.
 """
 
 from __future__ import annotations
@@ -49,10 +51,16 @@ class BaseWeights:
         if name not in self.places:
             return f"the base stores no {name}; its weight is packed or lies in another tensor"
         dtype = self.places[name][1].dtype
-        return None if dtype in DTYPE_NAMES else f"the base stores {name} as {dtype}, which is not its dense value"
+        return (
+            None
+            if dtype in DTYPE_NAMES
+            else f"the base stores {name} as {dtype}, which is not its dense value"
+        )
 
     def blocks(self, name: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Blocks of whole rows, each with the number of its first; raises SetupError when the base has changed."""
+        """Blocks of whole rows, each with the number of its first; raises SetupError when the base
+        has changed.
+        """
         path, info = self.places[name]
         rows, width = info.shape[0], math.prod(info.shape[1:])
         row_bytes = (info.end - info.start) // max(rows, 1)
@@ -64,7 +72,9 @@ class BaseWeights:
                     file.seek(info.start + first * row_bytes)
                     data = file.read(count * row_bytes)
                     if len(data) != count * row_bytes:
-                        raise SetupError(f"base weights {path} became shorter; restart with the whole base")
+                        raise SetupError(
+                            f"base weights {path} became shorter; restart with the whole base"
+                        )
                     part = TensorInfo(name, info.dtype, (count, width), 0, len(data))
                     yield first, from_bytes(data, part).as_float32()
         except OSError as error:

@@ -1,6 +1,7 @@
 """What adapters are checked against: the linear and embedding modules of the base and their shapes.
 
-Read from the base folder's config and safetensors headers; no tensor byte is read. Knows nothing of adapters.
+Read from the base folder's config and safetensors headers; no tensor byte is read. Knows nothing of
+adapters.
 """
 
 from __future__ import annotations
@@ -48,10 +49,12 @@ _CONV1D_MODELS = {
 
 @dataclass(frozen=True)
 class BaseShapes:
-    """Module name -> (outputs, inputs), or None where the weight is stored packed and its shape cannot be known.
+    """Module name -> (outputs, inputs), or None where the weight is stored packed and its shape
+    cannot be known.
 
-    An embedding counts as (vocabulary, hidden) and a Conv1D as (inputs, outputs), as they are stored. `tensors` has the
-    shape of every stored tensor by its full name, biases and norms included. `layers` is the config's number of them.
+    An embedding counts as (vocabulary, hidden) and a Conv1D as (inputs, outputs), as they are
+    stored. `tensors` has the shape of every stored tensor by its full name, biases and norms
+    included. `layers` is the config's number of them.
     """
 
     shapes: Mapping[str, Shape | None]
@@ -64,7 +67,9 @@ class BaseShapes:
 
     @classmethod
     def read(cls, folder: Path, *, names: tuple[str, ...] = ()) -> BaseShapes:
-        """`names`: what the base is also known as (a hub id, its served name). Raises SetupError without weights."""
+        """`names`: what the base is also known as (a hub id, its served name). Raises SetupError
+        without weights.
+        """
         config = _read_json(folder / "config.json")
         shapes: dict[str, Shape | None] = {}
         stored: dict[str, tuple[int, ...]] = {}
@@ -73,16 +78,26 @@ class BaseShapes:
             shapes.update(_modules(tensors))
             stored.update((tensor.name, tensor.shape) for tensor in tensors)
         if not shapes:
-            raise SetupError(f"the base folder {folder} holds no linear layers; pass a language model in safetensors")
+            raise SetupError(
+                f"the base folder {folder} holds no linear layers; pass a language model in safetensors"
+            )
         embedding = next(filter(is_embedding, shapes), None)
         stored_head = any(name.split(".")[-1] == _HEAD for name in shapes)
-        tied = embedding is not None and (not stored_head or config.get("tie_word_embeddings") is True)
+        tied = embedding is not None and (
+            not stored_head or config.get("tie_word_embeddings") is True
+        )
         if embedding is not None and not stored_head:
             shapes[_HEAD] = shapes[embedding]
         own_name = config.get("_name_or_path")
-        known = (folder.name, *names, *([own_name] if isinstance(own_name, str) and own_name else []))
+        known = (
+            folder.name,
+            *names,
+            *([own_name] if isinstance(own_name, str) and own_name else []),
+        )
         names = tuple(dict.fromkeys(known))
-        return cls(shapes, names, _architecture(config), tied, stored, model_type(config), _layers(config))
+        return cls(
+            shapes, names, _architecture(config), tied, stored, model_type(config), _layers(config)
+        )
 
     @cached_property
     def tails(self) -> Mapping[str, str]:
@@ -96,14 +111,16 @@ class BaseShapes:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def is_unused(self, module: str) -> bool:
-        """Whether the files hold `module` and no model has it: what predicts several tokens at once lies beside, or
-        after the last of, the layers that transformers builds."""
+        """Whether the files hold `module` and no model has it: what predicts several tokens at once
+        lies beside, or after the last of, the layers that transformers builds."""
         layer = _LAYER.search(module)
         beyond = layer is not None and self.layers is not None and int(layer[1]) >= self.layers
         return beyond or _PREDICTION.search(module) is not None
 
     def is_conv1d(self, module: str) -> bool:
-        """Whether the base keeps the weight of `module` as (inputs, outputs), as GPT-2 and its kin do."""
+        """Whether the base keeps the weight of `module` as (inputs, outputs), as GPT-2 and its kin
+        do.
+        """
         return is_conv1d(module, self.model_type)
 
     def layer_shape(self, module: str) -> Shape | None:
@@ -112,7 +129,9 @@ class BaseShapes:
         return shape[::-1] if shape is not None and self.is_conv1d(module) else shape
 
     def is_transposed(self, module: str) -> bool:
-        """Whether the factors that PEFT stores for `module` make the transpose of its stored weight."""
+        """Whether the factors that PEFT stores for `module` make the transpose of its stored
+        weight.
+        """
         return is_embedding(module) or self.is_conv1d(module)
 
 
@@ -129,12 +148,16 @@ def is_embedding(module: str) -> bool:
 
 
 def is_conv1d(module: str, model_type: str | None) -> bool:
-    """Whether transformers' models of this type keep the weight of `module` as (inputs, outputs)."""
+    """Whether transformers' models of this type keep the weight of `module` as (inputs,
+    outputs).
+    """
     return model_type in _CONV1D_MODELS and module.rpartition(".")[2] in _CONV1D
 
 
 def model_type(config: Mapping[str, object]) -> str | None:
-    """What the config says; where it says nothing, what its architecture does for those that have a Conv1D."""
+    """What the config says; where it says nothing, what its architecture does for those that have a
+    Conv1D.
+    """
     told = config.get("model_type")
     if isinstance(told, str):
         return told
@@ -158,19 +181,27 @@ def _architecture(config: Mapping[str, object]) -> str | None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model, whether or not they are there. Raises SetupError when none is named."""
+    """The safetensors files of a model, whether or not they are there. Raises SetupError when none
+    is named.
+    """
     if (folder / _INDEX).is_file():
         weight_map = _read_json(folder / _INDEX).get("weight_map")
         files = set(weight_map.values()) if isinstance(weight_map, dict) else set()
         if not files or not all(isinstance(file, str) for file in files):
             raise SetupError(f"{folder / _INDEX} lists no weight files; download the base again")
-        away = next((file for file in files if {"/", "\0"} & set(file) or file in ("", ".", "..")), None)
+        away = next(
+            (file for file in files if {"/", "\0"} & set(file) or file in ("", ".", "..")), None
+        )
         if away is not None:
-            raise SetupError(f"{folder / _INDEX} names the file {quoted(away)}, which is not one of its own folder")
+            raise SetupError(
+                f"{folder / _INDEX} names the file {quoted(away)}, which is not one of its own folder"
+            )
         return [folder / file for file in sorted(files)]
     if (folder / _SINGLE).is_file():
         return [folder / _SINGLE]
-    raise SetupError(f"the base folder {folder} has no {_SINGLE}; pass a folder that holds a model in safetensors")
+    raise SetupError(
+        f"the base folder {folder} has no {_SINGLE}; pass a folder that holds a model in safetensors"
+    )
 
 
 def read_weights_header(path: Path) -> tuple[TensorInfo, ...]:
@@ -192,7 +223,10 @@ def _modules(tensors: tuple[TensorInfo, ...]) -> Iterator[tuple[str, Shape | Non
                 yield tensor.name.removesuffix(suffix), None
         if tensor.name.endswith(".weight") and len(tensor.shape) == 2:
             plain = tensor.dtype in _PLAIN_DTYPES
-            yield tensor.name.removesuffix(".weight"), (tensor.shape[0], tensor.shape[1]) if plain else None
+            yield (
+                tensor.name.removesuffix(".weight"),
+                (tensor.shape[0], tensor.shape[1]) if plain else None,
+            )
 
 
 def _read_json(path: Path) -> dict[str, object]:

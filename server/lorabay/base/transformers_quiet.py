@@ -1,4 +1,6 @@
-"""Keeps transformers and its friends from writing to the terminal while one of our bars is on it."""
+"""Keeps transformers and its friends from writing to the terminal while one of our bars is on
+it.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The code behind `lorabay bench`: drive OpenAI-compatible servers and compare them in alternating runs.
+"""The code behind `lorabay bench`: drive OpenAI-compatible servers and compare them in alternating
+runs.
 
-Callers use `run_bench`, `BenchSettings` and the report's `to_json` and `render`. vLLM is only ever a subprocess here.
-Each scenario is one module, listed in `runner.SCENARIOS`.
+Callers use `run_bench`, `BenchSettings` and the report's `to_json` and `render`. vLLM is only ever
+a subprocess here. Each scenario is one module, listed in `runner.SCENARIOS`.
 """
 
 from __future__ import annotations

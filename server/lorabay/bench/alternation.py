@@ -1,7 +1,8 @@
-"""The heart of every comparison: the sides take turns in one invocation, and only turns of one round are compared.
+"""The heart of every comparison: the sides take turns in one invocation, and only turns of one
+round are compared.
 
-A machine's speed drifts; a ratio of neighbours in time does not. Pure apart from the injected clock; knows not what a
-side does in its turn.
+A machine's speed drifts; a ratio of neighbours in time does not. Pure apart from the injected
+clock; knows not what a side does in its turn.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ class Turn(Generic[T]):
 
 
 def alternate(
-    sides: Mapping[str, Callable[[int], T]], rounds: int, clock: Callable[[], float] = time.perf_counter
+    sides: Mapping[str, Callable[[int], T]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Turn[T], ...]:
-    """A B A B ...: each side, called with the round's number (from 0), once a round, in the order of `sides`."""
+    """A B A B ...: each side, called with the round's number (from 0), once a round, in the order
+    of `sides`.
+    """
     turns: list[Turn[T]] = []
     for number in range(rounds):
         for side, take in sides.items():

@@ -1,8 +1,10 @@
-"""The load generator: a fixed number of streams, each asking its next request when its last one has ended.
+"""The load generator: a fixed number of streams, each asking its next request when its last one has
+ended.
 
-The client shares the cores with the engine that it measures. So it stores each read with its time and looks at nothing
-until the answer is whole, and it uses aiohttp, whose parser in C costs well under half of httpx's time for a chunk.
-One event loop; streams run concurrently, everything else in order.
+The client shares the cores with the engine that it measures. So it stores each read with its time
+and looks at nothing until the answer is whole, and it uses aiohttp, whose parser in C costs well
+under half of httpx's time for a chunk. One event loop; streams run concurrently, everything else in
+order.
 """
 
 from __future__ import annotations
@@ -44,18 +46,30 @@ class Drive:
 
 
 async def drive(
-    target: Target, path: str, bodies: Sequence[bytes], *, concurrency: int, output_tokens: int, timeout_s: float
+    target: Target,
+    path: str,
+    bodies: Sequence[bytes],
+    *,
+    concurrency: int,
+    output_tokens: int,
+    timeout_s: float,
 ) -> Drive:
-    """Send every body, at most `concurrency` at a time. A failed request is an outcome, never an exception."""
+    """Send every body, at most `concurrency` at a time. A failed request is an outcome, never an
+    exception.
+    """
     outcomes: list[Answer | Failure] = []
     queue = iter(bodies)
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(headers=target.headers, timeout=timeout, connector=connector) as session:
+    async with aiohttp.ClientSession(
+        headers=target.headers, timeout=timeout, connector=connector
+    ) as session:
         wall, cpu = time.perf_counter(), time.process_time()
         async with asyncio.TaskGroup() as streams:
             for _ in range(concurrency):
-                streams.create_task(_stream(session, target.url + path, queue, output_tokens, outcomes))
+                streams.create_task(
+                    _stream(session, target.url + path, queue, output_tokens, outcomes)
+                )
         return Drive(tuple(outcomes), time.perf_counter() - wall, time.process_time() - cpu)
 
 
@@ -70,7 +84,9 @@ async def _stream(
         outcomes.append(await ask(session, url, body, output_tokens))
 
 
-async def ask(session: aiohttp.ClientSession, url: str, body: bytes, output_tokens: int) -> Answer | Failure:
+async def ask(
+    session: aiohttp.ClientSession, url: str, body: bytes, output_tokens: int
+) -> Answer | Failure:
     """Send one request and read its stream to the end."""
     reads: list[tuple[float, bytes]] = []
     sent = time.perf_counter()

@@ -1,4 +1,5 @@
-"""Command lines of the servers that scenarios start: ours and vLLM's own, with the same engine options and adapters.
+"""Command lines of the servers that scenarios start: ours and vLLM's own, with the same engine
+options and adapters.
 
 Names vLLM only as an argument of a subprocess. Starts nothing.
 """
@@ -31,7 +32,9 @@ def lorabay_command(
     port: int,
     flags: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """`lorabay serve`; what is None is left to its own defaults. `flags` are further ones, by name."""
+    """`lorabay serve`; what is None is left to its own defaults. `flags` are further ones, by
+    name.
+    """
     command = [sys.executable, "-m", "lorabay", "serve", "--host", HOST, "--port", str(port)]
     command += [] if base is None else ["--base", base]
     command += [] if adapters is None else ["--adapters", str(adapters)]
@@ -43,9 +46,21 @@ def lorabay_command(
 
 
 def vllm_command(base: str, adapters: Path, engine: Mapping[str, str], port: int) -> list[str]:
-    """vLLM's own API server, the adapters given by name and path. The `vllm` script does not exist in every build."""
+    """vLLM's own API server, the adapters given by name and path. The `vllm` script does not exist
+    in every build.
+    """
     modules = [f"{folder.name}={folder.resolve()}" for folder in adapter_folders(adapters)]
-    command = [sys.executable, "-m", VLLM_SERVER, "--host", HOST, "--port", str(port), "--model", base]
+    command = [
+        sys.executable,
+        "-m",
+        VLLM_SERVER,
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--model",
+        base,
+    ]
     command += ["--served-model-name", BASE, "--enable-lora", "--lora-modules", *modules]
     for name, value in _engine(adapters, engine).items():
         command += _flag(name, value)
@@ -54,7 +69,17 @@ def vllm_command(base: str, adapters: Path, engine: Mapping[str, str], port: int
 
 def bare_command(base: str, engine: Mapping[str, str], port: int) -> list[str]:
     """vLLM's own API server without LoRA, as fast as the base gets."""
-    command = [sys.executable, "-m", VLLM_SERVER, "--host", HOST, "--port", str(port), "--model", base]
+    command = [
+        sys.executable,
+        "-m",
+        VLLM_SERVER,
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--model",
+        base,
+    ]
     command += ["--served-model-name", BASE]
     for name, value in (default_engine() | dict(engine)).items():
         command += _flag(name, value)
@@ -72,7 +97,8 @@ def adapter_folders(adapters: Path) -> list[Path]:
 def _engine(adapters: Path | None, engine: Mapping[str, str]) -> dict[str, str]:
     fitting = {} if adapters is None else _fitting(adapters)
     if "max_loras" in engine:
-        # vLLM wants at least as many of these; whoever chooses the slots leaves the other to each server.
+        # vLLM wants at least as many of these; whoever chooses the slots leaves the other to each
+        # server.
         fitting.pop("max_cpu_loras", None)
     return default_engine() | fitting | dict(engine)
 
@@ -83,7 +109,9 @@ def _fitting(adapters: Path) -> dict[str, str]:
     widest = max(_rank(folder / "adapter_config.json") for folder in folders)
     limit = next((limit for limit in RANK_LIMITS if limit >= widest), None)
     if limit is None:
-        raise SetupError(f"an adapter in {adapters} has rank {widest}; vLLM takes at most {RANK_LIMITS[-1]}")
+        raise SetupError(
+            f"an adapter in {adapters} has rank {widest}; vLLM takes at most {RANK_LIMITS[-1]}"
+        )
     slots = str(len(folders))
     return {"max_loras": slots, "max_cpu_loras": slots, "max_lora_rank": str(limit)}
 

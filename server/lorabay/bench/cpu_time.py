@@ -1,7 +1,8 @@
-"""Who used the processor, as Linux counts it: the side at work, the sides that wait, and everything else.
+"""Who used the processor, as Linux counts it: the side at work, the sides that wait, and everything
+else.
 
-Reads /proc; changes nothing. Also waits until a side is at rest. Where there is no /proc, nothing is known and
-nothing is guessed.
+Reads /proc; changes nothing. Also waits until a side is at rest. Where there is no /proc, nothing
+is known and nothing is guessed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ IDLE_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class CpuTime:
-    """Seconds of processor time: of the process group at work, of the groups that wait, of this client, of all."""
+    """Seconds of processor time: of the process group at work, of the groups that wait, of this
+    client, of all.
+    """
 
     working: float
     waiting: float
@@ -31,7 +34,9 @@ class CpuTime:
 
     @property
     def foreign(self) -> float:
-        """Of processes that have no part in the measurement; ticks are rounded, so never below 0."""
+        """Of processes that have no part in the measurement; ticks are rounded, so never below
+        0.
+        """
         return max(0.0, self.machine - self.working - self.waiting - self.client)
 
     def since(self, before: CpuTime) -> CpuTime:
@@ -44,7 +49,9 @@ class CpuTime:
 
 
 def read_cpu_time(working: int, waiting: Sequence[int]) -> CpuTime | None:
-    """Counters of now; only the difference of two readings means something. None where /proc does not tell."""
+    """Counters of now; only the difference of two readings means something. None where /proc does
+    not tell.
+    """
     if not (PROC / "stat").exists():
         return None
     tick = _tick_s()
@@ -58,11 +65,11 @@ def read_cpu_time(working: int, waiting: Sequence[int]) -> CpuTime | None:
 
 
 def wait_idle(groups: Sequence[int], timeout_s: float = IDLE_TIMEOUT_S) -> bool:
-    """Return True once all these process groups together have used no more than a tick for IDLE_S seconds; False
-    after the timeout, or where /proc does not tell.
+    """Return True once all these process groups together have used no more than a tick for IDLE_S
+    seconds; False after the timeout, or where /proc does not tell.
 
-    The processes of a vLLM server poll one another for a second after their last step, on the processors that the side
-    whose turn it is would compute with.
+    The processes of a vLLM server poll one another for a second after their last step, on the
+    processors that the side whose turn it is would compute with.
     """
     if not (PROC / "stat").exists():
         return False
@@ -91,7 +98,8 @@ def _ticks_of_groups() -> dict[int, int]:
         if not process.name.isdigit():
             continue
         try:
-            # The name before the last ")" may hold spaces. After it: state, parent, group, ..., utime (11), stime (12).
+            # The name before the last ")" may hold spaces. After it: state, parent, group, ...,
+            # utime (11), stime (12).
             fields = (process / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
@@ -102,5 +110,7 @@ def _ticks_of_groups() -> dict[int, int]:
 
 def _ticks_of_machine() -> int:
     """All but idle (4th) and waiting for disks (5th); guest times are already in the first two."""
-    counters = [int(counter) for counter in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
+    counters = [
+        int(counter) for counter in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]
+    ]
     return sum(counters) - counters[3] - counters[4]

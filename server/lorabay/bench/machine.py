@@ -31,7 +31,9 @@ def this_machine() -> Machine:
 
 
 def versions() -> dict[str, str | None]:
-    """Of python, lorabay, vllm (its CPU build has another name) and torch; None for what is not installed."""
+    """Of python, lorabay, vllm (its CPU build has another name) and torch; None for what is not
+    installed.
+    """
     return {
         "python": platform.python_version(),
         "lorabay": _version("lorabay"),

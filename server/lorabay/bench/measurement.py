@@ -34,7 +34,9 @@ def workload_for(settings: BenchSettings, listing: Listing) -> Workload:
     return Workload(models, settings.prompt_tokens, settings.output_tokens, settings.endpoint)
 
 
-def measure(target: Target, workload: Workload, concurrency: int, number: int, settings: BenchSettings) -> Measured:
+def measure(
+    target: Target, workload: Workload, concurrency: int, number: int, settings: BenchSettings
+) -> Measured:
     """Round `number`: its requests are new to the server and the same for every server."""
     count = settings.requests or concurrency
     driven = _drive(target, workload, concurrency, count, number, settings.request_timeout_s)
@@ -49,8 +51,11 @@ def warm_up(target: Target, workload: Workload, concurrency: int, timeout_s: flo
     return summarise(driven.outcomes, driven.seconds)
 
 
-def _drive(target: Target, workload: Workload, concurrency: int, count: int, seed: int, timeout_s: float) -> Drive:
-    # A seed of both numbers: a prompt of one concurrency must not come again at another, out of a prefix cache.
+def _drive(
+    target: Target, workload: Workload, concurrency: int, count: int, seed: int, timeout_s: float
+) -> Drive:
+    # A seed of both numbers: a prompt of one concurrency must not come again at another, out of a
+    # prefix cache.
     bodies = request_bodies(workload, count, seed * 1_000_003 + concurrency)
     return asyncio.run(
         drive(

@@ -1,7 +1,9 @@
-"""Our server as a process, from its spawn on: what its scan of the adapter directory took, what it holds.
+"""Our server as a process, from its spawn on: what its scan of the adapter directory took, what it
+holds.
 
-The scan ends before HTTP answers and the engine starts after it, so the first `/metrics` page tells the scan's time
-alone. Its processor time and reads come with those of the program's own start, which a server with one adapter has too.
+The scan ends before HTTP answers and the engine starts after it, so the first `/metrics` page tells
+the scan's time alone. Its processor time and reads come with those of the program's own start,
+which a server with one adapter has too.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A ready server: seconds of its scan, what its process had used when HTTP answered, and when it was ready."""
+    """A ready server: seconds of its scan, what its process had used when HTTP answered, and when
+    it was ready.
+    """
 
     server: Started
     scan_s: float
@@ -34,7 +38,9 @@ class Observed:
     at_ready: ProcessUse
 
     def start_beyond(self, other: Observed) -> ProcessUse:
-        """What this start used more than the other's: processor and reads until HTTP answered, memory when ready."""
+        """What this start used more than the other's: processor and reads until HTTP answered,
+        memory when ready.
+        """
         cost = self.at_http.beyond(other.at_http)
         memory = self.at_ready.beyond(other.at_ready)
         return ProcessUse(cost.cpu_s, cost.read_bytes, memory.resident_bytes)
@@ -42,7 +48,9 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Idleness:
-    """Passes over the adapter directory in which nothing had changed, and all that the process used meanwhile."""
+    """Passes over the adapter directory in which nothing had changed, and all that the process used
+    meanwhile.
+    """
 
     passes: Passes
     use: ProcessUse

@@ -1,4 +1,6 @@
-"""How often our server has looked at its adapter directory and how long that took, out of its `/metrics`."""
+"""How often our server has looked at its adapter directory and how long that took, out of its
+`/metrics`.
+"""
 
 from __future__ import annotations
 

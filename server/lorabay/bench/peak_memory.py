@@ -1,7 +1,7 @@
 """A command as a child process: seconds from spawn to exit, and the most memory that it held.
 
-The child itself reads the high-water mark that Linux keeps for it, as its last act: what `wait4` reports would count
-this process, too, whose memory a child shares until it runs its own program.
+The child itself reads the high-water mark that Linux keeps for it, as its last act: what `wait4`
+reports would count this process, too, whose memory a child shares until it runs its own program.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Use:
 
 
 def run_module(module: str, arguments: Sequence[str]) -> Use:
-    """Run `python -m module` to its end. Raises SetupError with the end of what it said when it fails."""
+    """Run `python -m module` to its end. Raises SetupError with the end of what it said when it
+    fails.
+    """
     with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
         mark = Path(folder) / "peak"
         command = [sys.executable, "-c", _RUN, str(mark), module, *arguments]
@@ -50,5 +52,7 @@ def run_module(module: str, arguments: Sequence[str]) -> Use:
         ended = subprocess.run(command, check=False, capture_output=True, text=True)
         seconds = time.perf_counter() - begin
         if ended.returncode or not mark.exists():
-            raise SetupError(f"bench: {module} failed with code {ended.returncode}: {ended.stderr[-_TAIL:]}")
+            raise SetupError(
+                f"bench: {module} failed with code {ended.returncode}: {ended.stderr[-_TAIL:]}"
+            )
         return Use(seconds, int(mark.read_text()) / 1024)

@@ -1,6 +1,8 @@
-"""What one process has used so far, as Linux counts it; its children, such as the engine, are not counted.
+"""What one process has used so far, as Linux counts it; its children, such as the engine, are not
+counted.
 
-Reads /proc; changes nothing. Only the difference of two readings means something, except for memory.
+Reads /proc; changes nothing. Only the difference of two readings means something, except for
+memory.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ProcessUse:
-    """Seconds of processor time, bytes asked of files, from the page cache too, and bytes of memory held."""
+    """Seconds of processor time, bytes asked of files, from the page cache too, and bytes of memory
+    held.
+    """
 
     cpu_s: float
     read_bytes: int
@@ -49,7 +53,8 @@ def read_process(process: int) -> ProcessUse:
     """Counters of now; SetupError where there is no such process, or no /proc."""
     folder = PROC / str(process)
     try:
-        # The name before the last ")" may hold spaces. After it: state, parent, ..., utime (11), stime (12).
+        # The name before the last ")" may hold spaces. After it: state, parent, ..., utime (11),
+        # stime (12).
         times = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]
         read = _labelled(folder / "io", "rchar")
         resident = _labelled(folder / "status", "VmRSS")

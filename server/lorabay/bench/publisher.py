@@ -1,6 +1,8 @@
-"""Publishes ever new versions of one adapter as a careful user does: made elsewhere, then renamed into place.
+"""Publishes ever new versions of one adapter as a careful user does: made elsewhere, then renamed
+into place.
 
-Every version is checked as the server will check it, which also gives its digest. Knows nothing of the server.
+Every version is checked as the server will check it, which also gives its digest. Knows nothing of
+the server.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """One adapter in the adapter directory below `root`, its coming and former versions beside that directory."""
+    """One adapter in the adapter directory below `root`, its coming and former versions beside that
+    directory.
+    """
 
     root: Path
     kind: RandomAdapters
@@ -49,7 +53,9 @@ class Publisher:
         self.kind.write(folder, number)
         spec = validate(folder, Checks(self.base, ALLOWED_RANKS[-1]))
         if isinstance(spec, Rejected):
-            raise SetupError(f"bench: a random adapter does not fit this base: {spec.reasons[0].text}")
+            raise SetupError(
+                f"bench: a random adapter does not fit this base: {spec.reasons[0].text}"
+            )
         return Draft(folder, spec.digest[:DIGEST_PREFIX])
 
     def publish(self, draft: Draft) -> None:

@@ -1,7 +1,8 @@
-"""Adapters of random weights that fit a base: sound to every check, no two alike, written in a moment.
+"""Adapters of random weights that fit a base: sound to every check, no two alike, written in a
+moment.
 
-What they answer is noise; what they cost to check, store, load and run is what an adapter of their size costs. Knows
-neither servers nor where adapters are served from.
+What they answer is noise; what they cost to check, store, load and run is what an adapter of their
+size costs. Knows neither servers nor where adapters are served from.
 """
 
 from __future__ import annotations
@@ -40,16 +41,22 @@ class RandomAdapters:
 
     @classmethod
     def about(cls, base: BaseShapes, rank: int, size_bytes: int) -> RandomAdapters:
-        """On as many linear modules as make up `size_bytes`, or on all; SetupError for a base without any."""
+        """On as many linear modules as make up `size_bytes`, or on all; SetupError for a base
+        without any.
+        """
         linear = [
             (module, shape)
             for module, shape in base.shapes.items()
             if shape is not None and module.rpartition(".")[2] in TARGETS
         ]
         if not linear:
-            raise SetupError(f"bench: the base has none of the modules {', '.join(sorted(TARGETS))}")
+            raise SetupError(
+                f"bench: the base has none of the modules {', '.join(sorted(TARGETS))}"
+            )
         sizes = accumulate(ITEM_BYTES["BF16"] * rank * sum(shape) for _, shape in linear)
-        enough = next((count for count, size in enumerate(sizes, 1) if size >= size_bytes), len(linear))
+        enough = next(
+            (count for count, size in enumerate(sizes, 1) if size >= size_bytes), len(linear)
+        )
         return cls(base.names[0], rank, tuple(linear[:enough]))
 
     @property
@@ -60,7 +67,8 @@ class RandomAdapters:
     def write(self, folder: Path, seed: int) -> None:
         """Make `folder` with the adapter of this seed."""
         bits = np.frombuffer(np.random.default_rng(seed).bytes(self.size_bytes), np.uint16)
-        # Random signs and digits around a fixed exponent: bfloat16 numbers of a size from 1/128 to 1/64.
+        # Random signs and digits around a fixed exponent: bfloat16 numbers of a size from 1/128 to
+        # 1/64.
         values = (bits & 0x807F) | 0x3C00
         folder.mkdir(parents=True)
         with (folder / WEIGHTS_FILE).open("wb") as file:
@@ -77,7 +85,9 @@ class RandomAdapters:
                 start = end
             if self.dora:
                 end = start + ITEM_BYTES["BF16"] * outputs
-                yield TensorInfo(f"{PREFIX}{module}.lora_magnitude_vector", "BF16", (outputs,), start, end)
+                yield TensorInfo(
+                    f"{PREFIX}{module}.lora_magnitude_vector", "BF16", (outputs,), start, end
+                )
                 start = end
 
     def _config(self) -> dict[str, object]:

@@ -1,4 +1,5 @@
-"""A llama of random weights in several files, of any size, written in seconds: what merges are measured on.
+"""A llama of random weights in several files, of any size, written in seconds: what merges are
+measured on.
 
 What it answers is noise; what it costs to read, change and write is what a model of its size costs.
 """
@@ -35,10 +36,17 @@ class RandomLlama:
     @classmethod
     def about(cls, size_bytes: int) -> RandomLlama:
         """As many layers as make up the size, at least one; below 200 MB, narrower ones."""
-        shape = cls(2048, 5632, 32_000, 1) if size_bytes >= _SMALL_BYTES else cls(256, 704, 2_048, 1)
+        shape = (
+            cls(2048, 5632, 32_000, 1) if size_bytes >= _SMALL_BYTES else cls(256, 704, 2_048, 1)
+        )
         bare = cls(shape.hidden, shape.inner, shape.vocabulary, 0)
         layer = shape.size_bytes - bare.size_bytes
-        return cls(shape.hidden, shape.inner, shape.vocabulary, max(1, round((size_bytes - bare.size_bytes) / layer)))
+        return cls(
+            shape.hidden,
+            shape.inner,
+            shape.vocabulary,
+            max(1, round((size_bytes - bare.size_bytes) / layer)),
+        )
 
     @property
     def size_bytes(self) -> int:
@@ -50,7 +58,12 @@ class RandomLlama:
         yield "model.embed_tokens.weight", (self.vocabulary, hidden)
         for layer in range(self.layers):
             prefix = f"model.layers.{layer}"
-            for part, rows in (("q_proj", hidden), ("k_proj", narrow), ("v_proj", narrow), ("o_proj", hidden)):
+            for part, rows in (
+                ("q_proj", hidden),
+                ("k_proj", narrow),
+                ("v_proj", narrow),
+                ("o_proj", hidden),
+            ):
                 yield f"{prefix}.self_attn.{part}.weight", (rows, hidden)
             yield f"{prefix}.mlp.gate_proj.weight", (inner, hidden)
             yield f"{prefix}.mlp.up_proj.weight", (inner, hidden)

@@ -1,7 +1,7 @@
 """When a server answers, and what it serves.
 
-Asks over HTTP like any client: the model list, a completion of one token, whether all is loaded. Bounded in time; a
-child that dies meanwhile ends the wait at once.
+Asks over HTTP like any client: the model list, a completion of one token, whether all is loaded.
+Bounded in time; a child that dies meanwhile ends the wait at once.
 """
 
 from __future__ import annotations
@@ -29,20 +29,26 @@ BASE = "base"
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The ids that a server lists: its base and its adapters, sorted, so that two servers' lists can be compared."""
+    """The ids that a server lists: its base and its adapters, sorted, so that two servers' lists
+    can be compared.
+    """
 
     base: str
     adapters: tuple[str, ...]
 
     def resolve(self, models: tuple[str, ...]) -> tuple[str, ...]:
-        """Ids for the asked models: none means all, `base` means the base, whatever its name here."""
+        """Ids for the asked models: none means all, `base` means the base, whatever its name
+        here.
+        """
         known = (self.base, *self.adapters)
         if not models:
             return known
         ids = tuple(self.base if model == BASE else model for model in models)
         unknown = sorted(set(ids) - set(known))
         if unknown:
-            raise SetupError(f"the server does not serve {', '.join(unknown)}; it serves {', '.join(known)}")
+            raise SetupError(
+                f"the server does not serve {', '.join(unknown)}; it serves {', '.join(known)}"
+            )
         return ids
 
 
@@ -50,12 +56,16 @@ def list_models(target: Target, timeout_s: float) -> Listing:
     """What a running server serves; SetupError when it does not answer."""
     listing = _list_models(target, timeout_s)
     if listing is None:
-        raise SetupError(f"no server answers at {target.url}/v1/models; start one, or leave out --url")
+        raise SetupError(
+            f"no server answers at {target.url}/v1/models; start one, or leave out --url"
+        )
     return listing
 
 
 def wait_first_answer(server: ServerProcess, target: Target, timeout_s: float) -> None:
-    """Return after the first completion; SetupError when the server dies, refuses it or exceeds the bound."""
+    """Return after the first completion; SetupError when the server dies, refuses it or exceeds the
+    bound.
+    """
     deadline = time.monotonic() + timeout_s
     listing = _poll(server, lambda left: _list_models(target, left), deadline)
     body = {"model": listing.base, "prompt": "Hello", "max_tokens": 1}
@@ -64,7 +74,9 @@ def wait_first_answer(server: ServerProcess, target: Target, timeout_s: float) -
 
 def wait_metrics(server: ServerProcess, target: Target, timeout_s: float) -> str:
     """Our server's first `/metrics` page: it answers before its engine is up."""
-    return _poll(server, lambda left: _call(target, "GET", "/metrics", left), time.monotonic() + timeout_s).text
+    return _poll(
+        server, lambda left: _call(target, "GET", "/metrics", left), time.monotonic() + timeout_s
+    ).text
 
 
 def read_metrics(target: Target, timeout_s: float) -> str:
@@ -76,7 +88,9 @@ def read_metrics(target: Target, timeout_s: float) -> str:
 
 
 def wait_loaded(server: ServerProcess, target: Target, timeout_s: float) -> Listing:
-    """What the server lists once all is loaded. A server without `/ready`, as vLLM's own, loads before it answers."""
+    """What the server lists once all is loaded. A server without `/ready`, as vLLM's own, loads
+    before it answers.
+    """
     deadline = time.monotonic() + timeout_s
     _poll(server, lambda left: _call(target, "GET", "/ready", left, fine=(200, 404)), deadline)
     return _poll(server, lambda left: _list_models(target, left), deadline)
@@ -106,12 +120,22 @@ def _list_models(target: Target, timeout_s: float) -> Listing | None:
 
 
 def _call(
-    target: Target, method: str, path: str, timeout_s: float, body: object = None, fine: tuple[int, ...] = (200,)
+    target: Target,
+    method: str,
+    path: str,
+    timeout_s: float,
+    body: object = None,
+    fine: tuple[int, ...] = (200,),
 ) -> httpx.Response | None:
     """The response; None while there is no server or it is not ready yet."""
     try:
         response = httpx.request(
-            method, target.url + path, json=body, headers=target.headers, timeout=timeout_s, trust_env=False
+            method,
+            target.url + path,
+            json=body,
+            headers=target.headers,
+            timeout=timeout_s,
+            trust_env=False,
         )
     except httpx.TransportError:
         return None

@@ -1,4 +1,6 @@
-"""What a bench invocation found, and its JSON form. Values only: measured elsewhere, shown by `table`."""
+"""What a bench invocation found, and its JSON form. Values only: measured elsewhere, shown by
+`table`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One measured run of one side. Processor figures are None where they are not known, as for a foreign server."""
+    """One measured run of one side. Processor figures are None where they are not known, as for a
+    foreign server.
+    """
 
     side: str
     round: int
@@ -26,9 +30,13 @@ class Run:
     client_cpu_s: float
     server_cpu_s: float | None = None
     idle_cpu_share: float | None = None
-    """Processor time of the sides that waited, as a share of one core: near 0, or the figure is worth little."""
+    """Processor time of the sides that waited, as a share of one core: near 0, or the figure is
+    worth little.
+    """
     foreign_cpu_share: float | None = None
-    """The same of everything else on the machine: on a busy machine only many rounds give a ratio."""
+    """The same of everything else on the machine: on a busy machine only many rounds give a
+    ratio.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,8 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One figure that is neither a run nor a comparison of sides, and the bar that it must stay under, if there is one.
+    """One figure that is neither a run nor a comparison of sides, and the bar that it must stay
+    under, if there is one.
 
     `unit` follows the figure when it is shown: s, ms, MiB, x, or nothing for a number of things.
     """

@@ -47,13 +47,19 @@ SCENARIOS: Mapping[str, Scenario] = {
 
 
 def run_bench(
-    settings: BenchSettings, progress: Progress | None = None, scenarios: Mapping[str, Scenario] = SCENARIOS
+    settings: BenchSettings,
+    progress: Progress | None = None,
+    scenarios: Mapping[str, Scenario] = SCENARIOS,
 ) -> Report:
-    """Run one scenario to its end. SetupError and UsageError are its only expected failures; no child outlives it."""
+    """Run one scenario to its end. SetupError and UsageError are its only expected failures; no
+    child outlives it.
+    """
     settings.check()
     scenario = scenarios.get(settings.scenario)
     if scenario is None:
-        raise UsageError(f"bench: no scenario {settings.scenario!r}; there are {', '.join(scenarios)}")
+        raise UsageError(
+            f"bench: no scenario {settings.scenario!r}; there are {', '.join(scenarios)}"
+        )
     date = datetime.now(UTC).isoformat(timespec="seconds")
     with _terminated_as_interrupted():
         findings = scenario(settings, progress or NoProgress())
@@ -62,7 +68,9 @@ def run_bench(
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM unwinds like Ctrl-C: its default would end this process and leave the started servers running."""
+    """SIGTERM unwinds like Ctrl-C: its default would end this process and leave the started servers
+    running.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

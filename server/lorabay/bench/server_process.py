@@ -1,7 +1,7 @@
 """A server as a child process: started in a group of its own, watched, and always gone in the end.
 
-Guarantees that leaving `running` leaves no process of the group behind, whatever ended the block, Ctrl-C included.
-Knows nothing of HTTP or of what it runs.
+Guarantees that leaving `running` leaves no process of the group behind, whatever ended the block,
+Ctrl-C included. Knows nothing of HTTP or of what it runs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class ServerProcess:
     def check_alive(self) -> None:
         """Raise SetupError with the end of its log if it has exited."""
         if (code := self.process.poll()) is not None:
-            raise SetupError(f"{self.name} exited with code {code} at start; the end of its log:\n{self.tail()}")
+            raise SetupError(
+                f"{self.name} exited with code {code} at start; the end of its log:\n{self.tail()}"
+            )
 
     def tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
@@ -49,7 +51,9 @@ class ServerProcess:
 def running(
     name: str, command: Sequence[str], *, env: Mapping[str, str], log: Path, stop_timeout_s: float
 ) -> Iterator[ServerProcess]:
-    """The command with `env` added to this process's environment, its output in `log`, until the block ends."""
+    """The command with `env` added to this process's environment, its output in `log`, until the
+    block ends.
+    """
     with log.open("wb") as output:
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -67,7 +71,9 @@ def running(
 
 
 def stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
-    """SIGTERM to the child, SIGKILL to its group after the bound or once it is gone: a child may leave workers."""
+    """SIGTERM to the child, SIGKILL to its group after the bound or once it is gone: a child may
+    leave workers.
+    """
     try:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):

@@ -1,6 +1,7 @@
 """What one bench invocation is asked to do.
 
-Plain values with units; checked once by `run_bench`. Knows no scenario: what a scenario needs beyond this, it asks for.
+Plain values with units; checked once by `run_bench`. Knows no scenario: what a scenario needs
+beyond this, it asks for.
 """
 
 from __future__ import annotations
@@ -19,13 +20,20 @@ Endpoint = Literal["completions", "chat"]
 
 
 def default_env() -> dict[str, str]:
-    """Environment of a started server: 1 GiB of KV memory and every core, as vLLM's CPU engine reads them."""
+    """Environment of a started server: 1 GiB of KV memory and every core, as vLLM's CPU engine
+    reads them.
+    """
     last_core = (os.cpu_count() or 1) - 1
-    return {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": f"0-{last_core}" if last_core else "0"}
+    return {
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": f"0-{last_core}" if last_core else "0",
+    }
 
 
 def default_engine() -> dict[str, str]:
-    """Engine options whose defaults depend on who starts vLLM, so that every started server has the same."""
+    """Engine options whose defaults depend on who starts vLLM, so that every started server has the
+    same.
+    """
     return {"max_model_len": "2048", "max_num_seqs": "64", "max_num_batched_tokens": "2048"}
 
 
@@ -42,7 +50,9 @@ class BenchSettings:
     adapters: Path | None = None
     """Adapter directory for started servers."""
     models: tuple[str, ...] = ()
-    """Asked in turn; `base` stands for the server's base. Empty: the base and every adapter that the server lists."""
+    """Asked in turn; `base` stands for the server's base. Empty: the base and every adapter that
+    the server lists.
+    """
     concurrency: tuple[int, ...] = (8, 32)
     """Streams open at a time; one run for each number."""
     prompt_tokens: int = 32
@@ -56,7 +66,9 @@ class BenchSettings:
     size_gb: float = 2.0
     """Size of the model that scenario `merge` makes, in GB."""
     endpoint: Endpoint = "completions"
-    """`completions` sends exactly `prompt_tokens` token ids; `chat` sends about as many words, plus the template."""
+    """`completions` sends exactly `prompt_tokens` token ids; `chat` sends about as many words, plus
+    the template.
+    """
     engine: Mapping[str, str] = field(default_factory=dict)
     """vLLM engine arguments of started servers, by their Python names."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -102,4 +114,6 @@ class BenchSettings:
 
     def _refuse_url(self) -> None:
         if self.url is not None:
-            raise UsageError(f"bench: scenario {self.scenario!r} starts its own servers; leave out --url")
+            raise UsageError(
+                f"bench: scenario {self.scenario!r} starts its own servers; leave out --url"
+            )

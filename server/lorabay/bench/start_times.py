@@ -18,4 +18,6 @@ BAR_S = 5.0
 def compare_starts(starts: Sequence[Start]) -> Comparison:
     """How much later ours answers than vLLM's own, round by round."""
     turns = [Turn(start.side, start.round, start.seconds, start.seconds) for start in starts]
-    return Comparison(f"start, {LORABAY} - {VLLM}", differences(turns, LORABAY, VLLM), "s", BAR_S, at_least=False)
+    return Comparison(
+        f"start, {LORABAY} - {VLLM}", differences(turns, LORABAY, VLLM), "s", BAR_S, at_least=False
+    )

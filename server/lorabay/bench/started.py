@@ -1,4 +1,6 @@
-"""Servers that a scenario starts: on a free loopback port, waited for, timed and stopped at the end of the block."""
+"""Servers that a scenario starts: on a free loopback port, waited for, timed and stopped at the end
+of the block.
+"""
 
 from __future__ import annotations
 
@@ -63,14 +65,18 @@ def started(name: str, launch: Launch, settings: BenchSettings) -> Iterator[Star
 
 
 @contextmanager
-def spawned(name: str, launch: Launch, settings: BenchSettings) -> Iterator[tuple[ServerProcess, Target]]:
+def spawned(
+    name: str, launch: Launch, settings: BenchSettings
+) -> Iterator[tuple[ServerProcess, Target]]:
     """The server, on its way up; stopped when the block ends."""
     port = free_port()
     target = Target(f"http://{HOST}:{port}")
     env = default_env() | dict(settings.env)
     with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
         log = Path(folder) / "server.log"
-        with running(name, launch(port), env=env, log=log, stop_timeout_s=settings.stop_timeout_s) as server:
+        with running(
+            name, launch(port), env=env, log=log, stop_timeout_s=settings.stop_timeout_s
+        ) as server:
             yield server, target
 
 
@@ -83,8 +89,12 @@ def wait_ready(server: ServerProcess, target: Target, settings: BenchSettings) -
 
 
 def warm_file_cache(base: str) -> None:
-    """Read what both servers read at start, so that the first to start does not pay for the second."""
-    subprocess.run([sys.executable, "-c", f"import {VLLM_SERVER}"], check=False, capture_output=True)
+    """Read what both servers read at start, so that the first to start does not pay for the
+    second.
+    """
+    subprocess.run(
+        [sys.executable, "-c", f"import {VLLM_SERVER}"], check=False, capture_output=True
+    )
     for weights in Path(base).glob("*.safetensors"):
         with weights.open("rb") as file:
             while file.read(1 << 24):

@@ -24,7 +24,9 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class RunStats:
-    """One run. Tokens and latencies are those of whole answers; `failures` counts the others by reason."""
+    """One run. Tokens and latencies are those of whole answers; `failures` counts the others by
+    reason.
+    """
 
     answers: int
     failures: Mapping[str, int]
@@ -49,7 +51,9 @@ def summarise(outcomes: Sequence[Answer | Failure], seconds: float) -> RunStats:
     gaps = [gap for answer in answers for gap in np.diff(answer.token_times).tolist()]
     return RunStats(
         answers=len(answers),
-        failures=dict(Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Failure))),
+        failures=dict(
+            Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Failure))
+        ),
         seconds=seconds,
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),
         output_tokens=sum(answer.output_tokens for answer in answers),

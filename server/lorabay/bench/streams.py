@@ -1,4 +1,5 @@
-"""Streams that run beside a measurement: each asks anew when its answer has ended, until the measurement is over.
+"""Streams that run beside a measurement: each asks anew when its answer has ended, until the
+measurement is over.
 
 One event loop. A stream whose request fails ends; its failure is an outcome like any answer.
 """
@@ -48,7 +49,9 @@ class Streams:
         seed = number
         while not self._stopping:
             (body,) = request_bodies(self._workload, 1, seed)
-            outcome = await ask(session, self._target.url + self._workload.path, body, self._workload.output_tokens)
+            outcome = await ask(
+                session, self._target.url + self._workload.path, body, self._workload.output_tokens
+            )
             self._outcomes.append(outcome)
             ended, self._ended[number] = self._ended[number], asyncio.Event()
             ended.set()
@@ -64,12 +67,16 @@ class Streams:
 
 
 @asynccontextmanager
-async def running_streams(target: Target, workload: Workload, count: int, timeout_s: float) -> AsyncIterator[Streams]:
+async def running_streams(
+    target: Target, workload: Workload, count: int, timeout_s: float
+) -> AsyncIterator[Streams]:
     """Streams that run while the block lasts; when it is left, all their answers have ended."""
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     connector = aiohttp.TCPConnector(limit=0)
     async with (
-        aiohttp.ClientSession(headers=target.headers, timeout=timeout, connector=connector) as session,
+        aiohttp.ClientSession(
+            headers=target.headers, timeout=timeout, connector=connector
+        ) as session,
         asyncio.TaskGroup() as tasks,
     ):
         streams = Streams(target, workload, count)

@@ -19,7 +19,9 @@ NOTHING = "-"
 
 
 def render(report: Report) -> RenderableType:
-    """Runs, start times, facts and comparisons, each only where there is one, then where and when."""
+    """Runs, start times, facts and comparisons, each only where there is one, then where and
+    when.
+    """
     findings = report.findings
     parts: list[RenderableType] = []
     if findings.runs:
@@ -38,7 +40,15 @@ def _runs(runs: Sequence[Run]) -> Table:
     table = Table(title="Runs (latencies in ms)")
     for heading in ("side", "round", "streams", "output tokens/s"):
         table.add_column(heading, justify="left" if heading == "side" else "right")
-    for heading in ("first token p50", "p99", "inter-token p50", "p99", "failed", "idle CPU", "other CPU"):
+    for heading in (
+        "first token p50",
+        "p99",
+        "inter-token p50",
+        "p99",
+        "failed",
+        "idle CPU",
+        "other CPU",
+    ):
         table.add_column(heading, justify="right")
     for run in runs:
         stats = run.stats
@@ -96,7 +106,9 @@ def _comparisons(comparisons: Sequence[Comparison]) -> Table:
         figures = (comparison.median, min(comparison.values), max(comparison.values))
         bar = f"{'>=' if comparison.at_least else '<='} {form.format(comparison.bar)}"
         cells = (form.format(figure) for figure in figures)
-        table.add_row(comparison.name, *cells, str(len(comparison.values)), bar, _verdict(comparison.passed))
+        table.add_row(
+            comparison.name, *cells, str(len(comparison.values)), bar, _verdict(comparison.passed)
+        )
     return table
 
 
@@ -112,7 +124,9 @@ def _verdict(passed: bool) -> str:
 
 def _origin(report: Report) -> str:
     machine, settings = report.machine, report.settings
-    where = ", ".join((machine.cpu, f"{machine.cores} cores", f"{machine.memory_gib} GiB", *machine.accelerators))
+    where = ", ".join(
+        (machine.cpu, f"{machine.cores} cores", f"{machine.memory_gib} GiB", *machine.accelerators)
+    )
     what = ", ".join(f"{name} {version or NOTHING}" for name, version in report.versions.items())
     load = f"{settings.endpoint}, {settings.prompt_tokens} prompt and {settings.output_tokens} output tokens"
     return f"{report.date}, scenario {settings.scenario}: {load}\n{where}\n{what}"

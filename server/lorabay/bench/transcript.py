@@ -1,6 +1,8 @@
-"""From the raw reads of one streamed answer to what it cost: token times and usage, or why it failed.
+"""From the raw reads of one streamed answer to what it cost: token times and usage, or why it
+failed.
 
-Runs after the answer has ended, so that receiving stays cheap. Pure; knows the OpenAI event format, no HTTP client.
+Runs after the answer has ended, so that receiving stays cheap. Pure; knows the OpenAI event format,
+no HTTP client.
 """
 
 from __future__ import annotations
@@ -32,8 +34,12 @@ class Failure:
     reason: str
 
 
-def read_transcript(sent: float, reads: Sequence[tuple[float, bytes]], output_tokens: int) -> Answer | Failure:
-    """Judge one stream. Fewer or more tokens than asked for is a failure: that run would not do equal work."""
+def read_transcript(
+    sent: float, reads: Sequence[tuple[float, bytes]], output_tokens: int
+) -> Answer | Failure:
+    """Judge one stream. Fewer or more tokens than asked for is a failure: that run would not do
+    equal work.
+    """
     events = list(_events(reads))
     if len(events) < 2 or events[-1][1] != DONE:
         return Failure("the stream ended early")

@@ -31,7 +31,9 @@ class VersionProbe:
     failures: int = field(default=0, init=False)
 
     async def first_answer_of(self, version: str) -> float:
-        """The clock when the first answer of `version` was whole; SetupError when none comes in time."""
+        """The clock when the first answer of `version` was whole; SetupError when none comes in
+        time.
+        """
         deadline = time.perf_counter() + self.timeout_s
         while time.perf_counter() < deadline:
             try:
@@ -44,14 +46,22 @@ class VersionProbe:
                 self.failures += 1
             elif response.headers.get(VERSION_HEADER) == version:
                 return time.perf_counter()
-        raise SetupError(f"bench: version {version} was published and did not answer within {self.timeout_s:.0f} s")
+        raise SetupError(
+            f"bench: version {version} was published and did not answer within {self.timeout_s:.0f} s"
+        )
 
 
 @asynccontextmanager
-async def version_probe(target: Target, model: str, timeout_s: float) -> AsyncIterator[VersionProbe]:
+async def version_probe(
+    target: Target, model: str, timeout_s: float
+) -> AsyncIterator[VersionProbe]:
     """A probe of `model` while the block lasts."""
-    body = json.dumps({"model": model, "prompt": "Hello", "max_tokens": 1, "temperature": 0}).encode()
+    body = json.dumps(
+        {"model": model, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
+    ).encode()
     connector = aiohttp.TCPConnector(limit=1)
     timeout = aiohttp.ClientTimeout(total=timeout_s)
-    async with aiohttp.ClientSession(headers=target.headers, timeout=timeout, connector=connector) as session:
+    async with aiohttp.ClientSession(
+        headers=target.headers, timeout=timeout, connector=connector
+    ) as session:
         yield VersionProbe(session, target.url + "/v1/completions", body, timeout_s)

@@ -1,7 +1,8 @@
 """The requests of a run, encoded before its clock starts.
 
-Equal work by construction: random prompts (no two share a prefix that a cache could reuse), a fixed number of output
-tokens, end-of-sequence ignored, greedy. The same seed gives the same requests, so two servers get the same work.
+Equal work by construction: random prompts (no two share a prefix that a cache could reuse), a fixed
+number of output tokens, end-of-sequence ignored, greedy. The same seed gives the same requests, so
+two servers get the same work.
 """
 
 from __future__ import annotations
@@ -14,10 +15,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lorabay.bench.settings import Endpoint
 
-# Ordinary tokens in every vocabulary of today: above the special and byte tokens, below the smallest one's end.
+# Ordinary tokens in every vocabulary of today: above the special and byte tokens, below the
+# smallest one's end.
 TOKEN_IDS = range(1_000, 20_000)
 # One token each in common vocabularies.
-WORDS = ("time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school")
+WORDS = (
+    "time",
+    "year",
+    "people",
+    "way",
+    "day",
+    "man",
+    "thing",
+    "woman",
+    "life",
+    "child",
+    "world",
+    "school",
+)
 PATHS: dict[Endpoint, str] = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
 
 

@@ -1,1 +1,3 @@
-"""Adapters as files and numbers: checking, canonical form, storing, naming. Knows no engine and no HTTP."""
+"""Adapters as files and numbers: checking, canonical form, storing, naming. Knows no engine and no
+HTTP.
+"""

@@ -1,7 +1,8 @@
 """Decides whether a folder holds an adapter that the engine can serve on this base.
 
-Config and header come first, values only when those are sound. All reasons are collected; a folder that changes or
-vanishes meanwhile gives a reason, not an exception. Knows nothing of the store or the engine.
+Config and header come first, values only when those are sound. All reasons are collected; a folder
+that changes or vanishes meanwhile gives a reason, not an exception. Knows nothing of the store or
+the engine.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 class Checks:
     """What an adapter is held against. `max_rank` is the engine's `max_lora_rank`.
 
-    `base_weights` are there when the engine can scale outputs, which DoRA needs. `approximate_error` is the largest
-    relative error of a stand-in for an adapter that is no LoRA of a rank that the engine takes; 0 allows none.
+    `base_weights` are there when the engine can scale outputs, which DoRA needs.
+    `approximate_error` is the largest relative error of a stand-in for an adapter that is no LoRA
+    of a rank that the engine takes; 0 allows none.
     """
 
     base: BaseShapes
@@ -66,17 +68,26 @@ def validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
 
 
 def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
-    """Checks config and header; reads tensor values only for DoRA's magnitudes and for approximations."""
+    """Checks config and header; reads tensor values only for DoRA's magnitudes and for
+    approximations.
+    """
     config = read_config(folder, checks.limits)
     file = AdapterFile.open(folder, checks.limits)
     if isinstance(config, Rejected) or isinstance(file, Rejected):
-        return rejected(reason for part in (config, file) if isinstance(part, Rejected) for reason in part.reasons)
+        return rejected(
+            reason
+            for part in (config, file)
+            if isinstance(part, Rejected)
+            for reason in part.reasons
+        )
     draft = _draft(Source(config, file.tensors, file.read), checks)
     base_model = _base_model(config)
     foreign = foreign_base(base_model, checks.base)
     reasons = [Reason("foreign_base", foreign)] if foreign and checks.refuse_foreign_base else []
     if isinstance(draft, Rejected):
-        return rejected([*draft.reasons, *_rank_problems(_claimed_rank(config), checks.max_rank), *reasons])
+        return rejected(
+            [*draft.reasons, *_rank_problems(_claimed_rank(config), checks.max_rank), *reasons]
+        )
     reasons += _rank_problems(draft.rank, checks.max_rank)
     warnings = (*draft.warnings, *([foreign] if foreign else []))
     return rejected(reasons) if reasons else Canonical(draft, base_model, warnings)
@@ -84,7 +95,9 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
 
 def _draft(source: Source, checks: Checks) -> Draft | Rejected:
     peft_type = str(source.config.get("peft_type"))
-    if peft_type in CONVERTED or (peft_type == "LORA" and source.config.get("use_dora") and checks.base_weights):
+    if peft_type in CONVERTED or (
+        peft_type == "LORA" and source.config.get("use_dora") and checks.base_weights
+    ):
         means = Means(checks.max_rank, checks.base_weights, checks.approximate_error)
         return converted(UPDATE_FORMATS[peft_type], source, checks.base, means)
     if peft_type in FORMATS:
@@ -98,7 +111,9 @@ def smallest_limit(rank: int) -> int | None:
 
 
 def _claimed_rank(config: Mapping[str, object]) -> int:
-    """The rank that a LoRA config tells; to other formats the field means something else, or nothing."""
+    """The rank that a LoRA config tells; to other formats the field means something else, or
+    nothing.
+    """
     rank = config.get("r")
     return rank if isinstance(rank, int) and config.get("peft_type") == "LORA" else 0
 
@@ -106,8 +121,15 @@ def _claimed_rank(config: Mapping[str, object]) -> int:
 def _rank_problems(rank: int, max_rank: int) -> Iterator[Reason]:
     if rank > max_rank:
         limit = smallest_limit(rank)
-        advice = f"start with --engine max_lora_rank={limit}" if limit else f"no engine serves over {ALLOWED_RANKS[-1]}"
-        yield Reason("rank_over_limit", f"rank {quoted(rank)} is over the engine's max_lora_rank {max_rank}; {advice}")
+        advice = (
+            f"start with --engine max_lora_rank={limit}"
+            if limit
+            else f"no engine serves over {ALLOWED_RANKS[-1]}"
+        )
+        yield Reason(
+            "rank_over_limit",
+            f"rank {quoted(rank)} is over the engine's max_lora_rank {max_rank}; {advice}",
+        )
 
 
 def foreign_base(name: str | None, base: BaseShapes) -> str | None:

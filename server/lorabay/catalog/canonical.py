@@ -1,4 +1,5 @@
-"""The one form in which every accepted adapter is stored and loaded: plain LoRA, standard names, a minimal config.
+"""The one form in which every accepted adapter is stored and loaded: plain LoRA, standard names, a
+minimal config.
 
 Computing it checks all values and gives the digest in a single pass over the tensors.
 Knows nothing of how the adapter was stored before or where the result goes.
@@ -66,12 +67,17 @@ class Canonical:
     def config(self) -> dict[str, object]:
         """The canonical adapter_config.json."""
         rest = {"base_model_name_or_path": self.base_model, "bias": "none", "inference_mode": True}
-        return {**self.meaning, **rest, "task_type": "CAUSAL_LM", "target_modules": list(self.modules)}
+        return {
+            **self.meaning,
+            **rest,
+            "task_type": "CAUSAL_LM",
+            "target_modules": list(self.modules),
+        }
 
 
 def measure(canonical: Canonical, open_file: OpenFile | None = None) -> AdapterSpec | Rejected:
-    """Checks every value and computes the digest; on the way `open_file` gets the canonical files' names, one after the
-    other, and what it gives gets their bytes.
+    """Checks every value and computes the digest; on the way `open_file` gets the canonical files'
+    names, one after the other, and what it gives gets their bytes.
 
     What was written is whole only when a spec is returned. Raises what writing raises.
     """
@@ -103,7 +109,9 @@ class _Meter:
         for output in outputs:
             tensor = output.make()
             if not tensor.is_finite:
-                self._reasons.append(Reason("not_finite", f"{quoted(output.name)} holds NaN or infinite values"))
+                self._reasons.append(
+                    Reason("not_finite", f"{quoted(output.name)} holds NaN or infinite values")
+                )
             if tensor.is_zero or (output in self._canonical.draft.scales and tensor.is_one):
                 self._idle.add(output.name)
             self._size += tensor.values.nbytes
@@ -116,9 +124,16 @@ class _Meter:
         pairs = all(pair.a.name in self._idle or pair.b.name in self._idle for pair in draft.pairs)
         if pairs and all(scale.name in self._idle for scale in draft.scales):
             self._reasons.append(
-                Reason("no_effect", "every module's A or B is all zeros: the adapter would answer like the base")
+                Reason(
+                    "no_effect",
+                    "every module's A or B is all zeros: the adapter would answer like the base",
+                )
             )
-        return rejected(self._reasons) if self._reasons else _spec(self._canonical, self._digest.digest(), self._size)
+        return (
+            rejected(self._reasons)
+            if self._reasons
+            else _spec(self._canonical, self._digest.digest(), self._size)
+        )
 
 
 def _spec(canonical: Canonical, digest: Digest, size: int) -> AdapterSpec:
@@ -128,7 +143,9 @@ def _spec(canonical: Canonical, digest: Digest, size: int) -> AdapterSpec:
         rank=canonical.draft.rank,
         alpha=canonical.draft.source_alpha,
         modules=canonical.modules,
-        dtype="+".join(sorted({DTYPE_NAMES[output.dtype] for output in canonical.files[WEIGHTS_FILE]})),
+        dtype="+".join(
+            sorted({DTYPE_NAMES[output.dtype] for output in canonical.files[WEIGHTS_FILE]})
+        ),
         size_bytes=size,
         base_model=canonical.base_model,
         warnings=canonical.warnings,

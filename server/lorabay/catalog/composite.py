@@ -1,4 +1,5 @@
-"""A composite adapter: a folder whose `composite.toml` names other adapters, their weights and how they are combined.
+"""A composite adapter: a folder whose `composite.toml` names other adapters, their weights and how
+they are combined.
 
     method = "ties"          # linear, cat, svd, ties, dare_linear, dare_ties or magnitude_prune
     density = 0.5            # what pruning keeps
@@ -86,11 +87,16 @@ def read_composite(
         return rejected([problem.reason])
     except ValidationError as error:
         return rejected(
-            Reason("composite", f"{COMPOSITE_FILE}: {'.'.join(map(str, problem['loc']))[:100]}: {problem['msg']}")
+            Reason(
+                "composite",
+                f"{COMPOSITE_FILE}: {'.'.join(map(str, problem['loc']))[:100]}: {problem['msg']}",
+            )
             for problem in error.errors()
         )
     except (ValueError, RecursionError) as error:  # no TOML, or no UTF-8
-        return rejected([Reason("composite", f"{COMPOSITE_FILE} is not valid TOML: {quoted(str(error))}")])
+        return rejected(
+            [Reason("composite", f"{COMPOSITE_FILE} is not valid TOML: {quoted(str(error))}")]
+        )
     problems = tuple(_problems(composite))
     return rejected(problems) if problems else composite
 
@@ -98,15 +104,23 @@ def read_composite(
 def _problems(composite: Composite) -> Iterator[Reason]:
     method = composite.method
     if len(composite.members) == 1 and method not in _SINGLE:
-        yield Reason("composite", f"{COMPOSITE_FILE}: method {method} needs two members or more; use linear for one")
+        yield Reason(
+            "composite",
+            f"{COMPOSITE_FILE}: method {method} needs two members or more; use linear for one",
+        )
     elif method in _PRUNING and composite.density is None:
         yield Reason("composite", f"{COMPOSITE_FILE}: method {method} needs a density")
     for setting in sorted(composite.model_fields_set & _USED_BY.keys()):
         if method not in _USED_BY[setting]:
             users = ", ".join(sorted(_USED_BY[setting]))
-            yield Reason("composite", f"{COMPOSITE_FILE}: method {method} has no {setting}; it is for {users}")
+            yield Reason(
+                "composite",
+                f"{COMPOSITE_FILE}: method {method} has no {setting}; it is for {users}",
+            )
 
 
 def member_folder(folder: Path, member: str) -> Path:
-    """A name is a folder beside the composite; what has a slash is a path, from the composite's folder on."""
+    """A name is a folder beside the composite; what has a slash is a path, from the composite's
+    folder on.
+    """
     return folder / member if "/" in member else folder.parent / member

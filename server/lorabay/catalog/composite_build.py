@@ -1,8 +1,8 @@
 """Builds the one adapter that a composite folder stands for, from private copies of its members.
 
-Members are copied exactly as they are at one moment, from inside the allowed roots only, and may be composites
-themselves; a folder that contains itself is refused. The result is plain LoRA as PEFT writes it. Every problem of a
-member is a reason with its name.
+Members are copied exactly as they are at one moment, from inside the allowed roots only, and may be
+composites themselves; a folder that contains itself is refused. The result is plain LoRA as PEFT
+writes it. Every problem of a member is a reason with its name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ import numpy as np
 
 from lorabay.algebra.combination import Part, combine
 from lorabay.algebra.updates import LowRank, Replaced, ReplacedRows
-from lorabay.catalog.composite import COMPOSITE_FILE, DEPTH_AT_MOST, Composite, member_folder, read_composite
+from lorabay.catalog.composite import (
+    COMPOSITE_FILE,
+    DEPTH_AT_MOST,
+    Composite,
+    member_folder,
+    read_composite,
+)
 from lorabay.catalog.names import bare_name
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE, Limits, copy_adapter
@@ -41,8 +47,12 @@ if TYPE_CHECKING:
 
 def is_composite(folder: Path) -> bool:
     """Whether the folder stands for others; one with weights of its own does not."""
-    # Path.exists would raise for a folder that may not be entered; why it cannot be read is told when it is read.
-    if any(os.access(folder / name, os.F_OK, effective_ids=True) for name in (CONFIG_FILE, WEIGHTS_FILE)):
+    # Path.exists would raise for a folder that may not be entered; why it cannot be read is told
+    # when it is read.
+    if any(
+        os.access(folder / name, os.F_OK, effective_ids=True)
+        for name in (CONFIG_FILE, WEIGHTS_FILE)
+    ):
         return False
     return os.access(folder / COMPOSITE_FILE, os.F_OK, effective_ids=True)
 
@@ -51,8 +61,8 @@ def is_composite(folder: Path) -> bool:
 class Assembly:
     """Where members may lie, how large they may be, and the base that they are for.
 
-    `trusted` says that regular expressions in their configs may be evaluated. `weights` are what a member's copies of
-    the base's embeddings are compared with; without them only shapes are.
+    `trusted` says that regular expressions in their configs may be evaluated. `weights` are what a
+    member's copies of the base's embeddings are compared with; without them only shapes are.
     """
 
     base: BaseShapes
@@ -62,7 +72,8 @@ class Assembly:
     weights: BaseWeights | None = None
 
     def take(self, folder: Path, target: Path, within: tuple[Path, ...] = ()) -> Rejected | None:
-        """Put the adapter that `folder` holds, or stands for, into the empty folder `target`; None when it is there.
+        """Put the adapter that `folder` holds, or stands for, into the empty folder `target`; None
+        when it is there.
 
         Errors of writing are raised as OSError.
         """
@@ -76,14 +87,18 @@ class Assembly:
             chain = " -> ".join(path.name for path in (*within[within.index(real) :], real))
             return rejected([Reason("composite_cycle", f"the composite contains itself: {chain}")])
         if len(within) >= DEPTH_AT_MOST:
-            return rejected([Reason("composite_depth", f"composites are more than {DEPTH_AT_MOST} deep")])
+            return rejected(
+                [Reason("composite_depth", f"composites are more than {DEPTH_AT_MOST} deep")]
+            )
         members: list[AdapterUpdates] = []
         reasons: list[Reason] = []
         for place, member in enumerate(composite.members):
             found = self._member(folder, member.adapter, target / f"member{place}", (*within, real))
             if isinstance(found, Rejected):
                 whose = f"member {quoted(member.adapter)} in {str(member_folder(folder, member.adapter))!a}"
-                reasons += (Reason(reason.code, f"{whose}: {reason.text}") for reason in found.reasons)
+                reasons += (
+                    Reason(reason.code, f"{whose}: {reason.text}") for reason in found.reasons
+                )
             else:
                 members.append(found)
         reasons += _misfits(composite, members) if not reasons else ()
@@ -94,7 +109,9 @@ class Assembly:
             shutil.rmtree(target / f"member{place}")
         return problem
 
-    def _member(self, folder: Path, name: str, target: Path, within: tuple[Path, ...]) -> AdapterUpdates | Rejected:
+    def _member(
+        self, folder: Path, name: str, target: Path, within: tuple[Path, ...]
+    ) -> AdapterUpdates | Rejected:
         place = member_folder(folder, name)
         if missing := self._missing(place):
             return rejected([missing])
@@ -115,18 +132,28 @@ class Assembly:
         try:
             real = place.resolve()
             if not any(real.is_relative_to(root) for root in self.roots):
-                return Reason("link_outside", "it lies outside the adapter directory and the allowed roots")
+                return Reason(
+                    "link_outside", "it lies outside the adapter directory and the allowed roots"
+                )
             is_there = real.is_dir()
         except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, a link to itself
             is_there = False
         return None if is_there else Reason("member_missing", "there is no such folder")
 
-    def _combined(self, composite: Composite, members: Sequence[AdapterUpdates], target: Path) -> Rejected | None:
+    def _combined(
+        self, composite: Composite, members: Sequence[AdapterUpdates], target: Path
+    ) -> Rejected | None:
         parts: defaultdict[str, list[Part]] = defaultdict(list)
         for place, (member, found) in enumerate(zip(composite.members, members, strict=True)):
             for name, updates in found.updates.items():
-                products = (_blaming(member.adapter, update) for update in updates if isinstance(update, LowRank))
-                parts[name.removesuffix(".weight")] += [Part(place, member.weight, product) for product in products]
+                products = (
+                    _blaming(member.adapter, update)
+                    for update in updates
+                    if isinstance(update, LowRank)
+                )
+                parts[name.removesuffix(".weight")] += [
+                    Part(place, member.weight, product) for product in products
+                ]
         rank = composite.rank or max(found.rank for found in members)
         with LoraFolder(target, "F32", parts, self.base) as writer:
             try:
@@ -138,7 +165,9 @@ class Assembly:
             writer.finish(next((found.base_model for found in members if found.base_model), None))
         return None
 
-    def _product(self, composite: Composite, module: str, parts: Sequence[Part], rank: int) -> tuple[Matrix, Matrix]:
+    def _product(
+        self, composite: Composite, module: str, parts: Sequence[Part], rank: int
+    ) -> tuple[Matrix, Matrix]:
         """Combined as PEFT stores the factors: some methods do not treat the two alike."""
         if not self.base.is_transposed(module):
             return _product(composite, module, parts, rank)
@@ -149,16 +178,25 @@ class Assembly:
 
 def _no_product(found: AdapterUpdates) -> Reason | None:
     for name, updates in found.updates.items():
-        if not name.endswith(".weight") or any(isinstance(update, Replaced | ReplacedRows) for update in updates):
-            return Reason("member_format", f"it trains {quoted(name)} itself, which has no weighted sum with others'")
+        if not name.endswith(".weight") or any(
+            isinstance(update, Replaced | ReplacedRows) for update in updates
+        ):
+            return Reason(
+                "member_format",
+                f"it trains {quoted(name)} itself, which has no weighted sum with others'",
+            )
         if any(not isinstance(update, LowRank) for update in updates):
             text = f"what {found.format} does is no product; make it one with `lorabay convert`"
             return Reason("member_format", text)
     return None
 
 
-def _product(composite: Composite, module: str, parts: Sequence[Part], rank: int) -> tuple[Matrix, Matrix]:
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused, not warned of
+def _product(
+    composite: Composite, module: str, parts: Sequence[Part], rank: int
+) -> tuple[Matrix, Matrix]:
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # what is not finite is refused, not warned of
         try:
             return combine(composite, module, parts, rank)
         except np.linalg.LinAlgError as error:
@@ -187,8 +225,12 @@ def _misfits(composite: Composite, members: Sequence[AdapterUpdates]) -> Iterato
         names = ", ".join(quoted(name) for name in bases.values())
         yield Reason("foreign_base", f"the members were trained on different bases: {names}")
     if composite.needs_equal_ranks and len({found.rank for found in members}) > 1:
-        ranks = ", ".join(f"{m.adapter}: {f.rank}" for m, f in zip(composite.members, members, strict=True))
-        yield Reason("rank", f"method {composite.method} needs members of one rank ({ranks}); use svd or cat")
+        ranks = ", ".join(
+            f"{m.adapter}: {f.rank}" for m, f in zip(composite.members, members, strict=True)
+        )
+        yield Reason(
+            "rank", f"method {composite.method} needs members of one rank ({ranks}); use svd or cat"
+        )
     elif composite.needs_equal_ranks:
         uneven = _uneven(members)
         if uneven:
@@ -201,6 +243,9 @@ def _uneven(members: Sequence[AdapterUpdates]) -> str | None:
     for found in members:
         for name, updates in found.updates.items():
             for update in updates:
-                if isinstance(update, LowRank) and ranks.setdefault(name, update.rank) != update.rank:
+                if (
+                    isinstance(update, LowRank)
+                    and ranks.setdefault(name, update.rank) != update.rank
+                ):
                     return name.removesuffix(".weight")
     return None

@@ -1,7 +1,9 @@
-"""The identity of a version: sha256 over its canonical config and tensors, computed while they stream past.
+"""The identity of a version: sha256 over its canonical config and tensors, computed while they
+stream past.
 
-The caller feeds tensors in `tensors.storage_order`; nothing else of a file (its own order, its metadata, config fields
-without effect) enters, so two files with the same weights have the same digest.
+The caller feeds tensors in `tensors.storage_order`; nothing else of a file (its own order, its
+metadata, config fields without effect) enters, so two files with the same weights have the same
+digest.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 
 class VersionDigest:
-    """Grows by one tensor at a time. Each part is framed by its own description, so no two inputs run together."""
+    """Grows by one tensor at a time. Each part is framed by its own description, so no two inputs
+    run together.
+    """
 
     def __init__(self, config: Mapping[str, object]) -> None:
         self._hash = hashlib.sha256()

@@ -1,9 +1,9 @@
 """Which folders of the adapter directory are candidates, and which of them have stopped changing.
 
-`scan` only asks the file system for names, sizes and times and reads no file but, once, a composite's list of members,
-so that an unchanged directory costs a few `stat` calls per adapter; only in a folder that changed does it also look for
-files that are still on their way.
-`Settling` decides from those facts alone. Knows nothing of what the files hold.
+`scan` only asks the file system for names, sizes and times and reads no file but, once, a
+composite's list of members, so that an unchanged directory costs a few `stat` calls per adapter;
+only in a folder that changed does it also look for files that are still on their way. `Settling`
+decides from those facts alone. Knows nothing of what the files hold.
 """
 
 from __future__ import annotations
@@ -35,7 +35,15 @@ _FILES = (CONFIG_FILE, WEIGHTS_FILE)
 ABSENT = "- -"
 """The fingerprint of a folder without either file."""
 
-_PARTIAL_ENDS = (".incomplete", ".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp")
+_PARTIAL_ENDS = (
+    ".incomplete",
+    ".part",
+    ".partial",
+    ".filepart",
+    ".crdownload",
+    ".download",
+    ".tmp",
+)
 _ARRIVING_AT_MOST = 100
 
 
@@ -43,9 +51,10 @@ _ARRIVING_AT_MOST = 100
 class Candidate:
     """A folder that may hold an adapter.
 
-    `fingerprint` changes whenever a file does. `newest` is when the last file changed (seconds since the epoch).
-    `in_place` says that the folder got its name after its last file was complete. `reasons` refuse it unread.
-    `arriving` changes while a copy or a download of one of the files grows beside it.
+    `fingerprint` changes whenever a file does. `newest` is when the last file changed (seconds
+    since the epoch). `in_place` says that the folder got its name after its last file was complete.
+    `reasons` refuse it unread. `arriving` changes while a copy or a download of one of the files
+    grows beside it.
     """
 
     name: str
@@ -66,27 +75,33 @@ def scan(
     elsewhere: Collection[str] = (),
     known: Mapping[str, str] | None = None,
 ) -> dict[str, Candidate]:
-    """The direct child folders of `root` that hold an adapter's config or weights, or a composite, by name.
+    """The direct child folders of `root` that hold an adapter's config or weights, or a composite,
+    by name.
 
-    A folder may be a link that stays inside `root` or `roots`. Of names that differ only in case the one in `live`
-    stays, else the one in lower case; before both go names that are served from `elsewhere`. `known` holds
-    fingerprints: a folder that has its own is not looked into.
-    Raises SetupError when `root` cannot be listed: that is no reason to remove what is served.
+    A folder may be a link that stays inside `root` or `roots`. Of names that differ only in case
+    the one in `live` stays, else the one in lower case; before both go names that are served from
+    `elsewhere`. `known` holds fingerprints: a folder that has its own is not looked into. Raises
+    SetupError when `root` cannot be listed: that is no reason to remove what is served.
     """
     allowed = tuple(path.resolve() for path in (root, *roots))
     try:
         with os.scandir(root) as listing:
             entries = [entry for entry in listing if not entry.name.startswith(".")]
     except OSError as error:
-        raise SetupError(f"the adapter directory {root} cannot be listed: {error.strerror}") from error
+        raise SetupError(
+            f"the adapter directory {root} cannot be listed: {error.strerror}"
+        ) from error
     found = (_candidate(entry, reserved, allowed) for entry in entries)
     twinless = _without_twins(filter(None, found), live, elsewhere)
     return {candidate.name: _with_arriving(candidate, known or {}) for candidate in twinless}
 
 
-def _candidate(entry: os.DirEntry[str], reserved: frozenset[str], allowed: tuple[Path, ...]) -> Candidate | None:
+def _candidate(
+    entry: os.DirEntry[str], reserved: frozenset[str], allowed: tuple[Path, ...]
+) -> Candidate | None:
     path = Path(entry.path)
-    # What is no UTF-8 could be shown nowhere; no such name is one of an adapter, so what is shown need not lead back.
+    # What is no UTF-8 could be shown nowhere; no such name is one of an adapter, so what is shown
+    # need not lead back.
     name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
     reasons = list(name_problems(name, reserved))
     try:
@@ -95,7 +110,9 @@ def _candidate(entry: os.DirEntry[str], reserved: frozenset[str], allowed: tuple
         return None
     except OSError as error:
         reasons.append(Reason("unreadable", f"the folder cannot be read: {error.strerror}"))
-        return Candidate(name, path, f"unreadable {error.errno}", newest=0.0, reasons=tuple(reasons))
+        return Candidate(
+            name, path, f"unreadable {error.errno}", newest=0.0, reasons=tuple(reasons)
+        )
 
 
 def _looked_into(
@@ -106,7 +123,9 @@ def _looked_into(
         return None
     named = entry.stat(follow_symlinks=False)
     if not stays_inside(entry, allowed):
-        reasons.append(Reason("link_outside", "the folder is a link that leaves the adapter directory"))
+        reasons.append(
+            Reason("link_outside", "the folder is a link that leaves the adapter directory")
+        )
     files = [_stat_file(path / file) for file in _FILES]
     present = [file for file in files if file]
     if not present:
@@ -122,8 +141,12 @@ def _looked_into(
 
 
 def stays_inside(entry: os.DirEntry[str], allowed: tuple[Path, ...]) -> bool:
-    """Whether a folder is no link, or one that leads into one of the `allowed` folders, which are resolved."""
-    return not entry.is_symlink() or any(Path(entry.path).resolve().is_relative_to(root) for root in allowed)
+    """Whether a folder is no link, or one that leads into one of the `allowed` folders, which are
+    resolved.
+    """
+    return not entry.is_symlink() or any(
+        Path(entry.path).resolve().is_relative_to(root) for root in allowed
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +161,9 @@ def fingerprint(folder: Path) -> str:
 
 
 def _looks_of(folder: Path, within: tuple[Path, ...] = ()) -> _Looks:
-    """Those of a composite hold its members', each as it looks now, as deep as composites may be."""
+    """Those of a composite hold its members', each as it looks now, as deep as composites may
+    be.
+    """
     try:
         files = [_stat_file(folder / name) for name in _FILES]
         looks = " ".join(_facts(file) for file in files)
@@ -150,14 +175,21 @@ def _looks_of(folder: Path, within: tuple[Path, ...] = ()) -> _Looks:
         return _Looks(looks, newest)
     if folder in within or len(within) >= DEPTH_AT_MOST:
         return _Looks("too deep", 0.0)
-    members = [_looks_of(member, (*within, folder)) for member in _members(folder, _facts(composite))]
+    members = [
+        _looks_of(member, (*within, folder)) for member in _members(folder, _facts(composite))
+    ]
     facts = [_facts(composite), *(member.fingerprint for member in members)]
-    return _Looks(" | ".join(facts), max(_changed_ns(composite) / 1e9, *(member.newest for member in members), 0.0))
+    return _Looks(
+        " | ".join(facts),
+        max(_changed_ns(composite) / 1e9, *(member.newest for member in members), 0.0),
+    )
 
 
 @lru_cache(maxsize=256)
 def _members(folder: Path, facts: str) -> tuple[Path, ...]:
-    """The folders of a composite's members. `facts` are those of its file, which is read once for each of its forms."""
+    """The folders of a composite's members. `facts` are those of its file, which is read once for
+    each of its forms.
+    """
     del facts
     composite = read_composite(folder)
     if isinstance(composite, Rejected):
@@ -173,7 +205,9 @@ def _with_arriving(candidate: Candidate, known: Mapping[str, str]) -> Candidate:
 
 
 def _arriving(folder: Path) -> Iterator[str]:
-    """Facts of the files that `rsync`, a browser or a hub client writes before it renames them to what they will be."""
+    """Facts of the files that `rsync`, a browser or a hub client writes before it renames them to
+    what they will be.
+    """
     for place in (folder, folder / ".cache" / "huggingface" / "download"):
         with suppress(OSError), os.scandir(place) as listing:
             for entry in listing:
@@ -199,15 +233,22 @@ def _changed_ns(file: os.stat_result) -> int:
 
 
 def _facts(file: os.stat_result | None) -> str:
-    return f"{file.st_dev}:{file.st_ino}:{file.st_size}:{file.st_mtime_ns}:{file.st_ctime_ns}" if file else "-"
+    return (
+        f"{file.st_dev}:{file.st_ino}:{file.st_size}:{file.st_mtime_ns}:{file.st_ctime_ns}"
+        if file
+        else "-"
+    )
 
 
 def _named_last(folder: os.stat_result) -> bool:
     """Whether the last thing done to a folder (or a link to one) was to name it.
 
-    Adding a file sets both times of a folder, a rename only the change time. A link is made in one step.
+    Adding a file sets both times of a folder, a rename only the change time. A link is made in one
+    step.
     """
-    return stat.S_ISLNK(folder.st_mode) or folder.st_ctime_ns - folder.st_mtime_ns > _RENAME_MARGIN_NS
+    return (
+        stat.S_ISLNK(folder.st_mode) or folder.st_ctime_ns - folder.st_mtime_ns > _RENAME_MARGIN_NS
+    )
 
 
 def _without_twins(
@@ -219,22 +260,30 @@ def _without_twins(
     winners = {name.casefold(): name for name in elsewhere}
     for folded, twins in by_name.items():
         winner = (
-            winners.get(folded) or min((twin.name not in live, twin.name.swapcase(), twin.name) for twin in twins)[2]
+            winners.get(folded)
+            or min((twin.name not in live, twin.name.swapcase(), twin.name) for twin in twins)[2]
         )
         for twin in twins:
             yield twin if twin.name == winner else _twin_of(winner, twin)
 
 
 def _twin_of(winner: str, twin: Candidate) -> Candidate:
-    reason = Reason("name_case", f"the name differs only in case from {quoted(winner)}; rename the folder")
-    # Another fingerprint than the folder's own: once the winner is gone, the folder counts as changed.
-    return replace(twin, fingerprint=f"{twin.fingerprint} beside {winner}", reasons=(*twin.reasons, reason))
+    reason = Reason(
+        "name_case", f"the name differs only in case from {quoted(winner)}; rename the folder"
+    )
+    # Another fingerprint than the folder's own: once the winner is gone, the folder counts as
+    # changed.
+    return replace(
+        twin, fingerprint=f"{twin.fingerprint} beside {winner}", reasons=(*twin.reasons, reason)
+    )
 
 
 class Settling:
-    """Tells when a folder has stopped changing: unchanged for `settle_s` seconds, or renamed into place.
+    """Tells when a folder has stopped changing: unchanged for `settle_s` seconds, or renamed into
+    place.
 
-    Remembers one fingerprint per name. The clocks are `time.time` and `time.monotonic` unless a test brings its own.
+    Remembers one fingerprint per name. The clocks are `time.time` and `time.monotonic` unless a
+    test brings its own.
     """
 
     def __init__(
@@ -259,9 +308,11 @@ class Settling:
         self._seen[candidate.name] = (facts, since)
         if candidate.in_place:
             return 0.0
-        # Whichever says more: how long we have watched it unchanged, or how old its last change is. A file server's
-        # clock that runs ahead makes the age negative and leaves the watching.
-        quiet = now - since if candidate.arriving else max(now - since, self._wall() - candidate.newest)
+        # Whichever says more: how long we have watched it unchanged, or how old its last change is.
+        # A file server's clock that runs ahead makes the age negative and leaves the watching.
+        quiet = (
+            now - since if candidate.arriving else max(now - since, self._wall() - candidate.newest)
+        )
         return max(0.0, self._settle_s - quiet)
 
     def forget(self, names: Collection[str]) -> None:

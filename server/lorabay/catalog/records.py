@@ -1,7 +1,7 @@
 """What a server must remember about each adapter over a restart: one small JSON file per adapter.
 
-Written by rename, without fsync: a killed process loses nothing, a power cut at worst the last change, and an
-unreadable file counts as absent. Knows nothing of what the fields are used for.
+Written by rename, without fsync: a killed process loses nothing, a power cut at worst the last
+change, and an unreadable file counts as absent. Knows nothing of what the fields are used for.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _Digest = Annotated[Digest, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Rollback(BaseModel):
-    """An admin chose version `to` although the folder holds `instead_of`; ends when the folder holds something else."""
+    """An admin chose version `to` although the folder holds `instead_of`; ends when the folder
+    holds something else.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,9 +39,11 @@ class Rollback(BaseModel):
 
 
 class Record(BaseModel):
-    """`kept`: versions that were live, newest first. `source`: the folder's fingerprint and checks -> what it gave.
+    """`kept`: versions that were live, newest first. `source`: the folder's fingerprint and checks
+    -> what it gave.
 
-    `withdrawn`: fingerprint of the folder that an admin has unloaded. `quarantined`: versions that kill the engine.
+    `withdrawn`: fingerprint of the folder that an admin has unloaded. `quarantined`: versions that
+    kill the engine.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,7 +64,9 @@ class Record(BaseModel):
 
 
 class Records:
-    """The records of one adapter directory over one base, in one folder. Several servers may share it."""
+    """The records of one adapter directory over one base, in one folder. Several servers may share
+    it.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,9 +82,9 @@ class Records:
         return found
 
     def update(self, name: AdapterName, changes: Mapping[str, object]) -> None:
-        """Changes some fields and leaves the others as they are on disk: another server of the same adapters, over the
-        same store, may have changed them. An empty record is forgotten. A disk that refuses it costs the memory over a
-        restart, not the service.
+        """Changes some fields and leaves the others as they are on disk: another server of the same
+        adapters, over the same store, may have changed them. An empty record is forgotten. A disk
+        that refuses it costs the memory over a restart, not the service.
         """
         path = self._folder / f"{name}.json"
         fresh = self._folder / f"{name}.{self._writer}.new"
@@ -91,7 +97,11 @@ class Records:
                 fresh.write_text(record.model_dump_json())
                 fresh.replace(path)
         except OSError as error:
-            logger.warning("record not written; a restart will not know it", path=str(path), reason=error.strerror)
+            logger.warning(
+                "record not written; a restart will not know it",
+                path=str(path),
+                reason=error.strerror,
+            )
 
 
 def recorded_digests(folder: Path) -> frozenset[Digest]:

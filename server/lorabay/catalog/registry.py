@@ -1,9 +1,10 @@
 """Which adapters exist, which version of each is live, and who is using what.
 
-Runs in one event loop without a lock: every method but `idle` finishes without awaiting, so look-up and lease are one
-step, and so is a flip. A lease keeps its version usable until it is released, whatever happens to the name meanwhile.
-Remembers over a restart what an admin chose (pins, rollbacks) and what a folder gave, through `Records`.
-Knows nothing of the engine: the caller loads a version before it calls `set_live`, and unloads it after `idle`.
+Runs in one event loop without a lock: every method but `idle` finishes without awaiting, so look-up
+and lease are one step, and so is a flip. A lease keeps its version usable until it is released,
+whatever happens to the name meanwhile. Remembers over a restart what an admin chose (pins,
+rollbacks) and what a folder gave, through `Records`. Knows nothing of the engine: the caller loads
+a version before it calls `set_live`, and unloads it after `idle`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _PREFIX = re.compile(rf"[0-9a-f]{{{DIGEST_PREFIX},64}}", re.ASCII)
 
 
 class AdapterState(StrEnum):
-    """Of the newest attempt to serve what the folder holds; an older version may be live meanwhile."""
+    """Of the newest attempt to serve what the folder holds; an older version may be live
+    meanwhile.
+    """
 
     PENDING = "pending"
     LOADING = "loading"
@@ -54,7 +57,8 @@ class _Adapter:
 
 @dataclass(frozen=True, slots=True)
 class AdapterStatus:
-    """A picture of one adapter. `kept` is what `name@digest` can ask for, the live version among it.
+    """A picture of one adapter. `kept` is what `name@digest` can ask for, the live version among
+    it.
 
     `last_used` is when a request last asked for a version, in seconds since the epoch.
     """
@@ -71,7 +75,9 @@ class AdapterStatus:
 
 
 class Lease:
-    """One request's hold on one version; `version` is None for the base. Releasing twice is harmless."""
+    """One request's hold on one version; `version` is None for the base. Releasing twice is
+    harmless.
+    """
 
     __slots__ = ("_release", "version")
 
@@ -102,10 +108,14 @@ class Registry:
         self._leases: Counter[Version] = Counter()
         self._waiters: defaultdict[Version, list[asyncio.Future[None]]] = defaultdict(list)
         self._became_idle: Callable[[Version], None] = lambda version: None
-        self._changed: Callable[[str, AdapterState | None, AdapterState], None] = lambda name, before, after: None
+        self._changed: Callable[[str, AdapterState | None, AdapterState], None] = (
+            lambda name, before, after: None
+        )
 
     def restore(self, find: Callable[[AdapterName, Digest], Version | None]) -> None:
-        """Takes up the records of the last run. Nothing is live yet; `find` is the store's `get`."""
+        """Takes up the records of the last run. Nothing is live yet; `find` is the store's
+        `get`.
+        """
         for name, record in self._records.load().items():
             found = (find(name, digest) for digest in record.kept)
             kept = tuple(version for version in found if version)
@@ -122,7 +132,8 @@ class Registry:
         return Lease(version, lambda: self._released(version))
 
     def find(self, model: str) -> Version | None:
-        """Resolves `finance`, `finance@<digest prefix>`, `<base>:finance` or a base name, for which it gives None.
+        """Resolves `finance`, `finance@<digest prefix>`, `<base>:finance` or a base name, for which
+        it gives None.
 
         Raises ModelNotFound.
         """
@@ -135,7 +146,9 @@ class Registry:
 
     def names(self) -> tuple[AdapterName, ...]:
         """The adapters that can be asked for."""
-        return tuple(sorted(adapter.live.adapter for adapter in self._adapters.values() if adapter.live))
+        return tuple(
+            sorted(adapter.live.adapter for adapter in self._adapters.values() if adapter.live)
+        )
 
     def live(self, name: str) -> Version | None:
         adapter = self._adapters.get(name)
@@ -180,7 +193,9 @@ class Registry:
         return self._leases[version]
 
     async def idle(self, version: Version) -> None:
-        """Returns when nobody holds `version`. A kept one may be asked for again: check `leases` before unloading."""
+        """Returns when nobody holds `version`. A kept one may be asked for again: check `leases`
+        before unloading.
+        """
         while self._leases[version]:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters[version].append(waiter)
@@ -191,26 +206,35 @@ class Registry:
         self._became_idle = call
 
     def when_changed(self, call: Callable[[str, AdapterState | None, AdapterState], None]) -> None:
-        """From now on `call` is called with each adapter whose state changes, and the states before and after."""
+        """From now on `call` is called with each adapter whose state changes, and the states before
+        and after.
+        """
         self._changed = call
 
     def mark(self, name: str, state: AdapterState, reasons: tuple[Reason, ...] = ()) -> None:
-        """Notes how the newest attempt goes. The live version, if any, stays live. For success call `set_live`."""
+        """Notes how the newest attempt goes. The live version, if any, stays live. For success call
+        `set_live`.
+        """
         self._set_state(name, self._adapters.setdefault(name, _Adapter()), state, reasons)
 
-    def _set_state(self, name: str, adapter: _Adapter, state: AdapterState, reasons: tuple[Reason, ...] = ()) -> None:
+    def _set_state(
+        self, name: str, adapter: _Adapter, state: AdapterState, reasons: tuple[Reason, ...] = ()
+    ) -> None:
         before, adapter.state, adapter.reasons = adapter.state, state, reasons
         if before is not state:
             self._changed(name, before, state)
 
     def offer(self, version: Version, source_key: str) -> Version:
-        """The folder now holds `version`. Returns the version that should be live: that one, or a rollback's target.
+        """The folder now holds `version`. Returns the version that should be live: that one, or a
+        rollback's target.
 
         A folder that holds something else than what was rolled back from ends the rollback.
         """
         adapter = self._adapters.setdefault(version.adapter, _Adapter())
         rollback = adapter.record.rollback
-        target = next((kept for kept in adapter.kept if rollback and kept.digest == rollback.to), None)
+        target = next(
+            (kept for kept in adapter.kept if rollback and kept.digest == rollback.to), None
+        )
         if target is None or (rollback and rollback.instead_of != version.digest):
             rollback = target = None
         source = {"source_key": source_key, "source_digest": version.digest, "rollback": rollback}
@@ -220,10 +244,16 @@ class Registry:
     def remembered(self, name: str, source_key: str) -> Digest | None:
         """What this very folder gave when it was last read."""
         adapter = self._adapters.get(name)
-        return adapter.record.source_digest if adapter and adapter.record.source_key == source_key else None
+        return (
+            adapter.record.source_digest
+            if adapter and adapter.record.source_key == source_key
+            else None
+        )
 
     def set_live(self, version: Version) -> None:
-        """The flip: from now on the name means `version`, which the engine has loaded. Older leases go on."""
+        """The flip: from now on the name means `version`, which the engine has loaded. Older leases
+        go on.
+        """
         adapter = self._adapters.setdefault(version.adapter, _Adapter())
         kept = (version, *(other for other in adapter.kept if other != version))[: self._keep + 1]
         adapter.live, adapter.kept = version, kept
@@ -239,7 +269,15 @@ class Registry:
         adapter = self._adapters.get(name)
         if adapter is None:
             return
-        self._save(name, adapter, kept=(), source_key=None, source_digest=None, rollback=None, withdrawn=withdrawn)
+        self._save(
+            name,
+            adapter,
+            kept=(),
+            source_key=None,
+            source_digest=None,
+            rollback=None,
+            withdrawn=withdrawn,
+        )
         adapter.live, adapter.kept = None, ()
         self._set_state(name, adapter, AdapterState.DRAINING)
         self._forget_when_drained(name)
@@ -260,14 +298,22 @@ class Registry:
         """Remembers over a restart that a version kills engines, or no longer."""
         adapter = self._adapters.setdefault(version.adapter, _Adapter())
         others = tuple(digest for digest in adapter.record.quarantined if digest != version.digest)
-        self._save(version.adapter, adapter, quarantined=(version.digest, *others) if quarantined else others)
+        self._save(
+            version.adapter,
+            adapter,
+            quarantined=(version.digest, *others) if quarantined else others,
+        )
 
     def quarantined(self) -> frozenset[Digest]:
         """The versions that are known to kill engines."""
-        return frozenset(digest for adapter in self._adapters.values() for digest in adapter.record.quarantined)
+        return frozenset(
+            digest for adapter in self._adapters.values() for digest in adapter.record.quarantined
+        )
 
     def rollback_target(self, name: str, digest_prefix: str | None = None) -> Version:
-        """The kept version to go back to: the named one, or the newest that is not live. Raises AdapterConflict."""
+        """The kept version to go back to: the named one, or the newest that is not live. Raises
+        AdapterConflict.
+        """
         adapter = self._adapters.get(name, _Adapter())
         if digest_prefix is not None:
             target = _by_prefix(adapter.kept, digest_prefix)
@@ -280,16 +326,26 @@ class Registry:
     def roll_back(self, target: Version) -> None:
         """Flips to `target`, which the engine has loaded, until the folder changes."""
         adapter = self._adapters[target.adapter]
-        instead_of = adapter.record.source_digest or (adapter.live.digest if adapter.live else target.digest)
-        rollback = None if instead_of == target.digest else Rollback(to=target.digest, instead_of=instead_of)
+        instead_of = adapter.record.source_digest or (
+            adapter.live.digest if adapter.live else target.digest
+        )
+        rollback = (
+            None
+            if instead_of == target.digest
+            else Rollback(to=target.digest, instead_of=instead_of)
+        )
         self.set_live(target)
         self._save(target.adapter, adapter, rollback=rollback)
 
     def set_pinned(self, name: str, pinned: bool) -> None:
-        """Raises AdapterConflict for a name that is not served; a pin that outlived its adapter can be taken off."""
+        """Raises AdapterConflict for a name that is not served; a pin that outlived its adapter can
+        be taken off.
+        """
         adapter = self._adapters.get(name)
         if adapter is None or (adapter.live is None and (pinned or not adapter.record.pinned)):
-            raise AdapterConflict(f"adapter {name!r} is not served, so it cannot be pinned or unpinned")
+            raise AdapterConflict(
+                f"adapter {name!r} is not served, so it cannot be pinned or unpinned"
+            )
         self._save(name, adapter, pinned=pinned)
         self._forget_when_drained(name)
 
@@ -298,20 +354,38 @@ class Registry:
 
         Raises AdapterConflict when it is live, in use, what a folder holds, or not kept at all.
         """
-        holders = [name for name, a in self._adapters.items() if any(v.digest == digest for v in a.kept)]
+        holders = [
+            name for name, a in self._adapters.items() if any(v.digest == digest for v in a.kept)
+        ]
         leased = any(version.digest == digest for version in self._leases)
-        live = any(adapter.live and adapter.live.digest == digest for adapter in self._adapters.values())
-        # After a rollback the folder still holds what was live: it could not be brought back, and its files would stay.
+        live = any(
+            adapter.live and adapter.live.digest == digest for adapter in self._adapters.values()
+        )
+        # After a rollback the folder still holds what was live: it could not be brought back, and
+        # its files would stay.
         is_source = any(self._adapters[name].record.source_digest == digest for name in holders)
         if not holders or leased or live or is_source:
-            state = "live" if live else "in use" if leased else "what the folder holds" if holders else "not kept"
+            state = (
+                "live"
+                if live
+                else "in use"
+                if leased
+                else "what the folder holds"
+                if holders
+                else "not kept"
+            )
             raise AdapterConflict(f"version {digest[:DIGEST_PREFIX]} is {state}")
         for name in holders:
             adapter = self._adapters[name]
             adapter.kept = tuple(version for version in adapter.kept if version.digest != digest)
             rollback = adapter.record.rollback
             rollback = None if rollback and rollback.to == digest else rollback
-            self._save(name, adapter, kept=tuple(version.digest for version in adapter.kept), rollback=rollback)
+            self._save(
+                name,
+                adapter,
+                kept=tuple(version.digest for version in adapter.kept),
+                rollback=rollback,
+            )
 
     def in_use(self) -> frozenset[Digest]:
         """What the store must not collect: live, kept, leased, and what the folders hold."""
@@ -336,7 +410,9 @@ class Registry:
 
     def _resolve(self, model: str) -> Version | None:
         prefixes = (f"{base}:" for base in self._base_names)
-        model = next((model.removeprefix(prefix) for prefix in prefixes if model.startswith(prefix)), model)
+        model = next(
+            (model.removeprefix(prefix) for prefix in prefixes if model.startswith(prefix)), model
+        )
         name, at, prefix = model.partition("@")
         adapter = self._adapters.get(name)
         if adapter is None or adapter.live is None:
@@ -357,7 +433,11 @@ class Registry:
     def _forget_when_drained(self, name: str) -> None:
         adapter = self._adapters.get(name)
         leased = any(version.adapter == name for version in self._leases)
-        if adapter is None or leased or adapter.state not in (AdapterState.DRAINING, AdapterState.REMOVED):
+        if (
+            adapter is None
+            or leased
+            or adapter.state not in (AdapterState.DRAINING, AdapterState.REMOVED)
+        ):
             return
         self._set_state(name, adapter, AdapterState.REMOVED)
         if adapter.record == Record():
@@ -367,7 +447,9 @@ class Registry:
         record = adapter.record.model_copy(update=changes)
         if record != adapter.record:
             before = adapter.record
-            self._records.update(AdapterName(name), {k: v for k, v in changes.items() if v != getattr(before, k)})
+            self._records.update(
+                AdapterName(name), {k: v for k, v in changes.items() if v != getattr(before, k)}
+            )
             adapter.record = record
 
 

@@ -1,19 +1,19 @@
-"""The private, content-addressed folder of canonical adapters; the engine only ever reads from here.
+"""The private, content-addressed folder of canonical adapters; the engine only ever reads from
+here.
 
-    root/versions/<digest>/{adapter_config.json, adapter_model.safetensors, manifest.json}
-                           and output_scales.safetensors for DoRA
-    root/work/<server>.<n>/        half-made versions
-    root/servers/<server>.lock     held while that server lives
-    root/servers/<server>.held     the digests that it holds, one a line: never collected
-    root/servers/<server>.records  the key of the records that it uses
-    root/records/<key>/            what servers remember over a restart: what it names is not collected either
+    root/versions/<digest>/{adapter_config.json, adapter_model.safetensors, manifest.json} and
+    output_scales.safetensors for DoRA root/work/<server>.<n>/        half-made versions
+    root/servers/<server>.lock     held while that server lives root/servers/<server>.held     the
+    digests that it holds, one a line: never collected root/servers/<server>.records  the key of the
+    records that it uses root/records/<key>/            what servers remember over a restart: what
+    it names is not collected either
 
-A version folder appears by one rename when all its files are on disk, the manifest written last; a kill at any step
-leaves nothing or a whole version. Several servers may share one root. What is validated is what is stored: a source
-is copied first and never looked at again.
+A version folder appears by one rename when all its files are on disk, the manifest written last; a
+kill at any step leaves nothing or a whole version. Several servers may share one root. What is
+validated is what is stored: a source is copied first and never looked at again.
 
-Parallel: any number of `ingest` calls, in threads and in processes. Serial, under one file lock: appearing, holding,
-removing. Knows nothing of names that are live, or of the engine.
+Parallel: any number of `ingest` calls, in threads and in processes. Serial, under one file lock:
+appearing, holding, removing. Knows nothing of names that are live, or of the engine.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class Store:
         except OSError as error:
             raise _unusable(root, error) from error
         store = cls(root, server, FileLock(root / "servers" / f"{server}.lock", thread_local=False))
-        # Under the store's lock: a collector must never see our lock file while it is not locked yet.
+        # Under the store's lock: a collector must never see our lock file while it is not locked
+        # yet.
         with store._locked():
             store._alive.acquire(timeout=0)
         return store
@@ -95,7 +96,8 @@ class Store:
     def records(self, key: str) -> Records:
         """What this server remembers over a restart, together with others of the same key.
 
-        The versions that they name are kept also while no such server runs, until `RECORDS_KEPT_S` after the last one.
+        The versions that they name are kept also while no such server runs, until `RECORDS_KEPT_S`
+        after the last one.
         """
         with self._locked():
             folder = self._root / "records" / key
@@ -108,7 +110,8 @@ class Store:
     def ingest(
         self, folder: Path, name: AdapterName, checks: Checks, *, roots: tuple[Path, ...] = ()
     ) -> Version | Rejected:
-        """Copy, validate, canonicalise, store and hold. Links may lead anywhere inside `folder` or `roots`.
+        """Copy, validate, canonicalise, store and hold. Links may lead anywhere inside `folder` or
+        `roots`.
 
         A composite folder is first made the adapter that it stands for.
         """
@@ -118,7 +121,9 @@ class Store:
                 source, made = work / "source", work / "version"
                 source.mkdir()
                 made.mkdir()
-                assembly = Assembly(checks.base, allowed, checks.limits, weights=checks.base_weights)
+                assembly = Assembly(
+                    checks.base, allowed, checks.limits, weights=checks.base_weights
+                )
                 if problem := assembly.take(folder, source):
                     return problem
                 spec = _build(source, made, checks)
@@ -134,7 +139,8 @@ class Store:
     def get(self, name: AdapterName, digest: Digest) -> Version | None:
         """The stored version, held from now on; None when it is not there or not whole.
 
-        On a full disk a server starts with what is stored; other servers then know its hold only from its records.
+        On a full disk a server starts with what is stored; other servers then know its hold only
+        from its records.
         """
         with self._locked():
             spec = self._read_manifest(digest)
@@ -145,23 +151,33 @@ class Store:
 
     def versions(self) -> tuple[AdapterSpec, ...]:
         """Every whole version, by digest."""
-        specs = (self._read_manifest(Digest(path.name)) for path in sorted((self._root / "versions").iterdir()))
+        specs = (
+            self._read_manifest(Digest(path.name))
+            for path in sorted((self._root / "versions").iterdir())
+        )
         return tuple(spec for spec in specs if spec is not None)
 
     def collect(self, keep: AbstractSet[Digest]) -> tuple[Digest, ...]:
-        """Holds exactly `keep` from now on and removes the versions that no living server holds and no record names.
+        """Holds exactly `keep` from now on and removes the versions that no living server holds and
+        no record names.
 
-        Call it from the same task that calls `ingest` and `get`: a digest that they returned is held until the next
-        call that does not name it.
+        Call it from the same task that calls `ingest` and `get`: a digest that they returned is
+        held until the next call that does not name it.
         """
         with self._locked():
-            with suppress(OSError):  # on a full disk it holds too much, and removing is what makes room
+            with suppress(
+                OSError
+            ):  # on a full disk it holds too much, and removing is what makes room
                 self._hold_exactly(keep)
             in_use = keep | self._held_by_others() | self._recorded()
             found = sorted(Digest(path.name) for path in (self._root / "versions").iterdir())
             removed = tuple(digest for digest in found if digest not in in_use)
             trash = [self._set_aside(digest) for digest in removed]
-            trash += [path for path in (self._root / "work").iterdir() if not self._is_alive(path.name.split(".")[0])]
+            trash += [
+                path
+                for path in (self._root / "work").iterdir()
+                if not self._is_alive(path.name.split(".")[0])
+            ]
         for path in trash:
             shutil.rmtree(path, ignore_errors=True)
         return removed
@@ -198,7 +214,9 @@ class Store:
             self._hold(digest)
 
     def _set_aside(self, digest: Digest) -> Path:
-        """Takes a version away in one step, so that a kill while its files are deleted leaves no part of it visible."""
+        """Takes a version away in one step, so that a kill while its files are deleted leaves no
+        part of it visible.
+        """
         aside = self._root / "work" / f"{self._server}.{secrets.token_hex(8)}"
         (self._root / "versions" / digest).rename(aside)
         return aside
@@ -232,7 +250,9 @@ class Store:
         return held
 
     def _recorded(self) -> set[Digest]:
-        """What servers will ask for when they start again; also forgets the records that none has used for long."""
+        """What servers will ask for when they start again; also forgets the records that none has
+        used for long.
+        """
         named: set[Digest] = set()
         for folder in (self._root / "records").iterdir():
             if time.time() - folder.stat().st_mtime > RECORDS_KEPT_S:
@@ -265,7 +285,9 @@ class Store:
             sizes = {file: (folder / file).stat().st_size for file in manifest["files"]}
             if manifest["layout"] == _LAYOUT and sizes == manifest["files"]:
                 fields = manifest["spec"]
-                return AdapterSpec(**fields | {key: tuple(fields[key]) for key in ("modules", "warnings")})
+                return AdapterSpec(
+                    **fields | {key: tuple(fields[key]) for key in ("modules", "warnings")}
+                )
         return None
 
 
@@ -289,7 +311,9 @@ def _build(source: Path, made: Path, checks: Checks) -> AdapterSpec | Rejected:
 
 
 def _unusable(root: Path, error: OSError) -> SetupError:
-    return SetupError(f"the store {root} cannot be used: {error.strerror or error}; free space or pass another --store")
+    return SetupError(
+        f"the store {root} cannot be used: {error.strerror or error}; free space or pass another --store"
+    )
 
 
 def _sync(path: Path) -> None:

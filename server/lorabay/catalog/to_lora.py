@@ -1,8 +1,10 @@
-"""Adapters that are not stored as plain LoRA but are exactly one, some with a factor on each output beside it.
+"""Adapters that are not stored as plain LoRA but are exactly one, some with a factor on each output
+beside it.
 
-AdaLoRA and VeRA are products already, LoHa and LoKr where their rank is small, and DoRA is a product and a factor
-that the base's weights give. New factors are kept in float32, so that the engine's dtype is the only rounding.
-What has too large a rank may be approximated, with the error that is allowed; that alone reads and computes everything.
+AdaLoRA and VeRA are products already, LoHa and LoKr where their rank is small, and DoRA is a
+product and a factor that the base's weights give. New factors are kept in float32, so that the
+engine's dtype is the only rounding. What has too large a rank may be approximated, with the error
+that is allowed; that alone reads and computes everything.
 """
 
 from __future__ import annotations
@@ -40,25 +42,34 @@ _HEAD = "lm_head"
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a conversion may use: the largest rank, the base's weights (without them there is no DoRA), and the largest
-    relative error of an approximation, 0 for none."""
+    """What a conversion may use: the largest rank, the base's weights (without them there is no
+    DoRA), and the largest relative error of an approximation, 0 for none."""
 
     max_rank: int
     weights: BaseWeights | None = None
     approximate_error: float = 0.0
 
 
-def converted(peft_format: UpdateFormat, source: Source, base: BaseShapes, means: Means) -> Draft | Rejected:
+def converted(
+    peft_format: UpdateFormat, source: Source, base: BaseShapes, means: Means
+) -> Draft | Rejected:
     """The adapter as plain LoRA, or every reason why it is none."""
     found = peft_format.updates(source, base)
     if isinstance(found, Rejected):
         whole = whole_tensors(source, base).updates
-        told = (Reason("modules_to_save", f"{quoted(name)} is retrained as a whole; merge it") for name in whole)
+        told = (
+            Reason("modules_to_save", f"{quoted(name)} is retrained as a whole; merge it")
+            for name in whole
+        )
         return rejected([*found.reasons, *told])
     if not found.by_tensor:
         return rejected([Reason("no_effect", "no module of the adapter has any rank left")])
     try:
-        reasons = [r for name, (update,) in found.by_tensor.items() for r in _problems(name, update, means.weights)]
+        reasons = [
+            r
+            for name, (update,) in found.by_tensor.items()
+            for r in _problems(name, update, means.weights)
+        ]
         return rejected(reasons) if reasons else _fitted(found, base, means)
     except Unreadable as problem:
         return rejected([problem.reason])
@@ -71,14 +82,26 @@ def _problems(name: str, update: Update, weights: BaseWeights | None) -> Iterato
             return
         case Directional() if not (_is_head(module) or is_embedding(module)):
             if weights is None:
-                yield Reason("dora", "DoRA is served only where the engine scales outputs; merge it into the base")
+                yield Reason(
+                    "dora",
+                    "DoRA is served only where the engine scales outputs; merge it into the base",
+                )
             elif problem := weights.problem(name):
-                yield Reason("quantised_base", f"DoRA needs the base's dense weight: {problem}; merge the adapter")
+                yield Reason(
+                    "quantised_base",
+                    f"DoRA needs the base's dense weight: {problem}; merge the adapter",
+                )
             magnitude = update.magnitude()
             if not (np.isfinite(magnitude) & (magnitude > 0)).all():
-                yield Reason("magnitude", f"DoRA's magnitudes of {quoted(module)} are not all positive numbers")
+                yield Reason(
+                    "magnitude",
+                    f"DoRA's magnitudes of {quoted(module)} are not all positive numbers",
+                )
         case _:
-            yield Reason("module", f"what the adapter does to {quoted(name)} is not served; merge it into the base")
+            yield Reason(
+                "module",
+                f"what the adapter does to {quoted(name)} is not served; merge it into the base",
+            )
 
 
 def _is_head(module: str) -> bool:
@@ -89,7 +112,11 @@ def _fitted(found: Updates, base: BaseShapes, means: Means) -> Draft | Rejected:
     products = {name: _product(update) for name, (update,) in found.by_tensor.items()}
     updates = {name: update for name, (update,) in found.by_tensor.items()}
     fits = max(product.rank for product in products.values()) <= means.max_rank
-    if fits or not means.approximate_error or any(isinstance(update, Directional) for update in updates.values()):
+    if (
+        fits
+        or not means.approximate_error
+        or any(isinstance(update, Directional) for update in updates.values())
+    ):
         return _draft(found, products, base, means.weights)
     best = approximated(updates, means.max_rank, means.approximate_error)
     if isinstance(best, Rejected):
@@ -99,7 +126,9 @@ def _fitted(found: Updates, base: BaseShapes, means: Means) -> Draft | Rejected:
     return replace(draft, approximate=best.error, warnings=(*draft.warnings, note))
 
 
-def _draft(found: Updates, products: Mapping[str, LowRank], base: BaseShapes, weights: BaseWeights | None) -> Draft:
+def _draft(
+    found: Updates, products: Mapping[str, LowRank], base: BaseShapes, weights: BaseWeights | None
+) -> Draft:
     rank = max(product.rank for product in products.values())
     pairs: list[LoraPair] = []
     scales: list[Output] = []
@@ -113,12 +142,25 @@ def _draft(found: Updates, products: Mapping[str, LowRank], base: BaseShapes, we
             factor = cache(partial(_scale, update, weights, name))
             scales.append(_output(f"{module}.scale", (shape[0],), factor))
         pairs.append(_pair(module, product, factor, shape, rank))
-    return Draft(found.format, rank, float(rank), False, found.alpha, tuple(pairs), found.warnings, tuple(scales))
+    return Draft(
+        found.format,
+        rank,
+        float(rank),
+        False,
+        found.alpha,
+        tuple(pairs),
+        found.warnings,
+        tuple(scales),
+    )
 
 
 def _product(update: Update) -> LowRank:
     match update:
-        case Dense(factors=LowRank() as product) | Directional(low_rank=product) | (LowRank() as product):
+        case (
+            Dense(factors=LowRank() as product)
+            | Directional(low_rank=product)
+            | (LowRank() as product)
+        ):
             return product
     raise TypeError(f"{type(update).__name__} is no product")
 
@@ -131,13 +173,17 @@ def _scale(update: Directional, weights: BaseWeights, name: str) -> NDArray[np.f
 
 
 def _pair(module: str, product: LowRank, factor: Load | None, shape: Shape, rank: int) -> LoraPair:
-    """With the scale, and DoRA's factor, in B; a smaller rank is filled up with zeros, which add nothing."""
+    """With the scale, and DoRA's factor, in B; a smaller rank is filled up with zeros, which add
+    nothing.
+    """
 
     def a() -> NDArray[np.float32]:
         return np.pad(product.a(), ((0, rank - product.rank), (0, 0)))
 
     def b() -> NDArray[np.float32]:
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told when it is measured
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # what is not finite is told when it is measured
             scaled = product.b() * np.float32(product.scale)
             if factor is not None:
                 scaled *= factor()[:, None]

@@ -33,12 +33,16 @@ class AdapterSpec:
     base_model: str | None = None
     warnings: tuple[str, ...] = ()
     approximate: float | None = None
-    """The share of the update that this version lacks (Frobenius), where it stands for an adapter that is no LoRA."""
+    """The share of the update that this version lacks (Frobenius), where it stands for an adapter
+    that is no LoRA.
+    """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Version:
-    """One immutable set of weights of an adapter. Two versions are equal when adapter and digest are."""
+    """One immutable set of weights of an adapter. Two versions are equal when adapter and digest
+    are.
+    """
 
     adapter: AdapterName
     spec: AdapterSpec
@@ -53,7 +57,10 @@ class Version:
         return f"{self.adapter}@{self.digest[:DIGEST_PREFIX]}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Version) and (self.adapter, self.digest) == (other.adapter, other.digest)
+        return isinstance(other, Version) and (self.adapter, self.digest) == (
+            other.adapter,
+            other.digest,
+        )
 
     def __hash__(self) -> int:
         return hash((self.adapter, self.digest))

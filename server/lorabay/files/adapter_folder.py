@@ -1,8 +1,10 @@
-"""Reads the files of an adapter folder that someone else may be writing, or may have made to do harm.
+"""Reads the files of an adapter folder that someone else may be writing, or may have made to do
+harm.
 
-Only two files matter, config and weights. They must be regular files that lie inside the allowed roots once all links
-are followed; a FIFO, a device, a link that leads away, a file over its limit or one that changes under the reader gives
-a reason. Knows nothing of what the contents mean, but that weights with a broken header are not worth their space.
+Only two files matter, config and weights. They must be regular files that lie inside the allowed
+roots once all links are followed; a FIFO, a device, a link that leads away, a file over its limit
+or one that changes under the reader gives a reason. Knows nothing of what the contents mean, but
+that weights with a broken header are not worth their space.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 SCALES_FILE = "output_scales.safetensors"
-"""In a stored version only: `<module>.scale`, the factor of each output of the base's module (DoRA)."""
+"""In a stored version only: `<module>.scale`, the factor of each output of the base's module
+(DoRA).
+"""
 
 _PICKLES = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
 _CHUNK = 1 << 20
@@ -65,17 +69,23 @@ def read_object(path: Path, limits: Limits) -> Mapping[str, object] | Rejected:
     except Unreadable as problem:
         return rejected([problem.reason])
     except (ValueError, RecursionError) as error:
-        return rejected([Reason("config_not_json", f"{path.name} is not valid JSON: {quoted(str(error))}")])
+        return rejected(
+            [Reason("config_not_json", f"{path.name} is not valid JSON: {quoted(str(error))}")]
+        )
     if not isinstance(config, dict):
         return rejected([Reason("config_not_json", f"{path.name} is not a JSON object")])
     return config
 
 
-def copy_adapter(folder: Path, target: Path, *, roots: tuple[Path, ...], limits: Limits) -> Rejected | None:
-    """Copies config and weights into `target`, each exactly as it was at one moment. None when both were copied.
+def copy_adapter(
+    folder: Path, target: Path, *, roots: tuple[Path, ...], limits: Limits
+) -> Rejected | None:
+    """Copies config and weights into `target`, each exactly as it was at one moment. None when both
+    were copied.
 
-    Of weights with a broken header the copy has only that header and the size, which tell what is wrong with it.
-    Errors of reading are reasons, and so is too little room; errors of writing are raised as OSError.
+    Of weights with a broken header the copy has only that header and the size, which tell what is
+    wrong with it. Errors of reading are reasons, and so is too little room; errors of writing are
+    raised as OSError.
     """
     reasons = []
     for name, limit, copy in (
@@ -120,13 +130,21 @@ def _has_header(source: BinaryIO, limits: Limits) -> bool:
 
 
 def _check_room(target: Path, size: int) -> None:
-    free, needed = shutil.disk_usage(target.parent).free, 2 * size  # the copy, and what becomes of it
+    free, needed = (
+        shutil.disk_usage(target.parent).free,
+        2 * size,
+    )  # the copy, and what becomes of it
     if free < needed:
-        raise Unreadable("store_full", f"{target.name} of {size} bytes needs {needed} to be stored; {free} are free")
+        raise Unreadable(
+            "store_full",
+            f"{target.name} of {size} bytes needs {needed} to be stored; {free} are free",
+        )
 
 
 @contextmanager
-def open_source(path: Path, limit: int, *, roots: tuple[Path, ...] = _ANYWHERE) -> Iterator[BinaryIO]:
+def open_source(
+    path: Path, limit: int, *, roots: tuple[Path, ...] = _ANYWHERE
+) -> Iterator[BinaryIO]:
     """Raises Unreadable when `path` is no regular file of at most `limit` bytes inside `roots`."""
     try:
         # A FIFO without a writer would block a plain open for ever.
@@ -141,9 +159,13 @@ def open_source(path: Path, limit: int, *, roots: tuple[Path, ...] = _ANYWHERE) 
         # Asked of the open file, so that a link changed between check and open is seen.
         real = Path(f"/proc/self/fd/{descriptor}").readlink()
         if not any(real.is_relative_to(root) for root in roots):
-            raise Unreadable("link_outside", f"{path.name} is a link that leaves the adapter directory")
+            raise Unreadable(
+                "link_outside", f"{path.name} is a link that leaves the adapter directory"
+            )
         if status.st_size > limit:
-            raise Unreadable("file_too_large", f"{path.name} has {status.st_size} bytes; the limit is {limit}")
+            raise Unreadable(
+                "file_too_large", f"{path.name} has {status.st_size} bytes; the limit is {limit}"
+            )
         yield file
 
 
@@ -156,12 +178,17 @@ def _open_problem(path: Path, error: OSError) -> Unreadable:
         return Unreadable("config_missing", f"there is no {CONFIG_FILE}")
     for pickle in _PICKLES:
         if (path.parent / pickle).exists():
-            return Unreadable("pickle", f"{pickle} can run code when it is read; save the adapter as {WEIGHTS_FILE}")
+            return Unreadable(
+                "pickle",
+                f"{pickle} can run code when it is read; save the adapter as {WEIGHTS_FILE}",
+            )
     return Unreadable("weights_missing", f"there is no {WEIGHTS_FILE}")
 
 
 def read_bytes(file: BinaryIO, count: int) -> bytes:
-    """Like `file.read`, with Unreadable for a failing disk, so that OSError can only mean the other side's writing."""
+    """Like `file.read`, with Unreadable for a failing disk, so that OSError can only mean the other
+    side's writing.
+    """
     try:
         return file.read(count)
     except OSError as error:
@@ -174,13 +201,18 @@ def io_problem(error: OSError) -> Unreadable:
 
 
 def _read_problem(what: str, error: OSError) -> Unreadable:
-    """Permissions, link loops and sockets are facts of the folder; anything else (no descriptors, a disk that is away)
-    may pass without a change of the folder."""
+    """Permissions, link loops and sockets are facts of the folder; anything else (no descriptors, a
+    disk that is away) may pass without a change of the folder."""
     lasting = error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.ENODEV)
-    return Unreadable("unreadable" if lasting else "read_failed", f"{what} cannot be read: {error.strerror}")
+    return Unreadable(
+        "unreadable" if lasting else "read_failed", f"{what} cannot be read: {error.strerror}"
+    )
 
 
 def _check_unchanged(file: BinaryIO, before: os.stat_result, copied: int) -> None:
     after = os.fstat(file.fileno())
-    if copied != before.st_size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+    if copied != before.st_size or (before.st_size, before.st_mtime_ns) != (
+        after.st_size,
+        after.st_mtime_ns,
+    ):
         raise Unreadable("changed_while_read", "the folder is still being written")

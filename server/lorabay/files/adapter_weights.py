@@ -1,7 +1,9 @@
-"""The weights file of one adapter, held open: the header that describes its tensors, and the tensors themselves.
+"""The weights file of one adapter, held open: the header that describes its tensors, and the
+tensors themselves.
 
-A tensor is read with plain reads when it is asked for, from the file that was opened first, whatever its path leads to
-later; one that changes meanwhile raises Unreadable. May be read from several threads. Knows nothing of formats.
+A tensor is read with plain reads when it is asked for, from the file that was opened first,
+whatever its path leads to later; one that changes meanwhile raises Unreadable. May be read from
+several threads. Knows nothing of formats.
 """
 
 from __future__ import annotations
@@ -36,7 +38,11 @@ class AdapterFile:
         try:
             with open_source(folder / WEIGHTS_FILE, limits.weights_bytes) as file:
                 tensors = read_header(file, max_bytes=limits.header_bytes)
-                return tensors if isinstance(tensors, Rejected) else cls(os.dup(file.fileno()), tensors)
+                return (
+                    tensors
+                    if isinstance(tensors, Rejected)
+                    else cls(os.dup(file.fileno()), tensors)
+                )
         except Unreadable as problem:
             return rejected([problem.reason])
         except OSError as error:

@@ -1,8 +1,9 @@
 """A folder that is expensive to build and is there completely or not at all.
 
-Owns the order of steps that makes this true: check, lock, check again, build under another name, marker, fsync, rename.
-A builder that dies half-way leaves a folder that nothing takes for complete and that the next builder removes; of two
-builders at once one builds and the other waits for it. Does not know what it builds.
+Owns the order of steps that makes this true: check, lock, check again, build under another name,
+marker, fsync, rename. A builder that dies half-way leaves a folder that nothing takes for complete
+and that the next builder removes; of two builders at once one builds and the other waits for it.
+Does not know what it builds.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def build_once(folder: Path, revision: str, build: Callable[[Path], None]) -> Pa
 
 
 def is_complete(folder: Path, revision: str) -> bool:
-    """Whether `folder` was built to its end in this revision and none of its files is gone or cut short. Reads no file
-    but the marker."""
+    """Whether `folder` was built to its end in this revision and none of its files is gone or cut
+    short. Reads no file but the marker."""
     try:
         marker = json.loads((folder / MARKER).read_bytes())
         if marker["revision"] != revision:
@@ -48,7 +49,8 @@ def is_complete(folder: Path, revision: str) -> bool:
 
 
 def _build(folder: Path, revision: str, build: Callable[[Path], None]) -> None:
-    # One name is enough: only the holder of the lock builds, so what lies there belongs to a builder that died.
+    # One name is enough: only the holder of the lock builds, so what lies there belongs to a
+    # builder that died.
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
@@ -66,11 +68,15 @@ def _build(folder: Path, revision: str, build: Callable[[Path], None]) -> None:
 def _finish(building: Path, revision: str) -> None:
     files = sorted(path for path in building.rglob("*") if path.is_file())
     for path in files:
-        path.chmod(0o644)  # safetensors writes 0600, but a server may run as another user than its installer
+        path.chmod(
+            0o644
+        )  # safetensors writes 0600, but a server may run as another user than its installer
         _sync(path)
     sizes = {path.relative_to(building).as_posix(): path.stat().st_size for path in files}
     marker = building / MARKER
-    marker.write_text(json.dumps({"revision": revision, "files": sizes}, indent=2) + "\n", encoding="utf-8")
+    marker.write_text(
+        json.dumps({"revision": revision, "files": sizes}, indent=2) + "\n", encoding="utf-8"
+    )
     _sync(marker)
     _sync(building)
 

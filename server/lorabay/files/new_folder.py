@@ -1,6 +1,8 @@
-"""A folder that a tool makes from others: it appears by one rename when all its files are on disk, or not at all.
+"""A folder that a tool makes from others: it appears by one rename when all its files are on disk,
+or not at all.
 
-Owns when an output may be made: not inside an input, not where something is already. Knows nothing of the files.
+Owns when an output may be made: not inside an input, not where something is already. Knows nothing
+of the files.
 """
 
 from __future__ import annotations
@@ -21,15 +23,20 @@ if TYPE_CHECKING:
 
 @contextmanager
 def new_folder(folder: Path, inputs: Iterable[Path]) -> Iterator[Path]:
-    """Gives a hidden folder beside `folder` to write into; raises SetupError when there cannot be one.
+    """Gives a hidden folder beside `folder` to write into; raises SetupError when there cannot be
+    one.
 
-    An exception in the block, or a kill, leaves nothing at `folder`; after a kill the hidden one stays.
+    An exception in the block, or a kill, leaves nothing at `folder`; after a kill the hidden one
+    stays.
     """
     target = real_path(folder)
     for source in inputs:
         if target.is_relative_to(real_path(source)):
-            raise SetupError(f"the output folder {folder} lies inside {source}; choose another folder")
-    # Not the process's number: in a container it is the same each time, and a kill leaves the folder there.
+            raise SetupError(
+                f"the output folder {folder} lies inside {source}; choose another folder"
+            )
+    # Not the process's number: in a container it is the same each time, and a kill leaves the
+    # folder there.
     building = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):

@@ -1,7 +1,7 @@
 """Numbers as they are stored and as they are computed with: widening, and the one rounding back.
 
-Everything works in place on blocks that fit into the processor's cache. Values are rounded to nearest, ties to even,
-once: also from float64. Knows nothing of files or tensors.
+Everything works in place on blocks that fit into the processor's cache. Values are rounded to
+nearest, ties to even, once: also from float64. Knows nothing of files or tensors.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ UNIT_ROUNDOFF = {"BF16": 2.0**-8, "F16": 2.0**-11, "F32": 2.0**-24, "F64": 2.0**
 
 
 def widen(stored: NDArray[np.generic], dtype: str, out: Floats) -> None:
-    """Write the values of `stored`, a vector, into `out`; exact but for float64 values into float32."""
+    """Write the values of `stored`, a vector, into `out`; exact but for float64 values into
+    float32.
+    """
     if dtype != "BF16":
         out[...] = stored
     elif out.dtype == np.float32:
@@ -38,7 +40,8 @@ def widen(stored: NDArray[np.generic], dtype: str, out: Floats) -> None:
 
 
 def narrow(values: Floats, dtype: str, out: NDArray[np.generic], scratch: Floats) -> None:
-    """Round `values`, a vector that is destroyed, into `out`. What is too large becomes infinite, and NaN stays NaN.
+    """Round `values`, a vector that is destroyed, into `out`. What is too large becomes infinite,
+    and NaN stays NaN.
 
     `scratch` is a vector of the same kind.
     """

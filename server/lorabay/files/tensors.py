@@ -1,8 +1,9 @@
-"""Numbers inside adapter tensors: from bytes, checking, scaling, and the safetensors header that describes them.
+"""Numbers inside adapter tensors: from bytes, checking, scaling, and the safetensors header that
+describes them.
 
-Tensors are NumPy arrays of raw values; bfloat16, which NumPy lacks, is carried as uint16 next to its dtype name.
-They are made from bytes, never from a mapped file: a file cut short under a mapping would kill the process.
-Knows nothing of adapters or files.
+Tensors are NumPy arrays of raw values; bfloat16, which NumPy lacks, is carried as uint16 next to
+its dtype name. They are made from bytes, never from a mapped file: a file cut short under a mapping
+would kill the process. Knows nothing of adapters or files.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class Tensor:
     @property
     def is_zero(self) -> bool:
         # As numbers, so that -0.0 counts as zero; a BF16 pattern without its sign bit is one.
-        return not bool((self.values.view(np.uint16) & 0x7FFF if self.dtype == "BF16" else self.values).any())
+        return not bool(
+            (self.values.view(np.uint16) & 0x7FFF if self.dtype == "BF16" else self.values).any()
+        )
 
     @property
     def is_one(self) -> bool:
@@ -74,7 +77,9 @@ class Tensor:
         return self.values.astype(np.float32)
 
     def scaled(self, factor: float) -> Tensor:
-        """Times `factor`, computed in float32 and rounded once to nearest even. A factor of 1 changes no bit."""
+        """Times `factor`, computed in float32 and rounded once to nearest even. A factor of 1
+        changes no bit.
+        """
         if factor == 1.0:
             return self
         with np.errstate(over="ignore", invalid="ignore"):
@@ -85,7 +90,9 @@ class Tensor:
         if self.values.shape == shape:
             return self
         rows, columns = self.values.shape
-        return Tensor(self.dtype, np.pad(self.values, ((0, shape[0] - rows), (0, shape[1] - columns))))
+        return Tensor(
+            self.dtype, np.pad(self.values, ((0, shape[0] - rows), (0, shape[1] - columns)))
+        )
 
 
 def from_float32(values: NDArray[np.float32], dtype: str) -> Tensor:
@@ -105,17 +112,25 @@ def from_bytes(data: bytes | bytearray, info: TensorInfo) -> Tensor:
 
 
 def storage_order(tensor: Described) -> tuple[int, str]:
-    """Sort key of the one order in which tensors are written and hashed: wide dtypes first, so that all are aligned."""
+    """Sort key of the one order in which tensors are written and hashed: wide dtypes first, so that
+    all are aligned.
+    """
     return -ITEM_BYTES[tensor.dtype], tensor.name
 
 
 def safetensors_header(tensors: Iterable[Described], size: int = 0) -> bytes:
-    """The header of a safetensors file that holds `tensors` back to back in the given order, filled up to `size`."""
+    """The header of a safetensors file that holds `tensors` back to back in the given order, filled
+    up to `size`.
+    """
     entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
     position = 0
     for tensor in tensors:
         end = position + ITEM_BYTES[tensor.dtype] * int(np.prod(tensor.shape, dtype=np.int64))
-        entries[tensor.name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [position, end]}
+        entries[tensor.name] = {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [position, end],
+        }
         position = end
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * max(-len(text) % 8, size - 8 - len(text))

@@ -1,4 +1,6 @@
-"""The PEFT formats that can be served, by the `peft_type` of their config, and advice on those that cannot."""
+"""The PEFT formats that can be served, by the `peft_type` of their config, and advice on those that
+cannot.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,15 @@ SERVED = (*FORMATS, *sorted(CONVERTED))
 
 _CONVERT = "convert it to LoRA (PEFT's convert_to_lora) or merge it into the base"
 _MERGE = "merge it into the base and serve the result"
-_RETRAIN = "it adds no weights to the base's layers and cannot be merged; train a LoRA adapter instead"
+_RETRAIN = (
+    "it adds no weights to the base's layers and cannot be merged; train a LoRA adapter instead"
+)
 
 _ADVICE = {
     **dict.fromkeys(("DELORA", "GRALORA", "HIRA", "RANDLORA"), _CONVERT),
-    **dict.fromkeys(("BOFT", "C3A", "FOURIERFT", "HRA", "IA3", "MISS", "OFT", "ROAD", "SHIRA", "VBLORA"), _MERGE),
+    **dict.fromkeys(
+        ("BOFT", "C3A", "FOURIERFT", "HRA", "IA3", "MISS", "OFT", "ROAD", "SHIRA", "VBLORA"), _MERGE
+    ),
     **dict.fromkeys(("LN_TUNING", "OSF", "TRAINABLE_TOKENS", "WAVEFT"), _MERGE),
     **dict.fromkeys(("ADAPTION_PROMPT", "CARTRIDGE", "CPT", "MULTITASK_PROMPT_TUNING"), _RETRAIN),
     **dict.fromkeys(("POLY", "PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING", "XLORA"), _RETRAIN),
@@ -48,5 +54,10 @@ def refusal(peft_type: object) -> Reason:
     """Why an adapter whose `peft_type` is not in `FORMATS` is refused, and what to do."""
     advice = _ADVICE.get(peft_type) if isinstance(peft_type, str) else None
     if advice is None:
-        return Reason("peft_type_unknown", f"peft_type {quoted(peft_type)} is unknown; served are: {', '.join(SERVED)}")
-    return Reason("peft_type_unsupported", f"adapters of peft_type {peft_type} are not served; {advice}")
+        return Reason(
+            "peft_type_unknown",
+            f"peft_type {quoted(peft_type)} is unknown; served are: {', '.join(SERVED)}",
+        )
+    return Reason(
+        "peft_type_unsupported", f"adapters of peft_type {peft_type} are not served; {advice}"
+    )

@@ -1,6 +1,8 @@
-"""AdaLoRA (Zhang et al. 2023): W' = W + alpha / n * B diag(E) A, the rank of each module chosen in training.
+"""AdaLoRA (Zhang et al. 2023): W' = W + alpha / n * B diag(E) A, the rank of each module chosen in
+training.
 
-n is what PEFT calls ranknum: the rank that training started with, whatever was pruned since. It is exactly plain LoRA.
+n is what PEFT calls ranknum: the rank that training started with, whatever was pruned since. It is
+exactly plain LoRA.
 """
 
 from __future__ import annotations
@@ -45,13 +47,18 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     reasons += coverage_problems(source.config, found.modules, base)
     if isinstance(config, _Config):
         reasons += [
-            reason for module in found.modules for reason in _problems(config, module, found.modules[module], base)
+            reason
+            for module in found.modules
+            for reason in _problems(config, module, found.modules[module], base)
         ]
     if isinstance(config, Rejected) or reasons:
         return rejected(reasons)
     # Modules whose whole budget was taken away do nothing.
     kept = {module: roles for module, roles in found.modules.items() if roles["lora_A"].shape[0]}
-    by_tensor = {f"{module}.weight": (_update(source, config, module, roles, base),) for module, roles in kept.items()}
+    by_tensor = {
+        f"{module}.weight": (_update(source, config, module, roles, base),)
+        for module, roles in kept.items()
+    }
     rank = max((roles["lora_A"].shape[0] for roles in kept.values()), default=0)
     return Updates("adalora", rank, config.lora_alpha, by_tensor)
 
@@ -62,7 +69,10 @@ def _problems(config: _Config, module: str, roles: Roles, base: BaseShapes) -> I
         return
     a, b, e = (roles[role] for role in _FACTORS)
     if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != b.shape[1]:
-        yield Reason("shape", f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}; they make no product")
+        yield Reason(
+            "shape",
+            f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}; they make no product",
+        )
         return
     yield from shape_problem(e, (a.shape[0], 1))
     yield from product_problems(module, b.shape[0], a.shape[1], base.layer_shape(module))
@@ -74,7 +84,9 @@ def _problems(config: _Config, module: str, roles: Roles, base: BaseShapes) -> I
         yield Reason("rank", f"{quoted(a.name)} has rank {a.shape[0]}, the config says {expected}")
 
 
-def _update(source: Source, config: _Config, module: str, roles: Roles, base: BaseShapes) -> LowRank:
+def _update(
+    source: Source, config: _Config, module: str, roles: Roles, base: BaseShapes
+) -> LowRank:
     a, b, e = (source.load(roles[role]) for role in _FACTORS)
     rank = roles["lora_A"].shape[0]
     count = float(source.load(roles[_RANKNUM])()[0]) if _RANKNUM in roles else float(config.init_r)

@@ -1,7 +1,8 @@
-"""The copies of the base's embedding and head that PEFT saves beside LoRA on them, and what is left without those.
+"""The copies of the base's embedding and head that PEFT saves beside LoRA on them, and what is left
+without those.
 
-One that is the base's own changes nothing. One that is not holds what was changed before the training: a vocabulary, or
-the values.
+One that is the base's own changes nothing. One that is not holds what was changed before the
+training: a vocabulary, or the values.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def is_copy(update: Update) -> bool:
 def without_copies(
     updates: Mapping[str, tuple[Update, ...]], base: BaseShapes, weights: BaseWeights | None
 ) -> Mapping[str, tuple[Update, ...]] | Rejected:
-    """`updates` without the copies of the base's own tensors. Rejected with each that differs or cannot be compared.
+    """`updates` without the copies of the base's own tensors. Rejected with each that differs or
+    cannot be compared.
 
     Without `weights` only the shapes are compared.
     """
@@ -45,23 +47,31 @@ def without_copies(
         Reason("base_copy", text)
         for name, parts in updates.items()
         for part in parts
-        if isinstance(part, Replaced) and part.copied_as and (text := _difference(name, part, base, weights))
+        if isinstance(part, Replaced)
+        and part.copied_as
+        and (text := _difference(name, part, base, weights))
     ]
     return rejected(reasons) if reasons else dropped_copies(updates)
 
 
 def dropped_copies(updates: Mapping[str, tuple[Update, ...]]) -> Mapping[str, tuple[Update, ...]]:
     """The same, where the copies are known to be the base's or do not count."""
-    kept = {name: tuple(part for part in parts if not is_copy(part)) for name, parts in updates.items()}
+    kept = {
+        name: tuple(part for part in parts if not is_copy(part)) for name, parts in updates.items()
+    }
     return {name: parts for name, parts in kept.items() if parts}
 
 
-def _difference(name: str, copy: Replaced, base: BaseShapes, weights: BaseWeights | None) -> str | None:
+def _difference(
+    name: str, copy: Replaced, base: BaseShapes, weights: BaseWeights | None
+) -> str | None:
     """How the copy is another than the base's tensor in the copy's dtype, if it is."""
     embedding = next(filter(is_embedding, base.shapes), None)
     stored = f"{embedding}.weight" if name == _HEAD and base.tied else name
     if weights is not None and (problem := weights.problem(stored)):
-        return f"the adapter's copy of the base's {quoted(name)} cannot be compared with it: {problem}"
+        return (
+            f"the adapter's copy of the base's {quoted(name)} cannot be compared with it: {problem}"
+        )
     try:
         values = copy.values()
     except SetupError as error:

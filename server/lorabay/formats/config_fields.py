@@ -1,4 +1,6 @@
-"""Reads fields of an adapter's config that must have a certain type; a wrong one is a reason. Knows no format."""
+"""Reads fields of an adapter's config that must have a certain type; a wrong one is a reason. Knows
+no format.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,9 @@ def parse(kind: type[Config], config: Mapping[str, object]) -> Config | Rejected
         return kind.model_validate(config)
     except ValidationError as error:
         return rejected(
-            Reason("config_field", f"adapter_config.json: {'.'.join(map(str, problem['loc']))[:100]}: {problem['msg']}")
+            Reason(
+                "config_field",
+                f"adapter_config.json: {'.'.join(map(str, problem['loc']))[:100]}: {problem['msg']}",
+            )
             for problem in error.errors()
         )

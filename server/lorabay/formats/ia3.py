@@ -1,4 +1,6 @@
-"""(IA)³ (Liu et al. 2022): the outputs of some layers, and the inputs of others, are multiplied by a trained vector."""
+"""(IA)³ (Liu et al. 2022): the outputs of some layers, and the inputs of others, are multiplied by
+a trained vector.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     by_tensor: dict[str, tuple[Update, ...]] = {}
     for module, roles in found.modules.items():
         load = source.load(roles[_ROLE])
-        by_tensor[f"{module}.weight"] = (Gated(transposed(load) if base.is_conv1d(module) else load),)
+        by_tensor[f"{module}.weight"] = (
+            Gated(transposed(load) if base.is_conv1d(module) else load),
+        )
         if roles[_ROLE].shape[1] == 1 and f"{module}.bias" in base.tensors:
             by_tensor[f"{module}.bias"] = (Gated(_column(load)),)
     return Updates("ia3", 0, 1.0, by_tensor)

@@ -1,6 +1,8 @@
-"""What a PEFT format must provide: a check of config and header, and a plan of plain LoRA tensors to make from them.
+"""What a PEFT format must provide: a check of config and header, and a plan of plain LoRA tensors
+to make from them.
 
-Formats never import one another. They see no paths: values come through the source's reader, when they are needed.
+Formats never import one another. They see no paths: values come through the source's reader, when
+they are needed.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
 class Source:
     """An adapter as it came: its config, the header of its weights, and how to read one of them.
 
-    `trusted` says that its regular expressions may be evaluated: one from an unknown author could keep a core busy for
-    hours. `initial` is the same adapter before its training, and `residual_base` says that the base is the one that its
-    initialisation left: either makes adapters whose initialisation changed the base exact.
+    `trusted` says that its regular expressions may be evaluated: one from an unknown author could
+    keep a core busy for hours. `initial` is the same adapter before its training, and
+    `residual_base` says that the base is the one that its initialisation left: either makes
+    adapters whose initialisation changed the base exact.
     """
 
     config: Mapping[str, object]
@@ -64,8 +67,9 @@ class LoraPair:
 class Draft:
     """A checked adapter as plain LoRA, its values not yet read.
 
-    The engine computes the scale from `rank`, `alpha` and `rslora`; `source_alpha` is what the author wrote. `scales`
-    are factors of the outputs of whole modules, base and LoRA together with what B already has of them (DoRA).
+    The engine computes the scale from `rank`, `alpha` and `rslora`; `source_alpha` is what the
+    author wrote. `scales` are factors of the outputs of whole modules, base and LoRA together with
+    what B already has of them (DoRA).
     """
 
     format: str
@@ -81,7 +85,8 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Updates:
-    """What a checked adapter does to the base: tensor name of the base -> updates, applied in order.
+    """What a checked adapter does to the base: tensor name of the base -> updates, applied in
+    order.
 
     `rank` is the largest of all modules, 0 where the word means nothing.
     """
@@ -97,11 +102,15 @@ class Format(Protocol):
     """One PEFT type that is stored as it came. Implemented by modules."""
 
     def check(self, source: Source, base: BaseShapes) -> Draft | Rejected:
-        """Every reason why this adapter cannot be served on `base`, or its plain LoRA form. Reads no values."""
+        """Every reason why this adapter cannot be served on `base`, or its plain LoRA form. Reads
+        no values.
+        """
 
 
 class UpdateFormat(Protocol):
     """One PEFT type as updates of weights. Implemented by modules."""
 
     def updates(self, source: Source, base: BaseShapes) -> Updates | Rejected:
-        """Every reason why this adapter does not fit `base`, or what it does to it. Reads no factor."""
+        """Every reason why this adapter does not fit `base`, or what it does to it. Reads no
+        factor.
+        """

@@ -1,6 +1,8 @@
-"""LoHa (Hyeon-Woo et al. 2021): W' = W + alpha / r * (A1 B1) ∘ (A2 B2), elementwise of two low-rank matrices.
+"""LoHa (Hyeon-Woo et al. 2021): W' = W + alpha / r * (A1 B1) ∘ (A2 B2), elementwise of two low-rank
+matrices.
 
-The product of two of rank r has rank r² and factors that follow from theirs, so a small LoHa is exactly plain LoRA.
+The product of two of rank r has rank r² and factors that follow from theirs, so a small LoHa is
+exactly plain LoRA.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     if isinstance(config, Rejected) or reasons:
         return rejected(reasons)
     by_tensor = {
-        f"{module}.weight": (_update(source, config, module, roles),) for module, roles in found.modules.items()
+        f"{module}.weight": (_update(source, config, module, roles),)
+        for module, roles in found.modules.items()
     }
     rank = max(update.factors.rank for (update,) in by_tensor.values() if update.factors)
     return Updates("loha", rank, config.alpha, by_tensor)
@@ -52,7 +55,9 @@ def _problems(module: str, roles: Roles, base: BaseShapes) -> Iterator[Reason]:
     if any(len(shape) != 2 or 0 in shape for shape in (w1a, w1b, w2a, w2b)):
         yield Reason("shape", f"the factors of {quoted(module)} are not all matrices")
     elif w1a[1] != w1b[0] or w2a[1] != w2b[0] or (w1a[0], w1b[1]) != (w2a[0], w2b[1]):
-        yield Reason("shape", f"the factors of {quoted(module)} make no product: {w1a}, {w1b}, {w2a}, {w2b}")
+        yield Reason(
+            "shape", f"the factors of {quoted(module)} make no product: {w1a}, {w1b}, {w2a}, {w2b}"
+        )
     else:
         yield from product_problems(module, w1a[0], w1b[1], base.shapes[module])
 

@@ -1,7 +1,8 @@
-"""LoKr (Yeh et al. 2023): W' = W + alpha / r * W1 ⊗ W2, a Kronecker product whose factors may be products themselves.
+"""LoKr (Yeh et al. 2023): W' = W + alpha / r * W1 ⊗ W2, a Kronecker product whose factors may be
+products themselves.
 
-A Kronecker product has the product of the ranks and factors that follow from theirs, so it is plain LoRA where those
-are small.
+A Kronecker product has the product of the ranks and factors that follow from theirs, so it is plain
+LoRA where those are small.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ class _Factor:
         if self.name in self.roles:
             rows, columns = self.roles[self.name].shape
         else:
-            rows, columns = self.roles[f"{self.name}_a"].shape[0], self.roles[f"{self.name}_b"].shape[1]
+            rows, columns = (
+                self.roles[f"{self.name}_a"].shape[0],
+                self.roles[f"{self.name}_b"].shape[1],
+            )
         return rows, columns
 
     @property
@@ -108,10 +112,15 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
 def _problems(module: str, pair: tuple[_Factor, _Factor], base: BaseShapes) -> Iterator[Reason]:
     problems = [factor.problem for factor in pair if factor.problem]
     for problem in problems:
-        yield Reason("missing_tensor" if "must be" in problem else "shape", f"module {quoted(module)}: {problem}")
+        yield Reason(
+            "missing_tensor" if "must be" in problem else "shape",
+            f"module {quoted(module)}: {problem}",
+        )
     if not problems:
         (rows, columns), (inner_rows, inner_columns) = (factor.shape for factor in pair)
-        yield from product_problems(module, rows * inner_rows, columns * inner_columns, base.shapes[module])
+        yield from product_problems(
+            module, rows * inner_rows, columns * inner_columns, base.shapes[module]
+        )
 
 
 def _update(scale: float, pair: tuple[_Factor, _Factor]) -> Dense:
@@ -121,6 +130,9 @@ def _update(scale: float, pair: tuple[_Factor, _Factor]) -> Dense:
         return np.kron(one.value(), two.value()) * np.float32(scale)
 
     product = LowRank(
-        lambda: np.kron(one.right(), two.right()), lambda: np.kron(one.left(), two.left()), one.rank * two.rank, scale
+        lambda: np.kron(one.right(), two.right()),
+        lambda: np.kron(one.left(), two.left()),
+        one.rank * two.rank,
+        scale,
     )
     return Dense(delta, product)

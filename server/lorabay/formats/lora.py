@@ -1,7 +1,8 @@
 """LoRA and rank-stabilised LoRA as PEFT writes them, with per-module ranks and alphas.
 
-The canonical form has one rank and one scale, so modules with a smaller rank are filled up with zeros and those with a
-scale of their own get it folded into B. An adapter without patterns keeps every bit.
+The canonical form has one rank and one scale, so modules with a smaller rank are filled up with
+zeros and those with a scale of their own get it folded into B. An adapter without patterns keeps
+every bit.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from lorabay.files.tensors import Tensor
     from lorabay.formats.interface import Read, Source
 
-_TENSOR = re.compile(r"(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))")
+_TENSOR = re.compile(
+    r"(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))"
+)
 _BASE_COPY = re.compile(r"(?P<module>(?:.+\.)?(?:embed_tokens|lm_head))\.base_layer\.weight")
 
 
@@ -64,7 +67,9 @@ def check(source: Source, base: BaseShapes) -> Draft | Rejected:
 def _sort_tensors(
     tensors: tuple[TensorInfo, ...], base: BaseShapes
 ) -> tuple[dict[str, dict[str, TensorInfo]], list[Reason]]:
-    """Module of the base -> its tensors by role ("A", "B"; "EA", "EB" for embeddings), and what does not belong."""
+    """Module of the base -> its tensors by role ("A", "B"; "EA", "EB" for embeddings), and what
+    does not belong.
+    """
     found: dict[str, dict[str, TensorInfo]] = {}
     problems: list[Reason] = []
     for tensor in tensors:
@@ -101,14 +106,21 @@ def _unexpected(name: str) -> Reason:
     return Reason("unexpected_tensor", f"unexpected tensor {quoted(name)}: {hint}")
 
 
-def _pair_up(found: Mapping[str, Mapping[str, TensorInfo]], base: BaseShapes) -> tuple[list[_Factors], list[Reason]]:
+def _pair_up(
+    found: Mapping[str, Mapping[str, TensorInfo]], base: BaseShapes
+) -> tuple[list[_Factors], list[Reason]]:
     factors: list[_Factors] = []
     problems: list[Reason] = []
     for module, roles in found.items():
         wanted = ("EA", "EB") if is_embedding(module) else ("A", "B")
         if set(roles) != set(wanted):
             have = ", ".join(quoted(tensor.name) for tensor in roles.values())
-            problems.append(Reason("missing_tensor", f"{have} is not a whole pair of A and B; save the adapter again"))
+            problems.append(
+                Reason(
+                    "missing_tensor",
+                    f"{have} is not a whole pair of A and B; save the adapter again",
+                )
+            )
             continue
         a, b = (roles[role] for role in wanted)
         expected = base.layer_shape(module)
@@ -123,11 +135,19 @@ def _pair_up(found: Mapping[str, Mapping[str, TensorInfo]], base: BaseShapes) ->
 
 def _shape_problems(a: TensorInfo, b: TensorInfo, expected: Shape | None) -> Iterator[Reason]:
     if len(a.shape) != 2 or len(b.shape) != 2:
-        yield Reason("shape", f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}; both must be matrices")
+        yield Reason(
+            "shape",
+            f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}; both must be matrices",
+        )
     elif 0 in (*a.shape, *b.shape):
-        yield Reason("rank_zero", f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}; no dimension may be 0")
+        yield Reason(
+            "rank_zero",
+            f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}; no dimension may be 0",
+        )
     elif a.shape[0] != b.shape[1]:
-        yield Reason("shape", f"{quoted(a.name)} has rank {a.shape[0]}, its B has rank {b.shape[1]}")
+        yield Reason(
+            "shape", f"{quoted(a.name)} has rank {a.shape[0]}, its B has rank {b.shape[1]}"
+        )
     elif expected is not None and (b.shape[0], a.shape[1]) != expected:
         out, into = expected
         yield Reason(
@@ -140,23 +160,33 @@ def _shape_problems(a: TensorInfo, b: TensorInfo, expected: Shape | None) -> Ite
 def _rank_problems(config: LoraConfig, factors: _Factors) -> Iterator[Reason]:
     expected = config.rank_of(factors.module)
     if factors.rank != expected:
-        yield Reason("rank", f"{quoted(factors.a.name)} has rank {factors.rank}, the config says {expected}")
+        yield Reason(
+            "rank", f"{quoted(factors.a.name)} has rank {factors.rank}, the config says {expected}"
+        )
 
 
 def _warnings(config: LoraConfig, source: Source, base: BaseShapes) -> tuple[str, ...]:
     warnings = []
     if any(_BASE_COPY.fullmatch(tensor.name.removeprefix(PREFIX)) for tensor in source.tensors):
-        warnings.append("the copy of the base's embeddings in this file is ignored; the base's own are used")
+        warnings.append(
+            "the copy of the base's embeddings in this file is ignored; the base's own are used"
+        )
     if isinstance(config.target_modules, list):
         absent = sorted(set(config.target_modules) - base.tails.keys())
         if absent:
-            warnings.append(f"target_modules names modules that the base does not have: {quoted(absent)}")
+            warnings.append(
+                f"target_modules names modules that the base does not have: {quoted(absent)}"
+            )
     if config.unknown:
-        warnings.append(f"fields of adapter_config.json that are unknown here: {quoted(config.unknown)}")
+        warnings.append(
+            f"fields of adapter_config.json that are unknown here: {quoted(config.unknown)}"
+        )
     return tuple(warnings)
 
 
-def _draft(config: LoraConfig, factors: list[_Factors], read: Read, warnings: tuple[str, ...]) -> Draft:
+def _draft(
+    config: LoraConfig, factors: list[_Factors], read: Read, warnings: tuple[str, ...]
+) -> Draft:
     scales = {factor.module: config.scale_of(factor.module, factor.rank) for factor in factors}
     rank = max(factor.rank for factor in factors)
     rslora, alpha = config.use_rslora, config.lora_alpha

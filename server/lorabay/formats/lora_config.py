@@ -24,13 +24,31 @@ _HARMLESS_INITS = frozenset({"gaussian", "orthogonal", "eva", "mica"})
 
 _FEATURES = {
     "use_dora": ("dora", "DoRA is not served with fully sharded LoRA, nor on a GPU without --dora"),
-    "modules_to_save": ("modules_to_save", "whole retrained modules are not served; merge it into the base"),
-    "lora_bias": ("bias", "biases are not served; retrain with lora_bias=False or merge it into the base"),
-    "trainable_token_indices": ("trainable_tokens", "retrained token embeddings are not served; merge it"),
-    "target_parameters": ("target_parameters", "LoRA on bare parameters is not served; merge it into the base"),
-    "layer_replication": ("layer_replication", "replicated layers change the base's shape and are not served"),
+    "modules_to_save": (
+        "modules_to_save",
+        "whole retrained modules are not served; merge it into the base",
+    ),
+    "lora_bias": (
+        "bias",
+        "biases are not served; retrain with lora_bias=False or merge it into the base",
+    ),
+    "trainable_token_indices": (
+        "trainable_tokens",
+        "retrained token embeddings are not served; merge it",
+    ),
+    "target_parameters": (
+        "target_parameters",
+        "LoRA on bare parameters is not served; merge it into the base",
+    ),
+    "layer_replication": (
+        "layer_replication",
+        "replicated layers change the base's shape and are not served",
+    ),
     "alora_invocation_tokens": ("alora", "activated LoRA is not served; retrain as plain LoRA"),
-    "arrow_config": ("arrow", "Arrow routes between several adapters and is not served; retrain as plain LoRA"),
+    "arrow_config": (
+        "arrow",
+        "Arrow routes between several adapters and is not served; retrain as plain LoRA",
+    ),
     "kasa_config": ("kasa", "KaSA changes the base and is not served; merge it into the base"),
     "monteclora_config": ("monteclora", "MonteCLoRA is not served; merge it into the base"),
     "use_bdlora": ("bdlora", "block-diagonal LoRA is not served; retrain as plain LoRA"),
@@ -75,14 +93,22 @@ class LoraConfig(BaseModel):
     def unknown(self) -> tuple[str, ...]:
         """Fields that are set and may mean something that this program does not know."""
         extra = self.model_extra or {}
-        return tuple(sorted(name for name in extra if extra[name] and name not in _WITHOUT_EFFECT | _FEATURES.keys()))
+        return tuple(
+            sorted(
+                name
+                for name in extra
+                if extra[name] and name not in _WITHOUT_EFFECT | _FEATURES.keys()
+            )
+        )
 
     def rank_of(self, module: str, *, trusted: bool = False) -> int:
         return int(pattern_value(self.rank_pattern or {}, module, trusted=trusted) or self.r)
 
     def scale_of(self, module: str, rank: int, *, trusted: bool = False) -> float:
         alpha = pattern_value(self.alpha_pattern or {}, module, trusted=trusted)
-        return (self.lora_alpha if alpha is None else alpha) / (math.sqrt(rank) if self.use_rslora else rank)
+        return (self.lora_alpha if alpha is None else alpha) / (
+            math.sqrt(rank) if self.use_rslora else rank
+        )
 
 
 def parse_config(config: Mapping[str, object]) -> LoraConfig | Rejected:
@@ -90,7 +116,10 @@ def parse_config(config: Mapping[str, object]) -> LoraConfig | Rejected:
         return LoraConfig.model_validate(config)
     except ValidationError as error:
         return rejected(
-            Reason("config_field", f"adapter_config.json: {'.'.join(map(str, problem['loc']))[:100]}: {problem['msg']}")
+            Reason(
+                "config_field",
+                f"adapter_config.json: {'.'.join(map(str, problem['loc']))[:100]}: {problem['msg']}",
+            )
             for problem in error.errors()
         )
 
@@ -109,7 +138,10 @@ def unmergeable_problems(config: Mapping[str, object]) -> Iterator[Reason]:
     """Features that cannot become a part of the base's weights either."""
     for field, (code, _) in _FEATURES.items():
         if config.get(field) and field not in _MERGEABLE:
-            yield Reason(code, f"{field} is set: what it does is no change of the base's weights that is known here")
+            yield Reason(
+                code,
+                f"{field} is set: what it does is no change of the base's weights that is known here",
+            )
 
 
 def init_problems(config: Mapping[str, object]) -> Iterator[Reason]:

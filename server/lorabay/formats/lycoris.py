@@ -1,4 +1,5 @@
-"""What the configs of LoHa and LoKr share: rank, alpha, and patterns that give single modules their own.
+"""What the configs of LoHa and LoKr share: rank, alpha, and patterns that give single modules their
+own.
 
 Knows nothing of their tensors.
 """

@@ -1,5 +1,6 @@
-"""The parts of an adapter that replace tensors of the base, whatever its format: modules that were trained as a whole
-(`modules_to_save`, biases, norms), embeddings of a changed vocabulary, and single rows of an embedding.
+"""The parts of an adapter that replace tensors of the base, whatever its format: modules that were
+trained as a whole (`modules_to_save`, biases, norms), embeddings of a changed vocabulary, and
+single rows of an embedding.
 
 Reads no values. Knows how PEFT names these tensors, and nothing of what else the adapter does.
 """
@@ -34,8 +35,8 @@ _ROWS = re.compile(r"(?:\.token_adapter)?\.trainable_tokens_delta$")
 
 @dataclass(frozen=True, slots=True)
 class WholeTensors:
-    """Tensor name of the base -> what replaces it; the base with its shapes as they are then; the tensors that are
-    left for the format; and what is wrong."""
+    """Tensor name of the base -> what replaces it; the base with its shapes as they are then; the
+    tensors that are left for the format; and what is wrong."""
 
     updates: Mapping[str, Replaced | ReplacedRows]
     base: BaseShapes
@@ -59,11 +60,15 @@ def whole_tensors(source: Source, base: BaseShapes) -> WholeTensors:
                 problems.append(rows)
             else:
                 updates[_ROWS.sub(".weight", tensor.name.removeprefix(PREFIX))] = rows
-        elif not tensor.name.startswith(PREFIX) or (name not in base.tensors and name != f"{_HEAD}.weight"):
+        elif not tensor.name.startswith(PREFIX) or (
+            name not in base.tensors and name != f"{_HEAD}.weight"
+        ):
             rest.append(tensor)
         else:
             problems += [*dtype_problems(tensor), *_shape_problems(tensor, name, base)]
-            updates[name] = Replaced(source.load(tensor), tensor.dtype if _is_copy(tensor.name, name) else None)
+            updates[name] = Replaced(
+                source.load(tensor), tensor.dtype if _is_copy(tensor.name, name) else None
+            )
             if len(tensor.shape) == 2 and base.shapes.get(name.removesuffix(".weight")) is not None:
                 shapes[name.removesuffix(".weight")] = (tensor.shape[0], tensor.shape[1])
     _keep_tie(source, base, updates, shapes)
@@ -78,10 +83,16 @@ def _is_copy(tensor: str, name: str) -> bool:
 
 def _shape_problems(tensor: TensorInfo, name: str, base: BaseShapes) -> Iterator[Reason]:
     module = name.removesuffix(".weight")
-    expected: tuple[int, ...] | None = base.shapes[module] if module in base.shapes else base.tensors.get(name)
+    expected: tuple[int, ...] | None = (
+        base.shapes[module] if module in base.shapes else base.tensors.get(name)
+    )
     if expected is None or tensor.shape == expected:
         return
-    if (is_embedding(module) or module == _HEAD) and tensor.shape[1:] == expected[1:] and tensor.shape[0] > 0:
+    if (
+        (is_embedding(module) or module == _HEAD)
+        and tensor.shape[1:] == expected[1:]
+        and tensor.shape[0] > 0
+    ):
         return
     yield Reason("shape", f"{quoted(tensor.name)} has shape {tensor.shape}, the base's {expected}")
 
@@ -90,13 +101,20 @@ def _rows(source: Source, tensor: TensorInfo, base: BaseShapes) -> ReplacedRows 
     module = _ROWS.sub("", tensor.name.removeprefix(PREFIX))
     shape = base.shapes.get(module)
     if shape is None:
-        return Reason("module_not_in_base", f"tensor {quoted(tensor.name)}: the base has no module {quoted(module)}")
+        return Reason(
+            "module_not_in_base",
+            f"tensor {quoted(tensor.name)}: the base has no module {quoted(module)}",
+        )
     rows = _indices(source.config, module)
     if rows is None or max(rows, default=0) >= shape[0]:
-        return Reason("trainable_tokens", f"the config names no valid token indices for {quoted(module)}")
+        return Reason(
+            "trainable_tokens", f"the config names no valid token indices for {quoted(module)}"
+        )
     if tensor.shape != (len(rows), shape[1]):
         expected = (len(rows), shape[1])
-        return Reason("shape", f"{quoted(tensor.name)} has shape {tensor.shape}; expected is {expected}")
+        return Reason(
+            "shape", f"{quoted(tensor.name)} has shape {tensor.shape}; expected is {expected}"
+        )
     return ReplacedRows(rows, source.load(tensor))
 
 
@@ -115,7 +133,9 @@ def _keep_tie(
     updates: dict[str, Replaced | ReplacedRows],
     shapes: dict[str, tuple[int, int] | None],
 ) -> None:
-    """A tied head follows its embedding where PEFT lets it: for single rows, when asked to, and when both grow."""
+    """A tied head follows its embedding where PEFT lets it: for single rows, when asked to, and
+    when both grow.
+    """
     embedding = next(filter(is_embedding, base.shapes), None)
     update = updates.get(f"{embedding}.weight")
     if embedding is None or update is None or not base.tied:
@@ -127,7 +147,9 @@ def _keep_tie(
         shapes[_HEAD] = shapes[embedding]
 
 
-def _vocabulary_problems(shapes: Mapping[str, tuple[int, int] | None], base: BaseShapes) -> Iterator[Reason]:
+def _vocabulary_problems(
+    shapes: Mapping[str, tuple[int, int] | None], base: BaseShapes
+) -> Iterator[Reason]:
     embedding = next(filter(is_embedding, shapes), None)
     ours, head = (shapes.get(module or "") for module in (embedding, _HEAD))
     if ours and head and ours[0] != head[0]:

@@ -1,4 +1,5 @@
-"""The PEFT types that change weights in a way for which there is no formula here: PEFT's own layer does it.
+"""The PEFT types that change weights in a way for which there is no formula here: PEFT's own layer
+does it.
 
 Sorts their tensors by module; PEFT itself checks what they hold.
 """
@@ -35,14 +36,18 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
             shared.append(tensor.name)
         else:
             reasons.append(
-                Reason("module_not_in_base", f"tensor {quoted(tensor.name)} belongs to no module of the base")
+                Reason(
+                    "module_not_in_base",
+                    f"tensor {quoted(tensor.name)} belongs to no module of the base",
+                )
             )
     if not modules and not reasons:
         reasons.append(Reason("no_tensors", "the safetensors file holds no tensors of this format"))
     if reasons:
         return rejected(reasons)
     by_tensor = {
-        f"{module}.weight": (PeftLayer(module, tuple(names), tuple(shared)),) for module, names in modules.items()
+        f"{module}.weight": (PeftLayer(module, tuple(names), tuple(shared)),)
+        for module, names in modules.items()
     }
     return Updates(str(source.config["peft_type"]).lower(), 0, 1.0, by_tensor)
 

@@ -1,7 +1,8 @@
-"""Takes the part of the base that an initialisation moved into an adapter (PiSSA, OLoRA, CorDA) out of it again.
+"""Takes the part of the base that an initialisation moved into an adapter (PiSSA, OLoRA, CorDA) out
+of it again.
 
-W' = W - s B0 A0 + s B A is one product of both ranks. DoRA's norms are those of this whole weight, and its magnitudes
-stay: PEFT takes them from what the initialisation left. Biases are never moved.
+W' = W - s B0 A0 + s B A is one product of both ranks. DoRA's norms are those of this whole weight,
+and its magnitudes stay: PEFT takes them from what the initialisation left. Biases are never moved.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ def without_initial(trained: Updates, initial: Updates) -> Updates | Rejected:
     for name in sorted(trained.by_tensor.keys() | initial.by_tensor.keys()):
         if name.endswith(_BIAS):
             continue
-        found = _less(name.removesuffix(".weight"), trained.by_tensor.get(name, ()), initial.by_tensor.get(name, ()))
+        found = _less(
+            name.removesuffix(".weight"),
+            trained.by_tensor.get(name, ()),
+            initial.by_tensor.get(name, ()),
+        )
         if isinstance(found, Reason):
             reasons.append(found)
         else:
@@ -45,7 +50,9 @@ def _less(module: str, trained: tuple[Update, ...], initial: tuple[Update, ...])
         case _, ():
             text = f"module {quoted(module)} is missing in the initial adapter: what it took out of the base is unknown"
         case (), _:
-            text = f"module {quoted(module)} is in the initial adapter and missing in the trained one"
+            text = (
+                f"module {quoted(module)} is in the initial adapter and missing in the trained one"
+            )
         case _:
             text = f"what the initialisation took out of {quoted(module)} cannot be subtracted from what is done to it"
     return Reason("init_changed_base", text)

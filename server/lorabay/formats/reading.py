@@ -1,8 +1,9 @@
 """What the adapter in a folder does to the weights of a base, whatever its PEFT type.
 
-Config and header are checked as a whole first; factors are read one at a time when they are asked for. Every reason why
-it cannot be done exactly is given. For the offline tools, which evaluate the regular expressions of a config, since the
-one who runs a tool chose the adapter; and for the members of composites.
+Config and header are checked as a whole first; factors are read one at a time when they are asked
+for. Every reason why it cannot be done exactly is given. For the offline tools, which evaluate the
+regular expressions of a config, since the one who runs a tool chose the adapter; and for the
+members of composites.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ _LONGER_CONTEXT = ("max_position_embeddings", "rope_parameters", "rope_scaling",
 class AdapterUpdates:
     """Tensor name of the base -> its updates, in the order in which they are applied.
 
-    `lm_head.weight` may be a name that a tied base has not stored; where its updates are the very ones of the
-    embedding, the two stay tied. `rank` is the largest of all modules, 0 where the word means nothing. `config_changes`
-    are fields of the base's config that the result needs. A `Load` of an update raises SetupError when the adapter
-    changes or vanishes meanwhile, or holds values that are not finite.
+    `lm_head.weight` may be a name that a tied base has not stored; where its updates are the very
+    ones of the embedding, the two stay tied. `rank` is the largest of all modules, 0 where the word
+    means nothing. `config_changes` are fields of the base's config that the result needs. A `Load`
+    of an update raises SetupError when the adapter changes or vanishes meanwhile, or holds values
+    that are not finite.
     """
 
     format: str
@@ -68,9 +70,10 @@ def read_updates(
 ) -> AdapterUpdates | Rejected:
     """Reads config and header of the adapter in `folder`.
 
-    `initial` is the folder of the same adapter as it was initialised (default: `pissa_init` and its like inside
-    `folder`), `residual_base` says that `base` is what that initialisation left: PiSSA and its kin need one of them.
-    `trusted` says that regular expressions in the config may be evaluated.
+    `initial` is the folder of the same adapter as it was initialised (default: `pissa_init` and its
+    like inside `folder`), `residual_base` says that `base` is what that initialisation left: PiSSA
+    and its kin need one of them. `trusted` says that regular expressions in the config may be
+    evaluated.
     """
     limits = limits or Limits()
     source = _source(folder, limits)
@@ -116,7 +119,12 @@ def _source(folder: Path, limits: Limits) -> Source | Rejected:
     config = read_config(folder, limits)
     file = AdapterFile.open(folder, limits)
     if isinstance(config, Rejected) or isinstance(file, Rejected):
-        return rejected(reason for part in (config, file) if isinstance(part, Rejected) for reason in part.reasons)
+        return rejected(
+            reason
+            for part in (config, file)
+            if isinstance(part, Rejected)
+            for reason in part.reasons
+        )
     return Source(config, file.tensors, _checked(file))
 
 
@@ -127,7 +135,9 @@ def _checked(file: AdapterFile) -> Callable[[TensorInfo], Tensor]:
         except Unreadable as problem:
             raise SetupError(f"the adapter cannot be used: {problem.reason}") from None
         if not tensor.is_finite:
-            raise SetupError(f"the adapter's tensor {quoted(info.name)} holds NaN or infinite values")
+            raise SetupError(
+                f"the adapter's tensor {quoted(info.name)} holds NaN or infinite values"
+            )
         return tensor
 
     return read
@@ -146,10 +156,15 @@ def _initial(folder: Path, initial: Path | None, limits: Limits) -> Source | Rej
 
 def initial_folder(folder: Path) -> Path | None:
     """Where the adapter in `folder` lies as it was initialised, if it brings that."""
-    return next((folder / name for name in _INITIAL_FOLDERS if (folder / name / CONFIG_FILE).is_file()), None)
+    return next(
+        (folder / name for name in _INITIAL_FOLDERS if (folder / name / CONFIG_FILE).is_file()),
+        None,
+    )
 
 
-def _joined(whole: Mapping[str, Update], found: Mapping[str, tuple[Update, ...]]) -> Mapping[str, tuple[Update, ...]]:
+def _joined(
+    whole: Mapping[str, Update], found: Mapping[str, tuple[Update, ...]]
+) -> Mapping[str, tuple[Update, ...]]:
     """What replaces a tensor comes before what changes it."""
     joined: defaultdict[str, tuple[Update, ...]] = defaultdict(tuple)
     for name, update in whole.items():
@@ -159,12 +174,20 @@ def _joined(whole: Mapping[str, Update], found: Mapping[str, tuple[Update, ...]]
     return dict(joined)
 
 
-def _config_changes(folder: Path, whole: WholeTensors, base: BaseShapes, limits: Limits) -> Mapping[str, object]:
-    """A changed vocabulary, and the longer context that LongLoRA's training leaves in a config beside the adapter."""
+def _config_changes(
+    folder: Path, whole: WholeTensors, base: BaseShapes, limits: Limits
+) -> Mapping[str, object]:
+    """A changed vocabulary, and the longer context that LongLoRA's training leaves in a config
+    beside the adapter.
+    """
     changes: dict[str, object] = {}
     if (folder / _MODEL_CONFIG).is_file():
         config = read_object(folder / _MODEL_CONFIG, limits)
         if not isinstance(config, Rejected):
             changes = {field: config[field] for field in _LONGER_CONTEXT if field in config}
-    rows = {shape[0] for module, shape in whole.base.shapes.items() if shape and shape != base.shapes.get(module)}
+    rows = {
+        shape[0]
+        for module, shape in whole.base.shapes.items()
+        if shape and shape != base.shapes.get(module)
+    }
     return changes | ({"vocab_size": rows.pop()} if rows else {})

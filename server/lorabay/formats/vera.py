@@ -1,7 +1,9 @@
-"""VeRA (Kopiczko et al. 2023): W' = W + diag(b) B diag(d) A, with A and B random, frozen and shared by all modules.
+"""VeRA (Kopiczko et al. 2023): W' = W + diag(b) B diag(d) A, with A and B random, frozen and shared
+by all modules.
 
-The adapter holds A and B, or only the seed that they came from. They are then drawn again bit by bit as PEFT does, from
-the Mersenne Twister behind PyTorch's CPU generator. Each module uses a corner of A and B; it is exactly plain LoRA.
+The adapter holds A and B, or only the seed that they came from. They are then drawn again bit by
+bit as PEFT does, from the Mersenne Twister behind PyTorch's CPU generator. Each module uses a
+corner of A and B; it is exactly plain LoRA.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ class _Config(BaseModel):
 def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     config = parse(_Config, source.config)
     shared = {tensor.name: tensor for tensor in source.tensors if tensor.name in _SHARED}
-    found = by_module((tensor for tensor in source.tensors if tensor.name not in _SHARED), _ROLES, base)
+    found = by_module(
+        (tensor for tensor in source.tensors if tensor.name not in _SHARED), _ROLES, base
+    )
     reasons = [*(config.reasons if isinstance(config, Rejected) else ()), *found.problems]
     reasons += coverage_problems(source.config, found.modules, base)
     if isinstance(config, _Config):
@@ -69,7 +73,10 @@ def _problems(config: _Config, module: str, roles: Roles, base: BaseShapes) -> I
     yield from missing_roles(module, roles, _ROLES)
     shape = base.layer_shape(module)
     if shape is None:
-        yield Reason("quantised_base", f"module {quoted(module)}: the shape of the base's packed weight is not known")
+        yield Reason(
+            "quantised_base",
+            f"module {quoted(module)}: the shape of the base's packed weight is not known",
+        )
         return
     for role, expected in zip(_ROLES, (shape[0], config.r), strict=True):
         if role in roles:
@@ -82,16 +89,24 @@ def _largest(modules: Mapping[str, Roles], base: BaseShapes) -> tuple[int, int]:
 
 
 def _shared_problems(
-    config: _Config, shared: Mapping[str, TensorInfo], modules: Mapping[str, Roles], base: BaseShapes
+    config: _Config,
+    shared: Mapping[str, TensorInfo],
+    modules: Mapping[str, Roles],
+    base: BaseShapes,
 ) -> Iterator[Reason]:
     outputs, inputs = _largest(modules, base)
     if not shared and not config.save_projection:
         if config.r * max(outputs, inputs) > _LARGEST:
-            yield Reason("too_large", f"rank {config.r} asks for projections of more than {_LARGEST} values")
+            yield Reason(
+                "too_large", f"rank {config.r} asks for projections of more than {_LARGEST} values"
+            )
         return
     for name in _SHARED:
         if name not in shared:
-            yield Reason("missing_tensor", f"there is no {quoted(name)}; save the adapter with save_projection=True")
+            yield Reason(
+                "missing_tensor",
+                f"there is no {quoted(name)}; save the adapter with save_projection=True",
+            )
             continue
         yield from dtype_problems(shared[name])
         rank, size = shared[name].shape if name == _SHARED[0] else shared[name].shape[::-1]
@@ -122,7 +137,9 @@ def _projections(
 def draw_projections(
     seed: int, rank: int, outputs: int, inputs: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A (rank, inputs) and B (outputs, rank), Kaiming-uniform, one after the other from PyTorch's generator."""
+    """A (rank, inputs) and B (outputs, rank), Kaiming-uniform, one after the other from PyTorch's
+    generator.
+    """
     twister = np.random.MT19937()
     twister._legacy_seeding(seed & 0xFFFFFFFF)
     return _uniform(twister, (rank, inputs)), _uniform(twister, (outputs, rank))
@@ -132,13 +149,17 @@ def _uniform(twister: np.random.MT19937, shape: tuple[int, int]) -> NDArray[np.f
     bound = math.sqrt(3.0) * (math.sqrt(2) / math.sqrt(shape[1]))
     low, high = np.float32(-bound), np.float32(bound)
     drawn = np.empty(shape, np.float32)
-    for row in drawn:  # in float64, a row at a time: PyTorch's kernel multiplies and adds with one rounding
+    for row in (
+        drawn
+    ):  # in float64, a row at a time: PyTorch's kernel multiplies and adds with one rounding
         units = (twister.random_raw(shape[1]) & 0xFFFFFF).astype(np.float64) * 2.0**-24
         row[:] = units * float(high - low) + float(low)
     return drawn
 
 
-def _update(source: Source, rank: int, a: Load, b: Load, module: str, roles: Roles, base: BaseShapes) -> LowRank:
+def _update(
+    source: Source, rank: int, a: Load, b: Load, module: str, roles: Roles, base: BaseShapes
+) -> LowRank:
     outputs, inputs = base.layer_shape(module) or (0, 0)
     scale_b, scale_d = (source.load(roles[role]) for role in _ROLES)
     product = LowRank(

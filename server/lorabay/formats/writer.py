@@ -1,7 +1,8 @@
-"""Writes plain LoRA as PEFT reads it: factors as they come, one module at a time, each module with its own rank.
+"""Writes plain LoRA as PEFT reads it: factors as they come, one module at a time, each module with
+its own rank.
 
-Ranks need not be known before the last factor is there: factors are written behind room for the header, the last.
-Scales are folded into the factors: alpha is the rank everywhere.
+Ranks need not be known before the last factor is there: factors are written behind room for the
+header, the last. Scales are folded into the factors: alpha is the rank everywhere.
 """
 
 from __future__ import annotations
@@ -40,16 +41,23 @@ class _Stored:
 
 
 class LoraFolder:
-    """One adapter in the making, for no other modules of `base` than `modules`. `dtype` is safetensors' name of the
-    type that is stored. A context manager: its file is closed at the end, whatever happened."""
+    """One adapter in the making, for no other modules of `base` than `modules`. `dtype` is
+    safetensors' name of the type that is stored. A context manager: its file is closed at the end,
+    whatever happened."""
 
-    def __init__(self, folder: Path, dtype: str, modules: Collection[str], base: BaseShapes) -> None:
+    def __init__(
+        self, folder: Path, dtype: str, modules: Collection[str], base: BaseShapes
+    ) -> None:
         self._folder = folder
         self._dtype = dtype
         self._base = base
         self._tensors: list[_Stored] = []
         self._ranks: dict[str, int] = {}
-        largest = [_Stored(name, dtype, (_LARGEST, _LARGEST)) for module in modules for name in _names(module)]
+        largest = [
+            _Stored(name, dtype, (_LARGEST, _LARGEST))
+            for module in modules
+            for name in _names(module)
+        ]
         self._header_bytes = len(safetensors_header(largest))
         self._weights = (folder / WEIGHTS_FILE).open("xb")
         self._weights.seek(self._header_bytes)
@@ -61,14 +69,16 @@ class LoraFolder:
         self._weights.close()
 
     def add(self, module: str, a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
-        """The update of the module's weight is `b @ a`, as that weight is stored. Raises SetupError for values that the
-        dtype cannot hold."""
+        """The update of the module's weight is `b @ a`, as that weight is stored. Raises SetupError
+        for values that the dtype cannot hold."""
         self._ranks[module] = a.shape[0]
         factors = (b.T, a.T) if self._base.is_transposed(module) else (a, b)
         for name, values in zip(_names(module), factors, strict=True):
             tensor = from_float32(np.ascontiguousarray(values, np.float32), self._dtype)
             if not tensor.is_finite:
-                raise SetupError(f"the factors of {quoted(module)} have values too large for {self._dtype}")
+                raise SetupError(
+                    f"the factors of {quoted(module)} have values too large for {self._dtype}"
+                )
             self._tensors.append(_Stored(name, self._dtype, values.shape))
             self._weights.write(tensor.values.data)
 
@@ -83,13 +93,19 @@ class LoraFolder:
         self._weights.write(safetensors_header(self._tensors, self._header_bytes))
         self._weights.close()
         config = _config(self._ranks, self._base, base_model)
-        (self._folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        (self._folder / CONFIG_FILE).write_text(
+            json.dumps(config, indent=2) + "\n", encoding="utf-8"
+        )
         return size
 
 
 def _names(module: str) -> tuple[str, str]:
     """Of the tensors that hold a module's factors, as PEFT names them."""
-    roles = ("lora_embedding_A", "lora_embedding_B") if is_embedding(module) else ("lora_A.weight", "lora_B.weight")
+    roles = (
+        ("lora_embedding_A", "lora_embedding_B")
+        if is_embedding(module)
+        else ("lora_A.weight", "lora_B.weight")
+    )
     return f"{PREFIX}{module}.{roles[0]}", f"{PREFIX}{module}.{roles[1]}"
 
 

@@ -1,8 +1,9 @@
-"""The hot loop: a run of rows of one tensor, from the base's file through its steps into the output's file.
+"""The hot loop: a run of rows of one tensor, from the base's file through its steps into the
+output's file.
 
-A chunk is taken block by block: read, computed, and written at its place while it is still in the processor's cache.
-Chunks may run in any order and at the same time. What happened to the numbers comes back as a `Tally`. Knows no
-adapters and no plan.
+A chunk is taken block by block: read, computed, and written at its place while it is still in the
+processor's cache. Chunks may run in any order and at the same time. What happened to the numbers
+comes back as a `Tally`. Knows no adapters and no plan.
 """
 
 from __future__ import annotations
@@ -30,14 +31,15 @@ if TYPE_CHECKING:
 CHUNK_NUMBERS = 1 << 21
 """Numbers of a chunk, the piece of work of one thread."""
 BLOCK_NUMBERS = 1 << 17
-"""Numbers that are read, worked on and written at a time: their buffers stay in a core's cache, and small writes find
-pages faster than large ones."""
+"""Numbers that are read, worked on and written at a time: their buffers stay in a core's cache, and
+small writes find pages faster than large ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Sums over the numbers of a tensor. `change` is of squares, before rounding; `changed` counts numbers that come
-    out other than the base's own would, and `infinite` those that are too large for the dtype."""
+    """Sums over the numbers of a tensor. `change` is of squares, before rounding; `changed` counts
+    numbers that come out other than the base's own would, and `infinite` those that are too large
+    for the dtype."""
 
     count: int = 0
     weight: float = 0.0
@@ -57,7 +59,9 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
-    """Rows of one tensor. The base's numbers are rows of `values` (float32), or at `start` of the file `source`."""
+    """Rows of one tensor. The base's numbers are rows of `values` (float32), or at `start` of the
+    file `source`.
+    """
 
     rows: slice
     columns: int
@@ -79,7 +83,9 @@ class Chunk:
 
 
 class Workspace:
-    """Buffers of one worker, made once: memory that is used again is in the cache and costs no page faults."""
+    """Buffers of one worker, made once: memory that is used again is in the cache and costs no page
+    faults.
+    """
 
     def __init__(self, dtype: Any) -> None:
         self._dtype = np.dtype(dtype)
@@ -89,7 +95,9 @@ class Workspace:
         self._differs = np.empty(0, np.bool_)
 
     def run(self, chunk: Chunk) -> Tally:
-        """Read, compute, write. Raises OSError, and SetupError when the base's file has become shorter."""
+        """Read, compute, write. Raises OSError, and SetupError when the base's file has become
+        shorter.
+        """
         tally = Tally(change=chunk.change**2 if chunk.change else 0.0)
         for rows in _blocks(chunk):
             first = (rows.start - chunk.rows.start) * chunk.columns
@@ -114,7 +122,9 @@ class Workspace:
         self._written = _room(self._written, size)
         return self._written[:size].view(STORED[chunk.out_dtype])
 
-    def _merge(self, chunk: Chunk, rows: slice, before: NDArray[np.generic], out: NDArray[np.generic]) -> Tally:
+    def _merge(
+        self, chunk: Chunk, rows: slice, before: NDArray[np.generic], out: NDArray[np.generic]
+    ) -> Tally:
         values, scratch, original = self._buffers(before.size)
         shape = (rows.stop - rows.start, chunk.columns)
         widen(before, chunk.dtype, values)
@@ -186,7 +196,9 @@ def _read_all(file: int, buffer: NDArray[np.uint8], start: int) -> None:
     while view:
         count = os.preadv(file, [view], start)
         if not count:
-            raise SetupError("a weights file of the base became shorter while it was read; nothing was finished")
+            raise SetupError(
+                "a weights file of the base became shorter while it was read; nothing was finished"
+            )
         view, start = view[count:], start + count
 
 

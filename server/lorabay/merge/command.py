@@ -1,7 +1,7 @@
 """`lorabay merge` from its settings to a finished folder: find, check, make.
 
-Everything that can be refused is refused before the output folder is touched. An OSError of the writing side becomes
-one line here and nowhere else.
+Everything that can be refused is refused before the output folder is touched. An OSError of the
+writing side becomes one line here and nowhere else.
 """
 
 from __future__ import annotations
@@ -47,8 +47,12 @@ def merge(settings: MergeSettings, console: Console | None = None) -> MergeRepor
     begin = time.monotonic()
     allowed = settings.allow_pickle
     with ExitStack() as stack:
-        found = stack.enter_context(find_adapter(settings.adapter, settings.adapters, settings.store))
-        check_places(settings.output, tuple(filter(None, (settings.base, found.origin, settings.initial))))
+        found = stack.enter_context(
+            find_adapter(settings.adapter, settings.adapters, settings.store)
+        )
+        check_places(
+            settings.output, tuple(filter(None, (settings.base, found.origin, settings.initial)))
+        )
         readable = _entered(stack, adapter_without_pickle(found.folder, allowed=allowed))
         adapter = replace(found, folder=readable)
         base = _entered(stack, base_without_pickle(settings.base, allowed=allowed))
@@ -64,9 +68,13 @@ def _prepare(settings: MergeSettings, adapter: AdapterSource, base_folder: Path)
     base = read_base(base_folder)
     dense = dense_tensors(base)
     shapes = dense.shapes(BaseShapes.read(base_folder, names=(real_path(settings.base).name,)))
-    updates = adapter.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
+    updates = adapter.updates(
+        shapes, initial=settings.initial, residual_base=settings.residual_base
+    )
     if isinstance(updates, Rejected):
-        raise SetupError(f"the adapter {adapter.name!r} cannot be merged into {settings.base}: {told(updates)}")
+        raise SetupError(
+            f"the adapter {adapter.name!r} cannot be merged into {settings.base}: {told(updates)}"
+        )
     layout = Layout(settings.stored_dtype or dense.dtype, settings.max_shard_bytes)
     plan = plan_merge(dense.tensors, base.config, updates.updates, updates.config_changes, layout)
     _check_peft(settings, plan, updates.format)

@@ -12,7 +12,9 @@ _CHUNK = 1 << 20
 
 
 def copy_range(source: int, start: int, target: int, to: int, count: int) -> None:
-    """Copy `count` bytes between two places. Raises OSError, and SetupError when `source` ends early."""
+    """Copy `count` bytes between two places. Raises OSError, and SetupError when `source` ends
+    early.
+    """
     while count:
         try:
             copied = os.copy_file_range(source, target, count, start, to)
@@ -21,5 +23,7 @@ def copy_range(source: int, start: int, target: int, to: int, count: int) -> Non
                 raise
             copied = os.pwrite(target, os.pread(source, min(count, _CHUNK), start), to)
         if not copied:
-            raise SetupError("a weights file of the base became shorter while it was read; nothing was finished")
+            raise SetupError(
+                "a weights file of the base became shorter while it was read; nothing was finished"
+            )
         start, to, count = start + copied, to + copied, count - copied

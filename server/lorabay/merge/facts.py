@@ -1,4 +1,6 @@
-"""The sums over a file's tensors, kept beside it so that a run that goes on need not read the file again."""
+"""The sums over a file's tensors, kept beside it so that a run that goes on need not read the file
+again.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ def write_facts(folder: Path, file: str, tallies: Mapping[str, Tally]) -> None:
 def read_facts(folder: Path, file: str) -> dict[str, Tally] | None:
     """None where there are none."""
     with suppress(OSError, ValueError, TypeError):
-        return {name: Tally(**fields) for name, fields in json.loads(_path(folder, file).read_bytes()).items()}
+        return {
+            name: Tally(**fields)
+            for name, fields in json.loads(_path(folder, file).read_bytes()).items()
+        }
     return None
 
 

@@ -1,4 +1,6 @@
-"""What a merge is asked to do, and the checks that need no weights: where the output may lie, what sizes mean."""
+"""What a merge is asked to do, and the checks that need no weights: where the output may lie, what
+sizes mean.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 class MergeSettings:
     """One invocation. `adapter`: a folder, a name in `adapters`, or `name@digest` in `store`.
 
-    `dtype` None: as the base. `max_shard_bytes` None: the base's files. `initial` and `residual_base`: as in
-    `catalog.adapter_updates`, for adapters whose initialisation changed the base.
+    `dtype` None: as the base. `max_shard_bytes` None: the base's files. `initial` and
+    `residual_base`: as in `catalog.adapter_updates`, for adapters whose initialisation changed the
+    base.
     """
 
     adapter: str
@@ -64,11 +67,17 @@ def parse_size(text: str) -> int:
 
 
 def check_places(output: Path, inputs: tuple[Path, ...]) -> None:
-    """Refuse an output that lies inside an input or holds one: writing it would change what is read."""
+    """Refuse an output that lies inside an input or holds one: writing it would change what is
+    read.
+    """
     place = real_path(output)
     for folder in inputs:
         other = real_path(folder)
         if place == other or place.is_relative_to(other):
-            raise SetupError(f"the output folder {output} lies inside {folder}, which is read; choose another")
+            raise SetupError(
+                f"the output folder {output} lies inside {folder}, which is read; choose another"
+            )
         if other.is_relative_to(place):
-            raise SetupError(f"the output folder {output} holds {folder}, which is read; choose another")
+            raise SetupError(
+                f"the output folder {output} holds {folder}, which is read; choose another"
+            )

@@ -39,7 +39,9 @@ class Work:
 
     @property
     def initial(self) -> Path | None:
-        """The adapter as it was initialised, where what that took out of the base must be taken out again."""
+        """The adapter as it was initialised, where what that took out of the base must be taken out
+        again.
+        """
         if self.settings.residual_base or not any(init_problems(self.updates.config)):
             return None
         return self.settings.initial or initial_folder(self.adapter.folder)
@@ -78,6 +80,7 @@ class Work:
             "arithmetic": self.arithmetic,
             "initial": [self._initial_digest, self.settings.residual_base],
             "files": {
-                shard.file: [(target.name, target.dtype) for target in shard.targets] for shard in self.plan.shards
+                shard.file: [(target.name, target.dtype) for target in shard.targets]
+                for shard in self.plan.shards
             },
         }

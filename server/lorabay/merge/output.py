@@ -1,11 +1,12 @@
 """The folder that a merge makes: when it may be seen, and what a run that was interrupted leaves.
 
-    OUT/.merging/    everything, until all of it is on disk: inputs.json, the files that are finished, facts about them
-    OUT/...          the files, moved there at the end: weights first, then the rest, config.json after it
+    OUT/.merging/    everything, until all of it is on disk: inputs.json, the files that are
+    finished, facts about them OUT/...          the files, moved there at the end: weights first,
+    then the rest, config.json after it
 
-Without its config.json no program takes a folder for a model, so that what it sees is nothing or the whole. A later run
-with the same inputs goes on from the files that are finished; with other inputs it begins anew. One run at a time.
-Knows nothing of what the files hold.
+Without its config.json no program takes a folder for a model, so that what it sees is nothing or
+the whole. A later run with the same inputs goes on from the files that are finished; with other
+inputs it begins anew. One run at a time. Knows nothing of what the files hold.
 """
 
 from __future__ import annotations
@@ -39,21 +40,31 @@ class Output:
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path, inputs: Mapping[str, object], *, overwrite: bool) -> Iterator[Output]:
-        """Make the folder and lock it. What was finished from other inputs is removed. Raises SetupError."""
+    def open(
+        cls, folder: Path, inputs: Mapping[str, object], *, overwrite: bool
+    ) -> Iterator[Output]:
+        """Make the folder and lock it. What was finished from other inputs is removed. Raises
+        SetupError.
+        """
         output = cls(folder)
         output._check(overwrite=overwrite)
         try:
             output.work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SetupError(f"the output folder {folder} cannot be made: {error.strerror}") from error
+            raise SetupError(
+                f"the output folder {folder} cannot be made: {error.strerror}"
+            ) from error
         lock = FileLock(output.work / _LOCK, timeout=0)
         try:
             lock.acquire()
         except Timeout:
-            raise SetupError(f"another merge is writing to {folder}; wait for it or choose another folder") from None
+            raise SetupError(
+                f"another merge is writing to {folder}; wait for it or choose another folder"
+            ) from None
         except OSError as error:
-            raise SetupError(f"the output folder {folder} cannot be written: {error.strerror}") from error
+            raise SetupError(
+                f"the output folder {folder} cannot be written: {error.strerror}"
+            ) from error
         try:
             output._begin(inputs)
             yield output
@@ -62,7 +73,9 @@ class Output:
 
     def _check(self, *, overwrite: bool) -> None:
         if self.folder.is_dir() and not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
-            raise SetupError(f"the output folder {self.folder} cannot be written: Permission denied")
+            raise SetupError(
+                f"the output folder {self.folder} cannot be written: Permission denied"
+            )
         try:
             found = {path.name for path in self.folder.iterdir()} - _IGNORED
         except FileNotFoundError:
@@ -70,11 +83,15 @@ class Output:
         except NotADirectoryError:
             raise SetupError(f"the output {self.folder} is a file; choose another folder") from None
         except OSError as error:
-            raise SetupError(f"the output folder {self.folder} cannot be read: {error.strerror}") from error
+            raise SetupError(
+                f"the output folder {self.folder} cannot be read: {error.strerror}"
+            ) from error
         if not found or (self.work / _PUBLISHED).exists():
             return
         if not overwrite:
-            raise SetupError(f"the output folder {self.folder} is not empty; choose another, or pass --overwrite")
+            raise SetupError(
+                f"the output folder {self.folder} is not empty; choose another, or pass --overwrite"
+            )
         if PROVENANCE_FILE not in found:
             raise SetupError(
                 f"the output folder {self.folder} holds something else than a merged model: it has no "
@@ -96,7 +113,9 @@ class Output:
 
     @property
     def publishing(self) -> bool:
-        """Whether an earlier run with the same inputs was interrupted while its files were moved."""
+        """Whether an earlier run with the same inputs was interrupted while its files were
+        moved.
+        """
         return (self.work / _PUBLISHED).exists()
 
     def find(self, name: str, size: int) -> Path | None:
@@ -111,8 +130,12 @@ class Output:
         return None
 
     def publish(self, files: Iterable[str]) -> None:
-        """Move `files` out of `work`, in this order but the config and then the provenance last, and remove `work`."""
-        names = sorted(files, key=lambda name: (CONFIG, PROVENANCE_FILE).index(name) if name in _LAST else -1)
+        """Move `files` out of `work`, in this order but the config and then the provenance last,
+        and remove `work`.
+        """
+        names = sorted(
+            files, key=lambda name: (CONFIG, PROVENANCE_FILE).index(name) if name in _LAST else -1
+        )
         for name in names:
             path = self.work / name
             if path.exists():

@@ -1,7 +1,8 @@
 """Formats without a formula of ours: PEFT's own layers merge them, one weight in memory at a time.
 
-The modules of these layers are laid out as PEFT expects them, on weights that have a shape but take no memory; PEFT
-loads their part of the adapter into them once. A weight is then lent to its layer, merged there, and taken away again.
+The modules of these layers are laid out as PEFT expects them, on weights that have a shape but take
+no memory; PEFT loads their part of the adapter into them once. A weight is then lent to its layer,
+merged there, and taken away again.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ class PeftLayers:
         self._model = model
 
     @classmethod
-    def load(cls, folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]], model_type: str | None) -> Self:
-        """`layers` are those of the adapter in `folder`, with the shapes of the weights that they change in a model of
-        that type.
+    def load(
+        cls, folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]], model_type: str | None
+    ) -> Self:
+        """`layers` are those of the adapter in `folder`, with the shapes of the weights that they
+        change in a model of that type.
 
         Raises SetupError where PEFT does not know them.
         """
@@ -56,14 +59,20 @@ class PeftLayers:
                 layer.merge(safe_merge=False)
             merged: NDArray[np.float32] = base.weight.data.float().numpy().copy()
         except (RuntimeError, ValueError, NotImplementedError, AttributeError, KeyError) as error:
-            raise SetupError(f"PEFT cannot merge its layer {update.module}: {_line(error)}") from error
+            raise SetupError(
+                f"PEFT cannot merge its layer {update.module}: {_line(error)}"
+            ) from error
         finally:
             base.weight.data = empty
         return merged
 
 
-def _loaded(folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]], model_type: str | None) -> Any:
-    """The modules of these layers, and nothing else of the model, with PEFT's layers around them."""
+def _loaded(
+    folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]], model_type: str | None
+) -> Any:
+    """The modules of these layers, and nothing else of the model, with PEFT's layers around
+    them.
+    """
     from peft import PeftConfig, get_peft_model, set_peft_model_state_dict
     from safetensors import safe_open
 
@@ -80,11 +89,15 @@ def _loaded(folder: Path, layers: Mapping[PeftLayer, tuple[int, ...]], model_typ
                 setattr(config, field, None)
         with quiet_transformers(), safe_open(folder / WEIGHTS_FILE, "pt") as file:
             model = get_peft_model(_bare(shapes, model_type), config)
-            outcome = set_peft_model_state_dict(model, {name: file.get_tensor(name) for name in sorted(names)})
+            outcome = set_peft_model_state_dict(
+                model, {name: file.get_tensor(name) for name in sorted(names)}
+            )
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise SetupError(f"PEFT cannot load the adapter in {folder}: {_line(error)}") from error
     if outcome.unexpected_keys:
-        raise SetupError(f"PEFT does not know the adapter's tensors {', '.join(outcome.unexpected_keys[:3])}")
+        raise SetupError(
+            f"PEFT does not know the adapter's tensors {', '.join(outcome.unexpected_keys[:3])}"
+        )
     return model.eval().get_base_model()
 
 

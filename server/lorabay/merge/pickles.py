@@ -1,5 +1,6 @@
-"""Weights that were saved as pickles: refused, unless asked for; then read without running code, and kept as
-safetensors in a temporary folder while a merge lasts. Leaves the folders themselves as they are.
+"""Weights that were saved as pickles: refused, unless asked for; then read without running code,
+and kept as safetensors in a temporary folder while a merge lasts. Leaves the folders themselves as
+they are.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def adapter_without_pickle(folder: Path, *, allowed: bool) -> Iterator[Path]:
 
 @contextmanager
 def base_without_pickle(folder: Path, *, allowed: bool) -> Iterator[Path]:
-    """`folder`, or, where it holds only pickles and they are allowed, a temporary one with the same weights."""
+    """`folder`, or, where it holds only pickles and they are allowed, a temporary one with the same
+    weights.
+    """
     safe = (folder / SINGLE_FILE).exists() or (folder / INDEX_FILE).exists()
     if safe or not allowed or not ((folder / _BASE).exists() or (folder / _BASE_INDEX).exists()):
         yield folder
@@ -60,7 +63,10 @@ def base_without_pickle(folder: Path, *, allowed: bool) -> Iterator[Path]:
 def _convert_parts(folder: Path, made: Path) -> None:
     try:
         parts = json.loads((folder / _BASE_INDEX).read_bytes())["weight_map"]
-        names = {name: f"model-{number:05}.safetensors" for number, name in enumerate(sorted(set(parts.values())), 1)}
+        names = {
+            name: f"model-{number:05}.safetensors"
+            for number, name in enumerate(sorted(set(parts.values())), 1)
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SetupError(f"{folder / _BASE_INDEX} cannot be read: {error}") from error
     weight_map: dict[str, str] = {}
@@ -81,10 +87,18 @@ def _convert(pickled: Path, safe: Path) -> list[str]:
         raise SetupError(f"weights {pickled} are missing") from None
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         first = next(iter(str(error).splitlines()), "")
-        raise SetupError(f"{pickled} cannot be read without running code, or is damaged: {first[:200]}") from error
-    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise SetupError(
+            f"{pickled} cannot be read without running code, or is damaged: {first[:200]}"
+        ) from error
+    if not isinstance(found, dict) or not all(
+        isinstance(value, torch.Tensor) for value in found.values()
+    ):
         raise SetupError(f"{pickled} holds something else than tensors by name")
-    save_file({str(name): tensor.clone().contiguous() for name, tensor in found.items()}, safe, {"format": "pt"})
+    save_file(
+        {str(name): tensor.clone().contiguous() for name, tensor in found.items()},
+        safe,
+        {"format": "pt"},
+    )
     return [str(name) for name in found]
 
 

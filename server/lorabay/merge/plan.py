@@ -1,7 +1,9 @@
-"""What the merged model consists of: every tensor, its origin, its file, and a config that fits them.
+"""What the merged model consists of: every tensor, its origin, its file, and a config that fits
+them.
 
-Pure: works on headers and updates, reads no number. Decides when a tied head must part from its embedding: an adapter
-that changed only one of the two gives a model in which they differ, and one config field too many would undo that.
+Pure: works on headers and updates, reads no number. Decides when a tied head must part from its
+embedding: an adapter that changed only one of the two gives a model in which they differ, and one
+config field too many would undo that.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The files to write, in order, and the config of the result. `untied`: the head parted from the embedding."""
+    """The files to write, in order, and the config of the result. `untied`: the head parted from
+    the embedding.
+    """
 
     shards: tuple[Shard, ...]
     config: Mapping[str, object]
@@ -86,7 +90,8 @@ def plan_merge(
     changes: Mapping[str, object],
     layout: Layout,
 ) -> Plan:
-    """`sources` are the base's tensors in the order of their files, `changes` the config fields that the adapter sets.
+    """`sources` are the base's tensors in the order of their files, `changes` the config fields
+    that the adapter sets.
 
     Raises SetupError naming what does not fit.
     """
@@ -96,7 +101,9 @@ def plan_merge(
     if tie.untied and embedding is not None and HEAD not in sources:
         sources[HEAD] = _as_head(sources[embedding])
     if not tie.untied and tie.was_tied:
-        updates = {name: update for name, update in updates.items() if name != HEAD or name in sources}
+        updates = {
+            name: update for name, update in updates.items() if name != HEAD or name in sources
+        }
     unknown = sorted(updates.keys() - sources.keys())
     if unknown:
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
@@ -104,10 +111,20 @@ def plan_merge(
         raise SetupError(f"the adapter does not fit the base, which has no {names}{more}")
     rows = changes.get("vocab_size")
     targets = [
-        _target(name, source, updates.get(name, ()), layout.dtype, rows if isinstance(rows, int) else None)
+        _target(
+            name,
+            source,
+            updates.get(name, ()),
+            layout.dtype,
+            rows if isinstance(rows, int) else None,
+        )
         for name, source in sources.items()
     ]
-    return Plan(tuple(_shards(targets, layout.max_shard_bytes)), _config(config, changes, layout, tie), tie.untied)
+    return Plan(
+        tuple(_shards(targets, layout.max_shard_bytes)),
+        _config(config, changes, layout, tie),
+        tie.untied,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +134,9 @@ class _Tie:
 
 
 def _tie(
-    sources: Mapping[str, object], config: Mapping[str, object], updates: Mapping[str, tuple[Update, ...]]
+    sources: Mapping[str, object],
+    config: Mapping[str, object],
+    updates: Mapping[str, tuple[Update, ...]],
 ) -> _Tie:
     embedding = _embedding(sources)
     tied = embedding is not None and (HEAD not in sources or _flag(config))
@@ -140,7 +159,11 @@ def _as_head(embedding: Stored | Computed) -> Stored | Computed:
 
 
 def _target(
-    name: str, source: Stored | Computed, updates: tuple[Update, ...], dtype: str | None, rows: int | None
+    name: str,
+    source: Stored | Computed,
+    updates: tuple[Update, ...],
+    dtype: str | None,
+    rows: int | None,
 ) -> Target:
     stored = "F32" if isinstance(source, Computed) else source.dtype
     if updates and stored not in _FLOATS:

@@ -1,4 +1,6 @@
-"""The texts on which a merged model is held against its base and adapter: a shipped set, and the user's own."""
+"""The texts on which a merged model is held against its base and adapter: a shipped set, and the
+user's own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ _SHIPPED = Path(__file__).with_name("probes.txt")
 
 
 def probes(extra: Path | None) -> tuple[str, ...]:
-    """The shipped texts and the lines of `extra`. Raises SetupError when that cannot be read or holds none."""
+    """The shipped texts and the lines of `extra`. Raises SetupError when that cannot be read or
+    holds none.
+    """
     shipped = _lines(_SHIPPED.read_text(encoding="utf-8"))
     if extra is None:
         return shipped
@@ -19,7 +23,9 @@ def probes(extra: Path | None) -> tuple[str, ...]:
     except OSError as error:
         raise SetupError(f"the prompts {extra} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError:
-        raise SetupError(f"the prompts {extra} are not UTF-8 text; write one prompt a line") from None
+        raise SetupError(
+            f"the prompts {extra} are not UTF-8 text; write one prompt a line"
+        ) from None
     if not given:
         raise SetupError(f"the prompts {extra} are empty; write one prompt a line")
     return shipped + given

@@ -1,4 +1,6 @@
-"""Decides how a merge is verified, and before it begins whether this machine can do that. Loads torch only to run."""
+"""Decides how a merge is verified, and before it begins whether this machine can do that. Loads
+torch only to run.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class Proof:
 
     @classmethod
     def of(cls, work: Work, merged: Path) -> Proof:
-        """Raises SetupError when the prompts cannot be read or a model in float32 would not fit into memory."""
+        """Raises SetupError when the prompts cannot be read or a model in float32 would not fit
+        into memory.
+        """
         numbers = sum(target.numbers for shard in work.plan.shards for target in shard.targets)
         needed, free = int(numbers * _FLOAT32_BYTES * _OVERHEAD), _free_memory()
         if free is not None and needed > free:
@@ -62,8 +66,15 @@ class Proof:
         stand_in: tuple[Path, Mapping[str, Load]] | None = None
         if work.dense.method is not None:
             # What is only replaced is the same before and after; PEFT loads it once more.
-            own = [target for target in work.plan.changed if not all(isinstance(u, Replaced) for u in target.updates)]
-            stand_in = self.merged, {target.name: partial(read_whole, target.source) for target in own}
+            own = [
+                target
+                for target in work.plan.changed
+                if not all(isinstance(u, Replaced) for u in target.updates)
+            ]
+            stand_in = (
+                self.merged,
+                {target.name: partial(read_whole, target.source) for target in own},
+            )
         return Reference(
             base=work.base.folder if stand_in is None else self.merged,
             adapter=work.adapter.folder,

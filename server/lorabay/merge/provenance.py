@@ -1,4 +1,5 @@
-"""`merge.json`: what a merged model was made from and how, so that anyone can check it or make it again.
+"""`merge.json`: what a merged model was made from and how, so that anyone can check it or make it
+again.
 
 The same inputs give the same file: it holds no time and no path of the machine.
 """
@@ -9,7 +10,15 @@ import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from lorabay.algebra.updates import Dense, Directional, Gated, LowRank, PeftLayer, Replaced, ReplacedRows
+from lorabay.algebra.updates import (
+    Dense,
+    Directional,
+    Gated,
+    LowRank,
+    PeftLayer,
+    Replaced,
+    ReplacedRows,
+)
 from lorabay.merge.job import LAYOUT
 
 if TYPE_CHECKING:
@@ -41,7 +50,9 @@ def provenance(report: MergeReport, work: Work, folder: Path) -> str:
     """The file's text. `folder` holds all other files of the result."""
     adapter = work.updates
     files = sorted(
-        path for path in folder.iterdir() if path.is_file() and path.suffix != ".facts" and path.name not in _OWN
+        path
+        for path in folder.iterdir()
+        if path.is_file() and path.suffix != ".facts" and path.name not in _OWN
     )
     document = {
         "layout": LAYOUT,

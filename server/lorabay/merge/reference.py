@@ -1,7 +1,9 @@
-"""What a merged model must answer like: the base with the adapter beside it, loaded and run by PEFT itself.
+"""What a merged model must answer like: the base with the adapter beside it, loaded and run by PEFT
+itself.
 
-A base that no library here can load (it is quantised) is stood in for by the merged folder with its changed tensors put
-back to the base's own, de-quantised. Knows how PEFT treats tied heads, and adapters that changed the base at first.
+A base that no library here can load (it is quantised) is stood in for by the merged folder with its
+changed tensors put back to the base's own, de-quantised. Knows how PEFT treats tied heads, and
+adapters that changed the base at first.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`changes`: config fields that the adapter sets. `stand_in`: a loadable folder for a base that is not, with the
-    base's own values of the tensors that differ. `scales`: factors of the outputs of modules, before the adapter."""
+    """`changes`: config fields that the adapter sets. `stand_in`: a loadable folder for a base that
+    is not, with the base's own values of the tensors that differ. `scales`: factors of the outputs
+    of modules, before the adapter."""
 
     base: Path
     adapter: Path
@@ -43,13 +46,22 @@ class Reference:
 def reference_answers(
     reference: Reference, inputs: Sequence[torch.Tensor], answer: Answer
 ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """The answers of base + adapter, and those of the same weights merged by PEFT and rounded to the dtype."""
+    """The answers of base + adapter, and those of the same weights merged by PEFT and rounded to
+    the dtype.
+    """
     try:
         with quiet_transformers():
             model = _with_adapter(_base(reference), reference)
             expected = answer(model, inputs)
             return expected, answer(_rounded(model, reference), inputs)
-    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, NotImplementedError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        AttributeError,
+        NotImplementedError,
+    ) as error:
         text = " ".join(str(error).split())[:300]
         raise SetupError(
             f"PEFT cannot run {reference.adapter} on {reference.base}, so the merge cannot be verified: {text}; "
@@ -64,7 +76,9 @@ def _base(reference: Reference) -> Any:
     for name, value in reference.changes.items():
         if name != "vocab_size":
             setattr(config.get_text_config(), name, value)
-    model = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, config=config, dtype=torch.float32, local_files_only=True
+    )
     if isinstance(rows, int) and reference.stand_in is None:
         model.resize_token_embeddings(rows, mean_resizing=False)
     with torch.no_grad():
@@ -79,12 +93,16 @@ def _base(reference: Reference) -> Any:
 def _with_adapter(base: Any, reference: Reference) -> Any:
     if reference.initial is not None:
         base = _residual(base, reference.initial)
-    return PeftModel.from_pretrained(base, reference.adapter, config=_config(reference.adapter)).eval()
+    return PeftModel.from_pretrained(
+        base, reference.adapter, config=_config(reference.adapter)
+    ).eval()
 
 
 @torch.no_grad()
 def _residual(base: Any, initial: Path) -> Any:
-    """The base without what the initialisation took out of it: W - s B0 A0, also where the adapter is a DoRA."""
+    """The base without what the initialisation took out of it: W - s B0 A0, also where the adapter
+    is a DoRA.
+    """
     model = PeftModel.from_pretrained(base, initial, config=_config(initial))
     for module in model.modules():
         if isinstance(module, LoraLayer):
@@ -112,7 +130,9 @@ def _rounded(model: Any, reference: Reference) -> Any:
 
 
 def _is_merged_twice(model: Any) -> bool:
-    """With layers of PEFT on both ends of one tied matrix (`ensure_weight_tying`), each adds its update to it."""
+    """With layers of PEFT on both ends of one tied matrix (`ensure_weight_tying`), each adds its
+    update to it.
+    """
     return all(part is not _innermost(part) for part in _ends(model))
 
 
@@ -133,6 +153,8 @@ def _ends(model: Any) -> tuple[Any, Any]:
 
 
 def _innermost(module: Any) -> Any:
-    while (inner := getattr(module, "base_layer", None) or getattr(module, "original_module", None)) is not None:
+    while (
+        inner := getattr(module, "base_layer", None) or getattr(module, "original_module", None)
+    ) is not None:
         module = inner
     return module

@@ -1,4 +1,6 @@
-"""What a merge did: per tensor and in total, as values, as JSON and as a table. Computes from sums, reads nothing."""
+"""What a merge did: per tensor and in total, as values, as JSON and as a table. Computes from sums,
+reads nothing.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ _SHOWN = 5
 class TensorChange:
     """One tensor that the adapter changed. Norms are Frobenius norms, the change before rounding.
 
-    `faint`: the change is smaller than what one rounding to the dtype may do, so that much of it is lost.
+    `faint`: the change is smaller than what one rounding to the dtype may do, so that much of it is
+    lost.
     """
 
     name: str
@@ -68,11 +71,19 @@ class MergeReport:
     def ratio(self) -> float:
         """||ΔW|| / ||W|| over all touched tensors together."""
         weight = math.sqrt(sum(change.weight_norm**2 for change in self.tensors))
-        return math.sqrt(sum(change.change_norm**2 for change in self.tensors)) / weight if weight else 0.0
+        return (
+            math.sqrt(sum(change.change_norm**2 for change in self.tensors)) / weight
+            if weight
+            else 0.0
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Give the report as JSON values."""
-        fields = {name: getattr(self, name) for name in self.__slots__ if name not in ("tensors", "verification")}
+        fields = {
+            name: getattr(self, name)
+            for name in self.__slots__
+            if name not in ("tensors", "verification")
+        }
         return {
             **fields,
             "output": str(self.output),
@@ -83,10 +94,14 @@ class MergeReport:
 
     def render(self) -> RenderableType:
         """For a terminal: the facts, then what to look at."""
-        table = Table(show_header=False, title=f"Merged {self.adapter} into {self.base}", title_justify="left")
+        table = Table(
+            show_header=False, title=f"Merged {self.adapter} into {self.base}", title_justify="left"
+        )
         table.add_row("output", str(self.output))
         table.add_row("adapter", f"{self.format}, {self.adapter_digest[:12]}")
-        table.add_row("weights", f"{self.size_bytes / 1e9:.2f} GB, {self.dtype}, in {self.seconds:.1f} s")
+        table.add_row(
+            "weights", f"{self.size_bytes / 1e9:.2f} GB, {self.dtype}, in {self.seconds:.1f} s"
+        )
         table.add_row("tensors changed", f"{len(self.tensors)}, ||ΔW||/||W|| {self.ratio:.2%}")
         table.add_row("numbers changed in them", f"{self.changed_share:.1%}")
         table.add_row("head", "parted from the embedding" if self.untied else "as in the base")
@@ -97,11 +112,16 @@ class MergeReport:
                 table.add_row(what, figure)
         else:
             table.add_row("verified", "no")
-        return Group(table, *(Text.assemble(("warning:", "yellow"), f" {warning}") for warning in self.warnings))
+        return Group(
+            table,
+            *(Text.assemble(("warning:", "yellow"), f" {warning}") for warning in self.warnings),
+        )
 
 
 def faint_warnings(changes: tuple[TensorChange, ...], dtype: str) -> tuple[str, ...]:
-    """One line for each of the first tensors whose change is below the rounding step, and how many more there are."""
+    """One line for each of the first tensors whose change is below the rounding step, and how many
+    more there are.
+    """
     faint = [change for change in changes if change.faint]
     lines = [
         f"{change.name}: the change ({change.ratio or 0:.2e} of the weight) is below the rounding step of {dtype}; "
@@ -109,7 +129,9 @@ def faint_warnings(changes: tuple[TensorChange, ...], dtype: str) -> tuple[str, 
         for change in faint[:_SHOWN]
     ]
     if len(faint) > _SHOWN:
-        lines.append(f"the same holds for {len(faint) - _SHOWN} more tensors; --dtype float32 keeps the change")
+        lines.append(
+            f"the same holds for {len(faint) - _SHOWN} more tensors; --dtype float32 keeps the change"
+        )
     return tuple(lines)
 
 

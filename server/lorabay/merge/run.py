@@ -1,4 +1,6 @@
-"""Makes the output of a merge that was planned: the files that are not there yet, the proof, then the publication."""
+"""Makes the output of a merge that was planned: the files that are not there yet, the proof, then
+the publication.
+"""
 
 from __future__ import annotations
 
@@ -66,8 +68,12 @@ def make(work: Work, output: Output, begin: float, console: Console | None) -> M
     return report
 
 
-def _make(work: Work, output: Output, done: _Finished, begin: float, console: Console | None) -> MergeReport:
-    _check_space(output.folder, sum(shard.size for shard in work.plan.shards if shard.file not in done.files))
+def _make(
+    work: Work, output: Output, done: _Finished, begin: float, console: Console | None
+) -> MergeReport:
+    _check_space(
+        output.folder, sum(shard.size for shard in work.plan.shards if shard.file not in done.files)
+    )
     proof = Proof.of(work, output.work) if work.settings.verify else None
     total = work.plan.size // _MIB + (Proof.STEPS if proof else 0)
     with progress_bar(total, "merge", console) as advance:
@@ -97,7 +103,9 @@ def _finished(plan: Plan, output: Output) -> _Finished:
     return _Finished(frozenset(files), tallies)
 
 
-def _write(work: Work, output: Output, done: _Finished, advance: Callable[[str, int], None]) -> dict[str, Tally]:
+def _write(
+    work: Work, output: Output, done: _Finished, advance: Callable[[str, int], None]
+) -> dict[str, Tally]:
     tallies: dict[str, Tally] = {}
     dtype = np.float64 if work.settings.float64 else np.float32
     workers = work.settings.workers or len(os.sched_getaffinity(0))
@@ -141,16 +149,24 @@ def _check_range(work: Work, tallies: Mapping[str, Tally]) -> None:
     infinite = {name: tally.infinite for name, tally in tallies.items() if tally.infinite}
     if infinite:
         name, count = next(iter(infinite.items()))
-        raise SetupError(f"{count} numbers of {name} are too large for {work.dtype}; pass --dtype bfloat16 or float32")
+        raise SetupError(
+            f"{count} numbers of {name} are too large for {work.dtype}; pass --dtype bfloat16 or float32"
+        )
 
 
 def _report(
-    work: Work, tallies: Mapping[str, Tally], verification: Verification | None, resumed: int, begin: float
+    work: Work,
+    tallies: Mapping[str, Tally],
+    verification: Verification | None,
+    resumed: int,
+    begin: float,
 ) -> MergeReport:
     targets = {target.name: target for target in work.plan.changed}
     touched = {name: tallies.get(name, Tally()) for name in targets}
     roundoff = {name: UNIT_ROUNDOFF[target.dtype] for name, target in targets.items()}
-    changes = changes_of(touched, {name: formula(target.updates) for name, target in targets.items()}, roundoff)
+    changes = changes_of(
+        touched, {name: formula(target.updates) for name, target in targets.items()}, roundoff
+    )
     count = sum(tally.count for tally in touched.values())
     return MergeReport(
         output=work.settings.output,
@@ -165,7 +181,11 @@ def _report(
         untied=work.plan.untied,
         resumed=resumed,
         seconds=time.monotonic() - begin,
-        warnings=(*work.updates.warnings, *work.dense.warnings, *faint_warnings(changes, work.dtype)),
+        warnings=(
+            *work.updates.warnings,
+            *work.dense.warnings,
+            *faint_warnings(changes, work.dtype),
+        ),
         verification=verification,
     )
 
@@ -188,7 +208,9 @@ def _disagreement(report: MergeReport, verification: Verification, output: Outpu
 def _former_verification(output: Output) -> Verification | None:
     for folder in (output.work, output.folder):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            return Verification.from_dict(json.loads((folder / PROVENANCE_FILE).read_bytes())["verification"])
+            return Verification.from_dict(
+                json.loads((folder / PROVENANCE_FILE).read_bytes())["verification"]
+            )
     return None
 
 

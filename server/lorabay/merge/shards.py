@@ -1,9 +1,10 @@
-"""Writes the files of the output: what does not change is copied inside the kernel, the rest is computed by all cores.
+"""Writes the files of the output: what does not change is copied inside the kernel, the rest is
+computed by all cores.
 
-A file appears under its name only when it is whole and on disk, after the facts about its tensors. Reading, arithmetic
-and writing overlap, and so does the disk's own work, which begins long before a file is complete.
-Parallel: the chunks of a file, in threads; NumPy and the system calls let go of the interpreter. Beside them, one
-thread waits for the disk. Serial: the files.
+A file appears under its name only when it is whole and on disk, after the facts about its tensors.
+Reading, arithmetic and writing overlap, and so does the disk's own work, which begins long before a
+file is complete. Parallel: the chunks of a file, in threads; NumPy and the system calls let go of
+the interpreter. Beside them, one thread waits for the disk. Serial: the files.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ _WAITING = 3  # chunks that are queued for each worker
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of work on one tensor; gives what it did to the numbers. `size` bytes of the output are its own."""
+    """A piece of work on one tensor; gives what it did to the numbers. `size` bytes of the output
+    are its own.
+    """
 
     tensor: str
     size: int
@@ -50,7 +53,9 @@ class Job:
 
 
 class ShardWriter:
-    """Writes files into one folder. A context manager: its threads end with the block, the disk's work is done then."""
+    """Writes files into one folder. A context manager: its threads end with the block, the disk's
+    work is done then.
+    """
 
     def __init__(
         self,
@@ -80,8 +85,8 @@ class ShardWriter:
         self._disk.shutdown()  # files that are whole are kept, also after a failure
 
     def write(self, shard: Shard) -> dict[str, Tally]:
-        """Fill the file; it appears some time later, at the latest when `finish` returns. Gives the sums over every
-        tensor that changed. Raises OSError and SetupError."""
+        """Fill the file; it appears some time later, at the latest when `finish` returns. Gives the
+        sums over every tensor that changed. Raises OSError and SetupError."""
         partial = self._folder / f".{shard.file}.partial"
         header = shard.header
         # Not in a `with`: the disk's thread closes it, after the last byte.
@@ -145,7 +150,11 @@ class ShardWriter:
                 source = sources.open(stored.file)
                 for first in range(0, stored.size, _COPIED_BYTES):
                     count = min(_COPIED_BYTES, stored.size - first)
-                    yield Job(target.name, count, _copy(source, stored.start + first, file, start + first, count))
+                    yield Job(
+                        target.name,
+                        count,
+                        _copy(source, stored.start + first, file, start + first, count),
+                    )
             else:
                 yield from self._chunks(target, file, start, sources)
             start += target.size
@@ -154,10 +163,15 @@ class ShardWriter:
         rows, columns = target.matrix
         base = target.source
         layer = partial(self._merge_layer, target)
-        steps = tuple(prepare(part, target.name, (rows, columns), self._dtype, layer) for part in target.updates)
+        steps = tuple(
+            prepare(part, target.name, (rows, columns), self._dtype, layer)
+            for part in target.updates
+        )
         change = steps[0].change() if len(steps) == 1 else None
         values = base.load() if isinstance(base, Computed) else None
-        source, source_start = (0, 0) if isinstance(base, Computed) else (sources.open(base.file), base.start)
+        source, source_start = (
+            (0, 0) if isinstance(base, Computed) else (sources.open(base.file), base.start)
+        )
         dtype = "F32" if isinstance(base, Computed) else base.dtype
         height = max(1, CHUNK_NUMBERS // max(1, columns))
         for first in range(0, rows, height):
@@ -183,7 +197,9 @@ class ShardWriter:
             case (Replaced() as fresh, PeftLayer()):
                 weight = fresh.values()
             case _:
-                raise SetupError(f"{target.name} is changed in more than one way, which PEFT's layers do not merge")
+                raise SetupError(
+                    f"{target.name} is changed in more than one way, which PEFT's layers do not merge"
+                )
         if self._layers is None:
             raise SetupError(f"{target.name} needs PEFT's layers, which were not loaded")
         return self._layers.merged(update, weight.reshape(target.shape))

@@ -1,6 +1,8 @@
-"""What a model folder holds besides weights and config: tokenizer, chat template, generation config, licence, code.
+"""What a model folder holds besides weights and config: tokenizer, chat template, generation
+config, licence, code.
 
-They come from the base; a tokenizer or a chat template that the adapter brings wins. Never a mixture of two tokenizers.
+They come from the base; a tokenizer or a chat template that the adapter brings wins. Never a
+mixture of two tokenizers.
 """
 
 from __future__ import annotations
@@ -17,7 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tiktoken.model", "tekken.json")
+_VOCABULARIES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "tiktoken.model",
+    "tekken.json",
+)
 _TOKENIZER = (
     *_VOCABULARIES, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt",
     "*.tiktoken", "spiece.model", "sentencepiece.bpe.model", "tokenization_*.py",
@@ -31,9 +40,15 @@ _TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def side_files(base: Path, adapter: Path) -> dict[str, Path]:
-    """Name in the merged folder -> the file to copy. Raises SetupError for a folder that cannot be listed."""
+    """Name in the merged folder -> the file to copy. Raises SetupError for a folder that cannot be
+    listed.
+    """
     of_base, of_adapter = _files(base), _files(adapter)
-    found = {name: path for name, path in of_base.items() if _is(name, (*_TOKENIZER, *_TEMPLATE, *_OTHERS))}
+    found = {
+        name: path
+        for name, path in of_base.items()
+        if _is(name, (*_TOKENIZER, *_TEMPLATE, *_OTHERS))
+    }
     own = {name: path for name, path in of_adapter.items() if _is(name, _TOKENIZER)}
     template = {name: path for name, path in of_adapter.items() if _is(name, _TEMPLATE)}
     if any(name in own for name in _VOCABULARIES):
@@ -44,14 +59,20 @@ def side_files(base: Path, adapter: Path) -> dict[str, Path]:
 
 
 def copy_side_files(files: Mapping[str, Path], folder: Path) -> None:
-    """Copy them into `folder`. Raises OSError when that fails on the writing side, SetupError on the reading side."""
+    """Copy them into `folder`. Raises OSError when that fails on the writing side, SetupError on
+    the reading side.
+    """
     for name, path in files.items():
         shutil.copyfile(path, folder / name)
 
 
 def _files(folder: Path) -> dict[str, Path]:
     try:
-        return {path.name: path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()}
+        return {
+            path.name: path
+            for path in folder.iterdir()
+            if not path.name.startswith(".") and path.is_file()
+        }
     except OSError as error:
         raise SetupError(f"the folder {folder} cannot be read: {error.strerror}") from error
 

@@ -1,6 +1,8 @@
-"""One update of one tensor, with its factors in memory, applied to any block of rows: a class for each kind of update.
+"""One update of one tensor, with its factors in memory, applied to any block of rows: a class for
+each kind of update.
 
-Tensors are seen as matrices; a vector is a column, so that its entries are rows. Knows nothing of files or rounding.
+Tensors are seen as matrices; a vector is a column, so that its entries are rows. Knows nothing of
+files or rounding.
 """
 
 from __future__ import annotations
@@ -11,7 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from lorabay.algebra.updates import Dense, Directional, Gated, LowRank, PeftLayer, Replaced, ReplacedRows
+from lorabay.algebra.updates import (
+    Dense,
+    Directional,
+    Gated,
+    LowRank,
+    PeftLayer,
+    Replaced,
+    ReplacedRows,
+)
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
@@ -110,7 +120,9 @@ class Replacement:
 
 @dataclass(frozen=True, slots=True)
 class RowReplacement:
-    """Puts other values into some rows; `order` are the rows in ascending order, `fresh` their values."""
+    """Puts other values into some rows; `order` are the rows in ascending order, `fresh` their
+    values.
+    """
 
     order: NDArray[np.int64]
     fresh: Floats
@@ -124,7 +136,8 @@ class RowReplacement:
 
 
 def prepare(update: Update, name: str, shape: Matrix, dtype: Any, layer: Layer) -> Step:
-    """Load the factors of `update` for the tensor `name`; SetupError where they do not fit its shape.
+    """Load the factors of `update` for the tensor `name`; SetupError where they do not fit its
+    shape.
 
     `layer` gives what PEFT's own layer makes of the tensor.
     """
@@ -170,7 +183,9 @@ def _rows(update: ReplacedRows, name: str, shape: Matrix, dtype: Any) -> RowRepl
     rows = np.asarray(update.rows, np.int64)
     order = np.argsort(rows, kind="stable")
     if rows.size and not (rows[order[0]] >= 0 and rows[order[-1]] < shape[0]):
-        raise SetupError(f"the adapter does not fit the base: it has rows of {name} beyond its {shape[0]}")
+        raise SetupError(
+            f"the adapter does not fit the base: it has rows of {name} beyond its {shape[0]}"
+        )
     fresh = _matrix(update.values(), name, (len(rows), shape[1]), dtype)
     return RowReplacement(rows[order], fresh[order])
 
@@ -184,4 +199,6 @@ def _matrix(values: NDArray[np.float32], name: str, shape: Matrix, dtype: Any) -
 
 def _check(name: str, has: tuple[int, ...], needs: tuple[int, ...]) -> None:
     if has != needs:
-        raise SetupError(f"the adapter does not fit the base: {name} is {needs} there and {has} here")
+        raise SetupError(
+            f"the adapter does not fit the base: {name} is {needs} there and {has} here"
+        )

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far answers are from the reference: logits, share of positions with the same best token, nats."""
+    """How far answers are from the reference: logits, share of positions with the same best token,
+    nats.
+    """
 
     largest_logit: float
     top1_agreement: float
@@ -20,7 +22,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """`merged` against base + adapter; `rounding` is what rounding PEFT's own weights does; `allowed` logits."""
+    """`merged` against base + adapter; `rounding` is what rounding PEFT's own weights does;
+    `allowed` logits.
+    """
 
     probes: int
     positions: int
@@ -45,8 +49,14 @@ class Verification:
         """For a table."""
         merged = self.merged
         return [
-            ("verified", f"{self.probes} probes, {self.positions} positions, against base + adapter in PEFT"),
-            ("largest logit difference", f"{merged.largest_logit:.3g} (allowed {self.allowed:.3g})"),
+            (
+                "verified",
+                f"{self.probes} probes, {self.positions} positions, against base + adapter in PEFT",
+            ),
+            (
+                "largest logit difference",
+                f"{merged.largest_logit:.3g} (allowed {self.allowed:.3g})",
+            ),
             ("same best token", f"{merged.top1_agreement:.2%}"),
             ("mean KL divergence", f"{merged.mean_kl:.2e} nats"),
         ]

@@ -1,8 +1,10 @@
-"""Holds a merged folder against its base with the adapter beside it, as PEFT runs it: both answer the same probes.
+"""Holds a merged folder against its base with the adapter beside it, as PEFT runs it: both answer
+the same probes.
 
-All in float32 on the CPU, one model in memory at a time. How far the two may differ is not a number that somebody
-chose: PEFT's own merged weights are rounded to the output's dtype and answer too, and what that rounding does to the
-answers, twice, is what is allowed; beyond it, only what the order of float32 sums explains.
+All in float32 on the CPU, one model in memory at a time. How far the two may differ is not a number
+that somebody chose: PEFT's own merged weights are rounded to the output's dtype and answer too, and
+what that rounding does to the answers, twice, is what is allowed; beyond it, only what the order of
+float32 sums explains.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ _LONGEST = 512
 _TOGETHER = 8
 _ROUNDING_FACTOR = 2.0
 _SUM_ORDER = 2.0**-13
-"""Of the largest logit: some thousand float32 roundings, for products that are summed in another order."""
+"""Of the largest logit: some thousand float32 roundings, for products that are summed in another
+order.
+"""
 
 
 def verify(
@@ -56,35 +60,50 @@ def load_folder(folder: Path) -> Any:
     """The model of a folder in float32."""
     try:
         with quiet_transformers():
-            return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+            return AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, local_files_only=True
+            ).eval()
     except (OSError, ValueError, RuntimeError) as error:
-        raise SetupError(f"{folder} cannot be loaded to verify it: {error}; --no-verify merges without") from error
+        raise SetupError(
+            f"{folder} cannot be loaded to verify it: {error}; --no-verify merges without"
+        ) from error
 
 
 @torch.inference_mode()
 def answer(model: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """The logits of the last positions of each input. Inputs of one length go together: padding is one doubt more."""
+    """The logits of the last positions of each input. Inputs of one length go together: padding is
+    one doubt more.
+    """
     found: dict[int, torch.Tensor] = {}
     by_length = sorted(range(len(inputs)), key=lambda number: len(inputs[number]))
     for _, same in groupby(by_length, key=lambda number: len(inputs[number])):
         numbers = list(same)
         for first in range(0, len(numbers), _TOGETHER):
             batch = numbers[first : first + _TOGETHER]
-            logits = model(torch.stack([inputs[number] for number in batch])).logits[:, -POSITIONS:].float()
+            logits = (
+                model(torch.stack([inputs[number] for number in batch]))
+                .logits[:, -POSITIONS:]
+                .float()
+            )
             found |= {number: row.clone() for number, row in zip(batch, logits, strict=True)}
     return [found[number] for number in range(len(inputs))]
 
 
 def _inputs(folder: Path, texts: Sequence[str]) -> list[torch.Tensor]:
     """Tokens of the texts; of a model without a tokenizer, tokens drawn at random."""
-    if not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
+    if not any(
+        (folder / name).exists()
+        for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+    ):
         return _random_inputs(folder, len(texts))
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             found = [tokenizer(text, return_tensors="pt").input_ids[0, :_LONGEST] for text in texts]
     except (OSError, ValueError) as error:
-        raise SetupError(f"the tokenizer in {folder} cannot be loaded to verify the merge: {error}") from error
+        raise SetupError(
+            f"the tokenizer in {folder} cannot be loaded to verify the merge: {error}"
+        ) from error
     return [ids for ids in found if len(ids)]
 
 

@@ -1,4 +1,6 @@
-"""The engine behind its protocol; the only ring that imports vLLM, and only when an engine is made."""
+"""The engine behind its protocol; the only ring that imports vLLM, and only when an engine is
+made.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,16 @@ if TYPE_CHECKING:
 
 
 DORA_VARIABLE = "LORABAY_DORA"
-"""Tells the plugin, in whichever process vLLM starts it, to scale outputs on a device whose graphs must hold that."""
+"""Tells the plugin, in whichever process vLLM starts it, to scale outputs on a device whose graphs
+must hold that.
+"""
 
 
-def scales_outputs(environ: MutableMapping[str, str], options: Mapping[str, Any], *, dora: bool) -> bool:
-    """Say whether the engine will scale the base's outputs, which DoRA needs, and have the plugin do so if asked to.
+def scales_outputs(
+    environ: MutableMapping[str, str], options: Mapping[str, Any], *, dora: bool
+) -> bool:
+    """Say whether the engine will scale the base's outputs, which DoRA needs, and have the plugin
+    do so if asked to.
 
     Layers of fully sharded LoRA compute their updates by themselves, and never scale.
     """
@@ -29,7 +36,9 @@ def scales_outputs(environ: MutableMapping[str, str], options: Mapping[str, Any]
 
 
 def create_engine(base: BaseFolder, options: Mapping[str, Any]) -> Engine:
-    """Make the engine for a base; imports vLLM, which takes seconds. Raises UsageError for options it does not take."""
+    """Make the engine for a base; imports vLLM, which takes seconds. Raises UsageError for options
+    it does not take.
+    """
     from lorabay.serving.vllm_engine import VllmEngine
 
     return VllmEngine(str(base.path), base.served_name, options)

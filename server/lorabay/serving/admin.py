@@ -1,6 +1,8 @@
-"""What an administrator may do with adapters, without HTTP: list, load, unload, pin, preload, roll back, delete.
+"""What an administrator may do with adapters, without HTTP: list, load, unload, pin, preload, roll
+back, delete.
 
-Every operation is written to the event log with who asked for it. Raises LorabayError for what cannot be done.
+Every operation is written to the event log with who asked for it. Raises LorabayError for what
+cannot be done.
 """
 
 from __future__ import annotations
@@ -15,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.registry import AdapterStatus
 from lorabay.catalog.versions import Digest, Version
-from lorabay.errors import AdapterConflict, AdapterRejected, LorabayError, ModelNotFound, PermissionDenied
+from lorabay.errors import (
+    AdapterConflict,
+    AdapterRejected,
+    LorabayError,
+    ModelNotFound,
+    PermissionDenied,
+)
 from lorabay.reasons import quoted
 from lorabay.serving.swaps import GONE
 
@@ -62,7 +70,9 @@ class Operations:
     def _levels(self) -> Callable[[Version], str]:
         """Give what tells where a version's weights are now."""
         resident, loading = self._host.residency.resident(), self._host.residency.loading()
-        return lambda version: "engine" if version in resident else "loading" if version in loading else "store"
+        return lambda version: (
+            "engine" if version in resident else "loading" if version in loading else "store"
+        )
 
     async def rescan(self, who: str) -> list[dict[str, Any]]:
         """Look at the directory now; gives the adapters as they are afterwards."""
@@ -79,11 +89,17 @@ class Operations:
         self._host.residency.look_for_room()
         self._events.add(verb, who=who, adapter=name)
         return next(
-            (_describe(status, self._levels()) for status in self._registry.snapshot() if status.name == name), {}
+            (
+                _describe(status, self._levels())
+                for status in self._registry.snapshot()
+                if status.name == name
+            ),
+            {},
         )
 
     async def preload(self, name: str, who: str) -> dict[str, Any]:
-        """Load an adapter's live version into the engine now, also one that the engine refused or died on before.
+        """Load an adapter's live version into the engine now, also one that the engine refused or
+        died on before.
 
         Raises AdapterRejected with the engine's reason.
         """
@@ -109,21 +125,26 @@ class Operations:
             await self._reconciler.withdraw(name, who=who)
 
     async def load(self, name: str, path: str, *, replace: bool, who: str) -> Version:
-        """Serve the adapter in the folder `path` under `name`; with `replace` it may swap one that is served.
+        """Serve the adapter in the folder `path` under `name`; with `replace` it may swap one that
+        is served.
 
-        Equal weights are success. Raises AdapterConflict for a name that is taken, PermissionDenied for a path
-        outside the allowed roots, ModelNotFound for a path without a folder, AdapterRejected with every reason for
-        what is not servable.
+        Equal weights are success. Raises AdapterConflict for a name that is taken, PermissionDenied
+        for a path outside the allowed roots, ModelNotFound for a path without a folder,
+        AdapterRejected with every reason for what is not servable.
         """
         with self._noting_failure("loaded", who, name):
             self._check_name(name)
             folder = await asyncio.to_thread(self._find, name, path)
-            version = await self._reconciler.ingest(folder, AdapterName(name), replace=replace, who=who)
+            version = await self._reconciler.ingest(
+                folder, AdapterName(name), replace=replace, who=who
+            )
         self._events.add("loaded", who=who, adapter=name, version=version.id)
         return version
 
     def _check_name(self, name: str) -> None:
-        problems = [problem.text for problem in name_problems(name, frozenset(self._reconciler.base_names))]
+        problems = [
+            problem.text for problem in name_problems(name, frozenset(self._reconciler.base_names))
+        ]
         twins = [other for other in self._registry.names() if other.casefold() == name.casefold()]
         twin = name if name in twins or not twins else twins[0]
         if twin != name:
@@ -134,7 +155,8 @@ class Operations:
     def _find(self, name: str, text: str) -> Path:
         """Give the folder that `text` leads to, links and all; raises unless it is an allowed one.
 
-        The name's own folder stays itself also when it is a link: it is served as long as that is there.
+        The name's own folder stays itself also when it is a link: it is served as long as that is
+        there.
         """
         path, own = Path(text), self._directory.root.resolve() / name
         roots = [root.resolve() for root in (self._directory.root, *self._directory.allowed_roots)]
@@ -151,11 +173,15 @@ class Operations:
                 param="lora_path",
             )
         if not exists:
-            raise ModelNotFound(name, message=f"Loading lora {name} failed: No adapter found for {text}")
+            raise ModelNotFound(
+                name, message=f"Loading lora {name} failed: No adapter found for {text}"
+            )
         return own if is_own else folder
 
     async def delete(self, digest: str, who: str) -> None:
-        """Drop a kept version from its adapters and the store; raises AdapterConflict while it is still needed."""
+        """Drop a kept version from its adapters and the store; raises AdapterConflict while it is
+        still needed.
+        """
         with self._noting_failure("deleted", who, None):
             await self._reconciler.delete(Digest(digest), who=who)
 
@@ -189,7 +215,9 @@ def _describe(status: AdapterStatus, level_of: Callable[[Version], str]) -> dict
     }
 
 
-def _versions(status: AdapterStatus, level_of: Callable[[Version], str]) -> Iterator[dict[str, Any]]:
+def _versions(
+    status: AdapterStatus, level_of: Callable[[Version], str]
+) -> Iterator[dict[str, Any]]:
     leases, used = dict(status.leases), dict(status.last_used)
     for version in dict.fromkeys((*status.kept, *leases)):
         spec = version.spec

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """One adapter directory: where it is, what was stored of it, what is live, who follows it, what happened."""
+    """One adapter directory: where it is, what was stored of it, what is live, who follows it, what
+    happened.
+    """
 
     directory: Directory
     store: Store

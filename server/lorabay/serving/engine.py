@@ -1,7 +1,7 @@
 """The engine protocol: what the API asks of an engine, and the values that cross that seam.
 
-An engine takes an OpenAI request as parsed JSON and gives back one JSON body or a stream of server-sent events.
-Knows nothing of HTTP, keys or adapter folders.
+An engine takes an OpenAI request as parsed JSON and gives back one JSON body or a stream of
+server-sent events. Knows nothing of HTTP, keys or adapter folders.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class AnswerStream(Protocol):
     """A response as server-sent events; closing it early aborts the generation."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give the events, each a whole `data: ...` block; a late failure is raised as LorabayError."""
+        """Give the events, each a whole `data: ...` block; a late failure is raised as
+        LorabayError.
+        """
         ...
 
     async def aclose(self) -> None:
@@ -81,7 +83,9 @@ class Engine(Protocol):
         ...
 
     async def load(self, version: Version) -> None:
-        """Bring a version's weights into the engine; raises AdapterRejected when the engine refuses them."""
+        """Bring a version's weights into the engine; raises AdapterRejected when the engine refuses
+        them.
+        """
         ...
 
     async def unload(self, version: Version) -> None:
@@ -97,7 +101,8 @@ class Engine(Protocol):
     ) -> Answer | AnswerStream:
         """Answer a request with `version`, or with the bare base when it is None.
 
-        `body["model"]` is what the client asked for and is echoed in the answer. Cancelling the call aborts the
-        generation. Raises LorabayError for everything that the request or the engine's state forbids.
+        `body["model"]` is what the client asked for and is echoed in the answer. Cancelling the
+        call aborts the generation. Raises LorabayError for everything that the request or the
+        engine's state forbids.
         """
         ...

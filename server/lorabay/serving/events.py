@@ -1,7 +1,8 @@
 """The log of what happened to adapters and the engine: who, what, when, with what result.
 
-Kept in memory for the admin API, appended to a JSON lines file for later, and written to the server's log. A file that
-has grown to its limit is set aside under `.1`, in place of the one before.
+Kept in memory for the admin API, appended to a JSON lines file for later, and written to the
+server's log. A file that has grown to its limit is set aside under `.1`, in place of the one
+before.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ FOLDER = "folder"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. `who` is `folder`, `engine`, or the id of the admin request that asked for it."""
+    """One thing that happened. `who` is `folder`, `engine`, or the id of the admin request that
+    asked for it.
+    """
 
     when: str
     who: str
@@ -56,7 +59,14 @@ class EventLog:
         result: str = "ok",
     ) -> None:
         """Record what happened, now."""
-        event = Event(datetime.now(UTC).isoformat(timespec="milliseconds"), who, what, adapter, version, result)
+        event = Event(
+            datetime.now(UTC).isoformat(timespec="milliseconds"),
+            who,
+            what,
+            adapter,
+            version,
+            result,
+        )
         self._events.append(event)
         log = logger.info if result == "ok" else logger.warning
         log(what, who=who, adapter=adapter, version=version, result=result)

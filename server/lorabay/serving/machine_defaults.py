@@ -1,4 +1,6 @@
-"""Engine options that follow from this host and from the adapters, for whatever the settings leave open."""
+"""Engine options that follow from this host and from the adapters, for whatever the settings leave
+open.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,12 @@ def adapter_options(
 ) -> dict[str, Any]:
     """Choose slots and rank limit for these adapters on a host with `memory_bytes` of memory.
 
-    `former` versions, which may be asked for or rolled back to, only have to stay below the rank limit.
+    `former` versions, which may be asked for or rolled back to, only have to stay below the rank
+    limit.
 
-    Room for all of them in memory, and as much again for new versions that load while old ones drain, within a share
-    of the host's memory. The rank limit is the smallest of vLLM's `allowed_ranks` that fits every adapter, and at
-    least 16, vLLM's own default.
+    Room for all of them in memory, and as much again for new versions that load while old ones
+    drain, within a share of the host's memory. The rank limit is the smallest of vLLM's
+    `allowed_ranks` that fits every adapter, and at least 16, vLLM's own default.
     """
     slots = min(max(len(specs), 1) + 1, SLOTS_AT_MOST)
     largest = max((spec.size_bytes for spec in specs), default=1)
@@ -39,7 +42,9 @@ def adapter_options(
     return {
         "max_loras": slots,
         "max_cpu_loras": max(slots + 1, min(2 * len(specs) + 1, affordable)),
-        "max_lora_rank": min((allowed for allowed in allowed_ranks if allowed >= rank), default=max(allowed_ranks)),
+        "max_lora_rank": min(
+            (allowed for allowed in allowed_ranks if allowed >= rank), default=max(allowed_ranks)
+        ),
     }
 
 
@@ -56,10 +61,12 @@ def server_options(grace_s: float) -> dict[str, Any]:
 def set_cpu_environment(
     environ: MutableMapping[str, str], *, kv_cache_gib: int, threads: str, workers: int = 1
 ) -> None:
-    """Set the variables through which vLLM's CPU platform takes its memory and threads; those that are set stay.
+    """Set the variables through which vLLM's CPU platform takes its memory and threads; those that
+    are set stay.
 
-    vLLM's own default leaves one core to the scheduler, which halves the speed of a small machine. It wants a list of
-    CPUs for each of its `workers`: tensor- and pipeline-parallel ranks, of every data-parallel engine.
+    vLLM's own default leaves one core to the scheduler, which halves the speed of a small machine.
+    It wants a list of CPUs for each of its `workers`: tensor- and pipeline-parallel ranks, of every
+    data-parallel engine.
     """
     environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(kv_cache_gib))
     shares = even_shares(sorted(os.sched_getaffinity(0)), workers)
@@ -68,7 +75,9 @@ def set_cpu_environment(
 
 
 def even_shares(cpus: Sequence[int], workers: int) -> list[Sequence[int]]:
-    """Neighbouring CPUs for each worker; where there are fewer CPUs than workers, several have the same."""
+    """Neighbouring CPUs for each worker; where there are fewer CPUs than workers, several have the
+    same.
+    """
     if len(cpus) < workers:
         return [[cpus[i % len(cpus)]] for i in range(workers)]
     return [cpus[i * len(cpus) // workers : (i + 1) * len(cpus) // workers] for i in range(workers)]

@@ -1,7 +1,7 @@
 """Joins the parts that serve adapters from one directory over one engine, and runs them.
 
-Owns the order of a start (directory, engine, preload) and what a death of the engine means for adapters. Everything
-runs on one event loop; blocking work goes to threads.
+Owns the order of a start (directory, engine, preload) and what a death of the engine means for
+adapters. Everything runs on one event loop; blocking work goes to threads.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ Watch = Callable[[Path, Callable[[], None], tuple[Path, ...]], Coroutine[Any, An
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """How loads behave: versions the engine may hold, how many are loaded at start, limits in seconds and number."""
+    """How loads behave: versions the engine may hold, how many are loaded at start, limits in
+    seconds and number.
+    """
 
     capacity: int
     preload: int
@@ -73,7 +75,11 @@ class AdapterHost:
         self._tasks: list[asyncio.Task[None]] = []
         self._preloaded = False
         self.engine = SupervisedEngine(
-            engine, died=self._engine_died, recovered=self._engine_recovered, sleep=sleep, clock=clock
+            engine,
+            died=self._engine_died,
+            recovered=self._engine_recovered,
+            sleep=sleep,
+            clock=clock,
         )
         self.residency = Residency(
             self.engine,
@@ -92,7 +98,9 @@ class AdapterHost:
         metrics.follow_adapters(self.facts)
 
     async def start(self) -> None:
-        """Bring the engine up and the declared adapters into it, then follow the directory until `stop`."""
+        """Bring the engine up and the declared adapters into it, then follow the directory until
+        `stop`.
+        """
         await self.engine.start()
         self._reconciler.attach(self.residency)
         await self._reconciler.reconcile()  # what has to be loaded before its name may flip to it
@@ -101,7 +109,9 @@ class AdapterHost:
         self._tasks = [
             asyncio.create_task(self._reconciler.run()),
             asyncio.create_task(
-                self._watch(self._directory.root, self._reconciler.look_again, self._directory.allowed_roots)
+                self._watch(
+                    self._directory.root, self._reconciler.look_again, self._directory.allowed_roots
+                )
             ),
         ]
 
@@ -116,14 +126,16 @@ class AdapterHost:
 
     @property
     def declared_set_loaded(self) -> bool:
-        """True once every folder found at the start has been dealt with and the first adapters are in the engine."""
+        """True once every folder found at the start has been dealt with and the first adapters are
+        in the engine.
+        """
         return self._preloaded and self._reconciler.declared_set_loaded
 
     async def ensure(self, version: Version) -> None:
         """Return when the engine holds `version`.
 
-        Raises WeightsRefused when it will never (the name may then mean a former version), EngineUnavailable when not
-        yet.
+        Raises WeightsRefused when it will never (the name may then mean a former version),
+        EngineUnavailable when not yet.
         """
         try:
             await self.residency.ensure(version)
@@ -145,8 +157,12 @@ class AdapterHost:
         self._registry.set_quarantined(version, False)
 
     async def _preload(self) -> None:
-        """Load the pinned adapters, then others while places that are filled at the start remain."""
-        live = [version for name in self._registry.names() if (version := self._registry.live(name))]
+        """Load the pinned adapters, then others while places that are filled at the start
+        remain.
+        """
+        live = [
+            version for name in self._registry.names() if (version := self._registry.live(name))
+        ]
         live.sort(key=lambda version: not self._is_pinned(version))
         wanted = max(self._preload_count, sum(map(self._is_pinned, live)))
         for version in live[: min(wanted, self.residency.capacity)]:
@@ -167,9 +183,13 @@ class AdapterHost:
         self._events.add("engine died", who="engine", result="restarting")
         self.residency.forget_all()
         if culprit is not None:
-            reason = Reason("quarantined", "quarantined: the engine died on it twice before it answered once")
+            reason = Reason(
+                "quarantined", "quarantined: the engine died on it twice before it answered once"
+            )
             self._registry.set_quarantined(culprit, True)
-            self._events.add("quarantined", who="engine", adapter=culprit.adapter, version=culprit.id)
+            self._events.add(
+                "quarantined", who="engine", adapter=culprit.adapter, version=culprit.id
+            )
             self._fail(culprit, (reason,))
 
     async def _engine_recovered(self) -> None:
@@ -178,7 +198,10 @@ class AdapterHost:
         self._reconciler.look_again()
 
     def _is_pinned(self, version: Version) -> bool:
-        return self._registry.pinned(version.adapter) and self._registry.live(version.adapter) == version
+        return (
+            self._registry.pinned(version.adapter)
+            and self._registry.live(version.adapter) == version
+        )
 
     def _log_state(self, name: str, before: AdapterState | None, after: AdapterState) -> None:
         reasons = "; ".join(reason.text for reason in self._registry.reasons(name))
@@ -186,21 +209,32 @@ class AdapterHost:
 
     def _loaded(self, version: Version, seconds: float) -> None:
         self._metrics.load_seconds.labels(version.adapter).observe(seconds)
-        logger.info("loaded", adapter=version.adapter, version=version.id, seconds=round(seconds, 3))
+        logger.info(
+            "loaded", adapter=version.adapter, version=version.id, seconds=round(seconds, 3)
+        )
         if version in self._failed:
             self._failed.discard(version)
-            live, state = self._registry.live(version.adapter), self._registry.state(version.adapter)
+            live, state = (
+                self._registry.live(version.adapter),
+                self._registry.state(version.adapter),
+            )
             if version == live and state is AdapterState.FAILED:
                 self._registry.set_live(version)
 
     def _refused(self, version: Version, error: AdapterRejected) -> None:
         self._quarantine.refused(version, error)
-        self._events.add("refused", who="engine", adapter=version.adapter, version=version.id, result=error.message)
+        self._events.add(
+            "refused",
+            who="engine",
+            adapter=version.adapter,
+            version=version.id,
+            result=error.message,
+        )
         self._fail(version, _reasons(error))
 
     def _fail(self, version: Version, reasons: tuple[Reason, ...]) -> None:
-        """Go back from a live version that cannot be served to a former one, and show why, unless there is something to
-        say of a newer attempt.
+        """Go back from a live version that cannot be served to a former one, and show why, unless
+        there is something to say of a newer attempt.
         """
         name, state = version.adapter, self._registry.state(version.adapter)
         if version != self._registry.live(name):

@@ -1,8 +1,8 @@
 """Finds the version that kills the engine, without blaming those that merely ran when it died.
 
-Suspect is a version that the engine died on before it ever answered with it, when it was the only such one. Twice
-suspect is quarantined: it is not loaded again until its folder brings other weights or an admin asks for it. What an
-engine refused to load is not loaded into that engine again either.
+Suspect is a version that the engine died on before it ever answered with it, when it was the only
+such one. Twice suspect is quarantined: it is not loaded again until its folder brings other weights
+or an admin asks for it. What an engine refused to load is not loaded into that engine again either.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 DEATHS = 2
 
 NOTICE_S = 1.0
-"""Requests fail at once when the engine dies, and end; this much later its death has been noticed."""
+"""Requests fail at once when the engine dies, and end; this much later its death has been
+noticed.
+"""
 
 
 class Quarantine:
     """The suspects of one server. `known` are those that were quarantined in earlier runs."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, *, known: Collection[Digest] = ()) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, known: Collection[Digest] = ()
+    ) -> None:
         self._clock = clock
         self._proven: set[Digest] = set()
         self._ended: dict[Version, float] = {}
@@ -48,12 +52,18 @@ class Quarantine:
         if version.digest not in self._proven:
             self._ended[version] = now
 
-    def engine_died(self, loading: Collection[Version], running: Collection[Version]) -> Version | None:
-        """Note a death; gives the version that it puts into quarantine, if any. What was refused may be tried again."""
+    def engine_died(
+        self, loading: Collection[Version], running: Collection[Version]
+    ) -> Version | None:
+        """Note a death; gives the version that it puts into quarantine, if any. What was refused
+        may be tried again.
+        """
         now = self._clock()
         just_ended = [version for version, at in self._ended.items() if now - at <= NOTICE_S]
         suspects = {version.digest: version for version in (*loading, *running, *just_ended)}
-        unproven = {digest: version for digest, version in suspects.items() if digest not in self._proven}
+        unproven = {
+            digest: version for digest, version in suspects.items() if digest not in self._proven
+        }
         self._refused.clear()
         self._ended.clear()
         if len(unproven) != 1:
@@ -76,4 +86,6 @@ class Quarantine:
         if version.digest in self._refused:
             raise AdapterRejected(version.adapter, self._refused[version.digest].reasons)
         if self._deaths[version.digest] >= DEATHS:
-            raise AdapterRejected(version.adapter, (f"quarantined: the engine died {DEATHS} times on it",))
+            raise AdapterRejected(
+                version.adapter, (f"quarantined: the engine died {DEATHS} times on it",)
+            )

@@ -1,9 +1,10 @@
 """Makes what is served follow the adapter directory: look, plan, apply, again.
 
-What wakes it (a watcher, a timer, an admin call) says only "look again"; each look compares everything. Removals take
-effect at once. Changes of one adapter are made one after another, the last one found wins; those of different adapters
-are made side by side, and none waits for another. A new version is stored and loaded before its name flips to it; the
-old one is unloaded when its last request has ended. No folder, however broken, stops the loop.
+What wakes it (a watcher, a timer, an admin call) says only "look again"; each look compares
+everything. Removals take effect at once. Changes of one adapter are made one after another, the
+last one found wins; those of different adapters are made side by side, and none waits for another.
+A new version is stored and loaded before its name flips to it; the old one is unloaded when its
+last request has ended. No folder, however broken, stops the loop.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """What is watched and how: where the adapters lie, where else links may lead, how patient to be (seconds)."""
+    """What is watched and how: where the adapters lie, where else links may lead, how patient to be
+    (seconds).
+    """
 
     root: Path
     allowed_roots: tuple[Path, ...] = ()
@@ -117,9 +120,12 @@ class Reconciler:
                     wait_s = await self._look()
             except Exception:  # whatever it is, folders must be followed on
                 wait_s = self._directory.poll_s
-                with contextlib.suppress(Exception):  # a log that cannot be written is no reason to stop either
+                with contextlib.suppress(
+                    Exception
+                ):  # a log that cannot be written is no reason to stop either
                     logger.exception("bug", root=str(self._directory.root))
-            # Not wait_for, which in Python 3.11 forgets to be cancelled when it is woken at the same moment.
+            # Not wait_for, which in Python 3.11 forgets to be cancelled when it is woken at the
+            # same moment.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._wake.wait()
@@ -130,9 +136,11 @@ class Reconciler:
         await self._swaps.stop()
 
     async def settle(self) -> None:
-        """Reconcile until nothing found is still changing; for the start, before there is an engine.
+        """Reconcile until nothing found is still changing; for the start, before there is an
+        engine.
 
-        Raises SetupError when the directory cannot be listed: at the start that is a mistake, later it may pass.
+        Raises SetupError when the directory cannot be listed: at the start that is a mistake, later
+        it may pass.
         """
         await self._scan()
         self._distrust_other_checks()
@@ -150,7 +158,9 @@ class Reconciler:
         names = (status.name for status in self._registry.snapshot())
         identity = self._intake.identity
         self._swaps.distrust(
-            frozenset(name for name in names if not was_checked(self._registry.source_of(name), identity))
+            frozenset(
+                name for name in names if not was_checked(self._registry.source_of(name), identity)
+            )
         )
 
     async def _restore_admin_sources(self) -> None:
@@ -165,14 +175,22 @@ class Reconciler:
             await self._restore(status.name)
 
     async def _restore(self, name: str) -> None:
-        """Serve what an admin call brought; it stays postponed while the engine or the store is to blame."""
-        source = AdminSource.read(self._registry.source_of(name)) if name in self._postponed else None
+        """Serve what an admin call brought; it stays postponed while the engine or the store is to
+        blame.
+        """
+        source = (
+            AdminSource.read(self._registry.source_of(name)) if name in self._postponed else None
+        )
         # On another base the key differs, and what was stored has to be checked again.
-        if source is None or await self._take_in(source.path, AdapterName(name), source.key(self._intake.identity)):
+        if source is None or await self._take_in(
+            source.path, AdapterName(name), source.key(self._intake.identity)
+        ):
             self._postponed.discard(name)
 
     async def reconcile(self) -> float:
-        """Look once, and wait for what it leads to; gives the seconds until the next look is due."""
+        """Look once, and wait for what it leads to; gives the seconds until the next look is
+        due.
+        """
         with self._metrics.reconcile_seconds.time():
             wait_s = await self._look()
             await self._changes.idle()
@@ -180,7 +198,9 @@ class Reconciler:
         return wait_s
 
     async def _look(self) -> float:
-        """Compare the directory with what is served, remove what is gone, begin to change what differs."""
+        """Compare the directory with what is served, remove what is gone, begin to change what
+        differs.
+        """
         async with self._looks:
             todo = await self._guarded("scan", self._compare())
             if todo is None:
@@ -188,10 +208,15 @@ class Reconciler:
             self._apply(todo)
             await self._guarded("clear", self._clear_if_needed())
             self._unsettled = bool(todo.unsettled)
-            return self._directory.poll_s if todo.wait_s is None else min(todo.wait_s, self._directory.poll_s)
+            return (
+                self._directory.poll_s
+                if todo.wait_s is None
+                else min(todo.wait_s, self._directory.poll_s)
+            )
 
     async def _guarded(self, step: str, work: Coroutine[Any, Any, Result]) -> Result | None:
-        """Do what may find the directory away (an unmounted volume), or the store: no reason to remove what is served.
+        """Do what may find the directory away (an unmounted volume), or the store: no reason to
+        remove what is served.
 
         A trouble that stays is noted once.
         """
@@ -214,7 +239,9 @@ class Reconciler:
             self._directory.root,
             reserved=frozenset(self._intake.base_names),
             roots=self._directory.allowed_roots,
-            live=[status.name for status in self._registry.snapshot() if status.live or status.kept],
+            live=[
+                status.name for status in self._registry.snapshot() if status.live or status.kept
+            ],
             elsewhere=self._admin_names(),
             known=dict(self._judged),
         )
@@ -236,18 +263,22 @@ class Reconciler:
     def _absence(self, name: str) -> float:
         """Seconds until a missing folder counts as removed.
 
-        Replacing a folder by two renames (`mv finance old; mv new finance`) leaves a moment without one.
+        Replacing a folder by two renames (`mv finance old; mv new finance`) leaves a moment without
+        one.
         """
         return self._missing[name] + REMOVAL_CONFIRM_S - asyncio.get_running_loop().time()
 
     def _folder_names(self) -> set[str]:
-        return {status.name for status in self._registry.snapshot() if status.state not in GONE} - self._admin_names()
+        return {
+            status.name for status in self._registry.snapshot() if status.state not in GONE
+        } - self._admin_names()
 
     def _admin_names(self) -> set[str]:
         return {
             status.name
             for status in self._registry.snapshot()
-            if status.state not in GONE and AdminSource.read(self._registry.source_of(status.name)) is not None
+            if status.state not in GONE
+            and AdminSource.read(self._registry.source_of(status.name)) is not None
         }
 
     def _apply(self, todo: Plan) -> None:
@@ -257,7 +288,9 @@ class Reconciler:
         self._settling.forget(todo.removals)
         for candidate in todo.unsettled:
             name, is_sound = candidate.name, not candidate.reasons
-            if self._registry.live(name) is None and not (is_sound and self._swaps.keep_former(name)):
+            if self._registry.live(name) is None and not (
+                is_sound and self._swaps.keep_former(name)
+            ):
                 self._registry.mark(name, AdapterState.PENDING)
         self._postponed.difference_update(candidate.name for candidate in todo.intake)
         for name in self._postponed:
@@ -296,11 +329,19 @@ class Reconciler:
         return self._registry.in_use() | {version.digest for version in self._swaps.held()}
 
     async def _change(self, candidate: Candidate) -> None:
-        """Make a folder's adapter what the folder holds; a folder that is not to blame for a failure is tried again."""
+        """Make a folder's adapter what the folder holds; a folder that is not to blame for a
+        failure is tried again.
+        """
         name = AdapterName(candidate.name)
         if candidate.reasons:
             is_name_sound = all(reason.code == "unreadable" for reason in candidate.reasons)
-            self._swaps.refuse(name, AdapterState.REJECTED, candidate.reasons, who=FOLDER, is_name_sound=is_name_sound)
+            self._swaps.refuse(
+                name,
+                AdapterState.REJECTED,
+                candidate.reasons,
+                who=FOLDER,
+                is_name_sound=is_name_sound,
+            )
             return
         key = folder_key(candidate.fingerprint, self._intake.identity)
         if await self._take_in(candidate.path, name, key, looks=candidate.fingerprint):
@@ -309,9 +350,13 @@ class Reconciler:
         elif self._judged.get(name) == candidate.fingerprint:
             del self._judged[name]
 
-    async def _take_in(self, path: Path, name: AdapterName, key: str, *, looks: str | None = None) -> bool:
+    async def _take_in(
+        self, path: Path, name: AdapterName, key: str, *, looks: str | None = None
+    ) -> bool:
         """Serve what `path` holds; False when the same folder should be tried again later."""
-        result = await self._intake.read(path, name, looks=looks, known=self._registry.remembered(name, key))
+        result = await self._intake.read(
+            path, name, looks=looks, known=self._registry.remembered(name, key)
+        )
         if isinstance(result, Rejected):
             self._swaps.refuse(name, AdapterState.REJECTED, result.reasons, who=FOLDER)
             return not result.transient
@@ -325,7 +370,9 @@ class Reconciler:
 
     def declared(self) -> tuple[Version, ...]:
         """Give what is live and what waits for an engine to become so; blocks, for the start."""
-        versions = [version for name in self._registry.names() if (version := self._registry.live(name))]
+        versions = [
+            version for name in self._registry.names() if (version := self._registry.live(name))
+        ]
         for live in tuple(versions):
             newest = self._registry.source_digest(live.adapter)
             if newest is not None and newest != live.digest:
@@ -335,8 +382,8 @@ class Reconciler:
     async def ingest(self, path: Path, name: AdapterName, *, replace: bool, who: str) -> Version:
         """Serve the adapter in `path`, which an admin names, from now on and after a restart.
 
-        Raises AdapterRejected with every reason, or AdapterConflict when the name is served with other weights and
-        `replace` is false.
+        Raises AdapterRejected with every reason, or AdapterConflict when the name is served with
+        other weights and `replace` is false.
         """
         async with self._changes.turn(name), self._clearing_afterwards():
             is_own = path == self._directory.root.resolve() / name
@@ -350,8 +397,11 @@ class Reconciler:
             if live is not None and not replace:
                 raise AdapterConflict(f"adapter {name!r} is already served with other weights")
             if own is not None:
-                # The name's own folder, which the next look would have found: it lives and dies by that folder.
-                await self._swaps.replace(result, folder_key(own.fingerprint, self._intake.identity), who=who)
+                # The name's own folder, which the next look would have found: it lives and dies by
+                # that folder.
+                await self._swaps.replace(
+                    result, folder_key(own.fingerprint, self._intake.identity), who=who
+                )
                 self._judged[name] = own.fingerprint
             else:
                 source = AdminSource(path, self._judged.get(name))
@@ -359,9 +409,13 @@ class Reconciler:
             return result
 
     async def roll_back(self, name: str, digest_prefix: str | None, *, who: str) -> None:
-        """Flip back to a kept version until the folder changes; raises AdapterConflict when there is none."""
+        """Flip back to a kept version until the folder changes; raises AdapterConflict when there
+        is none.
+        """
         async with self._changes.turn(name):
-            await self._swaps.roll_back(self._registry.rollback_target(name, digest_prefix), who=who)
+            await self._swaps.roll_back(
+                self._registry.rollback_target(name, digest_prefix), who=who
+            )
 
     async def withdraw(self, name: str, *, who: str) -> None:
         """Take a name away although its folder stays; the folder counts again once it changes."""

@@ -1,10 +1,10 @@
 """Which versions' weights the engine holds: loads on demand, keeps the recently used, makes room.
 
-Serial: the book-keeping, on one event loop. Parallel: loads of different versions, at most `concurrent_loads` at a
-time; requests for one version share its load. A version in use is never evicted, a pinned one only where pins hold
-every place. Places: `capacity` for requests, and one more that only a swap may take, so that a new version always
-finds room beside the one that it replaces. A version has its place from before its load begins until its unload has
-ended.
+Serial: the book-keeping, on one event loop. Parallel: loads of different versions, at most
+`concurrent_loads` at a time; requests for one version share its load. A version in use is never
+evicted, a pinned one only where pins hold every place. Places: `capacity` for requests, and one
+more that only a swap may take, so that a new version always finds room beside the one that it
+replaces. A version has its place from before its load begins until its unload has ended.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ RETRY_AFTER_S = 2.0
 class Residency:
     """The versions in one engine.
 
-    `in_use` and `pinned` say what must stay; call `look_for_room` when either may have become false. `admit` raises
-    for a version that must not be loaded; `loaded`, `refused` and `evicted` are told facts.
+    `in_use` and `pinned` say what must stay; call `look_for_room` when either may have become
+    false. `admit` raises for a version that must not be loaded; `loaded`, `refused` and `evicted`
+    are told facts.
     """
 
     def __init__(
@@ -66,11 +67,15 @@ class Residency:
         self._room = asyncio.Event()
 
     def resident(self) -> dict[Version, float]:
-        """Give the versions in the engine, least recently used first, with the wall-clock time of their last use."""
+        """Give the versions in the engine, least recently used first, with the wall-clock time of
+        their last use.
+        """
         return dict(self._resident)
 
     def loading(self) -> frozenset[Version]:
-        """Give the versions that the engine is loading now, or was when it died; not those that wait for their turn."""
+        """Give the versions that the engine is loading now, or was when it died; not those that
+        wait for their turn.
+        """
         return frozenset(self._at_engine | self._lost)
 
     def held(self) -> frozenset[Version]:
@@ -88,10 +93,11 @@ class Residency:
         return len(self._resident) + len(self._loads) + len(self._leaving) < self._capacity
 
     async def ensure(self, version: Version, *, swap: bool = False) -> None:
-        """Return when `version` is in the engine; with `swap` it may take the place that is kept for new versions.
+        """Return when `version` is in the engine; with `swap` it may take the place that is kept
+        for new versions.
 
-        Raises EngineUnavailable when that takes longer than the time limit (the load goes on), AdapterRejected when
-        the engine refuses the weights.
+        Raises EngineUnavailable when that takes longer than the time limit (the load goes on),
+        AdapterRejected when the engine refuses the weights.
         """
         if version in self._resident:
             self._touch(version)
@@ -104,9 +110,13 @@ class Residency:
         load = self._loads.get(version) or self._begin(version)
         done, _ = await asyncio.wait({load}, timeout=self._load_timeout_s)
         if not done:
-            raise EngineUnavailable(f"adapter {version.adapter!r} is still being loaded", retry_after=RETRY_AFTER_S)
+            raise EngineUnavailable(
+                f"adapter {version.adapter!r} is still being loaded", retry_after=RETRY_AFTER_S
+            )
         if load.cancelled():
-            raise EngineUnavailable(f"the engine stopped while it loaded {version.id}", retry_after=RETRY_AFTER_S)
+            raise EngineUnavailable(
+                f"the engine stopped while it loaded {version.id}", retry_after=RETRY_AFTER_S
+            )
         load.result()
 
     def _begin(self, version: Version) -> asyncio.Task[None]:
@@ -159,7 +169,9 @@ class Residency:
         return self._is_next(version) and self._taken() < self._capacity + (version in self._swaps)
 
     def _is_next(self, version: Version) -> bool:
-        """A swap waits for nobody; others take their turn, so that none takes a place that another has made."""
+        """A swap waits for nobody; others take their turn, so that none takes a place that another
+        has made.
+        """
         return version in self._swaps or version == next(iter(self._queue))
 
     async def _make_room(self, version: Version) -> None:
@@ -172,7 +184,9 @@ class Residency:
             self._evicted(victim)
 
     def _victim(self) -> Version | None:
-        """The least recently used; a pinned one only where pins hold every place, so that others can be served."""
+        """The least recently used; a pinned one only where pins hold every place, so that others
+        can be served.
+        """
         pinned = {version for version in self._resident if self._pinned(version)}
         idle = [version for version in self._resident if not self._in_use(version)]
         if len(pinned) < self._capacity:
@@ -187,7 +201,9 @@ class Residency:
         self._resident.move_to_end(version)
 
     async def drop(self, version: Version) -> None:
-        """Take a version out of the engine unless it is in use; one that is not in it is success."""
+        """Take a version out of the engine unless it is in use; one that is not in it is
+        success.
+        """
         if (load := self._loads.get(version)) is not None:
             if version not in self._placed:
                 load.cancel()

@@ -1,4 +1,5 @@
-"""What gave an adapter its newest version: its folder, or an admin call; as a key that outlives a restart.
+"""What gave an adapter its newest version: its folder, or an admin call; as a key that outlives a
+restart.
 
 The registry keeps the key and compares it; only this module looks inside one.
 """
@@ -25,7 +26,9 @@ def was_checked(key: str, identity: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AdminSource:
-    """A folder that an admin named. `passed_over` is the fingerprint of the name's own folder at that time, if any."""
+    """A folder that an admin named. `passed_over` is the fingerprint of the name's own folder at
+    that time, if any.
+    """
 
     path: Path
     passed_over: str | None
@@ -36,7 +39,9 @@ class AdminSource:
 
     @classmethod
     def read(cls, key: str) -> Self | None:
-        """Give the source that a key stands for; None when an admin call was not it, or when it is not whole."""
+        """Give the source that a key stands for; None when an admin call was not it, or when it is
+        not whole.
+        """
         if not key.startswith(_ADMIN):
             return None
         try:

@@ -1,7 +1,9 @@
-"""Keeps an engine alive: notices its death, rebuilds it in process, and meanwhile refuses requests cleanly.
+"""Keeps an engine alive: notices its death, rebuilds it in process, and meanwhile refuses requests
+cleanly.
 
-Itself an `Engine`, in front of the real one. The first start may fail and says so; later ones are tried again with a
-growing pause, until one works or the server stops. Knows nothing of adapters: whoever cares is told by callbacks.
+Itself an `Engine`, in front of the real one. The first start may fail and says so; later ones are
+tried again with a growing pause, until one works or the server stops. Knows nothing of adapters:
+whoever cares is told by callbacks.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ async def _nothing() -> None:
 
 
 class SupervisedEngine:
-    """An engine that comes back. `died` and `recovered` are called on the event loop, in that order, once a death.
+    """An engine that comes back. `died` and `recovered` are called on the event loop, in that
+    order, once a death.
 
     A death while `recovered` still runs cancels it.
     """
@@ -90,7 +93,9 @@ class SupervisedEngine:
     def check(self) -> None:
         """Raise EngineUnavailable while the engine is down."""
         if not self._up:
-            raise EngineUnavailable("the engine is not up; try again soon", retry_after=RETRY_AFTER_S)
+            raise EngineUnavailable(
+                "the engine is not up; try again soon", retry_after=RETRY_AFTER_S
+            )
         self._engine.check()
 
     async def _supervise(self) -> None:
@@ -125,7 +130,9 @@ class SupervisedEngine:
                 try:
                     await self._engine.start()
                 except LorabayError as error:
-                    logger.error("engine did not come back", reason=error.message, next_try_s=pause_s)
+                    logger.error(
+                        "engine did not come back", reason=error.message, next_try_s=pause_s
+                    )
                 else:
                     return pause_s
 

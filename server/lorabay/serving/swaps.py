@@ -1,8 +1,10 @@
-"""Changes what a name means: to a new version, to a former one, to nothing; and says when it cannot.
+"""Changes what a name means: to a new version, to a former one, to nothing; and says when it
+cannot.
 
-A version is loaded before its name flips to it; what was live before is unloaded when its last request has ended.
-Serial: the caller makes one change of an adapter at a time. Parallel: changes of different adapters, and any number of
-former versions that drain in the background. Knows nothing of folders or of the store.
+A version is loaded before its name flips to it; what was live before is unloaded when its last
+request has ended. Serial: the caller makes one change of an adapter at a time. Parallel: changes of
+different adapters, and any number of former versions that drain in the background. Knows nothing of
+folders or of the store.
 """
 
 from __future__ import annotations
@@ -36,14 +38,18 @@ class Swaps:
         self._draining: set[asyncio.Task[None]] = set()
         self._doubtful: frozenset[str] = frozenset()
         self.left_over = False
-        """A version has left the engine since this was last set to False: the store may have something to collect."""
+        """A version has left the engine since this was last set to False: the store may have
+        something to collect.
+        """
 
     def attach(self, residency: Residency) -> None:
         """From now on new versions go into an engine before their name flips to them."""
         self._residency = residency
 
     def distrust(self, names: frozenset[str]) -> None:
-        """What these adapters were in the last run was let in under other checks: do not serve it unasked."""
+        """What these adapters were in the last run was let in under other checks: do not serve it
+        unasked.
+        """
         self._doubtful = names
 
     def held(self) -> frozenset[Version]:
@@ -51,10 +57,12 @@ class Swaps:
         return frozenset() if self._residency is None else self._residency.held()
 
     async def offer(self, version: Version, key: str, *, who: str) -> None:
-        """Make what a source now holds the live version of its name, unless a rollback says otherwise.
+        """Make what a source now holds the live version of its name, unless a rollback says
+        otherwise.
 
-        Raises AdapterRejected or EngineUnavailable, with the old version still live and the attempt marked. Before
-        there is an engine, what was live in the last run stays so: an engine may have refused what came after it.
+        Raises AdapterRejected or EngineUnavailable, with the old version still live and the attempt
+        marked. Before there is an engine, what was live in the last run stays so: an engine may
+        have refused what came after it.
         """
         target = self._registry.offer(version, key)
         if target == self._registry.live(version.adapter):
@@ -68,7 +76,9 @@ class Swaps:
         self._flip(target, who=who)
 
     def keep_former(self, name: str, target: Version | None = None) -> bool:
-        """Serve what was served last, unless that is `target` itself; tells whether there is such a version."""
+        """Serve what was served last, unless that is `target` itself; tells whether there is such a
+        version.
+        """
         live = self._registry.live(name)
         former = live or (None if name in self._doubtful else self._registry.former(name))
         if former is None or former == target:
@@ -78,7 +88,9 @@ class Swaps:
         return True
 
     async def replace(self, version: Version, key: str, *, who: str) -> None:
-        """Make `version` the live one, which ends a rollback; raises as `offer` does, and then nothing has changed."""
+        """Make `version` the live one, which ends a rollback; raises as `offer` does, and then
+        nothing has changed.
+        """
         name, before = version.adapter, self._registry.live(version.adapter)
         status = next((status for status in self._registry.snapshot() if status.name == name), None)
         try:
@@ -99,7 +111,9 @@ class Swaps:
         before = self._registry.live(target.adapter)
         if self._residency is not None:
             await self._residency.ensure(target, swap=True)
-        if self._registry.live(target.adapter) != before or target not in self._registry.kept(target.adapter):
+        if self._registry.live(target.adapter) != before or target not in self._registry.kept(
+            target.adapter
+        ):
             self._retire(target)
             raise AdapterConflict(f"adapter {target.adapter!r} was changed meanwhile")
         self._registry.roll_back(target)
@@ -120,13 +134,21 @@ class Swaps:
             self._retire(version)
 
     def refuse(
-        self, name: str, state: AdapterState, reasons: tuple[Reason, ...], *, who: str, is_name_sound: bool = True
+        self,
+        name: str,
+        state: AdapterState,
+        reasons: tuple[Reason, ...],
+        *,
+        who: str,
+        is_name_sound: bool = True,
     ) -> None:
         """Say why the newest attempt failed; what is live, or was in the last run, is served on."""
         if is_name_sound:
             self.keep_former(name)
         self._registry.mark(name, state, reasons)
-        self._events.add(state.value, who=who, adapter=name, result="; ".join(reason.text for reason in reasons))
+        self._events.add(
+            state.value, who=who, adapter=name, result="; ".join(reason.text for reason in reasons)
+        )
         for reason in reasons:
             self._metrics.rejected.labels(reason.code).inc()
 
@@ -143,9 +165,11 @@ class Swaps:
         await asyncio.gather(*draining, return_exceptions=True)
 
     async def _load(self, target: Version, *, who: str) -> None:
-        """Bring the version that will be live into the engine; a new name's waits for its first request if it is full.
+        """Bring the version that will be live into the engine; a new name's waits for its first
+        request if it is full.
 
-        Raises AdapterRejected, or EngineUnavailable, which is no fault of the version: it is pending then.
+        Raises AdapterRejected, or EngineUnavailable, which is no fault of the version: it is
+        pending then.
         """
         if self._residency is None:
             return
@@ -160,7 +184,9 @@ class Swaps:
             self.refuse(name, AdapterState.FAILED, reasons, who=who)
             raise
         except EngineUnavailable as error:
-            self._registry.mark(name, AdapterState.PENDING, (Reason("engine_unavailable", error.message),))
+            self._registry.mark(
+                name, AdapterState.PENDING, (Reason("engine_unavailable", error.message),)
+            )
             raise
         except asyncio.CancelledError:
             self._retire(target)  # the name went while its new version was on its way
@@ -174,7 +200,12 @@ class Swaps:
     def _flipped(self, before: Version | None, target: Version, *, who: str) -> None:
         if before == target:
             return
-        self._events.add("added" if before is None else "swapped", who=who, adapter=target.adapter, version=target.id)
+        self._events.add(
+            "added" if before is None else "swapped",
+            who=who,
+            adapter=target.adapter,
+            version=target.id,
+        )
         if before is not None:
             self._metrics.swaps.labels(target.adapter).inc()
             self._retire(before)

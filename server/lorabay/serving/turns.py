@@ -1,7 +1,9 @@
-"""Orders the changes of adapters: those of one adapter one after another, those of different adapters side by side.
+"""Orders the changes of adapters: those of one adapter one after another, those of different
+adapters side by side.
 
-A change that waits (for a place in the engine, for a slow disk) therefore holds up no other adapter. Of several
-changes of one adapter that wait for their turn only the last is made. Knows nothing of what a change does.
+A change that waits (for a place in the engine, for a slow disk) therefore holds up no other
+adapter. Of several changes of one adapter that wait for their turn only the last is made. Knows
+nothing of what a change does.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class Changes:
     async def turn(self, *names: str) -> AsyncIterator[None]:
         """Wait until nothing else changes these adapters, and keep it so."""
         async with AsyncExitStack() as turns:
-            for name in sorted(set(names)):  # always in one order, so that two callers cannot wait for each other
+            for name in sorted(
+                set(names)
+            ):  # always in one order, so that two callers cannot wait for each other
                 await turns.enter_async_context(self._turns.setdefault(name, asyncio.Lock()))
             yield
 
@@ -57,7 +61,9 @@ class Changes:
                 del self._tasks[name]
 
     def cancel(self, name: str) -> None:
-        """Give up what is under way for an adapter and what waits; a change gets its chance to clean up."""
+        """Give up what is under way for an adapter and what waits; a change gets its chance to
+        clean up.
+        """
         self._next.pop(name, None)
         if (task := self._tasks.pop(name, None)) is not None:
             task.cancel()

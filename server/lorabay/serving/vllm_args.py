@@ -1,7 +1,7 @@
 """Turns lorabay's engine options into vLLM's own parsed arguments.
 
-vLLM's parser knows every engine and front-end option with its type; options are spelled for it and parsed by it, so
-that whatever vLLM takes on its command line is taken here, with the same meaning.
+vLLM's parser knows every engine and front-end option with its type; options are spelled for it and
+parsed by it, so that whatever vLLM takes on its command line is taken here, with the same meaning.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def _spell(known: Mapping[str, Action], name: str, value: object) -> list[str]:
         raise UsageError(f"engine option {name!r} is set by lorabay; use {OWNED[name]}")
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
-        raise UsageError(f"unknown engine option {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+        raise UsageError(
+            f"unknown engine option {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+        )
     action = known[name]
     flag = next(option for option in action.option_strings if option.startswith("--"))
     if action.nargs == 0:

@@ -1,8 +1,9 @@
 """vLLM as an `Engine`: AsyncLLM in this process, vLLM's own serving classes in front of it.
 
-Owns the engine's life and the mapping from versions to vLLM's LoRA requests. Each version is known to vLLM under its
-own id and its path in the store, so that neither weights nor prefix-cache blocks of two versions can meet. The slow
-start runs in a thread; everything else on the event loop. Knows nothing of folders, names' live versions or HTTP.
+Owns the engine's life and the mapping from versions to vLLM's LoRA requests. Each version is known
+to vLLM under its own id and its path in the store, so that neither weights nor prefix-cache blocks
+of two versions can meet. The slow start runs in a thread; everything else on the event loop. Knows
+nothing of folders, names' live versions or HTTP.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ SHUTDOWN_S = 5.0
 DEATH_POLL_S = 0.1
 
 STAGING_WORKER = "lorabay.vllm_plugin.staging.StagingWorker"
-"""What the plugin adds to vLLM's worker; only named here, vLLM imports it in the worker's process."""
+"""What the plugin adds to vLLM's worker; only named here, vLLM imports it in the worker's
+process.
+"""
 
 STAGING_POLL_S = 0.02
 """Between two looks at a load under way: each costs the engine's loop well under a millisecond."""
@@ -63,17 +66,23 @@ asked_model: ContextVar[str] = ContextVar("asked_model")
 class VllmEngine:
     """One base model in vLLM.
 
-    `model` is a local folder or what vLLM takes as such; `served_name` is its public name; `options` are vLLM's
-    engine options by name. Raises UsageError at once for options that vLLM does not take.
+    `model` is a local folder or what vLLM takes as such; `served_name` is its public name;
+    `options` are vLLM's engine options by name. Raises UsageError at once for options that vLLM
+    does not take.
     """
 
     def __init__(self, model: str, served_name: str, options: Mapping[str, Any]) -> None:
-        self._args: Namespace = parse_engine_args(model, {"served_model_name": served_name} | dict(options))
+        self._args: Namespace = parse_engine_args(
+            model, {"served_model_name": served_name} | dict(options)
+        )
         self._served_name: str = self._args.served_model_name[0]
         self._args.worker_extension_cls = self._args.worker_extension_cls or STAGING_WORKER
-        self._scales_on_device = os.environ.get(DORA_VARIABLE) == "1" and not current_platform.is_cpu()
+        self._scales_on_device = (
+            os.environ.get(DORA_VARIABLE) == "1" and not current_platform.is_cpu()
+        )
         if self._scales_on_device:
-            # vLLM hashes this into the key of its compiled graphs, which hold the scaling or do not.
+            # vLLM hashes this into the key of its compiled graphs, which hold the scaling or do
+            # not.
             self._args.additional_config = self._args.additional_config | {DORA_VARIABLE: "1"}
         self._llm: AsyncLLM | None = None
         self._state = State()
@@ -88,16 +97,25 @@ class VllmEngine:
     async def start(self) -> None:
         """Start the engine process and load the base; tens of seconds.
 
-        Raises SetupError when vLLM cannot run with these options, or when they need a plugin that is not active.
+        Raises SetupError when vLLM cannot run with these options, or when they need a plugin that
+        is not active.
         """
         try:
             llm = await asyncio.to_thread(self._build)
             await init_app_state(llm, self._state, self._args, await llm.get_supported_tasks())
-        except (RuntimeError, ValueError, OSError, NotImplementedError, ImportError, EngineDeadError) as error:
+        except (
+            RuntimeError,
+            ValueError,
+            OSError,
+            NotImplementedError,
+            ImportError,
+            EngineDeadError,
+        ) as error:
             raise SetupError(f"vLLM did not start: {_first_line(error)}") from error
         models = self._state.openai_serving_models
         models.lora_requests = self._requests
-        # vLLM would answer with the version's internal id; clients get back the name that they asked for.
+        # vLLM would answer with the version's internal id; clients get back the name that they
+        # asked for.
         models.model_name = lambda lora_request=None: asked_model.get(self._served_name)
         self._llm = llm
 
@@ -139,7 +157,9 @@ class VllmEngine:
         await asyncio.to_thread(llm.shutdown, timeout=SHUTDOWN_S)
 
     async def died(self) -> None:
-        """Return once the engine process is gone; vLLM's own monitor notices, this looks at what it found."""
+        """Return once the engine process is gone; vLLM's own monitor notices, this looks at what it
+        found.
+        """
         while self._llm is None or not self._llm.errored:
             await asyncio.sleep(DEATH_POLL_S)
 
@@ -149,7 +169,9 @@ class VllmEngine:
 
     def _running(self) -> AsyncLLM:
         if self._llm is None:
-            raise EngineUnavailable("the engine is not up yet", retry_after=vllm_errors.RETRY_AFTER_S)
+            raise EngineUnavailable(
+                "the engine is not up yet", retry_after=vllm_errors.RETRY_AFTER_S
+            )
         if self._llm.errored:
             raise vllm_errors.from_exception(self._llm.dead_error)
         return self._llm
@@ -173,18 +195,22 @@ class VllmEngine:
             loaded = await llm.add_lora(request)
         except Exception as error:
             self.check()
-            raise AdapterRejected(version.adapter, (f"the engine refused it: {_first_line(error)}",)) from error
+            raise AdapterRejected(
+                version.adapter, (f"the engine refused it: {_first_line(error)}",)
+            ) from error
         if not loaded:
             raise AdapterRejected(version.adapter, ("the engine did not take it",))
         self._requests[version.id] = request
 
     def _id(self, digest: Digest) -> int:
-        """vLLM's integer id of a version: small, because its workers keep ids in 32 bits; one for equal weights, so
-        that they share a slot; never given to others while the engine lives."""
+        """vLLM's integer id of a version: small, because its workers keep ids in 32 bits; one for
+        equal weights, so that they share a slot; never given to others while the engine lives."""
         return self._ids.setdefault(digest, len(self._ids) + 1)
 
     async def _stage(self, llm: AsyncLLM, request: LoRARequest) -> None:
-        """Return when the weights are ready to enter the engine: read and laid out beside its loop, not on it."""
+        """Return when the weights are ready to enter the engine: read and laid out beside its loop,
+        not on it.
+        """
         if self._args.worker_extension_cls != STAGING_WORKER:
             return
         identity = (request.lora_name, request.lora_int_id, request.lora_path)
@@ -193,9 +219,13 @@ class VllmEngine:
             await asyncio.sleep(STAGING_POLL_S)
 
     async def unload(self, version: Version) -> None:
-        """Drop a version's weights unless another name shares them; unloading what is not loaded is success."""
+        """Drop a version's weights unless another name shares them; unloading what is not loaded is
+        success.
+        """
         request = self._requests.pop(version.id, None)
-        if request is None or any(other.lora_int_id == request.lora_int_id for other in self._requests.values()):
+        if request is None or any(
+            other.lora_int_id == request.lora_int_id for other in self._requests.values()
+        ):
             return
         try:
             await self._running().remove_lora(request.lora_int_id)
@@ -225,7 +255,9 @@ class VllmEngine:
         except vllm_errors.EngineFailure as error:
             raise vllm_errors.from_exception(error) from error
         if isinstance(result, ErrorResponse):
-            raise _without_internal_names(vllm_errors.from_response(result), internal["model"], body["model"])
+            raise _without_internal_names(
+                vllm_errors.from_response(result), internal["model"], body["model"]
+            )
         if isinstance(result, BaseModel):
             return Answer(_dump(result), usage_of(context, result))
         return VllmStream(result, context, self.check)
@@ -258,4 +290,6 @@ def _without_internal_names(error: LorabayError, internal: str, asked: str) -> L
 
 
 def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return next(
+        (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
+    )

@@ -1,4 +1,6 @@
-"""Maps vLLM's failures to lorabay's errors: by exception type, status and parameter, never by message text."""
+"""Maps vLLM's failures to lorabay's errors: by exception type, status and parameter, never by
+message text.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +11,37 @@ from vllm.entrypoints.serve.engine.protocol import ErrorInfo, ErrorResponse
 from vllm.exceptions import VLLMError, VLLMValidationError
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from lorabay.errors import ContextLengthExceeded, EngineUnavailable, InvalidRequest, LorabayError, ModelNotFound
+from lorabay.errors import (
+    ContextLengthExceeded,
+    EngineUnavailable,
+    InvalidRequest,
+    LorabayError,
+    ModelNotFound,
+)
 
 RETRY_AFTER_S = 5.0
 PROMPT_LENGTH_PARAMETERS = frozenset({"input_text", "input_tokens"})
 """`parameter` of the VLLMValidationError that vLLM raises for a prompt over the context."""
 
-EngineFailure = (VLLMError, ValueError, TypeError, OverflowError, NotImplementedError, TemplateError, RecursionError)
-"""What vLLM's serving classes raise for a request: besides its own, the bare types that it maps to 4xx, and what a
-body that is nested too deeply ends in."""
+EngineFailure = (
+    VLLMError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    NotImplementedError,
+    TemplateError,
+    RecursionError,
+)
+"""What vLLM's serving classes raise for a request: besides its own, the bare types that it maps to
+4xx, and what a body that is nested too deeply ends in."""
 
 
 def from_exception(error: Exception) -> LorabayError:
     """Give the lorabay error for an exception of `EngineFailure`."""
     if isinstance(error, EngineDeadError):
-        return EngineUnavailable("the engine stopped; it is being restarted", retry_after=RETRY_AFTER_S)
+        return EngineUnavailable(
+            "the engine stopped; it is being restarted", retry_after=RETRY_AFTER_S
+        )
     if isinstance(error, RecursionError):
         return InvalidRequest("the request is nested too deeply")
     if isinstance(error, ValidationError):
@@ -54,9 +72,15 @@ def from_info(info: ErrorInfo) -> LorabayError:
 
 
 def _from_validation(error: ValidationError) -> InvalidRequest:
-    """Name the field that went deepest: in a union every branch complains, and the nearest miss says most."""
+    """Name the field that went deepest: in a union every branch complains, and the nearest miss
+    says most.
+    """
     items = error.errors(include_url=False, include_input=False, include_context=False)
     nearest = max(items, key=lambda item: len(item["loc"]))
-    where = [str(part) for part in nearest["loc"] if isinstance(part, int) or str(part).isidentifier()]
+    where = [
+        str(part) for part in nearest["loc"] if isinstance(part, int) or str(part).isidentifier()
+    ]
     message = nearest["msg"].removeprefix("Value error, ")
-    return InvalidRequest(f"{'.'.join(where)}: {message}" if where else message, param=where[0] if where else None)
+    return InvalidRequest(
+        f"{'.'.join(where)}: {message}" if where else message, param=where[0] if where else None
+    )

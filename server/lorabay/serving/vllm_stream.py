@@ -1,4 +1,6 @@
-"""A streamed vLLM response as an `AnswerStream`: encodes events, turns vLLM's error events into exceptions."""
+"""A streamed vLLM response as an `AnswerStream`: encodes events, turns vLLM's error events into
+exceptions.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +46,15 @@ def usage_of(context: RequestContext, result: BaseModel | None = None) -> Usage:
 
 
 class VllmStream:
-    """The events of one streamed answer; `check_engine` raises EngineUnavailable when the engine is gone."""
+    """The events of one streamed answer; `check_engine` raises EngineUnavailable when the engine is
+    gone.
+    """
 
     def __init__(
-        self, events: AsyncGenerator[Any, None], context: RequestContext, check_engine: Callable[[], object]
+        self,
+        events: AsyncGenerator[Any, None],
+        context: RequestContext,
+        check_engine: Callable[[], object],
     ) -> None:
         self._events = events
         self._context = context

@@ -1,8 +1,10 @@
-"""Wakes the reconciler when the adapter directory changes. It says only "look again", never what changed.
+"""Wakes the reconciler when the adapter directory changes. It says only "look again", never what
+changed.
 
-Watched are the directory and the folders in it, each by itself: what lies deeper, or behind a link that leads out, is
-no adapter's, and may be as large as a disk. Native events come through watchfiles, in a thread; where they do not
-(network file systems, exhausted watches), the reconciler's own timer is what remains, and the watch is tried again.
+Watched are the directory and the folders in it, each by itself: what lies deeper, or behind a link
+that leads out, is no adapter's, and may be as large as a disk. Native events come through
+watchfiles, in a thread; where they do not (network file systems, exhausted watches), the
+reconciler's own timer is what remains, and the watch is tried again.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ BEGUN_MS = 200
 RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
 
 _Places = dict[str, tuple[int, int]]
-"""Folders to watch, and the device and inode of each: another folder under the same name is watched anew."""
+"""Folders to watch, and the device and inode of each: another folder under the same name is watched
+anew.
+"""
 
 
 async def watch(
@@ -51,7 +55,9 @@ async def watch(
                 if str(error) != trouble:
                     trouble = str(error)
                     logger.warning(
-                        "no native events for the adapter directory; polling", root=str(root), reason=trouble
+                        "no native events for the adapter directory; polling",
+                        root=str(root),
+                        reason=trouble,
                     )
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_RETRY_S)
@@ -59,7 +65,9 @@ async def watch(
         stop.set()
 
 
-def _follow(root: Path, roots: tuple[Path, ...], changed: Callable[[], object], stop: threading.Event) -> None:
+def _follow(
+    root: Path, roots: tuple[Path, ...], changed: Callable[[], object], stop: threading.Event
+) -> None:
     """Watch until there are other folders than before."""
     places = _places(root, roots)
     events = watchfiles.watch(
@@ -93,7 +101,11 @@ def _places(root: Path, roots: tuple[Path, ...]) -> _Places:
         for entry in listing:
             # A folder that cannot be looked at, or is gone by now, is the next look's business.
             with suppress(OSError):
-                if not entry.name.startswith(".") and entry.is_dir() and stays_inside(entry, allowed):
+                if (
+                    not entry.name.startswith(".")
+                    and entry.is_dir()
+                    and stays_inside(entry, allowed)
+                ):
                     places[entry.path] = _identity(entry.stat())
     return places
 

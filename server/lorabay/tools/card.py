@@ -1,4 +1,6 @@
-"""An adapter's card, the README.md that tells what it is for: what is made from an adapter keeps it."""
+"""An adapter's card, the README.md that tells what it is for: what is made from an adapter keeps
+it.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ CARD = "README.md"
 
 
 def copy_card(source: Path, target: Path) -> None:
-    """Copy the card of the folder `source`, if it has one. Raises SetupError when it cannot be read, OSError when it
-    cannot be written."""
+    """Copy the card of the folder `source`, if it has one. Raises SetupError when it cannot be
+    read, OSError when it cannot be written."""
     try:
         card = (source / CARD).read_bytes() if (source / CARD).is_file() else None
     except OSError as error:

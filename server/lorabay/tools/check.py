@@ -46,7 +46,9 @@ class Verdict:
 
 def check(folders: Sequence[Path], base: Path, *, max_rank: int) -> list[Verdict]:
     """Judge each folder against the base in `base`; raises SetupError when that is no base."""
-    checks = Checks(BaseShapes.read(base, names=(base.name,)), max_rank, base_weights=BaseWeights.open(base))
+    checks = Checks(
+        BaseShapes.read(base, names=(base.name,)), max_rank, base_weights=BaseWeights.open(base)
+    )
     return [_judge(folder, checks) for folder in folders]
 
 

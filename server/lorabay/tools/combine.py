@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from lorabay.base.row_blocks import BaseWeights
 from lorabay.base.shapes import BaseShapes
-from lorabay.catalog.composite import COMPOSITE_FILE, DEPTH_AT_MOST, Composite, member_folder, read_composite
+from lorabay.catalog.composite import (
+    COMPOSITE_FILE,
+    DEPTH_AT_MOST,
+    Composite,
+    member_folder,
+    read_composite,
+)
 from lorabay.catalog.composite_build import Assembly, is_composite
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import WEIGHTS_FILE
@@ -43,13 +49,18 @@ class Combination:
     def describe(self) -> str:
         """Say it in one line."""
         members = ", ".join(f"{name} x {weight:g}" for name, weight in self.weights.items())
-        return f"{self.output}: {members} by {self.method}, rank {self.rank}, {self.modules} modules"
+        return (
+            f"{self.output}: {members} by {self.method}, rank {self.rank}, {self.modules} modules"
+        )
 
 
-def combine(composite: Path, base: Path, output: Path, *, roots: Iterable[Path] = ()) -> Combination:
+def combine(
+    composite: Path, base: Path, output: Path, *, roots: Iterable[Path] = ()
+) -> Combination:
     """Write the adapter that the folder `composite` stands for into `output`.
 
-    Members may lie beside the composite or below `roots`. Raises SetupError with every reason; then nothing is written.
+    Members may lie beside the composite or below `roots`. Raises SetupError with every reason; then
+    nothing is written.
     """
     shapes = BaseShapes.read(base, names=(real_path(base).name,))
     recipe = _recipe(composite)
@@ -80,7 +91,9 @@ def _recipe(folder: Path) -> Composite:
     except OSError as error:
         raise SetupError(f"{folder / COMPOSITE_FILE} cannot be read: {error.strerror}") from error
     if not is_composite(folder):
-        raise SetupError(f"{folder} is an adapter with weights of its own; its {COMPOSITE_FILE} stands for nothing")
+        raise SetupError(
+            f"{folder} is an adapter with weights of its own; its {COMPOSITE_FILE} stands for nothing"
+        )
     recipe = read_composite(folder)
     if isinstance(recipe, Rejected):
         raise SetupError(f"{folder} cannot be combined: " + told(recipe))
@@ -88,7 +101,9 @@ def _recipe(folder: Path) -> Composite:
 
 
 def _sources(folder: Path, depth: int = 0) -> Iterator[Path]:
-    """The folder and those of its members that are there, and of theirs, as deep as composites may be."""
+    """The folder and those of its members that are there, and of theirs, as deep as composites may
+    be.
+    """
     yield folder
     if depth >= DEPTH_AT_MOST or not is_composite(folder):
         return

@@ -1,7 +1,7 @@
 """Turns an adapter of any format into plain LoRA, or plain LoRA into one of a smaller rank.
 
-Exact where algebra allows it and no smaller rank is asked for; otherwise the best product of the rank, with its error
-for each module and in total. One module is in memory at a time.
+Exact where algebra allows it and no smaller rank is asked for; otherwise the best product of the
+rank, with its error for each module and in total. One module is in memory at a time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ DEFAULT_ENERGY, DEFAULT_ERROR = 0.99, 0.1
 
 @dataclass(frozen=True, slots=True)
 class ConvertSettings:
-    """What is asked for: one rank, or a share of the squared norm, or (neither) exactness where it can be had."""
+    """What is asked for: one rank, or a share of the squared norm, or (neither) exactness where it
+    can be had.
+    """
 
     rank: int | None = None
     energy: float | None = None
@@ -84,7 +86,9 @@ class ConvertedModule:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was written, and how far it is from what was asked for; 0 is exact up to the rounding of `dtype`."""
+    """What was written, and how far it is from what was asked for; 0 is exact up to the rounding of
+    `dtype`.
+    """
 
     source: str
     format: str
@@ -109,17 +113,22 @@ class Conversion:
         """Lay the report out, one line a module and one for all, then what to look at."""
         table = Table("module", "rank", "error")
         for module in self.modules:
-            table.add_row(module.module, str(module.rank), f"{module.error:.2e}" if module.error else "exact")
+            table.add_row(
+                module.module, str(module.rank), f"{module.error:.2e}" if module.error else "exact"
+            )
         total = "exact" if self.exact else f"{self.error:.2e}"
         table.add_row(f"all, from {self.format}", str(self.rank), total, style="bold")
-        return Group(table, *(Text.assemble(("warning:", "yellow"), f" {warning}") for warning in self.warnings))
+        return Group(
+            table,
+            *(Text.assemble(("warning:", "yellow"), f" {warning}") for warning in self.warnings),
+        )
 
 
 def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) -> Conversion:
     """Write the adapter in `adapter` as plain LoRA into `output`.
 
-    Raises SetupError with every reason when it cannot be done, or when the error would be over the allowed one; then
-    nothing is written.
+    Raises SetupError with every reason when it cannot be done, or when the error would be over the
+    allowed one; then nothing is written.
     """
     if settings.dtype not in DTYPES:
         raise SetupError(f"--dtype {quoted(settings.dtype)} is none of {', '.join(DTYPES)}")
@@ -154,8 +163,12 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
     return report
 
 
-def _convertible(adapter: Path, found: AdapterUpdates, shapes: BaseShapes, weights: BaseWeights) -> AdapterUpdates:
-    """Without the copies of the base's own tensors. Raises SetupError for what no plain LoRA can stand for."""
+def _convertible(
+    adapter: Path, found: AdapterUpdates, shapes: BaseShapes, weights: BaseWeights
+) -> AdapterUpdates:
+    """Without the copies of the base's own tensors. Raises SetupError for what no plain LoRA can
+    stand for.
+    """
     own = without_copies(found.updates, shapes, weights)
     if isinstance(own, Rejected):
         raise _refusal(adapter, own)
@@ -165,7 +178,9 @@ def _convertible(adapter: Path, found: AdapterUpdates, shapes: BaseShapes, weigh
         module = name.removesuffix(".weight")
         whole = not name.endswith(".weight") or module not in shapes.shapes
         if whole or any(isinstance(update, ReplacedRows) for update in updates):
-            reasons.append(f"{quoted(name)} is trained as a whole and is no layer that LoRA can stand for")
+            reasons.append(
+                f"{quoted(name)} is trained as a whole and is no layer that LoRA can stand for"
+            )
         elif any(isinstance(update, PeftLayer) for update in updates):
             reasons.append(f"{found.format} is not converted")
         elif is_embedding(module) and not all(isinstance(update, LowRank) for update in updates):
@@ -176,7 +191,9 @@ def _convertible(adapter: Path, found: AdapterUpdates, shapes: BaseShapes, weigh
 
 
 def _refusal(adapter: Path, reasons: Rejected) -> SetupError:
-    return SetupError(f"{adapter} cannot be converted: {told(reasons)}; merge it with `lorabay merge`")
+    return SetupError(
+        f"{adapter} cannot be converted: {told(reasons)}; merge it with `lorabay merge`"
+    )
 
 
 def _write(
@@ -186,7 +203,10 @@ def _write(
     exact: list[LowRank] = []
     lacking = whole = 0.0
     # What is not finite is refused, not warned of.
-    with progress_bar(len(found.updates), "converting") as advance, np.errstate(over="ignore", invalid="ignore"):
+    with (
+        progress_bar(len(found.updates), "converting") as advance,
+        np.errstate(over="ignore", invalid="ignore"),
+    ):
         for name, updates in found.updates.items():
             module = name.removesuffix(".weight")
             product = _exact(name, updates, weights, settings.asked)
@@ -208,7 +228,9 @@ def _write(
     return modules, math.sqrt(lacking / whole) if lacking else 0.0
 
 
-def _exact(name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None) -> LowRank | None:
+def _exact(
+    name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None
+) -> LowRank | None:
     """The product that may stay as it is."""
     product = _product(name, updates, weights)
     if product is None or rule is None:
@@ -225,7 +247,9 @@ def _product(name: str, updates: tuple[Update, ...], weights: BaseWeights) -> Lo
     return None
 
 
-def _decomposed(name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None) -> Decomposed:
+def _decomposed(
+    name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None
+) -> Decomposed:
     rule = rule or Rule(energy=DEFAULT_ENERGY)
     try:
         if product := _product(name, updates, weights):
@@ -243,7 +267,9 @@ def _decomposed(name: str, updates: tuple[Update, ...], weights: BaseWeights, ru
 
 
 def _is_small(product: LowRank, weights: BaseWeights, name: str) -> bool:
-    """Whether the product is worth having: of a rank that an engine serves, and smaller than the weight."""
+    """Whether the product is worth having: of a rank that an engine serves, and smaller than the
+    weight.
+    """
     place = weights.places.get(name)
     smallest = min(place[1].shape) if place else product.rank
     return product.rank <= min(ALLOWED_RANKS[-1], smallest)

@@ -1,7 +1,9 @@
-"""Which adapter a command line means: a folder, a name in the adapter directory, or `name@digest` in the store.
+"""Which adapter a command line means: a folder, a name in the adapter directory, or `name@digest`
+in the store.
 
-Owns what makes a version of the store readable like any adapter: it is held so that no server removes it meanwhile, and
-its output scales become updates. Knows nothing of what is done with the adapter.
+Owns what makes a version of the store readable like any adapter: it is held so that no server
+removes it meanwhile, and its output scales become updates. Knows nothing of what is done with the
+adapter.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
     from lorabay.catalog.versions import Version
 
 LIMITS = Limits(header_bytes=100 << 20, weights_bytes=1 << 50)
-"""For adapters that were chosen by the one who runs a tool; those of the server protect it from strangers."""
+"""For adapters that were chosen by the one who runs a tool; those of the server protect it from
+strangers.
+"""
 _READ = 1 << 20
 
 
@@ -64,11 +68,14 @@ class AdapterSource:
     def updates(
         self, base: BaseShapes, *, initial: Path | None = None, residual_base: bool = False
     ) -> AdapterUpdates | Rejected:
-        """What it does to the base, as `catalog.adapter_updates` reads it, after a version's output scales.
+        """What it does to the base, as `catalog.adapter_updates` reads it, after a version's output
+        scales.
 
         One that was trained on another base has a warning that says so.
         """
-        found = read_updates(self.folder, base, LIMITS, initial=initial, residual_base=residual_base)
+        found = read_updates(
+            self.folder, base, LIMITS, initial=initial, residual_base=residual_base
+        )
         if isinstance(found, Rejected):
             return found
         foreign = foreign_base(found.base_model, base)
@@ -76,7 +83,9 @@ class AdapterSource:
         return replace(found, updates=self.scaled(found.updates), warnings=warnings)
 
     def scales(self) -> dict[str, Load]:
-        """Module -> factors of its outputs, in a version of the store that was made from DoRA; else none."""
+        """Module -> factors of its outputs, in a version of the store that was made from DoRA; else
+        none.
+        """
         path = self.folder / SCALES_FILE
         try:
             with path.open("rb") as file:
@@ -87,11 +96,17 @@ class AdapterSource:
             raise SetupError(f"{path} cannot be read: {error.strerror}") from error
         if isinstance(tensors, Rejected):
             raise SetupError(f"{path} cannot be used: {tensors.reasons[0]}")
-        return {tensor.name.removesuffix(".scale"): partial(_read_tensor, path, tensor) for tensor in tensors}
+        return {
+            tensor.name.removesuffix(".scale"): partial(_read_tensor, path, tensor)
+            for tensor in tensors
+        }
 
     def scaled(self, updates: Mapping[str, tuple[Update, ...]]) -> Mapping[str, tuple[Update, ...]]:
         """`updates` after the outputs of the base have been scaled."""
-        gates = {f"{module}.weight": (Gated(partial(_column, load)),) for module, load in self.scales().items()}
+        gates = {
+            f"{module}.weight": (Gated(partial(_column, load)),)
+            for module, load in self.scales().items()
+        }
         return {name: gates.get(name, ()) + updates.get(name, ()) for name in [*updates, *gates]}
 
     def digest(self) -> str:
@@ -127,7 +142,9 @@ def _read_tensor(path: Path, tensor: TensorInfo) -> NDArray[np.float32]:
 
 @contextmanager
 def find_adapter(adapter: str, directory: Path, store: Path) -> Iterator[AdapterSource]:
-    """The adapter that `adapter` names, as long as the block lasts. Raises SetupError when there is none."""
+    """The adapter that `adapter` names, as long as the block lasts. Raises SetupError when there is
+    none.
+    """
     with ExitStack() as stack:
         yield _find(adapter, directory, store, stack)
 
@@ -139,7 +156,9 @@ def _find(adapter: str, directory: Path, store: Path, stack: ExitStack) -> Adapt
         return AdapterSource.at(folder)
     name, at, prefix = adapter.partition("@")
     if name_problems(name):
-        raise SetupError(f"there is no folder {quoted(adapter)}, and it cannot be the name of an adapter")
+        raise SetupError(
+            f"there is no folder {quoted(adapter)}, and it cannot be the name of an adapter"
+        )
     if at:
         try:
             version = _version(AdapterName(name), prefix, store, stack)
@@ -148,7 +167,9 @@ def _find(adapter: str, directory: Path, store: Path, stack: ExitStack) -> Adapt
         return AdapterSource(adapter, version.path, version.path, version)
     folder = directory / name
     if not _is_folder(folder):
-        raise SetupError(f"there is no adapter {quoted(name)}: neither a folder here nor one in {directory}")
+        raise SetupError(
+            f"there is no adapter {quoted(name)}: neither a folder here nor one in {directory}"
+        )
     _check_folder(folder)
     return AdapterSource(name, folder, folder)
 
@@ -165,20 +186,28 @@ def _check_folder(folder: Path) -> None:
             folder.stat()
             raise SetupError(f"the adapter {folder} is no folder")
         if is_composite(folder):
-            raise SetupError(f"{folder} is a composite; build the adapter with `lorabay combine` and pass that")
+            raise SetupError(
+                f"{folder} is a composite; build the adapter with `lorabay combine` and pass that"
+            )
         os.scandir(folder).close()
         (folder / CONFIG_FILE).stat()
     except OSError as error:
-        raise SetupError(f"the adapter in {folder} cannot be read: {error.strerror}: {error.filename}") from error
+        raise SetupError(
+            f"the adapter in {folder} cannot be read: {error.strerror}: {error.filename}"
+        ) from error
 
 
 def _version(name: AdapterName, prefix: str, root: Path, stack: ExitStack) -> Version:
     """The version of that name in the store, held until the stack is closed."""
     if len(prefix) < DIGEST_PREFIX:
-        raise SetupError(f"{quoted(prefix)} is too short for a digest: give at least {DIGEST_PREFIX} of its characters")
+        raise SetupError(
+            f"{quoted(prefix)} is too short for a digest: give at least {DIGEST_PREFIX} of its characters"
+        )
     if not (root / "versions").is_dir():
         raise SetupError(f"there is no store in {root}; pass --store")
-    fitting = sorted(digest for digest in _known(name, root / "records") if digest.startswith(prefix))
+    fitting = sorted(
+        digest for digest in _known(name, root / "records") if digest.startswith(prefix)
+    )
     store = stack.enter_context(Store.open(root))
     version = store.get(name, Digest(fitting[0])) if len(fitting) == 1 else None
     if version is None:
@@ -187,8 +216,16 @@ def _version(name: AdapterName, prefix: str, root: Path, stack: ExitStack) -> Ve
 
 
 def _known(name: AdapterName, records: Path) -> set[str]:
-    """The versions that any server over this store knows under that name; each pair of adapter directory and base has
-    records of its own."""
-    folders = [folder for folder in records.iterdir() if folder.is_dir()] if records.is_dir() else []
+    """The versions that any server over this store knows under that name; each pair of adapter
+    directory and base has records of its own."""
+    folders = (
+        [folder for folder in records.iterdir() if folder.is_dir()] if records.is_dir() else []
+    )
     found = [Records(folder).load().get(name) for folder in folders]
-    return {digest for record in found if record for digest in (*record.kept, record.source_digest) if digest}
+    return {
+        digest
+        for record in found
+        if record
+        for digest in (*record.kept, record.source_digest)
+        if digest
+    }

@@ -37,4 +37,8 @@ def _ranges(numbers: Iterable[int]) -> str:
         return "".join(map(str, ordered))
     breaks = [place for place, (one, two) in enumerate(pairwise(ordered), 1) if two != one + 1]
     runs = [ordered[begin:end] for begin, end in pairwise([0, *breaks, len(ordered)])]
-    return "{" + ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs) + "}"
+    return (
+        "{"
+        + ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+        + "}"
+    )

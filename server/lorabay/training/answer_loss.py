@@ -1,7 +1,7 @@
 """How well a model foresees given answers: the cross-entropy of their tokens, and of nothing else.
 
-Owns padding and the choice of positions. Only answer positions pass through the output layer, which for a small model
-with a large vocabulary is a good part of the work.
+Owns padding and the choice of positions. Only answer positions pass through the output layer, which
+for a small model with a large vocabulary is a good part of the work.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 
 def answer_loss(model: Any, turns: Sequence[Turn]) -> torch.Tensor:
-    """Mean cross-entropy, in nats, over all answer tokens of a batch. `model` is a transformers causal LM."""
+    """Mean cross-entropy, in nats, over all answer tokens of a batch. `model` is a transformers
+    causal LM.
+    """
     width = max(len(turn) for turn in turns)
-    # Padding stands on the right, where causal attention never looks at it: no attention mask is needed, and torch
-    # can take its fast causal path.
+    # Padding stands on the right, where causal attention never looks at it: no attention mask is
+    # needed, and torch can take its fast causal path.
     tokens = torch.zeros(len(turns), width, dtype=torch.long)
     answers = torch.zeros(len(turns), width, dtype=torch.bool)
     for row, turn in enumerate(turns):

@@ -1,7 +1,8 @@
 """Measures the base and adapters on the held-out data of every adapter: a matrix of models by sets.
 
-Loss and perplexity are of the reference answers, in nats per answer token; ROUGE-L and BLEU compare greedy answers with
-them. Adapters are merged into the base in float32 for speed, which changes no number that is shown. Trains nothing.
+Loss and perplexity are of the reference answers, in nats per answer token; ROUGE-L and BLEU compare
+greedy answers with them. Adapters are merged into the base in float32 for speed, which changes no
+number that is shown. Trains nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ BASE = "base"
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One model on one held-out set; `generated` answers were scored with ROUGE-L and BLEU, none if it is 0."""
+    """One model on one held-out set; `generated` answers were scored with ROUGE-L and BLEU, none if
+    it is 0.
+    """
 
     model: str
     data: str
@@ -64,7 +67,9 @@ class Evaluation:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"scores": [asdict(score) | {"perplexity": score.perplexity} for score in self.scores]}
+        return {
+            "scores": [asdict(score) | {"perplexity": score.perplexity} for score in self.scores]
+        }
 
     def table(self) -> Table:
         """For a terminal; the best perplexity of each set is bold."""
@@ -85,7 +90,14 @@ class Evaluation:
 def _cells(score: Score) -> tuple[str, ...]:
     texts = ("-" if value is None else f"{value:.1f}" for value in (score.rouge_l, score.bleu))
     counts = (str(score.examples), str(score.generated))
-    return (score.data, score.model, f"{score.loss:.3f}", f"{score.perplexity:.2f}", *texts, *counts)
+    return (
+        score.data,
+        score.model,
+        f"{score.loss:.3f}",
+        f"{score.perplexity:.2f}",
+        *texts,
+        *counts,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +118,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure the base and each adapter on the held-out set of each adapter's recipe.
 
-    Only the first `limit` prompts of a set are answered for ROUGE-L and BLEU (default: all; 0: none), each with at most
-    `max_tokens` tokens; loss always covers the whole set.
+    Only the first `limit` prompts of a set are answered for ROUGE-L and BLEU (default: all; 0:
+    none), each with at most `max_tokens` tokens; loss always covers the whole set.
     """
     tokenizer = load_tokenizer(base_dir)
     sets = [_held_out(folder, tokenizer) for folder in adapter_dirs]
@@ -123,7 +135,12 @@ def evaluate(
                 loss = heldout_loss(model, data.turns, batch_size)
                 done(len(data.turns))
                 answers = greedy_answers(
-                    model, tokenizer, data.turns[:limit], max_tokens=max_tokens, batch_size=batch_size, done=done
+                    model,
+                    tokenizer,
+                    data.turns[:limit],
+                    max_tokens=max_tokens,
+                    batch_size=batch_size,
+                    done=done,
                 )
                 scores.append(_score(name, data, loss, answers))
     return Evaluation(tuple(scores))
@@ -144,7 +161,11 @@ def _score(model: str, data: _HeldOut, loss: float, answers: Sequence[str]) -> S
 
 def _held_out(adapter_dir: Path, tokenizer: Any) -> _HeldOut:
     examples = read_examples(adapter_dir / read_recipe(adapter_dir).data.heldout)
-    return _HeldOut(real_path(adapter_dir).name, examples, tuple(turn(tokenizer, example) for example in examples))
+    return _HeldOut(
+        real_path(adapter_dir).name,
+        examples,
+        tuple(turn(tokenizer, example) for example in examples),
+    )
 
 
 def _model(base_dir: Path, adapter_dir: Path | None) -> Any:

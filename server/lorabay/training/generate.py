@@ -23,7 +23,9 @@ def greedy_answers(
     batch_size: int,
     done: Callable[[int], None] = lambda count: None,
 ) -> list[str]:
-    """The answer to each turn's prompt, in their order, cut at `max_tokens`; `done` hears of each finished batch."""
+    """The answer to each turn's prompt, in their order, cut at `max_tokens`; `done` hears of each
+    finished batch.
+    """
     # Prompts of one length need no padding at all; sorting comes close to that.
     order = sorted(range(len(turns)), key=lambda index: len(turns[index].prompt))
     answers: dict[int, str] = {}
@@ -35,7 +37,9 @@ def greedy_answers(
     return [answers[index] for index in range(len(turns))]
 
 
-def _batch(model: Any, tokenizer: Any, prompts: Sequence[tuple[int, ...]], max_tokens: int) -> list[str]:
+def _batch(
+    model: Any, tokenizer: Any, prompts: Sequence[tuple[int, ...]], max_tokens: int
+) -> list[str]:
     width = max(map(len, prompts))
     tokens = torch.full((len(prompts), width), tokenizer.pad_token_id)
     mask = torch.zeros_like(tokens)
@@ -50,4 +54,6 @@ def _batch(model: Any, tokenizer: Any, prompts: Sequence[tuple[int, ...]], max_t
             do_sample=False,
             pad_token_id=tokenizer.pad_token_id,
         )
-    return [str(text) for text in tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)]
+    return [
+        str(text) for text in tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
+    ]

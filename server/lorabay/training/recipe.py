@@ -1,6 +1,7 @@
 """What an adapter is trained from: `recipe.toml` beside it, parsed and checked.
 
-Owns the fields, their units and defaults; unknown keys are refused. Does not open the data and knows nothing of torch.
+Owns the fields, their units and defaults; unknown keys are refused. Does not open the data and
+knows nothing of torch.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ RECIPE_FILE = "recipe.toml"
 
 _TABLE = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
-Modules = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(lambda names: tuple(sorted(set(names))))]
+Modules = Annotated[
+    tuple[str, ...], Field(min_length=1), AfterValidator(lambda names: tuple(sorted(set(names))))
+]
 
 
 class LoraRecipe(BaseModel):
@@ -36,7 +39,9 @@ class LoraRecipe(BaseModel):
     use_rslora: bool = False
     """Rank-stabilised scaling. Default: off."""
     use_dora: bool = False
-    """DoRA: a trained magnitude for each output beside the update of its direction. Default: off."""
+    """DoRA: a trained magnitude for each output beside the update of its direction. Default:
+    off.
+    """
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the adapter's inputs that is zeroed while training, 0 to 1. Default: 0."""
 
@@ -61,7 +66,9 @@ class TrainingRecipe(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the initial weights, the order of the examples and dropout. Default: 0."""
     max_tokens: Annotated[int, Field(ge=8)] = 512
-    """Longest example, in tokens with the chat template; a longer one is refused, never cut. Default: 512."""
+    """Longest example, in tokens with the chat template; a longer one is refused, never cut.
+    Default: 512.
+    """
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     """Number format of the saved weights; training itself is in float32. Default: bfloat16."""
 
@@ -95,11 +102,15 @@ def read_recipe(adapter_dir: Path) -> Recipe:
     except OSError as error:
         raise SetupError(f"cannot read the recipe {path}: {error.strerror or error}") from error
     except ValidationError as error:
-        raise SetupError(f"{path}: " + "; ".join(_problem(dict(item)) for item in error.errors())) from error
+        raise SetupError(
+            f"{path}: " + "; ".join(_problem(dict(item)) for item in error.errors())
+        ) from error
     except ValueError as error:
         raise SetupError(f"{path} is not valid TOML: {error}") from error
 
 
 def _problem(item: dict[str, object]) -> str:
     where = ".".join(str(part) for part in item["loc"]) if isinstance(item["loc"], tuple) else ""
-    return f"unknown key {where}" if item["type"] == "extra_forbidden" else f"{where}: {item['msg']}"
+    return (
+        f"unknown key {where}" if item["type"] == "extra_forbidden" else f"{where}: {item['msg']}"
+    )

@@ -1,6 +1,8 @@
-"""Writing an adapter folder: `adapter_model.safetensors` and a clean `adapter_config.json` in PEFT's format.
+"""Writing an adapter folder: `adapter_model.safetensors` and a clean `adapter_config.json` in
+PEFT's format.
 
-Guarantees that each file is whole at every moment, the weights before the config, and that neither names this machine.
+Guarantees that each file is whole at every moment, the weights before the config, and that neither
+names this machine.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from lorabay.training.recipe import Recipe
 
 
-def write_adapter(folder: Path, tensors: Mapping[str, torch.Tensor], recipe: Recipe, base_model: str) -> None:
+def write_adapter(
+    folder: Path, tensors: Mapping[str, torch.Tensor], recipe: Recipe, base_model: str
+) -> None:
     """Write both files into `folder`, replacing those that are there."""
     dtype = getattr(torch, recipe.training.dtype)
     weights = {name: tensors[name].detach().to(dtype).contiguous() for name in sorted(tensors)}
@@ -48,7 +52,8 @@ def write_adapter(folder: Path, tensors: Mapping[str, torch.Tensor], recipe: Rec
 
 
 def _replace(path: Path, content: bytes) -> None:
-    # Not a `.safetensors` or `.json` name: nothing that looks for adapters may take it for a part of one.
+    # Not a `.safetensors` or `.json` name: nothing that looks for adapters may take it for a part
+    # of one.
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:

@@ -1,7 +1,7 @@
 """ROUGE-L and BLEU of answers, in English and in Chinese. Both are 0 to 100.
 
-Owns how text is cut for the scores: a Chinese character counts as a word, since neither score can see words in text
-without spaces.
+Owns how text is cut for the scores: a Chinese character counts as a word, since neither score can
+see words in text without spaces.
 """
 
 from __future__ import annotations

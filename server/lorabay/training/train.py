@@ -1,7 +1,8 @@
 """Trains an adapter from its recipe: PEFT's LoRA on the base, on the CPU, in float32.
 
-Guarantees that the same recipe, data, base, machine and thread count give the same bytes, and that an adapter folder
-never holds half a result. Does not know how data is worded, how loss is taken or how files are written.
+Guarantees that the same recipe, data, base, machine and thread count give the same bytes, and that
+an adapter folder never holds half a result. Does not know how data is worded, how loss is taken or
+how files are written.
 """
 
 from __future__ import annotations
@@ -57,9 +58,11 @@ class TrainingReport:
 def train(
     adapter_dir: Path, base_dir: Path, *, output: Path | None = None, console: Console | None = None
 ) -> TrainingReport:
-    """Train the adapter in `adapter_dir` on the base in `base_dir` and write it to `output` (default: in place).
+    """Train the adapter in `adapter_dir` on the base in `base_dir` and write it to `output`
+    (default: in place).
 
-    Seeds torch's global generator. Shows its progress on `console` (default: stderr), if that is a terminal.
+    Seeds torch's global generator. Shows its progress on `console` (default: stderr), if that is a
+    terminal.
     """
     begin = time.monotonic()
     recipe = read_recipe(adapter_dir)
@@ -97,12 +100,18 @@ def _adapted(base_dir: Path, recipe: Recipe) -> Any:
     try:
         return get_peft_model(base, config)
     except ValueError as error:
-        raise SetupError(f"the base has no such modules as the recipe's target_modules: {error}") from error
+        raise SetupError(
+            f"the base has no such modules as the recipe's target_modules: {error}"
+        ) from error
 
 
-def _fit(model: Any, turns: Sequence[Turn], settings: TrainingRecipe, total: int, console: Console | None) -> None:
+def _fit(
+    model: Any, turns: Sequence[Turn], settings: TrainingRecipe, total: int, console: Console | None
+) -> None:
     optimiser = _optimiser(model, settings)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, total, settings.warmup_ratio))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: _rate(step, total, settings.warmup_ratio)
+    )
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.train()
     with progress_bar(total, "train", console) as advance:
@@ -117,7 +126,9 @@ def _fit(model: Any, turns: Sequence[Turn], settings: TrainingRecipe, total: int
 
 
 def _optimiser(model: Any, settings: TrainingRecipe) -> torch.optim.Optimizer:
-    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    named = [
+        (name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad
+    ]
     downs = [parameter for name, parameter in named if "lora_B" not in name]
     ups = [parameter for name, parameter in named if "lora_B" in name]
     groups: list[dict[str, Any]] = [
@@ -135,8 +146,8 @@ def _rate(step: int, total: int, warmup_ratio: float) -> float:
 
 
 def _batches(turns: Sequence[Turn], settings: TrainingRecipe) -> Iterator[tuple[int, list[Turn]]]:
-    """Every example once an epoch, in another order each time; examples of a batch are of similar length, since
-    padding costs as much as text."""
+    """Every example once an epoch, in another order each time; examples of a batch are of similar
+    length, since padding costs as much as text."""
     order, size = random.Random(settings.seed), settings.batch_size
     for epoch in range(1, settings.epochs + 1):
         shuffled = order.sample(turns, len(turns))

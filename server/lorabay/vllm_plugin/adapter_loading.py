@@ -1,9 +1,11 @@
-"""Brings an adapter into vLLM's worker in two steps: everything slow beside the engine's loop, the rest on it.
+"""Brings an adapter into vLLM's worker in two steps: everything slow beside the engine's loop, the
+rest on it.
 
-vLLM reads, checks, converts and packs an adapter on the loop that computes tokens, so that every stream waits. Here
-`prepare` does all of that, in a thread of low priority when `staging` asks for it, and what is left on the loop is to
-enter the adapter into vLLM's tables and put it into its slot. Output scales of DoRA versions, which vLLM does not
-know, are read here too. Device-independent; on a CPU the tensors also get the layout that the kernels read.
+vLLM reads, checks, converts and packs an adapter on the loop that computes tokens, so that every
+stream waits. Here `prepare` does all of that, in a thread of low priority when `staging` asks for
+it, and what is left on the loop is to enter the adapter into vLLM's tables and put it into its
+slot. Output scales of DoRA versions, which vLLM does not know, are read here too.
+Device-independent; on a CPU the tensors also get the layout that the kernels read.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     from lorabay.vllm_plugin.module_slots import ModuleWeights
 
 SCALES_FILE = "output_scales.safetensors"
-"""In a version's folder: one float32 tensor `<module>.scale` (outputs,) for each module with an output factor."""
+"""In a version's folder: one float32 tensor `<module>.scale` (outputs,) for each module with an
+output factor.
+"""
 
 _SUFFIX = ".scale"
 _read_adapter = WorkerLoRAManager._load_adapter
@@ -48,8 +52,8 @@ def load(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
 
 
 def prepare(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
-    """Read, check, convert, pack and lay out an adapter. Raises what vLLM raises for a bad one, and ValueError for
-    output scales that this engine cannot apply.
+    """Read, check, convert, pack and lay out an adapter. Raises what vLLM raises for a bad one, and
+    ValueError for output scales that this engine cannot apply.
 
     Touches nothing that a step reads or changes, so that it may run beside one.
     """
@@ -65,7 +69,9 @@ def prepare(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
 
 
 def add(manager: LoRAModelManager, model: LoRAModel) -> None:
-    """Enter an adapter into vLLM's table; one that was not prepared (vLLM's dummies) takes vLLM's way."""
+    """Enter an adapter into vLLM's table; one that was not prepared (vLLM's dummies) takes vLLM's
+    way.
+    """
     if getattr(model, "is_prepared", False):
         manager._registered_adapters[model.id] = model
     else:
@@ -73,8 +79,8 @@ def add(manager: LoRAModelManager, model: LoRAModel) -> None:
 
 
 def activate(manager: LoRAModelManager, lora_id: int) -> bool:
-    """Put an adapter into a slot, with its output scales. One that fails on the way is forgotten again: vLLM would
-    take it for loaded, and answer with the half of it that it has.
+    """Put an adapter into a slot, with its output scales. One that fails on the way is forgotten
+    again: vLLM would take it for loaded, and answer with the half of it that it has.
     """
     try:
         activated: bool = _activate_adapter(manager, lora_id)
@@ -89,14 +95,19 @@ def activate(manager: LoRAModelManager, lora_id: int) -> bool:
 
 
 def read_scales(folder: Path, manager: LoRAModelManager) -> dict[str, Any]:
-    """vLLM's module name -> output factors (outputs,), a list of them for a packed module; empty without the file."""
+    """vLLM's module name -> output factors (outputs,), a list of them for a packed module; empty
+    without the file.
+    """
     if not (folder / SCALES_FILE).is_file():
         return {}
     mapper = getattr(manager.model, "hf_to_vllm_mapper", None)
     renames = None if mapper is None else mapper.get_rename_mapper()
     with safe_open(folder / SCALES_FILE, framework="pt") as file:
         names = tuple(file.keys())
-        factors = {_vllm_name(name.removesuffix(_SUFFIX), renames): file.get_tensor(name).float() for name in names}
+        factors = {
+            _vllm_name(name.removesuffix(_SUFFIX), renames): file.get_tensor(name).float()
+            for name in names
+        }
     packed = {part: whole for whole, parts in manager.packed_modules.items() for part in parts}
     found: dict[str, Any] = {}
     for name, factor in factors.items():
@@ -138,5 +149,7 @@ def _lay_out(manager: LoRAModelManager, model: LoRAModel, factors: dict[str, Any
         if laid_out is not None:
             weights.lora_a = weights.lora_b = None  # not twice at a time
             replaced.append((weights, laid_out))
-    for (weights, _), laid_out in zip(replaced, gathered([laid_out for _, laid_out in replaced]), strict=True):
+    for (weights, _), laid_out in zip(
+        replaced, gathered([laid_out for _, laid_out in replaced]), strict=True
+    ):
         weights.lora_a = laid_out

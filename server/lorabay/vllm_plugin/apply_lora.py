@@ -1,7 +1,8 @@
 """Adds the adapters' updates of one linear module to the base's output, in place.
 
-The row kernel does it in one call for the whole module. Where it does not serve the types, two matmuls for each
-slice do. Rows without an adapter, and rows whose adapter does not touch the module, are not read or written.
+The row kernel does it in one call for the whole module. Where it does not serve the types, two
+matmuls for each slice do. Rows without an adapter, and rows whose adapter does not touch the
+module, are not read or written.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ class RowKernel:
         self._address = ctypes.addressof(self._call)
 
     def add(self, y: torch.Tensor, x: torch.Tensor, slots: ModuleSlots, batch: BatchRows) -> None:
-        """y[rows] = y[rows] * factor + shift + B A x[rows] for the rows of `batch`; all of one type."""
+        """y[rows] = y[rows] * factor + shift + B A x[rows] for the rows of `batch`; all of one
+        type.
+        """
         low = batch.count * slots.low_width
         if self._low.size < low:
             self._low = np.empty(low, np.float32)
@@ -47,7 +50,9 @@ class RowKernel:
         parallel(kernel, self._address, torch.get_num_threads(), 0)
 
 
-def add_update(y: torch.Tensor, x: torch.Tensor, slots: ModuleSlots, batch: BatchRows, kernel: RowKernel) -> None:
+def add_update(
+    y: torch.Tensor, x: torch.Tensor, slots: ModuleSlots, batch: BatchRows, kernel: RowKernel
+) -> None:
     """Add to y (rows, outputs) what the adapters of the batch make of x (rows, inputs).
 
     Raises IndexError when the batch has more rows than `y`: they would be written beyond it.
@@ -64,7 +69,9 @@ def add_update(y: torch.Tensor, x: torch.Tensor, slots: ModuleSlots, batch: Batc
 
 
 def add_by_matmuls(y: torch.Tensor, x: torch.Tensor, slots: ModuleSlots, batch: BatchRows) -> None:
-    """The same without the row kernel, for any types, and for a `y` of fewer columns than the weights."""
+    """The same without the row kernel, for any types, and for a `y` of fewer columns than the
+    weights.
+    """
     for group in batch.groups if slots.low_width else ():
         weights = slots.weights[group.slot]
         if weights is not None:
@@ -72,15 +79,21 @@ def add_by_matmuls(y: torch.Tensor, x: torch.Tensor, slots: ModuleSlots, batch: 
 
 
 def add_looked_up(y: torch.Tensor, ids: torch.Tensor, slots: ModuleSlots, batch: BatchRows) -> None:
-    """Add to an embedding's output y (rows, hidden) the update of its token ids (rows,): B A[:, ids]."""
+    """Add to an embedding's output y (rows, hidden) the update of its token ids (rows,): B A[:,
+    ids].
+    """
     for group in batch.groups if slots.low_width else ():
         weights = slots.weights[group.slot]
         if weights is not None:
             _expand(y, weights.a[:, ids[group.rows]].t(), slots, weights, group)
 
 
-def _expand(y: torch.Tensor, low: torch.Tensor, slots: ModuleSlots, weights: ModuleWeights, group: RowGroup) -> None:
-    """y = y * factor + shift + low @ B^T for one group; rows that are no slice are copied there and back."""
+def _expand(
+    y: torch.Tensor, low: torch.Tensor, slots: ModuleSlots, weights: ModuleWeights, group: RowGroup
+) -> None:
+    """y = y * factor + shift + low @ B^T for one group; rows that are no slice are copied there and
+    back.
+    """
     rows = y[group.rows]
     for i, b in enumerate(weights.b):
         if b is None:

@@ -1,8 +1,8 @@
 """Which rows of a batch belong to which adapter: worked out once a step, read by every layer.
 
-Rows of one slot are computed together: the row kernel takes them as panels of up to PANEL rows, matmuls as groups,
-where a range of adjacent rows is addressed without a copy. Rows without an adapter (slot -1) are in no panel and in no
-group. Knows nothing of weights.
+Rows of one slot are computed together: the row kernel takes them as panels of up to PANEL rows,
+matmuls as groups, where a range of adjacent rows is addressed without a copy. Rows without an
+adapter (slot -1) are in no panel and in no group. Knows nothing of weights.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class RowGroup:
 class BatchRows:
     """The rows of one batch with an adapter.
 
-    `rows` are their numbers, slot by slot; `panels` (panels, 3) holds slot, first place in `rows`, and row count.
+    `rows` are their numbers, slot by slot; `panels` (panels, 3) holds slot, first place in `rows`,
+    and row count.
     """
 
     def __init__(self, slots: Slots) -> None:
@@ -48,7 +49,9 @@ class BatchRows:
     @cached_property
     def groups(self) -> tuple[RowGroup, ...]:
         """The rows of each slot, for matmuls."""
-        return tuple(RowGroup(slot, _addressed(self.rows[first:last])) for slot, first, last in self._runs)
+        return tuple(
+            RowGroup(slot, _addressed(self.rows[first:last])) for slot, first, last in self._runs
+        )
 
 
 def _runs(slots: Slots) -> list[tuple[int, int, int]]:
@@ -59,11 +62,15 @@ def _runs(slots: Slots) -> list[tuple[int, int, int]]:
 
 def _panels(runs: list[tuple[int, int, int]]) -> NDArray[np.int64]:
     panels = [
-        (slot, place, min(PANEL, last - place)) for slot, first, last in runs for place in range(first, last, PANEL)
+        (slot, place, min(PANEL, last - place))
+        for slot, first, last in runs
+        for place in range(first, last, PANEL)
     ]
     return np.array(panels, np.int64).reshape(-1, 3)
 
 
 def _addressed(rows: NDArray[np.int64]) -> slice | torch.Tensor:
     first, last = int(rows[0]), int(rows[-1])
-    return slice(first, last + 1) if last - first + 1 == rows.size else torch.from_numpy(rows.copy())
+    return (
+        slice(first, last + 1) if last - first + 1 == rows.size else torch.from_numpy(rows.copy())
+    )

@@ -1,8 +1,8 @@
 """Keeps vLLM's graph compilation on where LoRA is on, and what it gave for later starts.
 
-vLLM's CPU platform switches compilation off for LoRA, because its LoRA products cannot be compiled. Ours are one
-opaque operator, so the base around them can be. The compiler needs a C++ compiler on the host; without one vLLM runs
-uncompiled, and the log says so.
+vLLM's CPU platform switches compilation off for LoRA, because its LoRA products cannot be compiled.
+Ours are one opaque operator, so the base around them can be. The compiler needs a C++ compiler on
+the host; without one vLLM runs uncompiled, and the log says so.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 
 @cache
 def keep_compilation(of: Any) -> None:
-    """Let the platform `of` choose the compilation mode as if LoRA were off, where it can be; once a process."""
+    """Let the platform `of` choose the compilation mode as if LoRA were off, where it can be; once
+    a process.
+    """
     choose = of.check_and_update_config.__func__
 
     def check_and_update_config(cls: type, vllm_config: Any) -> None:
@@ -43,7 +45,8 @@ def keep_compilation(of: Any) -> None:
 def _obstacle(lora: Any) -> str | None:
     """Why the base cannot be compiled beside LoRA; None where it can."""
     if lora.fully_sharded_loras:
-        # Its layers call Python loops over the batch's adapters. Traced without one, these leave nothing in a graph.
+        # Its layers call Python loops over the batch's adapters. Traced without one, these leave
+        # nothing in a graph.
         return "LoRA is fully sharded, which cannot be compiled"
     return None if has_compiler() else "no C++ compiler (g++) on this host"
 
@@ -52,10 +55,11 @@ def _obstacle(lora: Any) -> str | None:
 def reuse_compiled() -> None:
     """Let a start take what a former one compiled on a processor like this one; once a process.
 
-    vLLM 0.32 asks every loaded artefact to finish its loading, which only artefacts of its own compiler backend know.
-    On a CPU torch's backend compiles, so that the load fails and each start compiles again, for a minute. Neither of
-    the two asks whether the processor can run the code, which matters where a cache is shared. And vLLM keeps a graph
-    for each number of slots and each rank limit, though no graph with our operators depends on either.
+    vLLM 0.32 asks every loaded artefact to finish its loading, which only artefacts of its own
+    compiler backend know. On a CPU torch's backend compiles, so that the load fails and each start
+    compiles again, for a minute. Neither of the two asks whether the processor can run the code,
+    which matters where a cache is shared. And vLLM keeps a graph for each number of slots and each
+    rank limit, though no graph with our operators depends on either.
     """
     import torch
     from vllm.compilation import caching

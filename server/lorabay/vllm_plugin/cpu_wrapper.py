@@ -1,11 +1,13 @@
 """vLLM's CPU wrapper for LoRA products, with the rows of each step grouped by slot once.
 
-vLLM 0.32's `PunicaWrapperCPU` gathers a copy of the weights for every token and indexes slot -1 for rows without an
-adapter, so that base rows meet the last slot's weights. Here rows without an adapter belong to no group, and a group
-only ever touches its own slot and its own rows. Weights of an unused slot are never read, whatever they hold.
+vLLM 0.32's `PunicaWrapperCPU` gathers a copy of the weights for every token and indexes slot -1 for
+rows without an adapter, so that base rows meet the last slot's weights. Here rows without an
+adapter belong to no group, and a group only ever touches its own slot and its own rows. Weights of
+an unused slot are never read, whatever they hold.
 
-Layers reach their update through `lora_layers`; what is left here are vLLM's fully sharded layers, whose weights
-stay in vLLM's tensors: A stacked (slots, 1, rank, in), B stacked (slots, 1, out, rank); x (rows, in), y (rows, out).
+Layers reach their update through `lora_layers`; what is left here are vLLM's fully sharded layers,
+whose weights stay in vLLM's tensors: A stacked (slots, 1, rank, in), B stacked (slots, 1, out,
+rank); x (rows, in), y (rows, out).
 """
 
 from __future__ import annotations
@@ -28,14 +30,20 @@ _NO_ROWS = np.empty(0, np.int64)
 
 
 class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
-    """The rows of the present step: `tokens` for the layers, `sampled` for the head; and the kernel's scratch."""
+    """The rows of the present step: `tokens` for the layers, `sampled` for the head; and the
+    kernel's scratch.
+    """
 
     prompt_rows: slice | None = None
-    """While the head computes log-probabilities of one request's prompt: which of the step's tokens these are. On the
-    class: it is the same for every wrapper of a process, which computes one step at a time."""
+    """While the head computes log-probabilities of one request's prompt: which of the step's tokens
+    these are. On the class: it is the same for every wrapper of a process, which computes one step
+    at a time."""
 
-    def __init__(self, max_num_batched_tokens: int, max_batches: int, device: Any, **kwargs: Any) -> None:
-        # vLLM builds its wrapper before its layers, in the worker alone: other processes need not import all this.
+    def __init__(
+        self, max_num_batched_tokens: int, max_batches: int, device: Any, **kwargs: Any
+    ) -> None:
+        # vLLM builds its wrapper before its layers, in the worker alone: other processes need not
+        # import all this.
         lora_layers.install()
         adapter_loading.install()
         _follow_prompt_rows()
@@ -54,7 +62,9 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         vocab_size: int,
         **kwargs: Any,
     ) -> None:
-        """Take over a step's mapping of rows to adapters; called once a step, before any layer runs."""
+        """Take over a step's mapping of rows to adapters; called once a step, before any layer
+        runs.
+        """
         super().update_metadata(mapping, lora_index_to_id, max_loras, vocab_size, **kwargs)
         self.tokens = BatchRows(self.token_lora_indices.numpy())
         self.sampled = BatchRows(self.sampler_indices.numpy())
@@ -67,7 +77,9 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         scale: float,
         **kwargs: Any,
     ) -> None:
-        """y[i][rows] = scale * x[rows] @ A_i^T; the caller hands buffers of zeros, other rows stay zero."""
+        """y[i][rows] = scale * x[rows] @ A_i^T; the caller hands buffers of zeros, other rows stay
+        zero.
+        """
         x = x.view(-1, x.shape[-1])
         for group in self.tokens.groups:
             for buffer, a in zip(y, lora_a_stacked, strict=True):
@@ -107,23 +119,36 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         add_inputs: bool = True,
         **kwargs: Any,
     ) -> None:
-        """y[rows, slice i] += scale * (x[rows] @ A_i^T) @ B_i^T for every slice i of a packed module."""
+        """y[rows, slice i] += scale * (x[rows] @ A_i^T) @ B_i^T for every slice i of a packed
+        module.
+        """
         x = x.view(-1, x.shape[-1])
-        low = tuple(torch.zeros(x.shape[0], a.shape[2], dtype=torch.float32) for a in lora_a_stacked)
+        low = tuple(
+            torch.zeros(x.shape[0], a.shape[2], dtype=torch.float32) for a in lora_a_stacked
+        )
         self.add_shrink(low, x, lora_a_stacked, scale)
         self.add_expand(y, low, lora_b_stacked, output_slices, add_inputs=add_inputs)
 
-    def add_lora_logits(self, y: torch.Tensor, x: torch.Tensor, lora_a_stacked: Any, *_: Any, **kwargs: Any) -> None:
+    def add_lora_logits(
+        self, y: torch.Tensor, x: torch.Tensor, lora_a_stacked: Any, *_: Any, **kwargs: Any
+    ) -> None:
         """Add the head's update to the logits of the sampled positions, or of a prompt's."""
         rows = self.prompt_rows
         batch = self.sampled if rows is None else BatchRows(self.token_lora_indices.numpy()[rows])
-        add_update(y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1]), lora_a_stacked.slots, batch, self.kernel)
+        add_update(
+            y.view(-1, y.shape[-1]),
+            x.view(-1, x.shape[-1]),
+            lora_a_stacked.slots,
+            batch,
+            self.kernel,
+        )
 
 
 @cache
 def _follow_prompt_rows() -> None:
-    """vLLM's runner asks the head for the logits of one prompt after the other (`prompt_logprobs`), and leaves the
-    sampled positions as the rows that the head's adapter is applied to; once a process."""
+    """vLLM's runner asks the head for the logits of one prompt after the other (`prompt_logprobs`),
+    and leaves the sampled positions as the rows that the head's adapter is applied to; once a
+    process."""
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
     original = GPUModelRunner._get_prompt_logprobs_dict
@@ -138,7 +163,9 @@ def _follow_prompt_rows() -> None:
 
 
 class _PromptStates:
-    """A step's hidden states (tokens, hidden), of which the runner takes the rows of one prompt at a time."""
+    """A step's hidden states (tokens, hidden), of which the runner takes the rows of one prompt at
+    a time.
+    """
 
     def __init__(self, hidden_states: torch.Tensor) -> None:
         self._hidden_states = hidden_states

@@ -1,7 +1,9 @@
-"""What the row kernel is told: sizes of its parts, and the blocks of numbers through which calls hand over addresses.
+"""What the row kernel is told: sizes of its parts, and the blocks of numbers through which calls
+hand over addresses.
 
-Shapes of one slice: A (rank, inputs), B in blocks of the order in which it is read (blocks, rank / t, COLUMNS, t),
-where t is `ranks_together`, factor and shift (outputs,). Ranks are multiples of RANKS.
+Shapes of one slice: A (rank, inputs), B in blocks of the order in which it is read (blocks, rank /
+t, COLUMNS, t), where t is `ranks_together`, factor and shift (outputs,). Ranks are multiples of
+RANKS.
 """
 
 from __future__ import annotations
@@ -25,12 +27,15 @@ COLUMNS = 4 * LANES
 """Outputs that are computed together, in registers: the width of B's blocks."""
 
 AHEAD = 8192
-"""Bytes of A that are asked for before they are read, and half as many of B: some 10 % of a step's updates."""
+"""Bytes of A that are asked for before they are read, and half as many of B: some 10 % of a step's
+updates.
+"""
 
 LINE = 64
 """Bytes of a cache line."""
 
-# Fields of the three argument blocks, of a slice's entry in the module's table, and of a panel, all int64.
+# Fields of the three argument blocks, of a slice's entry in the module's table, and of a panel, all
+# int64.
 Y, X, Y_STRIDE, X_STRIDE, MODULE, BATCH, LOW = range(7)  # strides in bytes
 CALL = 7
 INPUTS, SLICES, SLOTS, TABLE, WIDTHS, MAX_RANK = range(6)
@@ -42,8 +47,12 @@ FIELDS = 5
 SLOT, FIRST, COUNT = range(3)
 
 
-def module_block(inputs: int, table: NDArray[np.int64], widths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What calls for one module have in common, but for MAX_RANK; the caller keeps the arrays alive."""
+def module_block(
+    inputs: int, table: NDArray[np.int64], widths: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """What calls for one module have in common, but for MAX_RANK; the caller keeps the arrays
+    alive.
+    """
     block = np.zeros(MODULE_FIELDS, np.int64)
     block[INPUTS], block[SLOTS], block[SLICES] = inputs, table.shape[0], table.shape[1]
     block[TABLE], block[WIDTHS] = table.ctypes.data, widths.ctypes.data

@@ -1,4 +1,6 @@
-"""The row kernel's outer loops: which thread computes which part of a batch's updates, shrink first, then expand."""
+"""The row kernel's outer loops: which thread computes which part of a batch's updates, shrink
+first, then expand.
+"""
 
 from __future__ import annotations
 
@@ -71,8 +73,12 @@ def _cost(panel: Any) -> Any:
 
 
 @njit
-def _shrink(call: Any, inputs: int, panel: Any, rows: Any, a: int, low: int, low_stride: int, dtype: Any) -> None:
-    """low[i, r] = a[r] . x[i] for the rows i of a panel and the RANKS rows r of A, from the addresses a and low."""
+def _shrink(
+    call: Any, inputs: int, panel: Any, rows: Any, a: int, low: int, low_stride: int, dtype: Any
+) -> None:
+    """low[i, r] = a[r] . x[i] for the rows i of a panel and the RANKS rows r of A, from the
+    addresses a and low.
+    """
     for first in range(panel[FIRST], panel[FIRST] + panel[COUNT], TILE):
         count = min(TILE, panel[FIRST] + panel[COUNT] - first)
         x0 = call[X] + rows[first] * call[X_STRIDE]
@@ -98,7 +104,14 @@ def _low_stride(module: Any, dtype: Any) -> Any:
 
 @njit
 def _shrink_panels(
-    call: Any, module: Any, table: Any, panels: Any, rows: Any, thread: int, threads: int, dtype: Any
+    call: Any,
+    module: Any,
+    table: Any,
+    panels: Any,
+    rows: Any,
+    thread: int,
+    threads: int,
+    dtype: Any,
 ) -> None:
     """Each thread computes its share of all (panel, slice, RANKS rows of A) in that order."""
     total = 0
@@ -114,7 +127,16 @@ def _shrink_panels(
                 if begin <= position < end:
                     a = entry[A] + r * module[INPUTS] * item(dtype)
                     low = call[LOW] + (s * module[MAX_RANK] + r) * low_item(dtype)
-                    _shrink(call, module[INPUTS], panels[p], rows, a, low, _low_stride(module, dtype), dtype)
+                    _shrink(
+                        call,
+                        module[INPUTS],
+                        panels[p],
+                        rows,
+                        a,
+                        low,
+                        _low_stride(module, dtype),
+                        dtype,
+                    )
                 position += _cost(panels[p])
 
 
@@ -150,7 +172,8 @@ def _expand_tile(
 ) -> None:
     """Finish the outputs of some blocks of one slice for the rows of a tile, block by block.
 
-    low is the address of what the first row shrinks to for this slice, y that of the slice's first output in row 0.
+    low is the address of what the first row shrinks to for this slice, y that of the slice's first
+    output in row 0.
     """
     count = rows.size
     for block in range(blocks[0], blocks[1]):
@@ -166,15 +189,26 @@ def _expand_tile(
             combine(1, b, entry[RANK], low, low_stride, sums.ctypes.data, dtype)
         size = min(COLUMNS, outputs - begin)
         for i in range(count):
-            of_row = carray(pointer(y + rows[i] * call[Y_STRIDE] + begin * item(dtype)), (size,), dtype)
+            of_row = carray(
+                pointer(y + rows[i] * call[Y_STRIDE] + begin * item(dtype)), (size,), dtype
+            )
             _finish(of_row, sums[i][:size], entry, begin)
 
 
 @njit
 def _expand_panels(
-    call: Any, module: Any, table: Any, panels: Any, rows: Any, thread: int, threads: int, dtype: Any
+    call: Any,
+    module: Any,
+    table: Any,
+    panels: Any,
+    rows: Any,
+    thread: int,
+    threads: int,
+    dtype: Any,
 ) -> None:
-    """Each thread computes its share of all (panel, slice, block of outputs) in that order, a panel tile by tile."""
+    """Each thread computes its share of all (panel, slice, block of outputs) in that order, a panel
+    tile by tile.
+    """
     widths = carray(pointer(module[WIDTHS]), (module[SLICES],), np.int64)
     sums = carray(tile_of_sums(), (TILE, COLUMNS), np.float32)
     stride = _low_stride(module, dtype)
@@ -195,7 +229,18 @@ def _expand_panels(
                 low = call[LOW] + s * module[MAX_RANK] * low_item(dtype)
                 for tile in range(panels[p, FIRST], end, TILE):
                     of_tile = rows[tile : min(tile + TILE, end)]
-                    _expand_tile(call, entry, of_tile, low + tile * stride, stride, y, widths[s], own, sums, dtype)
+                    _expand_tile(
+                        call,
+                        entry,
+                        of_tile,
+                        low + tile * stride,
+                        stride,
+                        y,
+                        widths[s],
+                        own,
+                        sums,
+                        dtype,
+                    )
             position += cost * blocks
             y += widths[s] * item(dtype)
 

@@ -1,7 +1,8 @@
-"""The row kernel's inner loops, written as vector instructions of LLVM, which become those of the processor.
+"""The row kernel's inner loops, written as vector instructions of LLVM, which become those of the
+processor.
 
-Values are bfloat16 (as their uint16 patterns) or float32, sums are float32. A processor that multiplies pairs of
-bfloat16 gets what a row shrinks to in bfloat16, as vLLM's own kernels do.
+Values are bfloat16 (as their uint16 patterns) or float32, sums are float32. A processor that
+multiplies pairs of bfloat16 gets what a row shrinks to in bfloat16, as vLLM's own kernels do.
 """
 
 from __future__ import annotations
@@ -105,7 +106,9 @@ def _overload_widen(stored: Any) -> Any:
 def _overload_narrow(value: Any, stored: Any) -> Any:
     def to_bfloat16(value: Any, stored: Any) -> Any:
         bits = _as_bits(value)
-        rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+        rounded = (
+            bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+        ) >> np.uint32(16)
         is_nan = (bits & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
         return np.uint16(0x7FC0) if is_nan else np.uint16(rounded)
 
@@ -170,7 +173,11 @@ def _load(builder: Any, address: Any, kind: ir.Type, align: int) -> Any:
 
 def _load_floats(builder: Any, address: Any, bfloat16: bool) -> Any:
     """LANES values as float32."""
-    return _widened(builder, _load(builder, address, _HALVES, 2)) if bfloat16 else _load(builder, address, _FLOATS, 4)
+    return (
+        _widened(builder, _load(builder, address, _HALVES, 2))
+        if bfloat16
+        else _load(builder, address, _FLOATS, 4)
+    )
 
 
 def _widened(builder: Any, halves: Any) -> Any:
@@ -189,7 +196,9 @@ def _add_products(builder: Any, sums: Any, left: Any, right: Any) -> Any:
 
 
 def _total(builder: Any, sums: Any) -> Any:
-    add = _function(builder, f"llvm.vector.reduce.fadd.v{LANES}f32", ir.FloatType(), ir.FloatType(), _FLOATS)
+    add = _function(
+        builder, f"llvm.vector.reduce.fadd.v{LANES}f32", ir.FloatType(), ir.FloatType(), _FLOATS
+    )
     return builder.call(add, [ir.Constant(ir.FloatType(), -0.0), sums], fastmath=("reassoc",))
 
 
@@ -222,9 +231,13 @@ def _add_pairs(builder: Any, sums: Any, left: Any, right: Any) -> Any:
 def _masked(builder: Any, address: Any, kind: ir.VectorType, name: str, mask: Any) -> Any:
     """The values of a vector that the mask selects, zeros for the others, which are not read."""
     place, flags = kind.as_pointer(), ir.VectorType(ir.IntType(1), kind.count)
-    load = _function(builder, f"llvm.masked.load.v{kind.count}{name}.p0", kind, place, _INT32, flags, kind)
+    load = _function(
+        builder, f"llvm.masked.load.v{kind.count}{name}.p0", kind, place, _INT32, flags, kind
+    )
     none = ir.Constant(kind, None)
-    return builder.call(load, [builder.inttoptr(address, place), ir.Constant(_INT32, 2), mask, none])
+    return builder.call(
+        load, [builder.inttoptr(address, place), ir.Constant(_INT32, 2), mask, none]
+    )
 
 
 class _Vectors:
@@ -236,7 +249,11 @@ class _Vectors:
         self.values = 2 * LANES if self.in_pairs else LANES
 
     def load(self, builder: Any, address: Any) -> Any:
-        return _load(builder, address, _PAIRS, 2) if self.in_pairs else _load_floats(builder, address, self.bfloat16)
+        return (
+            _load(builder, address, _PAIRS, 2)
+            if self.in_pairs
+            else _load_floats(builder, address, self.bfloat16)
+        )
 
     def load_first(self, builder: Any, address: Any, mask: Any) -> Any:
         """The selected values, zeros for the others."""
@@ -260,11 +277,15 @@ def _everywhere(builder: Any, value: Any, count: int) -> Any:
     """A vector of `count` times the same value."""
     undefined = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(_INT32, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_INT32, count), [0] * count))
+    return builder.shuffle_vector(
+        first, undefined, ir.Constant(ir.VectorType(_INT32, count), [0] * count)
+    )
 
 
 @intrinsic(prefer_literal=True)
-def dot_products(typingctx: Any, rows: Any, a: Any, x: Any, inputs: Any, low: Any, low_stride: Any, dtype: Any) -> Any:
+def dot_products(
+    typingctx: Any, rows: Any, a: Any, x: Any, inputs: Any, low: Any, low_stride: Any, dtype: Any
+) -> Any:
     """low[i, r] = a[r] . x[i], for the `rows` rows whose addresses x holds, and RANKS rows of A.
 
     All but `rows` (a literal), the tuple x and dtype are addresses, strides in bytes or counts.
@@ -286,11 +307,16 @@ def dot_products(typingctx: Any, rows: Any, a: Any, x: Any, inputs: Any, low: An
                 _prefetch(builder, _plus(builder, builder.add(a_row, offset), AHEAD))
                 for i, value in enumerate(values):
                     held = sums[r * count + i]
-                    builder.store(vectors.add_products(builder, builder.load(held), weights, value), held)
+                    builder.store(
+                        vectors.add_products(builder, builder.load(held), weights, value), held
+                    )
 
         steps = builder.sdiv(inputs, ir.Constant(_INT64, vectors.values))
         with cgutils.for_range(builder, steps) as loop:
-            add(builder.mul(loop.index, ir.Constant(_INT64, vectors.size)), lambda place: vectors.load(builder, place))
+            add(
+                builder.mul(loop.index, ir.Constant(_INT64, vectors.size)),
+                lambda place: vectors.load(builder, place),
+            )
         rest = builder.srem(inputs, ir.Constant(_INT64, vectors.values))
         with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(_INT64, 0)), likely=False):
             mask = vectors.first(builder, rest)
@@ -312,8 +338,12 @@ def dot_products(typingctx: Any, rows: Any, a: Any, x: Any, inputs: Any, low: An
 
 
 @intrinsic(prefer_literal=True)
-def combine(typingctx: Any, rows: Any, b: Any, rank: Any, low: Any, low_stride: Any, sums: Any, dtype: Any) -> Any:
-    """sums[i, o] = low[i] . b[:, o], for `rows` (a literal) rows and the COLUMNS outputs of one block of B."""
+def combine(
+    typingctx: Any, rows: Any, b: Any, rank: Any, low: Any, low_stride: Any, sums: Any, dtype: Any
+) -> Any:
+    """sums[i, o] = low[i] . b[:, o], for `rows` (a literal) rows and the COLUMNS outputs of one
+    block of B.
+    """
     count, vectors = rows.literal_value, _Vectors(dtype)
     parts, line_size = COLUMNS // LANES, COLUMNS // LANES * vectors.size
     together = 2 if vectors.in_pairs else 1
@@ -321,24 +351,33 @@ def combine(typingctx: Any, rows: Any, b: Any, rank: Any, low: Any, low_stride: 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _, b, rank, low, low_stride, sums, _ = args
         held = _zeros(builder, count * parts)
-        lows = [builder.add(low, builder.mul(low_stride, ir.Constant(_INT64, i))) for i in range(count)]
+        lows = [
+            builder.add(low, builder.mul(low_stride, ir.Constant(_INT64, i))) for i in range(count)
+        ]
 
         def everywhere(address: Any) -> Any:
             if vectors.in_pairs:
-                return builder.bitcast(_everywhere(builder, _load(builder, address, _INT32, 2), LANES), _PAIRS)
+                return builder.bitcast(
+                    _everywhere(builder, _load(builder, address, _INT32, 2), LANES), _PAIRS
+                )
             return _everywhere(builder, _load(builder, address, ir.FloatType(), 4), LANES)
 
         with cgutils.for_range(builder, builder.sdiv(rank, ir.Constant(_INT64, together))) as loop:
             line = builder.add(b, builder.mul(loop.index, ir.Constant(_INT64, line_size)))
             for place in range(0, line_size, LINE):
                 _prefetch(builder, _plus(builder, line, AHEAD // 2 + place))
-            weights = [vectors.load(builder, _plus(builder, line, part * vectors.size)) for part in range(parts)]
+            weights = [
+                vectors.load(builder, _plus(builder, line, part * vectors.size))
+                for part in range(parts)
+            ]
             offset = builder.mul(loop.index, ir.Constant(_INT64, 4))  # a float32, or a pair
             for i, row in enumerate(lows):
                 factor = everywhere(builder.add(row, offset))
                 for part, weight in enumerate(weights):
                     of = held[i * parts + part]
-                    builder.store(vectors.add_products(builder, builder.load(of), weight, factor), of)
+                    builder.store(
+                        vectors.add_products(builder, builder.load(of), weight, factor), of
+                    )
         for place, variable in enumerate(held):
             vector = builder.inttoptr(_plus(builder, sums, place * LANES * 4), _FLOATS.as_pointer())
             builder.store(builder.load(variable), vector, align=4)

@@ -1,8 +1,10 @@
-"""vLLM's LoRA layers on a CPU: slots hold references to adapters, and one opaque call a module adds their updates.
+"""vLLM's LoRA layers on a CPU: slots hold references to adapters, and one opaque call a module adds
+their updates.
 
-Replaces the methods of vLLM's layer classes that own LoRA weights or apply them. To the compiler an update is one
-custom operator that changes the layer's output, so that the base stays compiled around it. With fully sharded LoRA,
-where layers exchange data between shrink and expand, vLLM's own methods stay.
+Replaces the methods of vLLM's layer classes that own LoRA weights or apply them. To the compiler an
+update is one custom operator that changes the layer's output, so that the base stays compiled
+around it. With fully sharded LoRA, where layers exchange data between shrink and expand, vLLM's own
+methods stay.
 """
 
 from __future__ import annotations
@@ -35,10 +37,17 @@ _library = Library("lorabay", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 @cache
 def install() -> None:
-    """Replace the methods and define the operators; once a process, before a model gets its LoRA layers."""
+    """Replace the methods and define the operators; once a process, before a model gets its LoRA
+    layers.
+    """
     for name, operator in (("add_update", _add_update), ("add_looked_up", _add_looked_up)):
         direct_register_custom_op(
-            name, operator, mutates_args=["y"], fake_impl=_changes_only_y, target_lib=_library, dispatch_key="CPU"
+            name,
+            operator,
+            mutates_args=["y"],
+            fake_impl=_changes_only_y,
+            target_lib=_library,
+            dispatch_key="CPU",
         )
     for linear in (BaseLinearLayerWithLoRA, MergedColumnParallelLinearWithLoRA):
         _replace(linear, "create_lora_weights", _create_linear)
@@ -54,10 +63,14 @@ def install() -> None:
         single.reset_lora = _reset_lora
 
 
-def module_weights(layer: BaseLayerWithLoRA, a: Any, b: Any, factor: Any = None) -> ModuleWeights | None:
-    """An adapter's weights of `layer`, laid out; None when this rank or vLLM keeps them in another form.
+def module_weights(
+    layer: BaseLayerWithLoRA, a: Any, b: Any, factor: Any = None
+) -> ModuleWeights | None:
+    """An adapter's weights of `layer`, laid out; None when this rank or vLLM keeps them in another
+    form.
 
-    `a`, `b` and `factor` (DoRA's output factors) are tensors, or lists with an entry for each packed module.
+    `a`, `b` and `factor` (DoRA's output factors) are tensors, or lists with an entry for each
+    packed module.
     """
     slots: ModuleSlots | None = getattr(layer, "lora_slots", None)
     if slots is None:
@@ -100,15 +113,21 @@ def _only_a_shape(dtype: torch.dtype, *shape: int) -> torch.Tensor:
 
 
 def _create_linear(original: Any) -> Any:
-    def create_lora_weights(self: Any, max_loras: int, lora_config: Any, model_config: Any = None) -> None:
+    def create_lora_weights(
+        self: Any, max_loras: int, lora_config: Any, model_config: Any = None
+    ) -> None:
         if lora_config.fully_sharded_loras:
             original(self, max_loras, lora_config, model_config)
             return
         self.lora_config = lora_config
         self.output_slices = widths = slice_widths(self)
         rank, dtype = lora_config.max_lora_rank, lora_config.lora_dtype
-        self.lora_a_stacked = tuple(_only_a_shape(dtype, max_loras, 1, rank, self.input_size) for _ in widths)
-        self.lora_b_stacked = tuple(_only_a_shape(dtype, max_loras, 1, width, rank) for width in widths)
+        self.lora_a_stacked = tuple(
+            _only_a_shape(dtype, max_loras, 1, rank, self.input_size) for _ in widths
+        )
+        self.lora_b_stacked = tuple(
+            _only_a_shape(dtype, max_loras, 1, width, rank) for width in widths
+        )
         _give_slots(self, ModuleSlots(self.input_size, widths, max_loras, dtype))
 
     return create_lora_weights
@@ -172,17 +191,25 @@ def _apply_to_output(original: Any) -> Any:
 
 
 def _create_head(self: Any, max_loras: int, lora_config: Any, model_config: Any = None) -> None:
-    vocabulary, rank, dtype = self.base_layer.vocab_size, lora_config.max_lora_rank, lora_config.lora_dtype
+    vocabulary, rank, dtype = (
+        self.base_layer.vocab_size,
+        lora_config.max_lora_rank,
+        lora_config.lora_dtype,
+    )
     self.lora_a_stacked = _only_a_shape(dtype, max_loras, 1, rank, self.hidden_size)
     self.lora_b_stacked = _only_a_shape(dtype, max_loras, 1, vocabulary, rank)
     mapping = self.sharded_to_full_mapping
-    self.sharded_to_full_mapping_gpu = None if mapping is None else torch.tensor(mapping, dtype=torch.long)
+    self.sharded_to_full_mapping_gpu = (
+        None if mapping is None else torch.tensor(mapping, dtype=torch.long)
+    )
     _give_slots(self, ModuleSlots(self.hidden_size, (vocabulary,), max_loras, dtype))
     # The head hands its stacked weights, not itself, to the wrapper.
     self.lora_a_stacked.slots = self.lora_slots
 
 
-def _create_embedding(self: Any, max_loras: int, lora_config: Any, model_config: Any = None) -> None:
+def _create_embedding(
+    self: Any, max_loras: int, lora_config: Any, model_config: Any = None
+) -> None:
     vocabulary, hidden = self.base_layer.org_vocab_size, self.base_layer.embedding_dim
     rank, dtype = lora_config.max_lora_rank, lora_config.lora_dtype
     self.lora_a_stacked = _only_a_shape(dtype, max_loras, vocabulary, rank)

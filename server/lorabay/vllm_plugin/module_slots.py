@@ -1,11 +1,13 @@
 """The adapters' weights of one linear module, by engine slot.
 
-vLLM keeps a slot as a region of one large tensor and copies an adapter into it. On a CPU the copy buys nothing: a
-slot here is a reference to the adapter's own tensors, laid out as the kernel reads them. So a load is a pointer, an
-adapter costs its own bytes and no padding to the highest rank, and an eviction frees nothing that is still read.
+vLLM keeps a slot as a region of one large tensor and copies an adapter into it. On a CPU the copy
+buys nothing: a slot here is a reference to the adapter's own tensors, laid out as the kernel reads
+them. So a load is a pointer, an adapter costs its own bytes and no padding to the highest rank, and
+an eviction frees nothing that is still read.
 
-The A of all slices of a packed module lie one below the other in one matrix (ranks, inputs), so that one product
-shrinks for all of them; each B has the layout that `weight_layout` chose for the type. Knows nothing of vLLM.
+The A of all slices of a packed module lie one below the other in one matrix (ranks, inputs), so
+that one product shrinks for all of them; each B has the layout that `weight_layout` chose for the
+type. Knows nothing of vLLM.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ Factors = tuple[torch.Tensor, torch.Tensor]
 class OutputScale:
     """What an adapter does to the base's own output: y * factor + shift, both (outputs,) float32.
 
-    DoRA's h = c * (W x) + ... has factor c. It leaves a bias b of the base alone, hence a shift of b * (1 - c).
+    DoRA's h = c * (W x) + ... has factor c. It leaves a bias b of the base alone, hence a shift of
+    b * (1 - c).
     """
 
     factor: torch.Tensor
@@ -37,7 +40,9 @@ class OutputScale:
 
 @dataclass(frozen=True, slots=True)
 class ModuleWeights:
-    """One adapter's weights of one module; `b` and `scales` have an entry for each slice, None where it has none."""
+    """One adapter's weights of one module; `b` and `scales` have an entry for each slice, None
+    where it has none.
+    """
 
     a: torch.Tensor
     b: tuple[torch.Tensor | None, ...]
@@ -47,7 +52,10 @@ class ModuleWeights:
 
     @classmethod
     def lay_out(
-        cls, factors: Sequence[Factors | None], scales: Sequence[OutputScale | None], dtype: torch.dtype
+        cls,
+        factors: Sequence[Factors | None],
+        scales: Sequence[OutputScale | None],
+        dtype: torch.dtype,
     ) -> ModuleWeights:
         """Copy factors into the layout; at least one slice must have factors."""
         layout = layout_for(dtype)
@@ -64,7 +72,9 @@ class ModuleWeights:
 
 
 class ModuleSlots:
-    """The slots of one module, and the table of addresses through which the row kernel finds them."""
+    """The slots of one module, and the table of addresses through which the row kernel finds
+    them.
+    """
 
     def __init__(self, inputs: int, widths: Sequence[int], slots: int, dtype: torch.dtype) -> None:
         self.inputs = inputs
@@ -87,8 +97,16 @@ class ModuleSlots:
         for i, (b, rank, start, scale) in enumerate(
             zip(weights.b, weights.ranks, weights.starts, weights.scales, strict=True)
         ):
-            factor, shift = (0, 0) if scale is None else (_address(scale.factor), _address(scale.shift))
-            self.table[slot, i] = (weights.a.data_ptr() + start * row, _address(b), rank, factor, shift)
+            factor, shift = (
+                (0, 0) if scale is None else (_address(scale.factor), _address(scale.shift))
+            )
+            self.table[slot, i] = (
+                weights.a.data_ptr() + start * row,
+                _address(b),
+                rank,
+                factor,
+                shift,
+            )
         self._refresh()
 
     def clear(self, slot: int) -> None:

@@ -1,9 +1,11 @@
-"""The LoRA update of a batch in one call: every slice, shrink and expand, each row with its own adapter.
+"""The LoRA update of a batch in one call: every slice, shrink and expand, each row with its own
+adapter.
 
-Decoding needs hundreds of tiny products a step, and a matmul call costs more than such a product. This kernel is
-compiled by numba, which vLLM depends on, so that no C++ compiler is needed. It runs on the OpenMP threads that torch
-has already started: `GOMP_parallel` of torch's own libgomp calls it in each of them. Its arguments stand in
-`kernel_arguments`, its loops in `kernel_loops` and `kernel_vectors`. Knows neither torch modules nor vLLM.
+Decoding needs hundreds of tiny products a step, and a matmul call costs more than such a product.
+This kernel is compiled by numba, which vLLM depends on, so that no C++ compiler is needed. It runs
+on the OpenMP threads that torch has already started: `GOMP_parallel` of torch's own libgomp calls
+it in each of them. Its arguments stand in `kernel_arguments`, its loops in `kernel_loops` and
+`kernel_vectors`. Knows neither torch modules nor vLLM.
 """
 
 from __future__ import annotations
@@ -34,13 +36,19 @@ def ranks_together(dtype: torch.dtype) -> int:
 
 
 def get_ready(dtype: torch.dtype) -> None:
-    """Compile what calls need, or take it from the cache, so that no step waits for it; seconds the first time."""
+    """Compile what calls need, or take it from the cache, so that no step waits for it; seconds the
+    first time.
+    """
     if serves(dtype):
         compiled(dtype)
     elif not is_available():
-        logger.warning("torch has no OpenMP runtime of its own (libgomp): adapters are served by matmuls, slower")
+        logger.warning(
+            "torch has no OpenMP runtime of its own (libgomp): adapters are served by matmuls, slower"
+        )
     else:
-        logger.warning("adapters in %s are served by matmuls, slower than in bfloat16 or float32", dtype)
+        logger.warning(
+            "adapters in %s are served by matmuls, slower than in bfloat16 or float32", dtype
+        )
 
 
 def serves(dtype: torch.dtype) -> bool:
@@ -55,8 +63,8 @@ def is_available() -> bool:
 
 @cache
 def compiled(dtype: torch.dtype) -> tuple[int, Any]:
-    """The kernel's address for values of one type, and what calls it on several threads: parallel(address, address
-    of the argument block, threads, 0). Takes seconds the first time."""
+    """The kernel's address for values of one type, and what calls it on several threads:
+    parallel(address, address of the argument block, threads, 0). Takes seconds the first time."""
     gomp = _torch_gomp()
     assert gomp is not None  # noqa: S101
     for name in ("omp_get_thread_num", "omp_get_num_threads", "GOMP_barrier"):
@@ -70,8 +78,8 @@ def compiled(dtype: torch.dtype) -> tuple[int, Any]:
 def _compile(dtype: torch.dtype) -> Any:
     """The kernel for one type, from numba's cache where there is a place for one.
 
-    numba keeps compiled code by the file of a function and by the values that it encloses. The sources of the kernel's
-    other modules are among these, so that a change of them is compiled.
+    numba keeps compiled code by the file of a function and by the values that it encloses. The
+    sources of the kernel's other modules are among these, so that a change of them is compiled.
     """
     values, sources = (np.uint16 if dtype is torch.bfloat16 else np.float32), _sources()
 
@@ -93,21 +101,26 @@ def _sources() -> int:
 
 
 def use_one_thread() -> None:
-    """Keep torch's operators in the calling thread from using others; what other threads do stays as it is. Does
-    nothing where torch's runtime is not known."""
+    """Keep torch's operators in the calling thread from using others; what other threads do stays
+    as it is. Does nothing where torch's runtime is not known."""
     if (gomp := _torch_gomp()) is not None:
         gomp.omp_set_num_threads(1)
 
 
 @cache
 def _torch_gomp() -> ctypes.CDLL | None:
-    """The OpenMP runtime that torch runs on, so that both share one set of threads; None where it is not known.
+    """The OpenMP runtime that torch runs on, so that both share one set of threads; None where it
+    is not known.
 
-    What the process has under GOMP's names: torch's own libgomp, or what was loaded in its place (LD_PRELOAD).
+    What the process has under GOMP's names: torch's own libgomp, or what was loaded in its place
+    (LD_PRELOAD).
     """
     everything = ctypes.CDLL(None)
     if hasattr(everything, "GOMP_parallel"):
         return everything
     torch_folder = Path(torch.__file__).parent
-    found = [*(torch_folder / "lib").glob("libgomp*.so*"), *torch_folder.parent.glob("torch.libs/libgomp*.so*")]
+    found = [
+        *(torch_folder / "lib").glob("libgomp*.so*"),
+        *torch_folder.parent.glob("torch.libs/libgomp*.so*"),
+    ]
     return ctypes.CDLL(str(found[0])) if found else None

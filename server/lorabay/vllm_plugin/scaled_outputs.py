@@ -1,10 +1,12 @@
-"""DoRA's output factors on devices other than the CPU: h = c * (W x) + c * s * B (A x), each row with its adapter's c.
+"""DoRA's output factors on devices other than the CPU: h = c * (W x) + c * s * B (A x), each row
+with its adapter's c.
 
-A version arrives with c folded into B, so what is missing is the factor on the base's own output. The factors of all
-slots of a layer lie in one tensor with a last row of ones; a row of the batch picks its own by the slot number that
-vLLM keeps on the device, -1 for rows without an adapter. That is two device operations of fixed shapes, so CUDA
-graphs hold them. They are installed only where the server is started for DoRA, since a graph cannot leave them out.
-On a CPU the row kernel does it for the rows concerned alone.
+A version arrives with c folded into B, so what is missing is the factor on the base's own output.
+The factors of all slots of a layer lie in one tensor with a last row of ones; a row of the batch
+picks its own by the slot number that vLLM keeps on the device, -1 for rows without an adapter. That
+is two device operations of fixed shapes, so CUDA graphs hold them. They are installed only where
+the server is started for DoRA, since a graph cannot leave them out. On a CPU the row kernel does it
+for the rows concerned alone.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ def install() -> None:
     """Replace the layers' methods; once a process, before the model is built."""
     for linear in (BaseLinearLayerWithLoRA, MergedColumnParallelLinearWithLoRA):
         linear.create_lora_weights = _with_factors(linear.create_lora_weights)
-    BaseLinearLayerWithLoRA._apply_lora_to_output = _scale_first(BaseLinearLayerWithLoRA._apply_lora_to_output)
+    BaseLinearLayerWithLoRA._apply_lora_to_output = _scale_first(
+        BaseLinearLayerWithLoRA._apply_lora_to_output
+    )
 
 
 def can_scale(layer: BaseLinearLayerWithLoRA) -> bool:
@@ -38,7 +42,9 @@ def can_scale(layer: BaseLinearLayerWithLoRA) -> bool:
 
 
 def cut_scales(layers: Mapping[str, BaseLayerWithLoRA], factors: Mapping[str, Any]) -> LocalScales:
-    """What the layers with factors on this rank will be given of an adapter's; may run beside a step."""
+    """What the layers with factors on this rank will be given of an adapter's; may run beside a
+    step.
+    """
     return {
         name: local_scales(layers[name], factor)
         for name, factor in factors.items()
@@ -47,7 +53,9 @@ def cut_scales(layers: Mapping[str, BaseLayerWithLoRA], factors: Mapping[str, An
 
 
 def put_scales(layers: Mapping[str, BaseLayerWithLoRA], slot: int, scales: LocalScales) -> None:
-    """Write an adapter's factors into `slot` of every layer that keeps some; ones and zeros where it has none."""
+    """Write an adapter's factors into `slot` of every layer that keeps some; ones and zeros where
+    it has none.
+    """
     for name, layer in layers.items():
         if hasattr(layer, "output_factors"):
             _put(layer, slot, scales.get(name))
@@ -68,7 +76,9 @@ def _put(layer: Any, slot: int, scales: Sequence[OutputScale | None] | None) -> 
 
 
 def _with_factors(original: Any) -> Any:
-    def create_lora_weights(self: Any, max_loras: int, lora_config: Any, model_config: Any = None) -> None:
+    def create_lora_weights(
+        self: Any, max_loras: int, lora_config: Any, model_config: Any = None
+    ) -> None:
         original(self, max_loras, lora_config, model_config)
         if not lora_config.fully_sharded_loras and not self._enable_aux_cuda_stream:
             outputs = sum(slice_widths(self))
@@ -83,7 +93,9 @@ def _scale_first(original: Any) -> Any:
         if hasattr(self, "output_factors"):
             rows = output.view(-1, output.shape[-1])
             slots = self.punica_wrapper._token_lora_indices[: rows.shape[0]]
-            scaled = torch.addcmul(self.output_shifts[slots], rows.float(), self.output_factors[slots])
+            scaled = torch.addcmul(
+                self.output_shifts[slots], rows.float(), self.output_factors[slots]
+            )
             output = scaled.to(output.dtype).view_as(output)
         return original(self, x, output)  # type: ignore[no-any-return]
 

@@ -1,7 +1,8 @@
-"""Cuts an adapter's tensors into what one layer of one tensor-parallel rank uses, by the layer's own methods.
+"""Cuts an adapter's tensors into what one layer of one tensor-parallel rank uses, by the layer's
+own methods.
 
-Tensors come as vLLM's packing leaves them: one tensor for a plain module, a list with an entry or None for each part
-of a packed one (q, k, v; gate, up). Device-independent.
+Tensors come as vLLM's packing leaves them: one tensor for a plain module, a list with an entry or
+None for each part of a packed one (q, k, v; gate, up). Device-independent.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def local_factors(layer: BaseLinearLayerWithLoRA, a: Any, b: Any) -> list[Factor
         a, b = layer.slice_lora_a(a), layer.slice_lora_b(b)
     if isinstance(b, torch.Tensor):
         a, b = [a], [b]
-    return [None if a_i is None or b_i is None else (a_i, b_i) for a_i, b_i in zip(a, b, strict=True)]
+    return [
+        None if a_i is None or b_i is None else (a_i, b_i) for a_i, b_i in zip(a, b, strict=True)
+    ]
 
 
 def local_scales(layer: BaseLinearLayerWithLoRA, factor: Any) -> list[OutputScale | None]:
@@ -37,14 +40,20 @@ def local_scales(layer: BaseLinearLayerWithLoRA, factor: Any) -> list[OutputScal
 
     Factors are cut as the rows of B are; a bias of the base is not scaled.
     """
-    rows: Any = [None if f is None else f[:, None] for f in factor] if isinstance(factor, list) else factor[:, None]
+    rows: Any = (
+        [None if f is None else f[:, None] for f in factor]
+        if isinstance(factor, list)
+        else factor[:, None]
+    )
     _, rows = _by_slice(layer, rows, rows)
     if layer.tp_size > 1:
         rows = layer.slice_lora_b(rows)
     bias = _bias(layer)
     scales: list[OutputScale | None] = []
     offset = 0
-    for part, width in zip(rows if isinstance(rows, list) else [rows], slice_widths(layer), strict=True):
+    for part, width in zip(
+        rows if isinstance(rows, list) else [rows], slice_widths(layer), strict=True
+    ):
         if part is None:
             scales.append(None)
         else:
@@ -56,7 +65,9 @@ def local_scales(layer: BaseLinearLayerWithLoRA, factor: Any) -> list[OutputScal
 
 
 def _by_slice(layer: BaseLinearLayerWithLoRA, a: Any, b: Any) -> tuple[Any, Any]:
-    """A packed layer's tensors as lists with an entry for each slice; a plain layer's as they are."""
+    """A packed layer's tensors as lists with an entry for each slice; a plain layer's as they
+    are.
+    """
     if isinstance(layer, MergedColumnParallelLinearWithLoRA):
         if isinstance(b, torch.Tensor):
             a, b = [a] * layer.n_slices, list(torch.split(b, list(layer.base_layer.output_sizes)))
@@ -66,7 +77,9 @@ def _by_slice(layer: BaseLinearLayerWithLoRA, a: Any, b: Any) -> tuple[Any, Any]
 
 
 def _bias(layer: BaseLinearLayerWithLoRA) -> torch.Tensor | None:
-    """The bias that is part of this rank's output when the update is added, in the host's memory."""
+    """The bias that is part of this rank's output when the update is added, in the host's
+    memory.
+    """
     base = layer.base_layer
     if base.skip_bias_add or (isinstance(layer, RowParallelLinearWithLoRA) and layer.tp_rank > 0):
         return None

@@ -1,4 +1,6 @@
-"""How B of a slice lies in memory: in the order in which the row kernel reads it, or as it is, for matmuls."""
+"""How B of a slice lies in memory: in the order in which the row kernel reads it, or as it is, for
+matmuls.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,9 @@ from lorabay.vllm_plugin import kernel_arguments, row_kernel
 
 @dataclass(frozen=True, slots=True)
 class WeightLayout:
-    """Ranks are filled up with zeros to a multiple of `ranks`, outputs to one of `columns`; 0 stands for one block as
-    wide as the outputs. Of each output, the values of `together` ranks lie side by side.
+    """Ranks are filled up with zeros to a multiple of `ranks`, outputs to one of `columns`; 0
+    stands for one block as wide as the outputs. Of each output, the values of `together` ranks lie
+    side by side.
     """
 
     ranks: int = 1
@@ -46,4 +49,6 @@ def layout_for(dtype: torch.dtype) -> WeightLayout:
     """What the row kernel reads for values of this type; PLAIN where it does not serve them."""
     if not row_kernel.serves(dtype):
         return PLAIN
-    return WeightLayout(kernel_arguments.RANKS, kernel_arguments.COLUMNS, row_kernel.ranks_together(dtype))
+    return WeightLayout(
+        kernel_arguments.RANKS, kernel_arguments.COLUMNS, row_kernel.ranks_together(dtype)
+    )

@@ -1,8 +1,9 @@
 """One block of memory for all weights of an adapter, in the order in which the modules run.
 
-A step reads every adapter of its batch from beginning to end, more than the caches hold. From one block in huge pages
-that is a fifth faster than from hundreds of tensors in pages of 4 KiB, and an evicted adapter leaves no holes behind.
-The part that fills no huge page stays in small ones, so that nothing is held beyond the weights.
+A step reads every adapter of its batch from beginning to end, more than the caches hold. From one
+block in huge pages that is a fifth faster than from hundreds of tensors in pages of 4 KiB, and an
+evicted adapter leaves no holes behind. The part that fills no huge page stays in small ones, so
+that nothing is held beyond the weights.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ def gathered(weights: Sequence[ModuleWeights]) -> list[ModuleWeights]:
     size = sum(_room(tensor) for module in weights for tensor in _tensors(module))
     block = _Block(size)
     return [
-        replace(module, a=block.take(module.a), b=tuple(None if b is None else block.take(b) for b in module.b))
+        replace(
+            module,
+            a=block.take(module.a),
+            b=tuple(None if b is None else block.take(b) for b in module.b),
+        )
         for module in weights
     ]
 
@@ -52,6 +57,10 @@ class _Block:
 
     def take(self, tensor: torch.Tensor) -> torch.Tensor:
         """A copy of `tensor` in the next part of the block."""
-        part = self._bytes[self._next : self._next + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
+        part = (
+            self._bytes[self._next : self._next + tensor.nbytes]
+            .view(tensor.dtype)
+            .view(tensor.shape)
+        )
         self._next += _room(tensor)
         return part.copy_(tensor)

@@ -1,4 +1,6 @@
-"""Quantised bases: what each layout holds comes out to the last bit, merges like a dense base, or is refused."""
+"""Quantised bases: what each layout holds comes out to the last bit, merges like a dense base, or
+is refused.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,17 @@ from tests.merge.bases import (
 
 GROUP = 8
 Packed = tuple[dict[str, torch.Tensor], torch.Tensor]
-"""The stored tensors of one weight, by the ends of their names, and the dense weight that they stand for."""
+"""The stored tensors of one weight, by the ends of their names, and the dense weight that they
+stand for.
+"""
 Adapter = tuple[dict[str, object], dict[str, making.Stored]]
 """A config and tensors."""
 
 
 def numbers(shape: tuple[int, ...], seed: int, high: int = 16) -> torch.Tensor:
-    return torch.randint(high, shape, generator=torch.Generator().manual_seed(seed), dtype=torch.int64)
+    return torch.randint(
+        high, shape, generator=torch.Generator().manual_seed(seed), dtype=torch.int64
+    )
 
 
 def words(nibbles: torch.Tensor, order: tuple[int, ...] = tuple(range(8))) -> torch.Tensor:
@@ -95,7 +101,9 @@ def four_bits(out: int, into: int, seed: int) -> Packed:
         "weight.quant_map": table,
         "weight.nested_absmax": outer,
         "weight.nested_quant_map": nested,
-        "weight.quant_state.bitsandbytes__nf4": torch.tensor(list(json.dumps(facts).encode()), dtype=torch.uint8),
+        "weight.quant_state.bitsandbytes__nf4": torch.tensor(
+            list(json.dumps(facts).encode()), dtype=torch.uint8
+        ),
     }
     return stored, dense
 
@@ -103,7 +111,11 @@ def four_bits(out: int, into: int, seed: int) -> Packed:
 def eight_bits(out: int, into: int, seed: int) -> Packed:
     """bitsandbytes' rows of int8."""
     q, scales = numbers((out, into), seed, 255) - 127, torch.rand(out) + 0.1
-    stored = {"weight": q.to(torch.int8), "SCB": scales, "weight_format": torch.tensor(0, dtype=torch.uint8)}
+    stored = {
+        "weight": q.to(torch.int8),
+        "SCB": scales,
+        "weight_format": torch.tensor(0, dtype=torch.uint8),
+    }
     return stored, q.float() * (scales / 127.0)[:, None]
 
 
@@ -128,7 +140,9 @@ def compressed(form: str, **arguments: Any) -> Callable[[int, int, int], Packed]
 
 def float8(out: int, into: int, seed: int) -> Packed:
     """Blocks of 16 x 16 with a scale each."""
-    q = torch.randn(out, into, generator=torch.Generator().manual_seed(seed)).to(torch.float8_e4m3fn)
+    q = torch.randn(out, into, generator=torch.Generator().manual_seed(seed)).to(
+        torch.float8_e4m3fn
+    )
     scale = torch.rand(-(-out // 16), -(-into // 16)) + 0.1
     wide = scale.repeat_interleave(16, 0)[:out].repeat_interleave(16, 1)[:, :into]
     return {"weight": q, "weight_scale_inv": scale}, q.float() * wide
@@ -145,23 +159,43 @@ def int4(**more: object) -> dict[str, object]:
 
 def few_bits(form: str, kind: str) -> dict[str, object]:
     weights = {"num_bits": 8, "type": kind, "strategy": "channel"}
-    return {"quant_method": "compressed-tensors", "format": form, "config_groups": {"g": {"weights": weights}}}
+    return {
+        "quant_method": "compressed-tensors",
+        "format": form,
+        "config_groups": {"g": {"weights": weights}},
+    }
 
 
 KINDS: dict[str, tuple[Callable[[int, int, int], Packed], dict[str, object]]] = {
     "gptq": (gptq, {"quant_method": "gptq", "bits": 4, "group_size": GROUP, "desc_act": True}),
-    "awq": (awq, {"quant_method": "awq", "bits": 4, "group_size": GROUP, "version": "gemm", "zero_point": True}),
+    "awq": (
+        awq,
+        {
+            "quant_method": "awq",
+            "bits": 4,
+            "group_size": GROUP,
+            "version": "gemm",
+            "zero_point": True,
+        },
+    ),
     "bitsandbytes 4": (four_bits, {"quant_method": "bitsandbytes", "load_in_4bit": True}),
     "bitsandbytes 8": (eight_bits, {"quant_method": "bitsandbytes", "load_in_8bit": True}),
     "packed": (
-        compressed("pack-quantized", num_bits=4, strategy="group", group_size=GROUP, symmetric=True),
+        compressed(
+            "pack-quantized", num_bits=4, strategy="group", group_size=GROUP, symmetric=True
+        ),
         int4(),
     ),
     "packed with zero points": (
-        compressed("pack-quantized", num_bits=4, strategy="group", group_size=GROUP, symmetric=False),
+        compressed(
+            "pack-quantized", num_bits=4, strategy="group", group_size=GROUP, symmetric=False
+        ),
         int4(symmetric=False),
     ),
-    "int8": (compressed("int-quantized", num_bits=8, strategy="channel"), few_bits("int-quantized", "int")),
+    "int8": (
+        compressed("int-quantized", num_bits=8, strategy="channel"),
+        few_bits("int-quantized", "int"),
+    ),
     "float8": (
         compressed("float-quantized", num_bits=8, type="float", strategy="channel"),
         few_bits("float-quantized", "float"),
@@ -171,11 +205,17 @@ KINDS: dict[str, tuple[Callable[[int, int, int], Packed], dict[str, object]]] = 
 
 
 def quantise(base: Path, kind: str, skipped: str = "nothing") -> dict[str, torch.Tensor]:
-    """Replace every linear weight of a base in one file but those of `skipped`; gives what they stand for."""
+    """Replace every linear weight of a base in one file but those of `skipped`; gives what they
+    stand for.
+    """
     make, settings = KINDS[kind]
     tensors = load_file(base / "model.safetensors")
     dense: dict[str, torch.Tensor] = {}
-    linear = [name for name in tensors if ".layers." in name and tensors[name].ndim == 2 and skipped not in name]
+    linear = [
+        name
+        for name in tensors
+        if ".layers." in name and tensors[name].ndim == 2 and skipped not in name
+    ]
     for seed, name in enumerate(linear):
         module = name.removesuffix(".weight")
         out, into = tensors.pop(name).shape
@@ -205,8 +245,13 @@ def test_every_number_comes_out(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["gptq", "bitsandbytes 4", "packed"])
 def test_merging_gives_a_dense_model(tmp_path: Path, kind: str) -> None:
-    """bfloat16 without a quantisation, verified against PEFT on the de-quantised base; it says so."""
-    base, adapter = make_base(tmp_path / "base", files=1, dtype="F16"), make_lora(tmp_path / "adapter")
+    """bfloat16 without a quantisation, verified against PEFT on the de-quantised base; it says
+    so.
+    """
+    base, adapter = (
+        make_base(tmp_path / "base", files=1, dtype="F16"),
+        make_lora(tmp_path / "adapter"),
+    )
     dense = quantise(base, kind)
     report = merge(merge_settings(tmp_path, verify=True))
     merged = all_tensors(tmp_path / "merged")
@@ -224,7 +269,9 @@ def test_merging_gives_a_dense_model(tmp_path: Path, kind: str) -> None:
 
 
 def lora(*targets: str, **fields: object) -> Adapter:
-    """The modules that end so; the head's factors, and what `lora_bias` adds to biases, where they are asked for."""
+    """The modules that end so; the head's factors, and what `lora_bias` adds to biases, where they
+    are asked for.
+    """
     tensors: dict[str, making.Stored] = {}
     for seed, module in enumerate([*making.MODULES, "lm_head"]):
         out, into = making.MODULES.get(module, (VOCABULARY, HIDDEN))
@@ -239,7 +286,12 @@ def lora(*targets: str, **fields: object) -> Adapter:
 
 def ia3() -> Adapter:
     """Gates of outputs, which the biases go through, too."""
-    config = {"peft_type": "IA3", "target_modules": ["k_proj"], "feedforward_modules": [], "task_type": "CAUSAL_LM"}
+    config = {
+        "peft_type": "IA3",
+        "target_modules": ["k_proj"],
+        "feedforward_modules": [],
+        "task_type": "CAUSAL_LM",
+    }
     modules = [module for module in making.MODULES if module.endswith("k_proj")]
     return config, {
         f"{making.PREFIX}{module}.ia3_l": random_tensor((making.MODULES[module][0], 1), seed, "F32")
@@ -248,11 +300,15 @@ def ia3() -> Adapter:
 
 
 def test_the_older_name_of_the_settings(tmp_path: Path) -> None:
-    """compressed-tensors once wrote `compression_config`, which would make a dense model unreadable."""
+    """compressed-tensors once wrote `compression_config`, which would make a dense model
+    unreadable.
+    """
     base, _ = make_base(tmp_path / "base", files=1, dtype="F16"), make_lora(tmp_path / "adapter")
     quantise(base, "packed")
     config = json.loads((base / "config.json").read_bytes())
-    (base / "config.json").write_text(json.dumps({"compression_config": config.pop("quantization_config"), **config}))
+    (base / "config.json").write_text(
+        json.dumps({"compression_config": config.pop("quantization_config"), **config})
+    )
     merge(merge_settings(tmp_path))
     merged = json.loads((tmp_path / "merged" / "config.json").read_bytes())
     assert not merged.keys() & {"compression_config", "quantization_config"}
@@ -271,7 +327,12 @@ def test_vera_on_a_packed_base(tmp_path: Path, kind: str) -> None:
         if module.endswith(("q_proj", "down_proj")):
             tensors[f"{making.PREFIX}{module}.vera_lambda_b"] = random_tensor((out,), 3, "F32")
             tensors[f"{making.PREFIX}{module}.vera_lambda_d"] = random_tensor((rank,), 4, "F32")
-    config = {"peft_type": "VERA", "r": rank, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM"}
+    config = {
+        "peft_type": "VERA",
+        "r": rank,
+        "target_modules": ["q_proj", "down_proj"],
+        "task_type": "CAUSAL_LM",
+    }
     making.make_adapter(tmp_path / "adapter", config=config, tensors=tensors)
     report = merge(merge_settings(tmp_path, verify=kind == "gptq"))
     assert len(report.tensors) == 4
@@ -288,8 +349,12 @@ def test_vera_on_a_packed_base(tmp_path: Path, kind: str) -> None:
     ],
     ids=["(IA)³ and biases", "lora_bias", "a layer that was skipped", "the head"],
 )
-def test_what_is_not_quantised_is_verified(tmp_path: Path, tied: bool, adapter: Adapter, skipped: str) -> None:
-    """Tensors of a quantised base that lie there as they are: a right merge of them was once refused."""
+def test_what_is_not_quantised_is_verified(
+    tmp_path: Path, tied: bool, adapter: Adapter, skipped: str
+) -> None:
+    """Tensors of a quantised base that lie there as they are: a right merge of them was once
+    refused.
+    """
     base = make_base(tmp_path / "base", files=1, dtype="F16", tied=tied, attention_bias=True)
     tensors = making.load(base / "model.safetensors")
     for seed, (module, shape) in enumerate(making.MODULES.items()):
@@ -309,11 +374,16 @@ def test_what_is_not_quantised_is_verified(tmp_path: Path, tied: bool, adapter: 
         ({"quant_method": "quip"}, "quantised with 'quip'"),
         ({"quant_method": "gptq", "bits": 3}, "GPTQ with 3 bits"),
         ({"quant_method": "awq", "version": "gemv"}, "version 'gemv'"),
-        ({"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"}, "nvfp4-pack-quantized"),
+        (
+            {"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"},
+            "nvfp4-pack-quantized",
+        ),
         ({"quant_method": "gptq"}, "holds no such weights"),
     ],
 )
-def test_what_is_not_known_is_refused(tmp_path: Path, settings: dict[str, object], text: str) -> None:
+def test_what_is_not_known_is_refused(
+    tmp_path: Path, settings: dict[str, object], text: str
+) -> None:
     """By its name."""
     make_base(tmp_path / "base", quantization_config=settings)
     with pytest.raises(SetupError, match=text):

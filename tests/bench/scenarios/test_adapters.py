@@ -8,7 +8,15 @@ from dataclasses import replace
 import pytest
 
 from lorabay.bench.progress import NoProgress
-from lorabay.bench.scenarios.adapters import NAMES, Case, Side, adapters, cases, promptness, take_turns
+from lorabay.bench.scenarios.adapters import (
+    NAMES,
+    Case,
+    Side,
+    adapters,
+    cases,
+    promptness,
+    take_turns,
+)
 from lorabay.bench.settings import BenchSettings
 from lorabay.bench.stats import Latency, RunStats
 from lorabay.errors import SetupError, UsageError
@@ -19,7 +27,11 @@ SMALL = BenchSettings(rounds=2, start_timeout_s=60)
 CASE = Case(
     "decode",
     2,
-    (Side("ours", "lorabay", ("finance",)), Side("bare", "bare", ("base",)), Side("stock", "stock", ("ecommerce",))),
+    (
+        Side("ours", "lorabay", ("finance",)),
+        Side("bare", "bare", ("base",)),
+        Side("stock", "stock", ("ecommerce",)),
+    ),
     bar=0.01,
     output_tokens=4,
     per_stream=2,
@@ -28,11 +40,18 @@ CASE = Case(
 
 def test_sides_take_turns_and_the_first_is_held_against_the_second(launch_fake: Launcher) -> None:
     """Each round every side does the same work; a further side is shown beside them."""
-    servers = {name: (launch_fake("finance", "ecommerce"), {}) for name in ("bare", "lorabay", "stock")}
+    servers = {
+        name: (launch_fake("finance", "ecommerce"), {}) for name in ("bare", "lorabay", "stock")
+    }
     findings = take_turns(servers, (CASE,), SMALL, NoProgress())
-    assert [run.side for run in findings.runs] == ["decode: ours", "decode: bare"] * 2 + ["decode: stock"]
+    assert [run.side for run in findings.runs] == ["decode: ours", "decode: bare"] * 2 + [
+        "decode: stock"
+    ]
     assert {(run.stats.answers, run.stats.output_tokens) for run in findings.runs} == {(4, 16)}
-    names = [(comparison.name, comparison.bar, len(comparison.values)) for comparison in findings.comparisons]
+    names = [
+        (comparison.name, comparison.bar, len(comparison.values))
+        for comparison in findings.comparisons
+    ]
     assert names == [("decode: ours / bare", 0.01, 2), ("decode: stock / bare", 0.0, 1)]
     assert [start.side for start in findings.starts] == ["bare", "lorabay", "stock"]
 
@@ -62,7 +81,9 @@ def test_every_case_of_the_table_is_there() -> None:
 
 def test_an_earlier_first_token_is_better() -> None:
     """So that every ratio reads the same way."""
-    stats = RunStats(1, {}, 1.0, 1, 1, Latency(50.0, 50.0), Latency(None, None), Latency(50.0, 50.0))
+    stats = RunStats(
+        1, {}, 1.0, 1, 1, Latency(50.0, 50.0), Latency(None, None), Latency(50.0, 50.0)
+    )
     assert promptness(stats) == 20.0
 
 

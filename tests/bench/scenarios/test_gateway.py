@@ -42,7 +42,9 @@ def speed(side: str, number: int, streams: int, tokens: int) -> Turn[Run]:
 
 
 def test_both_servers_do_the_same_work_in_turn(launch_fake: Launcher) -> None:
-    """Turns alternate at every concurrency, with equal tokens, a ratio a round, and both start times."""
+    """Turns alternate at every concurrency, with equal tokens, a ratio a round, and both start
+    times.
+    """
     progress = Steps()
     launches = {"vllm": launch_fake("finance"), "lorabay": launch_fake("finance")}
     findings = take_turns(launches, 2, SMALL, progress)
@@ -52,7 +54,10 @@ def test_both_servers_do_the_same_work_in_turn(launch_fake: Launcher) -> None:
     *speeds, start = findings.comparisons
     assert [(bar.unit, bar.bar, len(bar.values)) for bar in speeds] == [("x", 0.97, 2)] * 2
     assert (start.unit, start.bar, start.at_least, len(start.values)) == ("s", 5.0, False, 1)
-    assert [(entry.side, entry.seconds > 0) for entry in findings.starts] == [("vllm", True), ("lorabay", True)]
+    assert [(entry.side, entry.seconds > 0) for entry in findings.starts] == [
+        ("vllm", True),
+        ("lorabay", True),
+    ]
     assert progress.told[:3] == ["starting vllm", "starting lorabay", "warming up vllm, 1 streams"]
 
 
@@ -66,12 +71,16 @@ def test_servers_with_other_adapters_are_not_compared(launch_fake: Launcher) -> 
 def test_a_server_that_fails_its_warm_up_stops_the_comparison(launch_fake: Launcher) -> None:
     """No ratio is made of answers that are not whole; the reason is named."""
     launches = {"vllm": launch_fake("erring"), "lorabay": launch_fake("erring")}
-    with pytest.raises(SetupError, match="vllm fails at the warm-up: error in the stream: EngineCore died"):
+    with pytest.raises(
+        SetupError, match="vllm fails at the warm-up: error in the stream: EngineCore died"
+    ):
         take_turns(launches, 1, SMALL, NoProgress())
 
 
 def test_ours_is_over_theirs() -> None:
-    """Half of vLLM's speed is a ratio of 0.5 and misses the bar; each concurrency has its own bar."""
+    """Half of vLLM's speed is a ratio of 0.5 and misses the bar; each concurrency has its own
+    bar.
+    """
     turns = [
         speed("vllm", 0, 8, 100),
         speed("lorabay", 0, 8, 50),

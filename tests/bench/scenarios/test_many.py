@@ -16,7 +16,13 @@ from lorabay.bench.progress import NoProgress
 from lorabay.bench.random_adapters import RandomAdapters
 from lorabay.bench.readiness import Listing
 from lorabay.bench.report import Run
-from lorabay.bench.scenarios.many import idle_facts, latency_facts, make_adapters, measure_many, start_facts
+from lorabay.bench.scenarios.many import (
+    idle_facts,
+    latency_facts,
+    make_adapters,
+    measure_many,
+    start_facts,
+)
 from lorabay.bench.settings import BenchSettings
 from lorabay.bench.started import Started
 from lorabay.bench.stats import Latency, RunStats
@@ -50,25 +56,33 @@ def turn(side: str, number: int, p50_ms: float) -> Turn[Run]:
 
 
 def test_every_adapter_is_another_one(tmp_path: Path, kind: RandomAdapters) -> None:
-    """As many folders with different weights as were asked for, and one alone in a directory of its own."""
+    """As many folders with different weights as were asked for, and one alone in a directory of its
+    own.
+    """
     names = make_adapters(tmp_path, kind, 5)
     assert set(names) == set(scan(tmp_path / "all"))
     assert list(scan(tmp_path / "one")) == [names[0]]
-    weights = {(tmp_path / "all" / name / "adapter_model.safetensors").read_bytes() for name in names}
+    weights = {
+        (tmp_path / "all" / name / "adapter_model.safetensors").read_bytes() for name in names
+    }
     assert len(weights) == 5
 
 
 def test_three_starts_and_alternating_turns(
     kind: RandomAdapters, launch_following: Callable[[Path], Callable[[int], list[str]]]
 ) -> None:
-    """One adapter, an empty store, the same store again; then equal numbers of short requests, side by side."""
+    """One adapter, an empty store, the same store again; then equal numbers of short requests, side
+    by side.
+    """
     served: list[tuple[int, str, float]] = []
 
     def serving(adapters: Path, store: Path, poll_s: float) -> Launch:
         served.append((len(list(adapters.iterdir())), store.name, poll_s))
         return launch_following(adapters)
 
-    settings = BenchSettings(adapter_count=3, requests=10, rounds=2, prompt_tokens=4, start_timeout_s=60)
+    settings = BenchSettings(
+        adapter_count=3, requests=10, rounds=2, prompt_tokens=4, start_timeout_s=60
+    )
     findings = measure_many(serving, kind, settings, NoProgress(), idle_s=0.0)
     assert served == [(1, "store-of-one", 10.0), (3, "store", 1.0), (3, "store", 10.0)]
     assert [(run.side, run.round) for run in findings.runs] == [
@@ -99,10 +113,14 @@ def test_a_restart_that_reads_weights_misses_its_bar() -> None:
 
 def test_an_idle_pass_is_one_of_many() -> None:
     """Times are those of a pass; a single weights file read in any of them is over the bar."""
-    wall, cpu, read = idle_facts(Idleness(Passes(10, 2.0), ProcessUse(12.0, MIB // 2, 0)), adapter_bytes=MIB)
+    wall, cpu, read = idle_facts(
+        Idleness(Passes(10, 2.0), ProcessUse(12.0, MIB // 2, 0)), adapter_bytes=MIB
+    )
     assert (wall.value, cpu.value, cpu.passed) == (0.2, 1.2, False)
     assert (read.value, read.bar, read.passed) == (0.5, 1.0, True)
-    assert not idle_facts(Idleness(Passes(10, 2.0), ProcessUse(1.0, 2 * MIB, 0)), adapter_bytes=MIB)[2].passed
+    assert not idle_facts(
+        Idleness(Passes(10, 2.0), ProcessUse(1.0, 2 * MIB, 0)), adapter_bytes=MIB
+    )[2].passed
 
 
 def test_a_server_that_never_looks_is_not_judged() -> None:

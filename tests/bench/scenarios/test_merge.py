@@ -30,7 +30,10 @@ def test_all_sides_are_measured() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [BenchSettings(scenario="merge", url="http://127.0.0.1:1"), BenchSettings(scenario="merge", size_gb=0.0)],
+    [
+        BenchSettings(scenario="merge", url="http://127.0.0.1:1"),
+        BenchSettings(scenario="merge", size_gb=0.0),
+    ],
 )
 def test_what_it_cannot_do(settings: BenchSettings) -> None:
     """A server has no part in it, and a model has a size."""

@@ -26,8 +26,14 @@ def test_every_draft_is_loaded_beside_running_streams(
         publisher.kind.write(root / "drafts" / f"large-{number}", number)
     settings = BenchSettings(start_timeout_s=60)
     size = Fact("size of the adapter", 1.0, "MiB")
-    findings = measure_stall(launch_following(root / "adapters"), root, size, settings, NoProgress(), pause_s=0)
-    assert sorted(path.name for path in (root / "adapters").iterdir()) == ["large-1", "large-2", STEADY]
+    findings = measure_stall(
+        launch_following(root / "adapters"), root, size, settings, NoProgress(), pause_s=0
+    )
+    assert sorted(path.name for path in (root / "adapters").iterdir()) == [
+        "large-1",
+        "large-2",
+        STEADY,
+    ]
     assert not findings.runs[0].stats.failures
     facts = {fact.name: fact for fact in findings.facts}
     assert facts["rename to served, median"].value > 0
@@ -37,7 +43,9 @@ def test_every_draft_is_loaded_beside_running_streams(
 def test_the_longest_pause_of_each_load_counts() -> None:
     """Pauses between loads give the usual one; the bar is on the median of the loads' longest."""
     steady = Answer(0.0, (0.0, 0.1, 0.2, 0.3, 0.6, 0.7, 0.8, 1.2, 1.3), 1, 9)
-    facts = {fact.name: fact.value for fact in stall_facts([steady], [Load(0.35, 0.5), Load(0.85, 1.1)])}
+    facts = {
+        fact.name: fact.value for fact in stall_facts([steady], [Load(0.35, 0.5), Load(0.85, 1.1)])
+    }
     assert facts["between two tokens, no load, median"] == pytest.approx(100)
     assert facts["between two tokens, before a load, longest, median"] == pytest.approx(350)
     assert facts["between two tokens, during a load, longest of all"] == pytest.approx(400)

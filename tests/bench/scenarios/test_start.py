@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_each_server_is_started_once_a_round(launch_fake: Callable[..., Callable[[int], list[str]]]) -> None:
+def test_each_server_is_started_once_a_round(
+    launch_fake: Callable[..., Callable[[int], list[str]]],
+) -> None:
     """Starts alternate and each is a time from spawn to the first answer."""
     launches = {"vllm": launch_fake("finance"), "lorabay": launch_fake("finance")}
     starts = take_turns(launches, 2, BenchSettings(), NoProgress())

@@ -1,4 +1,6 @@
-"""Scenario `strategies`: what one merged deployment holds counts once for each adapter, the shared server's once."""
+"""Scenario `strategies`: what one merged deployment holds counts once for each adapter, the shared
+server's once.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,21 @@ def deployed(side: str, held: int) -> Deployed:
 
 def test_both_sides_are_told() -> None:
     """Start, load, memory and disk of each."""
-    findings = found(deployed(MERGED, 700 * MIB), deployed(SHARED, 900 * MIB), [1.0, 2.0, 3.0], (3 * MIB, 2 * MIB))
+    findings = found(
+        deployed(MERGED, 700 * MIB),
+        deployed(SHARED, 900 * MIB),
+        [1.0, 2.0, 3.0],
+        (3 * MIB, 2 * MIB),
+    )
     facts = {fact.name: fact.value for fact in findings.facts}
     assert facts["memory, 3 merged deployments"] == 2100
     assert facts["memory, shared server"] == 900
     assert facts["merging them, together"] == 6
-    assert [start.side for start in findings.starts] == [run.side for run in findings.runs] == [MERGED, SHARED]
+    assert (
+        [start.side for start in findings.starts]
+        == [run.side for run in findings.runs]
+        == [MERGED, SHARED]
+    )
 
 
 def test_it_needs_adapters() -> None:

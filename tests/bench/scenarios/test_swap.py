@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
     from lorabay.bench.publisher import Publisher
 
-SMALL = BenchSettings(rounds=2, prompt_tokens=4, output_tokens=5, request_timeout_s=30, start_timeout_s=60)
+SMALL = BenchSettings(
+    rounds=2, prompt_tokens=4, output_tokens=5, request_timeout_s=30, start_timeout_s=60
+)
 
 
 def test_swaps_are_measured_idle_and_under_streams(
     publisher: Publisher, launch_following: Callable[[Path], Callable[[int], list[str]]]
 ) -> None:
-    """Each part's figures are there, the bar stands at the idle server's slowest swap, and no request failed."""
+    """Each part's figures are there, the bar stands at the idle server's slowest swap, and no
+    request failed.
+    """
     findings = measure_swaps(launch_following(publisher.adapters), publisher, SMALL, NoProgress())
     facts = {fact.name: fact for fact in findings.facts}
     assert [name for name in facts if "first new answer" in name] == [
@@ -64,7 +68,9 @@ def test_the_slowest_swap_meets_the_bar_or_misses_it() -> None:
 
 
 def test_a_pause_counts_to_the_swap_that_it_touches() -> None:
-    """A gap that begins, ends or lies in a swap is one of a swap; gaps between two answers are none at all."""
+    """A gap that begins, ends or lies in a swap is one of a swap; gaps between two answers are none
+    at all.
+    """
     outcomes = (
         Answer(0.0, (1.0, 1.1, 1.2, 1.9, 2.0), 1, 5),
         Failure("timed out"),

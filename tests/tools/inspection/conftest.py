@@ -23,7 +23,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(base: Path, tmp_path: Path) -> Callable[..., peft_adapters.Made]:
     """An adapter of a format of `peft_adapters`, or of a config, in a folder of this name."""
 
-    def make(kind: str | Callable[[], object], name: str = "a", seed: int = 1) -> peft_adapters.Made:
+    def make(
+        kind: str | Callable[[], object], name: str = "a", seed: int = 1
+    ) -> peft_adapters.Made:
         config = peft_adapters.CONFIGS[kind] if isinstance(kind, str) else kind
         return peft_adapters.make(base, tmp_path / name, config, seed=seed)
 
@@ -33,4 +35,6 @@ def made(base: Path, tmp_path: Path) -> Callable[..., peft_adapters.Made]:
 @pytest.fixture
 def opened(base: Path, made: Callable[..., peft_adapters.Made]) -> Open:
     """The same, read."""
-    return lambda *arguments, **named: open_adapter(AdapterSource.at(made(*arguments, **named).folder), base)
+    return lambda *arguments, **named: open_adapter(
+        AdapterSource.at(made(*arguments, **named).folder), base
+    )

@@ -28,7 +28,14 @@ Run = Callable[..., int]
 @pytest.fixture
 def inspected(base: Path, tmp_path: Path) -> Run:
     """Run it with this base, and an adapter directory and a store below `tmp_path`."""
-    flags = ["--base", str(base), "--adapters", str(tmp_path / "adapters"), "--store", str(tmp_path / "store")]
+    flags = [
+        "--base",
+        str(base),
+        "--adapters",
+        str(tmp_path / "adapters"),
+        "--store",
+        str(tmp_path / "store"),
+    ]
     return lambda *arguments: run(["inspect", *map(str, arguments), *flags])
 
 
@@ -53,7 +60,9 @@ def test_by_folder_by_name_and_by_version(
     with Store.open(tmp_path / "store") as store:
         version = store.ingest(folder, AdapterName("finance"), Checks(BaseShapes.read(base), 64))
         assert isinstance(version, Version)
-    Records(tmp_path / "store" / "records" / "key").update(AdapterName("finance"), {"kept": (version.digest,)})
+    Records(tmp_path / "store" / "records" / "key").update(
+        AdapterName("finance"), {"kept": (version.digest,)}
+    )
     found = []
     for name in (folder, "finance", version.id):
         assert inspected(name, "--json") == 0
@@ -73,7 +82,9 @@ def test_adapters_whose_start_changed_the_base(
     inspected: Run,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What the start took out of the base is known, or gone already: the change is measured; without, only told of."""
+    """What the start took out of the base is known, or gone already: the change is measured;
+    without, only told of.
+    """
     folder, initial = made("lora", "one").folder, made("lora", "initial", 2).folder
     config = json.loads((folder / "adapter_config.json").read_bytes())
     (folder / "adapter_config.json").write_text(json.dumps(config | {"init_lora_weights": "pissa"}))
@@ -83,7 +94,9 @@ def test_adapters_whose_start_changed_the_base(
         reports.append(json.loads(capsys.readouterr().out))
     assert all("init_lora_weights is 'pissa'" in report["reasons"][0] for report in reports)
     assert {module["norm"] for module in reports[0]["modules"]} == {None}
-    assert {module["rank"] for module in reports[1]["modules"]} == ({8} if flags == ["--initial"] else {4})
+    assert {module["rank"] for module in reports[1]["modules"]} == (
+        {8} if flags == ["--initial"] else {4}
+    )
     assert all(module["norm"] for module in reports[1]["modules"])
     assert inspected(folder, folder) == 1
     assert "cannot be inspected: init_lora_weights is 'pissa'" in the_error(capsys)
@@ -101,13 +114,17 @@ def test_adapters_whose_start_changed_the_base(
         ("no/such/folder", "cannot be read: No such file"),
     ],
 )
-def test_adapters_that_are_not_there(name: str, text: str, inspected: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_adapters_that_are_not_there(
+    name: str, text: str, inspected: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     """One line each."""
     assert inspected(name) == 1
     assert text in the_error(capsys)
 
 
-def test_a_composite_is_no_adapter_yet(tmp_path: Path, inspected: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_composite_is_no_adapter_yet(
+    tmp_path: Path, inspected: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The line says how it becomes one."""
     (tmp_path / "both").mkdir()
     (tmp_path / "both" / "composite.toml").write_text("")
@@ -137,7 +154,9 @@ def test_a_plot_is_of_the_first(
     """Which is measured once for it, whatever else is told."""
     measured = []
     monkeypatch.setattr(
-        command, "inspect", lambda opened: measured.append(opened.source.name) or inspection.inspect(opened)
+        command,
+        "inspect",
+        lambda opened: measured.append(opened.source.name) or inspection.inspect(opened),
     )
     folders = [made("lora", name).folder for name in (("one", "two") if second else ("one",))]
     assert inspected(*folders, "--plot", tmp_path / "map.png") == 0
@@ -154,10 +173,14 @@ sys.exit(run(sys.argv[1:]))
 
 
 def test_a_plot_without_its_library_is_refused_before_any_work(tmp_path: Path) -> None:
-    """Not even the adapter is looked for, nor the default base prepared; without --plot the library is not missed."""
+    """Not even the adapter is looked for, nor the default base prepared; without --plot the library
+    is not missed.
+    """
     command = [sys.executable, "-c", WITHOUT_PILLOW, "inspect", "nobody"]
     ended = [
-        subprocess.run([*command, *flags], check=False, capture_output=True, text=True, cwd=tmp_path)
+        subprocess.run(
+            [*command, *flags], check=False, capture_output=True, text=True, cwd=tmp_path
+        )
         for flags in (["--plot", "map.png"], ["--base", str(tmp_path)])
     ]
     assert [process.returncode for process in ended] == [1, 1]
@@ -170,8 +193,20 @@ def test_a_plot_without_its_library_is_refused_before_any_work(tmp_path: Path) -
 def test_a_terminal_of_few_letters(base: Path, made: Callable[..., peft_adapters.Made]) -> None:
     """What it cannot show is escaped; it once ended the program."""
     ended = subprocess.run(
-        [sys.executable, "-m", "lorabay", "inspect", str(made("lora", "größe").folder), "--base", str(base)],
-        env={"PYTHONPATH": ":".join(filter(None, sys.path)), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        [
+            sys.executable,
+            "-m",
+            "lorabay",
+            "inspect",
+            str(made("lora", "größe").folder),
+            "--base",
+            str(base),
+        ],
+        env={
+            "PYTHONPATH": ":".join(filter(None, sys.path)),
+            "PYTHONIOENCODING": "ascii",
+            "PYTHONUTF8": "0",
+        },
         check=False,
         capture_output=True,
     )

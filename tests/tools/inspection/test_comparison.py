@@ -1,4 +1,6 @@
-"""Two adapters differ in what their configs say, in the modules that they change, and in the changes themselves."""
+"""Two adapters differ in what their configs say, in the modules that they change, and in the
+changes themselves.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +38,17 @@ def test_an_adapter_does_not_differ_from_itself(opened: Open, name: str) -> None
     assert all(module.distance == pytest.approx(0, abs=1e-6) for module in same.modules)
 
 
-@pytest.mark.parametrize("pair", [("lora", "lora"), ("lora", "loha"), ("vera", "lokr"), ("dora", "ia3")])
+@pytest.mark.parametrize(
+    "pair", [("lora", "lora"), ("lora", "loha"), ("vera", "lokr"), ("dora", "ia3")]
+)
 def test_distances_are_those_of_the_merged_weights(
     pair: tuple[str, str], base: Path, made: Callable[..., peft_adapters.Made]
 ) -> None:
     """||ΔW1 - ΔW2|| over the larger norm, whatever the two formats; each module is told once."""
-    both = [made(name, folder, seed) for seed, (name, folder) in enumerate(zip(pair, "ab", strict=True), 1)]
+    both = [
+        made(name, folder, seed)
+        for seed, (name, folder) in enumerate(zip(pair, "ab", strict=True), 1)
+    ]
     found = compare(*(open_adapter(AdapterSource.at(adapter.folder), base) for adapter in both))
     weights = load_file(base / "model.safetensors")
     one, two = (adapter.merged() for adapter in both)
@@ -52,23 +59,35 @@ def test_distances_are_those_of_the_merged_weights(
     for module in found.modules:
         before = weights[module.name].double()
         changes = [after[module.name].double() - before for after in (one, two)]
-        apart = float((changes[0] - changes[1]).norm()) / max(float(change.norm()) for change in changes)
+        apart = float((changes[0] - changes[1]).norm()) / max(
+            float(change.norm()) for change in changes
+        )
         assert module.distance == pytest.approx(apart, rel=1e-3)
 
 
 def test_the_table_of_two(opened: Open) -> None:
-    """Facts that differ with both values, ranks and distance of shared modules, and modules that only one has."""
+    """Facts that differ with both values, ranks and distance of shared modules, and modules that
+    only one has.
+    """
     one = opened(lambda: peft_adapters.lora(target_modules=["q_proj", "v_proj"]), "one")
-    two = opened(lambda: peft_adapters.lora(target_modules=["q_proj", "o_proj"], r=6, use_rslora=True), "two")
+    two = opened(
+        lambda: peft_adapters.lora(target_modules=["q_proj", "o_proj"], r=6, use_rslora=True), "two"
+    )
     found = compare(one, two)
     assert found.config["r"] == (4, 6)
     assert found.config["use_rslora"] == (False, True)
     assert "lora_alpha" not in found.config
     layers = [f"model.layers.{layer}.self_attn" for layer in (0, 1)]
-    assert [(m.name, m.ranks) for m in found.modules] == [(f"{layer}.q_proj.weight", (4, 6)) for layer in layers]
-    only = [tuple(f"{layer}.{module}.weight" for layer in layers) for module in ("v_proj", "o_proj")]
+    assert [(m.name, m.ranks) for m in found.modules] == [
+        (f"{layer}.q_proj.weight", (4, 6)) for layer in layers
+    ]
+    only = [
+        tuple(f"{layer}.{module}.weight" for layer in layers) for module in ("v_proj", "o_proj")
+    ]
     assert list(found.only) == only
-    lines = {tuple(part.strip() for part in line.split("│")[1:-1]) for line in shown(found).splitlines()}
+    lines = {
+        tuple(part.strip() for part in line.split("│")[1:-1]) for line in shown(found).splitlines()
+    }
     assert ("r", "4", "6") in lines
     assert ("use_rslora", "False", "True") in lines
     assert (only[0][0], "only in one", "") in lines
@@ -90,7 +109,9 @@ def test_what_json_has_no_word_for(base: Path, made: Callable[..., peft_adapters
     """Python reads NaN in a config; it is no difference to itself, and what is printed is JSON."""
     folder = made("lora").folder
     config = json.loads((folder / "adapter_config.json").read_bytes())
-    (folder / "adapter_config.json").write_text(json.dumps(config | {"lora_dropout": math.nan, "extra": [math.inf]}))
+    (folder / "adapter_config.json").write_text(
+        json.dumps(config | {"lora_dropout": math.nan, "extra": [math.inf]})
+    )
     one = open_adapter(AdapterSource.at(folder), base)
     two = open_adapter(AdapterSource.at(made("lora", "b").folder), base)
     assert not compare(one, one).config

@@ -54,7 +54,9 @@ def test_a_picture_takes_the_place_of_a_former_one(inspection: Inspection, tmp_p
     assert [path.name for path in (tmp_path / "plots").iterdir()] == ["größe.PNG"]
 
 
-def test_without_pillow_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pillow_one_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is an extra's."""
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.delitem(sys.modules, "PIL.ImageDraw", raising=False)
@@ -62,7 +64,9 @@ def test_without_pillow_one_line_says_what_to_install(tmp_path: Path, monkeypatc
         check_plot(tmp_path / "map.png")
 
 
-@pytest.mark.parametrize("name", ["map.pdf", "map", "none/map.png", "file/map.png", "closed/map.png"])
+@pytest.mark.parametrize(
+    "name", ["map.pdf", "map", "none/map.png", "file/map.png", "closed/map.png"]
+)
 def test_places_that_are_known_to_be_wrong(tmp_path: Path, name: str) -> None:
     """Before anything is measured."""
     (tmp_path / "file").touch()

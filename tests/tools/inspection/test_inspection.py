@@ -1,4 +1,6 @@
-"""An inspection says what PEFT's own merge of the adapter says, without building what it measures."""
+"""An inspection says what PEFT's own merge of the adapter says, without building what it
+measures.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +53,12 @@ def shown(report: Inspection) -> str:
 
 
 @pytest.mark.parametrize("name", MEASURED)
-def test_norms_are_those_of_the_merged_weights(name: str, base: Path, made: Callable[..., peft_adapters.Made]) -> None:
-    """||ΔW|| and ||ΔW||/||W|| of every module, whatever the format; the modules are those that PEFT changes."""
+def test_norms_are_those_of_the_merged_weights(
+    name: str, base: Path, made: Callable[..., peft_adapters.Made]
+) -> None:
+    """||ΔW|| and ||ΔW||/||W|| of every module, whatever the format; the modules are those that PEFT
+    changes.
+    """
     adapter = made(name)
     report = inspect(open_adapter(AdapterSource.at(adapter.folder), base))
     before, after = load_file(base / "model.safetensors"), adapter.merged()
@@ -61,7 +67,9 @@ def test_norms_are_those_of_the_merged_weights(name: str, base: Path, made: Call
     for module in report.modules:
         norm = float((after[module.name].double() - before[module.name].double()).norm())
         assert module.norm == pytest.approx(norm, rel=1e-3)
-        assert module.ratio == pytest.approx(norm / float(before[module.name].double().norm()), rel=1e-3)
+        assert module.ratio == pytest.approx(
+            norm / float(before[module.name].double().norm()), rel=1e-3
+        )
     json.dumps(report.as_dict(), allow_nan=False)
 
 
@@ -104,7 +112,10 @@ def test_what_no_engine_serves_says_why(opened: Open, name: str) -> None:
 
 def of_another_model(folder: Path) -> None:
     path = folder / "adapter_model.safetensors"
-    save_file({name.replace("layers.1", "layers.7"): tensor for name, tensor in load_file(path).items()}, path)
+    save_file(
+        {name.replace("layers.1", "layers.7"): tensor for name, tensor in load_file(path).items()},
+        path,
+    )
 
 
 def with_fields(**fields: object) -> Callable[[Path], None]:
@@ -122,7 +133,12 @@ def with_fields(**fields: object) -> Callable[[Path], None]:
     [
         (of_another_model, "lora", {4}, "the base has no module 'model.layers.7."),
         (with_fields(init_lora_weights="pissa"), "lora", {4}, "init_lora_weights is 'pissa'"),
-        (with_fields(init_lora_weights="olora", use_dora=True), "dora", {4}, "init_lora_weights is 'olora'"),
+        (
+            with_fields(init_lora_weights="olora", use_dora=True),
+            "dora",
+            {4},
+            "init_lora_weights is 'olora'",
+        ),
         (with_fields(peft_type="NOVEL"), "novel", {4}, "peft_type 'NOVEL' is unknown"),
         (with_fields(peft_type=["x"]), "unknown", {4}, "peft_type ['x'] is unknown"),
         (with_fields(target_parameters=["experts"]), "lora", {None}, "target_parameters is set"),
@@ -136,7 +152,9 @@ def test_what_does_not_fit_is_told_as_far_as_it_goes(
     base: Path,
     made: Callable[..., peft_adapters.Made],
 ) -> None:
-    """From config and header: only the reasons were once told, on one line, and nothing of the adapter."""
+    """From config and header: only the reasons were once told, on one line, and nothing of the
+    adapter.
+    """
     folder = made("lora").folder
     whole = inspect(open_adapter(AdapterSource.at(folder), base))
     change(folder)
@@ -155,17 +173,23 @@ def test_what_does_not_fit_is_told_as_far_as_it_goes(
     assert text.split(maxsplit=1)[0] in shown(report)
 
 
-def test_modules_of_a_misfit_are_those_of_the_base(base: Path, made: Callable[..., peft_adapters.Made]) -> None:
-    """Layers, embeddings, and tensors that are replaced, each once; what would command a terminal does not."""
+def test_modules_of_a_misfit_are_those_of_the_base(
+    base: Path, made: Callable[..., peft_adapters.Made]
+) -> None:
+    """Layers, embeddings, and tensors that are replaced, each once; what would command a terminal
+    does not.
+    """
     folder = made("lora-modules-to-save").folder
     fitting = inspect(open_adapter(AdapterSource.at(folder), base))
     tensors = load_file(folder / "adapter_model.safetensors")
     odd = "model.\x1b[2Jx.lora_A.weight"
-    save_file(tensors | {f"{making.PREFIX}{odd}": torch.ones(4, 8)}, folder / "adapter_model.safetensors")
+    save_file(
+        tensors | {f"{making.PREFIX}{odd}": torch.ones(4, 8)}, folder / "adapter_model.safetensors"
+    )
     report = inspect(open_adapter(AdapterSource.at(folder), base))
-    assert {module.name for module in report.modules} - {module.name for module in fitting.modules} == {
-        odd.replace(".lora_A", "")
-    }
+    assert {module.name for module in report.modules} - {
+        module.name for module in fitting.modules
+    } == {odd.replace(".lora_A", "")}
     known = {module.name: (module.rank, module.alpha) for module in fitting.modules}
     assert {m.name: (m.rank, m.alpha) for m in report.modules if m.name in known} == known
     assert "\x1b" not in shown(report)
@@ -173,10 +197,15 @@ def test_modules_of_a_misfit_are_those_of_the_base(base: Path, made: Callable[..
 
 def test_ranks_and_alphas_by_module(opened: Open) -> None:
     """As the patterns say, and rsLoRA's by its own rule; other formats have no alpha."""
-    ranks = {module.place: (module.rank, module.alpha) for module in inspect(opened("lora-patterns")).modules}
+    ranks = {
+        module.place: (module.rank, module.alpha)
+        for module in inspect(opened("lora-patterns")).modules
+    }
     assert ranks[0, "self_attn.q_proj"] == (2, pytest.approx(8))
     assert ranks[1, "self_attn.v_proj"] == (4, pytest.approx(5))
-    assert all((m.rank, m.alpha) == (4, pytest.approx(8)) for m in inspect(opened("rslora", "b")).modules)
+    assert all(
+        (m.rank, m.alpha) == (4, pytest.approx(8)) for m in inspect(opened("rslora", "b")).modules
+    )
     assert {m.alpha for m in inspect(opened("vera", "c")).modules} == {None}
 
 
@@ -185,7 +214,9 @@ def test_tables_can_be_copied_from(opened: Open) -> None:
     report = inspect(opened("lora"))
     console = Console(file=StringIO(), width=60)
     console.print(report.render())
-    value = "".join(line.split("┃")[-1].split("│")[-2].strip() for line in digest_lines(console.file.getvalue()))
+    value = "".join(
+        line.split("┃")[-1].split("│")[-2].strip() for line in digest_lines(console.file.getvalue())
+    )
     assert value == report.digest
     names = [f"model.layers.{layer}.x.weight" for layer in (10, 2)]
     assert in_order(["lm_head.weight", *names]) == [*reversed(names), "lm_head.weight"]
@@ -208,7 +239,9 @@ def test_layers_are_in_order_and_what_is_in_none_is_last(opened: Open) -> None:
     assert layers[1]["norm"] == pytest.approx(sum(norm**2 for norm in own) ** 0.5)
 
 
-def test_an_embedding_that_grew_cannot_be_measured(base: Path, made: Callable[..., peft_adapters.Made]) -> None:
+def test_an_embedding_that_grew_cannot_be_measured(
+    base: Path, made: Callable[..., peft_adapters.Made]
+) -> None:
     """It has more rows than the base's; the other modules are measured."""
     folder = made("lora-modules-to-save").folder
     tensors = load_file(folder / "adapter_model.safetensors")
@@ -226,14 +259,18 @@ def test_an_embedding_that_grew_cannot_be_measured(base: Path, made: Callable[..
 def test_a_version_of_the_store_is_what_its_folder_was(
     kind: str, base: Path, tmp_path: Path, made: Callable[..., peft_adapters.Made]
 ) -> None:
-    """Digest, format and what it changes: a version that was made from DoRA is told with its output scales."""
+    """Digest, format and what it changes: a version that was made from DoRA is told with its output
+    scales.
+    """
     adapter = made(kind)
     checks = Checks(BaseShapes.read(base), 64, base_weights=BaseWeights.open(base))
     with Store.open(tmp_path / "store") as store:
         version = store.ingest(adapter.folder, AdapterName("finance"), checks)
         assert isinstance(version, Version)
         source = AdapterSource("finance@x", version.path, version.path, version)
-        stored, plain = (inspect(open_adapter(each, base)) for each in (source, AdapterSource.at(adapter.folder)))
+        stored, plain = (
+            inspect(open_adapter(each, base)) for each in (source, AdapterSource.at(adapter.folder))
+        )
     assert (stored.digest, stored.format, stored.needs) == (plain.digest, plain.format, plain.needs)
     assert stored.adapter == "finance@x"
     norms = {module.name: module.norm for module in plain.modules}
@@ -242,7 +279,9 @@ def test_a_version_of_the_store_is_what_its_folder_was(
 
 def test_names_are_shown_as_they_are(base: Path, tmp_path: Path) -> None:
     """Brackets in a folder's or a base's name are no markup: they once ended the program."""
-    made = making.make_adapter(tmp_path / "[/a] :fire:", config=making.lora_config(base_model_name_or_path="[/x]"))
+    made = making.make_adapter(
+        tmp_path / "[/a] :fire:", config=making.lora_config(base_model_name_or_path="[/x]")
+    )
     tiny = making.make_base(tmp_path / "base")
     text = shown(inspect(open_adapter(AdapterSource.at(made), tiny)))
     assert "[/a] :fire:" in text
@@ -262,5 +301,7 @@ def test_a_file_that_vanishes_is_one_clear_error(opened: Open) -> None:
     """Between reading its header and measuring it."""
     found = opened("lora")
     (found.source.folder / "adapter_model.safetensors").unlink()
-    with pytest.raises(SetupError, match=r"cannot be inspected: there is no adapter_model.safetensors"):
+    with pytest.raises(
+        SetupError, match=r"cannot be inspected: there is no adapter_model.safetensors"
+    ):
         inspect(found)

@@ -1,4 +1,6 @@
-"""Norms are those of the matrices that they stand for, which only what is no product is built for."""
+"""Norms are those of the matrices that they stand for, which only what is no product is built
+for.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,15 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from lorabay.algebra.updates import Dense, Directional, Gated, LowRank, PeftLayer, Replaced, ReplacedRows
+from lorabay.algebra.updates import (
+    Dense,
+    Directional,
+    Gated,
+    LowRank,
+    PeftLayer,
+    Replaced,
+    ReplacedRows,
+)
 from lorabay.base.row_blocks import BaseWeights
 from lorabay.tools.inspection import norms
 from lorabay.tools.inspection.norms import change_norm, distance, weight_norm
@@ -46,12 +56,16 @@ def test_the_norm_of_a_weight(weights: BaseWeights, weight: np.ndarray) -> None:
     assert weight_norm(weights, "model.layers.9.self_attn.q_proj.weight") is None
 
 
-def test_products_are_measured_without_being_built(weights: BaseWeights, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_are_measured_without_being_built(
+    weights: BaseWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Alone and against another one of another rank."""
     monkeypatch.setattr(norms, "dense_change", pytest.fail)
     one, two = product(1), product(3, rank=5, scale=-2.0)
     assert change_norm((one,), weights, NAME) == pytest.approx(np.linalg.norm(built(one)))
-    assert distance((one,), (two,), weights, NAME) == pytest.approx(np.linalg.norm(built(one) - built(two)))
+    assert distance((one,), (two,), weights, NAME) == pytest.approx(
+        np.linalg.norm(built(one) - built(two))
+    )
     assert distance((one,), (one,), weights, NAME) == pytest.approx(0, abs=1e-6)
 
 
@@ -69,7 +83,9 @@ def test_what_depends_on_the_weight_is_built(weights: BaseWeights, weight: np.nd
         ((Gated(lambda: gate), low), weight * gate + built(low)),
     )
     for updates, after in cases:
-        assert change_norm(updates, weights, NAME) == pytest.approx(np.linalg.norm(after - weight), rel=1e-4)
+        assert change_norm(updates, weights, NAME) == pytest.approx(
+            np.linalg.norm(after - weight), rel=1e-4
+        )
     one, two = cases[0], cases[4]
     apart = np.linalg.norm(one[1] - two[1])
     assert distance(one[0], two[0], weights, NAME) == pytest.approx(apart, rel=1e-4)
@@ -79,10 +95,16 @@ def test_what_depends_on_the_weight_is_built(weights: BaseWeights, weight: np.nd
 
 
 @pytest.mark.parametrize(
-    "update", [PeftLayer("q_proj", ()), ReplacedRows((1,), lambda: matrix(1, 1, 32))], ids=["PEFT's", "rows"]
+    "update",
+    [PeftLayer("q_proj", ()), ReplacedRows((1,), lambda: matrix(1, 1, 32))],
+    ids=["PEFT's", "rows"],
 )
-def test_what_cannot_be_measured_is_none(weights: BaseWeights, update: PeftLayer | ReplacedRows) -> None:
-    """Neither its norm nor its distance from anything; the same for what the base lacks and for what overflows."""
+def test_what_cannot_be_measured_is_none(
+    weights: BaseWeights, update: PeftLayer | ReplacedRows
+) -> None:
+    """Neither its norm nor its distance from anything; the same for what the base lacks and for
+    what overflows.
+    """
     assert change_norm((update,), weights, NAME) is None
     assert distance((update,), (product(1),), weights, NAME) is None
     gone = (Gated(lambda: matrix(1, 32, 1)),)
@@ -96,5 +118,9 @@ def test_vectors_are_measured_too(weights: BaseWeights, base: Path) -> None:
     """A norm that was trained as a whole, or gated."""
     before = load_file(base / "model.safetensors")[NORM].double().numpy()
     values, gate = matrix(1, 32), matrix(2, 32)
-    assert change_norm((Replaced(lambda: values),), weights, NORM) == pytest.approx(np.linalg.norm(values - before))
-    assert change_norm((Gated(lambda: gate),), weights, NORM) == pytest.approx(np.linalg.norm(before * gate - before))
+    assert change_norm((Replaced(lambda: values),), weights, NORM) == pytest.approx(
+        np.linalg.norm(values - before)
+    )
+    assert change_norm((Gated(lambda: gate),), weights, NORM) == pytest.approx(
+        np.linalg.norm(before * gate - before)
+    )

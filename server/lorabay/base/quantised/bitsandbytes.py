@@ -1,4 +1,5 @@
-"""bitsandbytes as it is saved: 4-bit codes (NF4, FP4) with a scale for each block, or 8-bit rows with a scale each.
+"""bitsandbytes as it is saved: 4-bit codes (NF4, FP4) with a scale for each block, or 8-bit rows
+with a scale each.
 
 The 4-bit table comes with every weight, and so do scales that are themselves quantised.
 """
@@ -36,7 +37,9 @@ def bitsandbytes(tensors: Mapping[str, Stored], config: Mapping[str, object]) ->
         weight, state, _ = name.partition(_STATE)
         if state:
             parts = {
-                part.removeprefix(f"{weight}."): tensors[part] for part in tensors if part.startswith(f"{weight}.")
+                part.removeprefix(f"{weight}."): tensors[part]
+                for part in tensors
+                if part.startswith(f"{weight}.")
             }
             facts = _facts(weight, tensors[name])
             consumed = (weight, *(f"{weight}.{part}" for part in parts))
@@ -47,7 +50,9 @@ def bitsandbytes(tensors: Mapping[str, Stored], config: Mapping[str, object]) ->
             weight = f"{module}.weight"
             consumed = (weight, name, *(other for other in tensors if other == f"{weight}_format"))
             found[weight] = (
-                Computed(tensors[weight].shape, partial(_eight_bits, tensors[weight], tensors[name])),
+                Computed(
+                    tensors[weight].shape, partial(_eight_bits, tensors[weight], tensors[name])
+                ),
                 consumed,
             )
     return found
@@ -59,20 +64,29 @@ def _facts(weight: str, stored: Stored) -> dict[str, Any]:
         if isinstance(facts["blocksize"], int) and isinstance(facts["shape"], list):
             return dict(facts)
     except (ValueError, KeyError, TypeError) as error:
-        raise SetupError(f"the base's quantisation of {quoted(weight)} cannot be read: {error}") from error
+        raise SetupError(
+            f"the base's quantisation of {quoted(weight)} cannot be read: {error}"
+        ) from error
     raise SetupError(f"the base's quantisation of {quoted(weight)} has no block size or no shape")
 
 
-def _four_bits(weight: Stored, parts: Mapping[str, Stored], facts: Mapping[str, Any]) -> NDArray[np.float32]:
+def _four_bits(
+    weight: Stored, parts: Mapping[str, Stored], facts: Mapping[str, Any]
+) -> NDArray[np.float32]:
     codes = read_raw(weight).reshape(-1)
     table = read_raw(parts["quant_map"]).astype(np.float32)
     dense = np.empty((codes.size, 2), np.float32)
-    dense[:, 0], dense[:, 1] = table[codes >> 4], table[codes & 0xF]  # the first number is in the high bits
+    dense[:, 0], dense[:, 1] = (
+        table[codes >> 4],
+        table[codes & 0xF],
+    )  # the first number is in the high bits
     scales = read_raw(parts["absmax"])
     if "nested_absmax" in parts:
         nested = read_raw(parts["nested_absmax"]).astype(np.float32)
         outer = np.repeat(nested, int(facts["nested_blocksize"]))[: scales.size]
-        scales = read_raw(parts["nested_quant_map"])[scales] * outer + np.float32(facts["nested_offset"])
+        scales = read_raw(parts["nested_quant_map"])[scales] * outer + np.float32(
+            facts["nested_offset"]
+        )
     count = int(np.prod(facts["shape"]))
     flat = dense.reshape(-1)[:count]
     flat *= np.repeat(scales.astype(np.float32), int(facts["blocksize"]))[:count]

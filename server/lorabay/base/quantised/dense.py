@@ -1,6 +1,8 @@
-"""A base as dense tensors, whatever it is stored as: packed weights become things that can be computed on the CPU.
+"""A base as dense tensors, whatever it is stored as: packed weights become things that can be
+computed on the CPU.
 
-The layouts are those that the libraries document; none of the libraries is needed. What is not known is refused.
+The layouts are those that the libraries document; none of the libraries is needed. What is not
+known is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from lorabay.base.shapes import BaseShapes
     from lorabay.merge.tensors import Computed
 
-    Method = Callable[[Mapping[str, Stored], Mapping[str, object]], dict[str, tuple[Computed, tuple[str, ...]]]]
+    Method = Callable[
+        [Mapping[str, Stored], Mapping[str, object]], dict[str, tuple[Computed, tuple[str, ...]]]
+    ]
 
 METHODS: dict[str, Method] = {
     "awq": awq,
@@ -34,8 +38,8 @@ _PLAIN = frozenset({"BF16", "F16", "F32", "F64"})
 
 @dataclass(frozen=True, slots=True)
 class DenseBase:
-    """Every tensor of the base by its dense name. `dtype`: what the output is stored as, None where the base says it;
-    `method`: how the base was quantised."""
+    """Every tensor of the base by its dense name. `dtype`: what the output is stored as, None where
+    the base says it; `method`: how the base was quantised."""
 
     tensors: Mapping[str, Stored | Computed]
     dtype: str | None = None
@@ -68,16 +72,26 @@ def dense_tensors(base: BaseWeights) -> DenseBase:
     method = settings.get("quant_method") if isinstance(settings, Mapping) else None
     if not isinstance(settings, Mapping) or method not in METHODS:
         known = ", ".join(METHODS)
-        raise SetupError(f"the base is quantised with {quoted(method)}, which is not de-quantised here; known: {known}")
+        raise SetupError(
+            f"the base is quantised with {quoted(method)}, which is not de-quantised here; known: {known}"
+        )
     computed = METHODS[method](base.tensors, settings)
     if not computed:
-        raise SetupError(f"the base says that it is quantised with {method}, and holds no such weights")
+        raise SetupError(
+            f"the base says that it is quantised with {method}, and holds no such weights"
+        )
     dense_of = {part: name for name, (_, consumed) in computed.items() for part in consumed}
     tensors: dict[str, Stored | Computed] = {}
     for name, stored in base.tensors.items():
         dense = dense_of.get(name)
         tensors.setdefault(dense or name, stored if dense is None else computed[dense][0])
-    packed = [name for name, part in tensors.items() if not hasattr(part, "load") and part.dtype not in _PLAIN]
+    packed = [
+        name
+        for name, part in tensors.items()
+        if not hasattr(part, "load") and part.dtype not in _PLAIN
+    ]
     if packed:
-        raise SetupError(f"the base's tensor {quoted(packed[0])} is packed in a way that {method} does not explain")
+        raise SetupError(
+            f"the base's tensor {quoted(packed[0])} is packed in a way that {method} does not explain"
+        )
     return DenseBase(tensors, "BF16", str(method))

@@ -1,4 +1,5 @@
-"""GPTQ and AWQ: integers packed into 32-bit words, with a scale and a zero point for each group of inputs.
+"""GPTQ and AWQ: integers packed into 32-bit words, with a scale and a zero point for each group of
+inputs.
 
 W[o, i] = (q[i, o] - z[g, o]) * s[g, o], where g is the group of input i.
 """
@@ -28,31 +29,48 @@ _WHOLE_WORDS = (2, 4, 8)
 _AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
 
 
-def gptq(tensors: Mapping[str, Stored], config: Mapping[str, object]) -> dict[str, tuple[Computed, tuple[str, ...]]]:
+def gptq(
+    tensors: Mapping[str, Stored], config: Mapping[str, object]
+) -> dict[str, tuple[Computed, tuple[str, ...]]]:
     """Dense name -> how to compute it, and the tensors that it stands for."""
     bits = config.get("bits", 4)
     if bits not in _WHOLE_WORDS:
-        raise SetupError(f"the base is GPTQ with {quoted(bits)} bits; only {_WHOLE_WORDS} can be de-quantised here")
+        raise SetupError(
+            f"the base is GPTQ with {quoted(bits)} bits; only {_WHOLE_WORDS} can be de-quantised here"
+        )
     shifted = config.get("checkpoint_format", "gptq") != "gptq_v2"
     found = {}
     for module, parts in _modules(tensors).items():
         rows, outputs = parts["qweight"].shape
         shape = (outputs, rows * 32 // int(str(bits)))
         load = partial(_gptq, parts, int(str(bits)), shifted=shifted)
-        found[f"{module}.weight"] = (Computed(shape, load), tuple(part.name for part in parts.values()))
+        found[f"{module}.weight"] = (
+            Computed(shape, load),
+            tuple(part.name for part in parts.values()),
+        )
     return found
 
 
-def awq(tensors: Mapping[str, Stored], config: Mapping[str, object]) -> dict[str, tuple[Computed, tuple[str, ...]]]:
+def awq(
+    tensors: Mapping[str, Stored], config: Mapping[str, object]
+) -> dict[str, tuple[Computed, tuple[str, ...]]]:
     """As `gptq`."""
-    bits, version = config.get("bits", config.get("w_bit", 4)), str(config.get("version", "gemm")).lower()
+    bits, version = (
+        config.get("bits", config.get("w_bit", 4)),
+        str(config.get("version", "gemm")).lower(),
+    )
     if bits != 4 or version != "gemm":
-        raise SetupError(f"the base is AWQ with {quoted(bits)} bits, version {quoted(version)}; only 4 bits and gemm")
+        raise SetupError(
+            f"the base is AWQ with {quoted(bits)} bits, version {quoted(version)}; only 4 bits and gemm"
+        )
     found = {}
     for module, parts in _modules(tensors).items():
         inputs, words = parts["qweight"].shape
         load = partial(_awq, parts)
-        found[f"{module}.weight"] = (Computed((words * 8, inputs), load), tuple(part.name for part in parts.values()))
+        found[f"{module}.weight"] = (
+            Computed((words * 8, inputs), load),
+            tuple(part.name for part in parts.values()),
+        )
     return found
 
 
@@ -65,7 +83,9 @@ def _modules(tensors: Mapping[str, Stored]) -> dict[str, dict[str, Stored]]:
     for module, parts in modules.items():
         lacking = [part for part in _PARTS[:3] if part not in parts]
         if lacking:
-            raise SetupError(f"the base is quantised, and {quoted(module)} lacks {', '.join(lacking)}")
+            raise SetupError(
+                f"the base is quantised, and {quoted(module)} lacks {', '.join(lacking)}"
+            )
     return modules
 
 
@@ -77,7 +97,11 @@ def _gptq(parts: Mapping[str, Stored], bits: int, *, shifted: bool) -> NDArray[n
         # The first version of the format stores the zero point less one, in as many bits.
         zeros = (zeros + 1) & ((1 << bits) - 1)
     inputs = numbers.shape[1]
-    groups = read_raw(parts["g_idx"]) if "g_idx" in parts else np.arange(inputs) // (inputs // len(scales))
+    groups = (
+        read_raw(parts["g_idx"])
+        if "g_idx" in parts
+        else np.arange(inputs) // (inputs // len(scales))
+    )
     return _scaled(numbers, zeros, scales, groups)
 
 
@@ -90,7 +114,10 @@ def _awq(parts: Mapping[str, Stored]) -> NDArray[np.float32]:
 
 
 def _scaled(
-    numbers: NDArray[np.uint8], zeros: NDArray[np.int16], scales: NDArray[np.float32], groups: NDArray[np.int64]
+    numbers: NDArray[np.uint8],
+    zeros: NDArray[np.int16],
+    scales: NDArray[np.float32],
+    groups: NDArray[np.int64],
 ) -> NDArray[np.float32]:
     dense = numbers.astype(np.float32)
     dense -= zeros.T.astype(np.float32)[:, groups]

@@ -1,4 +1,5 @@
-"""Tensors of a quantised base as NumPy arrays of the numbers that they hold: integers as they are, floats as float32.
+"""Tensors of a quantised base as NumPy arrays of the numbers that they hold: integers as they are,
+floats as float32.
 
 Also takes packed integers apart. Read one at a time with plain reads; nothing is kept.
 """
@@ -42,9 +43,11 @@ def read_raw(stored: Stored) -> NDArray[Any]:
     return values.reshape(stored.shape)
 
 
-def unpack(words: NDArray[np.int32], bits: int, order: tuple[int, ...] | None = None) -> NDArray[np.uint8]:
-    """Each 32-bit word as the numbers of so many bits in it, along the last axis: lowest bits first, or the positions
-    in `order`."""
+def unpack(
+    words: NDArray[np.int32], bits: int, order: tuple[int, ...] | None = None
+) -> NDArray[np.uint8]:
+    """Each 32-bit word as the numbers of so many bits in it, along the last axis: lowest bits
+    first, or the positions in `order`."""
     count = 32 // bits
     shifts = np.array(order or tuple(range(count)), np.uint32) * np.uint32(bits)
     parts = (words.view(np.uint32)[..., None] >> shifts) & np.uint32((1 << bits) - 1)
@@ -53,7 +56,9 @@ def unpack(words: NDArray[np.int32], bits: int, order: tuple[int, ...] | None = 
 
 @cache
 def _float8() -> NDArray[np.float32]:
-    """All 256 values of the float with four exponent and three mantissa bits; it has NaN and no infinity."""
+    """All 256 values of the float with four exponent and three mantissa bits; it has NaN and no
+    infinity.
+    """
     code = np.arange(256)
     sign = np.where(code & 0x80, -1.0, 1.0)
     exponent, mantissa = (code >> 3) & 0xF, code & 7

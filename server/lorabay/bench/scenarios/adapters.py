@@ -1,8 +1,9 @@
-"""Scenario `adapters`: what adapters cost. The bare base, compiled and without LoRA, is vLLM's own server.
+"""Scenario `adapters`: what adapters cost. The bare base, compiled and without LoRA, is vLLM's own
+server.
 
-All servers stay up and take turns. Most cases compare our server with the bare base at the same number of streams; two
-compare it with itself (many adapters with few, DoRA with LoRA). Stock vLLM, the same install without our plugin, is
-measured in two of the cases, without a bar.
+All servers stay up and take turns. Most cases compare our server with the bare base at the same
+number of streams; two compare it with itself (many adapters with few, DoRA with LoRA). Stock vLLM,
+the same install without our plugin, is measured in two of the cases, without a bar.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The first side over the second must reach `bar`, round by round; further sides are shown, after one turn."""
+    """The first side over the second must reach `bar`, round by round; further sides are shown,
+    after one turn.
+    """
 
     name: str
     streams: int
@@ -93,7 +96,16 @@ def cases(zipf: tuple[str, ...]) -> tuple[Case, ...]:
         Case("decode, 1 stream, 1 adapter", 1, bare(NAMES[0]), 0.75, per_stream=2),
         Case("decode, 8 streams, 4 adapters", 8, (*bare(*four), stock), 0.75),
         Case("decode, 32 streams, 8 adapters and base", 32, bare(*eight, BASE), 0.75),
-        Case("first token, 4 prompts of 512, 4 adapters", 4, (*bare(*four), stock), 0.85, promptness, 512, 1, 4),
+        Case(
+            "first token, 4 prompts of 512, 4 adapters",
+            4,
+            (*bare(*four), stock),
+            0.85,
+            promptness,
+            512,
+            1,
+            4,
+        ),
         Case(
             f"decode, 8 streams, {COUNT} adapters by popularity over {SLOTS} slots",
             8,
@@ -150,7 +162,9 @@ def take_turns(
         measured = {case: _measure(case, up, rounds, settings, progress) for case in wanted}
     runs = tuple(turn.value for turns in measured.values() for turn in turns)
     starts = tuple(Start(name, 0, server.start_s) for name, server in up.items())
-    comparisons = tuple(comparison for case, turns in measured.items() for comparison in _compare(case, turns))
+    comparisons = tuple(
+        comparison for case, turns in measured.items() for comparison in _compare(case, turns)
+    )
     return Findings(runs, starts, comparisons)
 
 
@@ -170,8 +184,12 @@ def _measure(
             wait_idle([other.group for other in up.values()])
             run = measure(server.target, workload, case.streams, number, asked)
             if run.stats.failures or not run.stats.answers:
-                raise SetupError(f"{side.name} failed in {case.name!r}: {next(iter(run.stats.failures), 'no answer')}")
-            return Run(f"{case.name}: {side.name}", number, case.streams, run.stats, run.client_cpu_s)
+                raise SetupError(
+                    f"{side.name} failed in {case.name!r}: {next(iter(run.stats.failures), 'no answer')}"
+                )
+            return Run(
+                f"{case.name}: {side.name}", number, case.streams, run.stats, run.client_cpu_s
+            )
 
         return take
 
@@ -182,13 +200,21 @@ def _measure(
 
 
 def _compare(case: Case, turns: tuple[Turn[Run], ...]) -> tuple[Comparison, ...]:
-    """The first side over the second against the bar; the others over the second, with a bar that all reach."""
-    figures = [Turn(turn.side, turn.round, turn.seconds, case.figure(turn.value.stats)) for turn in turns]
+    """The first side over the second against the bar; the others over the second, with a bar that
+    all reach.
+    """
+    figures = [
+        Turn(turn.side, turn.round, turn.seconds, case.figure(turn.value.stats)) for turn in turns
+    ]
     first, reference, *others = (side.name for side in case.sides)
     return (
-        Comparison(f"{case.name}: {first} / {reference}", ratios(figures, first, reference), "x", case.bar),
+        Comparison(
+            f"{case.name}: {first} / {reference}", ratios(figures, first, reference), "x", case.bar
+        ),
         *(
-            Comparison(f"{case.name}: {other} / {reference}", ratios(figures, other, reference), "x", 0.0)
+            Comparison(
+                f"{case.name}: {other} / {reference}", ratios(figures, other, reference), "x", 0.0
+            )
             for other in others
         ),
     )

@@ -1,7 +1,9 @@
-"""Scenario `convert`: AdaLoRA and VeRA adapters of a random llama into plain LoRA, against reading the model once.
+"""Scenario `convert`: AdaLoRA and VeRA adapters of a random llama into plain LoRA, against reading
+the model once.
 
-The model is read from the disk, not from the page cache; a conversion reads its headers only, starts as a new process
-and ends when all is on disk. VeRA has PEFT's default rank, so that its factors become many times its own size.
+The model is read from the disk, not from the page cache; a conversion reads its headers only,
+starts as a new process and ends when all is on disk. VeRA has PEFT's default rank, so that its
+factors become many times its own size.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ class _Tensor:
 
 
 def convert(settings: BenchSettings, progress: Progress) -> Findings:
-    """Makes model and adapters in the temporary folder, which needs room for about twice the size."""
+    """Makes model and adapters in the temporary folder, which needs room for about twice the
+    size.
+    """
     if settings.url is not None:
         raise UsageError("bench: scenario 'convert' works on a model of its own; leave out --url")
     rounds = settings.rounds or ROUNDS
@@ -59,18 +63,30 @@ def convert(settings: BenchSettings, progress: Progress) -> Findings:
         progress.step("writing a random model")
         RandomLlama.about(int(settings.size_gb * 1e9)).write(root / "base")
         shapes = _modules(BaseShapes.read(root / "base"))
-        _write(root / "adalora", _adalora(shapes), {"peft_type": "ADALORA", "init_r": ADALORA_RANK, "lora_alpha": 32})
+        _write(
+            root / "adalora",
+            _adalora(shapes),
+            {"peft_type": "ADALORA", "init_r": ADALORA_RANK, "lora_alpha": 32},
+        )
         _write(root / "vera", _vera(shapes), {"peft_type": "VERA", "r": VERA_RANK})
         sides: dict[str, Callable[[], float]] = {READ: lambda: _read(root / "base")}
         sides |= {name: _conversion(root, name) for name in ("adalora", "vera")}
-        turns = alternate({name: _watched(progress, name, take) for name, take in sides.items()}, rounds)
+        turns = alternate(
+            {name: _watched(progress, name, take) for name, take in sides.items()}, rounds
+        )
     facts = [
-        Fact(f"{name}, median", statistics.median(turn.value for turn in turns if turn.side == name), "s")
+        Fact(
+            f"{name}, median",
+            statistics.median(turn.value for turn in turns if turn.side == name),
+            "s",
+        )
         for name in sides
     ]
     return Findings(
         comparisons=tuple(
-            Comparison(f"convert {name} / {READ}", ratios(turns, name, READ), "x", BAR, at_least=False)
+            Comparison(
+                f"convert {name} / {READ}", ratios(turns, name, READ), "x", BAR, at_least=False
+            )
             for name in ("adalora", "vera")
         ),
         facts=tuple(facts),
@@ -112,7 +128,9 @@ def _read(base: Path) -> float:
 
 
 def _modules(base: BaseShapes) -> Mapping[str, tuple[int, int]]:
-    return {m: shape for m, shape in base.shapes.items() if shape and m.rpartition(".")[2] in TARGETS}
+    return {
+        m: shape for m, shape in base.shapes.items() if shape and m.rpartition(".")[2] in TARGETS
+    }
 
 
 def _adalora(shapes: Mapping[str, tuple[int, int]]) -> Iterator[_Tensor]:
@@ -138,4 +156,6 @@ def _write(folder: Path, tensors: Iterator[_Tensor], config: Mapping[str, object
         file.write(safetensors_header(stored))
         for tensor in stored:
             file.write(random.standard_normal(tensor.shape, np.float32).data)
-    (folder / CONFIG_FILE).write_text(json.dumps({**config, "target_modules": sorted(TARGETS)}) + "\n")
+    (folder / CONFIG_FILE).write_text(
+        json.dumps({**config, "target_modules": sorted(TARGETS)}) + "\n"
+    )

@@ -1,7 +1,9 @@
-"""Scenario `gateway`: what our server adds to vLLM's own, on the same engine options, adapters and plugin.
+"""Scenario `gateway`: what our server adds to vLLM's own, on the same engine options, adapters and
+plugin.
 
-Both servers stay up for the whole invocation and take turns; the one that waits is checked to be idle. Bars: the
-output tokens/s of ours over vLLM's, and how much later ours answers after its start.
+Both servers stay up for the whole invocation and take turns; the one that waits is checked to be
+idle. Bars: the output tokens/s of ours over vLLM's, and how much later ours answers after its
+start.
 """
 
 from __future__ import annotations
@@ -41,8 +43,12 @@ def gateway(settings: BenchSettings, progress: Progress) -> Findings:
     return take_turns(launch_both(settings), rounds, settings, progress)
 
 
-def take_turns(launches: Mapping[str, Launch], rounds: int, settings: BenchSettings, progress: Progress) -> Findings:
-    """Start all, alternate at each concurrency, compare. SetupError when one fails a warm-up or a whole turn."""
+def take_turns(
+    launches: Mapping[str, Launch], rounds: int, settings: BenchSettings, progress: Progress
+) -> Findings:
+    """Start all, alternate at each concurrency, compare. SetupError when one fails a warm-up or a
+    whole turn.
+    """
     with ExitStack() as stack:
         servers: list[Started] = []
         for name, launch in launches.items():
@@ -50,7 +56,9 @@ def take_turns(launches: Mapping[str, Launch], rounds: int, settings: BenchSetti
             servers.append(stack.enter_context(started(name, launch, settings)))
         _check_same_adapters(servers)
         turns = [
-            turn for streams in settings.concurrency for turn in _turns(servers, streams, rounds, settings, progress)
+            turn
+            for streams in settings.concurrency
+            for turn in _turns(servers, streams, rounds, settings, progress)
         ]
     starts = tuple(Start(server.name, 0, server.start_s) for server in servers)
     bars = (*compare_speeds(turns), compare_starts(starts))
@@ -64,7 +72,12 @@ def compare_speeds(turns: Sequence[Turn[Run]]) -> tuple[Comparison, ...]:
         speed = Turn(turn.side, turn.round, turn.seconds, turn.value.stats.output_tokens_per_s)
         speeds.setdefault(turn.value.concurrency, []).append(speed)
     return tuple(
-        Comparison(f"output tokens/s, {streams} streams, {LORABAY} / {VLLM}", ratios(of, LORABAY, VLLM), "x", RATIO_BAR)
+        Comparison(
+            f"output tokens/s, {streams} streams, {LORABAY} / {VLLM}",
+            ratios(of, LORABAY, VLLM),
+            "x",
+            RATIO_BAR,
+        )
         for streams, of in speeds.items()
     )
 
@@ -72,7 +85,9 @@ def compare_speeds(turns: Sequence[Turn[Run]]) -> tuple[Comparison, ...]:
 def _check_same_adapters(servers: list[Started]) -> None:
     listed = {server.name: server.listing.adapters for server in servers}
     if len(set(listed.values())) > 1:
-        lists = "; ".join(f"{name} serves {', '.join(adapters) or 'none'}" for name, adapters in listed.items())
+        lists = "; ".join(
+            f"{name} serves {', '.join(adapters) or 'none'}" for name, adapters in listed.items()
+        )
         raise SetupError(f"the servers do not serve the same adapters: {lists}")
 
 
@@ -85,11 +100,18 @@ def _turns(
         warmed = warm_up(server.target, workload, streams, settings.request_timeout_s)
         if warmed.failures:
             raise SetupError(f"{server.name} fails at the warm-up: {next(iter(warmed.failures))}")
-    return alternate({server.name: _take(server, servers, streams, settings, progress) for server in servers}, rounds)
+    return alternate(
+        {server.name: _take(server, servers, streams, settings, progress) for server in servers},
+        rounds,
+    )
 
 
 def _take(
-    server: Started, servers: list[Started], streams: int, settings: BenchSettings, progress: Progress
+    server: Started,
+    servers: list[Started],
+    streams: int,
+    settings: BenchSettings,
+    progress: Progress,
 ) -> Callable[[int], Run]:
     workload = workload_for(settings, server.listing)
     waiting = [other.group for other in servers if other is not server]
@@ -101,9 +123,15 @@ def _take(
         run = measure(server.target, workload, streams, number, settings)
         after = read_cpu_time(server.group, waiting)
         if not run.stats.answers:
-            raise SetupError(f"{server.name} failed every request of a turn: {next(iter(run.stats.failures))}")
+            raise SetupError(
+                f"{server.name} failed every request of a turn: {next(iter(run.stats.failures))}"
+            )
         measured = Run(server.name, number, streams, run.stats, run.client_cpu_s)
-        return measured if before is None or after is None else _with_cpu(measured, after.since(before))
+        return (
+            measured
+            if before is None or after is None
+            else _with_cpu(measured, after.since(before))
+        )
 
     return take
 

@@ -1,7 +1,8 @@
 """Scenario `many`: what a thousand adapters of a megabyte each cost our server.
 
-Three starts: with one adapter, with all of them and an empty store, with all of them and that store full. Then short
-requests, spread over all by popularity against one adapter alone, in turns on the same server.
+Three starts: with one adapter, with all of them and an empty store, with all of them and that store
+full. Then short requests, spread over all by popularity against one adapter alone, in turns on the
+same server.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from lorabay.bench.started import Started
 
 Serving: TypeAlias = Callable[[Path, Path, float], Launch]
-"""The launch of our server, given adapter directory, store, and seconds between two looks at the directory."""
+"""The launch of our server, given adapter directory, store, and seconds between two looks at the
+directory.
+"""
 
 ROUNDS = 4
 REQUESTS = 200
@@ -66,7 +69,11 @@ def many(settings: BenchSettings, progress: Progress) -> Findings:
 
 
 def measure_many(
-    serving: Serving, kind: RandomAdapters, settings: BenchSettings, progress: Progress, idle_s: float = IDLE_S
+    serving: Serving,
+    kind: RandomAdapters,
+    settings: BenchSettings,
+    progress: Progress,
+    idle_s: float = IDLE_S,
 ) -> Findings:
     """Make the adapters, start three times, ask."""
     rounds = settings.rounds or ROUNDS
@@ -76,7 +83,9 @@ def measure_many(
         progress.step(f"making {settings.adapter_count} adapters")
         names = make_adapters(root, kind, settings.adapter_count)
         progress.step("starting with one adapter")
-        with observed(serving(root / "one", root / "store-of-one", USUAL_POLL_S), settings) as alone:
+        with observed(
+            serving(root / "one", root / "store-of-one", USUAL_POLL_S), settings
+        ) as alone:
             pass
         progress.step("starting with an empty store")
         with observed(serving(root / "all", root / "store", IDLE_POLL_S), settings) as first:
@@ -92,7 +101,10 @@ def measure_many(
         *idle_facts(idle, kind.size_bytes),
         *latency_facts(turns),
     )
-    starts = tuple(Start(LORABAY, number, seen.server.start_s) for number, seen in enumerate((alone, first, again)))
+    starts = tuple(
+        Start(LORABAY, number, seen.server.start_s)
+        for number, seen in enumerate((alone, first, again))
+    )
     return Findings(runs=tuple(turn.value for turn in turns), starts=starts, facts=facts)
 
 
@@ -117,9 +129,13 @@ def _take_turns(
         def take(number: int) -> Run:
             progress.step(f"{side}, round {number + 1}")
             workload = replace(shape, models=tuple(choose(number)))
-            run = measure(server.target, workload, STREAMS, number, replace(settings, requests=requests))
+            run = measure(
+                server.target, workload, STREAMS, number, replace(settings, requests=requests)
+            )
             if not run.stats.answers:
-                raise SetupError(f"every request of a turn failed: {next(iter(run.stats.failures))}")
+                raise SetupError(
+                    f"every request of a turn failed: {next(iter(run.stats.failures))}"
+                )
             return Run(side, number, STREAMS, run.stats, run.client_cpu_s)
 
         return take
@@ -128,8 +144,12 @@ def _take_turns(
     return alternate({ALL: spread, ONE: asking(ONE, lambda number: names[:1])}, rounds)
 
 
-def start_facts(which: str, seen: Observed, alone: Observed, read_bar: float | None = None) -> tuple[Fact, ...]:
-    """What a start took beyond that of a server with one adapter; the scan's own seconds are exact."""
+def start_facts(
+    which: str, seen: Observed, alone: Observed, read_bar: float | None = None
+) -> tuple[Fact, ...]:
+    """What a start took beyond that of a server with one adapter; the scan's own seconds are
+    exact.
+    """
     more = seen.start_beyond(alone)
     return (
         Fact(f"{which}: scan", seen.scan_s, "s"),
@@ -140,10 +160,14 @@ def start_facts(which: str, seen: Observed, alone: Observed, read_bar: float | N
 
 
 def idle_facts(idle: Idleness, adapter_bytes: int) -> tuple[Fact, ...]:
-    """One pass over unchanged folders. Were a weights file read in any of them, all would read more than its size."""
+    """One pass over unchanged folders. Were a weights file read in any of them, all would read more
+    than its size.
+    """
     count = idle.passes.count
     if not count:
-        raise SetupError("bench: the server did not look at its adapter directory while it was left idle")
+        raise SetupError(
+            "bench: the server did not look at its adapter directory while it was left idle"
+        )
     return (
         Fact("idle pass: wall time", idle.passes.seconds / count, "s"),
         Fact("idle pass: processor time of the gateway", idle.use.cpu_s / count, "s", CPU_BAR_S),
@@ -153,8 +177,14 @@ def idle_facts(idle: Idleness, adapter_bytes: int) -> tuple[Fact, ...]:
 
 def latency_facts(turns: Sequence[Turn[Run]]) -> tuple[Fact, ...]:
     """Medians of the rounds' medians, and the median of their ratios."""
-    times = [Turn(turn.side, turn.round, turn.seconds, turn.value.stats.request.p50_ms or 0.0) for turn in turns]
-    medians = {side: statistics.median(turn.value for turn in times if turn.side == side) for side in (ALL, ONE)}
+    times = [
+        Turn(turn.side, turn.round, turn.seconds, turn.value.stats.request.p50_ms or 0.0)
+        for turn in turns
+    ]
+    medians = {
+        side: statistics.median(turn.value for turn in times if turn.side == side)
+        for side in (ALL, ONE)
+    }
     asked = f"{OUTPUT_TOKENS} tokens, {STREAMS} streams, p50"
     return (
         *(Fact(f"request, {side}: {asked}", median, "ms") for side, median in medians.items()),

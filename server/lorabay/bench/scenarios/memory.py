@@ -1,8 +1,10 @@
-"""Scenario `memory`: what the engine holds beyond the base, with every slot taken, against the bytes of the slots.
+"""Scenario `memory`: what the engine holds beyond the base, with every slot taken, against the
+bytes of the slots.
 
-Starts in turn: the bare base, and our server with as many adapters as it has slots, all loaded. Compared is the
-anonymous memory of vLLM's worker, the process that holds the weights, after a short answer of every adapter at the same
-time, and of the base to as many requests. The least of each side counts: a start that compiles holds more.
+Starts in turn: the bare base, and our server with as many adapters as it has slots, all loaded.
+Compared is the anonymous memory of vLLM's worker, the process that holds the weights, after a short
+answer of every adapter at the same time, and of the base to as many requests. The least of each
+side counts: a start that compiles holds more.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Scenario `merge`: folding a rank-16 adapter into a random llama, against `cp` with fsync and against PEFT.
+"""Scenario `merge`: folding a rank-16 adapter into a random llama, against `cp` with fsync and
+against PEFT.
 
-Every side starts as a new process, reads from the page cache and writes to the same disk, which is quiet when it
-begins. Ours and `cp` end when all is on disk; PEFT, which does not wait for that, when it ends.
+Every side starts as a new process, reads from the page cache and writes to the same disk, which is
+quiet when it begins. Ours and `cp` end when all is on disk; PEFT, which does not wait for that,
+when it ends.
 """
 
 from __future__ import annotations
@@ -89,7 +91,9 @@ class Case:
 
 
 def merge(settings: BenchSettings, progress: Progress) -> Findings:
-    """Makes models and adapter in the temporary folder, which needs room for about five times the size."""
+    """Makes models and adapter in the temporary folder, which needs room for about five times the
+    size.
+    """
     if settings.url is not None:
         raise UsageError("bench: scenario 'merge' works on models of its own; leave out --url")
     rounds, size = settings.rounds or ROUNDS, int(settings.size_gb * 1e9)
@@ -128,9 +132,27 @@ def _comparisons(turns: Sequence[Turn[Use]]) -> tuple[Comparison, ...]:
     seconds = [Turn(turn.side, turn.round, turn.seconds, turn.value.seconds) for turn in turns]
     memory = [Turn(turn.side, turn.round, turn.seconds, turn.value.peak_mib) for turn in turns]
     return (
-        Comparison(f"wall time, {OURS} / {COPY}", ratios(seconds, OURS, COPY), "x", COPY_BAR, at_least=False),
-        Comparison(f"wall time, {OURS} / {PEFT}", ratios(seconds, OURS, PEFT), "x", PEFT_TIME_BAR, at_least=False),
-        Comparison(f"peak memory, {OURS} / {PEFT}", ratios(memory, OURS, PEFT), "x", PEFT_MEMORY_BAR, at_least=False),
+        Comparison(
+            f"wall time, {OURS} / {COPY}",
+            ratios(seconds, OURS, COPY),
+            "x",
+            COPY_BAR,
+            at_least=False,
+        ),
+        Comparison(
+            f"wall time, {OURS} / {PEFT}",
+            ratios(seconds, OURS, PEFT),
+            "x",
+            PEFT_TIME_BAR,
+            at_least=False,
+        ),
+        Comparison(
+            f"peak memory, {OURS} / {PEFT}",
+            ratios(memory, OURS, PEFT),
+            "x",
+            PEFT_MEMORY_BAR,
+            at_least=False,
+        ),
     )
 
 
@@ -145,7 +167,10 @@ def _facts(turns: Sequence[Turn[Use]], peaks: Sequence[float], size: int) -> tup
             Fact(f"wall time, {side}, median", median(side, lambda use: use.seconds), "s")
             for side in (COPY, OURS, PEFT)
         ),
-        *(Fact(f"peak memory, {side}, median", median(side, lambda use: use.peak_mib), "MiB") for side in (OURS, PEFT)),
+        *(
+            Fact(f"peak memory, {side}, median", median(side, lambda use: use.peak_mib), "MiB")
+            for side in (OURS, PEFT)
+        ),
         Fact(f"peak memory, {OURS}, model of {SMALLEST:g} times the size", small, "MiB"),
         Fact(f"peak memory, {OURS}, model of {LARGEST:g} times the size", large, "MiB"),
         Fact("memory as the model grows between them", large / small, "x", GROWTH_BAR),

@@ -1,4 +1,6 @@
-"""What a merge is measured against: PEFT loads the model, merges the adapter and saves. Run as a module, by `merge`."""
+"""What a merge is measured against: PEFT loads the model, merges the adapter and saves. Run as a
+module, by `merge`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Scenario `start`: seconds from spawn to the first answer, ours and vLLM's own, alternating, one server at a time."""
+"""Scenario `start`: seconds from spawn to the first answer, ours and vLLM's own, alternating, one
+server at a time.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,15 @@ def take_turns(
     launches: Mapping[str, Launch], rounds: int, settings: BenchSettings, progress: Progress
 ) -> tuple[Start, ...]:
     """Start and stop each server once a round."""
-    turns = alternate({name: _take(name, launch, settings, progress) for name, launch in launches.items()}, rounds)
+    turns = alternate(
+        {name: _take(name, launch, settings, progress) for name, launch in launches.items()}, rounds
+    )
     return tuple(turn.value for turn in turns)
 
 
-def _take(name: str, launch: Launch, settings: BenchSettings, progress: Progress) -> Callable[[int], Start]:
+def _take(
+    name: str, launch: Launch, settings: BenchSettings, progress: Progress
+) -> Callable[[int], Start]:
     def take(number: int) -> Start:
         progress.step(f"starting {name}, round {number + 1}")
         with started(name, launch, settings) as server:

@@ -1,8 +1,9 @@
 """Scenario `strategies`: one deployment for each domain, merged, against one shared server for all.
 
-Merges every adapter and starts vLLM's own server on the first result; then starts ours over all adapters. Each gets the
-same load, the shared one for the base and all adapters in turn. Memory is what the processes of a server hold for
-themselves, plus their share of what they share, after the load.
+Merges every adapter and starts vLLM's own server on the first result; then starts ours over all
+adapters. Each gets the same load, the shared one for the base and all adapters in turn. Memory is
+what the processes of a server hold for themselves, plus their share of what they share, after the
+load.
 """
 
 from __future__ import annotations
@@ -54,16 +55,29 @@ def strategies(settings: BenchSettings, progress: Progress) -> Findings:
         warm_file_cache(str(first))
         flags = {"store": str(root / "store")}
         merged = _deploy(
-            MERGED, lambda port: bare_command(str(first), settings.engine, port), (BASE,), settings, progress
+            MERGED,
+            lambda port: bare_command(str(first), settings.engine, port),
+            (BASE,),
+            settings,
+            progress,
         )
         shared = _deploy(
-            SHARED, lambda port: lorabay_command(base, adapters, settings.engine, port, flags), (), settings, progress
+            SHARED,
+            lambda port: lorabay_command(base, adapters, settings.engine, port, flags),
+            (),
+            settings,
+            progress,
         )
-        disk = sum(_size(root / folder.name) for folder in folders), _size(Path(base)) + sum(map(_size, folders))
+        disk = (
+            sum(_size(root / folder.name) for folder in folders),
+            _size(Path(base)) + sum(map(_size, folders)),
+        )
     return found(merged, shared, seconds, disk)
 
 
-def found(merged: Deployed, shared: Deployed, merges: Sequence[float], disk: tuple[int, int]) -> Findings:
+def found(
+    merged: Deployed, shared: Deployed, merges: Sequence[float], disk: tuple[int, int]
+) -> Findings:
     """`disk`: bytes of the merged models, and of the base with the adapters."""
     count = len(merges)
     facts = (
@@ -81,7 +95,11 @@ def found(merged: Deployed, shared: Deployed, merges: Sequence[float], disk: tup
 def _merge(folder: Path, base: Path, root: Path, progress: Progress) -> float:
     progress.step(f"merging {folder.name}")
     begin = time.perf_counter()
-    merge(MergeSettings(str(folder), root / folder.name, base, folder.parent, root / "store", verify=False))
+    merge(
+        MergeSettings(
+            str(folder), root / folder.name, base, folder.parent, root / "store", verify=False
+        )
+    )
     return time.perf_counter() - begin
 
 

@@ -1,7 +1,8 @@
-"""Scenario `swap`: seconds from a version's rename into place to its first answer, on an idle and on a busy server.
+"""Scenario `swap`: seconds from a version's rename into place to its first answer, on an idle and
+on a busy server.
 
-Every round publishes weights that the server has never seen. The bar holds for the idle server; the busy one also
-tells the longest pause of its streams while a swap was under way.
+Every round publishes weights that the server has never seen. The bar holds for the idle server; the
+busy one also tells the longest pause of its streams while a swap was under way.
 """
 
 from __future__ import annotations
@@ -88,7 +89,9 @@ def swap(settings: BenchSettings, progress: Progress) -> Findings:
         )
 
 
-def measure_swaps(launch: Launch, publisher: Publisher, settings: BenchSettings, progress: Progress) -> Findings:
+def measure_swaps(
+    launch: Launch, publisher: Publisher, settings: BenchSettings, progress: Progress
+) -> Findings:
     """Publish, start the server, swap it idle, swap it busy."""
     rounds = settings.rounds or ROUNDS
     progress.plan(1 + 2 * rounds)
@@ -104,7 +107,12 @@ def measure_swaps(launch: Launch, publisher: Publisher, settings: BenchSettings,
         start = Start(LORABAY, 0, server.start_s)
     run = Run(LORABAY, 0, STREAMS, summarise(drive.outcomes, drive.seconds), drive.client_cpu_s)
     size = Fact("size of the adapter", publisher.kind.size_bytes / MIB, "MiB")
-    facts = (size, *swap_facts("idle", idle, BAR_S), *swap_facts(f"{STREAMS} streams", busy), *gap_facts(busy, drive))
+    facts = (
+        size,
+        *swap_facts("idle", idle, BAR_S),
+        *swap_facts(f"{STREAMS} streams", busy),
+        *gap_facts(busy, drive),
+    )
     return Findings(runs=(run,), starts=(start,), facts=facts)
 
 
@@ -150,7 +158,9 @@ class Part:
 
 
 def swap_facts(part: str, swaps: Swaps, bar: float | None = None) -> tuple[Fact, ...]:
-    """Median, 99th percentile and maximum of the seconds; the bar is one for every swap. No request may fail."""
+    """Median, 99th percentile and maximum of the seconds; the bar is one for every swap. No request
+    may fail.
+    """
     seconds = [swap.seconds for swap in swaps.swaps]
     return (
         Fact(f"rename to first new answer, {part}, median", statistics.median(seconds), "s"),

@@ -1,4 +1,6 @@
-"""`lorabay inspect` from what is asked for to what is shown: one adapter, or what differs between two."""
+"""`lorabay inspect` from what is asked for to what is shown: one adapter, or what differs between
+two.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InspectSettings:
-    """One invocation. `adapter` and `other`: a folder, a name in `adapters`, or `name@digest` in `store`.
+    """One invocation. `adapter` and `other`: a folder, a name in `adapters`, or `name@digest` in
+    `store`.
 
     `initial` and `residual_base`: as in `catalog.adapter_updates`, for both.
     """
@@ -39,9 +42,17 @@ def run_inspect(settings: InspectSettings) -> Inspection | Comparison:
         check_plot(settings.plot)
     named = [name for name in (settings.adapter, settings.other) if name is not None]
     with ExitStack() as stack:
-        found = [stack.enter_context(find_adapter(name, settings.adapters, settings.store)) for name in named]
+        found = [
+            stack.enter_context(find_adapter(name, settings.adapters, settings.store))
+            for name in named
+        ]
         opened = [
-            open_adapter(source, settings.base, initial=settings.initial, residual_base=settings.residual_base)
+            open_adapter(
+                source,
+                settings.base,
+                initial=settings.initial,
+                residual_base=settings.residual_base,
+            )
             for source in found
         ]
         if settings.other is not None and settings.plot is None:

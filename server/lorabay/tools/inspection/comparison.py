@@ -1,4 +1,6 @@
-"""What differs between two adapters of one base: facts of the configs, modules, ranks, and the changes themselves."""
+"""What differs between two adapters of one base: facts of the configs, modules, ranks, and the
+changes themselves.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModuleDifference:
-    """`distance` is ||ΔW1 - ΔW2|| over the larger of both norms; None where it cannot be measured."""
+    """`distance` is ||ΔW1 - ΔW2|| over the larger of both norms; None where it cannot be
+    measured.
+    """
 
     name: str
     ranks: tuple[int | None, int | None]
@@ -31,7 +35,9 @@ class ModuleDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`config` has what the two configs say differently; `only` the modules that one of them alone changes."""
+    """`config` has what the two configs say differently; `only` the modules that one of them alone
+    changes.
+    """
 
     adapters: tuple[str, str]
     config: Mapping[str, tuple[object, object]]
@@ -60,12 +66,20 @@ def compare(one: Opened, two: Opened) -> Comparison:
     """Measure what differs. Raises SetupError when an adapter changes meanwhile."""
     first, second = one.found.updates, two.found.updates
     configs = [_as_json(opened.found.config) for opened in (one, two)]
-    pairs = {field: (configs[0].get(field), configs[1].get(field)) for field in sorted({*configs[0], *configs[1]})}
+    pairs = {
+        field: (configs[0].get(field), configs[1].get(field))
+        for field in sorted({*configs[0], *configs[1]})
+    }
     return Comparison(
         adapters=(one.source.name, two.source.name),
         config={field: pair for field, pair in pairs.items() if pair[0] != pair[1]},
-        only=(tuple(in_order(first.keys() - second.keys())), tuple(in_order(second.keys() - first.keys()))),
-        modules=tuple(_difference(name, one, two) for name in in_order(first.keys() & second.keys())),
+        only=(
+            tuple(in_order(first.keys() - second.keys())),
+            tuple(in_order(second.keys() - first.keys())),
+        ),
+        modules=tuple(
+            _difference(name, one, two) for name in in_order(first.keys() & second.keys())
+        ),
     )
 
 

@@ -1,4 +1,5 @@
-"""Draws ||ΔW||/||W|| as a picture: a row a layer, a column a module; pale is little, dark is most, grey is nothing.
+"""Draws ||ΔW||/||W|| as a picture: a row a layer, a column a module; pale is little, dark is most,
+grey is nothing.
 
 Pillow is imported when it is needed: it comes with an extra, and whoever lacks it is told so.
 """
@@ -27,21 +28,33 @@ def check_plot(path: Path) -> None:
     """Raises SetupError when no picture can be drawn there, before anything is measured for it."""
     if path.suffix.lower() != ".png":
         raise SetupError(f"--plot {path} is no .png file")
-    if not os.access(f"{path.parent}/.", os.W_OK, effective_ids=True):  # the dot is there in folders only
-        raise SetupError(f"--plot {path} cannot be written: {path.parent} is no folder that can be written to")
+    if not os.access(
+        f"{path.parent}/.", os.W_OK, effective_ids=True
+    ):  # the dot is there in folders only
+        raise SetupError(
+            f"--plot {path} cannot be written: {path.parent} is no folder that can be written to"
+        )
     try:
         import PIL.ImageDraw  # noqa: F401
     except ImportError as error:
-        raise SetupError("--plot needs Pillow, which is not installed: pip install 'lorabay[train]'") from error
+        raise SetupError(
+            "--plot needs Pillow, which is not installed: pip install 'lorabay[train]'"
+        ) from error
 
 
 def draw(inspection: Inspection, path: Path) -> None:
-    """Write the picture as PNG, whole or not at all. Raises SetupError when there is nothing to draw or it cannot be
-    written."""
+    """Write the picture as PNG, whole or not at all. Raises SetupError when there is nothing to
+    draw or it cannot be written."""
     check_plot(path)
-    cells = {m.place: m.ratio for m in inspection.modules if m.ratio is not None and m.place[0] is not None}
+    cells = {
+        m.place: m.ratio
+        for m in inspection.modules
+        if m.ratio is not None and m.place[0] is not None
+    }
     if not cells:
-        raise SetupError(f"there is nothing to plot: no module in a layer of {inspection.folder} can be measured")
+        raise SetupError(
+            f"there is nothing to plot: no module in a layer of {inspection.folder} can be measured"
+        )
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         _picture(cells).save(partial, "PNG")
@@ -73,10 +86,16 @@ def _picture(cells: Mapping[tuple[int | None, str], float]) -> Image.Image:
     return image
 
 
-def _cell(pen: ImageDraw.ImageDraw, corner: tuple[int, int], ratio: float | None, top: float) -> None:
+def _cell(
+    pen: ImageDraw.ImageDraw, corner: tuple[int, int], ratio: float | None, top: float
+) -> None:
     x, y = corner
     share = 0.0 if ratio is None else ratio / top
-    colour = _NOTHING if ratio is None else (int(247 - 239 * share), int(251 - 203 * share), int(255 - 148 * share))
+    colour = (
+        _NOTHING
+        if ratio is None
+        else (int(247 - 239 * share), int(251 - 203 * share), int(255 - 148 * share))
+    )
     pen.rectangle((x, y, x + _CELL_WIDTH - 2, y + _CELL_HEIGHT - 2), fill=colour)
     if ratio is not None:
         pen.text((x + 4, y + 5), f"{ratio:.2e}", fill="white" if share > 0.5 else "black")

@@ -1,4 +1,6 @@
-"""One adapter seen from outside: its facts, what it changes and by how much, and what it would need from the engine."""
+"""One adapter seen from outside: its facts, what it changes and by how much, and what it would need
+from the engine.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """`needs` is what the engine must be started with, in words; `reasons` why it cannot serve the adapter at all.
+    """`needs` is what the engine must be started with, in words; `reasons` why it cannot serve the
+    adapter at all.
 
-    `digest` is that of the version which a server makes of the adapter, and where it makes none, sha256 of the files.
-    `approximate` is what a version of the store lacks of the adapter that it stands for, None where it lacks nothing.
+    `digest` is that of the version which a server makes of the adapter, and where it makes none,
+    sha256 of the files. `approximate` is what a version of the store lacks of the adapter that it
+    stands for, None where it lacks nothing.
     """
 
     adapter: str
@@ -59,7 +63,9 @@ class Inspection:
         return asdict(self) | {"servable": self.servable, "layers": self.layers()}
 
     def layers(self) -> list[dict[str, Any]]:
-        """The norm of all that changes in each layer, None where a part cannot be measured; what is in none is last."""
+        """The norm of all that changes in each layer, None where a part cannot be measured; what is
+        in none is last.
+        """
         norms: defaultdict[int | None, list[float | None]] = defaultdict(list)
         for module in self.modules:
             norms[module.place[0]].append(module.norm)
@@ -84,10 +90,15 @@ class Inspection:
             whole.add_row(name, value)
         table = Table(whole_text("module"), "rank", "alpha", "||ΔW||", "||ΔW||/||W||")
         for module in self.modules:
-            table.add_row(_harmless(module.name), *map(shown, (module.rank, module.alpha, module.norm, module.ratio)))
+            table.add_row(
+                _harmless(module.name),
+                *map(shown, (module.rank, module.alpha, module.norm, module.ratio)),
+            )
         layers = Table("layer", "||ΔW||")
         for layer in self.layers():
-            layers.add_row("outside" if layer["layer"] is None else str(layer["layer"]), shown(layer["norm"]))
+            layers.add_row(
+                "outside" if layer["layer"] is None else str(layer["layer"]), shown(layer["norm"])
+            )
         return Group(whole, layers, table)
 
 
@@ -112,7 +123,8 @@ def shown(value: float | None) -> str:
 
 
 def inspect(opened: Opened | Misfit) -> Inspection:
-    """Measure an adapter, one module in memory at a time; of one that does not fit, tell what its config and header do.
+    """Measure an adapter, one module in memory at a time; of one that does not fit, tell what its
+    config and header do.
 
     Raises SetupError when it changes meanwhile.
     """
@@ -143,7 +155,9 @@ def _measured(opened: Opened) -> Inspection:
 
 def _misfit(misfit: Misfit) -> Inspection:
     result = _verdict(misfit)
-    if not isinstance(result, Rejected):  # a server takes it: to another base, or without what lies beside it
+    if not isinstance(
+        result, Rejected
+    ):  # a server takes it: to another base, or without what lies beside it
         raise refused(misfit.source, misfit.refusal)
     told = {reason.code for reason in result.reasons}
     more = [reason for reason in misfit.refusal.reasons if reason.code not in told]

@@ -1,4 +1,6 @@
-"""What an adapter does to each tensor of its base, measured one at a time; or what its header alone tells of them."""
+"""What an adapter does to each tensor of its base, measured one at a time; or what its header alone
+tells of them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _FIRST_FACTORS = (".lora_A.weight", ".lora_embedding_A")
 
 @dataclass(frozen=True, slots=True)
 class ModuleFacts:
-    """`alpha` is None where the format has none; `ratio` is ||ΔW|| / ||W||, None where one cannot be measured."""
+    """`alpha` is None where the format has none; `ratio` is ||ΔW|| / ||W||, None where one cannot
+    be measured.
+    """
 
     name: str
     rank: int | None
@@ -63,13 +67,19 @@ def _module(name: str, opened: Opened) -> ModuleFacts:
     return ModuleFacts(name, rank, alpha, norm, ratio)
 
 
-def rank_and_alpha(updates: tuple[Update, ...], config: Mapping[str, object]) -> tuple[int | None, float | None]:
+def rank_and_alpha(
+    updates: tuple[Update, ...], config: Mapping[str, object]
+) -> tuple[int | None, float | None]:
     """Of the module's product, if it has one; alpha only where the format is LoRA."""
-    products = (update.low_rank if isinstance(update, Directional) else update for update in updates)
+    products = (
+        update.low_rank if isinstance(update, Directional) else update for update in updates
+    )
     product = next((update for update in products if isinstance(update, LowRank)), None)
     if product is None or config.get("peft_type") != "LORA":
         return (product.rank if product else None), None
-    return product.rank, product.scale * (math.sqrt(product.rank) if config.get("use_rslora") else product.rank)
+    return product.rank, product.scale * (
+        math.sqrt(product.rank) if config.get("use_rslora") else product.rank
+    )
 
 
 def outlined(misfit: Misfit) -> tuple[ModuleFacts, ...]:
@@ -77,16 +87,27 @@ def outlined(misfit: Misfit) -> tuple[ModuleFacts, ...]:
     ranks: dict[str, int | None] = {}
     for tensor in misfit.tensors:
         if tensor.name.startswith(PREFIX):
-            ranks.setdefault(name := _changed(tensor.name.removeprefix(PREFIX), misfit.shapes), None)
+            ranks.setdefault(
+                name := _changed(tensor.name.removeprefix(PREFIX), misfit.shapes), None
+            )
             # LoRA on bare parameters has the factors of all experts in one tensor.
-            if tensor.name.endswith(_FIRST_FACTORS) and tensor.shape and not misfit.config.get("target_parameters"):
+            if (
+                tensor.name.endswith(_FIRST_FACTORS)
+                and tensor.shape
+                and not misfit.config.get("target_parameters")
+            ):
                 ranks[name] = tensor.shape[0]
     alpha = _alpha(misfit.config)
-    return tuple(ModuleFacts(name, ranks[name], ranks[name] and alpha, None, None) for name in in_order(ranks))
+    return tuple(
+        ModuleFacts(name, ranks[name], ranks[name] and alpha, None, None)
+        for name in in_order(ranks)
+    )
 
 
 def _changed(name: str, base: BaseShapes) -> str:
-    """The tensor that one of the adapter's is for: of a module of the base, or of what lies around the last part."""
+    """The tensor that one of the adapter's is for: of a module of the base, or of what lies around
+    the last part.
+    """
     if name in base.tensors:
         return name
     module = name

@@ -1,7 +1,8 @@
 """Frobenius norms of changes and of base weights, summed in float64.
 
-A low-rank product is measured from small Gram matrices and never built. A change that depends on the base, or is dense
-by itself, is built one weight at a time. None stands for what cannot be measured. Knows no adapter folders.
+A low-rank product is measured from small Gram matrices and never built. A change that depends on
+the base, or is dense by itself, is built one weight at a time. None stands for what cannot be
+measured. Knows no adapter folders.
 """
 
 from __future__ import annotations
@@ -62,11 +63,15 @@ def _product_norm(a: Matrix, b: Matrix) -> float:
 
 
 def _dense(updates: Updates, weights: BaseWeights, name: str) -> NDArray[np.float32] | None:
-    """ΔW as a matrix, or None: no formula, no value of the base, another shape, or numbers beyond float32."""
+    """ΔW as a matrix, or None: no formula, no value of the base, another shape, or numbers beyond
+    float32.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         match updates:
             case (LowRank() as product,):
-                change = np.asarray(product.b() * np.float32(product.scale) @ product.a(), np.float32)
+                change = np.asarray(
+                    product.b() * np.float32(product.scale) @ product.a(), np.float32
+                )
             case (Dense(delta=delta),):
                 change = delta()
             case _ if _is_measurable(updates, weights, name):
@@ -80,8 +85,12 @@ def _is_measurable(updates: Updates, weights: BaseWeights, name: str) -> bool:
     if weights.problem(name):
         return False
     shape = weights.places[name][1].shape
-    resized = any(isinstance(update, Replaced) and update.values().shape != shape for update in updates)
-    return not resized and not any(isinstance(update, PeftLayer | ReplacedRows) for update in updates)
+    resized = any(
+        isinstance(update, Replaced) and update.values().shape != shape for update in updates
+    )
+    return not resized and not any(
+        isinstance(update, PeftLayer | ReplacedRows) for update in updates
+    )
 
 
 def _norm(values: NDArray[np.floating]) -> float:

@@ -1,4 +1,6 @@
-"""An adapter beside its base, read as far as it can be: what it does to the base, or why that cannot be told."""
+"""An adapter beside its base, read as far as it can be: what it does to the base, or why that
+cannot be told.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """An adapter of which nothing but config and header is known, beside the base that it does not fit, and why."""
+    """An adapter of which nothing but config and header is known, beside the base that it does not
+    fit, and why.
+    """
 
     source: AdapterSource
     config: Mapping[str, object]
