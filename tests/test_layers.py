@@ -106,9 +106,7 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_modules_are_small_nouns(path: Path) -> None:
-    """A module has at most 400 lines, says what it is for, and is not a drawer for odds and
-    ends.
-    """
+    """A module says what it is for, and is not a drawer for odds and ends."""
     assert ast.get_docstring(parsed(path))
     assert VAGUE.isdisjoint({path.stem, path.parent.name})
 
