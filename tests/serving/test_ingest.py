@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lorabay.catalog.discovery import fingerprint
+from lorabay.catalog.fingerprints import fingerprint
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Digest, Version

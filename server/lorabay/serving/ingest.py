@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from lorabay.catalog.discovery import fingerprint
+from lorabay.catalog.fingerprints import fingerprint
 from lorabay.errors import SetupError
 from lorabay.reasons import Reason, Rejected
 

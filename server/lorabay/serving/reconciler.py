@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from lorabay.catalog.discovery import ABSENT, Candidate, Settling, fingerprint, scan
+from lorabay.catalog.discovery import Candidate, scan
+from lorabay.catalog.fingerprints import ABSENT, fingerprint
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.registry import AdapterState
+from lorabay.catalog.settling import Settling
 from lorabay.catalog.versions import DIGEST_PREFIX, Digest, Version
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, SetupError
 from lorabay.reasons import Rejected

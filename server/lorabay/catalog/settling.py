@@ -1,0 +1,57 @@
+"""When a folder of the adapter directory has stopped changing.
+
+Knows nothing of the file system: it compares the facts that scans found, at the times when they
+found them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from lorabay.catalog.discovery import Candidate
+
+
+class Settling:
+    """The quiet time of every folder that was seen.
+
+    A folder has settled once it is unchanged for `settle_s` seconds, or was renamed into place. The
+    clocks are `time.time` and `time.monotonic` unless a test brings its own.
+    """
+
+    def __init__(
+        self,
+        settle_s: float,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settle_s = settle_s
+        self._wall = wall
+        self._monotonic = monotonic
+        self._seen: dict[str, tuple[str, float]] = {}
+
+    def remaining(self, candidate: Candidate) -> float:
+        """Seconds until the folder counts if it does not change again; 0 when it counts now."""
+        now = self._monotonic()
+        facts = f"{candidate.fingerprint} {candidate.arriving}"
+        before, since = self._seen.get(candidate.name, ("", now))
+        if before != facts:
+            since = now
+        self._seen[candidate.name] = (facts, since)
+        if candidate.in_place:
+            return 0.0
+        # Whichever says more: how long we have watched it unchanged, or how old its last change is.
+        # A file server's clock that runs ahead makes the age negative and leaves the watching.
+        quiet = (
+            now - since if candidate.arriving else max(now - since, self._wall() - candidate.newest)
+        )
+        return max(0.0, self._settle_s - quiet)
+
+    def forget(self, names: Collection[str]) -> None:
+        """Drops the names that are gone."""
+        for name in names:
+            self._seen.pop(name, None)

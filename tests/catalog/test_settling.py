@@ -1,0 +1,156 @@
+"""When a folder that was found counts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, strategies as st
+
+from lorabay.catalog.discovery import Candidate, scan
+from lorabay.catalog.settling import Settling
+from lorabay.files.adapter_folder import WEIGHTS_FILE
+from tests import making
+from tests.catalog.composites import make_composite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+FRESH = Candidate("finance", None, "one", newest=1000.0)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def settling(clock: Clock) -> Settling:
+    return Settling(2.0, wall=clock, monotonic=clock)
+
+
+def test_a_folder_counts_when_it_was_unchanged_long_enough(
+    settling: Settling, clock: Clock
+) -> None:
+    """A slow copy starts the wait anew with every change, and counts once it has been quiet."""
+    assert settling.remaining(FRESH) == 2.0
+    clock.now += 1.5
+    assert settling.remaining(FRESH) == 0.5
+    grown = replace(FRESH, fingerprint="two", newest=clock.now)
+    assert settling.remaining(grown) == 2.0
+    clock.now += 2
+    assert settling.remaining(grown) == 0.0
+
+
+def test_old_and_renamed_folders_count_at_once(settling: Settling) -> None:
+    """What was there before the server started, and what was renamed into place, does not wait."""
+    assert settling.remaining(replace(FRESH, newest=900.0)) == 0.0
+    assert settling.remaining(replace(FRESH, in_place=True)) == 0.0
+
+
+def test_a_file_server_with_a_clock_ahead_only_costs_the_wait(
+    settling: Settling, clock: Clock
+) -> None:
+    """Times in the future are not believed; watching the folder decides."""
+    ahead = replace(FRESH, newest=5000.0)
+    assert settling.remaining(ahead) == 2.0
+    clock.now += 2
+    assert settling.remaining(ahead) == 0.0
+
+
+def test_a_forgotten_folder_starts_anew(settling: Settling, clock: Clock) -> None:
+    """A name that went away and came back with the same look is watched again."""
+    ahead = replace(FRESH, newest=5000.0)
+    settling.remaining(ahead)
+    clock.now += 2
+    settling.forget(["finance", "unknown"])
+    assert settling.remaining(ahead) == 2.0
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1.9), st.booleans()), max_size=30))
+def test_a_folder_never_counts_within_the_wait_after_a_change(
+    steps: list[tuple[float, bool]],
+) -> None:
+    """Whatever the rhythm of changes and looks, the last change is at least the settle time ago."""
+    clock = Clock()
+    settling = Settling(2.0, wall=clock, monotonic=clock)
+    candidate, changed = FRESH, clock.now
+    for number, (pause, change) in enumerate(steps):
+        clock.now += pause
+        if change:
+            candidate, changed = (
+                replace(candidate, fingerprint=str(number), newest=clock.now),
+                clock.now,
+            )
+        assert (settling.remaining(candidate) == 0.0) == (clock.now - changed >= 2.0)
+
+
+def test_a_composite_is_as_new_as_its_newest_member(tmp_path: Path) -> None:
+    """So that it waits for a member that is still written; it is never in place at once, however
+    its folder came.
+    """
+    making.make_adapter(tmp_path / "one")
+    make_composite(tmp_path / "fresh", "one")
+    (tmp_path / "fresh").rename(tmp_path / "only")
+    os.utime(tmp_path / "one" / WEIGHTS_FILE, (4e9, 4e9))
+    found = scan(tmp_path)["only"]
+    assert found.newest == 4e9
+    assert not found.in_place
+    clock = 4e9
+    settling = Settling(2.0, wall=lambda: clock, monotonic=lambda: clock - 1e9)
+    assert settling.remaining(found) == 2.0
+    clock += 2
+    assert settling.remaining(found) == 0.0
+
+
+@pytest.mark.parametrize(
+    "partial",
+    [
+        f".{WEIGHTS_FILE}.Xy12Zq",
+        f"{WEIGHTS_FILE}.6eF12aB9",
+        "weights.incomplete",
+        ".cache/huggingface/download/abc.incomplete",
+    ],
+)
+def test_a_file_on_its_way_keeps_a_folder_from_settling(tmp_path: Path, partial: str) -> None:
+    """`rsync`, a hub client and their like write beside a file for minutes before they rename: the
+    config that is there already does not count with the old weights."""
+    folder = making.make_adapter(tmp_path / "finance")
+    clock = Clock()
+    settling = Settling(2.0, wall=clock, monotonic=clock)
+    growing = folder / partial
+    growing.parent.mkdir(parents=True, exist_ok=True)
+    for size in range(5):
+        growing.write_bytes(b"x" * size)
+        assert settling.remaining(scan(tmp_path)["finance"]) == 2.0
+        clock.now += 1.5
+    clock.now += 2.0
+    assert settling.remaining(scan(tmp_path)["finance"]) == 0.0
+    known = {"finance": scan(tmp_path)["finance"].fingerprint}
+    assert scan(tmp_path, known=known)["finance"].arriving == ""
+
+
+def test_other_files_may_change_for_ever(tmp_path: Path) -> None:
+    """A training log that grows beside a finished adapter does not keep it from being served."""
+    folder = making.make_adapter(tmp_path / "finance")
+    clock = Clock()
+    settling = Settling(2.0, wall=clock, monotonic=clock)
+    settling.remaining(scan(tmp_path)["finance"])
+    for size in range(3):
+        (folder / "trainer.log").write_bytes(b"x" * size)
+        clock.now += 1.0
+        left = settling.remaining(scan(tmp_path)["finance"])
+    assert left == 0.0
