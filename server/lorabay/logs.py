@@ -1,4 +1,4 @@
-"""Configures structured logging on stderr, once, from the composition root."""
+"""Structured logging on stderr, configured once, from the composition root."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import structlog
 
 def configure_logging(log_format: str, level: str) -> None:
     """Send lorabay's events to stderr as console lines or JSON lines, from `level` up."""
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    renderer: structlog.typing.Processor
+    if log_format == "json":
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -1,6 +1,6 @@
-"""The progress bars of the offline tools: on stderr where it is a terminal, silent elsewhere.
+"""Progress bars of long tasks: on stderr where it is a terminal, silent elsewhere.
 
-Knows nothing of the work that is measured.
+Knows nothing of the work that a bar measures.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(
-    total: int, what: str, console: Console | None = None
+    total: int, title: str, console: Console | None = None
 ) -> Iterator[Callable[[str, int], None]]:
-    """A bar of `total` units while the block lasts; the block calls `advance(text, units)` with
-    what it does now and the units that are done since the last call."""
-    # By file, not by `stderr=True`: a block may point sys.stderr elsewhere to silence a library.
+    """Show a bar of `total` units while the block lasts.
+
+    The block gets `advance(text, units)`, which shows `text` and adds the units done since the
+    last call.
+    """
+    # By file and not by `stderr=True`: a block may point sys.stderr elsewhere to silence a library.
     console = console or Console(file=sys.stderr)
     columns = (
         TextColumn("{task.description}"),
@@ -39,8 +42,9 @@ def progress_bar(
         TextColumn("ETA"),
         TimeRemainingColumn(),
     )
+
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(title, total=total)
         yield lambda text, units: bar.update(task, description=text, advance=units)

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_KEPT_PER_CODE, _SHOWN_PER_CODE = 2000, 5
+_KEPT_PER_CODE = 2000
+"""More than any model has modules: enough for every real defect, too few to fill the memory."""
+
+_SHOWN_PER_CODE = 5
+
 _TRANSIENT = frozenset(
     {"vanished", "changed_while_read", "read_failed", "store_write", "store_full"}
 )
@@ -32,7 +36,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Not servable, with every reason found."""
+    """Not servable, with every reason that was seen."""
 
     reasons: tuple[Reason, ...]
 
@@ -42,38 +46,44 @@ class Rejected:
 
     @property
     def brief(self) -> Rejected:
-        """Every kind of defect; one that repeats (420 wrong tensors) is cut to its first few and a
-        count.
-        """
+        """Every kind of defect; one that repeats is cut to its first few and a count."""
         return Rejected(_cut(self.reasons, _SHOWN_PER_CODE))
 
     @property
     def transient(self) -> bool:
-        """True when the same folder may pass later without having changed (it was moving, or the
-        disk was full).
-        """
+        """True if the same folder may pass later unchanged: it was moving, or a disk was full."""
         return bool(self.codes & _TRANSIENT)
 
 
 def quoted(value: object) -> str:
-    """`value` from an untrusted file, safe and short enough for a log line or a terminal."""
+    """Return `value` from an untrusted file, safe and short enough for a log or a terminal."""
     text = ascii(value)
-    return text if len(text) <= 100 else f"{text[:90]}... ({len(text)} characters)"
+    if len(text) <= 100:
+        return text
+
+    return f"{text[:90]}... ({len(text)} characters)"
 
 
 def rejected(reasons: Iterable[Reason]) -> Rejected:
-    """Every reason once; of a kind that repeats more often than any model has modules, the first of
-    them and a count."""
-    return Rejected(_cut(dict.fromkeys(reasons), _KEPT_PER_CODE))
+    """Return a refusal with every reason once.
+
+    A kind that repeats more than 2,000 times is cut to its first 2,000 and a count.
+    """
+    distinct = dict.fromkeys(reasons)
+    return Rejected(_cut(distinct, _KEPT_PER_CODE))
 
 
 def _cut(reasons: Iterable[Reason], count: int) -> tuple[Reason, ...]:
+    """Return at most `count` reasons of each code, and how many more there are."""
     by_code: defaultdict[str, list[Reason]] = defaultdict(list)
     for reason in reasons:
         by_code[reason.code].append(reason)
+
     kept: list[Reason] = []
     for code, same in by_code.items():
         kept += same[:count]
+
         if len(same) > count:
             kept.append(Reason(code, f"... and {len(same) - count} more of this kind"))
+
     return tuple(kept)

@@ -1,9 +1,9 @@
-"""All settings of the server, each declared once with its type, default, unit and meaning.
+"""The settings of the server, each declared once with its type, default, unit and meaning.
 
-Sources, the first that names a setting wins: command line flag, `LORABAY_*` environment variable,
-YAML file (`--config`), default. An unknown name in any of them is an error. The `serve` command's
-flags and the README's table are generated from here. Read only by the composition root; everything
-else takes plain arguments.
+A flag wins over a `LORABAY_*` variable, that over the YAML file (`--config`), that over the
+default. An unknown name in any of them is an error. The flags of `lorabay serve` and the table in
+the documentation are made from here. Only the composition root reads settings; everything else
+takes plain arguments.
 """
 
 from __future__ import annotations
@@ -26,25 +26,31 @@ ENV_PREFIX = "LORABAY_"
 
 
 def parse_engine_options(value: object) -> object:
-    """Turn `NAME=VALUE` items into a mapping; a value is read as JSON where that keeps it as it
-    was, else as text.
+    """Turn `NAME=VALUE` items into a mapping.
+
+    A value is read as JSON where that keeps it as it was, else as text.
     """
     if isinstance(value, str):
         value = value.split()
     if not isinstance(value, list | tuple):
         return value
+
     options: dict[str, object] = {}
     for item in value:
         name, equals, text = str(item).partition("=")
         if not equals:
             raise ValueError(f"{item!r} is not NAME=VALUE")
         options[name.strip().replace("-", "_")] = _json_or_text(text)
+
     return options
 
 
 def split_paths(value: object) -> object:
     """Read `a:b` as two paths."""
-    return tuple(part for part in value.split(":") if part) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+
+    return tuple(part for part in value.split(":") if part)
 
 
 def _json_or_text(text: str) -> object:
@@ -52,9 +58,10 @@ def _json_or_text(text: str) -> object:
         value = json.loads(text)
     except ValueError:
         return text
-    # The number 1.10 is 1.1; for an option that takes text, such as a revision, that is another
-    # value.
-    return value if isinstance(value, dict | list) or json.dumps(value) == text else text
+
+    # 1.10 as a number is 1.1: an option that takes text, such as a revision, would change.
+    keeps_its_form = isinstance(value, dict | list) or json.dumps(value) == text
+    return value if keeps_its_form else text
 
 
 class ServerSettings(BaseModel):
@@ -83,25 +90,35 @@ class ModelSettings(BaseModel):
 
     base: str | None = Field(
         None,
-        description="Folder or hub id of the base model. Default: SmolLM2-135M-Instruct, prepared on first use.",
+        description=(
+            "Folder or hub id of the base model. "
+            "Default: SmolLM2-135M-Instruct, prepared on first use."
+        ),
     )
     adapters: Path = Field(
         Path("adapters"), description="Folder whose child folders are the adapters."
     )
     allowed_roots: Annotated[tuple[Path, ...], BeforeValidator(split_paths)] = Field(
         (),
-        description="Further folders, joined by `:`, that links and `load_lora_adapter` may lead into.",
+        description=(
+            "Further folders, joined by `:`, that links and `load_lora_adapter` may lead into."
+        ),
     )
     store: Path = Field(
         default_factory=lambda: user_cache_path("lorabay") / "store",
-        description="Private folder of adapter versions. Default: `lorabay/store` in the user's cache folder.",
+        description=(
+            "Private folder of adapter versions. "
+            "Default: `lorabay/store` in the user's cache folder."
+        ),
     )
     keep_versions: int = Field(
         2, ge=0, description="Former versions of each adapter that stay available."
     )
+    # A copy over a network pauses for a second between two files; a longer wait delays each swap.
     settle_s: float = Field(
         2.0, ge=0, description="Seconds that a folder must be unchanged before it is read."
     )
+    # Events wake the server at once; the poll is for file systems that have none, such as NFS.
     poll_s: float = Field(
         10.0,
         gt=0,
@@ -115,13 +132,18 @@ class ModelSettings(BaseModel):
         0.0,
         ge=0,
         le=1,
-        description="Largest relative error of a plain LoRA that stands in for an adapter that is none; 0 allows none.",
+        description=(
+            "Serve an adapter that has no exact form as plain LoRA by the closest one "
+            "if its relative error is at most this; 0 turns that off."
+        ),
     )
+    # Longer than a load takes on a busy host, shorter than the patience of most clients.
     load_timeout_s: float = Field(
         30.0,
         gt=0,
         description="Seconds that a request waits for its adapter to be loaded; after it, 503.",
     )
+    # One load waits for the disk while another computes; more would only take turns.
     concurrent_loads: int = Field(
         2, ge=1, le=16, description="Adapters that are loaded into the engine at the same time."
     )
@@ -135,16 +157,20 @@ class EngineSettings(BaseModel):
     )
     dora: bool = Field(
         False,
-        description="Serve DoRA adapters on a GPU too, for one more small operation a module in every batch. "
-        "On a CPU host they are served without it.",
+        description=(
+            "Serve DoRA adapters on a GPU, at one more small operation a module in every batch. "
+            "On a CPU host DoRA is always served and the flag has no effect."
+        ),
     )
     cpu_kv_cache_gib: int = Field(
         1, ge=1, description="Memory for the KV cache on a CPU host, in GiB."
     )
     cpu_threads: str = Field(
         "all",
-        description="CPU numbers that the engine's threads are bound to on a CPU host, as in 0-3; `all`, shared out "
-        "among the engine's workers; `auto`.",
+        description=(
+            "CPU numbers that the engine's threads are bound to on a CPU host, as in 0-3; `all`, "
+            "shared out among the engine's workers; `auto`."
+        ),
     )
 
 
@@ -179,16 +205,14 @@ def load_settings(
     `flags` holds only the flags that were given. Raises UsageError naming each unknown or ill-typed
     setting and its source.
     """
-    sources: dict[str, object] = {}
-    for source, values in (
-        ("file " + str(config), _read_yaml(config)),
-        ("environment", _read_environ(environ)),
-    ):
-        _refuse_unknown(values, source)
-        sources |= values
-    sources |= flags
+    from_file = _read_yaml(config)
+    _refuse_unknown(from_file, f"file {config}")
+
+    from_environment = _read_environ(environ)
+    _refuse_unknown(from_environment, "environment")
+
     try:
-        return Settings.model_validate(sources)
+        return Settings.model_validate(from_file | from_environment | dict(flags))
     except ValidationError as error:
         raise UsageError(_describe(error)) from None
 
@@ -196,16 +220,19 @@ def load_settings(
 def _read_yaml(config: Path | None) -> dict[str, object]:
     if config is None:
         return {}
+
     try:
         values = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(
-            f"cannot read the settings file {config}: {' '.join(str(error).split())}"
-        ) from None
+        problem = " ".join(str(error).split())
+        raise UsageError(f"cannot read the settings file {config}: {problem}") from None
+
+    # An empty file holds nothing, which YAML reads as null.
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise UsageError(f"the settings file {config} must hold names and values")
+
     return {str(name): value for name, value in values.items()}
 
 
@@ -219,14 +246,18 @@ def _read_environ(environ: Mapping[str, str]) -> dict[str, object]:
 
 def _refuse_unknown(values: Mapping[str, object], source: str) -> None:
     for name in values:
-        if name not in Settings.model_fields:
-            close = difflib.get_close_matches(name, Settings.model_fields, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise UsageError(f"unknown setting {name!r} in the {source}{hint}")
+        if name in Settings.model_fields:
+            continue
+
+        close = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise UsageError(f"unknown setting {name!r} in the {source}{hint}")
 
 
 def _describe(error: ValidationError) -> str:
-    return "; ".join(
-        f"setting {'.'.join(str(part) for part in item['loc'])!r}: {item['msg'].removeprefix('Value error, ')}"
-        for item in error.errors(include_url=False, include_input=False)
-    )
+    problems = []
+    for item in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in item["loc"])
+        problems.append(f"setting {name!r}: {item['msg'].removeprefix('Value error, ')}")
+
+    return "; ".join(problems)

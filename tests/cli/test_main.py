@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import structlog
 
-from lorabay import cli
 from lorabay.cli import run
 from lorabay.errors import AdapterRejected, SetupError, UsageError
 from lorabay.settings import Settings
@@ -133,7 +132,7 @@ def test_an_expected_failure_is_one_line(
     line: str,
 ) -> None:
     """The message is printed as it is, brackets and all, and the exit code is the error's."""
-    monkeypatch.setattr(cli, "load_settings", failing(failure))
+    monkeypatch.setattr("lorabay.cli.serve.load_settings", failing(failure))
     assert run(["serve"]) == code
     assert the_error(capsys) == line
 
@@ -142,7 +141,7 @@ def test_a_long_message_stays_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No terminal width breaks a message that somebody wants to search for."""
-    monkeypatch.setattr(cli, "load_settings", failing(SetupError("x " * 500 + "end")))
+    monkeypatch.setattr("lorabay.cli.serve.load_settings", failing(SetupError("x " * 500 + "end")))
     assert run(["serve"]) == 1
     assert the_error(capsys).endswith("x end")
 
@@ -151,7 +150,7 @@ def test_a_bug_is_3_with_its_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What nobody expected is reported as ours, with all that helps to find it."""
-    monkeypatch.setattr(cli, "load_settings", failing(ZeroDivisionError("why")))
+    monkeypatch.setattr("lorabay.cli.serve.load_settings", failing(ZeroDivisionError("why")))
     assert run(["serve"]) == 3
     err = capsys.readouterr().err
     assert "ZeroDivisionError: why" in err
@@ -162,7 +161,7 @@ def test_an_interrupt_is_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ctrl-C is neither a failure nor a bug."""
-    monkeypatch.setattr(cli, "load_settings", failing(KeyboardInterrupt()))
+    monkeypatch.setattr("lorabay.cli.serve.load_settings", failing(KeyboardInterrupt()))
     assert run(["serve"]) == 130
     assert "Traceback" not in capsys.readouterr().err
 
@@ -172,7 +171,7 @@ def test_a_library_that_exits_is_believed(
     monkeypatch: pytest.MonkeyPatch, status: object, code: int
 ) -> None:
     """Exiting with a code keeps it; with a text it is a failure, as Python means it."""
-    monkeypatch.setattr(cli, "load_settings", failing(SystemExit(status)))
+    monkeypatch.setattr("lorabay.cli.serve.load_settings", failing(SystemExit(status)))
     assert run(["serve"]) == code
 
 

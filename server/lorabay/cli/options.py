@@ -1,0 +1,65 @@
+"""Arguments and options that several commands share, and the folders that they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lorabay.errors import UsageError
+from lorabay.settings import Settings, load_settings
+
+BaseOption = Annotated[
+    str | None, typer.Option("--base", help="Base model. Default: the prepared one.")
+]
+AdapterName = Annotated[
+    str, typer.Argument(help="Folder, name in the adapter directory, or NAME@DIGEST in the store.")
+]
+AdapterDirectory = Annotated[
+    Path | None, typer.Option("--adapters", help="Adapter directory. Default: as for `serve`.")
+]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="Store. Default: as for `serve`.")
+]
+OutputFolder = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder to write; must not be there, or be empty.")
+]
+InitialOption = Annotated[
+    Path | None,
+    typer.Option("--initial", help="The adapter as initialised, for PiSSA, OLoRA and CorDA."),
+]
+ResidualOption = Annotated[
+    bool,
+    typer.Option(
+        "--residual-base", help="The base is what the adapter's initialisation left of it."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def places(adapters: Path | None, store: Path | None) -> Settings:
+    """Return the settings that say where names are looked up, with the given flags in front."""
+    flags = {"adapters": adapters, "store": store}
+    given = {name: path for name, path in flags.items() if path is not None}
+
+    return load_settings(given)
+
+
+def prepared_base(base: str | None) -> Path:
+    """Return the folder of `base`, or of the default base, which is prepared on first use."""
+    if base is not None:
+        return Path(base)
+
+    from lorabay.base.default import cache_folder, prepare
+
+    return prepare(cache_folder())
+
+
+def name_and_value(option: str) -> tuple[str, str]:
+    """Split `NAME=VALUE`; raises UsageError for anything else."""
+    name, equals, value = option.partition("=")
+    if not equals:
+        raise UsageError(f"--engine {option!r} is not NAME=VALUE")
+
+    return name, value
