@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from lorabay.errors import SetupError
-from lorabay.files.built_folder import build_once
+from lorabay.files.durable import build_once
 from lorabay.progress import progress_bar
 
 if TYPE_CHECKING:

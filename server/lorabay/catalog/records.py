@@ -6,7 +6,6 @@ change, and an unreadable file counts as absent. Knows nothing of what the field
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.versions import Digest
+from lorabay.files import durable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,6 @@ class Records:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
-        self._writer = secrets.token_hex(4)
 
     def load(self) -> dict[AdapterName, Record]:
         found: dict[AdapterName, Record] = {}
@@ -87,15 +86,13 @@ class Records:
         that refuses it costs the memory over a restart, not the service.
         """
         path = self._folder / f"{name}.json"
-        fresh = self._folder / f"{name}.{self._writer}.new"
         try:
             with FileLock(self._folder / "lock", timeout=_LOCK_SECONDS):
                 record = (_read(path) or Record()).model_copy(update=changes)
                 if record == Record():
                     path.unlink(missing_ok=True)
                     return
-                fresh.write_text(record.model_dump_json())
-                fresh.replace(path)
+                durable.write(path, record.model_dump_json(), lasting=False)
         except OSError as error:
             logger.warning(
                 "record not written; a restart will not know it",

@@ -36,6 +36,7 @@ from lorabay.catalog.composite_build import Assembly
 from lorabay.catalog.records import Records, recorded_digests
 from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import SetupError
+from lorabay.files import durable
 from lorabay.files.adapter_folder import CONFIG_FILE
 from lorabay.reasons import Reason, Rejected, rejected
 
@@ -209,8 +210,7 @@ class Store:
             if self._read_manifest(digest) is None:
                 if (self._root / "versions" / digest).exists():
                     shutil.rmtree(self._set_aside(digest), ignore_errors=True)
-                made.rename(self._root / "versions" / digest)
-                _sync(self._root / "versions")
+                durable.move(made, self._root / "versions" / digest)
             self._hold(digest)
 
     def _set_aside(self, digest: Digest) -> Path:
@@ -228,9 +228,8 @@ class Store:
             self._held.add(digest)
 
     def _hold_exactly(self, digests: AbstractSet[Digest]) -> None:
-        fresh = self._path("new")
-        fresh.write_text("".join(f"{digest}\n" for digest in digests))
-        fresh.replace(self._path("held"))
+        lines = "".join(f"{digest}\n" for digest in digests)
+        durable.write(self._path("held"), lines, lasting=False)
         self._held = set(digests)
 
     def _path(self, suffix: str) -> Path:
@@ -305,8 +304,7 @@ def _build(source: Path, made: Path, checks: Checks) -> AdapterSpec | Rejected:
     (made / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
     for file in (*sizes, MANIFEST_FILE):
         (made / file).chmod(0o444)
-        _sync(made / file)
-    _sync(made)
+    durable.sync_tree(made)
     return spec
 
 
@@ -314,11 +312,3 @@ def _unusable(root: Path, error: OSError) -> SetupError:
     return SetupError(
         f"the store {root} cannot be used: {error.strerror or error}; free space or pass another --store"
     )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

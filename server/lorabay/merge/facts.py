@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from lorabay.files import durable
 from lorabay.merge.blocks import Tally
 
 if TYPE_CHECKING:
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
 def write_facts(folder: Path, file: str, tallies: Mapping[str, Tally]) -> None:
     """Write them next to `file`."""
     path = _path(folder, file)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps({name: asdict(tally) for name, tally in tallies.items()}))
-    fresh.replace(path)
+    sums = {name: asdict(tally) for name, tally in tallies.items()}
+    durable.write(path, json.dumps(sums), lasting=False)
 
 
 def read_facts(folder: Path, file: str) -> dict[str, Tally] | None:

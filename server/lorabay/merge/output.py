@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from lorabay.base.files import CONFIG
 from lorabay.errors import SetupError
+from lorabay.files import durable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -109,7 +110,7 @@ class Output:
         for entry in list(self.work.iterdir()):
             if entry.name != _LOCK:
                 entry.unlink()
-        write_synced(path, text)
+        durable.write(path, text)
 
     @property
     def publishing(self) -> bool:
@@ -139,16 +140,16 @@ class Output:
         for name in names:
             path = self.work / name
             if path.exists():
-                sync(path)
+                durable.sync(path)
         if (self.work / PROVENANCE_FILE).exists() and (self.folder / PROVENANCE_FILE).exists():
             self._remove_former()
-        write_synced(self.work / _PUBLISHED, json.dumps(names) + "\n")
+        durable.write(self.work / _PUBLISHED, json.dumps(names) + "\n")
         for name in names:
             if (self.work / name).exists():
                 (self.work / name).replace(self.folder / name)
                 if name in _LAST:
-                    sync(self.folder)
-        sync(self.folder)
+                    durable.sync(self.folder)
+        durable.sync(self.folder)
         shutil.rmtree(self.work, ignore_errors=True)
 
     def withdraw(self) -> None:
@@ -156,7 +157,7 @@ class Output:
         for name in reversed(self._published()):
             if not (self.work / name).exists() and (self.folder / name).exists():
                 (self.folder / name).replace(self.work / name)
-        sync(self.work)
+        durable.sync(self.work)
         (self.work / _PUBLISHED).unlink()
 
     def _remove_former(self) -> None:
@@ -175,22 +176,3 @@ class Output:
 
 
 _LAST = (CONFIG, PROVENANCE_FILE)
-
-
-def write_synced(path: Path, text: str) -> None:
-    """Write a small file so that it is there as a whole, also after a power cut, or not at all."""
-    fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -19,10 +19,11 @@ from lorabay.algebra.updates import PeftLayer
 from lorabay.base.files import CONFIG, INDEX_FILE
 from lorabay.base.shapes import model_type
 from lorabay.errors import SetupError
+from lorabay.files import durable
 from lorabay.files.rounding import UNIT_ROUNDOFF
 from lorabay.merge.blocks import Tally
 from lorabay.merge.facts import read_facts
-from lorabay.merge.output import PROVENANCE_FILE, write_synced
+from lorabay.merge.output import PROVENANCE_FILE
 from lorabay.merge.peft_layer import PeftLayers
 from lorabay.merge.proof import Proof
 from lorabay.merge.provenance import formula, provenance
@@ -63,7 +64,7 @@ def make(work: Work, output: Output, begin: float, console: Console | None) -> M
     else:
         report = _make(work, output, done, begin, console)
         text = provenance(report, work, output.work)
-        write_synced(output.work / PROVENANCE_FILE, text)
+        durable.write(output.work / PROVENANCE_FILE, text)
     output.publish((*work.plan.files, *work.files, CONFIG, PROVENANCE_FILE))
     return report
 
@@ -131,9 +132,9 @@ def _layers(work: Work) -> PeftLayers | None:
 def _write_rest(work: Work, output: Output) -> None:
     index = work.plan.index
     if index is not None:
-        write_synced(output.work / INDEX_FILE, json.dumps(index, indent=2) + "\n")
+        durable.write(output.work / INDEX_FILE, json.dumps(index, indent=2) + "\n")
     copy_side_files(work.files, output.work)
-    write_synced(output.work / CONFIG, json.dumps(work.plan.config, indent=2) + "\n")
+    durable.write(output.work / CONFIG, json.dumps(work.plan.config, indent=2) + "\n")
 
 
 def _check_space(folder: object, needed: int) -> None:

@@ -19,7 +19,7 @@ from lorabay.catalog.composite import (
 from lorabay.catalog.composite_build import Assembly, is_composite
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import WEIGHTS_FILE
-from lorabay.files.new_folder import new_folder
+from lorabay.files.durable import new_folder
 from lorabay.files.real_paths import real_path
 from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.reasons import Rejected

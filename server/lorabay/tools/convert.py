@@ -24,7 +24,7 @@ from lorabay.base.row_blocks import BaseWeights
 from lorabay.base.shapes import BaseShapes, is_embedding
 from lorabay.catalog.admission import ALLOWED_RANKS
 from lorabay.errors import SetupError
-from lorabay.files.new_folder import new_folder
+from lorabay.files.durable import new_folder
 from lorabay.files.real_paths import real_path
 from lorabay.formats.base_layer_copies import without_copies
 from lorabay.formats.writer import LoraFolder

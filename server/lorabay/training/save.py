@@ -8,13 +8,13 @@ names this machine.
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 import peft
 import torch
 from safetensors.torch import save
 
+from lorabay.files import durable
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 
 if TYPE_CHECKING:
@@ -47,19 +47,5 @@ def write_adapter(
         "use_rslora": recipe.lora.use_rslora,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / WEIGHTS_FILE, save(weights, metadata={"format": "pt"}))
-    _replace(folder / CONFIG_FILE, json.dumps(config, indent=2).encode() + b"\n")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    # Not a `.safetensors` or `.json` name: nothing that looks for adapters may take it for a part
-    # of one.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    durable.write(folder / WEIGHTS_FILE, save(weights, metadata={"format": "pt"}))
+    durable.write(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")

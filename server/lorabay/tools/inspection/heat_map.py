@@ -7,10 +7,10 @@ Pillow is imported when it is needed: it comes with an extra, and whoever lacks 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lorabay.errors import SetupError
+from lorabay.files import durable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,15 +55,11 @@ def draw(inspection: Inspection, path: Path) -> None:
         raise SetupError(
             f"there is nothing to plot: no module in a layer of {inspection.folder} can be measured"
         )
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        _picture(cells).save(partial, "PNG")
-        partial.replace(path)
+        with durable.replacing(path, lasting=False) as partial:
+            _picture(cells).save(partial, "PNG")
     except OSError as error:
         raise SetupError(f"--plot {path} cannot be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def _picture(cells: Mapping[tuple[int | None, str], float]) -> Image.Image:
