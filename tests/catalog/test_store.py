@@ -253,9 +253,9 @@ def test_a_store_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> N
 KILL_AT_EACH_STEP = """
 import os, sys
 from pathlib import Path
-from lorabay.catalog.base_shapes import BaseShapes
+from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.store import Store
-from lorabay.catalog.validation import Checks
+from lorabay.catalog.admission import Checks
 
 base, folder, root = map(Path, sys.argv[1:])
 checks = Checks(BaseShapes.read(base), 16)
