@@ -20,7 +20,7 @@ from lorabay.bench.commands import bare_command
 from lorabay.bench.readiness import BASE
 from lorabay.bench.settings import BenchSettings
 from lorabay.bench.started import started
-from lorabay.merge.command import merge
+from lorabay.merge.run import merge
 from tests.e2e.conftest import REPOSITORY
 from tests.e2e.greedy import PROMPTS, Tokens, ask, generate
 from tests.merge import trained

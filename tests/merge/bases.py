@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lorabay.merge.inputs import MergeSettings
+from lorabay.merge.job import MergeSettings
 from tests import making
 from tests.making import Stored, stored
 

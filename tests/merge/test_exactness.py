@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from lorabay.merge.command import merge
+from lorabay.merge.run import merge
 from tests.fixtures.models import Prepared
 from tests.merge.bases import merge_settings
 

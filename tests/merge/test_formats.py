@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from lorabay.errors import SetupError
-from lorabay.merge.command import merge
+from lorabay.merge.run import merge
 from tests import peft_adapters
 from tests.fixtures.models import Prepared
 from tests.merge import trained

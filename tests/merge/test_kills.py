@@ -29,7 +29,7 @@ WEIGHTS = "*.safetensors"
 MERGE = """
 import os, sys
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
-import lorabay.merge.command
+import lorabay.merge.run
 from lorabay.cli import run
 print("go", flush=True)
 sys.exit(run(sys.argv[1:]))

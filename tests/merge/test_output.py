@@ -15,8 +15,8 @@ import pytest
 from filelock import FileLock
 
 from lorabay.errors import SetupError
-from lorabay.merge.command import merge
 from lorabay.merge.output import Output
+from lorabay.merge.run import merge
 from tests import making
 from tests.merge.bases import (
     all_tensors,
@@ -200,7 +200,7 @@ def test_stopped_while_published_then_verified(
                 merge(merge_settings(folders, verify=True))
         assert not looks_like_a_model(folders / "merged")
     with monkeypatch.context() as patch:
-        patch.setattr("lorabay.merge.verify.verify", fail)
+        patch.setattr("lorabay.merge.verifier.Verifier.run", fail)
         with pytest.raises(SetupError, match="no proof"):
             merge(merge_settings(folders, verify=True))
     assert {path.name for path in (folders / "merged").iterdir()} == {".merging"}

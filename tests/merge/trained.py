@@ -27,7 +27,7 @@ from transformers import (
 )
 
 from lorabay.base.transformers_quiet import quiet_transformers
-from lorabay.merge.probes import probes
+from lorabay.merge.verifier import read_probes
 
 VOCABULARY = 96
 TARGETS = ["q_proj", "v_proj", "down_proj"]
@@ -194,7 +194,7 @@ def inputs_for(base: Path, count: int) -> list[torch.Tensor]:
             torch.randint(2, VOCABULARY, (POSITIONS,), generator=generator) for _ in range(count)
         ]
     tokenizer = AutoTokenizer.from_pretrained(base)
-    return [tokenizer(text, return_tensors="pt").input_ids[0] for text in probes(None)[:count]]
+    return [tokenizer(text, return_tensors="pt").input_ids[0] for text in read_probes(None)[:count]]
 
 
 def train(

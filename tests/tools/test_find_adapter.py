@@ -18,7 +18,7 @@ from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import SCALES_FILE, Limits
-from lorabay.merge.command import merge
+from lorabay.merge.run import merge
 from lorabay.tools.check import check
 from lorabay.tools.combine import combine
 from lorabay.tools.convert import ConvertSettings, convert

@@ -65,8 +65,8 @@ def merge(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     where = places(adapters, store)
 
-    from lorabay.merge.command import merge as run_merge
-    from lorabay.merge.inputs import MergeSettings, parse_size
+    from lorabay.merge.job import MergeSettings, parse_size
+    from lorabay.merge.run import merge as run_merge
 
     settings = MergeSettings(
         adapter=adapter,

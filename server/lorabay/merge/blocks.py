@@ -1,9 +1,8 @@
-"""The hot loop: a run of rows of one tensor, from the base's file through its steps into the
-output's file.
+"""The hot loop: rows of one tensor, from the base through the steps into the output's file.
 
-A chunk is taken block by block: read, computed, and written at its place while it is still in the
-processor's cache. Chunks may run in any order and at the same time. What happened to the numbers
-comes back as a `Tally`. Knows no adapters and no plan.
+Rows are taken block by block. A block is read, computed, and written while it is still in the
+processor's cache. The rows of a tensor may be merged in any order and at the same time. The effect
+on the numbers is returned as a `Tally`. This module does not know adapters or the plan.
 """
 
 from __future__ import annotations
@@ -28,24 +27,28 @@ if TYPE_CHECKING:
     from lorabay.files.rounding import Floats
     from lorabay.merge.steps import Step
 
-CHUNK_NUMBERS = 1 << 21
-"""Numbers of a chunk, the piece of work of one thread."""
 BLOCK_NUMBERS = 1 << 17
-"""Numbers that are read, worked on and written at a time: their buffers stay in a core's cache, and
-small writes find pages faster than large ones."""
+"""Numbers that are read, computed and written at a time. Their buffers fit into the cache of one
+core, and small writes find free pages faster than large ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Sums over the numbers of a tensor. `change` is of squares, before rounding; `changed` counts
-    numbers that come out other than the base's own would, and `infinite` those that are too large
-    for the dtype."""
+    """Sums over numbers of one tensor. Tallies of its parts add up to that of the whole."""
 
     count: int = 0
+
     weight: float = 0.0
+    """Sum of the squares of the base's numbers."""
+
     change: float = 0.0
+    """Sum of the squares of what is added to them, before rounding."""
+
     changed: int = 0
+    """Numbers that differ from the base's own, stored in the same dtype."""
+
     infinite: int = 0
+    """Numbers that are too large for the dtype."""
 
     def plus(self, other: Tally) -> Tally:
         return Tally(
@@ -57,35 +60,46 @@ class Tally:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chunk:
-    """Rows of one tensor. The base's numbers are rows of `values` (float32), or at `start` of the
-    file `source`.
-    """
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A matrix in an open file: row after row from byte `start` on."""
 
-    rows: slice
-    columns: int
-    dtype: str
-    source: int
+    file: int
     start: int
-    values: Floats | None
+    dtype: str
+    columns: int
+
+    def offset(self, row: int) -> int:
+        """Return the byte at which a row begins."""
+        return self.start + row * self.columns * ITEM_BYTES[self.dtype]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Merging:
+    """One tensor, seen as a matrix, that is merged."""
+
+    source: Place | Floats
+    """The base's numbers: in a file, or in memory as float32."""
+
     steps: tuple[Step, ...]
+
     change: float | None
-    """The chunk's share of the change, where the steps can tell it; else it is measured."""
-    out_dtype: str
-    target: int
-    out_start: int
+    """Norm of the change, where the steps know it; else it is measured."""
+
+    target: Place
 
     @property
-    def numbers(self) -> int:
-        height: int = self.rows.stop - self.rows.start
-        return height * self.columns
+    def source_dtype(self) -> str:
+        return self.source.dtype if isinstance(self.source, Place) else "F32"
+
+    @property
+    def keeps_dtype(self) -> bool:
+        """Whether the base's stored numbers can be compared with the output's as they are."""
+        return isinstance(self.source, Place) and self.source.dtype == self.target.dtype
 
 
 class Workspace:
-    """Buffers of one worker, made once: memory that is used again is in the cache and costs no page
-    faults.
-    """
+    """Buffers of one worker. They are made once: memory in use is cached and has its pages."""
 
     def __init__(self, dtype: Any) -> None:
         self._dtype = np.dtype(dtype)
@@ -94,62 +108,74 @@ class Workspace:
         self._blocks: tuple[Floats, ...] = ()
         self._differs = np.empty(0, np.bool_)
 
-    def run(self, chunk: Chunk) -> Tally:
-        """Read, compute, write. Raises OSError, and SetupError when the base's file has become
-        shorter.
+    def run(self, merging: Merging, rows: slice) -> Tally:
+        """Read, compute and write these rows. Rows from 0 on count a change that is known.
+
+        Raise OSError, and SetupError if the base's file became shorter.
         """
-        tally = Tally(change=chunk.change**2 if chunk.change else 0.0)
-        for rows in _blocks(chunk):
-            first = (rows.start - chunk.rows.start) * chunk.columns
-            count = (rows.stop - rows.start) * chunk.columns
-            before, out = self._read(chunk, rows, first, count), self._out(chunk, count)
-            tally = tally.plus(self._merge(chunk, rows, before, out))
-            _write_all(chunk.target, out, chunk.out_start + first * ITEM_BYTES[chunk.out_dtype])
+        known = merging.change if rows.start == 0 else None
+        tally = Tally(change=known**2 if known else 0.0)
+
+        for block in _blocks(rows, merging.target.columns):
+            before = self._read(merging.source, block, merging.target.columns)
+            out = self._output(merging.target, before.size)
+            tally = tally.plus(self._merge(merging, block, before, out))
+            _write_all(merging.target.file, out, merging.target.offset(block.start))
         return tally
 
-    def _read(self, chunk: Chunk, rows: slice, first: int, count: int) -> NDArray[np.generic]:
-        if chunk.values is not None:
-            # Rows first: what takes no memory as a whole must not be laid out as a whole.
-            return chunk.values.reshape(-1, chunk.columns)[rows].reshape(-1)
-        item = ITEM_BYTES[chunk.dtype]
-        self._stored = _room(self._stored, count * item)
-        buffer = self._stored[: count * item]
-        _read_all(chunk.source, buffer, chunk.start + first * item)
-        return buffer.view(STORED[chunk.dtype])
+    def _read(self, source: Place | Floats, rows: slice, columns: int) -> NDArray[np.generic]:
+        """Return the rows as one vector, as they are stored."""
+        if not isinstance(source, Place):
+            # Rows first: an array that takes no memory (broadcast) must not be copied as a whole.
+            return source.reshape(-1, columns)[rows].reshape(-1)
 
-    def _out(self, chunk: Chunk, count: int) -> NDArray[np.generic]:
-        size = count * ITEM_BYTES[chunk.out_dtype]
-        self._written = _room(self._written, size)
-        return self._written[:size].view(STORED[chunk.out_dtype])
+        size = source.offset(rows.stop) - source.offset(rows.start)
+        self._stored = _at_least(self._stored, size)
+        buffer = self._stored[:size]
+        _read_all(source.file, buffer, source.offset(rows.start))
+        return buffer.view(STORED[source.dtype])
+
+    def _output(self, target: Place, count: int) -> NDArray[np.generic]:
+        size = count * ITEM_BYTES[target.dtype]
+        self._written = _at_least(self._written, size)
+        return self._written[:size].view(STORED[target.dtype])
 
     def _merge(
-        self, chunk: Chunk, rows: slice, before: NDArray[np.generic], out: NDArray[np.generic]
+        self, merging: Merging, rows: slice, before: NDArray[np.generic], out: NDArray[np.generic]
     ) -> Tally:
+        """Fill `out` with the merged rows, and return what changed."""
         values, scratch, original = self._buffers(before.size)
-        shape = (rows.stop - rows.start, chunk.columns)
-        widen(before, chunk.dtype, values)
-        if not chunk.steps:
-            narrow(values, chunk.out_dtype, out, scratch)
-            return Tally(infinite=_infinite(out))
+        out_dtype = merging.target.dtype
+
+        widen(before, merging.source_dtype, values)
+        if not merging.steps:
+            narrow(values, out_dtype, out, scratch)
+            return Tally(infinite=_count_infinite(out))
+
         weight = float(np.vdot(values, values))
-        change = 0.0
-        comparable = chunk.values is None and chunk.dtype == chunk.out_dtype
-        if chunk.change is None or not comparable:
+        measured = merging.change is None
+        if measured or not merging.keeps_dtype:
             original[...] = values
-        for step in chunk.steps:
-            step.apply(rows, values.reshape(shape), scratch.reshape(shape))
-        if chunk.change is None:
+
+        matrix = (rows.stop - rows.start, merging.target.columns)
+        for step in merging.steps:
+            step.apply(rows, values.reshape(matrix), scratch.reshape(matrix))
+
+        change = 0.0
+        if measured:
             np.subtract(values, original, out=scratch)
             change = float(np.vdot(scratch, scratch))
-        narrow(values, chunk.out_dtype, out, scratch)
-        if not comparable:
-            # What the base's own numbers would be in this dtype; `values` is free by now.
+
+        narrow(values, out_dtype, out, scratch)
+        if not merging.keeps_dtype:
+            # The base's own numbers in the output's dtype; `values` is free by now.
             before = values.view(np.uint8)[: out.nbytes].view(out.dtype)
-            narrow(original, chunk.out_dtype, before, scratch)
+            narrow(original, out_dtype, before, scratch)
+
         differs = self._differs[: out.size]
         np.not_equal(out, before, out=differs)
         changed = int(np.count_nonzero(differs))
-        return Tally(before.size, weight, change, changed, _infinite(out))
+        return Tally(before.size, weight, change, changed, _count_infinite(out))
 
     def _buffers(self, size: int) -> tuple[Floats, ...]:
         if not self._blocks or self._blocks[0].size < size:
@@ -158,11 +184,17 @@ class Workspace:
         return tuple(block[:size] for block in self._blocks)
 
 
-def _room(buffer: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def _blocks(rows: slice, columns: int) -> Iterator[slice]:
+    height = max(1, BLOCK_NUMBERS // max(1, columns))
+    for first in range(rows.start, rows.stop, height):
+        yield slice(first, min(first + height, rows.stop))
+
+
+def _at_least(buffer: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return buffer if buffer.size >= size else np.empty(size, np.uint8)
 
 
-def _infinite(out: NDArray[np.generic]) -> int:
+def _count_infinite(out: NDArray[np.generic]) -> int:
     # Only float16 has a range so small that a weight may leave it.
     return int(np.count_nonzero(np.isinf(out))) if out.dtype == np.float16 else 0
 
@@ -183,12 +215,6 @@ def read_bytes(stored: Stored) -> NDArray[np.uint8]:
     with stored.file.open("rb") as file:
         _read_all(file.fileno(), buffer, stored.start)
     return buffer
-
-
-def _blocks(chunk: Chunk) -> Iterator[slice]:
-    height = max(1, BLOCK_NUMBERS // chunk.columns)
-    for first in range(chunk.rows.start, chunk.rows.stop, height):
-        yield slice(first, min(first + height, chunk.rows.stop))
 
 
 def _read_all(file: int, buffer: NDArray[np.uint8], start: int) -> None:

@@ -1,32 +1,98 @@
-"""Everything about a merge that is known before its first byte is written."""
+"""A merge before its first byte is written: what was asked for, and everything known about it.
+
+Everything that can be refused without reading weights is refused here. This module does not write,
+and does not know how a tensor is merged.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorabay.algebra.updates import PeftLayer
+from lorabay.base.files import read_base
+from lorabay.base.quantised.dense import dense_tensors
+from lorabay.base.shapes import BaseShapes
+from lorabay.errors import SetupError, UsageError
+from lorabay.files.real_paths import real_path
 from lorabay.formats.lora_config import init_problems
 from lorabay.formats.reading import initial_folder
-from lorabay.merge.plan import DTYPES
+from lorabay.merge.plan import DTYPES, Layout, plan_merge
+from lorabay.merge.side_files import side_files
+from lorabay.reasons import Rejected
 from lorabay.tools.find_adapter import AdapterSource
-
-LAYOUT = 1
-"""Of the files that a merge writes; another one makes a run begin anew."""
+from lorabay.tools.refusal import told
 
 if TYPE_CHECKING:
     from lorabay.base.files import BaseWeights
     from lorabay.base.quantised.dense import DenseBase
     from lorabay.formats.reading import AdapterUpdates
-    from lorabay.merge.inputs import MergeSettings
     from lorabay.merge.plan import Plan
+
+LAYOUT = 1
+"""Version of the files that a merge writes; a run of another version starts over."""
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?)?", re.IGNORECASE)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """`files`: what is copied beside the weights. `digest`: of the adapter's files."""
+class MergeSettings:
+    """One invocation of `lorabay merge`."""
+
+    adapter: str
+    """A folder, a name in `adapters`, or `name@digest` in `store`."""
+
+    output: Path
+    base: Path
+    adapters: Path
+    store: Path
+
+    dtype: str | None = None
+    """Name of the output's dtype in a config; None keeps that of the base."""
+
+    float64: bool = False
+    """Compute in float64 instead of float32."""
+
+    max_shard_bytes: int | None = None
+    """Largest size of a weights file; None keeps the files of the base."""
+
+    overwrite: bool = False
+    verify: bool = True
+
+    prompts: Path | None = None
+    """File with further prompts to verify with, one a line."""
+
+    allow_pickle: bool = False
+
+    initial: Path | None = None
+    """Folder of the adapter as it was initialised, for initialisations that change the base."""
+
+    residual_base: bool = False
+    """Whether `base` is already the base without what the initialisation moved."""
+
+    workers: int | None = None
+    """Threads that compute; None means one for each core."""
+
+    @property
+    def stored_dtype(self) -> str | None:
+        """Return `dtype` as safetensors names it. Raise UsageError if it is unknown."""
+        if self.dtype is None:
+            return None
+        if self.dtype not in DTYPES:
+            raise UsageError(f"--dtype {self.dtype!r} is none of {', '.join(DTYPES)}")
+        return DTYPES[self.dtype]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A merge that was planned and checked. None of its output is written yet."""
 
     settings: MergeSettings
     base: BaseWeights
@@ -34,36 +100,35 @@ class Work:
     adapter: AdapterSource
     updates: AdapterUpdates
     plan: Plan
-    files: Mapping[str, Path]
+
+    side_files: Mapping[str, Path]
+    """Name in the output -> file that is copied there."""
+
     digest: str
+    """sha256 of the adapter's files."""
 
     @property
     def initial(self) -> Path | None:
-        """The adapter as it was initialised, where what that took out of the base must be taken out
-        again.
-        """
-        if self.settings.residual_base or not any(init_problems(self.updates.config)):
+        """Folder of the initial adapter, if it must be subtracted (PiSSA and similar); else None."""
+        changes_base = any(init_problems(self.updates.config))
+        if self.settings.residual_base or not changes_base:
             return None
         return self.settings.initial or initial_folder(self.adapter.folder)
 
     @property
-    def _initial_digest(self) -> str | None:
-        initial = self.initial
-        return None if initial is None else AdapterSource.at(initial).digest()
-
-    @property
     def base_name(self) -> str:
-        """How the base is called in what is published; never a path."""
+        """Published name of the base; never a path."""
         return str(self.base.config.get("_name_or_path") or self.settings.base.resolve().name)
 
     @property
     def dtype(self) -> str:
-        """The dtype in which most of the changed numbers are stored, as a config names it."""
+        """Name, as in a config, of the dtype that stores most bytes of the changed tensors."""
         sizes: dict[str, int] = {}
         for target in self.plan.changed:
             sizes[target.dtype] = sizes.get(target.dtype, 0) + target.size
-        most = max(sizes, key=lambda dtype: sizes[dtype])
-        return next((name for name, short in DTYPES.items() if short == most), most)
+
+        largest = max(sizes, key=lambda dtype: sizes[dtype])
+        return next((name for name, stored in DTYPES.items() if stored == largest), largest)
 
     @property
     def arithmetic(self) -> str:
@@ -71,16 +136,94 @@ class Work:
 
     @property
     def inputs(self) -> dict[str, object]:
-        """Changes whenever a file that an earlier run finished may be another now."""
+        """JSON values that differ whenever a file that an earlier run finished may differ now."""
+        initial = self.initial
+        initial_digest = None if initial is None else AdapterSource.at(initial).digest()
+
+        files = {}
+        for shard in self.plan.shards:
+            files[shard.file] = [(target.name, target.dtype) for target in shard.targets]
+
         return {
             "layout": LAYOUT,
             "base": self.base.identity,
             "config": json.dumps(self.plan.config, sort_keys=True, default=str),
             "adapter": self.digest,
             "arithmetic": self.arithmetic,
-            "initial": [self._initial_digest, self.settings.residual_base],
-            "files": {
-                shard.file: [(target.name, target.dtype) for target in shard.targets]
-                for shard in self.plan.shards
-            },
+            "initial": [initial_digest, self.settings.residual_base],
+            "files": files,
         }
+
+
+def plan_job(settings: MergeSettings, base_folder: Path, adapter: AdapterSource) -> Job:
+    """Read headers and the adapter's config, and plan the merge of `adapter` into `base_folder`.
+
+    `base_folder` holds the weights of `settings.base` in safetensors. Raise SetupError if they do
+    not fit, or if a library that this merge needs is not installed.
+    """
+    base = read_base(base_folder)
+    dense = dense_tensors(base)
+    # The folder may be a temporary one; the base keeps its own name.
+    stored_shapes = BaseShapes.read(base_folder, names=(real_path(settings.base).name,))
+
+    updates = adapter.updates(
+        dense.shapes(stored_shapes),
+        initial=settings.initial,
+        residual_base=settings.residual_base,
+    )
+    if isinstance(updates, Rejected):
+        raise SetupError(
+            f"the adapter {adapter.name!r} cannot be merged into {settings.base}: {told(updates)}"
+        )
+
+    layout = Layout(settings.stored_dtype or dense.dtype, settings.max_shard_bytes)
+    plan = plan_merge(dense.tensors, base.config, updates.updates, updates.config_changes, layout)
+    _check_peft(settings, plan, updates.format)
+
+    files = side_files(settings.base, adapter.origin)
+    return Job(settings, base, dense, adapter, updates, plan, files, adapter.digest())
+
+
+def check_places(output: Path, inputs: tuple[Path, ...]) -> None:
+    """Raise SetupError if `output` lies inside one of `inputs` or contains one.
+
+    Writing there would change what is read.
+    """
+    place = real_path(output)
+    for folder in inputs:
+        other = real_path(folder)
+        if place == other or place.is_relative_to(other):
+            raise SetupError(
+                f"the output folder {output} lies inside {folder}, which is read; choose another"
+            )
+        if other.is_relative_to(place):
+            raise SetupError(
+                f"the output folder {output} holds {folder}, which is read; choose another"
+            )
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that `500MB`, `2GiB` or `5000000` mean. Raise UsageError."""
+    match = _SIZE.fullmatch(text.strip())
+    size = 0.0
+    if match is not None:
+        number, power, binary = match.groups()
+        unit = 1024 if binary else 1000
+        size = float(number) * unit ** _POWERS[(power or "").upper()]
+
+    if not 1 <= size < math.inf:
+        raise UsageError(f"{text!r} is no size; write it as in 500MB or 2GiB")
+    return int(size)
+
+
+def _check_peft(settings: MergeSettings, plan: Plan, adapter_format: str) -> None:
+    """Raise SetupError if this merge needs PEFT, which comes with an extra, and it is missing."""
+    if find_spec("peft") is not None:
+        return
+
+    missing = "needs PEFT, which is not installed: pip install 'lorabay[train]'"
+    for target in plan.changed:
+        if any(isinstance(update, PeftLayer) for update in target.updates):
+            raise SetupError(f"merging {adapter_format} {missing}")
+    if settings.verify:
+        raise SetupError(f"verifying {missing}; --no-verify merges without")

@@ -1,12 +1,13 @@
-"""The folder that a merge makes: when it may be seen, and what a run that was interrupted leaves.
+"""The folder that a merge makes: when its files may be seen, and what an interrupted run leaves.
 
-    OUT/.merging/    everything, until all of it is on disk: inputs.json, the files that are
-    finished, facts about them OUT/...          the files, moved there at the end: weights first,
-    then the rest, config.json after it
+    OUT/.merging/    everything until all of it is on disk: inputs.json, the files that are
+                     finished, the tallies of their tensors
+    OUT/...          the files, moved there at the end: weights first, config.json after the
+                     rest, merge.json last
 
-Without its config.json no program takes a folder for a model, so that what it sees is nothing or
-the whole. A later run with the same inputs goes on from the files that are finished; with other
-inputs it begins anew. One run at a time. Knows nothing of what the files hold.
+No program takes a folder without config.json for a model, so a reader sees nothing or the whole. A
+later run with the same inputs goes on from the files that are finished; a run with other inputs
+starts over. One run at a time: the folder is locked. This module does not know what the files hold.
 """
 
 from __future__ import annotations
@@ -24,16 +25,23 @@ from lorabay.errors import SetupError
 from lorabay.files import durable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 PROVENANCE_FILE = "merge.json"
-_WORK, _LOCK, _INPUTS, _PUBLISHED = ".merging", "lock", "inputs.json", "published.json"
+
+_WORK = ".merging"
+_LOCK = "lock"
+_INPUTS = "inputs.json"
+_PUBLISHED = "published.json"
 _IGNORED = frozenset({_WORK, "lost+found"})
+
+_LAST = (CONFIG, PROVENANCE_FILE)
+"""Files that are published after all others, in this order."""
 
 
 class Output:
-    """An opened output folder. `work` is where files are made."""
+    """An output folder. Files are made in `work` and moved to `folder` by `publish`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,17 +52,21 @@ class Output:
     def open(
         cls, folder: Path, inputs: Mapping[str, object], *, overwrite: bool
     ) -> Iterator[Output]:
-        """Make the folder and lock it. What was finished from other inputs is removed. Raises
-        SetupError.
+        """Make the folder and hold its lock while the block lasts.
+
+        Files that an earlier run finished from other inputs are removed. Raise SetupError if the
+        folder is in use, cannot be written, or holds something that may not be overwritten.
         """
         output = cls(folder)
         output._check(overwrite=overwrite)
+
         try:
             output.work.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SetupError(
                 f"the output folder {folder} cannot be made: {error.strerror}"
             ) from error
+
         lock = FileLock(output.work / _LOCK, timeout=0)
         try:
             lock.acquire()
@@ -66,6 +78,7 @@ class Output:
             raise SetupError(
                 f"the output folder {folder} cannot be written: {error.strerror}"
             ) from error
+
         try:
             output._begin(inputs)
             yield output
@@ -73,12 +86,14 @@ class Output:
             lock.release()
 
     def _check(self, *, overwrite: bool) -> None:
+        """Raise SetupError if the folder cannot be used, or holds what may not be overwritten."""
         if self.folder.is_dir() and not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
             raise SetupError(
                 f"the output folder {self.folder} cannot be written: Permission denied"
             )
+
         try:
-            found = {path.name for path in self.folder.iterdir()} - _IGNORED
+            names = {path.name for path in self.folder.iterdir()} - _IGNORED
         except FileNotFoundError:
             return
         except NotADirectoryError:
@@ -87,24 +102,29 @@ class Output:
             raise SetupError(
                 f"the output folder {self.folder} cannot be read: {error.strerror}"
             ) from error
-        if not found or (self.work / _PUBLISHED).exists():
+
+        # A run that was interrupted while it published may always go on.
+        if not names or self.publishing:
             return
+
         if not overwrite:
             raise SetupError(
                 f"the output folder {self.folder} is not empty; choose another, or pass --overwrite"
             )
-        if PROVENANCE_FILE not in found:
+        if PROVENANCE_FILE not in names:
             raise SetupError(
-                f"the output folder {self.folder} holds something else than a merged model: it has no "
-                f"{PROVENANCE_FILE}; only what `lorabay merge` made is overwritten"
+                f"the output folder {self.folder} holds something else than a merged model: it "
+                f"has no {PROVENANCE_FILE}; only what `lorabay merge` made is overwritten"
             )
 
     def _begin(self, inputs: Mapping[str, object]) -> None:
+        """Remove the files of an earlier run, unless it had the same inputs."""
         path = self.work / _INPUTS
         text = json.dumps(inputs, indent=2, sort_keys=True) + "\n"
         with suppress(OSError):
             if path.read_text() == text:
                 return
+
         for name in self._published():
             (self.folder / name).unlink(missing_ok=True)
         for entry in list(self.work.iterdir()):
@@ -114,65 +134,70 @@ class Output:
 
     @property
     def publishing(self) -> bool:
-        """Whether an earlier run with the same inputs was interrupted while its files were
-        moved.
-        """
+        """Whether a run with the same inputs was interrupted while it moved its files."""
         return (self.work / _PUBLISHED).exists()
 
     def find(self, name: str, size: int) -> Path | None:
-        """A file that an earlier run finished, of this size."""
+        """Return the file of this name and size that an earlier run finished, if there is one."""
         places = [self.work / name]
         if name in self._published():
             places.append(self.folder / name)
+
         for path in places:
             with suppress(OSError):
                 if path.stat().st_size == size:
                     return path
         return None
 
-    def publish(self, files: Iterable[str]) -> None:
-        """Move `files` out of `work`, in this order but the config and then the provenance last,
-        and remove `work`.
+    def publish(self, files: Sequence[str]) -> None:
+        """Move `files` from `work` to the folder, config and provenance last; then remove `work`.
+
+        A run that was interrupted in here may call it again. Raise OSError.
         """
-        names = sorted(
-            files, key=lambda name: (CONFIG, PROVENANCE_FILE).index(name) if name in _LAST else -1
-        )
+        names = [name for name in files if name not in _LAST]
+        names += [name for name in _LAST if name in files]
+
         for name in names:
             path = self.work / name
             if path.exists():
                 durable.sync(path)
+
+        # The earlier merge stays whole until this one is on disk.
         if (self.work / PROVENANCE_FILE).exists() and (self.folder / PROVENANCE_FILE).exists():
-            self._remove_former()
+            self._remove_earlier()
+
         durable.write(self.work / _PUBLISHED, json.dumps(names) + "\n")
         for name in names:
             if (self.work / name).exists():
                 (self.work / name).replace(self.folder / name)
+                # All weights are in place, on disk, before the config makes a model of them.
                 if name in _LAST:
                     durable.sync(self.folder)
+
         durable.sync(self.folder)
         shutil.rmtree(self.work, ignore_errors=True)
 
     def withdraw(self) -> None:
-        """Take back what an interrupted `publish` moved, the last first, as if it had not begun."""
+        """Move back what an interrupted `publish` moved, the last first, as if it had not begun."""
         for name in reversed(self._published()):
             if not (self.work / name).exists() and (self.folder / name).exists():
                 (self.folder / name).replace(self.work / name)
         durable.sync(self.work)
         (self.work / _PUBLISHED).unlink()
 
-    def _remove_former(self) -> None:
+    def _remove_earlier(self) -> None:
+        """Remove the files that the folder's provenance names: config first, provenance last."""
         with suppress(ValueError, AttributeError, TypeError):
-            former = json.loads((self.folder / PROVENANCE_FILE).read_bytes()).get("files", {})
-            for name in sorted(former, key=lambda name: name != CONFIG):
+            provenance = json.loads((self.folder / PROVENANCE_FILE).read_bytes())
+            for name in sorted(provenance.get("files", {}), key=lambda name: name != CONFIG):
                 if "/" not in name and name != PROVENANCE_FILE:
                     (self.folder / name).unlink(missing_ok=True)
+
         (self.folder / CONFIG).unlink(missing_ok=True)
         (self.folder / PROVENANCE_FILE).unlink()
 
     def _published(self) -> tuple[str, ...]:
+        """Return the names that an interrupted `publish` was moving, in their order."""
         with suppress(OSError, ValueError):
             return tuple(json.loads((self.work / _PUBLISHED).read_bytes()))
         return ()
-
-
-_LAST = (CONFIG, PROVENANCE_FILE)

@@ -1,6 +1,7 @@
-"""Weights that were saved as pickles: refused, unless asked for; then read without running code,
-and kept as safetensors in a temporary folder while a merge lasts. Leaves the folders themselves as
-they are.
+"""Weights that were saved as pickles: refused unless they are allowed, because they can run code.
+
+Allowed ones are read by torch without running code, and kept as safetensors in a temporary folder
+while a block lasts. The folders themselves stay as they are. Loads torch only to convert.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import pickle
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,68 +22,90 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ADAPTERS = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
-_BASE, _BASE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+_BASE = "pytorch_model.bin"
+_BASE_INDEX = "pytorch_model.bin.index.json"
 
 
 @contextmanager
-def adapter_without_pickle(folder: Path, *, allowed: bool) -> Iterator[Path]:
-    """`folder`, or a temporary one with the same adapter in safetensors."""
+def without_pickles(base: Path, adapter: Path, *, allowed: bool) -> Iterator[tuple[Path, Path]]:
+    """Yield base and adapter as folders that hold safetensors: the same, or temporary ones.
+
+    Raise SetupError if pickles are not allowed, cannot be read, or hold something else than
+    tensors.
+    """
+    with ExitStack() as stack:
+        try:
+            readable_adapter = _readable_adapter(adapter, stack, allowed=allowed)
+            readable_base = _readable_base(base, stack) if allowed else base
+        except OSError as error:
+            raise SetupError(f"{error.filename} cannot be used: {error.strerror}") from error
+
+        yield readable_base, readable_adapter
+
+
+def _readable_adapter(folder: Path, stack: ExitStack, *, allowed: bool) -> Path:
     pickled = next((folder / name for name in _ADAPTERS if (folder / name).exists()), None)
     if pickled is None or (folder / WEIGHTS_FILE).exists():
-        yield folder
-        return
+        return folder
     if not allowed:
         raise SetupError(
-            f"the adapter in {folder} is a pickle ({pickled.name}), which can run code when it is read; save it as "
-            f"{WEIGHTS_FILE}, or pass --allow-pickle"
+            f"the adapter in {folder} is a pickle ({pickled.name}), which can run code when it is "
+            f"read; save it as {WEIGHTS_FILE}, or pass --allow-pickle"
         )
-    with _temporary(folder) as made:
-        (made / CONFIG_FILE).write_bytes((folder / CONFIG_FILE).read_bytes())
-        _convert(pickled, made / WEIGHTS_FILE)
-        yield made
+
+    made = _temporary_folder(folder, stack)
+    (made / CONFIG_FILE).write_bytes((folder / CONFIG_FILE).read_bytes())
+    _convert(pickled, made / WEIGHTS_FILE)
+    return made
 
 
-@contextmanager
-def base_without_pickle(folder: Path, *, allowed: bool) -> Iterator[Path]:
-    """`folder`, or, where it holds only pickles and they are allowed, a temporary one with the same
-    weights.
-    """
+def _readable_base(folder: Path, stack: ExitStack) -> Path:
     safe = (folder / SINGLE_FILE).exists() or (folder / INDEX_FILE).exists()
-    if safe or not allowed or not ((folder / _BASE).exists() or (folder / _BASE_INDEX).exists()):
-        yield folder
-        return
-    with _temporary(folder) as made:
-        (made / CONFIG).write_bytes((folder / CONFIG).read_bytes())
-        if not (folder / _BASE_INDEX).exists():
-            _convert(folder / _BASE, made / SINGLE_FILE)
-        else:
-            _convert_parts(folder, made)
-        yield made
+    in_parts = (folder / _BASE_INDEX).exists()
+    if safe or not (in_parts or (folder / _BASE).exists()):
+        return folder
+
+    made = _temporary_folder(folder, stack)
+    (made / CONFIG).write_bytes((folder / CONFIG).read_bytes())
+    if in_parts:
+        _convert_parts(folder, made)
+    else:
+        _convert(folder / _BASE, made / SINGLE_FILE)
+    return made
+
+
+def _temporary_folder(like: Path, stack: ExitStack) -> Path:
+    """Make a folder that is gone with `stack`, with the name of `like` because reports use it."""
+    parent = stack.enter_context(tempfile.TemporaryDirectory(prefix="lorabay-"))
+    folder = Path(parent, real_path(like).name)
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _convert_parts(folder: Path, made: Path) -> None:
+    """Convert every file that the index of `folder` names, and write an index for the results."""
     try:
         parts = json.loads((folder / _BASE_INDEX).read_bytes())["weight_map"]
-        names = {
-            name: f"model-{number:05}.safetensors"
-            for number, name in enumerate(sorted(set(parts.values())), 1)
-        }
+        pickled_files = sorted(set(parts.values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SetupError(f"{folder / _BASE_INDEX} cannot be read: {error}") from error
+
     weight_map: dict[str, str] = {}
-    for pickled, safe in names.items():
-        weight_map |= dict.fromkeys(_convert(folder / pickled, made / safe), safe)
+    for number, pickled in enumerate(pickled_files, 1):
+        safe = f"model-{number:05}.safetensors"
+        tensors = _convert(folder / pickled, made / safe)
+        weight_map |= dict.fromkeys(tensors, safe)
     (made / INDEX_FILE).write_text(json.dumps({"weight_map": weight_map}))
 
 
 def _convert(pickled: Path, safe: Path) -> list[str]:
-    """Gives the names of the tensors."""
+    """Write the tensors of a pickle to the file `safe`, and return their names."""
     import torch
     from safetensors.torch import save_file
 
     try:
-        # Weights only: what is no tensor or plain container is refused by torch itself.
-        found: Any = torch.load(pickled, map_location="cpu", weights_only=True, mmap=True)
+        # Weights only: torch refuses everything but tensors and plain containers.
+        content: Any = torch.load(pickled, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
         raise SetupError(f"weights {pickled} are missing") from None
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
@@ -90,22 +113,14 @@ def _convert(pickled: Path, safe: Path) -> list[str]:
         raise SetupError(
             f"{pickled} cannot be read without running code, or is damaged: {first[:200]}"
         ) from error
-    if not isinstance(found, dict) or not all(
-        isinstance(value, torch.Tensor) for value in found.values()
-    ):
-        raise SetupError(f"{pickled} holds something else than tensors by name")
-    save_file(
-        {str(name): tensor.clone().contiguous() for name, tensor in found.items()},
-        safe,
-        {"format": "pt"},
+
+    is_tensors = isinstance(content, dict) and all(
+        isinstance(value, torch.Tensor) for value in content.values()
     )
-    return [str(name) for name in found]
+    if not is_tensors:
+        raise SetupError(f"{pickled} holds something else than tensors by name")
 
-
-@contextmanager
-def _temporary(like: Path) -> Iterator[Path]:
-    """Of the same name: reports call it by that."""
-    with tempfile.TemporaryDirectory(prefix="lorabay-") as folder:
-        made = Path(folder, real_path(like).name)
-        made.mkdir(exist_ok=True)
-        yield made
+    # Tensors may share memory in a pickle, which safetensors does not allow.
+    tensors = {str(name): tensor.clone().contiguous() for name, tensor in content.items()}
+    save_file(tensors, safe, {"format": "pt"})
+    return list(tensors)

@@ -1,14 +1,12 @@
-"""What a merged model must answer like: the base with the adapter beside it, loaded and run by PEFT
-itself.
+"""The answers that a merged model must give: those of its base with the adapter beside it, in PEFT.
 
-A base that no library here can load (it is quantised) is stood in for by the merged folder with its
-changed tensors put back to the base's own, de-quantised. Knows how PEFT treats tied heads, and
-adapters that changed the base at first.
+Loads torch and PEFT. Knows how PEFT treats tied heads, and adapters whose initialisation changed
+the base.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,38 +18,51 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from lorabay.base.transformers_quiet import quiet_transformers
 from lorabay.errors import SetupError
+from lorabay.merge.answers import answer
 
 if TYPE_CHECKING:
-    from lorabay.algebra.updates import Load
+    from collections.abc import Sequence
 
-    Answer = Callable[[Any, Sequence[torch.Tensor]], list[torch.Tensor]]
+    from lorabay.algebra.updates import Load
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`changes`: config fields that the adapter sets. `stand_in`: a loadable folder for a base that
-    is not, with the base's own values of the tensors that differ. `scales`: factors of the outputs
-    of modules, before the adapter."""
+    """A base and an adapter that PEFT loads."""
 
     base: Path
     adapter: Path
+
     dtype: torch.dtype
+    """Dtype of the merged model."""
+
     changes: Mapping[str, object] = field(default_factory=dict)
+    """Fields of the base's config that the adapter sets."""
+
     untied: bool = False
+    """Whether the merged model's head was parted from its embedding."""
+
     initial: Path | None = None
-    stand_in: tuple[Path, Mapping[str, Load]] | None = None
+    """Folder of the initial adapter, if it must be subtracted from the base."""
+
+    originals: Mapping[str, Load] | None = None
+    """Set where `base` is the merged folder, for a base that cannot be loaded: the base's own
+    values of the tensors that the merge changed."""
+
     scales: Mapping[str, Load] = field(default_factory=dict)
+    """Module -> factors of its outputs, which apply before the adapter."""
 
 
 def reference_answers(
-    reference: Reference, inputs: Sequence[torch.Tensor], answer: Answer
+    reference: Reference, inputs: Sequence[torch.Tensor]
 ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """The answers of base + adapter, and those of the same weights merged by PEFT and rounded to
-    the dtype.
+    """Return the answers of base + adapter, and those of PEFT's merged weights after rounding.
+
+    Raise SetupError if PEFT cannot load or run them.
     """
     try:
         with quiet_transformers():
-            model = _with_adapter(_base(reference), reference)
+            model = _with_adapter(_load_base(reference), reference)
             expected = answer(model, inputs)
             return expected, answer(_rounded(model, reference), inputs)
     except (
@@ -64,27 +75,29 @@ def reference_answers(
     ) as error:
         text = " ".join(str(error).split())[:300]
         raise SetupError(
-            f"PEFT cannot run {reference.adapter} on {reference.base}, so the merge cannot be verified: {text}; "
-            "--no-verify merges without"
+            f"PEFT cannot run {reference.adapter} on {reference.base}, so the merge cannot be "
+            f"verified: {text}; --no-verify merges without"
         ) from error
 
 
-def _base(reference: Reference) -> Any:
-    folder = reference.base if reference.stand_in is None else reference.stand_in[0]
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    rows = reference.changes.get("vocab_size")
+def _load_base(reference: Reference) -> Any:
+    config = AutoConfig.from_pretrained(reference.base, local_files_only=True)
     for name, value in reference.changes.items():
         if name != "vocab_size":
             setattr(config.get_text_config(), name, value)
+
     model = AutoModelForCausalLM.from_pretrained(
-        folder, config=config, dtype=torch.float32, local_files_only=True
+        reference.base, config=config, dtype=torch.float32, local_files_only=True
     )
-    if isinstance(rows, int) and reference.stand_in is None:
+
+    # A merged folder has the adapter's vocabulary already.
+    rows = reference.changes.get("vocab_size")
+    if isinstance(rows, int) and reference.originals is None:
         model.resize_token_embeddings(rows, mean_resizing=False)
+
     with torch.no_grad():
-        if reference.stand_in is not None:
-            for name, load in reference.stand_in[1].items():
-                model.get_parameter(name).copy_(torch.from_numpy(load()))
+        for name, load in (reference.originals or {}).items():
+            model.get_parameter(name).copy_(torch.from_numpy(load()))
         for module, load in reference.scales.items():
             model.get_parameter(f"{module}.weight").mul_(torch.from_numpy(load()).reshape(-1, 1))
     return model.eval()
@@ -93,15 +106,15 @@ def _base(reference: Reference) -> Any:
 def _with_adapter(base: Any, reference: Reference) -> Any:
     if reference.initial is not None:
         base = _residual(base, reference.initial)
-    return PeftModel.from_pretrained(
-        base, reference.adapter, config=_config(reference.adapter)
-    ).eval()
+    config = _config(reference.adapter)
+    return PeftModel.from_pretrained(base, reference.adapter, config=config).eval()
 
 
 @torch.no_grad()
 def _residual(base: Any, initial: Path) -> Any:
-    """The base without what the initialisation took out of it: W - s B0 A0, also where the adapter
-    is a DoRA.
+    """Subtract from `base` what the initialisation moved into the adapter: W - s B0 A0.
+
+    The formula is the same for an adapter that is a DoRA.
     """
     model = PeftModel.from_pretrained(base, initial, config=_config(initial))
     for module in model.modules():
@@ -121,8 +134,10 @@ def _config(folder: Path) -> Any:
 
 @torch.no_grad()
 def _rounded(model: Any, reference: Reference) -> Any:
+    """Merge with PEFT, in place, and round every parameter to the dtype of the merged model."""
     if reference.untied or _is_merged_twice(model):
         _untie(model)
+
     merged = model.merge_and_unload()
     for parameter in merged.parameters():
         parameter.copy_(parameter.to(reference.dtype))
@@ -130,31 +145,36 @@ def _rounded(model: Any, reference: Reference) -> Any:
 
 
 def _is_merged_twice(model: Any) -> bool:
-    """With layers of PEFT on both ends of one tied matrix (`ensure_weight_tying`), each adds its
-    update to it.
+    """Return whether PEFT has layers on both ends of one tied matrix (`ensure_weight_tying`).
+
+    Each of them would add its update to the matrix.
     """
     return all(part is not _innermost(part) for part in _ends(model))
 
 
 def _untie(model: Any) -> None:
-    """PEFT merges into a tied embedding in place, which would change the head along with it."""
+    """Put a copy of a tied weight into the head, because PEFT merges the embedding in place."""
     inner = model.get_base_model()
     head, embedding = map(_innermost, _ends(model))
     if head.weight is embedding.weight:
         head.weight = torch.nn.Parameter(head.weight.clone(), requires_grad=False)
+
     inner.config.get_text_config().tie_word_embeddings = False
     inner.config.tie_word_embeddings = False
 
 
 def _ends(model: Any) -> tuple[Any, Any]:
-    """Head and embedding."""
+    """Return the head and the embedding."""
     inner = model.get_base_model()
     return inner.get_output_embeddings(), inner.get_input_embeddings()
 
 
 def _innermost(module: Any) -> Any:
-    while (
-        inner := getattr(module, "base_layer", None) or getattr(module, "original_module", None)
-    ) is not None:
+    """Return the module inside all of PEFT's wrappers."""
+    while True:
+        inner = getattr(module, "base_layer", None)
+        if inner is None:
+            inner = getattr(module, "original_module", None)
+        if inner is None:
+            return module
         module = inner
-    return module

@@ -1,48 +1,94 @@
-"""What a merge did: per tensor and in total, as values, as JSON and as a table. Computes from sums,
-reads nothing.
+"""What a merge did: per tensor and in total, as values, as a table, and as `merge.json`.
+
+The numbers are computed from the sums over each tensor; no weights are read here.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from lorabay.algebra.updates import (
+    Dense,
+    Directional,
+    Gated,
+    LowRank,
+    PeftLayer,
+    Replaced,
+    ReplacedRows,
+)
+from lorabay.base.files import CONFIG
+from lorabay.files.rounding import UNIT_ROUNDOFF
+from lorabay.merge.blocks import Tally
+from lorabay.merge.job import LAYOUT
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import RenderableType
 
-    from lorabay.merge.blocks import Tally
+    from lorabay.algebra.updates import Update
+    from lorabay.merge.job import Job
+    from lorabay.merge.tensors import Target
     from lorabay.merge.verification import Verification
 
 _SHOWN = 5
 
+_FORMULAS = {
+    LowRank: "W + s B A",
+    Directional: "m (W + s B A) / ||W + s B A||",
+    Dense: "W + D",
+    Gated: "g W",
+    Replaced: "trained as a whole",
+    ReplacedRows: "rows trained as a whole",
+    PeftLayer: "PEFT's own layer",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class TensorChange:
-    """One tensor that the adapter changed. Norms are Frobenius norms, the change before rounding.
-
-    `faint`: the change is smaller than what one rounding to the dtype may do, so that much of it is
-    lost.
-    """
+    """One tensor that the adapter changed. Norms are Frobenius norms."""
 
     name: str
     formula: str
     weight_norm: float
+
     change_norm: float
+    """Norm of the change before it is rounded."""
+
     changed_share: float
+    """Share of the tensor's numbers that differ from the base's, from 0 to 1."""
+
     faint: bool
+    """Whether rounding to the dtype may move the tensor further than the change, and lose it."""
 
     @property
     def ratio(self) -> float | None:
-        """||ΔW|| / ||W||; None where W is zero, or new."""
+        """||ΔW|| / ||W||; None where W is zero or new."""
         return self.change_norm / self.weight_norm if self.weight_norm else None
+
+    @classmethod
+    def of(cls, target: Target, tally: Tally) -> Self:
+        """Return the change of `target` from the sums over its numbers."""
+        weight_norm = math.sqrt(tally.weight)
+        change_norm = math.sqrt(tally.change)
+
+        return cls(
+            name=target.name,
+            formula=formula(target.updates),
+            weight_norm=weight_norm,
+            change_norm=change_norm,
+            changed_share=_share(tally),
+            faint=0 < change_norm < UNIT_ROUNDOFF[target.dtype] * weight_norm,
+        )
 
     def as_dict(self) -> dict[str, object]:
         return {**asdict(self), "ratio": self.ratio}
@@ -50,7 +96,7 @@ class TensorChange:
 
 @dataclass(frozen=True, slots=True)
 class MergeReport:
-    """A finished merge. `changed_share`: of all numbers of the tensors that the adapter touches."""
+    """A merge that is done."""
 
     output: Path
     base: str
@@ -59,90 +105,179 @@ class MergeReport:
     format: str
     dtype: str
     size_bytes: int
+
     changed_share: float
+    """Share of changed numbers in all tensors that the adapter touches, from 0 to 1."""
+
     tensors: tuple[TensorChange, ...]
+
     untied: bool
+    """Whether the head was tied to the embedding and no longer is."""
+
     resumed: int
+    """Weights files that were kept from an earlier run."""
+
     seconds: float
     warnings: tuple[str, ...]
     verification: Verification | None
 
     @property
     def ratio(self) -> float:
-        """||ΔW|| / ||W|| over all touched tensors together."""
+        """||ΔW|| / ||W|| over all touched tensors together; 0 if they are all zero."""
         weight = math.sqrt(sum(change.weight_norm**2 for change in self.tensors))
-        return (
-            math.sqrt(sum(change.change_norm**2 for change in self.tensors)) / weight
-            if weight
-            else 0.0
+        moved = math.sqrt(sum(change.change_norm**2 for change in self.tensors))
+        return moved / weight if weight else 0.0
+
+    @classmethod
+    def of(cls, job: Job, tallies: Mapping[str, Tally], resumed: int) -> Self:
+        """Return the report of `job` from the tallies of its tensors, unverified and untimed."""
+        targets = sorted(job.plan.changed, key=lambda target: target.name)
+        total = Tally()
+        changes = []
+        for target in targets:
+            tally = tallies.get(target.name, Tally())
+            total = total.plus(tally)
+            changes.append(TensorChange.of(target, tally))
+
+        return cls(
+            output=job.settings.output,
+            base=job.base_name,
+            adapter=job.adapter.name,
+            adapter_digest=job.digest,
+            format=job.updates.format,
+            dtype=job.dtype,
+            size_bytes=job.plan.size,
+            changed_share=_share(total),
+            tensors=tuple(changes),
+            untied=job.plan.untied,
+            resumed=resumed,
+            seconds=0.0,
+            warnings=(
+                *job.updates.warnings,
+                *job.dense.warnings,
+                *_faint_warnings(changes, job.dtype),
+            ),
+            verification=None,
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the report as JSON values."""
-        fields = {
-            name: getattr(self, name)
-            for name in self.__slots__
-            if name not in ("tensors", "verification")
-        }
+        """Return the report as JSON values."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        verification = self.verification.as_dict() if self.verification else None
+        del values["tensors"], values["verification"]
+
         return {
-            **fields,
+            **values,
             "output": str(self.output),
             "ratio": self.ratio,
             "tensors": [change.as_dict() for change in self.tensors],
-            "verification": self.verification.as_dict() if self.verification else None,
+            "verification": verification,
         }
 
     def render(self) -> RenderableType:
-        """For a terminal: the facts, then what to look at."""
-        table = Table(
-            show_header=False, title=f"Merged {self.adapter} into {self.base}", title_justify="left"
-        )
-        table.add_row("output", str(self.output))
-        table.add_row("adapter", f"{self.format}, {self.adapter_digest[:12]}")
-        table.add_row(
-            "weights", f"{self.size_bytes / 1e9:.2f} GB, {self.dtype}, in {self.seconds:.1f} s"
-        )
-        table.add_row("tensors changed", f"{len(self.tensors)}, ||ΔW||/||W|| {self.ratio:.2%}")
-        table.add_row("numbers changed in them", f"{self.changed_share:.1%}")
-        table.add_row("head", "parted from the embedding" if self.untied else "as in the base")
+        """Return the report for a terminal: a table, then the warnings."""
+        title = f"Merged {self.adapter} into {self.base}"
+        table = Table(show_header=False, title=title, title_justify="left")
+        for name, value in self._rows():
+            table.add_row(name, value)
+
+        warnings = [Text.assemble(("warning:", "yellow"), f" {line}") for line in self.warnings]
+        return Group(table, *warnings)
+
+    def _rows(self) -> list[tuple[str, str]]:
+        size = f"{self.size_bytes / 1e9:.2f} GB, {self.dtype}, in {self.seconds:.1f} s"
+        rows = [
+            ("output", str(self.output)),
+            ("adapter", f"{self.format}, {self.adapter_digest[:12]}"),
+            ("weights", size),
+            ("tensors changed", f"{len(self.tensors)}, ||ΔW||/||W|| {self.ratio:.2%}"),
+            ("numbers changed in them", f"{self.changed_share:.1%}"),
+            ("head", "parted from the embedding" if self.untied else "as in the base"),
+        ]
+
         if self.resumed:
-            table.add_row("files kept from an earlier run", str(self.resumed))
-        if self.verification is not None:
-            for what, figure in self.verification.rows():
-                table.add_row(what, figure)
+            rows.append(("files kept from an earlier run", str(self.resumed)))
+        if self.verification is None:
+            rows.append(("verified", "no"))
         else:
-            table.add_row("verified", "no")
-        return Group(
-            table,
-            *(Text.assemble(("warning:", "yellow"), f" {warning}") for warning in self.warnings),
-        )
+            rows += self.verification.rows()
+        return rows
 
 
-def faint_warnings(changes: tuple[TensorChange, ...], dtype: str) -> tuple[str, ...]:
-    """One line for each of the first tensors whose change is below the rounding step, and how many
-    more there are.
+def formula(updates: Sequence[Update]) -> str:
+    """Return the formulas of the updates of one tensor, in the order in which they are applied."""
+    return ", then ".join(_FORMULAS[type(update)] for update in updates)
+
+
+def provenance(report: MergeReport, job: Job, folder: Path) -> str:
+    """Return the text of `merge.json`, with which anyone can check the result or make it again.
+
+    `folder` holds all other files of the result. The same inputs give the same text: it contains no
+    time and no path of the machine.
     """
+    verification = report.verification.as_dict() if report.verification else None
+    document = {
+        "layout": LAYOUT,
+        "tool": {"name": "lorabay", "version": version("lorabay")},
+        "base": {
+            "name": report.base,
+            "files": _sizes(job.base.files),
+            "quantised": job.dense.method,
+        },
+        "adapter": {
+            "name": report.adapter,
+            "sha256": report.adapter_digest,
+            "format": job.updates.format,
+            "rank": job.updates.rank,
+            "alpha": job.updates.alpha,
+            "trained_on": job.updates.base_model,
+        },
+        "arithmetic": job.arithmetic,
+        "dtype": report.dtype,
+        "head_untied": report.untied,
+        "changed_share": report.changed_share,
+        "change_ratio": report.ratio,
+        "tensors": {change.name: _provenance_of(change) for change in report.tensors},
+        "warnings": list(report.warnings),
+        "verification": verification,
+        "files": _sizes(folder / name for name in sorted(_result_files(job))),
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _provenance_of(change: TensorChange) -> dict[str, object]:
+    return {
+        "formula": change.formula,
+        "weight_norm": change.weight_norm,
+        "change_norm": change.change_norm,
+        "ratio": change.ratio,
+        "changed_share": change.changed_share,
+    }
+
+
+def _result_files(job: Job) -> set[str]:
+    return {*job.plan.files, *job.side_files, CONFIG}
+
+
+def _sizes(files: Iterable[Path]) -> dict[str, int]:
+    return {file.name: file.stat().st_size for file in files}
+
+
+def _share(tally: Tally) -> float:
+    return tally.changed / tally.count if tally.count else 0.0
+
+
+def _faint_warnings(changes: Sequence[TensorChange], dtype: str) -> list[str]:
+    """Return a line for each of the first faint changes, and one that counts the others."""
     faint = [change for change in changes if change.faint]
-    lines = [
-        f"{change.name}: the change ({change.ratio or 0:.2e} of the weight) is below the rounding step of {dtype}; "
-        f"{change.changed_share:.1%} of its numbers changed"
-        for change in faint[:_SHOWN]
-    ]
-    if len(faint) > _SHOWN:
+    lines = []
+    for change in faint[:_SHOWN]:
         lines.append(
-            f"the same holds for {len(faint) - _SHOWN} more tensors; --dtype float32 keeps the change"
+            f"{change.name}: the change ({change.ratio or 0:.2e} of the weight) is below the "
+            f"rounding step of {dtype}; {change.changed_share:.1%} of its numbers changed"
         )
-    return tuple(lines)
 
-
-def changes_of(
-    tallies: Mapping[str, Tally], formulas: Mapping[str, str], roundoff: Mapping[str, float]
-) -> tuple[TensorChange, ...]:
-    """One entry for each tensor, in order of name."""
-    found = []
-    for name, tally in sorted(tallies.items()):
-        weight, change = math.sqrt(tally.weight), math.sqrt(tally.change)
-        share = tally.changed / tally.count if tally.count else 0.0
-        faint = 0 < change < roundoff[name] * weight
-        found.append(TensorChange(name, formulas[name], weight, change, share, faint))
-    return tuple(found)
+    others = len(faint) - _SHOWN
+    if others > 0:
+        lines.append(f"the same holds for {others} more tensors; --dtype float32 keeps the change")
+    return lines

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from lorabay.base.files import read_base
 from lorabay.base.quantised.dense import dense_tensors
 from lorabay.errors import SetupError
-from lorabay.merge.command import merge
+from lorabay.merge.run import merge
 from lorabay.merge.tensors import Computed
 from tests import making
 from tests.making import values

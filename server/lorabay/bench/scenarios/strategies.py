@@ -20,8 +20,8 @@ from lorabay.bench.process_use import MIB, held_by_group
 from lorabay.bench.readiness import BASE
 from lorabay.bench.report import Fact, Findings, Run, Start
 from lorabay.bench.started import started, warm_file_cache
-from lorabay.merge.command import merge
-from lorabay.merge.inputs import MergeSettings
+from lorabay.merge.job import MergeSettings
+from lorabay.merge.run import merge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

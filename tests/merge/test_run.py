@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from lorabay.errors import SetupError
-from lorabay.merge.command import merge
+from lorabay.merge.run import merge
 from tests import making
 from tests.making import values
 from tests.merge.bases import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lorabay.errors import UsageError
-from lorabay.merge.inputs import parse_size
+from lorabay.merge.job import parse_size
 
 
 @pytest.mark.parametrize(

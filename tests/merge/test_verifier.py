@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from lorabay.errors import SetupError
-from lorabay.merge.command import merge
 from lorabay.merge.output import Output
-from lorabay.merge.probes import probes
+from lorabay.merge.run import merge
+from lorabay.merge.verifier import read_probes
 from tests import making
 from tests.merge.bases import (
     HIDDEN,
@@ -33,7 +33,7 @@ def test_a_right_merge_passes(tmp_path: Path, dtype: str) -> None:
     make_base(tmp_path / "base", dtype=dtype), make_lora(tmp_path / "adapter")
     found = merge(merge_settings(tmp_path, verify=True)).verification
     assert found is not None
-    assert found.probes == len(probes(None))
+    assert found.probes == len(read_probes(None))
     assert found.merged.largest_logit == pytest.approx(
         found.rounding.largest_logit, abs=1e-5, rel=0.1
     )
@@ -87,7 +87,7 @@ def test_interrupted_while_it_is_verified(tmp_path: Path, monkeypatch: pytest.Mo
     """Nothing is published; the next run keeps the files and verifies them."""
     make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
     with monkeypatch.context() as patch:
-        patch.setattr("lorabay.merge.verify.verify", stop)
+        patch.setattr("lorabay.merge.verifier.Verifier.run", stop)
         with pytest.raises(KeyboardInterrupt):
             merge(merge_settings(tmp_path, verify=True))
     assert {path.name for path in (tmp_path / "merged").iterdir()} == {".merging"}
@@ -124,10 +124,10 @@ def test_prompts_of_the_user_are_asked(tmp_path: Path) -> None:
         merge_settings(tmp_path, verify=True, prompts=prompts), Console(quiet=True)
     ).verification
     assert found is not None
-    assert found.probes == len(probes(None)) + 2
+    assert found.probes == len(read_probes(None)) + 2
 
 
 def test_the_probes() -> None:
     """32, in several languages, none twice."""
-    assert len(probes(None)) == len(set(probes(None))) == 32
-    assert any(not text.isascii() for text in probes(None))
+    assert len(read_probes(None)) == len(set(read_probes(None))) == 32
+    assert any(not text.isascii() for text in read_probes(None))
