@@ -21,8 +21,8 @@ from prometheus_client import CollectorRegistry
 
 from lorabay.api.app import create_app
 from lorabay.api.auth import OpenGate
-from lorabay.base.row_blocks import BaseWeights
 from lorabay.base.shapes import BaseShapes
+from lorabay.base.weights import BaseWeights
 from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError, UsageError
 from lorabay.files.adapter_folder import SCALES_FILE

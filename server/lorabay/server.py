@@ -28,8 +28,8 @@ from lorabay.api.app import create_app
 from lorabay.api.auth import choose_admin_gate, choose_gate
 from lorabay.base.default import cache_folder, prepare
 from lorabay.base.find import find_base, served_names
-from lorabay.base.row_blocks import BaseWeights
 from lorabay.base.shapes import BaseShapes
+from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.store import Store

@@ -15,8 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lorabay.base.row_blocks import BaseWeights
 from lorabay.base.shapes import BaseShapes
+from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import Checks
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.versions import Version
@@ -274,7 +274,7 @@ def test_factors_of_large_weights_are_read_in_blocks(
     weights = BaseWeights.open(base)
     name = "model.layers.0.mlp.up_proj.weight"
     whole = load_file(base / "model.safetensors")[name].float().numpy()
-    monkeypatch.setattr("lorabay.base.row_blocks._BLOCK_BYTES", 700)
+    monkeypatch.setattr("lorabay.base.weights._BLOCK_BYTES", 700)
     blocks = list(weights.blocks(name))
     assert len(blocks) > 5
     assert [first for first, _ in blocks] == list(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.base.row_blocks import BaseWeights
 from lorabay.base.shapes import BaseShapes
+from lorabay.base.weights import BaseWeights
 from lorabay.serving.residency import Residency
 from tests import making, peft_adapters
 from tests.serving.bay import Bay

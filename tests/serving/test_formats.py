@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.base.row_blocks import BaseWeights
+from lorabay.base.weights import BaseWeights
 from tests import peft_adapters
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine

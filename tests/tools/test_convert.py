@@ -16,9 +16,9 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
-from lorabay.base.row_blocks import BaseWeights
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.transformers_quiet import quiet_transformers
+from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import Checks, validate
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Records

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lorabay.algebra.updates import Update
-    from lorabay.base.row_blocks import BaseWeights
+    from lorabay.base.weights import BaseWeights
 
     Matrix = NDArray[np.float32]
 
@@ -28,7 +28,7 @@ def dense_change(updates: Iterable[Update], weights: BaseWeights, name: str) -> 
     """W' - W. Raises SetupError when the base cannot be read."""
     # A vector comes in blocks of one column.
     weight: Matrix = np.concatenate([rows for _, rows in weights.blocks(name)]).reshape(
-        weights.places[name][1].shape
+        weights.tensors[name].shape
     )
     changed = weight
     for update in updates:

@@ -1,23 +1,26 @@
-"""Tensors of a quantised base as NumPy arrays of the numbers that they hold: integers as they are,
-floats as float32.
+"""The tensors of a base, and the numbers that they hold: integers as they are, floats as float32.
 
-Also takes packed integers apart. Read one at a time with plain reads; nothing is kept.
+A `Stored` tensor lies in a file, a `Computed` one must be made from others. Both are read as a
+whole, with plain reads, each time they are asked for. This module does not know what tensors mean.
 """
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lorabay.errors import SetupError
 from lorabay.files.rounding import STORED, widen
-from lorabay.merge.blocks import read_bytes
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable
+    from pathlib import Path
 
-    from lorabay.base.files import Stored
+    from numpy.typing import NDArray
 
 _INTEGERS: dict[str, np.dtype[Any]] = {
     "I8": np.dtype("<i1"),
@@ -29,40 +32,86 @@ _INTEGERS: dict[str, np.dtype[Any]] = {
 }
 
 
-def read_raw(stored: Stored) -> NDArray[Any]:
-    """The tensor in its shape. Raises OSError and SetupError."""
-    data = read_bytes(stored)
-    if stored.dtype in _INTEGERS:
-        return data.view(_INTEGERS[stored.dtype]).reshape(stored.shape)
-    if stored.dtype == "F8_E4M3":
-        decoded: NDArray[np.float32] = _float8()[data]
-        return decoded.reshape(stored.shape)
-    numbers = data.view(STORED[stored.dtype])
-    values = np.empty(numbers.size, np.float32)
-    widen(numbers, stored.dtype, values)
-    return values.reshape(stored.shape)
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One tensor in a file of the base. `start` and `size` are in bytes, from the file's begin."""
+
+    name: str
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    size: int
+
+    def read_bytes(self) -> NDArray[np.uint8]:
+        """Return the bytes. Raise OSError, and SetupError if the file has become shorter."""
+        data = np.empty(self.size, np.uint8)
+        with self.file.open("rb") as file:
+            read_into(data, file.fileno(), self.start)
+        return data
+
+    def values(self) -> NDArray[Any]:
+        """Return the numbers in their shape. Raise as `read_bytes` does."""
+        data = self.read_bytes()
+        if self.dtype in _INTEGERS:
+            return data.view(_INTEGERS[self.dtype]).reshape(self.shape)
+
+        if self.dtype == "F8_E4M3":
+            decoded: NDArray[np.float32] = _float8()[data]
+            return decoded.reshape(self.shape)
+
+        numbers = data.view(STORED[self.dtype])
+        values = np.empty(numbers.size, np.float32)
+        widen(numbers, self.dtype, values)
+        return values.reshape(self.shape)
 
 
-def unpack(
-    words: NDArray[np.int32], bits: int, order: tuple[int, ...] | None = None
-) -> NDArray[np.uint8]:
-    """Each 32-bit word as the numbers of so many bits in it, along the last axis: lowest bits
-    first, or the positions in `order`."""
-    count = 32 // bits
-    shifts = np.array(order or tuple(range(count)), np.uint32) * np.uint32(bits)
-    parts = (words.view(np.uint32)[..., None] >> shifts) & np.uint32((1 << bits) - 1)
-    return parts.astype(np.uint8).reshape(*words.shape[:-1], words.shape[-1] * count)
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A tensor that is made as a whole: de-quantised, or supplied by an adapter alone.
+
+    `parts` names the stored tensors that it is made from and stands in place of.
+    """
+
+    shape: tuple[int, ...]
+    load: Callable[[], NDArray[np.float32]]
+    parts: tuple[str, ...] = ()
+
+    def values(self) -> NDArray[np.float32]:
+        """Compute the numbers in their shape. Raise OSError and SetupError."""
+        return self.load()
+
+
+def read_into(buffer: NDArray[np.uint8], file: int, start: int) -> None:
+    """Fill `buffer` with the bytes of an open file from `start` on.
+
+    Raise OSError, and SetupError if the file ends before the buffer is full.
+    """
+    view = memoryview(buffer.data)
+    while view:
+        count = os.preadv(file, [view], start)
+        if not count:
+            raise SetupError(
+                "a weights file of the base became shorter while it was read; nothing was finished"
+            )
+        view, start = view[count:], start + count
 
 
 @cache
 def _float8() -> NDArray[np.float32]:
-    """All 256 values of the float with four exponent and three mantissa bits; it has NaN and no
-    infinity.
+    """Return the value of each of the 256 codes of F8_E4M3, which has NaN but no infinity.
+
+    Its parts are a sign, four bits of exponent and three of mantissa (Micikevicius et al. 2022).
     """
     code = np.arange(256)
     sign = np.where(code & 0x80, -1.0, 1.0)
-    exponent, mantissa = (code >> 3) & 0xF, code & 7
-    values = np.where(exponent, (1 + mantissa / 8) * 2.0 ** (exponent - 7), mantissa / 8 * 2.0**-6)
+    exponent = (code >> 3) & 0xF
+    mantissa = code & 7
+
+    normal = (1 + mantissa / 8) * 2.0 ** (exponent - 7)
+    subnormal = mantissa / 8 * 2.0**-6
+    values = np.where(exponent, normal, subnormal)
     values[(code & 0x7F) == 0x7F] = np.nan
+
     signed: NDArray[np.float32] = (sign * values).astype(np.float32)
     return signed

@@ -1,8 +1,7 @@
-"""The values of the base's own weights, for what cannot be known without them: a few rows at a
-time, as float32.
+"""The values of a base's own weights, as float32, a few rows at a time.
 
-Plain reads of the base's safetensors; memory is bounded by the rows that are asked for. Knows
-nothing of adapters.
+They are read with plain reads when they are asked for, and memory is bounded by one block of rows.
+This module knows nothing of adapters.
 """
 
 from __future__ import annotations
@@ -11,71 +10,80 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lorabay.base.shapes import read_weights_header, weight_files
+import numpy as np
+
+from lorabay.base.files import BaseFiles
 from lorabay.errors import SetupError
-from lorabay.files.safetensors_header import TensorInfo
-from lorabay.files.tensors import DTYPE_NAMES, from_bytes
+from lorabay.files.rounding import STORED, widen
+from lorabay.files.tensors import DTYPE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
+
+    from lorabay.base.tensors import Stored
 
 _BLOCK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class BaseWeights:
-    """Where every tensor of one base lies. `identity` changes when the files do."""
+    """The stored tensors of one base by name. `identity` changes when a weights file does."""
 
-    places: Mapping[str, tuple[Path, TensorInfo]]
+    tensors: Mapping[str, Stored]
     identity: str
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Reads headers only. Raises SetupError without weights."""
-        places: dict[str, tuple[Path, TensorInfo]] = {}
-        facts: list[tuple[str, int, int]] = []
-        for path in weight_files(folder):
-            places |= {tensor.name: (path, tensor) for tensor in read_weights_header(path)}
-            status = path.stat()
-            facts.append((path.name, status.st_size, status.st_mtime_ns))
-        return cls(places, hashlib.sha256(json.dumps(facts).encode()).hexdigest())
+        """Return the weights of a base folder. Raise SetupError if its headers cannot be read."""
+        return cls.of(BaseFiles.open(folder))
+
+    @classmethod
+    def of(cls, base: BaseFiles) -> Self:
+        """Return the weights of an opened base."""
+        states = json.dumps(base.states)
+        return cls(base.tensors, hashlib.sha256(states.encode()).hexdigest())
 
     def problem(self, name: str) -> str | None:
-        """Why the values of a tensor cannot be had, if they cannot."""
-        if name not in self.places:
+        """Return why the values of a tensor are not available, or None if they are."""
+        if name not in self.tensors:
             return f"the base stores no {name}; its weight is packed or lies in another tensor"
-        dtype = self.places[name][1].dtype
-        return (
-            None
-            if dtype in DTYPE_NAMES
-            else f"the base stores {name} as {dtype}, which is not its dense value"
-        )
+        dtype = self.tensors[name].dtype
+        if dtype not in DTYPE_NAMES:
+            return f"the base stores {name} as {dtype}, which is not its dense value"
+        return None
 
     def blocks(self, name: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Blocks of whole rows, each with the number of its first; raises SetupError when the base
-        has changed.
+        """Yield blocks of whole rows of a tensor, each with the number of its first row.
+
+        Rows are what the first dimension counts; the others count as one. Raise SetupError if the
+        file cannot be read, or has become shorter.
         """
-        path, info = self.places[name]
-        rows, width = info.shape[0], math.prod(info.shape[1:])
-        row_bytes = (info.end - info.start) // max(rows, 1)
+        tensor = self.tensors[name]
+        rows = tensor.shape[0]
+        width = math.prod(tensor.shape[1:])
+        row_bytes = tensor.size // max(rows, 1)
         step = max(1, _BLOCK_BYTES // max(row_bytes, 1))
+
         try:
-            with path.open("rb") as file:
+            with tensor.file.open("rb") as file:
                 for first in range(0, rows, step):
                     count = min(step, rows - first)
-                    file.seek(info.start + first * row_bytes)
+                    file.seek(tensor.start + first * row_bytes)
                     data = file.read(count * row_bytes)
                     if len(data) != count * row_bytes:
                         raise SetupError(
-                            f"base weights {path} became shorter; restart with the whole base"
+                            f"base weights {tensor.file} became shorter; restart with the whole base"
                         )
-                    part = TensorInfo(name, info.dtype, (count, width), 0, len(data))
-                    yield first, from_bytes(data, part).as_float32()
+
+                    values = np.empty(count * width, np.float32)
+                    widen(np.frombuffer(data, STORED[tensor.dtype]), tensor.dtype, values)
+                    yield first, values.reshape(count, width)
         except OSError as error:
-            raise SetupError(f"base weights {path} cannot be read: {error.strerror}") from error
+            raise SetupError(
+                f"base weights {tensor.file} cannot be read: {error.strerror}"
+            ) from error

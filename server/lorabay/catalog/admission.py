@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from lorabay.base.row_blocks import BaseWeights
     from lorabay.base.shapes import BaseShapes
+    from lorabay.base.weights import BaseWeights
     from lorabay.formats.interface import Draft
 
 ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lorabay.algebra.updates import Load, Update
-    from lorabay.base.row_blocks import BaseWeights
     from lorabay.base.shapes import BaseShapes, Shape
+    from lorabay.base.weights import BaseWeights
     from lorabay.formats.interface import Source, UpdateFormat
 
 _HEAD = "lm_head"

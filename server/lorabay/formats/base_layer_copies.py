@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lorabay.algebra.updates import Update
-    from lorabay.base.row_blocks import BaseWeights
     from lorabay.base.shapes import BaseShapes
+    from lorabay.base.weights import BaseWeights
 
     Matrix = NDArray[np.float32]
 

@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lorabay.errors import SetupError
+from lorabay.base.tensors import read_into
 from lorabay.files.rounding import STORED, narrow, widen
 from lorabay.files.safetensors_header import ITEM_BYTES
-from lorabay.merge.tensors import Computed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from lorabay.base.files import Stored
     from lorabay.files.rounding import Floats
     from lorabay.merge.steps import Step
 
@@ -132,7 +130,7 @@ class Workspace:
         size = source.offset(rows.stop) - source.offset(rows.start)
         self._stored = _at_least(self._stored, size)
         buffer = self._stored[:size]
-        _read_all(source.file, buffer, source.offset(rows.start))
+        read_into(buffer, source.file, source.offset(rows.start))
         return buffer.view(STORED[source.dtype])
 
     def _output(self, target: Place, count: int) -> NDArray[np.generic]:
@@ -197,35 +195,6 @@ def _at_least(buffer: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 def _count_infinite(out: NDArray[np.generic]) -> int:
     # Only float16 has a range so small that a weight may leave it.
     return int(np.count_nonzero(np.isinf(out))) if out.dtype == np.float16 else 0
-
-
-def read_whole(stored: Stored | Computed) -> NDArray[np.float32]:
-    """All numbers of one tensor of the base, in its shape. Raises OSError and SetupError."""
-    if isinstance(stored, Computed):
-        return stored.load()
-    buffer = read_bytes(stored)
-    values = np.empty(buffer.size // ITEM_BYTES[stored.dtype], np.float32)
-    widen(buffer.view(STORED[stored.dtype]), stored.dtype, values)
-    return values.reshape(stored.shape)
-
-
-def read_bytes(stored: Stored) -> NDArray[np.uint8]:
-    """The bytes of one tensor of the base. Raises OSError and SetupError."""
-    buffer = np.empty(stored.size, np.uint8)
-    with stored.file.open("rb") as file:
-        _read_all(file.fileno(), buffer, stored.start)
-    return buffer
-
-
-def _read_all(file: int, buffer: NDArray[np.uint8], start: int) -> None:
-    view = memoryview(buffer.data)
-    while view:
-        count = os.preadv(file, [view], start)
-        if not count:
-            raise SetupError(
-                "a weights file of the base became shorter while it was read; nothing was finished"
-            )
-        view, start = view[count:], start + count
 
 
 def _write_all(file: int, values: NDArray[np.generic], start: int) -> None:

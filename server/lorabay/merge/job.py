@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabay.algebra.updates import PeftLayer
-from lorabay.base.files import read_base
+from lorabay.base.files import BaseFiles
 from lorabay.base.quantised.dense import dense_tensors
 from lorabay.base.shapes import BaseShapes
 from lorabay.errors import SetupError, UsageError
@@ -30,7 +30,6 @@ from lorabay.tools.find_adapter import AdapterSource
 from lorabay.tools.refusal import told
 
 if TYPE_CHECKING:
-    from lorabay.base.files import BaseWeights
     from lorabay.base.quantised.dense import DenseBase
     from lorabay.formats.reading import AdapterUpdates
     from lorabay.merge.plan import Plan
@@ -95,7 +94,7 @@ class Job:
     """A merge that was planned and checked. None of its output is written yet."""
 
     settings: MergeSettings
-    base: BaseWeights
+    base: BaseFiles
     dense: DenseBase
     adapter: AdapterSource
     updates: AdapterUpdates
@@ -146,7 +145,7 @@ class Job:
 
         return {
             "layout": LAYOUT,
-            "base": self.base.identity,
+            "base": self.base.states,
             "config": json.dumps(self.plan.config, sort_keys=True, default=str),
             "adapter": self.digest,
             "arithmetic": self.arithmetic,
@@ -161,10 +160,10 @@ def plan_job(settings: MergeSettings, base_folder: Path, adapter: AdapterSource)
     `base_folder` holds the weights of `settings.base` in safetensors. Raise SetupError if they do
     not fit, or if a library that this merge needs is not installed.
     """
-    base = read_base(base_folder)
+    base = BaseFiles.open_whole(base_folder)
     dense = dense_tensors(base)
     # The folder may be a temporary one; the base keeps its own name.
-    stored_shapes = BaseShapes.read(base_folder, names=(real_path(settings.base).name,))
+    stored_shapes = BaseShapes.of(base, names=(real_path(settings.base).name,))
 
     updates = adapter.updates(
         dense.shapes(stored_shapes),

@@ -18,10 +18,11 @@ import numpy as np
 from lorabay.algebra.updates import Replaced
 from lorabay.base.files import INDEX_FILE, SINGLE_FILE
 from lorabay.base.shapes import is_embedding
+from lorabay.base.tensors import Computed
 from lorabay.errors import SetupError
 from lorabay.files.rounding import STORED
 from lorabay.files.safetensors_header import ITEM_BYTES
-from lorabay.merge.tensors import Computed, Shard, Target
+from lorabay.merge.tensors import Shard, Target
 from lorabay.reasons import quoted
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lorabay.algebra.updates import Update
-    from lorabay.base.files import Stored
+    from lorabay.base.tensors import Stored
 
 HEAD = "lm_head.weight"
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}

@@ -23,12 +23,12 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 from lorabay.algebra.updates import PeftLayer, Replaced
+from lorabay.base.tensors import Computed
 from lorabay.errors import SetupError
 from lorabay.files import durable
 from lorabay.files.safetensors_header import ITEM_BYTES
-from lorabay.merge.blocks import Merging, Place, Tally, Workspace, read_whole
+from lorabay.merge.blocks import Merging, Place, Tally, Workspace
 from lorabay.merge.steps import prepare
-from lorabay.merge.tensors import Computed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lorabay.base.files import Stored
+    from lorabay.base.tensors import Stored
     from lorabay.files.rounding import Floats
     from lorabay.merge.peft_layer import PeftLayers
     from lorabay.merge.tensors import Shard, Target
@@ -202,7 +202,7 @@ class ShardWriter:
         """Return the weight of `target` after PEFT's own layer has merged into it."""
         match target.updates:
             case (PeftLayer(),):
-                weight = read_whole(target.source)
+                weight = target.source.values()
             case (Replaced() as replaced, PeftLayer()):
                 weight = replaced.values()
             case _:

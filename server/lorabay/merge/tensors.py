@@ -9,20 +9,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lorabay.base.tensors import Computed
 from lorabay.files.safetensors_header import ITEM_BYTES
 from lorabay.files.tensors import safetensors_header
 
 if TYPE_CHECKING:
-    from lorabay.algebra.updates import Load, Update
-    from lorabay.base.files import Stored
-
-
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """A base tensor that must be made as a whole: de-quantised, or given by the adapter alone."""
-
-    shape: tuple[int, ...]
-    load: Load
+    from lorabay.algebra.updates import Update
+    from lorabay.base.tensors import Stored
 
 
 @dataclass(frozen=True, slots=True)

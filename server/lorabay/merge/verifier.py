@@ -9,13 +9,11 @@ float32 sums. Torch is loaded only to run.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from lorabay.algebra.updates import Replaced
 from lorabay.errors import SetupError
-from lorabay.merge.blocks import read_whole
 from lorabay.merge.verification import Verification
 
 if TYPE_CHECKING:
@@ -105,7 +103,7 @@ class Verifier:
         if quantised:
             for target in job.plan.changed:
                 if not all(isinstance(update, Replaced) for update in target.updates):
-                    originals[target.name] = partial(read_whole, target.source)
+                    originals[target.name] = target.source.values
 
         return Reference(
             base=self.merged if quantised else job.base.folder,

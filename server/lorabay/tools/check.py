@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.table import Table
 
-from lorabay.base.row_blocks import BaseWeights
 from lorabay.base.shapes import BaseShapes
+from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import Checks, validate
 from lorabay.catalog.composite_build import Assembly, is_composite
 from lorabay.catalog.names import name_problems

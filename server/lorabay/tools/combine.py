@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorabay.base.row_blocks import BaseWeights
 from lorabay.base.shapes import BaseShapes
+from lorabay.base.weights import BaseWeights
 from lorabay.catalog.composite import (
     COMPOSITE_FILE,
     DEPTH_AT_MOST,

@@ -20,8 +20,8 @@ from rich.text import Text
 from lorabay.algebra.dense import dense_change
 from lorabay.algebra.low_rank import Rule, decompose_dense, decompose_product
 from lorabay.algebra.updates import Dense, LowRank, PeftLayer, ReplacedRows
-from lorabay.base.row_blocks import BaseWeights
 from lorabay.base.shapes import BaseShapes, is_embedding
+from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import ALLOWED_RANKS
 from lorabay.errors import SetupError
 from lorabay.files.durable import new_folder
@@ -270,8 +270,8 @@ def _is_small(product: LowRank, weights: BaseWeights, name: str) -> bool:
     """Whether the product is worth having: of a rank that an engine serves, and smaller than the
     weight.
     """
-    place = weights.places.get(name)
-    smallest = min(place[1].shape) if place else product.rank
+    stored = weights.tensors.get(name)
+    smallest = min(stored.shape) if stored else product.rank
     return product.rank <= min(ALLOWED_RANKS[-1], smallest)
 
 

@@ -16,7 +16,7 @@ from compressed_tensors.compressors import BaseCompressor
 from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 from safetensors.torch import load_file, save_file
 
-from lorabay.base.files import read_base
+from lorabay.base.files import BaseFiles
 from lorabay.base.quantised.dense import dense_tensors
 from lorabay.errors import SetupError
 from lorabay.merge.run import merge
@@ -233,7 +233,7 @@ def test_every_number_comes_out(tmp_path: Path, kind: str) -> None:
     base = make_base(tmp_path / "base", files=1, dtype="F16")
     names = set(all_tensors(base))
     expected = quantise(base, kind)
-    found = dense_tensors(read_base(base))
+    found = dense_tensors(BaseFiles.open_whole(base))
     assert set(found.tensors) == names
     assert len(expected) == 14
     for name, dense in expected.items():
@@ -387,4 +387,4 @@ def test_what_is_not_known_is_refused(
     """By its name."""
     make_base(tmp_path / "base", quantization_config=settings)
     with pytest.raises(SetupError, match=text):
-        dense_tensors(read_base(tmp_path / "base"))
+        dense_tensors(BaseFiles.open_whole(tmp_path / "base"))

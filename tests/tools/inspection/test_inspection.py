@@ -14,8 +14,8 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-from lorabay.base.row_blocks import BaseWeights
 from lorabay.base.shapes import BaseShapes
+from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import Checks
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.store import Store

@@ -19,7 +19,7 @@ from lorabay.algebra.updates import (
     Replaced,
     ReplacedRows,
 )
-from lorabay.base.row_blocks import BaseWeights
+from lorabay.base.weights import BaseWeights
 from lorabay.tools.inspection import norms
 from lorabay.tools.inspection.norms import change_norm, distance, weight_norm
 

@@ -1,7 +1,7 @@
-"""bitsandbytes as it is saved: 4-bit codes (NF4, FP4) with a scale for each block, or 8-bit rows
-with a scale each.
+"""bitsandbytes as it is saved: 4-bit codes with a scale a block, or 8-bit rows with a scale each.
 
-The 4-bit table comes with every weight, and so do scales that are themselves quantised.
+The table of the 4-bit codes (NF4 or FP4, Dettmers et al. 2023) comes with every weight. Its scales
+may be quantised themselves.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lorabay.base.quantised.raw_tensors import read_raw
+from lorabay.base.tensors import Computed
 from lorabay.errors import SetupError
-from lorabay.merge.tensors import Computed
 from lorabay.reasons import quoted
 
 if TYPE_CHECKING:
@@ -22,47 +21,53 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lorabay.base.files import Stored
-
-    Dense = dict[str, tuple[Computed, tuple[str, ...]]]
+    from lorabay.base.tensors import Stored
 
 _STATE = ".quant_state.bitsandbytes__"
 _LARGEST_INT8 = 127.0
 
 
-def bitsandbytes(tensors: Mapping[str, Stored], config: Mapping[str, object]) -> Dense:
-    """Dense name -> how to compute it, and the tensors that it stands for."""
-    found: Dense = {}
+def bitsandbytes(
+    tensors: Mapping[str, Stored], _config: Mapping[str, object]
+) -> dict[str, Computed]:
+    """Return the dense tensors by name. Raise SetupError for an unknown layout."""
+    dense: dict[str, Computed] = {}
     for name in tensors:
         weight, state, _ = name.partition(_STATE)
         if state:
-            parts = {
-                part.removeprefix(f"{weight}."): tensors[part]
-                for part in tensors
-                if part.startswith(f"{weight}.")
-            }
-            facts = _facts(weight, tensors[name])
-            consumed = (weight, *(f"{weight}.{part}" for part in parts))
-            load = partial(_four_bits, tensors[weight], parts, facts)
-            found[weight] = (Computed(tuple(facts["shape"]), load), consumed)
+            dense[weight] = _four_bits(tensors, weight, name)
         elif name.endswith(".SCB"):
-            module = name.removesuffix(".SCB")
-            weight = f"{module}.weight"
-            consumed = (weight, name, *(other for other in tensors if other == f"{weight}_format"))
-            found[weight] = (
-                Computed(
-                    tensors[weight].shape, partial(_eight_bits, tensors[weight], tensors[name])
-                ),
-                consumed,
-            )
-    return found
+            weight = name.removesuffix("SCB") + "weight"
+            dense[weight] = _eight_bits(tensors, weight, name)
+    return dense
 
 
-def _facts(weight: str, stored: Stored) -> dict[str, Any]:
+def _four_bits(tensors: Mapping[str, Stored], weight: str, state: str) -> Computed:
+    parts: dict[str, Stored] = {}
+    for name, stored in tensors.items():
+        if name.startswith(f"{weight}."):
+            parts[name.removeprefix(f"{weight}.")] = stored
+
+    facts = _read_state(weight, tensors[state])
+    names = (weight, *(f"{weight}.{part}" for part in parts))
+    load = partial(_load_four_bits, tensors[weight], parts, facts)
+    return Computed(tuple(facts["shape"]), load, names)
+
+
+def _eight_bits(tensors: Mapping[str, Stored], weight: str, scales: str) -> Computed:
+    names = [weight, scales]
+    if f"{weight}_format" in tensors:
+        names.append(f"{weight}_format")
+    load = partial(_load_eight_bits, tensors[weight], tensors[scales])
+    return Computed(tensors[weight].shape, load, tuple(names))
+
+
+def _read_state(weight: str, stored: Stored) -> dict[str, Any]:
+    """Return the JSON that bitsandbytes saves beside a weight. Raise SetupError."""
     try:
-        facts = json.loads(read_raw(stored).tobytes())
-        if isinstance(facts["blocksize"], int) and isinstance(facts["shape"], list):
-            return dict(facts)
+        state = json.loads(stored.values().tobytes())
+        if isinstance(state["blocksize"], int) and isinstance(state["shape"], list):
+            return dict(state)
     except (ValueError, KeyError, TypeError) as error:
         raise SetupError(
             f"the base's quantisation of {quoted(weight)} cannot be read: {error}"
@@ -70,30 +75,31 @@ def _facts(weight: str, stored: Stored) -> dict[str, Any]:
     raise SetupError(f"the base's quantisation of {quoted(weight)} has no block size or no shape")
 
 
-def _four_bits(
-    weight: Stored, parts: Mapping[str, Stored], facts: Mapping[str, Any]
+def _load_four_bits(
+    weight: Stored, parts: Mapping[str, Stored], state: Mapping[str, Any]
 ) -> NDArray[np.float32]:
-    codes = read_raw(weight).reshape(-1)
-    table = read_raw(parts["quant_map"]).astype(np.float32)
+    codes = weight.values().reshape(-1)
+    table = parts["quant_map"].values().astype(np.float32)
+    # Two codes a byte, the first in the high bits.
     dense = np.empty((codes.size, 2), np.float32)
-    dense[:, 0], dense[:, 1] = (
-        table[codes >> 4],
-        table[codes & 0xF],
-    )  # the first number is in the high bits
-    scales = read_raw(parts["absmax"])
+    dense[:, 0] = table[codes >> 4]
+    dense[:, 1] = table[codes & 0xF]
+
+    scales = parts["absmax"].values()
     if "nested_absmax" in parts:
-        nested = read_raw(parts["nested_absmax"]).astype(np.float32)
-        outer = np.repeat(nested, int(facts["nested_blocksize"]))[: scales.size]
-        scales = read_raw(parts["nested_quant_map"])[scales] * outer + np.float32(
-            facts["nested_offset"]
-        )
-    count = int(np.prod(facts["shape"]))
+        # The scales are 8-bit codes themselves, with a table, an offset and scales of their own.
+        nested = parts["nested_absmax"].values().astype(np.float32)
+        outer = np.repeat(nested, int(state["nested_blocksize"]))[: scales.size]
+        offset = np.float32(state["nested_offset"])
+        scales = parts["nested_quant_map"].values()[scales] * outer + offset
+
+    count = int(np.prod(state["shape"]))
     flat = dense.reshape(-1)[:count]
-    flat *= np.repeat(scales.astype(np.float32), int(facts["blocksize"]))[:count]
-    return flat.reshape(facts["shape"])
+    flat *= np.repeat(scales.astype(np.float32), int(state["blocksize"]))[:count]
+    return flat.reshape(state["shape"])
 
 
-def _eight_bits(weight: Stored, scales: Stored) -> NDArray[np.float32]:
-    dense = read_raw(weight).astype(np.float32)
-    dense *= (read_raw(scales) / np.float32(_LARGEST_INT8))[:, None]
+def _load_eight_bits(weight: Stored, scales: Stored) -> NDArray[np.float32]:
+    dense = weight.values().astype(np.float32)
+    dense *= (scales.values() / np.float32(_LARGEST_INT8))[:, None]
     return dense

@@ -1,7 +1,7 @@
-"""GPTQ and AWQ: integers packed into 32-bit words, with a scale and a zero point for each group of
-inputs.
+"""GPTQ and AWQ: integers in 32-bit words, with a scale and a zero point for each group of inputs.
 
-W[o, i] = (q[i, o] - z[g, o]) * s[g, o], where g is the group of input i.
+W[o, i] = (q[i, o] - z[g, o]) * s[g, o], where g is the group of input i (Frantar et al. 2022, Lin
+et al. 2023).
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.base.quantised.raw_tensors import read_raw, unpack
+from lorabay.base.tensors import Computed
 from lorabay.errors import SetupError
-from lorabay.merge.tensors import Computed
 from lorabay.reasons import quoted
 
 if TYPE_CHECKING:
@@ -21,67 +20,76 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lorabay.base.files import Stored
+    from lorabay.base.tensors import Stored
 
 _PARTS = ("qweight", "qzeros", "scales", "g_idx")
+_REQUIRED = _PARTS[:3]
 _WHOLE_WORDS = (2, 4, 8)
-# Where AWQ puts the numbers of one word, so that its kernels find neighbours in different halves.
+# AWQ permutes the numbers in a word so that its kernels find neighbours in different halves.
 _AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
 
 
-def gptq(
-    tensors: Mapping[str, Stored], config: Mapping[str, object]
-) -> dict[str, tuple[Computed, tuple[str, ...]]]:
-    """Dense name -> how to compute it, and the tensors that it stands for."""
+def gptq(tensors: Mapping[str, Stored], config: Mapping[str, object]) -> dict[str, Computed]:
+    """Return the dense tensors by name. Raise SetupError for an unknown layout."""
     bits = config.get("bits", 4)
     if bits not in _WHOLE_WORDS:
         raise SetupError(
-            f"the base is GPTQ with {quoted(bits)} bits; only {_WHOLE_WORDS} can be de-quantised here"
+            f"the base is GPTQ with {quoted(bits)} bits; only {_WHOLE_WORDS} can be de-quantised "
+            "here"
         )
+    width = int(str(bits))
     shifted = config.get("checkpoint_format", "gptq") != "gptq_v2"
-    found = {}
+
+    dense = {}
     for module, parts in _modules(tensors).items():
         rows, outputs = parts["qweight"].shape
-        shape = (outputs, rows * 32 // int(str(bits)))
-        load = partial(_gptq, parts, int(str(bits)), shifted=shifted)
-        found[f"{module}.weight"] = (
-            Computed(shape, load),
-            tuple(part.name for part in parts.values()),
-        )
-    return found
+        shape = (outputs, rows * 32 // width)
+        load = partial(_load_gptq, parts, width, shifted=shifted)
+        dense[f"{module}.weight"] = Computed(shape, load, _names(parts))
+    return dense
 
 
-def awq(
-    tensors: Mapping[str, Stored], config: Mapping[str, object]
-) -> dict[str, tuple[Computed, tuple[str, ...]]]:
-    """As `gptq`."""
-    bits, version = (
-        config.get("bits", config.get("w_bit", 4)),
-        str(config.get("version", "gemm")).lower(),
-    )
+def awq(tensors: Mapping[str, Stored], config: Mapping[str, object]) -> dict[str, Computed]:
+    """Return the dense tensors by name. Raise SetupError for an unknown layout."""
+    bits = config.get("bits", config.get("w_bit", 4))
+    version = str(config.get("version", "gemm")).lower()
     if bits != 4 or version != "gemm":
         raise SetupError(
-            f"the base is AWQ with {quoted(bits)} bits, version {quoted(version)}; only 4 bits and gemm"
+            f"the base is AWQ with {quoted(bits)} bits, version {quoted(version)}; only 4 bits and "
+            "gemm"
         )
-    found = {}
+
+    dense = {}
     for module, parts in _modules(tensors).items():
         inputs, words = parts["qweight"].shape
-        load = partial(_awq, parts)
-        found[f"{module}.weight"] = (
-            Computed((words * 8, inputs), load),
-            tuple(part.name for part in parts.values()),
-        )
-    return found
+        load = partial(_load_awq, parts)
+        dense[f"{module}.weight"] = Computed((words * 8, inputs), load, _names(parts))
+    return dense
+
+
+def unpack(
+    words: NDArray[np.int32], bits: int, order: tuple[int, ...] | None = None
+) -> NDArray[np.uint8]:
+    """Return the numbers of `bits` bits that each 32-bit word holds, along the last axis.
+
+    The lowest bits come first, or the positions in `order`.
+    """
+    count = 32 // bits
+    shifts = np.array(order or tuple(range(count)), np.uint32) * np.uint32(bits)
+    numbers = (words.view(np.uint32)[..., None] >> shifts) & np.uint32((1 << bits) - 1)
+    return numbers.astype(np.uint8).reshape(*words.shape[:-1], words.shape[-1] * count)
 
 
 def _modules(tensors: Mapping[str, Stored]) -> dict[str, dict[str, Stored]]:
+    """Return the parts of each packed module. Raise SetupError for one that lacks a part."""
     modules: dict[str, dict[str, Stored]] = {}
     for name, stored in tensors.items():
         module, _, part = name.rpartition(".")
         if part in _PARTS:
             modules.setdefault(module, {})[part] = stored
+
     for module, parts in modules.items():
-        lacking = [part for part in _PARTS[:3] if part not in parts]
+        lacking = [part for part in _REQUIRED if part not in parts]
         if lacking:
             raise SetupError(
                 f"the base is quantised, and {quoted(module)} lacks {', '.join(lacking)}"
@@ -89,28 +97,34 @@ def _modules(tensors: Mapping[str, Stored]) -> dict[str, dict[str, Stored]]:
     return modules
 
 
-def _gptq(parts: Mapping[str, Stored], bits: int, *, shifted: bool) -> NDArray[np.float32]:
-    scales = read_raw(parts["scales"])
-    numbers = unpack(np.ascontiguousarray(read_raw(parts["qweight"]).T), bits)
-    zeros = unpack(read_raw(parts["qzeros"]), bits).astype(np.int16)
+def _names(parts: Mapping[str, Stored]) -> tuple[str, ...]:
+    return tuple(part.name for part in parts.values())
+
+
+def _load_gptq(parts: Mapping[str, Stored], bits: int, *, shifted: bool) -> NDArray[np.float32]:
+    scales = parts["scales"].values()
+    # GPTQ packs along the inputs, which are the rows.
+    numbers = unpack(np.ascontiguousarray(parts["qweight"].values().T), bits)
+    zeros = unpack(parts["qzeros"].values(), bits).astype(np.int16)
     if shifted:
         # The first version of the format stores the zero point less one, in as many bits.
         zeros = (zeros + 1) & ((1 << bits) - 1)
+
     inputs = numbers.shape[1]
-    groups = (
-        read_raw(parts["g_idx"])
-        if "g_idx" in parts
-        else np.arange(inputs) // (inputs // len(scales))
-    )
+    if "g_idx" in parts:
+        groups = parts["g_idx"].values()
+    else:
+        groups = np.arange(inputs) // (inputs // len(scales))
     return _scaled(numbers, zeros, scales, groups)
 
 
-def _awq(parts: Mapping[str, Stored]) -> NDArray[np.float32]:
-    scales = read_raw(parts["scales"])
-    numbers = unpack(read_raw(parts["qweight"]), 4, _AWQ_ORDER).T
-    zeros = unpack(read_raw(parts["qzeros"]), 4, _AWQ_ORDER).astype(np.int16)
+def _load_awq(parts: Mapping[str, Stored]) -> NDArray[np.float32]:
+    scales = parts["scales"].values()
+    numbers = unpack(parts["qweight"].values(), 4, _AWQ_ORDER).T
+    zeros = unpack(parts["qzeros"].values(), 4, _AWQ_ORDER).astype(np.int16)
     inputs = numbers.shape[1]
-    return _scaled(numbers, zeros, scales, np.arange(inputs) // (inputs // len(scales)))
+    groups = np.arange(inputs) // (inputs // len(scales))
+    return _scaled(numbers, zeros, scales, groups)
 
 
 def _scaled(
@@ -119,6 +133,7 @@ def _scaled(
     scales: NDArray[np.float32],
     groups: NDArray[np.int64],
 ) -> NDArray[np.float32]:
+    """Return (numbers - zeros) * scales, where `numbers` are (outputs, inputs)."""
     dense = numbers.astype(np.float32)
     dense -= zeros.T.astype(np.float32)[:, groups]
     dense *= scales.T[:, groups]

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.base.shapes import BaseShapes, weight_files
+from lorabay.base.files import BaseFiles
+from lorabay.base.shapes import BaseShapes
 from lorabay.bench.alternation import Comparison, alternate, ratios
 from lorabay.bench.peak_memory import run_module
 from lorabay.bench.process_use import MIB
@@ -113,7 +114,7 @@ def _conversion(root: Path, name: str) -> Callable[[], float]:
 
 
 def _read(base: Path) -> float:
-    files = weight_files(base)
+    files = BaseFiles.open(base).files
     os.sync()
     for path in files:
         with path.open("rb") as file:

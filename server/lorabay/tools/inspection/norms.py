@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lorabay.algebra.updates import Update
-    from lorabay.base.row_blocks import BaseWeights
+    from lorabay.base.weights import BaseWeights
 
     Updates = tuple[Update, ...]
     Matrix = NDArray[np.float64]
@@ -84,7 +84,7 @@ def _dense(updates: Updates, weights: BaseWeights, name: str) -> NDArray[np.floa
 def _is_measurable(updates: Updates, weights: BaseWeights, name: str) -> bool:
     if weights.problem(name):
         return False
-    shape = weights.places[name][1].shape
+    shape = weights.tensors[name].shape
     resized = any(
         isinstance(update, Replaced) and update.values().shape != shape for update in updates
     )

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lorabay.base.row_blocks import BaseWeights
 from lorabay.base.shapes import BaseShapes
+from lorabay.base.weights import BaseWeights
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import read_config
 from lorabay.files.adapter_weights import AdapterFile
