@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, get_args
+from typing import Any
 
-from lorabay.catalog.versions import Digest, Version
+from lorabay.catalog.versions import Version
 from lorabay.errors import EngineUnavailable
-from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint
+from lorabay.serving.engine import CALLS, Answer, AnswerStream, Body, Call
 from tests.fake_stream import USAGE, FakeStream, words
 
 
 async def echo(body: Body) -> Answer | AnswerStream:
-    """Stream when asked to, else give the body back."""
-    return (
-        FakeStream(words(body["model"]))
-        if body.get("stream")
-        else Answer(json.dumps(body).encode(), USAGE)
-    )
+    """Stream if the body asks for it, else return the body."""
+    if body.get("stream"):
+        return FakeStream(words(body["model"]))
+    return Answer(json.dumps(body).encode(), USAGE)
 
 
 class FakeEngine:
@@ -30,7 +28,7 @@ class FakeEngine:
     ) -> None:
         self.reply, self.up, self.dead = reply, up, asyncio.Event()
         self.loaded: set[Version] = set()
-        self.asked: list[tuple[Endpoint, Body, Version | None, str]] = []
+        self.asked: list[tuple[Call, Body, Version | None, str]] = []
 
     async def start(self) -> None:
         self.up = True
@@ -47,20 +45,17 @@ class FakeEngine:
     async def unload(self, version: Version) -> None:
         self.loaded.discard(version)
 
-    async def resident(self) -> frozenset[Digest]:
-        return frozenset(version.digest for version in self.loaded)
-
     def check(self) -> None:
         if not self.up:
             raise EngineUnavailable("the engine is not up yet", retry_after=4.2)
 
-    def schemas(self) -> Mapping[Endpoint, Mapping[str, Any]]:
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
         names = {"model": {"$ref": "#/components/schemas/Word"}}
         schema = {"type": "object", "properties": names, "$defs": {"Word": {"type": "string"}}}
-        return {endpoint: schema | {"title": endpoint} for endpoint in get_args(Endpoint)}
+        return {call.name: schema | {"title": call.name} for call in CALLS}
 
     async def run(
-        self, endpoint: Endpoint, body: Body, version: Version | None, *, request_id: str
+        self, call: Call, body: Body, version: Version | None, *, request_id: str
     ) -> Answer | AnswerStream:
-        self.asked.append((endpoint, body, version, request_id))
+        self.asked.append((call, body, version, request_id))
         return await self.reply(body)

@@ -133,7 +133,7 @@ def test_nothing_is_inherited_but_interfaces(path: Path) -> None:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vllm")
         for alias in node.names
     }
-    errors = {"LorabayError", "InvalidRequest"}
+    errors = {"LorabayError", "InvalidRequest", "ModelNotFound"}
     settings = {"ServerSettings", "ModelSettings", "EngineSettings", "LogSettings"}
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from lorabay.api.admin import admin_router
 from lorabay.api.app import create_app
 from lorabay.api.auth import OpenGate
+from lorabay.api.exchange import Parts
 from lorabay.api.problems import as_error
 from lorabay.cli import app as command_line
 from lorabay.errors import LorabayError
@@ -65,7 +66,13 @@ def test_every_endpoint_is_described() -> None:
     absent, gate = cast("Any", None), OpenGate()
     routers = [admin_router(absent, gate)]
     app = create_app(
-        engine, absent, absent, gate, base_names=("base",), max_body_bytes=1, routers=routers
+        Parts(engine, absent, absent, cast("Any", SimpleNamespace(registry=None))),
+        gate,
+        base_names=("base",),
+        max_body_bytes=1,
+        declared_set_loaded=bool,
+        lifespan=None,
+        routers=routers,
     )
     mounted = {
         f"{method} {route.path.replace(':path', '')}"

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from lorabay.api.app import create_app
 from lorabay.api.auth import OpenGate
+from lorabay.api.exchange import Parts
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.versions import Version
@@ -78,15 +79,13 @@ class Running:
         self.host = AdapterHost(engine, self.catalogue, metrics, Loading(capacity=4, preload=2))
         self.start = ServerStart(self.host)
         self.app = create_app(
-            self.host.engine,
-            self.catalogue.registry,
-            metrics,
+            Parts(self.host.engine, self.catalogue.registry, self.host, metrics),
             OpenGate(),
             base_names=BASE_NAMES,
             max_body_bytes=10_000_000,
-            weights=self.host,
             declared_set_loaded=lambda: self.host.declared_set_loaded,
             lifespan=self.start.lifespan,
+            routers=[],
         )
         self.listener = bind("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"

@@ -1,8 +1,4 @@
-"""Every expected failure: what went wrong, its HTTP status and its public code.
-
-Raised anywhere, turned into an HTTP response by `api.problems` and into an exit code by `cli`,
-nowhere else. Knows nothing of HTTP frameworks or of vLLM.
-"""
+"""Expected failures: what went wrong, the HTTP status and the public code. Knows no framework."""
 
 from __future__ import annotations
 
@@ -10,9 +6,7 @@ from __future__ import annotations
 class LorabayError(Exception):
     """Base of all expected failures. The message says what is wrong, where, and what to do."""
 
-    status = 500
-    code = "internal_error"
-    type = "server_error"
+    status, code, type = 500, "internal_error", "server_error"
     exit_code = 1
 
     def __init__(
@@ -25,7 +19,7 @@ class LorabayError(Exception):
 
 
 class InvalidRequest(LorabayError):
-    """The request body or its values are wrong."""
+    """The request body or one of its values is wrong."""
 
     status, code, type = 400, "invalid_request", "invalid_request_error"
 
@@ -41,13 +35,13 @@ class ContextLengthExceeded(InvalidRequest):
 
 
 class InvalidApiKey(LorabayError):
-    """No key, or a key that this server does not know."""
+    """The request carries no key, or one that this server does not know."""
 
     status, code, type = 401, "invalid_api_key", "authentication_error"
 
 
 class PermissionDenied(LorabayError):
-    """The key is known but may not do this."""
+    """The caller may not do this."""
 
     status, code, type = 403, "permission_denied", "permission_error"
 
@@ -61,15 +55,8 @@ class ModelNotFound(LorabayError):
         super().__init__(message or f"The model `{model}` does not exist.", param="model")
 
 
-class WeightsRefused(LorabayError):
-    """The engine will not load what `model` means. To a client the model does not exist; admins see
-    the reason.
-    """
-
-    status, code, type = 404, "model_not_found", "not_found_error"
-
-    def __init__(self, model: str) -> None:
-        super().__init__(f"The model `{model}` does not exist.", param="model")
+class WeightsRefused(ModelNotFound):
+    """The engine refuses the weights of `model`. Clients see no such model, admins the reason."""
 
 
 class AdapterConflict(LorabayError):
@@ -94,12 +81,6 @@ class RequestTooLarge(LorabayError):
     status, code, type = 413, "request_too_large", "invalid_request_error"
 
 
-class RateLimited(LorabayError):
-    """A limit of the key or the adapter is reached."""
-
-    status, code, type = 429, "rate_limit_exceeded", "rate_limit_error"
-
-
 class EngineUnavailable(LorabayError):
     """The engine is starting, restarting, full or gone; the same request may pass later."""
 
@@ -113,6 +94,6 @@ class SetupError(LorabayError):
 
 
 class UsageError(LorabayError):
-    """An unknown setting or a value of the wrong type."""
+    """A setting is unknown, or its value has the wrong type."""
 
     code, exit_code = "usage_error", 2

@@ -1,13 +1,13 @@
 """All Prometheus series of lorabay, built on a registry that the caller owns.
 
 Core code returns facts; the edge records them here. Labels are bounded: an adapter that is not
-served counts under `UNKNOWN_ADAPTER`, the base under `BASE_ADAPTER`. vLLM's own `vllm:*` series
-live in its own registry, untouched.
+served counts under `UNKNOWN_ADAPTER`, the base under `BASE_ADAPTER`. Knows nothing of vLLM's own
+`vllm:*` series, which live in another registry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,6 +29,7 @@ class Metrics:
         counter = partial(Counter, registry=registry)
         latency = partial(Histogram, buckets=_LATENCY, registry=registry)
         token_gap = partial(Histogram, buckets=_TOKEN_GAP, registry=registry)
+
         self.requests = counter(
             "lorabay_requests",
             "Requests answered, by status code.",
@@ -85,15 +86,13 @@ class Metrics:
         )
 
     def follow_adapters(self, facts: Callable[[], Iterable[AdapterFacts]]) -> None:
-        """Show adapters as `facts` describes them at each scrape."""
+        """Add the adapters' gauges, which call `facts` at each scrape."""
         self.registry.register(AdapterCollector(facts))
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterFacts:
-    """What the gauges show of one adapter; the fields of its live version are None when there is
-    none.
-    """
+    """What the gauges show of one adapter; without a live version, its fields are None."""
 
     adapter: str
     state: str
@@ -101,18 +100,20 @@ class AdapterFacts:
     format: str | None
     rank: int | None
     level: str | None
+    """Where the live version's weights are: `engine` or `store`."""
+
     approximate: float | None = None
-    """Relative error of a version that stands in for an adapter of another format."""
+    """Relative error of a version that approximates an adapter of another format."""
 
 
 class AdapterCollector:
-    """Makes the adapter gauges at scrape time, so that they can never be stale."""
+    """The adapters' gauges, made anew at each scrape, so that they are never stale."""
 
     def __init__(self, facts: Callable[[], Iterable[AdapterFacts]]) -> None:
         self._facts = facts
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give the families; called by prometheus_client."""
+    def describe(self) -> tuple[GaugeMetricFamily, ...]:
+        """Return the families without samples; prometheus_client asks for their names."""
         info = GaugeMetricFamily(
             "lorabay_adapter_info",
             "1 for the live version of each adapter.",
@@ -133,15 +134,19 @@ class AdapterCollector:
             "Relative error of a live version that is approximate.",
             labels=["adapter"],
         )
+        return info, state, resident, approximate
+
+    def collect(self) -> tuple[GaugeMetricFamily, ...]:
+        """Return the families with a sample for each adapter that has one."""
+        families = self.describe()
+        info, state, resident, approximate = families
+
         for fact in self._facts():
-            if fact.approximate is not None:
-                approximate.add_metric([fact.adapter], fact.approximate)
             state.add_metric([fact.adapter, fact.state], 1)
             if fact.version is not None:
                 info.add_metric([fact.adapter, fact.version, str(fact.format), str(fact.rank)], 1)
                 resident.add_metric([fact.adapter, str(fact.level)], 1)
-        yield from (info, state, resident, approximate)
+            if fact.approximate is not None:
+                approximate.add_metric([fact.adapter], fact.approximate)
 
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Name no families ahead of a scrape."""
-        return []
+        return families

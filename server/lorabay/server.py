@@ -26,6 +26,7 @@ from prometheus_client import CollectorRegistry
 from lorabay.api.admin import admin_router
 from lorabay.api.app import create_app
 from lorabay.api.auth import choose_admin_gate, choose_gate
+from lorabay.api.exchange import Parts
 from lorabay.base.default import cache_folder, prepare
 from lorabay.base.find import find_base, served_names
 from lorabay.base.shapes import BaseShapes
@@ -37,9 +38,9 @@ from lorabay.errors import SetupError, UsageError
 from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.logs import configure_logging
 from lorabay.metrics import Metrics
-from lorabay.serving import create_engine, scales_outputs
 from lorabay.serving.admin import Operations
 from lorabay.serving.catalogue import Catalogue
+from lorabay.serving.dora import scales_outputs
 from lorabay.serving.events import EventLog
 from lorabay.serving.machine_defaults import (
     adapter_options,
@@ -109,16 +110,15 @@ def compose(settings: Settings, gate: Gate, admin_gate: Gate) -> tuple[ServerSta
         timeout_s=settings.load_timeout_s,
         concurrent=settings.concurrent_loads,
     )
-    host = AdapterHost(create_engine(base, options), catalogue, metrics, loading)
+    from lorabay.serving.vllm_engine import VllmEngine  # imports vLLM, which takes seconds
+
+    host = AdapterHost(VllmEngine(base, options), catalogue, metrics, loading)
     start = ServerStart(host)
     app = create_app(
-        host.engine,
-        catalogue.registry,
-        metrics,
+        Parts(host.engine, catalogue.registry, host, metrics),
         gate,
         base_names=names,
         max_body_bytes=settings.max_body_bytes,
-        weights=host,
         declared_set_loaded=lambda: host.declared_set_loaded,
         lifespan=start.lifespan,
         routers=[admin_router(Operations(host, catalogue), admin_gate)],

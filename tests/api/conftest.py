@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
 from lorabay.api.app import create_app
-from lorabay.api.auth import OpenGate
+from lorabay.api.auth import Gate, OpenGate
+from lorabay.api.exchange import Parts
 from lorabay.catalog.registry import Registry
 from lorabay.metrics import Metrics
 from tests.fake_engine import FakeEngine
+from tests.fake_weights import FakeWeights
 from tests.versions import BASE_NAMES, make_version
 
 FINANCE = make_version("finance", "a")
 FINANCE_BEFORE = make_version("finance", "b")
 SHOP = make_version("shop", "c")
 MAX_BODY_BYTES = 100_000
+
+
+def parts_over(registry: Registry) -> Parts:
+    """Return parts that answer at once, with metrics of their own."""
+    return Parts(FakeEngine(), registry, FakeWeights(), Metrics(CollectorRegistry()))
+
+
+def make_app(
+    parts: Parts,
+    gate: Gate | None = None,
+    *,
+    declared_set_loaded: Callable[[], bool] = lambda: True,
+    routers: Sequence[APIRouter] = (),
+) -> FastAPI:
+    """Return an application that lets everybody in, unless a test says otherwise."""
+    return create_app(
+        parts,
+        gate or OpenGate(),
+        base_names=BASE_NAMES,
+        max_body_bytes=MAX_BODY_BYTES,
+        declared_set_loaded=declared_set_loaded,
+        lifespan=None,
+        routers=routers,
+    )
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    """Return a client of `app` that sees the response to a bug, not the exception."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://server")
 
 
 @dataclass(frozen=True)
@@ -30,6 +62,7 @@ class Api:
     app: FastAPI
     engine: FakeEngine
     registry: Registry
+    weights: FakeWeights
     metrics: Metrics
     http: httpx.AsyncClient
 
@@ -66,10 +99,7 @@ async def api(registry: Registry) -> AsyncIterator[Api]:
     """Serves `finance`, which has a former version, and `shop`, to everybody."""
     for version in (FINANCE_BEFORE, FINANCE, SHOP):
         registry.set_live(version)
-    engine, metrics = FakeEngine(), Metrics(CollectorRegistry())
-    app = create_app(
-        engine, registry, metrics, OpenGate(), base_names=BASE_NAMES, max_body_bytes=MAX_BODY_BYTES
-    )
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
-        yield Api(app, engine, registry, metrics, http)
+    engine, weights, metrics = FakeEngine(), FakeWeights(), Metrics(CollectorRegistry())
+    app = make_app(Parts(engine, registry, weights, metrics))
+    async with client_of(app) as http:
+        yield Api(app, engine, registry, weights, metrics, http)

@@ -15,14 +15,16 @@ import httpx
 import pytest
 from prometheus_client import generate_latest
 
+from lorabay.api import auth
 from lorabay.api.admin import MAX_BODY_BYTES, admin_router
-from lorabay.api.app import create_app
-from lorabay.api.auth import ClosedGate, Gate, KeyGate
+from lorabay.api.auth import KEY_OWNER, ClosedGate, Gate, KeyGate
+from lorabay.api.exchange import Parts
 from lorabay.base.shapes import BaseShapes
 from lorabay.errors import AdapterRejected
 from lorabay.serving.admin import Operations
 from lorabay.serving.engine import Answer, AnswerStream, Body
 from tests import making
+from tests.api.conftest import client_of, make_app
 from tests.api.connection import Connection
 from tests.fake_engine import echo
 from tests.serving.bay import Bay
@@ -81,7 +83,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> BaseShapes:
 
 @pytest.fixture
 def admin_gate() -> Gate:
-    return KeyGate(ADMIN_KEY)
+    return KeyGate(ADMIN_KEY, auth.ADMIN)
 
 
 @pytest.fixture
@@ -92,18 +94,12 @@ async def office(tmp_path: Path, shapes: BaseShapes, admin_gate: Gate) -> AsyncI
     for weights in (1, 2):
         await bay.serve("ads", weights)
     await quiet()
-    app = create_app(
-        host.engine,
-        bay.registry,
-        bay.metrics,
-        KeyGate(USER_KEY),
-        base_names=BASE_NAMES,
-        max_body_bytes=1000,
-        weights=host,
+    app = make_app(
+        Parts(host.engine, bay.registry, host, bay.metrics),
+        KeyGate(USER_KEY, KEY_OWNER),
         routers=[admin_router(Operations(host, bay.catalogue), admin_gate)],
     )
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
+    async with client_of(app) as http:
         yield Office(bay, engine, app, http)
     await host.stop()
     bay.store.close()

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 from hypothesis import HealthCheck, given, settings, strategies as st
-from prometheus_client import CollectorRegistry
 from starlette.routing import Route
 
-from lorabay.api.app import create_app
-from lorabay.api.auth import OpenGate
-from lorabay.api.inference import PATHS
 from lorabay.catalog.registry import Registry
 from lorabay.errors import AdapterConflict
-from lorabay.metrics import Metrics
-from tests.api.conftest import Api
-from tests.fake_engine import FakeEngine
-from tests.versions import BASE_NAMES
+from lorabay.serving.engine import CALLS
+from tests.api.conftest import Api, client_of, make_app, parts_over
 
 CONTRACT = {
     ("POST", "/v1/chat/completions"),
@@ -84,7 +77,7 @@ async def test_an_unknown_path_is_404(api: Api, method: str, path: str) -> None:
     assert response.json()["error"]["code"] == "not_found"
 
 
-@pytest.mark.parametrize("path", PATHS.values())
+@pytest.mark.parametrize("path", [call.path for call in CALLS])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
 async def test_a_wrong_method_is_405_and_tells_the_right_one(
     api: Api, method: str, path: str
@@ -123,18 +116,7 @@ async def test_further_routers_share_errors_and_ids(registry: Registry) -> None:
     async def conflict() -> None:
         raise AdapterConflict("not now")
 
-    app = create_app(
-        FakeEngine(),
-        registry,
-        Metrics(CollectorRegistry()),
-        OpenGate(),
-        base_names=BASE_NAMES,
-        max_body_bytes=1000,
-        routers=[router],
-    )
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://server"
-    ) as http:
+    async with client_of(make_app(parts_over(registry), routers=[router])) as http:
         response = await http.get("/admin/conflict")
     assert (response.status_code, response.json()["error"]["code"]) == (409, "adapter_conflict")
     assert response.headers["x-request-id"]
@@ -142,16 +124,7 @@ async def test_further_routers_share_errors_and_ids(registry: Registry) -> None:
 
 async def test_two_applications_share_nothing(api: Api, registry: Registry) -> None:
     """A second server in the same process has its own metrics."""
-    other = create_app(
-        FakeEngine(),
-        registry,
-        Metrics(CollectorRegistry()),
-        OpenGate(),
-        base_names=BASE_NAMES,
-        max_body_bytes=1000,
-    )
+    other = make_app(parts_over(registry))
     await api.http.post("/tokenize", json={"model": "tiny"})
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(other), base_url="http://server"
-    ) as http:
+    async with client_of(other) as http:
         assert "lorabay_requests_total{" not in (await http.get("/metrics")).text

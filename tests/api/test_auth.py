@@ -5,11 +5,12 @@ from __future__ import annotations
 import httpx
 import pytest
 from hypothesis import given, strategies as st
-from prometheus_client import CollectorRegistry
 from starlette.datastructures import Headers
 
-from lorabay.api.app import create_app
 from lorabay.api.auth import (
+    ADMIN,
+    ANONYMOUS,
+    KEY_OWNER,
     ClosedGate,
     KeyGate,
     OpenGate,
@@ -19,9 +20,8 @@ from lorabay.api.auth import (
 )
 from lorabay.catalog.registry import Registry
 from lorabay.errors import InvalidApiKey, PermissionDenied, SetupError
-from lorabay.metrics import Metrics
-from tests.fake_engine import FakeEngine
-from tests.versions import BASE_NAMES, make_version
+from tests.api.conftest import client_of, make_app, parts_over
+from tests.versions import make_version
 
 KEY = "a key of höchster secrecy"
 GUARDED = (
@@ -43,15 +43,7 @@ def bearer(text: str) -> Headers:
 @pytest.fixture
 async def http(registry: Registry) -> httpx.AsyncClient:
     registry.set_live(make_version("finance"))
-    app = create_app(
-        FakeEngine(),
-        registry,
-        Metrics(CollectorRegistry()),
-        KeyGate(KEY),
-        base_names=BASE_NAMES,
-        max_body_bytes=1000,
-    )
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server")
+    return client_of(make_app(parts_over(registry), KeyGate(KEY, KEY_OWNER)))
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
@@ -96,7 +88,8 @@ async def test_the_key_is_asked_for_before_the_body(http: httpx.AsyncClient) -> 
 @pytest.mark.parametrize("space", ["", " ", "  "])
 def test_scheme_and_spaces_are_read_as_http_means_them(scheme: str, space: str) -> None:
     """The scheme has no case, and spaces around the key do not belong to it."""
-    KeyGate("secret").check(bearer(f"{scheme} {space}secret{space}"))
+    gate = KeyGate("secret", KEY_OWNER)
+    assert gate.identify(bearer(f"{scheme} {space}secret{space}")) == KEY_OWNER
 
 
 @given(st.text())
@@ -105,7 +98,7 @@ def test_no_other_text_passes(text: str) -> None:
     if text.strip() == "secret":
         return
     with pytest.raises(InvalidApiKey):
-        KeyGate("secret").check(
+        KeyGate("secret", KEY_OWNER).identify(
             Headers(raw=[(b"authorization", b"Bearer " + text.encode(errors="replace"))])
         )
 
@@ -114,7 +107,9 @@ def test_no_other_text_passes(text: str) -> None:
 def test_loopback_needs_no_key(host: str) -> None:
     """Where only this machine can call, the gate is open."""
     assert is_loopback(host)
-    assert isinstance(choose_gate(None, host), OpenGate)
+    gate = choose_gate(None, host)
+    assert isinstance(gate, OpenGate)
+    assert gate.identify(Headers()) == ANONYMOUS
 
 
 @pytest.mark.parametrize(
@@ -132,7 +127,7 @@ def test_a_key_from_a_file_may_end_in_a_newline() -> None:
     """Secrets are often read from files; their last newline cannot be sent in a header and does not
     count.
     """
-    choose_gate("secret\n", "0.0.0.0").check(bearer("Bearer secret"))
+    assert choose_gate("secret\n", "0.0.0.0").identify(bearer("Bearer secret")) == KEY_OWNER
 
 
 def test_admin_paths_have_their_own_key_or_none() -> None:
@@ -141,7 +136,7 @@ def test_admin_paths_have_their_own_key_or_none() -> None:
     """
     assert isinstance(choose_admin_gate(None), ClosedGate)
     with pytest.raises(PermissionDenied):
-        choose_admin_gate("").check(bearer("Bearer "))
-    choose_admin_gate("admin").check(bearer("Bearer admin"))
+        choose_admin_gate("").identify(bearer("Bearer "))
+    assert choose_admin_gate("admin").identify(bearer("Bearer admin")) == ADMIN
     with pytest.raises(InvalidApiKey):
-        choose_admin_gate("admin").check(bearer("Bearer secret"))
+        choose_admin_gate("admin").identify(bearer("Bearer secret"))

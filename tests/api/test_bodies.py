@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from starlette.requests import Request
 
 from lorabay.api.bodies import asked_model, read_body
-from lorabay.api.inference import PATHS
 from lorabay.errors import InvalidRequest, RequestTooLarge
+from lorabay.serving.engine import CALLS
 from tests.api.conftest import MAX_BODY_BYTES, Api
 from tests.api.connection import Connection
 
@@ -163,7 +163,7 @@ async def test_model_must_be_text(api: Api, model: object) -> None:
 @given(
     content=st.binary(max_size=300)
     | st.text(max_size=50).map(lambda text: json.dumps({"model": text}).encode()),
-    path=st.sampled_from(sorted(PATHS.values())),
+    path=st.sampled_from([call.path for call in CALLS]),
 )
 async def test_no_body_gives_a_server_error(api: Api, content: bytes, path: str) -> None:
     """Whatever is posted to whichever endpoint, the answer is a 4xx in the envelope or the engine's

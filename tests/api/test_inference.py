@@ -8,13 +8,9 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 
-import httpx
 import pytest
-from fastapi import FastAPI
 
-from lorabay.api.app import create_app
-from lorabay.api.auth import OpenGate
-from lorabay.api.inference import PATHS
+from lorabay.api.exchange import Parts
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.versions import Version
 from lorabay.errors import (
@@ -25,11 +21,10 @@ from lorabay.errors import (
     ModelNotFound,
     WeightsRefused,
 )
-from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint, Usage
-from tests.api.conftest import FINANCE, FINANCE_BEFORE, SHOP, Api
+from lorabay.serving.engine import CALLS, Answer, AnswerStream, Body, Call, Usage
+from tests.api.conftest import FINANCE, FINANCE_BEFORE, SHOP, Api, client_of, make_app
 from tests.api.connection import Connection
 from tests.fake_stream import USAGE, FakeStream, words
-from tests.versions import BASE_NAMES
 
 CHAT = "/v1/chat/completions"
 JSON = {"content-type": "application/json"}
@@ -49,17 +44,15 @@ MODEL_FORMS: dict[str, Version | None] = {
 
 
 @pytest.mark.parametrize("model", MODEL_FORMS)
-@pytest.mark.parametrize("endpoint", PATHS)
-async def test_every_form_of_model_reaches_its_version_on_every_endpoint(
-    api: Api, endpoint: Endpoint, model: str
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+async def test_every_form_of_model_reaches_its_version_on_every_call(
+    api: Api, call: Call, model: str
 ) -> None:
-    """The engine is asked once, on the right endpoint, for the right version, with the body as the
-    client sent it.
-    """
+    """The engine is asked once, for the right call and version, with the client's own body."""
     body = {"model": model, "unknown": [1, {"a": None}]}
-    response = await api.http.post(PATHS[endpoint], json=body, headers={"x-request-id": "r-1"})
+    response = await api.http.post(call.path, json=body, headers={"x-request-id": "r-1"})
     assert response.status_code == 200
-    assert api.engine.asked == [(endpoint, body, MODEL_FORMS[model], "r-1")]
+    assert api.engine.asked == [(call, body, MODEL_FORMS[model], "r-1")]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -277,51 +270,19 @@ async def test_many_requests_at_once_get_their_own_answers(api: Api) -> None:
     assert api.at_rest()
 
 
-class Ledger:
-    """`Weights` that write down what they are asked."""
-
-    def __init__(self, failure: LorabayError | None = None) -> None:
-        self.notes: list[tuple[str, Version]] = []
-        self._failure = failure
-
-    async def ensure(self, version: Version) -> None:
-        self.notes.append(("ensure", version))
-        if self._failure is not None:
-            raise self._failure
-
-    def answered(self, version: Version) -> None:
-        self.notes.append(("answered", version))
-
-    def ended(self, version: Version) -> None:
-        self.notes.append(("ended", version))
-
-
-def app_with(weights: Ledger, api: Api) -> FastAPI:
-    return create_app(
-        api.engine,
-        api.registry,
-        api.metrics,
-        OpenGate(),
-        base_names=BASE_NAMES,
-        max_body_bytes=1000,
-        weights=weights,
-    )
-
-
 @pytest.mark.parametrize("stream", [False, True])
 async def test_weights_are_ensured_before_and_told_after(api: Api, stream: bool) -> None:
     """A version's weights are ensured before the engine is asked and proved by the first answer;
     the base has none.
     """
-    weights = Ledger()
     for model in ("finance", "tiny"):
-        connection = Connection(app_with(weights, api), CHAT, JSON)
+        connection = Connection(api.app, CHAT, JSON)
         connection.send(json.dumps({"model": model, "stream": stream}).encode())
         while connection.code is None:
             await connection.message()
         connection.leave()
         await connection.ended()
-    assert weights.notes == [("ensure", FINANCE), ("answered", FINANCE), ("ended", FINANCE)]
+    assert api.weights.notes == [("ensure", FINANCE), ("answered", FINANCE), ("ended", FINANCE)]
 
 
 @pytest.mark.parametrize("path", ["/tokenize", "/detokenize"])
@@ -333,11 +294,10 @@ async def test_what_needs_no_weights_says_nothing_of_them(api: Api, path: str) -
 
 
 async def notes_of(api: Api, path: str, body: bytes) -> list[tuple[str, Version]]:
-    weights = Ledger()
-    connection = Connection(app_with(weights, api), path, JSON)
+    connection = Connection(api.app, path, JSON)
     connection.send(body)
     await connection.ended()
-    return weights.notes
+    return api.weights.notes
 
 
 @pytest.mark.parametrize(
@@ -394,13 +354,13 @@ async def test_a_response_that_was_only_announced_proves_nothing(api: Api, gener
 
 async def test_weights_that_cannot_be_had_stop_the_request(api: Api) -> None:
     """When loading fails the engine is not asked, and nothing counts as answered."""
-    weights = Ledger(EngineUnavailable("still loading", retry_after=1))
-    connection = Connection(app_with(weights, api), CHAT, JSON)
+    api.weights.failure = EngineUnavailable("still loading", retry_after=1)
+    connection = Connection(api.app, CHAT, JSON)
     connection.send(b'{"model": "finance"}')
     await connection.ended()
     assert connection.code == 503
     assert api.engine.asked == []
-    assert weights.notes == [("ensure", FINANCE)]
+    assert api.weights.notes == [("ensure", FINANCE)]
     assert api.at_rest()
 
 
@@ -433,15 +393,8 @@ async def test_a_request_follows_its_name_back_to_a_former_version(
     version is.
     """
     weights = Fickle(api.registry, falls_back=falls_back)
-    app = create_app(
-        *(api.engine, api.registry, api.metrics, OpenGate()),
-        base_names=BASE_NAMES,
-        max_body_bytes=1000,
-        weights=weights,
-    )
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://server"
-    ) as http:
+    app = make_app(Parts(api.engine, api.registry, weights, api.metrics))
+    async with client_of(app) as http:
         response = await http.post(CHAT, json={"model": "finance"})
         by_version = await http.post(CHAT, json={"model": FINANCE.id})
     assert response.status_code == (200 if falls_back else 404)

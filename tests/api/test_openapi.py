@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lorabay.api.inference import PATHS
-from lorabay.api.openapi import SUMMARIES
+from lorabay.serving.engine import CALLS
 from tests.api.conftest import Api
 
 
@@ -34,12 +33,11 @@ def resolve(document: dict[str, Any], reference: str) -> object:
 async def test_every_post_path_has_the_engines_schema(api: Api) -> None:
     """Each endpoint of the contract is described by what the engine validates."""
     document = (await api.http.get("/openapi.json")).json()
-    for endpoint, path in PATHS.items():
-        operation = document["paths"][path]["post"]
-        assert (
-            operation["requestBody"]["content"]["application/json"]["schema"]["title"] == endpoint
-        )
-        assert operation["summary"] == SUMMARIES[endpoint]
+    for call in CALLS:
+        operation = document["paths"][call.path]["post"]
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        assert schema["title"] == call.name
+        assert operation["summary"] == call.summary
 
 
 async def test_all_references_resolve(api: Api) -> None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from lorabay import errors
 from lorabay.api.problems import as_error, envelope, respond
-from lorabay.errors import AdapterRejected, InvalidRequest, LorabayError, RateLimited
+from lorabay.errors import AdapterRejected, EngineUnavailable, InvalidRequest, LorabayError
 from tests.api.conftest import Api
 
 PUBLIC_CODES = {
@@ -24,7 +24,6 @@ PUBLIC_CODES = {
     "AdapterConflict": (409, "adapter_conflict"),
     "AdapterRejected": (409, "adapter_rejected"),
     "RequestTooLarge": (413, "request_too_large"),
-    "RateLimited": (429, "rate_limit_exceeded"),
     "EngineUnavailable": (503, "engine_unavailable"),
 }
 
@@ -62,7 +61,7 @@ async def test_retry_after_is_rounded_up_to_seconds(
     after: float | None, header: str | None
 ) -> None:
     """A client that waits as long as it is told does not come too early."""
-    response = await respond(request(), RateLimited("slower", retry_after=after))
+    response = await respond(request(), EngineUnavailable("slower", retry_after=after))
     assert response.headers.get("retry-after") == header
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from prometheus_client import CollectorRegistry
 
 from lorabay.api import request_metrics as module
-from lorabay.api.request_metrics import Recording
+from lorabay.api.disconnects import ClientGone
+from lorabay.api.request_metrics import RequestMetrics
+from lorabay.errors import EngineUnavailable, InvalidApiKey
 from lorabay.metrics import Metrics
-from lorabay.serving.engine import Usage
+from lorabay.serving.engine import CHAT, COMPLETIONS, Usage
 
 
 class Clock:
@@ -41,7 +45,8 @@ def test_a_request_that_named_no_model_counts_as_unknown(metrics: Metrics) -> No
     """Before its model is known, a request never counts as running and ends under the shared
     label.
     """
-    Recording(metrics, "chat").end(401)
+    with pytest.raises(InvalidApiKey), RequestMetrics(metrics, CHAT):
+        raise InvalidApiKey("no")
     assert (
         value(metrics, "lorabay_requests_total", adapter="__unknown__", endpoint="chat", code="401")
         == 1
@@ -54,12 +59,12 @@ def test_a_request_runs_between_begin_and_end(metrics: Metrics, clock: Clock) ->
     """The gauge goes up and comes back, and the duration is from the request's arrival to its
     end.
     """
-    recording = Recording(metrics, "completions")
-    clock.now += 1
-    recording.begin("finance")
-    assert value(metrics, "lorabay_requests_running", adapter="finance") == 1
-    clock.now += 2
-    recording.end(200, Usage(prompt_tokens=7, generation_tokens=11))
+    with RequestMetrics(metrics, COMPLETIONS) as measured:
+        clock.now += 1
+        measured.begin("finance")
+        assert value(metrics, "lorabay_requests_running", adapter="finance") == 1
+        clock.now += 2
+        measured.code, measured.usage = 200, Usage(prompt_tokens=7, generation_tokens=11)
     assert value(metrics, "lorabay_requests_running", adapter="finance") == 0
     labels = {"adapter": "finance", "endpoint": "completions"}
     assert value(metrics, "lorabay_request_seconds_sum", **labels) == 3
@@ -69,11 +74,11 @@ def test_a_request_runs_between_begin_and_end(metrics: Metrics, clock: Clock) ->
 
 def test_gaps_are_measured_between_tokens(metrics: Metrics, clock: Clock) -> None:
     """Four tokens give one time to the first and three gaps, each as long as it was."""
-    recording = Recording(metrics, "chat")
-    recording.begin("finance")
+    measured = RequestMetrics(metrics, CHAT)
+    measured.begin("finance")
     for gap in (0.5, 0.02, 0.03, 0.04):
         clock.now += gap
-        recording.event()
+        measured.event()
     assert value(
         metrics, "lorabay_time_to_first_token_seconds_sum", adapter="finance"
     ) == pytest.approx(0.5)
@@ -87,9 +92,32 @@ def test_events_of_one_step_are_no_gap(metrics: Metrics, clock: Clock) -> None:
     """A role before the first token or a usage block after the last one does not count as a token
     of its own.
     """
-    recording = Recording(metrics, "chat")
-    recording.begin("finance")
+    measured = RequestMetrics(metrics, CHAT)
+    measured.begin("finance")
     for gap in (0.5, 0.0001, 0.04, 0.0001, 0.0001):
         clock.now += gap
-        recording.event()
+        measured.event()
     assert value(metrics, "lorabay_inter_token_seconds_count", adapter="finance") == 1
+
+
+FAILURES = [
+    (EngineUnavailable("gone"), 503),
+    (KeyError("a bug"), 500),
+    (ClientGone(), 499),
+    (asyncio.CancelledError(), 499),
+]
+
+
+@pytest.mark.parametrize(("failure", "code"), FAILURES, ids=lambda value: type(value).__name__)
+def test_a_failure_is_recorded_with_its_status(
+    metrics: Metrics, failure: BaseException, code: int
+) -> None:
+    """A request that was cut off counts as 499; a status that is already known stays."""
+    for known in (None, 200):
+        with pytest.raises(type(failure)), RequestMetrics(metrics, CHAT) as measured:
+            measured.begin("finance")
+            measured.code = known
+            raise failure
+    labels = {"adapter": "finance", "endpoint": "chat"}
+    for recorded in (code, 200):
+        assert value(metrics, "lorabay_requests_total", code=str(recorded), **labels) == 1

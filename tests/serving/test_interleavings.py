@@ -37,7 +37,7 @@ from lorabay.errors import (
     SetupError,
     WeightsRefused,
 )
-from lorabay.serving.engine import Answer, AnswerStream, Body
+from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body
 from tests.fake_engine import echo
 from tests.serving.bay import POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
@@ -175,7 +175,7 @@ class Everything(RuleBasedStateMachine):
         await self.host.ensure(version)
         self.running = request
         try:
-            await self.host.engine.run("chat", {"model": "it"}, version, request_id="1")
+            await self.host.engine.run(CHAT, {"model": "it"}, version, request_id="1")
             self.host.answered(version)
         finally:
             self.host.ended(version)

@@ -19,7 +19,7 @@ from lorabay.errors import (
     SetupError,
     WeightsRefused,
 )
-from lorabay.serving.engine import Answer, AnswerStream, Body
+from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body
 from lorabay.serving.manager import AdapterHost
 from tests.fake_engine import echo
 from tests.serving.bay import POLL_S, Bay
@@ -42,7 +42,7 @@ class Server:
             if lease.version is not None:
                 await self.host.ensure(lease.version)
             try:
-                await self.host.engine.run("chat", {"model": model}, lease.version, request_id="1")
+                await self.host.engine.run(CHAT, {"model": model}, lease.version, request_id="1")
                 if lease.version is not None:
                     assert lease.version in self.engine.loaded
                     self.host.answered(lease.version)

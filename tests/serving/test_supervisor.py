@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from lorabay.errors import EngineUnavailable, SetupError
+from lorabay.serving.engine import CHAT
 from lorabay.serving.supervisor import LONGEST_PAUSE_S, STEADY_S, SupervisedEngine
 from tests.serving.mortal_engine import MortalEngine
 from tests.versions import make_version
@@ -74,7 +75,7 @@ async def starts_of(inner: MortalEngine, count: int) -> list[float]:
 async def test_before_the_start_nothing_is_answered(supervised: SupervisedEngine) -> None:
     """An engine that was not started is unavailable, with a time to come back."""
     with pytest.raises(EngineUnavailable) as failure:
-        await supervised.run("chat", BODY, None, request_id="1")
+        await supervised.run(CHAT, BODY, None, request_id="1")
     assert failure.value.retry_after
 
 
@@ -98,9 +99,9 @@ async def test_everything_reaches_a_healthy_engine(
     await supervised.start()
     supervised.check()
     await supervised.load(A)
-    await supervised.run("chat", BODY, A, request_id="1")
-    assert inner.asked == [("chat", BODY, A, "1")]
-    assert await supervised.resident() == {A.digest}
+    await supervised.run(CHAT, BODY, A, request_id="1")
+    assert inner.asked == [(CHAT, BODY, A, "1")]
+    assert inner.loaded == {A}
     await supervised.unload(A)
     assert not inner.loaded
     assert supervised.max_model_len == inner.max_model_len
@@ -121,7 +122,7 @@ async def test_a_dead_engine_comes_back(
     supervised.check()
 
 
-@pytest.mark.parametrize("call", ["load", "unload", "resident", "run", "check"])
+@pytest.mark.parametrize("call", ["load", "unload", "run", "check"])
 async def test_while_it_is_down_every_call_is_a_503(
     supervised: SupervisedEngine, inner: MortalEngine, call: str
 ) -> None:
@@ -134,8 +135,7 @@ async def test_while_it_is_down_every_call_is_a_503(
     calls: dict[str, Any] = {
         "load": lambda: supervised.load(A),
         "unload": lambda: supervised.unload(A),
-        "resident": supervised.resident,
-        "run": lambda: supervised.run("chat", BODY, A, request_id="1"),
+        "run": lambda: supervised.run(CHAT, BODY, A, request_id="1"),
     }
     with pytest.raises(EngineUnavailable) as failure:
         await calls[call]() if call in calls else supervised.check()
@@ -259,7 +259,7 @@ async def test_requests_are_answered_while_the_recovery_goes_on(
     witness.recovered_may_end.clear()
     inner.die()
     await quiet()
-    await supervised.run("chat", BODY, None, request_id="1")
+    await supervised.run(CHAT, BODY, None, request_id="1")
     assert len(inner.asked) == 1
 
 

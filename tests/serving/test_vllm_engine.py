@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import pytest
 from vllm.config import VllmConfig
@@ -14,15 +14,18 @@ from vllm.platforms import current_platform
 
 from lorabay.base.find import BaseFolder
 from lorabay.errors import EngineUnavailable, SetupError, UsageError
-from lorabay.serving import DORA_VARIABLE, create_engine, vllm_engine
-from lorabay.serving.engine import Endpoint, Engine
+from lorabay.serving import vllm_engine
+from lorabay.serving.dora import DORA_VARIABLE
+from lorabay.serving.engine import CALLS, CHAT, Engine
 from lorabay.serving.vllm_engine import VllmEngine
 from tests.versions import make_version
+
+TINY = BaseFolder(Path("/models/tiny"), "tiny")
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    return create_engine(BaseFolder(tmp_path, "tiny"), {"max_loras": 2})
+    return VllmEngine(BaseFolder(tmp_path, "tiny"), {"max_loras": 2})
 
 
 async def test_an_engine_that_is_not_started_refuses_requests(engine: Engine) -> None:
@@ -32,9 +35,7 @@ async def test_an_engine_that_is_not_started_refuses_requests(engine: Engine) ->
         engine.check()
     assert caught.value.retry_after
     with pytest.raises(EngineUnavailable):
-        await engine.run("chat", {"model": "tiny"}, None, request_id="r-1")
-    with pytest.raises(EngineUnavailable):
-        await engine.resident()
+        await engine.run(CHAT, {"model": "tiny"}, None, request_id="r-1")
     with pytest.raises(EngineUnavailable):
         await engine.load(version)
     assert engine.max_model_len is None
@@ -78,7 +79,7 @@ async def test_ids_are_small_and_follow_the_weights(engine: Engine) -> None:
 def test_wrong_options_are_told_when_the_engine_is_made(tmp_path: Path) -> None:
     """No start is needed to hear of a mistyped option."""
     with pytest.raises(UsageError, match="did you mean 'max_loras'"):
-        create_engine(BaseFolder(tmp_path, "tiny"), {"max_lorras": 2})
+        VllmEngine(BaseFolder(tmp_path, "tiny"), {"max_lorras": 2})
 
 
 @pytest.fixture
@@ -96,9 +97,9 @@ def test_dora_has_compiled_graphs_of_its_own(
     """The key of a compiled graph, which holds the scaling of outputs or does not, says which of
     the two it is.
     """
-    with_dora = VllmEngine("/models/tiny", "tiny", given)._args.additional_config
+    with_dora = VllmEngine(TINY, given)._args.additional_config
     monkeypatch.delenv(DORA_VARIABLE)
-    without = VllmEngine("/models/tiny", "tiny", given)._args.additional_config
+    without = VllmEngine(TINY, given)._args.additional_config
     assert without == given.get("additional_config", {})
     assert with_dora.items() > without.items()
     keys = {VllmConfig(additional_config=config).compute_hash() for config in (with_dora, without)}
@@ -115,14 +116,14 @@ async def test_dora_without_the_plugin_is_refused_at_the_start(
         BaseLinearLayerWithLoRA, "_apply_lora_to_output", lambda self, x, output: output
     )
     with pytest.raises(SetupError, match="add `lorabay` to VLLM_PLUGINS"):
-        await VllmEngine("/models/tiny", "tiny", {}).start()
+        await VllmEngine(TINY, {}).start()
 
 
-def test_every_endpoint_has_vllms_own_schema(engine: Engine) -> None:
+def test_every_call_has_vllms_own_schema(engine: Engine) -> None:
     """The schemas name the fields that clients use."""
     schemas = engine.schemas()
-    assert set(schemas) == set(get_args(Endpoint))
-    fields: dict[Endpoint, set[str]] = {
+    assert list(schemas) == [call.name for call in CALLS]
+    fields = {
         "chat": {
             "messages",
             "stream",
@@ -139,9 +140,9 @@ def test_every_endpoint_has_vllms_own_schema(engine: Engine) -> None:
         "tokenize": {"prompt", "messages"},
         "detokenize": {"tokens"},
     }
-    for endpoint, names in fields.items():
-        text = json.dumps(schemas[endpoint])
-        assert all(f'"{name}"' in text for name in names), endpoint
+    for call, names in fields.items():
+        text = json.dumps(schemas[call])
+        assert all(f'"{name}"' in text for name in names), call
 
 
 def references(schema: object) -> Iterator[str]:

@@ -1,3 +1,3 @@
-"""The HTTP face: FastAPI application, keys, limits, errors; the composition root."""
+"""The HTTP side of a server: who calls, what they ask, and every response that they get."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The admin side over HTTP: paths under `/admin/`, and vLLM's two verbs with vLLM's bodies and
-replies.
+"""The admin side over HTTP: paths under `/admin/`, and vLLM's two verbs with vLLM's own replies.
 
-Every route asks its gate before it reads anything of the request's body.
+Every route identifies its caller before it reads anything of the request's body. Knows nothing of
+how an operation is carried out.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lorabay.api.auth import identify
 from lorabay.api.bodies import read_body
 from lorabay.errors import AdapterConflict, InvalidRequest, ModelNotFound
 
@@ -40,7 +41,7 @@ class UnloadRequest(BaseModel):
 
 
 class RollbackRequest(BaseModel):
-    """Which kept version to go back to; the newest former one when none is named."""
+    """The kept version to go back to; the newest former one if none is named."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,10 +49,11 @@ class RollbackRequest(BaseModel):
 
 
 def admin_router(operations: Operations, gate: Gate) -> APIRouter:
-    """Give the routes; every one asks `gate` first."""
+    """Return the routes; `gate` decides who may use them."""
 
     def admin(request: Request) -> str:
-        gate.check(request.headers)
+        """Return the request's id, under which events record who asked."""
+        identify(gate, request)
         return str(request.state.request_id)
 
     router = APIRouter(tags=["admin"])
@@ -63,19 +65,22 @@ def admin_router(operations: Operations, gate: Gate) -> APIRouter:
 
 
 def _body(model: type[BaseModel], who: Any) -> Any:
-    """Give a dependency that reads a body; FastAPI's own would be read before the key is checked,
-    and without limit.
+    """Return a dependency that reads a body once the caller is identified.
+
+    FastAPI reads its own body parameters before any dependency runs, and without a limit.
     """
 
-    async def read(request: Request, caller: str = who) -> BaseModel:
-        if (
-            request.headers.get("content-length", "0") == "0"
-            and "transfer-encoding" not in request.headers
-        ):
+    async def read(request: Request, who: str = who) -> BaseModel:
+        if _has_no_body(request):
             return _validate(model, {})
         return _validate(model, await read_body(request, MAX_BODY_BYTES))
 
     return Depends(read)
+
+
+def _has_no_body(request: Request) -> bool:
+    chunked = "transfer-encoding" in request.headers
+    return not chunked and request.headers.get("content-length", "0") == "0"
 
 
 def _validate(model: type[BaseModel], content: dict[str, Any]) -> BaseModel:
@@ -93,36 +98,36 @@ def _add_reads(router: APIRouter, operations: Operations, who: Any) -> None:
     @router.get(
         "/admin/adapters", summary="Every adapter with state, reasons, versions and residency"
     )
-    async def list_adapters(caller: str = who) -> dict[str, Any]:
+    async def list_adapters(who: str = who) -> dict[str, Any]:
         return {"adapters": operations.adapters()}
 
     @router.get("/admin/adapters/{name}", summary="One adapter")
-    async def get_adapter(name: str, caller: str = who) -> dict[str, Any]:
+    async def get_adapter(name: str, who: str = who) -> dict[str, Any]:
         return operations.adapter(name)
 
     @router.get("/admin/events", summary="What happened, newest first")
     async def list_events(
-        count: Annotated[int, Query(ge=1, le=1000)] = 100, caller: str = who
+        count: Annotated[int, Query(ge=1, le=1000)] = 100, who: str = who
     ) -> dict[str, Any]:
         return {"events": operations.events(count)}
 
 
 def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
     @router.post("/admin/rescan", summary="Look at the adapter directory now")
-    async def rescan(caller: str = who) -> dict[str, Any]:
-        return {"adapters": await operations.rescan(caller)}
+    async def rescan(who: str = who) -> dict[str, Any]:
+        return {"adapters": await operations.rescan(who)}
 
     @router.post("/admin/adapters/{name}/pin", summary="Keep an adapter in the engine")
-    async def pin(name: str, caller: str = who) -> dict[str, Any]:
-        return operations.set_pinned(name, True, caller)
+    async def pin(name: str, who: str = who) -> dict[str, Any]:
+        return operations.set_pinned(name, True, who)
 
     @router.post("/admin/adapters/{name}/unpin", summary="Let an adapter be evicted again")
-    async def unpin(name: str, caller: str = who) -> dict[str, Any]:
-        return operations.set_pinned(name, False, caller)
+    async def unpin(name: str, who: str = who) -> dict[str, Any]:
+        return operations.set_pinned(name, False, who)
 
     @router.post("/admin/adapters/{name}/preload", summary="Load an adapter into the engine now")
-    async def preload(name: str, caller: str = who) -> dict[str, Any]:
-        return await operations.preload(name, caller)
+    async def preload(name: str, who: str = who) -> dict[str, Any]:
+        return await operations.preload(name, who)
 
     rollback_body = _body(RollbackRequest, who)
 
@@ -131,59 +136,58 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         summary="Go back to a kept version until the folder changes",
         openapi_extra=_documented(RollbackRequest),
     )
-    async def rollback(name: str, body: Any = rollback_body, caller: str = who) -> dict[str, Any]:
-        return await operations.roll_back(name, body.version, caller)
+    async def rollback(name: str, body: Any = rollback_body, who: str = who) -> dict[str, Any]:
+        return await operations.roll_back(name, body.version, who)
 
     @router.post(
         "/admin/adapters/{name}/unload", summary="Stop serving an adapter until its folder changes"
     )
-    async def unload(name: str, caller: str = who) -> dict[str, str]:
-        await operations.unload(name, caller)
+    async def unload(name: str, who: str = who) -> dict[str, str]:
+        await operations.unload(name, who)
         return {"unloaded": name}
 
     @router.delete("/admin/versions/{digest}", summary="Delete a kept version from the store")
-    async def delete(digest: str, caller: str = who) -> dict[str, str]:
-        await operations.delete(digest, caller)
+    async def delete(digest: str, who: str = who) -> dict[str, str]:
+        await operations.delete(digest, who)
         return {"deleted": digest}
 
 
 def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None:
-    load_body, unload_body = _body(LoadRequest, who), _body(UnloadRequest, who)
+    load_body = _body(LoadRequest, who)
+    unload_body = _body(UnloadRequest, who)
 
     @router.post(
         "/v1/load_lora_adapter",
         summary="vLLM's verb: serve the adapter in a folder",
         openapi_extra=_documented(LoadRequest),
     )
-    async def load_lora_adapter(body: Any = load_body, caller: str = who) -> PlainTextResponse:
-        if not body.lora_name or not body.lora_path:
+    async def load_lora_adapter(body: Any = load_body, who: str = who) -> PlainTextResponse:
+        name = body.lora_name
+        if not name or not body.lora_path:
             raise InvalidRequest("Both 'lora_name' and 'lora_path' must be provided.")
-        if body.lora_name in operations.base_names:
-            raise InvalidRequest(
-                f"The lora adapter '{body.lora_name}' conflicts with a served base model."
-            )
+        if name in operations.base_names:
+            raise InvalidRequest(f"The lora adapter '{name}' conflicts with a served base model.")
+
         try:
-            await operations.load(
-                body.lora_name, body.lora_path, replace=body.load_inplace, who=caller
-            )
+            await operations.load(name, body.lora_path, replace=body.load_inplace, who=who)
         except AdapterConflict:
             raise InvalidRequest(
-                f"The lora adapter '{body.lora_name}' has already been loaded. If you want to load the adapter in "
-                "place, set 'load_inplace' to True."
+                f"The lora adapter '{name}' has already been loaded. "
+                "If you want to load the adapter in place, set 'load_inplace' to True."
             ) from None
-        return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' added successfully.")
+        return PlainTextResponse(f"Success: LoRA adapter '{name}' added successfully.")
 
     @router.post(
         "/v1/unload_lora_adapter",
         summary="vLLM's verb: stop serving an adapter",
         openapi_extra=_documented(UnloadRequest),
     )
-    async def unload_lora_adapter(body: Any = unload_body, caller: str = who) -> PlainTextResponse:
-        if not body.lora_name:
+    async def unload_lora_adapter(body: Any = unload_body, who: str = who) -> PlainTextResponse:
+        name = body.lora_name
+        if not name:
             raise InvalidRequest("'lora_name' needs to be provided to unload a LoRA adapter.")
-        if not operations.is_served(body.lora_name):
-            raise ModelNotFound(
-                body.lora_name, message=f"The lora adapter '{body.lora_name}' cannot be found."
-            )
-        await operations.unload(body.lora_name, caller)
-        return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
+        if not operations.is_served(name):
+            raise ModelNotFound(name, message=f"The lora adapter '{name}' cannot be found.")
+
+        await operations.unload(name, who)
+        return PlainTextResponse(f"Success: LoRA adapter '{name}' removed successfully.")

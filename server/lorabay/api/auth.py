@@ -1,78 +1,108 @@
-"""Who may call: one API key compared in constant time, or no key on a loopback address only."""
+"""Who is calling: one API key compared in constant time, or no key on a loopback address only."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import ipaddress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from lorabay.errors import InvalidApiKey, PermissionDenied, SetupError
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
+    from starlette.requests import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever sends a request; `id` is fit for logs and never holds a key."""
+
+    id: str
+
+
+ANONYMOUS = Caller("anonymous")
+KEY_OWNER = Caller("key")
+ADMIN = Caller("admin")
 
 
 class Gate(Protocol):
-    """Decides whether a request may pass."""
+    """Decides who is calling, and whether they may pass."""
 
-    def check(self, headers: Headers) -> None:
-        """Raise InvalidApiKey unless the request may pass."""
+    def identify(self, headers: Headers) -> Caller:
+        """Return the caller; raises InvalidApiKey or PermissionDenied for one who may not pass."""
         ...
 
 
 class OpenGate:
     """Lets everybody pass; for servers that only this machine reaches."""
 
-    def check(self, headers: Headers) -> None:
-        """Pass."""
+    def identify(self, headers: Headers) -> Caller:
+        """Return the anonymous caller."""
+        return ANONYMOUS
 
 
 class KeyGate:
-    """Lets pass whoever sends the key as `Authorization: Bearer KEY`."""
+    """Lets pass whoever sends the key as `Authorization: Bearer KEY`; that is `owner`."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, owner: Caller) -> None:
         self._digest = hashlib.sha256(key.encode().strip()).digest()
+        self._owner = owner
 
-    def check(self, headers: Headers) -> None:
-        """Raise InvalidApiKey unless the key is right; takes the same time however wrong it is."""
+    def identify(self, headers: Headers) -> Caller:
+        """Return the key's owner; takes the same time however wrong a key is."""
         scheme, _, key = headers.get("authorization", "").partition(" ")
-        # Headers are read as Latin-1: this gives back the bytes that were sent.
+
+        # Headers are read as Latin-1: encoding them so restores the bytes that were sent.
         sent = hashlib.sha256(key.encode("latin-1").strip()).digest()
         if scheme.lower() != "bearer" or not hmac.compare_digest(sent, self._digest):
             raise InvalidApiKey(
                 "No valid API key: send it as the header `Authorization: Bearer KEY`."
             )
+        return self._owner
 
 
 class ClosedGate:
     """Lets nobody pass."""
 
-    def check(self, headers: Headers) -> None:
+    def identify(self, headers: Headers) -> Caller:
         """Raise PermissionDenied."""
         raise PermissionDenied(
             "the admin paths are closed: start the server with --admin-key (LORABAY_ADMIN_KEY)"
         )
 
 
+def identify(gate: Gate, request: Request) -> Caller:
+    """Return who sent `request`, and note it in the request's state for the log of a bug."""
+    caller = gate.identify(request.headers)
+    request.state.caller = caller
+    return caller
+
+
 def choose_admin_gate(key: str | None) -> Gate:
-    """Give the gate of the admin paths: its own key, or nobody."""
-    return KeyGate(key) if key and key.strip() else ClosedGate()
+    """Return the gate of the admin paths: one with its own key, or a closed one."""
+    return KeyGate(key, ADMIN) if key and key.strip() else ClosedGate()
 
 
 def choose_gate(key: str | None, host: str) -> Gate:
-    """Give the gate for a key; without one, raise SetupError when `host` is more than loopback."""
+    """Return the gate for a key, or an open one where only this machine can reach `host`.
+
+    Raises SetupError for a server that others could reach without a key.
+    """
     if key and key.strip():
-        return KeyGate(key)
+        return KeyGate(key, KEY_OWNER)
+
     if not is_loopback(host):
         raise SetupError(
-            f"refusing to listen on {host} without an API key: set --api-key (or LORABAY_API_KEY), or bind 127.0.0.1"
+            f"refusing to listen on {host} without an API key: "
+            "set --api-key (or LORABAY_API_KEY), or bind 127.0.0.1"
         )
     return OpenGate()
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach `host`."""
+    """Return whether only this machine can reach `host`."""
     if host == "localhost":
         return True
     try:

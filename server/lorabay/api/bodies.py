@@ -6,6 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from starlette.requests import ClientDisconnect
+
+from lorabay.api.disconnects import ClientGone
 from lorabay.errors import InvalidRequest, RequestTooLarge
 
 if TYPE_CHECKING:
@@ -17,16 +20,17 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 async def read_body(request: Request, limit: int) -> Body:
-    """Read the JSON object that a request carries, at most `limit` bytes of it.
+    """Return the JSON object that a request carries, in at most `limit` bytes.
 
-    Raises RequestTooLarge or InvalidRequest; a body over the limit is refused before it is read
-    whole.
+    Raises RequestTooLarge, as soon as the limit is passed; InvalidRequest for what is not such an
+    object; ClientGone for a client that leaves while it sends.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise InvalidRequest(
             f"content type {content_type or 'missing'!r}: send `application/json`", status=415
         )
+
     try:
         body = _parse(await _read(request, limit))
     except UnicodeDecodeError as error:
@@ -39,15 +43,35 @@ async def read_body(request: Request, limit: int) -> Body:
         raise InvalidRequest("the body is nested too deeply") from None
     except ValueError as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+
     if not isinstance(body, dict):
         raise InvalidRequest(f"the body must be a JSON object, not {type(body).__name__}")
     return body
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    too_large = RequestTooLarge(f"the body is larger than {limit} bytes")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise too_large
+
+    content = bytearray()
+    try:
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > limit:
+                raise too_large
+    except ClientDisconnect:
+        raise ClientGone from None
+    return bytes(content)
 
 
 def _parse(content: bytes) -> object:
     """Parse strict JSON: no NaN or infinity, no strings that could not be written out again."""
     text = content.decode()
     body = json.loads(text, parse_constant=_refuse_constant)
+
+    # Half a surrogate pair can only come from an escape; encoding finds it.
     if _SURROGATE.search(text):
         json.dumps(body, ensure_ascii=False).encode()
     return body
@@ -57,21 +81,8 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
 
 
-async def _read(request: Request, limit: int) -> bytes:
-    too_large = RequestTooLarge(f"the body is larger than {limit} bytes")
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise too_large
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > limit:
-            raise too_large
-    return bytes(content)
-
-
 def asked_model(body: Body) -> str:
-    """Give `model` as the client wrote it; raises InvalidRequest when it is absent or not text."""
+    """Return `model` as the client wrote it; raises InvalidRequest if it is absent or not text."""
     model = body.get("model")
     if model is None:
         raise InvalidRequest("you must provide a `model`", param="model")

@@ -1,4 +1,4 @@
-"""Notices that a client went away, so that its generation stops costing anything."""
+"""Watches for a client that goes away, so that its generation stops costing anything."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CLIENT_CLOSED_REQUEST = 499
-"""Status recorded for a request whose client went away; nobody receives it."""
-
 
 class ClientGone(Exception):
-    """The client closed the connection before its answer was ready."""
+    """The client closed the connection before its request was answered."""
 
 
 async def until_disconnect(receive: Receive) -> None:
@@ -26,11 +23,17 @@ async def until_disconnect(receive: Receive) -> None:
 
 
 async def unless_disconnected(receive: Receive, work: Coroutine[None, None, T]) -> T:
-    """Give the result of `work`; cancel it and raise ClientGone when the client goes away first."""
+    """Return the result of `work`, or raise its failure.
+
+    Cancels `work` and raises ClientGone if the client goes away first. Either way `work` has
+    ended, its clean-up included, when this returns.
+    """
     task = asyncio.create_task(work)
     gone = asyncio.create_task(until_disconnect(receive))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+
+        # Work that ended at the moment at which the client left counts as done.
         if task.done():
             return task.result()
         raise ClientGone

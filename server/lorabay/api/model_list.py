@@ -1,14 +1,13 @@
-"""`GET /v1/models` and `GET /v1/models/{id}`: the base and every live adapter, without host
-paths.
-"""
+"""`GET /v1/models` and `GET /v1/models/{id}`: the base and every live adapter, without host paths."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 
+from lorabay.api.auth import identify
 from lorabay.errors import ModelNotFound
 
 if TYPE_CHECKING:
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
 def models_router(
     engine: Engine, registry: Registry, gate: Gate, *, base_names: Sequence[str], started: int
 ) -> APIRouter:
-    """Give the routes; `started` is the server's start as Unix time, the `created` of every
-    entry.
-    """
+    """Return the routes; `started`, the server's start as Unix time, is `created` of every entry."""
     router = APIRouter(tags=["models"])
 
     def card(name: str, parent: str | None) -> dict[str, Any]:
@@ -36,22 +33,18 @@ def models_router(
             "max_model_len": engine.max_model_len,
         }
 
-    def cards() -> Iterator[dict[str, Any]]:
-        for name in base_names:
-            yield card(name, None)
-        for adapter in registry.names():
-            yield card(adapter, base_names[0])
-
     @router.get("/v1/models", summary="List the base and the adapters")
     async def list_models(request: Request) -> dict[str, Any]:
-        gate.check(request.headers)
-        return {"object": "list", "data": list(cards())}
+        identify(gate, request)
+        bases = [card(name, None) for name in base_names]
+        adapters = [card(name, base_names[0]) for name in registry.names()]
+        return {"object": "list", "data": bases + adapters}
 
     @router.get(
         "/v1/models/{model:path}", summary="Describe the base, an adapter or a version of one"
     )
     async def get_model(model: str, request: Request) -> dict[str, Any]:
-        gate.check(request.headers)
+        identify(gate, request)
         version = registry.find(model)
         if version is None and model not in base_names:
             raise ModelNotFound(model)

@@ -1,6 +1,4 @@
-"""The OpenAPI document: FastAPI's own routes plus the POST endpoints with vLLM's real request
-schemas.
-"""
+"""The OpenAPI document: FastAPI's own routes, and the calls with the engine's request schemas."""
 
 from __future__ import annotations
 
@@ -10,53 +8,51 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
-from lorabay.api.inference import PATHS
+from lorabay.serving.engine import CALLS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from lorabay.serving.engine import Endpoint
+    from lorabay.serving.engine import Call
 
-SUMMARIES: Mapping[Endpoint, str] = {
-    "chat": "Chat completion, whole or streamed",
-    "completions": "Text completion, whole or streamed",
-    "responses": "Response, whole or streamed",
-    "tokenize": "Text or messages to token ids",
-    "detokenize": "Token ids to text",
-}
-ERRORS = {
+RESPONSES = {
+    "200": {"description": "The answer, or its server-sent events"},
     "4XX": {"description": "The request is wrong"},
     "5XX": {"description": "The engine cannot answer now"},
 }
 
 
-def describe(
-    app: FastAPI, schemas: Callable[[], Mapping[Endpoint, Mapping[str, Any]]]
+def document_of(
+    app: FastAPI, schemas: Callable[[], Mapping[str, Mapping[str, Any]]]
 ) -> Callable[[], dict[str, Any]]:
-    """Give the function that builds, once, the document of `app`; `schemas` come from the
-    engine.
+    """Return the function that builds the document of `app`, once.
+
+    `schemas` returns the schema of each call's request body, by the call's name.
     """
 
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            for endpoint, schema in schemas().items():
-                _add(document, endpoint, copy.deepcopy(dict(schema)))
+            of_bodies = schemas()
+            for call in CALLS:
+                _describe(call, copy.deepcopy(dict(of_bodies[call.name])), document)
             app.openapi_schema = document
         return app.openapi_schema
 
     return build
 
 
-def _add(document: dict[str, Any], endpoint: Endpoint, schema: dict[str, Any]) -> None:
+def _describe(call: Call, schema: dict[str, Any], document: dict[str, Any]) -> None:
+    """Add a call to the document; definitions in its schema move to the shared components."""
     components = document.setdefault("components", {}).setdefault("schemas", {})
     components |= schema.pop("$defs", {})
-    document["paths"][PATHS[endpoint]] = {
+
+    document["paths"][call.path] = {
         "post": {
             "tags": ["inference"],
-            "summary": SUMMARIES[endpoint],
-            "operationId": endpoint,
+            "summary": call.summary,
+            "operationId": call.name,
             "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-            "responses": {"200": {"description": "The answer, or its server-sent events"}} | ERRORS,
+            "responses": dict(RESPONSES),
         }
     }

@@ -1,6 +1,4 @@
-"""The one place where a failure becomes an HTTP response: status, headers and the OpenAI error
-envelope.
-"""
+"""The one place where a failure becomes an HTTP response: status, headers, OpenAI's envelope."""
 
 from __future__ import annotations
 
@@ -20,9 +18,36 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger(__name__)
 
+FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed"}
+"""Codes of the failures that Starlette's router raises, by status."""
+
+
+def as_error(failure: Exception) -> LorabayError:
+    """Return the expected failure for any exception; a bug becomes a bare internal error."""
+    match failure:
+        case LorabayError():
+            return failure
+        case HTTPException():
+            error = InvalidRequest(failure.detail, status=failure.status_code)
+            error.code = FRAMEWORK_CODES.get(failure.status_code, error.code)
+            return error
+        case RequestValidationError():
+            return _from_validation(failure)
+        case _:
+            return LorabayError("internal error; the server's log has the details")
+
+
+def _from_validation(failure: RequestValidationError) -> InvalidRequest:
+    """Return the first complaint, with the field that it is about."""
+    first = failure.errors()[0]
+    where = [str(part) for part in first["loc"] if part != "body"]
+    if not where:
+        return InvalidRequest(first["msg"])
+    return InvalidRequest(f"{'.'.join(where)}: {first['msg']}", param=where[0])
+
 
 def envelope(error: LorabayError) -> dict[str, Any]:
-    """Give the body of an error response, as OpenAI's clients read it."""
+    """Return the body of an error response, as OpenAI's clients read it."""
     return {
         "error": {
             "message": error.message,
@@ -33,48 +58,30 @@ def envelope(error: LorabayError) -> dict[str, Any]:
     }
 
 
-def as_error(failure: Exception) -> LorabayError:
-    """Give the expected failure that an exception stands for; a bug becomes a bare internal
-    error.
-    """
-    if isinstance(failure, LorabayError):
-        return failure
-    if isinstance(failure, HTTPException):
-        error = InvalidRequest(failure.detail, status=failure.status_code)
-        error.code = {404: "not_found", 405: "method_not_allowed"}.get(
-            failure.status_code, error.code
-        )
-        return error
-    if isinstance(failure, RequestValidationError):
-        first = failure.errors()[0]
-        where = [str(part) for part in first["loc"] if part != "body"]
-        return InvalidRequest(
-            ": ".join((".".join(where), first["msg"])).strip(": "),
-            param=where[0] if where else None,
-        )
-    return LorabayError("internal error; the server's log has the details")
-
-
 async def respond(request: Request, failure: Exception) -> Response:
-    """Turn any exception of a route into a response; an unexpected one is logged with its
-    traceback.
-    """
+    """Return the response for any exception of a route; logs an unexpected one as a bug."""
     error = as_error(failure)
     if error.status == 500:
-        logger.error("bug", path=request.url.path, exc_info=failure)
-    # ASCII, so that a message may quote whatever a client sent.
-    content = json.dumps(envelope(error))
+        caller = getattr(request.state, "caller", None)
+        logger.error("bug", path=request.url.path, caller=caller and caller.id, exc_info=failure)
+
     return Response(
-        content, error.status, _headers(request, failure, error), media_type="application/json"
+        # ASCII, so that a message may quote whatever a client sent.
+        json.dumps(envelope(error)),
+        error.status,
+        _headers(request, failure, error),
+        media_type="application/json",
     )
 
 
 def _headers(request: Request, failure: Exception, error: LorabayError) -> dict[str, str]:
     headers = dict(getattr(failure, "headers", None) or {})
-    # Starlette answers bugs outside of every middleware, so also outside of the one that sets this
-    # header.
-    if request_id := getattr(request.state, "request_id", None):
+
+    # Starlette answers bugs outside of all middleware, so also of the one that sets this header.
+    request_id = getattr(request.state, "request_id", None)
+    if request_id is not None:
         headers["x-request-id"] = request_id
+
     if error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
     if error.status == 401:

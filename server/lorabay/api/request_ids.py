@@ -1,5 +1,6 @@
-"""ASGI middleware: gives every request an id, the client's own where it sent a sane one, and echoes
-it.
+"""ASGI middleware that gives every request an id and echoes it on the response.
+
+A client's own id is kept if it is safe to log.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_SAFE_TO_LOG = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class RequestIds:
@@ -27,8 +28,9 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+
         sent = Headers(scope=scope).get("x-request-id", "")
-        request_id = sent if _SANE.fullmatch(sent) else uuid.uuid4().hex
+        request_id = sent if _SAFE_TO_LOG.fullmatch(sent) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:

@@ -1,41 +1,53 @@
-"""Measures one request from its first byte in to its last byte out, and records it in the
-metrics.
-"""
+"""Measures one request from its first byte in to its last byte out, and records it once."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
+from lorabay.api.disconnects import ClientGone
+from lorabay.api.problems import as_error
 from lorabay.metrics import UNKNOWN_ADAPTER
 
 if TYPE_CHECKING:
     from lorabay.metrics import Metrics
-    from lorabay.serving.engine import Endpoint, Usage
+    from lorabay.serving.engine import Call, Usage
 
 SAME_STEP_S = 0.001
-"""Events closer than this come from one engine step (a role, a usage block), not from two
-tokens.
+"""Events closer than this come from one engine step (a role, a usage block), not from two tokens.
 """
 
+CLIENT_CLOSED_REQUEST = 499
+"""Status recorded for a request whose client went away, or that a shutdown cut off."""
 
-class Recording:
-    """The facts of one request; `adapter` is set once the request's model is known."""
 
-    def __init__(self, metrics: Metrics, endpoint: Endpoint) -> None:
+class RequestMetrics:
+    """The measurements of one request; leaving the `with` block records them.
+
+    `code` and `usage` are set as they become known. A request that ends without a `code` is
+    recorded with the status of the failure that ended it.
+    """
+
+    def __init__(self, metrics: Metrics, call: Call) -> None:
+        self.code: int | None = None
+        self.usage: Usage | None = None
         self._metrics = metrics
-        self._endpoint = endpoint
+        self._call = call
         self._started = time.perf_counter()
         self._last_event: float | None = None
         self._adapter = UNKNOWN_ADAPTER
 
+    def __enter__(self) -> Self:
+        return self
+
     def begin(self, adapter: str) -> None:
-        """The request is about to run on `adapter`."""
+        """Count the request as running on `adapter`."""
         self._adapter = adapter
         self._metrics.running.labels(adapter).inc()
 
     def event(self) -> None:
-        """A piece of the streamed answer is going out."""
+        """Measure the time to a piece of the streamed answer, which is about to be sent."""
         now = time.perf_counter()
         if self._last_event is None:
             self._metrics.time_to_first_token.labels(self._adapter).observe(now - self._started)
@@ -43,13 +55,29 @@ class Recording:
             self._metrics.inter_token.labels(self._adapter).observe(now - self._last_event)
         self._last_event = now
 
-    def end(self, code: int, usage: Usage | None = None) -> None:
-        """The request is over; `code` is its HTTP status, 499 when the client went away."""
-        labels = self._adapter, self._endpoint
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Record the request."""
+        code = self.code or _status_of(failure)
+        seconds = time.perf_counter() - self._started
+
+        labels = self._adapter, self._call.name
         self._metrics.requests.labels(*labels, str(code)).inc()
-        self._metrics.request_seconds.labels(*labels).observe(time.perf_counter() - self._started)
+        self._metrics.request_seconds.labels(*labels).observe(seconds)
         if self._adapter != UNKNOWN_ADAPTER:
             self._metrics.running.labels(self._adapter).dec()
-        if usage is not None:
-            self._metrics.prompt_tokens.labels(self._adapter).inc(usage.prompt_tokens)
-            self._metrics.generation_tokens.labels(self._adapter).inc(usage.generation_tokens)
+
+        if self.usage is not None:
+            self._metrics.prompt_tokens.labels(self._adapter).inc(self.usage.prompt_tokens)
+            self._metrics.generation_tokens.labels(self._adapter).inc(self.usage.generation_tokens)
+
+
+def _status_of(failure: BaseException | None) -> int:
+    """Return the status of a request that `failure` ended; a cancelled one was cut off."""
+    if isinstance(failure, Exception) and not isinstance(failure, ClientGone):
+        return as_error(failure).status
+    return CLIENT_CLOSED_REQUEST

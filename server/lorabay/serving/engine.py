@@ -1,22 +1,47 @@
-"""The engine protocol: what the API asks of an engine, and the values that cross that seam.
+"""The seam between the API and whatever runs the base model: calls, answers, `Engine`, `Weights`.
 
-An engine takes an OpenAI request as parsed JSON and gives back one JSON body or a stream of
-server-sent events. Knows nothing of HTTP, keys or adapter folders.
+An engine takes an OpenAI request as parsed JSON and returns one JSON body or a stream of
+server-sent events. This module knows nothing of HTTP, keys, adapter folders or vLLM.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from lorabay.catalog.versions import Digest, Version
-
-Endpoint = Literal["chat", "completions", "responses", "tokenize", "detokenize"]
-"""Which of the OpenAI-compatible calls a body belongs to."""
+from lorabay.catalog.versions import Version
 
 Body = dict[str, Any]
 """A request body as parsed JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One of the OpenAI-compatible calls.
+
+    `name` is the label `endpoint` of the metrics and the operation's id in the OpenAPI document.
+    """
+
+    name: str
+    path: str
+    summary: str
+
+    generates: bool = True
+    """True where the engine computes with an adapter's weights; False for the tokeniser alone."""
+
+    typed_events: bool = False
+    """True where streamed events carry a type, and some go out before anything is generated."""
+
+
+CHAT = Call("chat", "/v1/chat/completions", "Chat completion, whole or streamed")
+COMPLETIONS = Call("completions", "/v1/completions", "Text completion, whole or streamed")
+RESPONSES = Call("responses", "/v1/responses", "Response, whole or streamed", typed_events=True)
+TOKENIZE = Call("tokenize", "/tokenize", "Text or messages to token ids", generates=False)
+DETOKENIZE = Call("detokenize", "/detokenize", "Token ids to text", generates=False)
+
+CALLS = (CHAT, COMPLETIONS, RESPONSES, TOKENIZE, DETOKENIZE)
+"""Every call that the API mounts and an engine answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +64,9 @@ class AnswerStream(Protocol):
     """A response as server-sent events; closing it early aborts the generation."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give the events, each a whole `data: ...` block; a late failure is raised as
-        LorabayError.
+        """Return the events, each a whole `data: ...` block.
+
+        Raises LorabayError for a failure after the stream has begun.
         """
         ...
 
@@ -50,7 +76,7 @@ class AnswerStream(Protocol):
 
     @property
     def usage(self) -> Usage:
-        """What the request cost, as far as it got."""
+        """Tokens that the request has cost so far."""
         ...
 
 
@@ -58,11 +84,11 @@ class Engine(Protocol):
     """One running base model that answers with any loaded version."""
 
     async def start(self) -> None:
-        """Bring the engine up; raises SetupError when it cannot run as configured."""
+        """Bring the engine up; raises SetupError if it cannot run as configured."""
         ...
 
     async def stop(self) -> None:
-        """Release everything, at once; idempotent."""
+        """Release everything at once; idempotent."""
         ...
 
     async def died(self) -> None:
@@ -75,34 +101,50 @@ class Engine(Protocol):
 
     @property
     def max_model_len(self) -> int | None:
-        """Context length in tokens, once started."""
+        """Context length in tokens; None before the first start."""
         ...
 
-    def schemas(self) -> Mapping[Endpoint, Mapping[str, Any]]:
-        """JSON schema of each endpoint's request body."""
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the JSON schema of each call's request body, by the call's name."""
         ...
 
     async def load(self, version: Version) -> None:
-        """Bring a version's weights into the engine; raises AdapterRejected when the engine refuses
-        them.
+        """Bring a version's weights into the engine; loading them again changes nothing.
+
+        Raises AdapterRejected if the engine refuses them.
         """
         ...
 
     async def unload(self, version: Version) -> None:
-        """Drop a version's weights; unloading what is not loaded is success."""
-        ...
-
-    async def resident(self) -> frozenset[Digest]:
-        """Give the versions whose weights the engine holds now."""
+        """Drop a version's weights; unloading what is not loaded changes nothing."""
         ...
 
     async def run(
-        self, endpoint: Endpoint, body: Body, version: Version | None, *, request_id: str
+        self, call: Call, body: Body, version: Version | None, *, request_id: str
     ) -> Answer | AnswerStream:
-        """Answer a request with `version`, or with the bare base when it is None.
+        """Answer a request with `version`, or with the bare base if it is None.
 
-        `body["model"]` is what the client asked for and is echoed in the answer. Cancelling the
+        `body["model"]` is the client's own spelling and is echoed in the answer. Cancelling the
         call aborts the generation. Raises LorabayError for everything that the request or the
-        engine's state forbids.
+        engine's state forbids; after InvalidRequest nothing was computed.
         """
+        ...
+
+
+class Weights(Protocol):
+    """Brings weights into the engine for requests, and hears how those requests fared."""
+
+    async def ensure(self, version: Version) -> None:
+        """Return when the engine holds `version`.
+
+        Raises WeightsRefused if it never will, EngineUnavailable if it does not in time.
+        """
+        ...
+
+    def answered(self, version: Version) -> None:
+        """Note that the engine has generated with `version`, so the version does not kill it."""
+        ...
+
+    def ended(self, version: Version) -> None:
+        """Note that a generation with `version` is over, well or badly."""
         ...

@@ -19,8 +19,8 @@ import structlog
 from lorabay.errors import EngineUnavailable, LorabayError
 
 if TYPE_CHECKING:
-    from lorabay.catalog.versions import Digest, Version
-    from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint, Engine
+    from lorabay.catalog.versions import Version
+    from lorabay.serving.engine import Answer, AnswerStream, Body, Call, Engine
 
 logger = structlog.get_logger(__name__)
 
@@ -69,8 +69,8 @@ class SupervisedEngine:
         """Context length in tokens, once started."""
         return self._engine.max_model_len
 
-    def schemas(self) -> Mapping[Endpoint, Mapping[str, Any]]:
-        """JSON schema of each endpoint's request body."""
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the JSON schema of each call's request body, by the call's name."""
         return self._engine.schemas()
 
     async def start(self) -> None:
@@ -146,17 +146,12 @@ class SupervisedEngine:
         self.check()
         await self._engine.unload(version)
 
-    async def resident(self) -> frozenset[Digest]:
-        """Give what the engine holds."""
-        self.check()
-        return await self._engine.resident()
-
     async def run(
-        self, endpoint: Endpoint, body: Body, version: Version | None, *, request_id: str
+        self, call: Call, body: Body, version: Version | None, *, request_id: str
     ) -> Answer | AnswerStream:
         """Answer a request."""
         self.check()
-        return await self._engine.run(endpoint, body, version, request_id=request_id)
+        return await self._engine.run(call, body, version, request_id=request_id)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Turns lorabay's engine options into vLLM's own parsed arguments.
 
-vLLM's parser knows every engine and front-end option with its type; options are spelled for it and
-parsed by it, so that whatever vLLM takes on its command line is taken here, with the same meaning.
+vLLM's parser knows every engine and front-end option with its type. Options are spelled for that
+parser, so that everything on vLLM's command line is accepted here, with the same meaning.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OWNED = {
 
 
 def parse_engine_args(model: str, options: Mapping[str, Any]) -> Namespace:
-    """Parse options such as {"max_loras": 4, "dtype": "float32"} as `vllm serve` would.
+    """Return options such as {"max_loras": 4, "dtype": "float32"} as `vllm serve` parses them.
 
     Raises UsageError for an option that vLLM does not know, a bad value, or one that lorabay owns.
     """
@@ -40,6 +40,8 @@ def parse_engine_args(model: str, options: Mapping[str, Any]) -> Namespace:
     argv = ["--model", model, "--enable-lora"]
     for name, value in options.items():
         argv += _spell(known, name, value)
+
+    # argparse prints its complaint and exits: keep both from the user.
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -53,25 +55,31 @@ def parse_engine_args(model: str, options: Mapping[str, Any]) -> Namespace:
 
 
 def _spell(known: Mapping[str, Action], name: str, value: object) -> list[str]:
+    """Return the words of the command line that set one option."""
     if name in OWNED:
         raise UsageError(f"engine option {name!r} is set by lorabay; use {OWNED[name]}")
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
-        raise UsageError(
-            f"unknown engine option {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
-        )
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise UsageError(f"unknown engine option {name!r}{hint}")
+
     action = known[name]
     flag = next(option for option in action.option_strings if option.startswith("--"))
     if action.nargs == 0:
-        if not isinstance(value, bool):
-            raise UsageError(f"engine option {name!r} takes true or false, not {value!r}")
-        if value:
-            return [flag]
-        negative = f"--no-{flag[2:]}"
-        return [negative] if negative in action.option_strings else []
+        return _spell_switch(action, flag, name, value)
     if isinstance(value, list):
-        return [flag, *(_text(item) for item in value)]
+        return [flag, *map(_text, value)]
     return [f"{flag}={_text(value)}"]  # one word, so that a value may begin with dashes
+
+
+def _spell_switch(action: Action, flag: str, name: str, value: object) -> list[str]:
+    if not isinstance(value, bool):
+        raise UsageError(f"engine option {name!r} takes true or false, not {value!r}")
+    if value:
+        return [flag]
+
+    negative = f"--no-{flag[2:]}"
+    return [negative] if negative in action.option_strings else []
 
 
 def _text(value: object) -> str:
@@ -79,5 +87,8 @@ def _text(value: object) -> str:
 
 
 def _last_line(text: str) -> str:
+    """Return the last line that argparse printed, without the program's name."""
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].partition("error: ")[2] or lines[-1] if lines else "vLLM refused them"
+    if not lines:
+        return "vLLM refused them"
+    return lines[-1].partition("error: ")[2] or lines[-1]

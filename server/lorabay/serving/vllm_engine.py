@@ -2,8 +2,8 @@
 
 Owns the engine's life and the mapping from versions to vLLM's LoRA requests. Each version is known
 to vLLM under its own id and its path in the store, so that neither weights nor prefix-cache blocks
-of two versions can meet. The slow start runs in a thread; everything else on the event loop. Knows
-nothing of folders, names' live versions or HTTP.
+of two versions can meet. The slow start and the shutdown run in threads; everything else runs on
+the event loop. Knows nothing of adapter folders, names' live versions or HTTP.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import os
 from argparse import Namespace
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, TypeAdapter
 from starlette.datastructures import State
@@ -33,57 +34,79 @@ from vllm.v1.engine.exceptions import EngineDeadError
 
 from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import AdapterRejected, EngineUnavailable, LorabayError, SetupError
-from lorabay.serving import DORA_VARIABLE, vllm_errors
-from lorabay.serving.engine import Answer, AnswerStream, Body, Endpoint
+from lorabay.serving import vllm_errors
+from lorabay.serving.dora import DORA_VARIABLE
+from lorabay.serving.engine import CHAT, COMPLETIONS, DETOKENIZE, RESPONSES, TOKENIZE, Answer
 from lorabay.serving.vllm_args import parse_engine_args
 from lorabay.serving.vllm_stream import RequestContext, VllmStream, usage_of
 
-REQUEST_TYPES: dict[Endpoint, TypeAdapter[Any]] = {
-    "chat": TypeAdapter(ChatCompletionRequest),
-    "completions": TypeAdapter(CompletionRequest),
-    "responses": TypeAdapter(ResponsesRequest),
-    "tokenize": TypeAdapter(TokenizeRequest),
-    "detokenize": TypeAdapter(DetokenizeRequest),
+if TYPE_CHECKING:
+    from lorabay.base.find import BaseFolder
+    from lorabay.serving.engine import AnswerStream, Body, Call
+
+
+@dataclass(frozen=True, slots=True)
+class ServingMethod:
+    """Where vLLM answers a call: the type of its body, and a method of a part of vLLM's state."""
+
+    body: TypeAdapter[Any]
+    part: str
+    method: str
+
+
+SERVING_METHODS: Mapping[Call, ServingMethod] = {
+    CHAT: ServingMethod(
+        TypeAdapter(ChatCompletionRequest), "openai_serving_chat", "create_chat_completion"
+    ),
+    COMPLETIONS: ServingMethod(
+        TypeAdapter(CompletionRequest), "openai_serving_completion", "create_completion"
+    ),
+    RESPONSES: ServingMethod(
+        TypeAdapter(ResponsesRequest), "openai_serving_responses", "create_responses"
+    ),
+    TOKENIZE: ServingMethod(
+        TypeAdapter(TokenizeRequest), "serving_tokenization", "create_tokenize"
+    ),
+    DETOKENIZE: ServingMethod(
+        TypeAdapter(DetokenizeRequest), "serving_tokenization", "create_detokenize"
+    ),
 }
 
 SHUTDOWN_S = 5.0
-"""What the engine process gets to end by itself before it is killed."""
+"""Time in which the engine process may end by itself before it is killed."""
 
 DEATH_POLL_S = 0.1
 
 STAGING_WORKER = "lorabay.vllm_plugin.staging.StagingWorker"
-"""What the plugin adds to vLLM's worker; only named here, vLLM imports it in the worker's
-process.
-"""
+"""The plugin's addition to vLLM's worker. Only named here: vLLM imports it in that process."""
 
 STAGING_POLL_S = 0.02
-"""Between two looks at a load under way: each costs the engine's loop well under a millisecond."""
+"""Time between two looks at a load: each costs the engine's loop well under a millisecond."""
 
 asked_model: ContextVar[str] = ContextVar("asked_model")
 """`model` as the client wrote it, for vLLM's serving classes to echo."""
 
 
 class VllmEngine:
-    """One base model in vLLM.
+    """One base model in vLLM, with vLLM's engine options by name.
 
-    `model` is a local folder or what vLLM takes as such; `served_name` is its public name;
-    `options` are vLLM's engine options by name. Raises UsageError at once for options that vLLM
-    does not take.
+    Raises UsageError at once for options that vLLM does not take.
     """
 
-    def __init__(self, model: str, served_name: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, base: BaseFolder, options: Mapping[str, Any]) -> None:
         self._args: Namespace = parse_engine_args(
-            model, {"served_model_name": served_name} | dict(options)
+            str(base.path), {"served_model_name": base.served_name} | dict(options)
         )
         self._served_name: str = self._args.served_model_name[0]
         self._args.worker_extension_cls = self._args.worker_extension_cls or STAGING_WORKER
-        self._scales_on_device = (
-            os.environ.get(DORA_VARIABLE) == "1" and not current_platform.is_cpu()
-        )
+
+        plugin_scales = os.environ.get(DORA_VARIABLE) == "1"
+        self._scales_on_device = plugin_scales and not current_platform.is_cpu()
         if self._scales_on_device:
-            # vLLM hashes this into the key of its compiled graphs, which hold the scaling or do
-            # not.
+            # vLLM hashes this into the key of its compiled graphs: graphs that hold the scaling
+            # must not be taken for graphs that do not.
             self._args.additional_config = self._args.additional_config | {DORA_VARIABLE: "1"}
+
         self._llm: AsyncLLM | None = None
         self._state = State()
         self._requests: dict[str, LoRARequest] = {}
@@ -91,13 +114,13 @@ class VllmEngine:
 
     @property
     def max_model_len(self) -> int | None:
-        """Context length in tokens, once started."""
+        """Context length in tokens; None before the first start."""
         return None if self._llm is None else self._llm.model_config.max_model_len
 
     async def start(self) -> None:
-        """Start the engine process and load the base; tens of seconds.
+        """Start the engine process and load the base; takes tens of seconds.
 
-        Raises SetupError when vLLM cannot run with these options, or when they need a plugin that
+        Raises SetupError if vLLM cannot run with these options, or if they need the plugin and it
         is not active.
         """
         try:
@@ -112,10 +135,10 @@ class VllmEngine:
             EngineDeadError,
         ) as error:
             raise SetupError(f"vLLM did not start: {_first_line(error)}") from error
+
         models = self._state.openai_serving_models
         models.lora_requests = self._requests
-        # vLLM would answer with the version's internal id; clients get back the name that they
-        # asked for.
+        # vLLM would answer with the version's internal id: clients get their own spelling back.
         models.model_name = lambda lora_request=None: asked_model.get(self._served_name)
         self._llm = llm
 
@@ -123,9 +146,10 @@ class VllmEngine:
         load_general_plugins()
         if not self._plugin_is_active():
             raise SetupError(
-                "the plugin that keeps adapters apart on a CPU, and serves DoRA on a GPU, is not active: add `lorabay` "
-                "to VLLM_PLUGINS, and use the vLLM version of the lock file"
+                "the plugin that keeps adapters apart on a CPU, and serves DoRA on a GPU, is not "
+                "active: add `lorabay` to VLLM_PLUGINS, and use the vLLM version of the lock file"
             )
+
         engine_args = AsyncEngineArgs.from_cli_args(self._args)
         config = engine_args.create_engine_config(usage_context=UsageContext.OPENAI_API_SERVER)
         return AsyncLLM.from_vllm_config(
@@ -136,7 +160,7 @@ class VllmEngine:
         )
 
     def _plugin_is_active(self) -> bool:
-        """Whether what cannot be served right without the plugin is served with it."""
+        """Return whether the plugin is installed wherever correct results depend on it."""
         if current_platform.is_cpu():
             return bool(current_platform.get_punica_wrapper().startswith("lorabay."))
         if not self._scales_on_device:
@@ -152,14 +176,13 @@ class VllmEngine:
         self._ids.clear()
         if llm is None:
             return
+
         if llm.output_handler is not None:
             llm.output_handler.cancel()
         await asyncio.to_thread(llm.shutdown, timeout=SHUTDOWN_S)
 
     async def died(self) -> None:
-        """Return once the engine process is gone; vLLM's own monitor notices, this looks at what it
-        found.
-        """
+        """Return once vLLM's own monitor has noticed that the engine process is gone."""
         while self._llm is None or not self._llm.errored:
             await asyncio.sleep(DEATH_POLL_S)
 
@@ -176,105 +199,95 @@ class VllmEngine:
             raise vllm_errors.from_exception(self._llm.dead_error)
         return self._llm
 
-    def schemas(self) -> Mapping[Endpoint, Mapping[str, Any]]:
-        """JSON schema of each endpoint's request body, as vLLM validates it."""
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the JSON schema of each call's body, as vLLM validates it."""
         return {
-            endpoint: adapter.json_schema(ref_template="#/components/schemas/{model}")
-            for endpoint, adapter in REQUEST_TYPES.items()
+            call.name: serving.body.json_schema(ref_template="#/components/schemas/{model}")
+            for call, serving in SERVING_METHODS.items()
         }
 
     async def load(self, version: Version) -> None:
-        """Load a version's weights from the store; loading what is loaded is success.
+        """Load a version's weights from the store; loading them again changes nothing.
 
-        Raises AdapterRejected with vLLM's reason when it refuses the weights.
+        Raises AdapterRejected with vLLM's reason if it refuses the weights.
         """
-        request = LoRARequest(version.id, self._id(version.spec.digest), str(version.path))
+        request = LoRARequest(version.id, self._lora_id(version.digest), str(version.path))
         llm = self._running()
         try:
             await self._stage(llm, request)
             loaded = await llm.add_lora(request)
         except Exception as error:
+            # A dead engine refuses everything: that says nothing about the weights.
             self.check()
             raise AdapterRejected(
                 version.adapter, (f"the engine refused it: {_first_line(error)}",)
             ) from error
+
         if not loaded:
             raise AdapterRejected(version.adapter, ("the engine did not take it",))
         self._requests[version.id] = request
 
-    def _id(self, digest: Digest) -> int:
-        """vLLM's integer id of a version: small, because its workers keep ids in 32 bits; one for
-        equal weights, so that they share a slot; never given to others while the engine lives."""
+    def _lora_id(self, digest: Digest) -> int:
+        """Return vLLM's integer id for weights; an id is never reused while the engine lives.
+
+        Ids are small because vLLM's workers keep them in 32 bits. Equal weights have one id, so
+        that they share a slot.
+        """
         return self._ids.setdefault(digest, len(self._ids) + 1)
 
     async def _stage(self, llm: AsyncLLM, request: LoRARequest) -> None:
-        """Return when the weights are ready to enter the engine: read and laid out beside its loop,
-        not on it.
-        """
+        """Return when the weights are read and laid out, which happens beside the engine's loop."""
         if self._args.worker_extension_cls != STAGING_WORKER:
             return
-        identity = (request.lora_name, request.lora_int_id, request.lora_path)
-        await llm.collective_rpc("stage_adapter", args=identity)
-        while not all(await llm.collective_rpc("adapter_is_staged", args=(request.lora_int_id,))):
+
+        lora_id = request.lora_int_id
+        await llm.collective_rpc(
+            "stage_adapter", args=(request.lora_name, lora_id, request.lora_path)
+        )
+        while not all(await llm.collective_rpc("adapter_is_staged", args=(lora_id,))):
             await asyncio.sleep(STAGING_POLL_S)
 
     async def unload(self, version: Version) -> None:
-        """Drop a version's weights unless another name shares them; unloading what is not loaded is
-        success.
+        """Drop a version's weights, unless another name shares them.
+
+        Unloading what is not loaded changes nothing.
         """
         request = self._requests.pop(version.id, None)
-        if request is None or any(
-            other.lora_int_id == request.lora_int_id for other in self._requests.values()
-        ):
+        if request is None:
             return
+
+        ids_in_use = {other.lora_int_id for other in self._requests.values()}
+        if request.lora_int_id in ids_in_use:
+            return
+
         try:
             await self._running().remove_lora(request.lora_int_id)
         except EngineDeadError as error:
             raise vllm_errors.from_exception(error) from error
 
-    async def resident(self) -> frozenset[Digest]:
-        """Give the digests whose weights the engine holds in memory."""
-        loaded = await self._running().list_loras()
-        return frozenset(
-            Digest(request.lora_path.rsplit(os.sep, 1)[-1])
-            for request in self._requests.values()
-            if request.lora_int_id in loaded
-        )
-
     async def run(
-        self, endpoint: Endpoint, body: Body, version: Version | None, *, request_id: str
+        self, call: Call, body: Body, version: Version | None, *, request_id: str
     ) -> Answer | AnswerStream:
-        """Answer a request through vLLM's serving class of its endpoint; see `Engine.run`."""
+        """Answer a request through vLLM's serving class of its call; see `Engine.run`."""
         self._running()
         asked_model.set(body["model"])
-        internal = body | {"model": self._served_name if version is None else version.id}
+        model = self._served_name if version is None else version.id
         context = RequestContext.new(request_id)
+
+        serving = SERVING_METHODS[call]
+        respond = getattr(getattr(self._state, serving.part), serving.method)
         try:
-            request = REQUEST_TYPES[endpoint].validate_python(internal)
-            result = await self._call(endpoint, request, context)
+            request = serving.body.validate_python(body | {"model": model})
+            result = await respond(request, cast("Any", context))
         except vllm_errors.EngineFailure as error:
             raise vllm_errors.from_exception(error) from error
+
         if isinstance(result, ErrorResponse):
-            raise _without_internal_names(
-                vllm_errors.from_response(result), internal["model"], body["model"]
-            )
+            refusal = vllm_errors.from_response(result)
+            raise _with_asked_model(refusal, model, body["model"])
         if isinstance(result, BaseModel):
             return Answer(_dump(result), usage_of(context, result))
         return VllmStream(result, context, self.check)
-
-    async def _call(self, endpoint: Endpoint, request: Any, context: RequestContext) -> Any:
-        state, raw = self._state, cast("Any", context)
-        match endpoint:
-            case "chat":
-                return await state.openai_serving_chat.create_chat_completion(request, raw)
-            case "completions":
-                return await state.openai_serving_completion.create_completion(request, raw)
-            case "responses":
-                return await state.openai_serving_responses.create_responses(request, raw)
-            case "tokenize":
-                return await state.serving_tokenization.create_tokenize(request, raw)
-            case "detokenize":
-                return await state.serving_tokenization.create_detokenize(request, raw)
 
 
 def _dump(result: BaseModel) -> bytes:
@@ -283,13 +296,14 @@ def _dump(result: BaseModel) -> bytes:
     return result.model_dump_json().encode()
 
 
-def _without_internal_names(error: LorabayError, internal: str, asked: str) -> LorabayError:
-    error.message = error.message.replace(internal, asked)
+def _with_asked_model(error: LorabayError, model: str, asked: str) -> LorabayError:
+    """Return `error` with the client's spelling of the model in place of the internal one."""
+    error.message = error.message.replace(model, asked)
     error.args = (error.message,)
     return error
 
 
 def _first_line(error: BaseException) -> str:
-    return next(
-        (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
-    )
+    """Return the first line of an error's message that says something, or its type's name."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)

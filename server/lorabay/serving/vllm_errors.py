@@ -1,6 +1,4 @@
-"""Maps vLLM's failures to lorabay's errors: by exception type, status and parameter, never by
-message text.
-"""
+"""Maps vLLM's failures to lorabay's errors, by type, status and parameter, never by message."""
 
 from __future__ import annotations
 
@@ -20,6 +18,7 @@ from lorabay.errors import (
 )
 
 RETRY_AFTER_S = 5.0
+
 PROMPT_LENGTH_PARAMETERS = frozenset({"input_text", "input_tokens"})
 """`parameter` of the VLLMValidationError that vLLM raises for a prompt over the context."""
 
@@ -32,12 +31,15 @@ EngineFailure = (
     TemplateError,
     RecursionError,
 )
-"""What vLLM's serving classes raise for a request: besides its own, the bare types that it maps to
-4xx, and what a body that is nested too deeply ends in."""
+"""Exceptions that vLLM's serving classes raise for a request.
+
+Besides vLLM's own they are the bare types that vLLM maps to 4xx, and RecursionError, which a body
+ends in that is nested too deeply.
+"""
 
 
 def from_exception(error: Exception) -> LorabayError:
-    """Give the lorabay error for an exception of `EngineFailure`."""
+    """Return the lorabay error for an exception of `EngineFailure`."""
     if isinstance(error, EngineDeadError):
         return EngineUnavailable(
             "the engine stopped; it is being restarted", retry_after=RETRY_AFTER_S
@@ -52,12 +54,12 @@ def from_exception(error: Exception) -> LorabayError:
 
 
 def from_response(response: ErrorResponse) -> LorabayError:
-    """Give the lorabay error for an error that vLLM returned as a value."""
+    """Return the lorabay error for an error that vLLM returned as a value."""
     return from_info(response.error)
 
 
 def from_info(info: ErrorInfo) -> LorabayError:
-    """Give the lorabay error for vLLM's status, message and parameter."""
+    """Return the lorabay error for vLLM's status, message and parameter."""
     if info.param in PROMPT_LENGTH_PARAMETERS:
         return ContextLengthExceeded(info.message, param=info.param)
     if info.code == 404 and info.param == "model":
@@ -72,15 +74,18 @@ def from_info(info: ErrorInfo) -> LorabayError:
 
 
 def _from_validation(error: ValidationError) -> InvalidRequest:
-    """Name the field that went deepest: in a union every branch complains, and the nearest miss
-    says most.
+    """Return the error of the field that lies deepest.
+
+    In a union every branch complains, and the nearest miss says most.
     """
     items = error.errors(include_url=False, include_input=False, include_context=False)
     nearest = max(items, key=lambda item: len(item["loc"]))
+    message = nearest["msg"].removeprefix("Value error, ")
+
+    # pydantic puts the names of a union's branches between those of fields.
     where = [
         str(part) for part in nearest["loc"] if isinstance(part, int) or str(part).isidentifier()
     ]
-    message = nearest["msg"].removeprefix("Value error, ")
-    return InvalidRequest(
-        f"{'.'.join(where)}: {message}" if where else message, param=where[0] if where else None
-    )
+    if not where:
+        return InvalidRequest(message)
+    return InvalidRequest(f"{'.'.join(where)}: {message}", param=where[0])

@@ -1,5 +1,7 @@
-"""A streamed vLLM response as an `AnswerStream`: encodes events, turns vLLM's error events into
-exceptions.
+"""A streamed vLLM response as an `AnswerStream`.
+
+Encodes vLLM's events and turns those that report an error into exceptions. Knows nothing of how
+events reach a client.
 """
 
 from __future__ import annotations
@@ -23,31 +25,34 @@ ERROR_EVENT = 'data: {"error"'
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What vLLM's serving classes read of, and write to, the HTTP request that they expect."""
+    """Stands in for the HTTP request that vLLM's serving classes read from and write to."""
 
     headers: dict[str, str]
     state: SimpleNamespace = field(default_factory=SimpleNamespace)
 
     @classmethod
     def new(cls, request_id: str) -> RequestContext:
-        """Carry a request id, and nothing else of the client's headers."""
+        """Return a context that carries a request id, and no other header of the client."""
         return cls(headers={"X-Request-Id": request_id})
 
 
 def usage_of(context: RequestContext, result: BaseModel | None = None) -> Usage:
-    """Read the usage of a request from what vLLM left in its context, or from its result."""
+    """Return a request's usage, which vLLM leaves in its context or in its result."""
     metadata = getattr(context.state, "request_metadata", None)
     usage: Any = getattr(metadata, "final_usage_info", None) or getattr(result, "usage", None)
     if usage is None:
         return Usage()
+
+    # Responses name their fields differently.
     if hasattr(usage, "input_tokens"):
         return Usage(usage.input_tokens, usage.output_tokens)
     return Usage(usage.prompt_tokens, usage.completion_tokens or 0)
 
 
 class VllmStream:
-    """The events of one streamed answer; `check_engine` raises EngineUnavailable when the engine is
-    gone.
+    """The events of one streamed answer.
+
+    `check_engine` raises EngineUnavailable if the engine is gone.
     """
 
     def __init__(
@@ -62,7 +67,7 @@ class VllmStream:
         self._last: BaseModel | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give each event as bytes; raises LorabayError where vLLM reports a failure."""
+        """Return each event as bytes; raises LorabayError where vLLM reports a failure."""
         try:
             async for event in self._events:
                 yield self._encode(event)
@@ -77,6 +82,7 @@ class VllmStream:
                 failure = json.loads(event.removeprefix("data: "))
                 raise vllm_errors.from_info(ErrorInfo.model_validate(failure["error"]))
             return event.encode()
+
         # The Responses API streams typed events; the last one carries the whole response.
         self._last = getattr(event, "response", self._last)
         return f"event: {event.type}\ndata: {event.model_dump_json(by_alias=True)}\n\n".encode()
@@ -88,5 +94,5 @@ class VllmStream:
 
     @property
     def usage(self) -> Usage:
-        """Tokens so far as vLLM has reported them: all of them once the stream has ended."""
+        """Tokens that vLLM has reported so far; all of them once the stream has ended."""
         return usage_of(self._context, self._last)

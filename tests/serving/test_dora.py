@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from vllm.platforms import current_platform
 
-from lorabay.serving import DORA_VARIABLE, scales_outputs
+from lorabay.serving.dora import DORA_VARIABLE, scales_outputs
 
 
 def test_a_cpu_scales_outputs_without_being_asked() -> None:

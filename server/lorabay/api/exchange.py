@@ -1,0 +1,148 @@
+"""One request from its lease to its last byte.
+
+However a request ends, its exchange settles it once, in `__aexit__`: the stream is closed, the
+quarantine hears that the generation is over, the lease is released. Knows nothing of HTTP, of vLLM
+or of folders. Everything runs on the event loop; a request's exchange is used by one task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from lorabay.api.bodies import asked_model
+from lorabay.errors import InvalidRequest, WeightsRefused
+from lorabay.metrics import BASE_ADAPTER
+from lorabay.serving.engine import Answer
+
+if TYPE_CHECKING:
+    from lorabay.api.auth import Caller
+    from lorabay.api.request_metrics import RequestMetrics
+    from lorabay.catalog.registry import Lease, Registry
+    from lorabay.metrics import Metrics
+    from lorabay.serving.engine import AnswerStream, Body, Call, Engine, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a server that answer requests; all exchanges share them."""
+
+    engine: Engine
+    registry: Registry
+    weights: Weights
+    metrics: Metrics
+
+
+class Exchange:
+    """One request on one version: an async context manager that holds the version's lease.
+
+    `caller` sent `body` to `call`. Entering raises ModelNotFound for a `model` that is not served.
+    """
+
+    def __init__(
+        self, call: Call, caller: Caller, body: Body, parts: Parts, measured: RequestMetrics
+    ) -> None:
+        self.call = call
+        self.caller = caller
+        self.model = asked_model(body)
+        self._body = body
+        self._parts = parts
+        self._measured = measured
+        self._lease: Lease
+        self._stream: AnswerStream | None = None
+        self._computes = False
+        self._proved = False
+
+    async def __aenter__(self) -> Self:
+        """Take the lease; from here on the request counts as running."""
+        self._lease = self._parts.registry.acquire(self.model)
+        version = self._lease.version
+        self._measured.begin(BASE_ADAPTER if version is None else version.adapter)
+        return self
+
+    async def run(self, request_id: str) -> Answer | AnswerStream:
+        """Have the engine answer, once it holds the weights.
+
+        Raises LorabayError. A stream is closed by leaving the exchange.
+        """
+        await self._ensure_weights()
+
+        # Should the engine die from here on, this request's version may be why.
+        self._computes = self.call.generates
+        try:
+            answer = await self._parts.engine.run(
+                self.call, self._body, self._lease.version, request_id=request_id
+            )
+        except InvalidRequest:
+            self._computes = False
+            raise
+
+        if isinstance(answer, Answer):
+            if answer.usage.generation_tokens:
+                self._prove()
+            self.note_end(200)
+            self._measured.usage = answer.usage
+        else:
+            self._stream = answer
+        return answer
+
+    async def _ensure_weights(self) -> None:
+        """Return when the engine holds the leased version, or the one that its name fell back to.
+
+        A version that the engine refuses makes its name mean a former one: the lease follows it.
+        Raises WeightsRefused once the name means nothing else than what was refused.
+        """
+        while True:
+            self._parts.engine.check()
+            version = self._lease.version
+            if version is None:
+                return
+
+            try:
+                await self._parts.weights.ensure(version)
+            except WeightsRefused:
+                self._lease.release()
+                self._lease = self._parts.registry.acquire(self.model)
+                if self._lease.version == version:
+                    raise
+            else:
+                return
+
+    def note_event(self, event: bytes) -> None:
+        """Note that a piece of the streamed answer is about to be sent."""
+        self._measured.event()
+
+        # A response is announced, in typed events, before the engine has computed anything.
+        if not self.call.typed_events or event.partition(b"\n")[0].endswith(b".delta"):
+            self._prove()
+
+    def note_end(self, code: int) -> None:
+        """Note the HTTP status to record, once it is known how the answer ends."""
+        self._measured.code = code
+
+    def _prove(self) -> None:
+        """Report, once, that the engine has generated with the version."""
+        version = self._lease.version
+        if self._computes and version is not None and not self._proved:
+            self._proved = True
+            self._parts.weights.answered(version)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Response headers that name the adapter and the version that answer."""
+        version = self._lease.version
+        if version is None:
+            return {"x-adapter": BASE_ADAPTER}
+        return {"x-adapter": version.adapter, "x-adapter-version": version.digest[:12]}
+
+    async def __aexit__(self, *_: object) -> None:
+        """Settle the request: this runs once, however it ends."""
+        try:
+            if self._stream is not None:
+                await self._stream.aclose()
+        finally:
+            if self._stream is not None:
+                self._measured.usage = self._stream.usage
+            if self._computes and self._lease.version is not None:
+                self._parts.weights.ended(self._lease.version)
+            self._lease.release()

@@ -1,0 +1,25 @@
+"""`Weights` that are always in the engine, and write down what they are asked and told."""
+
+from __future__ import annotations
+
+from lorabay.catalog.versions import Version
+from lorabay.errors import LorabayError
+
+
+class FakeWeights:
+    """`notes` are the steps in order; with a `failure`, no version can be had."""
+
+    def __init__(self, failure: LorabayError | None = None) -> None:
+        self.failure = failure
+        self.notes: list[tuple[str, Version]] = []
+
+    async def ensure(self, version: Version) -> None:
+        self.notes.append(("ensure", version))
+        if self.failure is not None:
+            raise self.failure
+
+    def answered(self, version: Version) -> None:
+        self.notes.append(("answered", version))
+
+    def ended(self, version: Version) -> None:
+        self.notes.append(("ended", version))
