@@ -13,7 +13,7 @@ import pytest
 
 from lorabay.base.shapes import BaseShapes
 from lorabay.bench.publisher import Publisher
-from lorabay.bench.random_adapters import RandomAdapters
+from lorabay.bench.synthetic_adapters import RandomAdapters
 from tests.making import make_base
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lorabay.bench.client import Target
+from lorabay.bench.load_generator import Target
 from lorabay.bench.observed import Observed, observe_idle, observed
-from lorabay.bench.process_use import ProcessUse
 from lorabay.bench.readiness import Listing, list_models
+from lorabay.bench.resources import ProcessUse
+from lorabay.bench.servers import Started
 from lorabay.bench.settings import BenchSettings
-from lorabay.bench.started import Started
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lorabay.bench.publisher import NAME, Publisher
-from lorabay.bench.random_adapters import RandomAdapters
+from lorabay.bench.synthetic_adapters import RandomAdapters
 from lorabay.catalog.admission import Checks, validate
 from lorabay.catalog.discovery import scan
 from lorabay.catalog.versions import AdapterSpec

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lorabay.bench.client import Target
+from lorabay.bench.load_generator import Target
+from lorabay.bench.processes import running
 from lorabay.bench.readiness import Listing, list_models, read_metrics, wait_first_answer
-from lorabay.bench.server_process import running
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:

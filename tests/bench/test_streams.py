@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lorabay.bench.client import Target
+from lorabay.bench.load_generator import Target
 from lorabay.bench.streams import running_streams
 from lorabay.bench.transcript import Answer, Failure
 from lorabay.bench.workload import Workload

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lorabay.bench.client import Target
+from lorabay.bench.load_generator import Target
+from lorabay.bench.servers import started
 from lorabay.bench.settings import BenchSettings
-from lorabay.bench.started import started
 from lorabay.bench.version_probe import version_probe
 from lorabay.errors import SetupError
 

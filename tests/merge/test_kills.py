@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from lorabay.base.shapes import BaseShapes
-from lorabay.bench.random_adapters import RandomAdapters
-from lorabay.bench.random_llama import RandomLlama
+from lorabay.bench.synthetic_adapters import RandomAdapters
+from lorabay.bench.synthetic_model import RandomLlama
 from tests.merge.bases import all_tensors, contents
 
 SIZE = 60_000_000

@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lorabay.bench.client import drive
+from lorabay.bench.load_generator import drive
 from lorabay.bench.stats import summarise
 from lorabay.bench.workload import Workload, request_bodies
 
 if TYPE_CHECKING:
-    from lorabay.bench.client import Drive, Target
+    from lorabay.bench.load_generator import Drive, Target
     from lorabay.bench.readiness import Listing
     from lorabay.bench.settings import BenchSettings
     from lorabay.bench.stats import RunStats

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 from lorabay.bench.commands import LORABAY
 from lorabay.bench.passes import Passes, parse_passes
-from lorabay.bench.process_use import ProcessUse, read_process
 from lorabay.bench.readiness import read_metrics, wait_metrics
-from lorabay.bench.started import spawned, wait_ready
+from lorabay.bench.resources import ProcessUse, read_process
+from lorabay.bench.servers import spawned, wait_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lorabay.bench.servers import Launch, Started
     from lorabay.bench.settings import BenchSettings
-    from lorabay.bench.started import Launch, Started
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lorabay.base.shapes import BaseShapes
-    from lorabay.bench.random_adapters import RandomAdapters
+    from lorabay.bench.synthetic_adapters import RandomAdapters
 
 NAME = "swapped"
 

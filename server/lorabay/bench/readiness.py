@@ -18,8 +18,8 @@ from lorabay.errors import SetupError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lorabay.bench.client import Target
-    from lorabay.bench.server_process import ServerProcess
+    from lorabay.bench.load_generator import Target
+    from lorabay.bench.processes import ServerProcess
 
 T = TypeVar("T")
 POLL_S = 0.1

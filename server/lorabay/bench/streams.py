@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from lorabay.bench.client import Drive, ask
+from lorabay.bench.load_generator import Drive, ask
 from lorabay.bench.transcript import Failure
 from lorabay.bench.workload import request_bodies
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from lorabay.bench.client import Target
+    from lorabay.bench.load_generator import Target
     from lorabay.bench.transcript import Answer
     from lorabay.bench.workload import Workload
 

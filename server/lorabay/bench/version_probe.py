@@ -15,7 +15,7 @@ from lorabay.errors import SetupError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from lorabay.bench.client import Target
+    from lorabay.bench.load_generator import Target
 
 VERSION_HEADER = "x-adapter-version"
 

@@ -8,14 +8,13 @@ import pytest
 
 from lorabay.base.shapes import BaseShapes
 from lorabay.bench.alternation import Turn
-from lorabay.bench.client import Target
+from lorabay.bench.load_generator import Target
 from lorabay.bench.observed import Idleness, Observed
 from lorabay.bench.passes import Passes
-from lorabay.bench.process_use import MIB, ProcessUse
 from lorabay.bench.progress import NoProgress
-from lorabay.bench.random_adapters import RandomAdapters
 from lorabay.bench.readiness import Listing
 from lorabay.bench.report import Run
+from lorabay.bench.resources import MIB, ProcessUse
 from lorabay.bench.scenarios.many import (
     idle_facts,
     latency_facts,
@@ -23,9 +22,10 @@ from lorabay.bench.scenarios.many import (
     measure_many,
     start_facts,
 )
+from lorabay.bench.servers import Started
 from lorabay.bench.settings import BenchSettings
-from lorabay.bench.started import Started
 from lorabay.bench.stats import Latency, RunStats
+from lorabay.bench.synthetic_adapters import RandomAdapters
 from lorabay.catalog.discovery import scan
 from lorabay.errors import SetupError
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lorabay.bench.started import Launch
+    from lorabay.bench.servers import Launch
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.bench.process_use import MIB
 from lorabay.bench.progress import NoProgress
 from lorabay.bench.report import Run, Start
+from lorabay.bench.resources import MIB
 from lorabay.bench.scenarios.strategies import MERGED, SHARED, STREAMS, Deployed, found, strategies
 from lorabay.bench.settings import BenchSettings
 from lorabay.bench.stats import summarise

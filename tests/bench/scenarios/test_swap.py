@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lorabay.bench.client import Drive
+from lorabay.bench.load_generator import Drive
 from lorabay.bench.progress import NoProgress
 from lorabay.bench.scenarios.swap import Swap, Swaps, gap_facts, measure_swaps, swap_facts
 from lorabay.bench.settings import BenchSettings

@@ -20,10 +20,10 @@ from lorabay.bench.alternation import Comparison, Turn, alternate, ratios
 from lorabay.bench.commands import LORABAY, bare_command, lorabay_command, vllm_command
 from lorabay.bench.cpu_time import wait_idle
 from lorabay.bench.measurement import measure, warm_up
-from lorabay.bench.random_adapters import RandomAdapters
 from lorabay.bench.readiness import BASE
 from lorabay.bench.report import Findings, Run, Start
-from lorabay.bench.started import Launch, Started, started, warm_file_cache
+from lorabay.bench.servers import Launch, Started, started, warm_file_cache
+from lorabay.bench.synthetic_adapters import RandomAdapters
 from lorabay.bench.workload import Workload
 from lorabay.bench.zipf import draw_names
 from lorabay.errors import SetupError

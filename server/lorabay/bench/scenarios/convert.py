@@ -24,10 +24,10 @@ from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes
 from lorabay.bench.alternation import Comparison, alternate, ratios
 from lorabay.bench.peak_memory import run_module
-from lorabay.bench.process_use import MIB
-from lorabay.bench.random_adapters import TARGETS
-from lorabay.bench.random_llama import RandomLlama
 from lorabay.bench.report import Fact, Findings
+from lorabay.bench.resources import MIB
+from lorabay.bench.synthetic_adapters import TARGETS
+from lorabay.bench.synthetic_model import RandomLlama
 from lorabay.errors import UsageError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.files.tensors import safetensors_header

@@ -17,8 +17,8 @@ from lorabay.bench.commands import LORABAY, VLLM
 from lorabay.bench.cpu_time import read_cpu_time, wait_idle
 from lorabay.bench.measurement import measure, warm_up, workload_for
 from lorabay.bench.report import Findings, Run, Start
+from lorabay.bench.servers import launch_both, started, warm_file_cache
 from lorabay.bench.start_times import compare_starts
-from lorabay.bench.started import launch_both, started, warm_file_cache
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from lorabay.bench.cpu_time import CpuTime
     from lorabay.bench.progress import Progress
+    from lorabay.bench.servers import Launch, Started
     from lorabay.bench.settings import BenchSettings
-    from lorabay.bench.started import Launch, Started
 
 ROUNDS = 5
 RATIO_BAR = 0.97

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lorabay.bench.client import Target
 from lorabay.bench.commands import LORABAY
+from lorabay.bench.load_generator import Target
 from lorabay.bench.measurement import measure, warm_up, workload_for
 from lorabay.bench.readiness import list_models
 from lorabay.bench.report import Findings, Run, Start
-from lorabay.bench.started import launch_lorabay, started
+from lorabay.bench.servers import launch_lorabay, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,10 +19,10 @@ from lorabay.bench.alternation import Turn, alternate, ratios
 from lorabay.bench.commands import LORABAY, lorabay_command
 from lorabay.bench.measurement import measure, warm_up
 from lorabay.bench.observed import observe_idle, observed
-from lorabay.bench.process_use import MIB
-from lorabay.bench.random_adapters import RandomAdapters
 from lorabay.bench.report import Fact, Findings, Run, Start
-from lorabay.bench.started import Launch
+from lorabay.bench.resources import MIB
+from lorabay.bench.servers import Launch
+from lorabay.bench.synthetic_adapters import RandomAdapters
 from lorabay.bench.workload import Workload
 from lorabay.bench.zipf import draw_names
 from lorabay.errors import SetupError
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from lorabay.bench.observed import Idleness, Observed
     from lorabay.bench.progress import Progress
+    from lorabay.bench.servers import Started
     from lorabay.bench.settings import BenchSettings
-    from lorabay.bench.started import Started
 
 Serving: TypeAlias = Callable[[Path, Path, float], Launch]
 """The launch of our server, given adapter directory, store, and seconds between two looks at the

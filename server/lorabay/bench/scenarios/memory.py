@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 from lorabay.base.shapes import BaseShapes
 from lorabay.bench.commands import LORABAY, bare_command, lorabay_command
 from lorabay.bench.measurement import warm_up
-from lorabay.bench.process_use import MIB, largest_of_group
-from lorabay.bench.random_adapters import RandomAdapters
 from lorabay.bench.report import Fact, Findings, Start
+from lorabay.bench.resources import MIB, largest_of_group
 from lorabay.bench.scenarios.adapters import BARE, EVERY_MODULE, NAMES, RANK, SLOTS
-from lorabay.bench.started import started
+from lorabay.bench.servers import started
+from lorabay.bench.synthetic_adapters import RandomAdapters
 from lorabay.bench.workload import Workload
 
 if TYPE_CHECKING:
     from lorabay.bench.progress import Progress
+    from lorabay.bench.servers import Launch
     from lorabay.bench.settings import BenchSettings
-    from lorabay.bench.started import Launch
 
 ENGINE = {"max_loras": str(SLOTS), "max_cpu_loras": str(SLOTS), "max_lora_rank": str(RANK)}
 ROUNDS = 2

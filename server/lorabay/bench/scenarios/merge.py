@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 from lorabay.base.shapes import BaseShapes
 from lorabay.bench.alternation import Comparison, Turn, alternate, ratios
 from lorabay.bench.peak_memory import Use, run_module
-from lorabay.bench.process_use import MIB
-from lorabay.bench.random_adapters import RandomAdapters
-from lorabay.bench.random_llama import RandomLlama
 from lorabay.bench.report import Fact, Findings
+from lorabay.bench.resources import MIB
+from lorabay.bench.synthetic_adapters import RandomAdapters
+from lorabay.bench.synthetic_model import RandomLlama
 from lorabay.errors import UsageError
 
 if TYPE_CHECKING:

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 from lorabay.base.shapes import BaseShapes
 from lorabay.bench.commands import LORABAY, lorabay_command
-from lorabay.bench.process_use import MIB
-from lorabay.bench.random_adapters import RandomAdapters
 from lorabay.bench.readiness import list_models
 from lorabay.bench.report import Fact, Findings, Run, Start
+from lorabay.bench.resources import MIB
 from lorabay.bench.scenarios.adapters import EVERY_MODULE
-from lorabay.bench.started import started
+from lorabay.bench.servers import started
 from lorabay.bench.stats import summarise
 from lorabay.bench.streams import running_streams
+from lorabay.bench.synthetic_adapters import RandomAdapters
 from lorabay.bench.transcript import Answer
 from lorabay.bench.workload import Workload
 from lorabay.errors import SetupError
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lorabay.bench.progress import Progress
+    from lorabay.bench.servers import Launch, Started
     from lorabay.bench.settings import BenchSettings
-    from lorabay.bench.started import Launch, Started
     from lorabay.bench.transcript import Failure
 
 ROUNDS = 5

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from lorabay.bench.alternation import alternate
 from lorabay.bench.report import Findings, Start
+from lorabay.bench.servers import launch_both, started, warm_file_cache
 from lorabay.bench.start_times import compare_starts
-from lorabay.bench.started import launch_both, started, warm_file_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lorabay.bench.progress import Progress
+    from lorabay.bench.servers import Launch
     from lorabay.bench.settings import BenchSettings
-    from lorabay.bench.started import Launch
 
 ROUNDS = 3
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from lorabay.bench.commands import adapter_folders, bare_command, lorabay_command
 from lorabay.bench.measurement import measure, warm_up, workload_for
-from lorabay.bench.process_use import MIB, held_by_group
 from lorabay.bench.readiness import BASE
 from lorabay.bench.report import Fact, Findings, Run, Start
-from lorabay.bench.started import started, warm_file_cache
+from lorabay.bench.resources import MIB, held_by_group
+from lorabay.bench.servers import started, warm_file_cache
 from lorabay.merge.job import MergeSettings
 from lorabay.merge.run import merge
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lorabay.bench.progress import Progress
+    from lorabay.bench.servers import Launch
     from lorabay.bench.settings import BenchSettings
-    from lorabay.bench.started import Launch
 
 MERGED, SHARED = "merged, one adapter", "shared, all adapters"
 STREAMS = 8

@@ -20,13 +20,13 @@ import numpy as np
 
 from lorabay.base.shapes import BaseShapes
 from lorabay.bench.commands import LORABAY, lorabay_command
-from lorabay.bench.process_use import MIB
 from lorabay.bench.publisher import NAME, Publisher
-from lorabay.bench.random_adapters import RandomAdapters
 from lorabay.bench.report import Fact, Findings, Run, Start
-from lorabay.bench.started import started
+from lorabay.bench.resources import MIB
+from lorabay.bench.servers import started
 from lorabay.bench.stats import summarise
 from lorabay.bench.streams import running_streams
+from lorabay.bench.synthetic_adapters import RandomAdapters
 from lorabay.bench.transcript import Answer
 from lorabay.bench.version_probe import version_probe
 from lorabay.bench.workload import Workload
@@ -35,10 +35,10 @@ from lorabay.errors import SetupError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lorabay.bench.client import Drive, Target
+    from lorabay.bench.load_generator import Drive, Target
     from lorabay.bench.progress import Progress
+    from lorabay.bench.servers import Launch
     from lorabay.bench.settings import BenchSettings
-    from lorabay.bench.started import Launch
     from lorabay.bench.transcript import Failure
     from lorabay.bench.version_probe import VersionProbe
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lorabay.base.shapes import BaseShapes
-from lorabay.bench.random_adapters import RandomAdapters
+from lorabay.bench.synthetic_adapters import RandomAdapters
 from lorabay.catalog.admission import Checks, validate
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.errors import SetupError

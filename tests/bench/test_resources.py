@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lorabay.bench.process_use import MIB, ProcessUse, held_by_group, largest_of_group, read_process
+from lorabay.bench.resources import MIB, ProcessUse, held_by_group, largest_of_group, read_process
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:

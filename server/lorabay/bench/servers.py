@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from lorabay.bench.client import Target
 from lorabay.bench.commands import HOST, LORABAY, VLLM, VLLM_SERVER, lorabay_command, vllm_command
+from lorabay.bench.load_generator import Target
+from lorabay.bench.processes import running
 from lorabay.bench.readiness import wait_first_answer, wait_loaded
-from lorabay.bench.server_process import running
 from lorabay.bench.settings import default_env
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lorabay.bench.processes import ServerProcess
     from lorabay.bench.readiness import Listing
-    from lorabay.bench.server_process import ServerProcess
     from lorabay.bench.settings import BenchSettings
 
 Launch: TypeAlias = Callable[[int], list[str]]

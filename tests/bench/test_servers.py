@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lorabay.bench.client import Target
+from lorabay.bench.load_generator import Target
 from lorabay.bench.readiness import list_models
+from lorabay.bench.servers import free_port, launch_both, started
 from lorabay.bench.settings import BenchSettings
-from lorabay.bench.started import free_port, launch_both, started
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:

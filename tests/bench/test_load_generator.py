@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lorabay.bench.client import Drive, Target, drive
+from lorabay.bench.load_generator import Drive, Target, drive
 from lorabay.bench.transcript import Answer, Failure
 from lorabay.bench.workload import Workload, request_bodies
 

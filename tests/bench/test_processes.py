@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lorabay.bench.server_process import running
+from lorabay.bench.processes import running
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:

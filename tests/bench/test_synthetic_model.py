@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from lorabay.base.shapes import BaseShapes
-from lorabay.bench.random_llama import RandomLlama
+from lorabay.bench.synthetic_model import RandomLlama
 
 
 @pytest.mark.parametrize("size", [20_000_000, 500_000_000, 2_000_000_000, 4_000_000_000])
