@@ -12,8 +12,7 @@ import httpx
 import pytest
 
 from lorabay.base.shapes import BaseShapes
-from lorabay.bench.publisher import Publisher
-from lorabay.bench.synthetic_adapters import RandomAdapters
+from lorabay.bench.synthetic_adapters import Publisher, RandomAdapters
 from tests.making import make_base
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from lorabay.bench.transcript import Answer, Failure
 from lorabay.bench.workload import Workload, request_bodies
 
 if TYPE_CHECKING:
-    from lorabay.bench.settings import Endpoint
+    from lorabay.bench.workload import Endpoint
     from tests.bench.conftest import Fake
 
 

@@ -17,9 +17,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lorabay.base.transformers_quiet import quiet_transformers
 from lorabay.bench.commands import bare_command
-from lorabay.bench.readiness import BASE
 from lorabay.bench.servers import started
-from lorabay.bench.settings import BenchSettings
+from lorabay.bench.settings import BASE, BenchSettings
 from lorabay.merge.run import merge
 from tests.e2e.conftest import REPOSITORY
 from tests.e2e.greedy import PROMPTS, Tokens, ask, generate

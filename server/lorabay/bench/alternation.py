@@ -1,8 +1,7 @@
-"""The heart of every comparison: the sides take turns in one invocation, and only turns of one
-round are compared.
+"""Alternating turns: the sides work one after the other, and only turns of one round are compared.
 
-A machine's speed drifts; a ratio of neighbours in time does not. Pure apart from the injected
-clock; knows not what a side does in its turn.
+A machine's speed drifts; a ratio of neighbours in time does not. Pure apart from the injected clock.
+Does not know what a side does in its turn.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Turn(Generic[T]):
-    """What one side gave in one round, and how long its turn took."""
+    """The value that one side returned in one round, and the seconds that its turn took."""
 
     side: str
     round: int
@@ -28,26 +27,9 @@ class Turn(Generic[T]):
     value: T
 
 
-def alternate(
-    sides: Mapping[str, Callable[[int], T]],
-    rounds: int,
-    clock: Callable[[], float] = time.perf_counter,
-) -> tuple[Turn[T], ...]:
-    """A B A B ...: each side, called with the round's number (from 0), once a round, in the order
-    of `sides`.
-    """
-    turns: list[Turn[T]] = []
-    for number in range(rounds):
-        for side, take in sides.items():
-            started = clock()
-            value = take(number)
-            turns.append(Turn(side, number, clock() - started, value))
-    return tuple(turns)
-
-
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One value a round and the bar that their median must reach (`at_least`) or stay under."""
+    """One value a round, and the bar for their median: a floor if `at_least`, else a ceiling."""
 
     name: str
     values: tuple[float, ...]
@@ -61,19 +43,54 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        return self.median >= self.bar if self.at_least else self.median <= self.bar
+        """True if the median reaches the bar; the bar itself passes."""
+        if self.at_least:
+            return self.median >= self.bar
+        return self.median <= self.bar
+
+
+def alternate(
+    sides: Mapping[str, Callable[[int], T]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[Turn[T], ...]:
+    """Call every side once a round, in the order of `sides`: A B A B and so on.
+
+    A side is called with the number of the round, from 0.
+    """
+    turns: list[Turn[T]] = []
+    for number in range(rounds):
+        for side, take in sides.items():
+            started = clock()
+            value = take(number)
+            turns.append(Turn(side, number, clock() - started, value))
+    return tuple(turns)
+
+
+def figures(turns: Sequence[Turn[T]], figure: Callable[[T], float]) -> tuple[Turn[float], ...]:
+    """Return the same turns, each with one figure of its value."""
+    return tuple(Turn(turn.side, turn.round, turn.seconds, figure(turn.value)) for turn in turns)
 
 
 def ratios(turns: Sequence[Turn[float]], side: str, reference: str) -> tuple[float, ...]:
-    """`side` over `reference`, round by round."""
+    """Return the value of `side` over that of `reference`, round by round."""
     return tuple(ours / theirs for ours, theirs in _pairs(turns, side, reference))
 
 
 def differences(turns: Sequence[Turn[float]], side: str, reference: str) -> tuple[float, ...]:
-    """`side` less `reference`, round by round."""
+    """Return the value of `side` less that of `reference`, round by round."""
     return tuple(ours - theirs for ours, theirs in _pairs(turns, side, reference))
 
 
-def _pairs(turns: Sequence[Turn[float]], side: str, reference: str) -> list[tuple[float, float]]:
-    of_reference = {turn.round: turn.value for turn in turns if turn.side == reference}
-    return [(turn.value, of_reference[turn.round]) for turn in turns if turn.side == side]
+def median_of(turns: Sequence[Turn[float]], side: str) -> float:
+    """Return the median of one side's values over all rounds."""
+    return statistics.median(turn.value for turn in turns if turn.side == side)
+
+
+def _pairs(
+    turns: Sequence[Turn[float]], side: str, reference: str
+) -> Iterator[tuple[float, float]]:
+    by_round = {turn.round: turn.value for turn in turns if turn.side == reference}
+    for turn in turns:
+        if turn.side == side:
+            yield turn.value, by_round[turn.round]

@@ -1,4 +1,7 @@
-"""What a figure was measured on: processor, memory, accelerators, and the versions of what ran."""
+"""The machine that a figure was measured on, and the versions of the programs that ran.
+
+Reads the system; changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 CPU_INFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`cores` are those that this process may use."""
+    """One machine; `cores` counts those that this process may use."""
 
     cpu: str
     cores: int
@@ -25,14 +30,15 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Reads the system; changes nothing."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Machine(_cpu(), _cores(), round(memory / 2**30, 1), _accelerators(), platform.platform())
+    """Return the machine that this process runs on."""
+    memory_gib = round(psutil.virtual_memory().total / 2**30, 1)
+    return Machine(_cpu(), _cores(), memory_gib, _accelerators(), platform.platform())
 
 
 def versions() -> dict[str, str | None]:
-    """Of python, lorabay, vllm (its CPU build has another name) and torch; None for what is not
-    installed.
+    """Return the versions of python, lorabay, vllm and torch; None for one that is not installed.
+
+    The CPU build of vLLM has another name and counts as vllm.
     """
     return {
         "python": platform.python_version(),
@@ -50,6 +56,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _cpu() -> str:
+    # `platform.processor` is empty or only an architecture on Linux.
     if CPU_INFO.exists():
         for line in CPU_INFO.read_text().splitlines():
             if line.startswith("model name"):
@@ -58,13 +65,18 @@ def _cpu() -> str:
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _accelerators() -> tuple[str, ...]:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ()
+
     command = [tool, "--query-gpu=name", "--format=csv,noheader"]
     query = subprocess.run(command, check=False, capture_output=True, text=True)
-    return tuple(query.stdout.split("\n")[:-1]) if query.returncode == 0 else ()
+    if query.returncode:
+        return ()
+    return tuple(query.stdout.split("\n")[:-1])

@@ -1,10 +1,11 @@
-"""How far a bench invocation is, for whoever watches it. Two implementations: a bar on a console,
-and nothing.
+"""The progress of a bench invocation: a bar on a terminal, or nothing.
+
+Unlike the tools' bar, a scenario says how many steps it has once it knows.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rich.progress import (
     BarColumn,
@@ -15,13 +16,16 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from rich.console import Console
 
+T = TypeVar("T")
+
 
 class Progress(Protocol):
-    """Called by scenarios: once with the number of steps, then at the start of each."""
+    """Receiver of a scenario's steps: their number once, then each at its start."""
 
     def plan(self, steps: int) -> None: ...
 
@@ -29,7 +33,7 @@ class Progress(Protocol):
 
 
 class NoProgress:
-    """Shows nothing."""
+    """Progress that shows nothing."""
 
     def plan(self, steps: int) -> None:
         pass
@@ -39,7 +43,7 @@ class NoProgress:
 
 
 class BarProgress:
-    """A bar while its `with` block lasts; it stays silent where the console is no terminal."""
+    """Progress as a bar while its `with` block lasts; silent where the console is not a terminal."""
 
     def __init__(self, console: Console) -> None:
         columns = (
@@ -70,5 +74,16 @@ class BarProgress:
         self._bar.update(self._task, total=steps)
 
     def step(self, what: str) -> None:
+        # The step that begins is not done yet: the bar counts those before it.
         self._bar.update(self._task, description=what, completed=self._begun)
         self._begun += 1
+
+
+def announced(progress: Progress, side: str, take: Callable[[], T]) -> Callable[[int], T]:
+    """Return `take` as the turn of a side, for `alternate`: it shows side and round first."""
+
+    def turn(number: int) -> T:
+        progress.step(f"{side}, round {number + 1}")
+        return take()
+
+    return turn

@@ -1,7 +1,7 @@
-"""When a server answers, and what it serves.
+"""The wait until a server answers, and the list of models that it serves.
 
 Asks over HTTP like any client: the model list, a completion of one token, whether all is loaded.
-Bounded in time; a child that dies meanwhile ends the wait at once.
+Every wait is bounded; a child that dies ends it at once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
+from lorabay.bench.settings import BASE
 from lorabay.bench.transcript import error_message
 from lorabay.errors import SetupError
 
@@ -24,25 +25,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 POLL_S = 0.1
 NOT_YET = 503
-BASE = "base"
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The ids that a server lists: its base and its adapters, sorted, so that two servers' lists
-    can be compared.
+    """The ids that a server lists: its base and its adapters. These are sorted, so that the lists
+    of two servers can be compared.
     """
 
     base: str
     adapters: tuple[str, ...]
 
     def resolve(self, models: tuple[str, ...]) -> tuple[str, ...]:
-        """Ids for the asked models: none means all, `base` means the base, whatever its name
-        here.
+        """Return the ids of the asked models; raises SetupError for one that is not served.
+
+        None asked means all. The name `base` means the base, whatever its id is here.
         """
         known = (self.base, *self.adapters)
         if not models:
             return known
+
         ids = tuple(self.base if model == BASE else model for model in models)
         unknown = sorted(set(ids) - set(known))
         if unknown:
@@ -53,7 +55,7 @@ class Listing:
 
 
 def list_models(target: Target, timeout_s: float) -> Listing:
-    """What a running server serves; SetupError when it does not answer."""
+    """Return the models of a running server; raises SetupError if it does not answer."""
     listing = _list_models(target, timeout_s)
     if listing is None:
         raise SetupError(
@@ -62,9 +64,18 @@ def list_models(target: Target, timeout_s: float) -> Listing:
     return listing
 
 
+def read_metrics(target: Target, timeout_s: float) -> str:
+    """Return a running server's `/metrics` page; raises SetupError if it does not answer."""
+    response = _call(target, "GET", "/metrics", timeout_s)
+    if response is None:
+        raise SetupError(f"no server answers at {target.url}/metrics")
+    return response.text
+
+
 def wait_first_answer(server: ServerProcess, target: Target, timeout_s: float) -> None:
-    """Return after the first completion; SetupError when the server dies, refuses it or exceeds the
-    bound.
+    """Wait for the first completion of the base.
+
+    Raises SetupError if the server dies, refuses the request or takes longer than `timeout_s`.
     """
     deadline = time.monotonic() + timeout_s
     listing = _poll(server, lambda left: _list_models(target, left), deadline)
@@ -72,36 +83,35 @@ def wait_first_answer(server: ServerProcess, target: Target, timeout_s: float) -
     _poll(server, lambda left: _call(target, "POST", "/v1/completions", left, body), deadline)
 
 
-def wait_metrics(server: ServerProcess, target: Target, timeout_s: float) -> str:
-    """Our server's first `/metrics` page: it answers before its engine is up."""
-    return _poll(
-        server, lambda left: _call(target, "GET", "/metrics", left), time.monotonic() + timeout_s
-    ).text
-
-
-def read_metrics(target: Target, timeout_s: float) -> str:
-    """A running server's `/metrics` page."""
-    response = _call(target, "GET", "/metrics", timeout_s)
-    if response is None:
-        raise SetupError(f"no server answers at {target.url}/metrics")
-    return response.text
-
-
 def wait_loaded(server: ServerProcess, target: Target, timeout_s: float) -> Listing:
-    """What the server lists once all is loaded. A server without `/ready`, as vLLM's own, loads
-    before it answers.
+    """Wait until the server has loaded all that it serves, and return the list.
+
+    A server without `/ready`, such as vLLM's own, loads before it answers.
     """
     deadline = time.monotonic() + timeout_s
     _poll(server, lambda left: _call(target, "GET", "/ready", left, fine=(200, 404)), deadline)
     return _poll(server, lambda left: _list_models(target, left), deadline)
 
 
+def wait_metrics(server: ServerProcess, target: Target, timeout_s: float) -> str:
+    """Wait for our server's first `/metrics` page, which it shows before its engine is up."""
+    deadline = time.monotonic() + timeout_s
+    return _poll(server, lambda left: _call(target, "GET", "/metrics", left), deadline).text
+
+
 def _poll(server: ServerProcess, ask: Callable[[float], T | None], deadline: float) -> T:
-    while (left := deadline - time.monotonic()) > 0:
+    """Ask until the answer is not None; `ask` takes the seconds that are left."""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+
         server.check_alive()
-        if (answer := ask(left)) is not None:
+        answer = ask(left)
+        if answer is not None:
             return answer
         time.sleep(POLL_S)
+
     raise SetupError(f"{server.name} did not answer in time; the end of its log:\n{server.tail()}")
 
 
@@ -109,14 +119,17 @@ def _list_models(target: Target, timeout_s: float) -> Listing | None:
     response = _call(target, "GET", "/v1/models", timeout_s)
     if response is None:
         return None
+
     try:
         cards = response.json()["data"]
         bases = [card["id"] for card in cards if not card.get("parent")]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SetupError(f"{target.url}/v1/models is not an OpenAI model list") from error
+
     if not bases:
         raise SetupError(f"{target.url}/v1/models lists no base")
-    return Listing(bases[0], tuple(sorted(card["id"] for card in cards if card.get("parent"))))
+    adapters = sorted(card["id"] for card in cards if card.get("parent"))
+    return Listing(bases[0], tuple(adapters))
 
 
 def _call(
@@ -127,7 +140,7 @@ def _call(
     body: object = None,
     fine: tuple[int, ...] = (200,),
 ) -> httpx.Response | None:
-    """The response; None while there is no server or it is not ready yet."""
+    """Return the response, or None while there is no server or it is not ready yet."""
     try:
         response = httpx.request(
             method,
@@ -139,10 +152,12 @@ def _call(
         )
     except httpx.TransportError:
         return None
+
     if response.status_code == NOT_YET:
         return None
     if response.status_code not in fine:
-        raise SetupError(f"{target.url}{path} answered {response.status_code}: {_reason(response)}")
+        reason = _reason(response)
+        raise SetupError(f"{target.url}{path} answered {response.status_code}: {reason}")
     return response
 
 

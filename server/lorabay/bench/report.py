@@ -1,5 +1,6 @@
-"""What a bench invocation found, and its JSON form. Values only: measured elsewhere, shown by
-`table`.
+"""The findings of a bench invocation and their JSON form.
+
+Values only: measured by scenarios, shown by `table`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One measured run of one side. Processor figures are None where they are not known, as for a
-    foreign server.
+    """One measured run of one side. Processor figures are None where they are not measured, as for
+    a server that runs elsewhere.
     """
 
     side: str
@@ -30,18 +31,18 @@ class Run:
     client_cpu_s: float
     server_cpu_s: float | None = None
     idle_cpu_share: float | None = None
-    """Processor time of the sides that waited, as a share of one core: near 0, or the figure is
-    worth little.
+    """Processor time of the sides that waited, as a share of one core. Unless it is near 0, the
+    figure is worth little.
     """
     foreign_cpu_share: float | None = None
-    """The same of everything else on the machine: on a busy machine only many rounds give a
-    ratio.
+    """Processor time of everything else on the machine, as a share of one core. On a busy machine
+    only many rounds make a ratio.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """From spawn to the first answered completion."""
+    """Seconds from a server's spawn to its first answered completion."""
 
     side: str
     round: int
@@ -50,8 +51,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One figure that is neither a run nor a comparison of sides, and the bar that it must stay
-    under, if there is one.
+    """One figure that is neither a run nor a comparison of sides, and its bar if it has one.
 
     `unit` follows the figure when it is shown: s, ms, MiB, x, or nothing for a number of things.
     """
@@ -60,16 +60,17 @@ class Fact:
     value: float
     unit: Literal["s", "ms", "MiB", "x", ""]
     bar: float | None = None
+    """Ceiling of the value; the bar itself passes."""
 
     @property
     def passed(self) -> bool:
-        """True also without a bar."""
+        """True if there is no bar, too."""
         return self.bar is None or self.value <= self.bar
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a scenario gives back."""
+    """All that one scenario measured, in the order in which it is shown."""
 
     runs: tuple[Run, ...] = ()
     starts: tuple[Start, ...] = ()
@@ -79,7 +80,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Findings with all that is needed to repeat them."""
+    """Findings with everything that repeats them."""
 
     date: str
     settings: BenchSettings
@@ -93,13 +94,14 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Every bar reached and no request failed."""
-        reached = all(comparison.passed for comparison in self.findings.comparisons)
-        return not self.failures and reached and all(fact.passed for fact in self.findings.facts)
+        """True if every bar is reached and no request failed."""
+        verdicts = [comparison.passed for comparison in self.findings.comparisons]
+        verdicts += [fact.passed for fact in self.findings.facts]
+        return not self.failures and all(verdicts)
 
 
 def to_json(report: Report) -> str:
-    """The whole report, derived values included, the API key left out."""
+    """Return the whole report as JSON, with derived values and without the API key."""
     findings = report.findings
     document = {
         "scenario": report.settings.scenario,

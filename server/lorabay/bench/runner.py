@@ -1,4 +1,7 @@
-"""One bench invocation: the scenario's findings, with what is needed to repeat them."""
+"""One bench invocation, from settings to report, and the table of scenarios.
+
+Guarantees that no child outlives an invocation. Knows no scenario but by its name.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Scenario = Callable[[BenchSettings, Progress], Findings]
+"""A scenario plans its steps, takes its turns, and returns figures beside their bars."""
 SCENARIOS: Mapping[str, Scenario] = {
     "load": load,
     "gateway": gateway,
@@ -44,6 +48,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     "convert": convert,
     "strategies": strategies,
 }
+"""Scenarios by their names on the command line, in the order of their help."""
+OWN_MODEL = frozenset({"merge", "convert"})
+"""Scenarios that make the model that they measure, so that no base is prepared for them."""
 
 
 def run_bench(
@@ -51,29 +58,39 @@ def run_bench(
     progress: Progress | None = None,
     scenarios: Mapping[str, Scenario] = SCENARIOS,
 ) -> Report:
-    """Run one scenario to its end. SetupError and UsageError are its only expected failures; no
-    child outlives it.
+    """Run one scenario to its end and return its findings with everything that repeats them.
+
+    Raises UsageError for settings that cannot work, SetupError for anything else that is expected
+    to fail.
     """
     settings.check()
+
     scenario = scenarios.get(settings.scenario)
     if scenario is None:
         raise UsageError(
             f"bench: no scenario {settings.scenario!r}; there are {', '.join(scenarios)}"
         )
+
     date = datetime.now(UTC).isoformat(timespec="seconds")
     with _terminated_as_interrupted():
         findings = scenario(settings, progress or NoProgress())
-    return Report(date, replace(settings, api_key=None), this_machine(), versions(), findings)
+
+    # A report can be shown to anyone.
+    without_key = replace(settings, api_key=None)
+    return Report(date, without_key, this_machine(), versions(), findings)
 
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM unwinds like Ctrl-C: its default would end this process and leave the started servers
-    running.
+    """Let SIGTERM unwind the stack like Ctrl-C while the block lasts.
+
+    Its default action would end this process and leave the started servers running.
     """
+    # Only the main thread may set handlers.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -1,5 +1,5 @@
-"""Servers that a scenario starts: on a free loopback port, waited for, timed and stopped at the end
-of the block.
+"""Servers that a scenario starts: each on a free loopback port, waited for, timed, and stopped at
+the end of the block.
 """
 
 from __future__ import annotations
@@ -33,23 +33,27 @@ Launch: TypeAlias = Callable[[int], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class ReadyServer:
     """A server that has answered its first completion, `start_s` seconds after its spawn."""
 
     name: str
     target: Target
     listing: Listing
     group: int
+    """Process group of the server and all its children."""
     start_s: float
 
 
 def launch_lorabay(settings: BenchSettings) -> Launch:
-    """Our server."""
+    """Return the launch of our server as the settings say."""
     return lambda port: lorabay_command(settings.base, settings.adapters, settings.engine, port)
 
 
 def launch_both(settings: BenchSettings) -> dict[str, Launch]:
-    """vLLM's own server and ours, on the same base, adapters and engine options."""
+    """Return vLLM's own server and ours, on the same base, adapters and engine options.
+
+    Raises UsageError or SetupError if the settings lack one of them.
+    """
     base, adapters = settings.need_started()
     return {
         VLLM: lambda port: vllm_command(base, adapters, settings.engine, port),
@@ -58,8 +62,8 @@ def launch_both(settings: BenchSettings) -> dict[str, Launch]:
 
 
 @contextmanager
-def started(name: str, launch: Launch, settings: BenchSettings) -> Iterator[Started]:
-    """The server, ready; stopped when the block ends."""
+def started(name: str, launch: Launch, settings: BenchSettings) -> Iterator[ReadyServer]:
+    """Start a server and wait until it is ready; it is stopped when the block ends."""
     with spawned(name, launch, settings) as (server, target):
         yield wait_ready(server, target, settings)
 
@@ -68,10 +72,11 @@ def started(name: str, launch: Launch, settings: BenchSettings) -> Iterator[Star
 def spawned(
     name: str, launch: Launch, settings: BenchSettings
 ) -> Iterator[tuple[ServerProcess, Target]]:
-    """The server, on its way up; stopped when the block ends."""
+    """Start a server without waiting for it; it is stopped when the block ends."""
     port = free_port()
     target = Target(f"http://{HOST}:{port}")
     env = default_env() | dict(settings.env)
+
     with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
         log = Path(folder) / "server.log"
         with running(
@@ -80,21 +85,22 @@ def spawned(
             yield server, target
 
 
-def wait_ready(server: ServerProcess, target: Target, settings: BenchSettings) -> Started:
-    """Return once the server has answered a completion and holds all that it serves."""
+def wait_ready(server: ServerProcess, target: Target, settings: BenchSettings) -> ReadyServer:
+    """Wait until the server has answered a completion and holds all that it serves."""
     wait_first_answer(server, target, settings.start_timeout_s)
     start_s = time.perf_counter() - server.started
     listing = wait_loaded(server, target, settings.start_timeout_s)
-    return Started(server.name, target, listing, server.group, start_s)
+    return ReadyServer(server.name, target, listing, server.group, start_s)
 
 
 def warm_file_cache(base: str) -> None:
-    """Read what both servers read at start, so that the first to start does not pay for the
-    second.
+    """Read the files that every server reads at its start: vLLM's modules and the weights.
+
+    Otherwise the first server would pay for the second one.
     """
-    subprocess.run(
-        [sys.executable, "-c", f"import {VLLM_SERVER}"], check=False, capture_output=True
-    )
+    import_vllm = [sys.executable, "-c", f"import {VLLM_SERVER}"]
+    subprocess.run(import_vllm, check=False, capture_output=True)
+
     for weights in Path(base).glob("*.safetensors"):
         with weights.open("rb") as file:
             while file.read(1 << 24):
@@ -102,7 +108,7 @@ def warm_file_cache(base: str) -> None:
 
 
 def free_port() -> int:
-    """A port that is free now on the loopback address."""
+    """Return a port that is free now on the loopback address."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

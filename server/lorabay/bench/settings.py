@@ -1,7 +1,7 @@
-"""What one bench invocation is asked to do.
+"""The settings of one bench invocation.
 
-Plain values with units; checked once by `run_bench`. Knows no scenario: what a scenario needs
-beyond this, it asks for.
+Plain values with units, checked once by `run_bench`. Knows no scenario: a scenario that needs more
+than this asks for it with `need_base` or `need_started`.
 """
 
 from __future__ import annotations
@@ -9,19 +9,23 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from lorabay.bench.workload import Workload
 from lorabay.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Endpoint = Literal["completions", "chat"]
+    from lorabay.bench.workload import Endpoint
+
+BASE = "base"
+"""Name of the base among the models that are asked, whatever its id on a server."""
 
 
 def default_env() -> dict[str, str]:
-    """Environment of a started server: 1 GiB of KV memory and every core, as vLLM's CPU engine
-    reads them.
+    """Return the environment of a started server: 1 GiB of KV memory and every core, in the terms
+    of vLLM's CPU engine.
     """
     last_core = (os.cpu_count() or 1) - 1
     return {
@@ -31,8 +35,8 @@ def default_env() -> dict[str, str]:
 
 
 def default_engine() -> dict[str, str]:
-    """Engine options whose defaults depend on who starts vLLM, so that every started server has the
-    same.
+    """Return the engine options whose defaults depend on who starts vLLM, so that every started
+    server has the same.
     """
     return {"max_model_len": "2048", "max_num_seqs": "64", "max_num_batched_tokens": "2048"}
 
@@ -50,8 +54,8 @@ class BenchSettings:
     adapters: Path | None = None
     """Adapter directory for started servers."""
     models: tuple[str, ...] = ()
-    """Asked in turn; `base` stands for the server's base. Empty: the base and every adapter that
-    the server lists.
+    """Models that are asked in turn; `base` means the server's base. Empty: the base and every
+    adapter that the server lists.
     """
     concurrency: tuple[int, ...] = (8, 32)
     """Streams open at a time; one run for each number."""
@@ -64,7 +68,7 @@ class BenchSettings:
     adapter_count: int = 1_000
     """Adapters that scenario `many` makes."""
     size_gb: float = 2.0
-    """Size of the model that scenario `merge` makes, in GB."""
+    """Size, in GB, of the model that scenarios `merge` and `convert` make."""
     endpoint: Endpoint = "completions"
     """`completions` sends exactly `prompt_tokens` token ids; `chat` sends about as many words, plus
     the template.
@@ -76,7 +80,7 @@ class BenchSettings:
     request_timeout_s: float = 300.0
     start_timeout_s: float = 300.0
     stop_timeout_s: float = 20.0
-    """Between SIGTERM and SIGKILL."""
+    """Seconds between SIGTERM and SIGKILL."""
 
     def check(self) -> None:
         """Raise UsageError for a value that no scenario can work with."""
@@ -86,8 +90,10 @@ class BenchSettings:
             "requests": 1 if self.requests is None else self.requests,
             "rounds": 1 if self.rounds is None else self.rounds,
             "adapter count": self.adapter_count,
-            **{f"concurrency {streams}": streams for streams in self.concurrency},
         }
+        for streams in self.concurrency:
+            numbers[f"concurrency {streams}"] = streams
+
         if not 0.01 <= self.size_gb <= 200:
             raise UsageError("bench: the size must be between 0.01 and 200 GB")
         wrong = [name for name, number in numbers.items() if number < 1]
@@ -96,15 +102,25 @@ class BenchSettings:
         if not self.concurrency:
             raise UsageError("bench: give at least one concurrency")
 
+    def workload(self, models: tuple[str, ...]) -> Workload:
+        """Return the requests that the settings describe, for models by their ids."""
+        return Workload(models, self.prompt_tokens, self.output_tokens, self.endpoint)
+
     def need_base(self) -> Path:
-        """Folder of the base, for a scenario that makes adapters for it and starts our server."""
+        """Return the base's folder, for a scenario that makes adapters and starts our server.
+
+        Raises UsageError without one, or with a URL.
+        """
         self._refuse_url()
         if self.base is None or not Path(self.base).is_dir():
             raise UsageError(f"bench: scenario {self.scenario!r} needs --base with a folder")
         return Path(self.base)
 
     def need_started(self) -> tuple[str, Path]:
-        """(base, adapter directory), for a scenario that starts servers of both kinds itself."""
+        """Return base and adapter directory, for a scenario that starts servers of both kinds.
+
+        Raises UsageError without them or with a URL, SetupError if the directory does not exist.
+        """
         self._refuse_url()
         if self.base is None or self.adapters is None:
             raise UsageError(f"bench: scenario {self.scenario!r} needs --base and --adapters")

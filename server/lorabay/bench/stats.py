@@ -1,4 +1,7 @@
-"""The figures of one run, from its outcomes. Pure arithmetic; knows neither clocks nor servers."""
+"""The figures of one run: throughput, latencies and failures.
+
+Pure arithmetic on outcomes; knows neither clocks nor servers.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class RunStats:
-    """One run. Tokens and latencies are those of whole answers; `failures` counts the others by
-    reason.
+    """Figures of one run. Tokens and latencies count whole answers only; `failures` counts the
+    other requests by reason.
     """
 
     answers: int
@@ -36,7 +39,7 @@ class RunStats:
     first_token: Latency
     inter_token: Latency
     request: Latency
-    """From a request sent to the last token of its answer."""
+    """Latency from a request's sending to the last token of its answer."""
 
     @property
     def output_tokens_per_s(self) -> float:
@@ -44,27 +47,34 @@ class RunStats:
 
 
 def summarise(outcomes: Sequence[Answer | Failure], seconds: float) -> RunStats:
-    """`seconds` runs from the first request sent to the last answer ended."""
+    """Return the figures of a run that took `seconds` from its first request to its last answer."""
     answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
-    firsts = [answer.token_times[0] - answer.sent for answer in answers if answer.token_times]
-    wholes = [answer.token_times[-1] - answer.sent for answer in answers if answer.token_times]
-    gaps = [gap for answer in answers for gap in np.diff(answer.token_times).tolist()]
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+
+    first_tokens: list[float] = []
+    gaps: list[float] = []
+    requests: list[float] = []
+    for answer in answers:
+        times = answer.token_times
+        gaps += np.diff(times).tolist()
+        if times:
+            first_tokens.append(times[0] - answer.sent)
+            requests.append(times[-1] - answer.sent)
+
     return RunStats(
         answers=len(answers),
-        failures=dict(
-            Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Failure))
-        ),
+        failures=dict(Counter(failure.reason for failure in failures)),
         seconds=seconds,
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),
         output_tokens=sum(answer.output_tokens for answer in answers),
-        first_token=latency(firsts),
+        first_token=latency(first_tokens),
         inter_token=latency(gaps),
-        request=latency(wholes),
+        request=latency(requests),
     )
 
 
 def latency(seconds: Sequence[float]) -> Latency:
-    """Percentiles with linear interpolation."""
+    """Return median and 99th percentile of seconds, with linear interpolation."""
     if not seconds:
         return Latency(None, None)
     p50, p99 = np.percentile(seconds, [50, 99]) * 1_000

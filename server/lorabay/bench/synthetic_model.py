@@ -1,13 +1,12 @@
-"""A llama of random weights in several files, of any size, written in seconds: what merges are
-measured on.
+"""A llama of random weights in several files, of any size, written in seconds.
 
-What it answers is noise; what it costs to read, change and write is what a model of its size costs.
+Its answers are noise; reading, changing and writing it costs as much as for any model of its size.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +25,7 @@ _BLOCK = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class RandomLlama:
-    """The shape of a model; `about` finds one of a size."""
+    """The shape of a model; `about` returns one of a size."""
 
     hidden: int
     inner: int
@@ -35,36 +34,32 @@ class RandomLlama:
 
     @classmethod
     def about(cls, size_bytes: int) -> RandomLlama:
-        """As many layers as make up the size, at least one; below 200 MB, narrower ones."""
-        shape = (
-            cls(2048, 5632, 32_000, 1) if size_bytes >= _SMALL_BYTES else cls(256, 704, 2_048, 1)
-        )
-        bare = cls(shape.hidden, shape.inner, shape.vocabulary, 0)
-        layer = shape.size_bytes - bare.size_bytes
-        return cls(
-            shape.hidden,
-            shape.inner,
-            shape.vocabulary,
-            max(1, round((size_bytes - bare.size_bytes) / layer)),
-        )
+        """Return a model of as many layers as make up the size, at least one.
+
+        Below 200 MB the layers are narrower.
+        """
+        wide = size_bytes >= _SMALL_BYTES
+        one = cls(2048, 5632, 32_000, 1) if wide else cls(256, 704, 2_048, 1)
+        none = replace(one, layers=0)
+
+        layer_bytes = one.size_bytes - none.size_bytes
+        layers = round((size_bytes - none.size_bytes) / layer_bytes)
+        return replace(one, layers=max(1, layers))
 
     @property
     def size_bytes(self) -> int:
-        return sum(ITEM_BYTES["BF16"] * int(np.prod(shape)) for _, shape in self.tensors())
+        return sum(_bytes_of(shape) for _, shape in self.tensors())
 
     def tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Name and shape of every tensor, in the order of the files."""
+        """Yield name and shape of every tensor, in the order of the files."""
         hidden, inner, narrow = self.hidden, self.inner, self.hidden // 4
         yield "model.embed_tokens.weight", (self.vocabulary, hidden)
         for layer in range(self.layers):
             prefix = f"model.layers.{layer}"
-            for part, rows in (
-                ("q_proj", hidden),
-                ("k_proj", narrow),
-                ("v_proj", narrow),
-                ("o_proj", hidden),
-            ):
-                yield f"{prefix}.self_attn.{part}.weight", (rows, hidden)
+            yield f"{prefix}.self_attn.q_proj.weight", (hidden, hidden)
+            yield f"{prefix}.self_attn.k_proj.weight", (narrow, hidden)
+            yield f"{prefix}.self_attn.v_proj.weight", (narrow, hidden)
+            yield f"{prefix}.self_attn.o_proj.weight", (hidden, hidden)
             yield f"{prefix}.mlp.gate_proj.weight", (inner, hidden)
             yield f"{prefix}.mlp.up_proj.weight", (inner, hidden)
             yield f"{prefix}.mlp.down_proj.weight", (hidden, inner)
@@ -74,27 +69,31 @@ class RandomLlama:
         yield "lm_head.weight", (self.vocabulary, hidden)
 
     def write(self, folder: Path) -> None:
-        """Make `folder` with the model."""
+        """Make `folder` with the model; raises FileExistsError if it is there."""
         folder.mkdir(parents=True)
+
         files = self._files()
         weight_map: dict[str, str] = {}
         for number, tensors in enumerate(files, 1):
             name = f"model-{number:05}-of-{len(files):05}.safetensors"
             weight_map |= dict.fromkeys((tensor.name for tensor in tensors), name)
             _write(folder / name, tensors, number)
+
         index = {"metadata": {"total_size": self.size_bytes}, "weight_map": weight_map}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index))
         (folder / "config.json").write_text(json.dumps(self._config()))
 
     def _files(self) -> list[list[TensorInfo]]:
+        """Return the tensors of each file; a file holds 500 MB, or one larger tensor."""
         files: list[list[TensorInfo]] = [[]]
+        start = 0
         for name, shape in self.tensors():
-            start = files[-1][-1].end if files[-1] else 0
-            size = ITEM_BYTES["BF16"] * int(np.prod(shape))
-            if start + size > _FILE_BYTES and files[-1]:
+            size = _bytes_of(shape)
+            if files[-1] and start + size > _FILE_BYTES:
                 files.append([])
                 start = 0
             files[-1].append(TensorInfo(name, "BF16", shape, start, start + size))
+            start += size
         return files
 
     def _config(self) -> dict[str, object]:
@@ -115,13 +114,18 @@ class RandomLlama:
         }
 
 
+def _bytes_of(shape: tuple[int, ...]) -> int:
+    return ITEM_BYTES["BF16"] * int(np.prod(shape))
+
+
 def _write(path: Path, tensors: list[TensorInfo], seed: int) -> None:
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     with path.open("wb") as file:
         file.write(safetensors_header(tensors))
-        left = tensors[-1].end // 2
+
+        left = tensors[-1].end // ITEM_BYTES["BF16"]
         while left:
-            bits = random.integers(0, 1 << 16, min(left, _BLOCK), np.uint16)
+            bits = rng.integers(0, 1 << 16, min(left, _BLOCK), np.uint16)
             # Random signs and digits around a fixed exponent: numbers of a size from 1/128 to 1/32.
             file.write(((bits & 0x80FF) | 0x3C00).data)
             left -= bits.size

@@ -1,7 +1,11 @@
-"""A report as tables for a terminal. Knows how figures are written, not how they came about."""
+"""A report as tables for a terminal.
+
+Knows how figures are written, not how they came about.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -19,28 +23,28 @@ NOTHING = "-"
 
 
 def render(report: Report) -> RenderableType:
-    """Runs, start times, facts and comparisons, each only where there is one, then where and
-    when.
+    """Return runs, failures, starts, facts and comparisons as tables, then place and date.
+
+    A table without rows is left out.
     """
     findings = report.findings
-    parts: list[RenderableType] = []
-    if findings.runs:
-        parts.append(_runs(findings.runs))
-    parts += _failures(findings.runs)
-    if findings.starts:
-        parts.append(_starts(findings.starts))
-    if findings.facts:
-        parts.append(_facts(findings.facts))
-    if findings.comparisons:
-        parts.append(_comparisons(findings.comparisons))
-    return Group(*parts, _origin(report))
+    tables = (
+        _runs(findings.runs),
+        _failures(findings.runs),
+        _starts(findings.starts),
+        _facts(findings.facts),
+        _comparisons(findings.comparisons),
+    )
+    return Group(*(table for table in tables if table.rows), _origin(report))
 
 
 def _runs(runs: Sequence[Run]) -> Table:
     table = Table(title="Runs (latencies in ms)")
-    for heading in ("side", "round", "streams", "output tokens/s"):
-        table.add_column(heading, justify="left" if heading == "side" else "right")
+    table.add_column("side")
     for heading in (
+        "round",
+        "streams",
+        "output tokens/s",
         "first token p50",
         "p99",
         "inter-token p50",
@@ -50,6 +54,7 @@ def _runs(runs: Sequence[Run]) -> Table:
         "other CPU",
     ):
         table.add_column(heading, justify="right")
+
     for run in runs:
         stats = run.stats
         table.add_row(
@@ -57,8 +62,10 @@ def _runs(runs: Sequence[Run]) -> Table:
             str(run.round + 1),
             str(run.concurrency),
             f"{stats.output_tokens_per_s:.1f}",
-            *(_figure(ms, "{:.1f}") for ms in (stats.first_token.p50_ms, stats.first_token.p99_ms)),
-            *(_figure(ms, "{:.1f}") for ms in (stats.inter_token.p50_ms, stats.inter_token.p99_ms)),
+            _figure(stats.first_token.p50_ms, "{:.1f}"),
+            _figure(stats.first_token.p99_ms, "{:.1f}"),
+            _figure(stats.inter_token.p50_ms, "{:.1f}"),
+            _figure(stats.inter_token.p99_ms, "{:.1f}"),
             str(sum(stats.failures.values())),
             _figure(run.idle_cpu_share, "{:.1%}"),
             _figure(run.foreign_cpu_share, "{:.1%}"),
@@ -66,17 +73,16 @@ def _runs(runs: Sequence[Run]) -> Table:
     return table
 
 
-def _failures(runs: Sequence[Run]) -> list[RenderableType]:
-    total: dict[str, int] = {}
+def _failures(runs: Sequence[Run]) -> Table:
+    """Return the reasons of all runs together, the most frequent first."""
+    total: Counter[str] = Counter()
     for run in runs:
-        for reason, count in run.stats.failures.items():
-            total[reason] = total.get(reason, 0) + count
-    if not total:
-        return []
+        total.update(run.stats.failures)
+
     table = Table("reason", "requests", title="Failures")
-    for reason, count in sorted(total.items(), key=lambda item: -item[1]):
+    for reason, count in total.most_common():
         table.add_row(reason, str(count))
-    return [table]
+    return table
 
 
 def _starts(starts: Sequence[Start]) -> Table:
@@ -88,49 +94,63 @@ def _starts(starts: Sequence[Start]) -> Table:
 
 def _facts(facts: Sequence[Fact]) -> Table:
     table = Table(title="Facts")
-    for heading in ("what", "figure", "bar", ""):
-        table.add_column(heading, justify="left" if heading in ("what", "") else "right")
+    table.add_column("what")
+    table.add_column("figure", justify="right")
+    table.add_column("bar", justify="right")
+    table.add_column("")
+
     for fact in facts:
-        bar = "" if fact.bar is None else f"<= {_measure(fact.bar, fact.unit)}"
-        verdict = "" if fact.bar is None else _verdict(fact.passed)
-        table.add_row(fact.name, _measure(fact.value, fact.unit), bar, verdict)
+        figure = _measure(fact.value, fact.unit)
+        if fact.bar is None:
+            table.add_row(fact.name, figure, "", "")
+        else:
+            bar = f"<= {_measure(fact.bar, fact.unit)}"
+            table.add_row(fact.name, figure, bar, _verdict(fact.passed))
     return table
 
 
 def _comparisons(comparisons: Sequence[Comparison]) -> Table:
     table = Table(title="Comparisons, round by round")
-    for heading in ("what", "median", "least", "most", "rounds", "bar", ""):
-        table.add_column(heading, justify="left" if heading in ("what", "") else "right")
+    table.add_column("what")
+    for heading in ("median", "least", "most", "rounds", "bar"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+
     for comparison in comparisons:
         form = "{:.3f} x" if comparison.unit == "x" else "{:.1f} s"
-        figures = (comparison.median, min(comparison.values), max(comparison.values))
-        bar = f"{'>=' if comparison.at_least else '<='} {form.format(comparison.bar)}"
-        cells = (form.format(figure) for figure in figures)
+        direction = ">=" if comparison.at_least else "<="
         table.add_row(
-            comparison.name, *cells, str(len(comparison.values)), bar, _verdict(comparison.passed)
+            comparison.name,
+            form.format(comparison.median),
+            form.format(min(comparison.values)),
+            form.format(max(comparison.values)),
+            str(len(comparison.values)),
+            f"{direction} {form.format(comparison.bar)}",
+            _verdict(comparison.passed),
         )
     return table
 
 
+def _origin(report: Report) -> str:
+    machine, settings = report.machine, report.settings
+
+    load = f"{settings.prompt_tokens} prompt and {settings.output_tokens} output tokens"
+    scenario = f"{report.date}, scenario {settings.scenario}: {settings.endpoint}, {load}"
+    size = (f"{machine.cores} cores", f"{machine.memory_gib} GiB")
+    place = ", ".join((machine.cpu, *size, *machine.accelerators))
+    programs = (f"{name} {version or NOTHING}" for name, version in report.versions.items())
+    return "\n".join((scenario, place, ", ".join(programs)))
+
+
+def _figure(value: float | None, form: str) -> str:
+    return NOTHING if value is None else form.format(value)
+
+
 def _measure(value: float, unit: str) -> str:
-    """Three digits, or all of a whole number's."""
+    """Return a figure with three digits, or with all digits of a whole number."""
     figure = f"{value:.0f}" if value >= 1000 or value == round(value) else f"{value:.3g}"
     return f"{figure} {unit}".rstrip()
 
 
 def _verdict(passed: bool) -> str:
     return "[green]passed[/]" if passed else "[red]missed[/]"
-
-
-def _origin(report: Report) -> str:
-    machine, settings = report.machine, report.settings
-    where = ", ".join(
-        (machine.cpu, f"{machine.cores} cores", f"{machine.memory_gib} GiB", *machine.accelerators)
-    )
-    what = ", ".join(f"{name} {version or NOTHING}" for name, version in report.versions.items())
-    load = f"{settings.endpoint}, {settings.prompt_tokens} prompt and {settings.output_tokens} output tokens"
-    return f"{report.date}, scenario {settings.scenario}: {load}\n{where}\n{what}"
-
-
-def _figure(value: float | None, form: str) -> str:
-    return NOTHING if value is None else form.format(value)

@@ -1,8 +1,7 @@
-"""From the raw reads of one streamed answer to what it cost: token times and usage, or why it
-failed.
+"""One streamed answer, from its raw reads to token times and usage, or to the reason why it failed.
 
-Runs after the answer has ended, so that receiving stays cheap. Pure; knows the OpenAI event format,
-no HTTP client.
+Runs after the answer has ended, so that receiving stays cheap. Pure; knows the OpenAI event format
+and no HTTP client.
 """
 
 from __future__ import annotations
@@ -37,12 +36,14 @@ class Failure:
 def read_transcript(
     sent: float, reads: Sequence[tuple[float, bytes]], output_tokens: int
 ) -> Answer | Failure:
-    """Judge one stream. Fewer or more tokens than asked for is a failure: that run would not do
-    equal work.
+    """Judge one stream, given as reads with their times.
+
+    More or fewer than `output_tokens` tokens are a failure: that run would not do equal work.
     """
     events = list(_events(reads))
     if len(events) < 2 or events[-1][1] != DONE:
         return Failure("the stream ended early")
+
     last = _parse(events[-2][1])
     if "error" in last:
         return Failure(f"error in the stream: {error_message(last)}")
@@ -51,20 +52,24 @@ def read_transcript(
         return Failure("no usage in the stream")
     if usage["completion_tokens"] != output_tokens:
         return Failure(f"{usage['completion_tokens']} output tokens instead of {output_tokens}")
-    body = events[:-2]
-    times = tuple(at for at, _ in (body[1:] if body and _only_opens(body[0][1]) else body))
+
+    # A chat stream opens with an event that names the role: the first token comes after it.
+    tokens = events[:-2]
+    if tokens and _only_opens(tokens[0][1]):
+        tokens = tokens[1:]
+    times = tuple(at for at, _ in tokens)
     return Answer(sent, times, usage["prompt_tokens"], usage["completion_tokens"])
 
 
 def error_message(payload: dict[str, Any]) -> str:
-    """The message of an OpenAI error object, or of something like it, cut to a line."""
+    """Return the message of an OpenAI error object, or of one like it, cut to one line."""
     error = payload.get("error", payload)
     message = error.get("message", error) if isinstance(error, dict) else error
     return " ".join(str(message).split())[:200]
 
 
 def _events(reads: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
-    """Each event's data with the time of the read that completed it."""
+    """Return each event's data with the time of the read that completed it."""
     pending = b""
     for at, data in reads:
         *lines, pending = (pending + data).split(b"\n")
@@ -74,7 +79,7 @@ def _events(reads: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, bytes
 
 
 def _only_opens(event: bytes) -> bool:
-    """Whether a chat stream's first event names the role and carries no text yet."""
+    """Return whether an event names the role of a chat answer and carries no text yet."""
     choices = _parse(event).get("choices") or [{}]
     delta = choices[0].get("delta", {})
     return "role" in delta and not delta.get("content")

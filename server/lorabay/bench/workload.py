@@ -1,8 +1,8 @@
 """The requests of a run, encoded before its clock starts.
 
-Equal work by construction: random prompts (no two share a prefix that a cache could reuse), a fixed
-number of output tokens, end-of-sequence ignored, greedy. The same seed gives the same requests, so
-two servers get the same work.
+Equal work by construction: random prompts, none of which shares a prefix that a cache could reuse,
+a fixed number of output tokens, end-of-sequence ignored, greedy. The same seed makes the same
+requests, so two servers do the same work.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal
 
-if TYPE_CHECKING:
-    from lorabay.bench.settings import Endpoint
+Endpoint = Literal["completions", "chat"]
 
-# Ordinary tokens in every vocabulary of today: above the special and byte tokens, below the
-# smallest one's end.
 TOKEN_IDS = range(1_000, 20_000)
+"""Ordinary tokens in every vocabulary of today: above the special and byte tokens, below the end of
+the smallest one.
+"""
 # One token each in common vocabularies.
 WORDS = (
     "time",
@@ -38,7 +38,7 @@ PATHS: dict[Endpoint, str] = {"completions": "/v1/completions", "chat": "/v1/cha
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What every request of a run looks like; `models` are asked in turn."""
+    """The shape that all requests of a run share; the models are asked in turn."""
 
     models: tuple[str, ...]
     prompt_tokens: int
@@ -51,9 +51,10 @@ class Workload:
 
 
 def request_bodies(workload: Workload, count: int, seed: int) -> list[bytes]:
-    """`count` streaming requests as JSON."""
+    """Return `count` streaming requests as JSON."""
     rng = random.Random(seed)
-    return [_body(workload, workload.models[i % len(workload.models)], rng) for i in range(count)]
+    models = workload.models
+    return [_body(workload, models[number % len(models)], rng) for number in range(count)]
 
 
 def _body(workload: Workload, model: str, rng: random.Random) -> bytes:
@@ -63,6 +64,7 @@ def _body(workload: Workload, model: str, rng: random.Random) -> bytes:
         prompt = {"messages": [{"role": "user", "content": content}]}
     else:
         prompt = {"prompt": rng.choices(TOKEN_IDS, k=workload.prompt_tokens)}
+
     common = {
         "model": model,
         "max_tokens": workload.output_tokens,

@@ -57,10 +57,17 @@ def bench(
     as_json: JsonOption = False,
 ) -> None:
     """Run one scenario and print its findings; exit with 1 when a bar is missed."""
-    from lorabay.bench import BarProgress, BenchSettings, render, run_bench, to_json
+    from lorabay.bench import (
+        OWN_MODEL,
+        BarProgress,
+        BenchSettings,
+        render,
+        run_bench,
+        to_json,
+    )
 
     # A running server has its own base and adapters; offline scenarios make theirs.
-    needs_base = not url and scenario not in {"merge", "convert"}
+    needs_base = not url and scenario not in OWN_MODEL
     settings = BenchSettings(
         scenario=scenario,
         url=url,

@@ -5,29 +5,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from lorabay.base.shapes import BaseShapes
 from lorabay.bench.alternation import Turn
 from lorabay.bench.load_generator import Target
-from lorabay.bench.observed import Idleness, Observed
-from lorabay.bench.passes import Passes
 from lorabay.bench.progress import NoProgress
-from lorabay.bench.readiness import Listing
+from lorabay.bench.readiness import Listing, list_models
 from lorabay.bench.report import Run
 from lorabay.bench.resources import MIB, ProcessUse
 from lorabay.bench.scenarios.many import (
+    Idleness,
+    ObservedStart,
+    Passes,
     idle_facts,
     latency_facts,
     make_adapters,
     measure_many,
+    observe_idle,
+    observed_start,
+    parse_passes,
     start_facts,
 )
-from lorabay.bench.servers import Started
+from lorabay.bench.servers import ReadyServer
 from lorabay.bench.settings import BenchSettings
 from lorabay.bench.stats import Latency, RunStats
 from lorabay.bench.synthetic_adapters import RandomAdapters
 from lorabay.catalog.discovery import scan
 from lorabay.errors import SetupError
+from lorabay.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,11 +47,11 @@ def kind(tiny_base: Path) -> RandomAdapters:
     return RandomAdapters.about(BaseShapes.read(tiny_base), 4, 1_000)
 
 
-def seen(scan_s: float, cpu_s: float, read_mib: float, resident_mib: float) -> Observed:
+def seen(scan_s: float, cpu_s: float, read_mib: float, resident_mib: float) -> ObservedStart:
     """A server that has used so much."""
-    server = Started("lorabay", Target("http://x"), Listing("tiny", ()), 1, 9.0)
+    server = ReadyServer("lorabay", Target("http://x"), Listing("tiny", ()), 1, 9.0)
     use = ProcessUse(cpu_s, int(read_mib * MIB), int(resident_mib * MIB))
-    return Observed(server, scan_s, use, use)
+    return ObservedStart(server, scan_s, use, use)
 
 
 def turn(side: str, number: int, p50_ms: float) -> Turn[Run]:
@@ -141,3 +147,47 @@ def test_latencies_are_compared_round_by_round() -> None:
     ]
     everyone, one, ratio = latency_facts(turns)
     assert (everyone.value, one.value, ratio.value) == (480.0, 400.0, 1.2)
+
+
+def test_a_start_is_observed_and_ended(
+    launch_fake: Callable[..., Callable[[int], list[str]]],
+) -> None:
+    """The scan's time is that of the first metrics page, usage that of the server itself; it is
+    stopped in the end.
+    """
+    with observed_start(launch_fake("finance"), BenchSettings()) as seen:
+        assert seen.scan_s == 0.25
+        assert 0 < seen.at_http.cpu_s <= seen.at_ready.cpu_s
+        assert seen.at_http.read_mib > 0
+        assert seen.server.listing.adapters == ("finance",)
+        idle = observe_idle(seen.server, seconds=0.0, timeout_s=10)
+        assert (idle.passes.count, idle.passes.seconds) == (1, 0.25)
+        assert idle.use.cpu_s >= 0
+    with pytest.raises(SetupError, match="no server answers"):
+        list_models(seen.server.target, timeout_s=10)
+
+
+def test_a_start_is_compared_where_each_figure_counts() -> None:
+    """Processor and reads until HTTP answered, memory when the server was ready."""
+    server = ReadyServer("lorabay", Target("http://x"), Listing("tiny", ()), 1, 9.0)
+    alone = ObservedStart(server, 0.1, ProcessUse(10.0, 1_000, 0), ProcessUse(99.0, 9_999, 500))
+    many = ObservedStart(server, 0.9, ProcessUse(12.5, 5_000, 0), ProcessUse(999.0, 99_999, 700))
+    assert many.beyond(alone) == ProcessUse(2.5, 4_000, 200)
+
+
+def test_our_own_page_is_understood() -> None:
+    """Number and seconds are those that the server's metrics have counted."""
+    metrics = Metrics(CollectorRegistry())
+    metrics.reconcile_seconds.observe(0.25)
+    before = parse_passes(generate_latest(metrics.registry).decode())
+    for seconds in (0.5, 1.0):
+        metrics.reconcile_seconds.observe(seconds)
+    after = parse_passes(generate_latest(metrics.registry).decode())
+    assert before == Passes(1, 0.25)
+    assert after.since(before) == Passes(2, 1.5)
+
+
+def test_the_page_of_another_server_is_one_clear_line() -> None:
+    """Without the series there is nothing to report."""
+    with pytest.raises(SetupError, match="has no lorabay_reconcile_seconds"):
+        parse_passes("# TYPE other counter\nother_total 1\n")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lorabay.bench.progress import NoProgress
-from lorabay.bench.publisher import Publisher
 from lorabay.bench.report import Fact
 from lorabay.bench.scenarios.stall import STEADY, Load, measure_stall, stall_facts
 from lorabay.bench.settings import BenchSettings
+from lorabay.bench.synthetic_adapters import Publisher
 from lorabay.bench.transcript import Answer
 from lorabay.errors import SetupError
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lorabay.bench.progress import NoProgress
-from lorabay.bench.scenarios.start import take_turns
+from lorabay.bench.report import Start
+from lorabay.bench.scenarios.start import compare_starts, take_turns
 from lorabay.bench.settings import BenchSettings
 
 if TYPE_CHECKING:
@@ -25,3 +28,11 @@ def test_each_server_is_started_once_a_round(
         ("lorabay", 1),
     ]
     assert all(start.seconds > 0 for start in starts)
+
+
+@pytest.mark.parametrize(("ours", "passed"), [(20.0, True), (35.0, True), (35.1, False)])
+def test_ours_may_start_five_seconds_later(ours: float, passed: bool) -> None:
+    """Earlier is fine, up to 5 s later is fine, more is not."""
+    comparison = compare_starts([Start("vllm", 0, 30.0), Start("lorabay", 0, ours)])
+    assert comparison.values == pytest.approx((ours - 30.0,))
+    assert comparison.passed is passed

@@ -9,23 +9,33 @@ import pytest
 from lorabay.bench.progress import NoProgress
 from lorabay.bench.report import Run, Start
 from lorabay.bench.resources import MIB
-from lorabay.bench.scenarios.strategies import MERGED, SHARED, STREAMS, Deployed, found, strategies
+from lorabay.bench.scenarios.strategies import (
+    MERGED,
+    SHARED,
+    STREAMS,
+    Deployment,
+    Disk,
+    compare_deployments,
+    strategies,
+)
 from lorabay.bench.settings import BenchSettings
 from lorabay.bench.stats import summarise
 from lorabay.errors import UsageError
 
 
-def deployed(side: str, held: int) -> Deployed:
-    return Deployed(Start(side, 0, 20.0), Run(side, 0, STREAMS, summarise([], 1.0), 0.0), held)
+def deployed(side: str, memory: int) -> Deployment:
+    """A server that started in 20 s and answered nothing."""
+    run = Run(side, 0, STREAMS, summarise([], 1.0), 0.0)
+    return Deployment(Start(side, 0, 20.0), run, memory)
 
 
 def test_both_sides_are_told() -> None:
     """Start, load, memory and disk of each."""
-    findings = found(
+    findings = compare_deployments(
         deployed(MERGED, 700 * MIB),
         deployed(SHARED, 900 * MIB),
         [1.0, 2.0, 3.0],
-        (3 * MIB, 2 * MIB),
+        Disk(merged=3 * MIB, shared=2 * MIB),
     )
     facts = {fact.name: fact.value for fact in findings.facts}
     assert facts["memory, 3 merged deployments"] == 2100

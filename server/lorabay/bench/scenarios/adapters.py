@@ -1,4 +1,4 @@
-"""Scenario `adapters`: what adapters cost. The bare base, compiled and without LoRA, is vLLM's own
+"""Scenario `adapters`: the cost of adapters, against the bare base without LoRA on vLLM's own
 server.
 
 All servers stay up and take turns. Most cases compare our server with the bare base at the same
@@ -16,19 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabay.base.shapes import BaseShapes
-from lorabay.bench.alternation import Comparison, Turn, alternate, ratios
+from lorabay.bench.alternation import Comparison, Turn, alternate, figures, ratios
 from lorabay.bench.commands import LORABAY, bare_command, lorabay_command, vllm_command
-from lorabay.bench.cpu_time import wait_idle
-from lorabay.bench.measurement import measure, warm_up
-from lorabay.bench.readiness import BASE
+from lorabay.bench.load_generator import measure, warm_up
 from lorabay.bench.report import Findings, Run, Start
-from lorabay.bench.servers import Launch, Started, started, warm_file_cache
-from lorabay.bench.synthetic_adapters import RandomAdapters
+from lorabay.bench.resources import wait_idle
+from lorabay.bench.servers import Launch, ReadyServer, started, warm_file_cache
+from lorabay.bench.settings import BASE
+from lorabay.bench.synthetic_adapters import EVERY_MODULE, RandomAdapters, draw_names
 from lorabay.bench.workload import Workload
-from lorabay.bench.zipf import draw_names
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lorabay.bench.progress import Progress
     from lorabay.bench.settings import BenchSettings
     from lorabay.bench.stats import RunStats
@@ -37,8 +38,6 @@ ROUNDS = 7
 RANK = 16
 COUNT = 16
 SLOTS = 8
-EVERY_MODULE = 1 << 62
-"""A size that takes all linear modules."""
 BARE, STOCK = "bare base", "stock vLLM"
 NO_PLUGIN = {"VLLM_PLUGINS": ""}
 NAMES = tuple(f"lora-{number:02}" for number in range(COUNT))
@@ -46,22 +45,22 @@ DORA = "dora"
 ENGINE = {"max_loras": str(SLOTS), "max_cpu_loras": str(COUNT + 4), "max_lora_rank": str(RANK)}
 
 Figure = Callable[["RunStats"], float]
-"""What of a run is compared; more is better."""
+"""The figure of a run that is compared; more is better."""
 
 
 def speed(stats: RunStats) -> float:
-    """Output tokens a second."""
+    """Return output tokens a second."""
     return stats.output_tokens_per_s
 
 
 def promptness(stats: RunStats) -> float:
-    """First tokens a second: the inverse of the median time to the first token."""
+    """Return first tokens a second: the inverse of the median time to the first token."""
     return 1_000 / stats.first_token.p50_ms if stats.first_token.p50_ms else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Which server is asked for which models, in turn."""
+    """One side of a case: the server that is asked, and the models that it is asked for in turn."""
 
     name: str
     server: str
@@ -70,8 +69,9 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The first side over the second must reach `bar`, round by round; further sides are shown,
-    after one turn.
+    """One comparison: the first side over the second must reach `bar`, round by round.
+
+    Further sides are shown beside them, after one turn.
     """
 
     name: str
@@ -82,64 +82,63 @@ class Case:
     prompt_tokens: int = 32
     output_tokens: int = 128
     per_stream: int = 1
+    """Requests of each stream in one turn."""
 
 
-def cases(zipf: tuple[str, ...]) -> tuple[Case, ...]:
-    """What is measured; `zipf` are names of all adapters as popularity draws them."""
-
-    def bare(*models: str) -> tuple[Side, Side]:
-        return Side(LORABAY, LORABAY, models), Side(BARE, BARE, (BASE,))
-
+def cases(popular: tuple[str, ...]) -> tuple[Case, ...]:
+    """Return all comparisons; `popular` are names of all adapters as popularity draws them."""
     four, eight = NAMES[:4], NAMES[:8]
+    bare = Side(BARE, BARE, (BASE,))
     stock = Side(STOCK, STOCK, four)
+
+    def ours(*models: str, name: str = LORABAY) -> Side:
+        return Side(name, LORABAY, models)
+
     return (
-        Case("decode, 1 stream, 1 adapter", 1, bare(NAMES[0]), 0.75, per_stream=2),
-        Case("decode, 8 streams, 4 adapters", 8, (*bare(*four), stock), 0.75),
-        Case("decode, 32 streams, 8 adapters and base", 32, bare(*eight, BASE), 0.75),
+        Case("decode, 1 stream, 1 adapter", 1, (ours(NAMES[0]), bare), 0.75, per_stream=2),
+        Case("decode, 8 streams, 4 adapters", 8, (ours(*four), bare, stock), 0.75),
+        Case("decode, 32 streams, 8 adapters and base", 32, (ours(*eight, BASE), bare), 0.75),
         Case(
             "first token, 4 prompts of 512, 4 adapters",
             4,
-            (*bare(*four), stock),
+            (ours(*four), bare, stock),
             0.85,
-            promptness,
-            512,
-            1,
-            4,
+            figure=promptness,
+            prompt_tokens=512,
+            output_tokens=1,
+            per_stream=4,
         ),
         Case(
             f"decode, 8 streams, {COUNT} adapters by popularity over {SLOTS} slots",
             8,
-            (Side(f"{COUNT} adapters", LORABAY, zipf), Side("4 adapters", LORABAY, four)),
+            (ours(*popular, name=f"{COUNT} adapters"), ours(*four, name="4 adapters")),
             0.80,
             per_stream=2,
         ),
         Case(
             "decode, 8 streams, DoRA over LoRA of its rank",
             8,
-            (Side("DoRA", LORABAY, (DORA,)), Side("LoRA", LORABAY, (NAMES[0],))),
+            (ours(DORA, name="DoRA"), ours(NAMES[0], name="LoRA")),
             0.90,
         ),
     )
 
 
 def adapters(settings: BenchSettings, progress: Progress) -> Findings:
-    """All cases, on servers started here over adapters made for it."""
+    """Measure all cases on servers started here over adapters made for them."""
     base_folder = settings.need_base()
     base, engine = str(base_folder), ENGINE | dict(settings.engine)
+
     with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
         root = Path(folder)
-        kind = RandomAdapters.about(BaseShapes.read(base_folder), RANK, EVERY_MODULE)
-        for number, name in enumerate(NAMES):
-            kind.write(root / "ours" / name, number)
-        for number, name in enumerate(NAMES[:4]):
-            kind.write(root / "stock" / name, number)
-        replace(kind, dora=True).write(root / "ours" / DORA, COUNT)
+        _make_adapters(root, BaseShapes.read(base_folder))
         flags = {"store": str(root / "store")}
         servers: dict[str, tuple[Launch, Mapping[str, str]]] = {
             BARE: (lambda port: bare_command(base, settings.engine, port), {}),
             LORABAY: (lambda port: lorabay_command(base, root / "ours", engine, port, flags), {}),
             STOCK: (lambda port: vllm_command(base, root / "stock", engine, port), NO_PLUGIN),
         }
+
         warm_file_cache(base)
         return take_turns(servers, cases(draw_names(NAMES, 64, 0)), settings, progress)
 
@@ -152,44 +151,62 @@ def take_turns(
 ) -> Findings:
     """Start every server (launch, environment), then measure case by case."""
     rounds = settings.rounds or ROUNDS
-    progress.plan(len(servers) + sum(2 * rounds + len(case.sides) - 2 for case in wanted))
+    turns_in_all = sum(2 * rounds + len(case.sides) - 2 for case in wanted)
+    progress.plan(len(servers) + turns_in_all)
+
     with ExitStack() as stack:
-        up: dict[str, Started] = {}
+        up: dict[str, ReadyServer] = {}
         for name, (launch, env) in servers.items():
             progress.step(f"starting {name}")
-            its = replace(settings, env=dict(settings.env) | dict(env))
-            up[name] = stack.enter_context(started(name, launch, its))
+            with_env = replace(settings, env=dict(settings.env) | dict(env))
+            up[name] = stack.enter_context(started(name, launch, with_env))
+
         measured = {case: _measure(case, up, rounds, settings, progress) for case in wanted}
-    runs = tuple(turn.value for turns in measured.values() for turn in turns)
+
+    runs: list[Run] = []
+    comparisons: list[Comparison] = []
+    for case, turns in measured.items():
+        runs += (turn.value for turn in turns)
+        comparisons += compare(case, turns)
     starts = tuple(Start(name, 0, server.start_s) for name, server in up.items())
-    comparisons = tuple(
-        comparison for case, turns in measured.items() for comparison in _compare(case, turns)
-    )
-    return Findings(runs, starts, comparisons)
+    return Findings(tuple(runs), starts, tuple(comparisons))
+
+
+def _make_adapters(root: Path, base: BaseShapes) -> None:
+    """Make all adapters and the DoRA in folder `ours`, those of the stock side in `stock`."""
+    kind = RandomAdapters.about(base, RANK, EVERY_MODULE)
+    for number, name in enumerate(NAMES):
+        kind.write(root / "ours" / name, number)
+    for number, name in enumerate(NAMES[:4]):
+        kind.write(root / "stock" / name, number)
+    replace(kind, dora=True).write(root / "ours" / DORA, COUNT)
 
 
 def _measure(
-    case: Case, up: Mapping[str, Started], rounds: int, settings: BenchSettings, progress: Progress
+    case: Case,
+    up: Mapping[str, ReadyServer],
+    rounds: int,
+    settings: BenchSettings,
+    progress: Progress,
 ) -> tuple[Turn[Run], ...]:
     asked = replace(settings, requests=case.streams * case.per_stream)
+    groups = [server.group for server in up.values()]
 
     def taking(side: Side) -> Callable[[int], Run]:
         server = up[side.server]
         models = server.listing.resolve(side.models)
         workload = Workload(models, case.prompt_tokens, case.output_tokens)
         warm_up(server.target, workload, case.streams, settings.request_timeout_s)
+        label = f"{case.name}: {side.name}"
 
         def take(number: int) -> Run:
-            progress.step(f"{case.name}: {side.name}, round {number + 1}")
-            wait_idle([other.group for other in up.values()])
-            run = measure(server.target, workload, case.streams, number, asked)
+            progress.step(f"{label}, round {number + 1}")
+            wait_idle(groups)
+            run = measure(label, server.target, workload, case.streams, number, asked)
             if run.stats.failures or not run.stats.answers:
-                raise SetupError(
-                    f"{side.name} failed in {case.name!r}: {next(iter(run.stats.failures), 'no answer')}"
-                )
-            return Run(
-                f"{case.name}: {side.name}", number, case.streams, run.stats, run.client_cpu_s
-            )
+                reason = next(iter(run.stats.failures), "no answer")
+                raise SetupError(f"{side.name} failed in {case.name!r}: {reason}")
+            return run
 
         return take
 
@@ -199,22 +216,14 @@ def _measure(
     return turns + alternate({side.name: taking(side) for side in shown}, 1)
 
 
-def _compare(case: Case, turns: tuple[Turn[Run], ...]) -> tuple[Comparison, ...]:
-    """The first side over the second against the bar; the others over the second, with a bar that
-    all reach.
+def compare(case: Case, turns: Sequence[Turn[Run]]) -> tuple[Comparison, ...]:
+    """Return the first side over the second beside the bar, and the others over the second beside a
+    bar that all reach.
     """
-    figures = [
-        Turn(turn.side, turn.round, turn.seconds, case.figure(turn.value.stats)) for turn in turns
-    ]
+    values = figures(turns, lambda run: case.figure(run.stats))
     first, reference, *others = (side.name for side in case.sides)
-    return (
-        Comparison(
-            f"{case.name}: {first} / {reference}", ratios(figures, first, reference), "x", case.bar
-        ),
-        *(
-            Comparison(
-                f"{case.name}: {other} / {reference}", ratios(figures, other, reference), "x", 0.0
-            )
-            for other in others
-        ),
+    bars = {first: case.bar} | dict.fromkeys(others, 0.0)
+    return tuple(
+        Comparison(f"{case.name}: {side} / {reference}", ratios(values, side, reference), "x", bar)
+        for side, bar in bars.items()
     )

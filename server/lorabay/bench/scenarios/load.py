@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lorabay.bench.commands import LORABAY
-from lorabay.bench.load_generator import Target
-from lorabay.bench.measurement import measure, warm_up, workload_for
+from lorabay.bench.load_generator import Target, measure, warm_up
 from lorabay.bench.readiness import list_models
 from lorabay.bench.report import Findings, Run, Start
 from lorabay.bench.servers import launch_lorabay, started
@@ -25,7 +24,7 @@ ROUNDS = 1
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The server to drive, whoever started it."""
+    """The server to drive, whoever started it; `starts` is empty if it ran already."""
 
     side: str
     target: Target
@@ -34,20 +33,25 @@ class Served:
 
 
 def load(settings: BenchSettings, progress: Progress) -> Findings:
-    """Runs without a bar; failing requests are counted, not raised."""
+    """Drive one server; no figure has a bar, and failing requests are counted, not raised."""
     rounds = settings.rounds or ROUNDS
     progress.plan(1 + len(settings.concurrency) * (1 + rounds))
     progress.step("connecting" if settings.url else "starting the server")
+
     runs: list[Run] = []
     with _served(settings) as server:
-        workload = workload_for(settings, server.listing)
+        workload = settings.workload(server.listing.resolve(settings.models))
+
         for streams in settings.concurrency:
             progress.step(f"warming up, {streams} streams")
             warm_up(server.target, workload, streams, settings.request_timeout_s)
+
             for number in range(rounds):
                 progress.step(f"{streams} streams, round {number + 1}")
-                run = measure(server.target, workload, streams, number, settings)
-                runs.append(Run(server.side, number, streams, run.stats, run.client_cpu_s))
+                runs.append(
+                    measure(server.side, server.target, workload, streams, number, settings)
+                )
+
     return Findings(runs=tuple(runs), starts=server.starts)
 
 
@@ -57,5 +61,7 @@ def _served(settings: BenchSettings) -> Iterator[Served]:
         target = Target(settings.url.rstrip("/").removesuffix("/v1"), settings.api_key)
         yield Served(target.url, target, list_models(target, settings.request_timeout_s))
         return
+
     with started(LORABAY, launch_lorabay(settings), settings) as server:
-        yield Served(LORABAY, server.target, server.listing, (Start(LORABAY, 0, server.start_s),))
+        start = Start(LORABAY, 0, server.start_s)
+        yield Served(LORABAY, server.target, server.listing, (start,))

@@ -2,33 +2,34 @@
 against PEFT.
 
 Every side starts as a new process, reads from the page cache and writes to the same disk, which is
-quiet when it begins. Ours and `cp` end when all is on disk; PEFT, which does not wait for that,
-when it ends.
+quiet when it begins. Ours and `cp` end when all is on disk. PEFT does not wait for that and ends
+when its process ends.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import statistics
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabay.base.shapes import BaseShapes
-from lorabay.bench.alternation import Comparison, Turn, alternate, ratios
-from lorabay.bench.peak_memory import Use, run_module
+from lorabay.bench.alternation import Comparison, Turn, alternate, figures, median_of, ratios
+from lorabay.bench.processes import Cost, run_module
+from lorabay.bench.progress import announced
 from lorabay.bench.report import Fact, Findings
 from lorabay.bench.resources import MIB
-from lorabay.bench.synthetic_adapters import RandomAdapters
+from lorabay.bench.synthetic_adapters import EVERY_MODULE, RandomAdapters
 from lorabay.bench.synthetic_model import RandomLlama
 from lorabay.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from lorabay.bench.progress import Progress
     from lorabay.bench.settings import BenchSettings
@@ -41,9 +42,42 @@ SMALLEST, LARGEST = 0.25, 2.0
 """Sizes between which memory must stay flat, as parts of the model's."""
 
 
+def merge(settings: BenchSettings, progress: Progress) -> Findings:
+    """Compare merges of a model and an adapter that are made in the temporary folder.
+
+    They need room for about five times the model's size. Raises UsageError with a URL.
+    """
+    if settings.url is not None:
+        raise UsageError("bench: scenario 'merge' works on models of its own; leave out --url")
+    rounds = settings.rounds or ROUNDS
+    size = int(settings.size_gb * 1e9)
+    progress.plan(3 * rounds + 5)
+
+    with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
+        progress.step("writing a random model")
+        case = Case.make(Path(folder), size)
+        sides = {
+            COPY: announced(progress, COPY, case.copy),
+            OURS: announced(progress, OURS, case.ours),
+            PEFT: announced(progress, PEFT, case.peft),
+        }
+        turns = alternate(sides, rounds)
+
+    small = _peak_mib(settings.size_gb * SMALLEST, progress)
+    large = _peak_mib(settings.size_gb * LARGEST, progress)
+    facts = (
+        Fact("size of the model", size / MIB, "MiB"),
+        *_medians(turns),
+        Fact(f"peak memory, {OURS}, model of {SMALLEST:g} times the size", small, "MiB"),
+        Fact(f"peak memory, {OURS}, model of {LARGEST:g} times the size", large, "MiB"),
+        Fact("memory as the model grows between them", large / small, "x", GROWTH_BAR),
+    )
+    return Findings(comparisons=_comparisons(turns), facts=facts)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A model with an adapter for it, and where the sides write."""
+    """A model with an adapter for it, and the folder that the sides write."""
 
     base: Path
     adapter: Path
@@ -54,73 +88,49 @@ class Case:
         """Write model and adapter below `root`."""
         case = cls(root / "base", root / "adapter", root / "merged")
         RandomLlama.about(size_bytes).write(case.base)
-        everything = RandomAdapters.about(BaseShapes.read(case.base), RANK, 1 << 60)
-        everything.write(case.adapter, seed=0)
+        kind = RandomAdapters.about(BaseShapes.read(case.base), RANK, EVERY_MODULE)
+        kind.write(case.adapter, seed=0)
         return case
 
-    def ours(self) -> Use:
-        """`lorabay merge`, not verified."""
+    def ours(self) -> Cost:
+        """Run `lorabay merge`, without its verification."""
         flags = ["--base", str(self.base), "-o", str(self.output), "--no-verify", "--json"]
-        return self._clean(lambda: run_module("lorabay", ["merge", str(self.adapter), *flags]))
+        with self._prepared():
+            return run_module("lorabay", ["merge", str(self.adapter), *flags])
 
-    def peft(self) -> Use:
-        places = [str(path) for path in (self.base, self.adapter, self.output)]
-        return self._clean(lambda: run_module("lorabay.bench.scenarios.peft_merge", places))
+    def peft(self) -> Cost:
+        """Run PEFT's merge."""
+        places = [str(self.base), str(self.adapter), str(self.output)]
+        with self._prepared():
+            return run_module("lorabay.bench.scenarios.peft_merge", places)
 
-    def copy(self) -> Use:
-        """`cp` of the same files, then fsync of each."""
-        return self._clean(self._copy)
+    def copy(self) -> Cost:
+        """Run `cp` of the same files, then fsync of each; its memory is not measured."""
+        with self._prepared():
+            begin = time.perf_counter()
+            subprocess.run(["cp", "-r", str(self.base), str(self.output)], check=True)  # noqa: S607
+            for path in self.output.iterdir():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            return Cost(time.perf_counter() - begin, 0.0)
 
-    def _copy(self) -> Use:
-        begin = time.perf_counter()
-        subprocess.run(["cp", "-r", str(self.base), str(self.output)], check=True)  # noqa: S607
-        for path in self.output.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        return Use(time.perf_counter() - begin, 0.0)
-
-    def _clean(self, run: Callable[[], Use]) -> Use:
+    @contextmanager
+    def _prepared(self) -> Iterator[None]:
+        """Make the start equal for every side, and remove the output afterwards."""
         shutil.rmtree(self.output, ignore_errors=True)
+        # No side waits for what an earlier one left to write, nor for the disk to read.
         os.sync()
         for path in self.base.iterdir():
-            _read(path)
+            _read_into_page_cache(path)
+
         try:
-            return run()
+            yield
         finally:
             shutil.rmtree(self.output, ignore_errors=True)
 
 
-def merge(settings: BenchSettings, progress: Progress) -> Findings:
-    """Makes models and adapter in the temporary folder, which needs room for about five times the
-    size.
-    """
-    if settings.url is not None:
-        raise UsageError("bench: scenario 'merge' works on models of its own; leave out --url")
-    rounds, size = settings.rounds or ROUNDS, int(settings.size_gb * 1e9)
-    progress.plan(3 * rounds + 5)
-    with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
-        progress.step("writing a random model")
-        case = Case.make(Path(folder), size)
-        turns = alternate(
-            {
-                name: _watched(progress, name, take)
-                for name, take in ((COPY, case.copy), (OURS, case.ours), (PEFT, case.peft))
-            },
-            rounds,
-        )
-    peaks = [_peak(settings.size_gb * part, progress) for part in (SMALLEST, LARGEST)]
-    return Findings(comparisons=_comparisons(turns), facts=_facts(turns, peaks, size))
-
-
-def _watched(progress: Progress, name: str, take: Callable[[], Use]) -> Callable[[int], Use]:
-    def watched(number: int) -> Use:
-        progress.step(f"{name}, round {number + 1}")
-        return take()
-
-    return watched
-
-
-def _peak(size_gb: float, progress: Progress) -> float:
+def _peak_mib(size_gb: float, progress: Progress) -> float:
+    """Return the peak memory of our merge of a model of this size."""
     with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
         progress.step(f"writing a random model of {size_gb:g} GB")
         case = Case.make(Path(folder), int(size_gb * 1e9))
@@ -128,57 +138,34 @@ def _peak(size_gb: float, progress: Progress) -> float:
         return case.ours().peak_mib
 
 
-def _comparisons(turns: Sequence[Turn[Use]]) -> tuple[Comparison, ...]:
-    seconds = [Turn(turn.side, turn.round, turn.seconds, turn.value.seconds) for turn in turns]
-    memory = [Turn(turn.side, turn.round, turn.seconds, turn.value.peak_mib) for turn in turns]
+def _comparisons(turns: Sequence[Turn[Cost]]) -> tuple[Comparison, ...]:
+    seconds = figures(turns, lambda cost: cost.seconds)
+    memory = figures(turns, lambda cost: cost.peak_mib)
+
+    def ceiling(
+        figure: str, values: Sequence[Turn[float]], reference: str, bar: float
+    ) -> Comparison:
+        name = f"{figure}, {OURS} / {reference}"
+        return Comparison(name, ratios(values, OURS, reference), "x", bar, at_least=False)
+
     return (
-        Comparison(
-            f"wall time, {OURS} / {COPY}",
-            ratios(seconds, OURS, COPY),
-            "x",
-            COPY_BAR,
-            at_least=False,
-        ),
-        Comparison(
-            f"wall time, {OURS} / {PEFT}",
-            ratios(seconds, OURS, PEFT),
-            "x",
-            PEFT_TIME_BAR,
-            at_least=False,
-        ),
-        Comparison(
-            f"peak memory, {OURS} / {PEFT}",
-            ratios(memory, OURS, PEFT),
-            "x",
-            PEFT_MEMORY_BAR,
-            at_least=False,
-        ),
+        ceiling("wall time", seconds, COPY, COPY_BAR),
+        ceiling("wall time", seconds, PEFT, PEFT_TIME_BAR),
+        ceiling("peak memory", memory, PEFT, PEFT_MEMORY_BAR),
     )
 
 
-def _facts(turns: Sequence[Turn[Use]], peaks: Sequence[float], size: int) -> tuple[Fact, ...]:
-    def median(side: str, value: Callable[[Use], float]) -> float:
-        return statistics.median(value(turn.value) for turn in turns if turn.side == side)
+def _medians(turns: Sequence[Turn[Cost]]) -> Iterator[Fact]:
+    seconds = figures(turns, lambda cost: cost.seconds)
+    for side in (COPY, OURS, PEFT):
+        yield Fact(f"wall time, {side}, median", median_of(seconds, side), "s")
 
-    small, large = peaks
-    return (
-        Fact("size of the model", size / MIB, "MiB"),
-        *(
-            Fact(f"wall time, {side}, median", median(side, lambda use: use.seconds), "s")
-            for side in (COPY, OURS, PEFT)
-        ),
-        *(
-            Fact(f"peak memory, {side}, median", median(side, lambda use: use.peak_mib), "MiB")
-            for side in (OURS, PEFT)
-        ),
-        Fact(f"peak memory, {OURS}, model of {SMALLEST:g} times the size", small, "MiB"),
-        Fact(f"peak memory, {OURS}, model of {LARGEST:g} times the size", large, "MiB"),
-        Fact("memory as the model grows between them", large / small, "x", GROWTH_BAR),
-    )
+    memory = figures(turns, lambda cost: cost.peak_mib)
+    for side in (OURS, PEFT):
+        yield Fact(f"peak memory, {side}, median", median_of(memory, side), "MiB")
 
 
-def _read(path: Path) -> None:
-    """Into the page cache, so that no side pays for it."""
+def _read_into_page_cache(path: Path) -> None:
     with path.open("rb") as file:
         while file.read(MIB):
             pass

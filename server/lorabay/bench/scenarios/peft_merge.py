@@ -1,5 +1,6 @@
-"""What a merge is measured against: PEFT loads the model, merges the adapter and saves. Run as a
-module, by `merge`.
+"""PEFT's merge, the reference of scenario `merge`, which runs this module as a program of its own.
+
+Loads the model, merges the adapter and saves.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import sys
 
 
 def main(base: str, adapter: str, output: str) -> None:
-    """The shortest way that PEFT's documentation shows."""
+    """Merge in the shortest way that PEFT's documentation shows."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM

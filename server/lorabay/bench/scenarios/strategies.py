@@ -2,24 +2,23 @@
 
 Merges every adapter and starts vLLM's own server on the first result; then starts ours over all
 adapters. Each gets the same load, the shared one for the base and all adapters in turn. Memory is
-what the processes of a server hold for themselves, plus their share of what they share, after the
-load.
+read after the load: of a page that several processes share, each counts its part.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabay.bench.commands import adapter_folders, bare_command, lorabay_command
-from lorabay.bench.measurement import measure, warm_up, workload_for
-from lorabay.bench.readiness import BASE
+from lorabay.bench.load_generator import measure, warm_up
 from lorabay.bench.report import Fact, Findings, Run, Start
 from lorabay.bench.resources import MIB, held_by_group
 from lorabay.bench.servers import started, warm_file_cache
+from lorabay.bench.settings import BASE
 from lorabay.merge.job import MergeSettings
 from lorabay.merge.run import merge
 
@@ -35,69 +34,81 @@ STREAMS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Deployed:
-    """One server under load."""
+class Deployment:
+    """One server under load: its start, its run, and the bytes of memory of all its processes."""
 
     start: Start
     run: Run
-    held: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Bytes of the merged models, and of the base with the adapters."""
+
+    merged: int
+    shared: int
 
 
 def strategies(settings: BenchSettings, progress: Progress) -> Findings:
-    """Starts two servers, one after the other."""
+    """Merge all adapters, then start and drive two servers, one after the other."""
     base, adapters = settings.need_started()
     folders = adapter_folders(adapters)
     progress.plan(len(folders) + 2)
+
     with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as temporary:
         root = Path(temporary)
         seconds = [_merge(folder, Path(base), root, progress) for folder in folders]
-        first = root / folders[0].name
-        warm_file_cache(str(first))
+        first = str(root / folders[0].name)
         flags = {"store": str(root / "store")}
-        merged = _deploy(
-            MERGED,
-            lambda port: bare_command(str(first), settings.engine, port),
-            (BASE,),
-            settings,
-            progress,
+
+        def launch_merged(port: int) -> list[str]:
+            return bare_command(first, settings.engine, port)
+
+        def launch_shared(port: int) -> list[str]:
+            return lorabay_command(base, adapters, settings.engine, port, flags)
+
+        warm_file_cache(first)
+        merged = _deploy(MERGED, launch_merged, (BASE,), settings, progress)
+        shared = _deploy(SHARED, launch_shared, (), settings, progress)
+
+        disk = Disk(
+            merged=sum(_size(root / folder.name) for folder in folders),
+            shared=_size(Path(base)) + sum(_size(folder) for folder in folders),
         )
-        shared = _deploy(
-            SHARED,
-            lambda port: lorabay_command(base, adapters, settings.engine, port, flags),
-            (),
-            settings,
-            progress,
-        )
-        disk = (
-            sum(_size(root / folder.name) for folder in folders),
-            _size(Path(base)) + sum(map(_size, folders)),
-        )
-    return found(merged, shared, seconds, disk)
+
+    return compare_deployments(merged, shared, seconds, disk)
 
 
-def found(
-    merged: Deployed, shared: Deployed, merges: Sequence[float], disk: tuple[int, int]
+def compare_deployments(
+    merged: Deployment, shared: Deployment, merge_seconds: Sequence[float], disk: Disk
 ) -> Findings:
-    """`disk`: bytes of the merged models, and of the base with the adapters."""
-    count = len(merges)
+    """Return the figures of both, the merged one's memory once for each adapter."""
+    count = len(merge_seconds)
     facts = (
         Fact("adapters", count, ""),
-        Fact("merging them, together", sum(merges), "s"),
-        Fact("disk, merged models", disk[0] / MIB, "MiB"),
-        Fact("disk, base and adapters", disk[1] / MIB, "MiB"),
-        Fact("memory, one merged deployment", merged.held / MIB, "MiB"),
-        Fact(f"memory, {count} merged deployments", count * merged.held / MIB, "MiB"),
-        Fact("memory, shared server", shared.held / MIB, "MiB"),
+        Fact("merging them, together", sum(merge_seconds), "s"),
+        Fact("disk, merged models", disk.merged / MIB, "MiB"),
+        Fact("disk, base and adapters", disk.shared / MIB, "MiB"),
+        Fact("memory, one merged deployment", merged.memory / MIB, "MiB"),
+        Fact(f"memory, {count} merged deployments", count * merged.memory / MIB, "MiB"),
+        Fact("memory, shared server", shared.memory / MIB, "MiB"),
     )
     return Findings(runs=(merged.run, shared.run), starts=(merged.start, shared.start), facts=facts)
 
 
 def _merge(folder: Path, base: Path, root: Path, progress: Progress) -> float:
+    """Merge one adapter into a folder of its name below `root` and return the seconds."""
     progress.step(f"merging {folder.name}")
     begin = time.perf_counter()
     merge(
         MergeSettings(
-            str(folder), root / folder.name, base, folder.parent, root / "store", verify=False
+            adapter=str(folder),
+            output=root / folder.name,
+            base=base,
+            adapters=folder.parent,
+            store=root / "store",
+            verify=False,
         )
     )
     return time.perf_counter() - begin
@@ -105,14 +116,14 @@ def _merge(folder: Path, base: Path, root: Path, progress: Progress) -> float:
 
 def _deploy(
     side: str, launch: Launch, models: tuple[str, ...], settings: BenchSettings, progress: Progress
-) -> Deployed:
+) -> Deployment:
+    """Start a server and drive it; no models means all that it serves."""
     progress.step(f"starting and driving: {side}")
     with started(side, launch, settings) as server:
-        workload = workload_for(replace(settings, models=models), server.listing)
+        workload = settings.workload(server.listing.resolve(models))
         warm_up(server.target, workload, STREAMS, settings.request_timeout_s)
-        measured = measure(server.target, workload, STREAMS, 0, settings)
-        run = Run(side, 0, STREAMS, measured.stats, measured.client_cpu_s)
-        return Deployed(Start(side, 0, server.start_s), run, held_by_group(server.group))
+        run = measure(side, server.target, workload, STREAMS, 0, settings)
+        return Deployment(Start(side, 0, server.start_s), run, held_by_group(server.group))
 
 
 def _size(folder: Path) -> int:
