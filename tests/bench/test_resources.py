@@ -154,7 +154,7 @@ def test_a_process_that_is_gone_is_one_clear_line() -> None:
 @pytest.fixture
 def holder() -> Iterator[int]:
     """A process that leads a group of its own and holds 64 MiB."""
-    code = "import sys; held = bytearray(64 << 20); sys.stdout.write('up\\n'); sys.stdout.flush(); sys.stdin.read()"
+    code = "import sys; held = bytearray(64 << 20); print('up', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,

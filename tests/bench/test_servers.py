@@ -44,7 +44,7 @@ def test_a_failed_start_says_why() -> None:
 
 def test_the_environment_of_the_engine_is_set() -> None:
     """Defaults reach the child, and what the settings say wins over them."""
-    script = "import os; raise SystemExit(f\"{os.environ['VLLM_CPU_KVCACHE_SPACE']}/{os.environ['EXTRA']}\")"
+    script = "from os import environ as e; exit(e['VLLM_CPU_KVCACHE_SPACE'] + '/' + e['EXTRA'])"
     settings = BenchSettings(env={"VLLM_CPU_KVCACHE_SPACE": "4", "EXTRA": "x"})
     with (
         pytest.raises(SetupError, match="4/x"),

@@ -1,5 +1,4 @@
-"""The code behind `lorabay bench`: drives OpenAI-compatible servers and compares them in alternating
-turns.
+"""The code behind `lorabay bench`: drives OpenAI-compatible servers and compares them in turns.
 
 Callers use `run_bench`, `BenchSettings` and the report's `to_json` and `render`. vLLM is only ever
 a subprocess here. Each scenario is one module of `scenarios/`, listed in `runner.SCENARIOS`.

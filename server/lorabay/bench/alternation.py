@@ -1,7 +1,7 @@
 """Alternating turns: the sides work one after the other, and only turns of one round are compared.
 
-A machine's speed drifts; a ratio of neighbours in time does not. Pure apart from the injected clock.
-Does not know what a side does in its turn.
+A machine's speed drifts; a ratio of neighbours in time does not. Pure apart from the injected
+clock. Does not know how a side spends its turn.
 """
 
 from __future__ import annotations

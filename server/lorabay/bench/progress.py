@@ -43,7 +43,7 @@ class NoProgress:
 
 
 class BarProgress:
-    """Progress as a bar while its `with` block lasts; silent where the console is not a terminal."""
+    """Progress as a bar while its `with` block lasts; silent if the console is not a terminal."""
 
     def __init__(self, console: Console) -> None:
         columns = (

@@ -1,9 +1,9 @@
 """Scenario `convert`: AdaLoRA and VeRA adapters of a random llama into plain LoRA, against reading
 the model once.
 
-The model is read from the disk, not from the page cache. A conversion reads only its headers, starts
-as a new process and ends when all is on disk. VeRA has PEFT's default rank, so that its factors
-become many times its own size.
+The model is read from the disk, not from the page cache. A conversion reads only its headers,
+starts as a new process and ends when all is on disk. VeRA has PEFT's default rank, so that its
+factors become many times its own size.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ IDLE_S = 12.0
 IDLE_POLL_S, USUAL_POLL_S = 1.0, 10.0
 ENGINE = {"max_loras": "8"}
 ALL, ONE = "all adapters", "one adapter"
-PASS_SERIES = "lorabay_reconcile_seconds"
+SERIES = "lorabay_reconcile_seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +200,13 @@ def parse_passes(metrics: str) -> Passes:
     """Read our `/metrics` page; raises SetupError for the page of another server."""
     samples: dict[str, float] = {}
     for family in text_string_to_metric_families(metrics):
-        if family.name == PASS_SERIES:
+        if family.name == SERIES:
             samples |= {sample.name: sample.value for sample in family.samples}
 
     try:
-        return Passes(int(samples[f"{PASS_SERIES}_count"]), samples[f"{PASS_SERIES}_sum"])
+        return Passes(int(samples[f"{SERIES}_count"]), samples[f"{SERIES}_sum"])
     except KeyError as error:
-        raise SetupError(f"bench: the server's /metrics has no {PASS_SERIES}") from error
+        raise SetupError(f"bench: the server's /metrics has no {SERIES}") from error
 
 
 def _take_turns(
