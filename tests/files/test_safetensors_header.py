@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from safetensors.numpy import save_file
 
-from lorabay.files.safetensors_header import TensorInfo, read_header
+from lorabay.files.safetensors_header import TensorInfo, header_bytes, read_header, storage_order
 from lorabay.reasons import Rejected
 from tests import making
 
@@ -114,3 +114,18 @@ def test_no_damage_raises(tmp_path_factory: pytest.TempPathFactory, data: st.Dat
     result = header_of(path)
     if not isinstance(result, Rejected):
         assert all(0 <= info.start <= info.end <= len(content) for info in result)
+
+
+def test_written_headers_are_read_by_the_library(tmp_path: Path) -> None:
+    """Header and data put together are a file that the safetensors library and our own reader
+    accept.
+    """
+    tensors = making.lora_tensors(dtype="BF16") | {"odd": making.stored(np.ones((1, 3)), "F32")}
+    infos = [TensorInfo(name, raw.dtype, raw.shape, 0, 0) for name, raw in tensors.items()]
+    infos.sort(key=storage_order)
+    content = header_bytes(infos) + b"".join(tensors[info.name].data for info in infos)
+    (tmp_path / "file").write_bytes(content)
+    assert making.load(tmp_path / "file") == tensors
+    with (tmp_path / "file").open("rb") as file:
+        found = read_header(file, max_bytes=1 << 20)
+    assert all(info.start % 4 == 0 for info in found if info.dtype == "F32")

@@ -113,7 +113,10 @@ def read_config(folder: Path) -> dict[str, object]:
 
 
 def public_name(config: Mapping[str, object], folder: Path) -> str:
-    """Return the name of a base in published files: its config's, else its folder's, never a path."""
+    """Return the name by which published files call a base, which is never a path.
+
+    It is the name in the config, or else that of the folder.
+    """
     return str(config.get("_name_or_path") or folder.resolve().name)
 
 

@@ -77,7 +77,8 @@ class BaseWeights:
                     data = file.read(count * row_bytes)
                     if len(data) != count * row_bytes:
                         raise SetupError(
-                            f"base weights {tensor.file} became shorter; restart with the whole base"
+                            f"base weights {tensor.file} became shorter; restart with the whole "
+                            "base"
                         )
 
                     values = np.empty(count * width, np.float32)

@@ -18,8 +18,7 @@ from lorabay.catalog.admission import ALLOWED_RANKS, Checks, validate
 from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
-from lorabay.files.safetensors_header import ITEM_BYTES, TensorInfo
-from lorabay.files.tensors import safetensors_header
+from lorabay.files.safetensors_header import ITEM_BYTES, TensorInfo, header_bytes
 from lorabay.formats.tensor_names import PREFIX
 from lorabay.reasons import Rejected
 
@@ -85,7 +84,7 @@ class RandomAdapters:
 
         folder.mkdir(parents=True)
         with (folder / WEIGHTS_FILE).open("wb") as file:
-            file.write(safetensors_header(self._tensors()))
+            file.write(header_bytes(self._tensors()))
             file.write(values.data)
         (folder / CONFIG_FILE).write_text(json.dumps(self._config()) + "\n")
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.files.safetensors_header import ITEM_BYTES, TensorInfo
-from lorabay.files.tensors import safetensors_header
+from lorabay.files.safetensors_header import ITEM_BYTES, TensorInfo, header_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +120,7 @@ def _bytes_of(shape: tuple[int, ...]) -> int:
 def _write(path: Path, tensors: list[TensorInfo], seed: int) -> None:
     rng = np.random.default_rng(seed)
     with path.open("wb") as file:
-        file.write(safetensors_header(tensors))
+        file.write(header_bytes(tensors))
 
         left = tensors[-1].end // ITEM_BYTES["BF16"]
         while left:

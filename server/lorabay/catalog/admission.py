@@ -17,7 +17,7 @@ from lorabay.catalog.names import bare_name
 from lorabay.catalog.to_lora import Means, converted
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.files.adapter_folder import Limits, read_config
-from lorabay.files.adapter_weights import AdapterFile
+from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.formats import CONVERTED, FORMATS, UPDATE_FORMATS, refusal
 from lorabay.formats.interface import Source
 from lorabay.reasons import Reason, Rejected, quoted, rejected
@@ -72,7 +72,7 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
     approximations.
     """
     config = read_config(folder, checks.limits)
-    file = AdapterFile.open(folder, checks.limits)
+    file = AdapterWeights.open(folder, checks.limits)
     if isinstance(config, Rejected) or isinstance(file, Rejected):
         return rejected(
             reason

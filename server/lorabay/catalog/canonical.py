@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from lorabay.catalog.digests import VersionDigest
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.files.adapter_folder import SCALES_FILE, WEIGHTS_FILE, Unreadable
-from lorabay.files.tensors import DTYPE_NAMES, safetensors_header, storage_order
+from lorabay.files.safetensors_header import header_bytes, storage_order
+from lorabay.files.tensors import DTYPE_NAMES
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class _Meter:
         self._size = 0
 
     def add(self, outputs: tuple[Output, ...], write: Sink | None) -> None:
-        header = safetensors_header(outputs)
+        header = header_bytes(outputs)
         self._size += len(header)
         if write:
             write(header)

@@ -1,7 +1,7 @@
 """The identity of a version: sha256 over its canonical config and tensors, computed while they
 stream past.
 
-The caller feeds tensors in `tensors.storage_order`; nothing else of a file (its own order, its
+The caller feeds tensors in `safetensors_header.storage_order`; nothing else of a file (its own order, its
 metadata, config fields without effect) enters, so two files with the same weights have the same
 digest.
 """

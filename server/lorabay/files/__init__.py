@@ -1,4 +1,4 @@
-"""Files: bytes that are not trusted, and writes that survive a kill.
+"""Files: bytes that are not trusted, the numbers in them, and writes that survive a kill.
 
-Knows nothing of models or of what the bytes mean.
+Knows nothing of models, or of what the bytes mean.
 """

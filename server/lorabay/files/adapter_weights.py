@@ -1,9 +1,8 @@
-"""The weights file of one adapter, held open: the header that describes its tensors, and the
-tensors themselves.
+"""The weights file of one adapter, held open: its header, and its tensors when they are asked for.
 
-A tensor is read with plain reads when it is asked for, from the file that was opened first,
-whatever its path leads to later; one that changes meanwhile raises Unreadable. May be read from
-several threads. Knows nothing of formats.
+Tensors come by plain reads from the file that was opened first, whatever its path leads to later.
+If that file changes meanwhile, reading raises Unreadable. Several threads may read at once. This
+module knows nothing of formats.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from lorabay.files.safetensors_header import TensorInfo
 
 
-class AdapterFile:
-    """Closed when nothing refers to it any more."""
+class AdapterWeights:
+    """An open weights file. It is closed when nothing refers to it any more."""
 
     def __init__(self, descriptor: int, tensors: tuple[TensorInfo, ...]) -> None:
         self._descriptor = descriptor
@@ -34,27 +33,27 @@ class AdapterFile:
 
     @classmethod
     def open(cls, folder: Path, limits: Limits) -> Self | Rejected:
-        """Reads the header only."""
+        """Open the weights in `folder` and read their header, or return why that cannot be done."""
         try:
             with open_source(folder / WEIGHTS_FILE, limits.weights_bytes) as file:
                 tensors = read_header(file, max_bytes=limits.header_bytes)
-                return (
-                    tensors
-                    if isinstance(tensors, Rejected)
-                    else cls(os.dup(file.fileno()), tensors)
-                )
+                if isinstance(tensors, Rejected):
+                    return tensors
+                return cls(os.dup(file.fileno()), tensors)
         except Unreadable as problem:
             return rejected([problem.reason])
         except OSError as error:
             return rejected([io_problem(error).reason])
 
     def read(self, info: TensorInfo) -> Tensor:
-        """One of `tensors`. Raises Unreadable."""
+        """Return one of `tensors` with its numbers. Raise Unreadable."""
         data = bytearray(info.end - info.start)
-        view, done = memoryview(data), 0
+        view = memoryview(data)
+        done = 0
         try:
             while count := os.preadv(self._descriptor, [view[done:]], info.start + done):
                 done += count
+            # Asked after the last byte: a change before it could have been read.
             if done != len(data) or _state(self._descriptor) != self._state:
                 raise Unreadable("changed_while_read", f"{WEIGHTS_FILE} changed while it was read")
         except OSError as error:

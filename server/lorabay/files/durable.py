@@ -66,7 +66,7 @@ def write(path: Path, content: bytes | str, *, lasting: bool = True) -> None:
 
 @contextmanager
 def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
-    """Yield a hidden path beside `path`. The file written there takes its place when the block ends.
+    """Yield a hidden path beside `path`, whose file takes its place when the block ends.
 
     After an exception in the block `path` is as before, and the hidden file is gone. `lasting` is
     that of `write`.

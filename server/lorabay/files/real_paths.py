@@ -1,6 +1,4 @@
-"""Where a path really leads, whatever links are on the way. The last parts of it need not be
-there.
-"""
+"""Paths without links: where a path really leads, also if its last parts do not exist yet."""
 
 from __future__ import annotations
 
@@ -13,8 +11,10 @@ if TYPE_CHECKING:
 
 
 def real_path(path: Path) -> Path:
-    """Raises SetupError for a link that leads back to itself, and for a folder on the way that may
-    not be entered.
+    """Return the absolute path that `path` leads to.
+
+    Raise SetupError for a link that leads back to itself, and for a folder on the way that may not
+    be entered.
     """
     try:
         return path.resolve()

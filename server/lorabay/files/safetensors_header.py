@@ -1,9 +1,8 @@
-"""Reads the header of a safetensors file without trusting it.
+"""The header of a safetensors file: read without trust, and written.
 
-Guarantees: at most `max_bytes` are read, no tensor byte is touched, and every tensor of a returned
-header lies inside the file, has a known dtype and exactly as many bytes as its shape needs, with no
-gap and no overlap. Every defect is a reason, never an exception. Knows nothing of adapters or of
-what the tensors mean.
+Reading takes at most `max_bytes` and no tensor byte. Every tensor of an accepted header lies inside
+the file, has a known dtype and exactly as many bytes as its shape needs, without gap or overlap.
+Every defect is a reason, never an exception. This module does not know what the tensors mean.
 """
 
 from __future__ import annotations
@@ -17,19 +16,32 @@ from typing import TYPE_CHECKING
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from collections.abc import Iterable
+    from typing import BinaryIO, Protocol
 
-# Four-bit and smaller types pack several values into a byte and never occur in adapters or servable
-# base weights.
+    class Described(Protocol):
+        """Anything that has a tensor's name, dtype and shape."""
+
+        @property
+        def name(self) -> str: ...
+        @property
+        def dtype(self) -> str: ...
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+
+
+# Types of four bits and less pack several values into a byte. They never occur in adapters or in
+# weights of a base that can be served.
 ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
     "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
     "U32": 4, "I32": 4, "F32": 4,
     "U64": 8, "I64": 8, "F64": 8, "C64": 8,
 }  # fmt: skip
+"""Size of one number of each dtype in bytes."""
 
 LENGTH_BYTES = 8
-"""What tells the length of the header, in front of it."""
+"""Size of the length field at the start of the file."""
 
 _MAX_DIMENSIONS = 8
 _MAX_NAME = 256
@@ -37,7 +49,7 @@ _MAX_NAME = 256
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """Where one tensor lies: `start` and `end` count from the beginning of the file."""
+    """The place of one tensor; `start` and `end` are in bytes, from the start of the file."""
 
     name: str
     dtype: str
@@ -47,60 +59,78 @@ class TensorInfo:
 
 
 def read_header(file: BinaryIO, *, max_bytes: int) -> tuple[TensorInfo, ...] | Rejected:
-    """The tensors that the file holds, by name, or every reason why the header cannot be used. May
-    raise OSError.
-    """
+    """Return the tensors by name, or every reason why the header cannot be used. Raise OSError."""
     size = os.fstat(file.fileno()).st_size
     prefix = file.read(LENGTH_BYTES)
     if len(prefix) < LENGTH_BYTES:
-        return rejected(
-            [
-                Reason(
-                    "header_truncated", f"the safetensors file has only {size} bytes; copy it again"
-                )
-            ]
+        return _refused(
+            "header_truncated", f"the safetensors file has only {size} bytes; copy it again"
         )
+
     length = int.from_bytes(prefix, "little")
     if length > max_bytes:
-        return rejected(
-            [
-                Reason(
-                    "header_too_large",
-                    f"the safetensors header claims {length} bytes; at most {max_bytes} are read",
-                )
-            ]
+        return _refused(
+            "header_too_large",
+            f"the safetensors header claims {length} bytes; at most {max_bytes} are read",
         )
     if length > size - LENGTH_BYTES:
-        return rejected(
-            [
-                Reason(
-                    "header_truncated",
-                    f"the safetensors header claims {length} bytes, the file has {size}",
-                )
-            ]
+        return _refused(
+            "header_truncated",
+            f"the safetensors header claims {length} bytes, the file has {size}",
         )
+
     try:
         entries = json.loads(file.read(length), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        return rejected(
-            [
-                Reason(
-                    "header_not_json",
-                    f"the safetensors header is not valid JSON: {quoted(str(error))}",
-                )
-            ]
+        return _refused(
+            "header_not_json", f"the safetensors header is not valid JSON: {quoted(str(error))}"
         )
     if not isinstance(entries, dict):
-        return rejected([Reason("header_malformed", "the safetensors header is not a JSON object")])
+        return _refused("header_malformed", "the safetensors header is not a JSON object")
+
     entries.pop("__metadata__", None)
     return _check_entries(entries, data_start=LENGTH_BYTES + length, size=size)
 
 
+def header_bytes(tensors: Iterable[Described], size: int = 0) -> bytes:
+    """Return the header of a file that holds `tensors` back to back in this order.
+
+    Spaces fill it up to `size` bytes.
+    """
+    entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    position = 0
+    for tensor in tensors:
+        end = position + ITEM_BYTES[tensor.dtype] * math.prod(tensor.shape)
+        entries[tensor.name] = {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [position, end],
+        }
+        position = end
+
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    # The data must begin at a multiple of eight.
+    text += b" " * max(-len(text) % 8, size - LENGTH_BYTES - len(text))
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text
+
+
+def storage_order(tensor: Described) -> tuple[int, str]:
+    """Return the sort key of the one order in which tensors are written and hashed.
+
+    Wide dtypes come first, so that all are aligned.
+    """
+    return -ITEM_BYTES[tensor.dtype], tensor.name
+
+
+def _refused(code: str, text: str) -> Rejected:
+    return rejected([Reason(code, text)])
+
+
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
         raise ValueError("a name occurs twice")
-    return found
+    return entries
 
 
 def _check_entries(
@@ -114,14 +144,20 @@ def _check_entries(
             reasons.append(parsed)
         else:
             tensors.append(parsed)
+
     if not reasons:
-        reasons += _layout_problems(tensors, data_start=data_start, size=size)
-    return rejected(reasons) if reasons else tuple(sorted(tensors, key=lambda tensor: tensor.name))
+        problem = _layout_problem(tensors, data_start=data_start, size=size)
+        if problem is not None:
+            reasons.append(problem)
+    if reasons:
+        return rejected(reasons)
+    return tuple(sorted(tensors, key=lambda tensor: tensor.name))
 
 
 def _parse_entry(name: str, entry: object, data_start: int) -> TensorInfo | Reason:
     if len(name) > _MAX_NAME:
         return Reason("header_malformed", f"a tensor name is too long: {quoted(name)}")
+
     match entry:
         case {
             "dtype": str() as dtype,
@@ -133,10 +169,12 @@ def _parse_entry(name: str, entry: object, data_start: int) -> TensorInfo | Reas
             return Reason(
                 "header_malformed", f"tensor {quoted(name)} lacks dtype, shape or data_offsets"
             )
+
     if dtype not in ITEM_BYTES:
         return Reason(
             "tensor_dtype", f"tensor {quoted(name)} has the unknown dtype {quoted(dtype)}"
         )
+    # `type(...) is int`: True is an int, too.
     if len(shape) > _MAX_DIMENSIONS or not all(type(dim) is int and dim >= 0 for dim in shape):
         return Reason(
             "header_malformed", f"tensor {quoted(name)} has no valid shape: {quoted(shape)}"
@@ -144,34 +182,31 @@ def _parse_entry(name: str, entry: object, data_start: int) -> TensorInfo | Reas
     if math.prod(shape) * ITEM_BYTES[dtype] != end - start:
         return Reason(
             "tensor_bytes",
-            f"tensor {quoted(name)} of shape {quoted(shape)} and dtype {dtype} does not fit its {end - start} bytes",
+            f"tensor {quoted(name)} of shape {quoted(shape)} and dtype {dtype} does not fit its "
+            f"{end - start} bytes",
         )
     return TensorInfo(name, dtype, tuple(shape), data_start + start, data_start + end)
 
 
-def _layout_problems(tensors: list[TensorInfo], *, data_start: int, size: int) -> list[Reason]:
+def _layout_problem(tensors: list[TensorInfo], *, data_start: int, size: int) -> Reason | None:
+    """Return why the tensors do not fill the file from `data_start` to its end, if they do not."""
     position = data_start
     for tensor in sorted(tensors, key=lambda tensor: (tensor.start, tensor.end)):
         if tensor.start != position:
-            return [
-                Reason(
-                    "tensor_offsets",
-                    f"tensor {quoted(tensor.name)} overlaps another or follows a gap",
-                )
-            ]
+            return Reason(
+                "tensor_offsets",
+                f"tensor {quoted(tensor.name)} overlaps another or follows a gap",
+            )
         position = tensor.end
+
     if position > size:
-        return [
-            Reason(
-                "data_truncated",
-                f"the safetensors file ends {position - size} bytes early; copy it again",
-            )
-        ]
+        return Reason(
+            "data_truncated",
+            f"the safetensors file ends {position - size} bytes early; copy it again",
+        )
     if position < size:
-        return [
-            Reason(
-                "data_trailing",
-                f"the safetensors file has {size - position} bytes that no tensor owns",
-            )
-        ]
-    return []
+        return Reason(
+            "data_trailing",
+            f"the safetensors file has {size - position} bytes that no tensor owns",
+        )
+    return None

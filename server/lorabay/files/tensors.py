@@ -1,48 +1,29 @@
-"""Numbers inside adapter tensors: from bytes, checking, scaling, and the safetensors header that
-describes them.
+"""The numbers of one adapter tensor: from bytes, checked, scaled, padded.
 
 Tensors are NumPy arrays of raw values; bfloat16, which NumPy lacks, is carried as uint16 next to
-its dtype name. They are made from bytes, never from a mapped file: a file cut short under a mapping
-would kill the process. Knows nothing of adapters or files.
+its dtype's name. They are made from bytes, never from a mapped file: a file that is cut short under
+a mapping would kill the process. This module knows nothing of adapters or files.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.files.safetensors_header import ITEM_BYTES
+from lorabay.files.rounding import STORED, narrow, widen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Protocol
-
     from numpy.typing import NDArray
 
     from lorabay.files.safetensors_header import TensorInfo
 
-    class Described(Protocol):
-        """Anything with a tensor's name, dtype and shape."""
-
-        @property
-        def name(self) -> str: ...
-        @property
-        def dtype(self) -> str: ...
-        @property
-        def shape(self) -> tuple[int, ...]: ...
-
-
 DTYPE_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 """The dtypes of adapter weights: name in safetensors -> name in PyTorch."""
 
-_STORED: dict[str, np.dtype[np.generic]] = {
-    "BF16": np.dtype("<u2"),
-    "F16": np.dtype("<f2"),
-    "F32": np.dtype("<f4"),
-}
+_BF16_EXPONENT = 0x7F80
+_BF16_WITHOUT_SIGN = 0x7FFF
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,17 +35,18 @@ class Tensor:
 
     @property
     def is_finite(self) -> bool:
+        """Whether no value is infinite or NaN."""
         if self.dtype == "BF16":
-            # All exponent bits set means infinity or NaN.
-            return not bool(((self.values.view(np.uint16) & 0x7F80) == 0x7F80).any())
+            exponents = self.values.view(np.uint16) & _BF16_EXPONENT
+            return not bool((exponents == _BF16_EXPONENT).any())
         return bool(np.isfinite(self.values.astype(np.float32, copy=False)).all())
 
     @property
     def is_zero(self) -> bool:
-        # As numbers, so that -0.0 counts as zero; a BF16 pattern without its sign bit is one.
-        return not bool(
-            (self.values.view(np.uint16) & 0x7FFF if self.dtype == "BF16" else self.values).any()
-        )
+        """Whether every value is 0 or -0."""
+        if self.dtype == "BF16":
+            return not bool((self.values.view(np.uint16) & _BF16_WITHOUT_SIGN).any())
+        return not bool(self.values.any())
 
     @property
     def is_one(self) -> bool:
@@ -72,13 +54,15 @@ class Tensor:
         return bool((np.abs(self.as_float32() - 1) < 1e-6).all())
 
     def as_float32(self) -> NDArray[np.float32]:
-        if self.dtype == "BF16":
-            return (self.values.astype(np.uint32) << 16).view(np.float32)
-        return self.values.astype(np.float32)
+        """Return a copy of the values, exact."""
+        wide = np.empty(self.values.shape, np.float32)
+        widen(self.values, self.dtype, wide)
+        return wide
 
     def scaled(self, factor: float) -> Tensor:
-        """Times `factor`, computed in float32 and rounded once to nearest even. A factor of 1
-        changes no bit.
+        """Return the tensor times `factor`, computed in float32 and rounded once.
+
+        A factor of 1 changes no bit.
         """
         if factor == 1.0:
             return self
@@ -86,52 +70,26 @@ class Tensor:
             return from_float32(self.as_float32() * np.float32(factor), self.dtype)
 
     def padded(self, shape: tuple[int, int]) -> Tensor:
-        """A matrix with zero rows and columns added up to `shape`."""
+        """Return the matrix with zero rows and columns added up to `shape`."""
         if self.values.shape == shape:
             return self
         rows, columns = self.values.shape
-        return Tensor(
-            self.dtype, np.pad(self.values, ((0, shape[0] - rows), (0, shape[1] - columns)))
-        )
+        missing = ((0, shape[0] - rows), (0, shape[1] - columns))
+        return Tensor(self.dtype, np.pad(self.values, missing))
 
 
 def from_float32(values: NDArray[np.float32], dtype: str) -> Tensor:
-    """`values` rounded to `dtype`; what does not fit becomes infinite."""
+    """Return `values` rounded to `dtype`; those that are too large become infinite."""
     if dtype != "BF16":
         with np.errstate(over="ignore"):
-            return Tensor(dtype, values.astype(_STORED[dtype]))
-    bits = values.view(np.uint32)
-    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-    # Rounding up may carry a NaN's bits into the exponent and sign; keep it a NaN.
-    return Tensor(dtype, np.where(np.isnan(values), 0x7FC0, rounded).astype(np.uint16))
+            return Tensor(dtype, values.astype(STORED[dtype]))
+
+    flat = values.flatten()  # a copy, which `narrow` may destroy
+    rounded = np.empty(flat.size, STORED[dtype])
+    narrow(flat, dtype, rounded, np.empty_like(flat))
+    return Tensor(dtype, rounded.reshape(values.shape))
 
 
 def from_bytes(data: bytes | bytearray, info: TensorInfo) -> Tensor:
-    """The tensor that `info` describes, from exactly its bytes."""
-    return Tensor(info.dtype, np.frombuffer(data, _STORED[info.dtype]).reshape(info.shape))
-
-
-def storage_order(tensor: Described) -> tuple[int, str]:
-    """Sort key of the one order in which tensors are written and hashed: wide dtypes first, so that
-    all are aligned.
-    """
-    return -ITEM_BYTES[tensor.dtype], tensor.name
-
-
-def safetensors_header(tensors: Iterable[Described], size: int = 0) -> bytes:
-    """The header of a safetensors file that holds `tensors` back to back in the given order, filled
-    up to `size`.
-    """
-    entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    position = 0
-    for tensor in tensors:
-        end = position + ITEM_BYTES[tensor.dtype] * int(np.prod(tensor.shape, dtype=np.int64))
-        entries[tensor.name] = {
-            "dtype": tensor.dtype,
-            "shape": list(tensor.shape),
-            "data_offsets": [position, end],
-        }
-        position = end
-    text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * max(-len(text) % 8, size - 8 - len(text))
-    return len(text).to_bytes(8, "little") + text
+    """Return the tensor that `info` describes. `data` are exactly its bytes."""
+    return Tensor(info.dtype, np.frombuffer(data, STORED[info.dtype]).reshape(info.shape))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, Limits, Unreadable, read_config, read_object
-from lorabay.files.adapter_weights import AdapterFile
+from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.formats import UPDATE_FORMATS, refusal
 from lorabay.formats.base_layer_copies import dropped_copies
 from lorabay.formats.interface import Source
@@ -117,7 +117,7 @@ def read_updates(
 
 def _source(folder: Path, limits: Limits) -> Source | Rejected:
     config = read_config(folder, limits)
-    file = AdapterFile.open(folder, limits)
+    file = AdapterWeights.open(folder, limits)
     if isinstance(config, Rejected) or isinstance(file, Rejected):
         return rejected(
             reason
@@ -128,7 +128,7 @@ def _source(folder: Path, limits: Limits) -> Source | Rejected:
     return Source(config, file.tensors, _checked(file))
 
 
-def _checked(file: AdapterFile) -> Callable[[TensorInfo], Tensor]:
+def _checked(file: AdapterWeights) -> Callable[[TensorInfo], Tensor]:
     def read(info: TensorInfo) -> Tensor:
         try:
             tensor = file.read(info)

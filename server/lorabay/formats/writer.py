@@ -17,7 +17,8 @@ import numpy as np
 from lorabay.base.shapes import is_embedding
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
-from lorabay.files.tensors import from_float32, safetensors_header
+from lorabay.files.safetensors_header import header_bytes
+from lorabay.files.tensors import from_float32
 from lorabay.formats.tensor_names import PREFIX
 from lorabay.reasons import quoted
 
@@ -58,7 +59,7 @@ class LoraFolder:
             for module in modules
             for name in _names(module)
         ]
-        self._header_bytes = len(safetensors_header(largest))
+        self._header_bytes = len(header_bytes(largest))
         self._weights = (folder / WEIGHTS_FILE).open("xb")
         self._weights.seek(self._header_bytes)
 
@@ -90,7 +91,7 @@ class LoraFolder:
         """Complete both files; gives the size of the weights in bytes."""
         size = self._weights.tell()
         self._weights.seek(0)
-        self._weights.write(safetensors_header(self._tensors, self._header_bytes))
+        self._weights.write(header_bytes(self._tensors, self._header_bytes))
         self._weights.close()
         config = _config(self._ranks, self._base, base_model)
         (self._folder / CONFIG_FILE).write_text(

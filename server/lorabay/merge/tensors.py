@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lorabay.base.tensors import Computed
-from lorabay.files.safetensors_header import ITEM_BYTES
-from lorabay.files.tensors import safetensors_header
+from lorabay.files.safetensors_header import ITEM_BYTES, header_bytes
 
 if TYPE_CHECKING:
     from lorabay.algebra.updates import Update
@@ -66,7 +65,7 @@ class Shard:
 
     @property
     def header(self) -> bytes:
-        return safetensors_header(self.targets)
+        return header_bytes(self.targets)
 
     @property
     def file_size(self) -> int:

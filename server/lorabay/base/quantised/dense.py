@@ -92,7 +92,8 @@ def dense_tensors(base: BaseFiles) -> DenseBase:
     for name, tensor in tensors.items():
         if isinstance(tensor, Stored) and tensor.dtype not in _PLAIN:
             raise SetupError(
-                f"the base's tensor {quoted(name)} is packed in a way that {method} does not explain"
+                f"the base's tensor {quoted(name)} is packed in a way that {method} does not "
+                "explain"
             )
     return DenseBase(tensors, "BF16", str(method))
 

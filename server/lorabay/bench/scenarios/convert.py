@@ -30,7 +30,7 @@ from lorabay.bench.synthetic_adapters import TARGETS, linear_modules
 from lorabay.bench.synthetic_model import RandomLlama
 from lorabay.errors import UsageError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
-from lorabay.files.tensors import safetensors_header
+from lorabay.files.safetensors_header import header_bytes
 from lorabay.formats.tensor_names import PREFIX
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _write(folder: Path, tensors: Iterable[_Tensor], config: Mapping[str, object
     stored = list(tensors)
     rng = np.random.default_rng(0)
     with (folder / WEIGHTS_FILE).open("wb") as file:
-        file.write(safetensors_header(stored))
+        file.write(header_bytes(stored))
         for tensor in stored:
             file.write(rng.standard_normal(tensor.shape, np.float32).data)
 

@@ -14,7 +14,7 @@ from rich.table import Column, Table
 
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks, smallest_limit, validate
 from lorabay.catalog.versions import AdapterSpec
-from lorabay.files.adapter_weights import AdapterFile
+from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.formats import CONVERTED
 from lorabay.reasons import Rejected, quoted, rejected
 from lorabay.tools.find_adapter import LIMITS
@@ -133,7 +133,7 @@ def inspect(opened: Opened | Misfit) -> Inspection:
 
 def _measured(opened: Opened) -> Inspection:
     source = opened.source
-    file = AdapterFile.open(source.folder, LIMITS)
+    file = AdapterWeights.open(source.folder, LIMITS)
     if isinstance(file, Rejected):
         raise refused(source, file)
     result = _verdict(opened)

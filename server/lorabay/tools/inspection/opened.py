@@ -11,7 +11,7 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import read_config
-from lorabay.files.adapter_weights import AdapterFile
+from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.files.real_paths import real_path
 from lorabay.reasons import Rejected
 from lorabay.tools.find_adapter import LIMITS
@@ -61,7 +61,7 @@ def open_adapter(
     found = source.updates(shapes, initial=initial, residual_base=residual_base)
     if not isinstance(found, Rejected):
         return Opened(source, found, shapes, BaseWeights.open(base))
-    config, file = read_config(source.folder, LIMITS), AdapterFile.open(source.folder, LIMITS)
+    config, file = read_config(source.folder, LIMITS), AdapterWeights.open(source.folder, LIMITS)
     if isinstance(config, Rejected) or isinstance(file, Rejected):
         raise refused(source, found)
     return Misfit(source, config, file.tensors, found, shapes, BaseWeights.open(base))
