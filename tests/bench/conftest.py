@@ -1,4 +1,4 @@
-"""A real local HTTP server for the load generator, and reports to show."""
+"""A real local HTTP server for the load generator and for scenarios that start servers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAKE_SERVER = Path(__file__).parent / "fake_server.py"
 
 @dataclass(frozen=True)
 class Fake:
-    """The fake server's address and what it was asked since the last look."""
+    """The fake server's address; `seen` returns what it was asked since the last call."""
 
     url: str
 
@@ -46,7 +46,7 @@ def fake_process() -> Iterator[Fake]:
 
 @pytest.fixture
 def fake(fake_process: Fake) -> Fake:
-    """That server, having forgotten what others asked."""
+    """The server of the session, without the requests of other tests."""
     fake_process.seen()
     return fake_process
 

@@ -1,7 +1,7 @@
 """A small OpenAI-compatible server, run as a script: `fake_server.py --port N`.
 
 Streams one event a token, then usage, then [DONE]. The model's name chooses how a request goes
-wrong. `GET /seen` tells what it was asked. Prints its port once it accepts connections. With
+wrong. `GET /seen` returns the requests. Prints its port once it accepts connections. With
 `--follow DIR --base FOLDER` its adapters are the folders in DIR and its answers name their version;
 it takes its time to notice a new one, and between two tokens.
 """
@@ -37,42 +37,47 @@ TOKEN_S = 0.002
 
 
 class Followed:
-    """The adapters in a folder; a new version answers only after the former one has answered some
-    more times.
-    """
+    """The adapters in a folder. A new version answers only after LAG more answers of the former."""
 
     def __init__(self, folder: Path, base: Path) -> None:
-        # Only here: nobody else waits for the import.
+        # Imported here: a server without a folder starts faster.
         from lorabay.base.shapes import BaseShapes
         from lorabay.catalog.admission import Checks, validate
 
         checks = Checks(BaseShapes.read(base), 512)
         self._version_in = lambda name: validate(folder / name, checks).digest[:12]
         self._folder = folder
-        self._known: dict[str, tuple[int, str]] = {}
-        self._late = 0
+        # Inode of the folder that is served, and the version in it, by name.
+        self._served: dict[str, tuple[int, str]] = {}
+        self._late_answers = 0
 
     def names(self) -> list[str]:
         return sorted(path.name for path in self._folder.iterdir())
 
     def version(self, name: str) -> str:
+        """Return the version that answers now."""
         try:
-            folder = (self._folder / name).stat().st_ino
+            inode = (self._folder / name).stat().st_ino
         except FileNotFoundError:
-            return self._known[name][1]
-        known, version = self._known.get(name, (folder, ""))
-        if version and known != folder:
-            self._late += 1
-            if self._late <= LAG:
+            # Between two renames the former version goes on.
+            return self._served[name][1]
+
+        served, version = self._served.get(name, (None, ""))
+        if served == inode:
+            return version
+        if served is not None:
+            self._late_answers += 1
+            if self._late_answers <= LAG:
                 return version
-        if known != folder or not version:
-            self._late, version = 0, self._version_in(name)
-            self._known[name] = (folder, version)
+
+        self._late_answers = 0
+        version = self._version_in(name)
+        self._served[name] = (inode, version)
         return version
 
 
 async def models(request: Request) -> Response:
-    """A base called `tiny` and the adapters."""
+    """List a base called `tiny` and the adapters."""
     cards: list[dict[str, Any]] = [{"id": "tiny", "parent": None}]
     followed = request.app.state.followed
     names = followed.names() if followed else request.app.state.adapters
@@ -81,7 +86,7 @@ async def models(request: Request) -> Response:
 
 
 async def seen(request: Request) -> Response:
-    """What came since the last look, and how many streams were open at most."""
+    """Return the requests since the last look, and how many streams were open at most."""
     answer = JSONResponse({"requests": SEEN, "most_open": OPEN["most"]})
     SEEN.clear()
     OPEN["most"] = 0
@@ -89,7 +94,7 @@ async def seen(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """As if every page came after one more look of a quarter of a second."""
+    """Show a page that counts one more pass of a quarter of a second each time."""
     PASSES["count"] += 1
     page = (
         PAGE.format("count", PASSES["count"])
@@ -99,7 +104,7 @@ async def metrics(request: Request) -> Response:
 
 
 async def generate(request: Request) -> Response:
-    """Both generating endpoints."""
+    """Answer both generating endpoints."""
     body = await request.json()
     SEEN.append(
         body | {"path": request.url.path, "authorization": request.headers.get("authorization")}
@@ -121,7 +126,7 @@ async def generate(request: Request) -> Response:
 
 
 async def events(body: dict[str, Any], *, chat: bool, wait_s: float) -> AsyncIterator[bytes]:
-    """The stream of one answer, or what the model makes of it."""
+    """Stream one answer, or the failure that the model is named for."""
     OPEN["now"] += 1
     OPEN["most"] = max(OPEN["most"], OPEN["now"])
     model = body["model"]
@@ -151,12 +156,12 @@ async def events(body: dict[str, Any], *, chat: bool, wait_s: float) -> AsyncIte
 
 
 def event(payload: dict[str, Any]) -> bytes:
-    """One server-sent event."""
+    """Return one server-sent event."""
     return b"data: " + json.dumps(payload).encode() + b"\n\n"
 
 
 def main() -> None:
-    """Bind, tell the port, serve until terminated."""
+    """Bind, print the port, serve until terminated."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--adapters", nargs="*", default=[*GOOD, *BAD])

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, strategies as st
 
-from lorabay.bench.alternation import Comparison, Turn, alternate, differences, ratios
+from lorabay.bench.alternation import (
+    Comparison,
+    Turn,
+    alternate,
+    differences,
+    figures,
+    median_of,
+    ratios,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +41,7 @@ def test_sides_take_turns_in_order() -> None:
 
 
 def test_a_turn_holds_what_its_side_took_and_gave() -> None:
-    """Seconds are those of the clock during the side's own turn."""
+    """A turn counts the seconds of the clock during the side's own work, and keeps its value."""
     clock = Clock()
 
     def side(seconds: float) -> Callable[[int], str]:
@@ -53,13 +61,21 @@ def test_a_turn_holds_what_its_side_took_and_gave() -> None:
 
 
 @given(st.lists(st.floats(min_value=0.1, max_value=10), min_size=1, max_size=9))
-def test_ratios_do_not_see_the_drift_of_the_machine(speeds: list[float]) -> None:
+def test_ratios_are_free_of_the_drift_of_the_machine(speeds: list[float]) -> None:
     """A machine that changes speed between rounds gives the same ratio in every round."""
     turns = alternate(
         {"a": lambda n: 3 * speeds[n], "b": lambda n: 4 * speeds[n]}, rounds=len(speeds)
     )
     assert ratios(turns, "a", "b") == pytest.approx([0.75] * len(speeds))
     assert differences(turns, "b", "a") == pytest.approx(speeds)
+
+
+def test_a_figure_of_each_turn_is_a_turn() -> None:
+    """Side, round and seconds stay, the value becomes the figure, and medians are a side's own."""
+    turns = [Turn("a", 0, 2.0, "four"), Turn("b", 0, 3.0, "seven!!"), Turn("a", 1, 4.0, "of")]
+    lengths = figures(turns, len)
+    assert lengths == (Turn("a", 0, 2.0, 4), Turn("b", 0, 3.0, 7), Turn("a", 1, 4.0, 2))
+    assert median_of(lengths, "a") == 3
 
 
 def test_values_are_paired_by_round_not_by_place() -> None:
@@ -77,8 +93,6 @@ def test_values_are_paired_by_round_not_by_place() -> None:
         ((0.98, 0.98, 0.10), False, False),
     ],
 )
-def test_the_median_is_what_meets_the_bar(
-    values: tuple[float, ...], at_least: bool, passed: bool
-) -> None:
+def test_the_median_meets_the_bar(values: tuple[float, ...], at_least: bool, passed: bool) -> None:
     """One lucky or unlucky round decides nothing; the bar itself counts as met."""
     assert Comparison("x", values, "x", 0.97, at_least=at_least).passed is passed

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def adapters(tmp_path: Path) -> Path:
-    """Two adapters, a hidden one and a folder that is none."""
+    """Two adapters, a hidden one and a folder that is not an adapter."""
     for name, rank in (("finance", 16), ("ecommerce", 24), (".hidden", 512)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "adapter_config.json").write_text(json.dumps({"r": rank}))
@@ -27,15 +27,15 @@ def adapters(tmp_path: Path) -> Path:
 
 
 def options(command: list[str]) -> dict[str, str]:
-    """What follows each flag; for `--engine NAME=VALUE` the name is the flag."""
-    found: dict[str, str] = {}
+    """Return the value after each flag; for `--engine NAME=VALUE` the name is the flag."""
+    values: dict[str, str] = {}
     for flag, value in itertools.pairwise(command):
         if flag == "--engine":
             name, _, given = value.partition("=")
-            found["--" + name.replace("_", "-")] = given
+            values["--" + name.replace("_", "-")] = given
         elif flag.startswith("--"):
-            found[flag] = value
-    return found
+            values[flag] = value
+    return values
 
 
 def test_both_servers_get_the_same_engine(adapters: Path) -> None:

@@ -27,7 +27,7 @@ def run(
     endpoint: Endpoint = "completions",
     key: str | None = None,
 ) -> Drive:
-    """Drive `count` requests of 7 prompt and 5 output tokens."""
+    """Drive `count` requests of 7 prompt and 5 output tokens to their ends."""
     workload = Workload(models, prompt_tokens=7, output_tokens=5, endpoint=endpoint)
     bodies = request_bodies(workload, count, seed=0)
     target = Target(url, key)

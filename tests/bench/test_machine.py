@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""The machine and the versions of a report."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def test_versions_name_what_ran() -> None:
     """Python's version is the running one; the engine's keys are there whether or not it is
     installed.
     """
-    found = versions()
-    assert found["python"] == platform.python_version()
-    assert {"lorabay", "vllm", "torch"} < set(found)
+    installed = versions()
+    assert installed["python"] == platform.python_version()
+    assert {"lorabay", "vllm", "torch"} < set(installed)

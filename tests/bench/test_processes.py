@@ -1,5 +1,6 @@
-"""Child processes that are always gone in the end. A FIFO that the whole group holds open tells
-when all are.
+"""Child processes that are always gone in the end, and the cost of a command.
+
+A FIFO that a whole group holds open ends when the last process of the group is gone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-# Ignores SIGTERM, starts a worker that does too, and tells its pid once both are up.
+# Ignores SIGTERM, starts a worker that does too, and writes its pid once both are up.
 STUBBORN = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -49,7 +50,7 @@ while True:
 
 @pytest.fixture
 def fifo(tmp_path: Path) -> Path:
-    """Where a child tells what it does, and that it lives."""
+    """A pipe to which a child writes what it does, and which it holds open while it lives."""
     path = tmp_path / "fifo"
     os.mkfifo(path)
     return path
@@ -61,10 +62,10 @@ def test_a_group_that_ignores_sigterm_is_killed(tmp_path: Path, fifo: Path) -> N
     """
     command = [sys.executable, "-c", STUBBORN, str(fifo)]
     with running("stubborn", command, env={}, log=tmp_path / "log", stop_timeout_s=0.1) as server:
-        told = fifo.open()
-        assert int(told.readline()) == server.process.pid
-    with told:
-        assert told.read() == ""
+        report = fifo.open()
+        assert int(report.readline()) == server.process.pid
+    with report:
+        assert report.read() == ""
     assert server.process.returncode == -signal.SIGKILL
 
 
@@ -74,16 +75,16 @@ def test_a_server_may_end_in_its_own_way(tmp_path: Path, fifo: Path) -> None:
     """
     command = [sys.executable, "-c", GRACEFUL, str(fifo)]
     with running("graceful", command, env={}, log=tmp_path / "log", stop_timeout_s=30) as server:
-        told = fifo.open()
-        assert [told.readline(), told.readline()] == ["up\n", "up\n"]
-    with told:
-        assert told.read() == "stopping\n"
+        report = fifo.open()
+        assert [report.readline(), report.readline()] == ["up\n", "up\n"]
+    with report:
+        assert report.read() == "stopping\n"
     assert server.process.returncode == 0
 
 
 def interrupted_while_running(fifo: Path, log: Path) -> TextIO:
     """The FIFO after a Ctrl-C inside the block."""
-    told = None
+    report = None
     try:
         with running(
             "stubborn",
@@ -92,19 +93,19 @@ def interrupted_while_running(fifo: Path, log: Path) -> TextIO:
             log=log,
             stop_timeout_s=0.1,
         ):
-            told = fifo.open()
-            told.readline()
+            report = fifo.open()
+            report.readline()
             signal.raise_signal(signal.SIGINT)
     except KeyboardInterrupt:
-        assert told is not None
-        return told
+        assert report is not None
+        return report
     raise AssertionError("the interrupt did not reach the caller")
 
 
 def test_an_interrupt_leaves_no_child(tmp_path: Path, fifo: Path) -> None:
     """Ctrl-C inside the block ends the whole group and goes on to the caller."""
-    with interrupted_while_running(fifo, tmp_path / "log") as told:
-        assert told.read() == ""
+    with interrupted_while_running(fifo, tmp_path / "log") as report:
+        assert report.read() == ""
 
 
 def test_a_dead_server_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
@@ -137,8 +138,8 @@ def test_the_environment_is_added_to_ours(tmp_path: Path, monkeypatch: pytest.Mo
     assert log.read_text() == "ours given\n"
 
 
-def test_the_peak_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """100 MiB that a module held and let go of, and hardly more."""
+def test_the_peak_is_that_of_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peak counts 100 MiB that a module held and released, and hardly more."""
     (tmp_path / "hungry.py").write_text(
         "import sys\nx = bytes(range(256)) * 4096 * int(sys.argv[1])\ndel x\n"
     )
@@ -148,8 +149,8 @@ def test_the_peak_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert 0 < little.seconds < 30
 
 
-def test_a_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what the module said."""
+def test_a_command_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error holds the last words of the module."""
     (tmp_path / "broken.py").write_text("raise SystemExit('out of luck')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(SetupError, match="out of luck"):

@@ -1,4 +1,4 @@
-"""What a server lists, and the wait for one that is not there, not ready, or dead."""
+"""The list of a server's models, and the wait for one that is not there, not ready, or dead."""
 
 from __future__ import annotations
 
@@ -63,9 +63,7 @@ def test_no_server_is_one_clear_line(nowhere: Target) -> None:
 
 
 def test_another_kind_of_server_is_refused(fake: Fake) -> None:
-    """An address whose /v1/models does not exist or is no model list gives the status, not a
-    traceback.
-    """
+    """An address without a model list is one clear line with the status, not a traceback."""
     with pytest.raises(SetupError, match="answered 404"):
         list_models(Target(f"{fake.url}/elsewhere"), timeout_s=10)
     with pytest.raises(SetupError, match="is not an OpenAI model list"):
@@ -79,7 +77,7 @@ def test_metrics_of_a_server_that_is_not_there_are_one_clear_line(nowhere: Targe
 
 
 def test_a_server_that_dies_ends_the_wait(tmp_path: Path, nowhere: Target) -> None:
-    """Not the bound, but the death of the child, with its last words."""
+    """The death of the child ends the wait before its bound, with the child's last words."""
     command = [sys.executable, "-c", "raise SystemExit('port in use')"]
     with (
         running("lorabay", command, env={}, log=tmp_path / "log", stop_timeout_s=1) as server,

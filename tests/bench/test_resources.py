@@ -88,13 +88,13 @@ def test_what_happened_before_the_first_reading_does_not_count(worked: int) -> N
 
 
 def test_the_rest_of_the_machine_is_foreign() -> None:
-    """What neither side nor the client used; rounding never makes it negative."""
+    """Foreign time is used by neither side nor the client; rounding never makes it negative."""
     assert CpuTime(working=2.0, waiting=0.5, client=0.25, machine=4.0).foreign == 1.25
     assert CpuTime(working=2.0, waiting=0.0, client=0.01, machine=2.0).foreign == 0
 
 
 def test_an_ended_group_used_nothing() -> None:
-    """Asking for a group without processes is no error."""
+    """A group without processes has no processor time; asking for it is not an error."""
     ended = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
     ended.wait()
     reading = read_cpu_time(ended.pid, [])
@@ -102,12 +102,12 @@ def test_an_ended_group_used_nothing() -> None:
 
 
 def test_a_group_that_waits_is_idle(worked: int) -> None:
-    """Its turn is over, the next one's may begin."""
+    """The wait ends as soon as a group uses no more processor time."""
     assert wait_idle([worked])
 
 
-def test_a_group_that_computes_is_not() -> None:
-    """Nobody waits for it for ever."""
+def test_a_group_that_computes_is_not_idle() -> None:
+    """The wait for a group that goes on ends with the timeout, as False."""
     with subprocess.Popen(
         [sys.executable, "-c", "while True: pass"], start_new_session=True
     ) as busy:
@@ -170,7 +170,7 @@ def holder() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("count", [largest_of_group, held_by_group])
-def test_memory_of_a_group_is_found(count: Callable[[int], int], holder: int) -> None:
-    """What the child holds beside the interpreter; a group that nobody is in holds nothing."""
+def test_memory_of_a_group_is_counted(count: Callable[[int], int], holder: int) -> None:
+    """A group holds at least what its process allocated; an empty group holds nothing."""
     assert 64 << 20 <= count(holder) < 256 << 20
     assert count(2**22 + 1) == 0

@@ -60,9 +60,7 @@ def test_settings_are_checked_first() -> None:
 
 
 def test_sigterm_unwinds_like_ctrl_c() -> None:
-    """So that blocks around started servers end them; afterwards SIGTERM means what it meant
-    before.
-    """
+    """SIGTERM unwinds blocks around started servers; afterwards its old handler is back."""
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         run_bench(BenchSettings(scenario="t"), scenarios={"t": terminated})

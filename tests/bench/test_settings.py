@@ -1,4 +1,4 @@
-"""What an invocation may ask for."""
+"""Settings of an invocation, and the errors of those that cannot work."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lorabay.bench.settings import BenchSettings
+from lorabay.bench.workload import Workload
 from lorabay.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
@@ -63,3 +64,9 @@ def test_a_scenario_of_its_own_adapters_needs_the_folder_of_a_base(tmp_path: Pat
 def test_the_key_is_not_printed() -> None:
     """A settings object in a log or traceback does not show the API key."""
     assert "secret" not in repr(BenchSettings(api_key="secret"))
+
+
+def test_the_workload_is_that_of_the_settings() -> None:
+    """Lengths and endpoint come from the settings, the models from the caller."""
+    settings = BenchSettings(prompt_tokens=7, output_tokens=5, endpoint="chat")
+    assert settings.workload(("finance",)) == Workload(("finance",), 7, 5, "chat")

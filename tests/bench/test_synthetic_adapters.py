@@ -26,18 +26,18 @@ def base(tiny_base: Path) -> BaseShapes:
 
 
 def spec(folder: Path, base: BaseShapes) -> AdapterSpec:
-    """What the checks make of a folder that they accept."""
-    found = validate(folder, Checks(base, 512))
-    assert isinstance(found, AdapterSpec)
-    return found
+    """Return the spec of a folder that the checks accept."""
+    accepted = validate(folder, Checks(base, 512))
+    assert isinstance(accepted, AdapterSpec)
+    return accepted
 
 
 def test_a_random_adapter_can_be_served(tmp_path: Path, base: BaseShapes) -> None:
     """It passes every check without a warning, has the asked rank, and is as large as it says."""
     kind = RandomAdapters.about(base, 4, 2_000)
     kind.write(tmp_path / "a", 0)
-    found = spec(tmp_path / "a", base)
-    assert (found.rank, found.dtype, found.warnings) == (4, "bfloat16", ())
+    accepted = spec(tmp_path / "a", base)
+    assert (accepted.rank, accepted.dtype, accepted.warnings) == (4, "bfloat16", ())
     assert (
         kind.size_bytes
         < (tmp_path / "a" / "adapter_model.safetensors").stat().st_size
@@ -65,7 +65,7 @@ def test_modules_are_taken_until_the_size_is_reached(base: BaseShapes) -> None:
     assert len(large.modules) == 14
 
 
-def test_embeddings_and_the_head_stay_alone(base: BaseShapes) -> None:
+def test_embeddings_and_the_head_are_not_adapted(base: BaseShapes) -> None:
     """Only the linear modules of the layers are adapted."""
     modules = {
         module.rpartition(".")[2] for module, _ in RandomAdapters.about(base, 4, 1_000_000).modules
@@ -97,9 +97,8 @@ def test_the_version_is_what_the_server_will_find(publisher: Publisher) -> None:
     """A draft knows the digest of the folder that it becomes; drafts differ."""
     drafts = [publisher.draft(number) for number in range(2)]
     publisher.publish(drafts[0])
-    found = validate(publisher.adapters / PUBLISHED, Checks(publisher.base, 512))
-    assert isinstance(found, AdapterSpec)
-    assert found.digest.startswith(drafts[0].version)
+    published = spec(publisher.adapters / PUBLISHED, publisher.base)
+    assert published.digest.startswith(drafts[0].version)
     assert len(drafts[0].version) == 12
     assert drafts[0].version != drafts[1].version
 

@@ -14,7 +14,7 @@ from lorabay.bench.synthetic_model import RandomLlama
 
 @pytest.mark.parametrize("size", [20_000_000, 500_000_000, 2_000_000_000, 4_000_000_000])
 def test_about_the_size(size: int) -> None:
-    """To a layer."""
+    """The model has the asked size, to a layer."""
     assert RandomLlama.about(size).size_bytes == pytest.approx(size, rel=0.1)
 
 

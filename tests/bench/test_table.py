@@ -15,7 +15,7 @@ from lorabay.bench.table import render
 
 
 def shown(findings: Findings) -> str:
-    """The findings as printed on a wide console."""
+    """Return the findings as printed on a wide console."""
     machine = Machine("Some CPU", 2, 23.4, ("NVIDIA H200",), "Linux")
     report = Report(
         "2026-11-23", BenchSettings(), machine, {"vllm": "0.32.0", "torch": None}, findings
@@ -26,7 +26,7 @@ def shown(findings: Findings) -> str:
 
 
 def cells(text: str, holds: str) -> list[str]:
-    """The cells of the first row that holds a text."""
+    """Return the cells of the first row that holds a text."""
     line = next(line for line in text.splitlines() if holds in line)
     return [cell.strip() for cell in line.strip("│").split("│")]
 

@@ -20,7 +20,7 @@ def token(text: str = "a") -> bytes:
 
 
 def test_tokens_take_the_time_of_their_read() -> None:
-    """Each output event counts at the moment it arrived; usage and [DONE] are no tokens."""
+    """Each output event counts at the moment it arrived; usage and [DONE] are not tokens."""
     reads = [(1.0, token()), (2.0, token()), (4.0, token()), (4.5, USAGE), (4.6, DONE)]
     assert read_transcript(0.5, reads, 3) == Answer(0.5, (1.0, 2.0, 4.0), 5, 3)
 
@@ -39,7 +39,7 @@ def test_how_the_bytes_are_cut_does_not_matter(cuts: list[int], newline: bytes) 
     assert read_transcript(0.0, reads, 3) == Answer(0.0, (1.0,) * 3, 5, 3)
 
 
-def test_the_role_of_a_chat_stream_is_no_token() -> None:
+def test_the_role_of_a_chat_stream_is_not_a_token() -> None:
     """Time to first token is that of the first text, not of the opening event."""
     opening = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
     text = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
@@ -80,6 +80,6 @@ def test_an_incomplete_stream_is_a_failure_with_its_reason(stream: bytes, reason
         ({"error": {"message": "x" * 500}}, "x" * 200),
     ],
 )
-def test_error_messages_are_found_and_cut(payload: dict[str, object], message: str) -> None:
+def test_error_messages_are_cut_to_a_line(payload: dict[str, object], message: str) -> None:
     """The message of an error is one short line, whatever its shape."""
     assert error_message(payload) == message

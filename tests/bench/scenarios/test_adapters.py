@@ -38,7 +38,7 @@ CASE = Case(
 )
 
 
-def test_sides_take_turns_and_the_first_is_held_against_the_second(launch_fake: Launcher) -> None:
+def test_sides_take_turns_and_the_first_is_compared_with_the_second(launch_fake: Launcher) -> None:
     """Each round every side does the same work; a further side is shown beside them."""
     servers = {
         name: (launch_fake("finance", "ecommerce"), {}) for name in ("bare", "lorabay", "stock")
@@ -65,7 +65,7 @@ def test_a_failing_side_ends_the_measurement(launch_fake: Launcher) -> None:
 
 
 def test_every_case_of_the_table_is_there() -> None:
-    """One stream, eight, thirty-two with base rows, prompts, more adapters than slots, DoRA."""
+    """The cases are 1, 8 and 32 streams, prompts, more adapters than slots, and DoRA."""
     wanted = cases(NAMES)
     assert [(case.streams, case.bar) for case in wanted] == [
         (1, 0.75),
@@ -80,15 +80,15 @@ def test_every_case_of_the_table_is_there() -> None:
 
 
 def test_an_earlier_first_token_is_better() -> None:
-    """So that every ratio reads the same way."""
+    """Promptness grows as the first token comes earlier, so that more is better in every ratio."""
     stats = RunStats(
         1, {}, 1.0, 1, 1, Latency(50.0, 50.0), Latency(None, None), Latency(50.0, 50.0)
     )
     assert promptness(stats) == 20.0
 
 
-def test_it_needs_a_base() -> None:
-    """It starts its own servers."""
+def test_a_base_is_needed_and_a_url_is_refused() -> None:
+    """The scenario starts its own servers."""
     with pytest.raises(UsageError, match="--base"):
         adapters(BenchSettings(), NoProgress())
     with pytest.raises(UsageError, match="leave out --url"):

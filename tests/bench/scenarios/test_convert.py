@@ -1,4 +1,4 @@
-"""Conversions are measured against reading the model that they are for."""
+"""Scenario `convert`, on a model of 10 MB."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lorabay.bench.settings import BenchSettings
 from lorabay.errors import UsageError
 
 
-def test_both_conversions_are_held_against_a_reading(capfd: pytest.CaptureFixture[str]) -> None:
+def test_both_conversions_are_compared_with_a_reading(capfd: pytest.CaptureFixture[str]) -> None:
     """One ratio a round for each, and the medians of all sides."""
     report = run_bench(BenchSettings(scenario="convert", size_gb=0.01, rounds=2))
     names = [comparison.name for comparison in report.findings.comparisons]
@@ -18,7 +18,7 @@ def test_both_conversions_are_held_against_a_reading(capfd: pytest.CaptureFixtur
     assert [fact.value > 0 for fact in report.findings.facts] == [True] * 3
 
 
-def test_it_takes_no_server() -> None:
-    """Models are made on the spot."""
+def test_a_url_is_refused() -> None:
+    """The scenario measures a model of its own, not a server."""
     with pytest.raises(UsageError, match="--url"):
         run_bench(BenchSettings(scenario="convert", url="http://127.0.0.1:1"))

@@ -23,20 +23,20 @@ SMALL = BenchSettings(concurrency=(1, 2), output_tokens=5, requests=4, start_tim
 
 
 class Steps:
-    """Progress that remembers."""
+    """Progress that remembers its steps."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.steps: list[str] = []
 
     def plan(self, steps: int) -> None:
-        self.told.append(f"{steps} steps")
+        self.steps.append(f"{steps} steps")
 
     def step(self, what: str) -> None:
-        self.told.append(what)
+        self.steps.append(what)
 
 
 def speed(side: str, number: int, streams: int, tokens: int) -> Turn[Run]:
-    """A turn of two seconds."""
+    """Return a turn of two seconds."""
     stats = RunStats(1, {}, 2.0, 1, tokens, Latency(1.0, 1.0), Latency(1.0, 1.0), Latency(1.0, 1.0))
     return Turn(side, number, 2.0, Run(side, number, streams, stats, 0.0))
 
@@ -58,7 +58,7 @@ def test_both_servers_do_the_same_work_in_turn(launch_fake: Launcher) -> None:
         ("vllm", True),
         ("lorabay", True),
     ]
-    assert progress.told[:3] == ["starting vllm", "starting lorabay", "warming up vllm, 1 streams"]
+    assert progress.steps[:3] == ["starting vllm", "starting lorabay", "warming up vllm, 1 streams"]
 
 
 def test_servers_with_other_adapters_are_not_compared(launch_fake: Launcher) -> None:

@@ -48,14 +48,14 @@ def kind(tiny_base: Path) -> RandomAdapters:
 
 
 def seen(scan_s: float, cpu_s: float, read_mib: float, resident_mib: float) -> ObservedStart:
-    """A server that has used so much."""
+    """Return a server that has used so much."""
     server = ReadyServer("lorabay", Target("http://x"), Listing("tiny", ()), 1, 9.0)
     use = ProcessUse(cpu_s, int(read_mib * MIB), int(resident_mib * MIB))
     return ObservedStart(server, scan_s, use, use)
 
 
 def turn(side: str, number: int, p50_ms: float) -> Turn[Run]:
-    """A turn with this latency."""
+    """Return a turn with this latency."""
     nothing = Latency(None, None)
     stats = RunStats(1, {}, 2.0, 1, 8, nothing, nothing, Latency(p50_ms, None))
     return Turn(side, number, 2.0, Run(side, number, 4, stats, 0.0))
@@ -108,7 +108,7 @@ def test_three_starts_and_alternating_turns(
 
 
 def test_a_restart_that_reads_weights_misses_its_bar() -> None:
-    """What the one adapter costs is taken off; the scan's own seconds are told as they are."""
+    """The cost of the one adapter is taken off; the scan's own seconds are reported whole."""
     alone = seen(scan_s=0.1, cpu_s=9.0, read_mib=100, resident_mib=400)
     restart = seen(scan_s=0.9, cpu_s=9.5, read_mib=149, resident_mib=420)
     scan_s, cpu, read, memory = start_facts("restart", restart, alone, read_bar=50)
@@ -118,7 +118,7 @@ def test_a_restart_that_reads_weights_misses_its_bar() -> None:
 
 
 def test_an_idle_pass_is_one_of_many() -> None:
-    """Times are those of a pass; a single weights file read in any of them is over the bar."""
+    """Times are those of one pass; a single weights file read in any of them is over the bar."""
     wall, cpu, read = idle_facts(
         Idleness(Passes(10, 2.0), ProcessUse(12.0, MIB // 2, 0)), adapter_bytes=MIB
     )
@@ -130,7 +130,7 @@ def test_an_idle_pass_is_one_of_many() -> None:
 
 
 def test_a_server_that_never_looks_is_not_judged() -> None:
-    """Without a pass there is no figure of one."""
+    """Without a pass the figures of one are an error."""
     with pytest.raises(SetupError, match="did not look at its adapter directory"):
         idle_facts(Idleness(Passes(0, 0.0), ProcessUse(0.0, 0, 0)), adapter_bytes=MIB)
 
@@ -188,6 +188,6 @@ def test_our_own_page_is_understood() -> None:
 
 
 def test_the_page_of_another_server_is_one_clear_line() -> None:
-    """Without the series there is nothing to report."""
+    """A page without our series is an error that names it."""
     with pytest.raises(SetupError, match="has no lorabay_reconcile_seconds"):
         parse_passes("# TYPE other counter\nother_total 1\n")

@@ -9,7 +9,7 @@ from lorabay.bench.scenarios.memory import measure_memory
 from lorabay.bench.settings import BenchSettings
 
 
-def test_both_sides_are_started_and_their_difference_is_held_against_the_slots(
+def test_the_difference_of_both_sides_is_compared_with_the_slots(
     launch_fake: Callable[..., Callable[[int], list[str]]],
 ) -> None:
     """Two equal servers differ by little of a large size."""

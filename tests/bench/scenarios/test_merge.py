@@ -1,4 +1,4 @@
-"""Scenario `merge`, on a model of 10 MB."""
+"""Scenario `merge`, on a model of 50 MB."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lorabay.errors import UsageError
 
 
 def test_all_sides_are_measured() -> None:
-    """Time and memory of each, and how memory grows with the model."""
+    """The report has time and memory of each side, and the growth of memory with the model."""
     report = run_bench(BenchSettings(scenario="merge", rounds=1, size_gb=0.05), NoProgress())
     names = [comparison.name for comparison in report.findings.comparisons]
     assert names == [
@@ -35,7 +35,7 @@ def test_all_sides_are_measured() -> None:
         BenchSettings(scenario="merge", size_gb=0.0),
     ],
 )
-def test_what_it_cannot_do(settings: BenchSettings) -> None:
-    """A server has no part in it, and a model has a size."""
+def test_impossible_settings_are_refused(settings: BenchSettings) -> None:
+    """A URL and a model of no size are usage errors."""
     with pytest.raises(UsageError):
         run_bench(settings, NoProgress())

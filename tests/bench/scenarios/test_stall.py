@@ -53,6 +53,6 @@ def test_the_longest_pause_of_each_load_counts() -> None:
 
 
 def test_a_load_without_tokens_beside_it_is_no_measurement() -> None:
-    """Streams that had ended cannot tell."""
+    """Streams that ended before a load are an error, not a figure."""
     with pytest.raises(SetupError, match="no tokens"):
         stall_facts([Answer(0.0, (0.0, 0.1), 1, 2)], [Load(5.0, 6.0)])

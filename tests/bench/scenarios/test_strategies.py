@@ -1,5 +1,5 @@
-"""Scenario `strategies`: what one merged deployment holds counts once for each adapter, the shared
-server's once.
+"""Scenario `strategies`: memory of a merged deployment counts for each adapter, of the shared one
+once.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def deployed(side: str, memory: int) -> Deployment:
     return Deployment(Start(side, 0, 20.0), run, memory)
 
 
-def test_both_sides_are_told() -> None:
-    """Start, load, memory and disk of each."""
+def test_both_sides_are_reported() -> None:
+    """The report has start, load, memory and disk of both sides."""
     findings = compare_deployments(
         deployed(MERGED, 700 * MIB),
         deployed(SHARED, 900 * MIB),
@@ -48,7 +48,7 @@ def test_both_sides_are_told() -> None:
     )
 
 
-def test_it_needs_adapters() -> None:
-    """And a base."""
+def test_base_and_adapters_are_needed() -> None:
+    """Without them nothing is merged or started."""
     with pytest.raises(UsageError, match="--base and --adapters"):
         strategies(BenchSettings(scenario="strategies"), NoProgress())

@@ -78,8 +78,8 @@ def test_the_slowest_swap_meets_the_bar_or_misses_it() -> None:
 
 
 def test_a_pause_counts_to_the_swap_that_it_touches() -> None:
-    """A gap that begins, ends or lies in a swap is one of a swap; gaps between two answers are none
-    at all.
+    """A gap that begins, ends or lies in a swap is one of a swap; time between two answers is not
+    a gap.
     """
     outcomes = (
         Answer(0.0, (1.0, 1.1, 1.2, 1.9, 2.0), 1, 5),
@@ -101,11 +101,11 @@ def test_streams_without_tokens_are_not_judged() -> None:
         pause_facts(Swaps((Swap(1.0, 2.0),), 0), Drive((Failure("timed out"),), 4.0, 0.1))
 
 
-async def test_it_asks_until_the_version_answers(
+async def test_the_probe_asks_until_the_version_answers(
     publisher: Publisher, launch_following: Callable[[Path], Callable[[int], list[str]]]
 ) -> None:
-    """Answers of the former version are no end and no failure; the first one of the new version is
-    the end.
+    """Answers of the former version count as neither failure nor end; the first of the new version
+    is the end.
     """
     former, new = publisher.draft(0), publisher.draft(1)
     publisher.publish(former)
@@ -131,7 +131,7 @@ async def test_a_version_that_never_answers_is_one_clear_line(fake: Fake) -> Non
 
 
 async def test_a_server_that_is_gone_counts_as_failing() -> None:
-    """Refused connections are failures, not an end of the measurement."""
+    """Refused connections are counted as failures; the probe goes on."""
     async with version_probe(Target("http://127.0.0.1:9"), "finance", timeout_s=0.1) as probe:
         with pytest.raises(SetupError):
             await probe.first_answer_of("0123456789ab")

@@ -59,49 +59,6 @@ ALL, ONE = "all adapters", "one adapter"
 SERIES = "lorabay_reconcile_seconds"
 
 
-@dataclass(frozen=True, slots=True)
-class Passes:
-    """Passes over the adapter directory since the server's start, and their seconds together."""
-
-    count: int
-    seconds: float
-
-    def since(self, before: Passes) -> Passes:
-        """Return the passes between an earlier page and this one."""
-        return Passes(self.count - before.count, self.seconds - before.seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedStart:
-    """A ready server, the seconds of its first scan, and its use when HTTP answered and when it was
-    ready.
-    """
-
-    server: ReadyServer
-    scan_s: float
-    at_http: ProcessUse
-    at_ready: ProcessUse
-
-    def beyond(self, other: ObservedStart) -> ProcessUse:
-        """Return how much more this start used than the other one.
-
-        Processor time and reads count until HTTP answered, memory when the server was ready.
-        """
-        until_http = self.at_http.beyond(other.at_http)
-        when_ready = self.at_ready.beyond(other.at_ready)
-        return replace(until_http, resident_bytes=when_ready.resident_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Idleness:
-    """Passes over the adapter directory in which nothing had changed, and all that the process used
-    meanwhile.
-    """
-
-    passes: Passes
-    use: ProcessUse
-
-
 def many(settings: BenchSettings, progress: Progress) -> Findings:
     """Measure our server, started here over adapters made for it."""
     base = BaseShapes.read(settings.need_base())
@@ -167,6 +124,49 @@ def make_adapters(root: Path, kind: RandomAdapters, count: int) -> tuple[str, ..
         kind.write(root / "all" / name, number)
     kind.write(root / "one" / names[0], 0)
     return names
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """Passes over the adapter directory since the server's start, and their seconds together."""
+
+    count: int
+    seconds: float
+
+    def since(self, before: Passes) -> Passes:
+        """Return the passes between an earlier page and this one."""
+        return Passes(self.count - before.count, self.seconds - before.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedStart:
+    """A ready server, the seconds of its first scan, and its use when HTTP answered and when it was
+    ready.
+    """
+
+    server: ReadyServer
+    scan_s: float
+    at_http: ProcessUse
+    at_ready: ProcessUse
+
+    def beyond(self, other: ObservedStart) -> ProcessUse:
+        """Return how much more this start used than the other one.
+
+        Processor time and reads count until HTTP answered, memory when the server was ready.
+        """
+        until_http = self.at_http.beyond(other.at_http)
+        when_ready = self.at_ready.beyond(other.at_ready)
+        return replace(until_http, resident_bytes=when_ready.resident_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Idleness:
+    """Passes over the adapter directory in which nothing had changed, and all that the process used
+    meanwhile.
+    """
+
+    passes: Passes
+    use: ProcessUse
 
 
 @contextmanager
