@@ -1,8 +1,7 @@
-"""The code behind `lorabay merge`: any adapter folded into standalone weights, one block of one
-tensor at a time.
+"""`lorabay merge`: folds an adapter of any format into standalone weights, block by block.
 
-`plan` says which tensor of the output comes from where, `shards` makes the files, `output` decides
-when a folder may be seen, `command` puts them together. The arithmetic is NumPy's: neither torch
-nor the whole model is ever in memory, except to verify the result and for formats that only PEFT's
-own layers can merge.
+`run` is the whole way from the settings to a published folder. `job` is what is known before the
+first byte, `plan` the tensors and files of the result, `shards` the making of those files, and
+`output` decides when they may be seen. The arithmetic is NumPy's. Torch and the whole model are in
+memory only to verify the result, and for formats that only PEFT's own layers can merge.
 """

@@ -1,9 +1,8 @@
-"""What the merged model consists of: every tensor, its origin, its file, and a config that fits
-them.
+"""The merged model as a plan: every tensor, its origin, its file, and a config that fits them.
 
-Pure: works on headers and updates, reads no number. Decides when a tied head must part from its
-embedding: an adapter that changed only one of the two gives a model in which they differ, and one
-config field too many would undo that.
+Pure: works on headers and updates, and reads no numbers. Decides when a tied head must part from
+its embedding. An adapter that changed only one of the two makes them differ, and a config that
+still ties them would undo its change.
 """
 
 from __future__ import annotations
@@ -26,8 +25,6 @@ from lorabay.merge.tensors import Shard, Target
 from lorabay.reasons import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from numpy.typing import NDArray
 
     from lorabay.algebra.updates import Update
@@ -35,29 +32,34 @@ if TYPE_CHECKING:
 
 HEAD = "lm_head.weight"
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
-"""What `--dtype` takes: name in a config -> name in safetensors."""
+"""Values of `--dtype`: name in a config -> name in safetensors."""
+
 _SHOWN = 5
 _FLOATS = frozenset(STORED)
 _QUANTISED = frozenset({"quantization_config", "compression_config"})
+_DTYPE_FIELDS = ("dtype", "torch_dtype")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`dtype` (None: each tensor keeps its own) and `max_shard_bytes` (None: the base's files)."""
+    """Form of the output."""
 
     dtype: str | None = None
+    """Name in safetensors of the dtype of all floats; None keeps that of each tensor."""
+
     max_shard_bytes: int | None = None
+    """Largest size of a weights file; None keeps the files of the base."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The files to write, in order, and the config of the result. `untied`: the head parted from
-    the embedding.
-    """
+    """The files to write, in order, and the config of the result."""
 
     shards: tuple[Shard, ...]
     config: Mapping[str, object]
+
     untied: bool
+    """Whether the head was tied to the embedding and no longer is."""
 
     @property
     def size(self) -> int:
@@ -66,21 +68,21 @@ class Plan:
 
     @property
     def index(self) -> dict[str, object] | None:
-        """The index file; None where one file holds all under its usual name."""
+        """Content of the index file; None where one file holds all under its usual name."""
         if [shard.file for shard in self.shards] == [SINGLE_FILE]:
             return None
-        parts = {target.name: shard.file for shard in self.shards for target in shard.targets}
-        return {"metadata": {"total_size": self.size}, "weight_map": parts}
+        weight_map = {target.name: shard.file for shard in self.shards for target in shard.targets}
+        return {"metadata": {"total_size": self.size}, "weight_map": weight_map}
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Names of the weights files and of the index."""
-        index = () if self.index is None else (INDEX_FILE,)
-        return (*(shard.file for shard in self.shards), *index)
+        """Names of the weights files and, if there is one, of the index."""
+        names = tuple(shard.file for shard in self.shards)
+        return names if self.index is None else (*names, INDEX_FILE)
 
     @property
     def changed(self) -> tuple[Target, ...]:
-        """The tensors to which something is done besides storing them in another dtype."""
+        """Tensors that have updates. A tensor that is only stored in another dtype is not one."""
         return tuple(target for shard in self.shards for target in shard.targets if target.updates)
 
 
@@ -91,65 +93,40 @@ def plan_merge(
     changes: Mapping[str, object],
     layout: Layout,
 ) -> Plan:
-    """`sources` are the base's tensors in the order of their files, `changes` the config fields
-    that the adapter sets.
+    """Return the plan of merging `updates` into the base's tensors `sources`.
 
-    Raises SetupError naming what does not fit.
+    `sources` are in the order of the base's files. `config` is the base's, and `changes` are the
+    fields of it that the adapter sets. Raise SetupError if the updates do not fit the base.
     """
-    tie = _tie(sources, config, updates)
-    embedding = _embedding(sources)
     sources = dict(sources)
-    if tie.untied and embedding is not None and HEAD not in sources:
-        sources[HEAD] = _as_head(sources[embedding])
-    if not tie.untied and tie.was_tied:
-        updates = {
-            name: update for name, update in updates.items() if name != HEAD or name in sources
-        }
-    unknown = sorted(updates.keys() - sources.keys())
-    if unknown:
-        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-        names = ", ".join(quoted(name) for name in unknown[:_SHOWN])
-        raise SetupError(f"the adapter does not fit the base, which has no {names}{more}")
-    rows = changes.get("vocab_size")
-    targets = [
-        _target(
-            name,
-            source,
-            updates.get(name, ()),
-            layout.dtype,
-            rows if isinstance(rows, int) else None,
-        )
-        for name, source in sources.items()
-    ]
-    return Plan(
-        tuple(_shards(targets, layout.max_shard_bytes)),
-        _config(config, changes, layout, tie),
-        tie.untied,
-    )
+    untied = False
+
+    embedding = next((name for name in sources if is_embedding(_module(name))), None)
+    if embedding is not None and (HEAD not in sources or _ties_head(config)):
+        untied = updates.get(embedding, ()) != updates.get(HEAD, ())
+        if HEAD not in sources and untied:
+            sources[HEAD] = _as_head(sources[embedding])
+        elif HEAD not in sources:
+            # Both have the same updates, and only the embedding is stored.
+            updates = {name: update for name, update in updates.items() if name != HEAD}
+
+    _check_names(updates, sources)
+
+    vocabulary = changes.get("vocab_size")
+    rows = vocabulary if isinstance(vocabulary, int) else None
+    targets = []
+    for name, source in sources.items():
+        targets.append(_target(name, source, updates.get(name, ()), layout.dtype, rows))
+
+    shards = _shards(targets, layout.max_shard_bytes)
+    return Plan(shards, _merged_config(config, changes, layout, untied=untied), untied)
 
 
-@dataclass(frozen=True, slots=True)
-class _Tie:
-    was_tied: bool
-    untied: bool
+def _module(tensor: str) -> str:
+    return tensor.removesuffix(".weight")
 
 
-def _tie(
-    sources: Mapping[str, object],
-    config: Mapping[str, object],
-    updates: Mapping[str, tuple[Update, ...]],
-) -> _Tie:
-    embedding = _embedding(sources)
-    tied = embedding is not None and (HEAD not in sources or _flag(config))
-    of_embedding, of_head = (updates.get(name or "", ()) for name in (embedding, HEAD))
-    return _Tie(tied, tied and of_embedding != of_head)
-
-
-def _embedding(names: Iterable[str]) -> str | None:
-    return next((name for name in names if is_embedding(name.removesuffix(".weight"))), None)
-
-
-def _flag(config: Mapping[str, object]) -> bool:
+def _ties_head(config: Mapping[str, object]) -> bool:
     text = config.get("text_config")
     inner = text.get("tie_word_embeddings") if isinstance(text, Mapping) else None
     return True in (config.get("tie_word_embeddings"), inner)
@@ -159,6 +136,15 @@ def _as_head(embedding: Stored | Computed) -> Stored | Computed:
     return embedding if isinstance(embedding, Computed) else replace(embedding, name=HEAD)
 
 
+def _check_names(updates: Mapping[str, object], sources: Mapping[str, object]) -> None:
+    """Raise SetupError if there are updates of tensors that the base does not have."""
+    unknown = sorted(updates.keys() - sources.keys())
+    if unknown:
+        names = ", ".join(quoted(name) for name in unknown[:_SHOWN])
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        raise SetupError(f"the adapter does not fit the base, which has no {names}{more}")
+
+
 def _target(
     name: str,
     source: Stored | Computed,
@@ -166,76 +152,102 @@ def _target(
     dtype: str | None,
     rows: int | None,
 ) -> Target:
+    """Return one tensor of the output. `rows` is the adapter's vocabulary, if it sets one."""
     stored = "F32" if isinstance(source, Computed) else source.dtype
     if updates and stored not in _FLOATS:
         raise SetupError(f"the base stores {quoted(name)} as {stored}, which cannot be merged into")
+
     shape = source.shape
-    whole = bool(updates) and isinstance(updates[0], Replaced)
-    if whole and rows is not None and _has_vocabulary(name) and shape[0] != rows:
+    replaced = bool(updates) and isinstance(updates[0], Replaced)
+    has_vocabulary = name == HEAD or is_embedding(_module(name))
+    if replaced and has_vocabulary and rows is not None and shape[0] != rows:
         shape = (rows, *shape[1:])
-        source = Computed(shape, partial(_nothing, shape))
-    return Target(name, dtype if dtype and stored in _FLOATS else stored, shape, source, updates)
+        source = Computed(shape, partial(_zeros, shape))
+
+    out_dtype = dtype if dtype is not None and stored in _FLOATS else stored
+    return Target(name, out_dtype, shape, source, updates)
 
 
-def _nothing(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """What a replaced tensor of another shape was before; takes no memory."""
+def _zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the former values of a tensor that got another shape; they take no memory."""
     return np.broadcast_to(np.float32(0), shape)
 
 
-def _has_vocabulary(name: str) -> bool:
-    return name == HEAD or is_embedding(name.removesuffix(".weight"))
-
-
-def _shards(targets: list[Target], limit: int | None) -> Iterator[Shard]:
+def _shards(targets: list[Target], limit: int | None) -> tuple[Shard, ...]:
     groups = _by_file(targets) if limit is None else _by_size(targets, limit)
-    count = len(groups)
+    if len(groups) == 1:
+        return (_shard(SINGLE_FILE, groups[0]),)
+
+    shards = []
     for number, group in enumerate(groups, 1):
-        name = SINGLE_FILE if count == 1 else f"model-{number:05}-of-{count:05}.safetensors"
-        yield Shard(name, tuple(sorted(group, key=lambda target: -ITEM_BYTES[target.dtype])))
+        name = f"model-{number:05}-of-{len(groups):05}.safetensors"
+        shards.append(_shard(name, group))
+    return tuple(shards)
+
+
+def _shard(name: str, targets: list[Target]) -> Shard:
+    # Wide dtypes first, so that every tensor is aligned.
+    return Shard(name, tuple(sorted(targets, key=lambda target: -ITEM_BYTES[target.dtype])))
 
 
 def _by_file(targets: list[Target]) -> list[list[Target]]:
-    """As the base has them; what is not of a file goes with the tensor before it."""
+    """Group the targets by the base's files. A computed tensor goes with the one before it."""
     groups: dict[object, list[Target]] = {}
     file: object = None
     for target in targets:
-        file = file if isinstance(target.source, Computed) else target.source.file
+        if not isinstance(target.source, Computed):
+            file = target.source.file
         groups.setdefault(file, []).append(target)
     return list(groups.values())
 
 
 def _by_size(targets: list[Target], limit: int) -> list[list[Target]]:
+    """Fill groups in order up to `limit` bytes. A tensor that is larger has its own group."""
     groups: list[list[Target]] = [[]]
+    size = 0
     for target in targets:
-        if groups[-1] and sum(other.size for other in groups[-1]) + target.size > limit:
+        if groups[-1] and size + target.size > limit:
             groups.append([])
+            size = 0
         groups[-1].append(target)
+        size += target.size
     return groups
 
 
-def _config(
-    config: Mapping[str, object], changes: Mapping[str, object], layout: Layout, tie: _Tie
+def _merged_config(
+    config: Mapping[str, object],
+    changes: Mapping[str, object],
+    layout: Layout,
+    *,
+    untied: bool,
 ) -> dict[str, object]:
+    """Return the base's config with the adapter's changes, dense, and true about head and dtype."""
     merged = {name: value for name, value in config.items() if name not in _QUANTISED}
-    merged = _with(merged, changes)
-    if tie.untied:
-        merged = _with(merged, {"tie_word_embeddings": False})
-    if layout.dtype is not None:
-        dtype = next(name for name, short in DTYPES.items() if short == layout.dtype)
-        fields = [name for name in ("dtype", "torch_dtype") if name in merged] or ["dtype"]
-        merged |= dict.fromkeys(fields, dtype)
-        text = merged.get("text_config")
-        if isinstance(text, Mapping):
-            inner = [name for name in ("dtype", "torch_dtype") if name in text]
-            merged["text_config"] = {**text, **dict.fromkeys(inner, dtype)}
+    merged = _changed(merged, changes)
+    if untied:
+        merged = _changed(merged, {"tie_word_embeddings": False})
+    if layout.dtype is None:
+        return merged
+
+    dtype = next(name for name, stored in DTYPES.items() if stored == layout.dtype)
+    fields = [name for name in _DTYPE_FIELDS if name in merged] or ["dtype"]
+    merged |= dict.fromkeys(fields, dtype)
+    text = merged.get("text_config")
+    if isinstance(text, Mapping):
+        inner = [name for name in _DTYPE_FIELDS if name in text]
+        merged["text_config"] = {**text, **dict.fromkeys(inner, dtype)}
     return merged
 
 
-def _with(config: dict[str, object], changes: Mapping[str, object]) -> dict[str, object]:
-    """A field that the config keeps with its text model is changed there, too."""
+def _changed(config: dict[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    """Return `config` with `changes`, also in the config of its text model.
+
+    A field that only the text model has is changed only there.
+    """
     text = config.get("text_config")
     if not isinstance(text, Mapping):
         return {**config, **changes}
-    outer = {name: value for name, value in changes.items() if name in config or name not in text}
+
     inner = {name: value for name, value in changes.items() if name in text}
+    outer = {name: value for name, value in changes.items() if name in config or name not in text}
     return {**config, **outer, "text_config": {**text, **inner}}

@@ -1,8 +1,7 @@
-"""What a model folder holds besides weights and config: tokenizer, chat template, generation
-config, licence, code.
+"""Files of a model folder besides weights and config: tokenizer, template, licence, code.
 
-They come from the base; a tokenizer or a chat template that the adapter brings wins. Never a
-mixture of two tokenizers.
+They come from the base, but a tokenizer or a chat template of the adapter wins. The result is
+never a mixture of two tokenizers.
 """
 
 from __future__ import annotations
@@ -27,61 +26,78 @@ _VOCABULARIES = (
     "tiktoken.model",
     "tekken.json",
 )
+_TOKENIZER_CONFIG = "tokenizer_config.json"
 _TOKENIZER = (
-    *_VOCABULARIES, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt",
-    "*.tiktoken", "spiece.model", "sentencepiece.bpe.model", "tokenization_*.py",
-)  # fmt: skip
+    *_VOCABULARIES,
+    _TOKENIZER_CONFIG,
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+    "*.tiktoken",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenization_*.py",
+)
 _TEMPLATE = ("chat_template.jinja", "chat_template.json")
 _OTHERS = (
-    "generation_config.json", "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json",
-    "*.py", "LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*",
-)  # fmt: skip
-_TOKENIZER_CONFIG = "tokenizer_config.json"
+    "generation_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
+    "*.py",
+    "LICENSE*",
+    "LICENCE*",
+    "NOTICE*",
+    "USE_POLICY*",
+)
 
 
 def side_files(base: Path, adapter: Path) -> dict[str, Path]:
-    """Name in the merged folder -> the file to copy. Raises SetupError for a folder that cannot be
-    listed.
+    """Return name in the merged folder -> file to copy, in order of name.
+
+    Raise SetupError if one of the folders cannot be listed.
     """
-    of_base, of_adapter = _files(base), _files(adapter)
-    found = {
-        name: path
-        for name, path in of_base.items()
-        if _is(name, (*_TOKENIZER, *_TEMPLATE, *_OTHERS))
-    }
-    own = {name: path for name, path in of_adapter.items() if _is(name, _TOKENIZER)}
-    template = {name: path for name, path in of_adapter.items() if _is(name, _TEMPLATE)}
-    if any(name in own for name in _VOCABULARIES):
-        found = {name: path for name, path in found.items() if not _is(name, _TOKENIZER)}
-    if template or _has_template(own.get(_TOKENIZER_CONFIG)):
-        found = {name: path for name, path in found.items() if not _is(name, _TEMPLATE)}
-    return dict(sorted((found | own | template).items()))
+    from_base = _matching(_files(base), (*_TOKENIZER, *_TEMPLATE, *_OTHERS))
+    from_adapter = _files(adapter)
+    tokenizer = _matching(from_adapter, _TOKENIZER)
+    template = _matching(from_adapter, _TEMPLATE)
+
+    if any(name in tokenizer for name in _VOCABULARIES):
+        from_base = _without(from_base, _TOKENIZER)
+    if template or _has_template(tokenizer.get(_TOKENIZER_CONFIG)):
+        from_base = _without(from_base, _TEMPLATE)
+    return dict(sorted({**from_base, **tokenizer, **template}.items()))
 
 
 def copy_side_files(files: Mapping[str, Path], folder: Path) -> None:
-    """Copy them into `folder`. Raises OSError when that fails on the writing side, SetupError on
-    the reading side.
-    """
+    """Copy `files` into `folder`. Raise OSError."""
     for name, path in files.items():
         shutil.copyfile(path, folder / name)
 
 
 def _files(folder: Path) -> dict[str, Path]:
+    """Return the visible files of `folder` by name."""
     try:
-        return {
-            path.name: path
-            for path in folder.iterdir()
-            if not path.name.startswith(".") and path.is_file()
-        }
+        visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        return {path.name: path for path in visible if path.is_file()}
     except OSError as error:
         raise SetupError(f"the folder {folder} cannot be read: {error.strerror}") from error
 
 
-def _is(name: str, patterns: tuple[str, ...]) -> bool:
+def _matching(files: Mapping[str, Path], patterns: tuple[str, ...]) -> dict[str, Path]:
+    return {name: path for name, path in files.items() if _matches(name, patterns)}
+
+
+def _without(files: Mapping[str, Path], patterns: tuple[str, ...]) -> dict[str, Path]:
+    return {name: path for name, path in files.items() if not _matches(name, patterns)}
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _has_template(path: Path | None) -> bool:
+    """Return whether a tokenizer's config holds a chat template; older tokenizers keep it there."""
     if path is not None:
         with suppress(OSError, ValueError, AttributeError):
             return bool(json.loads(path.read_bytes()).get("chat_template"))

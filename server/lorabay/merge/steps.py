@@ -1,8 +1,7 @@
-"""One update of one tensor, with its factors in memory, applied to any block of rows: a class for
-each kind of update.
+"""Updates of one tensor with their factors in memory, applied to any block of rows.
 
-Tensors are seen as matrices; a vector is a column, so that its entries are rows. Knows nothing of
-files or rounding.
+There is a class for each kind of update. Tensors are seen as matrices; a vector is a column, so
+that its entries are rows. This module does not know files or rounding.
 """
 
 from __future__ import annotations
@@ -37,18 +36,21 @@ if TYPE_CHECKING:
 
 
 class Step(Protocol):
-    """What `prepare` makes."""
+    """One update of one tensor, ready to be applied to any of its rows."""
 
     def apply(self, rows: slice, values: Floats, scratch: Floats) -> None:
-        """Change `values`, which are those rows of the tensor; `scratch` is of the same shape."""
+        """Change `values`, which are these rows of the tensor, in place.
+
+        `scratch` has the same shape, and its content is lost.
+        """
 
     def change(self) -> float | None:
-        """The Frobenius norm of what is added, where that can be told without the tensor."""
+        """Return the Frobenius norm of what is added; None if it depends on the tensor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """Adds B A; `b` already holds the scale."""
+    """Adds B A; the scale is in `b` already."""
 
     a: Floats
     b: Floats
@@ -58,14 +60,16 @@ class Product:
         values += scratch
 
     def change(self) -> float | None:
-        # |BA|² is the trace of (B'B)(AA'), which are as small as the rank.
-        a, b = self.a.astype(np.float64), self.b.astype(np.float64)
-        return math.sqrt(max(0.0, float(np.vdot(b.T @ b, a @ a.T))))
+        # |BA|² is the trace of (B'B)(AA'), whose factors are as small as the rank.
+        a = self.a.astype(np.float64)
+        b = self.b.astype(np.float64)
+        square = float(np.vdot(b.T @ b, a @ a.T))
+        return math.sqrt(max(0.0, square))
 
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """Adds B A, then gives every row the length that was trained."""
+    """Adds B A, then scales every row to its trained length."""
 
     product: Product
     magnitude: Floats
@@ -94,7 +98,7 @@ class Addition:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Multiplies rows or columns."""
+    """Multiplies rows by a column of factors, or columns by a row of factors."""
 
     gate: Floats
 
@@ -107,7 +111,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """Puts other values in place."""
+    """Replaces all values."""
 
     fresh: Floats
 
@@ -120,12 +124,13 @@ class Replacement:
 
 @dataclass(frozen=True, slots=True)
 class RowReplacement:
-    """Puts other values into some rows; `order` are the rows in ascending order, `fresh` their
-    values.
-    """
+    """Replaces the values of some rows."""
 
     order: NDArray[np.int64]
+    """Numbers of the rows, ascending."""
+
     fresh: Floats
+    """Their values."""
 
     def apply(self, rows: slice, values: Floats, scratch: Floats) -> None:
         first, last = np.searchsorted(self.order, (rows.start, rows.stop))
@@ -136,10 +141,10 @@ class RowReplacement:
 
 
 def prepare(update: Update, name: str, shape: Matrix, dtype: Any, layer: Layer) -> Step:
-    """Load the factors of `update` for the tensor `name`; SetupError where they do not fit its
-    shape.
+    """Load the factors of `update` in `dtype`, and return the step that applies it.
 
-    `layer` gives what PEFT's own layer makes of the tensor.
+    `name` and `shape` are those of the tensor. `layer` returns the whole tensor after PEFT's own
+    layer has merged into it. Raise SetupError if the factors do not fit the shape.
     """
     match update:
         case LowRank():
@@ -162,7 +167,9 @@ def _product(update: LowRank, name: str, shape: Matrix, dtype: Any) -> Product:
     b = update.b().astype(dtype, copy=False)
     _check(name, (b.shape[0], a.shape[1]), shape)
     _check(name, (b.shape[1], a.shape[1]), (a.shape[0], a.shape[1]))
-    return Product(np.ascontiguousarray(a), np.ascontiguousarray(b * dtype(update.scale)))
+
+    scaled = b * dtype(update.scale)
+    return Product(np.ascontiguousarray(a), np.ascontiguousarray(scaled))
 
 
 def _direction(update: Directional, name: str, shape: Matrix, dtype: Any) -> Direction:
@@ -173,7 +180,8 @@ def _direction(update: Directional, name: str, shape: Matrix, dtype: Any) -> Dir
 
 def _gate(update: Gated, name: str, shape: Matrix, dtype: Any) -> Gate:
     gate = update.gate().astype(dtype, copy=False)
-    gate = gate[:, None] if gate.ndim == 1 else gate
+    if gate.ndim == 1:
+        gate = gate[:, None]
     if gate.shape not in ((shape[0], 1), (1, shape[1])):
         _check(name, gate.shape, (shape[0], 1))
     return Gate(gate)
@@ -181,24 +189,27 @@ def _gate(update: Gated, name: str, shape: Matrix, dtype: Any) -> Gate:
 
 def _rows(update: ReplacedRows, name: str, shape: Matrix, dtype: Any) -> RowReplacement:
     rows = np.asarray(update.rows, np.int64)
-    order = np.argsort(rows, kind="stable")
-    if rows.size and not (rows[order[0]] >= 0 and rows[order[-1]] < shape[0]):
+    if rows.size and (rows.min() < 0 or rows.max() >= shape[0]):
         raise SetupError(
             f"the adapter does not fit the base: it has rows of {name} beyond its {shape[0]}"
         )
+
+    # Stable: if a row is named twice, its last values win.
+    order = np.argsort(rows, kind="stable")
     fresh = _matrix(update.values(), name, (len(rows), shape[1]), dtype)
     return RowReplacement(rows[order], fresh[order])
 
 
 def _matrix(values: NDArray[np.float32], name: str, shape: Matrix, dtype: Any) -> Floats:
+    """Return `values` as a matrix of this shape; a vector or a higher tensor may be laid out anew."""
     if values.size != shape[0] * shape[1]:
         _check(name, values.shape, shape)
     matrix: Floats = values.astype(dtype, copy=False).reshape(shape)
     return matrix
 
 
-def _check(name: str, has: tuple[int, ...], needs: tuple[int, ...]) -> None:
-    if has != needs:
+def _check(name: str, actual: tuple[int, ...], needed: tuple[int, ...]) -> None:
+    if actual != needed:
         raise SetupError(
-            f"the adapter does not fit the base: {name} is {needs} there and {has} here"
+            f"the adapter does not fit the base: {name} is {needed} there and {actual} here"
         )

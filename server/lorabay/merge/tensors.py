@@ -1,6 +1,6 @@
-"""The tensors of the merged model: where each comes from and what is done to it on the way.
+"""The tensors of the merged model: where each comes from, and the updates that it gets.
 
-Values only. What they are for is decided by `plan`, what they become on disk by `shards`.
+Values only. `plan` decides on them, and `shards` writes them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Target:
 
     @property
     def copied(self) -> Stored | None:
-        """Where the bytes come from when not one of them changes."""
+        """Tensor of the base whose bytes are copied as they are; None if any of them may change."""
         stored = self.source
         if self.updates or isinstance(stored, Computed) or stored.dtype != self.dtype:
             return None
@@ -41,19 +41,22 @@ class Target:
 
     @property
     def size(self) -> int:
+        """Bytes in the output."""
         return self.numbers * ITEM_BYTES[self.dtype]
 
     @property
     def matrix(self) -> tuple[int, int]:
-        """(rows, columns) in which it is worked on; a vector is a column."""
+        """Rows and columns in which the tensor is merged; a vector is a column."""
         if not self.updates:
             return self.numbers, 1
-        return (self.shape[0], math.prod(self.shape[1:])) if self.shape else (1, 1)
+        if not self.shape:
+            return 1, 1
+        return self.shape[0], math.prod(self.shape[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One file of the output and its tensors in the order in which they lie there."""
+    """One weights file of the output, with its tensors in the order in which they lie there."""
 
     file: str
     targets: tuple[Target, ...]
@@ -69,4 +72,5 @@ class Shard:
 
     @property
     def file_size(self) -> int:
+        """Bytes of the whole file."""
         return len(self.header) + self.size

@@ -1,0 +1,113 @@
+"""Pickled weights: refused, or read without running code and kept while a block lasts."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from lorabay.errors import SetupError
+from lorabay.merge.pickles import without_pickles
+from tests import making
+from tests.merge.bases import make_base, make_lora
+
+TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.bfloat16)}
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    return make_base(tmp_path / "base", files=1), make_lora(tmp_path / "adapter")
+
+
+def pickled(folder: Path, safe: str, name: str, content: object = TENSORS) -> Path:
+    """Replace the weights of `folder` by a pickle."""
+    (folder / safe).unlink()
+    torch.save(content, folder / name)
+    return folder
+
+
+def test_safetensors_are_used_as_they_are(folders: tuple[Path, Path]) -> None:
+    """A pickle beside them is not read."""
+    base, adapter = folders
+    (adapter / "adapter_model.bin").write_bytes(b"no pickle")
+    with without_pickles(base, adapter, allowed=True) as readable:
+        assert readable == (base, adapter)
+
+
+def test_pickles_become_temporary_safetensors(folders: tuple[Path, Path]) -> None:
+    """The folders have the same names and configs, and are gone after the block."""
+    base = pickled(folders[0], "model.safetensors", "pytorch_model.bin")
+    adapter = pickled(folders[1], "adapter_model.safetensors", "adapter_model.pt")
+    with without_pickles(base, adapter, allowed=True) as (readable_base, readable_adapter):
+        assert [readable_base.name, readable_adapter.name] == ["base", "adapter"]
+        assert (readable_base / "config.json").read_bytes() == (base / "config.json").read_bytes()
+        for path in (
+            readable_base / "model.safetensors",
+            readable_adapter / "adapter_model.safetensors",
+        ):
+            assert set(making.load(path)) == set(TENSORS)
+    assert not readable_base.exists()
+    assert not readable_adapter.exists()
+
+
+def test_a_base_in_parts(folders: tuple[Path, Path]) -> None:
+    """Every part is converted, and the index names the new files."""
+    base, adapter = folders
+    (base / "model.safetensors").unlink()
+    for name, tensor in TENSORS.items():
+        torch.save({name: tensor}, base / f"{name}.bin")
+    index = {"weight_map": {"a": "a.bin", "b": "b.bin"}}
+    (base / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    with without_pickles(base, adapter, allowed=True) as (readable, _):
+        index = json.loads((readable / "model.safetensors.index.json").read_bytes())
+        assert index["weight_map"] == {
+            "a": "model-00001.safetensors",
+            "b": "model-00002.safetensors",
+        }
+
+
+def test_a_pickled_adapter_is_refused(folders: tuple[Path, Path]) -> None:
+    """Unless it is allowed."""
+    base, adapter = folders
+    pickled(adapter, "adapter_model.safetensors", "adapter_model.bin")
+    with (
+        pytest.raises(SetupError, match=r"is a pickle \(adapter_model\.bin\)"),
+        without_pickles(base, adapter, allowed=False),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (pickle.dumps({"x": os.system}), "cannot be read without running code"),
+        (b"", "cannot be read without running code, or is damaged"),
+    ],
+)
+def test_a_pickle_that_would_run_code(
+    folders: tuple[Path, Path], content: bytes, message: str
+) -> None:
+    """It is refused also when pickles are allowed, and so is a damaged one."""
+    base, adapter = folders
+    (adapter / "adapter_model.safetensors").unlink()
+    (adapter / "adapter_model.bin").write_bytes(content)
+    with (
+        pytest.raises(SetupError, match=message),
+        without_pickles(base, adapter, allowed=True),
+    ):
+        pass
+
+
+def test_a_pickle_of_something_else(folders: tuple[Path, Path]) -> None:
+    """Only tensors by name are weights."""
+    base, adapter = folders
+    pickled(adapter, "adapter_model.safetensors", "adapter_model.bin", {"a": [1, 2]})
+    with (
+        pytest.raises(SetupError, match="holds something else than tensors by name"),
+        without_pickles(base, adapter, allowed=True),
+    ):
+        pass
