@@ -92,7 +92,8 @@ def test_finance_is_merged_to_the_bit(
             low, high = (nearest(exact[row, column] + sign * doubt) for sign in (-1, 1))
             assert ((low <= tensor[row, column]) & (tensor[row, column] <= high)).all(), name
     figures += [
-        f"finance merged in bfloat16: {len(touched)} tensors, {numbers:,} numbers; the other neighbour of a tie: "
+        f"finance merged in bfloat16: {len(touched)} tensors, {numbers:,} numbers; "
+        "the other neighbour of a tie: "
         + ", ".join(f"{count} from {arithmetic} sums" for arithmetic, count in others.items()),
         f"  {len(base) - len(touched)} untouched tensors are the base's byte for byte",
     ]

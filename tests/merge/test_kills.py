@@ -131,12 +131,12 @@ def test_killed_at_random_moments(
     if merged.exists():
         finish_right(folders, whole)
         resumed += 1
-    figures.append(
-        f"{kills} kills of a merge of {len(list((folders / 'whole').glob(WEIGHTS)))} files, {usual:.1f} s:"
-    )
+    files = len(list((folders / "whole").glob(WEIGHTS)))
+    figures.append(f"{kills} kills of a merge of {files} files, {usual:.1f} s:")
     figures += [f"  {count} left {text}" for text, count in sorted(found.items())]
     figures.append(
-        f"  no folder was loadable and wrong; {resumed} runs to the end gave the bytes of one in one go"
+        f"  no folder was loadable and wrong; {resumed} runs to the end gave the bytes of one in "
+        "one go"
     )
 
 

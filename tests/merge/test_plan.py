@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from lorabay.algebra.updates import Dense, Replaced
-from lorabay.base.files import Stored
+from lorabay.base.tensors import Computed, Stored
 from lorabay.errors import SetupError
 from lorabay.merge.plan import HEAD, Layout, Plan, plan_merge
-from lorabay.merge.tensors import Computed
 
 EMBEDDING = "model.embed_tokens.weight"
 NORM = "model.norm.weight"

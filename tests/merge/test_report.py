@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from lorabay.algebra.updates import Gated, LowRank
+from lorabay.base.tensors import Computed
 from lorabay.merge.blocks import Tally
 from lorabay.merge.report import MergeReport, TensorChange, formula
-from lorabay.merge.tensors import Computed, Target
+from lorabay.merge.tensors import Target
 
 SHAPE = (4, 4)
 SOURCE = Computed(SHAPE, lambda: np.zeros(SHAPE, np.float32))

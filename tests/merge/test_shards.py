@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lorabay.algebra.updates import Dense, PeftLayer, Update
-from lorabay.base.files import Stored
+from lorabay.base.tensors import Stored
 from lorabay.errors import SetupError
 from lorabay.merge import shards
 from lorabay.merge.shards import ShardWriter, read_tallies

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lorabay.algebra.updates import Dense
-from lorabay.base.files import Stored
-from lorabay.merge.tensors import Computed, Shard, Target
+from lorabay.base.tensors import Computed, Stored
+from lorabay.merge.tensors import Shard, Target
 
 SHAPE = (3, 4)
 STORED = Stored("x", Path("base.safetensors"), "BF16", SHAPE, 100, 24)

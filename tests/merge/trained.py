@@ -59,11 +59,15 @@ FORMATS: dict[str, Config] = {
     "LoRA-FA": lora,
     "rsLoRA": lambda: lora(use_rslora=True),
     "LoRA, all linear layers": lambda: lora(target_modules="all-linear"),
-    "LoRA, rank_pattern and alpha_pattern": lambda: lora(rank_pattern={"q_proj": 4}, alpha_pattern={"v_proj": 9}),
+    "LoRA, rank_pattern and alpha_pattern": lambda: lora(
+        rank_pattern={"q_proj": 4}, alpha_pattern={"v_proj": 9}
+    ),
     "LoRA, layers_to_transform": lambda: lora(layers_to_transform=[1]),
     "LoRA, embeddings and head": lambda: lora(target_modules=["q_proj", "embed_tokens", "lm_head"]),
     "LoRA, embeddings of a tied base": lambda: lora(target_modules=["q_proj", "embed_tokens"]),
-    "LoRA, ensure_weight_tying": lambda: lora(target_modules=["q_proj", "embed_tokens"], ensure_weight_tying=True),
+    "LoRA, ensure_weight_tying": lambda: lora(
+        target_modules=["q_proj", "embed_tokens"], ensure_weight_tying=True
+    ),
     "LoRA, modules_to_save": lambda: lora(modules_to_save=["embed_tokens", "lm_head", "norm"]),
     "LoRA, trainable_token_indices": lambda: lora(trainable_token_indices=[3, 70, 11]),
     "LongLoRA (norms and embeddings)": lambda: lora(
@@ -76,20 +80,36 @@ FORMATS: dict[str, Config] = {
     "CorDA": lambda: lora(init_lora_weights="corda", corda_config=CordaConfig(corda_method="kpm")),
     "DoRA": lambda: lora(use_dora=True),
     "DoRA, embeddings": lambda: lora(use_dora=True, target_modules=["embed_tokens"]),
-    "DoRA, embeddings and linear layers": lambda: lora(use_dora=True, target_modules=["q_proj", "embed_tokens"]),
+    "DoRA, embeddings and linear layers": lambda: lora(
+        use_dora=True, target_modules=["q_proj", "embed_tokens"]
+    ),
     "AdaLoRA": lambda: peft.AdaLoraConfig(
-        task_type="CAUSAL_LM", init_r=8, target_r=4, total_step=100, tinit=1, tfinal=1, lora_alpha=16,
+        task_type="CAUSAL_LM",
+        init_r=8,
+        target_r=4,
+        total_step=100,
+        tinit=1,
+        tfinal=1,
+        lora_alpha=16,
         target_modules=TARGETS,
     ),
     "VeRA, projections saved": of(peft.VeraConfig, r=32),
-    "VeRA, projections from the seed": of(peft.VeraConfig, r=32, save_projection=False, projection_prng_key=7),
+    "VeRA, projections from the seed": of(
+        peft.VeraConfig, r=32, save_projection=False, projection_prng_key=7
+    ),
     "LoHa": of(peft.LoHaConfig, r=4, alpha=8),
     "LoKr": of(peft.LoKrConfig, r=4, alpha=8),
-    "(IA)³": of(peft.IA3Config, ["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"]),
+    "(IA)³": of(
+        peft.IA3Config, ["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"]
+    ),
     "LN tuning": of(peft.LNTuningConfig, ["norm", "input_layernorm"]),
-    "trainable tokens": lambda: peft.TrainableTokensConfig(task_type="CAUSAL_LM", token_indices=[5, 90]),
+    "trainable tokens": lambda: peft.TrainableTokensConfig(
+        task_type="CAUSAL_LM", token_indices=[5, 90]
+    ),
     "OFT": of(peft.OFTConfig, r=0, oft_block_size=8),
-    "OFT, modules_to_save": of(peft.OFTConfig, r=0, oft_block_size=8, modules_to_save=["norm", "lm_head"]),
+    "OFT, modules_to_save": of(
+        peft.OFTConfig, r=0, oft_block_size=8, modules_to_save=["norm", "lm_head"]
+    ),
     "BOFT": of(peft.BOFTConfig, ["q_proj", "v_proj"], boft_block_size=4),
     "HRA": of(peft.HRAConfig, r=4),
     "C3A": of(peft.C3AConfig, ["q_proj", "v_proj"], block_size=8),
@@ -104,44 +124,81 @@ FORMATS: dict[str, Config] = {
     "HiRA": of(peft.HiraConfig, r=8),
     "HiRA, modules_to_save": of(peft.HiraConfig, r=8, modules_to_save=["embed_tokens"]),
     "WaveFT": of(peft.WaveFTConfig, n_frequency=64),
-}  # fmt: skip
+}
 """Name in the table -> its config. All are for llamas."""
 
 GPT2_FORMATS: dict[str, Config] = {
     "LoRA, fan_in_fan_out": lambda: lora(target_modules=["c_attn", "c_proj"], fan_in_fan_out=True),
     "LoRA, lora_bias": lambda: lora(target_modules=["c_attn"], fan_in_fan_out=True, lora_bias=True),
     "LoRA, bias=all": lambda: lora(target_modules=["c_attn"], fan_in_fan_out=True, bias="all"),
-    "LoRA, bias=lora_only": lambda: lora(target_modules=["c_attn"], fan_in_fan_out=True, bias="lora_only"),
-    "DoRA, fan_in_fan_out": lambda: lora(target_modules=["c_attn"], fan_in_fan_out=True, use_dora=True),
-    "DoRA, fan_in_fan_out, and a linear layer": lambda: lora(target_modules=["c_attn", "lm_head"], use_dora=True),
+    "LoRA, bias=lora_only": lambda: lora(
+        target_modules=["c_attn"], fan_in_fan_out=True, bias="lora_only"
+    ),
+    "DoRA, fan_in_fan_out": lambda: lora(
+        target_modules=["c_attn"], fan_in_fan_out=True, use_dora=True
+    ),
+    "DoRA, fan_in_fan_out, and a linear layer": lambda: lora(
+        target_modules=["c_attn", "lm_head"], use_dora=True
+    ),
     "AdaLoRA, fan_in_fan_out": lambda: peft.AdaLoraConfig(
-        task_type="CAUSAL_LM", init_r=8, target_r=4, total_step=100, tinit=1, tfinal=1, lora_alpha=16,
-        target_modules=["c_attn", "c_proj"], fan_in_fan_out=True,
+        task_type="CAUSAL_LM",
+        init_r=8,
+        target_r=4,
+        total_step=100,
+        tinit=1,
+        tfinal=1,
+        lora_alpha=16,
+        target_modules=["c_attn", "c_proj"],
+        fan_in_fan_out=True,
     ),
     "VeRA, fan_in_fan_out": of(peft.VeraConfig, ["c_attn", "c_proj"], r=32, fan_in_fan_out=True),
     "(IA)³, fan_in_fan_out": of(
-        peft.IA3Config, ["c_attn", "mlp.c_proj"], feedforward_modules=["mlp.c_proj"], fan_in_fan_out=True
+        peft.IA3Config,
+        ["c_attn", "mlp.c_proj"],
+        feedforward_modules=["mlp.c_proj"],
+        fan_in_fan_out=True,
     ),
     "FourierFT, fan_in_fan_out": of(
         peft.FourierFTConfig, ["c_attn"], n_frequency=100, scaling=50.0, fan_in_fan_out=True
     ),
-}  # fmt: skip
+}
 """The same for GPT-2, whose layers have biases and lie the other way round."""
 
 NAMED_ALIKE: dict[str, Callable[[], PreTrainedConfig]] = {
     "StarCoder2": lambda: Starcoder2Config(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=128, initializer_range=0.2, bos_token_id=0, eos_token_id=1,
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        initializer_range=0.2,
+        bos_token_id=0,
+        eos_token_id=1,
     ),
     "GPTBigCode": lambda: GPTBigCodeConfig(
-        vocab_size=VOCABULARY, n_positions=128, n_embd=32, n_layer=2, n_head=4, initializer_range=0.2, bos_token_id=0,
+        vocab_size=VOCABULARY,
+        n_positions=128,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        initializer_range=0.2,
+        bos_token_id=0,
         eos_token_id=1,
     ),
     "GPT-Neo": lambda: GPTNeoConfig(
-        vocab_size=VOCABULARY, hidden_size=32, num_layers=2, attention_types=[[["global", "local"], 1]], num_heads=4,
-        max_position_embeddings=128, initializer_range=0.2, bos_token_id=0, eos_token_id=1,
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        num_layers=2,
+        attention_types=[[["global", "local"], 1]],
+        num_heads=4,
+        max_position_embeddings=128,
+        initializer_range=0.2,
+        bos_token_id=0,
+        eos_token_id=1,
     ),
-}  # fmt: skip
+}
 """Models whose linear layers have the names of GPT-2's and lie as linear layers do."""
 
 
@@ -157,10 +214,18 @@ class Trained:
 def tiny_llama(folder: Path, *, tied: bool = True) -> Path:
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=128, tie_word_embeddings=tied, initializer_range=0.2,
-        bos_token_id=0, eos_token_id=1,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        tie_word_embeddings=tied,
+        initializer_range=0.2,
+        bos_token_id=0,
+        eos_token_id=1,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
 
@@ -168,9 +233,15 @@ def tiny_llama(folder: Path, *, tied: bool = True) -> Path:
 def tiny_gpt2(folder: Path) -> Path:
     torch.manual_seed(0)
     config = GPT2Config(
-        vocab_size=VOCABULARY, n_positions=128, n_embd=32, n_layer=2, n_head=4, initializer_range=0.2,
-        bos_token_id=0, eos_token_id=1,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        n_positions=128,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        initializer_range=0.2,
+        bos_token_id=0,
+        eos_token_id=1,
+    )
     model = GPT2LMHeadModel(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabay.algebra.updates import PeftLayer
-from lorabay.base.files import BaseFiles
+from lorabay.base.files import BaseFiles, public_name
 from lorabay.base.quantised.dense import dense_tensors
 from lorabay.base.shapes import BaseShapes
 from lorabay.errors import SetupError, UsageError
@@ -108,7 +108,7 @@ class Job:
 
     @property
     def initial(self) -> Path | None:
-        """Folder of the initial adapter, if it must be subtracted (PiSSA and similar); else None."""
+        """Folder of the initial adapter, if it must be subtracted (PiSSA, for example)."""
         changes_base = any(init_problems(self.updates.config))
         if self.settings.residual_base or not changes_base:
             return None
@@ -117,7 +117,7 @@ class Job:
     @property
     def base_name(self) -> str:
         """Published name of the base; never a path."""
-        return str(self.base.config.get("_name_or_path") or self.settings.base.resolve().name)
+        return public_name(self.base.config, self.settings.base)
 
     @property
     def dtype(self) -> str:

@@ -201,7 +201,7 @@ def _rows(update: ReplacedRows, name: str, shape: Matrix, dtype: Any) -> RowRepl
 
 
 def _matrix(values: NDArray[np.float32], name: str, shape: Matrix, dtype: Any) -> Floats:
-    """Return `values` as a matrix of this shape; a vector or a higher tensor may be laid out anew."""
+    """Return `values` as a matrix of this shape. Raise SetupError if their number differs."""
     if values.size != shape[0] * shape[1]:
         _check(name, values.shape, shape)
     matrix: Floats = values.astype(dtype, copy=False).reshape(shape)
