@@ -1,4 +1,4 @@
-"""An `Engine` without a model: echoes what it is asked, or does what a test gives it as `reply`."""
+"""An `Engine` without a model: echoes the body, or replies as a test wants."""
 
 from __future__ import annotations
 

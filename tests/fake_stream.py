@@ -26,7 +26,7 @@ class FakeStream:
 
 
 async def words(model: str) -> AsyncGenerator[bytes, None]:
-    """What an engine streams: two pieces that name the model, and the end."""
+    """Stream as an engine does: two pieces that name the model, and the end."""
     for word in ("Good", " day"):
         yield f"data: {json.dumps({'model': model, 'word': word})}\n\n".encode()
     yield b"data: [DONE]\n\n"

@@ -1,4 +1,4 @@
-"""`Weights` that are always in the engine, and write down what they are asked and told."""
+"""`Weights` that are always in the engine, and write down every call."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_is_told_apart(kind: type[LorabayError]) -> None:
-    """Each has a status that fits its code, and a sentence that says what it stands for."""
+    """Each error has a fitting status, a code and a sentence on its meaning."""
     assert len(KINDS) >= 12
     assert 400 <= kind.status < 600
     assert kind.code.replace("_", "").isalpha()
@@ -32,9 +32,7 @@ def test_every_error_is_told_apart(kind: type[LorabayError]) -> None:
 
 
 def test_only_usage_errors_exit_with_2() -> None:
-    """What the command line or a setting got wrong is a usage error; everything else is a
-    failure.
-    """
+    """A mistake on the command line or in a setting exits with 2, every other failure with 1."""
     assert UsageError("x").exit_code == 2
     assert {kind.exit_code for kind in KINDS if kind is not UsageError} == {1}
     assert SetupError("x").exit_code == 1
@@ -59,5 +57,5 @@ def test_all_reasons_of_a_rejection_are_told() -> None:
 
 
 def test_a_request_may_be_wrong_in_its_own_way() -> None:
-    """A media type that is not accepted is the client's fault as well, under another status."""
+    """A media type that is not accepted is the client's mistake, under another status."""
     assert (InvalidRequest("x").status, InvalidRequest("x", status=415).status) == (400, 415)

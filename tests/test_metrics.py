@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from lorabay.metrics import BASE_ADAPTER, UNKNOWN_ADAPTER, AdapterFacts, Metrics
+from lorabay.metrics import BASE_ADAPTER, UNKNOWN_ADAPTER, AdapterCollector, AdapterFacts, Metrics
 
 CONTRACT = {
     "lorabay_requests": ("adapter", "endpoint", "code"),
@@ -23,6 +23,12 @@ CONTRACT = {
     "lorabay_engine_restarts": (),
     "lorabay_swaps": ("adapter",),
 }
+ADAPTER_GAUGES = {
+    "lorabay_adapter_info": ("adapter", "version", "format", "rank"),
+    "lorabay_adapter_state": ("adapter", "state"),
+    "lorabay_adapter_resident": ("adapter", "level"),
+    "lorabay_adapter_approximate_error": ("adapter",),
+}
 FINANCE = AdapterFacts("finance", "ready", "3f9c1a2b4d5e", "lora", 16, "engine")
 BROKEN = AdapterFacts("broken", "rejected", None, None, None, None)
 
@@ -38,17 +44,22 @@ def test_the_contracts_series() -> None:
     assert made == CONTRACT
 
 
+def test_the_adapters_gauges() -> None:
+    """Their names and labels can be read without an adapter that has a sample of each."""
+    families = AdapterCollector(list).describe()
+    assert {family.name: family._labelnames for family in families} == ADAPTER_GAUGES
+    assert not any(family.samples for family in families)
+
+
 def test_every_series_is_documented() -> None:
-    """A scrape explains itself."""
+    """Every series has a sentence on its meaning."""
     families = list(Metrics(CollectorRegistry()).registry.collect())
     assert len(families) >= len(CONTRACT)
     assert all(family.documentation.endswith(".") for family in families)
 
 
 def test_two_servers_do_not_share_series() -> None:
-    """Series belong to the registry that was handed in, and the process's own stays without
-    them.
-    """
+    """Series belong to the registry that was passed in; the process's own has none."""
     first, second = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
     first.engine_restarts.inc()
     assert first.registry.get_sample_value("lorabay_engine_restarts_total") == 1
@@ -57,7 +68,7 @@ def test_two_servers_do_not_share_series() -> None:
 
 
 def test_adapters_are_shown_as_they_are_now() -> None:
-    """A scrape asks anew, so a removed adapter's gauges are gone with the next one."""
+    """A removed adapter's gauges are gone with the next scrape."""
     metrics = Metrics(CollectorRegistry())
     facts = [FINANCE, BROKEN]
     metrics.follow_adapters(lambda: facts)
@@ -72,7 +83,7 @@ def test_adapters_are_shown_as_they_are_now() -> None:
 
 
 def test_an_adapter_without_a_live_version_has_only_a_state() -> None:
-    """What is not served has no version, no rank and no place."""
+    """An adapter that is not served has no version, no rank and no place."""
     metrics = Metrics(CollectorRegistry())
     metrics.follow_adapters(lambda: [BROKEN])
     samples = [
@@ -85,7 +96,7 @@ def test_an_adapter_without_a_live_version_has_only_a_state() -> None:
 
 
 def test_shared_labels_are_no_adapters_names() -> None:
-    """No adapter can be called like the labels that the base and unknown names share."""
+    """No adapter can be named like the labels of the base and of unknown names."""
     from lorabay.catalog.names import name_problems
 
     assert name_problems(BASE_ADAPTER)
@@ -93,7 +104,7 @@ def test_shared_labels_are_no_adapters_names() -> None:
 
 
 def test_only_an_approximate_version_shows_its_error() -> None:
-    """An exact one has no such series."""
+    """An exact version has no such series."""
     registry = CollectorRegistry()
     exact = AdapterFacts("exact", "ready", "0" * 12, "lora", 8, "engine")
     Metrics(registry).follow_adapters(

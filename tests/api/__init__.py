@@ -1,1 +1,1 @@
-"""Tests of the HTTP face, over the real application and a fake engine."""
+"""Tests of the HTTP side, over the real application and a fake engine."""

@@ -67,11 +67,11 @@ class Api:
     http: httpx.AsyncClient
 
     def count(self, series: str, **labels: str) -> float:
-        """The value of one series; 0 when it does not exist yet."""
+        """Return the value of one series; 0 if it does not exist yet."""
         return self.metrics.registry.get_sample_value(series, labels) or 0.0
 
     def codes(self, adapter: str, endpoint: str = "chat") -> dict[str, float]:
-        """How many requests ended with which status."""
+        """Return how many requests ended with which status."""
         samples = [
             sample for family in self.metrics.registry.collect() for sample in family.samples
         ]
@@ -83,7 +83,7 @@ class Api:
         }
 
     def at_rest(self) -> bool:
-        """Nobody holds a lease and no request counts as running."""
+        """Return whether nobody holds a lease and no request counts as running."""
         running = [
             sample.value
             for family in self.metrics.registry.collect()
@@ -96,7 +96,7 @@ class Api:
 
 @pytest.fixture
 async def api(registry: Registry) -> AsyncIterator[Api]:
-    """Serves `finance`, which has a former version, and `shop`, to everybody."""
+    """An application that serves `finance`, which has a former version, and `shop`."""
     for version in (FINANCE_BEFORE, FINANCE, SHOP):
         registry.set_live(version)
     engine, weights, metrics = FakeEngine(), FakeWeights(), Metrics(CollectorRegistry())

@@ -1,5 +1,6 @@
-"""One HTTP request to an ASGI application, driven message by message: for bodies in pieces and
-clients that leave.
+"""One HTTP request to an ASGI application, driven message by message.
+
+For bodies in pieces and for clients that leave.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ PATIENCE_S = 5.0
 
 
 class Connection:
-    """A request in flight; `code` and `body` are what came back so far,
-    `received` how many messages the application has taken."""
+    """A request in flight.
+
+    `code` and `body` are what came back so far; `received` counts the messages that the
+    application has taken.
+    """
 
     def __init__(self, app: ASGIApp, path: str, headers: Mapping[str, str]) -> None:
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()

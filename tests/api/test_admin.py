@@ -54,9 +54,7 @@ LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 
 @dataclass(frozen=True)
 class Office:
-    """A server with `ads`, which has a former version, and an administrator who is connected to
-    it.
-    """
+    """A server with `ads`, which has a former version, and a connected administrator."""
 
     bay: Bay
     engine: MortalEngine
@@ -146,20 +144,20 @@ class TestWithoutAnAdminKey:
 async def test_with_the_admin_key_every_path_answers(
     office: Office, method: str, path: str
 ) -> None:
-    """Each gives a result, or an error that is about the request and not about the key."""
+    """Every path returns a result, or an error that is about the request and not the key."""
     response = await office.call(method, path)
     assert response.status_code in (200, 400, 404, 409)
 
 
 async def test_the_admin_key_is_no_users_key(office: Office) -> None:
-    """The two are separate in both directions."""
+    """Neither key opens what the other does."""
     response = await office.http.get("/v1/models", headers=ADMIN)
     assert is_error(response, 401, "invalid_api_key")
 
 
 @pytest.mark.parametrize("path", [LOAD, UNLOAD, "/admin/adapters/ads/rollback"])
 async def test_the_key_is_asked_for_before_the_body(office: Office, path: str) -> None:
-    """Nobody without it makes the server read, keep or judge what they send."""
+    """Without the key, the server neither reads nor judges a body."""
     connection = Connection(office.app, path, {"content-type": "application/json"})
     await connection.ended()
     assert connection.code == 401
@@ -183,14 +181,14 @@ async def test_the_key_is_asked_for_before_the_body(office: Office, path: str) -
 async def test_a_bad_body_is_refused(
     office: Office, path: str, content: bytes, kind: str, status: int
 ) -> None:
-    """In the envelope, with the status that fits."""
+    """A bad body is refused in the envelope, with the status that fits."""
     response = await office.http.post(path, content=content, headers=ADMIN | {"content-type": kind})
     assert response.status_code == status
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
 async def test_adapters_are_listed(office: Office) -> None:
-    """All of them under `adapters`, one under its own path, an unknown one is a 404."""
+    """The list holds all adapters, a path shows one, and an unknown name is a 404."""
     response = await office.call("GET", "/admin/adapters")
     (ads,) = response.json()["adapters"]
     assert (ads["name"], ads["state"], ads["live"]) == (
@@ -203,7 +201,7 @@ async def test_adapters_are_listed(office: Office) -> None:
 
 
 async def test_a_folder_whose_name_is_no_text_breaks_no_answer(office: Office) -> None:
-    """It is shown like any other bad folder, and so are its events and its state in the metrics."""
+    """Such a folder is shown in lists, events and metrics like any other bad folder."""
     office.bay.put(os.fsdecode(b"\xff\xfe"), 3)
     await office.bay.look()
     adapters = (await office.call("GET", "/admin/adapters")).json()["adapters"]
@@ -214,14 +212,14 @@ async def test_a_folder_whose_name_is_no_text_breaks_no_answer(office: Office) -
 
 
 async def test_a_rescan_gives_the_adapters(office: Office) -> None:
-    """As they are after the look."""
+    """A rescan returns the adapters as they are after the look."""
     office.bay.put("law", 3)
     response = await office.post("/admin/rescan")
     assert [adapter["name"] for adapter in response.json()["adapters"]] == ["ads", "law"]
 
 
 async def test_pin_unpin_and_preload_give_the_adapter(office: Office) -> None:
-    """As it is afterwards; for an unknown name a 404."""
+    """Each returns the adapter as it is afterwards, and a 404 for an unknown name."""
     assert (await office.post("/admin/adapters/ads/pin")).json()["pinned"] is True
     assert (await office.post("/admin/adapters/ads/unpin")).json()["pinned"] is False
     assert (await office.post("/admin/adapters/ads/preload")).json()["versions"][0][
@@ -232,7 +230,7 @@ async def test_pin_unpin_and_preload_give_the_adapter(office: Office) -> None:
 
 
 async def test_a_load_that_the_engine_refuses_tells_the_reason(office: Office) -> None:
-    """409 with what the engine said, where a client would get a 404 without it."""
+    """A refused load is a 409 with the engine's reason, where a client would see a 404."""
     office.bay.make(3).rename(office.bay.root / ".checkpoint")
     office.engine.fail(
         f"load {office.bay.version('law', 3).id}", AdapterRejected("law", ("no such module",))
@@ -249,7 +247,7 @@ async def test_a_load_that_the_engine_refuses_tells_the_reason(office: Office) -
 async def test_a_rollback_takes_a_version_or_the_newest_former_one(
     office: Office, body: dict[str, Any] | None
 ) -> None:
-    """Without a body, or without a version in it, it is the one before."""
+    """Without a version in its body, a rollback goes to the one before."""
     old = office.bay.version("ads", 1)
     if body and body["version"]:
         body = {"version": old.digest[:12]}
@@ -259,7 +257,7 @@ async def test_a_rollback_takes_a_version_or_the_newest_former_one(
 
 
 async def test_a_rollback_can_be_taken_back(office: Office) -> None:
-    """By a rollback to what the folder holds: then nothing is rolled back any more."""
+    """A rollback to what the folder holds ends the rollback."""
     await office.post("/admin/adapters/ads/rollback")
     new = office.bay.version("ads", 2)
     ads = (await office.post("/admin/adapters/ads/rollback", {"version": new.digest})).json()
@@ -276,7 +274,7 @@ async def test_a_rollback_to_what_is_not_there_is_a_conflict(office: Office) -> 
 
 
 async def test_an_unloaded_adapter_is_gone_from_the_models(office: Office) -> None:
-    """At once, for every client."""
+    """An unloaded adapter is gone at once, for every client."""
     assert (await office.post("/admin/adapters/ads/unload")).json() == {"unloaded": "ads"}
     models = (await office.http.get("/v1/models", headers=USER)).json()["data"]
     assert [model["id"] for model in models] == list(BASE_NAMES)
@@ -284,7 +282,7 @@ async def test_an_unloaded_adapter_is_gone_from_the_models(office: Office) -> No
 
 
 async def test_a_version_is_deleted_by_its_digest(office: Office) -> None:
-    """A former one; the live one is a conflict."""
+    """A former version can be deleted; the live one is a conflict."""
     old, live = office.bay.version("ads", 1), office.bay.version("ads", 2)
     response = await office.call("DELETE", f"/admin/versions/{old.digest}")
     assert response.json() == {"deleted": old.digest}
@@ -295,7 +293,7 @@ async def test_a_version_is_deleted_by_its_digest(office: Office) -> None:
 
 
 async def test_events_name_the_request(office: Office) -> None:
-    """`who` is the id that the administrator's answer carried."""
+    """An event's `who` is the request id that the administrator's answer carried."""
     response = await office.http.post(
         "/admin/adapters/ads/pin", headers=ADMIN | {"x-request-id": "ticket-17"}
     )
@@ -315,7 +313,7 @@ async def test_events_name_the_request(office: Office) -> None:
 
 
 async def test_a_failure_is_an_event_too(office: Office) -> None:
-    """It names the request that asked and says why nothing was done."""
+    """The event of a failure names the request and says why nothing was done."""
     await office.http.post(
         "/admin/adapters/nobody/pin", headers=ADMIN | {"x-request-id": "ticket-18"}
     )
@@ -326,19 +324,19 @@ async def test_a_failure_is_an_event_too(office: Office) -> None:
 
 @pytest.mark.parametrize("count", ["0", "-1", "1001", "many"])
 async def test_a_count_of_events_has_bounds(office: Office, count: str) -> None:
-    """What is not between 1 and 1000 is a bad request."""
+    """A count that is not between 1 and 1000 is a bad request."""
     assert is_error(
         await office.call("GET", f"/admin/events?count={count}"), 400, "invalid_request"
     )
 
 
 def body_for(name: str, path: Path, **fields: object) -> dict[str, Any]:
-    """What vLLM's clients send: every field, also those that make no difference here."""
+    """Return a body of vLLM's clients: every field, also those that have no effect here."""
     return {"lora_name": name, "lora_path": str(path), "is_3d_lora_weight": False} | fields
 
 
 async def test_vllms_load_verb(office: Office) -> None:
-    """Its body, its status, its text, byte for byte; then the adapter answers."""
+    """Status and text are vLLM's, byte for byte, and the adapter answers afterwards."""
     office.bay.make(3).rename(office.bay.root / ".checkpoint")
     response = await office.post(
         LOAD, body_for("law", office.bay.root / ".checkpoint", load_inplace=False)
@@ -351,7 +349,7 @@ async def test_vllms_load_verb(office: Office) -> None:
 
 
 async def test_vllms_unload_verb(office: Office) -> None:
-    """Its body, its status, its text; then the name is gone."""
+    """Status and text are vLLM's, and the name is gone afterwards."""
     response = await office.post(UNLOAD, {"lora_name": "ads", "lora_int_id": 7})
     assert response.status_code == 200
     assert response.text == "Success: LoRA adapter 'ads' removed successfully."
@@ -360,9 +358,7 @@ async def test_vllms_unload_verb(office: Office) -> None:
 
 
 async def test_load_in_place_is_a_safe_swap(office: Office) -> None:
-    """The running request ends on the old weights, the next begins on the new ones, the old are
-    then unloaded.
-    """
+    """A running request ends on the old weights, which are unloaded only then."""
     may_end = asyncio.Event()
 
     async def reply(body: Body) -> Answer | AnswerStream:
@@ -397,7 +393,7 @@ async def test_load_in_place_is_a_safe_swap(office: Office) -> None:
 
 
 async def test_equal_weights_load_again_with_success(office: Office) -> None:
-    """Whoever asks a second time, with or without `load_inplace`, gets 200 and nothing changes."""
+    """Loading equal weights again succeeds, in place or not, and changes nothing."""
     before = office.bay.registry.snapshot()
     for in_place in (False, True):
         response = await office.post(
@@ -408,13 +404,13 @@ async def test_equal_weights_load_again_with_success(office: Office) -> None:
 
 
 async def test_other_weights_need_load_in_place(office: Office) -> None:
-    """Without it the answer is vLLM's, and the old weights stay."""
+    """Without `load_inplace` the answer is vLLM's refusal, and the old weights stay."""
     office.bay.make(3).rename(office.bay.root / ".checkpoint")
     response = await office.post(LOAD, body_for("ads", office.bay.root / ".checkpoint"))
     assert response.status_code == 400
     assert response.json()["error"]["message"] == (
-        "The lora adapter 'ads' has already been loaded. If you want to load the adapter in place, set 'load_inplace' "
-        "to True."
+        "The lora adapter 'ads' has already been loaded. "
+        "If you want to load the adapter in place, set 'load_inplace' to True."
     )
     assert office.bay.live("ads") == office.bay.version("ads", 2)
 
@@ -425,7 +421,7 @@ async def test_other_weights_need_load_in_place(office: Office) -> None:
 async def test_a_load_without_name_or_path_is_vllms_error(
     office: Office, body: dict[str, Any]
 ) -> None:
-    """400 with vLLM's words."""
+    """A load without a name or a path is a 400 with vLLM's words."""
     response = await office.post(LOAD, body)
     assert response.status_code == 400
     assert (
@@ -434,7 +430,7 @@ async def test_a_load_without_name_or_path_is_vllms_error(
 
 
 async def test_an_unload_without_a_name_is_vllms_error(office: Office) -> None:
-    """400 with vLLM's words."""
+    """An unload without a name is a 400 with vLLM's words."""
     response = await office.post(UNLOAD, {})
     assert response.status_code == 400
     assert (
@@ -444,14 +440,14 @@ async def test_an_unload_without_a_name_is_vllms_error(office: Office) -> None:
 
 
 async def test_an_unload_of_what_is_not_served_is_vllms_error(office: Office) -> None:
-    """404 with vLLM's words."""
+    """An unload of an unknown name is a 404 with vLLM's words."""
     response = await office.post(UNLOAD, {"lora_name": "law"})
     assert is_error(response, 404, "model_not_found")
     assert response.json()["error"]["message"] == "The lora adapter 'law' cannot be found."
 
 
 async def test_a_load_from_a_path_without_a_folder_is_a_404(office: Office) -> None:
-    """As vLLM answers it, in its words."""
+    """A load from a path without a folder is a 404 with vLLM's words."""
     path = office.bay.root / "nothing"
     response = await office.post(LOAD, body_for("law", path))
     assert is_error(response, 404, "model_not_found")
@@ -462,7 +458,7 @@ async def test_a_load_from_a_path_without_a_folder_is_a_404(office: Office) -> N
 
 
 async def test_a_load_from_outside_the_roots_is_forbidden(office: Office, tmp_path: Path) -> None:
-    """403, written plainly or hidden behind a link."""
+    """A path outside the roots is a 403, written plainly or hidden behind a link."""
     outside = office.bay.make(3)
     (office.bay.root / ".link").symlink_to(outside)
     for path in (
@@ -477,7 +473,7 @@ async def test_a_load_from_outside_the_roots_is_forbidden(office: Office, tmp_pa
 
 @pytest.mark.parametrize("name", BASE_NAMES)
 async def test_a_load_under_the_bases_name_is_vllms_error(office: Office, name: str) -> None:
-    """400 with vLLM's words."""
+    """A load under the base's name is a 400 with vLLM's words."""
     response = await office.post(LOAD, body_for(name, office.bay.root / "ads", load_inplace=True))
     assert response.status_code == 400
     assert (
@@ -488,13 +484,13 @@ async def test_a_load_under_the_bases_name_is_vllms_error(office: Office, name: 
 
 @pytest.mark.parametrize("name", ["base", "a/b", "x" * 65])
 async def test_a_reserved_or_unfit_name_is_refused(office: Office, name: str) -> None:
-    """409 with the reason."""
+    """A reserved or unfit name is a 409 with the reason."""
     response = await office.post(LOAD, body_for(name, office.bay.root / "ads", load_inplace=True))
     assert is_error(response, 409, "adapter_rejected")
 
 
 async def test_a_bad_folder_is_refused_with_every_reason(office: Office) -> None:
-    """409 with all that is wrong with it."""
+    """A bad folder is a 409 with every reason."""
     folder = office.bay.make(3)
     (folder / "adapter_config.json").write_text(json.dumps(making.lora_config(bias="all", r=0)))
     shutil.move(folder, office.bay.root / ".checkpoint")

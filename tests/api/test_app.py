@@ -1,4 +1,4 @@
-"""The application as a whole: which paths exist, and that nothing gets past the envelope."""
+"""The application as a whole: which paths exist, and that every failure is in the envelope."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ UNKNOWN_PATHS = (
 @pytest.mark.parametrize("path", UNKNOWN_PATHS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_an_unknown_path_is_404(api: Api, method: str, path: str) -> None:
-    """What is not mounted is not found, in the envelope, and never redirected."""
+    """A path that is not mounted is a 404 in the envelope, and never a redirect."""
     response = await api.http.request(method, path, json={"model": "finance"})
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "not_found"
@@ -82,7 +82,7 @@ async def test_an_unknown_path_is_404(api: Api, method: str, path: str) -> None:
 async def test_a_wrong_method_is_405_and_tells_the_right_one(
     api: Api, method: str, path: str
 ) -> None:
-    """The endpoints take POST and nothing else."""
+    """The calls take POST and nothing else."""
     response = await api.http.request(method, path)
     assert response.status_code == 405
     assert response.headers["allow"] == "POST"
@@ -100,7 +100,7 @@ async def test_a_wrong_method_is_405_and_tells_the_right_one(
 async def test_no_path_gives_a_server_error(
     api: Api, path: str, method: str, content: bytes
 ) -> None:
-    """Whatever is asked for, the answer is a success or a client error, and always has an id."""
+    """Every answer is a success or a client error, and has an id."""
     response = await api.http.request(
         method, "/" + quote(path.encode(errors="replace")), content=content
     )
@@ -109,7 +109,7 @@ async def test_no_path_gives_a_server_error(
 
 
 async def test_further_routers_share_errors_and_ids(registry: Registry) -> None:
-    """A router that is handed in raises our errors and gets the same envelope."""
+    """A router that is passed in raises our errors and has the same envelope."""
     router = APIRouter()
 
     @router.get("/admin/conflict")

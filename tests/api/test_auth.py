@@ -1,4 +1,4 @@
-"""Who may call, and what a server without a key may listen on."""
+"""Who is calling, and which addresses a server without a key may listen on."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ async def http(registry: Registry) -> httpx.AsyncClient:
 async def test_without_the_key_nothing_is_answered(
     http: httpx.AsyncClient, method: str, path: str, authorization: str | None
 ) -> None:
-    """Every path that shows or runs models gives 401 in the envelope to whoever does not send the
-    key.
-    """
+    """Without the key, every path that shows or runs models is a 401 in the envelope."""
     headers = {} if authorization is None else {b"authorization": authorization.encode()}
     response = await http.request(method, path, headers=headers, json={"model": "finance"})
     assert response.status_code == 401
@@ -74,12 +72,12 @@ async def test_the_key_opens_every_path(http: httpx.AsyncClient, method: str, pa
 
 @pytest.mark.parametrize("path", OPEN)
 async def test_probes_and_documents_need_no_key(http: httpx.AsyncClient, path: str) -> None:
-    """Probes, metrics and the API's description are open to whoever reaches the port."""
+    """Probes, metrics and the API's description are open to everybody."""
     assert (await http.get(path)).status_code == 200
 
 
 async def test_the_key_is_asked_for_before_the_body(http: httpx.AsyncClient) -> None:
-    """A body that could not be read is no reason to answer a stranger with anything but 401."""
+    """A stranger gets a 401 even for a body that could not be read."""
     response = await http.post("/v1/chat/completions", content=b"\xff" * 5000)
     assert response.status_code == 401
 
@@ -94,7 +92,7 @@ def test_scheme_and_spaces_are_read_as_http_means_them(scheme: str, space: str) 
 
 @given(st.text())
 def test_no_other_text_passes(text: str) -> None:
-    """Only the key itself is accepted, whatever else is sent."""
+    """Only the key itself is accepted."""
     if text.strip() == "secret":
         return
     with pytest.raises(InvalidApiKey):
@@ -105,7 +103,7 @@ def test_no_other_text_passes(text: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
 def test_loopback_needs_no_key(host: str) -> None:
-    """Where only this machine can call, the gate is open."""
+    """The gate is open where only this machine can call."""
     assert is_loopback(host)
     gate = choose_gate(None, host)
     assert isinstance(gate, OpenGate)
@@ -117,23 +115,19 @@ def test_loopback_needs_no_key(host: str) -> None:
 )
 @pytest.mark.parametrize("key", [None, "", "  "])
 def test_another_address_without_a_key_is_refused(host: str, key: str | None) -> None:
-    """A server that others can reach does not start without a key, and an empty one is none."""
+    """A server that others can reach does not start without a key, or with an empty one."""
     with pytest.raises(SetupError, match="API key"):
         choose_gate(key, host)
     assert isinstance(choose_gate("secret", host), KeyGate)
 
 
 def test_a_key_from_a_file_may_end_in_a_newline() -> None:
-    """Secrets are often read from files; their last newline cannot be sent in a header and does not
-    count.
-    """
+    """A newline at a key's end, which no header can carry, does not count."""
     assert choose_gate("secret\n", "0.0.0.0").identify(bearer("Bearer secret")) == KEY_OWNER
 
 
 def test_admin_paths_have_their_own_key_or_none() -> None:
-    """Without an admin key nobody passes, not even without a header; with one only its owner
-    does.
-    """
+    """Without an admin key nobody passes; with one, only its owner does."""
     assert isinstance(choose_admin_gate(None), ClosedGate)
     with pytest.raises(PermissionDenied):
         choose_admin_gate("").identify(bearer("Bearer "))

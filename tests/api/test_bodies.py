@@ -46,7 +46,7 @@ async def test_any_object_arrives_as_it_was_sent(
 
 @given(st.binary(max_size=200))
 async def test_random_bytes_are_an_object_or_a_client_error(content: bytes) -> None:
-    """No bytes whatever raise anything but the two expected errors."""
+    """Any bytes are an object or raise one of the two expected errors."""
     with suppress(InvalidRequest, RequestTooLarge):
         assert isinstance(await read_body(request_of(content), 100), dict)
 
@@ -82,7 +82,7 @@ async def test_a_bad_body_is_a_400_that_says_what_is_wrong(api: Api, bad: str) -
 
 
 async def test_pairs_of_surrogates_are_text() -> None:
-    """An escaped emoji is one character, as it was meant."""
+    """An escaped emoji is one character."""
     assert await read_body(request_of(rb'{"model": "\ud83d\ude00"}'), 100) == {"model": "😀"}
 
 
@@ -102,7 +102,7 @@ async def test_json_content_types_are_accepted(api: Api, content_type: str) -> N
     "content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/x"]
 )
 async def test_other_content_types_are_415(api: Api, content_type: str | None) -> None:
-    """What does not say that it is JSON is not read as JSON."""
+    """A body that is not declared as JSON is not read as JSON."""
     headers = {} if content_type is None else {"content-type": content_type}
     response = await api.http.post(CHAT, content=b'{"model": "finance"}', headers=headers)
     assert response.status_code == 415
@@ -121,7 +121,7 @@ async def test_a_body_at_the_limit_passes_and_one_byte_more_is_413(api: Api) -> 
 
 
 async def test_a_declared_length_over_the_limit_is_refused_unread(api: Api) -> None:
-    """Not a byte of a body is awaited when its header already says that it is too large."""
+    """A body whose header declares too many bytes is refused before any is read."""
     connection = Connection(api.app, CHAT, JSON | {"content-length": str(20_000_000)})
     await connection.ended()
     assert connection.code == 413
@@ -140,7 +140,7 @@ async def test_a_chunked_body_over_the_limit_is_cut_off(api: Api) -> None:
 
 @pytest.mark.parametrize("length", ["²", "-1", "many", ""])
 async def test_a_senseless_length_counts_as_none(length: str) -> None:
-    """What is no number does not decide; the bytes that arrive do."""
+    """A declared length that is not a number is ignored; the bytes that arrive decide."""
     headers = JSON | {"content-length": length}
     assert await read_body(request_of(b"{}", headers=headers), 2) == {}
     with pytest.raises(RequestTooLarge):
@@ -166,9 +166,7 @@ async def test_model_must_be_text(api: Api, model: object) -> None:
     path=st.sampled_from([call.path for call in CALLS]),
 )
 async def test_no_body_gives_a_server_error(api: Api, content: bytes, path: str) -> None:
-    """Whatever is posted to whichever endpoint, the answer is a 4xx in the envelope or the engine's
-    own.
-    """
+    """Any body posted to any call is answered with a 4xx or the engine's own answer."""
     response = await api.http.post(path, content=content, headers=JSON)
     assert response.status_code == 200 or response.json()["error"]["code"]
     assert response.status_code < 500

@@ -1,4 +1,4 @@
-"""Waiting for work and for the client's leaving at the same time."""
+"""Waiting for work and for the client to leave, at the same time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_only_a_disconnect_ends_the_waiting() -> None:
 
 
 async def test_work_that_ends_first_gives_its_result() -> None:
-    """A client that stays gets its answer, and nothing goes on listening to it."""
+    """A client that stays gets its answer, and no task goes on listening to it."""
     client = Client()
 
     async def work() -> str:
@@ -49,7 +49,7 @@ async def test_work_that_ends_first_gives_its_result() -> None:
 
 
 async def test_work_that_fails_raises_its_failure() -> None:
-    """The failure of the work is the caller's, as if it had awaited the work itself."""
+    """A failure of the work is raised as if it had been awaited directly."""
 
     async def work() -> str:
         raise ValueError("no luck")
@@ -59,7 +59,7 @@ async def test_work_that_fails_raises_its_failure() -> None:
 
 
 async def test_a_client_that_leaves_cancels_the_work_and_waits_for_its_end() -> None:
-    """ClientGone is raised only when the cancelled work has cleaned up."""
+    """ClientGone is raised only after the cancelled work has cleaned up."""
     client, cleaned = Client(), asyncio.Event()
 
     async def work() -> None:
@@ -76,7 +76,7 @@ async def test_a_client_that_leaves_cancels_the_work_and_waits_for_its_end() -> 
 
 
 async def test_a_failure_during_the_cancelled_cleanup_is_still_a_disconnect() -> None:
-    """What goes wrong after the client left concerns nobody."""
+    """A failure after the client left does not hide that it left."""
     client = Client("http.disconnect")
 
     async def work() -> None:
@@ -90,7 +90,7 @@ async def test_a_failure_during_the_cancelled_cleanup_is_still_a_disconnect() ->
 
 
 async def test_being_cancelled_cancels_the_work() -> None:
-    """Nothing goes on when the handler itself is cancelled."""
+    """Work ends when the handler itself is cancelled."""
     begun, cleaned = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:

@@ -1,6 +1,4 @@
-"""Streamed answers: what arrives when, failures before and after the first event, and clients that
-leave.
-"""
+"""Streamed answers: what arrives when, failures early and late, and clients that leave."""
 
 from __future__ import annotations
 
@@ -46,9 +44,7 @@ async def nothing_but(failure: Exception | None) -> AsyncGenerator[bytes, None]:
 
 
 async def test_events_arrive_as_the_engine_made_them(api: Api) -> None:
-    """The body is the engine's events, one after the other, under the content type of event
-    streams.
-    """
+    """The body is the engine's events in order, under the content type of event streams."""
     stream = reply_with(api, words("finance"))
     response = await api.http.post(CHAT, json={"model": "finance"})
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -58,9 +54,7 @@ async def test_events_arrive_as_the_engine_made_them(api: Api) -> None:
 
 
 async def test_each_event_is_sent_before_the_next_is_made(api: Api) -> None:
-    """Nothing is held back: an event reaches the client while the engine still works on the next
-    one.
-    """
+    """An event reaches the client while the engine still works on the next one."""
     steps: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def events() -> AsyncGenerator[bytes, None]:
@@ -85,7 +79,7 @@ async def test_each_event_is_sent_before_the_next_is_made(api: Api) -> None:
 async def test_a_failure_before_the_first_event_has_its_own_status(
     api: Api, failure: Exception, status: int
 ) -> None:
-    """As long as nothing was sent, a failure is an ordinary error response."""
+    """Until an event was sent, a failure is an ordinary error response."""
 
     stream = reply_with(api, nothing_but(failure))
     response = await api.http.post(CHAT, json={"model": "finance"}, headers={"x-request-id": "r-1"})
@@ -108,9 +102,7 @@ async def failing(failure: Exception) -> AsyncGenerator[bytes, None]:
 
 
 async def test_a_later_failure_becomes_an_error_event_and_the_end(api: Api) -> None:
-    """After the first event the envelope is sent as an event, then [DONE]; the record holds the
-    true status.
-    """
+    """The envelope is sent as an event, then [DONE]; the metrics hold the true status."""
     stream = reply_with(api, failing(EngineUnavailable("the engine stopped")))
     response = await api.http.post(CHAT, json={"model": "finance"})
     assert response.status_code == 200
@@ -157,9 +149,7 @@ async def test_a_bug_in_the_middle_of_a_stream_shows_no_internals(api: Api) -> N
 
 @pytest.mark.parametrize("sent", [0, 1])
 async def test_a_client_that_leaves_stops_the_generation(api: Api, sent: int) -> None:
-    """Whether or not it has seen an event: the engine's stream is closed at once, the lease freed,
-    499 recorded.
-    """
+    """Whether or not it has seen an event, the stream is closed and 499 recorded."""
     stopped = asyncio.Event()
 
     async def events() -> AsyncGenerator[bytes, None]:
@@ -185,7 +175,7 @@ async def test_a_client_that_leaves_stops_the_generation(api: Api, sent: int) ->
 
 
 async def test_a_client_that_takes_nothing_more_stops_the_generation(api: Api) -> None:
-    """A connection that is closed while an event is being sent to it counts as left."""
+    """A connection that closes while an event is being sent counts as left."""
     stream = reply_with(api, words("finance"))
     stuck = asyncio.Event()
     messages: list[dict[str, object]] = [{"type": "http.request", "body": b'{"model": "finance"}'}]
@@ -214,9 +204,7 @@ async def test_a_client_that_takes_nothing_more_stops_the_generation(api: Api) -
 
 
 async def test_a_server_that_shuts_down_closes_its_streams(api: Api) -> None:
-    """Cancelling the handler closes the engine's stream, frees the lease and records the
-    request.
-    """
+    """Cancelling the handler closes the stream, frees the lease and records the request."""
 
     async def events() -> AsyncGenerator[bytes, None]:
         yield b"data: 1\n\n"
@@ -234,7 +222,7 @@ async def test_a_server_that_shuts_down_closes_its_streams(api: Api) -> None:
 
 
 async def test_a_stream_that_cannot_be_closed_still_frees_its_lease(api: Api) -> None:
-    """A failure while closing the engine's stream does not leave the version leased for ever."""
+    """A failure while closing the engine's stream does not keep the version leased."""
 
     async def events() -> AsyncGenerator[bytes, None]:
         yield b"data: 1\n\n"
@@ -253,7 +241,7 @@ async def test_a_stream_that_cannot_be_closed_still_frees_its_lease(api: Api) ->
 
 
 async def test_an_empty_stream_is_an_empty_answer(api: Api) -> None:
-    """An engine that has nothing to say gives 200 and no events."""
+    """An engine without an event answers 200 with an empty body."""
 
     reply_with(api, nothing_but(None))
     response = await api.http.post(CHAT, json={"model": "finance"})

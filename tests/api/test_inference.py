@@ -1,6 +1,4 @@
-"""The life of a request: which version answers, what the response says, and that nothing of it is
-left behind.
-"""
+"""The life of a request: which version answers, what the response says, and what is left behind."""
 
 from __future__ import annotations
 
@@ -60,9 +58,7 @@ async def test_every_form_of_model_reaches_its_version_on_every_call(
 async def test_the_answer_echoes_model_and_names_the_version(
     api: Api, model: str, stream: bool
 ) -> None:
-    """The answer holds the `model` that was asked for; headers tell the adapter and the version
-    behind it.
-    """
+    """The answer echoes the requested `model`; headers name adapter and version."""
     response = await api.http.post(CHAT, json={"model": model, "stream": stream})
     assert json.dumps({"model": model})[1:-1] in response.text
     version = MODEL_FORMS[model]
@@ -71,7 +67,7 @@ async def test_the_answer_echoes_model_and_names_the_version(
 
 
 async def test_a_whole_answer_is_the_engines_json(api: Api) -> None:
-    """What the engine gives arrives unchanged, as JSON."""
+    """The engine's answer arrives unchanged, as JSON."""
     response = await api.http.post(CHAT, json={"model": "finance", "text": "你好"})
     assert response.headers["content-type"] == "application/json"
     assert response.json() == {"model": "finance", "text": "你好"}
@@ -101,9 +97,7 @@ UNKNOWN_MODELS = (
 
 @pytest.mark.parametrize("model", UNKNOWN_MODELS, ids=lambda model: ascii(model[:20]))
 async def test_an_unknown_model_is_a_404_that_lists_no_other(api: Api, model: str) -> None:
-    """Unknown names and versions are refused alike, and the message tells nothing about what else
-    is served.
-    """
+    """Unknown names and versions are refused alike, and the message names no other model."""
     response = await api.http.post(CHAT, json={"model": model})
     assert response.status_code == 404
     error = response.json()["error"]
@@ -119,9 +113,7 @@ async def test_an_unknown_model_is_a_404_that_lists_no_other(api: Api, model: st
 async def test_a_request_is_counted_once_with_its_tokens(
     api: Api, model: str, stream: bool
 ) -> None:
-    """Afterwards there is one finished request, with the engine's token counts, and nothing running
-    or leased.
-    """
+    """One finished request is recorded with the engine's token counts, and nothing runs on."""
     await api.http.post(CHAT, json={"model": model, "stream": stream})
     adapter = "__base__" if model == "tiny" else model
     assert api.codes(adapter) == {"200": 1}
@@ -172,9 +164,7 @@ FAILURES: tuple[tuple[Exception, int, str], ...] = (
 async def test_a_failure_of_the_engine_keeps_its_status(
     api: Api, failure: Exception, status: int, code: str, stream: bool
 ) -> None:
-    """What the engine raises before it answers becomes the response; the request is recorded and
-    its lease freed.
-    """
+    """A failure before the answer becomes the response; it is recorded, the lease freed."""
 
     async def reply(body: Body) -> Answer | AnswerStream:
         raise failure
@@ -189,7 +179,7 @@ async def test_a_failure_of_the_engine_keeps_its_status(
 
 
 async def test_an_engine_that_is_not_up_is_a_503_with_retry_after(api: Api) -> None:
-    """Clients are told to come back, in whole seconds; nothing reaches the engine."""
+    """Clients are told when to come back, in whole seconds; the engine is not asked."""
     api.engine.up = False
     response = await api.http.post(CHAT, json={"model": "finance"})
     assert response.status_code == 503
@@ -239,9 +229,7 @@ async def test_a_client_that_leaves_while_it_sends_is_no_bug(api: Api) -> None:
 
 
 async def test_a_server_that_shuts_down_records_what_it_cut_off(api: Api) -> None:
-    """Cancelling the handler, as the HTTP server does after the grace time, frees the lease and
-    counts the request.
-    """
+    """Cancelling the handler frees the lease and counts the request."""
     begun = asyncio.Event()
 
     async def reply(body: Body) -> Answer | AnswerStream:
@@ -260,7 +248,7 @@ async def test_a_server_that_shuts_down_records_what_it_cut_off(api: Api) -> Non
 
 
 async def test_many_requests_at_once_get_their_own_answers(api: Api) -> None:
-    """Requests that run side by side do not mix, and all of them leave nothing behind."""
+    """Requests that run side by side do not mix, and leave nothing behind."""
     models = ["finance", "shop", "tiny", FINANCE_BEFORE.id] * 25
     bodies = [{"model": model, "number": number} for number, model in enumerate(models)]
     responses = await asyncio.gather(*(api.http.post(CHAT, json=body) for body in bodies))
@@ -272,9 +260,7 @@ async def test_many_requests_at_once_get_their_own_answers(api: Api) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_weights_are_ensured_before_and_told_after(api: Api, stream: bool) -> None:
-    """A version's weights are ensured before the engine is asked and proved by the first answer;
-    the base has none.
-    """
+    """Weights are ensured before the engine is asked, and proved by the first answer."""
     for model in ("finance", "tiny"):
         connection = Connection(api.app, CHAT, JSON)
         connection.send(json.dumps({"model": model, "stream": stream}).encode())
@@ -287,9 +273,7 @@ async def test_weights_are_ensured_before_and_told_after(api: Api, stream: bool)
 
 @pytest.mark.parametrize("path", ["/tokenize", "/detokenize"])
 async def test_what_needs_no_weights_says_nothing_of_them(api: Api, path: str) -> None:
-    """A version that kills the engine does not count as proved, nor a good one as suspect, because
-    of its tokeniser.
-    """
+    """Calls of the tokeniser neither prove a version nor make it a suspect."""
     assert await notes_of(api, path, b'{"model": "finance"}') == [("ensure", FINANCE)]
 
 
@@ -307,7 +291,7 @@ async def notes_of(api: Api, path: str, body: bytes) -> list[tuple[str, Version]
 async def test_a_request_that_failed_in_the_engine_is_over(
     api: Api, failure: Exception, ran: bool
 ) -> None:
-    """The engine may have died on it; what was refused as a request never reached the weights."""
+    """A failure in the engine ends the generation; a refused request never began one."""
 
     async def fail(body: Body) -> Answer | AnswerStream:
         raise failure
@@ -318,7 +302,7 @@ async def test_a_request_that_failed_in_the_engine_is_over(
 
 
 async def test_an_answer_without_a_token_proves_nothing(api: Api) -> None:
-    """The engine has not generated with the weights."""
+    """An answer without a token does not prove the weights."""
 
     async def empty(body: Body) -> Answer | AnswerStream:
         return Answer(b"{}", Usage(prompt_tokens=3))
@@ -332,7 +316,7 @@ async def test_an_answer_without_a_token_proves_nothing(api: Api) -> None:
 
 @pytest.mark.parametrize("generated", [False, True])
 async def test_a_response_that_was_only_announced_proves_nothing(api: Api, generated: bool) -> None:
-    """`response.created` goes out before the engine has computed anything."""
+    """`response.created`, sent before anything is computed, does not prove the weights."""
     delta = [b"event: response.output_text.delta\ndata: {}\n\n"] if generated else []
 
     async def events() -> AsyncGenerator[bytes, None]:
@@ -365,9 +349,7 @@ async def test_weights_that_cannot_be_had_stop_the_request(api: Api) -> None:
 
 
 class Fickle:
-    """Weights of which one version's are refused, whereupon its name goes back to the former
-    one.
-    """
+    """Weights of which one version is refused; its name then goes back to the former one."""
 
     def __init__(self, registry: Registry, *, falls_back: bool) -> None:
         self._registry = registry
@@ -389,9 +371,7 @@ class Fickle:
 async def test_a_request_follows_its_name_back_to_a_former_version(
     api: Api, falls_back: bool
 ) -> None:
-    """Weights that the engine refuses at a request's time cost that request nothing where a former
-    version is.
-    """
+    """A request whose version is refused is answered by the former one, if there is one."""
     weights = Fickle(api.registry, falls_back=falls_back)
     app = make_app(Parts(api.engine, api.registry, weights, api.metrics))
     async with client_of(app) as http:

@@ -14,8 +14,14 @@ from lorabay.api.metrics_page import LORA_INFO, VllmSeries
 from tests.api.conftest import Api
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
-PROMETHEUS_2 = f"{OPENMETRICS};q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3"
-PROMETHEUS_3 = f"{OPENMETRICS};escaping=allow-utf-8;q=0.6,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.2"
+PROMETHEUS_2 = (
+    f"{OPENMETRICS};q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+    "text/plain;version=0.0.4;q=0.3"
+)
+PROMETHEUS_3 = (
+    f"{OPENMETRICS};escaping=allow-utf-8;q=0.6,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.2"
+)
 PARSERS: dict[str, Callable[[str], Iterable[Metric]]] = {
     "": parse_text,
     "*/*": parse_text,
@@ -44,9 +50,7 @@ def lines(registry: CollectorRegistry) -> list[str]:
 
 
 def test_routers_read_adapters_not_versions() -> None:
-    """Names as clients write them, each once; of what only differs in versions the newest time
-    stays.
-    """
+    """Each name appears once, without its version; of equal samples the newest stays."""
     registry = CollectorRegistry()
     gauge = Gauge(LORA_INFO, "Running stats on lora requests.", LABELS, registry=registry)
     gauge.labels("4", "shop@bbbbbbbbbbbb", "ads@aaaaaaaaaaaa,ads@cccccccccccc").set(7)
@@ -59,7 +63,7 @@ def test_routers_read_adapters_not_versions() -> None:
 
 
 def test_every_other_series_is_untouched() -> None:
-    """Byte for byte."""
+    """Other series stay the same, byte for byte."""
     registry = CollectorRegistry()
     Counter("vllm:prompt_tokens", "Tokens.", ["model_name"], registry=registry).labels(
         "tiny@x"
@@ -69,9 +73,7 @@ def test_every_other_series_is_untouched() -> None:
 
 @pytest.mark.parametrize("accept", PARSERS)
 async def test_metrics_can_be_parsed(api: Api, accept: str, engines_own_series: str) -> None:
-    """In both formats the exposition is valid as a whole and holds our series and the engine's,
-    names untouched.
-    """
+    """Both formats are valid and hold our series and the engine's, names untouched."""
     await api.http.post("/v1/chat/completions", json={"model": "finance"})
     response = await api.http.get("/metrics", headers={"accept": accept})
     kind = "text/plain" if PARSERS[accept] is parse_text else "application/openmetrics-text"

@@ -10,7 +10,7 @@ from tests.api.conftest import FINANCE, FINANCE_BEFORE, Api
 
 
 async def test_the_list_holds_the_base_and_every_adapter(api: Api) -> None:
-    """Each name once: the base's names without a parent, adapters under the base's first name."""
+    """Each name is listed once; adapters have the base's first name as their parent."""
     listing = (await api.http.get("/v1/models")).json()
     assert listing["object"] == "list"
     assert [(card["id"], card["parent"], card["root"]) for card in listing["data"]] == [
@@ -22,9 +22,7 @@ async def test_the_list_holds_the_base_and_every_adapter(api: Api) -> None:
 
 
 async def test_a_card_is_what_openai_clients_read(api: Api) -> None:
-    """Type, owner, time of the server's start and context length; all entries of one server
-    agree.
-    """
+    """An entry has type, owner, context length and the time of the server's start."""
     cards = (await api.http.get("/v1/models")).json()["data"]
     for card in cards:
         assert (card["object"], card["owned_by"], card["max_model_len"]) == (
@@ -37,7 +35,7 @@ async def test_a_card_is_what_openai_clients_read(api: Api) -> None:
 
 
 async def test_no_host_paths(api: Api) -> None:
-    """Where weights lie on the server is nobody's business."""
+    """No answer shows where weights lie on the server."""
     for path in ("/v1/models", "/v1/models/finance", f"/v1/models/{FINANCE.id}", "/v1/models/tiny"):
         assert str(FINANCE.path.parent) not in (await api.http.get(path)).text
 
@@ -55,9 +53,7 @@ async def test_no_host_paths(api: Api) -> None:
     ],
 )
 async def test_one_model_by_any_form_of_its_name(api: Api, model: str, parent: str | None) -> None:
-    """Whatever `model` a request may use can be described, slashes and versions included; it counts
-    as no use.
-    """
+    """Every `model` that a request may use can be described, which counts as no use."""
     before = api.registry.snapshot()
     card = (await api.http.get(f"/v1/models/{model}")).json()
     assert (card["id"], card["parent"]) == (model, parent)
@@ -68,7 +64,7 @@ async def test_one_model_by_any_form_of_its_name(api: Api, model: str, parent: s
     "model", ["nobody", "", "finance@" + "f" * 12, "org", "org/", "org/tiny/", "%F0%9F%98%80"]
 )
 async def test_an_unknown_model_is_404(api: Api, model: str) -> None:
-    """What cannot be asked for is not described, and the message lists nothing else."""
+    """An unknown model is a 404 that names no other."""
     response = await api.http.get(f"/v1/models/{model}")
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "model_not_found"
@@ -83,7 +79,7 @@ async def test_the_list_follows_the_registry(api: Api) -> None:
 
 
 async def test_models_are_listed_while_the_engine_starts(api: Api) -> None:
-    """What is served is known before it can be used; only the context length is not."""
+    """Models are listed before the engine is up; only the context length is missing."""
     api.engine.up, api.engine.max_model_len = False, None
     cards = (await api.http.get("/v1/models")).json()["data"]
     assert len(cards) == 4

@@ -10,7 +10,7 @@ from tests.api.conftest import Api
 
 
 def references(document: object) -> Iterator[str]:
-    """Every `$ref` in a document."""
+    """Return every `$ref` in a document."""
     match document:
         case {"$ref": str(reference)}:
             yield reference
@@ -23,7 +23,7 @@ def references(document: object) -> Iterator[str]:
 
 
 def resolve(document: dict[str, Any], reference: str) -> object:
-    """What a reference within the document points to."""
+    """Return what a reference within the document points to."""
     found: Any = document
     for part in reference.removeprefix("#/").split("/"):
         found = found[part]
@@ -31,7 +31,7 @@ def resolve(document: dict[str, Any], reference: str) -> object:
 
 
 async def test_every_post_path_has_the_engines_schema(api: Api) -> None:
-    """Each endpoint of the contract is described by what the engine validates."""
+    """Each call is described by the schema that the engine validates."""
     document = (await api.http.get("/openapi.json")).json()
     for call in CALLS:
         operation = document["paths"][call.path]["post"]
@@ -41,7 +41,7 @@ async def test_every_post_path_has_the_engines_schema(api: Api) -> None:
 
 
 async def test_all_references_resolve(api: Api) -> None:
-    """Nothing in the document points to something that is not in it."""
+    """Every reference points to something that is in the document."""
     document = (await api.http.get("/openapi.json")).json()
     found = list(references(document))
     assert "#/components/schemas/Word" in found
@@ -50,7 +50,7 @@ async def test_all_references_resolve(api: Api) -> None:
 
 
 async def test_the_document_does_not_change_the_engines_schemas(api: Api) -> None:
-    """Asking twice gives the same, and what the engine holds is left as it was."""
+    """Building the document twice gives the same, and leaves the engine's schemas alone."""
     before = api.engine.schemas()
     first = (await api.http.get("/openapi.json")).json()
     api.app.openapi_schema = None

@@ -22,7 +22,7 @@ async def test_alive_from_the_first_moment(api: Api) -> None:
 
 
 async def test_ready_when_the_engine_is_up_and_the_declared_set_loaded(registry: Registry) -> None:
-    """Both are needed; until then a balancer is told to come back, and after a death again."""
+    """Both are needed; until then, and after a death, a balancer is told to come back."""
     engine, loaded = FakeEngine(up=False), False
     parts = Parts(engine, registry, FakeWeights(), Metrics(CollectorRegistry()))
     async with client_of(make_app(parts, declared_set_loaded=lambda: loaded)) as http:
@@ -46,7 +46,7 @@ async def test_ready_when_the_engine_is_up_and_the_declared_set_loaded(registry:
 
 
 async def test_versions(api: Api) -> None:
-    """The answer names what is installed, under whichever name vLLM's build goes."""
+    """The answer names the installed versions, under whichever name vLLM is installed."""
     versions = (await api.http.get("/version")).json()
     assert versions == {"lorabay": metadata.version("lorabay"), "vllm": vllm_version()}
     assert versions["vllm"]

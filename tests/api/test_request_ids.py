@@ -16,7 +16,7 @@ INSANE = ("", " ", "a b", "a/b", "ü", "a" * 129, "a\tb", 'a"b', "a;b")
 
 @pytest.mark.parametrize("sent", SANE)
 async def test_a_clients_own_id_is_kept(api: Api, sent: str) -> None:
-    """A client finds its id on the response, and the engine got the same."""
+    """A client's own id comes back on the response, and the engine gets the same."""
     response = await api.http.post(
         "/v1/completions", json={"model": "tiny"}, headers={"x-request-id": sent}
     )
@@ -26,9 +26,7 @@ async def test_a_clients_own_id_is_kept(api: Api, sent: str) -> None:
 
 @pytest.mark.parametrize("sent", INSANE)
 async def test_an_id_that_would_spoil_logs_is_replaced(api: Api, sent: str) -> None:
-    """Too long or holding anything but letters, digits and a few signs: the request gets an id of
-    ours.
-    """
+    """An id that is too long or holds unusual characters is replaced by ours."""
     headers = {b"x-request-id": sent.encode()}
     response = await api.http.post("/v1/completions", json={"model": "tiny"}, headers=headers)
     assert response.status_code == 200

@@ -1,4 +1,4 @@
-"""What the metrics hold after a request of each kind."""
+"""The metrics after a request of each kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lorabay.serving.engine import CHAT, COMPLETIONS, Usage
 
 
 class Clock:
-    """Stands for the module's clock; a test moves it."""
+    """A clock in place of the module's; a test moves it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -42,9 +42,7 @@ def value(metrics: Metrics, series: str, **labels: str) -> float | None:
 
 
 def test_a_request_that_named_no_model_counts_as_unknown(metrics: Metrics) -> None:
-    """Before its model is known, a request never counts as running and ends under the shared
-    label.
-    """
+    """A request without a known model never runs, and ends under the shared label."""
     with pytest.raises(InvalidApiKey), RequestMetrics(metrics, CHAT):
         raise InvalidApiKey("no")
     assert (
@@ -56,9 +54,7 @@ def test_a_request_that_named_no_model_counts_as_unknown(metrics: Metrics) -> No
 
 
 def test_a_request_runs_between_begin_and_end(metrics: Metrics, clock: Clock) -> None:
-    """The gauge goes up and comes back, and the duration is from the request's arrival to its
-    end.
-    """
+    """The gauge goes up and comes back; the duration is from arrival to end."""
     with RequestMetrics(metrics, COMPLETIONS) as measured:
         clock.now += 1
         measured.begin("finance")
@@ -73,7 +69,7 @@ def test_a_request_runs_between_begin_and_end(metrics: Metrics, clock: Clock) ->
 
 
 def test_gaps_are_measured_between_tokens(metrics: Metrics, clock: Clock) -> None:
-    """Four tokens give one time to the first and three gaps, each as long as it was."""
+    """Four tokens give one time to the first and three gaps."""
     measured = RequestMetrics(metrics, CHAT)
     measured.begin("finance")
     for gap in (0.5, 0.02, 0.03, 0.04):
@@ -89,9 +85,7 @@ def test_gaps_are_measured_between_tokens(metrics: Metrics, clock: Clock) -> Non
 
 
 def test_events_of_one_step_are_no_gap(metrics: Metrics, clock: Clock) -> None:
-    """A role before the first token or a usage block after the last one does not count as a token
-    of its own.
-    """
+    """A role before the first token or a usage block after the last is not a token."""
     measured = RequestMetrics(metrics, CHAT)
     measured.begin("finance")
     for gap in (0.5, 0.0001, 0.04, 0.0001, 0.0001):
@@ -114,9 +108,10 @@ def test_a_failure_is_recorded_with_its_status(
 ) -> None:
     """A request that was cut off counts as 499; a status that is already known stays."""
     for known in (None, 200):
-        with pytest.raises(type(failure)), RequestMetrics(metrics, CHAT) as measured:
-            measured.begin("finance")
-            measured.code = known
+        measured = RequestMetrics(metrics, CHAT)
+        measured.begin("finance")
+        measured.code = known
+        with pytest.raises(type(failure)), measured:
             raise failure
     labels = {"adapter": "finance", "endpoint": "chat"}
     for recorded in (code, 200):

@@ -1,4 +1,4 @@
-"""What the ring says of an engine before there is one."""
+"""Whether an engine will scale outputs, decided before there is one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from lorabay.serving.dora import DORA_VARIABLE, scales_outputs
 
 
 def test_a_cpu_scales_outputs_without_being_asked() -> None:
-    """The plugin's kernel does it for the rows concerned."""
+    """On a CPU the plugin's kernel scales the rows concerned."""
     environ: dict[str, str] = {}
     assert scales_outputs(environ, {}, dora=False)
     assert environ == {}
 
 
 def test_a_gpu_scales_outputs_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plugin hears of it through the environment of the processes that vLLM starts."""
+    """The plugin reads the answer from the environment of the processes that vLLM starts."""
     monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
     environ: dict[str, str] = {}
     assert not scales_outputs(environ, {}, dora=False)

@@ -11,7 +11,7 @@ MODEL = "/models/tiny"
 
 
 def test_lora_is_always_on() -> None:
-    """Without any option there is the model, with adapters enabled."""
+    """LoRA is enabled without any option."""
     arguments = parse_engine_args(MODEL, {})
     assert (arguments.model, arguments.enable_lora) == (MODEL, True)
 
@@ -42,7 +42,7 @@ def test_options_reach_vllm_with_their_types() -> None:
 
 
 def test_text_from_a_shell_means_the_same_as_a_number() -> None:
-    """vLLM's parser decides on the type."""
+    """vLLM's parser decides on the type of an option that came as text."""
     assert (
         parse_engine_args(MODEL, {"max_loras": "4"}).max_loras
         == parse_engine_args(MODEL, {"max_loras": 4}).max_loras
@@ -63,14 +63,14 @@ def test_a_value_that_looks_like_a_flag_is_a_value() -> None:
     [("max_lorras", "did you mean 'max_loras'"), ("xyzzy", "unknown engine option 'xyzzy'$")],
 )
 def test_an_unknown_option_is_refused(name: str, hint: str) -> None:
-    """The message names the option, and what was probably meant if anything is near."""
+    """The message names the option, and a close one if there is any."""
     with pytest.raises(UsageError, match=hint):
         parse_engine_args(MODEL, {name: 1})
 
 
 @pytest.mark.parametrize("name", OWNED)
 def test_options_that_lorabay_sets_are_refused(name: str) -> None:
-    """There is one place for each of them, and the message tells it."""
+    """Such an option is refused, and the message names what to use instead."""
     with pytest.raises(UsageError, match=f"'{name}' is set by lorabay; use"):
         parse_engine_args(MODEL, {name: "x"})
 
@@ -89,9 +89,7 @@ def test_options_that_lorabay_sets_are_refused(name: str) -> None:
 def test_a_bad_value_is_refused_in_one_line(
     options: dict[str, object], message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """vLLM's complaint becomes a usage error; its own usage text is not printed, and the process
-    lives on.
-    """
+    """vLLM's complaint becomes a usage error in one line, without its usage text."""
     with pytest.raises(UsageError, match=message) as caught:
         parse_engine_args(MODEL, options)
     assert "\n" not in caught.value.message

@@ -1,4 +1,4 @@
-"""What of the vLLM engine works before it is started; tests/e2e has the rest."""
+"""The vLLM engine before it is started; tests/e2e has the rest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def engine(tmp_path: Path) -> Engine:
 
 
 async def test_an_engine_that_is_not_started_refuses_requests(engine: Engine) -> None:
-    """Nothing can be run, loaded or asked, and clients are told to come back."""
+    """Nothing can be run or loaded, and clients are told to come back."""
     version = make_version("finance")
     with pytest.raises(EngineUnavailable) as caught:
         engine.check()
@@ -42,16 +42,14 @@ async def test_an_engine_that_is_not_started_refuses_requests(engine: Engine) ->
 
 
 async def test_stopping_and_unloading_what_is_not_there_is_success(engine: Engine) -> None:
-    """Both can be repeated, before a start and after."""
+    """Both can be repeated before a start."""
     await engine.unload(make_version("finance"))
     await engine.stop()
     await engine.stop()
 
 
 async def test_ids_are_small_and_follow_the_weights(engine: Engine) -> None:
-    """vLLM's workers keep ids in 32 bits. Equal weights under two names are one adapter, others
-    never share an id.
-    """
+    """Equal weights under two names share an id; others never do, also not later."""
     asked: list[int] = []
 
     class Llm:
@@ -77,14 +75,14 @@ async def test_ids_are_small_and_follow_the_weights(engine: Engine) -> None:
 
 
 def test_wrong_options_are_told_when_the_engine_is_made(tmp_path: Path) -> None:
-    """No start is needed to hear of a mistyped option."""
+    """A mistyped option is refused without a start."""
     with pytest.raises(UsageError, match="did you mean 'max_loras'"):
         VllmEngine(BaseFolder(tmp_path, "tiny"), {"max_lorras": 2})
 
 
 @pytest.fixture
 def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A platform that is no CPU, and a server that was asked to serve DoRA."""
+    """A platform that is not a CPU, and a server that was asked to serve DoRA."""
     monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
     monkeypatch.setenv(DORA_VARIABLE, "1")
 
@@ -94,9 +92,7 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_dora_has_compiled_graphs_of_its_own(
     given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key of a compiled graph, which holds the scaling of outputs or does not, says which of
-    the two it is.
-    """
+    """The key of a compiled graph says whether the graph holds the scaling of outputs."""
     with_dora = VllmEngine(TINY, given)._args.additional_config
     monkeypatch.delenv(DORA_VARIABLE)
     without = VllmEngine(TINY, given)._args.additional_config
@@ -110,7 +106,7 @@ def test_dora_has_compiled_graphs_of_its_own(
 async def test_dora_without_the_plugin_is_refused_at_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """vLLM by itself would serve a DoRA adapter without its factors."""
+    """Without the plugin, vLLM would serve a DoRA adapter without its factors."""
     monkeypatch.setattr(vllm_engine, "load_general_plugins", lambda: None)
     monkeypatch.setattr(
         BaseLinearLayerWithLoRA, "_apply_lora_to_output", lambda self, x, output: output
@@ -158,9 +154,7 @@ def references(schema: object) -> Iterator[str]:
 
 
 def test_all_references_of_the_schemas_resolve(engine: Engine) -> None:
-    """Each points to a definition of its own schema, and definitions of one name are the same
-    everywhere.
-    """
+    """References resolve within their schema, and equal names mean equal definitions."""
     seen: dict[str, object] = {}
     count = 0
     for schema in engine.schemas().values():

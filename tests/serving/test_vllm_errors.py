@@ -48,9 +48,7 @@ FAILURES: tuple[tuple[Exception, int, str], ...] = (
     ("failure", "status", "code"), FAILURES, ids=lambda value: type(value).__name__
 )
 def test_each_failure_has_its_status_and_code(failure: Exception, status: int, code: str) -> None:
-    """By type, never by text: what the client did wrong is 4xx, what may pass later 503 with
-    Retry-After.
-    """
+    """A client's mistake is 4xx, a passing failure 503 with Retry-After, by type alone."""
     assert isinstance(failure, EngineFailure)
     error = from_exception(failure)
     assert (error.status, error.code) == (status, code)
@@ -68,7 +66,7 @@ def test_the_message_and_parameter_are_vllms() -> None:
 
 
 def test_an_unknown_model_is_model_not_found_with_vllms_sentence() -> None:
-    """The message is said once, not wrapped in another that says the same."""
+    """vLLM's sentence is kept, not wrapped in another that says the same."""
     error = from_info(
         ErrorInfo(
             message="The model `x` does not exist.", type="NotFoundError", param="model", code=404
@@ -84,9 +82,7 @@ def test_an_unknown_model_is_model_not_found_with_vllms_sentence() -> None:
 
 @pytest.mark.parametrize("code", [400, 401, 404, 422, 429, 500, 501, 502, 503])
 def test_every_status_becomes_an_error(code: int) -> None:
-    """Errors that vLLM returns as values are mapped like those that it raises; nothing of them is
-    lost.
-    """
+    """Errors that vLLM returns as values are mapped like those that it raises."""
     error = from_response(create_error_response("what is wrong"))
     assert (error.status, error.message) == (400, "what is wrong")
     error = from_info(ErrorInfo(message="what is wrong", type="x", param="p", code=code))
@@ -95,7 +91,7 @@ def test_every_status_becomes_an_error(code: int) -> None:
 
 
 def refusal(kind: type[BaseModel], body: object) -> LorabayError:
-    """What vLLM's own request type says to a body."""
+    """Return the error for a body that vLLM's own request type refuses."""
     with pytest.raises(ValidationError) as caught:
         kind.model_validate(body)
     return from_exception(caught.value)
@@ -133,7 +129,7 @@ def test_a_wrong_field_is_named(body: dict[str, object], field: str) -> None:
     ],
 )
 def test_fields_that_do_not_go_together_are_told(body: dict[str, object]) -> None:
-    """A rule over several fields is a 400 with vLLM's sentence, without pydantic's preamble."""
+    """A rule over several fields is a 400 with vLLM's sentence, without a preamble."""
     try:
         ChatCompletionRequest.model_validate({"model": "tiny", **body})
     except EngineFailure as failure:

@@ -1,4 +1,4 @@
-"""vLLM's streams as events: encoding, errors inside, closing, and what they cost."""
+"""vLLM's streams as events: encoding, errors inside, closing, and usage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def engine_is_up() -> None:
 
 
 def stream_of(*events: Any) -> VllmStream:
-    """A stream that gives these events; exceptions among them are raised."""
+    """Return a stream of these events; exceptions among them are raised."""
 
     async def generate() -> AsyncGenerator[Any, None]:
         for event in events:
@@ -39,13 +39,13 @@ def stream_of(*events: Any) -> VllmStream:
 
 
 async def test_events_pass_unchanged() -> None:
-    """Text that vLLM made goes out as its bytes, whatever the model said in it."""
+    """vLLM's text goes out as its bytes, whatever the model wrote in it."""
     stream = stream_of(CHUNK, "data: [DONE]\n\n")
     assert [event async for event in stream] == [CHUNK.encode(), b"data: [DONE]\n\n"]
 
 
 def error_event(failure: Exception) -> str:
-    """An error inside a stream, as vLLM's serving classes write it."""
+    """Return an error inside a stream, as vLLM's serving classes write it."""
     return f"data: {json.dumps(create_error_response(failure).model_dump())}\n\n"
 
 
@@ -59,9 +59,7 @@ def error_event(failure: Exception) -> str:
 async def test_an_error_event_becomes_an_exception(
     failure: Exception, kind: type[LorabayError]
 ) -> None:
-    """What vLLM reports inside a stream is raised, so that the API decides how it looks to
-    clients.
-    """
+    """A failure that vLLM reports inside a stream is raised."""
     events = aiter(stream_of(CHUNK, error_event(failure), "data: [DONE]\n\n"))
     assert await anext(events) == CHUNK.encode()
     with pytest.raises(kind, match=str(failure.args[0])):
@@ -69,7 +67,7 @@ async def test_an_error_event_becomes_an_exception(
 
 
 async def test_an_engine_that_dies_is_unavailable() -> None:
-    """An exception of vLLM in the middle of a stream is raised as ours."""
+    """vLLM's exception in the middle of a stream is raised as ours."""
     events = aiter(stream_of(CHUNK, EngineDeadError()))
     await anext(events)
     with pytest.raises(EngineUnavailable):
@@ -77,13 +75,13 @@ async def test_an_engine_that_dies_is_unavailable() -> None:
 
 
 async def test_a_bug_is_not_disguised() -> None:
-    """What is neither vLLM's nor the request's fault stays what it is."""
+    """An exception that is not of a request is raised as it is."""
     with pytest.raises(KeyError):
         await anext(aiter(stream_of(KeyError("x"))))
 
 
 async def test_typed_events_of_a_response() -> None:
-    """Events of the Responses API carry their type as the event's name and themselves as data."""
+    """Responses events carry their type as the event's name and themselves as data."""
     delta = ResponseTextDeltaEvent(
         type="response.output_text.delta",
         delta="Hel",
@@ -101,9 +99,7 @@ async def test_typed_events_of_a_response() -> None:
 
 
 async def test_closing_ends_the_generation() -> None:
-    """Closed before, in the middle or after: vLLM's generator is ended, and closing again is
-    harmless.
-    """
+    """Closing ends vLLM's generator at any point, and can be repeated."""
     for taken in (0, 1, 2):
         ended = False
 
@@ -127,7 +123,7 @@ async def test_closing_ends_the_generation() -> None:
 
 
 async def test_a_failure_while_closing_is_nobodys() -> None:
-    """A generation that fails while it is aborted has already lost its client."""
+    """A failure of a generation that is being aborted is dropped."""
 
     async def generate() -> AsyncGenerator[str, None]:
         try:
@@ -146,9 +142,7 @@ def test_the_engine_learns_the_request_id_and_nothing_else() -> None:
 
 
 def test_usage_comes_from_the_context_or_the_result() -> None:
-    """Streams leave their usage in the request's context, whole answers carry it, and some calls
-    have none.
-    """
+    """Streams leave usage in the context, whole answers carry it, some calls have none."""
 
     class Completion(BaseModel):
         usage: UsageInfo | None
@@ -177,7 +171,7 @@ def test_usage_comes_from_the_context_or_the_result() -> None:
 
 
 async def test_a_stream_knows_its_usage() -> None:
-    """While it runs it has cost nothing that is known; once vLLM has told, that is it."""
+    """Usage is zero until vLLM reports it."""
     context = RequestContext.new("r-1")
 
     async def generate() -> AsyncGenerator[str, None]:
@@ -194,9 +188,7 @@ async def test_a_stream_knows_its_usage() -> None:
 
 
 async def test_the_engines_death_is_told_from_other_failures() -> None:
-    """vLLM reports a dead engine in a stream as an internal error; the engine's own state says what
-    it was.
-    """
+    """The engine's own state tells its death from other internal errors in a stream."""
 
     async def generate() -> AsyncGenerator[Any, None]:
         yield CHUNK

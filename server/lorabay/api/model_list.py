@@ -1,4 +1,7 @@
-"""`GET /v1/models` and `GET /v1/models/{id}`: the base and every live adapter, without host paths."""
+"""`GET /v1/models` and `GET /v1/models/{id}`: the base and every live adapter.
+
+No answer shows a path of the host.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 def models_router(
     engine: Engine, registry: Registry, gate: Gate, *, base_names: Sequence[str], started: int
 ) -> APIRouter:
-    """Return the routes; `started`, the server's start as Unix time, is `created` of every entry."""
+    """Return the routes; `started` is the server's start as Unix time, shown as `created`."""
     router = APIRouter(tags=["models"])
 
     def card(name: str, parent: str | None) -> dict[str, Any]:

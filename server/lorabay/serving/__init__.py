@@ -1,3 +1,6 @@
-"""The engine behind its protocol, and what keeps adapters in it; the only room that imports vLLM."""
+"""The engine behind its protocol, and the parts that keep adapters in it.
+
+The only room that imports vLLM, and only when an engine is made.
+"""
 
 from __future__ import annotations

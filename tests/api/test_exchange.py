@@ -1,0 +1,254 @@
+"""Every way in which a request may end, and that it is settled once whichever it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+
+from lorabay.api.auth import ANONYMOUS
+from lorabay.api.exchange import Exchange, Parts
+from lorabay.api.request_metrics import RequestMetrics
+from lorabay.catalog.registry import Registry
+from lorabay.catalog.versions import Version
+from lorabay.errors import EngineUnavailable, InvalidRequest, ModelNotFound, WeightsRefused
+from lorabay.serving.engine import (
+    CHAT,
+    RESPONSES,
+    TOKENIZE,
+    Answer,
+    AnswerStream,
+    Body,
+    Call,
+    Usage,
+)
+from tests.api.conftest import FINANCE, FINANCE_BEFORE, Api, make_app
+from tests.api.connection import Connection
+from tests.fake_engine import echo
+from tests.fake_stream import FakeStream, words
+from tests.fake_weights import FakeWeights
+
+DEAD = EngineUnavailable("the engine stopped")
+ANNOUNCED, DELTA = b"event: response.created\n\n", b"event: response.output_text.delta\n\n"
+
+Reply = Callable[[Body], Awaitable[Answer | AnswerStream]]
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+def failing(failure: Exception) -> Reply:
+    """Return an engine's reply that fails."""
+
+    async def reply(body: Body) -> Answer | AnswerStream:
+        raise failure
+
+    return reply
+
+
+def streaming(*steps: bytes | Exception | None, stubborn: bool = False) -> Reply:
+    """Return a reply that streams `steps`: events, failures, and None for one that never comes."""
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        for step in steps:
+            if isinstance(step, Exception):
+                raise step
+            if step is None:
+                await forever()
+            else:
+                yield step
+
+    async def reply(body: Body) -> Answer | AnswerStream:
+        return Stubborn(events()) if stubborn else FakeStream(events())
+
+    return reply
+
+
+class Stubborn(FakeStream):
+    """A stream that cannot be closed."""
+
+    async def aclose(self) -> None:
+        raise RuntimeError("cannot close")
+
+
+async def without_a_token(body: Body) -> Answer | AnswerStream:
+    return Answer(b"{}", Usage(prompt_tokens=3))
+
+
+async def never(body: Body) -> Answer | AnswerStream:
+    await forever()
+    raise AssertionError
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way out: how the engine and the client behave, and the facts that must remain.
+
+    `client` stays, leaves, or is cut off by a shutdown, the latter two after `messages`. `proved`
+    and `over` are how often the quarantine hears that the version answered and that it ended.
+    """
+
+    reply: Reply
+    code: int
+    proved: int = 0
+    over: int = 1
+    call: Call = CHAT
+    model: str = "finance"
+    client: str = "stays"
+    messages: int = 0
+
+
+WAYS = {
+    "a whole answer": Way(echo, 200, proved=1),
+    "an answer without a token": Way(without_a_token, 200),
+    "an answer of the base": Way(echo, 200, over=0, model="tiny"),
+    "an answer of the tokeniser": Way(echo, 200, over=0, call=TOKENIZE),
+    "a stream to its end": Way(streaming(b"1", b"2"), 200, proved=1),
+    "a stream without an event": Way(streaming(), 200),
+    "a stream that cannot be closed": Way(streaming(b"1", stubborn=True), 200, proved=1),
+    "a stream of typed events": Way(streaming(ANNOUNCED, DELTA), 200, proved=1, call=RESPONSES),
+    "a request that is refused": Way(failing(InvalidRequest("no")), 400, over=0),
+    "an engine that dies before its answer": Way(failing(DEAD), 503),
+    "an engine that dies before the first event": Way(streaming(DEAD), 503),
+    "an engine that dies in the stream": Way(streaming(b"1", DEAD), 503, proved=1),
+    "an engine that dies after the announcement": Way(
+        streaming(ANNOUNCED, DEAD), 503, call=RESPONSES
+    ),
+    "a bug": Way(failing(KeyError("x")), 500),
+    "a bug in the stream": Way(streaming(b"1", KeyError("x")), 500, proved=1),
+    "a client that leaves before the answer": Way(never, 499, client="leaves"),
+    "a client that leaves before the first event": Way(streaming(None), 499, client="leaves"),
+    "a client that leaves the stream": Way(
+        streaming(b"1", None), 499, proved=1, client="leaves", messages=2
+    ),
+    "a shutdown before the answer": Way(never, 499, client="is cut off"),
+    "a shutdown in the stream": Way(
+        streaming(b"1", None), 499, proved=1, client="is cut off", messages=2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+async def test_however_a_request_ends_it_is_settled_once(api: Api, name: str) -> None:
+    """The lease is free, the quarantine heard the end once, and one request is recorded."""
+    way = WAYS[name]
+    api.engine.reply = way.reply
+    await go(api, way)
+
+    adapter = "__base__" if way.model == "tiny" else way.model
+    assert api.codes(adapter, way.call.name) == {str(way.code): 1}
+    assert api.count("lorabay_request_seconds_count", adapter=adapter, endpoint=way.call.name) == (
+        1
+    )
+    assert api.weights.notes.count(("answered", FINANCE)) == way.proved
+    assert api.weights.notes.count(("ended", FINANCE)) == way.over
+    assert api.at_rest()
+
+
+async def go(api: Api, way: Way) -> None:
+    """Take one way from its first byte to its end."""
+    connection = Connection(api.app, way.call.path, {"content-type": "application/json"})
+    connection.send(f'{{"model": "{way.model}"}}'.encode())
+    if way.client != "stays":
+        while not api.engine.asked:
+            await asyncio.sleep(0)
+        for _ in range(way.messages):
+            await connection.message()
+
+    if way.client == "leaves":
+        connection.leave()
+    elif way.client == "is cut off":
+        connection.task.cancel()
+    with suppress(asyncio.CancelledError, KeyError, RuntimeError):
+        await connection.ended()
+
+
+async def test_a_stream_is_recorded_with_its_usage_however_it_ends(api: Api) -> None:
+    """Tokens that the engine has counted are counted here too, also when nobody took them all."""
+    for expected, way in enumerate(("a stream to its end", "a client that leaves the stream"), 1):
+        api.engine.asked.clear()
+        api.engine.reply = WAYS[way].reply
+        await go(api, WAYS[way])
+        assert api.count("lorabay_prompt_tokens_total", adapter="finance") == 5 * expected
+
+
+class Refusing(FakeWeights):
+    """Weights of which one version's are refused; its name may then fall back to `former`."""
+
+    def __init__(self, registry: Registry, former: Version | None) -> None:
+        super().__init__()
+        self._registry = registry
+        self._former = former
+
+    async def ensure(self, version: Version) -> None:
+        await super().ensure(version)
+        if version == FINANCE:
+            if self._former is not None:
+                self._registry.set_live(self._former)
+            raise WeightsRefused("finance")
+
+
+@pytest.mark.parametrize("former", [FINANCE_BEFORE, None])
+async def test_the_lease_follows_a_name_that_falls_back(api: Api, former: Version | None) -> None:
+    """With a former version the request is answered by it; without one it is a 404, settled."""
+    weights = Refusing(api.registry, former)
+    app = make_app(Parts(api.engine, api.registry, weights, api.metrics))
+    connection = Connection(app, CHAT.path, {"content-type": "application/json"})
+    connection.send(b'{"model": "finance"}')
+    await connection.ended()
+
+    after = [("ensure", former), ("answered", former), ("ended", former)] if former else []
+    assert weights.notes == [("ensure", FINANCE), *after]
+    assert api.codes("finance") == {"200" if former else "404": 1}
+    assert api.at_rest()
+
+
+def exchange_over(api: Api, measured: RequestMetrics) -> Exchange:
+    parts = Parts(api.engine, api.registry, api.weights, api.metrics)
+    return Exchange(CHAT, ANONYMOUS, {"model": "finance"}, parts, measured)
+
+
+async def test_an_exchange_keeps_its_version_when_the_name_moves_on(api: Api) -> None:
+    """The lease, the headers and what the engine is asked stay with the version of the start."""
+    with RequestMetrics(api.metrics, CHAT) as measured:
+        async with exchange_over(api, measured) as exchange:
+            api.registry.set_live(FINANCE_BEFORE)
+            await exchange.run("r-1")
+            assert exchange.headers["x-adapter-version"] == FINANCE.digest[:12]
+            assert api.registry.leases(FINANCE) == 1
+    assert api.engine.asked[0][2] == FINANCE
+    assert api.at_rest()
+
+
+async def test_an_exchange_knows_who_asks_for_which_model(api: Api) -> None:
+    """Caller and model are those of the request, before anything has run."""
+    exchange = exchange_over(api, RequestMetrics(api.metrics, CHAT))
+    assert (exchange.call, exchange.caller, exchange.model) == (CHAT, ANONYMOUS, "finance")
+
+
+async def test_an_unknown_model_takes_no_lease(api: Api) -> None:
+    """Entering fails, and nothing is left to settle."""
+    api.registry.remove("finance")
+    with pytest.raises(ModelNotFound), RequestMetrics(api.metrics, CHAT) as measured:
+        await exchange_over(api, measured).__aenter__()
+    assert api.at_rest()
+
+
+async def test_the_first_event_proves_the_weights_once(api: Api) -> None:
+    """Further events say nothing new of the version."""
+    api.engine.reply = streaming(b"1", b"2", b"3")
+    response = await api.http.post(CHAT.path, json={"model": "finance"})
+    assert response.content == b"123"
+    assert api.weights.notes == [("ensure", FINANCE), ("answered", FINANCE), ("ended", FINANCE)]
+
+
+async def test_events_are_those_of_the_engine(api: Api) -> None:
+    """The exchange measures events and changes none."""
+    api.engine.reply = streaming(*[event async for event in words("finance")])
+    response = await api.http.post(CHAT.path, json={"model": "finance"})
+    assert response.content == b"".join([event async for event in words("finance")])
+    assert api.count("lorabay_time_to_first_token_seconds_count", adapter="finance") == 1

@@ -1,0 +1,41 @@
+"""The table of calls, and that the tests' stand-ins keep the seam's promises."""
+
+from __future__ import annotations
+
+import pytest
+
+from lorabay.serving.engine import CALLS, Answer, Engine, Usage, Weights
+from tests.fake_engine import FakeEngine
+from tests.fake_weights import FakeWeights
+from tests.versions import make_version
+
+
+@pytest.mark.parametrize("field", ["name", "path", "summary"])
+def test_calls_are_told_apart(field: str) -> None:
+    """No two share a name, which is a label of the metrics, or a path."""
+    values = [getattr(call, field) for call in CALLS]
+    assert len(set(values)) == len(CALLS) >= 5
+    assert all(values)
+
+
+def test_only_calls_that_generate_stream_typed_events() -> None:
+    """The tokeniser alone has nothing to announce."""
+    assert {call.name for call in CALLS if not call.generates} == {"tokenize", "detokenize"}
+    assert all(call.generates for call in CALLS if call.typed_events)
+
+
+async def test_the_fakes_are_an_engine_and_weights() -> None:
+    """They answer every call, and load and unload as often as they are asked."""
+    engine: Engine = FakeEngine()
+    weights: Weights = FakeWeights()
+    version = make_version("finance")
+    for _ in range(2):
+        await weights.ensure(version)
+        await engine.load(version)
+    for call in CALLS:
+        answer = await engine.run(call, {"model": "finance"}, version, request_id="r-1")
+        assert isinstance(answer, Answer)
+        assert answer.usage != Usage()
+    for _ in range(2):
+        await engine.unload(version)
+    assert set(engine.schemas()) == {call.name for call in CALLS}
