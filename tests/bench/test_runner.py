@@ -10,6 +10,7 @@ import pytest
 
 from lorabay.bench.runner import SCENARIOS, run_bench
 from lorabay.bench.settings import BenchSettings
+from lorabay.cli.bench import SCENARIO_HELP
 from lorabay.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +46,14 @@ def test_scenarios_of_made_adapters_ask_for_a_base_first() -> None:
     for scenario in ("swap", "many"):
         with pytest.raises(UsageError, match="needs --base with a folder"):
             run_bench(BenchSettings(scenario=scenario))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_is_where_its_name_says(name: str) -> None:
+    """Each scenario is the function of its name in the module of its name, and in the help."""
+    assert SCENARIOS[name].__module__ == f"lorabay.bench.scenarios.{name}"
+    assert SCENARIOS[name].__name__ == name
+    assert f"`{name}`" in SCENARIO_HELP
 
 
 def test_an_unknown_scenario_names_the_known_ones() -> None:
