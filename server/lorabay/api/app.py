@@ -54,6 +54,7 @@ def create_app(
         redirect_slashes=False,
     )
 
+    # Plain ASGI routes: FastAPI would read and parse a body before the key is checked.
     app.router.routes.extend(inference_routes(parts, gate, max_body_bytes=max_body_bytes))
     app.include_router(
         models_router(

@@ -20,10 +20,10 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 async def read_body(request: Request, limit: int) -> Body:
-    """Return the JSON object that a request carries, in at most `limit` bytes.
+    """Return the JSON object that a request carries in at most `limit` bytes.
 
-    Raises RequestTooLarge, as soon as the limit is passed; InvalidRequest for what is not such an
-    object; ClientGone for a client that leaves while it sends.
+    Raises RequestTooLarge as soon as the limit is passed, InvalidRequest for any other body, and
+    ClientGone if the client leaves while it sends.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":

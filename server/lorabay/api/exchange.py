@@ -1,8 +1,8 @@
 """One request from its lease to its last byte.
 
 However a request ends, its exchange settles it once, in `__aexit__`: the stream is closed, the
-quarantine hears that the generation is over, the lease is released. Knows nothing of HTTP, of vLLM
-or of folders. Everything runs on the event loop; a request's exchange is used by one task.
+quarantine hears that the generation is over, the lease is released. Each request has an exchange of
+its own; many run side by side on the event loop. Knows nothing of HTTP, of vLLM or of folders.
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ class Exchange:
         return answer
 
     async def _ensure_weights(self) -> None:
-        """Return when the engine holds the leased version, or the one that its name fell back to.
+        """Return when the engine holds the leased version.
 
-        A version that the engine refuses makes its name mean a former one: the lease follows it.
-        Raises WeightsRefused once the name means nothing else than what was refused.
+        After a refusal the name may mean a former version: the lease then moves to that one. Raises
+        WeightsRefused if the name still means the refused version.
         """
         while True:
             self._parts.engine.check()
@@ -101,6 +101,7 @@ class Exchange:
             try:
                 await self._parts.weights.ensure(version)
             except WeightsRefused:
+                # Released first: a version that is leased cannot be taken out of the engine.
                 self._lease.release()
                 self._lease = self._parts.registry.acquire(self.model)
                 if self._lease.version == version:
@@ -137,6 +138,8 @@ class Exchange:
 
     async def __aexit__(self, *_: object) -> None:
         """Settle the request: this runs once, however it ends."""
+        # The lease comes last: released before the stream is closed, it would let the engine
+        # unload a version that still generates.
         try:
             if self._stream is not None:
                 await self._stream.aclose()

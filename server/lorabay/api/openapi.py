@@ -35,6 +35,7 @@ def document_of(
             document = get_openapi(title=app.title, version=app.version, routes=app.routes)
             of_bodies = schemas()
             for call in CALLS:
+                # A copy, because describing a call takes the definitions out of its schema.
                 _describe(call, copy.deepcopy(dict(of_bodies[call.name])), document)
             app.openapi_schema = document
         return app.openapi_schema

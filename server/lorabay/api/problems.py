@@ -62,8 +62,9 @@ async def respond(request: Request, failure: Exception) -> Response:
     """Return the response for any exception of a route; logs an unexpected one as a bug."""
     error = as_error(failure)
     if error.status == 500:
-        caller = getattr(request.state, "caller", None)
-        logger.error("bug", path=request.url.path, caller=caller and caller.id, exc_info=failure)
+        # A request that failed before its gate has no caller.
+        caller = getattr(getattr(request.state, "caller", None), "id", None)
+        logger.error("bug", path=request.url.path, caller=caller, exc_info=failure)
 
     return Response(
         # ASCII, so that a message may quote whatever a client sent.

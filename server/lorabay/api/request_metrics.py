@@ -68,6 +68,8 @@ class RequestMetrics:
         labels = self._adapter, self._call.name
         self._metrics.requests.labels(*labels, str(code)).inc()
         self._metrics.request_seconds.labels(*labels).observe(seconds)
+
+        # A request without a known model never counted as running.
         if self._adapter != UNKNOWN_ADAPTER:
             self._metrics.running.labels(self._adapter).dec()
 

@@ -1,4 +1,4 @@
-"""The seam between the API and whatever runs the base model: calls, answers, `Engine`, `Weights`.
+"""The seam between the API and the engine: the table of calls, answers, `Engine` and `Weights`.
 
 An engine takes an OpenAI request as parsed JSON and returns one JSON body or a stream of
 server-sent events. This module knows nothing of HTTP, keys, adapter folders or vLLM.
