@@ -1,1 +1,1 @@
-"""The README as data: what it holds, and what of it comes from the program."""
+"""README.md and docs/ as data: the pages, their blocks, and what of them comes from the program."""

@@ -1,59 +1,91 @@
-"""The blocks of README.md that the program knows better: `python -m tests.docs.blocks` writes them
-anew.
+"""The blocks of docs/ that the program knows better. `python -m tests.docs.blocks` writes them anew.
 
-A block lies between `<!-- NAME -->` and `<!-- /NAME -->`; `BLOCKS` says how each is made.
+A block lies between `<!-- NAME -->` and `<!-- /NAME -->`. `BLOCKS` says how each is made, and
+`PAGES` on which page it is.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import typer
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from lorabay.cli import app
 from lorabay.metrics import AdapterFacts, Metrics
 from lorabay.settings import ENV_PREFIX, GROUPS
+from tests.docs.pages import ROOT
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
     from pydantic.fields import FieldInfo
 
-README = Path(__file__).parents[2] / "README.md"
+SOURCE = ROOT / "server" / "lorabay"
 WIDTH = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 
 
-def cli_help() -> str:
-    """`lorabay --help`."""
-    shown = CliRunner().invoke(app, ["--help"], prog_name="lorabay", env=WIDTH)
-    return f"```text\n{shown.output.strip()}\n```"
+def command_line() -> str:
+    """Return `lorabay --help`, then the help of every command below a heading of its own."""
+    parts = [_help([])]
+    for words, _ in commands():
+        if words != ["serve"]:
+            parts += [f"### lorabay {' '.join(words)}", _help(words)]
+    return "\n\n".join(parts)
+
+
+def commands() -> Iterator[tuple[list[str], Any]]:
+    """Yield every command that does something: its words after `lorabay`, and the command."""
+    yield from _below(typer.main.get_command(app), [])
+
+
+def _below(command: Any, words: list[str]) -> Iterator[tuple[list[str], Any]]:
+    children: Mapping[str, Any] = getattr(command, "commands", {})
+    for name, child in children.items():
+        yield from _below(child, [*words, name])
+
+    if not children:
+        yield words, command
+
+
+def _help(words: list[str]) -> str:
+    shown = CliRunner().invoke(app, [*words, "--help"], prog_name="lorabay", env=WIDTH)
+    lines = [line.rstrip() for line in shown.output.strip().splitlines()]
+    return "\n".join(["```text", *lines, "```"])
 
 
 def settings() -> str:
-    """One row for each setting, in the order of the program."""
-    rows = [
-        f"| `--{name.replace('_', '-')}` | `{ENV_PREFIX}{name.upper()}` | {_default(field)} | {field.description} |"
-        for group in GROUPS
-        for name, field in group.model_fields.items()
-    ]
-    return "\n".join(["| flag | environment | default | meaning |", "|---|---|---|---|", *rows])
+    """Return a table for each group of settings, in the order of the program."""
+    head = "| flag | environment | default | meaning |\n|---|---|---|---|"
+    tables = []
+    for group in GROUPS:
+        rows = [
+            f"| `--{name.replace('_', '-')}` | `{ENV_PREFIX}{name.upper()}` | {_default(field)} "
+            f"| {field.description} |"
+            for name, field in group.model_fields.items()
+        ]
+        tables.append("\n".join([f"### {_title(group)}", "", head, *rows]))
+    return "\n\n".join(tables)
+
+
+def _title(group: type) -> str:
+    return (group.__doc__ or "").splitlines()[0].rstrip(".")
 
 
 def _default(field: FieldInfo) -> str:
-    """Blank where there is none, or where the description tells how it is found."""
-    given = field.default_factory is None and field.default not in (None, ())
-    return (
-        f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
-        if given
-        else ""
-    )
+    """Return nothing where there is no default, or where the description says how it is found."""
+    if field.default_factory is not None or field.default in (None, ()):
+        return ""
+    if isinstance(field.default, bool):
+        return f"`{str(field.default).lower()}`"
+    return f"`{field.default}`"
 
 
 def metrics() -> str:
-    """One row for each series as Prometheus sees it."""
+    """Return one row for each series as Prometheus sees it."""
     rows = [
         f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {meaning} |"
         for name, kind, labels, meaning in series()
@@ -62,53 +94,98 @@ def metrics() -> str:
 
 
 def series() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
-    """Name, kind, labels and meaning of every series of a server with one adapter."""
+    """Yield name, kind, labels and meaning of every series of a server with one adapter.
+
+    The adapter is approximate, so that each series has a sample to read labels from.
+    """
+    facts = AdapterFacts("finance", "ready", "0" * 12, "lora", 8, "engine", approximate=0.1)
     metrics = Metrics(CollectorRegistry())
-    metrics.follow_adapters(
-        lambda: [AdapterFacts("finance", "ready", "0" * 12, "lora", 8, "engine")]
-    )
-    labels = {
-        made._name: tuple(made._labelnames)
-        for made in vars(metrics).values()
-        if hasattr(made, "_labelnames")
-    }
+    metrics.follow_adapters(lambda: [facts])
+
+    made = [series for series in vars(metrics).values() if hasattr(series, "_labelnames")]
+    labels = {series._name: tuple(series._labelnames) for series in made}
+
     for family in metrics.registry.collect():
         suffix = "_total" if family.type == "counter" else ""
-        yield (
-            family.name + suffix,
-            family.type,
-            labels.get(family.name) or _labels(family),
-            family.documentation,
-        )
+        shown = labels.get(family.name) or _labels(family)
+        yield family.name + suffix, family.type, shown, family.documentation
 
 
 def _labels(family: Metric) -> tuple[str, ...]:
-    return tuple(sorted({label for sample in family.samples for label in sample.labels} - {"le"}))
+    shown = {label for sample in family.samples for label in sample.labels}
+    return tuple(sorted(shown - {"le"}))
+
+
+def reasons() -> str:
+    """Return one row for each reason code: the code, and the words that come with it.
+
+    An ellipsis stands where the program puts names and numbers in.
+    """
+    words: dict[str, str] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        for code, text in _reasons_in(ast.parse(path.read_text(encoding="utf-8"))):
+            words[code] = max(words.get(code, ""), text, key=len)
+
+    rows = [f"| `{code}` | {text} |" for code, text in sorted(words.items())]
+    return "\n".join(["| code | what it says |", "|---|---|", *rows])
+
+
+def _reasons_in(module: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call) and _name(node.func) in {"Reason", "rejected"} and node.args:
+            code = node.args[0]
+            if isinstance(code, ast.Constant) and isinstance(code.value, str):
+                yield code.value, _text(node.args[1]) if len(node.args) > 1 else ""
+
+
+def _name(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _text(node: ast.expr) -> str:
+    """Return a message as a reader sees it, with an ellipsis for every value."""
+    if isinstance(node, ast.Constant):
+        return str(node.value).replace("|", "\\|")
+    if isinstance(node, ast.JoinedStr):
+        return re.sub(r"…( ?…)+", "…", "".join(_text(part) for part in node.values))
+    return "…"
 
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
-    "cli-help": cli_help,
+    "cli-help": command_line,
     "settings": settings,
     "metrics": metrics,
+    "reasons": reasons,
+}
+
+PAGES: Mapping[str, str] = {
+    "cli-help": "docs/reference/cli.md",
+    "settings": "docs/reference/settings.md",
+    "metrics": "docs/reference/metrics.md",
+    "reasons": "docs/reference/errors.md",
 }
 
 
-def blocks_of(text: str) -> dict[str, str]:
-    """The blocks as the README has them."""
-    return {
-        name: block.strip()
-        for name, block in re.findall(r"<!-- ([\w-]+) -->(.*?)<!-- /\1 -->", text, re.DOTALL)
-    }
+def block_of(text: str, name: str) -> str:
+    """Return a block as a page has it."""
+    written = re.search(rf"<!-- {name} -->(.*?)<!-- /{name} -->", text, re.DOTALL)
+    assert written, f"the page has no block {name}"
+    return written[1].strip()
 
 
-def renewed(text: str) -> str:
-    """The README with every block as the program would have it."""
-    for name, make in BLOCKS.items():
-        before, opening, rest = text.partition(f"<!-- {name} -->")
-        _, closing, after = rest.partition(f"<!-- /{name} -->")
-        text = f"{before}{opening}\n{make()}\n{closing}{after}"
-    return text
+def renewed(text: str, name: str) -> str:
+    """Return a page with one block as the program would have it."""
+    before, opening, rest = text.partition(f"<!-- {name} -->")
+    _, closing, after = rest.partition(f"<!-- /{name} -->")
+    return f"{before}{opening}\n{BLOCKS[name]()}\n{closing}{after}"
+
+
+def write_all() -> None:
+    """Write every block anew."""
+    for name, page in PAGES.items():
+        path = ROOT / page
+        path.write_text(renewed(path.read_text(encoding="utf-8"), name), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    README.write_text(renewed(README.read_text()))
+    write_all()
