@@ -1,0 +1,103 @@
+"""The blocks that a reader would type, and which test runs each.
+
+Every `sh` and `python` block of the pages is in exactly one of three tables. A block is named by its
+page and its first line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.docs.pages import Block, pages
+
+TUTORIAL = "docs/tutorial.md"
+TYPED = ("sh", "python")
+
+HERE: frozenset[str] = frozenset(
+    {
+        "docs/guides/bring-an-adapter.md: .venv/bin/lorabay check adapters/finance",
+        "docs/guides/train.md: .venv/bin/lorabay train adapters/finance --output finance-again",
+        "docs/guides/merge.md: .venv/bin/lorabay merge finance -o merged/finance",
+        "docs/guides/convert-and-compose.md: "
+        ".venv/bin/lorabay convert finance -o converted/finance-8 --rank 8 --max-error 1",
+        "docs/guides/convert-and-compose.md: "
+        ".venv/bin/lorabay convert my-adapters/loha -o converted/loha",
+        "docs/guides/convert-and-compose.md: .venv/bin/lorabay inspect finance",
+        "docs/guides/convert-and-compose.md: "
+        ".venv/bin/lorabay combine my-adapters/both -o converted/both",
+    }
+)
+"""Run by tests/docs/test_typed.py on a tiny base, in the order of the pages."""
+
+ON_THE_ENGINE: frozenset[str] = frozenset(
+    {
+        "README.md: from openai import OpenAI",
+        "docs/guides/bring-an-adapter.md: cp -r adapters/finance my-adapters/bank",
+        "docs/guides/bring-an-adapter.md: cp -r adapters/finance my-adapters/.bank-new",
+        "docs/guides/operate.md: export ADMIN_KEY=learn-the-bay",
+        "docs/guides/operate.md: admin POST /admin/rescan",
+        "docs/guides/operate.md: admin POST /admin/adapters/finance/rollback",
+        "docs/guides/operate.md: admin POST /admin/adapters/finance/pin",
+        'docs/guides/operate.md: admin GET "/admin/events?count=5"',
+        "docs/guides/operate.md: admin POST /admin/adapters/finance/unload",
+        "docs/guides/bench.md: "
+        ".venv/bin/lorabay bench --url http://127.0.0.1:8000 --requests 2 --concurrency 2",
+        "docs/reference/http.md: curl -s http://127.0.0.1:8000/v1/chat/completions "
+        "-H \"Content-Type: application/json\" -d '{",
+        "docs/reference/metrics.md: "
+        "curl -s http://127.0.0.1:8000/metrics | grep '^lorabay_swaps_total'",
+        "docs/contributing/change-the-console.md: curl -s http://127.0.0.1:8000/admin/adapters "
+        '-H "Authorization: Bearer $ADMIN_KEY"',
+    }
+)
+"""Run by tests/e2e/test_tutorial.py against the server that the tutorial starts, as are all blocks of
+the tutorial but those below."""
+
+_STARTS_A_SERVER = "starts a server that runs until it is stopped; the tutorial starts one"
+_NEEDS_DOCKER = "needs Docker and minutes of building; names of profiles are checked"
+_CHECKOUT = "commands of a checkout: they would install or test recursively"
+
+CHECKED: Mapping[str, str] = {
+    f"{TUTORIAL}: make setup": "would install into the environment that runs the tests",
+    "README.md: cp -r adapters my-adapters": _STARTS_A_SERVER,
+    "README.md: ask() {": "the tutorial in short: a test finds each of its steps there",
+    "README.md: .venv/bin/lorabay serve --base /models/Llama-3.1-8B-Instruct "
+    "--adapters /models/adapters \\": "needs a GPU and a model of 16 GB",
+    "docs/guides/operate.md: "
+    ".venv/bin/lorabay serve --adapters my-adapters --admin-key learn-the-bay": _STARTS_A_SERVER,
+    "docs/guides/merge.md: .venv/bin/lorabay merge ecommerce -o merged/ecommerce": _STARTS_A_SERVER,
+    "docs/guides/merge.md: .venv/bin/lorabay serve --adapters adapters": _STARTS_A_SERVER,
+    "docs/guides/bench.md: .venv/bin/lorabay bench gateway --rounds 5": "takes an hour",
+    "docs/guides/docker-and-gpu.md: export LORABAY_API_KEY=choose-a-long-random-text": _NEEDS_DOCKER,
+    "docs/guides/docker-and-gpu.md: docker compose -f deploy/compose.yaml --profile gpu "
+    "--profile monitoring up --build": _NEEDS_DOCKER,
+    "docs/guides/docker-and-gpu.md: .venv/bin/lorabay serve --base /models/Llama-3.1-8B-Instruct "
+    "--adapters /models/adapters \\": "needs a GPU and a model of 16 GB",
+    "docs/reference/settings.md: .venv/bin/lorabay serve --port 8080": _STARTS_A_SERVER,
+    "docs/reference/settings.md: "
+    ".venv/bin/lorabay serve --engine max_model_len=4096 --engine dtype=float32": _STARTS_A_SERVER,
+}
+"""Not run. Their commands, flags, targets and paths are checked by tests/docs/test_reference.py."""
+
+CHECKED_PAGES: Mapping[str, str] = {
+    "docs/log/": "takes hours; the log says what came out",
+    "docs/contributing/add-": _CHECKOUT,
+    "docs/contributing/change-eviction": _CHECKOUT,
+    "CONTRIBUTING.md": _CHECKOUT,
+}
+"""Pages of which no block is run, by the beginning of their names."""
+
+
+def name_of(block: Block) -> str:
+    """Return the name of a block in these tables."""
+    return f"{block.page}: {block.first_line}"
+
+
+def typed_blocks() -> list[Block]:
+    """Return all blocks that a reader would type."""
+    return [block for page in pages() for block in page.blocks(*TYPED)]
+
+
+def blocks_of(table: frozenset[str]) -> list[Block]:
+    """Return the blocks of a table, in the order of the pages."""
+    return [block for block in typed_blocks() if name_of(block) in table]
