@@ -1,4 +1,6 @@
-"""The blocks of docs/ that the program knows better. `python -m tests.docs.blocks` writes them anew.
+"""The blocks of docs/ that the program knows better.
+
+`python -m tests.docs.blocks` writes them anew.
 
 A block lies between `<!-- NAME -->` and `<!-- /NAME -->`. `BLOCKS` says how each is made, and
 `PAGES` on which page it is.

@@ -13,7 +13,7 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 
 
 def test_the_workflow_runs_what_everybody_runs() -> None:
-    """The workflow calls `.ci/run` on each Python that the package allows, and nothing else tests."""
+    """The workflow calls `.ci/run` on each Python that the package allows, and nothing more."""
     text = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     (job,) = yaml.safe_load(text)["jobs"].values()
     commands = [step["run"] for step in job["steps"] if "run" in step]
@@ -32,7 +32,9 @@ def test_the_bug_form_asks_for_what_helps() -> None:
     """Version and settings are required, and reason codes have a field."""
     form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / "bug.yml").read_text())
     fields = {field["id"]: field for field in form["body"] if "id" in field}
-    required = {name for name, field in fields.items() if field.get("validations", {}).get("required")}
+    required = {
+        name for name, field in fields.items() if field.get("validations", {}).get("required")
+    }
     assert {"version", "settings"} <= required
     assert "reasons" in fields
 

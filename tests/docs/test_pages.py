@@ -91,7 +91,7 @@ def check_syntax(language: str, text: str) -> None:
     match language:
         case "sh":
             run = subprocess.run(
-                ["bash", "-n"], input=text, text=True, capture_output=True, check=False
+                ["/bin/bash", "-n"], input=text, text=True, capture_output=True, check=False
             )
             assert run.returncode == 0, run.stderr
         case "python":
@@ -108,7 +108,9 @@ def test_bodies_in_shell_examples_are_json() -> None:
     """What an example sends with curl is what a server can read."""
     text = "\n".join(block.text for one in PAGES for block in one.blocks("sh"))
     plain = re.findall(r"-d '(.*?)'", text, re.DOTALL)
-    escaped = [body.replace('\\"', '"') for body in re.findall(r'-d "(\{.*?\n.*?\})"', text, re.DOTALL)]
+    escaped = [
+        body.replace('\\"', '"') for body in re.findall(r'-d "(\{.*?\n.*?\})"', text, re.DOTALL)
+    ]
     assert plain
     assert escaped
     assert all("model" in json.loads(body) for body in [*plain, *escaped])
@@ -171,7 +173,9 @@ def test_decisions_have_their_form(name: str) -> None:
     assert f"({Path(name).name})" in page("docs/decisions/README.md").text
 
 
-RECIPES = sorted(path.name for path in (DOCS / "contributing").glob("*.md") if path.stem != "README")
+RECIPES = sorted(
+    path.name for path in (DOCS / "contributing").glob("*.md") if path.stem != "README"
+)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -200,7 +200,9 @@ def test_profiles_in_examples_exist() -> None:
     services = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"].values()
     profiles = {profile for service in services for profile in service["profiles"]}
     shown = {
-        profile for block in shell_blocks() for profile in re.findall(r"--profile (\w+)", block.text)
+        profile
+        for block in shell_blocks()
+        for profile in re.findall(r"--profile (\w+)", block.text)
     }
     assert shown == profiles
 

@@ -75,7 +75,7 @@ def place(
     tiny_base: Path,
     make_adapter_dir: Callable[[Path], Path],
 ) -> Path:
-    """A folder that looks like a checkout after `make setup`, with tiny adapters for a tiny base."""
+    """A folder that looks like a checkout after `make setup`, but with a tiny base and adapters."""
     folder = tmp_path_factory.mktemp("checkout")
     command = folder / ".venv" / "bin" / "lorabay"
     command.parent.mkdir(parents=True)
@@ -106,7 +106,7 @@ def type_in(place: Path, text: str) -> str:
         "PYTHONWARNINGS": "ignore",
     }
     run = subprocess.run(
-        ["bash", "-eu", "-o", "pipefail", "-c", text],
+        ["/bin/bash", "-eu", "-o", "pipefail", "-c", text],
         cwd=place,
         env=environment,
         capture_output=True,

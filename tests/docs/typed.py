@@ -1,7 +1,7 @@
 """The blocks that a reader would type, and which test runs each.
 
-Every `sh` and `python` block of the pages is in exactly one of three tables. A block is named by its
-page and its first line.
+Every `sh` and `python` block of the pages is in one of three tables, named by its page and its
+first line.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ ON_THE_ENGINE: frozenset[str] = frozenset(
         "docs/guides/operate.md: admin POST /admin/adapters/finance/pin",
         'docs/guides/operate.md: admin GET "/admin/events?count=5"',
         "docs/guides/operate.md: admin POST /admin/adapters/finance/unload",
-        "docs/guides/bench.md: "
-        ".venv/bin/lorabay bench --url http://127.0.0.1:8000 --requests 2 --concurrency 2",
+        "docs/guides/bench.md: .venv/bin/lorabay bench --url http://127.0.0.1:8000 --concurrency 2",
         "docs/reference/http.md: curl -s http://127.0.0.1:8000/v1/chat/completions "
-        "-H \"Content-Type: application/json\" -d '{",
+        '-H "Content-Type: application/json" -d \'{',
         "docs/reference/metrics.md: "
-        "curl -s http://127.0.0.1:8000/metrics | grep '^lorabay_swaps_total'",
+        "curl -s http://127.0.0.1:8000/metrics | grep '^lorabay_adapter_state'",
         "docs/contributing/change-the-console.md: curl -s http://127.0.0.1:8000/admin/adapters "
         '-H "Authorization: Bearer $ADMIN_KEY"',
     }
 )
-"""Run by tests/e2e/test_tutorial.py against the server that the tutorial starts, as are all blocks of
-the tutorial but those below."""
+"""Run by tests/e2e/test_tutorial.py against the server that the tutorial starts, beside the
+tutorial's own blocks.
+"""
 
 _STARTS_A_SERVER = "starts a server that runs until it is stopped; the tutorial starts one"
-_NEEDS_DOCKER = "needs Docker and minutes of building; names of profiles are checked"
-_CHECKOUT = "commands of a checkout: they would install or test recursively"
+_DOCKER = "needs Docker and minutes of building; names of profiles are checked"
+_CHECKOUT = "commands of a checkout: they would install or test themselves"
 
 CHECKED: Mapping[str, str] = {
     f"{TUTORIAL}: make setup": "would install into the environment that runs the tests",
@@ -68,9 +68,9 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/merge.md: .venv/bin/lorabay merge ecommerce -o merged/ecommerce": _STARTS_A_SERVER,
     "docs/guides/merge.md: .venv/bin/lorabay serve --adapters adapters": _STARTS_A_SERVER,
     "docs/guides/bench.md: .venv/bin/lorabay bench gateway --rounds 5": "takes an hour",
-    "docs/guides/docker-and-gpu.md: export LORABAY_API_KEY=choose-a-long-random-text": _NEEDS_DOCKER,
+    "docs/guides/docker-and-gpu.md: export LORABAY_API_KEY=choose-a-long-random-text": _DOCKER,
     "docs/guides/docker-and-gpu.md: docker compose -f deploy/compose.yaml --profile gpu "
-    "--profile monitoring up --build": _NEEDS_DOCKER,
+    "--profile monitoring up --build": _DOCKER,
     "docs/guides/docker-and-gpu.md: .venv/bin/lorabay serve --base /models/Llama-3.1-8B-Instruct "
     "--adapters /models/adapters \\": "needs a GPU and a model of 16 GB",
     "docs/reference/settings.md: .venv/bin/lorabay serve --port 8080": _STARTS_A_SERVER,
