@@ -29,7 +29,10 @@ API_KEY = "key-for-tests"
 ADMIN_KEY = "admin-key-for-tests"
 CONTEXT = 2048
 MERGED = "test_merged.py"
-FIRST, LAST = (MERGED, "test_tutorial.py"), ("test_engine_death.py", "test_shutdown.py", "test_server_death.py")
+FIRST, LAST = (
+    (MERGED, "test_tutorial.py"),
+    ("test_engine_death.py", "test_shutdown.py", "test_server_death.py"),
+)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
