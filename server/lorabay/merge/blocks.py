@@ -40,7 +40,7 @@ class Tally:
     """Sum of the squares of the base's numbers."""
 
     change: float = 0.0
-    """Sum of the squares of what is added to them, before rounding."""
+    """Sum of the squares of the change, before rounding."""
 
     changed: int = 0
     """Numbers that differ from the base's own, stored in the same dtype."""
@@ -141,7 +141,7 @@ class Workspace:
     def _merge(
         self, merging: Merging, rows: slice, before: NDArray[np.generic], out: NDArray[np.generic]
     ) -> Tally:
-        """Fill `out` with the merged rows, and return what changed."""
+        """Fill `out` with the merged rows, and return the sums over them."""
         values, scratch, original = self._buffers(before.size)
         out_dtype = merging.target.dtype
 
@@ -150,6 +150,7 @@ class Workspace:
             narrow(values, out_dtype, out, scratch)
             return Tally(infinite=_count_infinite(out))
 
+        # A norm that the steps know costs no copy of the numbers from before.
         weight = float(np.vdot(values, values))
         measured = merging.change is None
         if measured or not merging.keeps_dtype:

@@ -1,4 +1,4 @@
-"""A merge before its first byte is written: what was asked for, and everything known about it.
+"""A merge before its first byte is written: its settings, its inputs and its plan.
 
 Everything that can be refused without reading weights is refused here. This module does not write,
 and does not know how a tensor is merged.
@@ -74,7 +74,7 @@ class MergeSettings:
     """Folder of the adapter as it was initialised, for initialisations that change the base."""
 
     residual_base: bool = False
-    """Whether `base` is already the base without what the initialisation moved."""
+    """Whether `base` is the base that the initialisation left, so that nothing is subtracted."""
 
     workers: int | None = None
     """Threads that compute; None means one for each core."""
@@ -177,6 +177,7 @@ def plan_job(settings: MergeSettings, base_folder: Path, adapter: AdapterSource)
 
     layout = Layout(settings.stored_dtype or dense.dtype, settings.max_shard_bytes)
     plan = plan_merge(dense.tensors, base.config, updates.updates, updates.config_changes, layout)
+    # Now, because a long merge must not end at a missing library.
     _check_peft(settings, plan, updates.format)
 
     files = side_files(settings.base, adapter.origin)
@@ -186,7 +187,7 @@ def plan_job(settings: MergeSettings, base_folder: Path, adapter: AdapterSource)
 def check_places(output: Path, inputs: tuple[Path, ...]) -> None:
     """Raise SetupError if `output` lies inside one of `inputs` or contains one.
 
-    Writing there would change what is read.
+    Writing there would change the inputs.
     """
     place = real_path(output)
     for folder in inputs:

@@ -1,4 +1,4 @@
-"""The folder that a merge makes: when its files may be seen, and what an interrupted run leaves.
+"""The folder that a merge makes, and the moment from which its files may be seen.
 
     OUT/.merging/    everything until all of it is on disk: inputs.json, the files that are
                      finished, the tallies of their tensors
@@ -7,7 +7,7 @@
 
 No program takes a folder without config.json for a model, so a reader sees nothing or the whole. A
 later run with the same inputs goes on from the files that are finished; a run with other inputs
-starts over. One run at a time: the folder is locked. This module does not know what the files hold.
+starts over. The folder is locked while a run lasts. This module does not know the files' content.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Output:
             lock.release()
 
     def _check(self, *, overwrite: bool) -> None:
-        """Raise SetupError if the folder cannot be used, or holds what may not be overwritten."""
+        """Raise SetupError if the folder cannot be used or may not be overwritten."""
         if self.folder.is_dir() and not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
             raise SetupError(
                 f"the output folder {self.folder} cannot be written: Permission denied"
@@ -125,6 +125,7 @@ class Output:
             if path.read_text() == text:
                 return
 
+        # The published files go first, as long as published.json still names them.
         for name in self._published():
             (self.folder / name).unlink(missing_ok=True)
         for entry in list(self.work.iterdir()):
@@ -178,7 +179,7 @@ class Output:
         shutil.rmtree(self.work, ignore_errors=True)
 
     def withdraw(self) -> None:
-        """Move back what an interrupted `publish` moved, the last first, as if it had not begun."""
+        """Undo an interrupted `publish`: move its files back into `work`, the last one first."""
         for name in reversed(self._published()):
             if not (self.work / name).exists() and (self.folder / name).exists():
                 (self.folder / name).replace(self.work / name)

@@ -60,6 +60,7 @@ class PeftLayers:
             config = PeftConfig.from_pretrained(folder)
             config.task_type = None
             config.target_modules = list(shapes)
+            # Outside of these layers there is no model here that the fields could be about.
             for field in _OTHER_PARTS:
                 if hasattr(config, field):
                     setattr(config, field, None)

@@ -112,6 +112,7 @@ def plan_merge(
 
     _check_names(updates, sources)
 
+    # An embedding of another size brings its rows along, and so does the head.
     vocabulary = changes.get("vocab_size")
     rows = vocabulary if isinstance(vocabulary, int) else None
     targets = []
@@ -224,6 +225,7 @@ def _merged_config(
     """Return the base's config with the adapter's changes, dense, and true about head and dtype."""
     merged = {name: value for name, value in config.items() if name not in _QUANTISED}
     merged = _changed(merged, changes)
+    # A config that still ties them would drop the stored head when the folder is loaded.
     if untied:
         merged = _changed(merged, {"tie_word_embeddings": False})
     if layout.dtype is None:

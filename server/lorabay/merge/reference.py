@@ -1,4 +1,4 @@
-"""The answers that a merged model must give: those of its base with the adapter beside it, in PEFT.
+"""The answers that a merged model must reach: those of its base with the adapter beside it.
 
 Loads torch and PEFT. Knows how PEFT treats tied heads, and adapters whose initialisation changed
 the base.
@@ -112,7 +112,7 @@ def _with_adapter(base: Any, reference: Reference) -> Any:
 
 @torch.no_grad()
 def _residual(base: Any, initial: Path) -> Any:
-    """Subtract from `base` what the initialisation moved into the adapter: W - s B0 A0.
+    """Subtract the initial adapter from `base`: W - s B0 A0.
 
     The formula is the same for an adapter that is a DoRA.
     """

@@ -56,7 +56,7 @@ def merge(settings: MergeSettings, console: Console | None = None) -> MergeRepor
     """Merge the adapter into the base, publish the result in `settings.output`, and report on it.
 
     Progress is shown on `console` (default: stderr) if that is a terminal. Raise SetupError with
-    one line that says what is wrong; then nothing is published.
+    one line that names the defect; then nothing is published.
     """
     begin = time.monotonic()
 
@@ -105,12 +105,14 @@ def _make(job: Job, output: Output, console: Console | None) -> MergeReport:
     _check_space(job.plan, output, kept)
     verifier = Verifier.of(job, output.work) if job.settings.verify else None
 
+    # In MiB: a bar of bytes would show ten digits.
     steps = job.plan.size // _MIB + (Verifier.STEPS if verifier else 0)
     with progress_bar(steps, "merge", console) as advance:
         tallies = {**_joined(kept), **_write_shards(job, output, kept, _in_mib(advance))}
         _check_range(job, tallies)
         _write_other_files(job, output)
 
+        # Asked before the verification, which such a merge would pass.
         report = MergeReport.of(job, tallies, resumed=len(kept))
         if not report.changed_share:
             raise SetupError(_unchanged(report))

@@ -62,6 +62,7 @@ def side_files(base: Path, adapter: Path) -> dict[str, Path]:
     tokenizer = _matching(from_adapter, _TOKENIZER)
     template = _matching(from_adapter, _TEMPLATE)
 
+    # Files of two tokenizers would load without an error and mean other tokens.
     if any(name in tokenizer for name in _VOCABULARIES):
         from_base = _without(from_base, _TOKENIZER)
     if template or _has_template(tokenizer.get(_TOKENIZER_CONFIG)):

@@ -45,7 +45,7 @@ class Step(Protocol):
         """
 
     def change(self) -> float | None:
-        """Return the Frobenius norm of what is added; None if it depends on the tensor."""
+        """Return the Frobenius norm of the change; None if it depends on the tensor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Results of verifying a merged model: how far its answers are from those it must give.
+"""Results of verifying a merged model: how far its answers are from the expected ones.
 
 Values only. How they are measured is in `verifier`.
 """

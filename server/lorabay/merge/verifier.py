@@ -1,9 +1,9 @@
 """Verifies a merged model: it must answer like its base with the adapter beside it, run by PEFT.
 
-`Verifier` is made before the merge begins, and refuses what this machine could not verify. How far
-the answers may differ is measured. PEFT's own merged weights are rounded to the output's dtype and
-answer too; twice the effect of that rounding is allowed, and the effect of another order of
-float32 sums. Torch is loaded only to run.
+`Verifier` is made before the merge begins, and refuses a model that this machine cannot verify.
+How far the answers may differ is measured. PEFT's own merged weights are rounded to the output's
+dtype and answer too; twice the effect of that rounding is allowed, and the effect of another order
+of float32 sums. Torch is loaded only to run.
 """
 
 from __future__ import annotations
