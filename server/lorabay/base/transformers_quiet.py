@@ -1,6 +1,4 @@
-"""Keeps transformers and its friends from writing to the terminal while one of our bars is on
-it.
-"""
+"""Silence from transformers and its friends, while one of our progress bars is on the terminal."""
 
 from __future__ import annotations
 
@@ -16,8 +14,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Inside the block transformers logs errors only and shows neither bars nor warnings."""
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    """Let transformers log errors only, and show neither bars nor warnings, inside the block."""
+    level = logging.get_verbosity()
+    had_bars = logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
@@ -26,5 +25,5 @@ def quiet_transformers() -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(level)
-        if bars:
+        if had_bars:
             logging.enable_progress_bar()

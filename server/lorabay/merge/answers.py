@@ -9,8 +9,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
+from lorabay.base.causal_lm import load_float32
 from lorabay.base.transformers_quiet import quiet_transformers
 from lorabay.errors import SetupError
 from lorabay.merge.verification import Difference
@@ -30,10 +31,7 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 def load_folder(folder: Path) -> Any:
     """Return the model of `folder` in float32. Raise SetupError if it cannot be loaded."""
     try:
-        with quiet_transformers():
-            return AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True
-            ).eval()
+        return load_float32(folder)
     except (OSError, ValueError, RuntimeError) as error:
         raise SetupError(
             f"{folder} cannot be loaded to verify it: {error}; --no-verify merges without"

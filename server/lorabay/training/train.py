@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 
-from lorabay.base.causal_lm import load_model, load_tokenizer, public_name
+from lorabay.base.causal_lm import load_model, load_tokenizer
+from lorabay.base.files import public_name, read_config
 from lorabay.errors import SetupError
 from lorabay.progress import progress_bar
 from lorabay.training.answer_loss import answer_loss, heldout_loss
@@ -76,7 +77,8 @@ def train(
     _fit(model, turns, recipe.training, total, console)
     after = heldout_loss(model.eval().get_base_model(), heldout, recipe.training.batch_size)
     folder = output or adapter_dir
-    write_adapter(folder, get_peft_model_state_dict(model), recipe, public_name(base_dir))
+    base_name = public_name(read_config(base_dir), base_dir)
+    write_adapter(folder, get_peft_model_state_dict(model), recipe, base_name)
     size = sum(path.stat().st_size for path in folder.glob("adapter_*"))
     return TrainingReport(folder, len(turns), total, time.monotonic() - begin, before, after, size)
 
