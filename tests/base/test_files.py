@@ -116,7 +116,7 @@ def test_a_whole_base_is_what_its_index_says(sharded: Path) -> None:
     index["weight_map"]["more"] = "model-1.safetensors"
     (sharded / INDEX_FILE).write_text(json.dumps(index))
     assert "more" not in BaseFiles.open(sharded).tensors
-    with pytest.raises(SetupError, match="says that 'model-1.safetensors' holds 'more'"):
+    with pytest.raises(SetupError, match=r"says that 'model-1\.safetensors' holds 'more'"):
         BaseFiles.open_whole(sharded)
 
 
@@ -137,12 +137,12 @@ def test_more_than_three_defects_are_counted(sharded: Path) -> None:
 
 
 def test_a_pickled_base_is_told_apart_from_none(folder: Path) -> None:
-    """Who merges learns of --allow-pickle; who serves learns that a model in safetensors is needed."""
+    """A merge points to --allow-pickle; a server, which has no such flag, asks for safetensors."""
     (folder / SINGLE_FILE).unlink()
     (folder / "pytorch_model.bin").touch()
     with pytest.raises(SetupError, match="--allow-pickle"):
         BaseFiles.open_whole(folder)
-    with pytest.raises(SetupError, match="has no model.safetensors"):
+    with pytest.raises(SetupError, match=r"has no model\.safetensors"):
         BaseFiles.open(folder)
 
 
