@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypothesis import given, strategies as st
+
 from lorabay.reasons import Reason, quoted, rejected
 
 
@@ -35,3 +37,45 @@ def test_quoted_text_is_short_and_plain() -> None:
     """A tensor name made of control characters or megabytes cannot spoil a log or a terminal."""
     assert quoted("\x1b[2J\u202e") == r"'\x1b[2J\u202e'"
     assert len(quoted("x" * 1_000_000)) < 130
+
+
+def test_layers_of_one_kind_are_one_sentence() -> None:
+    """It stands where the first of them is; a reason without a layer, or alone, stays as it is."""
+    texts = [
+        "module 'model.layers.3.q' is not there",
+        "the bias is trained",
+        *(f"module 'model.layers.{layer}.q' is not there" for layer in (0, 1, 2, 7, 9, 10)),
+        "module 'model.layers.2.v' is not there",
+        "module 'lm_head' is not there",
+    ]
+    refusal = rejected(Reason("x", text) for text in texts)
+    assert refusal.sentences == (
+        "module 'model.layers.{0-3,7,9-10}.q' is not there",
+        "the bias is trained",
+        "module 'model.layers.2.v' is not there",
+        "module 'lm_head' is not there",
+    )
+    assert refusal.line == "; ".join(refusal.sentences)
+
+
+def test_no_module_of_a_model_is_left_out() -> None:
+    """80 layers with seven modules each are seven sentences."""
+    reasons = [
+        Reason("x", f"module 'model.layers.{layer}.m{part}' is new")
+        for layer in range(80)
+        for part in range(7)
+    ]
+    expected = tuple(f"module 'model.layers.{{0-79}}.m{part}' is new" for part in range(7))
+    assert rejected(reasons).sentences == expected
+
+
+@given(st.sets(st.integers(0, 30), min_size=1))
+def test_ranges_hold_exactly_the_layers(layers: set[int]) -> None:
+    """Whichever layers are missing between them."""
+    line = rejected(Reason("x", f"a.layers.{layer}.b") for layer in layers).line
+    inner = line.removeprefix("a.layers.").removesuffix(".b").strip("{}")
+    shown: set[int] = set()
+    for run in inner.split(","):
+        first, _, last = run.partition("-")
+        shown |= set(range(int(first), int(last or first) + 1))
+    assert shown == layers

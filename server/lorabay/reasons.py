@@ -1,13 +1,15 @@
 """Reasons for a refusal: each with a code for programs and a sentence for people.
 
 "Cannot be served" is a value here (`Rejected` with every reason), never an exception. Knows nothing
-of adapters.
+of adapters, except how the names of their layers are numbered.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ _SHOWN_PER_CODE = 5
 _TRANSIENT = frozenset(
     {"vanished", "changed_while_read", "read_failed", "store_write", "store_full"}
 )
+
+_LAYER_NUMBER = re.compile(r"(?<=\.layers\.)\d+(?=\.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,30 @@ class Rejected:
     def brief(self) -> Rejected:
         """Every kind of defect; one that repeats is cut to its first few and a count."""
         return Rejected(_cut(self.reasons, _SHOWN_PER_CODE))
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All reasons in order; those that differ only in the layer are one sentence.
+
+        It stands where the first of them is, and says `layers.{0-3,5}`.
+        """
+        groups: dict[tuple[str, str], set[int]] = {}
+        for reason in self.reasons:
+            match = _LAYER_NUMBER.search(reason.text)
+            if match is None:
+                groups.setdefault((reason.text, ""), set())
+            else:
+                around = reason.text[: match.start()], reason.text[match.end() :]
+                groups.setdefault(around, set()).add(int(match[0]))
+
+        return tuple(
+            f"{before}{_ranges(layers)}{after}" for (before, after), layers in groups.items()
+        )
+
+    @property
+    def line(self) -> str:
+        """All sentences on one line."""
+        return "; ".join(self.sentences)
 
     @property
     def transient(self) -> bool:
@@ -87,3 +115,17 @@ def _cut(reasons: Iterable[Reason], count: int) -> tuple[Reason, ...]:
             kept.append(Reason(code, f"... and {len(same) - count} more of this kind"))
 
     return tuple(kept)
+
+
+def _ranges(numbers: set[int]) -> str:
+    """Return nothing, `7`, or `{0-3,5}` for several."""
+    ordered = sorted(numbers)
+    if len(ordered) < 2:
+        return "".join(map(str, ordered))
+
+    gaps = [place for place, (one, two) in enumerate(pairwise(ordered), 1) if two != one + 1]
+    parts = []
+    for begin, end in pairwise([0, *gaps, len(ordered)]):
+        first, last = ordered[begin], ordered[end - 1]
+        parts.append(str(first) if first == last else f"{first}-{last}")
+    return "{" + ",".join(parts) + "}"

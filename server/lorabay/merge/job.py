@@ -27,7 +27,6 @@ from lorabay.merge.plan import DTYPES, Layout, plan_merge
 from lorabay.merge.side_files import side_files
 from lorabay.reasons import Rejected
 from lorabay.tools.find_adapter import AdapterSource
-from lorabay.tools.refusal import told
 
 if TYPE_CHECKING:
     from lorabay.base.quantised.dense import DenseBase
@@ -172,7 +171,7 @@ def plan_job(settings: MergeSettings, base_folder: Path, adapter: AdapterSource)
     )
     if isinstance(updates, Rejected):
         raise SetupError(
-            f"the adapter {adapter.name!r} cannot be merged into {settings.base}: {told(updates)}"
+            f"the adapter {adapter.name!r} cannot be merged into {settings.base}: {updates.line}"
         )
 
     layout = Layout(settings.stored_dtype or dense.dtype, settings.max_shard_bytes)

@@ -25,7 +25,6 @@ from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.reasons import Rejected
 from lorabay.tools.card import copy_card
 from lorabay.tools.find_adapter import LIMITS
-from lorabay.tools.refusal import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,10 +69,10 @@ def combine(
         assembly = Assembly(shapes, members, LIMITS, trusted=True, weights=BaseWeights.open(base))
         problem = assembly.take(composite.absolute(), folder)
         if problem is not None:
-            raise SetupError(f"{composite} cannot be combined: " + told(problem))
+            raise SetupError(f"{composite} cannot be combined: {problem.line}")
         found = read_updates(folder, shapes, LIMITS)
         if not isinstance(found, AdapterUpdates):
-            raise SetupError(f"{composite} cannot be combined: " + told(found))
+            raise SetupError(f"{composite} cannot be combined: {found.line}")
         copy_card(composite, folder)
         return Combination(
             output=str(output),
@@ -96,7 +95,7 @@ def _recipe(folder: Path) -> Composite:
         )
     recipe = read_composite(folder)
     if isinstance(recipe, Rejected):
-        raise SetupError(f"{folder} cannot be combined: " + told(recipe))
+        raise SetupError(f"{folder} cannot be combined: {recipe.line}")
     return recipe
 
 

@@ -32,7 +32,6 @@ from lorabay.progress import progress_bar
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 from lorabay.tools.card import copy_card
 from lorabay.tools.find_adapter import AdapterSource
-from lorabay.tools.refusal import told
 
 if TYPE_CHECKING:
     from lorabay.algebra.low_rank import Decomposed
@@ -136,7 +135,7 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
     source = AdapterSource.at(adapter)
     found = source.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
     if isinstance(found, Rejected):
-        raise SetupError(f"{adapter} cannot be converted: " + told(found))
+        raise SetupError(f"{adapter} cannot be converted: {found.line}")
     weights = BaseWeights.open(base)
     found = _convertible(adapter, found, shapes, weights)
     names = [name.removesuffix(".weight") for name in found.updates]
@@ -192,7 +191,7 @@ def _convertible(
 
 def _refusal(adapter: Path, reasons: Rejected) -> SetupError:
     return SetupError(
-        f"{adapter} cannot be converted: {told(reasons)}; merge it with `lorabay merge`"
+        f"{adapter} cannot be converted: {reasons.line}; merge it with `lorabay merge`"
     )
 
 

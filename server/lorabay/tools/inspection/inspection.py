@@ -20,7 +20,6 @@ from lorabay.reasons import Rejected, quoted, rejected
 from lorabay.tools.find_adapter import LIMITS
 from lorabay.tools.inspection.modules import measured, outlined
 from lorabay.tools.inspection.opened import Misfit, refused
-from lorabay.tools.refusal import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -148,7 +147,7 @@ def _measured(opened: Opened) -> Inspection:
         parameters=_parameters(file.tensors),
         size_bytes=_size(file.tensors),
         needs=_needs(opened.found, spec),
-        reasons=sentences(result) if isinstance(result, Rejected) else (),
+        reasons=result.sentences if isinstance(result, Rejected) else (),
         modules=measured(opened),
     )
 
@@ -172,7 +171,7 @@ def _misfit(misfit: Misfit) -> Inspection:
         parameters=_parameters(misfit.tensors),
         size_bytes=_size(misfit.tensors),
         needs=(),
-        reasons=sentences(rejected([*result.reasons, *more])),
+        reasons=rejected([*result.reasons, *more]).sentences,
         modules=outlined(misfit),
     )
 

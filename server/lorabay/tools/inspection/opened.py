@@ -15,7 +15,6 @@ from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.files.real_paths import real_path
 from lorabay.reasons import Rejected
 from lorabay.tools.find_adapter import LIMITS
-from lorabay.tools.refusal import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,4 +75,4 @@ def readable(opened: Opened | Misfit) -> Opened:
 
 def refused(source: AdapterSource, rejected: Rejected) -> SetupError:
     """What says why an adapter cannot be inspected."""
-    return SetupError(f"{source.folder} cannot be inspected: " + told(rejected))
+    return SetupError(f"{source.folder} cannot be inspected: {rejected.line}")
