@@ -1,6 +1,4 @@
-"""A fake engine that can die and come back, and each of whose steps a test may hold up or make
-fail.
-"""
+"""A fake engine that can die and come back; a test may block each of its steps, or make it fail."""
 
 from __future__ import annotations
 
@@ -12,8 +10,9 @@ from tests.fake_engine import FakeEngine
 
 
 class MortalEngine(FakeEngine):
-    """A step is `start`, `stop`, `load finance@...` or `unload finance@...`; `steps` are those
-    begun, in order.
+    """An engine that records its steps: `start`, `stop`, `load finance@...`, `unload finance@...`.
+
+    `steps` holds those that began, `ended` those that ended well, in order.
     """
 
     def __init__(self, *, up: bool = False) -> None:
@@ -22,13 +21,14 @@ class MortalEngine(FakeEngine):
         self.ended: list[str] = []
         self.most_loaded = 0
         self.most_loading = 0
-        self._loading = 0
+        self.loading: set[Version] = set()
+        self.unloading: set[Version] = set()
         self._held: dict[str, asyncio.Event] = {}
         self._failures: defaultdict[str, list[Exception]] = defaultdict(list)
 
     def hold(self, *steps: str) -> None:
-        """Let these steps begin and not end; `load` stands for every load to come, `unload` for
-        every unload.
+        """Block these steps once they have begun; `load` means every load to come, `unload` every
+        unload.
         """
         for step in steps:
             self._held.setdefault(step, asyncio.Event())
@@ -41,16 +41,16 @@ class MortalEngine(FakeEngine):
             self.release(step)
 
     def forgive_all(self) -> None:
-        """From now on every step ends well."""
+        """Make every step end well from now on."""
         self.release_all()
         self._failures.clear()
 
     def fail(self, step: str, *errors: Exception) -> None:
-        """Make the next times that `step` is taken fail, once for each error."""
+        """Make the next attempts at `step` fail, one for each error."""
         self._failures[step] += errors
 
     def unloads(self, version: Version) -> int:
-        """How often a version was taken out."""
+        """Return how often a version was taken out."""
         return self.ended.count(f"unload {version.id}")
 
     def die(self) -> None:
@@ -70,18 +70,22 @@ class MortalEngine(FakeEngine):
         self.up = False
 
     async def load(self, version: Version) -> None:
-        self._loading += 1
-        self.most_loading = max(self.most_loading, self._loading)
+        self.loading.add(version)
+        self.most_loading = max(self.most_loading, len(self.loading))
         try:
             await self._take(f"load {version.id}")
         finally:
-            self._loading -= 1
+            self.loading.discard(version)
         self.check()
         self.loaded.add(version)
         self.most_loaded = max(self.most_loaded, len(self.loaded))
 
     async def unload(self, version: Version) -> None:
-        await self._take(f"unload {version.id}")
+        self.unloading.add(version)
+        try:
+            await self._take(f"unload {version.id}")
+        finally:
+            self.unloading.discard(version)
         self.check()
         self.loaded.discard(version)
 

@@ -41,6 +41,7 @@ from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body
 from tests.fake_engine import echo
 from tests.serving.bay import POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
+from tests.serving.places import check_places
 from tests.virtual_time import VirtualTimeLoop, quiet
 
 NAMES = ("ads", "bank", "shop")
@@ -102,6 +103,10 @@ class Everything(RuleBasedStateMachine):
     def do(self, work: Coroutine[Any, Any, Result]) -> Result:
         return self.runner.run(work)
 
+    def rest(self) -> None:
+        self.do(quiet())
+        check_places(self.host.residency, self.engine)
+
     # The directory; `seen` is whether an event tells the server
 
     @rule(name=names, weights=weights, seen=st.booleans())
@@ -139,7 +144,7 @@ class Everything(RuleBasedStateMachine):
     def changed(self, seen: bool) -> None:
         if seen:
             self.bay.reconciler.look_again()
-            self.do(quiet())
+            self.rest()
 
     # Clients
 
@@ -208,7 +213,7 @@ class Everything(RuleBasedStateMachine):
         self.requests[task].may_end.set()
         if not politely:
             task.cancel()
-        self.do(quiet())
+        self.rest()
         if task.done():  # else it still waits for a place
             del self.requests[task]
 
@@ -227,7 +232,7 @@ class Everything(RuleBasedStateMachine):
         with suppress(AdapterConflict):
             self.bay.registry.set_pinned(name, pinned)
         self.host.residency.look_for_room()
-        self.do(quiet())
+        self.rest()
 
     @rule(name=names)
     def withdraw(self, name: str) -> None:
@@ -268,7 +273,7 @@ class Everything(RuleBasedStateMachine):
     @rule()
     def release(self) -> None:
         self.engine.release_all()
-        self.do(quiet())
+        self.rest()
 
     @precondition(lambda self: self.known)
     @rule(which=picks)
@@ -281,7 +286,7 @@ class Everything(RuleBasedStateMachine):
     def die(self, times: int) -> None:
         self.engine.fail("start", *[SetupError("no memory")] * times)
         self.engine.die()
-        self.do(quiet())
+        self.rest()
 
     @rule(seconds=st.sampled_from([0.1, 1.0, POLL_S, 40.0]))
     def wait(self, seconds: float) -> None:

@@ -1,24 +1,35 @@
-"""The weights in one engine: loads, evictions, waiting for room. The engine's steps are held up at
-will.
-"""
+"""The versions in one engine: loads, evictions, waiting for room, in whatever order."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings, strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterRejected, EngineUnavailable
-from lorabay.serving.residency import Residency
+from lorabay.serving.residency import Place, Residency, choose_victim
 from tests.serving.mortal_engine import MortalEngine
+from tests.serving.places import check_places
 from tests.versions import make_version
-from tests.virtual_time import quiet
+from tests.virtual_time import VirtualTimeLoop, quiet
 
 A, B, C, D, E = (make_version(name, digit) for name, digit in zip("abcde", "abcde", strict=True))
 LIMIT_S = 30.0
+
+Result = TypeVar("Result")
 
 
 class Wanted:
@@ -108,6 +119,33 @@ async def test_the_engine_is_not_asked_for_more_loads_at_once(
         engine.release(f"load {version.id}")
     assert await failures(waiting) == [None] * 5
     assert engine.most_loading == concurrent
+
+
+@pytest.mark.parametrize(
+    ("in_use", "pinned", "victim"),
+    [
+        ("", "", A),
+        ("a", "", B),
+        ("", "a", B),
+        ("b", "a", C),
+        ("abc", "", None),
+        ("bc", "a", None),
+        ("", "abc", A),
+        ("a", "abc", B),
+    ],
+)
+def test_the_rule_of_eviction(in_use: str, pinned: str, victim: Version | None) -> None:
+    """The least recently used goes that is neither in use nor pinned; pins count only while they
+    leave room for others.
+    """
+    residents = {version: Place() for version in (A, B, C)}
+    chosen = choose_victim(
+        residents,
+        3,
+        in_use=lambda version: version.adapter in in_use,
+        pinned=lambda version: version.adapter in pinned,
+    )
+    assert chosen == victim
 
 
 async def test_the_least_recently_used_makes_room(
@@ -557,6 +595,17 @@ async def test_has_room_counts_what_is_on_its_way(
     assert residency.has_room
 
 
+async def test_a_death_during_an_unload_ends_it(residency: Residency, engine: MortalEngine) -> None:
+    """Whoever drops a version is done when the engine is gone, and nobody is cancelled by it."""
+    await residency.ensure(A)
+    engine.hold(f"unload {A.id}")
+    dropping = asyncio.create_task(residency.drop(A))
+    await quiet()
+    residency.forget_all()
+    assert await failures([dropping]) == [None]
+    assert not residency.held()
+
+
 async def test_stop_leaves_nothing_behind(residency: Residency, engine: MortalEngine) -> None:
     """At the end no load or unload goes on."""
     await residency.ensure(A)
@@ -566,3 +615,131 @@ async def test_stop_leaves_nothing_behind(residency: Residency, engine: MortalEn
     await residency.stop()
     await failures(waiting)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+versions = st.sampled_from([A, B, C, D])
+picks = st.integers(0, 9)
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Requests, swaps, pins, drops, refusals and deaths, beside an engine that may take long."""
+
+    CAPACITY = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
+        self.engine = MortalEngine(up=True)
+        self.wanted = Wanted()
+        self.asking: list[asyncio.Task[None]] = []
+        self.has_swapped = False
+        self.residency = self.do(self.begin())
+
+    async def begin(self) -> Residency:
+        return make(self.engine, self.wanted, self.CAPACITY)
+
+    def do(self, work: Coroutine[Any, Any, Result]) -> Result:
+        async def work_until_quiet() -> Result:
+            result = await work
+            await quiet()
+            return result
+
+        return self.runner.run(work_until_quiet())
+
+    async def call(self, work: Coroutine[Any, Any, None]) -> None:
+        async def run() -> None:
+            with suppress(EngineUnavailable, AdapterRejected):
+                await work
+
+        self.asking.append(asyncio.create_task(run()))
+
+    @rule(some=st.lists(versions, min_size=1, max_size=4))
+    def ask(self, some: list[Version]) -> None:
+        for version in some:
+            self.do(self.call(self.residency.ensure(version)))
+
+    @rule(version=versions)
+    def swap(self, version: Version) -> None:
+        self.has_swapped = True
+        self.do(self.call(self.residency.ensure(version, swap=True)))
+
+    @rule(version=versions)
+    def drop(self, version: Version) -> None:
+        self.do(self.call(self.residency.drop(version)))
+
+    @precondition(lambda self: self.asking)
+    @rule(which=picks)
+    def hang_up(self, which: int) -> None:
+        self.asking[which % len(self.asking)].cancel()
+        self.do(quiet())
+
+    @rule(version=versions, in_use=st.booleans(), pinned=st.booleans())
+    def lease_and_pin(self, version: Version, in_use: bool, pinned: bool) -> None:
+        self.wanted.in_use[version] = int(in_use)
+        self.wanted.pinned.discard(version)
+        if pinned:
+            self.wanted.pinned.add(version)
+        self.residency.look_for_room()
+        self.do(quiet())
+
+    @rule(version=versions)
+    def refuse(self, version: Version) -> None:
+        self.engine.fail(f"load {version.id}", AdapterRejected(version.adapter, ("a test",)))
+
+    @rule(verb=st.sampled_from(["load", "unload"]))
+    def hold(self, verb: str) -> None:
+        self.engine.hold(verb)
+
+    @rule()
+    def release(self) -> None:
+        self.engine.release_all()
+        self.do(quiet())
+
+    @rule(seconds=st.sampled_from([1.0, LIMIT_S]))
+    def wait(self, seconds: float) -> None:
+        self.do(asyncio.sleep(seconds))
+
+    @rule(notice_s=st.sampled_from([0.0, 1.0]))
+    def die(self, notice_s: float) -> None:
+        """The death is noticed at once, or when the loads under way have failed."""
+        self.engine.die()
+        if notice_s:
+            self.do(asyncio.sleep(notice_s))
+        self.residency.forget_all()
+        self.do(quiet())
+        assert not self.residency.held()
+        assert not self.residency.loading()
+        self.do(self.engine.start())
+
+    @invariant()
+    def nothing_is_impossible(self) -> None:
+        check_places(self.residency, self.engine)
+        assert self.engine.most_loaded <= self.CAPACITY + self.has_swapped
+        assert self.engine.most_loading <= 2
+
+    def teardown(self) -> None:
+        self.engine.forgive_all()
+        self.wanted.in_use.clear()
+        self.wanted.pinned.clear()
+        self.residency.look_for_room()
+        self.do(asyncio.sleep(2 * LIMIT_S))
+        assert all(task.done() for task in self.asking)
+        assert not any(task.exception() for task in self.asking if not task.cancelled())
+        assert self.residency.resident().keys() == self.residency.held() == self.engine.loaded
+        self.do(self.residency.stop())
+        self.runner.close()
+
+
+def test_whatever_the_order() -> None:
+    """No order of events leads to an impossible stage, more versions than fit, or a load that waits
+    in vain.
+    """
+    # A shrunk order would be nicer to read, and takes minutes to find.
+    budget = settings(
+        max_examples=120,
+        stateful_step_count=40,
+        deadline=None,
+        phases=(Phase.reuse, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(AnyOrder, settings=budget)

@@ -1,15 +1,17 @@
-"""Finds the version that kills the engine, without blaming those that merely ran when it died.
+"""Which version kills the engine, found without blaming those that merely ran when it died.
 
-Suspect is a version that the engine died on before it ever answered with it, when it was the only
-such one. Twice suspect is quarantined: it is not loaded again until its folder brings other weights
-or an admin asks for it. What an engine refused to load is not loaded into that engine again either.
+A death counts against a version if the engine had never answered with it, and if it was the only
+such version at the time. After the second such death the version is in quarantine: it is not
+loaded again until its folder brings other weights, or an admin asks for it. Weights that an engine
+refused are not loaded into that engine again either. Knows nothing of requests, of names, or of
+what is done about a version in quarantine.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lorabay.errors import AdapterRejected
@@ -18,74 +20,109 @@ if TYPE_CHECKING:
     from lorabay.catalog.versions import Digest, Version
 
 DEATHS = 2
+"""Deaths of the engine that put a version into quarantine."""
 
 NOTICE_S = 1.0
-"""Requests fail at once when the engine dies, and end; this much later its death has been
-noticed.
+"""How long after a death it is noticed at the latest.
+
+Requests fail at once when the engine dies. Those that ended this recently may have been running.
 """
 
 
+@dataclass(slots=True)
+class History:
+    """Experience with one set of weights, under whatever name.
+
+    `deaths` counts those that it is blamed for. `refusal` is the present engine's. `ended` is the
+    last version with these weights that a request was over for, and `ended_at` when that was.
+    """
+
+    is_proven: bool = False
+    deaths: int = 0
+    refusal: AdapterRejected | None = None
+    ended: Version | None = None
+    ended_at: float = 0.0
+
+    @property
+    def is_quarantined(self) -> bool:
+        return self.deaths >= DEATHS
+
+
 class Quarantine:
-    """The suspects of one server. `known` are those that were quarantined in earlier runs."""
+    """Histories of the weights of one server; `known` were in quarantine in earlier runs."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, *, known: Collection[Digest] = ()
     ) -> None:
         self._clock = clock
-        self._proven: set[Digest] = set()
-        self._ended: dict[Version, float] = {}
-        self._deaths: Counter[Digest] = Counter(dict.fromkeys(known, DEATHS))
-        self._refused: dict[Digest, AdapterRejected] = {}
-
-    def refused(self, version: Version, error: AdapterRejected) -> None:
-        """The engine would not load `version`: it need not be asked again."""
-        self._refused[version.digest] = error
+        self._histories = {digest: History(deaths=DEATHS) for digest in known}
 
     def proved(self, version: Version) -> None:
-        """The engine has generated with `version`."""
-        self._proven.add(version.digest)
+        """Note that the engine has answered with `version`: it is never blamed from now on."""
+        self._history(version.digest).is_proven = True
+
+    def refused(self, version: Version, error: AdapterRejected) -> None:
+        """Note that the engine does not load `version`, so that it is not asked again."""
+        self._history(version.digest).refusal = error
 
     def ended(self, version: Version) -> None:
-        """A request that the engine had for `version` is over, well or badly."""
-        now = self._clock()
-        self._ended = {other: at for other, at in self._ended.items() if now - at <= NOTICE_S}
-        if version.digest not in self._proven:
-            self._ended[version] = now
+        """Note that a request for `version` is over, well or badly."""
+        history = self._history(version.digest)
+        history.ended, history.ended_at = version, self._clock()
 
     def engine_died(
         self, loading: Collection[Version], running: Collection[Version]
     ) -> Version | None:
-        """Note a death; gives the version that it puts into quarantine, if any. What was refused
-        may be tried again.
+        """Note a death; return the version that it puts into quarantine, if any.
+
+        Refusals of the dead engine no longer hold.
         """
-        now = self._clock()
-        just_ended = [version for version, at in self._ended.items() if now - at <= NOTICE_S]
-        suspects = {version.digest: version for version in (*loading, *running, *just_ended)}
-        unproven = {
-            digest: version for digest, version in suspects.items() if digest not in self._proven
+        present = (*loading, *running, *self._just_ended())
+        suspects = {
+            version.digest: version
+            for version in present
+            if not self._history(version.digest).is_proven
         }
-        self._refused.clear()
-        self._ended.clear()
-        if len(unproven) != 1:
+
+        for history in self._histories.values():
+            history.refusal = None
+            history.ended = None
+
+        if len(suspects) != 1:
             return None
-        ((digest, suspect),) = unproven.items()
-        self._deaths[digest] += 1
-        return suspect if self._deaths[digest] == DEATHS else None
+        ((digest, suspect),) = suspects.items()
+        history = self._history(digest)
+        history.deaths += 1
+        return suspect if history.deaths == DEATHS else None
 
     def forgive(self, version: Version) -> None:
-        """Someone takes it upon himself to have `version` loaded once more."""
-        self._deaths.pop(version.digest, None)
-        self._refused.pop(version.digest, None)
+        """Lift quarantine and refusal of `version`, because an admin asks for it."""
+        history = self._history(version.digest)
+        history.deaths = 0
+        history.refusal = None
 
     def admits(self, version: Version) -> bool:
-        """Tell whether `version` may be loaded."""
-        return version.digest not in self._refused and self._deaths[version.digest] < DEATHS
+        """Return whether `version` may be loaded."""
+        history = self._history(version.digest)
+        return history.refusal is None and not history.is_quarantined
 
     def check(self, version: Version) -> None:
-        """Raise AdapterRejected for a version in quarantine or refused by this engine."""
-        if version.digest in self._refused:
-            raise AdapterRejected(version.adapter, self._refused[version.digest].reasons)
-        if self._deaths[version.digest] >= DEATHS:
+        """Raise AdapterRejected for a version in quarantine, or refused by this engine."""
+        history = self._history(version.digest)
+        if history.refusal is not None:
+            raise AdapterRejected(version.adapter, history.refusal.reasons)
+        if history.is_quarantined:
             raise AdapterRejected(
                 version.adapter, (f"quarantined: the engine died {DEATHS} times on it",)
             )
+
+    def _just_ended(self) -> list[Version]:
+        since = self._clock() - NOTICE_S
+        return [
+            history.ended
+            for history in self._histories.values()
+            if history.ended is not None and history.ended_at >= since
+        ]
+
+    def _history(self, digest: Digest) -> History:
+        return self._histories.setdefault(digest, History())

@@ -1,18 +1,35 @@
-"""Which versions' weights the engine holds: loads on demand, keeps the recently used, makes room.
+"""The versions whose weights one engine holds: loaded on demand, evicted to make room.
 
-Serial: the book-keeping, on one event loop. Parallel: loads of different versions, at most
-`concurrent_loads` at a time; requests for one version share its load. A version in use is never
-evicted, a pinned one only where pins hold every place. Places: `capacity` for requests, and one
-more that only a swap may take, so that a new version always finds room beside the one that it
-replaces. A version has its place from before its load begins until its unload has ended.
+Every version has at most one place, and every place is in one stage:
+
+    stage      event                                    next stage
+    -          asked for                                WAITING
+    WAITING    its turn has come and a place is free    PLACED
+    PLACED     the engine takes one more load           LOADING
+    LOADING    loaded                                   RESIDENT
+    RESIDENT   asked for                                RESIDENT, as the last one used
+    RESIDENT   evicted or dropped                       LEAVING
+    LEAVING    asked for                                LEAVING, with a load that waits for the end
+    LEAVING    unloaded, well or badly                  WAITING if asked for meanwhile, else gone
+    WAITING    dropped                                  gone
+    (loads)    refused, failed, or ended by a death     gone
+    RESIDENT   the engine died                          gone
+
+PLACED, LOADING, RESIDENT and LEAVING take up room. There is room for `capacity` versions, and for
+one more that only a swap may use: a new version always fits beside the one that it replaces.
+
+Serial: the stages, on one event loop. Parallel: loads of different versions, at most
+`concurrent_loads` at a time; requests for one version share its load. Knows nothing of names, of
+leases, or of why a version is asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from lorabay.errors import AdapterRejected, EngineUnavailable
@@ -22,14 +39,69 @@ if TYPE_CHECKING:
     from lorabay.serving.engine import Engine
 
 RETRY_AFTER_S = 2.0
+"""When a client should ask again for a version that is not loaded yet."""
+
+
+class Stage(Enum):
+    """Stages of a place, in the order in which a version goes through them."""
+
+    WAITING = auto()
+    """Waits for room."""
+    PLACED = auto()
+    """Has room, waits until the engine takes one more load."""
+    LOADING = auto()
+    RESIDENT = auto()
+    LEAVING = auto()
+
+
+@dataclass(slots=True)
+class Place:
+    """State of one version.
+
+    `load` runs from WAITING to LOADING, `unload` in LEAVING. A place has both while a version
+    leaves that was asked for again. `is_swap` lets the load use the room that is kept for swaps.
+    `used` is the wall-clock time of the last use.
+    """
+
+    stage: Stage = Stage.WAITING
+    load: asyncio.Task[None] | None = None
+    unload: asyncio.Task[None] | None = None
+    is_swap: bool = False
+    used: float = 0.0
+
+    def touch(self) -> None:
+        """Note a use: the version was loaded, or asked for again."""
+        self.used = time.time()
+
+
+def choose_victim(
+    residents: Mapping[Version, Place],
+    capacity: int,
+    *,
+    in_use: Callable[[Version], bool],
+    pinned: Callable[[Version], bool],
+) -> Version | None:
+    """Return the version that is evicted next; None if all have to stay.
+
+    `residents` come in the order of their last use, so the first that may go is the least recently
+    used. A version in use stays. A pinned one stays too, unless pins fill the whole capacity: then
+    nothing else could be served.
+    """
+    pins = {version for version in residents if pinned(version)}
+    stay = pins if len(pins) < capacity else set()
+
+    for version in residents:
+        if version not in stay and not in_use(version):
+            return version
+    return None
 
 
 class Residency:
-    """The versions in one engine.
+    """Places of the versions in one engine.
 
-    `in_use` and `pinned` say what must stay; call `look_for_room` when either may have become
-    false. `admit` raises for a version that must not be loaded; `loaded`, `refused` and `evicted`
-    are told facts.
+    `in_use` and `pinned` report which versions must stay; call `look_for_room` when either may have
+    become false. `admit` raises for a version that must not be loaded. `loaded`, `refused` and
+    `evicted` are called with each such event.
     """
 
     def __init__(
@@ -49,65 +121,62 @@ class Residency:
         self._engine = engine
         self._capacity = max(1, capacity)
         self._load_timeout_s = load_timeout_s
-        self._turns = asyncio.Semaphore(concurrent_loads)
         self._in_use = in_use
         self._pinned = pinned
         self._admit = admit
         self._loaded = loaded
         self._refused = refused
         self._evicted = evicted
-        self._resident: OrderedDict[Version, float] = OrderedDict()
-        self._loads: dict[Version, asyncio.Task[None]] = {}
-        self._leaving: dict[Version, asyncio.Task[None]] = {}
-        self._queue: dict[Version, None] = {}
-        self._placed: set[Version] = set()
-        self._at_engine: set[Version] = set()
-        self._lost: set[Version] = set()
-        self._swaps: set[Version] = set()
-        self._room = asyncio.Event()
 
-    def resident(self) -> dict[Version, float]:
-        """Give the versions in the engine, least recently used first, with the wall-clock time of
-        their last use.
-        """
-        return dict(self._resident)
-
-    def loading(self) -> frozenset[Version]:
-        """Give the versions that the engine is loading now, or was when it died; not those that
-        wait for their turn.
-        """
-        return frozenset(self._at_engine | self._lost)
-
-    def held(self) -> frozenset[Version]:
-        """Give every version whose files the engine may still read."""
-        return frozenset((*self._resident, *self._loads, *self._leaving))
+        self._places: dict[Version, Place] = {}
+        """Places in the order in which they came into their stage, or were last used."""
+        self._failed_with_engine: set[Version] = set()
+        """Versions that were being loaded when the engine died, until `forget_all`."""
+        self._turns_at_engine = asyncio.Semaphore(concurrent_loads)
+        self._room_changed = asyncio.Event()
 
     @property
     def capacity(self) -> int:
-        """Places for requests."""
+        """Versions that fit, not counting the room that is kept for swaps."""
         return self._capacity
 
     @property
     def has_room(self) -> bool:
         """True while a further version fits without an eviction."""
-        return len(self._resident) + len(self._loads) + len(self._leaving) < self._capacity
+        return len(self._places) < self._capacity
+
+    def resident(self) -> dict[Version, float]:
+        """Return the versions in the engine, least recently used first, with the wall-clock time of
+        their last use.
+        """
+        return {version: place.used for version, place in self._in(Stage.RESIDENT).items()}
+
+    def loading(self) -> frozenset[Version]:
+        """Return the versions that the engine is loading, or was loading when it died; not those
+        that still wait for their turn.
+        """
+        return frozenset(self._in(Stage.LOADING)) | self._failed_with_engine
+
+    def held(self) -> frozenset[Version]:
+        """Return every version whose files the engine may still read."""
+        return frozenset(self._places)
 
     async def ensure(self, version: Version, *, swap: bool = False) -> None:
-        """Return when `version` is in the engine; with `swap` it may take the place that is kept
-        for new versions.
+        """Return once `version` is in the engine; with `swap` it may use the room kept for swaps.
 
-        Raises EngineUnavailable when that takes longer than the time limit (the load goes on),
-        AdapterRejected when the engine refuses the weights.
+        Raises EngineUnavailable if that takes longer than the time limit (the load goes on), and
+        AdapterRejected if the engine refuses the weights.
         """
-        if version in self._resident:
-            self._touch(version)
+        place = self._places.get(version)
+        if place is not None and place.stage is Stage.RESIDENT:
+            self._use(version)
             return
+
         self._engine.check()
         self._admit(version)
-        if swap:
-            self._swaps.add(version)
-            self._room.set()
-        load = self._loads.get(version) or self._begin(version)
+        load = self._ask_for(version, swap)
+
+        # Not awaited itself: a client that hangs up must not end a load that others wait for.
         done, _ = await asyncio.wait({load}, timeout=self._load_timeout_s)
         if not done:
             raise EngineUnavailable(
@@ -119,126 +188,153 @@ class Residency:
             )
         load.result()
 
-    def _begin(self, version: Version) -> asyncio.Task[None]:
-        load = self._loads[version] = asyncio.create_task(self._load(version))
-        load.add_done_callback(lambda done: self._ended(version, done))
-        return load
-
-    def _ended(self, version: Version, load: asyncio.Task[None]) -> None:
-        if self._loads.get(version) is load:
-            del self._loads[version]
-            self._swaps.discard(version)
-        self._room.set()
-        if not load.cancelled():
-            load.exception()  # seen by whoever waited; a load that nobody waits for any more is not an error
-
-    async def _load(self, version: Version) -> None:
-        if (leaving := self._leaving.get(version)) is not None:
-            await asyncio.wait({leaving})
-        await self._take_place(version)
-        try:
-            async with self._turns:
-                self._engine.check()
-                self._at_engine.add(version)
-                started = time.perf_counter()
-                await self._engine.load(version)
-            self._touch(version)
-        except AdapterRejected as error:
-            self._refused(version, error)
-            raise
-        except EngineUnavailable:
-            if version in self._at_engine:
-                self._lost.add(version)
-            raise
-        finally:
-            self._placed.discard(version)
-            self._at_engine.discard(version)
-        self._loaded(version, time.perf_counter() - started)
-
-    async def _take_place(self, version: Version) -> None:
-        self._queue[version] = None
-        try:
-            while not self._fits(version):
-                await self._make_room(version)
-        finally:
-            del self._queue[version]
-            self._room.set()
-        self._placed.add(version)
-
-    def _fits(self, version: Version) -> bool:
-        return self._is_next(version) and self._taken() < self._capacity + (version in self._swaps)
-
-    def _is_next(self, version: Version) -> bool:
-        """A swap waits for nobody; others take their turn, so that none takes a place that another
-        has made.
-        """
-        return version in self._swaps or version == next(iter(self._queue))
-
-    async def _make_room(self, version: Version) -> None:
-        victim = self._victim() if self._is_next(version) else None
-        if victim is None:
-            self._room.clear()
-            await self._room.wait()
-        else:
-            await self._unload(victim)
-            self._evicted(victim)
-
-    def _victim(self) -> Version | None:
-        """The least recently used; a pinned one only where pins hold every place, so that others
-        can be served.
-        """
-        pinned = {version for version in self._resident if self._pinned(version)}
-        idle = [version for version in self._resident if not self._in_use(version)]
-        if len(pinned) < self._capacity:
-            idle = [version for version in idle if version not in pinned]
-        return idle[0] if idle else None
-
-    def _taken(self) -> int:
-        return len(self._resident) + len(self._placed) + len(self._leaving)
-
-    def _touch(self, version: Version) -> None:
-        self._resident[version] = time.time()
-        self._resident.move_to_end(version)
-
     async def drop(self, version: Version) -> None:
-        """Take a version out of the engine unless it is in use; one that is not in it is
-        success.
+        """Take a version out of the engine unless it is in use; do nothing if it is not there.
+
+        A load that waits is given up; one that has its place ends first.
         """
-        if (load := self._loads.get(version)) is not None:
-            if version not in self._placed:
+        place = self._places.get(version)
+        if place is not None and place.load is not None:
+            load = place.load
+            if place.stage in {Stage.WAITING, Stage.LEAVING}:
                 load.cancel()
             await asyncio.wait({load})
-        if version in self._resident and not self._in_use(version):
+
+        if version in self._in(Stage.RESIDENT) and not self._in_use(version):
             await self._unload(version)
 
-    async def _unload(self, version: Version) -> None:
-        del self._resident[version]
-        leaving = self._leaving[version] = asyncio.create_task(self._engine.unload(version))
-        leaving.add_done_callback(lambda done: self._left(version, done))
-        # An unload that has begun ends, whoever stops waiting for it.
-        await asyncio.shield(leaving)
-
-    def _left(self, version: Version, leaving: asyncio.Task[None]) -> None:
-        if self._leaving.get(version) is leaving:
-            del self._leaving[version]
-        self._room.set()
-        if not leaving.cancelled():
-            leaving.exception()
-
     def look_for_room(self) -> None:
-        """Something is no longer pinned or in use: loads that wait for room look again."""
-        self._room.set()
+        """Make loads that wait for room look again: a version is no longer pinned or in use."""
+        self._room_changed.set()
 
     def forget_all(self) -> None:
-        """The engine is gone and holds nothing: whoever waits for a load is told so."""
-        for task in (*self._loads.values(), *self._leaving.values()):
-            task.cancel()
-        self._resident.clear()
-        self._lost.clear()
-        self._room.set()
+        """Empty every place, because the engine died; whoever waits for a load gets
+        EngineUnavailable.
+        """
+        for version, place in tuple(self._places.items()):
+            for task in (place.load, place.unload):
+                if task is not None:
+                    task.cancel()  # its place goes when it has ended
+            if place.stage is Stage.RESIDENT:
+                del self._places[version]
+
+        self._failed_with_engine.clear()
+        self._room_changed.set()
 
     async def stop(self) -> None:
-        """Let go of what is under way."""
-        tasks = (*self._loads.values(), *self._leaving.values())
+        """Cancel the loads and unloads that still run, and wait until they have ended."""
+        places = self._places.values()
+        tasks = [task for place in places for task in (place.load, place.unload) if task]
         self.forget_all()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ask_for(self, version: Version, swap: bool) -> asyncio.Task[None]:
+        """Return the load of a version that is not resident, begun now unless it was before."""
+        place = self._places.setdefault(version, Place())
+        if place.load is None:
+            place.load = asyncio.create_task(self._load(version, place))
+            place.load.add_done_callback(lambda load: self._load_ended(version, place, load))
+        if swap:
+            place.is_swap = True
+            self._room_changed.set()  # it may have waited for its turn until now
+        return place.load
+
+    async def _load(self, version: Version, place: Place) -> None:
+        """Take a version from WAITING to RESIDENT."""
+        if place.unload is not None:
+            await asyncio.wait({place.unload})
+        await self._take_room(version, place)
+
+        async with self._turns_at_engine:
+            self._engine.check()
+            self._enter(version, Stage.LOADING)
+            started = time.perf_counter()
+            try:
+                await self._engine.load(version)
+            except AdapterRejected as error:
+                self._refused(version, error)
+                raise
+            except EngineUnavailable:
+                # Its death is noticed after this; until then it is known what was being loaded.
+                self._failed_with_engine.add(version)
+                raise
+
+        place.load, place.is_swap = None, False
+        self._use(version)
+        self._loaded(version, time.perf_counter() - started)
+
+    async def _take_room(self, version: Version, place: Place) -> None:
+        """Wait for room, and evict others where that makes some."""
+        while not self._fits(version, place):
+            victim = self._victim() if self._is_next(version, place) else None
+            if victim is None:
+                self._room_changed.clear()
+                await self._room_changed.wait()
+            else:
+                await self._unload(victim)
+                self._evicted(victim)
+
+        self._enter(version, Stage.PLACED)
+        self._room_changed.set()  # it is the next one's turn
+
+    def _fits(self, version: Version, place: Place) -> bool:
+        limit = self._capacity + 1 if place.is_swap else self._capacity
+        taken = len(self._places) - len(self._in(Stage.WAITING))
+        return self._is_next(version, place) and taken < limit
+
+    def _is_next(self, version: Version, place: Place) -> bool:
+        """Return whether a load may look for room now.
+
+        Swaps go first. Others queue: otherwise one could take the room that another, which still
+        waits for its unload, has made.
+        """
+        return place.is_swap or version == next(iter(self._in(Stage.WAITING)))
+
+    def _victim(self) -> Version | None:
+        residents = self._in(Stage.RESIDENT)
+        return choose_victim(residents, self._capacity, in_use=self._in_use, pinned=self._pinned)
+
+    async def _unload(self, version: Version) -> None:
+        """Take a resident version out; once begun, that goes on even if the caller is cancelled."""
+        place = self._enter(version, Stage.LEAVING)
+        unload = place.unload = asyncio.create_task(self._engine.unload(version))
+        unload.add_done_callback(lambda unload: self._unload_ended(version, place, unload))
+
+        # `_unload_ended` was added first and runs first: the room is free before anyone looks.
+        await asyncio.wait({unload})
+        if not unload.cancelled():  # else the engine died, and holds nothing
+            unload.result()
+
+    def _load_ended(self, version: Version, place: Place, load: asyncio.Task[None]) -> None:
+        self._room_changed.set()
+        if not load.cancelled():
+            load.exception()  # marks it as seen: a load that nobody waits for may fail
+        if place.load is not load:
+            return  # the version is resident, or was
+
+        place.load, place.is_swap = None, False
+        if place.stage is not Stage.LEAVING:
+            del self._places[version]
+
+    def _unload_ended(self, version: Version, place: Place, unload: asyncio.Task[None]) -> None:
+        self._room_changed.set()
+        if not unload.cancelled():
+            unload.exception()  # marks it as seen, as above
+
+        place.unload = None
+        if place.load is None:
+            del self._places[version]
+        else:
+            self._enter(version, Stage.WAITING)
+
+    def _use(self, version: Version) -> None:
+        self._enter(version, Stage.RESIDENT).touch()
+
+    def _enter(self, version: Version, stage: Stage) -> Place:
+        """Put a version into `stage`, behind the others in it."""
+        place = self._places[version] = self._places.pop(version)
+        place.stage = stage
+        return place
+
+    def _in(self, stage: Stage) -> dict[Version, Place]:
+        return {version: place for version, place in self._places.items() if place.stage is stage}

@@ -1,0 +1,56 @@
+"""The rules that hold for a residency's places whenever nothing moves."""
+
+from __future__ import annotations
+
+from lorabay.catalog.versions import Version
+from lorabay.serving.residency import Place, Residency, Stage
+from tests.serving.mortal_engine import MortalEngine
+
+
+def check_places(residency: Residency, engine: MortalEngine) -> None:
+    """Fail on a combination of stage, tasks and engine that must not exist.
+
+    Call it when every task that can go on has done so.
+    """
+    places = residency._places
+    for version, place in places.items():
+        check_place(version, place, engine)
+
+    room_taken = [place for place in places.values() if place.stage is not Stage.WAITING]
+    assert len(room_taken) <= residency.capacity + 1
+    assert residency.held() == places.keys()
+    assert residency.has_room == (len(places) < residency.capacity)
+    if engine.up:
+        assert engine.loaded <= places.keys(), "the engine holds a version that has no place"
+        check_nobody_waits_in_vain(residency)
+
+
+def check_place(version: Version, place: Place, engine: MortalEngine) -> None:
+    """Fail if a place's stage, its tasks and what the engine does contradict one another."""
+    has_load = place.load is not None and not place.load.done()
+    has_unload = place.unload is not None and not place.unload.done()
+    is_resident = place.stage is Stage.RESIDENT
+    is_leaving = place.stage is Stage.LEAVING
+
+    assert has_load == (place.load is not None), "a load that has ended is still in its place"
+    assert has_unload == (place.unload is not None), "the same of an unload"
+    assert has_unload == is_leaving
+    assert not (is_resident and has_load)
+    assert has_load or is_resident or is_leaving
+    assert not is_resident or place.used > 0
+    assert has_load or not place.is_swap
+
+    assert (version in engine.loading) == (place.stage is Stage.LOADING)
+    assert (version in engine.unloading) == is_leaving
+    if engine.up:
+        assert (version in engine.loaded) == (is_resident or is_leaving)
+
+
+def check_nobody_waits_in_vain(residency: Residency) -> None:
+    """Fail if a load waits although there is room, or could be made."""
+    stages = {version: place.stage for version, place in residency._places.items()}
+    waiting = [version for version, stage in stages.items() if stage is Stage.WAITING]
+    leaving = [version for version, stage in stages.items() if stage is Stage.LEAVING]
+    if waiting and not leaving:
+        assert len(stages) - len(waiting) >= residency.capacity, "room is free"
+        assert residency._victim() is None, "a version may be evicted"
