@@ -103,12 +103,12 @@ class Quarantine:
 
     def admits(self, version: Version) -> bool:
         """Return whether `version` may be loaded."""
-        history = self._history(version.digest)
+        history = self._histories.get(version.digest, History())
         return history.refusal is None and not history.is_quarantined
 
     def check(self, version: Version) -> None:
         """Raise AdapterRejected for a version in quarantine, or refused by this engine."""
-        history = self._history(version.digest)
+        history = self._histories.get(version.digest, History())
         if history.refusal is not None:
             raise AdapterRejected(version.adapter, history.refusal.reasons)
         if history.is_quarantined:

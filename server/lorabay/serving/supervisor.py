@@ -1,9 +1,10 @@
-"""Keeps an engine alive: notices its death, rebuilds it in process, and meanwhile refuses requests
-cleanly.
+"""An engine that comes back: its deaths are noticed, it is started again in process, and requests
+are refused in the meantime.
 
-Itself an `Engine`, in front of the real one. The first start may fail and says so; later ones are
-tried again with a growing pause, until one works or the server stops. Knows nothing of adapters:
-whoever cares is told by callbacks.
+It is an `Engine` itself, in front of the real one. If the first start fails, it raises. Later
+starts are tried again, with a growing pause, until one works or the server stops. Serial: one task
+waits for a death, restarts, and waits again. Knows nothing of adapters: callbacks report a death
+and a recovery.
 """
 
 from __future__ import annotations
@@ -25,20 +26,24 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 LONGEST_PAUSE_S = 30.0
+"""Longest pause before a restart; it doubles from one second on."""
+
 STEADY_S = 60.0
-"""An engine that lived this long starts over with the shortest pause."""
+"""An engine that lived this long is restarted at once when it dies."""
+
 RETRY_AFTER_S = 5.0
+"""When a client should ask again while the engine is down."""
 
 
 async def _nothing() -> None:
-    """What follows a recovery when nobody cares."""
+    """Do nothing: the default for `recovered`."""
 
 
 class SupervisedEngine:
-    """An engine that comes back. `died` and `recovered` are called on the event loop, in that
-    order, once a death.
+    """An engine that is restarted when it dies.
 
-    A death while `recovered` still runs cancels it.
+    `died` and `recovered` are called on the event loop, in that order, once for each death. A death
+    while `recovered` still runs cancels it.
     """
 
     def __init__(
@@ -61,7 +66,7 @@ class SupervisedEngine:
 
     @property
     def up(self) -> bool:
-        """False while the engine starts for the first time or again."""
+        """True while the engine runs; false during its first start and during each restart."""
         return self._up
 
     @property
@@ -87,7 +92,7 @@ class SupervisedEngine:
         await self._engine.stop()
 
     async def died(self) -> None:
-        """A supervised engine does not stay dead: never returns."""
+        """Never return: a supervised engine does not stay dead."""
         await asyncio.Event().wait()
 
     def check(self) -> None:
@@ -97,44 +102,6 @@ class SupervisedEngine:
                 "the engine is not up; try again soon", retry_after=RETRY_AFTER_S
             )
         self._engine.check()
-
-    async def _supervise(self) -> None:
-        pause_s = 0.0
-        while True:
-            since = self._clock()
-            with _whatever_happens("watch"):
-                await self._engine.died()
-            self._up = False
-            logger.error("engine died")
-            await _cancel(self._recovery)
-            with _whatever_happens("death"):
-                self._died()
-            if self._clock() - since > STEADY_S:
-                pause_s = 0.0
-            pause_s = await self._rebuild(pause_s)
-            self._up = True
-            logger.info("engine recovered")
-            self._recovery = asyncio.create_task(self._recover())
-
-    async def _recover(self) -> None:
-        with _whatever_happens("recovery"):
-            await self._recovered()
-
-    async def _rebuild(self, pause_s: float) -> float:
-        while True:
-            with _whatever_happens("stop"):
-                await self._engine.stop()
-            await self._sleep(pause_s)
-            pause_s = min(max(1.0, 2 * pause_s), LONGEST_PAUSE_S)
-            with _whatever_happens("start"):
-                try:
-                    await self._engine.start()
-                except LorabayError as error:
-                    logger.error(
-                        "engine did not come back", reason=error.message, next_try_s=pause_s
-                    )
-                else:
-                    return pause_s
 
     async def load(self, version: Version) -> None:
         """Load a version into the engine."""
@@ -153,10 +120,59 @@ class SupervisedEngine:
         self.check()
         return await self._engine.run(call, body, version, request_id=request_id)
 
+    async def _supervise(self) -> None:
+        """Wait for a death and bring the engine back, again and again."""
+        pause_s = 0.0
+        while True:
+            up_since = self._clock()
+            with _errors_logged("watch"):
+                await self._engine.died()
+            self._up = False
+            logger.error("engine died")
+
+            # The recovery from the death before would load versions into an engine that is gone.
+            await _cancel(self._recovery)
+            with _errors_logged("death"):
+                self._died()
+
+            if self._clock() - up_since > STEADY_S:
+                pause_s = 0.0
+            pause_s = await self._restart(pause_s)
+            self._up = True
+            logger.info("engine recovered")
+
+            # Beside the next watch: a recovery may take long, or wait for an engine that dies.
+            self._recovery = asyncio.create_task(self._recover())
+
+    async def _restart(self, pause_s: float) -> float:
+        """Start the engine, after `pause_s` and then longer pauses, until it is up; return the
+        pause before the next restart.
+        """
+        while True:
+            with _errors_logged("stop"):
+                await self._engine.stop()
+
+            await self._sleep(pause_s)
+            pause_s = min(max(1.0, 2 * pause_s), LONGEST_PAUSE_S)
+
+            with _errors_logged("start"):
+                try:
+                    await self._engine.start()
+                except LorabayError as error:
+                    logger.error(
+                        "engine did not come back", reason=error.message, next_try_s=pause_s
+                    )
+                else:
+                    return pause_s
+
+    async def _recover(self) -> None:
+        with _errors_logged("recovery"):
+            await self._recovered()
+
 
 @contextmanager
-def _whatever_happens(step: str) -> Iterator[None]:
-    """An error that nobody foresaw goes to the log; it must not end what brings the engine back."""
+def _errors_logged(step: str) -> Iterator[None]:
+    """Log unexpected errors of a step, and go on: supervision must survive them."""
     try:
         yield
     except Exception:
@@ -164,6 +180,7 @@ def _whatever_happens(step: str) -> Iterator[None]:
 
 
 async def _cancel(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task, and wait until it has ended."""
     if task is not None:
         task.cancel()
         await asyncio.wait({task})
