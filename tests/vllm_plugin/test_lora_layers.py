@@ -59,6 +59,10 @@ MAKE: dict[str, tuple[Callable[[], Any], list[str], list[int]]] = {
 }
 
 
+def embedding() -> Any:
+    return VocabParallelEmbedding(100, HIDDEN, params_dtype=torch.float32)
+
+
 @pytest.fixture(autouse=True)
 def installed(one_rank: None) -> None:
     lora_layers.install()
@@ -249,9 +253,7 @@ def test_a_graph_holds_neither_slots_nor_rank_limit(
     model.
     """
     if kind == "embedding":
-        make: Callable[[], Any] = lambda: VocabParallelEmbedding(
-            100, HIDDEN, params_dtype=torch.float32
-        )
+        make: Callable[[], Any] = embedding
         packed, x = [], torch.tensor([7, 7, 99, 0, 50])
     else:
         (make, packed, _), x = MAKE[kind], torch.randn(len(ROWS), HIDDEN)

@@ -1,8 +1,7 @@
-"""Loads beside the engine's loop: begun by remote call, waited for, taken once."""
+"""Remote calls that stage an adapter beside the engine's loop."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -11,8 +10,9 @@ from typing import Any
 import pytest
 import vllm.version
 
-from lorabay.vllm_plugin import adapter_loading, staging
-from lorabay.vllm_plugin.staging import KEPT, NICENESS, StagingWorker, take
+from lorabay.vllm_plugin import adapter_loading, staged_loads
+from lorabay.vllm_plugin.staged_loads import take
+from lorabay.vllm_plugin.staging import StagingWorker
 
 
 class Worker(StagingWorker):
@@ -30,7 +30,7 @@ def prepare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Any
     yield lambda work: monkeypatch.setattr(
         adapter_loading, "prepare", lambda manager, request: work(request)
     )
-    staging._staged.clear()
+    staged_loads.forget_all()
 
 
 def test_a_load_runs_beside_and_is_taken_once(prepare: Any) -> None:
@@ -89,46 +89,3 @@ def test_what_is_loaded_is_not_loaded_again(prepare: Any) -> None:
     prepare(lambda request: request.lora_name)
     Worker(loaded={7}).stage_adapter("a@1", 7, "/store/a")
     assert take(7) is None
-
-
-def test_what_nobody_takes_is_forgotten(prepare: Any) -> None:
-    """Before it fills the memory; what is still under way is kept, since somebody waits for it."""
-    slow, may_end = 100, threading.Event()
-
-    def work(request: Any) -> str:
-        if request.lora_int_id == slow:
-            may_end.wait(10)
-        return str(request.lora_name)
-
-    prepare(work)
-    worker = Worker(loaded=set())
-    ready = range(1, KEPT + 1)
-    for number in ready:
-        worker.stage_adapter(f"b@{number}", number, "/store/b")
-    worker_done(ready)
-    for number in range(slow, slow + 3):
-        worker.stage_adapter(f"b@{number}", number, "/store/b")
-    assert [number for number in ready if take(number) is None] == [1, 2, 3]
-    assert not worker.adapter_is_staged(slow)
-    may_end.set()
-    assert [staged.result(10) for number in range(slow, slow + 3) if (staged := take(number))] == [
-        "b@100",
-        "b@101",
-        "b@102",
-    ]
-
-
-def worker_done(numbers: range) -> None:
-    for number in numbers:
-        staging._staged[number].result(10)
-
-
-def test_the_staging_thread_steps_aside(prepare: Any) -> None:
-    """It has a low priority of its own; the thread that computes tokens keeps its own."""
-    prepare(lambda request: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    Worker(loaded=set()).stage_adapter("a@1", 7, "/store/a")
-    staged = take(7)
-    assert staged is not None
-    assert staged.result(10) == min(before + NICENESS, 19)
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before

@@ -1,9 +1,9 @@
-"""Entry point `vllm.general_plugins`: many adapters on vLLM's CPU platform, correct and fast; DoRA;
-quiet loads.
+"""vLLM plugin: many adapters on vLLM's CPU platform, DoRA, and loads that streams do not feel.
 
-vLLM calls `register` in each of its processes, more than once at times. The package imports nothing
-of lorabay's other rings, and none of them imports it: it lives inside the engine's processes. A
-vLLM that it was not written for is left as it is, and the log says so.
+vLLM calls `register` (entry point `vllm.general_plugins`) in each of its processes, more than once
+at times. The package lives inside these processes: it imports nothing else of lorabay, and nothing
+else of lorabay imports it. A vLLM that it was not written for is left unchanged, and the log says
+so.
 """
 
 from __future__ import annotations
@@ -13,21 +13,19 @@ import os
 from typing import Any
 
 NAME = "lorabay"
-"""What VLLM_PLUGINS calls this plugin."""
+"""Name of this plugin in VLLM_PLUGINS."""
 
 SUPPORTED_VLLM = "0.32."
 WRAPPER = "lorabay.vllm_plugin.cpu_wrapper.CpuLoraWrapper"
 
 DORA_VARIABLE = "LORABAY_DORA"
-"""Set to 1 by the server when DoRA is to be served on a device whose graphs must hold it from the
-start.
-"""
+"""Variable that the server sets to 1 to serve DoRA on a device whose graphs must hold it."""
 
 logger = logging.getLogger(__name__)
 
 
 def register() -> None:
-    """Install what this platform needs; idempotent."""
+    """Replace the parts of vLLM that this platform needs; idempotent."""
     from vllm.platforms import current_platform
     from vllm.version import __version__
 
@@ -42,6 +40,7 @@ def register() -> None:
             __version__,
         )
         return
+
     platform: Any = type(current_platform)
     if current_platform.is_cpu():
         # vLLM compiles small kernels (log-probabilities) on first use; without a C++ compiler that
@@ -55,12 +54,14 @@ def register() -> None:
         from lorabay.vllm_plugin import adapter_loading, scaled_outputs
 
         scaled_outputs.install()
-        adapter_loading.install()  # it reads the factors, with whatever worker vLLM runs
+        # The loader reads the factors, whatever worker vLLM runs.
+        adapter_loading.install()
 
 
 def supported() -> bool:
-    """Whether parts of vLLM may be replaced: it is a version that this was written for, and
-    VLLM_PLUGINS allows it.
+    """Return whether parts of vLLM may be replaced.
+
+    The plugin must have been written for this version, and VLLM_PLUGINS must allow it.
     """
     from vllm import envs
     from vllm.version import __version__

@@ -1,11 +1,10 @@
-"""Brings an adapter into vLLM's worker in two steps: everything slow beside the engine's loop, the
-rest on it.
+"""An adapter's way into vLLM's worker, in two steps: the slow one runs beside the engine's loop.
 
 vLLM reads, checks, converts and packs an adapter on the loop that computes tokens, so that every
-stream waits. Here `prepare` does all of that, in a thread of low priority when `staging` asks for
-it, and what is left on the loop is to enter the adapter into vLLM's tables and put it into its
-slot. Output scales of DoRA versions, which vLLM does not know, are read here too.
-Device-independent; on a CPU the tensors also get the layout that the kernels read.
+stream waits. Here `prepare` does that in the staging thread. On the loop, the adapter is only
+entered into vLLM's tables and put into its slot. Output scales of DoRA versions, which vLLM does
+not know, are read here too. Works on every device; on a CPU the tensors also get the layout that
+the kernels read.
 """
 
 from __future__ import annotations
@@ -21,56 +20,63 @@ from vllm.lora.model_manager import LoRAModelManager
 from vllm.lora.utils import parse_fine_tuned_lora_name
 from vllm.lora.worker_manager import WorkerLoRAManager
 
-from lorabay.vllm_plugin import staging
+from lorabay.vllm_plugin import staged_loads
 from lorabay.vllm_plugin.scaled_outputs import can_scale, cut_scales, put_scales
 
 if TYPE_CHECKING:
     from lorabay.vllm_plugin.module_slots import ModuleWeights
 
 SCALES_FILE = "output_scales.safetensors"
-"""In a version's folder: one float32 tensor `<module>.scale` (outputs,) for each module with an
-output factor.
-"""
+"""In a version's folder: a float32 tensor `<module>.scale` (outputs,) for each scaled module."""
 
 _SUFFIX = ".scale"
+
 _read_adapter = WorkerLoRAManager._load_adapter
 _add_adapter = LoRAModelManager._add_adapter
 _activate_adapter = LoRAModelManager.activate_adapter
 
 
 def install() -> None:
-    """Replace the managers' methods; idempotent."""
+    """Replace methods of vLLM's managers; idempotent."""
     WorkerLoRAManager._load_adapter = load
     LoRAModelManager._add_adapter = add
     LoRAModelManager.activate_adapter = activate
 
 
 def load(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
-    """What was staged under the request's id, or a load here and now."""
-    staged = staging.take(request.lora_int_id)
-    return prepare(manager, request) if staged is None else staged.result()
+    """Return what was staged under the request's id; without that, load it here and now."""
+    staged = staged_loads.take(request.lora_int_id)
+    if staged is None:
+        return prepare(manager, request)
+
+    return staged.result()
 
 
 def prepare(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
-    """Read, check, convert, pack and lay out an adapter. Raises what vLLM raises for a bad one, and
-    ValueError for output scales that this engine cannot apply.
+    """Read, check, convert, pack and lay out an adapter.
 
-    Touches nothing that a step reads or changes, so that it may run beside one.
+    Raises what vLLM raises for a bad one, and ValueError for output scales that this engine cannot
+    apply. May run beside a step: it touches nothing that a step reads or changes.
     """
     adapters: LoRAModelManager = manager._adapter_manager
     model: LoRAModel = _read_adapter(manager, request)
+
     factors = read_scales(Path(request.lora_path), adapters)
     _check_scales(adapters, factors)
     model.output_scales = cut_scales(adapters.modules, factors)
+
     adapters._create_merged_loras_inplace(model)
-    _lay_out(adapters, model, factors)
+    if torch.device(adapters.device).type == "cpu":
+        _lay_out(adapters, model, factors)
+
     model.is_prepared = True
     return model
 
 
 def add(manager: LoRAModelManager, model: LoRAModel) -> None:
-    """Enter an adapter into vLLM's table; one that was not prepared (vLLM's dummies) takes vLLM's
-    way.
+    """Enter an adapter into vLLM's table.
+
+    vLLM's own dummies, which nobody prepared, are entered as vLLM does it.
     """
     if getattr(model, "is_prepared", False):
         manager._registered_adapters[model.id] = model
@@ -79,44 +85,62 @@ def add(manager: LoRAModelManager, model: LoRAModel) -> None:
 
 
 def activate(manager: LoRAModelManager, lora_id: int) -> bool:
-    """Put an adapter into a slot, with its output scales. One that fails on the way is forgotten
-    again: vLLM would take it for loaded, and answer with the half of it that it has.
+    """Put an adapter into a slot, with its output scales; return whether it was not in one.
+
+    An adapter that fails on the way is removed: vLLM would take it for loaded, and answer with the
+    half of it that it has.
     """
     try:
         activated: bool = _activate_adapter(manager, lora_id)
         if activated:
             slot = manager.lora_index_to_id.index(lora_id)
-            scales = getattr(manager._registered_adapters.cache[lora_id], "output_scales", {})
-            put_scales(manager.modules, slot, scales)
+            model = manager._registered_adapters.cache[lora_id]
+            put_scales(manager.modules, slot, getattr(model, "output_scales", {}))
     except Exception:
         manager.remove_adapter(lora_id)
         raise
+
     return activated
 
 
 def read_scales(folder: Path, manager: LoRAModelManager) -> dict[str, Any]:
-    """vLLM's module name -> output factors (outputs,), a list of them for a packed module; empty
-    without the file.
+    """Return the output factors (outputs,) of each module, by vLLM's name of it.
+
+    A packed module has a list with an entry for each part, None where the part has no factors.
+    Empty without the file.
     """
     if not (folder / SCALES_FILE).is_file():
         return {}
+
     mapper = getattr(manager.model, "hf_to_vllm_mapper", None)
     renames = None if mapper is None else mapper.get_rename_mapper()
+    factors: dict[str, Any] = {}
     with safe_open(folder / SCALES_FILE, framework="pt") as file:
-        names = tuple(file.keys())
-        factors = {
-            _vllm_name(name.removesuffix(_SUFFIX), renames): file.get_tensor(name).float()
-            for name in names
-        }
-    packed = {part: whole for whole, parts in manager.packed_modules.items() for part in parts}
-    found: dict[str, Any] = {}
+        for name in tuple(file.keys()):
+            module = _vllm_name(name.removesuffix(_SUFFIX), renames)
+            factors[module] = file.get_tensor(name).float()
+
+    return _by_packed_module(factors, manager.packed_modules)
+
+
+def _by_packed_module(
+    factors: dict[str, Any], packed_modules: dict[str, list[str]]
+) -> dict[str, Any]:
+    """Collect the factors of the parts of each packed module in one list."""
+    packed_in = {part: module for module, parts in packed_modules.items() for part in parts}
+
+    collected: dict[str, Any] = {}
     for name, factor in factors.items():
-        if (whole := packed.get(name)) is None:
-            found[name] = factor
-        else:
-            parts = manager.packed_modules[whole]
-            found.setdefault(whole, [None] * len(parts))[parts.index(name)] = factor
-    return found
+        module = packed_in.get(name)
+        if module is None:
+            collected[name] = factor
+            continue
+
+        parts = packed_modules[module]
+        by_part = collected.setdefault(module, [None] * len(parts))
+        by_part[parts.index(name)] = factor
+
+    return collected
 
 
 def _vllm_name(module: str, renames: Any) -> str:
@@ -127,29 +151,33 @@ def _vllm_name(module: str, renames: Any) -> str:
 def _check_scales(manager: LoRAModelManager, scales: dict[str, Any]) -> None:
     for name in scales:
         layer = manager.modules.get(name)
+
+        # With the layers spread over processes, another one has it.
         if layer is None and manager.lora_config.target_modules is None:
-            continue  # another pipeline stage has it
+            continue
+
         if not isinstance(layer, BaseLinearLayerWithLoRA) or not can_scale(layer):
             raise ValueError(f"DoRA on {name} cannot be served by this engine")
 
 
 def _lay_out(manager: LoRAModelManager, model: LoRAModel, factors: dict[str, Any]) -> None:
-    """On a CPU: replace the tensors by their final layout, in which the slots refer to them."""
-    if torch.device(manager.device).type != "cpu":
-        return
+    """Replace the tensors by their final layout, to which the slots refer."""
     from lorabay.vllm_plugin.lora_layers import module_weights
     from lorabay.vllm_plugin.weight_memory import gathered
 
-    replaced: list[tuple[Any, ModuleWeights]] = []
+    replaced: list[Any] = []
+    laid_out: list[ModuleWeights] = []
     for name, layer in manager.modules.items():
         weights = manager._get_lora_layer_weights(model, name)
         if weights is None:
             continue
-        laid_out = module_weights(layer, weights.lora_a, weights.lora_b, factors.get(name))
-        if laid_out is not None:
-            weights.lora_a = weights.lora_b = None  # not twice at a time
-            replaced.append((weights, laid_out))
-    for (weights, _), laid_out in zip(
-        replaced, gathered([laid_out for _, laid_out in replaced]), strict=True
-    ):
-        weights.lora_a = laid_out
+
+        final = module_weights(layer, weights.lora_a, weights.lora_b, factors.get(name))
+        if final is not None:
+            # The former tensors go at once: an adapter is never held twice as a whole.
+            weights.lora_a = weights.lora_b = None
+            replaced.append(weights)
+            laid_out.append(final)
+
+    for weights, final in zip(replaced, gathered(laid_out), strict=True):
+        weights.lora_a = final

@@ -1,8 +1,8 @@
-"""Which rows of a batch belong to which adapter: worked out once a step, read by every layer.
+"""The rows of a batch by adapter, worked out once a step and read by every layer.
 
-Rows of one slot are computed together: the row kernel takes them as panels of up to PANEL rows,
-matmuls as groups, where a range of adjacent rows is addressed without a copy. Rows without an
-adapter (slot -1) are in no panel and in no group. Knows nothing of weights.
+Rows of one slot are computed together. The row kernel takes them as panels of up to PANEL rows.
+Matmuls take them as groups, where a range of adjacent rows is addressed without a copy. Rows
+without an adapter (slot -1) are in no panel and in no group. Knows nothing of weights.
 """
 
 from __future__ import annotations
@@ -30,17 +30,20 @@ class RowGroup:
 
 
 class BatchRows:
-    """The rows of one batch with an adapter.
+    """The rows of one batch that have an adapter.
 
-    `rows` are their numbers, slot by slot; `panels` (panels, 3) holds slot, first place in `rows`,
+    `rows` are their numbers, slot by slot. `panels` (panels, 3) holds slot, first place in `rows`,
     and row count.
     """
 
     def __init__(self, slots: Slots) -> None:
         self.length = len(slots)
+
+        # Sorted by slot, base rows (-1) come first and are left out.
         order = np.argsort(slots, kind="stable")
-        self.rows = order[np.searchsorted(slots[order], 0) :]  # without the base's rows
+        self.rows = order[np.searchsorted(slots[order], 0) :]
         self.count = self.rows.size
+
         self._runs = _runs(slots[self.rows])
         self.panels = _panels(self._runs)
         self.block = batch_block(self.rows, self.panels)
@@ -55,22 +58,24 @@ class BatchRows:
 
 
 def _runs(slots: Slots) -> list[tuple[int, int, int]]:
-    """Slot, first place and end of each run of the same slot."""
+    """Return slot, first place and end of each run of the same slot."""
     starts = [0, *(np.flatnonzero(np.diff(slots)) + 1).tolist(), len(slots)]
     return [(int(slots[first]), first, last) for first, last in pairwise(starts) if first < last]
 
 
 def _panels(runs: list[tuple[int, int, int]]) -> NDArray[np.int64]:
-    panels = [
-        (slot, place, min(PANEL, last - place))
-        for slot, first, last in runs
-        for place in range(first, last, PANEL)
-    ]
+    panels = []
+    for slot, first, last in runs:
+        for place in range(first, last, PANEL):
+            panels.append((slot, place, min(PANEL, last - place)))
+
     return np.array(panels, np.int64).reshape(-1, 3)
 
 
 def _addressed(rows: NDArray[np.int64]) -> slice | torch.Tensor:
+    """Return adjacent rows as a slice, others as an index tensor."""
     first, last = int(rows[0]), int(rows[-1])
-    return (
-        slice(first, last + 1) if last - first + 1 == rows.size else torch.from_numpy(rows.copy())
-    )
+    if last - first + 1 == rows.size:
+        return slice(first, last + 1)
+
+    return torch.from_numpy(rows.copy())

@@ -1,4 +1,4 @@
-"""Keeps vLLM's graph compilation on where LoRA is on, and what it gave for later starts.
+"""vLLM's graph compilation on a CPU: kept on where LoRA is on, and its result kept for later.
 
 vLLM's CPU platform switches compilation off for LoRA, because its LoRA products cannot be compiled.
 Ours are one opaque operator, so the base around them can be. The compiler needs a C++ compiler on
@@ -22,17 +22,20 @@ logger = logging.getLogger(__name__)
 
 @cache
 def keep_compilation(of: Any) -> None:
-    """Let the platform `of` choose the compilation mode as if LoRA were off, where it can be; once
-    a process.
+    """Let the platform `of` choose the compilation mode as if LoRA were off; once a process.
+
+    Where the base cannot be compiled beside LoRA, vLLM's own choice stays and the log says why.
     """
     choose = of.check_and_update_config.__func__
 
     def check_and_update_config(cls: type, vllm_config: Any) -> None:
         lora = vllm_config.lora_config
-        if lora is not None and (obstacle := _obstacle(lora)):
+        obstacle = None if lora is None else _obstacle(lora)
+        if obstacle is not None:
             logger.warning("%s: the base runs uncompiled, and slower", obstacle)
             choose(cls, vllm_config)
             return
+
         vllm_config.lora_config = None
         try:
             choose(cls, vllm_config)
@@ -43,23 +46,26 @@ def keep_compilation(of: Any) -> None:
 
 
 def _obstacle(lora: Any) -> str | None:
-    """Why the base cannot be compiled beside LoRA; None where it can."""
+    """Return why the base cannot be compiled beside LoRA, None if it can."""
+    # Fully sharded layers call Python loops over the batch's adapters. Traced without an adapter,
+    # these leave nothing in a graph.
     if lora.fully_sharded_loras:
-        # Its layers call Python loops over the batch's adapters. Traced without one, these leave
-        # nothing in a graph.
         return "LoRA is fully sharded, which cannot be compiled"
-    return None if has_compiler() else "no C++ compiler (g++) on this host"
+    if not has_compiler():
+        return "no C++ compiler (g++) on this host"
+
+    return None
 
 
 @cache
 def reuse_compiled() -> None:
-    """Let a start take what a former one compiled on a processor like this one; once a process.
+    """Let a start use the graphs that an earlier one compiled on such a processor; once a process.
 
-    vLLM 0.32 asks every loaded artefact to finish its loading, which only artefacts of its own
-    compiler backend know. On a CPU torch's backend compiles, so that the load fails and each start
-    compiles again, for a minute. Neither of the two asks whether the processor can run the code,
-    which matters where a cache is shared. And vLLM keeps a graph for each number of slots and each
-    rank limit, though no graph with our operators depends on either.
+    Three things stand in the way. vLLM 0.32 asks every loaded artefact to finish its loading, which
+    only artefacts of its own compiler backend can; on a CPU torch's backend compiles, the load
+    fails, and each start compiles again for a minute. Neither checks that the processor can run the
+    code, which matters where a cache is shared. And vLLM keeps a graph for each number of slots and
+    each rank limit, though no graph with our operators depends on either.
     """
     import torch
     from vllm.compilation import caching
@@ -81,10 +87,11 @@ def reuse_compiled() -> None:
 
 
 def _without_limits(vllm_config: Any) -> Any:
-    """The configuration as far as a compiled graph with our operators depends on it."""
+    """Return the configuration as far as a compiled graph with our operators depends on it."""
     lora = vllm_config.lora_config
     if lora is None or lora.fully_sharded_loras:
         return vllm_config
+
     alike = copy(vllm_config)
     alike.lora_config = copy(lora)
     alike.lora_config.max_loras = alike.lora_config.max_lora_rank = 1
@@ -92,14 +99,15 @@ def _without_limits(vllm_config: Any) -> Any:
 
 
 def processor() -> str:
-    """What the processor's instructions are, as Linux lists them; elsewhere what Python knows."""
+    """Return the processor's instruction sets as Linux lists them, else what Python knows."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith(("flags", "Features")):
                 return line
+
     return f"{platform.machine()} {platform.processor()}"
 
 
 def has_compiler() -> bool:
-    """Whether torch's compiler finds what it compiles C++ with."""
+    """Return whether torch's compiler finds a C++ compiler."""
     return shutil.which(os.environ.get("CXX", "g++")) is not None

@@ -1,13 +1,13 @@
 """vLLM's CPU wrapper for LoRA products, with the rows of each step grouped by slot once.
 
-vLLM 0.32's `PunicaWrapperCPU` gathers a copy of the weights for every token and indexes slot -1 for
+vLLM 0.32's `PunicaWrapperCPU` gathers a copy of the weights for every token. It indexes slot -1 for
 rows without an adapter, so that base rows meet the last slot's weights. Here rows without an
 adapter belong to no group, and a group only ever touches its own slot and its own rows. Weights of
 an unused slot are never read, whatever they hold.
 
-Layers reach their update through `lora_layers`; what is left here are vLLM's fully sharded layers,
-whose weights stay in vLLM's tensors: A stacked (slots, 1, rank, in), B stacked (slots, 1, out,
-rank); x (rows, in), y (rows, out).
+Most layers reach their update through `lora_layers`. The products here serve vLLM's fully sharded
+layers, whose weights stay in vLLM's tensors: A stacked (slots, 1, rank, in), B stacked (slots, 1,
+out, rank); x (rows, in), y (rows, out).
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ _NO_ROWS = np.empty(0, np.int64)
 
 
 class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
-    """The rows of the present step: `tokens` for the layers, `sampled` for the head; and the
-    kernel's scratch.
-    """
+    """The present step: rows `tokens` for the layers, `sampled` for the head, and the kernel."""
 
     prompt_rows: slice | None = None
-    """While the head computes log-probabilities of one request's prompt: which of the step's tokens
-    these are. On the class: it is the same for every wrapper of a process, which computes one step
-    at a time."""
+    """The step's tokens whose log-probabilities the head computes now, if they are of a prompt.
+
+    On the class: a process computes one step at a time, so it is the same for all its wrappers."""
 
     def __init__(
         self, max_num_batched_tokens: int, max_batches: int, device: Any, **kwargs: Any
     ) -> None:
-        # vLLM builds its wrapper before its layers, in the worker alone: other processes need not
+        # vLLM builds its wrapper in the worker alone, before the layers: other processes need not
         # import all this.
         lora_layers.install()
         adapter_loading.install()
         _follow_prompt_rows()
+
         super().__init__(max_num_batched_tokens, max_batches, device, **kwargs)
         config = kwargs.get("lora_config")
         if config is not None:
             row_kernel.get_ready(config.lora_dtype)
+
         self.tokens = self.sampled = BatchRows(_NO_ROWS)
         self.kernel = RowKernel()
 
@@ -62,9 +62,7 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         vocab_size: int,
         **kwargs: Any,
     ) -> None:
-        """Take over a step's mapping of rows to adapters; called once a step, before any layer
-        runs.
-        """
+        """Take over a step's mapping of rows to adapters, once a step, before any layer runs."""
         super().update_metadata(mapping, lora_index_to_id, max_loras, vocab_size, **kwargs)
         self.tokens = BatchRows(self.token_lora_indices.numpy())
         self.sampled = BatchRows(self.sampler_indices.numpy())
@@ -77,9 +75,7 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         scale: float,
         **kwargs: Any,
     ) -> None:
-        """y[i][rows] = scale * x[rows] @ A_i^T; the caller hands buffers of zeros, other rows stay
-        zero.
-        """
+        """Compute y[i][rows] = scale * x[rows] @ A_i^T; other rows of the buffers stay zero."""
         x = x.view(-1, x.shape[-1])
         for group in self.tokens.groups:
             for buffer, a in zip(y, lora_a_stacked, strict=True):
@@ -96,7 +92,7 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         add_inputs: bool = True,
         **kwargs: Any,
     ) -> None:
-        """y[rows, slice i] += x[i][rows] @ B_i^T, slices side by side from `offset_start`."""
+        """Compute y[rows, slice i] += x[i][rows] @ B_i^T, from column `offset_start` on."""
         y = y.view(-1, y.shape[-1])
         for group in self.tokens.groups:
             offset = offset_start
@@ -119,9 +115,7 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         add_inputs: bool = True,
         **kwargs: Any,
     ) -> None:
-        """y[rows, slice i] += scale * (x[rows] @ A_i^T) @ B_i^T for every slice i of a packed
-        module.
-        """
+        """Compute y[rows, slice i] += scale * (x[rows] @ A_i^T) @ B_i^T for every slice i."""
         x = x.view(-1, x.shape[-1])
         low = tuple(
             torch.zeros(x.shape[0], a.shape[2], dtype=torch.float32) for a in lora_a_stacked
@@ -133,8 +127,10 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         self, y: torch.Tensor, x: torch.Tensor, lora_a_stacked: Any, *_: Any, **kwargs: Any
     ) -> None:
         """Add the head's update to the logits of the sampled positions, or of a prompt's."""
-        rows = self.prompt_rows
-        batch = self.sampled if rows is None else BatchRows(self.token_lora_indices.numpy()[rows])
+        batch = self.sampled
+        if self.prompt_rows is not None:
+            batch = BatchRows(self.token_lora_indices.numpy()[self.prompt_rows])
+
         add_update(
             y.view(-1, y.shape[-1]),
             x.view(-1, x.shape[-1]),
@@ -146,9 +142,11 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
 
 @cache
 def _follow_prompt_rows() -> None:
-    """vLLM's runner asks the head for the logits of one prompt after the other (`prompt_logprobs`),
-    and leaves the sampled positions as the rows that the head's adapter is applied to; once a
-    process."""
+    """Let the head know the rows of the prompt whose log-probabilities it computes; idempotent.
+
+    For `prompt_logprobs`, vLLM's runner asks the head for one prompt after the other, and leaves
+    the sampled positions as the rows that the head's adapter is applied to.
+    """
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
     original = GPUModelRunner._get_prompt_logprobs_dict
@@ -163,9 +161,7 @@ def _follow_prompt_rows() -> None:
 
 
 class _PromptStates:
-    """A step's hidden states (tokens, hidden), of which the runner takes the rows of one prompt at
-    a time.
-    """
+    """A step's hidden states (tokens, hidden), taken by the runner one prompt at a time."""
 
     def __init__(self, hidden_states: torch.Tensor) -> None:
         self._hidden_states = hidden_states

@@ -1,5 +1,4 @@
-"""What the row kernel is told: sizes of its parts, and the blocks of numbers through which calls
-hand over addresses.
+"""The arguments of the row kernel: sizes of its parts, and blocks of numbers that hold addresses.
 
 Shapes of one slice: A (rank, inputs), B in blocks of the order in which it is read (blocks, rank /
 t, COLUMNS, t), where t is `ranks_together`, factor and shift (outputs,). Ranks are multiples of
@@ -27,9 +26,7 @@ COLUMNS = 4 * LANES
 """Outputs that are computed together, in registers: the width of B's blocks."""
 
 AHEAD = 8192
-"""Bytes of A that are asked for before they are read, and half as many of B: some 10 % of a step's
-updates.
-"""
+"""Bytes of A that are prefetched, and half as many of B; saves some 10 % of a step's updates."""
 
 LINE = 64
 """Bytes of a cache line."""
@@ -50,8 +47,9 @@ SLOT, FIRST, COUNT = range(3)
 def module_block(
     inputs: int, table: NDArray[np.int64], widths: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """What calls for one module have in common, but for MAX_RANK; the caller keeps the arrays
-    alive.
+    """Return the block that calls for one module share; its MAX_RANK is set later.
+
+    The caller keeps the arrays alive.
     """
     block = np.zeros(MODULE_FIELDS, np.int64)
     block[INPUTS], block[SLOTS], block[SLICES] = inputs, table.shape[0], table.shape[1]
@@ -60,5 +58,5 @@ def module_block(
 
 
 def batch_block(rows: NDArray[np.int64], panels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What calls for one batch have in common; the caller keeps the arrays alive."""
+    """Return the block that calls for one batch share; the caller keeps the arrays alive."""
     return np.array([rows.ctypes.data, rows.size, panels.ctypes.data, len(panels)], np.int64)

@@ -1,5 +1,6 @@
-"""The row kernel's outer loops: which thread computes which part of a batch's updates, shrink
-first, then expand.
+"""The row kernel's outer loops: each thread's share of a batch's updates, shrink first, then expand.
+
+numba compiles these functions; they call `kernel_vectors` for the inner loops.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _share(total: int, thread: int, threads: int) -> tuple[int, int]:
 
 @njit
 def _cost(panel: Any) -> Any:
-    """What one unit of work of a panel costs: its tiles, and the reading of the weights."""
+    """Return the cost of one unit of work of a panel: its tiles, and reading the weights."""
     return 1 + (panel[COUNT] + TILE - 1) // TILE
 
 
@@ -76,8 +77,9 @@ def _cost(panel: Any) -> Any:
 def _shrink(
     call: Any, inputs: int, panel: Any, rows: Any, a: int, low: int, low_stride: int, dtype: Any
 ) -> None:
-    """low[i, r] = a[r] . x[i] for the rows i of a panel and the RANKS rows r of A, from the
-    addresses a and low.
+    """Compute low[i, r] = a[r] . x[i] for the rows i of a panel and RANKS rows r of A.
+
+    `a` and `low` are addresses.
     """
     for first in range(panel[FIRST], panel[FIRST] + panel[COUNT], TILE):
         count = min(TILE, panel[FIRST] + panel[COUNT] - first)
@@ -86,6 +88,8 @@ def _shrink(
         x2 = call[X] + rows[first + min(2, count - 1)] * call[X_STRIDE]
         x3 = call[X] + rows[first + count - 1] * call[X_STRIDE]
         place = low + first * low_stride
+
+        # The count is a literal in each call, so that LLVM unrolls the loop over a tile's rows.
         if count == 4:
             dot_products(4, a, (x0, x1, x2, x3), inputs, place, low_stride, dtype)
         elif count == 3:
@@ -98,7 +102,7 @@ def _shrink(
 
 @njit
 def _low_stride(module: Any, dtype: Any) -> Any:
-    """Bytes of what one row shrinks to."""
+    """Return the bytes of the numbers that one row shrinks to."""
     return module[SLICES] * module[MAX_RANK] * low_item(dtype)
 
 
@@ -113,12 +117,13 @@ def _shrink_panels(
     threads: int,
     dtype: Any,
 ) -> None:
-    """Each thread computes its share of all (panel, slice, RANKS rows of A) in that order."""
+    """Compute this thread's share of all (panel, slice, RANKS rows of A) in that order."""
     total = 0
     for p in range(panels.shape[0]):
         for s in range(module[SLICES]):
             total += _cost(panels[p]) * (table[panels[p, SLOT], s, RANK] // RANKS)
     begin, end = _share(total, thread, threads)
+
     position = 0
     for p in range(panels.shape[0]):
         for s in range(module[SLICES]):
@@ -142,12 +147,14 @@ def _shrink_panels(
 
 @njit(fastmath=_FAST)
 def _finish(y: Any, sums: Any, entry: Any, begin: int) -> None:
-    """y = y * factor + shift + sums, rounded once."""
+    """Compute y = y * factor + shift + sums, rounded once."""
     size = sums.size
+
     if entry[FACTOR] == 0:
         for o in range(size):
             y[o] = narrow(widen(y[o]) + sums[o], y[o])
         return
+
     factor = carray(pointer(entry[FACTOR] + 4 * begin), (size,), np.float32)
     if entry[SHIFT] != 0:
         shift = carray(pointer(entry[SHIFT] + 4 * begin), (size,), np.float32)
@@ -172,13 +179,14 @@ def _expand_tile(
 ) -> None:
     """Finish the outputs of some blocks of one slice for the rows of a tile, block by block.
 
-    low is the address of what the first row shrinks to for this slice, y that of the slice's first
-    output in row 0.
+    `low` is the address of the numbers that the first row shrinks to for this slice, `y` that of
+    the slice's first output in row 0.
     """
     count = rows.size
     for block in range(blocks[0], blocks[1]):
         begin = block * COLUMNS
         b = entry[B] + begin * entry[RANK] * item(dtype)
+
         if count == 4:
             combine(4, b, entry[RANK], low, low_stride, sums.ctypes.data, dtype)
         elif count == 3:
@@ -187,6 +195,7 @@ def _expand_tile(
             combine(2, b, entry[RANK], low, low_stride, sums.ctypes.data, dtype)
         else:
             combine(1, b, entry[RANK], low, low_stride, sums.ctypes.data, dtype)
+
         size = min(COLUMNS, outputs - begin)
         for i in range(count):
             of_row = carray(
@@ -206,18 +215,21 @@ def _expand_panels(
     threads: int,
     dtype: Any,
 ) -> None:
-    """Each thread computes its share of all (panel, slice, block of outputs) in that order, a panel
-    tile by tile.
+    """Compute this thread's share of all (panel, slice, block of outputs) in that order.
+
+    A panel is computed tile by tile, so that its outputs are written once.
     """
     widths = carray(pointer(module[WIDTHS]), (module[SLICES],), np.int64)
     sums = carray(tile_of_sums(), (TILE, COLUMNS), np.float32)
     stride = _low_stride(module, dtype)
+
     all_blocks = total = 0
     for s in range(module[SLICES]):
         all_blocks += (widths[s] + COLUMNS - 1) // COLUMNS
     for p in range(panels.shape[0]):
         total += _cost(panels[p]) * all_blocks
     first, last = _share(total, thread, threads)
+
     position = 0
     for p in range(panels.shape[0]):
         y, cost, end = call[Y], _cost(panels[p]), panels[p, FIRST] + panels[p, COUNT]
@@ -225,6 +237,7 @@ def _expand_panels(
             entry = table[panels[p, SLOT], s]
             blocks = (widths[s] + COLUMNS - 1) // COLUMNS
             own = _begun(first - position, cost, blocks), _begun(last - position, cost, blocks)
+
             if own[0] < own[1] and entry[RANK] > 0:
                 low = call[LOW] + s * module[MAX_RANK] * low_item(dtype)
                 for tile in range(panels[p, FIRST], end, TILE):
@@ -247,18 +260,21 @@ def _expand_panels(
 
 @njit
 def _begun(position: int, cost: int, blocks: int) -> int:
-    """How many of some blocks, which cost this much each, begin before a position."""
+    """Return how many of `blocks`, which cost `cost` each, begin before `position`."""
     return min(max((position + cost - 1) // cost, 0), blocks)
 
 
 @njit
 def update(call: Any, dtype: Any) -> None:
+    """Compute this thread's share of the updates that the argument block `call` describes."""
     thread, threads = _omp_thread(), _omp_threads()
     module = carray(pointer(call[MODULE]), (MODULE_FIELDS,), np.int64)
     batch = carray(pointer(call[BATCH]), (BATCH_FIELDS,), np.int64)
     table = carray(pointer(module[TABLE]), (module[SLOTS], module[SLICES], FIELDS), np.int64)
     rows = carray(pointer(batch[ROWS]), (batch[ROW_COUNT],), np.int64)
     panels = carray(pointer(batch[PANELS]), (batch[PANEL_COUNT], 3), np.int64)
+
+    # Expand reads what other threads have shrunk.
     _shrink_panels(call, module, table, panels, rows, thread, threads, dtype)
     _gomp_barrier()
     _expand_panels(call, module, table, panels, rows, thread, threads, dtype)

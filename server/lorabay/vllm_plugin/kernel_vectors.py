@@ -1,8 +1,8 @@
-"""The row kernel's inner loops, written as vector instructions of LLVM, which become those of the
-processor.
+"""The row kernel's inner loops as vector instructions of LLVM, which become the processor's own.
 
-Values are bfloat16 (as their uint16 patterns) or float32, sums are float32. A processor that
-multiplies pairs of bfloat16 gets what a row shrinks to in bfloat16, as vLLM's own kernels do.
+Values are bfloat16 (as their uint16 patterns) or float32, sums are float32. On a processor that
+multiplies pairs of bfloat16, the numbers that a row shrinks to are rounded to bfloat16, as in
+vLLM's own kernels.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def pointer(typingctx: Any, address: Any) -> Any:
 
 @intrinsic
 def tile_of_sums(typingctx: Any) -> Any:
-    """The address of TILE * COLUMNS numbers on the stack of the calling function."""
+    """Return the address of TILE * COLUMNS numbers on the stack of the calling function."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), TILE * COLUMNS))
@@ -84,11 +84,11 @@ def _rounded(typingctx: Any, value: Any) -> Any:
 
 
 def widen(stored: Any) -> Any:
-    """A stored value as float32."""
+    """Return a stored value as float32."""
 
 
 def narrow(value: Any, stored: Any) -> Any:
-    """A float32 value in the type of `stored`, rounded to nearest even."""
+    """Return a float32 value in the type of `stored`, rounded to nearest even."""
 
 
 @overload(widen)
@@ -124,19 +124,20 @@ def _overload_narrow(value: Any, stored: Any) -> Any:
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether the processor has products of bfloat16 pairs summed in float32 (AVX512_BF16)."""
-    features = config.CPU_FEATURES  # what numba compiles for, where somebody restricts it
+    """Return whether the processor sums products of bfloat16 pairs in float32 (AVX512_BF16)."""
+    # The features that numba compiles for, if somebody restricts them.
+    features = config.CPU_FEATURES
     if features is None:
         features = llvmlite.binding.get_host_cpu_features().flatten()
     return "+avx512bf16" in features.split(",") and "+avx512f" in features.split(",")
 
 
 def item(dtype: Any) -> Any:
-    """Bytes of a value."""
+    """Return the bytes of a value."""
 
 
 def low_item(dtype: Any) -> Any:
-    """Bytes of a number that a row shrinks to."""
+    """Return the bytes of a number that a row shrinks to."""
 
 
 @overload(item)
@@ -172,12 +173,11 @@ def _load(builder: Any, address: Any, kind: ir.Type, align: int) -> Any:
 
 
 def _load_floats(builder: Any, address: Any, bfloat16: bool) -> Any:
-    """LANES values as float32."""
-    return (
-        _widened(builder, _load(builder, address, _HALVES, 2))
-        if bfloat16
-        else _load(builder, address, _FLOATS, 4)
-    )
+    """Return LANES values as float32."""
+    if bfloat16:
+        return _widened(builder, _load(builder, address, _HALVES, 2))
+
+    return _load(builder, address, _FLOATS, 4)
 
 
 def _widened(builder: Any, halves: Any) -> Any:
@@ -190,7 +190,7 @@ def _function(builder: Any, name: str, result: ir.Type, *arguments: ir.Type) -> 
 
 
 def _add_products(builder: Any, sums: Any, left: Any, right: Any) -> Any:
-    """sums + left * right, number by number."""
+    """Return sums + left * right, number by number."""
     fma = _function(builder, f"llvm.fmuladd.v{LANES}f32", _FLOATS, _FLOATS, _FLOATS, _FLOATS)
     return builder.call(fma, [left, right, sums])
 
@@ -203,7 +203,7 @@ def _total(builder: Any, sums: Any) -> Any:
 
 
 def _zeros(builder: Any, count: int) -> list[Any]:
-    """Variables of vectors, which LLVM keeps in registers."""
+    """Return `count` variables that hold vectors of zeros; LLVM keeps them in registers."""
     variables = [cgutils.alloca_once(builder, _FLOATS) for _ in range(count)]
     for variable in variables:
         builder.store(ir.Constant(_FLOATS, [0.0] * LANES), variable)
@@ -223,13 +223,13 @@ def _plus(builder: Any, address: Any, size: int) -> Any:
 
 
 def _add_pairs(builder: Any, sums: Any, left: Any, right: Any) -> Any:
-    """sums + the products of LANES pairs of bfloat16."""
+    """Return sums + the products of LANES pairs of bfloat16."""
     dot = _function(builder, "llvm.x86.avx512bf16.dpbf16ps.512", _FLOATS, _FLOATS, _PAIRS, _PAIRS)
     return builder.call(dot, [sums, left, right])
 
 
 def _masked(builder: Any, address: Any, kind: ir.VectorType, name: str, mask: Any) -> Any:
-    """The values of a vector that the mask selects, zeros for the others, which are not read."""
+    """Return the values that the mask selects, zeros for the others, which are not read."""
     place, flags = kind.as_pointer(), ir.VectorType(ir.IntType(1), kind.count)
     load = _function(
         builder, f"llvm.masked.load.v{kind.count}{name}.p0", kind, place, _INT32, flags, kind
@@ -241,7 +241,7 @@ def _masked(builder: Any, address: Any, kind: ir.VectorType, name: str, mask: An
 
 
 class _Vectors:
-    """How the values of one type are read and multiplied."""
+    """Instructions that read and multiply the values of one type."""
 
     def __init__(self, dtype: Any) -> None:
         self.bfloat16, self.in_pairs = _is_bfloat16(dtype), _in_pairs(dtype)
@@ -249,14 +249,13 @@ class _Vectors:
         self.values = 2 * LANES if self.in_pairs else LANES
 
     def load(self, builder: Any, address: Any) -> Any:
-        return (
-            _load(builder, address, _PAIRS, 2)
-            if self.in_pairs
-            else _load_floats(builder, address, self.bfloat16)
-        )
+        if self.in_pairs:
+            return _load(builder, address, _PAIRS, 2)
+
+        return _load_floats(builder, address, self.bfloat16)
 
     def load_first(self, builder: Any, address: Any, mask: Any) -> Any:
-        """The selected values, zeros for the others."""
+        """Return the selected values, zeros for the others."""
         if self.in_pairs:
             return _masked(builder, address, _PAIRS, "bf16", mask)
         if self.bfloat16:
@@ -267,14 +266,14 @@ class _Vectors:
         return (_add_pairs if self.in_pairs else _add_products)(builder, sums, left, right)
 
     def first(self, builder: Any, count: Any) -> Any:
-        """A mask of the first `count` values."""
+        """Return a mask of the first `count` values."""
         numbers = ir.VectorType(_INT64, self.values)
         places = ir.Constant(numbers, list(range(self.values)))
         return builder.icmp_signed("<", places, _everywhere(builder, count, self.values))
 
 
 def _everywhere(builder: Any, value: Any, count: int) -> Any:
-    """A vector of `count` times the same value."""
+    """Return a vector of `count` times the same value."""
     undefined = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(_INT32, 0))
     return builder.shuffle_vector(
@@ -286,7 +285,7 @@ def _everywhere(builder: Any, value: Any, count: int) -> Any:
 def dot_products(
     typingctx: Any, rows: Any, a: Any, x: Any, inputs: Any, low: Any, low_stride: Any, dtype: Any
 ) -> Any:
-    """low[i, r] = a[r] . x[i], for the `rows` rows whose addresses x holds, and RANKS rows of A.
+    """Compute low[i, r] = a[r] . x[i] for the rows whose addresses x holds and RANKS rows of A.
 
     All but `rows` (a literal), the tuple x and dtype are addresses, strides in bytes or counts.
     """
@@ -311,6 +310,7 @@ def dot_products(
                         vectors.add_products(builder, builder.load(held), weights, value), held
                     )
 
+        # Whole vectors first, then the rest of a row under a mask.
         steps = builder.sdiv(inputs, ir.Constant(_INT64, vectors.values))
         with cgutils.for_range(builder, steps) as loop:
             add(
@@ -322,6 +322,7 @@ def dot_products(
             mask = vectors.first(builder, rest)
             done = builder.mul(steps, ir.Constant(_INT64, vectors.size))
             add(done, lambda place: vectors.load_first(builder, place, mask))
+
         for i in range(count):
             place = builder.add(low, builder.mul(low_stride, ir.Constant(_INT64, i)))
             for r in range(RANKS):
@@ -341,8 +342,9 @@ def dot_products(
 def combine(
     typingctx: Any, rows: Any, b: Any, rank: Any, low: Any, low_stride: Any, sums: Any, dtype: Any
 ) -> Any:
-    """sums[i, o] = low[i] . b[:, o], for `rows` (a literal) rows and the COLUMNS outputs of one
-    block of B.
+    """Compute sums[i, o] = low[i] . b[:, o] for `rows` rows and the COLUMNS outputs of a block of B.
+
+    `rows` is a literal.
     """
     count, vectors = rows.literal_value, _Vectors(dtype)
     parts, line_size = COLUMNS // LANES, COLUMNS // LANES * vectors.size
@@ -357,9 +359,9 @@ def combine(
 
         def everywhere(address: Any) -> Any:
             if vectors.in_pairs:
-                return builder.bitcast(
-                    _everywhere(builder, _load(builder, address, _INT32, 2), LANES), _PAIRS
-                )
+                pair = _load(builder, address, _INT32, 2)
+                return builder.bitcast(_everywhere(builder, pair, LANES), _PAIRS)
+
             return _everywhere(builder, _load(builder, address, ir.FloatType(), 4), LANES)
 
         with cgutils.for_range(builder, builder.sdiv(rank, ir.Constant(_INT64, together))) as loop:
@@ -370,7 +372,9 @@ def combine(
                 vectors.load(builder, _plus(builder, line, part * vectors.size))
                 for part in range(parts)
             ]
-            offset = builder.mul(loop.index, ir.Constant(_INT64, 4))  # a float32, or a pair
+
+            # A step takes four bytes of a row: one float32, or a pair of bfloat16.
+            offset = builder.mul(loop.index, ir.Constant(_INT64, 4))
             for i, row in enumerate(lows):
                 factor = everywhere(builder.add(row, offset))
                 for part, weight in enumerate(weights):
@@ -378,6 +382,7 @@ def combine(
                     builder.store(
                         vectors.add_products(builder, builder.load(of), weight, factor), of
                     )
+
         for place, variable in enumerate(held):
             vector = builder.inttoptr(_plus(builder, sums, place * LANES * 4), _FLOATS.as_pointer())
             builder.store(builder.load(variable), vector, align=4)

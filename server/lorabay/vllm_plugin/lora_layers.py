@@ -1,9 +1,8 @@
-"""vLLM's LoRA layers on a CPU: slots hold references to adapters, and one opaque call a module adds
-their updates.
+"""vLLM's LoRA layers on a CPU: slots refer to adapters, and one opaque call a module updates.
 
 Replaces the methods of vLLM's layer classes that own LoRA weights or apply them. To the compiler an
 update is one custom operator that changes the layer's output, so that the base stays compiled
-around it. With fully sharded LoRA, where layers exchange data between shrink and expand, vLLM's own
+around it. With fully sharded LoRA, layers exchange data between shrink and expand; there vLLM's own
 methods stay.
 """
 
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from typing import Any
 
 import torch
@@ -37,10 +37,12 @@ _library = Library("lorabay", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 @cache
 def install() -> None:
-    """Replace the methods and define the operators; once a process, before a model gets its LoRA
-    layers.
+    """Replace the methods and define the operators.
+
+    Once a process, before a model gets its LoRA layers.
     """
-    for name, operator in (("add_update", _add_update), ("add_looked_up", _add_looked_up)):
+    operators = {"add_update": _add_update, "add_looked_up": _add_looked_up}
+    for name, operator in operators.items():
         direct_register_custom_op(
             name,
             operator,
@@ -49,15 +51,17 @@ def install() -> None:
             target_lib=_library,
             dispatch_key="CPU",
         )
+
     for linear in (BaseLinearLayerWithLoRA, MergedColumnParallelLinearWithLoRA):
         _replace(linear, "create_lora_weights", _create_linear)
         _replace(linear, "set_lora", _set_linear)
     _replace(BaseLinearLayerWithLoRA, "reset_lora", _reset_linear)
     _replace(BaseLinearLayerWithLoRA, "_apply_lora_to_output", _apply_to_output)
+    _replace(LoRAModelManager, "_deactivate_adapter", _deactivate)
+
     LogitsProcessorWithLoRA.create_lora_weights = _create_head
     VocabParallelEmbeddingWithLoRA.create_lora_weights = _create_embedding
     VocabParallelEmbeddingWithLoRA.forward = _embed
-    _replace(LoRAModelManager, "_deactivate_adapter", _deactivate)
     for single in (LogitsProcessorWithLoRA, VocabParallelEmbeddingWithLoRA):
         single.set_lora = _set_lora
         single.reset_lora = _reset_lora
@@ -66,17 +70,19 @@ def install() -> None:
 def module_weights(
     layer: BaseLayerWithLoRA, a: Any, b: Any, factor: Any = None
 ) -> ModuleWeights | None:
-    """An adapter's weights of `layer`, laid out; None when this rank or vLLM keeps them in another
-    form.
+    """Return an adapter's weights of `layer`, laid out.
 
     `a`, `b` and `factor` (DoRA's output factors) are tensors, or lists with an entry for each
-    packed module.
+    packed module. None for a layer whose weights vLLM keeps in its own form.
     """
     slots: ModuleSlots | None = getattr(layer, "lora_slots", None)
     if slots is None:
         return None
+
+    # Embedding and head are single modules, and never scaled.
     if not isinstance(layer, BaseLinearLayerWithLoRA):
         return ModuleWeights.lay_out([(a, b)], [None], slots.dtype)
+
     factors = local_factors(layer, a, b)
     scales = [None] * len(factors) if factor is None else local_scales(layer, factor)
     return ModuleWeights.lay_out(factors, scales, slots.dtype)
@@ -87,7 +93,7 @@ def _replace(owner: type, name: str, wrap: Callable[[Any], Any]) -> None:
 
 
 def _changes_only_y(y: torch.Tensor, x: torch.Tensor, layer: int) -> None:
-    """What the compiler sees of either operator."""
+    """Stand for either operator in the compiler, which learns that only `y` changes."""
 
 
 def _add_update(y: torch.Tensor, x: torch.Tensor, layer: int) -> None:
@@ -108,7 +114,7 @@ def _give_slots(layer: BaseLayerWithLoRA, slots: ModuleSlots) -> None:
 
 
 def _only_a_shape(dtype: torch.dtype, *shape: int) -> torch.Tensor:
-    """A tensor that says what vLLM's code asks of its stacked weights, and holds one number."""
+    """Return a tensor of one number with the shape that vLLM's code asks stacked weights for."""
     return torch.zeros((), dtype=dtype).expand(shape)
 
 
@@ -119,6 +125,7 @@ def _create_linear(original: Any) -> Any:
         if lora_config.fully_sharded_loras:
             original(self, max_loras, lora_config, model_config)
             return
+
         self.lora_config = lora_config
         self.output_slices = widths = slice_widths(self)
         rank, dtype = lora_config.max_lora_rank, lora_config.lora_dtype
@@ -128,6 +135,7 @@ def _create_linear(original: Any) -> Any:
         self.lora_b_stacked = tuple(
             _only_a_shape(dtype, max_loras, 1, width, rank) for width in widths
         )
+
         _give_slots(self, ModuleSlots(self.input_size, widths, max_loras, dtype))
 
     return create_lora_weights
@@ -164,12 +172,13 @@ def _reset_lora(self: Any, index: int) -> None:
 
 
 def _deactivate(original: Any) -> Any:
-    """vLLM only forgets which slot an adapter had; here the slots also let go of its tensors."""
+    """Wrap vLLM's method, which forgets an adapter's slot: the slots also drop its tensors."""
 
     def deactivate(self: Any, lora_id: int) -> None:
-        slot = self.lora_index_to_id.index(lora_id) if lora_id in self.lora_index_to_id else None
+        slots = [slot for slot, own in enumerate(self.lora_index_to_id) if own == lora_id]
         original(self, lora_id)
-        for layer in () if slot is None else self.modules.values():
+
+        for layer, slot in product(self.modules.values(), slots):
             if hasattr(layer, "lora_slots"):
                 layer.lora_slots.clear(slot)
 
@@ -180,28 +189,29 @@ def _apply_to_output(original: Any) -> Any:
     def apply(self: Any, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         if not hasattr(self, "lora_slots"):
             return original(self, x, output)  # type: ignore[no-any-return]
+
         y, rows = output.view(-1, output.shape[-1]), x.reshape(-1, x.shape[-1])
         if torch.compiler.is_compiling():
             torch.ops.lorabay.add_update(y, rows, self.lora_number)
         else:
             _add_update(y, rows, self.lora_number)
+
         return output
 
     return apply
 
 
 def _create_head(self: Any, max_loras: int, lora_config: Any, model_config: Any = None) -> None:
-    vocabulary, rank, dtype = (
-        self.base_layer.vocab_size,
-        lora_config.max_lora_rank,
-        lora_config.lora_dtype,
-    )
+    vocabulary = self.base_layer.vocab_size
+    rank, dtype = lora_config.max_lora_rank, lora_config.lora_dtype
     self.lora_a_stacked = _only_a_shape(dtype, max_loras, 1, rank, self.hidden_size)
     self.lora_b_stacked = _only_a_shape(dtype, max_loras, 1, vocabulary, rank)
+
     mapping = self.sharded_to_full_mapping
-    self.sharded_to_full_mapping_gpu = (
-        None if mapping is None else torch.tensor(mapping, dtype=torch.long)
-    )
+    if mapping is not None:
+        mapping = torch.tensor(mapping, dtype=torch.long)
+    self.sharded_to_full_mapping_gpu = mapping
+
     _give_slots(self, ModuleSlots(self.hidden_size, (vocabulary,), max_loras, dtype))
     # The head hands its stacked weights, not itself, to the wrapper.
     self.lora_a_stacked.slots = self.lora_slots
@@ -219,9 +229,11 @@ def _create_embedding(
 
 def _embed(self: Any, x: torch.Tensor) -> torch.Tensor:
     output: torch.Tensor = self.base_layer.forward(x)
+
     y, ids = output.view(-1, output.shape[-1]), x.reshape(-1)
     if torch.compiler.is_compiling():
         torch.ops.lorabay.add_looked_up(y, ids, self.lora_number)
     else:
         _add_looked_up(y, ids, self.lora_number)
+
     return output

@@ -6,7 +6,7 @@ them. So a load is a pointer, an adapter costs its own bytes and no padding to t
 an eviction frees nothing that is still read.
 
 The A of all slices of a packed module lie one below the other in one matrix (ranks, inputs), so
-that one product shrinks for all of them; each B has the layout that `weight_layout` chose for the
+that one product shrinks for all of them. Each B has the layout that `weight_layout` chose for the
 type. Knows nothing of vLLM.
 """
 
@@ -28,7 +28,7 @@ Factors = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class OutputScale:
-    """What an adapter does to the base's own output: y * factor + shift, both (outputs,) float32.
+    """An adapter's change of the base's own output: y * factor + shift, both (outputs,) float32.
 
     DoRA's h = c * (W x) + ... has factor c. It leaves a bias b of the base alone, hence a shift of
     b * (1 - c).
@@ -40,8 +40,9 @@ class OutputScale:
 
 @dataclass(frozen=True, slots=True)
 class ModuleWeights:
-    """One adapter's weights of one module; `b` and `scales` have an entry for each slice, None
-    where it has none.
+    """One adapter's weights of one module.
+
+    `b` and `scales` have an entry for each slice, None where the adapter has none.
     """
 
     a: torch.Tensor
@@ -57,13 +58,24 @@ class ModuleWeights:
         scales: Sequence[OutputScale | None],
         dtype: torch.dtype,
     ) -> ModuleWeights:
-        """Copy factors into the layout; at least one slice must have factors."""
+        """Copy factors into the layout for `dtype`; at least one slice must have factors."""
         layout = layout_for(dtype)
-        parts = [None if pair is None else layout.pack_a(pair[0].to(dtype)) for pair in factors]
-        a = torch.cat([part for part in parts if part is not None])
-        b = tuple(None if pair is None else layout.pack_b(pair[1].to(dtype)) for pair in factors)
-        ranks = tuple(0 if part is None else part.shape[0] for part in parts)
-        return cls(a.contiguous(), b, ranks, tuple(scales), layout)
+
+        parts: list[torch.Tensor] = []
+        ranks: list[int] = []
+        b: list[torch.Tensor | None] = []
+        for pair in factors:
+            if pair is None:
+                ranks.append(0)
+                b.append(None)
+                continue
+
+            part = layout.pack_a(pair[0].to(dtype))
+            parts.append(part)
+            ranks.append(part.shape[0])
+            b.append(layout.pack_b(pair[1].to(dtype)))
+
+        return cls(torch.cat(parts).contiguous(), tuple(b), tuple(ranks), tuple(scales), layout)
 
     @property
     def starts(self) -> tuple[int, ...]:
@@ -72,9 +84,7 @@ class ModuleWeights:
 
 
 class ModuleSlots:
-    """The slots of one module, and the table of addresses through which the row kernel finds
-    them.
-    """
+    """The slots of one module, and the table of addresses that the row kernel reads."""
 
     def __init__(self, inputs: int, widths: Sequence[int], slots: int, dtype: torch.dtype) -> None:
         self.inputs = inputs
@@ -82,10 +92,11 @@ class ModuleSlots:
         self.widths = tuple(widths)
         *self.offsets, self.outputs = accumulate(self.widths, initial=0)
         self.weights: list[ModuleWeights | None] = [None] * slots
-        self.table = np.zeros((slots, len(self.widths), kernel_arguments.FIELDS), np.int64)
         self.low_width = 0
         """Numbers that a row shrinks to, at most; 0 while no slot has weights of this module."""
+
         self.of_kernel = row_kernel.serves(dtype)
+        self.table = np.zeros((slots, len(self.widths), kernel_arguments.FIELDS), np.int64)
         self._width_block = np.array(self.widths, np.int64)
         self._block = kernel_arguments.module_block(inputs, self.table, self._width_block)
         self.address = self._block.ctypes.data
@@ -93,20 +104,19 @@ class ModuleSlots:
     def put(self, slot: int, weights: ModuleWeights) -> None:
         """Serve `weights` in `slot` from the next step on."""
         self.weights[slot] = weights
-        row = weights.a.stride(0) * weights.a.element_size()
-        for i, (b, rank, start, scale) in enumerate(
-            zip(weights.b, weights.ranks, weights.starts, weights.scales, strict=True)
-        ):
-            factor, shift = (
-                (0, 0) if scale is None else (_address(scale.factor), _address(scale.shift))
-            )
+
+        row_bytes = weights.a.stride(0) * weights.a.element_size()
+        for i, scale in enumerate(weights.scales):
+            factor = None if scale is None else scale.factor
+            shift = None if scale is None else scale.shift
             self.table[slot, i] = (
-                weights.a.data_ptr() + start * row,
-                _address(b),
-                rank,
-                factor,
-                shift,
+                weights.a.data_ptr() + weights.starts[i] * row_bytes,
+                _address(weights.b[i]),
+                weights.ranks[i],
+                _address(factor),
+                _address(shift),
             )
+
         self._refresh()
 
     def clear(self, slot: int) -> None:

@@ -1,8 +1,7 @@
-"""Ends an engine process whose server was killed, so that it does not keep the model's memory for
-ever.
+"""The end of an engine process whose server was killed.
 
-vLLM's workers notice the death of their engine; its engine process does not notice the death of its
-front end.
+vLLM's workers notice the death of their engine. Its engine process does not notice the death of its
+front end, and would keep the model's memory for ever.
 """
 
 from __future__ import annotations
@@ -11,13 +10,11 @@ import multiprocessing
 import os
 import threading
 
-_WATCHER = "lorabay-orphan-watch"
+_WATCHER = "lorabay-parent-watch"
 
 
 def exit_with_parent() -> None:
-    """In a child process: watch the parent from a thread and exit at once when it is gone;
-    idempotent.
-    """
+    """In a child process, exit at once when the parent is gone; idempotent."""
     parent = multiprocessing.parent_process()
     if parent is None or any(thread.name == _WATCHER for thread in threading.enumerate()):
         return

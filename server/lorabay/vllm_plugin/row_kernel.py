@@ -1,5 +1,4 @@
-"""The LoRA update of a batch in one call: every slice, shrink and expand, each row with its own
-adapter.
+"""The LoRA update of a batch in one call: all slices, shrink and expand, each row with its adapter.
 
 Decoding needs hundreds of tiny products a step, and a matmul call costs more than such a product.
 This kernel is compiled by numba, which vLLM depends on, so that no C++ compiler is needed. It runs
@@ -31,19 +30,21 @@ logger = logging.getLogger(__name__)
 
 
 def ranks_together(dtype: torch.dtype) -> int:
-    """How many ranks of an output lie side by side in B: what is multiplied together."""
+    """Return how many ranks of an output lie side by side in B, to be multiplied together."""
     return 2 if dtype is torch.bfloat16 and multiplies_bfloat16() else 1
 
 
 def get_ready(dtype: torch.dtype) -> None:
-    """Compile what calls need, or take it from the cache, so that no step waits for it; seconds the
-    first time.
+    """Compile the kernel, or load it from the cache, so that no step waits for it.
+
+    Takes seconds the first time.
     """
     if serves(dtype):
         compiled(dtype)
     elif not is_available():
         logger.warning(
-            "torch has no OpenMP runtime of its own (libgomp): adapters are served by matmuls, slower"
+            "torch has no OpenMP runtime of its own (libgomp): "
+            "adapters are served by matmuls, slower"
         )
     else:
         logger.warning(
@@ -52,23 +53,27 @@ def get_ready(dtype: torch.dtype) -> None:
 
 
 def serves(dtype: torch.dtype) -> bool:
-    """Whether the kernel is there for values of this type."""
+    """Return whether the kernel works on values of this type, here."""
     return dtype in (torch.bfloat16, torch.float32) and is_available()
 
 
 def is_available() -> bool:
-    """Whether the kernel can share the threads of torch's operators."""
+    """Return whether the kernel can share the threads of torch's operators."""
     return _torch_gomp() is not None
 
 
 @cache
 def compiled(dtype: torch.dtype) -> tuple[int, Any]:
-    """The kernel's address for values of one type, and what calls it on several threads:
-    parallel(address, address of the argument block, threads, 0). Takes seconds the first time."""
+    """Return the kernel's address for one type, and the function that runs it on several threads.
+
+    Call it as parallel(address, address of the argument block, threads, 0). Takes seconds the first
+    time.
+    """
     gomp = _torch_gomp()
     assert gomp is not None  # noqa: S101
     for name in ("omp_get_thread_num", "omp_get_num_threads", "GOMP_barrier"):
         llvmlite.binding.add_symbol(name, ctypes.cast(getattr(gomp, name), ctypes.c_void_p).value)
+
     parallel = gomp.GOMP_parallel
     parallel.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
     parallel.restype = None
@@ -76,12 +81,14 @@ def compiled(dtype: torch.dtype) -> tuple[int, Any]:
 
 
 def _compile(dtype: torch.dtype) -> Any:
-    """The kernel for one type, from numba's cache where there is a place for one.
+    """Return the kernel for one type, from numba's cache where there is a place for one.
 
-    numba keeps compiled code by the file of a function and by the values that it encloses. The
-    sources of the kernel's other modules are among these, so that a change of them is compiled.
+    numba keeps compiled code by the file of a function and by the values that it encloses. A number
+    made from the sources of the kernel's other modules is one of these values, so that a change of
+    them is compiled.
     """
-    values, sources = (np.uint16 if dtype is torch.bfloat16 else np.float32), _sources()
+    values = np.uint16 if dtype is torch.bfloat16 else np.float32
+    sources = _sources()
 
     def call(block: Any) -> None:
         if sources:
@@ -95,32 +102,39 @@ def _compile(dtype: torch.dtype) -> Any:
 
 
 def _sources() -> int:
-    """A number that changes with the text of the kernel's modules; never 0."""
-    files = (module.__file__ for module in (kernel_arguments, kernel_loops, kernel_vectors))
-    return zlib.crc32(b"".join(Path(file).read_bytes() for file in files if file)) or 1
+    """Return a number that changes with the text of the kernel's modules; never 0."""
+    checksum = 0
+    for module in (kernel_arguments, kernel_loops, kernel_vectors):
+        if module.__file__:
+            checksum = zlib.crc32(Path(module.__file__).read_bytes(), checksum)
+
+    return checksum or 1
 
 
 def use_one_thread() -> None:
-    """Keep torch's operators in the calling thread from using others; what other threads do stays
-    as it is. Does nothing where torch's runtime is not known."""
-    if (gomp := _torch_gomp()) is not None:
+    """Keep torch's operators in the calling thread from using further threads.
+
+    Other threads are not affected. Does nothing where torch's runtime is not known.
+    """
+    gomp = _torch_gomp()
+    if gomp is not None:
         gomp.omp_set_num_threads(1)
 
 
 @cache
 def _torch_gomp() -> ctypes.CDLL | None:
-    """The OpenMP runtime that torch runs on, so that both share one set of threads; None where it
-    is not known.
+    """Return the OpenMP runtime that torch runs on, so that both share one set of threads.
 
-    What the process has under GOMP's names: torch's own libgomp, or what was loaded in its place
-    (LD_PRELOAD).
+    It is what the process has under GOMP's names: torch's own libgomp, or a library that was loaded
+    in its place (LD_PRELOAD). None where it is not known.
     """
     everything = ctypes.CDLL(None)
     if hasattr(everything, "GOMP_parallel"):
         return everything
+
     torch_folder = Path(torch.__file__).parent
-    found = [
+    libraries = [
         *(torch_folder / "lib").glob("libgomp*.so*"),
         *torch_folder.parent.glob("torch.libs/libgomp*.so*"),
     ]
-    return ctypes.CDLL(str(found[0])) if found else None
+    return ctypes.CDLL(str(libraries[0])) if libraries else None

@@ -1,12 +1,11 @@
-"""DoRA's output factors on devices other than the CPU: h = c * (W x) + c * s * B (A x), each row
-with its adapter's c.
+"""DoRA's output factors on devices other than the CPU: h = c * (W x) + c * s * B (A x), by row.
 
-A version arrives with c folded into B, so what is missing is the factor on the base's own output.
+A version arrives with c folded into B, so the factor on the base's own output is missing.
 The factors of all slots of a layer lie in one tensor with a last row of ones; a row of the batch
-picks its own by the slot number that vLLM keeps on the device, -1 for rows without an adapter. That
-is two device operations of fixed shapes, so CUDA graphs hold them. They are installed only where
-the server is started for DoRA, since a graph cannot leave them out. On a CPU the row kernel does it
-for the rows concerned alone.
+picks its own by the slot number that vLLM keeps on the device, -1 for rows without an adapter. These
+are two device operations of fixed shapes, so CUDA graphs hold them. They are installed only if the
+server is started for DoRA, since a graph cannot leave them out. On a CPU the row kernel scales only
+the rows concerned.
 """
 
 from __future__ import annotations
@@ -37,13 +36,14 @@ def install() -> None:
 
 
 def can_scale(layer: BaseLinearLayerWithLoRA) -> bool:
-    """Whether the layer applies output factors."""
+    """Return whether the layer applies output factors."""
     return hasattr(layer, "lora_slots") or hasattr(layer, "output_factors")
 
 
 def cut_scales(layers: Mapping[str, BaseLayerWithLoRA], factors: Mapping[str, Any]) -> LocalScales:
-    """What the layers with factors on this rank will be given of an adapter's; may run beside a
-    step.
+    """Return the part of an adapter's factors that each layer of this rank uses.
+
+    May run beside a step.
     """
     return {
         name: local_scales(layers[name], factor)
@@ -53,8 +53,9 @@ def cut_scales(layers: Mapping[str, BaseLayerWithLoRA], factors: Mapping[str, An
 
 
 def put_scales(layers: Mapping[str, BaseLayerWithLoRA], slot: int, scales: LocalScales) -> None:
-    """Write an adapter's factors into `slot` of every layer that keeps some; ones and zeros where
-    it has none.
+    """Write an adapter's factors into `slot` of every layer that keeps some.
+
+    A layer that the adapter does not scale gets ones, and shifts of zero.
     """
     for name, layer in layers.items():
         if hasattr(layer, "output_factors"):
@@ -66,6 +67,7 @@ def _put(layer: Any, slot: int, scales: Sequence[OutputScale | None] | None) -> 
     layer.output_shifts[slot] = 0.0
     if scales is None:
         return
+
     offset = 0
     for width, scale in zip(slice_widths(layer), scales, strict=True):
         if scale is not None:

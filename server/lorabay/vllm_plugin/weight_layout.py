@@ -1,6 +1,4 @@
-"""How B of a slice lies in memory: in the order in which the row kernel reads it, or as it is, for
-matmuls.
-"""
+"""The layout of B in memory: in the order in which the row kernel reads it, or plain for matmuls."""
 
 from __future__ import annotations
 
@@ -14,9 +12,11 @@ from lorabay.vllm_plugin import kernel_arguments, row_kernel
 
 @dataclass(frozen=True, slots=True)
 class WeightLayout:
-    """Ranks are filled up with zeros to a multiple of `ranks`, outputs to one of `columns`; 0
-    stands for one block as wide as the outputs. Of each output, the values of `together` ranks lie
-    side by side.
+    """Padding and order of one type's weights.
+
+    Ranks are padded with zeros to a multiple of `ranks`, outputs to a multiple of `columns`; 0
+    columns are one block as wide as the outputs. For each output, the values of `together` ranks
+    lie side by side.
     """
 
     ranks: int = 1
@@ -24,11 +24,11 @@ class WeightLayout:
     together: int = 1
 
     def pack_a(self, a: torch.Tensor) -> torch.Tensor:
-        """A (rank, inputs) with rows of zeros below."""
+        """Return A (rank, inputs) with rows of zeros below."""
         return pad(a, (0, 0, 0, -a.shape[0] % self.ranks))
 
     def pack_b(self, b: torch.Tensor) -> torch.Tensor:
-        """B (outputs, rank) as (blocks, rank / together, columns, together)."""
+        """Return B (outputs, rank) as (blocks, rank / together, columns, together)."""
         outputs, rank = b.shape
         columns = self.columns or outputs
         filled = pad(b, (0, -rank % self.ranks, 0, -outputs % columns))
@@ -36,7 +36,7 @@ class WeightLayout:
         return in_blocks.transpose(1, 2).contiguous()
 
     def unpack_b(self, packed: torch.Tensor, outputs: int) -> torch.Tensor:
-        """B transposed (rank, outputs) as a matmul takes it; a copy unless it lies like that."""
+        """Return B transposed (rank, outputs) for a matmul; a copy unless it lies like that."""
         blocks, ranks, columns, together = packed.shape
         rows = packed.permute(1, 3, 0, 2).reshape(ranks * together, blocks * columns)
         return rows[:, :outputs]
@@ -46,7 +46,7 @@ PLAIN = WeightLayout()
 
 
 def layout_for(dtype: torch.dtype) -> WeightLayout:
-    """What the row kernel reads for values of this type; PLAIN where it does not serve them."""
+    """Return the layout that the row kernel reads for this type; PLAIN if it does not serve it."""
     if not row_kernel.serves(dtype):
         return PLAIN
     return WeightLayout(

@@ -22,17 +22,17 @@ LINE = 64
 
 
 def gathered(weights: Sequence[ModuleWeights]) -> list[ModuleWeights]:
-    """The same weights in one block, which lives as long as any of them."""
+    """Return the same weights in one block, which lives as long as any of them."""
     size = sum(_room(tensor) for module in weights for tensor in _tensors(module))
     block = _Block(size)
-    return [
-        replace(
-            module,
-            a=block.take(module.a),
-            b=tuple(None if b is None else block.take(b) for b in module.b),
-        )
-        for module in weights
-    ]
+
+    moved = []
+    for module in weights:
+        a = block.take(module.a)
+        b = tuple(None if part is None else block.take(part) for part in module.b)
+        moved.append(replace(module, a=a, b=b))
+
+    return moved
 
 
 def _tensors(module: ModuleWeights) -> list[torch.Tensor]:
@@ -47,7 +47,7 @@ class _Block:
     """Memory that is handed out from its beginning to its end."""
 
     def __init__(self, size: int) -> None:
-        # What lies before the first boundary is never touched, and so never held.
+        # Pages before the first boundary are never touched, so the system never provides them.
         memory = mmap.mmap(-1, size + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._bytes = torch.frombuffer(memory, dtype=torch.uint8)
         self._next = -self._bytes.data_ptr() % HUGE_PAGE
@@ -56,11 +56,8 @@ class _Block:
             memory.madvise(mmap.MADV_HUGEPAGE, self._next, whole)
 
     def take(self, tensor: torch.Tensor) -> torch.Tensor:
-        """A copy of `tensor` in the next part of the block."""
-        part = (
-            self._bytes[self._next : self._next + tensor.nbytes]
-            .view(tensor.dtype)
-            .view(tensor.shape)
-        )
+        """Return a copy of `tensor` in the next part of the block."""
+        part = self._bytes[self._next : self._next + tensor.nbytes]
+        part = part.view(tensor.dtype).view(tensor.shape)
         self._next += _room(tensor)
         return part.copy_(tensor)

@@ -1,0 +1,75 @@
+"""Loads under way in the worker's staging thread, until the load that needs them takes them.
+
+One thread of low priority, on any core, does one load after the other, so that the threads which
+compute tokens keep their cores. Knows nothing of adapters.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+from lorabay.vllm_plugin.row_kernel import use_one_thread
+
+KEPT = 16
+"""Loads that nobody took yet, at most. The oldest finished ones beyond that are forgotten: whoever
+asked for them has left. The server loads no more than this many at a time."""
+
+NICENESS = 5
+"""`nice` value of the staging thread: that of the threads which read folders, for the same reason
+(`lorabay.serving.ingest`)."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""Longest wait of the engine's loop for Python code of the staging thread. Python's default of 5 ms
+shows in every step."""
+
+_loads: OrderedDict[int, Future[Any]] = OrderedDict()
+
+
+def start(engine_id: int, load: Callable[[], Any]) -> None:
+    """Begin `load` in the staging thread, unless a load of this adapter is there already."""
+    if engine_id in _loads:
+        return
+
+    _loads[engine_id] = _thread().submit(load)
+
+    finished = [other for other, future in _loads.items() if future.done()]
+    surplus = max(0, len(_loads) - KEPT)
+    for forgotten in finished[:surplus]:
+        del _loads[forgotten]
+
+
+def is_done(engine_id: int) -> bool:
+    """Return whether a load of this adapter would not wait; true also if there is none."""
+    load = _loads.get(engine_id)
+    return load is None or load.done()
+
+
+def take(engine_id: int) -> Future[Any] | None:
+    """Remove and return the load of an adapter, finished or not."""
+    return _loads.pop(engine_id, None)
+
+
+def forget_all() -> None:
+    """Drop every load; one that runs ends unseen."""
+    _loads.clear()
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    return ThreadPoolExecutor(1, "lorabay-staging", initializer=_step_aside)
+
+
+def _step_aside() -> None:
+    """Give the thread a low priority, any core, and no further threads of its own."""
+    # On Linux a nice value belongs to one thread.
+    os.nice(NICENESS)
+    # vLLM binds its worker's main thread to one core, which this thread has inherited.
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    use_one_thread()
