@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
+from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import Checks, validate
@@ -46,9 +47,9 @@ class Verdict:
 
 def check(folders: Sequence[Path], base: Path, *, max_rank: int) -> list[Verdict]:
     """Judge each folder against the base in `base`; raises SetupError when that is no base."""
-    checks = Checks(
-        BaseShapes.read(base, names=(base.name,)), max_rank, base_weights=BaseWeights.open(base)
-    )
+    files = BaseFiles.open(base)
+    shapes = BaseShapes.of(files, names=(base.name,))
+    checks = Checks(shapes, max_rank, base_weights=BaseWeights.of(files))
     return [_judge(folder, checks) for folder in folders]
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.composite import (
@@ -61,12 +62,13 @@ def combine(
     Members may lie beside the composite or below `roots`. Raises SetupError with every reason; then
     nothing is written.
     """
-    shapes = BaseShapes.read(base, names=(real_path(base).name,))
+    files = BaseFiles.open(base)
+    shapes = BaseShapes.of(files, names=(real_path(base).name,))
     recipe = _recipe(composite)
     allowed = tuple(real_path(root) for root in (composite.absolute().parent, *roots))
     with new_folder(output, (base, *_sources(composite.absolute()))) as folder:
         members = (*allowed, real_path(composite))
-        assembly = Assembly(shapes, members, LIMITS, trusted=True, weights=BaseWeights.open(base))
+        assembly = Assembly(shapes, members, LIMITS, trusted=True, weights=BaseWeights.of(files))
         problem = assembly.take(composite.absolute(), folder)
         if problem is not None:
             raise SetupError(f"{composite} cannot be combined: {problem.line}")

@@ -20,6 +20,7 @@ from rich.text import Text
 from lorabay.algebra.dense import dense_change
 from lorabay.algebra.low_rank import Rule, decompose_dense, decompose_product
 from lorabay.algebra.updates import Dense, LowRank, PeftLayer, ReplacedRows
+from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes, is_embedding
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import ALLOWED_RANKS
@@ -131,12 +132,13 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
     """
     if settings.dtype not in DTYPES:
         raise SetupError(f"--dtype {quoted(settings.dtype)} is none of {', '.join(DTYPES)}")
-    shapes = BaseShapes.read(base, names=(real_path(base).name,))
+    files = BaseFiles.open(base)
+    shapes = BaseShapes.of(files, names=(real_path(base).name,))
     source = AdapterSource.at(adapter)
     found = source.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
     if isinstance(found, Rejected):
         raise SetupError(f"{adapter} cannot be converted: {found.line}")
-    weights = BaseWeights.open(base)
+    weights = BaseWeights.of(files)
     found = _convertible(adapter, found, shapes, weights)
     names = [name.removesuffix(".weight") for name in found.updates]
     with new_folder(output, filter(None, (adapter, base, settings.initial))) as folder:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.errors import SetupError
@@ -56,14 +57,15 @@ def open_adapter(
 
     Raises SetupError with every reason when that cannot be done.
     """
-    shapes = BaseShapes.read(base, names=(real_path(base).name,))
+    files = BaseFiles.open(base)
+    shapes = BaseShapes.of(files, names=(real_path(base).name,))
     found = source.updates(shapes, initial=initial, residual_base=residual_base)
     if not isinstance(found, Rejected):
-        return Opened(source, found, shapes, BaseWeights.open(base))
+        return Opened(source, found, shapes, BaseWeights.of(files))
     config, file = read_config(source.folder, LIMITS), AdapterWeights.open(source.folder, LIMITS)
     if isinstance(config, Rejected) or isinstance(file, Rejected):
         raise refused(source, found)
-    return Misfit(source, config, file.tensors, found, shapes, BaseWeights.open(base))
+    return Misfit(source, config, file.tensors, found, shapes, BaseWeights.of(files))
 
 
 def readable(opened: Opened | Misfit) -> Opened:
