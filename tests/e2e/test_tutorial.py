@@ -21,7 +21,7 @@ import pytest
 from tests.docs.pages import ROOT, Block, page
 from tests.docs.typed import CHECKED, ON_THE_ENGINE, TUTORIAL, blocks_of, name_of
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(1800)
 
 ADDRESS = "http://127.0.0.1:8000"
 ENGINE = "dtype=float32 max_model_len=2048"
@@ -29,7 +29,7 @@ ENGINE = "dtype=float32 max_model_len=2048"
 
 OPERATE = "docs/guides/operate.md"
 MARK = "@@ next block @@"
-START_S = 900.0
+START_S = 1200.0
 
 
 @dataclass(frozen=True, slots=True)
