@@ -180,10 +180,19 @@ RECIPES = sorted(
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_have_their_form(name: str) -> None:
-    """A recipe names rooms and files that exist, has steps in order, and the index has it."""
+    """A recipe names the rooms, has steps in order and says which tests to write; paths that it
+    names exist, and the index has it.
+    """
     one = page(f"docs/contributing/{name}")
-    assert one.section("Rooms").strip()
-    assert re.search(r"^1\. ", one.section("Steps"), re.MULTILINE)
-    assert one.section("Done when").strip()
+    assert "`" in one.section("Rooms")
+    assert re.search(r"^(## )?1\. ", one.text, re.MULTILINE)
+    assert "tests/" in one.text
     assert f"({name})" in page("docs/contributing/README.md").text
-    assert len(one.text.splitlines()) <= 120
+    assert len(one.text.splitlines()) <= 150
+
+    paths = re.findall(r"`((?:server|tests|docs|deploy)/[\w/.-]*\w)/?`", one.text)
+    assert [path for path in paths if not (ROOT / path).exists()] == FUTURE.get(name, [])
+
+
+FUTURE = {"change-the-console.md": ["server/console"]}
+"""Paths that a recipe names and that are not there before it is followed."""
