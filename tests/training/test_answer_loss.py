@@ -11,12 +11,12 @@ import torch
 
 from lorabay.base.causal_lm import load_model
 from lorabay.training.answer_loss import answer_loss, heldout_loss
-from lorabay.training.dataset import Turn
+from lorabay.training.dataset import EncodedExample
 
-TURNS = (
-    Turn((5, 6, 7), (8, 9, 0)),
-    Turn((5,), (20, 0)),
-    Turn((30, 31, 32, 33), (40, 41, 42, 43, 44, 45, 0)),
+EXAMPLES = (
+    EncodedExample((5, 6, 7), (8, 9, 0)),
+    EncodedExample((5,), (20, 0)),
+    EncodedExample((30, 31, 32, 33), (40, 41, 42, 43, 44, 45, 0)),
 )
 
 
@@ -26,32 +26,34 @@ def model(tiny_base: Path) -> Any:
     return load_model(tiny_base)
 
 
-def _reference(model: Any, turn: Turn) -> float:
-    """The loss as transformers takes it, with the prompt masked by -100."""
-    tokens = torch.tensor([turn.prompt + turn.answer])
-    labels = torch.tensor([(-100,) * len(turn.prompt) + turn.answer])
+def _reference(model: Any, example: EncodedExample) -> float:
+    """Return the loss as transformers takes it, with the prompt masked by -100."""
+    tokens = torch.tensor([example.prompt + example.answer])
+    labels = torch.tensor([(-100,) * len(example.prompt) + example.answer])
     with torch.inference_mode():
         return float(model(input_ids=tokens, labels=labels).loss)
 
 
-@pytest.mark.parametrize("turn", TURNS)
-def test_one_turn_agrees_with_transformers(model: Any, turn: Turn) -> None:
-    """The loss of a single turn is transformers' own with the prompt masked."""
-    assert answer_loss(model, [turn]).item() == pytest.approx(_reference(model, turn), rel=1e-5)
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_one_example_agrees_with_transformers(model: Any, example: EncodedExample) -> None:
+    """The loss of a single example is transformers' own with the prompt masked."""
+    assert answer_loss(model, [example]).item() == pytest.approx(
+        _reference(model, example), rel=1e-5
+    )
 
 
 def test_a_batch_is_the_mean_over_its_answer_tokens(model: Any) -> None:
-    """Turns of different lengths weigh by their answer tokens, and padding adds nothing."""
-    total = sum(_reference(model, turn) * len(turn.answer) for turn in TURNS)
-    expected = total / sum(len(turn.answer) for turn in TURNS)
-    assert answer_loss(model, TURNS).item() == pytest.approx(expected, rel=1e-5)
+    """Examples of different lengths weigh by their answer tokens, and padding adds nothing."""
+    total = sum(_reference(model, example) * len(example.answer) for example in EXAMPLES)
+    expected = total / sum(len(example.answer) for example in EXAMPLES)
+    assert answer_loss(model, EXAMPLES).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16])
 def test_batches_do_not_change_a_held_out_loss(model: Any, batch_size: int) -> None:
     """The loss of a set does not depend on how it was cut into batches."""
-    expected = answer_loss(model, TURNS).item()
-    assert heldout_loss(model, TURNS, batch_size) == pytest.approx(expected, rel=1e-5)
+    expected = answer_loss(model, EXAMPLES).item()
+    assert heldout_loss(model, EXAMPLES, batch_size) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_model_that_knows_nothing_is_as_good_as_guessing(tiny_base: Path) -> None:
@@ -60,4 +62,4 @@ def test_a_model_that_knows_nothing_is_as_good_as_guessing(tiny_base: Path) -> N
     """
     model = load_model(tiny_base)
     model.get_output_embeddings().weight.data.zero_()
-    assert heldout_loss(model, TURNS, 4) == pytest.approx(math.log(model.config.vocab_size))
+    assert heldout_loss(model, EXAMPLES, 4) == pytest.approx(math.log(model.config.vocab_size))

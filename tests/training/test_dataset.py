@@ -1,4 +1,4 @@
-"""Instruction data: what is read, what is refused, and which tokens are learnt."""
+"""Instruction data: examples that are read or refused, and the tokens that are learnt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from lorabay.base.causal_lm import load_tokenizer
 from lorabay.errors import SetupError
-from lorabay.training.dataset import Example, read_examples, turn
+from lorabay.training.dataset import Example, encode, read_examples
 
 GOOD = '{"instruction": "Colour?", "input": "sky", "output": "blue"}\n'
 
@@ -21,7 +21,7 @@ def _read(folder: Path, text: str) -> tuple[Example, ...]:
 
 
 def test_examples_know_their_line(tmp_path: Path) -> None:
-    """Blank lines are skipped, and every example can say where it stands."""
+    """Blank lines are skipped, and every example has its file and line."""
     first, second = _read(tmp_path, GOOD + "\n" + GOOD.replace("sky", ""))
     assert first == Example("Colour?", "sky", "blue", f"{tmp_path}/data.jsonl:1")
     assert second.source == f"{tmp_path}/data.jsonl:3"
@@ -51,19 +51,19 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, problem: str) -> None:
 
 
 def test_an_absent_or_empty_file_is_named(tmp_path: Path) -> None:
-    """Neither gives an empty data set."""
+    """Both are errors, not an empty data set."""
     with pytest.raises(SetupError, match=r"cannot read the examples in .*data\.jsonl"):
         read_examples(tmp_path / "data.jsonl")
     with pytest.raises(SetupError, match="holds no examples"):
         _read(tmp_path, "\n")
 
 
-def test_a_turn_is_what_a_server_sees_and_what_it_should_say(tiny_base: Path) -> None:
+def test_prompt_and_answer_are_those_of_a_chat(tiny_base: Path) -> None:
     """The prompt is the chat template's, and the answer ends with the end-of-turn token and nothing
     after it.
     """
     tokenizer = load_tokenizer(tiny_base)
-    tokens = turn(tokenizer, Example("Colour?", "sky", "blue", "here"))
+    tokens = encode(tokenizer, Example("Colour?", "sky", "blue", "here"))
     assert tokenizer.decode(tokens.prompt) == "<|user|>Colour?\n\nsky<|answer|>"
     assert tokenizer.decode(tokens.answer) == "blue<|end|>"
     assert tokens.answer.count(tokenizer.eos_token_id) == 1
@@ -74,21 +74,21 @@ def test_a_turn_is_what_a_server_sees_and_what_it_should_say(tiny_base: Path) ->
 def test_no_text_is_lost(tiny_base: Path, instruction: str, answer: str) -> None:
     """Whatever is asked and answered, in any script, comes back from the tokens unchanged."""
     tokenizer = load_tokenizer(tiny_base)
-    tokens = turn(tokenizer, Example(instruction, "", answer, "here"))
+    tokens = encode(tokenizer, Example(instruction, "", answer, "here"))
     assert tokenizer.decode(tokens.prompt) == f"<|user|>{instruction}<|answer|>"
     assert tokenizer.decode(tokens.answer[:-1]) == answer
 
 
 def test_an_example_that_is_too_long_is_refused(tiny_base: Path) -> None:
-    """It is named rather than cut."""
+    """An example over the limit is an error with its place; it is not cut."""
     tokenizer = load_tokenizer(tiny_base)
     example = Example("Colour?", "", "blue" * 10, "data.jsonl:7")
-    length = len(turn(tokenizer, example))
-    assert len(turn(tokenizer, example, length)) == length
+    length = len(encode(tokenizer, example))
+    assert len(encode(tokenizer, example, length)) == length
     with pytest.raises(
         SetupError, match=rf"data\.jsonl:7 has {length} tokens, more than .* {length - 1}"
     ):
-        turn(tokenizer, example, length - 1)
+        encode(tokenizer, example, length - 1)
 
 
 def test_chinese_survives_the_file(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_every_model_is_measured_on_every_set(trained: tuple[Path, Path], tiny_b
 
 
 def test_an_untrained_loss_is_the_training_reports(adapter_dir: Path, tiny_base: Path) -> None:
-    """Evaluation and training measure the same thing."""
+    """Evaluation and training measure the same losses."""
     report = train(adapter_dir, tiny_base)
     evaluation = evaluate([adapter_dir], tiny_base, limit=0)
     assert evaluation.score("base", "colours").loss == pytest.approx(report.loss_before, rel=1e-5)
@@ -90,7 +90,7 @@ def test_results_are_for_people_and_for_programs(
 
 
 def test_an_untrained_adapter_is_named(adapter_dir: Path, tiny_base: Path) -> None:
-    """A folder with a recipe and no weights is told how to get them."""
+    """The error for a folder with a recipe and no weights says how to get them."""
     with pytest.raises(SetupError, match="run `lorabay train"):
         evaluate([adapter_dir], tiny_base)
 

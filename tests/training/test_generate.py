@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lorabay.base.causal_lm import load_model, load_tokenizer
-from lorabay.training.dataset import Example, turn
+from lorabay.training.dataset import Example, encode
 from lorabay.training.generate import greedy_answers
 
 QUESTIONS = ("a", "What is this?", "blue", "x" * 40, "Sky?")
@@ -20,11 +20,13 @@ def test_batches_give_the_answers_of_single_prompts(tiny_base: Path) -> None:
     model, tokenizer = load_model(tiny_base), load_tokenizer(tiny_base)
     with torch.no_grad():
         model.get_output_embeddings().weight[0] = 0  # never ends a turn by chance
-    turns = [turn(tokenizer, Example(question, "", "-", "here")) for question in QUESTIONS]
+    examples = [encode(tokenizer, Example(question, "", "-", "here")) for question in QUESTIONS]
     done: list[int] = []
-    together = greedy_answers(model, tokenizer, turns, max_tokens=8, batch_size=2, done=done.append)
+    together = greedy_answers(
+        model, tokenizer, examples, max_tokens=8, batch_size=2, done=done.append
+    )
     alone = [
-        greedy_answers(model, tokenizer, [one], max_tokens=8, batch_size=1)[0] for one in turns
+        greedy_answers(model, tokenizer, [one], max_tokens=8, batch_size=1)[0] for one in examples
     ]
     assert together == alone
     assert len(set(together)) > 1
@@ -32,7 +34,7 @@ def test_batches_give_the_answers_of_single_prompts(tiny_base: Path) -> None:
 
 
 def test_no_prompts_give_no_answers(tiny_base: Path) -> None:
-    """An empty list is answered with one."""
+    """No prompts have an empty list of answers."""
     assert (
         greedy_answers(
             load_model(tiny_base), load_tokenizer(tiny_base), [], max_tokens=8, batch_size=2

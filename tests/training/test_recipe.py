@@ -1,4 +1,4 @@
-"""Recipes are read strictly, and everything that is wrong is said at once."""
+"""Recipes are read strictly, and every problem is reported at once."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_values_out_of_range_are_refused(tmp_path: Path, old: str, new: str) -> 
 
 
 def test_broken_toml_and_a_missing_file_are_expected_failures(tmp_path: Path) -> None:
-    """Both name the file."""
+    """Both errors name the file."""
     with pytest.raises(SetupError, match=r"cannot read the recipe .*recipe\.toml"):
         read_recipe(tmp_path)
     with pytest.raises(SetupError, match=r"recipe\.toml is not valid TOML"):

@@ -30,7 +30,7 @@ def test_a_perfect_answer_has_the_highest_rouge(text: str) -> None:
 
 
 def test_a_perfect_answer_has_the_highest_bleu() -> None:
-    """The same for BLEU, in both languages."""
+    """An answer that equals its reference has a BLEU of 100, in both languages."""
     texts = ["the rate is about two percent a year", "年利率目前约百分之二，可以随时取出"]
     assert bleu(texts, texts) == pytest.approx(100)
 

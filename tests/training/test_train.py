@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from lorabay.base.causal_lm import load_model, load_tokenizer
 from lorabay.errors import SetupError
 from lorabay.training.answer_loss import heldout_loss
-from lorabay.training.dataset import read_examples, turn
+from lorabay.training.dataset import encode, read_examples
 from lorabay.training.train import train
 
 FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -45,13 +45,13 @@ def test_the_report_is_true_of_the_files(adapter_dir: Path, tiny_base: Path) -> 
     """PEFT loads what was written onto the base, and finds the loss of the report."""
     report = train(adapter_dir, tiny_base)
     tokenizer = load_tokenizer(tiny_base)
-    turns = [
-        turn(tokenizer, example)
+    heldout = [
+        encode(tokenizer, example)
         for example in read_examples(adapter_dir / "data" / "heldout.jsonl")
     ]
     model = PeftModel.from_pretrained(load_model(tiny_base), adapter_dir).merge_and_unload()
-    assert heldout_loss(model, turns, 4) == pytest.approx(report.loss_after, rel=0.02)
-    assert heldout_loss(load_model(tiny_base), turns, 4) == pytest.approx(
+    assert heldout_loss(model, heldout, 4) == pytest.approx(report.loss_after, rel=0.02)
+    assert heldout_loss(load_model(tiny_base), heldout, 4) == pytest.approx(
         report.loss_before, rel=1e-5
     )
 
@@ -73,8 +73,8 @@ def test_the_same_recipe_gives_the_same_bytes(
 
 
 def test_the_config_is_clean(adapter_dir: Path, tiny_base: Path) -> None:
-    """It holds the recipe and the base's public name; no path of this machine and no list in random
-    order.
+    """The config holds the recipe and the base's public name, no path of this machine, and sorted
+    lists.
     """
     _edit(adapter_dir, "alpha = 8", "alpha = 8\nuse_rslora = true")
     train(adapter_dir, tiny_base)

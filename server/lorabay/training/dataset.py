@@ -1,7 +1,7 @@
-"""Instruction data: JSON lines of instruction, input and output, and their tokens as a chat turn.
+"""Instruction data: JSON lines of instruction, input and output, and their tokens as a chat.
 
-Owns the wording of a question (the input follows the instruction after an empty line) and what of a
-turn is to be learnt: the answer and the token that ends it. Knows nothing of models.
+Owns the wording of a question (the input follows the instruction after an empty line). Owns which
+tokens are learnt: the answer and the token that ends it. Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Example:
 
     @property
     def question(self) -> str:
-        """What the user says."""
+        """The user's message."""
         return f"{self.instruction}\n\n{self.input}" if self.input else self.instruction
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """An example as tokens: the prompt as a server would see it, and the answer with its
-    end-of-turn token.
+class EncodedExample:
+    """An example as tokens: the prompt as a server sees it, and the answer with its end-of-turn
+    token. Its length is that of both.
     """
 
     prompt: tuple[int, ...]
@@ -47,11 +47,16 @@ class Turn:
 
 
 def read_examples(path: Path) -> tuple[Example, ...]:
-    """All examples of a file; a SetupError names the first line that is not one."""
+    """Return all examples of a file, without blank lines.
+
+    Raises SetupError that names the first line that is not an example, or the file if it cannot be
+    read or has none.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(f"cannot read the examples in {path}: {error}") from error
+
     examples = tuple(
         _example(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()
     )
@@ -60,38 +65,42 @@ def read_examples(path: Path) -> tuple[Example, ...]:
     return examples
 
 
+def encode(tokenizer: Any, example: Example, max_tokens: int | None = None) -> EncodedExample:
+    """Return the tokens of an example, its prompt through the tokenizer's chat template.
+
+    Raises SetupError if they are more than `max_tokens`.
+    """
+    user = [{"role": "user", "content": example.question}]
+    chat = tokenizer.apply_chat_template(user, add_generation_prompt=True, return_dict=True)
+    prompt = chat["input_ids"]
+    # The answer is cut into tokens on its own, because that is how a model meets it: after a
+    # prompt that was already cut.
+    answer = tokenizer(example.output, add_special_tokens=False)["input_ids"]
+
+    encoded = EncodedExample(tuple(prompt), (*answer, tokenizer.eos_token_id))
+    if max_tokens is not None and len(encoded) > max_tokens:
+        raise SetupError(
+            f"{example.source} has {len(encoded)} tokens, "
+            f"more than the recipe's max_tokens {max_tokens}"
+        )
+    return encoded
+
+
 def _example(line: str, source: str) -> Example:
     try:
         record = json.loads(line)
     except ValueError as error:
         raise SetupError(f"{source} is not JSON: {error}") from error
+
     if not isinstance(record, dict) or not set(record) <= _FIELDS:
         raise SetupError(
             f"{source}: expected an object with instruction, input and output, nothing else"
         )
     for field in sorted(_FIELDS):
-        if not isinstance(record.get(field, ""), str):
+        text = record.get(field, "")
+        if not isinstance(text, str):
             raise SetupError(f"{source}: {field} is not a string")
-        if field != "input" and not record.get(field, "").strip():
+        if field != "input" and not text.strip():
             raise SetupError(f"{source}: {field} is missing or empty")
+
     return Example(record["instruction"], record.get("input", ""), record["output"], source)
-
-
-def turn(tokenizer: Any, example: Example, max_tokens: int | None = None) -> Turn:
-    """Tokens of an example through the tokenizer's chat template; a SetupError if they are more
-    than `max_tokens`.
-
-    The answer is cut into tokens on its own, because that is how a model meets it: after a prompt
-    already cut.
-    """
-    user = [{"role": "user", "content": example.question}]
-    prompt = tokenizer.apply_chat_template(user, add_generation_prompt=True, return_dict=True)[
-        "input_ids"
-    ]
-    answer = tokenizer(example.output, add_special_tokens=False)["input_ids"]
-    tokens = Turn(tuple(prompt), (*answer, tokenizer.eos_token_id))
-    if max_tokens is not None and len(tokens) > max_tokens:
-        raise SetupError(
-            f"{example.source} has {len(tokens)} tokens, more than the recipe's max_tokens {max_tokens}"
-        )
-    return tokens

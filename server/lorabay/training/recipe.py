@@ -1,4 +1,4 @@
-"""What an adapter is trained from: `recipe.toml` beside it, parsed and checked.
+"""The recipe of an adapter: `recipe.toml` in its folder, parsed and checked.
 
 Owns the fields, their units and defaults; unknown keys are refused. Does not open the data and
 knows nothing of torch.
@@ -16,17 +16,23 @@ from lorabay.errors import SetupError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pydantic_core import ErrorDetails
+
 RECIPE_FILE = "recipe.toml"
 
 _TABLE = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
-Modules = Annotated[
-    tuple[str, ...], Field(min_length=1), AfterValidator(lambda names: tuple(sorted(set(names))))
-]
+
+def _sorted_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))
+
+
+Modules = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_sorted_once)]
+"""Names of modules, each once, in order, so that equal recipes make equal files."""
 
 
 class LoraRecipe(BaseModel):
-    """`[lora]`: the shape of the adapter."""
+    """Table `[lora]`: the shape of the adapter."""
 
     model_config = _TABLE
 
@@ -47,7 +53,7 @@ class LoraRecipe(BaseModel):
 
 
 class TrainingRecipe(BaseModel):
-    """`[training]`: how the adapter is trained."""
+    """Table `[training]`: how the adapter is trained."""
 
     model_config = _TABLE
 
@@ -74,7 +80,7 @@ class TrainingRecipe(BaseModel):
 
 
 class DataRecipe(BaseModel):
-    """`[data]`: paths relative to the recipe."""
+    """Table `[data]`: paths relative to the recipe."""
 
     model_config = _TABLE
 
@@ -95,22 +101,22 @@ class Recipe(BaseModel):
 
 
 def read_recipe(adapter_dir: Path) -> Recipe:
-    """The recipe of one adapter folder; a SetupError lists everything that is wrong with it."""
+    """Return the recipe of one adapter folder; raises SetupError with everything that is wrong."""
     path = adapter_dir / RECIPE_FILE
     try:
         return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise SetupError(f"cannot read the recipe {path}: {error.strerror or error}") from error
     except ValidationError as error:
-        raise SetupError(
-            f"{path}: " + "; ".join(_problem(dict(item)) for item in error.errors())
-        ) from error
+        problems = "; ".join(_problem(details) for details in error.errors())
+        raise SetupError(f"{path}: {problems}") from error
     except ValueError as error:
         raise SetupError(f"{path} is not valid TOML: {error}") from error
 
 
-def _problem(item: dict[str, object]) -> str:
-    where = ".".join(str(part) for part in item["loc"]) if isinstance(item["loc"], tuple) else ""
-    return (
-        f"unknown key {where}" if item["type"] == "extra_forbidden" else f"{where}: {item['msg']}"
-    )
+def _problem(details: ErrorDetails) -> str:
+    """Return one of pydantic's errors as a clause with the place of the field."""
+    place = ".".join(str(part) for part in details["loc"])
+    if details["type"] == "extra_forbidden":
+        return f"unknown key {place}"
+    return f"{place}: {details['msg']}"

@@ -1,7 +1,7 @@
-"""Writing an adapter folder: `adapter_model.safetensors` and a clean `adapter_config.json` in
+"""A trained adapter's folder: `adapter_model.safetensors` and a clean `adapter_config.json`, in
 PEFT's format.
 
-Guarantees that each file is whole at every moment, the weights before the config, and that neither
+Guarantees that each file is whole at every moment, with the weights before the config. Neither file
 names this machine.
 """
 
@@ -27,9 +27,13 @@ if TYPE_CHECKING:
 def write_adapter(
     folder: Path, tensors: Mapping[str, torch.Tensor], recipe: Recipe, base_model: str
 ) -> None:
-    """Write both files into `folder`, replacing those that are there."""
+    """Write both files into `folder`, which is made if need be; they replace older ones.
+
+    The weights get the recipe's number format, in the order of their names.
+    """
     dtype = getattr(torch, recipe.training.dtype)
     weights = {name: tensors[name].detach().to(dtype).contiguous() for name in sorted(tensors)}
+
     config = {
         "base_model_name_or_path": base_model,
         "bias": "none",
@@ -46,6 +50,8 @@ def write_adapter(
         "use_dora": recipe.lora.use_dora,
         "use_rslora": recipe.lora.use_rslora,
     }
+
+    # The weights first: a config without weights would be an adapter that cannot be loaded.
     folder.mkdir(parents=True, exist_ok=True)
     durable.write(folder / WEIGHTS_FILE, save(weights, metadata={"format": "pt"}))
     durable.write(folder / CONFIG_FILE, json.dumps(config, indent=2) + "\n")

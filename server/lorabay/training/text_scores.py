@@ -1,7 +1,7 @@
-"""ROUGE-L and BLEU of answers, in English and in Chinese. Both are 0 to 100.
+"""ROUGE-L and BLEU of answers, in English and in Chinese, from 0 to 100.
 
-Owns how text is cut for the scores: a Chinese character counts as a word, since neither score can
-see words in text without spaces.
+Owns how text is cut for the scores: a Chinese character counts as a word, because neither score
+finds words in text without spaces.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ _WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3400-\u9fff\uf900-\ufaf
 
 
 class WordsAndCharacters:
-    """rouge-score's tokenizer protocol: lower-case words, and every Chinese character as a word."""
+    """Tokenizer for rouge-score: lower-case words, and every Chinese character as a word."""
 
     def tokenize(self, text: str) -> list[str]:
         return _WORD.findall(text.lower())
 
 
 def rouge_l(answers: Sequence[str], references: Sequence[str]) -> float:
-    """Mean F-measure of the longest common subsequence."""
+    """Return the mean F-measure of the longest common subsequence with the references.
+
+    Definition: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries" (2004). Raises
+    ValueError if the lengths differ; there must be an answer.
+    """
     scorer = RougeScorer(["rougeL"], tokenizer=WordsAndCharacters())
     pairs = zip(references, answers, strict=True)
     scores = [scorer.score(reference, answer)["rougeL"].fmeasure for reference, answer in pairs]
@@ -34,5 +38,9 @@ def rouge_l(answers: Sequence[str], references: Sequence[str]) -> float:
 
 
 def bleu(answers: Sequence[str], references: Sequence[str]) -> float:
-    """Corpus BLEU with sacrebleu's `zh` cutting, which leaves English as its default `13a` does."""
-    return float(BLEU(tokenize="zh").corpus_score(list(answers), [list(references)]).score)
+    """Return the corpus BLEU of answers, with one reference each.
+
+    sacrebleu's `zh` cuts Chinese into characters and leaves English as its default `13a` does.
+    """
+    scorer = BLEU(tokenize="zh")
+    return float(scorer.corpus_score(list(answers), [list(references)]).score)

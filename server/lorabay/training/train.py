@@ -1,4 +1,4 @@
-"""Trains an adapter from its recipe: PEFT's LoRA on the base, on the CPU, in float32.
+"""Training of an adapter from its recipe: PEFT's LoRA on the base, on the CPU, in float32.
 
 Guarantees that the same recipe, data, base, machine and thread count give the same bytes, and that
 an adapter folder never holds half a result. Does not know how data is worded, how loss is taken or
@@ -22,7 +22,7 @@ from lorabay.base.files import public_name, read_config
 from lorabay.errors import SetupError
 from lorabay.progress import progress_bar
 from lorabay.training.answer_loss import answer_loss, heldout_loss
-from lorabay.training.dataset import Turn, read_examples, turn
+from lorabay.training.dataset import EncodedExample, encode, read_examples
 from lorabay.training.recipe import Recipe, TrainingRecipe, read_recipe
 from lorabay.training.save import write_adapter
 
@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-_CLIP = 1.0  # largest norm of a step's gradient
-_SORTED_TOGETHER = 16  # batches whose examples are sorted by length among themselves
+_LARGEST_GRADIENT = 1.0
+"""Norm to which a step's gradient is clipped."""
+_SORTED_TOGETHER = 16
+"""Number of batches whose examples are sorted by length among themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """What a training run did; losses are held-out nats per answer token."""
+    """Result of a training run; losses are held-out nats per answer token."""
 
     adapter: Path
     examples: int
@@ -48,46 +50,59 @@ class TrainingReport:
     size_bytes: int
 
     def describe(self) -> str:
-        """One line for a terminal."""
-        return (
-            f"{self.adapter}: {self.steps} steps over {self.examples} examples in {self.seconds:.0f} s, held-out "
-            f"perplexity {math.exp(self.loss_before):.2f} -> {math.exp(self.loss_after):.2f}, "
-            f"{self.size_bytes / 1e6:.1f} MB"
-        )
+        """Return the report as one line for a terminal."""
+        work = f"{self.steps} steps over {self.examples} examples in {self.seconds:.0f} s"
+        before, after = math.exp(self.loss_before), math.exp(self.loss_after)
+        perplexity = f"held-out perplexity {before:.2f} -> {after:.2f}"
+        return f"{self.adapter}: {work}, {perplexity}, {self.size_bytes / 1e6:.1f} MB"
 
 
 def train(
     adapter_dir: Path, base_dir: Path, *, output: Path | None = None, console: Console | None = None
 ) -> TrainingReport:
-    """Train the adapter in `adapter_dir` on the base in `base_dir` and write it to `output`
-    (default: in place).
+    """Train the adapter of `adapter_dir` on the base in `base_dir` and write it to `output`.
 
-    Seeds torch's global generator. Shows its progress on `console` (default: stderr), if that is a
-    terminal.
+    Without `output` it is written in place. Seeds torch's global generator. Shows its progress on
+    `console` (default: stderr), if that is a terminal. Raises SetupError for a recipe, data or base
+    that cannot be used; then nothing is written.
     """
     begin = time.monotonic()
     recipe = read_recipe(adapter_dir)
+
     tokenizer = load_tokenizer(base_dir)
-    turns = _turns(adapter_dir / recipe.data.train, tokenizer, recipe)
-    heldout = _turns(adapter_dir / recipe.data.heldout, tokenizer, recipe)
-    model = _adapted(base_dir, recipe)
-    total = recipe.training.epochs * math.ceil(len(turns) / recipe.training.batch_size)
+    examples = _encoded(adapter_dir / recipe.data.train, tokenizer, recipe)
+    heldout = _encoded(adapter_dir / recipe.data.heldout, tokenizer, recipe)
+
+    model = _model_with_adapter(base_dir, recipe)
+    batch_size = recipe.training.batch_size
+    steps = recipe.training.epochs * math.ceil(len(examples) / batch_size)
+
     with model.disable_adapter():
-        before = heldout_loss(model.get_base_model(), heldout, recipe.training.batch_size)
-    _fit(model, turns, recipe.training, total, console)
-    after = heldout_loss(model.eval().get_base_model(), heldout, recipe.training.batch_size)
+        before = heldout_loss(model.get_base_model(), heldout, batch_size)
+    _fit(model, examples, recipe.training, steps, console)
+    after = heldout_loss(model.eval().get_base_model(), heldout, batch_size)
+
     folder = output or adapter_dir
     base_name = public_name(read_config(base_dir), base_dir)
     write_adapter(folder, get_peft_model_state_dict(model), recipe, base_name)
-    size = sum(path.stat().st_size for path in folder.glob("adapter_*"))
-    return TrainingReport(folder, len(turns), total, time.monotonic() - begin, before, after, size)
+    return TrainingReport(
+        adapter=folder,
+        examples=len(examples),
+        steps=steps,
+        seconds=time.monotonic() - begin,
+        loss_before=before,
+        loss_after=after,
+        size_bytes=sum(path.stat().st_size for path in folder.glob("adapter_*")),
+    )
 
 
-def _turns(path: Path, tokenizer: Any, recipe: Recipe) -> list[Turn]:
-    return [turn(tokenizer, example, recipe.training.max_tokens) for example in read_examples(path)]
+def _encoded(path: Path, tokenizer: Any, recipe: Recipe) -> list[EncodedExample]:
+    limit = recipe.training.max_tokens
+    return [encode(tokenizer, example, limit) for example in read_examples(path)]
 
 
-def _adapted(base_dir: Path, recipe: Recipe) -> Any:
+def _model_with_adapter(base_dir: Path, recipe: Recipe) -> Any:
+    """Return the base with a fresh adapter, initialised from the recipe's seed."""
     torch.manual_seed(recipe.training.seed)
     base = load_model(base_dir)
     config = LoraConfig(
@@ -99,6 +114,7 @@ def _adapted(base_dir: Path, recipe: Recipe) -> Any:
         use_rslora=recipe.lora.use_rslora,
         use_dora=recipe.lora.use_dora,
     )
+
     try:
         return get_peft_model(base, config)
     except ValueError as error:
@@ -108,19 +124,24 @@ def _adapted(base_dir: Path, recipe: Recipe) -> Any:
 
 
 def _fit(
-    model: Any, turns: Sequence[Turn], settings: TrainingRecipe, total: int, console: Console | None
+    model: Any,
+    examples: Sequence[EncodedExample],
+    settings: TrainingRecipe,
+    steps: int,
+    console: Console | None,
 ) -> None:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = _optimiser(model, settings)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: _rate(step, total, settings.warmup_ratio)
+        optimiser, lambda step: _rate(step, steps, settings.warmup_ratio)
     )
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
     model.train()
-    with progress_bar(total, "train", console) as advance:
-        for epoch, batch in _batches(turns, settings):
+    with progress_bar(steps, "train", console) as advance:
+        for epoch, batch in _batches(examples, settings):
             loss = answer_loss(model.get_base_model(), batch)
             torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(trained, _CLIP)
+            torch.nn.utils.clip_grad_norm_(trained, _LARGEST_GRADIENT)
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
@@ -128,34 +149,51 @@ def _fit(
 
 
 def _optimiser(model: Any, settings: TrainingRecipe) -> torch.optim.Optimizer:
-    named = [
-        (name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad
-    ]
-    downs = [parameter for name, parameter in named if "lora_B" not in name]
-    ups = [parameter for name, parameter in named if "lora_B" in name]
+    """Return AdamW with a learning rate of its own for the B matrices.
+
+    LoRA+: Hayou, Ghosh and Yu, "LoRA+: Efficient Low Rank Adaptation of Large Models" (2024).
+    """
+    matrices_b: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            (matrices_b if "lora_B" in name else others).append(parameter)
+
     groups: list[dict[str, Any]] = [
-        {"params": downs, "lr": settings.learning_rate},
-        {"params": ups, "lr": settings.learning_rate * settings.lora_plus_ratio},
+        {"params": others, "lr": settings.learning_rate},
+        {"params": matrices_b, "lr": settings.learning_rate * settings.lora_plus_ratio},
     ]
     return torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
 
 
-def _rate(step: int, total: int, warmup_ratio: float) -> float:
-    warmup = math.ceil(total * warmup_ratio)
+def _rate(step: int, steps: int, warmup_ratio: float) -> float:
+    """Return the share of the peak learning rate: a straight climb, then half a cosine to zero."""
+    warmup = math.ceil(steps * warmup_ratio)
     if step < warmup:
         return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+    progress = (step - warmup) / max(1, steps - warmup)
+    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def _batches(turns: Sequence[Turn], settings: TrainingRecipe) -> Iterator[tuple[int, list[Turn]]]:
-    """Every example once an epoch, in another order each time; examples of a batch are of similar
-    length, since padding costs as much as text."""
-    order, size = random.Random(settings.seed), settings.batch_size
+def _batches(
+    examples: Sequence[EncodedExample], settings: TrainingRecipe
+) -> Iterator[tuple[int, list[EncodedExample]]]:
+    """Yield epoch (from 1) and batch: every example once an epoch, in another order each time.
+
+    Examples of a batch are of similar length, because padding costs as much as text.
+    """
+    order = random.Random(settings.seed)
+    size = settings.batch_size
     for epoch in range(1, settings.epochs + 1):
-        shuffled = order.sample(turns, len(turns))
-        batches: list[list[Turn]] = []
+        shuffled = order.sample(examples, len(examples))
+
+        batches: list[list[EncodedExample]] = []
         for start in range(0, len(shuffled), size * _SORTED_TOGETHER):
             group = sorted(shuffled[start : start + size * _SORTED_TOGETHER], key=len)
             batches += [group[first : first + size] for first in range(0, len(group), size)]
+
+        # Sorted batches would be learnt from short to long.
         order.shuffle(batches)
-        yield from ((epoch, batch) for batch in batches)
+        for batch in batches:
+            yield epoch, batch
