@@ -44,16 +44,16 @@ def adapter(folder: Path, seed: int = 0) -> Path:
 
 
 def files(root: Path) -> set[str]:
-    """All files of a store but its locks and its note of who is alive."""
-    found = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-    return {name for name in found if not name.startswith("servers/") and name != "lock"}
+    """Return the files of a store, without its locks and its servers' notes."""
+    names = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    return {name for name in names if not name.startswith("servers/") and name != "lock"}
 
 
 def test_a_stored_version_is_whole_private_and_found_again(
     tmp_path: Path, store: Store, checks: Checks
 ) -> None:
-    """What `ingest` returns is a read-only folder that passes the same checks and survives the
-    source and a restart.
+    """`ingest` returns a read-only folder that passes the same checks, and outlives its source and
+    a restart.
     """
     source = adapter(tmp_path / "a")
     version = ingest(store, source, checks)
@@ -70,8 +70,8 @@ def test_a_stored_version_is_whole_private_and_found_again(
 
 
 def test_identical_content_is_stored_once(tmp_path: Path, store: Store, checks: Checks) -> None:
-    """Another name, another order of tensors, other metadata and training fields: one folder, two
-    versions.
+    """Names, the order of tensors, metadata and training fields do not count: two versions share
+    one folder.
     """
     tensors = making.lora_tensors()
     shuffled = dict(sorted(tensors.items(), reverse=True))
@@ -147,7 +147,7 @@ def test_a_version_that_lost_bytes_is_replaced(
 
 @contextmanager
 def files_limited_to(size: int) -> Iterator[None]:
-    """Makes every write beyond `size` bytes of a file fail, as on a full disk."""
+    """Make every write beyond `size` bytes of a file fail, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -160,8 +160,8 @@ def files_limited_to(size: int) -> Iterator[None]:
 def test_a_full_disk_leaves_nothing_behind(
     tmp_path: Path, store: Store, checks: Checks, room: int | None
 ) -> None:
-    """Wherever the disk fills up, the refusal says so, no part of a version stays, and later it
-    works.
+    """Wherever the disk fills up, the refusal says so, no part of a version stays, and the next
+    attempt works.
     """
     tensors = making.lora_tensors(rank=lambda module: 8 if "v_proj" in module else 4)
     config = making.lora_config(rank_pattern={"v_proj": 8}, lora_alpha=3)
@@ -182,7 +182,7 @@ def test_a_full_disk_leaves_nothing_behind(
 def test_what_is_stored_is_found_on_a_full_disk(
     tmp_path: Path, store: Store, checks: Checks
 ) -> None:
-    """A server starts with what it has, and makes room by removing what nobody needs."""
+    """A server starts with its stored versions, and makes room by removing unused ones."""
     old, new = (ingest(store, adapter(tmp_path / f"a{seed}", seed), checks) for seed in range(2))
     store.close()
     with Store.open(tmp_path / "store") as later, files_limited_to(0):
@@ -196,8 +196,8 @@ def test_what_is_stored_is_found_on_a_full_disk(
 def test_weights_with_a_broken_header_take_no_room(
     tmp_path: Path, store: Store, checks: Checks, size: int
 ) -> None:
-    """However large the file is: the reason is what is wrong with it, not the disk, and it is one
-    of all.
+    """All reasons are reported, none blames the disk, and nothing is copied, however large the
+    file is.
     """
     folder = adapter(tmp_path / "a")
     (folder / CONFIG_FILE).write_text("no JSON")
@@ -214,7 +214,7 @@ def test_weights_with_a_broken_header_take_no_room(
 
 @contextmanager
 def writes_counted() -> Iterator[Callable[[], int]]:
-    """Gives how many bytes this process has written since."""
+    """Yield a function that returns how many bytes this process has written since."""
 
     def written() -> int:
         lines = Path("/proc/self/io").read_text().splitlines()
@@ -224,10 +224,10 @@ def writes_counted() -> Iterator[Callable[[], int]]:
     yield lambda: written() - before
 
 
-def test_too_little_room_is_told_before_anything_is_copied(
+def test_too_little_room_is_reported_before_anything_is_copied(
     tmp_path: Path, store: Store, checks: Checks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With figures, and the folder is tried again: the disk may have room later."""
+    """The reason gives figures, and passes: the folder is accepted once the disk has room."""
     folder = adapter(tmp_path / "a")
     size = (folder / WEIGHTS_FILE).stat().st_size
     usage = shutil.disk_usage(tmp_path)
@@ -241,8 +241,8 @@ def test_too_little_room_is_told_before_anything_is_copied(
     assert ingest(store, folder, checks)
 
 
-def test_a_store_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
-    """A file where the folder should be: an expected failure that names the place and the
+def test_a_store_that_cannot_be_written_is_reported_in_one_line(tmp_path: Path) -> None:
+    """A file in the folder's place is an expected failure, which names the place and the
     setting.
     """
     (tmp_path / "store").write_text("")
@@ -259,7 +259,9 @@ from lorabay.catalog.admission import Checks
 
 base, folder, root = map(Path, sys.argv[1:])
 checks = Checks(BaseShapes.read(base), 16)
-STEPS = {"open", "os.mkdir", "os.rename", "os.chmod", "os.remove", "os.rmdir", "shutil.rmtree", "fcntl.flock"}
+STEPS = {
+    "open", "os.mkdir", "os.rename", "os.chmod", "os.remove", "os.rmdir", "shutil.rmtree", "fcntl.flock"
+}
 
 def run(last_step):
     steps = 0
@@ -284,11 +286,14 @@ while True:
     _, status = os.waitpid(child, 0)
     with Store.open(root) as store:
         for spec in store.versions():
-            assert store.ingest(root / "versions" / spec.digest, "again", checks).digest == spec.digest
+            again = store.ingest(root / "versions" / spec.digest, "again", checks)
+            assert again.digest == spec.digest
         whole = {spec.digest for spec in store.versions()}
-        assert {path.name for path in (root / "versions").iterdir()} == whole, "a part of a version is visible"
+        visible = {path.name for path in (root / "versions").iterdir()}
+        assert visible == whole, "a part of a version is visible"
         store.collect(set())
-        left = [path for path in root.rglob("*") if path.is_file() and path.parent.name != "servers"]
+        files = [path for path in root.rglob("*") if path.is_file()]
+        left = [path for path in files if path.parent.name != "servers"]
         assert left == [root / "lock"], left
     left = list((root / "servers").iterdir())
     assert left == [], left
@@ -299,8 +304,8 @@ print(step)
 
 
 def test_a_kill_at_any_step_leaves_nothing_or_a_whole_version(tmp_path: Path) -> None:
-    """Killed before each single file operation of an ingest and a collection: the store is whole,
-    and gets clean.
+    """A kill before any single file operation of an ingest or a collection leaves a whole store,
+    which gets clean.
     """
     base = making.make_base(tmp_path / "base")
     arguments = map(str, (base, adapter(tmp_path / "a"), tmp_path / "store"))
@@ -314,7 +319,7 @@ def test_a_kill_at_any_step_leaves_nothing_or_a_whole_version(tmp_path: Path) ->
 def kept_by_a_stopped_server(
     root: Path, folder: Path, checks: Checks
 ) -> Iterator[tuple[Store, Version]]:
-    """A store, and a version that only the records of a server that is gone name."""
+    """Yield a store, and a version that only the records of a stopped server name."""
     with Store.open(root) as store:
         with Store.open(root) as former:
             version = ingest(former, folder, checks)
@@ -375,7 +380,7 @@ def test_the_age_of_records_counts_from_the_end_of_their_last_server(
         if closed:
             user.close()
         else:
-            user._alive.release()
+            user._holds._alive.release()
         assert store.collect(frozenset()) == ()
         assert store.collect(frozenset()) == ()
         assert store.versions() == (version.spec,)
