@@ -1,4 +1,4 @@
-"""What is not a base folder is an expected failure."""
+"""A base is loaded in float32; a folder without one is an expected failure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_foreign_folder_is_an_expected_failure(tmp_path: Path, content: str | 
 
 
 def test_a_tokenizer_without_a_chat_template_is_refused(tiny_base: Path, tmp_path: Path) -> None:
-    """No prompt can be built without one, so it is said at once."""
+    """No prompt can be built without one."""
     folder = tmp_path / "plain"
     shutil.copytree(tiny_base, folder, ignore=shutil.ignore_patterns("chat_template.jinja"))
     with pytest.raises(SetupError, match="has no chat template"):

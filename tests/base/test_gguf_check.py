@@ -31,7 +31,7 @@ def _one_block_scaled(weight: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_good_conversion_passes(base_model: Any, base_tokenizer: Any) -> None:
-    """What `prepare` made differs nowhere from what llama.cpp answers."""
+    """The prepared base answers as llama.cpp does."""
     assert difference(base_model, base_tokenizer, recorded_answers()) is None
 
 
@@ -67,9 +67,7 @@ def test_one_corrupt_tensor_is_noticed(
 def test_a_tokenizer_that_does_not_split_digits_is_noticed(
     base_model: Any, prepared: Prepared
 ) -> None:
-    """Guards the bug of the reader in transformers: without its own digit rule "a  2" becomes other
-    tokens.
-    """
+    """This is the bug of transformers' reader: without the digit rule "a  2" has other tokens."""
     tokenizer = load_tokenizer(prepared.folder)
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     problem = difference(base_model, tokenizer, recorded_answers())
@@ -84,9 +82,7 @@ def test_a_wrong_model_is_refused(tiny_base: Path) -> None:
 
 
 def test_the_recording_belongs_to_the_installed_file(tmp_path: Path) -> None:
-    """The recording was made from the very file that the package carries, and no other file
-    passes.
-    """
+    """The recording was made from the file in the package, and no other file passes."""
     check_source(find_gguf(), recorded_answers())
     (tmp_path / "other.gguf").write_bytes(b"GGUF")
     with pytest.raises(SetupError, match="reinstall"):
@@ -94,9 +90,7 @@ def test_the_recording_belongs_to_the_installed_file(tmp_path: Path) -> None:
 
 
 def test_the_recording_is_readable(base_tokenizer: Any) -> None:
-    """Each recorded answer's tokens are its text, and there are enough answers to mean
-    something.
-    """
+    """Each answer's tokens are its text, and there are enough answers to mean something."""
     recorded = recorded_answers()
     assert len(recorded.answers) >= 6
     assert sum(len(answer.tokens) for answer in recorded.answers) >= 100

@@ -1,4 +1,4 @@
-"""What is read of a base, and what is told when it is none."""
+"""Modules and shapes are read from the headers of a base; a folder without one is refused."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_modules_and_shapes_come_from_the_headers(tmp_path: Path) -> None:
-    """Every linear layer is listed as (outputs, inputs); norms are not, and the names that it is
-    known by are kept.
-    """
+    """Linear layers are listed as (outputs, inputs), norms are not, and all names are kept."""
     base = BaseShapes.read(making.make_base(tmp_path / "local"), names=("served-as",))
     assert base.shapes["model.layers.1.self_attn.k_proj"] == (making.KV, making.HIDDEN)
     assert "model.norm" not in base.shapes
@@ -75,7 +73,7 @@ def test_packed_weights_have_no_known_shape(tmp_path: Path) -> None:
         ("model.safetensors.index.json", "{}", "lists no weight files"),
     ],
 )
-def test_a_folder_that_is_no_base_is_told_in_one_line(
+def test_a_folder_without_a_base_is_refused_in_one_line(
     tmp_path: Path, file: str, content: str | None, message: str
 ) -> None:
     """A missing or broken file of the base is an expected failure that names the file."""
@@ -111,10 +109,10 @@ def test_identity_changes_with_what_adapters_are_checked_against(tmp_path: Path)
         ({}, False),
     ],
 )
-def test_which_layers_lie_the_other_way_round(
+def test_conv1d_layers_are_stored_as_inputs_by_outputs(
     tmp_path: Path, config: dict[str, object], other_way_round: bool
 ) -> None:
-    """Those of GPT-2 and its kin; layers of the same names in other models once counted, too."""
+    """GPT-2 and its kin have them; layers of the same names in other models once counted, too."""
     folder = making.make_base(tmp_path / "base")
     names = ("transformer.h.0.mlp.c_fc", "transformer.h.0.mlp.gate")
     making.save(
@@ -133,3 +131,27 @@ def test_which_layers_lie_the_other_way_round(
 def test_tails_are_the_ends_of_a_module_name() -> None:
     """A config may name a module by itself or by any end of its path."""
     assert list(tails("a.b.c")) == ["a.b.c", "b.c", "c"]
+
+
+@pytest.mark.parametrize(
+    ("module", "unused"),
+    [
+        ("model.layers.1.mlp.up_proj", False),
+        ("model.layers.2.mlp.up_proj", True),
+        ("visual.layers.9.mlp.up_proj", False),
+        ("mtp.layers.0.mlp.up_proj", True),
+        ("model.mtp_block.up_proj", True),
+    ],
+)
+def test_modules_that_predict_several_tokens_are_unused(module: str, unused: bool) -> None:
+    """transformers builds the config's number of layers of the language model, and none beside."""
+    base = BaseShapes({module: (4, 4)}, ("base",), None, tied=False, layers=2)
+    assert base.is_unused(module) is unused
+
+
+def test_a_base_without_linear_layers_is_refused(tmp_path: Path) -> None:
+    """The message names the folder."""
+    folder = making.make_base(tmp_path / "base")
+    making.save(folder / "model.safetensors", {"a.weight": making.stored(np.zeros(4))})
+    with pytest.raises(SetupError, match="base holds no linear layers"):
+        BaseShapes.read(folder)

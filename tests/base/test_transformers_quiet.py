@@ -1,4 +1,4 @@
-"""Quiet is for a while, not for good."""
+"""transformers is quiet inside the block, and as before after it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lorabay.base.transformers_quiet import quiet_transformers
 
 
 def test_the_callers_settings_come_back() -> None:
-    """Inside, only errors and no bars; afterwards, even after a failure, all is as before."""
+    """The block has errors only and no bars; after it, even after a failure, all is as before."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     inside = []
 

@@ -23,7 +23,7 @@ def names(folder: Path) -> set[str]:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The waits for the disk and the renames, in their order, by the names of files."""
+    """Waits for the disk and renames, in their order, by the names of files."""
     done: list[str] = []
     sync, replace = durable.sync, Path.replace
 
@@ -98,7 +98,7 @@ def test_a_killed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_on_disk_before_its_name(tmp_path: Path, steps: list[str]) -> None:
-    """All its files, also those in folders below it, then the folder, then the name."""
+    """All its files are on disk, also those in folders below it, then the folder, then its name."""
     with durable.building(tmp_path / "made", tmp_path / ".hidden") as folder:
         (folder / "sub").mkdir()
         (folder / "sub" / "file").touch()
@@ -125,9 +125,7 @@ def build(output: Path, source: Path, act: Callable[[Path], object]) -> None:
 
 @pytest.mark.parametrize("place", ["out", "deep/er/out", "größe 出 'x'", "empty", "link"])
 def test_it_appears_when_the_block_ends(tmp_path: Path, source: Path, place: str) -> None:
-    """By any name, in folders that are made for it, in place of an empty one, or where a link
-    leads.
-    """
+    """Any name will do, in folders that are made for it, over an empty one, or behind a link."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to("empty")
     with new_folder(tmp_path / place, [source]) as folder:
@@ -138,8 +136,8 @@ def test_it_appears_when_the_block_ends(tmp_path: Path, source: Path, place: str
 
 
 @pytest.mark.parametrize("failure", [SetupError("no"), KeyboardInterrupt(), ZeroDivisionError()])
-def test_what_fails_leaves_nothing(tmp_path: Path, source: Path, failure: BaseException) -> None:
-    """Whatever comes out of the block comes out."""
+def test_a_failure_leaves_nothing(tmp_path: Path, source: Path, failure: BaseException) -> None:
+    """The exception of the block passes through."""
 
     def fail(folder: Path) -> None:
         raise failure
@@ -160,7 +158,7 @@ with new_folder(Path(sys.argv[1]), []) as folder:
 
 
 def test_a_kill_leaves_only_what_is_hidden(tmp_path: Path, source: Path) -> None:
-    """The next run is not in its way; its name is not the process's number, which is the same again
+    """The next run is not disturbed: the name is random, as a process's number is the same again
     in a container.
     """
     with subprocess.Popen([sys.executable, "-c", KILLED, tmp_path / "out"]) as killed:
@@ -176,7 +174,7 @@ def test_a_kill_leaves_only_what_is_hidden(tmp_path: Path, source: Path) -> None
 def test_a_full_disk_is_one_clear_error(
     tmp_path: Path, source: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when only the wait for the disk tells of it."""
+    """The error may come from a write, or only from the wait for the disk."""
 
     def full(_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -201,7 +199,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("place", REFUSED)
 def test_places_that_are_refused(tmp_path: Path, source: Path, place: str) -> None:
-    """And nothing is left there."""
+    """The message says why, and nothing is left there."""
     (tmp_path / "link").symlink_to("source")
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "full").mkdir()
@@ -214,7 +212,7 @@ def test_places_that_are_refused(tmp_path: Path, source: Path, place: str) -> No
 
 
 def test_a_parent_that_may_not_be_written_to(tmp_path: Path, source: Path) -> None:
-    """Its name and the system's words."""
+    """The message has the folder's name and the system's words."""
     source.chmod(0o555)
     with (
         as_nobody(tmp_path),
@@ -263,7 +261,7 @@ def _two_files(folder: Path) -> None:
 
 
 def test_a_folder_is_built_once(tmp_path: Path) -> None:
-    """The second call gives the same folder without building."""
+    """The second call returns the same folder without building."""
     built = []
 
     def build(folder: Path) -> None:
@@ -290,9 +288,7 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_killed_build_is_never_taken_for_complete(tmp_path: Path) -> None:
-    """A builder killed half-way leaves nothing under the folder's name, and the next builder leaves
-    no trace of it.
-    """
+    """A killed builder leaves nothing under the folder's name, and the next one cleans up."""
     child = _start(tmp_path / "base", tmp_path / "log")
     with child:
         assert _line(child) == "half"
@@ -304,7 +300,7 @@ def test_a_killed_build_is_never_taken_for_complete(tmp_path: Path) -> None:
 
 
 def test_two_starters_build_once(tmp_path: Path) -> None:
-    """Of two processes that want the same folder at once one builds it and both get it."""
+    """Two processes want the same folder at once: one builds it, and both get it."""
     first = _start(tmp_path / "base", tmp_path / "log")
     second = _start(tmp_path / "base", tmp_path / "log")
     with first, second:
@@ -331,16 +327,14 @@ def test_a_damaged_folder_is_built_again(tmp_path: Path, damage: str) -> None:
 
 
 def test_another_revision_is_built_again(tmp_path: Path) -> None:
-    """A folder of an older revision gives way to the new one."""
+    """A folder of an older revision is replaced by the new one."""
     build_once(tmp_path / "base", "1", _two_files)
     folder = build_once(tmp_path / "base", "2", lambda folder: (folder / "only").touch())
     assert sorted(path.name for path in folder.iterdir()) == [MARKER, "only"]
 
 
 def test_every_user_may_read_the_files(tmp_path: Path) -> None:
-    """Files that a library wrote for their owner only become readable for a server that runs as
-    another user.
-    """
+    """A library may write for the owner only, and the server may run as another user."""
 
     def secretive(folder: Path) -> None:
         (folder / "weights").touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""Numbers are widened exactly and rounded once, to nearest, ties to even. Checked against torch."""
+"""Numbers are widened exactly and rounded once, to the nearest, ties to even, as torch does."""
 
 from __future__ import annotations
 
@@ -40,20 +40,16 @@ def as_torch(stored: np.ndarray, dtype: str) -> torch.Tensor:
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
 @given(values=arrays.arrays(np.float32, arrays.array_shapes(max_dims=1, max_side=50)))
 def test_float32_is_rounded_as_torch_does(dtype: str, values: np.ndarray) -> None:
-    """Any float32, NaN and infinity among them."""
+    """This holds for any float32, NaN and infinity included."""
     values = np.concatenate([values, np.array(SPECIAL, np.float32)])
-    ours, theirs = (
-        as_torch(rounded(values, dtype), dtype),
-        torch.from_numpy(values).to(TORCH[dtype]),
-    )
+    ours = as_torch(rounded(values, dtype), dtype)
+    theirs = torch.from_numpy(values).to(TORCH[dtype])
     assert torch.equal(ours.isnan(), theirs.isnan())
     assert torch.equal(ours[~ours.isnan()], theirs[~theirs.isnan()])
 
 
 def test_float64_is_rounded_once() -> None:
-    """A number just above the middle of two bfloat16 goes up, although float32 would call it the
-    middle.
-    """
+    """A number just above the middle of two bfloat16 goes up, though float32 cannot see it."""
     middle = 1 + 2.0**-8  # between 1 and 1 + 2**-7
     values = np.array(
         [middle, middle + 2.0**-40, middle - 2.0**-40, -middle - 2.0**-40, 2.0**-140 + 2.0**-170]
@@ -80,7 +76,7 @@ def test_float64_to_bfloat16_is_the_nearest(values: np.ndarray) -> None:
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
 @pytest.mark.parametrize("wide", [np.float32, np.float64])
 def test_widening_is_exact(dtype: str, wide: type) -> None:
-    """And rounding the result gives the same bits."""
+    """Rounding the widened numbers returns the same bits."""
     bits = np.random.default_rng(0).integers(0, 0x7C00, 1000, np.uint16)
     stored = bits if dtype == "BF16" else bits.view(np.float16).astype(STORED[dtype])
     out = np.empty(stored.size, wide)

@@ -1,4 +1,4 @@
-"""No header is trusted."""
+"""A header is read without trust, and written as the library reads it."""
 
 from __future__ import annotations
 
@@ -80,9 +80,7 @@ def test_each_defect_has_its_reason(tmp_path: Path, header: object, data: bytes,
     ("claim", "code"), [(2 << 30, "header_too_large"), (10_000, "header_truncated")]
 )
 def test_a_claimed_length_is_not_believed(tmp_path: Path, claim: int, code: str) -> None:
-    """A header that claims two gigabytes, or more than the file has, is refused before it is
-    read.
-    """
+    """A header that claims two gigabytes, or more than the file has, is not read."""
     (tmp_path / "file").write_bytes(claim.to_bytes(8, "little") + b"{}")
     result = header_of(tmp_path / "file")
     assert isinstance(result, Rejected)
@@ -91,7 +89,7 @@ def test_a_claimed_length_is_not_believed(tmp_path: Path, claim: int, code: str)
 
 @pytest.mark.parametrize("size", range(8))
 def test_a_file_shorter_than_its_length_field_is_refused(tmp_path: Path, size: int) -> None:
-    """Not even eight bytes: a reason, not an exception."""
+    """A file of fewer than eight bytes is a reason, not an exception."""
     (tmp_path / "file").write_bytes(bytes(size))
     result = header_of(tmp_path / "file")
     assert isinstance(result, Rejected)
@@ -101,9 +99,7 @@ def test_a_file_shorter_than_its_length_field_is_refused(tmp_path: Path, size: i
 @settings(max_examples=300)
 @given(st.data())
 def test_no_damage_raises(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    """Whatever bytes are flipped or cut, the reader answers with tensors inside the file or with
-    reasons.
-    """
+    """Whatever bytes are flipped or cut, the result is tensors inside the file, or reasons."""
     path = tmp_path_factory.getbasetemp() / "damaged"
     making.save(path, {"a": making.stored(np.ones((2, 3))), "b": making.stored(np.ones(4), "F16")})
     content = bytearray(path.read_bytes())
@@ -117,9 +113,7 @@ def test_no_damage_raises(tmp_path_factory: pytest.TempPathFactory, data: st.Dat
 
 
 def test_written_headers_are_read_by_the_library(tmp_path: Path) -> None:
-    """Header and data put together are a file that the safetensors library and our own reader
-    accept.
-    """
+    """Header and data together are a file for the safetensors library and our own reader."""
     tensors = making.lora_tensors(dtype="BF16") | {"odd": making.stored(np.ones((1, 3)), "F32")}
     infos = [TensorInfo(name, raw.dtype, raw.shape, 0, 0) for name, raw in tensors.items()]
     infos.sort(key=storage_order)

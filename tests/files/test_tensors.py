@@ -1,4 +1,4 @@
-"""Numbers in the dtypes of adapters."""
+"""Numbers in the dtypes of adapters are rounded once, scaled, padded and checked."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ def tensor(values: object, dtype: str) -> Tensor:
 
 @given(FLOATS)
 def test_bfloat16_rounds_to_the_nearest_even(values: np.ndarray) -> None:
-    """No bfloat16 lies nearer to a value than the one chosen, and a tie goes to the even
-    pattern.
-    """
+    """No bfloat16 is nearer to a value than the chosen one; a tie goes to the even pattern."""
     bits = from_float32(values, "BF16").values.astype(np.int64)
     for value, chosen in zip(values.ravel().astype(np.float64), bits.ravel(), strict=True):
         neighbours = [
@@ -47,7 +45,7 @@ def test_bfloat16_rounds_to_the_nearest_even(values: np.ndarray) -> None:
 
 @given(FLOATS)
 def test_values_exact_in_a_dtype_survive_the_way_there_and_back(values: np.ndarray) -> None:
-    """Float32 is kept as it is, and what bfloat16 can hold comes back unchanged."""
+    """Float32 is kept as it is, and numbers that fit bfloat16 come back unchanged."""
     assert np.array_equal(from_float32(values, "F32").as_float32(), values)
     held = from_float32(values, "BF16").as_float32()
     assert np.array_equal(from_float32(held, "BF16").as_float32(), held)
@@ -70,7 +68,7 @@ def test_zero_of_either_sign_is_zero(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
 def test_scaling_by_one_keeps_every_bit_and_by_two_doubles(dtype: str) -> None:
-    """A factor of 1 returns the very tensor; a power of two is exact."""
+    """A factor of 1 returns the same tensor; a power of two is exact."""
     original = tensor([[1.5, -3.0]], dtype)
     assert original.scaled(1.0) is original
     assert original.scaled(2.0).as_float32().tolist() == [[3.0, -6.0]]
