@@ -19,19 +19,20 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from lorabay.api.app import create_app
+from lorabay import server
 from lorabay.api.auth import OpenGate
-from lorabay.api.exchange import Parts
+from lorabay.base.find import BaseFolder
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
+from lorabay.catalog.registry import Registry
+from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError, UsageError
 from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.metrics import Metrics
-from lorabay.server import ServerStart, bind, engine_options, open_catalogue, run_http, worker_count
-from lorabay.serving.catalogue import Catalogue
+from lorabay.server import Server, bind, engine_options, open_directory, worker_count
 from lorabay.serving.engine import Answer, AnswerStream, Body
-from lorabay.serving.manager import AdapterHost, Loading
+from lorabay.serving.reconciler import Reconciler
 from lorabay.serving.residency import Residency
 from lorabay.settings import Settings, load_settings
 from tests import making
@@ -63,9 +64,13 @@ def changed(settings: Settings, **changes: object) -> Settings:
     return load_settings(settings.model_dump() | changes, environ={})
 
 
-def catalogue_of(settings: Settings) -> Catalogue:
+def directory_of(
+    settings: Settings, weights: BaseWeights | None = None, *, store: Store | None = None
+) -> Reconciler:
+    """The adapters' side of a server, before its first look."""
     shapes = BaseShapes.read(Path(str(settings.base)), names=BASE_NAMES)
-    return open_catalogue(settings, shapes, Metrics(CollectorRegistry()))
+    store = store or Store.open(settings.store)
+    return open_directory(settings, store, shapes, Metrics(CollectorRegistry()), weights)
 
 
 class Running:
@@ -73,28 +78,26 @@ class Running:
 
     def __init__(self, settings: Settings, engine: FakeEngine) -> None:
         self.engine = engine
-        self.catalogue = catalogue_of(settings)
-        asyncio.run(self.catalogue.reconciler.settle())
-        metrics = Metrics(CollectorRegistry())
-        self.host = AdapterHost(engine, self.catalogue, metrics, Loading(capacity=4, preload=2))
-        self.start = ServerStart(self.host)
-        self.app = create_app(
-            Parts(self.host.engine, self.catalogue.registry, self.host, metrics),
+        self.server = Server(
+            settings,
             OpenGate(),
-            base_names=BASE_NAMES,
-            max_body_bytes=10_000_000,
-            declared_set_loaded=lambda: self.host.declared_set_loaded,
-            lifespan=self.start.lifespan,
-            routers=[],
+            OpenGate(),
+            make_engine=lambda base, options: engine,
+            engine_scales=lambda *arguments, **options: False,
         )
         self.listener = bind("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
 
-    def serve(self, client: Callable[[], object], *, grace_s: float = 30) -> Future[object]:
+    @property
+    def registry(self) -> Registry:
+        assert self.server.reconciler is not None
+        return self.server.reconciler.registry
+
+    def serve(self, client: Callable[[], object]) -> Future[object]:
         """Serve until the server ends, while `client` talks to it; the client must end it."""
         with ThreadPoolExecutor(1) as pool, self.listener:
             done = pool.submit(client)
-            run_http(self.app, self.listener, grace_s, self.start)
+            self.server.run(self.listener)
         return done
 
     def wait_until(self, code: int, path: str = "/ready") -> None:
@@ -158,10 +161,10 @@ def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
 
 def test_the_adapters_of_the_folder_are_live_before_the_engine_starts(settings: Settings) -> None:
     """What the folder holds decides the engine's options, so it is read first."""
-    catalogue = catalogue_of(settings)
-    asyncio.run(catalogue.reconciler.settle())
-    assert catalogue.registry.names() == ("finance",)
-    options = engine_options(settings, catalogue)
+    reconciler = directory_of(settings)
+    asyncio.run(reconciler.read_directory())
+    assert reconciler.registry.names() == ("finance",)
+    options = engine_options(settings, reconciler)
     assert (options["max_loras"], options["max_lora_rank"], options["shutdown_timeout"]) == (
         2,
         16,
@@ -173,9 +176,9 @@ def test_the_users_engine_options_win(settings: Settings) -> None:
     """A given option replaces the one that follows from the host; memory for adapters grows with
     the slots.
     """
-    catalogue = catalogue_of(settings)
+    reconciler = directory_of(settings)
     chosen = changed(settings, engine={"max_loras": 20, "max_lora_rank": 64, "dtype": "float32"})
-    options = engine_options(chosen, catalogue)
+    options = engine_options(chosen, reconciler)
     assert (options["max_loras"], options["max_lora_rank"], options["dtype"]) == (20, 64, "float32")
     assert options["max_cpu_loras"] > 20
 
@@ -187,7 +190,7 @@ def test_an_engine_option_that_is_no_number_is_a_usage_error(
     """Options that are read before vLLM sees them are refused like those that vLLM refuses."""
     wrong = changed(settings, engine={option: "many"})
     with pytest.raises(UsageError, match=f"'{option}' takes a whole number, not 'many'"):
-        engine_options(wrong, catalogue_of(wrong))
+        engine_options(wrong, directory_of(wrong))
 
 
 def test_workers_are_counted_over_every_kind_of_parallelism(settings: Settings) -> None:
@@ -207,32 +210,31 @@ def test_a_former_dora_version_stays_away_from_an_engine_that_scales_nothing(
     settings: Settings, base: Path
 ) -> None:
     """It would answer without its factors; a server that scales outputs finds it again."""
-    catalogue = catalogue_of(settings)
-    asyncio.run(catalogue.reconciler.settle())
-    (version,) = catalogue.reconciler.declared()
+    reconciler = directory_of(settings)
+    asyncio.run(reconciler.read_directory())
+    (version,) = reconciler.declared()
     (version.path / SCALES_FILE).touch()
-    names = [status.name for status in catalogue_of(settings).registry.snapshot() if status.kept]
+    names = [status.name for status in directory_of(settings).registry.snapshot() if status.kept]
     assert names == []
     weights = BaseWeights.open(base)
-    shapes = BaseShapes.read(base, names=BASE_NAMES)
-    scaling = open_catalogue(settings, shapes, Metrics(CollectorRegistry()), weights)
+    scaling = directory_of(settings, weights)
     assert [status.name for status in scaling.registry.snapshot() if status.kept] == ["finance"]
 
 
 def test_adapters_that_do_not_exist_stop_the_start(settings: Settings, tmp_path: Path) -> None:
     """A mistyped folder is told at once, not served as an empty one."""
-    catalogue = catalogue_of(changed(settings, adapters=tmp_path / "nowhere"))
+    reconciler = directory_of(changed(settings, adapters=tmp_path / "nowhere"))
     with pytest.raises(SetupError, match="nowhere"):
-        asyncio.run(catalogue.reconciler.settle())
+        asyncio.run(reconciler.read_directory())
 
 
 def test_a_broken_adapter_does_not_stop_the_start(settings: Settings) -> None:
     """The others are served; the broken one is marked with its reasons."""
     (settings.adapters / "broken").mkdir()
     (settings.adapters / "broken" / "adapter_config.json").write_text("{")
-    catalogue = catalogue_of(settings)
-    asyncio.run(catalogue.reconciler.settle())
-    states = {status.name: str(status.state) for status in catalogue.registry.snapshot()}
+    reconciler = directory_of(settings)
+    asyncio.run(reconciler.read_directory())
+    states = {status.name: str(status.state) for status in reconciler.registry.snapshot()}
     assert states == {"finance": "ready", "broken": "rejected"}
 
 
@@ -248,6 +250,83 @@ def test_an_engine_that_does_not_start_ends_the_server(
 
     with pytest.raises(type(failure), match=str(failure)):
         Running(settings, Broken(up=False)).serve(lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"base": "/no/such/base"}, "the base folder /no/such/base does not exist"),
+        ({"adapters": "/no/such/adapters"}, "/no/such/adapters cannot be listed"),
+        ({"store": "/proc/store"}, "the store /proc/store cannot be used"),
+    ],
+)
+def test_a_start_that_fails_behind_http_ends_the_server(
+    settings: Settings, changes: dict[str, object], reason: str
+) -> None:
+    """A base, an adapter directory or a store that is not there is one line for the caller."""
+    with pytest.raises(SetupError, match=reason):
+        Running(changed(settings, **changes), FakeEngine(up=False)).serve(lambda: None)
+
+
+def test_options_that_the_engine_refuses_end_the_server(settings: Settings) -> None:
+    """As a usage error, whenever it is found."""
+    wrong = changed(settings, engine={"max_loras": "many"})
+    with pytest.raises(UsageError, match="'max_loras' takes a whole number"):
+        Running(wrong, FakeEngine(up=False)).serve(lambda: None)
+
+
+def test_the_server_answers_before_the_base_is_found(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alive at once; everything else is refused until it is ready, with the code of an engine that
+    is not up.
+    """
+    go = threading.Event()
+    find_base = server.find_base
+
+    def find_slowly(base: str) -> BaseFolder:
+        go.wait(PATIENCE_S)
+        return find_base(base)
+
+    monkeypatch.setattr(server, "find_base", find_slowly)
+    running = Running(settings, FakeEngine(up=False))
+
+    def client() -> list[tuple[int, str]]:
+        running.wait_until(200, "/health")
+        refusals = [
+            httpx.get(running.url + path) for path in ("/ready", "/v1/models", "/no/such/path")
+        ]
+        refusals.append(httpx.post(running.url + "/tokenize", json={"model": "finance"}))
+        assert all(int(refusal.headers["retry-after"]) > 0 for refusal in refusals)
+        go.set()
+        running.wait_until(200)
+        end()
+        return [(refusal.status_code, refusal.json()["error"]["code"]) for refusal in refusals]
+
+    assert running.serve(client).result() == [(503, "engine_unavailable")] * 4
+
+
+def test_sigterm_while_the_base_is_brought_is_a_clean_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A download that hangs is not waited for."""
+    never = threading.Event()
+
+    def hang(base: str) -> BaseFolder:
+        never.wait(10 * PATIENCE_S)
+        raise AssertionError
+
+    monkeypatch.setattr(server, "find_base", hang)
+    running = Running(settings, FakeEngine(up=False))
+
+    def client() -> None:
+        running.wait_until(200, "/health")
+        end()
+
+    began = time.monotonic()
+    running.serve(client).result()
+    assert time.monotonic() - began < PATIENCE_S
+    never.set()
 
 
 def test_the_server_answers_while_the_engine_starts(settings: Settings) -> None:
@@ -276,7 +355,7 @@ def test_the_server_answers_while_the_engine_starts(settings: Settings) -> None:
         return seen
 
     assert running.serve(client).result() == [503, 503, 200]
-    assert running.engine.loaded == {running.catalogue.registry.live("finance")}
+    assert running.engine.loaded == {running.registry.live("finance")}
     assert not running.engine.up
 
 
@@ -363,7 +442,7 @@ def test_sigterm_lets_running_requests_finish(settings: Settings) -> None:
 def test_the_grace_time_is_not_exceeded(settings: Settings) -> None:
     """A request that does not end in time is cut off, its lease freed, and the server ends."""
     never = threading.Event()
-    running = Running(settings, FakeEngine())
+    running = Running(changed(settings, grace_s=0), FakeEngine())
     running.engine.reply = streaming_until(never)  # type: ignore[assignment]
 
     def client() -> str:
@@ -381,8 +460,8 @@ def test_the_grace_time_is_not_exceeded(settings: Settings) -> None:
         finally:
             never.set()
 
-    assert running.serve(client, grace_s=0).result() == "data: first"
-    assert running.catalogue.registry.snapshot()[0].leases == ()
+    assert running.serve(client).result() == "data: first"
+    assert running.registry.snapshot()[0].leases == ()
 
 
 def test_sigint_is_an_interrupt(settings: Settings) -> None:
@@ -448,30 +527,31 @@ def test_a_client_that_hangs_up_stops_its_generation(settings: Settings) -> None
         return stopped
 
     assert running.serve(client).result()
-    assert running.catalogue.registry.snapshot()[0].leases == ()
+    assert running.registry.snapshot()[0].leases == ()
 
 
 async def test_a_rollback_outlives_another_server_over_the_same_store(
     settings: Settings, tmp_path: Path
 ) -> None:
-    """Another directory's server that runs and cleans up while this one is stopped leaves it what
-    it goes back to.
+    """Another directory's server that runs and cleans up while this one is stopped leaves it the
+    version that it goes back to.
     """
-    office = catalogue_of(settings)
-    await office.reconciler.settle()
-    office.reconciler.attach(Residency(FakeEngine(), 4))
+    store = Store.open(settings.store)
+    office = directory_of(settings, store=store)
+    await office.read_directory()
+    office.swaps.engine_is_up(Residency(FakeEngine(), 4))
     before = office.registry.live("finance")
+
     shutil.rmtree(tmp_path / "adapters" / "finance")
     making.make_adapter(tmp_path / "adapters" / "finance", tensors=making.lora_tensors(seed=1))
-    await office.reconciler.reconcile()
+    await office.reconcile()
     assert office.registry.live("finance") != before
-    await office.reconciler.roll_back("finance", None, who="test")
-    office.store.close()
+    await office.changes.roll_back("finance", None, who="test")
+    store.close()
+
     (tmp_path / "others").mkdir()
-    other = catalogue_of(changed(settings, adapters=tmp_path / "others"))
-    await other.reconciler.settle()
-    later = catalogue_of(settings)
-    await later.reconciler.settle()
+    other = directory_of(changed(settings, adapters=tmp_path / "others"))
+    await other.read_directory()
+    later = directory_of(settings)
+    await later.read_directory()
     assert later.registry.live("finance") == before
-    later.store.close()
-    other.store.close()

@@ -1,8 +1,9 @@
-"""The composition root of `lorabay serve`: reads the settings, builds the parts, runs them until a
-signal.
+"""The composition root of `lorabay serve`: builds the parts of a server and runs them.
 
-Order of a start: settings, key, port, base, adapters, engine options; all of these fail fast and
-with one line. Then HTTP answers (`/health`), and the engine comes up beside it (`/ready`).
+Everything runs on one event loop; what blocks goes to threads. Logging, keys and the port come
+first, and fail before anything is served. From then on HTTP answers (`/health`), while the start
+goes on beside it: base, store, adapter directory, engine options, engine, adapters (`/ready`). A
+start that fails ends the server, and `serve` raises its reason.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import math
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
 from multiprocessing import active_children
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 import uvicorn
@@ -27,6 +30,7 @@ from lorabay.api.admin import admin_router
 from lorabay.api.app import create_app
 from lorabay.api.auth import choose_admin_gate, choose_gate
 from lorabay.api.exchange import Parts
+from lorabay.api.starting import StartingApp
 from lorabay.base.default import cache_folder, prepare
 from lorabay.base.find import find_base, served_names
 from lorabay.base.shapes import BaseShapes
@@ -39,7 +43,6 @@ from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.logs import configure_logging
 from lorabay.metrics import Metrics
 from lorabay.serving.admin import Operations
-from lorabay.serving.catalogue import Catalogue
 from lorabay.serving.dora import scales_outputs
 from lorabay.serving.events import EventLog
 from lorabay.serving.machine_defaults import (
@@ -48,7 +51,7 @@ from lorabay.serving.machine_defaults import (
     server_options,
     set_cpu_environment,
 )
-from lorabay.serving.manager import AdapterHost, Loading
+from lorabay.serving.manager import AdapterManager, Loading
 from lorabay.serving.reconciler import Directory, Reconciler
 
 if TYPE_CHECKING:
@@ -57,84 +60,211 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from lorabay.api.auth import Gate
+    from lorabay.base.find import BaseFolder
     from lorabay.catalog.names import AdapterName
     from lorabay.catalog.versions import Digest, Version
+    from lorabay.serving.engine import Engine
     from lorabay.settings import Settings
 
 logger = structlog.get_logger(__name__)
 
 KEEP_ALIVE_S = 5
 
+TERMINATE_AGAIN_S = 0.5
+"""How often a starting engine's processes are ended, until its start has given up."""
+
+Result = TypeVar("Result")
+
+MakeEngine = Callable[["BaseFolder", Mapping[str, Any]], "Engine"]
+"""A function that makes the engine for a base and vLLM's options."""
+
 
 def serve(settings: Settings) -> None:
-    """Run a server until SIGTERM or SIGINT; raises LorabayError when it cannot start or its engine
-    fails to.
+    """Run a server until SIGTERM or SIGINT.
+
+    Raises LorabayError when it cannot start or its engine fails to.
     """
     configure_logging(settings.log_format, settings.log_level)
     key = settings.api_key.get_secret_value() if settings.api_key else None
-    gate = choose_gate(key, settings.host)
     admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
+    gate = choose_gate(key, settings.host)
+    admin_gate = choose_admin_gate(admin_key)
+
     with bind(settings.host, settings.port) as listener:
         if not key:
             logger.warning("no API key: only this machine can call the server", host=settings.host)
-        start, app = compose(settings, gate, choose_admin_gate(admin_key))
         host, port = listener.getsockname()[:2]
-        logger.info(
-            "listening", url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        url_host = f"[{host}]" if ":" in host else host
+        logger.info("listening", url=f"http://{url_host}:{port}")
+        Server(settings, gate, admin_gate).run(listener)
+
+
+def make_vllm_engine(base: BaseFolder, options: Mapping[str, Any]) -> Engine:
+    """Return vLLM's engine for a base, not started yet.
+
+    Imports vLLM, which takes seconds. Raises UsageError for options that vLLM does not take.
+    """
+    from lorabay.serving.vllm_engine import VllmEngine
+
+    return VllmEngine(base, options)
+
+
+class Server:
+    """One server, from its first answer on `/health` to the end of its engine."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        gate: Gate,
+        admin_gate: Gate,
+        *,
+        make_engine: MakeEngine = make_vllm_engine,
+        engine_scales: Callable[..., bool] = scales_outputs,
+    ) -> None:
+        self._settings = settings
+        self._gate = gate
+        self._admin_gate = admin_gate
+        self._make_engine = make_engine
+        self._engine_scales = engine_scales
+        self._metrics = Metrics(CollectorRegistry())
+        self.reconciler: Reconciler | None = None
+        """The adapters' side; None until the base is found."""
+        self._manager: AdapterManager | None = None
+        self._failure: BaseException | None = None
+        self._app = StartingApp()
+        self._http = uvicorn.Server(
+            uvicorn.Config(
+                self._app,
+                lifespan="off",
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=round(settings.grace_s),
+            )
         )
-        run_http(app, listener, settings.grace_s, start)
+
+    def run(self, listener: socket.socket) -> None:
+        """Serve on a listening socket until a signal or a failed start.
+
+        Running requests get `grace_s` seconds. Raises the failure of the start, or
+        KeyboardInterrupt.
+        """
+        # uvicorn handles signals while it serves, and raises each again when it is done: with a
+        # handler of our own, SIGTERM then ends in exit code 0.
+        signal.signal(signal.SIGTERM, lambda *_: self._end())
+        with asyncio.Runner(loop_factory=self._http.config.get_loop_factory()) as runner:
+            runner.run(self._serve(listener))
+
+    def _end(self) -> None:
+        self._http.should_exit = True
+
+    async def _serve(self, listener: socket.socket) -> None:
+        start = asyncio.create_task(self._start())
+        start.add_done_callback(self._started)
+        try:
+            await self._http.serve(sockets=[listener])
+            # A SIGINT that uvicorn raises again cancels this task where it awaits next, which must
+            # not be while the engine is being stopped.
+            await asyncio.sleep(0)
+        finally:
+            await self._stop(start)
+
+        if self._failure is not None:
+            raise self._failure
+
+    async def _start(self) -> None:
+        """Bring up everything behind HTTP, step by step."""
+        settings = self._settings
+        base = await _run_abandonable(partial(_find_base, settings))
+
+        # Opening the store waits for other servers' locks; asking whether the engine scales outputs
+        # imports vLLM.
+        reconciler = await asyncio.to_thread(self._open_directory, base)
+        self.reconciler = reconciler
+        await reconciler.read_directory()
+
+        set_cpu_environment(
+            os.environ,
+            kv_cache_gib=settings.cpu_kv_cache_gib,
+            threads=settings.cpu_threads,
+            workers=worker_count(settings.engine),
+        )
+        options = await asyncio.to_thread(engine_options, settings, reconciler)
+        reconciler.ingest.limit_rank(_count(options, "max_lora_rank"))
+        loading = Loading(
+            # vLLM needs one more place while it exchanges two adapters.
+            capacity=_count(options, "max_cpu_loras") - 1,
+            preload=_count(options, "max_loras"),
+            timeout_s=settings.load_timeout_s,
+            concurrent=settings.concurrent_loads,
+        )
+        engine = await asyncio.to_thread(self._make_engine, base, options)
+
+        manager = AdapterManager(engine, reconciler, self._metrics, loading)
+        self._manager = manager
+        self._app.hand_over(self._create_app(manager, reconciler))
+        await manager.start()
+
+    def _open_directory(self, base: BaseFolder) -> Reconciler:
+        settings = self._settings
+        names = served_names(settings.engine, base)
+        scales = self._engine_scales(os.environ, settings.engine, dora=settings.dora)
+        weights = BaseWeights.open(base.path) if scales else None
+        shapes = BaseShapes.read(base.path, names=names)
+        return open_directory(settings, Store.open(settings.store), shapes, self._metrics, weights)
+
+    def _create_app(self, manager: AdapterManager, reconciler: Reconciler) -> FastAPI:
+        return create_app(
+            Parts(manager.engine, reconciler.registry, manager, self._metrics),
+            self._gate,
+            base_names=reconciler.ingest.base_names,
+            max_body_bytes=self._settings.max_body_bytes,
+            declared_set_loaded=lambda: manager.declared_set_loaded,
+            routers=[admin_router(Operations(manager, reconciler), self._admin_gate)],
+        )
+
+    def _started(self, start: asyncio.Task[None]) -> None:
+        # A start that was cut off because the server is being stopped has not failed.
+        if start.cancelled() or self._http.should_exit:
+            return
+
+        self._failure = start.exception()
+        if self._failure is None:
+            logger.info("ready")
+        else:
+            self._end()
+
+    async def _stop(self, start: asyncio.Task[None]) -> None:
+        """End the start if it still goes on, then everything that it has brought up."""
+        manager = self._manager
+        while manager is not None and not manager.engine.up and not start.done():
+            # The engine is started in a thread, which cannot be cancelled: without its processes it
+            # ends at once. They may not have begun yet, so this is done again.
+            _terminate_children()
+            await asyncio.wait({start}, timeout=TERMINATE_AGAIN_S)
+
+        start.cancel()
+        await asyncio.wait({start})
+        if manager is None:
+            return
+
+        if not manager.engine.up:
+            _terminate_children()  # the engine is coming up again after a death
+        await manager.stop()
 
 
-def compose(settings: Settings, gate: Gate, admin_gate: Gate) -> tuple[ServerStart, FastAPI]:
-    """Build the parts of a server and the application that joins them; reads the adapters, starts
-    no engine.
+def open_directory(
+    settings: Settings,
+    store: Store,
+    shapes: BaseShapes,
+    metrics: Metrics,
+    weights: BaseWeights | None = None,
+) -> Reconciler:
+    """Take up the records of the last run, and return a reconciler of the adapter directory.
+
+    `weights` are the base's if the engine can serve DoRA. Blocks; raises SetupError or UsageError.
     """
-    base = find_base(settings.base or str(prepare(cache_folder())))
-    names = served_names(settings.engine, base)
-    metrics = Metrics(CollectorRegistry())
-    scales = scales_outputs(os.environ, settings.engine, dora=settings.dora)
-    weights = BaseWeights.open(base.path) if scales else None
-    catalogue = open_catalogue(settings, BaseShapes.read(base.path, names=names), metrics, weights)
-    asyncio.run(catalogue.reconciler.settle())
-    set_cpu_environment(
-        os.environ,
-        kv_cache_gib=settings.cpu_kv_cache_gib,
-        threads=settings.cpu_threads,
-        workers=worker_count(settings.engine),
-    )
-    options = engine_options(settings, catalogue)
-    catalogue.reconciler.limit_rank(_count(options, "max_lora_rank"))
-    loading = Loading(
-        capacity=_count(options, "max_cpu_loras") - 1,
-        preload=_count(options, "max_loras"),
-        timeout_s=settings.load_timeout_s,
-        concurrent=settings.concurrent_loads,
-    )
-    from lorabay.serving.vllm_engine import VllmEngine  # imports vLLM, which takes seconds
-
-    host = AdapterHost(VllmEngine(base, options), catalogue, metrics, loading)
-    start = ServerStart(host)
-    app = create_app(
-        Parts(host.engine, catalogue.registry, host, metrics),
-        gate,
-        base_names=names,
-        max_body_bytes=settings.max_body_bytes,
-        declared_set_loaded=lambda: host.declared_set_loaded,
-        lifespan=start.lifespan,
-        routers=[admin_router(Operations(host, catalogue), admin_gate)],
-    )
-    return start, app
-
-
-def open_catalogue(
-    settings: Settings, shapes: BaseShapes, metrics: Metrics, weights: BaseWeights | None = None
-) -> Catalogue:
-    """Open the store, take up the records of the last run, and point a reconciler at the adapter
-    directory.
-
-    `weights` are the base's, when the engine can serve DoRA.
-    """
-    store = Store.open(settings.store)
     records = store.records(records_key(settings.adapters, shapes))
     registry = Registry(shapes.names, records, keep=settings.keep_versions)
     max_rank = _count({"max_lora_rank": ALLOWED_RANKS[-1]} | settings.engine, "max_lora_rank")
@@ -143,7 +273,9 @@ def open_catalogue(
         version = store.get(name, digest)
         if version is None or version.spec.rank > max_rank:
             return None
-        return version if weights is not None or not (version.path / SCALES_FILE).exists() else None
+        # Without scaled outputs a DoRA version would answer without its factors.
+        needs_scaling = (version.path / SCALES_FILE).exists()
+        return None if needs_scaling and weights is None else version
 
     registry.restore(find)
     checks = Checks(
@@ -157,24 +289,29 @@ def open_catalogue(
         settings.adapters, settings.allowed_roots, settings.settle_s, settings.poll_s
     )
     events = EventLog(settings.store / "events.jsonl")
-    reconciler = Reconciler(directory, store, checks, registry, events, metrics)
-    return Catalogue(directory, store, registry, reconciler, events)
+    return Reconciler(directory, store, checks, registry, events, metrics)
 
 
 def records_key(adapters: Path, shapes: BaseShapes) -> str:
-    """Give what servers share whose adapters of one name are the same: the directory and the
-    base.
+    """Return the key of the records of one adapter directory over one base.
+
+    Servers with the same key share their records.
     """
     facts = [str(adapters.resolve()), shapes.names[0], sorted(shapes.shapes.items())]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def engine_options(settings: Settings, catalogue: Catalogue) -> dict[str, Any]:
-    """Give vLLM's options: the user's, and for the rest what the host and the adapters ask for."""
-    specs = {version.adapter: version.spec for version in catalogue.reconciler.declared()}
-    former = [version.spec for status in catalogue.registry.snapshot() for version in status.kept]
+def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]:
+    """Return vLLM's options: the user's, and else those that suit the machine and the adapters.
+
+    Blocks. Raises UsageError for a number that is none.
+    """
+    # Of two versions of one adapter the later one is newer.
+    specs = {version.adapter: version.spec for version in reconciler.declared()}
+    former = [version.spec for status in reconciler.registry.snapshot() for version in status.kept]
     chosen = adapter_options([*specs.values()], ALLOWED_RANKS, host_memory_bytes(), former=former)
     options = server_options(settings.grace_s) | chosen | settings.engine
+
     # A user who raises the slots alone means to have that many; vLLM refuses fewer places in memory
     # than slots.
     options["max_cpu_loras"] = max(
@@ -184,7 +321,7 @@ def engine_options(settings: Settings, catalogue: Catalogue) -> dict[str, Any]:
 
 
 def worker_count(options: Mapping[str, Any]) -> int:
-    """Give the number of processes that vLLM will spread the model and its copies over."""
+    """Return the number of processes that vLLM spreads the model and its copies over."""
     sizes = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
     return math.prod(_count({size: 1} | dict(options), size) for size in sizes)
 
@@ -199,7 +336,7 @@ def _count(options: Mapping[str, Any], name: str) -> int:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take the address before the slow work begins; raises SetupError when it cannot be had."""
+    """Return a socket that listens on an address; raises SetupError if it is not available."""
     with contextlib.ExitStack() as on_failure:
         try:
             family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -216,56 +353,39 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-class ServerStart:
-    """Brings the engine and its adapters up while HTTP already answers; stops the server if it
-    cannot.
+def _find_base(settings: Settings) -> BaseFolder:
+    return find_base(settings.base or str(prepare(cache_folder())))
+
+
+def _terminate_children() -> None:
+    for child in active_children():
+        child.terminate()
+
+
+async def _run_abandonable(work: Callable[[], Result]) -> Result:
+    """Do blocking work in a thread that the end of the process does not wait for.
+
+    Downloading or converting a base takes minutes; both survive a kill at any moment.
     """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
 
-    def __init__(self, host: AdapterHost) -> None:
-        self._host = host
-        self.server: uvicorn.Server | None = None
-        self.failure: BaseException | None = None
+    def settle(result: Result | None, error: BaseException | None) -> None:
+        if future.done():
+            return  # nobody waits any more
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
 
-    @contextlib.asynccontextmanager
-    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Run from the application's start to its end."""
-        task = asyncio.create_task(self._host.start())
-        task.add_done_callback(self._started)
-        yield
-        if not self._host.engine.up:
-            # The engine process is coming up, at the start or after a death: without it, that
-            # thread ends at once.
-            for child in active_children():
-                child.terminate()
-        elif not task.done():
-            task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await self._host.stop()
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as failure:  # noqa: BLE001 - raised again where the work is awaited
+            error = failure
+        with contextlib.suppress(RuntimeError):  # the loop has been closed
+            loop.call_soon_threadsafe(settle, result, error)
 
-    def _started(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or (self.server is not None and self.server.should_exit):
-            return  # the server is being stopped: a start that was cut off is no failure
-        self.failure = task.exception()
-        if self.failure is None:
-            logger.info("ready")
-        elif self.server is not None:
-            self.server.should_exit = True
-
-
-def run_http(app: FastAPI, listener: socket.socket, grace_s: float, start: ServerStart) -> None:
-    """Serve until a signal or a failed start; running requests get `grace_s` seconds."""
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=round(grace_s),
-    )
-    start.server = uvicorn.Server(config)
-    # uvicorn raises the signal again once it is done; a handler of our own makes SIGTERM end in
-    # exit code 0.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    start.server.run(sockets=[listener])
-    if start.failure is not None:
-        raise start.failure
+    threading.Thread(target=run, name="lorabay-base", daemon=True).start()
+    return await future

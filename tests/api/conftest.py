@@ -44,7 +44,6 @@ def make_app(
         base_names=BASE_NAMES,
         max_body_bytes=MAX_BODY_BYTES,
         declared_set_loaded=declared_set_loaded,
-        lifespan=None,
         routers=routers,
     )
 

@@ -87,19 +87,19 @@ def admin_gate() -> Gate:
 @pytest.fixture
 async def office(tmp_path: Path, shapes: BaseShapes, admin_gate: Gate) -> AsyncIterator[Office]:
     bay, engine = Bay(tmp_path, shapes), MortalEngine()
-    host = bay.host(engine)
-    await host.start()
+    manager = bay.manager(engine)
+    await manager.start()
     for weights in (1, 2):
         await bay.serve("ads", weights)
     await quiet()
     app = make_app(
-        Parts(host.engine, bay.registry, host, bay.metrics),
+        Parts(manager.engine, bay.registry, manager, bay.metrics),
         KeyGate(USER_KEY, KEY_OWNER),
-        routers=[admin_router(Operations(host, bay.catalogue), admin_gate)],
+        routers=[admin_router(Operations(manager, bay.reconciler), admin_gate)],
     )
     async with client_of(app) as http:
         yield Office(bay, engine, app, http)
-    await host.stop()
+    await manager.stop()
     bay.store.close()
 
 

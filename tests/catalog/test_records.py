@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from pathlib import Path
 
 import pytest
+from hypothesis import given, strategies as st
 
 from lorabay.catalog.names import AdapterName
-from lorabay.catalog.records import Record, Records, Rollback
+from lorabay.catalog.records import (
+    AdminSource,
+    FolderSource,
+    Record,
+    Records,
+    Rollback,
+    recorded_digests,
+)
 from lorabay.catalog.versions import Digest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 A, B = Digest("a" * 64), Digest("b" * 64)
 FINANCE = AdapterName("finance")
@@ -23,7 +29,7 @@ def test_records_survive_a_restart(tmp_path: Path) -> None:
     """
     record = Record(
         kept=(A, B),
-        source_key="key",
+        source=FolderSource(fingerprint="1:2:3", checks="abc"),
         source_digest=B,
         rollback=Rollback(to=A, instead_of=B),
         pinned=True,
@@ -62,3 +68,44 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "finance.new").write_text(Record(pinned=True).model_dump_json())
     (tmp_path / "a b.json").write_text(Record(pinned=True).model_dump_json())
     assert Records(tmp_path).load() == {}
+
+
+@pytest.mark.parametrize("path", ["/models/finance", "/models/\udc80", "/models/\N{SNOWMAN}"])
+def test_an_admins_source_survives_a_restart(tmp_path: Path, path: str) -> None:
+    """Whatever its folder is called, also with bytes that are not UTF-8."""
+    record = Record(source=AdminSource(path=Path(path), passed_over="1:2:3", checks="abc"))
+    Records(tmp_path).update(FINANCE, dict(record))
+    assert Records(tmp_path).load() == {FINANCE: record}
+
+
+@given(fingerprint=st.text(), checks=st.from_regex(r"[0-9a-f]{64}", fullmatch=True))
+def test_a_folders_source_is_read_from_the_former_layout(fingerprint: str, checks: str) -> None:
+    """Records that an older server wrote are read by a newer one."""
+    record = Record.model_validate({"source_key": f"{fingerprint} {checks}", "pinned": True})
+    source = FolderSource(fingerprint=fingerprint, checks=checks)
+    # The older server marked an admin's source by a word in front.
+    if not fingerprint.startswith("admin "):
+        assert record == Record(source=source, pinned=True)
+
+
+@given(path=st.text(), passed_over=st.none() | st.text(), checks=st.text())
+def test_an_admins_source_is_read_from_the_former_layout(
+    path: str, passed_over: str | None, checks: str
+) -> None:
+    """The folder, what it passed over and the checks are those that the older server wrote."""
+    key = "admin " + json.dumps([path, passed_over, checks])
+    source = AdminSource(path=Path(path), passed_over=passed_over, checks=checks)
+    assert Record.model_validate({"source_key": key}).source == source
+
+
+@pytest.mark.parametrize("key", [None, "", "admin ", "admin 7", "admin []", "admin [1, 2, 3]"])
+def test_a_former_source_that_is_missing_or_damaged_is_none(key: str | None) -> None:
+    """The rest of the record is kept."""
+    assert Record.model_validate({"source_key": key, "pinned": True}) == Record(pinned=True)
+
+
+def test_records_name_the_versions_that_a_restart_needs(tmp_path: Path) -> None:
+    """Kept versions, the source's and a rollback's target; damaged files name none."""
+    Records(tmp_path).update(FINANCE, {"kept": (A,), "source_digest": B})
+    (tmp_path / "shop.json").write_text("{")
+    assert recorded_digests(tmp_path) == {A, B}

@@ -12,7 +12,7 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from lorabay.catalog.names import AdapterName
-from lorabay.catalog.records import Records
+from lorabay.catalog.records import FolderSource, Records
 from lorabay.catalog.registry import AdapterState, AdapterStatus, Lease, Registry
 from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import AdapterConflict, ModelNotFound
@@ -40,15 +40,21 @@ def registry(records: Records) -> Registry:
     return Registry(BASES, records, keep=2)
 
 
-def serve(registry: Registry, version: Version, key: str = "") -> Version:
-    """What the reconciler does with what a folder holds."""
-    target = registry.offer(version, key or version.digest)
+def folder(fingerprint: str) -> FolderSource:
+    return FolderSource(fingerprint=fingerprint, checks="checks")
+
+
+def serve(registry: Registry, version: Version, fingerprint: str = "") -> Version:
+    """Do as the reconciler does with the version that a folder holds."""
+    target = registry.offer(version, folder(fingerprint or version.digest))
     registry.set_live(target)
     return target
 
 
 def status(registry: Registry, name: str = "finance") -> AdapterStatus:
-    return next(found for found in registry.snapshot() if found.name == name)
+    status = registry.status(name)
+    assert status is not None
+    return status
 
 
 def restarted(records: Records, *known: Version) -> Registry:
@@ -98,11 +104,11 @@ def test_the_end_of_a_last_lease_is_told(registry: Registry) -> None:
 
 def test_the_state_of_an_adapter_is_that_of_its_newest_attempt(registry: Registry) -> None:
     """An older version that is live does not hide it; an unknown name has none."""
-    assert registry.state("finance") is None
+    assert registry.status("finance") is None
     serve(registry, A)
-    assert registry.state("finance") is AdapterState.READY
+    assert status(registry).state is AdapterState.READY
     registry.mark("finance", AdapterState.REJECTED)
-    assert registry.state("finance") is AdapterState.REJECTED
+    assert status(registry).state is AdapterState.REJECTED
 
 
 @pytest.mark.parametrize("model", BASES)
@@ -332,11 +338,13 @@ def test_an_unchanged_folder_is_remembered(registry: Registry, records: Records)
     """After a restart the same fingerprint and checks give the digest without reading; anything
     else gives nothing.
     """
-    serve(registry, A, key="fingerprint and checks")
+    serve(registry, A, "as it was")
     later = restarted(records, A)
-    assert later.remembered("finance", "fingerprint and checks") == A.digest
-    assert later.remembered("finance", "changed") is None
-    assert later.remembered("other", "fingerprint and checks") is None
+    assert later.remembered("finance", folder("as it was")) == A.digest
+    assert later.remembered("finance", folder("changed")) is None
+    assert later.remembered("other", folder("as it was")) is None
+    other_checks = FolderSource(fingerprint="as it was", checks="other")
+    assert later.remembered("finance", other_checks) is None
     assert later.in_use() == {A.digest}
 
 
@@ -364,7 +372,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def folder_changes(self, name: str, letter: str) -> None:
         found = version(letter, name)
         self.known[name, found.digest] = found
-        target = self.registry.offer(found, found.digest)
+        target = self.registry.offer(found, folder(found.digest))
         self.registry.set_live(target)
         self.history[name] = [
             target,

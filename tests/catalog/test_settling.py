@@ -32,6 +32,12 @@ class Clock:
 FRESH = Candidate("finance", None, "one", newest=1000.0)  # type: ignore[arg-type]
 
 
+def remaining(settling: Settling, candidate: Candidate) -> float:
+    """Observe a folder, and return the seconds until it counts."""
+    settling.observe([candidate])
+    return settling.remaining(candidate)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -46,19 +52,19 @@ def test_a_folder_counts_when_it_was_unchanged_long_enough(
     settling: Settling, clock: Clock
 ) -> None:
     """A slow copy starts the wait anew with every change, and counts once it has been quiet."""
-    assert settling.remaining(FRESH) == 2.0
+    assert remaining(settling, FRESH) == 2.0
     clock.now += 1.5
-    assert settling.remaining(FRESH) == 0.5
+    assert remaining(settling, FRESH) == 0.5
     grown = replace(FRESH, fingerprint="two", newest=clock.now)
-    assert settling.remaining(grown) == 2.0
+    assert remaining(settling, grown) == 2.0
     clock.now += 2
-    assert settling.remaining(grown) == 0.0
+    assert remaining(settling, grown) == 0.0
 
 
 def test_old_and_renamed_folders_count_at_once(settling: Settling) -> None:
     """What was there before the server started, and what was renamed into place, does not wait."""
-    assert settling.remaining(replace(FRESH, newest=900.0)) == 0.0
-    assert settling.remaining(replace(FRESH, in_place=True)) == 0.0
+    assert remaining(settling, replace(FRESH, newest=900.0)) == 0.0
+    assert remaining(settling, replace(FRESH, in_place=True)) == 0.0
 
 
 def test_a_file_server_with_a_clock_ahead_only_costs_the_wait(
@@ -66,18 +72,26 @@ def test_a_file_server_with_a_clock_ahead_only_costs_the_wait(
 ) -> None:
     """Times in the future are not believed; watching the folder decides."""
     ahead = replace(FRESH, newest=5000.0)
-    assert settling.remaining(ahead) == 2.0
+    assert remaining(settling, ahead) == 2.0
     clock.now += 2
-    assert settling.remaining(ahead) == 0.0
+    assert remaining(settling, ahead) == 0.0
 
 
-def test_a_forgotten_folder_starts_anew(settling: Settling, clock: Clock) -> None:
+def test_asking_for_the_time_changes_nothing(settling: Settling, clock: Clock) -> None:
+    """A folder is watched from its first observation, however often somebody asks."""
+    ahead = replace(FRESH, newest=5000.0)
+    settling.observe([ahead])
+    clock.now += 1
+    assert settling.remaining(ahead) == settling.remaining(ahead) == 1.0
+
+
+def test_a_folder_that_went_and_came_back_starts_anew(settling: Settling, clock: Clock) -> None:
     """A name that went away and came back with the same look is watched again."""
     ahead = replace(FRESH, newest=5000.0)
-    settling.remaining(ahead)
+    remaining(settling, ahead)
     clock.now += 2
-    settling.forget(["finance", "unknown"])
-    assert settling.remaining(ahead) == 2.0
+    settling.observe([])
+    assert remaining(settling, ahead) == 2.0
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 1.9), st.booleans()), max_size=30))
@@ -95,7 +109,7 @@ def test_a_folder_never_counts_within_the_wait_after_a_change(
                 replace(candidate, fingerprint=str(number), newest=clock.now),
                 clock.now,
             )
-        assert (settling.remaining(candidate) == 0.0) == (clock.now - changed >= 2.0)
+        assert (remaining(settling, candidate) == 0.0) == (clock.now - changed >= 2.0)
 
 
 def test_a_composite_is_as_new_as_its_newest_member(tmp_path: Path) -> None:
@@ -111,9 +125,9 @@ def test_a_composite_is_as_new_as_its_newest_member(tmp_path: Path) -> None:
     assert not found.in_place
     clock = 4e9
     settling = Settling(2.0, wall=lambda: clock, monotonic=lambda: clock - 1e9)
-    assert settling.remaining(found) == 2.0
+    assert remaining(settling, found) == 2.0
     clock += 2
-    assert settling.remaining(found) == 0.0
+    assert remaining(settling, found) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -135,10 +149,10 @@ def test_a_file_on_its_way_keeps_a_folder_from_settling(tmp_path: Path, partial:
     growing.parent.mkdir(parents=True, exist_ok=True)
     for size in range(5):
         growing.write_bytes(b"x" * size)
-        assert settling.remaining(scan(tmp_path)["finance"]) == 2.0
+        assert remaining(settling, scan(tmp_path)["finance"]) == 2.0
         clock.now += 1.5
     clock.now += 2.0
-    assert settling.remaining(scan(tmp_path)["finance"]) == 0.0
+    assert remaining(settling, scan(tmp_path)["finance"]) == 0.0
     known = {"finance": scan(tmp_path)["finance"].fingerprint}
     assert scan(tmp_path, known=known)["finance"].arriving == ""
 
@@ -148,9 +162,9 @@ def test_other_files_may_change_for_ever(tmp_path: Path) -> None:
     folder = making.make_adapter(tmp_path / "finance")
     clock = Clock()
     settling = Settling(2.0, wall=clock, monotonic=clock)
-    settling.remaining(scan(tmp_path)["finance"])
+    remaining(settling, scan(tmp_path)["finance"])
     for size in range(3):
         (folder / "trainer.log").write_bytes(b"x" * size)
         clock.now += 1.0
-        left = settling.remaining(scan(tmp_path)["finance"])
+        left = remaining(settling, scan(tmp_path)["finance"])
     assert left == 0.0

@@ -51,7 +51,6 @@ def test_every_endpoint_is_described() -> None:
         base_names=("base",),
         max_body_bytes=1,
         declared_set_loaded=bool,
-        lifespan=None,
         routers=[admin_router(absent, gate)],
     )
 

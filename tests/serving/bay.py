@@ -19,9 +19,8 @@ from lorabay.catalog.registry import AdapterStatus, Registry
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import AdapterSpec, Version
 from lorabay.metrics import Metrics
-from lorabay.serving.catalogue import Catalogue
 from lorabay.serving.events import EventLog
-from lorabay.serving.manager import AdapterHost, Loading
+from lorabay.serving.manager import AdapterManager, Loading
 from lorabay.serving.reconciler import Directory, Reconciler
 from lorabay.serving.residency import Residency
 from tests import making
@@ -63,9 +62,7 @@ class Bay:
         self.reconciler = Reconciler(
             self.directory, self.store, self.checks, self.registry, self.events, self.metrics
         )
-        self.catalogue = Catalogue(
-            self.directory, self.store, self.registry, self.reconciler, self.events
-        )
+        self.changes = self.reconciler.changes
 
     def restart(self) -> None:
         """A new process over the same disk."""
@@ -73,20 +70,20 @@ class Bay:
         self._open()
 
     def residency(self, engine: MortalEngine, capacity: int = 8, **options: Any) -> Residency:
-        """Attach an engine, without a host around it."""
+        """Bring an engine up, without a manager around it."""
         residency = Residency(
             engine, capacity, in_use=lambda version: self.registry.leases(version) > 0, **options
         )
         self.registry.when_idle(lambda version: residency.look_for_room())
-        self.reconciler.attach(residency)
+        self.reconciler.swaps.engine_is_up(residency)
         return residency
 
-    def host(
+    def manager(
         self, engine: MortalEngine, *, capacity: int = 4, preload: int = 2, **options: Any
-    ) -> AdapterHost:
+    ) -> AdapterManager:
         loading = Loading(capacity, preload, timeout_s=options.pop("timeout_s", 30.0))
-        return AdapterHost(
-            engine, self.catalogue, self.metrics, loading, **({"watch": never} | options)
+        return AdapterManager(
+            engine, self.reconciler, self.metrics, loading, **({"watch": never} | options)
         )
 
     def make(self, weights: int, *, rank: int = 4) -> Path:
@@ -147,7 +144,7 @@ class Bay:
     async def restarted(self, engine: MortalEngine) -> Residency:
         """A new process that has looked at the directory, and its engine."""
         self.restart()
-        await self.reconciler.settle()
+        await self.reconciler.read_directory()
         residency = self.residency(engine)
         await self.look()
         return residency
@@ -156,7 +153,9 @@ class Bay:
         return self.registry.live(name)
 
     def status(self, name: str) -> AdapterStatus:
-        return next(status for status in self.registry.snapshot() if status.name == name)
+        status = self.registry.status(name)
+        assert status is not None, name
+        return status
 
     def state(self, name: str) -> str:
         return str(self.status(name).state)

@@ -58,13 +58,13 @@ async def desk(tmp_path: Path, shapes: BaseShapes) -> AsyncIterator[Desk]:
     elsewhere.mkdir()
     outside.mkdir()
     bay, engine = Bay(tmp_path, shapes, allowed_roots=(elsewhere,)), MortalEngine()
-    host = bay.host(engine, capacity=2, preload=2)
-    await host.start()
+    manager = bay.manager(engine, capacity=2, preload=2)
+    await manager.start()
     for name, weights in (("ads", 1), ("ads", 2), ("bank", 3)):
         await bay.serve(name, weights)
     await quiet()
-    yield Desk(bay, engine, Operations(host, bay.catalogue), elsewhere, outside)
-    await host.stop()
+    yield Desk(bay, engine, Operations(manager, bay.reconciler), elsewhere, outside)
+    await manager.stop()
     bay.store.close()
 
 
@@ -118,7 +118,7 @@ async def test_the_engine_is_asked_once_for_all_adapters(
 ) -> None:
     """A list of a thousand adapters does not copy what the engine holds a thousand times."""
     asked: list[None] = []
-    residency = desk.operations._host.residency
+    residency = desk.operations._manager.residency
     resident = residency.resident
     monkeypatch.setattr(residency, "resident", lambda: [asked.append(None), resident()][1])
     assert len(desk.operations.adapters()) == 2

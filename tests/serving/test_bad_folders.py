@@ -30,12 +30,12 @@ NOBODY = 65534
 async def server(bay: Bay) -> AsyncIterator[Server]:
     """Serves `good` and `ads`."""
     engine = MortalEngine()
-    server = Server(bay, engine, bay.host(engine))
-    await server.host.start()
+    server = Server(bay, engine, bay.manager(engine))
+    await server.manager.start()
     await bay.serve("good", 1)
     await bay.serve("ads", 2)
     yield server
-    await server.host.stop()
+    await server.manager.stop()
 
 
 async def still_answer(server: Server, *names: str) -> None:

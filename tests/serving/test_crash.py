@@ -74,8 +74,8 @@ def swap_for_ever(folder: Path, first: int, started: object) -> None:
 
 async def start(reconciler: Reconciler, registry: Registry) -> None:
     """Read the folders, bring up an engine, and load what has changed since the last run."""
-    await reconciler.settle()
-    reconciler.attach(
+    await reconciler.read_directory()
+    reconciler.swaps.engine_is_up(
         Residency(FakeEngine(), 4, in_use=lambda version: registry.leases(version) > 0)
     )
     await reconciler.reconcile()

@@ -18,58 +18,58 @@ from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Digest, Version
 from lorabay.files.adapter_folder import CONFIG_FILE
 from lorabay.reasons import Rejected
-from lorabay.serving.ingest import AT_ONCE, NICENESS, Intake
+from lorabay.serving.ingest import NICENESS, READS_AT_ONCE, Ingest
 from tests.serving.bay import Bay
 
 FINANCE = AdapterName("finance")
 
 
 @pytest.fixture
-def intake(bay: Bay) -> Intake:
-    return Intake(bay.store, bay.checks, (bay.root,))
+def ingest(bay: Bay) -> Ingest:
+    return Ingest(bay.store, bay.checks, (bay.root,))
 
 
 def while_read(
     monkeypatch: pytest.MonkeyPatch, store: Store, act: Callable[[Path], object]
 ) -> None:
     """Have `act` done to a folder after its files have been read and before the read is over."""
-    ingest = store.ingest
+    really_ingest = store.ingest
 
     def ingest_and_act(folder: Path, *rest: object, **options: object) -> Version | Rejected:
-        result = ingest(folder, *rest, **options)  # type: ignore[arg-type]
+        result = really_ingest(folder, *rest, **options)  # type: ignore[arg-type]
         act(folder)
         return result
 
     monkeypatch.setattr(store, "ingest", ingest_and_act)
 
 
-async def test_a_folder_is_read_into_the_store(bay: Bay, intake: Intake) -> None:
+async def test_a_folder_is_read_into_the_store(bay: Bay, ingest: Ingest) -> None:
     """And known by its digest afterwards, without being read again."""
     path = bay.make(1)
-    version = await intake.read(path, FINANCE)
+    version = await ingest.read(path, FINANCE)
     assert version == bay.version("finance", 1)
     assert isinstance(version, Version)
     (path / CONFIG_FILE).unlink()
-    assert await intake.read(path, FINANCE, known=version.digest) == version
-    assert intake.stored(FINANCE, version.digest) == version
-    assert intake.stored(FINANCE, Digest("f" * 64)) is None
+    assert await ingest.read(path, FINANCE, known=version.digest) == version
+    assert ingest.stored(FINANCE, version.digest) == version
+    assert ingest.stored(FINANCE, Digest("f" * 64)) is None
 
 
 async def test_what_is_known_and_above_the_rank_limit_is_judged_again(
-    bay: Bay, intake: Intake
+    bay: Bay, ingest: Ingest
 ) -> None:
     """The limit of the engine that runs now is what counts."""
     path = bay.make(1, rank=16)
-    version = await intake.read(path, FINANCE)
+    version = await ingest.read(path, FINANCE)
     assert isinstance(version, Version)
-    intake.limit_rank(8)
-    result = await intake.read(path, FINANCE, known=version.digest)
+    ingest.limit_rank(8)
+    result = await ingest.read(path, FINANCE, known=version.digest)
     assert isinstance(result, Rejected)
     assert result.codes == {"rank_over_limit"}
 
 
 async def test_two_halves_of_different_moments_are_no_version(
-    bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch
+    bay: Bay, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder that is replaced while it is read, by a rename or under a link, may have given
     config and weights that do not belong together: it is read again."""
@@ -82,28 +82,28 @@ async def test_two_halves_of_different_moments_are_no_version(
         link.symlink_to(second)
 
     while_read(monkeypatch, bay.store, swap)
-    result = await intake.read(link, FINANCE)
+    result = await ingest.read(link, FINANCE)
     assert isinstance(result, Rejected)
     assert result.codes == {"changed_while_read"}
     assert result.transient
     monkeypatch.undo()
-    assert await intake.read(link, FINANCE) == bay.version("finance", 2)
+    assert await ingest.read(link, FINANCE) == bay.version("finance", 2)
 
 
 async def test_a_folder_that_is_another_than_was_found_is_not_taken_for_it(
-    bay: Bay, intake: Intake
+    bay: Bay, ingest: Ingest
 ) -> None:
     """Between the look and the read it may have been exchanged; what was found would be remembered
     with its content.
     """
     found = fingerprint(bay.make(1))
-    result = await intake.read(bay.make(2), FINANCE, looks=found)
+    result = await ingest.read(bay.make(2), FINANCE, found_as=found)
     assert isinstance(result, Rejected)
     assert result.codes == {"changed_while_read"}
 
 
 async def test_a_disk_that_was_away_is_no_fault_of_the_folder(
-    bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch
+    bay: Bay, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor are too many open files: the folder need not change to be read again."""
     folder = bay.make(1)
@@ -115,16 +115,16 @@ async def test_a_disk_that_was_away_is_no_fault_of_the_folder(
 
     really_open = os.open
     monkeypatch.setattr(os, "open", fail)
-    result = await intake.read(folder, FINANCE)
+    result = await ingest.read(folder, FINANCE)
     assert isinstance(result, Rejected)
     assert result.codes == {"read_failed"}
     assert result.transient
 
 
-async def test_a_long_read_holds_up_no_clearing(
-    bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch
+async def test_a_long_read_holds_up_no_sweep(
+    bay: Bay, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clearing is put off, not waited for."""
+    """The sweep is put off, not waited for."""
     begun, may_end = threading.Event(), threading.Event()
 
     def hang(folder: Path) -> None:
@@ -132,61 +132,54 @@ async def test_a_long_read_holds_up_no_clearing(
         may_end.wait(10)
 
     while_read(monkeypatch, bay.store, hang)
-    reading = asyncio.create_task(intake.read(bay.make(1), FINANCE))
+    reading = asyncio.create_task(ingest.read(bay.make(1), FINANCE))
     await asyncio.to_thread(begun.wait, 10)
-    assert not await intake.clear(frozenset)
+    assert not await ingest.sweep(frozenset)
     may_end.set()
     await reading
-    assert await intake.clear(frozenset)
+    assert await ingest.sweep(frozenset)
     assert not bay.in_store()
 
 
-async def test_what_was_just_read_is_not_cleared(bay: Bay, intake: Intake) -> None:
-    """No clearing goes on beside a read, and the next sees what the readers did with the
-    versions.
-    """
+async def test_a_version_that_was_just_read_is_not_swept_out(bay: Bay, ingest: Ingest) -> None:
+    """A sweep waits for the reads under way, and sees the versions that they registered."""
     kept: set[Digest] = set()
 
     async def take(weights: int) -> None:
-        version = await intake.read(bay.make(weights), FINANCE)
+        version = await ingest.read(bay.make(weights), FINANCE)
         assert isinstance(version, Version)
         kept.add(version.digest)
 
-    reads = [asyncio.create_task(take(weights)) for weights in range(1, 2 * AT_ONCE)]
+    reads = [asyncio.create_task(take(weights)) for weights in range(1, 2 * READS_AT_ONCE)]
     await asyncio.sleep(0)
-    await asyncio.gather(intake.clear(lambda: frozenset(kept)), *reads)
-    await intake.clear(lambda: frozenset(kept))
+    await asyncio.gather(ingest.sweep(lambda: frozenset(kept)), *reads)
+    await ingest.sweep(lambda: frozenset(kept))
     assert bay.in_store() == kept
-    await intake.clear(frozenset)
+    await ingest.sweep(frozenset)
     assert not bay.in_store()
 
 
-async def test_a_read_that_is_given_up_ends_all_the_same(bay: Bay, intake: Intake) -> None:
+async def test_a_read_that_is_given_up_ends_all_the_same(bay: Bay, ingest: Ingest) -> None:
     """A thread cannot be stopped, so its turn is not given to another before it has ended."""
-    reading = asyncio.create_task(intake.read(bay.make(1), FINANCE))
+    reading = asyncio.create_task(ingest.read(bay.make(1), FINANCE))
     await asyncio.sleep(0)
     reading.cancel()
     await asyncio.wait({reading})
     assert reading.cancelled()
-    await intake.clear(frozenset)
+    await ingest.sweep(frozenset)
     assert not bay.in_store()
 
 
-def test_one_intake_serves_two_loops(bay: Bay, intake: Intake) -> None:
-    """The start reads on a loop of its own, with more folders than turns."""
-
-    async def read_many() -> None:
-        results = await asyncio.gather(
-            *(intake.read(bay.make(weights), FINANCE) for weights in range(2 * AT_ONCE))
-        )
-        assert all(isinstance(result, Version) for result in results)
-
-    for _ in range(2):
-        asyncio.run(read_many())
+async def test_more_folders_than_turns_are_all_read(bay: Bay, ingest: Ingest) -> None:
+    """The start of a server finds many at once; those beyond the turns wait."""
+    results = await asyncio.gather(
+        *(ingest.read(bay.make(weights), FINANCE) for weights in range(2 * READS_AT_ONCE))
+    )
+    assert all(isinstance(result, Version) for result in results)
 
 
 def test_folders_are_read_at_low_priority(
-    bay: Bay, intake: Intake, monkeypatch: pytest.MonkeyPatch
+    bay: Bay, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The engine's threads keep the cores; the event loop's thread keeps its priority."""
     priorities: list[int] = []
@@ -196,6 +189,6 @@ def test_folders_are_read_at_low_priority(
 
     while_read(monkeypatch, bay.store, look)
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    assert isinstance(asyncio.run(intake.read(bay.make(1), FINANCE)), Version)
+    assert isinstance(asyncio.run(ingest.read(bay.make(1), FINANCE)), Version)
     assert priorities == [min(before + NICENESS, 19)]
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before

@@ -96,9 +96,9 @@ class Everything(RuleBasedStateMachine):
 
     async def start(self) -> None:
         clock = asyncio.get_running_loop().time
-        self.host = self.bay.host(self.engine, capacity=CAPACITY, preload=1, clock=clock)
-        await self.bay.reconciler.settle()
-        await self.host.start()
+        self.manager = self.bay.manager(self.engine, capacity=CAPACITY, preload=1, clock=clock)
+        await self.bay.reconciler.read_directory()
+        await self.manager.start()
 
     def do(self, work: Coroutine[Any, Any, Result]) -> Result:
         return self.runner.run(work)
@@ -176,14 +176,14 @@ class Everything(RuleBasedStateMachine):
 
     async def client(self, request: Request, version: Version | None) -> None:
         assert version is not None
-        self.host.engine.check()
-        await self.host.ensure(version)
+        self.manager.engine.check()
+        await self.manager.ensure(version)
         self.running = request
         try:
-            await self.host.engine.run(CHAT, {"model": "it"}, version, request_id="1")
-            self.host.answered(version)
+            await self.manager.engine.run(CHAT, {"model": "it"}, version, request_id="1")
+            self.manager.answered(version)
         finally:
-            self.host.ended(version)
+            self.manager.ended(version)
 
     async def answer(self, body: Body) -> Answer | AnswerStream:
         request, self.running = self.running, None
@@ -221,7 +221,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(name=names)
     def roll_back(self, name: str) -> None:
-        self.do(self.call(self.bay.reconciler.roll_back(name, None, who="admin")))
+        self.do(self.call(self.bay.changes.roll_back(name, None, who="admin")))
 
     @rule()
     def rescan(self) -> None:
@@ -231,13 +231,13 @@ class Everything(RuleBasedStateMachine):
     def pin(self, name: str, pinned: bool) -> None:
         with suppress(AdapterConflict):
             self.bay.registry.set_pinned(name, pinned)
-        self.host.residency.look_for_room()
+        self.manager.residency.look_for_room()
         self.rest()
 
     @rule(name=names)
     def withdraw(self, name: str) -> None:
         if self.bay.live(name) is not None and name in self.folders:
-            self.do(self.bay.reconciler.withdraw(name, who="admin"))
+            self.do(self.bay.changes.withdraw(name, who="admin"))
             self.withdrawn.add(name)
             assert self.bay.live(name) is None
 
@@ -249,7 +249,7 @@ class Everything(RuleBasedStateMachine):
 
     async def begin_again(self) -> None:
         self.engine.forgive_all()
-        await self.host.stop()
+        await self.manager.stop()
         await asyncio.gather(*self.admin_calls)
         self.bay.restart()
         self.engine = MortalEngine()
@@ -300,7 +300,7 @@ class Everything(RuleBasedStateMachine):
         assert held == sum(not task.done() for task in self.requests)
         assert self.engine.most_loaded <= CAPACITY + 1
         if self.engine.up:
-            assert set(self.host.residency.resident()) <= self.engine.loaded
+            assert set(self.manager.residency.resident()) <= self.engine.loaded
 
     # When all is quiet
 
@@ -309,7 +309,7 @@ class Everything(RuleBasedStateMachine):
             self.do(self.calm())
             self.check_what_is_live()
             self.do(self.check_answers())
-            self.do(self.host.stop())
+            self.do(self.manager.stop())
             assert not self.do(self.others())
 
     async def calm(self) -> None:
@@ -321,7 +321,9 @@ class Everything(RuleBasedStateMachine):
         assert self.engine.up
         assert not any(status.leases for status in self.bay.registry.snapshot())
         assert (
-            set(self.host.residency.resident()) == self.host.residency.held() == self.engine.loaded
+            set(self.manager.residency.resident())
+            == self.manager.residency.held()
+            == self.engine.loaded
         )
 
     def check_what_is_live(self) -> None:

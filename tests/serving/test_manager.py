@@ -20,7 +20,7 @@ from lorabay.errors import (
     WeightsRefused,
 )
 from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body
-from lorabay.serving.manager import AdapterHost
+from lorabay.serving.manager import AdapterManager
 from tests.fake_engine import echo
 from tests.serving.bay import POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
@@ -32,23 +32,23 @@ REFUSAL = AdapterRejected("finance", ("no such module",))
 class Server:
     """A host, and clients that ask it as the API does."""
 
-    def __init__(self, bay: Bay, engine: MortalEngine, host: AdapterHost) -> None:
-        self.bay, self.engine, self.host = bay, engine, host
+    def __init__(self, bay: Bay, engine: MortalEngine, manager: AdapterManager) -> None:
+        self.bay, self.engine, self.manager = bay, engine, manager
 
     async def ask(self, model: str) -> Version | None:
         """Send one request; gives the version that answered."""
         with self.bay.registry.acquire(model) as lease:
-            self.host.engine.check()
+            self.manager.engine.check()
             if lease.version is not None:
-                await self.host.ensure(lease.version)
+                await self.manager.ensure(lease.version)
             try:
-                await self.host.engine.run(CHAT, {"model": model}, lease.version, request_id="1")
+                await self.manager.engine.run(CHAT, {"model": model}, lease.version, request_id="1")
                 if lease.version is not None:
                     assert lease.version in self.engine.loaded
-                    self.host.answered(lease.version)
+                    self.manager.answered(lease.version)
             finally:
                 if lease.version is not None:
-                    self.host.ended(lease.version)
+                    self.manager.ended(lease.version)
             return lease.version
 
     def count(self, series: str, **labels: str) -> float | None:
@@ -60,9 +60,9 @@ async def server(bay: Bay) -> AsyncIterator[Server]:
     """Room for three adapters, of which two are loaded at the start; not started yet."""
     engine = MortalEngine()
     clock = asyncio.get_running_loop().time
-    host = bay.host(engine, capacity=3, preload=2, clock=clock)
-    yield Server(bay, engine, host)
-    await host.stop()
+    manager = bay.manager(engine, capacity=3, preload=2, clock=clock)
+    yield Server(bay, engine, manager)
+    await manager.stop()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -70,8 +70,8 @@ async def start(server: Server, *names: str) -> None:
     """Start over a directory that holds these adapters, each with weights of its own."""
     for number, name in enumerate(names):
         server.bay.put(name, number + 1)
-    await server.bay.reconciler.settle()
-    await server.host.start()
+    await server.bay.reconciler.read_directory()
+    await server.manager.start()
 
 
 async def die(server: Server) -> None:
@@ -83,7 +83,7 @@ async def die(server: Server) -> None:
 async def test_the_start_loads_the_first_adapters(server: Server) -> None:
     """As many as the start is told, and the rest when they are asked for."""
     await start(server, "ads", "bank", "shop")
-    assert [version.adapter for version in server.host.residency.resident()] == ["ads", "bank"]
+    assert [version.adapter for version in server.manager.residency.resident()] == ["ads", "bank"]
     assert await server.ask("shop") == server.bay.live("shop")
     assert len(server.engine.loaded) == 3
 
@@ -94,7 +94,7 @@ async def test_pinned_adapters_are_loaded_first(server: Server) -> None:
     await server.bay.look()
     server.bay.registry.set_pinned("shop", True)
     await start(server, "ads", "bank")
-    assert [version.adapter for version in server.host.residency.resident()] == ["shop", "ads"]
+    assert [version.adapter for version in server.manager.residency.resident()] == ["shop", "ads"]
 
 
 async def test_more_pins_than_places_do_not_hold_up_the_start(server: Server) -> None:
@@ -115,17 +115,17 @@ async def test_the_declared_set_is_loaded_when_the_first_loads_have_ended(server
     engine.
     """
     server.bay.put("ads", 1)
-    assert not server.host.declared_set_loaded
-    await server.bay.reconciler.settle()
+    assert not server.manager.declared_set_loaded
+    await server.bay.reconciler.read_directory()
     load = f"load {server.bay.version('ads', 1).id}"
     server.engine.hold(load)
-    starting = asyncio.create_task(server.host.start())
+    starting = asyncio.create_task(server.manager.start())
     await quiet()
-    server.host.engine.check()
-    assert not server.host.declared_set_loaded
+    server.manager.engine.check()
+    assert not server.manager.declared_set_loaded
     server.engine.release(load)
     await starting
-    assert server.host.declared_set_loaded
+    assert server.manager.declared_set_loaded
 
 
 async def test_an_engine_that_does_not_start_is_an_error(server: Server) -> None:
@@ -133,14 +133,14 @@ async def test_an_engine_that_does_not_start_is_an_error(server: Server) -> None
     server.engine.fail("start", SetupError("no memory"))
     with pytest.raises(SetupError, match="no memory"):
         await start(server, "ads")
-    assert not server.host.declared_set_loaded
+    assert not server.manager.declared_set_loaded
 
 
 async def test_an_adapter_that_the_engine_refuses_does_not_stop_the_start(server: Server) -> None:
     """The others are loaded, and the server is ready."""
     server.engine.fail(f"load {server.bay.version('ads', 1).id}", REFUSAL)
     await start(server, "ads", "bank")
-    assert server.host.declared_set_loaded
+    assert server.manager.declared_set_loaded
     assert server.bay.state("ads") == "failed"
     assert await server.ask("bank")
 
@@ -180,14 +180,14 @@ async def test_what_the_watcher_sees_is_looked_at_at_once(bay: Bay) -> None:
         wake()
         await asyncio.Event().wait()
 
-    host = bay.host(MortalEngine(), watch=watch)
-    await host.start()
+    manager = bay.manager(MortalEngine(), watch=watch)
+    await manager.start()
     await quiet()
     bay.put("ads", 1)
     seen.set()
     await quiet()
     assert bay.live("ads")
-    await host.stop()
+    await manager.stop()
 
 
 async def test_forty_adapters_take_turns_in_three_places(server: Server) -> None:
@@ -327,7 +327,7 @@ async def test_a_new_version_that_kills_the_engine_is_quarantined(server: Server
     server.bay.put("ads", 9)
     for _ in range(5):
         await asyncio.sleep(POLL_S)
-        if server.host.residency.loading() == {killer}:
+        if server.manager.residency.loading() == {killer}:
             server.engine.die()
             server.engine.hold(f"load {killer.id}")
     await asyncio.sleep(10 * POLL_S)
@@ -428,7 +428,7 @@ async def test_stop_at_any_moment_leaves_no_task(server: Server, moment: str) ->
         server.engine.hold(f"load {law.id}")
         asking = asyncio.create_task(server.ask("law"))
         await quiet()
-        await server.host.stop()
+        await server.manager.stop()
         with pytest.raises(EngineUnavailable):
             await asking
     if moment == "down":
@@ -458,7 +458,7 @@ async def test_a_quarantine_survives_a_restart(bay: Bay) -> None:
     it.
     """
     engine = MortalEngine()
-    server = Server(bay, engine, bay.host(engine, clock=asyncio.get_running_loop().time))
+    server = Server(bay, engine, bay.manager(engine, clock=asyncio.get_running_loop().time))
     await start(server)
     former, killer = await bay.serve("ads", 1), bay.version("ads", 2)
     await server.ask("ads")
@@ -470,20 +470,20 @@ async def test_a_quarantine_survives_a_restart(bay: Bay) -> None:
         engine.hold(f"load {killer.id}")
     await asyncio.sleep(100)
     assert (bay.live("ads"), bay.state("ads")) == (former, "failed")
-    await server.host.stop()
+    await server.manager.stop()
 
     bay.restart()
     engine = MortalEngine()
-    server = Server(bay, engine, bay.host(engine, clock=asyncio.get_running_loop().time))
+    server = Server(bay, engine, bay.manager(engine, clock=asyncio.get_running_loop().time))
     await start(server)
     assert (bay.live("ads"), bay.state("ads")) == (former, "failed")
     assert f"load {killer.id}" not in engine.steps
     assert await server.ask("ads") == former
-    server.host.forgive(killer)
+    server.manager.forgive(killer)
     bay.touch("ads")
     await bay.look()
     assert await server.ask("ads") == killer
-    await server.host.stop()
+    await server.manager.stop()
 
 
 async def test_each_change_of_state_is_one_line_in_the_log(server: Server) -> None:

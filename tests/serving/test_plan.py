@@ -16,41 +16,29 @@ def folder(name: str, fingerprint: str = "1") -> Candidate:
     return Candidate(name, Path("/adapters") / name, fingerprint, newest=0.0)
 
 
-def at_once(_: object) -> float:
-    return 0.0
-
-
 def test_a_new_folder_is_taken_in() -> None:
-    """A folder that was never dealt with is intake; nothing else is due."""
+    """A settled folder that was never dealt with is a change; nothing else is due."""
     finance = folder("finance")
-    assert plan({"finance": finance}, [], {}, at_once, at_once) == Plan((), (finance,), (), None)
+    assert plan({"finance": finance}, {}, {"finance": 0.0}, {}) == Plan((), (finance,), (), None)
 
 
 def test_a_folder_that_was_dealt_with_is_left_alone() -> None:
-    """The fingerprint decides: an unchanged folder asks for nothing, and not even for how long it
-    has settled.
-    """
-
-    def asked(_: object) -> float:
-        raise AssertionError
-
-    found = {"finance": folder("finance")}
-    assert plan(found, ["finance"], {"finance": "1"}, asked, asked) == Plan((), (), (), None)
+    """The fingerprint decides: an unchanged folder asks for nothing, settled or not."""
+    candidates = {"finance": folder("finance")}
+    assert plan(candidates, {"finance": "1"}, {"finance": 1.0}, {}) == Plan((), (), (), None)
 
 
 def test_a_changed_folder_waits_until_it_has_settled() -> None:
     """A changed folder is not taken in before its time, and the next look is due exactly then."""
     finance = folder("finance", "2")
-    todo = plan({"finance": finance}, ["finance"], {"finance": "1"}, lambda _: 1.5, at_once)
+    todo = plan({"finance": finance}, {"finance": "1"}, {"finance": 1.5}, {})
     assert todo == Plan((), (), (finance,), 1.5)
 
 
 def test_a_missing_folder_waits_until_it_counts_as_removed() -> None:
     """A name without a folder goes when its absence is confirmed, and the next look is due then."""
-    assert plan({}, ["finance"], {"finance": "1"}, at_once, lambda _: 0.2) == Plan((), (), (), 0.2)
-    assert plan({}, ["finance"], {"finance": "1"}, at_once, at_once) == Plan(
-        ("finance",), (), (), None
-    )
+    assert plan({}, {"finance": "1"}, {}, {"finance": 0.2}) == Plan((), (), (), 0.2)
+    assert plan({}, {"finance": "1"}, {}, {"finance": 0.0}) == Plan(("finance",), (), (), None)
 
 
 @given(
@@ -58,28 +46,30 @@ def test_a_missing_folder_waits_until_it_counts_as_removed() -> None:
         st.sampled_from(NAMES), st.tuples(st.sampled_from("12"), st.floats(0, 5))
     ),
     served=st.dictionaries(st.sampled_from(NAMES), st.floats(0, 5)),
-    judged=st.dictionaries(st.sampled_from(NAMES), st.sampled_from("12")),
+    handled=st.dictionaries(st.sampled_from(NAMES), st.sampled_from("12")),
 )
 def test_every_name_is_dealt_with_once_and_in_time(
-    folders: dict[str, tuple[str, float]], served: dict[str, float], judged: dict[str, str]
+    folders: dict[str, tuple[str, float]], served: dict[str, float], handled: dict[str, str]
 ) -> None:
-    """Each name is removed, taken in, waited for, or as it should be; and what waits sets the time
-    of the next look.
+    """Each name is removed, taken in, waited for, or as it should be; the waits set the time of the
+    next look.
     """
-    found = {name: folder(name, fingerprint) for name, (fingerprint, _) in folders.items()}
-    todo = plan(
-        found, served, judged, lambda candidate: folders[candidate.name][1], served.__getitem__
-    )
-    taken = [candidate.name for candidate in todo.intake]
+    candidates = {name: folder(name, fingerprint) for name, (fingerprint, _) in folders.items()}
+    remaining = {name: wait for name, (_, wait) in folders.items()}
+    absence = {name: wait for name, wait in served.items() if name not in folders}
+    todo = plan(candidates, handled, remaining, absence)
+
+    taken = [candidate.name for candidate in todo.changes]
     unsettled = [candidate.name for candidate in todo.unsettled]
     named = [*todo.removals, *taken, *unsettled]
     assert len(named) == len(set(named))
+
     for name, (fingerprint, wait) in folders.items():
-        assert (name in taken) == (judged.get(name) != fingerprint and wait == 0)
-        assert (name in unsettled) == (judged.get(name) != fingerprint and wait > 0)
-    missing = {name: wait for name, wait in served.items() if name not in folders}
-    assert set(todo.removals) == {name for name, wait in missing.items() if wait == 0}
-    waits = [folders[name][1] for name in unsettled] + [
-        wait for wait in missing.values() if wait > 0
-    ]
+        is_new = handled.get(name) != fingerprint
+        assert (name in taken) == (is_new and wait == 0)
+        assert (name in unsettled) == (is_new and wait > 0)
+    assert set(todo.removals) == {name for name, wait in absence.items() if wait == 0}
+
+    waits = [remaining[name] for name in unsettled]
+    waits += [wait for wait in absence.values() if wait > 0]
     assert todo.wait_s == min(waits, default=None)

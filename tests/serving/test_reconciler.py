@@ -19,7 +19,7 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterConflict, AdapterRejected, ModelNotFound, SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
-from lorabay.serving import ingest as intake, reconciler
+from lorabay.serving import ingest, reconciler
 from lorabay.serving.reconciler import REMOVAL_CONFIRM_S
 from lorabay.serving.residency import Residency
 from tests import making
@@ -167,7 +167,7 @@ async def test_a_rollback_and_a_pin_survive_a_restart(
     """
     old = await bay.serve("finance", 1)
     await bay.serve("finance", 2)
-    await bay.reconciler.roll_back("finance", None, who="admin")
+    await bay.changes.roll_back("finance", None, who="admin")
     bay.registry.set_pinned("finance", True)
     await bay.restarted(engine)
     assert bay.live("finance") == old
@@ -184,7 +184,7 @@ async def test_a_change_while_the_server_was_down_ends_a_rollback(
     """The folder's content at the start decides, as it would have at the moment of the change."""
     await bay.serve("finance", 1)
     await bay.serve("finance", 2)
-    await bay.reconciler.roll_back("finance", None, who="admin")
+    await bay.changes.roll_back("finance", None, who="admin")
     bay.put("finance", 3)
     await bay.restarted(engine)
     assert bay.live("finance") == bay.version("finance", 3)
@@ -267,7 +267,7 @@ async def test_a_rank_over_the_engines_limit_is_rejected(bay: Bay, residency: Re
     """The limit that the engine was started with holds for every later folder, and the reason names
     the way out.
     """
-    bay.reconciler.limit_rank(8)
+    bay.reconciler.ingest.limit_rank(8)
     bay.put("finance", 1, rank=16)
     await bay.look()
     assert bay.state("finance") == "rejected"
@@ -279,10 +279,10 @@ async def test_a_known_folder_over_the_engines_limit_is_rejected(
 ) -> None:
     """That it passed under an earlier server's limit does not let it in."""
     bay.put("finance", 1, rank=16)
-    await bay.reconciler.settle()
+    await bay.reconciler.read_directory()
     bay.restart()
     bay.residency(engine)
-    bay.reconciler.limit_rank(8)
+    bay.reconciler.ingest.limit_rank(8)
     await bay.look()
     assert bay.state("finance") == "rejected"
     assert not engine.steps
@@ -308,7 +308,7 @@ async def test_a_directory_that_was_never_there_stops_the_start(bay: Bay) -> Non
     """At the start it is a mistake in the settings."""
     bay.root.rmdir()
     with pytest.raises(SetupError):
-        await bay.reconciler.settle()
+        await bay.reconciler.read_directory()
 
 
 async def test_a_store_that_cannot_be_used_is_tried_again(bay: Bay, residency: Residency) -> None:
@@ -396,10 +396,10 @@ async def test_a_long_read_holds_up_no_removal(
     async def hang(work: Callable[..., Any], *arguments: Any) -> Any:
         if "slow" in arguments:
             await may_end.wait()
-        return await whole(work, *arguments)
+        return await run_to_end(work, *arguments)
 
-    whole = intake._whole
-    monkeypatch.setattr(intake, "_whole", hang)
+    run_to_end = ingest._run_to_end
+    monkeypatch.setattr(ingest, "_run_to_end", hang)
     await bay.serve("finance", 1)
     running = asyncio.create_task(bay.reconciler.run())
     bay.put("slow", 2)
@@ -507,7 +507,7 @@ async def test_the_start_gives_up_on_a_folder_that_never_rests(
     """After twice the settling time the server starts without it."""
     bay = Bay(tmp_path, shapes, settle_s=3600.0, poll_s=10.0)
     making.make_adapter(bay.root / "finance")
-    await bay.reconciler.settle()
+    await bay.reconciler.read_directory()
     assert bay.reconciler.declared_set_loaded
     assert asyncio.get_running_loop().time() == pytest.approx(7200, abs=20)
     bay.store.close()
@@ -519,7 +519,7 @@ async def test_the_start_waits_for_folders_to_settle_however_short_the_timer(
     """Whether the declared set is loaded does not depend on how often the timer looks."""
     bay = Bay(tmp_path, shapes, settle_s=5.0, poll_s=1.0)
     making.make_adapter(bay.root / "finance")
-    waiting = asyncio.create_task(bay.reconciler.settle())
+    waiting = asyncio.create_task(bay.reconciler.read_directory())
     await asyncio.sleep(3)
     assert not bay.reconciler.declared_set_loaded
     waiting.cancel()
@@ -575,7 +575,7 @@ def test_the_start_and_the_server_may_have_different_loops(bay: Bay, engine: Mor
 
     async def start() -> None:
         bay.put("finance", 1)
-        await bay.reconciler.settle()
+        await bay.reconciler.read_directory()
 
     async def run() -> None:
         bay.residency(engine)
@@ -609,7 +609,7 @@ async def test_a_restart_serves_what_was_served_until_the_engine_has_the_next(
     old = await bay.serve("finance", 1)
     bay.put("finance", 2)
     bay.restart()
-    await bay.reconciler.settle()
+    await bay.reconciler.read_directory()
     assert bay.live("finance") == old
     assert bay.state("finance") == "pending"
     assert bay.reconciler.declared() == (old, bay.version("finance", 2))
@@ -672,7 +672,7 @@ async def test_a_folder_that_is_being_written_after_a_restart(
     await bay.reconciler.reconcile()
     bay.touch("finance")
     bay.restart()
-    await bay.reconciler.settle()
+    await bay.reconciler.read_directory()
     assert bay.live("finance") == bay.version("finance", 1)
     (bay.root / "finance").rename(tmp_path / "outside")
     (bay.root / "finance").symlink_to(tmp_path / "outside")
@@ -700,7 +700,7 @@ async def test_an_unloaded_adapter_stays_away_over_a_restart(
 ) -> None:
     """Until its folder changes, or goes and comes back."""
     await bay.serve("finance", 1)
-    await bay.reconciler.withdraw("finance", who="admin")
+    await bay.changes.withdraw("finance", who="admin")
     for _ in range(2):
         await bay.restarted(engine)
         assert bay.live("finance") is None
@@ -708,7 +708,7 @@ async def test_an_unloaded_adapter_stays_away_over_a_restart(
     bay.touch("finance")
     await bay.look()
     assert bay.live("finance") == bay.version("finance", 1)
-    await bay.reconciler.withdraw("finance", who="admin")
+    await bay.changes.withdraw("finance", who="admin")
     bay.take_away("finance")
     await bay.restarted(engine)
     assert not bay.registry.snapshot()
@@ -772,7 +772,7 @@ async def test_a_rollback_of_what_goes_meanwhile_is_a_conflict(
     old, _ = await bay.serve("ads", 1), await bay.serve("ads", 2)
     await quiet()
     engine.hold(f"load {old.id}")
-    rolling = asyncio.create_task(bay.reconciler.roll_back("ads", None, who="admin"))
+    rolling = asyncio.create_task(bay.changes.roll_back("ads", None, who="admin"))
     await quiet()
     bay.take_away("ads")
     await bay.look()
@@ -842,7 +842,7 @@ async def test_two_servers_share_a_store_and_a_directory(bay: Bay, shapes: BaseS
         assert version.path.exists()
         await residency.ensure(version)
     other.restart()
-    assert other.registry.pinned("finance")
+    assert other.status("finance").pinned
     other.store.close()
 
 

@@ -230,7 +230,7 @@ async def test_a_folder_removed_while_its_weights_are_read(bay: Bay, engine: Mor
     await quiet()
     bay.take_away("shop")
     await bay.look()
-    assert not bay.registry.kept("shop")
+    assert bay.registry.status("shop") is None
     assert version.path.exists()
     engine.release(f"load {version.id}")
     await preload
@@ -369,7 +369,7 @@ async def test_roll_back(bay: Bay, residency: Residency, engine: MortalEngine) -
     old, new = await bay.serve("finance", 1), await bay.serve("finance", 2)
     await quiet()
     lease = bay.registry.acquire("finance")
-    await bay.reconciler.roll_back("finance", None, who="admin")
+    await bay.changes.roll_back("finance", None, who="admin")
     assert bay.live("finance") == old
     assert engine.loaded == {old, new}
     lease.release()
@@ -387,7 +387,7 @@ async def test_a_later_change_of_the_folder_ends_a_rollback(bay: Bay, residency:
     """
     await bay.serve("finance", 1)
     await bay.serve("finance", 2)
-    await bay.reconciler.roll_back("finance", None, who="admin")
+    await bay.changes.roll_back("finance", None, who="admin")
     await bay.serve("finance", 3)
     assert bay.status("finance").rollback is None
     await bay.serve("finance", 2)
@@ -401,7 +401,7 @@ async def test_a_rollback_that_the_engine_refuses_changes_nothing(
     await quiet()
     engine.fail(f"load {old.id}", REFUSAL)
     with pytest.raises(AdapterRejected, match="no such module"):
-        await bay.reconciler.roll_back("finance", None, who="admin")
+        await bay.changes.roll_back("finance", None, who="admin")
     assert bay.live("finance") == new
     assert bay.status("finance").rollback is None
     assert bay.state("finance") == "ready"
@@ -419,7 +419,7 @@ async def test_a_rollback_waits_for_the_change_under_way(
     bay.put("finance", 2)
     looking = bay.begin_look()
     await quiet()
-    rolling = asyncio.create_task(bay.reconciler.roll_back("finance", None, who="admin"))
+    rolling = asyncio.create_task(bay.changes.roll_back("finance", None, who="admin"))
     await quiet()
     engine.release(f"load {second.id}")
     await asyncio.gather(looking, rolling)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from lorabay.serving.turns import Change, Changes
+from lorabay.serving.turns import Change, Turns
 from tests.virtual_time import quiet
 
 
@@ -42,58 +42,58 @@ def work() -> Work:
 
 async def test_different_adapters_change_side_by_side(work: Work) -> None:
     """One that waits holds up no other."""
-    changes = Changes()
+    turns = Turns()
     for name in ("ads", "bank"):
-        changes.start(name, work.change(name))
+        turns.start(name, work.change(name))
     await quiet()
     work.let_go("bank")
     await quiet()
     assert work.log == ["ads begins", "bank begins", "bank ends"]
     work.let_go("ads")
-    await changes.idle()
+    await turns.idle()
     assert work.log[-1] == "ads ends"
 
 
 async def test_of_one_adapters_changes_the_last_is_made_after_the_first(work: Work) -> None:
     """What was overtaken before its turn is never begun."""
-    changes = Changes()
-    changes.start("ads", work.change("1"))
+    turns = Turns()
+    turns.start("ads", work.change("1"))
     await quiet()
     for label in ("2", "3"):
-        changes.start("ads", work.change(label))
+        turns.start("ads", work.change(label))
         work.let_go(label)
     await quiet()
     assert work.log == ["1 begins"]
     work.let_go("1")
-    await changes.idle()
+    await turns.idle()
     assert work.log == ["1 begins", "1 ends", "3 begins", "3 ends"]
 
 
 async def test_a_change_waits_for_whoever_has_the_turn(work: Work) -> None:
     """An admin call and a folder's change of one adapter exclude each other."""
-    changes = Changes()
+    turns = Turns()
     work.change("ads")
     work.let_go("ads")
-    async with changes.turn("ads", "bank"):
-        changes.start("ads", work.change("ads"))
+    async with turns.turn("ads", "bank"):
+        turns.start("ads", work.change("ads"))
         await quiet()
         assert not work.log
-    await changes.idle()
+    await turns.idle()
     assert work.log == ["ads begins", "ads ends"]
 
 
 async def test_a_change_that_is_given_up_may_clean_up_before_the_next(work: Work) -> None:
     """What waits behind it is given up with it; a later change has its turn when it has ended."""
-    changes = Changes()
-    changes.start("ads", work.change("1"))
+    turns = Turns()
+    turns.start("ads", work.change("1"))
     await quiet()
-    changes.start("ads", work.change("2"))
-    changes.cancel("ads")
-    changes.start("ads", work.change("3"))
+    turns.start("ads", work.change("2"))
+    turns.cancel("ads")
+    turns.start("ads", work.change("3"))
     work.let_go("3")
-    await changes.idle()
+    await turns.idle()
     assert work.log == ["1 begins", "1 is given up", "3 begins", "3 ends"]
-    changes.cancel("nobody")
+    turns.cancel("nobody")
 
 
 async def test_a_bug_in_a_change_stops_no_other(work: Work) -> None:
@@ -102,21 +102,21 @@ async def test_a_bug_in_a_change_stops_no_other(work: Work) -> None:
     async def stumble() -> None:
         raise ZeroDivisionError
 
-    changes = Changes()
-    changes.start("ads", stumble)
-    await changes.idle()
-    changes.start("ads", work.change("1"))
+    turns = Turns()
+    turns.start("ads", stumble)
+    await turns.idle()
+    turns.start("ads", work.change("1"))
     work.let_go("1")
-    await changes.idle()
+    await turns.idle()
     assert work.log == ["1 begins", "1 ends"]
 
 
 async def test_the_stop_leaves_nothing_running(work: Work) -> None:
     """Every change is given up, and has ended when the stop returns."""
-    changes = Changes()
+    turns = Turns()
     for name in ("ads", "bank"):
-        changes.start(name, work.change(name))
+        turns.start(name, work.change(name))
     await quiet()
-    await changes.stop()
+    await turns.stop()
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert sorted(work.log[2:]) == ["ads is given up", "bank is given up"]

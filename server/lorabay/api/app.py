@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from lorabay.api.auth import Gate
     from lorabay.api.exchange import Parts
 
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-
 
 def create_app(
     parts: Parts,
@@ -37,7 +34,6 @@ def create_app(
     base_names: Sequence[str],
     max_body_bytes: int,
     declared_set_loaded: Callable[[], bool],
-    lifespan: Lifespan | None,
     routers: Sequence[APIRouter],
 ) -> FastAPI:
     """Return the application of one server.
@@ -49,7 +45,6 @@ def create_app(
         title="lorabay",
         version=metadata.version("lorabay"),
         description="One frozen base model, many LoRA adapters: choose one by `model`.",
-        lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,
     )

@@ -1,16 +1,25 @@
-"""What a server must remember about each adapter over a restart: one small JSON file per adapter.
+"""What a server remembers about each adapter over a restart: one small JSON file per adapter.
 
-Written by rename, without fsync: a killed process loses nothing, a power cut at worst the last
-change, and an unreadable file counts as absent. Knows nothing of what the fields are used for.
+A record is written by rename, without fsync: a killed process loses nothing, a power cut at worst
+the last change. An unreadable file counts as absent. Knows nothing of how the fields are used.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import structlog
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_serializer,
+    model_validator,
+)
 
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.versions import Digest
@@ -18,18 +27,56 @@ from lorabay.files import durable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 logger = structlog.get_logger(__name__)
 
 _LOCK_SECONDS = 5.0
 
+_ADMIN_KEY = "admin "
+"""Prefix of an admin's source in the former layout of records."""
+
 _Digest = Annotated[Digest, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+class FolderSource(BaseModel):
+    """The adapter's own folder, as it was when its newest version was accepted.
+
+    `fingerprint` is the folder's, `checks` the identity of the checks that accepted it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["folder"] = "folder"
+    fingerprint: str
+    checks: str
+
+
+class AdminSource(BaseModel):
+    """A folder that an admin named, and the identity of the checks that accepted it.
+
+    `passed_over` is the fingerprint that the adapter's own folder had at that time, if it existed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["admin"] = "admin"
+    path: Path
+    passed_over: str | None
+    checks: str
+
+    @field_serializer("path")
+    def _path_as_text(self, path: Path) -> str:
+        return str(path)
+
+
+Source = FolderSource | AdminSource
+"""Where the newest version of an adapter came from."""
+
+
 class Rollback(BaseModel):
-    """An admin chose version `to` although the folder holds `instead_of`; ends when the folder
-    holds something else.
+    """An admin's choice of version `to` although the source holds `instead_of`.
+
+    It ends when the source holds something else.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,17 +86,17 @@ class Rollback(BaseModel):
 
 
 class Record(BaseModel):
-    """`kept`: versions that were live, newest first. `source`: the folder's fingerprint and checks
-    -> what it gave.
+    """Everything that is remembered about one adapter.
 
-    `withdrawn`: fingerprint of the folder that an admin has unloaded. `quarantined`: versions that
-    kill the engine.
+    `kept` are the versions that were live, newest first. `source` and `source_digest` say where
+    the newest version came from and which one it was. `withdrawn` is the fingerprint of a folder
+    that an admin unloaded. `quarantined` are the versions that killed the engine.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kept: tuple[_Digest, ...] = ()
-    source_key: str | None = None
+    source: Annotated[Source, Field(discriminator="kind")] | None = None
     source_digest: _Digest | None = None
     rollback: Rollback | None = None
     pinned: bool = False
@@ -62,10 +109,37 @@ class Record(BaseModel):
         chosen = (self.source_digest, self.rollback.to if self.rollback else None)
         return frozenset(filter(None, (*self.kept, *chosen)))
 
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_source_key(cls, fields: Any) -> Any:
+        """Accept the former layout, in which the source was one string, `source_key`."""
+        if not isinstance(fields, dict) or "source_key" not in fields:
+            return fields
+
+        others = {name: value for name, value in fields.items() if name != "source_key"}
+        return others | {"source": _source_of_key(fields["source_key"])}
+
+
+def _source_of_key(key: object) -> Source | None:
+    """Return the source that a `source_key` stood for; None if there was none or it is damaged."""
+    if not isinstance(key, str) or not key:
+        return None
+
+    if not key.startswith(_ADMIN_KEY):
+        fingerprint, _, checks = key.rpartition(" ")
+        return FolderSource(fingerprint=fingerprint, checks=checks)
+
+    try:
+        path, passed_over, checks = json.loads(key.removeprefix(_ADMIN_KEY))
+        return AdminSource(path=path, passed_over=passed_over, checks=checks)
+    except (ValueError, TypeError):
+        return None
+
 
 class Records:
-    """The records of one adapter directory over one base, in one folder. Several servers may share
-    it.
+    """The records of one adapter directory over one base, in one folder.
+
+    Several servers may share it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,17 +147,19 @@ class Records:
         self._folder = folder
 
     def load(self) -> dict[AdapterName, Record]:
-        found: dict[AdapterName, Record] = {}
+        """Return every readable record by the name of its adapter."""
+        records: dict[AdapterName, Record] = {}
         for path in sorted(self._folder.glob("*.json")):
             record = _read(path)
             if record is not None and not name_problems(path.stem):
-                found[AdapterName(path.stem)] = record
-        return found
+                records[AdapterName(path.stem)] = record
+        return records
 
     def update(self, name: AdapterName, changes: Mapping[str, object]) -> None:
-        """Changes some fields and leaves the others as they are on disk: another server of the same
-        adapters, over the same store, may have changed them. An empty record is forgotten. A disk
-        that refuses it costs the memory over a restart, not the service.
+        """Write some fields and leave the others as they are on disk.
+
+        Another server of the same adapters may have changed those. An empty record is removed. A
+        disk that refuses the write costs the memory over a restart, not the service.
         """
         path = self._folder / f"{name}.json"
         try:
@@ -92,7 +168,8 @@ class Records:
                 if record == Record():
                     path.unlink(missing_ok=True)
                     return
-                durable.write(path, record.model_dump_json(), lasting=False)
+
+                durable.write(path, _as_json(record), lasting=False)
         except OSError as error:
             logger.warning(
                 "record not written; a restart will not know it",
@@ -102,13 +179,19 @@ class Records:
 
 
 def recorded_digests(folder: Path) -> frozenset[Digest]:
-    """The versions that the records in `folder` name."""
+    """Return the versions that the records in `folder` name."""
     records = filter(None, map(_read, folder.glob("*.json")))
     return frozenset().union(*(record.digests for record in records))
 
 
+def _as_json(record: Record) -> str:
+    # Not pydantic's own JSON: it refuses a path whose bytes are not UTF-8, and an admin may name
+    # such a folder.
+    return json.dumps(record.model_dump())
+
+
 def _read(path: Path) -> Record | None:
     try:
-        return Record.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        return Record.model_validate(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError):
         return None

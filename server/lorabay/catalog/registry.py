@@ -1,10 +1,13 @@
-"""Which adapters exist, which version of each is live, and who is using what.
+"""Names, their live versions, and leases on them: the one place that knows an adapter's state.
 
-Runs in one event loop without a lock: every method but `idle` finishes without awaiting, so look-up
-and lease are one step, and so is a flip. A lease keeps its version usable until it is released,
-whatever happens to the name meanwhile. Remembers over a restart what an admin chose (pins,
-rollbacks) and what a folder gave, through `Records`. Knows nothing of the engine: the caller loads
-a version before it calls `set_live`, and unloads it after `idle`.
+Ask `Registry.status(name)` for everything that is known about one adapter. The registry runs on one
+event loop without a lock: every method but `idle` finishes without awaiting, so that look-up and
+lease are one step, and so is a flip. A lease keeps its version usable until it is released,
+whatever happens to the name meanwhile. `Records` carry over a restart what an admin chose (pins,
+rollbacks) and what the adapter's source held.
+
+Knows nothing of the engine: the caller loads a version before it calls `set_live`, and unloads it
+after `idle`.
 """
 
 from __future__ import annotations
@@ -26,15 +29,13 @@ from lorabay.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lorabay.catalog.records import Records
+    from lorabay.catalog.records import Records, Source
 
 _PREFIX = re.compile(rf"[0-9a-f]{{{DIGEST_PREFIX},64}}", re.ASCII)
 
 
 class AdapterState(StrEnum):
-    """Of the newest attempt to serve what the folder holds; an older version may be live
-    meanwhile.
-    """
+    """State of the newest attempt to serve an adapter; an older version may still be live."""
 
     PENDING = "pending"
     LOADING = "loading"
@@ -45,6 +46,9 @@ class AdapterState(StrEnum):
     REMOVED = "removed"
 
 
+_GONE = frozenset({AdapterState.DRAINING, AdapterState.REMOVED})
+
+
 @dataclass(slots=True)
 class _Adapter:
     state: AdapterState = AdapterState.PENDING
@@ -52,15 +56,18 @@ class _Adapter:
     live: Version | None = None
     kept: tuple[Version, ...] = ()
     record: Record = field(default_factory=Record)
-    used: dict[Version, float] = field(default_factory=dict)
+    leases: Counter[Version] = field(default_factory=Counter)
+    last_used: dict[Version, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterStatus:
-    """A picture of one adapter. `kept` is what `name@digest` can ask for, the live version among
-    it.
+    """Snapshot of one adapter.
 
-    `last_used` is when a request last asked for a version, in seconds since the epoch.
+    `state` and `reasons` describe the newest attempt to serve it. `kept` are the versions that
+    `name@digest` can ask for: the live one first, then former ones. `source` and `source_digest`
+    say where the newest version came from and which one it is, live or not. `last_used` is when a
+    request last asked for a version, in seconds since the epoch.
     """
 
     name: str
@@ -71,12 +78,20 @@ class AdapterStatus:
     leases: tuple[tuple[Version, int], ...]
     pinned: bool
     rollback: Rollback | None
+    source: Source | None
+    source_digest: Digest | None
     last_used: tuple[tuple[Version, float], ...]
+
+    @property
+    def is_gone(self) -> bool:
+        """True if the name was taken away; requests of it may still run."""
+        return self.state in _GONE
 
 
 class Lease:
-    """One request's hold on one version; `version` is None for the base. Releasing twice is
-    harmless.
+    """One request's hold on one version; `version` is None for the base.
+
+    Releasing twice is harmless.
     """
 
     __slots__ = ("_release", "version")
@@ -98,14 +113,16 @@ class Lease:
 
 
 class Registry:
-    """`keep`: how many former versions of an adapter stay available beside the live one."""
+    """The adapters of one server.
+
+    `keep` is the number of former versions that stay available beside an adapter's live one.
+    """
 
     def __init__(self, base_names: tuple[str, ...], records: Records, *, keep: int = 2) -> None:
         self._base_names = base_names
         self._records = records
         self._keep = keep
         self._adapters: dict[str, _Adapter] = {}
-        self._leases: Counter[Version] = Counter()
         self._waiters: defaultdict[Version, list[asyncio.Future[None]]] = defaultdict(list)
         self._became_idle: Callable[[Version], None] = lambda version: None
         self._changed: Callable[[str, AdapterState | None, AdapterState], None] = (
@@ -113,167 +130,168 @@ class Registry:
         )
 
     def restore(self, find: Callable[[AdapterName, Digest], Version | None]) -> None:
-        """Takes up the records of the last run. Nothing is live yet; `find` is the store's
-        `get`.
-        """
+        """Take up the records of the last run; nothing is live yet. `find` is the store's `get`."""
         for name, record in self._records.load().items():
-            found = (find(name, digest) for digest in record.kept)
-            kept = tuple(version for version in found if version)
+            stored = (find(name, digest) for digest in record.kept)
+            kept = tuple(version for version in stored if version is not None)
             state = AdapterState.PENDING if kept else AdapterState.REMOVED
             self._adapters[name] = _Adapter(state, kept=kept, record=record)
 
     def acquire(self, model: str) -> Lease:
-        """A hold on what `find` gives."""
+        """Return a lease on the version that `model` names; raises ModelNotFound."""
         version = self.find(model)
         if version is None:
             return Lease(None)
-        self._leases[version] += 1
-        self._adapters[version.adapter].used[version] = time.time()
+
+        adapter = self._adapters[version.adapter]
+        adapter.leases[version] += 1
+        adapter.last_used[version] = time.time()
         return Lease(version, lambda: self._released(version))
 
     def find(self, model: str) -> Version | None:
-        """Resolves `finance`, `finance@<digest prefix>`, `<base>:finance` or a base name, for which
-        it gives None.
+        """Return the version that `model` names, or None for a name of the base.
 
+        `model` is `finance`, `finance@<digest prefix>`, either behind `<base>:`, or a base name.
         Raises ModelNotFound.
         """
         if model in self._base_names:
             return None
+
         version = self._resolve(model)
         if version is None:
             raise ModelNotFound(model)
         return version
 
+    def _resolve(self, model: str) -> Version | None:
+        for base in self._base_names:
+            if model.startswith(f"{base}:"):
+                model = model.removeprefix(f"{base}:")
+                break
+
+        name, at, prefix = model.partition("@")
+        adapter = self._adapters.get(name)
+        if adapter is None or adapter.live is None:
+            return None
+        return _by_prefix(adapter.kept, prefix) if at else adapter.live
+
     def names(self) -> tuple[AdapterName, ...]:
-        """The adapters that can be asked for."""
-        return tuple(
-            sorted(adapter.live.adapter for adapter in self._adapters.values() if adapter.live)
-        )
+        """Return the adapters that can be asked for, sorted."""
+        live = (adapter.live for adapter in self._adapters.values())
+        return tuple(sorted(version.adapter for version in live if version is not None))
 
     def live(self, name: str) -> Version | None:
+        """Return the version that `name` means now."""
         adapter = self._adapters.get(name)
-        return adapter.live if adapter else None
+        return adapter.live if adapter is not None else None
 
-    def state(self, name: str) -> AdapterState | None:
-        """How the newest attempt to serve the adapter goes; None for a name that is not known."""
+    def status(self, name: str) -> AdapterStatus | None:
+        """Return everything that is known about one adapter; None if nothing is."""
         adapter = self._adapters.get(name)
-        return adapter.state if adapter else None
+        if adapter is None:
+            return None
 
-    def reasons(self, name: str) -> tuple[Reason, ...]:
-        """Why the newest attempt to serve the adapter is where it is."""
-        adapter = self._adapters.get(name)
-        return adapter.reasons if adapter else ()
+        return AdapterStatus(
+            name=name,
+            state=adapter.state,
+            reasons=adapter.reasons,
+            live=adapter.live,
+            kept=adapter.kept,
+            leases=tuple(adapter.leases.items()),
+            pinned=adapter.record.pinned,
+            rollback=adapter.record.rollback,
+            source=adapter.record.source,
+            source_digest=adapter.record.source_digest,
+            last_used=tuple(adapter.last_used.items()),
+        )
 
-    def kept(self, name: str) -> tuple[Version, ...]:
-        """What `name@digest` can ask for: the live version first, then former ones."""
-        adapter = self._adapters.get(name)
-        return adapter.kept if adapter else ()
-
-    def former(self, name: str) -> Version | None:
-        """The version that was live last, in this run or the one before."""
-        adapter = self._adapters.get(name)
-        return adapter.kept[0] if adapter and adapter.kept else None
-
-    def pinned(self, name: str) -> bool:
-        """Whether an admin pinned the adapter."""
-        adapter = self._adapters.get(name)
-        return adapter is not None and adapter.record.pinned
-
-    def source_of(self, name: str) -> str:
-        """The key of what gave the adapter its newest version; empty when nothing did."""
-        adapter = self._adapters.get(name)
-        return (adapter.record.source_key or "") if adapter else ""
-
-    def source_digest(self, name: str) -> Digest | None:
-        """What the source held when it was last read, live or not."""
-        adapter = self._adapters.get(name)
-        return adapter.record.source_digest if adapter else None
+    def snapshot(self) -> tuple[AdapterStatus, ...]:
+        """Return the status of every adapter, by name."""
+        statuses = (self.status(name) for name in sorted(self._adapters))
+        return tuple(status for status in statuses if status is not None)
 
     def leases(self, version: Version) -> int:
-        return self._leases[version]
+        """Return how many requests hold `version`."""
+        adapter = self._adapters.get(version.adapter)
+        return adapter.leases[version] if adapter is not None else 0
 
     async def idle(self, version: Version) -> None:
-        """Returns when nobody holds `version`. A kept one may be asked for again: check `leases`
-        before unloading.
+        """Return when nobody holds `version`.
+
+        A kept version may be asked for again: check `leases` before unloading it.
         """
-        while self._leases[version]:
+        while self.leases(version):
             waiter = asyncio.get_running_loop().create_future()
             self._waiters[version].append(waiter)
             await waiter
 
     def when_idle(self, call: Callable[[Version], None]) -> None:
-        """From now on `call` is called with each version whose last lease ends."""
+        """Call `call` from now on with each version whose last lease ends."""
         self._became_idle = call
 
     def when_changed(self, call: Callable[[str, AdapterState | None, AdapterState], None]) -> None:
-        """From now on `call` is called with each adapter whose state changes, and the states before
-        and after.
-        """
+        """Call `call` from now on with each adapter whose state changes, and both states."""
         self._changed = call
 
     def mark(self, name: str, state: AdapterState, reasons: tuple[Reason, ...] = ()) -> None:
-        """Notes how the newest attempt goes. The live version, if any, stays live. For success call
-        `set_live`.
+        """Note how the newest attempt goes; the live version, if any, stays live.
+
+        Call `set_live` for success.
         """
         self._set_state(name, self._adapters.setdefault(name, _Adapter()), state, reasons)
 
-    def _set_state(
-        self, name: str, adapter: _Adapter, state: AdapterState, reasons: tuple[Reason, ...] = ()
-    ) -> None:
-        before, adapter.state, adapter.reasons = adapter.state, state, reasons
-        if before is not state:
-            self._changed(name, before, state)
+    def offer(self, version: Version, source: Source) -> Version:
+        """Note that `source` now holds `version`; return the version that should be live.
 
-    def offer(self, version: Version, source_key: str) -> Version:
-        """The folder now holds `version`. Returns the version that should be live: that one, or a
-        rollback's target.
-
-        A folder that holds something else than what was rolled back from ends the rollback.
+        That is `version`, or the target of a rollback. A source that holds something else than the
+        version that was rolled back from ends the rollback.
         """
         adapter = self._adapters.setdefault(version.adapter, _Adapter())
-        rollback = adapter.record.rollback
-        target = next(
-            (kept for kept in adapter.kept if rollback and kept.digest == rollback.to), None
-        )
-        if target is None or (rollback and rollback.instead_of != version.digest):
-            rollback = target = None
-        source = {"source_key": source_key, "source_digest": version.digest, "rollback": rollback}
-        self._save(version.adapter, adapter, **source, withdrawn=None)
-        return target or version
+        target = _rollback_target(adapter, version)
 
-    def remembered(self, name: str, source_key: str) -> Digest | None:
-        """What this very folder gave when it was last read."""
-        adapter = self._adapters.get(name)
-        return (
-            adapter.record.source_digest
-            if adapter and adapter.record.source_key == source_key
-            else None
+        self._save(
+            version.adapter,
+            adapter,
+            source=source,
+            source_digest=version.digest,
+            rollback=None if target is None else adapter.record.rollback,
+            withdrawn=None,
         )
+        return version if target is None else target
+
+    def remembered(self, name: str, source: Source) -> Digest | None:
+        """Return the version that this very source held when it was last read, if it is known."""
+        adapter = self._adapters.get(name)
+        if adapter is None or adapter.record.source != source:
+            return None
+        return adapter.record.source_digest
 
     def set_live(self, version: Version) -> None:
-        """The flip: from now on the name means `version`, which the engine has loaded. Older leases
-        go on.
-        """
+        """Flip the name to `version`, which the engine has loaded; older leases go on."""
         adapter = self._adapters.setdefault(version.adapter, _Adapter())
-        kept = (version, *(other for other in adapter.kept if other != version))[: self._keep + 1]
+        others = tuple(other for other in adapter.kept if other != version)
+        kept = (version, *others)[: self._keep + 1]
+
         adapter.live, adapter.kept = version, kept
-        adapter.used = {other: when for other, when in adapter.used.items() if other in kept}
+        adapter.last_used = {
+            other: when for other, when in adapter.last_used.items() if other in kept
+        }
         self._set_state(version.adapter, adapter, AdapterState.READY)
         self._save(version.adapter, adapter, kept=tuple(other.digest for other in kept))
 
     def remove(self, name: str, *, withdrawn: str | None = None) -> None:
-        """The name is gone at once; running requests finish. A pin outlives it.
+        """Take a name away at once; running requests finish, and a pin outlives it.
 
         `withdrawn` is the fingerprint of a folder that is still there and no longer wanted.
         """
         adapter = self._adapters.get(name)
         if adapter is None:
             return
+
         self._save(
             name,
             adapter,
             kept=(),
-            source_key=None,
+            source=None,
             source_digest=None,
             rollback=None,
             withdrawn=withdrawn,
@@ -283,63 +301,62 @@ class Registry:
         self._forget_when_drained(name)
 
     def withdrawn(self) -> dict[str, str]:
-        """The folders that an admin has unloaded: names and fingerprints."""
-        records = ((name, adapter.record.withdrawn) for name, adapter in self._adapters.items())
-        return {name: fingerprint for name, fingerprint in records if fingerprint}
+        """Return the fingerprints of the folders that an admin has unloaded, by name."""
+        records = {name: adapter.record for name, adapter in self._adapters.items()}
+        return {name: record.withdrawn for name, record in records.items() if record.withdrawn}
 
     def forget_withdrawal(self, name: str) -> None:
-        """The folder that was unloaded is gone: the next one of that name is another."""
+        """Note that a folder that was unloaded is gone: the next of that name is another."""
         adapter = self._adapters.get(name)
         if adapter is not None and adapter.record.withdrawn:
             self._save(name, adapter, withdrawn=None)
             self._forget_when_drained(name)
 
     def set_quarantined(self, version: Version, quarantined: bool) -> None:
-        """Remembers over a restart that a version kills engines, or no longer."""
+        """Remember over a restart that a version kills engines, or no longer."""
         adapter = self._adapters.setdefault(version.adapter, _Adapter())
-        others = tuple(digest for digest in adapter.record.quarantined if digest != version.digest)
-        self._save(
-            version.adapter,
-            adapter,
-            quarantined=(version.digest, *others) if quarantined else others,
-        )
+        digests = tuple(digest for digest in adapter.record.quarantined if digest != version.digest)
+        if quarantined:
+            digests = (version.digest, *digests)
+        self._save(version.adapter, adapter, quarantined=digests)
 
     def quarantined(self) -> frozenset[Digest]:
-        """The versions that are known to kill engines."""
-        return frozenset(
-            digest for adapter in self._adapters.values() for digest in adapter.record.quarantined
-        )
+        """Return the versions that are known to kill engines."""
+        records = (adapter.record for adapter in self._adapters.values())
+        return frozenset(digest for record in records for digest in record.quarantined)
 
     def rollback_target(self, name: str, digest_prefix: str | None = None) -> Version:
-        """The kept version to go back to: the named one, or the newest that is not live. Raises
-        AdapterConflict.
+        """Return the kept version to go back to: the named one, or the newest that is not live.
+
+        Raises AdapterConflict.
         """
         adapter = self._adapters.get(name, _Adapter())
         if digest_prefix is not None:
             target = _by_prefix(adapter.kept, digest_prefix)
         else:
             target = next((version for version in adapter.kept if version != adapter.live), None)
+
         if adapter.live is None or target is None:
             raise AdapterConflict(f"adapter {name!r} has no such kept version to roll back to")
         return target
 
     def roll_back(self, target: Version) -> None:
-        """Flips to `target`, which the engine has loaded, until the folder changes."""
+        """Flip to `target`, which the engine has loaded, until the source changes."""
         adapter = self._adapters[target.adapter]
-        instead_of = adapter.record.source_digest or (
-            adapter.live.digest if adapter.live else target.digest
-        )
-        rollback = (
-            None
-            if instead_of == target.digest
-            else Rollback(to=target.digest, instead_of=instead_of)
-        )
+        live = adapter.live or target
+        instead_of = adapter.record.source_digest or live.digest
+
         self.set_live(target)
-        self._save(target.adapter, adapter, rollback=rollback)
+        # Going back to the version that the source holds is no rollback, but the end of one.
+        rollback = Rollback(to=target.digest, instead_of=instead_of)
+        self._save(
+            target.adapter, adapter, rollback=None if instead_of == target.digest else rollback
+        )
 
     def set_pinned(self, name: str, pinned: bool) -> None:
-        """Raises AdapterConflict for a name that is not served; a pin that outlived its adapter can
-        be taken off.
+        """Pin an adapter or take its pin off, also one that outlived its adapter.
+
+        Raises AdapterConflict for a name that is not served.
         """
         adapter = self._adapters.get(name)
         if adapter is None or (adapter.live is None and (pinned or not adapter.record.pinned)):
@@ -350,80 +367,70 @@ class Registry:
         self._forget_when_drained(name)
 
     def forget(self, digest: Digest) -> None:
-        """Drops a kept version everywhere.
+        """Drop a kept version from every adapter.
 
-        Raises AdapterConflict when it is live, in use, what a folder holds, or not kept at all.
+        Raises AdapterConflict if it is live, in use, held by a source, or not kept at all.
         """
-        holders = [
-            name for name, a in self._adapters.items() if any(v.digest == digest for v in a.kept)
-        ]
-        leased = any(version.digest == digest for version in self._leases)
-        live = any(
-            adapter.live and adapter.live.digest == digest for adapter in self._adapters.values()
-        )
-        # After a rollback the folder still holds what was live: it could not be brought back, and
-        # its files would stay.
-        is_source = any(self._adapters[name].record.source_digest == digest for name in holders)
-        if not holders or leased or live or is_source:
-            state = (
-                "live"
-                if live
-                else "in use"
-                if leased
-                else "what the folder holds"
-                if holders
-                else "not kept"
-            )
-            raise AdapterConflict(f"version {digest[:DIGEST_PREFIX]} is {state}")
-        for name in holders:
+        if obstacle := self._obstacle_to_forgetting(digest):
+            raise AdapterConflict(f"version {digest[:DIGEST_PREFIX]} is {obstacle}")
+
+        for name in self._keepers(digest):
             adapter = self._adapters[name]
             adapter.kept = tuple(version for version in adapter.kept if version.digest != digest)
             rollback = adapter.record.rollback
-            rollback = None if rollback and rollback.to == digest else rollback
-            self._save(
-                name,
-                adapter,
-                kept=tuple(version.digest for version in adapter.kept),
-                rollback=rollback,
-            )
+            if rollback is not None and rollback.to == digest:
+                rollback = None
+            kept = tuple(version.digest for version in adapter.kept)
+            self._save(name, adapter, kept=kept, rollback=rollback)
+
+    def _obstacle_to_forgetting(self, digest: Digest) -> str | None:
+        keepers = self._keepers(digest)
+        for adapter in self._adapters.values():
+            if adapter.live is not None and adapter.live.digest == digest:
+                return "live"
+
+        for adapter in self._adapters.values():
+            if any(version.digest == digest for version in adapter.leases):
+                return "in use"
+
+        if not keepers:
+            return "not kept"
+        # After a rollback the source still holds the version that was live. Forgetting it would
+        # leave its files in the store, and it could not be brought back.
+        if any(self._adapters[name].record.source_digest == digest for name in keepers):
+            return "what the folder holds"
+        return None
+
+    def _keepers(self, digest: Digest) -> list[str]:
+        return [
+            name
+            for name, adapter in self._adapters.items()
+            if any(version.digest == digest for version in adapter.kept)
+        ]
 
     def in_use(self) -> frozenset[Digest]:
-        """What the store must not collect: live, kept, leased, and what the folders hold."""
-        digests = {version.digest for version in self._leases}
+        """Return the versions that the store must keep: live, kept, leased, or held by a source."""
+        digests: set[Digest] = set()
         for adapter in self._adapters.values():
-            digests |= {version.digest for version in adapter.kept}
-            digests |= {adapter.record.source_digest} if adapter.record.source_digest else set()
+            digests.update(version.digest for version in (*adapter.kept, *adapter.leases))
+            if adapter.record.source_digest is not None:
+                digests.add(adapter.record.source_digest)
         return frozenset(digests)
 
-    def snapshot(self) -> tuple[AdapterStatus, ...]:
-        leases: defaultdict[str, list[tuple[Version, int]]] = defaultdict(list)
-        for version, count in self._leases.items():
-            leases[version.adapter].append((version, count))
-        return tuple(self._status(name, tuple(leases[name])) for name in sorted(self._adapters))
-
-    def _status(self, name: str, leases: tuple[tuple[Version, int], ...]) -> AdapterStatus:
-        adapter, used = self._adapters[name], tuple(self._adapters[name].used.items())
-        return AdapterStatus(
-            *(name, adapter.state, adapter.reasons, adapter.live, adapter.kept, leases),
-            *(adapter.record.pinned, adapter.record.rollback, used),
-        )
-
-    def _resolve(self, model: str) -> Version | None:
-        prefixes = (f"{base}:" for base in self._base_names)
-        model = next(
-            (model.removeprefix(prefix) for prefix in prefixes if model.startswith(prefix)), model
-        )
-        name, at, prefix = model.partition("@")
-        adapter = self._adapters.get(name)
-        if adapter is None or adapter.live is None:
-            return None
-        return _by_prefix(adapter.kept, prefix) if at else adapter.live
+    def _set_state(
+        self, name: str, adapter: _Adapter, state: AdapterState, reasons: tuple[Reason, ...] = ()
+    ) -> None:
+        before, adapter.state, adapter.reasons = adapter.state, state, reasons
+        if before is not state:
+            self._changed(name, before, state)
 
     def _released(self, version: Version) -> None:
-        self._leases[version] -= 1
-        if self._leases[version]:
+        adapter = self._adapters[version.adapter]
+        adapter.leases[version] -= 1
+        if adapter.leases[version]:
             return
-        del self._leases[version]
+
+        del adapter.leases[version]
         for waiter in self._waiters.pop(version, ()):
             if not waiter.done():
                 waiter.set_result(None)
@@ -432,25 +439,28 @@ class Registry:
 
     def _forget_when_drained(self, name: str) -> None:
         adapter = self._adapters.get(name)
-        leased = any(version.adapter == name for version in self._leases)
-        if (
-            adapter is None
-            or leased
-            or adapter.state not in (AdapterState.DRAINING, AdapterState.REMOVED)
-        ):
+        if adapter is None or adapter.leases or adapter.state not in _GONE:
             return
+
         self._set_state(name, adapter, AdapterState.REMOVED)
         if adapter.record == Record():
             del self._adapters[name]
 
     def _save(self, name: str, adapter: _Adapter, **changes: object) -> None:
-        record = adapter.record.model_copy(update=changes)
-        if record != adapter.record:
-            before = adapter.record
-            self._records.update(
-                AdapterName(name), {k: v for k, v in changes.items() if v != getattr(before, k)}
-            )
-            adapter.record = record
+        """Change fields of an adapter's record, on disk only those that are different now."""
+        before = adapter.record
+        changes = {key: value for key, value in changes.items() if value != getattr(before, key)}
+        if changes:
+            self._records.update(AdapterName(name), changes)
+            adapter.record = before.model_copy(update=changes)
+
+
+def _rollback_target(adapter: _Adapter, offered: Version) -> Version | None:
+    """Return the kept version of a rollback that is in force although `offered` came."""
+    rollback = adapter.record.rollback
+    if rollback is None or rollback.instead_of != offered.digest:
+        return None
+    return next((version for version in adapter.kept if version.digest == rollback.to), None)
 
 
 def _by_prefix(versions: tuple[Version, ...], prefix: str) -> Version | None:

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Iterable
 
     from lorabay.catalog.discovery import Candidate
 
@@ -34,24 +34,33 @@ class Settling:
         self._monotonic = monotonic
         self._seen: dict[str, tuple[str, float]] = {}
 
-    def remaining(self, candidate: Candidate) -> float:
-        """Seconds until the folder counts if it does not change again; 0 when it counts now."""
+    def observe(self, candidates: Iterable[Candidate]) -> None:
+        """Note how the folders look now; those that are not among `candidates` are forgotten."""
         now = self._monotonic()
-        facts = f"{candidate.fingerprint} {candidate.arriving}"
-        before, since = self._seen.get(candidate.name, ("", now))
-        if before != facts:
-            since = now
-        self._seen[candidate.name] = (facts, since)
+        before = self._seen
+        self._seen = {}
+        for candidate in candidates:
+            facts = _facts(candidate)
+            known_facts, since = before.get(candidate.name, ("", now))
+            self._seen[candidate.name] = (facts, since if facts == known_facts else now)
+
+    def remaining(self, candidate: Candidate) -> float:
+        """Return the seconds until a folder counts if it does not change again, 0 if it counts now.
+
+        `candidate` is the folder as it was observed last.
+        """
         if candidate.in_place:
             return 0.0
+
+        now = self._monotonic()
+        _, since = self._seen.get(candidate.name, ("", now))
         # Whichever says more: how long we have watched it unchanged, or how old its last change is.
         # A file server's clock that runs ahead makes the age negative and leaves the watching.
-        quiet = (
-            now - since if candidate.arriving else max(now - since, self._wall() - candidate.newest)
-        )
+        quiet = now - since
+        if not candidate.arriving:
+            quiet = max(quiet, self._wall() - candidate.newest)
         return max(0.0, self._settle_s - quiet)
 
-    def forget(self, names: Collection[str]) -> None:
-        """Drops the names that are gone."""
-        for name in names:
-            self._seen.pop(name, None)
+
+def _facts(candidate: Candidate) -> str:
+    return f"{candidate.fingerprint} {candidate.arriving}"

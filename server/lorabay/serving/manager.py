@@ -1,7 +1,8 @@
 """Joins the parts that serve adapters from one directory over one engine, and runs them.
 
-Owns the order of a start (directory, engine, preload) and what a death of the engine means for
-adapters. Everything runs on one event loop; blocking work goes to threads.
+Owns the order of a start (engine, directory, preload) and the consequences that an engine's death
+or refusal has for adapters. Everything runs on one event loop; blocking work goes to threads. Knows
+nothing of requests, except that a version is needed, has answered, or is done with.
 """
 
 from __future__ import annotations
@@ -27,19 +28,24 @@ from lorabay.serving.watcher import watch
 
 if TYPE_CHECKING:
     from lorabay.metrics import Metrics
-    from lorabay.serving.catalogue import Catalogue
     from lorabay.serving.engine import Engine
+    from lorabay.serving.reconciler import Reconciler
 
 logger = structlog.get_logger(__name__)
 
 Watch = Callable[[Path, Callable[[], None], tuple[Path, ...]], Coroutine[Any, Any, None]]
-"""Calls back whenever a directory changes, until cancelled; links in it may lead to the roots."""
+"""A watcher: calls back whenever a directory changes, until cancelled.
+
+Its last argument is where links in the directory may lead.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """How loads behave: versions the engine may hold, how many are loaded at start, limits in
-    seconds and number.
+    """How versions are loaded: how many the engine holds, how many at the start, and limits.
+
+    `timeout_s` is how long a request waits for its version, `concurrent` how many are loaded at the
+    same time.
     """
 
     capacity: int
@@ -48,13 +54,13 @@ class Loading:
     concurrent: int = 2
 
 
-class AdapterHost:
+class AdapterManager:
     """One server's adapters: `start`, then `ensure` before each request, `stop` at the end."""
 
     def __init__(
         self,
         engine: Engine,
-        catalogue: Catalogue,
+        reconciler: Reconciler,
         metrics: Metrics,
         loading: Loading,
         *,
@@ -62,18 +68,18 @@ class AdapterHost:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        registry = catalogue.registry
-        self._directory = catalogue.directory
+        registry = reconciler.registry
+        self._reconciler = reconciler
         self._registry = registry
-        self._reconciler = catalogue.reconciler
-        self._events = catalogue.events
+        self._events = reconciler.events
         self._metrics = metrics
         self._preload_count = loading.preload
         self._watch = watch
         self._quarantine = Quarantine(clock, known=registry.quarantined())
         self._failed: set[Version] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._preloaded = False
+        self._is_preloaded = False
+
         self.engine = SupervisedEngine(
             engine,
             died=self._engine_died,
@@ -93,26 +99,28 @@ class AdapterHost:
             refused=self._refused,
             evicted=self._evicted,
         )
+
         registry.when_idle(lambda version: self.residency.look_for_room())
         registry.when_changed(self._log_state)
         metrics.follow_adapters(self.facts)
 
     async def start(self) -> None:
-        """Bring the engine up and the declared adapters into it, then follow the directory until
-        `stop`.
-        """
+        """Bring the engine up and adapters into it, then follow the directory until `stop`."""
         await self.engine.start()
-        self._reconciler.attach(self.residency)
-        await self._reconciler.reconcile()  # what has to be loaded before its name may flip to it
+        self._reconciler.swaps.engine_is_up(self.residency)
+
+        # Adapters that were offered while there was no engine are loaded, and their names flip.
+        await self._reconciler.reconcile()
         await self._preload()
-        self._preloaded = True
+        self._is_preloaded = True
+
+        directory = self._reconciler.directory
+        following = self._watch(
+            directory.root, self._reconciler.look_again, directory.allowed_roots
+        )
         self._tasks = [
             asyncio.create_task(self._reconciler.run()),
-            asyncio.create_task(
-                self._watch(
-                    self._directory.root, self._reconciler.look_again, self._directory.allowed_roots
-                )
-            ),
+            asyncio.create_task(following),
         ]
 
     async def stop(self) -> None:
@@ -126,16 +134,14 @@ class AdapterHost:
 
     @property
     def declared_set_loaded(self) -> bool:
-        """True once every folder found at the start has been dealt with and the first adapters are
-        in the engine.
-        """
-        return self._preloaded and self._reconciler.declared_set_loaded
+        """True once the folders found at the start are dealt with and the first adapters loaded."""
+        return self._is_preloaded and self._reconciler.declared_set_loaded
 
     async def ensure(self, version: Version) -> None:
         """Return when the engine holds `version`.
 
-        Raises WeightsRefused when it will never (the name may then mean a former version),
-        EngineUnavailable when not yet.
+        Raises WeightsRefused if it never will (the name may then mean a former version), or
+        EngineUnavailable if it does not yet.
         """
         try:
             await self.residency.ensure(version)
@@ -144,28 +150,36 @@ class AdapterHost:
             raise WeightsRefused(version.adapter) from error
 
     def answered(self, version: Version) -> None:
-        """The engine has generated with `version`: it is not what kills engines."""
+        """Note that the engine has generated with `version`: it does not kill engines."""
         self._quarantine.proved(version)
 
     def ended(self, version: Version) -> None:
-        """A generation with `version` is over; should the engine be dead, that may be why."""
+        """Note that a generation with `version` is over; a death soon after may be its fault."""
         self._quarantine.ended(version)
 
     def forgive(self, version: Version) -> None:
-        """An admin wants a version loaded although it was refused or killed engines."""
+        """Let `version` be loaded again although it was refused or killed engines."""
         self._quarantine.forgive(version)
         self._registry.set_quarantined(version, False)
 
+    def facts(self) -> Iterator[AdapterFacts]:
+        """Return the facts of each adapter that the metrics show, at the time of a scrape."""
+        resident = {version.digest for version in self.residency.resident()}
+        for status in self._registry.snapshot():
+            is_resident = status.live is not None and status.live.digest in resident
+            yield _facts(status, is_resident)
+
     async def _preload(self) -> None:
-        """Load the pinned adapters, then others while places that are filled at the start
-        remain.
-        """
-        live = [
-            version for name in self._registry.names() if (version := self._registry.live(name))
-        ]
-        live.sort(key=lambda version: not self._is_pinned(version))
-        wanted = max(self._preload_count, sum(map(self._is_pinned, live)))
-        for version in live[: min(wanted, self.residency.capacity)]:
+        """Load pinned adapters, then others until the number that is preloaded is reached."""
+        pins = {
+            status.live: status.pinned
+            for status in self._registry.snapshot()
+            if status.live is not None
+        }
+        versions = sorted(pins, key=lambda version: not pins[version])
+        count = max(self._preload_count, sum(pins.values()))
+
+        for version in versions[: min(count, self.residency.capacity)]:
             try:
                 await self.ensure(version)
             except WeightsRefused:
@@ -179,18 +193,18 @@ class AdapterHost:
         leased = (version for status in self._registry.snapshot() for version, _ in status.leases)
         running = [version for version in leased if version in resident]
         culprit = self._quarantine.engine_died(self.residency.loading(), running)
+
         self._metrics.engine_restarts.inc()
         self._events.add("engine died", who="engine", result="restarting")
         self.residency.forget_all()
         if culprit is not None:
-            reason = Reason(
-                "quarantined", "quarantined: the engine died on it twice before it answered once"
-            )
-            self._registry.set_quarantined(culprit, True)
-            self._events.add(
-                "quarantined", who="engine", adapter=culprit.adapter, version=culprit.id
-            )
-            self._fail(culprit, (reason,))
+            self._put_into_quarantine(culprit)
+
+    def _put_into_quarantine(self, version: Version) -> None:
+        self._registry.set_quarantined(version, True)
+        self._events.add("quarantined", who="engine", adapter=version.adapter, version=version.id)
+        text = "quarantined: the engine died on it twice before it answered once"
+        self._fail(version, (Reason("quarantined", text),))
 
     async def _engine_recovered(self) -> None:
         self._events.add("engine recovered", who="engine")
@@ -198,28 +212,27 @@ class AdapterHost:
         self._reconciler.look_again()
 
     def _is_pinned(self, version: Version) -> bool:
-        return (
-            self._registry.pinned(version.adapter)
-            and self._registry.live(version.adapter) == version
-        )
+        status = self._registry.status(version.adapter)
+        return status is not None and status.pinned and status.live == version
 
     def _log_state(self, name: str, before: AdapterState | None, after: AdapterState) -> None:
-        reasons = "; ".join(reason.text for reason in self._registry.reasons(name))
-        logger.info("state", adapter=name, before=before, after=after, reasons=reasons)
+        status = self._registry.status(name)
+        reasons = status.reasons if status is not None else ()
+        text = "; ".join(reason.text for reason in reasons)
+        logger.info("state", adapter=name, before=before, after=after, reasons=text)
 
     def _loaded(self, version: Version, seconds: float) -> None:
-        self._metrics.load_seconds.labels(version.adapter).observe(seconds)
-        logger.info(
-            "loaded", adapter=version.adapter, version=version.id, seconds=round(seconds, 3)
-        )
-        if version in self._failed:
-            self._failed.discard(version)
-            live, state = (
-                self._registry.live(version.adapter),
-                self._registry.state(version.adapter),
-            )
-            if version == live and state is AdapterState.FAILED:
-                self._registry.set_live(version)
+        name = version.adapter
+        self._metrics.load_seconds.labels(name).observe(seconds)
+        logger.info("loaded", adapter=name, version=version.id, seconds=round(seconds, 3))
+        if version not in self._failed:
+            return
+
+        # It failed earlier and is good after all: show the name as served again.
+        self._failed.discard(version)
+        status = self._registry.status(name)
+        if status is not None and status.live == version and status.state is AdapterState.FAILED:
+            self._registry.set_live(version)
 
     def _refused(self, version: Version, error: AdapterRejected) -> None:
         self._quarantine.refused(version, error)
@@ -233,17 +246,20 @@ class AdapterHost:
         self._fail(version, _reasons(error))
 
     def _fail(self, version: Version, reasons: tuple[Reason, ...]) -> None:
-        """Go back from a live version that cannot be served to a former one, and show why, unless
-        there is something to say of a newer attempt.
+        """Go back from a live version that cannot be served to a former one.
+
+        The reasons are shown, unless a newer attempt has reasons of its own.
         """
-        name, state = version.adapter, self._registry.state(version.adapter)
-        if version != self._registry.live(name):
+        name = version.adapter
+        status = self._registry.status(name)
+        if status is None or status.live != version:
             return
-        former = next(filter(self._quarantine.admits, self._registry.kept(name)), None)
+
+        former = next(filter(self._quarantine.admits, status.kept), None)
         if former is not None and former != version:
             self._registry.set_live(former)
             self._events.add("fell back", who="engine", adapter=name, version=former.id)
-        if state is AdapterState.READY:
+        if status.state is AdapterState.READY:
             self._failed.add(version)
             self._registry.mark(name, AdapterState.FAILED, reasons)
 
@@ -251,23 +267,28 @@ class AdapterHost:
         self._metrics.evictions.labels(version.adapter).inc()
         logger.info("evicted", adapter=version.adapter, version=version.id)
 
-    def facts(self) -> Iterator[AdapterFacts]:
-        """Give what the metrics show of each adapter, at the time of a scrape."""
-        resident = {version.digest for version in self.residency.resident()}
-        for status in self._registry.snapshot():
-            yield _facts(status, status.live is not None and status.live.digest in resident)
 
+def _facts(status: AdapterStatus, is_resident: bool) -> AdapterFacts:
+    live, state = status.live, str(status.state)
+    if live is None:
+        return AdapterFacts(
+            status.name,
+            state=state,
+            version=None,
+            format=None,
+            rank=None,
+            level=None,
+            approximate=None,
+        )
 
-def _facts(status: AdapterStatus, resident: bool) -> AdapterFacts:
-    live = status.live
     return AdapterFacts(
         status.name,
-        state=str(status.state),
-        version=live.digest[:DIGEST_PREFIX] if live else None,
-        format=live.spec.format if live else None,
-        rank=live.spec.rank if live else None,
-        level=None if live is None else "engine" if resident else "store",
-        approximate=live.spec.approximate if live else None,
+        state=state,
+        version=live.digest[:DIGEST_PREFIX],
+        format=live.spec.format,
+        rank=live.spec.rank,
+        level="engine" if is_resident else "store",
+        approximate=live.spec.approximate,
     )
 
 

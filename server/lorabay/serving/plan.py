@@ -1,10 +1,11 @@
-"""What a look at the adapter directory asks for: a pure step from what was found to what is to be
-done.
+"""Decides what a look at the adapter directory asks for: a pure step from findings to a plan.
+
+Reads no clock and no file: the caller measures, and passes seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lorabay.catalog.discovery import Candidate
@@ -12,39 +13,42 @@ from lorabay.catalog.discovery import Candidate
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Removals come before additions. `wait_s` is when to look again although nothing wakes us;
-    None when no need.
+    """Names to remove, folders to take in, and folders that still change; removals come first.
+
+    `wait_s` is the time until the next look is due although nothing wakes us; None if there is no
+    need for one.
     """
 
     removals: tuple[str, ...]
-    intake: tuple[Candidate, ...]
+    changes: tuple[Candidate, ...]
     unsettled: tuple[Candidate, ...]
     wait_s: float | None
 
 
 def plan(
-    found: Mapping[str, Candidate],
-    served: Collection[str],
-    judged: Mapping[str, str],
-    remaining: Callable[[Candidate], float],
-    absence: Callable[[str], float],
+    candidates: Mapping[str, Candidate],
+    handled: Mapping[str, str],
+    remaining: Mapping[str, float],
+    absence: Mapping[str, float],
 ) -> Plan:
-    """Compare the folders found with the names served.
+    """Compare the folders with what was done about them.
 
-    `judged` holds the fingerprint of each folder that was dealt with; `remaining` gives the seconds
-    until a candidate has settled, `absence` those until a name that was not found counts as
-    removed. A folder counts when it has settled and is not the one that was dealt with.
+    `handled` holds the fingerprint of each folder that was dealt with. `remaining` holds the
+    seconds until each candidate has settled. `absence` holds, for each served name without a
+    folder, the seconds until it counts as removed. A folder is taken in once it has settled and is
+    not the one that was dealt with.
     """
-    missing = {name: absence(name) for name in sorted(served) if name not in found}
-    changed = [
-        candidate for name, candidate in found.items() if judged.get(name) != candidate.fingerprint
+    new = [
+        candidate
+        for name, candidate in candidates.items()
+        if handled.get(name) != candidate.fingerprint
     ]
-    waits = {candidate.name: remaining(candidate) for candidate in changed}
+    waits = [wait for wait in (remaining[candidate.name] for candidate in new) if wait > 0]
+    waits += [wait for wait in absence.values() if wait > 0]
+
     return Plan(
-        removals=tuple(name for name, wait in missing.items() if wait <= 0),
-        intake=tuple(candidate for candidate in changed if waits[candidate.name] <= 0),
-        unsettled=tuple(candidate for candidate in changed if waits[candidate.name] > 0),
-        wait_s=min(
-            (wait for wait in (*waits.values(), *missing.values()) if wait > 0), default=None
-        ),
+        removals=tuple(name for name, wait in sorted(absence.items()) if wait <= 0),
+        changes=tuple(candidate for candidate in new if remaining[candidate.name] <= 0),
+        unsettled=tuple(candidate for candidate in new if remaining[candidate.name] > 0),
+        wait_s=min(waits, default=None),
     )

@@ -135,6 +135,9 @@ class Residency:
         self._turns_at_engine = asyncio.Semaphore(concurrent_loads)
         self._room_changed = asyncio.Event()
 
+    accepts_swaps = True
+    """A new version can be loaded beside the one that it replaces; see `swaps.EngineWeights`."""
+
     @property
     def capacity(self) -> int:
         """Versions that fit, not counting the room that is kept for swaps."""

@@ -1,9 +1,8 @@
-"""Orders the changes of adapters: those of one adapter one after another, those of different
-adapters side by side.
+"""Orders the changes of adapters: one at a time for each adapter.
 
-A change that waits (for a place in the engine, for a slow disk) therefore holds up no other
-adapter. Of several changes of one adapter that wait for their turn only the last is made. Knows
-nothing of what a change does.
+Serial: changes of one adapter; of several that wait for their turn only the last is made. Parallel:
+changes of different adapters, so that one that waits (for room in the engine, for a slow disk)
+holds up no other. Knows nothing of what a change does.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ import structlog
 logger = structlog.get_logger(__name__)
 
 Change = Callable[[], Coroutine[Any, Any, None]]
-"""Makes one change when called."""
+"""A function that makes one change when it is called."""
 
 
-class Changes:
-    """The changes under way on one event loop."""
+class Turns:
+    """The changes under way on one event loop, by the name of their adapter."""
 
     def __init__(self) -> None:
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._next: dict[str, Change] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -34,20 +33,21 @@ class Changes:
     @asynccontextmanager
     async def turn(self, *names: str) -> AsyncIterator[None]:
         """Wait until nothing else changes these adapters, and keep it so."""
-        async with AsyncExitStack() as turns:
-            for name in sorted(
-                set(names)
-            ):  # always in one order, so that two callers cannot wait for each other
-                await turns.enter_async_context(self._turns.setdefault(name, asyncio.Lock()))
+        async with AsyncExitStack() as locks:
+            # Always in one order, so that two callers cannot wait for each other.
+            for name in sorted(set(names)):
+                await locks.enter_async_context(self._locks.setdefault(name, asyncio.Lock()))
             yield
 
     def start(self, name: str, change: Change) -> None:
-        """Have `change` made in its turn, instead of one that still waits for its own."""
+        """Have `change` made in its turn, in place of one that still waits for its own."""
         self._next[name] = change
-        if name not in self._tasks:
-            task = self._tasks[name] = asyncio.create_task(self._make(name))
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+        if name in self._tasks:
+            return
+
+        task = self._tasks[name] = asyncio.create_task(self._make(name))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def _make(self, name: str) -> None:
         try:
@@ -61,9 +61,7 @@ class Changes:
                 del self._tasks[name]
 
     def cancel(self, name: str) -> None:
-        """Give up what is under way for an adapter and what waits; a change gets its chance to
-        clean up.
-        """
+        """Cancel the change of an adapter that is under way, and drop the one that waits."""
         self._next.pop(name, None)
         if (task := self._tasks.pop(name, None)) is not None:
             task.cancel()
@@ -73,7 +71,7 @@ class Changes:
         await asyncio.gather(*self._ending, return_exceptions=True)
 
     async def stop(self) -> None:
-        """Give up everything."""
+        """Cancel every change, and return when they have ended."""
         for name in tuple(self._tasks):
             self.cancel(name)
         await self.idle()

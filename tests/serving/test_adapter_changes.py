@@ -7,13 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
 
 from lorabay.catalog.admission import Checks
+from lorabay.catalog.records import AdminSource
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, ModelNotFound
 from lorabay.serving.residency import Residency
-from lorabay.serving.sources import AdminSource, folder_key
 from tests.serving.bay import POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import quiet
@@ -22,26 +21,8 @@ REFUSAL = AdapterRejected("finance", ("no such module",))
 AWAY = EngineUnavailable("the engine is not up")
 
 
-@given(path=st.text(), passed_over=st.none() | st.text(), identity=st.text())
-def test_an_admins_source_survives_as_a_key(
-    path: str, passed_over: str | None, identity: str
-) -> None:
-    """What is read from a key is what it was made of; under other checks the key is another."""
-    source = AdminSource(Path(path), passed_over)
-    assert AdminSource.read(source.key(identity)) == source
-    assert source.key(identity) != source.key(identity + "!")
-
-
-@pytest.mark.parametrize(
-    "key", ["", folder_key("1:2:3", "abc"), "admin ", "admin 7", "admin []", "admin [1, 2, 3]"]
-)
-def test_other_keys_are_no_admins(key: str) -> None:
-    """A folder's key, none, or a broken one."""
-    assert AdminSource.read(key) is None
-
-
 async def load(bay: Bay, path: Path, *, replace: bool = False) -> Version:
-    return await bay.reconciler.ingest(
+    return await bay.changes.load(
         path, bay.version("finance", 0).adapter, replace=replace, who="admin"
     )
 
@@ -98,7 +79,7 @@ async def test_an_admins_version_that_gave_way_is_tried_again_after_a_restart(
     if refused:
         engine.fail(f"load {version.id}", *(REFUSAL,) * 9)
     await bay.restarted(engine)
-    assert AdminSource.read(bay.registry.source_of("finance"))
+    assert isinstance(bay.status("finance").source, AdminSource)
     assert bay.live("finance") == (former if refused else version)
     assert bay.state("finance") == ("failed" if refused else "ready")
     assert bay.happened().count("failed") == refused
@@ -135,7 +116,7 @@ async def test_an_admins_replacement_ends_a_rollback(bay: Bay, residency: Reside
     """Who names a version means it."""
     await bay.serve("finance", 1)
     second = await bay.serve("finance", 2)
-    await bay.reconciler.roll_back("finance", None, who="admin")
+    await bay.changes.roll_back("finance", None, who="admin")
     await load(bay, bay.make(2), replace=True)
     assert bay.live("finance") == second
     assert bay.status("finance").rollback is None
@@ -211,13 +192,13 @@ async def test_what_an_admin_brought_is_checked_again_on_another_base(
 async def test_a_withdrawn_adapter_comes_back_with_a_change(bay: Bay, residency: Residency) -> None:
     """Its folder is passed over as it is; other files in it, or its return, count."""
     await bay.serve("finance", 1)
-    await bay.reconciler.withdraw("finance", who="admin")
+    await bay.changes.withdraw("finance", who="admin")
     await bay.look()
     assert bay.live("finance") is None
     bay.touch("finance")
     await bay.look()
     assert bay.live("finance") is not None
-    await bay.reconciler.withdraw("finance", who="admin")
+    await bay.changes.withdraw("finance", who="admin")
     (bay.root / "finance").rename(bay.folder / "aside")
     await bay.look()
     (bay.folder / "aside").rename(bay.root / "finance")
@@ -231,13 +212,13 @@ async def test_a_former_version_can_be_deleted(
     """It leaves registry, engine and store; what is live or in use is a conflict."""
     old, new = await bay.serve("finance", 1), await bay.serve("finance", 2)
     with pytest.raises(AdapterConflict, match="live"):
-        await bay.reconciler.delete(new.digest, who="admin")
+        await bay.changes.delete(new.digest, who="admin")
     with bay.registry.acquire(old.id):
         await residency.ensure(old)
         with pytest.raises(AdapterConflict, match="in use"):
-            await bay.reconciler.delete(old.digest, who="admin")
+            await bay.changes.delete(old.digest, who="admin")
     await quiet()
-    await bay.reconciler.delete(old.digest, who="admin")
+    await bay.changes.delete(old.digest, who="admin")
     assert bay.status("finance").kept == (new,)
     assert engine.loaded == {new}
     assert bay.in_store() == {new.digest}
@@ -257,7 +238,7 @@ async def test_a_deletion_does_not_take_what_is_just_being_stored(
     bay.put("shop", 3)
     looking = bay.begin_look()
     await quiet()
-    deleting = asyncio.create_task(bay.reconciler.delete(old.digest, who="admin"))
+    deleting = asyncio.create_task(bay.changes.delete(old.digest, who="admin"))
     await quiet()
     engine.release(f"load {coming.id}")
     await asyncio.gather(looking, deleting)
