@@ -105,7 +105,7 @@ class Everything(RuleBasedStateMachine):
 
     def rest(self) -> None:
         self.do(quiet())
-        check_places(self.host.residency, self.engine)
+        check_places(self.manager.residency, self.engine)
 
     # The directory; `seen` is whether an event tells the server
 
