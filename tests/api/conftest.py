@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import httpx
 import pytest
@@ -25,9 +26,10 @@ SHOP = make_version("shop", "c")
 MAX_BODY_BYTES = 100_000
 
 
-def parts_over(registry: Registry) -> Parts:
-    """Return parts that answer at once, with metrics of their own."""
-    return Parts(FakeEngine(), registry, FakeWeights(), Metrics(CollectorRegistry()))
+def parts_over(registry: Registry, **others: Any) -> Parts:
+    """Return parts that answer at once, with metrics of their own; `others` replace some."""
+    fresh = Parts(FakeEngine(), registry, FakeWeights(), Metrics(CollectorRegistry()))
+    return replace(fresh, **others)
 
 
 def make_app(
@@ -99,6 +101,6 @@ async def api(registry: Registry) -> AsyncIterator[Api]:
     for version in (FINANCE_BEFORE, FINANCE, SHOP):
         registry.set_live(version)
     engine, weights, metrics = FakeEngine(), FakeWeights(), Metrics(CollectorRegistry())
-    app = make_app(Parts(engine, registry, weights, metrics))
+    app = make_app(parts_over(registry, engine=engine, weights=weights, metrics=metrics))
     async with client_of(app) as http:
         yield Api(app, engine, registry, weights, metrics, http)

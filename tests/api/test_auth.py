@@ -20,16 +20,13 @@ from lorabay.api.auth import (
 )
 from lorabay.catalog.registry import Registry
 from lorabay.errors import InvalidApiKey, PermissionDenied, SetupError
+from lorabay.serving.engine import CALLS
 from tests.api.conftest import client_of, make_app, parts_over
 from tests.versions import make_version
 
 KEY = "a key of höchster secrecy"
 GUARDED = (
-    ("POST", "/v1/chat/completions"),
-    ("POST", "/v1/completions"),
-    ("POST", "/v1/responses"),
-    ("POST", "/tokenize"),
-    ("POST", "/detokenize"),
+    *(("POST", call.path) for call in CALLS),
     ("GET", "/v1/models"),
     ("GET", "/v1/models/finance"),
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from lorabay.api.auth import ANONYMOUS
-from lorabay.api.exchange import Exchange, Parts
+from lorabay.api.exchange import Exchange
 from lorabay.api.request_metrics import RequestMetrics
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.versions import Version
@@ -25,7 +25,7 @@ from lorabay.serving.engine import (
     Call,
     Usage,
 )
-from tests.api.conftest import FINANCE, FINANCE_BEFORE, Api, make_app
+from tests.api.conftest import FINANCE, FINANCE_BEFORE, Api, make_app, parts_over
 from tests.api.connection import Connection
 from tests.fake_engine import echo
 from tests.fake_stream import FakeStream, words
@@ -196,7 +196,7 @@ class Refusing(FakeWeights):
 async def test_the_lease_follows_a_name_that_falls_back(api: Api, former: Version | None) -> None:
     """With a former version the request is answered by it; without one it is a 404, settled."""
     weights = Refusing(api.registry, former)
-    app = make_app(Parts(api.engine, api.registry, weights, api.metrics))
+    app = make_app(parts_over(api.registry, weights=weights, metrics=api.metrics))
     connection = Connection(app, CHAT.path, {"content-type": "application/json"})
     connection.send(b'{"model": "finance"}')
     await connection.ended()
@@ -208,7 +208,7 @@ async def test_the_lease_follows_a_name_that_falls_back(api: Api, former: Versio
 
 
 def exchange_over(api: Api, measured: RequestMetrics) -> Exchange:
-    parts = Parts(api.engine, api.registry, api.weights, api.metrics)
+    parts = parts_over(api.registry, engine=api.engine, weights=api.weights)
     return Exchange(CHAT, ANONYMOUS, {"model": "finance"}, parts, measured)
 
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from lorabay.api.exchange import Parts
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.versions import Version
 from lorabay.errors import (
@@ -20,7 +19,15 @@ from lorabay.errors import (
     WeightsRefused,
 )
 from lorabay.serving.engine import CALLS, Answer, AnswerStream, Body, Call, Usage
-from tests.api.conftest import FINANCE, FINANCE_BEFORE, SHOP, Api, client_of, make_app
+from tests.api.conftest import (
+    FINANCE,
+    FINANCE_BEFORE,
+    SHOP,
+    Api,
+    client_of,
+    make_app,
+    parts_over,
+)
 from tests.api.connection import Connection
 from tests.fake_stream import USAGE, FakeStream, words
 
@@ -373,7 +380,7 @@ async def test_a_request_follows_its_name_back_to_a_former_version(
 ) -> None:
     """A request whose version is refused is answered by the former one, if there is one."""
     weights = Fickle(api.registry, falls_back=falls_back)
-    app = make_app(Parts(api.engine, api.registry, weights, api.metrics))
+    app = make_app(parts_over(api.registry, weights=weights))
     async with client_of(app) as http:
         response = await http.post(CHAT, json={"model": "finance"})
         by_version = await http.post(CHAT, json={"model": FINANCE.id})

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from importlib import metadata
 
-from prometheus_client import CollectorRegistry
-
-from lorabay.api.exchange import Parts
 from lorabay.api.probes import vllm_version
 from lorabay.catalog.registry import Registry
-from lorabay.metrics import Metrics
-from tests.api.conftest import Api, client_of, make_app
+from tests.api.conftest import Api, client_of, make_app, parts_over
 from tests.fake_engine import FakeEngine
-from tests.fake_weights import FakeWeights
 
 
 async def test_alive_from_the_first_moment(api: Api) -> None:
@@ -24,7 +19,7 @@ async def test_alive_from_the_first_moment(api: Api) -> None:
 async def test_ready_when_the_engine_is_up_and_the_declared_set_loaded(registry: Registry) -> None:
     """Both are needed; until then, and after a death, a balancer is told to come back."""
     engine, loaded = FakeEngine(up=False), False
-    parts = Parts(engine, registry, FakeWeights(), Metrics(CollectorRegistry()))
+    parts = parts_over(registry, engine=engine)
     async with client_of(make_app(parts, declared_set_loaded=lambda: loaded)) as http:
 
         async def ready() -> int:
