@@ -69,6 +69,7 @@ def find_gguf(package: str = PACKAGE) -> Path:
 def _convert(folder: Path, console: Console | None) -> None:
     source = find_gguf()
     with progress_bar(5, "load torch and transformers", console) as advance:
+        # Imported here, as this takes seconds and a prepared base needs neither.
         try:
             from lorabay.base import gguf, gguf_check
         except ImportError as error:

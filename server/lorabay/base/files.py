@@ -89,6 +89,7 @@ class BaseFiles:
                 problems.append(_problem(path, error))
                 continue
 
+            # The model would have the one or the other, depending on who reads it.
             twice = next((name for name in added if name in tensors), None)
             if twice is not None:
                 problems.append(f"{path} holds {quoted(twice)}, which another file holds too")
@@ -123,12 +124,13 @@ def public_name(config: Mapping[str, object], folder: Path) -> str:
 def _read_weight_map(folder: Path) -> dict[str, str] | None:
     """Return the index's map from tensor to file, or None without an index. Raise SetupError."""
     index = folder / INDEX_FILE
-    if not index.is_file():
+    if not index.is_file():  # a model in one file needs none
         return None
 
     weight_map = _read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise SetupError(f"{index} lists no weight files; download the base again")
+    # The index comes from elsewhere: it must not lead out of the folder.
     for file in weight_map.values():
         if not isinstance(file, str):
             raise SetupError(f"{index} lists no weight files; download the base again")

@@ -33,6 +33,7 @@ def find_base(base: str) -> BaseFolder:
     if folder.is_dir():
         folder = folder.resolve()
         return BaseFolder(folder, folder.name)
+    # No hub id looks like this: a typing error in a path must not ask the network.
     if folder.is_absolute() or base.startswith("."):
         raise SetupError(f"the base folder {base} does not exist")
 

@@ -95,6 +95,7 @@ def _first_choices(model: Any, tokenizer: Any, answer: RecordedAnswer) -> tuple[
     turn = [{"role": "user", "content": answer.prompt}]
     encoded = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=True)
     prompt = encoded["input_ids"]
+    # One pass is enough: the logits at each place choose the token of the next.
     with torch.inference_mode():
         logits = model(torch.tensor([[*prompt, *answer.tokens]])).logits[0]
     return tuple(logits[len(prompt) - 1 : -1].argmax(-1).tolist())

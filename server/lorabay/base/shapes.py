@@ -89,6 +89,7 @@ class BaseShapes:
                 "safetensors"
             )
 
+        # A base without a head of its own uses its embedding as the head.
         embedding = next(filter(is_embedding, shapes), None)
         has_head = any(name.split(".")[-1] == HEAD for name in shapes)
         says_tied = base.config.get("tie_word_embeddings") is True
@@ -170,6 +171,7 @@ def model_type(config: Mapping[str, object]) -> str | None:
 
     If it has none, the architecture names the types that store Conv1D layers.
     """
+    # Older configs may lack the field.
     stated = config.get("model_type")
     if isinstance(stated, str):
         return stated

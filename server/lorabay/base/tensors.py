@@ -53,9 +53,12 @@ class Stored:
     def values(self) -> NDArray[Any]:
         """Return the numbers in their shape. Raise as `read_bytes` does."""
         data = self.read_bytes()
+
+        # Packed weights and their zero points: integers would lose bits as float32.
         if self.dtype in _INTEGERS:
             return data.view(_INTEGERS[self.dtype]).reshape(self.shape)
 
+        # NumPy lacks this type; its 256 codes are looked up in a table.
         if self.dtype == "F8_E4M3":
             decoded: NDArray[np.float32] = _float8()[data]
             return decoded.reshape(self.shape)
@@ -89,6 +92,7 @@ def read_into(buffer: NDArray[np.uint8], file: int, start: int) -> None:
     """
     view = memoryview(buffer.data)
     while view:
+        # One call may read less than the buffer has room for.
         count = os.preadv(file, [view], start)
         if not count:
             raise SetupError(

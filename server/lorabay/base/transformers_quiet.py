@@ -17,6 +17,7 @@ def quiet_transformers() -> Iterator[None]:
     """Let transformers log errors only, and show neither bars nor warnings, inside the block."""
     level = logging.get_verbosity()
     had_bars = logging.is_progress_bar_enabled()
+
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:

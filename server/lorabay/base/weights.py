@@ -45,6 +45,7 @@ class BaseWeights:
     @classmethod
     def of(cls, base: BaseFiles) -> Self:
         """Return the weights of an opened base."""
+        # The hash is stored with the records of a server: its input must not change form.
         states = json.dumps(base.states)
         return cls(base.tensors, hashlib.sha256(states.encode()).hexdigest())
 
@@ -67,6 +68,7 @@ class BaseWeights:
         rows = tensor.shape[0]
         width = math.prod(tensor.shape[1:])
         row_bytes = tensor.size // max(rows, 1)
+        # Never a part of a row: DoRA divides by the norms of whole rows.
         step = max(1, _BLOCK_BYTES // max(row_bytes, 1))
 
         try:

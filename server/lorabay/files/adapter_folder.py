@@ -73,6 +73,7 @@ def read_object(path: Path, limits: Limits) -> Mapping[str, object] | Rejected:
         return rejected(
             [Reason("config_not_json", f"{path.name} is not valid JSON: {quoted(str(error))}")]
         )
+
     if not isinstance(content, dict):
         return rejected([Reason("config_not_json", f"{path.name} is not a JSON object")])
     return content
@@ -117,6 +118,7 @@ def open_source(
     except OSError as error:
         raise _open_problem(path, error) from error
 
+    # Before anything is read: reading a device may have effects.
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
@@ -168,6 +170,7 @@ def _copy_weights(source: BinaryIO, target: Path, limits: Limits) -> None:
         _copy(source, target, limits.weights_bytes)
         return
 
+    # A file of that size that takes no space but for its header.
     with target.open("xb") as copy:
         copy.write(read_bytes(source, min(LENGTH_BYTES + limits.header_bytes, before.st_size)))
         copy.truncate(before.st_size)

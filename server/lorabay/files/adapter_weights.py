@@ -50,6 +50,7 @@ class AdapterWeights:
         data = bytearray(info.end - info.start)
         view = memoryview(data)
         done = 0
+
         try:
             while count := os.preadv(self._descriptor, [view[done:]], info.start + done):
                 done += count

@@ -1,8 +1,8 @@
 """Files and folders that survive a kill: a reader sees the old state or the new one, never a part.
 
 The pattern is the same everywhere. The content is made under a hidden name beside its place,
-waited for until it is on disk, and renamed. What a kill leaves is hidden, and every reader of this
-program ignores hidden names.
+waited for until it is on disk, and renamed. What a kill leaves has a hidden name, which no reader
+of this program looks for.
 
 `write` and `replacing` make one file, `building` makes a folder, `new_folder` makes the folder that
 a user asked a tool for, and `build_once` makes a folder that processes share. This module does not

@@ -35,6 +35,7 @@ def widen(stored: NDArray[np.generic], dtype: str, out: Floats) -> None:
 
     The result is exact, but for float64 values that go into float32.
     """
+    # A bfloat16 is the upper half of a float32.
     if dtype != "BF16":
         out[...] = stored
     elif out.dtype == np.float32:

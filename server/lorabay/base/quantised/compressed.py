@@ -54,6 +54,7 @@ def compressed_tensors(
     dense: dict[str, Computed] = {}
     for module in _modules(tensors):
         weight = f"{module}.weight"
+        # Scales of activations and of the cache belong to the module, but not to its weight.
         parts: dict[str, Stored] = {}
         for part in _WEIGHT_PARTS:
             if f"{module}.{part}" in tensors:
@@ -187,6 +188,7 @@ def _spread(
     small = small.reshape(len(small), -1)
     outputs, inputs = shape
 
+    # First along the outputs, then along the inputs.
     rows = -(-outputs // small.shape[0])
     spread = small
     if rows > 1:

@@ -89,6 +89,7 @@ def dense_tensors(base: BaseFiles) -> DenseBase:
         )
 
     tensors = _replaced(base.tensors, computed)
+    # What is left must be plain: a packed tensor would be copied into a model that is dense.
     for name, tensor in tensors.items():
         if isinstance(tensor, Stored) and tensor.dtype not in _PLAIN:
             raise SetupError(
@@ -106,6 +107,7 @@ def _replaced(
     tensors: dict[str, Stored | Computed] = {}
     for name, tensor in stored.items():
         whole = whole_of.get(name)
+        # The first part decides the place; the later ones find the name there.
         if whole is None:
             tensors.setdefault(name, tensor)
         else:
