@@ -134,8 +134,10 @@ class Ingest:
             return Rejected((Reason("store_write", error.message),))
         except Exception:  # a folder that finds a bug in a check must not stop the others
             logger.exception("bug", adapter=name, path=str(path))
-            text = "a check failed unexpectedly; the server's log has the details"
-            return Rejected((Reason("internal", text),))
+            reason = Reason(
+                "internal", "a check failed unexpectedly; the server's log has the details"
+            )
+            return Rejected((reason,))
 
         if isinstance(result, Rejected):
             return result.brief

@@ -203,8 +203,10 @@ class AdapterManager:
     def _put_into_quarantine(self, version: Version) -> None:
         self._registry.set_quarantined(version, True)
         self._events.add("quarantined", who="engine", adapter=version.adapter, version=version.id)
-        text = "quarantined: the engine died on it twice before it answered once"
-        self._fail(version, (Reason("quarantined", text),))
+        reason = Reason(
+            "quarantined", "quarantined: the engine died on it twice before it answered once"
+        )
+        self._fail(version, (reason,))
 
     async def _engine_recovered(self) -> None:
         self._events.add("engine recovered", who="engine")
