@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.catalog.composite import Composite, Method, member_folder, read_composite
+from lorabay.algebra.combination import MethodName
+from lorabay.catalog.composite import Composite, member_folder, read_composite
 from lorabay.reasons import Rejected
 
 USES = {
@@ -38,7 +39,7 @@ def test_what_it_says_when_it_says_little(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", VALUES)
-@pytest.mark.parametrize("method", typing.get_args(Method))
+@pytest.mark.parametrize("method", typing.get_args(MethodName))
 def test_a_setting_that_the_method_does_not_use_is_refused(
     method: str, setting: str, tmp_path: Path
 ) -> None:
@@ -60,7 +61,7 @@ def test_a_setting_that_the_method_does_not_use_is_refused(
     assert reason.text.endswith(f"method {method} has no {setting}; it is for {users}")
 
 
-@pytest.mark.parametrize("method", typing.get_args(Method))
+@pytest.mark.parametrize("method", typing.get_args(MethodName))
 def test_one_member_is_only_scaled(method: str, tmp_path: Path) -> None:
     """PEFT would take any method and do just that; density, seed and rank would be silently without
     effect.

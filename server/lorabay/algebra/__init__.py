@@ -1,5 +1,5 @@
-"""Changes of a weight as data and as arithmetic: kinds of update, products of low rank,
-combinations.
+"""Changes of a weight, as data and as arithmetic.
 
-Knows nothing of files or formats.
+Owns the kinds of update, their best products of low rank, and combinations of several adapters.
+Knows nothing of adapter folders, PEFT types or servers.
 """

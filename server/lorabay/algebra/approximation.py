@@ -1,8 +1,8 @@
-"""Stands products of a smaller rank in for those that are too large for an engine, within an error
-that is allowed.
+"""Approximates updates whose rank is too high for the engine, within an allowed error.
 
-One rank for all modules, the smallest that keeps the error in total; every module is decomposed
-twice, so that only one is in memory at a time. The same adapter always gives the same factors.
+All modules get one rank, the smallest that keeps the total error allowed. Every module is
+decomposed twice, so that only one is in memory at a time. The result is deterministic. Knows
+nothing of engines or formats.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.algebra.low_rank import Rule, decompose_dense, decompose_product
-from lorabay.algebra.updates import Dense, LowRank
+from lorabay.algebra.low_rank import Rule, decompose
+from lorabay.algebra.updates import LowRank
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -22,15 +22,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lorabay.algebra.low_rank import Decomposed
-    from lorabay.algebra.updates import Update
+    from lorabay.algebra.updates import Matrix, Update
 
     Spectrum = tuple[NDArray[np.float64], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Approximation:
-    """Products of at most `rank`, and the share of all updates that they lack (Frobenius)."""
+    """Products of at most `rank`, and their relative error in total (Frobenius)."""
 
     rank: int
     error: float
@@ -40,63 +39,60 @@ class Approximation:
 def approximated(
     updates: Mapping[str, Update], max_rank: int, max_error: float
 ) -> Approximation | Rejected:
-    """Every update is a product or dense. Rejected when the largest rank is not enough."""
+    """Return the best products for `updates`, each of which is low-rank or dense.
+
+    Rejected when even `max_rank` leaves an error above `max_error`, or a value is not finite.
+    """
     spectra: list[Spectrum] = []
     for name, update in updates.items():
         try:
-            found = _decomposed(update, max_rank)
+            decomposed = decompose(update, Rule(max_rank))
         except np.linalg.LinAlgError:
-            return rejected(
-                [Reason("not_finite", f"what the adapter does to {quoted(name)} is not finite")]
-            )
-        spectra.append((found.s, found.norm))
-    rank = next(
-        (rank for rank in range(1, max_rank + 1) if _error(spectra, rank) <= max_error), max_rank
-    )
+            text = f"what the adapter does to {quoted(name)} is not finite"
+            return rejected([Reason("not_finite", text)])
+        spectra.append((decomposed.s, decomposed.norm))
+
+    ranks = range(1, max_rank + 1)
+    rank = next((rank for rank in ranks if _error(spectra, rank) <= max_error), max_rank)
     error = _error(spectra, rank)
     if error > max_error:
-        text = f"plain LoRA of rank {max_rank} would lack {error:.1%} of the update; at most {max_error:.1%} is allowed"
+        text = (
+            f"plain LoRA of rank {max_rank} would lack {error:.1%} of the update; "
+            f"at most {max_error:.1%} is allowed"
+        )
         return rejected([Reason("approximate_error", text)])
+
     cut = _Cut(updates, max_rank, rank)
     return Approximation(rank, error, {name: cut.product(name) for name in updates})
 
 
 def _error(spectra: Sequence[Spectrum], rank: int) -> float:
-    whole = sum(norm**2 for _, norm in spectra)
+    total = sum(norm**2 for _, norm in spectra)
     kept = sum(float(np.sum(s[:rank] ** 2)) for s, _ in spectra)
-    return math.sqrt(max(0.0, whole - kept) / whole) if whole else 0.0
-
-
-def _decomposed(update: Update, max_rank: int) -> Decomposed:
-    """Raises LinAlgError for values that are not finite."""
-    match update:
-        case LowRank():
-            return decompose_product(update)
-        case Dense():
-            return decompose_dense(update.delta(), Rule(max_rank))
-    raise TypeError(f"{type(update).__name__} is neither a product nor dense")
+    return math.sqrt(max(0.0, total - kept) / total) if total else 0.0
 
 
 class _Cut:
-    """Makes factors again when they are read; keeps those of the last module, whose A and B are
-    read in turn.
+    """Computes factors when they are read, and keeps those of the last module only.
+
+    A and B of one module are read in turn, so each module is decomposed once more.
     """
 
     def __init__(self, updates: Mapping[str, Update], max_rank: int, rank: int) -> None:
         self._updates = updates
         self._max_rank = max_rank
         self._rank = rank
-        self._last: tuple[str, NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._last: tuple[str, Matrix, Matrix] | None = None
 
     def product(self, name: str) -> LowRank:
+        """Return the product for one update, of exactly the common rank; nothing is computed."""
         return LowRank(
             lambda: self._factors(name)[1], lambda: self._factors(name)[2], self._rank, 1.0
         )
 
-    def _factors(self, name: str) -> tuple[str, NDArray[np.float32], NDArray[np.float32]]:
+    def _factors(self, name: str) -> tuple[str, Matrix, Matrix]:
         if self._last is None or self._last[0] != name:
-            found = _decomposed(self._updates[name], self._max_rank)
-            a, b = found.factors(self._rank)
+            a, b = decompose(self._updates[name], Rule(self._max_rank)).factors(self._rank)
             lacking = self._rank - a.shape[0]
             self._last = (
                 name,

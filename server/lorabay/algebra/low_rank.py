@@ -1,10 +1,9 @@
-"""The best product of a given rank for a change of one weight, and what it lacks (Eckart and Young
-1936).
+"""The best product of a given rank for a change of one weight, and its error.
 
-A change that is a product is decomposed through the QR of its factors and never built; a dense one
-through its SVD, or through a random sketch of its range (Halko et al. 2011) where a small rank is
-enough. Errors are exact: what is kept is orthogonal to what is not. Values that are not finite
-raise LinAlgError. Knows nothing of adapters or files.
+By Eckart and Young (1936) that product is the truncated SVD. A product is decomposed through the QR
+of its factors and never built. A dense matrix is decomposed by its SVD, or from a random sketch of
+its range (Halko et al. 2011) where a small rank is enough. The error is exact: the kept part is
+orthogonal to the rest. Values that are not finite raise LinAlgError. Knows nothing of adapters.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lorabay.algebra.updates import Dense, LowRank
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lorabay.algebra.updates import LowRank
-
-    Matrix = NDArray[np.float32]
+    from lorabay.algebra.updates import Matrix, Update
 
 _OVERSAMPLE = 8
 _POWER_STEPS = 3
@@ -28,8 +27,9 @@ _FIRST_SKETCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How much to keep of each module: at most `rank`, and no more than this share of the squared
-    norm (`energy`).
+    """How much of a module's change to keep.
+
+    `rank` is the largest rank (None for any); `energy` is the share of the squared norm to reach.
     """
 
     rank: int | None = None
@@ -38,8 +38,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decomposed:
-    """A change D as U diag(s) V, largest first, maybe not to its end. `norm` is that of all of D
-    (Frobenius).
+    """A change D as U diag(s) V with the largest values first, possibly cut short.
+
+    `norm` is the Frobenius norm of the complete D.
     """
 
     u: Matrix
@@ -48,69 +49,87 @@ class Decomposed:
     norm: float
 
     def rank_for(self, rule: Rule) -> int:
-        """The smallest rank that satisfies `rule`, at least 1."""
+        """Return the smallest rank that satisfies `rule`, at least 1."""
         kept = np.cumsum(self.s**2)
         enough = int(np.searchsorted(kept, rule.energy * self.norm**2 * (1 - 1e-9))) + 1
         return max(1, min(enough, len(self.s), rule.rank or len(self.s)))
 
     def residual(self, rank: int) -> float:
-        """The norm of what the best product of `rank` lacks; 0 where only rounding is left."""
+        """Return the norm of D minus its best product of `rank`; 0 if only rounding is left."""
         lacking = self.norm**2 - float(np.sum(self.s[:rank] ** 2))
         return float(np.sqrt(lacking)) if lacking > 1e-12 * self.norm**2 else 0.0
 
     def factors(self, rank: int) -> tuple[Matrix, Matrix]:
-        """A (rank, inputs) and B (outputs, rank) with the scale shared between them."""
+        """Return A (rank, inputs) and B (outputs, rank), with the singular values split evenly."""
         root = np.sqrt(self.s[:rank]).astype(np.float32)
-        return np.ascontiguousarray(self.v[:rank] * root[:, None]), np.ascontiguousarray(
-            self.u[:, :rank] * root
-        )
+        a = np.ascontiguousarray(self.v[:rank] * root[:, None])
+        b = np.ascontiguousarray(self.u[:, :rank] * root)
+        return a, b
+
+
+def decompose(update: Update, rule: Rule) -> Decomposed:
+    """Decompose an update whose change does not depend on the base, as far as `rule` needs.
+
+    Raises LinAlgError for values that are not finite, TypeError for other kinds of update.
+    """
+    match update:
+        case LowRank():
+            return decompose_product(update)
+        case Dense():
+            return decompose_dense(update.delta(), rule)
+    raise TypeError(f"{type(update).__name__} is neither a product nor dense")
 
 
 def decompose_product(product: LowRank) -> Decomposed:
-    """The whole decomposition, in time linear in the size of the weight."""
+    """Decompose B A completely, in time linear in the size of the weight."""
     b, a = product.b(), product.a()
     _check(b, a)
     if min(b.shape[0], a.shape[1]) <= product.rank:
-        return _whole(b @ a * np.float32(product.scale))
+        return _svd(b @ a * np.float32(product.scale))
+
     left, left_core = np.linalg.qr(b)
     right, right_core = np.linalg.qr(a.T)
     core = left_core.astype(np.float64) @ right_core.astype(np.float64).T * product.scale
     u, s, v = np.linalg.svd(core)
-    return Decomposed(
-        left @ u.astype(np.float32), s, v.astype(np.float32) @ right.T, float(np.sqrt(np.sum(s**2)))
-    )
+
+    norm = float(np.sqrt(np.sum(s**2)))
+    return Decomposed(left @ u.astype(np.float32), s, v.astype(np.float32) @ right.T, norm)
 
 
 def decompose_dense(delta: Matrix, rule: Rule) -> Decomposed:
-    """As far as `rule` needs."""
+    """Decompose a matrix as far as `rule` needs."""
     _check(delta)
     smallest = min(delta.shape)
     norm = float(np.sqrt(np.einsum("ij,ij->", delta, delta, dtype=np.float64)))
+
+    # A sketch pays only while it is much smaller than the matrix.
     size = rule.rank or _FIRST_SKETCH
     while size + _OVERSAMPLE < smallest // 3:
-        found = _sketched(delta, size, norm)
-        if rule.rank or float(np.sum(found.s**2)) >= rule.energy * norm**2:
-            return found
+        sketched = _sketched(delta, size, norm)
+        if rule.rank or float(np.sum(sketched.s**2)) >= rule.energy * norm**2:
+            return sketched
         size *= 2
-    return _whole(delta)
+
+    return _svd(delta)
 
 
-def _whole(delta: Matrix) -> Decomposed:
+def _svd(delta: Matrix) -> Decomposed:
     u, s, v = np.linalg.svd(delta, full_matrices=False)
     exact = s.astype(np.float64)
     return Decomposed(u, exact, v, float(np.sqrt(np.sum(exact**2))))
 
 
 def _sketched(delta: Matrix, size: int, norm: float) -> Decomposed:
-    """The largest `size` components; the sketch is the same each time, so that a version's digest
-    is.
-    """
+    """Return the largest `size` components."""
+    # The seed is fixed: a version's digest must not change from run to run.
     width = size + _OVERSAMPLE
     sketch = np.random.default_rng(0).standard_normal((delta.shape[1], width), np.float32)
     basis, _ = np.linalg.qr(delta @ sketch)
+
     for _ in range(_POWER_STEPS):
         back, _ = np.linalg.qr(delta.T @ basis)
         basis, _ = np.linalg.qr(delta @ back)
+
     u, s, v = np.linalg.svd(basis.T @ delta, full_matrices=False)
     return Decomposed((basis @ u)[:, :size], s[:size].astype(np.float64), v[:size], norm)
 

@@ -58,6 +58,11 @@ class BaseWeights:
             return f"the base stores {name} as {dtype}, which is not its dense value"
         return None
 
+    def whole(self, name: str) -> NDArray[np.float32]:
+        """Return a tensor in its own shape. Raise SetupError like `blocks`."""
+        rows = np.concatenate([block for _, block in self.blocks(name)])
+        return rows.reshape(self.tensors[name].shape)
+
     def blocks(self, name: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield blocks of whole rows of a tensor, each with the number of its first row.
 

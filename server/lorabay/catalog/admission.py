@@ -1,25 +1,25 @@
 """Decides whether a folder holds an adapter that the engine can serve on this base.
 
-Config and header come first, values only when those are sound. All reasons are collected; a folder
-that changes or vanishes meanwhile gives a reason, not an exception. Knows nothing of the store or
-the engine.
+Config and header come first, values only when those are sound. All reasons are collected. A folder
+that changes or vanishes meanwhile is a reason, not an exception. Knows nothing of the store or the
+engine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lorabay.catalog.canonical import Canonical, measure
 from lorabay.catalog.names import bare_name
-from lorabay.catalog.to_lora import Means, converted
-from lorabay.catalog.versions import AdapterSpec
-from lorabay.files.adapter_folder import Limits, read_config
-from lorabay.files.adapter_weights import AdapterWeights
-from lorabay.formats import CONVERTED, FORMATS, UPDATE_FORMATS, refusal
+from lorabay.catalog.to_lora import Means, as_stored, converted
+from lorabay.files.adapter_folder import Limits
+from lorabay.formats import FORMATS, lora, refusal
 from lorabay.formats.interface import Source
+from lorabay.formats.modules_to_save import whole_tensors
+from lorabay.formats.reading import base_model_of, open_adapter
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lorabay.base.shapes import BaseShapes
     from lorabay.base.weights import BaseWeights
-    from lorabay.formats.interface import Draft
+    from lorabay.catalog.versions import AdapterSpec
 
 ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The values that vLLM takes as `max_lora_rank`."""
@@ -36,11 +36,11 @@ ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What an adapter is held against. `max_rank` is the engine's `max_lora_rank`.
+    """What an adapter is held against.
 
-    `base_weights` are there when the engine can scale outputs, which DoRA needs.
-    `approximate_error` is the largest relative error of a stand-in for an adapter that is no LoRA
-    of a rank that the engine takes; 0 allows none.
+    `max_rank` is the engine's `max_lora_rank`. `base_weights` are set when the engine can scale
+    outputs, which DoRA needs. `approximate_error` is the largest relative error of a plain LoRA
+    that stands in for an adapter with too large a rank; 0 allows none.
     """
 
     base: BaseShapes
@@ -62,84 +62,89 @@ class Checks:
 
 
 def validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
-    """The spec of the adapter in `folder`, or every reason why it cannot be served. Reads only."""
+    """Return the spec of the adapter in `folder`, or every reason why it cannot be served.
+
+    Reads the whole folder and writes nothing.
+    """
     canonical = inspect(folder, checks)
     return canonical if isinstance(canonical, Rejected) else measure(canonical)
 
 
 def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
-    """Checks config and header; reads tensor values only for DoRA's magnitudes and for
-    approximations.
+    """Return the canonical form of the adapter in `folder`, or every reason against it.
+
+    Checks config and header. Reads tensor values only for DoRA's magnitudes and approximations.
     """
-    config = read_config(folder, checks.limits)
-    file = AdapterWeights.open(folder, checks.limits)
-    if isinstance(config, Rejected) or isinstance(file, Rejected):
-        return rejected(
-            reason
-            for part in (config, file)
-            if isinstance(part, Rejected)
-            for reason in part.reasons
-        )
-    draft = _draft(Source(config, file.tensors, file.read), checks)
-    base_model = _base_model(config)
+    opened = open_adapter(folder, checks.limits)
+    if isinstance(opened, Rejected):
+        return opened
+    config, file = opened
+
+    canonical = _canonical(Source(config, file.tensors, file.read), checks)
+    base_model = base_model_of(config)
     foreign = foreign_base(base_model, checks.base)
     reasons = [Reason("foreign_base", foreign)] if foreign and checks.refuse_foreign_base else []
-    if isinstance(draft, Rejected):
-        return rejected(
-            [*draft.reasons, *_rank_problems(_claimed_rank(config), checks.max_rank), *reasons]
-        )
-    reasons += _rank_problems(draft.rank, checks.max_rank)
-    warnings = (*draft.warnings, *([foreign] if foreign else []))
-    return rejected(reasons) if reasons else Canonical(draft, base_model, warnings)
+    if isinstance(canonical, Rejected):
+        claimed = _rank_problems(_claimed_rank(config), checks.max_rank)
+        return rejected([*canonical.reasons, *claimed, *reasons])
 
-
-def _draft(source: Source, checks: Checks) -> Draft | Rejected:
-    peft_type = str(source.config.get("peft_type"))
-    if peft_type in CONVERTED or (
-        peft_type == "LORA" and source.config.get("use_dora") and checks.base_weights
-    ):
-        means = Means(checks.max_rank, checks.base_weights, checks.approximate_error)
-        return converted(UPDATE_FORMATS[peft_type], source, checks.base, means)
-    if peft_type in FORMATS:
-        return FORMATS[peft_type].check(source, checks.base)
-    return rejected([refusal(source.config.get("peft_type"))])
+    reasons += _rank_problems(canonical.rank, checks.max_rank)
+    if reasons:
+        return rejected(reasons)
+    warnings = (*canonical.warnings, *([foreign] if foreign else []))
+    return replace(canonical, base_model=base_model, warnings=warnings)
 
 
 def smallest_limit(rank: int) -> int | None:
-    """The smallest `max_lora_rank` of the engine that lets `rank` in; None when there is none."""
+    """Return the smallest `max_lora_rank` of an engine that accepts `rank`, if there is one."""
     return next((allowed for allowed in ALLOWED_RANKS if allowed >= rank), None)
 
 
+def foreign_base(name: str | None, base: BaseShapes) -> str | None:
+    """Return a sentence if `name`, the base that an adapter was trained on, is not this base."""
+    if name is None or bare_name(name) in {bare_name(known) for known in base.names}:
+        return None
+    # A base that was opened as the current folder has an empty name.
+    ours = next(filter(None, base.names), "another")
+    return f"the adapter was trained on {quoted(name)}, the base is {quoted(ours)}"
+
+
+def _canonical(source: Source, checks: Checks) -> Canonical | Rejected:
+    peft_type = source.config.get("peft_type")
+    entry = FORMATS.get(str(peft_type))
+    if entry is None or entry.module is None or not entry.served:
+        return rejected([refusal(peft_type)])
+
+    # Without output scales, DoRA is one of the features that plain LoRA lacks.
+    as_dora = bool(source.config.get("use_dora")) and checks.base_weights is not None
+    if peft_type == "LORA" and not as_dora:
+        plain = lora.plain_updates(source, checks.base)
+        return plain if isinstance(plain, Rejected) else as_stored(plain, source.read, checks.base)
+
+    updates = entry.module.updates(source, checks.base)
+    if isinstance(updates, Rejected):
+        replaced = whole_tensors(source, checks.base).updates
+        return rejected([*updates.reasons, *map(_retrained, replaced)])
+    means = Means(checks.max_rank, checks.base_weights, checks.approximate_error)
+    return converted(updates, checks.base, means)
+
+
+def _retrained(name: str) -> Reason:
+    return Reason("modules_to_save", f"{quoted(name)} is retrained as a whole; merge it")
+
+
 def _claimed_rank(config: Mapping[str, object]) -> int:
-    """The rank that a LoRA config tells; to other formats the field means something else, or
-    nothing.
-    """
+    """Return the rank in a LoRA config; the field has another meaning in other formats."""
     rank = config.get("r")
     return rank if isinstance(rank, int) and config.get("peft_type") == "LORA" else 0
 
 
 def _rank_problems(rank: int, max_rank: int) -> Iterator[Reason]:
-    if rank > max_rank:
-        limit = smallest_limit(rank)
-        advice = (
-            f"start with --engine max_lora_rank={limit}"
-            if limit
-            else f"no engine serves over {ALLOWED_RANKS[-1]}"
-        )
-        yield Reason(
-            "rank_over_limit",
-            f"rank {quoted(rank)} is over the engine's max_lora_rank {max_rank}; {advice}",
-        )
-
-
-def foreign_base(name: str | None, base: BaseShapes) -> str | None:
-    """A sentence when `name`, the base that an adapter was trained on, is not this one."""
-    if name is None or bare_name(name) in {bare_name(known) for known in base.names}:
-        return None
-    ours = next(filter(None, base.names), "another")  # the current folder has no name
-    return f"the adapter was trained on {quoted(name)}, the base is {quoted(ours)}"
-
-
-def _base_model(config: Mapping[str, object]) -> str | None:
-    name = config.get("base_model_name_or_path")
-    return name if isinstance(name, str) and name else None
+    if rank <= max_rank:
+        return
+    limit = smallest_limit(rank)
+    advice = f"no engine serves over {ALLOWED_RANKS[-1]}"
+    if limit is not None:
+        advice = f"start with --engine max_lora_rank={limit}"
+    text = f"rank {quoted(rank)} is over the engine's max_lora_rank {max_rank}; {advice}"
+    yield Reason("rank_over_limit", text)

@@ -1,8 +1,8 @@
-"""The one form in which every accepted adapter is stored and loaded: plain LoRA, standard names, a
-minimal config.
+"""The one form in which every accepted adapter is stored and loaded: plain LoRA.
 
-Computing it checks all values and gives the digest in a single pass over the tensors.
-Knows nothing of how the adapter was stored before or where the result goes.
+It has standard tensor names, one rank, one scale and a minimal config. `measure` checks all values
+and computes the digest in a single pass over the tensors. Knows nothing of how the adapter was
+stored before or where the result goes.
 """
 
 from __future__ import annotations
@@ -21,72 +21,104 @@ from lorabay.files.tensors import DTYPE_NAMES
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
     from typing import BinaryIO
 
     from lorabay.catalog.versions import Digest
-    from lorabay.formats.interface import Draft, Output
+    from lorabay.files.tensors import Tensor
 
     Sink = Callable[[bytes | memoryview], object]
     OpenFile = Callable[[str], AbstractContextManager[BinaryIO]]
 
 
+@dataclass(frozen=True, slots=True)
+class CanonicalTensor:
+    """One tensor of the canonical adapter; `make` reads or computes its values at each call."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    make: Callable[[], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class LoraPair:
+    """The two factors of one module: its update is proportional to `b @ a`."""
+
+    module: str
+    a: CanonicalTensor
+    b: CanonicalTensor
+
+
 @dataclass(frozen=True)
 class Canonical:
-    """An adapter whose config and header passed; its values are read only by `measure`."""
+    """An adapter whose config and header passed; its values are read only by `measure`.
 
-    draft: Draft
-    base_model: str | None
-    warnings: tuple[str, ...]
+    The engine computes the scale from `rank`, `alpha` and `rslora`; `source_alpha` is the author's
+    alpha. `scales` are factors of the outputs of whole modules, base and LoRA together, in addition
+    to what B already has of them (DoRA). `approximate` is the relative error, None if exact.
+    """
+
+    format: str
+    rank: int
+    alpha: float
+    rslora: bool
+    source_alpha: float
+    pairs: tuple[LoraPair, ...]
+    scales: tuple[CanonicalTensor, ...] = ()
+    approximate: float | None = None
+    base_model: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @cached_property
-    def files(self) -> Mapping[str, tuple[Output, ...]]:
+    def files(self) -> Mapping[str, tuple[CanonicalTensor, ...]]:
         """File name -> its tensors, in the order in which they are written and hashed."""
-        factors = (output for pair in self.draft.pairs for output in (pair.a, pair.b))
+        factors = [tensor for pair in self.pairs for tensor in (pair.a, pair.b)]
         files = {WEIGHTS_FILE: tuple(sorted(factors, key=storage_order))}
-        if self.draft.scales:
-            files[SCALES_FILE] = tuple(sorted(self.draft.scales, key=storage_order))
+        if self.scales:
+            files[SCALES_FILE] = tuple(sorted(self.scales, key=storage_order))
         return files
 
     @property
     def modules(self) -> tuple[str, ...]:
-        return tuple(sorted({pair.module.rpartition(".")[2] for pair in self.draft.pairs}))
+        """The last parts of the modules' names."""
+        return tuple(sorted({pair.module.rpartition(".")[2] for pair in self.pairs}))
 
     @property
     def meaning(self) -> dict[str, object]:
         """The part of the config that decides what the tensors compute."""
-        alpha = self.draft.alpha
         return {
             "peft_type": "LORA",
-            "r": self.draft.rank,
-            "lora_alpha": int(alpha) if alpha.is_integer() else alpha,
-            "use_rslora": self.draft.rslora,
+            "r": self.rank,
+            "lora_alpha": int(self.alpha) if self.alpha.is_integer() else self.alpha,
+            "use_rslora": self.rslora,
         }
 
     @property
     def config(self) -> dict[str, object]:
         """The canonical adapter_config.json."""
-        rest = {"base_model_name_or_path": self.base_model, "bias": "none", "inference_mode": True}
         return {
             **self.meaning,
-            **rest,
+            "base_model_name_or_path": self.base_model,
+            "bias": "none",
+            "inference_mode": True,
             "task_type": "CAUSAL_LM",
             "target_modules": list(self.modules),
         }
 
 
 def measure(canonical: Canonical, open_file: OpenFile | None = None) -> AdapterSpec | Rejected:
-    """Checks every value and computes the digest; on the way `open_file` gets the canonical files'
-    names, one after the other, and what it gives gets their bytes.
+    """Check every value, compute the digest, and write the files with `open_file` on the way.
 
-    What was written is whole only when a spec is returned. Raises what writing raises.
+    `open_file` is called with each canonical file's name in turn. The written files are complete
+    only when a spec is returned. Raises what writing raises.
     """
     meter = _Meter(canonical)
     try:
-        for name, outputs in canonical.files.items():
+        for name, tensors in canonical.files.items():
             with open_file(name) if open_file else nullcontext(io.BytesIO()) as file:
-                meter.add(outputs, file.write if open_file else None)
+                meter.add(tensors, file.write if open_file else None)
     except Unreadable as problem:
         return rejected([problem.reason])
     return meter.result()
@@ -98,57 +130,62 @@ class _Meter:
     def __init__(self, canonical: Canonical) -> None:
         self._canonical = canonical
         self._digest = VersionDigest(canonical.meaning)
+        self._scales = {scale.name for scale in canonical.scales}
         self._reasons: list[Reason] = []
         self._idle: set[str] = set()
         self._size = 0
 
-    def add(self, outputs: tuple[Output, ...], write: Sink | None) -> None:
-        header = header_bytes(outputs)
+    def add(self, tensors: tuple[CanonicalTensor, ...], write: Sink | None) -> None:
+        """Read the tensors of one file, in storage order, and write the file if asked to."""
+        header = header_bytes(tensors)
         self._size += len(header)
         if write:
             write(header)
-        for output in outputs:
-            tensor = output.make()
-            if not tensor.is_finite:
-                self._reasons.append(
-                    Reason("not_finite", f"{quoted(output.name)} holds NaN or infinite values")
-                )
-            if tensor.is_zero or (output in self._canonical.draft.scales and tensor.is_one):
-                self._idle.add(output.name)
+
+        for info in tensors:
+            tensor = info.make()
+            self._judge(info.name, tensor)
             self._size += tensor.values.nbytes
-            self._digest.add(output.name, output.dtype, tensor.values)
+            self._digest.add(info.name, info.dtype, tensor.values)
             if write:
                 write(tensor.values.data)
 
+    def _judge(self, name: str, tensor: Tensor) -> None:
+        if not tensor.is_finite:
+            text = f"{quoted(name)} holds NaN or infinite values"
+            self._reasons.append(Reason("not_finite", text))
+        if tensor.is_zero or (name in self._scales and tensor.is_one):
+            self._idle.add(name)
+
     def result(self) -> AdapterSpec | Rejected:
-        draft = self._canonical.draft
-        pairs = all(pair.a.name in self._idle or pair.b.name in self._idle for pair in draft.pairs)
-        if pairs and all(scale.name in self._idle for scale in draft.scales):
-            self._reasons.append(
-                Reason(
-                    "no_effect",
-                    "every module's A or B is all zeros: the adapter would answer like the base",
-                )
-            )
-        return (
-            rejected(self._reasons)
-            if self._reasons
-            else _spec(self._canonical, self._digest.digest(), self._size)
-        )
+        """Return the spec after the last tensor, or every problem that values have."""
+        if self._has_no_effect():
+            text = "every module's A or B is all zeros: the adapter would answer like the base"
+            self._reasons.append(Reason("no_effect", text))
+        if self._reasons:
+            return rejected(self._reasons)
+        return _spec(self._canonical, self._digest.digest(), self._size)
+
+    def _has_no_effect(self) -> bool:
+        pairs = self._canonical.pairs
+        idle = all(pair.a.name in self._idle or pair.b.name in self._idle for pair in pairs)
+        return idle and self._scales <= self._idle
 
 
 def _spec(canonical: Canonical, digest: Digest, size: int) -> AdapterSpec:
     return AdapterSpec(
         digest=digest,
-        format=canonical.draft.format,
-        rank=canonical.draft.rank,
-        alpha=canonical.draft.source_alpha,
+        format=canonical.format,
+        rank=canonical.rank,
+        alpha=canonical.source_alpha,
         modules=canonical.modules,
-        dtype="+".join(
-            sorted({DTYPE_NAMES[output.dtype] for output in canonical.files[WEIGHTS_FILE]})
-        ),
+        dtype=_dtype(canonical.files[WEIGHTS_FILE]),
         size_bytes=size,
         base_model=canonical.base_model,
         warnings=canonical.warnings,
-        approximate=canonical.draft.approximate,
+        approximate=canonical.approximate,
     )
+
+
+def _dtype(tensors: Iterable[CanonicalTensor]) -> str:
+    return "+".join(sorted({DTYPE_NAMES[tensor.dtype] for tensor in tensors}))

@@ -1,10 +1,11 @@
-"""Adapters that are not stored as plain LoRA but are exactly one, some with a factor on each output
-beside it.
+"""Brings an adapter of any served format into its canonical form, plain LoRA.
 
-AdaLoRA and VeRA are products already, LoHa and LoKr where their rank is small, and DoRA is a
-product and a factor that the base's weights give. New factors are kept in float32, so that the
-engine's dtype is the only rounding. What has too large a rank may be approximated, with the error
-that is allowed; that alone reads and computes everything.
+An adapter that is stored as plain LoRA keeps its values: zeros fill up smaller ranks, and modules
+with scales of their own get them folded into B. Every other adapter gets new factors in float32, so
+that the engine's dtype is the only rounding. AdaLoRA and VeRA are products already, LoHa and LoKr
+where their rank is small. DoRA is a product and a factor on each output that needs the base's
+weights. A rank that is too large may be approximated within the allowed error; only that reads and
+computes all values here.
 """
 
 from __future__ import annotations
@@ -16,186 +17,240 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabay.algebra.approximation import approximated
-from lorabay.algebra.dora import output_scale
-from lorabay.algebra.updates import Dense, Directional, LowRank
+from lorabay.algebra.updates import Directional, LowRank
 from lorabay.base.shapes import is_embedding
+from lorabay.catalog.canonical import Canonical, CanonicalTensor, LoraPair
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import Unreadable
 from lorabay.files.tensors import from_float32
-from lorabay.formats.interface import Draft, LoraPair, Output, Updates
-from lorabay.formats.modules_to_save import whole_tensors
 from lorabay.formats.tensor_names import PREFIX
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
-    from lorabay.algebra.updates import Load, Update
+    from lorabay.algebra.updates import Load, Matrix, Update
     from lorabay.base.shapes import BaseShapes, Shape
     from lorabay.base.weights import BaseWeights
-    from lorabay.formats.interface import Source, UpdateFormat
+    from lorabay.files.safetensors_header import TensorInfo
+    from lorabay.files.tensors import Tensor
+    from lorabay.formats.interface import Read, Updates
 
 _HEAD = "lm_head"
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a conversion may use: the largest rank, the base's weights (without them there is no
-    DoRA), and the largest relative error of an approximation, 0 for none."""
+    """What a conversion may use.
+
+    `max_rank` is the largest rank. `weights` are the base's; without them there is no DoRA.
+    `approximate_error` is the largest relative error of an approximation, 0 for none.
+    """
 
     max_rank: int
     weights: BaseWeights | None = None
     approximate_error: float = 0.0
 
 
-def converted(
-    peft_format: UpdateFormat, source: Source, base: BaseShapes, means: Means
-) -> Draft | Rejected:
-    """The adapter as plain LoRA, or every reason why it is none."""
-    found = peft_format.updates(source, base)
-    if isinstance(found, Rejected):
-        whole = whole_tensors(source, base).updates
-        told = (
-            Reason("modules_to_save", f"{quoted(name)} is retrained as a whole; merge it")
-            for name in whole
-        )
-        return rejected([*found.reasons, *told])
-    if not found.by_tensor:
+def as_stored(updates: Updates, read: Read, base: BaseShapes) -> Canonical:
+    """Return plain LoRA that keeps the values of its file; `updates` are `lora.plain_updates`."""
+    products: dict[str, LowRank] = {}
+    for name, (update,) in updates.by_tensor.items():
+        module = name.removesuffix(".weight")
+        product = update.as_product()
+        if product is None:
+            raise TypeError(f"{type(update).__name__} of {module} is not stored as a product")
+        products[module] = product.transposed if base.is_transposed(module) else product
+
+    rank = max(product.rank for product in products.values())
+    alpha, rslora, folds = _scaling(updates, products, rank)
+    pairs = [
+        _stored_pair(module, product, read, rank, folds[module])
+        for module, product in products.items()
+    ]
+    return Canonical(
+        format=updates.format,
+        rank=rank,
+        alpha=alpha,
+        rslora=rslora,
+        source_alpha=updates.alpha,
+        pairs=tuple(pairs),
+        warnings=updates.warnings,
+    )
+
+
+def converted(updates: Updates, base: BaseShapes, means: Means) -> Canonical | Rejected:
+    """Return plain LoRA with new factors, or every reason why an engine cannot serve it.
+
+    Reads DoRA's magnitudes, and everything if the rank must be approximated.
+    """
+    if not updates.by_tensor:
         return rejected([Reason("no_effect", "no module of the adapter has any rank left")])
+
     try:
-        reasons = [
-            r
-            for name, (update,) in found.by_tensor.items()
-            for r in _problems(name, update, means.weights)
-        ]
-        return rejected(reasons) if reasons else _fitted(found, base, means)
+        reasons: list[Reason] = []
+        for name, (update,) in updates.by_tensor.items():
+            reasons += _problems(name, update, means.weights)
+        return rejected(reasons) if reasons else _fitted(updates, base, means)
     except Unreadable as problem:
         return rejected([problem.reason])
 
 
-def _problems(name: str, update: Update, weights: BaseWeights | None) -> Iterator[Reason]:
-    module = name.removesuffix(".weight")
-    match update:
-        case LowRank() | Dense(factors=LowRank()):
-            return
-        case Directional() if not (_is_head(module) or is_embedding(module)):
-            if weights is None:
-                yield Reason(
-                    "dora",
-                    "DoRA is served only where the engine scales outputs; merge it into the base",
-                )
-            elif problem := weights.problem(name):
-                yield Reason(
-                    "quantised_base",
-                    f"DoRA needs the base's dense weight: {problem}; merge the adapter",
-                )
-            magnitude = update.magnitude()
-            if not (np.isfinite(magnitude) & (magnitude > 0)).all():
-                yield Reason(
-                    "magnitude",
-                    f"DoRA's magnitudes of {quoted(module)} are not all positive numbers",
-                )
-        case _:
-            yield Reason(
-                "module",
-                f"what the adapter does to {quoted(name)} is not served; merge it into the base",
-            )
+def _scaling(
+    updates: Updates, products: Mapping[str, LowRank], rank: int
+) -> tuple[float, bool, Mapping[str, float]]:
+    """Return alpha and rslora of the result, and what is folded into B of each module."""
+    unchanged = dict.fromkeys(products, 1.0)
+    if updates.scaling is not None:
+        return updates.scaling.alpha, updates.scaling.rslora, unchanged
+
+    # One scale for all modules needs no folding, unless its alpha is not exact.
+    scales = {module: product.scale for module, product in products.items()}
+    common = next(iter(scales.values()))
+    alpha = common * rank
+    if set(scales.values()) == {common} and alpha / rank == common:
+        return alpha, False, unchanged
+    return float(rank), False, scales
 
 
-def _is_head(module: str) -> bool:
-    return module.rpartition(".")[2] == _HEAD
-
-
-def _fitted(found: Updates, base: BaseShapes, means: Means) -> Draft | Rejected:
-    products = {name: _product(update) for name, (update,) in found.by_tensor.items()}
-    updates = {name: update for name, (update,) in found.by_tensor.items()}
-    fits = max(product.rank for product in products.values()) <= means.max_rank
-    if (
-        fits
-        or not means.approximate_error
-        or any(isinstance(update, Directional) for update in updates.values())
-    ):
-        return _draft(found, products, base, means.weights)
-    best = approximated(updates, means.max_rank, means.approximate_error)
-    if isinstance(best, Rejected):
-        return best
-    note = f"approximate: as plain LoRA of rank {best.rank} it lacks {best.error:.2%} of the adapter's update"
-    draft = _draft(found, best.products, base, means.weights)
-    return replace(draft, approximate=best.error, warnings=(*draft.warnings, note))
-
-
-def _draft(
-    found: Updates, products: Mapping[str, LowRank], base: BaseShapes, weights: BaseWeights | None
-) -> Draft:
-    rank = max(product.rank for product in products.values())
-    pairs: list[LoraPair] = []
-    scales: list[Output] = []
-    for name, (update,) in found.by_tensor.items():
-        module, product = name.removesuffix(".weight"), products[name]
-        if base.is_conv1d(module):
-            product = product.transposed
-        shape = base.layer_shape(module) or (product.b().shape[0], product.a().shape[1])
-        factor = None
-        if isinstance(update, Directional) and weights is not None:
-            factor = cache(partial(_scale, update, weights, name))
-            scales.append(_output(f"{module}.scale", (shape[0],), factor))
-        pairs.append(_pair(module, product, factor, shape, rank))
-    return Draft(
-        found.format,
-        rank,
-        float(rank),
-        False,
-        found.alpha,
-        tuple(pairs),
-        found.warnings,
-        tuple(scales),
+def _stored_pair(module: str, product: LowRank, read: Read, rank: int, fold: float) -> LoraPair:
+    stored = product.stored
+    if stored is None:
+        raise TypeError(f"the factors of {module} are not those of the adapter's file")
+    a, b = stored
+    return LoraPair(
+        module,
+        _kept(a, (rank, a.shape[1]), read, 1.0),
+        _kept(b, (b.shape[0], rank), read, fold),
     )
 
 
+def _kept(info: TensorInfo, shape: Shape, read: Read, fold: float) -> CanonicalTensor:
+    """Return a stored tensor times `fold`, filled up with zeros, which add nothing."""
+
+    def make() -> Tensor:
+        return read(info).scaled(fold).padded(shape)
+
+    return CanonicalTensor(info.name, info.dtype, shape, make)
+
+
+def _problems(name: str, update: Update, weights: BaseWeights | None) -> Iterator[Reason]:
+    """Return why an engine cannot serve an update, even with output scales."""
+    if update.as_product() is not None:
+        return
+
+    module = name.removesuffix(".weight")
+    is_head = module.rpartition(".")[2] == _HEAD
+    if not isinstance(update, Directional) or is_head or is_embedding(module):
+        text = f"what the adapter does to {quoted(name)} is not served; merge it into the base"
+        yield Reason("module", text)
+        return
+
+    if weights is None:
+        text = "DoRA is served only where the engine scales outputs; merge it into the base"
+        yield Reason("dora", text)
+    elif problem := weights.problem(name):
+        text = f"DoRA needs the base's dense weight: {problem}; merge the adapter"
+        yield Reason("quantised_base", text)
+
+    magnitude = update.magnitude()
+    if not (np.isfinite(magnitude) & (magnitude > 0)).all():
+        text = f"DoRA's magnitudes of {quoted(module)} are not all positive numbers"
+        yield Reason("magnitude", text)
+
+
+def _fitted(updates: Updates, base: BaseShapes, means: Means) -> Canonical | Rejected:
+    """Return the exact form, or an approximation if the rank is too large and one is allowed."""
+    single = {name: update for name, (update,) in updates.by_tensor.items()}
+    products = {name: _product(update) for name, update in single.items()}
+
+    fits = max(product.rank for product in products.values()) <= means.max_rank
+    has_dora = any(isinstance(update, Directional) for update in single.values())
+    if fits or has_dora or not means.approximate_error:
+        return _canonical(updates, products, base, means.weights)
+
+    best = approximated(single, means.max_rank, means.approximate_error)
+    if isinstance(best, Rejected):
+        return best
+    note = (
+        f"approximate: as plain LoRA of rank {best.rank} it lacks {best.error:.2%} "
+        "of the adapter's update"
+    )
+    canonical = _canonical(updates, best.products, base, means.weights)
+    return replace(canonical, approximate=best.error, warnings=(*canonical.warnings, note))
+
+
 def _product(update: Update) -> LowRank:
-    match update:
-        case (
-            Dense(factors=LowRank() as product)
-            | Directional(low_rank=product)
-            | (LowRank() as product)
-        ):
-            return product
-    raise TypeError(f"{type(update).__name__} is no product")
+    product = update.as_product() or update.low_rank
+    if product is None:
+        raise TypeError(f"{type(update).__name__} has no product")
+    return product
 
 
-def _scale(update: Directional, weights: BaseWeights, name: str) -> NDArray[np.float32]:
+def _canonical(
+    updates: Updates, products: Mapping[str, LowRank], base: BaseShapes, weights: BaseWeights | None
+) -> Canonical:
+    rank = max(product.rank for product in products.values())
+    pairs: list[LoraPair] = []
+    scales: list[CanonicalTensor] = []
+
+    for name, (update,) in updates.by_tensor.items():
+        module = name.removesuffix(".weight")
+        product = products[name].transposed if base.is_conv1d(module) else products[name]
+        shape = base.layer_shape(module) or (product.b().shape[0], product.a().shape[1])
+        scale = None
+        if isinstance(update, Directional) and weights is not None:
+            # Two tensors need it: the scale itself, and B.
+            scale = cache(partial(_output_scale, update, weights, name))
+            scales.append(_computed(f"{module}.scale", (shape[0],), scale))
+        pairs.append(_computed_pair(module, product, scale, shape, rank))
+
+    return Canonical(
+        format=updates.format,
+        rank=rank,
+        alpha=float(rank),
+        rslora=False,
+        source_alpha=updates.alpha,
+        pairs=tuple(pairs),
+        scales=tuple(scales),
+        warnings=updates.warnings,
+    )
+
+
+def _output_scale(update: Directional, weights: BaseWeights, name: str) -> Matrix:
     try:
-        return output_scale(update, weights.blocks(name))
+        return update.output_scale(weights.blocks(name))
     except SetupError as error:
         raise Unreadable("base_unreadable", error.message) from error
 
 
-def _pair(module: str, product: LowRank, factor: Load | None, shape: Shape, rank: int) -> LoraPair:
-    """With the scale, and DoRA's factor, in B; a smaller rank is filled up with zeros, which add
-    nothing.
-    """
+def _computed_pair(
+    module: str, product: LowRank, scale: Load | None, shape: Shape, rank: int
+) -> LoraPair:
+    """Return A and B with the scale (and DoRA's factor) folded into B, zero-padded to `rank`."""
+    lacking = rank - product.rank
 
-    def a() -> NDArray[np.float32]:
-        return np.pad(product.a(), ((0, rank - product.rank), (0, 0)))
+    def a() -> Matrix:
+        return np.pad(product.a(), ((0, lacking), (0, 0)))
 
-    def b() -> NDArray[np.float32]:
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # what is not finite is told when it is measured
+    def b() -> Matrix:
+        # Values that are not finite are reported by `measure`.
+        with np.errstate(over="ignore", invalid="ignore"):
             scaled = product.b() * np.float32(product.scale)
-            if factor is not None:
-                scaled *= factor()[:, None]
-        return np.pad(scaled, ((0, 0), (0, rank - product.rank)))
+            if scale is not None:
+                scaled *= scale()[:, None]
+        return np.pad(scaled, ((0, 0), (0, lacking)))
 
     name = PREFIX + module
     return LoraPair(
         module,
-        _output(f"{name}.lora_A.weight", (rank, shape[1]), a),
-        _output(f"{name}.lora_B.weight", (shape[0], rank), b),
+        _computed(f"{name}.lora_A.weight", (rank, shape[1]), a),
+        _computed(f"{name}.lora_B.weight", (shape[0], rank), b),
     )
 
 
-def _output(name: str, shape: tuple[int, ...], load: Load) -> Output:
-    return Output(name, "F32", shape, lambda: from_float32(np.ascontiguousarray(load()), "F32"))
+def _computed(name: str, shape: tuple[int, ...], load: Load) -> CanonicalTensor:
+    def make() -> Tensor:
+        return from_float32(np.ascontiguousarray(load()), "F32")
+
+    return CanonicalTensor(name, "F32", shape, make)

@@ -1,37 +1,18 @@
-"""The PEFT formats that can be served, by the `peft_type` of their config, and advice on those that
-cannot.
+"""The PEFT types: which module reads each, whether it is served, and otherwise what to do.
+
+`FORMATS` is the one table of all types that PEFT knows. Knows nothing of folders or engines.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lorabay.formats import adalora, ia3, loha, lokr, lora, lora_updates, peft_layers, vera, whole
+from lorabay.formats import adalora, ia3, loha, lokr, lora, modules_to_save, peft_layers, vera
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:
-    from lorabay.formats.interface import Format, UpdateFormat
-
-FORMATS: dict[str, Format] = {
-    "LORA": lora,
-}
-
-CONVERTED = frozenset({"ADALORA", "LOHA", "LOKR", "VERA"})
-"""The types that are served as the plain LoRA that they are equal to."""
-
-UPDATE_FORMATS: dict[str, UpdateFormat] = {
-    "LORA": lora_updates,
-    "ADALORA": adalora,
-    "VERA": vera,
-    "LOHA": loha,
-    "LOKR": lokr,
-    "IA3": ia3,
-    **dict.fromkeys(peft_layers.TYPES, peft_layers),
-    **dict.fromkeys(whole.TYPES, whole),
-}
-"""The same as updates of the base's weights, by `peft_type`."""
-
-SERVED = (*FORMATS, *sorted(CONVERTED))
+    from lorabay.formats.interface import Format
 
 _CONVERT = "convert it to LoRA (PEFT's convert_to_lora) or merge it into the base"
 _MERGE = "merge it into the base and serve the result"
@@ -39,25 +20,49 @@ _RETRAIN = (
     "it adds no weights to the base's layers and cannot be merged; train a LoRA adapter instead"
 )
 
-_ADVICE = {
-    **dict.fromkeys(("DELORA", "GRALORA", "HIRA", "RANDLORA"), _CONVERT),
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One PEFT type.
+
+    `module` reads it as updates; without one, this program can do nothing with the type. `served`
+    types are plain LoRA or exactly equal to it. `advice` completes the refusal of the others.
+    """
+
+    module: Format | None = None
+    served: bool = False
+    advice: str = ""
+
+
+FORMATS: dict[str, Entry] = {
+    "LORA": Entry(lora, served=True),
+    "ADALORA": Entry(adalora, served=True),
+    "LOHA": Entry(loha, served=True),
+    "LOKR": Entry(lokr, served=True),
+    "VERA": Entry(vera, served=True),
+    "IA3": Entry(ia3, advice=_MERGE),
+    "LN_TUNING": Entry(modules_to_save, advice=_MERGE),
+    "TRAINABLE_TOKENS": Entry(modules_to_save, advice=_MERGE),
+    **dict.fromkeys(("DELORA", "GRALORA", "HIRA", "RANDLORA"), Entry(peft_layers, advice=_CONVERT)),
+    **dict.fromkeys(("BOFT", "C3A", "FOURIERFT", "HRA", "MISS"), Entry(peft_layers, advice=_MERGE)),
     **dict.fromkeys(
-        ("BOFT", "C3A", "FOURIERFT", "HRA", "IA3", "MISS", "OFT", "ROAD", "SHIRA", "VBLORA"), _MERGE
+        ("OFT", "ROAD", "SHIRA", "VBLORA", "WAVEFT"), Entry(peft_layers, advice=_MERGE)
     ),
-    **dict.fromkeys(("LN_TUNING", "OSF", "TRAINABLE_TOKENS", "WAVEFT"), _MERGE),
-    **dict.fromkeys(("ADAPTION_PROMPT", "CARTRIDGE", "CPT", "MULTITASK_PROMPT_TUNING"), _RETRAIN),
-    **dict.fromkeys(("POLY", "PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING", "XLORA"), _RETRAIN),
+    "OSF": Entry(advice=_MERGE),
+    **dict.fromkeys(("ADAPTION_PROMPT", "CARTRIDGE", "CPT"), Entry(advice=_RETRAIN)),
+    **dict.fromkeys(("MULTITASK_PROMPT_TUNING", "PREFIX_TUNING"), Entry(advice=_RETRAIN)),
+    **dict.fromkeys(("PROMPT_TUNING", "P_TUNING", "POLY", "XLORA"), Entry(advice=_RETRAIN)),
 }
+"""`peft_type` of the config -> what is known of the type."""
+
+SERVED = tuple(name for name, entry in FORMATS.items() if entry.served)
 
 
 def refusal(peft_type: object) -> Reason:
-    """Why an adapter whose `peft_type` is not in `FORMATS` is refused, and what to do."""
-    advice = _ADVICE.get(peft_type) if isinstance(peft_type, str) else None
-    if advice is None:
-        return Reason(
-            "peft_type_unknown",
-            f"peft_type {quoted(peft_type)} is unknown; served are: {', '.join(SERVED)}",
-        )
-    return Reason(
-        "peft_type_unsupported", f"adapters of peft_type {peft_type} are not served; {advice}"
-    )
+    """Return why an adapter of a type that is not served is refused, and what to do about it."""
+    entry = FORMATS.get(peft_type) if isinstance(peft_type, str) else None
+    if entry is None or entry.served:
+        text = f"peft_type {quoted(peft_type)} is unknown; served are: {', '.join(SERVED)}"
+        return Reason("peft_type_unknown", text)
+    text = f"adapters of peft_type {peft_type} are not served; {entry.advice}"
+    return Reason("peft_type_unsupported", text)

@@ -1,21 +1,19 @@
-"""AdaLoRA (Zhang et al. 2023): W' = W + alpha / n * B diag(E) A, the rank of each module chosen in
-training.
+"""AdaLoRA (Zhang et al. 2023): W' = W + alpha / n * B diag(E) A, each module with its own rank.
 
-n is what PEFT calls ranknum: the rank that training started with, whatever was pruned since. It is
-exactly plain LoRA.
+n is the rank that training started with (PEFT's `ranknum`), whatever was pruned since. The update
+is exactly plain LoRA.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from lorabay.algebra.updates import LowRank
-from lorabay.formats.config_fields import FIELDS, parse
+from lorabay.formats.config_fields import FIELDS, Alpha, Rank, coverage_problems, parse
 from lorabay.formats.interface import Updates
-from lorabay.formats.patterns import coverage_problems
 from lorabay.formats.tensor_names import by_module, missing_roles, product_problems, shape_problem
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
@@ -35,65 +33,72 @@ _RANKNUM = "ranknum"
 class _Config(BaseModel):
     model_config = FIELDS
 
-    lora_alpha: Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
-    init_r: Annotated[int, Field(ge=1, le=1 << 16)]
+    lora_alpha: Alpha
+    init_r: Rank
     rank_pattern: dict[str, list[bool]] | None = None
 
 
 def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
+    """Return a product for each module that has any rank left."""
     config = parse(_Config, source.config)
-    found = by_module(source.tensors, (*_FACTORS, _RANKNUM), base)
-    reasons = [*(config.reasons if isinstance(config, Rejected) else ()), *found.problems]
-    reasons += coverage_problems(source.config, found.modules, base)
-    if isinstance(config, _Config):
-        reasons += [
-            reason
-            for module in found.modules
-            for reason in _problems(config, module, found.modules[module], base)
-        ]
-    if isinstance(config, Rejected) or reasons:
+    tensors = by_module(source.tensors, (*_FACTORS, _RANKNUM), base)
+    reasons = [*tensors.problems, *coverage_problems(source.config, tensors.modules, base)]
+    if isinstance(config, Rejected):
+        return rejected([*config.reasons, *reasons])
+    for module, roles in tensors.modules.items():
+        reasons += _problems(config, module, roles, base)
+    if reasons:
         return rejected(reasons)
-    # Modules whose whole budget was taken away do nothing.
-    kept = {module: roles for module, roles in found.modules.items() if roles["lora_A"].shape[0]}
+
+    # A module whose whole budget was taken away does nothing.
+    ranks = {module: roles["lora_A"].shape[0] for module, roles in tensors.modules.items()}
     by_tensor = {
-        f"{module}.weight": (_update(source, config, module, roles, base),)
-        for module, roles in kept.items()
+        f"{module}.weight": (_product(source, config, module, tensors.modules[module], base),)
+        for module, rank in ranks.items()
+        if rank
     }
-    rank = max((roles["lora_A"].shape[0] for roles in kept.values()), default=0)
-    return Updates("adalora", rank, config.lora_alpha, by_tensor)
+    return Updates("adalora", max(ranks.values()), config.lora_alpha, by_tensor)
 
 
 def _problems(config: _Config, module: str, roles: Roles, base: BaseShapes) -> Iterator[Reason]:
     yield from missing_roles(module, roles, _FACTORS)
     if not roles.keys() >= set(_FACTORS):
         return
+
     a, b, e = (roles[role] for role in _FACTORS)
     if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != b.shape[1]:
-        yield Reason(
-            "shape",
-            f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}; they make no product",
-        )
+        text = f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}; they make no product"
+        yield Reason("shape", text)
         return
+
     yield from shape_problem(e, (a.shape[0], 1))
     yield from product_problems(module, b.shape[0], a.shape[1], base.layer_shape(module))
     if _RANKNUM in roles:
         yield from shape_problem(roles[_RANKNUM], (1,))
-    pattern = (config.rank_pattern or {}).get(f"{module}.lora_E")
-    expected = config.init_r if pattern is None else sum(pattern)
+
+    # The pattern marks which ranks of the module were kept.
+    kept = (config.rank_pattern or {}).get(f"{module}.lora_E")
+    expected = config.init_r if kept is None else sum(kept)
     if a.shape[0] != expected:
-        yield Reason("rank", f"{quoted(a.name)} has rank {a.shape[0]}, the config says {expected}")
+        text = f"{quoted(a.name)} has rank {a.shape[0]}, the config says {expected}"
+        yield Reason("rank", text)
 
 
-def _update(
+def _product(
     source: Source, config: _Config, module: str, roles: Roles, base: BaseShapes
 ) -> LowRank:
     a, b, e = (source.load(roles[role]) for role in _FACTORS)
     rank = roles["lora_A"].shape[0]
-    count = float(source.load(roles[_RANKNUM])()[0]) if _RANKNUM in roles else float(config.init_r)
+    count = float(config.init_r)
+    if _RANKNUM in roles:
+        count = float(source.load(roles[_RANKNUM])()[0])
+
+    # PEFT divides by ranknum + 1e-5 in float32.
     alpha = config.lora_alpha if config.lora_alpha > 0 else float(rank)
+    scale = alpha / float(np.float32(count) + np.float32(1e-5))
 
     def gated() -> NDArray[np.float32]:
         return a() * e()
 
-    product = LowRank(gated, b, rank, alpha / float(np.float32(count) + np.float32(1e-5)))
+    product = LowRank(gated, b, rank, scale)
     return product.transposed if base.is_conv1d(module) else product

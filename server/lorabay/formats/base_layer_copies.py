@@ -1,8 +1,7 @@
-"""The copies of the base's embedding and head that PEFT saves beside LoRA on them, and what is left
-without those.
+"""The copies of the base's embedding and head that PEFT saves beside LoRA on them.
 
-One that is the base's own changes nothing. One that is not holds what was changed before the
-training: a vocabulary, or the values.
+A copy that equals the base's own tensor changes nothing. One that differs comes from a base that
+was changed before the training: its vocabulary, or its values.
 """
 
 from __future__ import annotations
@@ -20,70 +19,70 @@ from lorabay.reasons import Reason, Rejected, quoted, rejected
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from numpy.typing import NDArray
-
-    from lorabay.algebra.updates import Update
+    from lorabay.algebra.updates import Matrix, Update
     from lorabay.base.shapes import BaseShapes
     from lorabay.base.weights import BaseWeights
 
-    Matrix = NDArray[np.float32]
+    ByTensor = Mapping[str, tuple[Update, ...]]
 
 _HEAD = "lm_head.weight"
 
 
-def is_copy(update: Update) -> bool:
-    return isinstance(update, Replaced) and update.copied_as is not None
-
-
 def without_copies(
-    updates: Mapping[str, tuple[Update, ...]], base: BaseShapes, weights: BaseWeights | None
-) -> Mapping[str, tuple[Update, ...]] | Rejected:
-    """`updates` without the copies of the base's own tensors. Rejected with each that differs or
-    cannot be compared.
+    updates: ByTensor, base: BaseShapes, weights: BaseWeights | None
+) -> ByTensor | Rejected:
+    """Return `updates` without the copies of the base's own tensors.
 
-    Without `weights` only the shapes are compared.
+    Rejected with every copy that differs or cannot be compared. Without `weights`, only shapes are
+    compared.
     """
-    reasons = [
-        Reason("base_copy", text)
-        for name, parts in updates.items()
-        for part in parts
-        if isinstance(part, Replaced)
-        and part.copied_as
-        and (text := _difference(name, part, base, weights))
-    ]
+    problems: list[str | None] = []
+    for name, parts in updates.items():
+        problems += [_problem(name, part, base, weights) for part in parts]
+
+    reasons = [Reason("base_copy", problem) for problem in problems if problem]
     return rejected(reasons) if reasons else dropped_copies(updates)
 
 
-def dropped_copies(updates: Mapping[str, tuple[Update, ...]]) -> Mapping[str, tuple[Update, ...]]:
-    """The same, where the copies are known to be the base's or do not count."""
+def dropped_copies(updates: ByTensor) -> ByTensor:
+    """Return `updates` without any copy, whether or not it equals the base's tensor."""
     kept = {
-        name: tuple(part for part in parts if not is_copy(part)) for name, parts in updates.items()
+        name: tuple(part for part in parts if not _is_copy(part)) for name, parts in updates.items()
     }
     return {name: parts for name, parts in kept.items() if parts}
 
 
-def _difference(
-    name: str, copy: Replaced, base: BaseShapes, weights: BaseWeights | None
+def _is_copy(update: Update) -> bool:
+    return isinstance(update, Replaced) and update.copied_as is not None
+
+
+def _problem(
+    name: str, update: Update, base: BaseShapes, weights: BaseWeights | None
 ) -> str | None:
-    """How the copy is another than the base's tensor in the copy's dtype, if it is."""
+    """Return how a copy differs from the base's tensor in the copy's dtype, if it does."""
+    if not isinstance(update, Replaced) or update.copied_as is None:
+        return None
+
     embedding = next(filter(is_embedding, base.shapes), None)
     stored = f"{embedding}.weight" if name == _HEAD and base.tied else name
+    copy = f"the adapter's copy of the base's {quoted(name)}"
     if weights is not None and (problem := weights.problem(stored)):
-        return (
-            f"the adapter's copy of the base's {quoted(name)} cannot be compared with it: {problem}"
-        )
+        return f"{copy} cannot be compared with it: {problem}"
     try:
-        values = copy.values()
+        values = update.values()
     except SetupError as error:
         return error.message
-    if values.shape == base.tensors.get(stored) and (
-        weights is None or _is_same(values, str(copy.copied_as), weights.blocks(stored))
-    ):
+
+    is_same = values.shape == base.tensors.get(stored)
+    if is_same and weights is not None:
+        is_same = _equals(values, update.copied_as, weights.blocks(stored))
+    if is_same:
         return None
-    return f"the adapter's copy of the base's {quoted(name)} is not the base's own; it was trained on a changed one"
+    return f"{copy} is not the base's own; it was trained on a changed one"
 
 
-def _is_same(values: Matrix, dtype: str, blocks: Iterable[tuple[int, Matrix]]) -> bool:
+def _equals(values: Matrix, dtype: str, blocks: Iterable[tuple[int, Matrix]]) -> bool:
+    """Return whether `values` are the blocks' rows, rounded to `dtype`."""
     rows = values.reshape(len(values), -1)
     return all(
         np.array_equal(rows[first : first + len(block)], from_float32(block, dtype).as_float32())

@@ -1,14 +1,16 @@
-"""What a PEFT format must provide: a check of config and header, and a plan of plain LoRA tensors
-to make from them.
+"""The interface between an adapter's files and its meaning: a source, its updates, and a format.
 
-Formats never import one another. They see no paths: values come through the source's reader, when
-they are needed.
+A format is a module with one function, `updates`. Formats never import one another and see no
+paths: they check the config and the tensors' header, and return updates whose factors are read
+later through the source.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from lorabay.algebra.updates import StoredFactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An adapter as it came: its config, the header of its weights, and how to read one of them.
+    """An adapter as it came: its config, the header of its weights, and how to read a tensor.
 
-    `trusted` says that its regular expressions may be evaluated: one from an unknown author could
-    keep a core busy for hours. `initial` is the same adapter before its training, and
-    `residual_base` says that the base is the one that its initialisation left: either makes
-    adapters whose initialisation changed the base exact.
+    `trusted` says that regular expressions in the config may be evaluated: one from an unknown
+    author could keep a core busy for hours. `initial` is the same adapter before its training.
+    `residual_base` says that the base is the one that the adapter's initialisation left. An adapter
+    whose initialisation changed the base needs one of the two.
     """
 
     config: Mapping[str, object]
@@ -40,55 +42,27 @@ class Source:
     residual_base: bool = False
 
     def load(self, info: TensorInfo) -> Load:
-        """The tensor as stored, widened to float32, each time it is called."""
-        return lambda: self.read(info).as_float32()
+        """Return a `Load` of the tensor as stored, widened to float32."""
+        return StoredFactor(info, lambda: self.read(info).as_float32())
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """One tensor of the canonical adapter and how to make its values."""
+class Scaling:
+    """The one scale of all modules as a LoRA config writes it.
 
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    make: Callable[[], Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class LoraPair:
-    """The two factors of one module: its update is proportional to `b @ a`."""
-
-    module: str
-    a: Output
-    b: Output
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A checked adapter as plain LoRA, its values not yet read.
-
-    The engine computes the scale from `rank`, `alpha` and `rslora`; `source_alpha` is what the
-    author wrote. `scales` are factors of the outputs of whole modules, base and LoRA together with
-    what B already has of them (DoRA).
+    The scale is alpha / rank, or alpha / sqrt(rank) with `rslora`.
     """
 
-    format: str
-    rank: int
     alpha: float
     rslora: bool
-    source_alpha: float
-    pairs: tuple[LoraPair, ...]
-    warnings: tuple[str, ...] = ()
-    scales: tuple[Output, ...] = ()
-    approximate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Updates:
-    """What a checked adapter does to the base: tensor name of the base -> updates, applied in
-    order.
+    """What a checked adapter does to the base: tensor name of the base -> updates in order.
 
-    `rank` is the largest of all modules, 0 where the word means nothing.
+    `rank` is the largest rank of all modules, 0 for formats without ranks. `alpha` is the author's.
+    `scaling` is set where the config gives all modules one rank and one scale.
     """
 
     format: str
@@ -96,21 +70,15 @@ class Updates:
     alpha: float
     by_tensor: Mapping[str, tuple[Update, ...]]
     warnings: tuple[str, ...] = ()
+    scaling: Scaling | None = None
 
 
 class Format(Protocol):
-    """One PEFT type that is stored as it came. Implemented by modules."""
-
-    def check(self, source: Source, base: BaseShapes) -> Draft | Rejected:
-        """Every reason why this adapter cannot be served on `base`, or its plain LoRA form. Reads
-        no values.
-        """
-
-
-class UpdateFormat(Protocol):
-    """One PEFT type as updates of weights. Implemented by modules."""
+    """One PEFT type, or several that are alike. Implemented by modules."""
 
     def updates(self, source: Source, base: BaseShapes) -> Updates | Rejected:
-        """Every reason why this adapter does not fit `base`, or what it does to it. Reads no
-        factor.
+        """Return what the adapter does to `base`, or every reason why it does not fit it.
+
+        Config and header are checked completely. Factors are not read, but single numbers on which
+        a scale depends may be.
         """

@@ -1,216 +1,330 @@
-"""LoRA and rank-stabilised LoRA as PEFT writes them, with per-module ranks and alphas.
+"""LoRA (Hu et al. 2021) with everything that PEFT lets it carry: W' = W + s B A.
 
-The canonical form has one rank and one scale, so modules with a smaller rank are filled up with
-zeros and those with a scale of their own get it folded into B. An adapter without patterns keeps
-every bit.
+`updates` reads rsLoRA, DoRA, patterns, embeddings and head, biases, Conv1D layers, and adapters
+that took a part of the base into their factors (PiSSA, OLoRA, CorDA) when that part is at hand.
+`plain_updates` reads what an engine can serve without this program's help. LoRA+, LoRA-FA and QLoRA
+only train differently; on disk they are plain LoRA.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from lorabay.algebra.updates import Dense, Directional, LowRank, PeftLayer
 from lorabay.base.shapes import is_embedding
-from lorabay.formats.interface import Draft, LoraPair, Output
-from lorabay.formats.lora_config import LoraConfig, config_problems, feature_problems, parse_config
-from lorabay.formats.patterns import coverage_problems
-from lorabay.formats.tensor_names import PREFIX, dtype_problems, not_in_base
+from lorabay.formats.config_fields import coverage_problems, parse
+from lorabay.formats.interface import Scaling, Updates
+from lorabay.formats.lora_config import LoraConfig, unmergeable_problems, unserved_problems
+from lorabay.formats.pissa import init_problems, without_initial
+from lorabay.formats.tensor_names import PREFIX, by_module, missing_roles, shape_problem, unexpected
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from lorabay.base.shapes import BaseShapes, Shape
+    from numpy.typing import NDArray
+
+    from lorabay.algebra.updates import Load, Update
+    from lorabay.base.shapes import BaseShapes
     from lorabay.files.safetensors_header import TensorInfo
-    from lorabay.files.tensors import Tensor
-    from lorabay.formats.interface import Read, Source
+    from lorabay.formats.interface import Source
+    from lorabay.formats.tensor_names import Roles
 
-_TENSOR = re.compile(
-    r"(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB]))"
-)
+_LINEAR = ("lora_A.weight", "lora_B.weight")
+_EMBEDDING = ("lora_embedding_A", "lora_embedding_B")
+_BIAS, _MAGNITUDE = "lora_B.bias", "lora_magnitude_vector"
+_ROLES = (*_LINEAR, *_EMBEDDING, _BIAS, _MAGNITUDE)
+_HEAD = "lm_head"
+
 _BASE_COPY = re.compile(r"(?P<module>(?:.+\.)?(?:embed_tokens|lm_head))\.base_layer\.weight")
+_NAMED = re.compile(r"\.lora_[AB]\.\w+\.weight$")
+
+
+def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
+    """Return the updates of any LoRA, exact on the base that `source` says it is for."""
+    reasons = [*unmergeable_problems(source.config)]
+    initial = _initial(source, base)
+    if isinstance(initial, Rejected):
+        reasons += initial.reasons
+    elif initial is None and not source.residual_base:
+        reasons += init_problems(source.config)
+
+    adapter = _read(source, base)
+    if isinstance(adapter, Rejected):
+        return rejected([*reasons, *adapter.reasons])
+    if isinstance(initial, Rejected) or reasons:
+        return rejected(reasons)
+
+    by_tensor: Mapping[str, tuple[Update, ...]] | Rejected = adapter.by_tensor
+    if initial is not None:
+        by_tensor = without_initial(adapter.by_tensor, initial)
+    if isinstance(by_tensor, Rejected):
+        return by_tensor
+
+    # A head that shares its embedding's factors gets the very same update: the two stay tied.
+    shared = by_tensor.get(f"{adapter.followed}.weight")
+    if shared is not None:
+        by_tensor = {**by_tensor, f"{_HEAD}.weight": shared}
+    return adapter.as_updates(by_tensor)
+
+
+def plain_updates(source: Source, base: BaseShapes) -> Updates | Rejected:
+    """Return the updates of a LoRA that an engine serves as it is: one product per module.
+
+    Whatever plain LoRA cannot express is a problem. The copies of the base's embedding and head
+    that PEFT saves are left out with a warning, if they have the base's shape.
+    """
+    reasons = [*unserved_problems(source.config), *init_problems(source.config)]
+    tensors: list[TensorInfo] = []
+    for tensor in source.tensors:
+        copy = _BASE_COPY.fullmatch(tensor.name.removeprefix(PREFIX))
+        if copy is None:
+            tensors.append(tensor)
+            reasons += _embedding_problems(tensor)
+        else:
+            reasons += _copy_problems(tensor, copy["module"], base)
+
+    # Features are problems already; the tensors that they need are not reported as missing.
+    config = {**source.config, "use_dora": False, "lora_bias": False}
+    plain = replace(source, config=config, tensors=tuple(tensors))
+    adapter = _read(plain, base, (*_LINEAR, *_EMBEDDING), _not_plain)
+    if isinstance(adapter, Rejected):
+        reasons += adapter.reasons
+    if isinstance(adapter, Rejected) or reasons:
+        return rejected(reasons)
+
+    copies = len(source.tensors) - len(tensors)
+    found = adapter.as_updates(adapter.own)
+    return replace(found, warnings=(*_plain_warnings(source, base, copies), *found.warnings))
 
 
 @dataclass(frozen=True, slots=True)
-class _Factors:
-    """The two stored tensors of one module."""
+class _Adapter:
+    """A checked adapter: its config, and what the stored tensors of each module do.
 
-    module: str
-    a: TensorInfo
-    b: TensorInfo
+    `followed` is the embedding whose update a tied head shares, if there is one.
+    """
+
+    config: LoraConfig
+    rank: int
+    own: Mapping[str, tuple[Update, ...]]
+    followed: str | None
 
     @property
-    def rank(self) -> int:
-        return self.b.shape[1]
+    def by_tensor(self) -> Mapping[str, tuple[Update, ...]]:
+        """The updates without the factors of a head that shares its embedding's."""
+        if f"{self.followed}.weight" not in self.own:
+            return self.own
+        return {name: update for name, update in self.own.items() if name != f"{_HEAD}.weight"}
+
+    def as_updates(self, by_tensor: Mapping[str, tuple[Update, ...]]) -> Updates:
+        config = self.config
+        scaling = None if config.patterns else Scaling(config.lora_alpha, config.use_rslora)
+        return Updates(
+            format=config.variant,
+            rank=self.rank,
+            alpha=config.lora_alpha,
+            by_tensor=by_tensor,
+            warnings=config.warnings,
+            scaling=scaling,
+        )
 
 
-def check(source: Source, base: BaseShapes) -> Draft | Rejected:
-    parsed = parse_config(source.config)
-    config = None if isinstance(parsed, Rejected) else parsed
-    reasons = [] if isinstance(parsed, LoraConfig) else list(parsed.reasons)
-    reasons += feature_problems(source.config)
-    found, tensor_problems = _sort_tensors(source.tensors, base)
-    factors, pair_problems = _pair_up(found, base)
-    reasons += [*tensor_problems, *pair_problems]
-    if config is not None:
-        reasons += config_problems(config)
-        reasons += coverage_problems(source.config, found, base)
-    if config is not None and not reasons:
-        reasons += [problem for factor in factors for problem in _rank_problems(config, factor)]
-    if config is None or reasons:
+def _read(
+    source: Source,
+    base: BaseShapes,
+    roles: tuple[str, ...] = _ROLES,
+    explain: Callable[[TensorInfo], Reason] = unexpected,
+) -> _Adapter | Rejected:
+    """Check config and tensors, and return what the tensors do on the base they were trained on."""
+    config = parse(LoraConfig, source.config)
+    by_role = by_module(source.tensors, roles, base, explain)
+    modules = by_role.modules
+
+    reasons = [*by_role.problems]
+    for module, tensors in modules.items():
+        reasons += _pair_problems(module, tensors, base)
+    if isinstance(config, Rejected):
+        return rejected([*config.reasons, *reasons])
+
+    reasons += config.problems(trusted=source.trusted)
+    reasons += coverage_problems(source.config, modules, base)
+    # With a sound config and pairs, the rest can be held against them.
+    if not reasons:
+        for module, tensors in modules.items():
+            reasons += _module_problems(source, config, module, tensors, base)
+    if reasons:
         return rejected(reasons)
-    return _draft(config, factors, source.read, _warnings(config, source, base))
+
+    own: dict[str, tuple[Update, ...]] = {}
+    for module, tensors in modules.items():
+        own |= _module_updates(source, config, module, tensors, base)
+    rank = max(tensors[_pair(module, tensors)[0]].shape[0] for module, tensors in modules.items())
+    return _Adapter(config, rank, own, _followed(source, config, base))
 
 
-def _sort_tensors(
-    tensors: tuple[TensorInfo, ...], base: BaseShapes
-) -> tuple[dict[str, dict[str, TensorInfo]], list[Reason]]:
-    """Module of the base -> its tensors by role ("A", "B"; "EA", "EB" for embeddings), and what
-    does not belong.
+def _initial(
+    source: Source, base: BaseShapes
+) -> Mapping[str, tuple[Update, ...]] | Rejected | None:
+    """Return what the initialisation took out of the base, if that is known and needed."""
+    if source.initial is None or not any(init_problems(source.config)):
+        return None
+    adapter = _read(source.initial, base)
+    return adapter if isinstance(adapter, Rejected) else adapter.by_tensor
+
+
+def _followed(source: Source, config: LoraConfig, base: BaseShapes) -> str | None:
+    """Return the embedding whose update a tied head shares.
+
+    PEFT stores the head's factors, transposed, as well. They are another update if patterns give
+    the head its own rank or alpha. With DoRA they are one, too: its norms are by row in the head
+    and by column in the embedding.
     """
-    found: dict[str, dict[str, TensorInfo]] = {}
-    problems: list[Reason] = []
-    for tensor in tensors:
-        name = tensor.name.removeprefix(PREFIX)
-        if copy := _BASE_COPY.fullmatch(name):
-            problems += _copy_problems(tensor, base.shapes.get(copy["module"]))
-        elif not (parts := _TENSOR.fullmatch(name)):
-            problems.append(_unexpected(tensor.name))
-        elif not tensor.name.startswith(PREFIX) or parts["module"] not in base.shapes:
-            problems.append(not_in_base(tensor.name, parts["module"], base))
-        else:
-            role = parts["linear"] or f"E{parts['embedding']}"
-            found.setdefault(parts["module"], {})[role] = tensor
-    if not found and not problems:
-        problems.append(Reason("no_tensors", "the safetensors file holds no LoRA tensors"))
-    return found, problems
+    embedding = next(filter(is_embedding, base.shapes), None)
+    asked = source.config.get("ensure_weight_tying")
+    if embedding is None or not base.tied or not asked or config.use_dora:
+        return None
+
+    rank = config.rank_of(embedding, trusted=source.trusted)
+    if config.rank_of(_HEAD, trusted=source.trusted) != rank:
+        return None
+    scale = config.scale_of(embedding, rank, trusted=source.trusted)
+    same = config.scale_of(_HEAD, rank, trusted=source.trusted) == scale
+    return embedding if same else None
 
 
-def _copy_problems(tensor: TensorInfo, shape: Shape | None) -> Iterator[Reason]:
-    if shape is not None and tensor.shape != shape:
-        yield Reason(
-            "vocabulary",
-            f"{quoted(tensor.name)} has shape {tensor.shape}, the base's {shape}: the adapter was trained with a "
-            "changed vocabulary and must be merged",
-        )
+def _pair(module: str, roles: Roles) -> tuple[str, str]:
+    """Return the roles of a module's A and B."""
+    return _EMBEDDING if is_embedding(module) or _EMBEDDING[0] in roles else _LINEAR
 
 
-def _unexpected(name: str) -> Reason:
-    hint = "only lora_A and lora_B weights are served"
-    if "lora_magnitude_vector" in name:
-        hint = "it belongs to DoRA"
-    elif re.search(r"\.lora_[AB]\.\w+\.weight$", name):
-        hint = "the adapter's name is still in it; save with PEFT's save_pretrained"
-    return Reason("unexpected_tensor", f"unexpected tensor {quoted(name)}: {hint}")
+def _pair_problems(module: str, roles: Roles, base: BaseShapes) -> Iterator[Reason]:
+    """Check that A and B are there and make a product in the shape of the weight."""
+    wanted = _pair(module, roles)
+    factors = {role: tensor for role, tensor in roles.items() if role in (*_LINEAR, *_EMBEDDING)}
+    if factors.keys() != set(wanted):
+        names = ", ".join(quoted(tensor.name) for tensor in (factors or roles).values())
+        text = f"{names} is not a whole pair of A and B; save the adapter again"
+        yield Reason("missing_tensor", text)
+        return
 
-
-def _pair_up(
-    found: Mapping[str, Mapping[str, TensorInfo]], base: BaseShapes
-) -> tuple[list[_Factors], list[Reason]]:
-    factors: list[_Factors] = []
-    problems: list[Reason] = []
-    for module, roles in found.items():
-        wanted = ("EA", "EB") if is_embedding(module) else ("A", "B")
-        if set(roles) != set(wanted):
-            have = ", ".join(quoted(tensor.name) for tensor in roles.values())
-            problems.append(
-                Reason(
-                    "missing_tensor",
-                    f"{have} is not a whole pair of A and B; save the adapter again",
-                )
-            )
-            continue
-        a, b = (roles[role] for role in wanted)
-        expected = base.layer_shape(module)
-        if expected is not None and is_embedding(module):
-            expected = expected[::-1]
-        mismatches = [*dtype_problems(a), *dtype_problems(b), *_shape_problems(a, b, expected)]
-        problems += mismatches
-        if not mismatches:
-            factors.append(_Factors(module, a, b))
-    return factors, problems
-
-
-def _shape_problems(a: TensorInfo, b: TensorInfo, expected: Shape | None) -> Iterator[Reason]:
+    a, b = (factors[role] for role in wanted)
+    shapes = f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}"
     if len(a.shape) != 2 or len(b.shape) != 2:
-        yield Reason(
-            "shape",
-            f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}; both must be matrices",
+        yield Reason("shape", f"{shapes}; both must be matrices")
+        return
+    if 0 in (*a.shape, *b.shape):
+        yield Reason("rank_zero", f"{shapes}; no dimension may be 0")
+        return
+    if a.shape[0] != b.shape[1]:
+        text = f"{quoted(a.name)} has rank {a.shape[0]}, its B has rank {b.shape[1]}"
+        yield Reason("shape", text)
+        return
+
+    shape = base.layer_shape(module)
+    expected = shape[::-1] if shape is not None and wanted == _EMBEDDING else shape
+    if expected is not None and (b.shape[0], a.shape[1]) != expected:
+        outputs, inputs = expected
+        text = (
+            f"{quoted(a.name)} takes {a.shape[1]} inputs and its B gives {b.shape[0]} outputs; "
+            f"the base has {inputs} and {outputs}"
         )
-    elif 0 in (*a.shape, *b.shape):
-        yield Reason(
-            "rank_zero",
-            f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}; no dimension may be 0",
-        )
-    elif a.shape[0] != b.shape[1]:
-        yield Reason(
-            "shape", f"{quoted(a.name)} has rank {a.shape[0]}, its B has rank {b.shape[1]}"
-        )
-    elif expected is not None and (b.shape[0], a.shape[1]) != expected:
-        out, into = expected
-        yield Reason(
-            "shape",
-            f"{quoted(a.name)} takes {a.shape[1]} inputs and its B gives {b.shape[0]} outputs; the base has "
-            f"{into} and {out}",
-        )
+        yield Reason("shape", text)
 
 
-def _rank_problems(config: LoraConfig, factors: _Factors) -> Iterator[Reason]:
-    expected = config.rank_of(factors.module)
-    if factors.rank != expected:
-        yield Reason(
-            "rank", f"{quoted(factors.a.name)} has rank {factors.rank}, the config says {expected}"
-        )
+def _module_problems(
+    source: Source, config: LoraConfig, module: str, roles: Roles, base: BaseShapes
+) -> Iterator[Reason]:
+    """Check a module whose A and B are sound against the config."""
+    a, b = (roles[role] for role in _pair(module, roles))
+    rank = config.rank_of(module, trusted=source.trusted)
+    if a.shape[0] != rank:
+        yield Reason("rank", f"{quoted(a.name)} has rank {a.shape[0]}, the config says {rank}")
+
+    wanted = [_MAGNITUDE] if config.use_dora else []
+    wanted += [_BIAS] if config.lora_bias else []
+    yield from missing_roles(module, roles, wanted)
+    if _MAGNITUDE in roles and not config.use_dora:
+        yield unexpected(roles[_MAGNITUDE])
+    for role in (_MAGNITUDE, _BIAS):
+        if role in roles:
+            yield from shape_problem(roles[role], (b.shape[0],))
+    if _BIAS in roles and f"{module}.bias" not in base.tensors:
+        text = f"lora_bias is set, and the base has no bias in {quoted(module)} to add it to"
+        yield Reason("bias", text)
 
 
-def _warnings(config: LoraConfig, source: Source, base: BaseShapes) -> tuple[str, ...]:
-    warnings = []
-    if any(_BASE_COPY.fullmatch(tensor.name.removeprefix(PREFIX)) for tensor in source.tensors):
-        warnings.append(
-            "the copy of the base's embeddings in this file is ignored; the base's own are used"
+def _module_updates(
+    source: Source, config: LoraConfig, module: str, roles: Roles, base: BaseShapes
+) -> dict[str, tuple[Update, ...]]:
+    """Return the updates of one module's weight and bias."""
+    pair = _pair(module, roles)
+    a, b = (roles[role] for role in pair)
+    scale = config.scale_of(module, a.shape[0], trusted=source.trusted)
+    product = LowRank(source.load(a), source.load(b), a.shape[0], scale)
+
+    is_transposed = pair == _EMBEDDING or base.is_conv1d(module)
+    if is_transposed:
+        product = product.transposed
+
+    update: Update = product
+    if _MAGNITUDE in roles and is_transposed:
+        # DoRA's norms are not by row here, as Directional has them.
+        update = PeftLayer(module, tuple(tensor.name for tensor in roles.values()))
+    elif _MAGNITUDE in roles:
+        update = Directional(product, source.load(roles[_MAGNITUDE]))
+
+    by_tensor: dict[str, tuple[Update, ...]] = {f"{module}.weight": (update,)}
+    if _BIAS in roles:
+        by_tensor[f"{module}.bias"] = (Dense(_scaled(source.load(roles[_BIAS]), scale)),)
+    return by_tensor
+
+
+def _scaled(load: Load, scale: float) -> Load:
+    def scaled() -> NDArray[np.float32]:
+        return load() * np.float32(scale)
+
+    return scaled
+
+
+def _not_plain(tensor: TensorInfo) -> Reason:
+    """Return why a tensor has no place in plain LoRA."""
+    hint = "only lora_A and lora_B weights are served"
+    if _MAGNITUDE in tensor.name:
+        hint = "it belongs to DoRA"
+    elif _NAMED.search(tensor.name):
+        hint = "the adapter's name is still in it; save with PEFT's save_pretrained"
+    reason = unexpected(tensor)
+    return replace(reason, text=f"{reason.text}: {hint}")
+
+
+def _embedding_problems(tensor: TensorInfo) -> Iterator[Reason]:
+    """Check that the engine knows a module with an embedding's factors as an embedding."""
+    module, _, role = tensor.name.removeprefix(PREFIX).rpartition(".")
+    if role in _EMBEDDING and not is_embedding(module):
+        text = f"{quoted(tensor.name)} is not a whole pair of A and B; save the adapter again"
+        yield Reason("missing_tensor", text)
+
+
+def _copy_problems(tensor: TensorInfo, module: str, base: BaseShapes) -> Iterator[Reason]:
+    shape = base.shapes.get(module)
+    if shape is not None and tensor.shape != shape:
+        text = (
+            f"{quoted(tensor.name)} has shape {tensor.shape}, the base's {shape}: the adapter was "
+            "trained with a changed vocabulary and must be merged"
         )
-    if isinstance(config.target_modules, list):
-        absent = sorted(set(config.target_modules) - base.tails.keys())
+        yield Reason("vocabulary", text)
+
+
+def _plain_warnings(source: Source, base: BaseShapes, copies: int) -> Iterator[str]:
+    if copies:
+        yield "the copy of the base's embeddings in this file is ignored; the base's own are used"
+    targets = source.config.get("target_modules")
+    if isinstance(targets, list):
+        absent = sorted(set(targets) - base.tails.keys())
         if absent:
-            warnings.append(
-                f"target_modules names modules that the base does not have: {quoted(absent)}"
-            )
-    if config.unknown:
-        warnings.append(
-            f"fields of adapter_config.json that are unknown here: {quoted(config.unknown)}"
-        )
-    return tuple(warnings)
-
-
-def _draft(
-    config: LoraConfig, factors: list[_Factors], read: Read, warnings: tuple[str, ...]
-) -> Draft:
-    scales = {factor.module: config.scale_of(factor.module, factor.rank) for factor in factors}
-    rank = max(factor.rank for factor in factors)
-    rslora, alpha = config.use_rslora, config.lora_alpha
-    folds = dict.fromkeys(scales, 1.0)
-    if config.patterns:
-        first = next(iter(scales.values()))
-        rslora, alpha = False, first * rank
-        if set(scales.values()) != {first} or alpha / rank != first:
-            folds, alpha = scales, float(rank)
-    pairs = tuple(_pair(read, factor, rank, folds[factor.module]) for factor in factors)
-    name = "rslora" if config.use_rslora else "lora"
-    return Draft(name, rank, alpha, rslora, config.lora_alpha, pairs, warnings)
-
-
-def _pair(read: Read, factors: _Factors, rank: int, fold: float) -> LoraPair:
-    a, b = factors.a, factors.b
-    a_shape, b_shape = (rank, a.shape[1]), (b.shape[0], rank)
-    return LoraPair(
-        factors.module,
-        Output(a.name, a.dtype, a_shape, partial(_values, read, a, factor=1.0, shape=a_shape)),
-        Output(b.name, b.dtype, b_shape, partial(_values, read, b, factor=fold, shape=b_shape)),
-    )
-
-
-def _values(read: Read, info: TensorInfo, factor: float, shape: tuple[int, int]) -> Tensor:
-    """A smaller rank is filled up with zeros, which add nothing to the product."""
-    return read(info).scaled(factor).padded(shape)
+            yield f"target_modules names modules that the base does not have: {quoted(absent)}"

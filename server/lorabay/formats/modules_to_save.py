@@ -1,42 +1,48 @@
-"""The parts of an adapter that replace tensors of the base, whatever its format: modules that were
-trained as a whole (`modules_to_save`, biases, norms), embeddings of a changed vocabulary, and
-single rows of an embedding.
+"""The parts of an adapter that replace tensors of the base, whatever the adapter's format.
 
-Reads no values. Knows how PEFT names these tensors, and nothing of what else the adapter does.
+These are modules that were trained as a whole (`modules_to_save`, biases, norms), embeddings of a
+changed vocabulary, and single rows of an embedding. Some PEFT types consist of nothing else; for
+them this module is the format. Knows how PEFT names these tensors. Reads no values.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lorabay.algebra.updates import Replaced, ReplacedRows
 from lorabay.base.shapes import is_embedding, tails
-from lorabay.formats.tensor_names import PREFIX, dtype_problems
-from lorabay.reasons import Reason, quoted
+from lorabay.formats.interface import Updates
+from lorabay.formats.tensor_names import PREFIX, dtype_problems, unexpected
+from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lorabay.base.shapes import BaseShapes
+    from lorabay.base.shapes import BaseShapes, Shape
     from lorabay.files.safetensors_header import TensorInfo
     from lorabay.formats.interface import Source
 
 _HEAD = "lm_head"
 _WRAPPERS = re.compile(r"\.(?:token_adapter|base_layer|ln_tuning_layers|modules_to_save)(?=\.)")
-# Beside a module of a grown vocabulary that was trained as a whole, PEFT keeps it as it was before.
-_BEFORE = ".original_module."
-# Beside LoRA on an embedding or head, PEFT keeps what it was trained on.
-_COPY = ".base_layer."
 _ROWS = re.compile(r"(?:\.token_adapter)?\.trainable_tokens_delta$")
+
+_BEFORE = ".original_module."
+"""Marks the old values of a grown module, which PEFT saves beside the trained ones."""
+
+_COPY = ".base_layer."
+"""Marks an embedding or head that PEFT saves beside LoRA on it, as it was before the training."""
 
 
 @dataclass(frozen=True, slots=True)
 class WholeTensors:
-    """Tensor name of the base -> what replaces it; the base with its shapes as they are then; the
-    tensors that are left for the format; and what is wrong."""
+    """What an adapter replaces.
+
+    `updates` maps tensor names of the base to the values that replace them, `base` has the shapes
+    that follow, `rest` are the tensors that are left for the format.
+    """
 
     updates: Mapping[str, Replaced | ReplacedRows]
     base: BaseShapes
@@ -44,36 +50,66 @@ class WholeTensors:
     problems: tuple[Reason, ...]
 
 
+def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
+    """Return no updates besides those that `whole_tensors` took out of the source before.
+
+    This is the format of the PEFT types LN_TUNING and TRAINABLE_TOKENS.
+    """
+    if source.tensors:
+        return rejected(unexpected(tensor) for tensor in source.tensors)
+    return Updates(str(source.config["peft_type"]).lower(), 0, 1.0, {})
+
+
 def whole_tensors(source: Source, base: BaseShapes) -> WholeTensors:
-    updates: dict[str, Replaced | ReplacedRows] = {}
-    shapes = dict(base.shapes)
-    rest: list[TensorInfo] = []
-    problems: list[Reason] = []
+    """Sort out the tensors of the adapter that replace tensors of the base."""
+    found = _Found(dict(base.shapes))
     # Shorter names last: of a module that is there twice, the one without a wrapper counts.
     for tensor in sorted(source.tensors, key=lambda tensor: -len(tensor.name)):
-        name = _WRAPPERS.sub("", tensor.name.removeprefix(PREFIX))
-        if _BEFORE in tensor.name:
-            continue
-        if _ROWS.search(tensor.name):
-            rows = _rows(source, tensor, base)
-            if isinstance(rows, Reason):
-                problems.append(rows)
-            else:
-                updates[_ROWS.sub(".weight", tensor.name.removeprefix(PREFIX))] = rows
-        elif not tensor.name.startswith(PREFIX) or (
-            name not in base.tensors and name != f"{_HEAD}.weight"
-        ):
-            rest.append(tensor)
+        if _BEFORE not in tensor.name:
+            _sort(tensor, source, base, found)
+
+    _keep_tie(source, base, found)
+    found.problems += _vocabulary_problems(found.shapes)
+    return WholeTensors(
+        found.updates,
+        replace(base, shapes=found.shapes),
+        tuple(found.rest),
+        tuple(found.problems),
+    )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What `whole_tensors` has collected so far; `shapes` are those of the base's modules."""
+
+    shapes: dict[str, Shape | None]
+    updates: dict[str, Replaced | ReplacedRows] = field(default_factory=dict)
+    rest: list[TensorInfo] = field(default_factory=list)
+    problems: list[Reason] = field(default_factory=list)
+
+
+def _sort(tensor: TensorInfo, source: Source, base: BaseShapes, found: _Found) -> None:
+    """Put one tensor where it belongs."""
+    if _ROWS.search(tensor.name):
+        rows = _rows(source, tensor, base)
+        if isinstance(rows, Reason):
+            found.problems.append(rows)
         else:
-            problems += [*dtype_problems(tensor), *_shape_problems(tensor, name, base)]
-            updates[name] = Replaced(
-                source.load(tensor), tensor.dtype if _is_copy(tensor.name, name) else None
-            )
-            if len(tensor.shape) == 2 and base.shapes.get(name.removesuffix(".weight")) is not None:
-                shapes[name.removesuffix(".weight")] = (tensor.shape[0], tensor.shape[1])
-    _keep_tie(source, base, updates, shapes)
-    problems += _vocabulary_problems(shapes, base)
-    return WholeTensors(updates, replace(base, shapes=shapes), tuple(rest), tuple(problems))
+            found.updates[_ROWS.sub(".weight", tensor.name.removeprefix(PREFIX))] = rows
+        return
+
+    name = _WRAPPERS.sub("", tensor.name.removeprefix(PREFIX))
+    in_base = name in base.tensors or name == f"{_HEAD}.weight"
+    if not tensor.name.startswith(PREFIX) or not in_base:
+        found.rest.append(tensor)
+        return
+
+    found.problems += [*dtype_problems(tensor), *_shape_problems(tensor, name, base)]
+    copied_as = tensor.dtype if _is_copy(tensor.name, name) else None
+    found.updates[name] = Replaced(source.load(tensor), copied_as)
+    module = name.removesuffix(".weight")
+    if len(tensor.shape) == 2 and base.shapes.get(module) is not None:
+        found.shapes[module] = (tensor.shape[0], tensor.shape[1])
 
 
 def _is_copy(tensor: str, name: str) -> bool:
@@ -82,76 +118,77 @@ def _is_copy(tensor: str, name: str) -> bool:
 
 
 def _shape_problems(tensor: TensorInfo, name: str, base: BaseShapes) -> Iterator[Reason]:
+    """Check that the base's tensor has the same shape; a vocabulary may have another size."""
     module = name.removesuffix(".weight")
-    expected: tuple[int, ...] | None = (
-        base.shapes[module] if module in base.shapes else base.tensors.get(name)
-    )
+    expected: tuple[int, ...] | None = base.tensors.get(name)
+    if module in base.shapes:
+        expected = base.shapes[module]
     if expected is None or tensor.shape == expected:
         return
-    if (
-        (is_embedding(module) or module == _HEAD)
-        and tensor.shape[1:] == expected[1:]
-        and tensor.shape[0] > 0
-    ):
+
+    has_vocabulary = is_embedding(module) or module == _HEAD
+    if has_vocabulary and tensor.shape[1:] == expected[1:] and tensor.shape[0] > 0:
         return
     yield Reason("shape", f"{quoted(tensor.name)} has shape {tensor.shape}, the base's {expected}")
 
 
 def _rows(source: Source, tensor: TensorInfo, base: BaseShapes) -> ReplacedRows | Reason:
+    """Return the rows of an embedding that were trained, or why they do not fit."""
     module = _ROWS.sub("", tensor.name.removeprefix(PREFIX))
     shape = base.shapes.get(module)
     if shape is None:
-        return Reason(
-            "module_not_in_base",
-            f"tensor {quoted(tensor.name)}: the base has no module {quoted(module)}",
-        )
+        text = f"tensor {quoted(tensor.name)}: the base has no module {quoted(module)}"
+        return Reason("module_not_in_base", text)
+
     rows = _indices(source.config, module)
     if rows is None or max(rows, default=0) >= shape[0]:
-        return Reason(
-            "trainable_tokens", f"the config names no valid token indices for {quoted(module)}"
-        )
-    if tensor.shape != (len(rows), shape[1]):
-        expected = (len(rows), shape[1])
-        return Reason(
-            "shape", f"{quoted(tensor.name)} has shape {tensor.shape}; expected is {expected}"
-        )
+        text = f"the config names no valid token indices for {quoted(module)}"
+        return Reason("trainable_tokens", text)
+
+    expected = (len(rows), shape[1])
+    if tensor.shape != expected:
+        text = f"{quoted(tensor.name)} has shape {tensor.shape}; expected is {expected}"
+        return Reason("shape", text)
     return ReplacedRows(rows, source.load(tensor))
 
 
 def _indices(config: Mapping[str, object], module: str) -> tuple[int, ...] | None:
-    found = config.get("trainable_token_indices") or config.get("token_indices")
-    if isinstance(found, Mapping):
-        found = next((found[tail] for tail in tails(module) if tail in found), None)
-    if not isinstance(found, list) or not all(type(row) is int and row >= 0 for row in found):
+    """Return the token indices of `module`, which the config has for all modules or by name."""
+    indices = config.get("trainable_token_indices") or config.get("token_indices")
+    if isinstance(indices, Mapping):
+        by_name = indices
+        name = next((tail for tail in tails(module) if tail in by_name), None)
+        indices = by_name.get(name)
+    if not isinstance(indices, list) or not all(type(row) is int and row >= 0 for row in indices):
         return None
-    return tuple(found)
+    return tuple(indices)
 
 
-def _keep_tie(
-    source: Source,
-    base: BaseShapes,
-    updates: dict[str, Replaced | ReplacedRows],
-    shapes: dict[str, tuple[int, int] | None],
-) -> None:
-    """A tied head follows its embedding where PEFT lets it: for single rows, when asked to, and
-    when both grow.
+def _keep_tie(source: Source, base: BaseShapes, found: _Found) -> None:
+    """Give a tied head its embedding's update where PEFT does so.
+
+    PEFT ties them for single rows, when it is asked to, and when the vocabulary grows.
     """
     embedding = next(filter(is_embedding, base.shapes), None)
-    update = updates.get(f"{embedding}.weight")
+    update = found.updates.get(f"{embedding}.weight")
     if embedding is None or update is None or not base.tied:
         return
-    grows = shapes[embedding] != base.shapes[embedding]
-    follows = f"{_HEAD}.weight" not in updates and (isinstance(update, ReplacedRows) or grows)
+
+    grows = found.shapes[embedding] != base.shapes[embedding]
+    has_own = f"{_HEAD}.weight" in found.updates
+    follows = not has_own and (isinstance(update, ReplacedRows) or grows)
     if follows or source.config.get("ensure_weight_tying"):
-        updates[f"{_HEAD}.weight"] = update
-        shapes[_HEAD] = shapes[embedding]
+        found.updates[f"{_HEAD}.weight"] = update
+        found.shapes[_HEAD] = found.shapes[embedding]
 
 
-def _vocabulary_problems(
-    shapes: Mapping[str, tuple[int, int] | None], base: BaseShapes
-) -> Iterator[Reason]:
-    embedding = next(filter(is_embedding, shapes), None)
-    ours, head = (shapes.get(module or "") for module in (embedding, _HEAD))
-    if ours and head and ours[0] != head[0]:
-        text = f"the embedding would have {ours[0]} rows and the head {head[0]}; save both with the adapter"
+def _vocabulary_problems(shapes: Mapping[str, Shape | None]) -> Iterator[Reason]:
+    """Check that embedding and head still have the same number of rows."""
+    embedding = shapes.get(next(filter(is_embedding, shapes), ""))
+    head = shapes.get(_HEAD)
+    if embedding and head and embedding[0] != head[0]:
+        text = (
+            f"the embedding would have {embedding[0]} rows and the head {head[0]}; "
+            "save both with the adapter"
+        )
         yield Reason("vocabulary", text)

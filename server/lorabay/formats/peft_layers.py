@@ -1,7 +1,6 @@
-"""The PEFT types that change weights in a way for which there is no formula here: PEFT's own layer
-does it.
+"""The PEFT types that have no formula here: PEFT's own layer computes the merged weight.
 
-Sorts their tensors by module; PEFT itself checks what they hold.
+Sorts their tensors by module. PEFT itself checks the values.
 """
 
 from __future__ import annotations
@@ -18,33 +17,32 @@ if TYPE_CHECKING:
     from lorabay.base.shapes import BaseShapes
     from lorabay.formats.interface import Source
 
-TYPES = ("BOFT", "C3A", "DELORA", "FOURIERFT", "GRALORA", "HIRA", "HRA", "MISS", "OFT", "RANDLORA", "ROAD", "SHIRA",
-         "VBLORA", "WAVEFT")  # fmt: skip
-
 _SHARED_PREFIX = "base_model."
 
 
 def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
+    """Return the names of the tensors that PEFT's layer of each module needs."""
     modules: defaultdict[str, list[str]] = defaultdict(list)
     shared: list[str] = []
     reasons: list[Reason] = []
+
     for tensor in source.tensors:
+        is_of_module = tensor.name.startswith(PREFIX)
         module = _module(tensor.name.removeprefix(PREFIX), base)
-        if tensor.name.startswith(PREFIX) and module is not None:
+        if is_of_module and module is not None:
             modules[module].append(tensor.name)
-        elif tensor.name.startswith(_SHARED_PREFIX) and not tensor.name.startswith(PREFIX):
+        elif not is_of_module and tensor.name.startswith(_SHARED_PREFIX):
             shared.append(tensor.name)
         else:
-            reasons.append(
-                Reason(
-                    "module_not_in_base",
-                    f"tensor {quoted(tensor.name)} belongs to no module of the base",
-                )
-            )
+            text = f"tensor {quoted(tensor.name)} belongs to no module of the base"
+            reasons.append(Reason("module_not_in_base", text))
+
     if not modules and not reasons:
-        reasons.append(Reason("no_tensors", "the safetensors file holds no tensors of this format"))
+        text = "the safetensors file holds no tensors of this format"
+        reasons.append(Reason("no_tensors", text))
     if reasons:
         return rejected(reasons)
+
     by_tensor = {
         f"{module}.weight": (PeftLayer(module, tuple(names), tuple(shared)),)
         for module, names in modules.items()
@@ -53,6 +51,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
 
 
 def _module(name: str, base: BaseShapes) -> str | None:
+    """Return the module of the base whose name `name` begins with."""
     while name and name not in base.shapes:
         name = name.rpartition(".")[0]
     return name or None

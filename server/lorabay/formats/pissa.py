@@ -1,8 +1,9 @@
-"""Takes the part of the base that an initialisation moved into an adapter (PiSSA, OLoRA, CorDA) out
-of it again.
+"""Undoes PiSSA, OLoRA and CorDA: subtracts the part of the base that their initialisation took.
 
-W' = W - s B0 A0 + s B A is one product of both ranks. DoRA's norms are those of this whole weight,
-and its magnitudes stay: PEFT takes them from what the initialisation left. Biases are never moved.
+Such an initialisation moves a part of the base's weight, s B0 A0, into the adapter. On the original
+base, W' = W - s B0 A0 + s B A is one product of both ranks. With DoRA, the norms are those of the
+complete weight, and magnitudes stay: PEFT takes them from what the initialisation left. Biases are
+never moved.
 """
 
 from __future__ import annotations
@@ -16,53 +17,80 @@ from lorabay.algebra.updates import Directional, LowRank
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from lorabay.algebra.updates import Update
-    from lorabay.formats.interface import Updates
+
+    ByTensor = Mapping[str, tuple[Update, ...]]
 
 _BIAS = ".bias"
 
+_HARMLESS_INITS = frozenset({"gaussian", "orthogonal", "eva", "mica"})
+"""Initialisations with a name that leave the base as it was."""
 
-def without_initial(trained: Updates, initial: Updates) -> Updates | Rejected:
-    """`trained` on the original base. Rejected with every module where that cannot be told."""
-    by_tensor = dict(trained.by_tensor)
+
+def init_problems(config: Mapping[str, object]) -> Iterator[Reason]:
+    """Return a reason if the adapter's initialisation took a part of the base into A and B."""
+    init = config.get("init_lora_weights", True)
+    if isinstance(init, str) and init.lower() not in _HARMLESS_INITS:
+        text = (
+            f"init_lora_weights is {quoted(init)}, which changes the base's own weights; "
+            "convert the adapter with PEFT's "
+            "save_pretrained(path_initial_model_for_weight_conversion=...)"
+        )
+        yield Reason("init_changed_base", text)
+
+
+def without_initial(trained: ByTensor, initial: ByTensor) -> ByTensor | Rejected:
+    """Return the updates of the original base.
+
+    `trained` are the adapter's updates, `initial` those of the adapter as it was initialised.
+    Rejected with every module in which the difference is unknown.
+    """
+    by_tensor = dict(trained)
     reasons: list[Reason] = []
-    for name in sorted(trained.by_tensor.keys() | initial.by_tensor.keys()):
+
+    for name in sorted(trained.keys() | initial.keys()):
         if name.endswith(_BIAS):
             continue
-        found = _less(
-            name.removesuffix(".weight"),
-            trained.by_tensor.get(name, ()),
-            initial.by_tensor.get(name, ()),
-        )
-        if isinstance(found, Reason):
-            reasons.append(found)
+        module = name.removesuffix(".weight")
+        difference = _subtracted(module, trained.get(name, ()), initial.get(name, ()))
+        if isinstance(difference, Reason):
+            reasons.append(difference)
         else:
-            by_tensor[name] = (found,)
-    return rejected(reasons) if reasons else replace(trained, by_tensor=by_tensor)
+            by_tensor[name] = (difference,)
+
+    return rejected(reasons) if reasons else by_tensor
 
 
-def _less(module: str, trained: tuple[Update, ...], initial: tuple[Update, ...]) -> Update | Reason:
-    match trained, initial:
-        case (LowRank() as now,), (LowRank() | Directional() as before,):
-            return _difference(now, _product(before))
-        case (Directional() as now,), (LowRank() | Directional() as before,):
-            return replace(now, low_rank=_difference(now.low_rank, _product(before)))
-        case _, ():
-            text = f"module {quoted(module)} is missing in the initial adapter: what it took out of the base is unknown"
-        case (), _:
-            text = (
-                f"module {quoted(module)} is in the initial adapter and missing in the trained one"
-            )
-        case _:
-            text = f"what the initialisation took out of {quoted(module)} cannot be subtracted from what is done to it"
-    return Reason("init_changed_base", text)
+def _subtracted(
+    module: str, trained: tuple[Update, ...], initial: tuple[Update, ...]
+) -> Update | Reason:
+    if not initial:
+        text = (
+            f"module {quoted(module)} is missing in the initial adapter: "
+            "what it took out of the base is unknown"
+        )
+        return Reason("init_changed_base", text)
+    if not trained:
+        text = f"module {quoted(module)} is in the initial adapter and missing in the trained one"
+        return Reason("init_changed_base", text)
 
+    now, before = trained[0], initial[0]
+    single = len(trained) == len(initial) == 1
+    if not single or now.low_rank is None or before.low_rank is None:
+        text = (
+            f"what the initialisation took out of {quoted(module)} "
+            "cannot be subtracted from what is done to it"
+        )
+        return Reason("init_changed_base", text)
 
-def _product(update: LowRank | Directional) -> LowRank:
-    return update if isinstance(update, LowRank) else update.low_rank
+    difference = _difference(now.low_rank, before.low_rank)
+    return replace(now, low_rank=difference) if isinstance(now, Directional) else difference
 
 
 def _difference(now: LowRank, before: LowRank) -> LowRank:
+    """Return now - before as one product with the scale of `now`."""
     ratio = np.float32(-before.scale / now.scale)
     return LowRank(
         lambda: np.concatenate([now.a(), before.a()]),

@@ -1,9 +1,8 @@
-"""What the adapter in a folder does to the weights of a base, whatever its PEFT type.
+"""Reads what the adapter in a folder does to the weights of a base, whatever its PEFT type.
 
-Config and header are checked as a whole first; factors are read one at a time when they are asked
-for. Every reason why it cannot be done exactly is given. For the offline tools, which evaluate the
-regular expressions of a config, since the one who runs a tool chose the adapter; and for the
-members of composites.
+Config and header are checked completely, and every problem is reported; factors are read one at a
+time when they are asked for. Used by the offline tools and for the members of composites. The tools
+evaluate regular expressions of the config, since the one who runs a tool chose the adapter.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from typing import TYPE_CHECKING
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, Limits, Unreadable, read_config, read_object
 from lorabay.files.adapter_weights import AdapterWeights
-from lorabay.formats import UPDATE_FORMATS, refusal
+from lorabay.formats import FORMATS, refusal
 from lorabay.formats.base_layer_copies import dropped_copies
 from lorabay.formats.interface import Source
-from lorabay.formats.lora_config import init_problems
 from lorabay.formats.modules_to_save import whole_tensors
+from lorabay.formats.pissa import init_problems
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -35,18 +34,20 @@ if TYPE_CHECKING:
 
 _INITIAL_FOLDERS = ("pissa_init", "olora_init", "corda_init", "init")
 _MODEL_CONFIG = "config.json"
+
 _LONGER_CONTEXT = ("max_position_embeddings", "rope_parameters", "rope_scaling", "rope_theta")
+"""Fields of a model config beside the adapter that LongLoRA's training changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterUpdates:
-    """Tensor name of the base -> its updates, in the order in which they are applied.
+    """What an adapter does: `updates` maps tensor names of the base to updates in order.
 
-    `lm_head.weight` may be a name that a tied base has not stored; where its updates are the very
-    ones of the embedding, the two stay tied. `rank` is the largest of all modules, 0 where the word
-    means nothing. `config_changes` are fields of the base's config that the result needs. A `Load`
-    of an update raises SetupError when the adapter changes or vanishes meanwhile, or holds values
-    that are not finite.
+    `lm_head.weight` may be a name that a tied base does not store. If its updates are the very
+    objects of the embedding's, the two stay tied. `rank` is the largest rank of all modules, 0 for
+    formats without ranks. `config_changes` are fields of the base's config that the result needs. A
+    `Load` of an update raises SetupError if the adapter changes or vanishes meanwhile, or holds
+    values that are not finite.
     """
 
     format: str
@@ -68,108 +69,124 @@ def read_updates(
     residual_base: bool = False,
     trusted: bool = True,
 ) -> AdapterUpdates | Rejected:
-    """Reads config and header of the adapter in `folder`.
+    """Return what the adapter in `folder` does to `base`, or every reason why that is not known.
 
-    `initial` is the folder of the same adapter as it was initialised (default: `pissa_init` and its
-    like inside `folder`), `residual_base` says that `base` is what that initialisation left: PiSSA
-    and its kin need one of them. `trusted` says that regular expressions in the config may be
-    evaluated.
+    Reads config and header. PiSSA and its like need one of `initial` and `residual_base`. `initial`
+    is the folder of the same adapter as it was initialised (default: `pissa_init` and the like
+    inside `folder`). `residual_base` says that `base` is what that initialisation left. `trusted`
+    says that regular expressions in the config may be evaluated.
     """
     limits = limits or Limits()
     source = _source(folder, limits)
     if isinstance(source, Rejected):
         return source
-    source = replace(source, trusted=trusted)
-    # Onto what the initialisation left, the adapter goes as it is.
-    first = None if residual_base else _initial(folder, initial, limits)
-    if isinstance(first, Rejected):
-        return first
-    if first is not None:
-        first = replace(first, trusted=trusted)
-    peft_format = UPDATE_FORMATS.get(str(source.config.get("peft_type")))
-    if peft_format is None:
+    # On the base that the initialisation left, the adapter is exact as it is.
+    start = None if residual_base else _initial(folder, initial, limits)
+    if isinstance(start, Rejected):
+        return start
+
+    entry = FORMATS.get(str(source.config.get("peft_type")))
+    if entry is None or entry.module is None:
         return rejected([refusal(source.config.get("peft_type"))])
+
     whole = whole_tensors(source, base)
-    if first is not None:
-        first = replace(first, tensors=whole_tensors(first, base).rest)
-    source = replace(source, tensors=whole.rest, initial=first, residual_base=residual_base)
-    found = peft_format.updates(source, whole.base)
-    if isinstance(found, Rejected) or whole.problems:
-        return rejected([*whole.problems, *(found.reasons if isinstance(found, Rejected) else ())])
-    by_tensor = _joined(whole.updates, found.by_tensor)
-    if first is not None and any(init_problems(source.config)):
-        # The copies are of what the initialisation left; the rest is for the base as it was.
-        by_tensor = dropped_copies(by_tensor)
-    if not by_tensor:
+    if start is not None:
+        start = replace(start, tensors=whole_tensors(start, base).rest, trusted=trusted)
+    rest = replace(
+        source, tensors=whole.rest, trusted=trusted, initial=start, residual_base=residual_base
+    )
+    found = entry.module.updates(rest, whole.base)
+    if isinstance(found, Rejected):
+        return rejected([*whole.problems, *found.reasons])
+    if whole.problems:
+        return rejected(whole.problems)
+
+    updates = _joined(whole.updates, found.by_tensor)
+    if start is not None and any(init_problems(source.config)):
+        # The copies are of what the initialisation left; the updates are for the original base.
+        updates = dropped_copies(updates)
+    if not updates:
         return rejected([Reason("no_effect", "the adapter changes no weight of the base")])
-    name = source.config.get("base_model_name_or_path")
+
     return AdapterUpdates(
         format=found.format,
         rank=found.rank,
         alpha=found.alpha,
-        updates=by_tensor,
-        base_model=name if isinstance(name, str) and name else None,
+        updates=updates,
+        base_model=base_model_of(source.config),
         config=source.config,
         config_changes=_config_changes(folder, whole, base, limits),
         warnings=found.warnings,
     )
 
 
-def _source(folder: Path, limits: Limits) -> Source | Rejected:
+def initial_folder(folder: Path) -> Path | None:
+    """Return the folder of the adapter as it was initialised, if `folder` contains one."""
+    folders = (folder / name for name in _INITIAL_FOLDERS)
+    return next((initial for initial in folders if (initial / CONFIG_FILE).is_file()), None)
+
+
+def base_model_of(config: Mapping[str, object]) -> str | None:
+    """Return the name of the base that an adapter's config says it was trained on, if any."""
+    name = config.get("base_model_name_or_path")
+    return name if isinstance(name, str) and name else None
+
+
+def open_adapter(
+    folder: Path, limits: Limits
+) -> tuple[Mapping[str, object], AdapterWeights] | Rejected:
+    """Return the config and the opened weights of an adapter, or the problems of both."""
     config = read_config(folder, limits)
     file = AdapterWeights.open(folder, limits)
-    if isinstance(config, Rejected) or isinstance(file, Rejected):
-        return rejected(
-            reason
-            for part in (config, file)
-            if isinstance(part, Rejected)
-            for reason in part.reasons
-        )
+    if isinstance(config, Rejected):
+        return rejected([*config.reasons, *(file.reasons if isinstance(file, Rejected) else ())])
+    return file if isinstance(file, Rejected) else (config, file)
+
+
+def _source(folder: Path, limits: Limits) -> Source | Rejected:
+    opened = open_adapter(folder, limits)
+    if isinstance(opened, Rejected):
+        return opened
+    config, file = opened
     return Source(config, file.tensors, _checked(file))
 
 
 def _checked(file: AdapterWeights) -> Callable[[TensorInfo], Tensor]:
+    """Return a reader of tensors that raises SetupError for values that cannot be used."""
+
     def read(info: TensorInfo) -> Tensor:
         try:
             tensor = file.read(info)
         except Unreadable as problem:
             raise SetupError(f"the adapter cannot be used: {problem.reason}") from None
         if not tensor.is_finite:
-            raise SetupError(
-                f"the adapter's tensor {quoted(info.name)} holds NaN or infinite values"
-            )
+            text = f"the adapter's tensor {quoted(info.name)} holds NaN or infinite values"
+            raise SetupError(text)
         return tensor
 
     return read
 
 
 def _initial(folder: Path, initial: Path | None, limits: Limits) -> Source | Rejected | None:
-    found = initial or initial_folder(folder)
-    if found is None:
+    """Return the adapter as it was initialised, if it is at hand."""
+    place = initial or initial_folder(folder)
+    if place is None:
         return None
-    source = _source(found, limits)
+    source = _source(place, limits)
     if not isinstance(source, Rejected):
         return source
-    where = f"as initialised, in {str(found)!a}"
+    where = f"as initialised, in {str(place)!a}"
     return rejected(Reason(reason.code, f"{where}: {reason.text}") for reason in source.reasons)
 
 
-def initial_folder(folder: Path) -> Path | None:
-    """Where the adapter in `folder` lies as it was initialised, if it brings that."""
-    return next(
-        (folder / name for name in _INITIAL_FOLDERS if (folder / name / CONFIG_FILE).is_file()),
-        None,
-    )
-
-
 def _joined(
-    whole: Mapping[str, Update], found: Mapping[str, tuple[Update, ...]]
+    replacing: Mapping[str, Update], changing: Mapping[str, tuple[Update, ...]]
 ) -> Mapping[str, tuple[Update, ...]]:
-    """What replaces a tensor comes before what changes it."""
+    """Return both: what replaces a tensor comes before what changes it."""
     joined: defaultdict[str, tuple[Update, ...]] = defaultdict(tuple)
-    for name, update in whole.items():
+    for name, update in replacing.items():
         joined[name] = (update,)
-    for name, updates in found.items():
+    for name, updates in changing.items():
         joined[name] += updates
     return dict(joined)
 
@@ -177,17 +194,14 @@ def _joined(
 def _config_changes(
     folder: Path, whole: WholeTensors, base: BaseShapes, limits: Limits
 ) -> Mapping[str, object]:
-    """A changed vocabulary, and the longer context that LongLoRA's training leaves in a config
-    beside the adapter.
-    """
+    """Return a longer context that a model config beside the adapter has, and a new vocabulary."""
     changes: dict[str, object] = {}
     if (folder / _MODEL_CONFIG).is_file():
         config = read_object(folder / _MODEL_CONFIG, limits)
         if not isinstance(config, Rejected):
             changes = {field: config[field] for field in _LONGER_CONTEXT if field in config}
-    rows = {
-        shape[0]
-        for module, shape in whole.base.shapes.items()
-        if shape and shape != base.shapes.get(module)
-    }
-    return changes | ({"vocab_size": rows.pop()} if rows else {})
+
+    for module, shape in whole.base.shapes.items():
+        if shape and shape != base.shapes.get(module):
+            changes["vocab_size"] = shape[0]
+    return changes

@@ -1,8 +1,7 @@
-"""Sorts an adapter's tensors by what they belong to: a module of the base and a role in it, or
-nothing.
+"""Sorts an adapter's tensors by module of the base and role in it.
 
-Names are PEFT's: `base_model.model.<module>.<role>`. Everything that does not belong is a problem.
-Reads no values and knows no format.
+Names are PEFT's: `base_model.model.<module>.<role>`. Every tensor that belongs nowhere is a
+problem. Reads no values and knows no format.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from lorabay.files.tensors import DTYPE_NAMES
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from lorabay.base.shapes import BaseShapes, Shape
     from lorabay.files.safetensors_header import TensorInfo
@@ -29,88 +28,102 @@ Roles = dict[str, "TensorInfo"]
 
 @dataclass(frozen=True, slots=True)
 class ModuleTensors:
-    """Module of the base -> its tensors by role; and what does not belong."""
+    """Module of the base -> its tensors by role, and a problem for every other tensor."""
 
     modules: Mapping[str, Roles]
     problems: tuple[Reason, ...]
 
 
+def unexpected(tensor: TensorInfo) -> Reason:
+    """Return the reason for a tensor that is none of a format's."""
+    return Reason("unexpected_tensor", f"unexpected tensor {quoted(tensor.name)}")
+
+
 def by_module(
-    tensors: Iterable[TensorInfo], roles: Iterable[str], base: BaseShapes
+    tensors: Iterable[TensorInfo],
+    roles: Iterable[str],
+    base: BaseShapes,
+    explain: Callable[[TensorInfo], Reason] = unexpected,
 ) -> ModuleTensors:
-    """Every tensor must be one of `roles` of a module of the base."""
+    """Sort `tensors`, each of which must be one of `roles` of a module of the base.
+
+    `explain` returns the reason for a tensor with another role.
+    """
     suffixes = tuple(f".{role}" for role in roles)
     modules: defaultdict[str, Roles] = defaultdict(dict)
     problems: list[Reason] = []
+
     for tensor in tensors:
         suffix = next((suffix for suffix in suffixes if tensor.name.endswith(suffix)), None)
-        module = tensor.name.removeprefix(PREFIX).removesuffix(suffix or "")
         if suffix is None:
-            problems.append(Reason("unexpected_tensor", f"unexpected tensor {quoted(tensor.name)}"))
-        elif module not in base.shapes or not tensor.name.startswith(PREFIX):
-            problems.append(not_in_base(tensor.name, module, base))
-        else:
-            problems += dtype_problems(tensor)
-            modules[module][suffix[1:]] = tensor
+            problems.append(explain(tensor))
+            continue
+        module = tensor.name.removeprefix(PREFIX).removesuffix(suffix)
+        if module not in base.shapes or not tensor.name.startswith(PREFIX):
+            problems.append(_not_in_base(tensor.name, module, base))
+            continue
+        problems += dtype_problems(tensor)
+        modules[module][suffix[1:]] = tensor
+
     if not modules and not problems:
-        problems.append(
-            Reason("no_tensors", "the safetensors file holds no tensors of this format")
-        )
+        text = "the safetensors file holds no tensors of this format"
+        problems.append(Reason("no_tensors", text))
     return ModuleTensors(dict(sorted(modules.items())), tuple(problems))
 
 
 def dtype_problems(tensor: TensorInfo) -> Iterator[Reason]:
+    """Check that the tensor holds floating-point numbers that adapters are served in."""
     if tensor.dtype not in DTYPE_NAMES:
         known = ", ".join(DTYPE_NAMES.values())
-        yield Reason(
-            "dtype", f"{quoted(tensor.name)} is {tensor.dtype}; save the adapter in one of: {known}"
-        )
+        text = f"{quoted(tensor.name)} is {tensor.dtype}; save the adapter in one of: {known}"
+        yield Reason("dtype", text)
 
 
 def missing_roles(module: str, roles: Roles, wanted: Iterable[str]) -> Iterator[Reason]:
+    """Check that the module has a tensor for every wanted role."""
     absent = sorted(set(wanted) - roles.keys())
     if absent:
-        yield Reason(
-            "missing_tensor",
-            f"module {quoted(module)} lacks {quoted(absent)}; save the adapter again",
-        )
+        text = f"module {quoted(module)} lacks {quoted(absent)}; save the adapter again"
+        yield Reason("missing_tensor", text)
 
 
 def shape_problem(tensor: TensorInfo, expected: tuple[int, ...]) -> Iterator[Reason]:
+    """Check the shape of one tensor."""
     if tensor.shape != expected:
-        yield Reason(
-            "shape", f"{quoted(tensor.name)} has shape {tensor.shape}; expected is {expected}"
-        )
+        text = f"{quoted(tensor.name)} has shape {tensor.shape}; expected is {expected}"
+        yield Reason("shape", text)
 
 
 def product_problems(
     module: str, outputs: int, inputs: int, shape: Shape | None
 ) -> Iterator[Reason]:
-    """The module's update must have the shape of its weight, where that is known."""
+    """Check that a module's update has the shape of its weight, where that is known."""
     if shape is not None and shape != (outputs, inputs):
-        yield Reason(
-            "shape",
-            f"module {quoted(module)} of the adapter takes {inputs} inputs and gives {outputs} outputs; the base has "
-            f"{shape[1]} and {shape[0]}",
+        text = (
+            f"module {quoted(module)} of the adapter takes {inputs} inputs and gives {outputs} "
+            f"outputs; the base has {shape[1]} and {shape[0]}"
         )
+        yield Reason("shape", text)
 
 
-def not_in_base(name: str, module: str, base: BaseShapes) -> Reason:
-    """A module with another prefix than the base's is told from one that the base lacks."""
-    alike = next(
-        (alike for tail in tails(module) if "." in tail and (alike := _ending_in(tail, base))), []
-    )
-    if len(alike) == 1:
-        return Reason(
-            "prefix_mismatch",
-            f"tensor {quoted(name)} should be named {quoted(PREFIX + alike[0])}...",
-        )
-    return Reason(
-        "module_not_in_base", f"tensor {quoted(name)}: the base has no module {quoted(module)}"
-    )
+def _not_in_base(name: str, module: str, base: BaseShapes) -> Reason:
+    """Return a wrong prefix as the reason if exactly one module of the base ends alike."""
+    for tail in tails(module):
+        if "." not in tail:
+            break
+        alike = _ending_in(tail, base)
+        if len(alike) == 1:
+            text = f"tensor {quoted(name)} should be named {quoted(PREFIX + alike[0])}..."
+            return Reason("prefix_mismatch", text)
+        if alike:
+            break
+
+    text = f"tensor {quoted(name)}: the base has no module {quoted(module)}"
+    return Reason("module_not_in_base", text)
 
 
 def _ending_in(tail: str, base: BaseShapes) -> list[str]:
+    # `tails` is looked up first: walking over all modules for each tensor would be slow.
     if tail not in base.tails:
         return []
     return [module for module in base.shapes if module == tail or module.endswith(f".{tail}")]

@@ -1,9 +1,8 @@
-"""VeRA (Kopiczko et al. 2023): W' = W + diag(b) B diag(d) A, with A and B random, frozen and shared
-by all modules.
+"""VeRA (Kopiczko et al. 2023): W' = W + diag(b) B diag(d) A, with A and B shared by all modules.
 
-The adapter holds A and B, or only the seed that they came from. They are then drawn again bit by
-bit as PEFT does, from the Mersenne Twister behind PyTorch's CPU generator. Each module uses a
-corner of A and B; it is exactly plain LoRA.
+A and B are random and frozen; each module uses a corner of them. The adapter holds both, or only
+the seed that they came from. Then they are drawn again bit by bit as PEFT draws them, from the
+Mersenne Twister behind PyTorch's CPU generator. The update is exactly plain LoRA.
 """
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from lorabay.algebra.updates import LowRank
-from lorabay.formats.config_fields import FIELDS, parse
+from lorabay.formats.config_fields import FIELDS, Rank, coverage_problems, parse
 from lorabay.formats.interface import Updates
-from lorabay.formats.patterns import coverage_problems
 from lorabay.formats.tensor_names import by_module, dtype_problems, missing_roles, shape_problem
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
@@ -28,43 +26,52 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lorabay.algebra.updates import Load
-    from lorabay.base.shapes import BaseShapes
+    from lorabay.base.shapes import BaseShapes, Shape
     from lorabay.files.safetensors_header import TensorInfo
     from lorabay.formats.interface import Source
     from lorabay.formats.tensor_names import Roles
 
-_SHARED = ("base_model.vera_A", "base_model.vera_B")
+_A, _B = "base_model.vera_A", "base_model.vera_B"
 _ROLES = ("vera_lambda_b", "vera_lambda_d")
-_LARGEST = 1 << 28  # values in one projection; a config must not make us draw more
+
+_LARGEST = 1 << 28
+"""Values in one projection that are drawn at most: a config must not exhaust the memory."""
 
 
 class _Config(BaseModel):
     model_config = FIELDS
 
-    r: Annotated[int, Field(ge=1, le=1 << 16)]
+    r: Rank
     projection_prng_key: Annotated[int, Field(ge=-(1 << 63), lt=1 << 64)] = 0
     save_projection: bool = True
 
 
 def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
+    """Return a product for each module; A and B are read or drawn once for all of them."""
     config = parse(_Config, source.config)
-    shared = {tensor.name: tensor for tensor in source.tensors if tensor.name in _SHARED}
-    found = by_module(
-        (tensor for tensor in source.tensors if tensor.name not in _SHARED), _ROLES, base
-    )
-    reasons = [*(config.reasons if isinstance(config, Rejected) else ()), *found.problems]
-    reasons += coverage_problems(source.config, found.modules, base)
-    if isinstance(config, _Config):
-        for module, roles in found.modules.items():
-            reasons += _problems(config, module, roles, base)
-        if not reasons:
-            reasons += _shared_problems(config, shared, found.modules, base)
-    if isinstance(config, Rejected) or reasons:
+    shared = {tensor.name: tensor for tensor in source.tensors if tensor.name in (_A, _B)}
+    own = [tensor for tensor in source.tensors if tensor.name not in shared]
+    tensors = by_module(own, _ROLES, base)
+
+    reasons = [*tensors.problems, *coverage_problems(source.config, tensors.modules, base)]
+    if isinstance(config, Rejected):
+        return rejected([*config.reasons, *reasons])
+    for module, roles in tensors.modules.items():
+        reasons += _problems(config, module, roles, base)
+    if reasons:
         return rejected(reasons)
-    a, b = _projections(source, config, shared, found.modules, base)
+
+    # The projections must be large enough for the largest module, whose shape is known by now.
+    shapes = [base.layer_shape(module) or (0, 0) for module in tensors.modules]
+    largest = max(outputs for outputs, _ in shapes), max(inputs for _, inputs in shapes)
+    reasons += _projection_problems(config, shared, largest)
+    if reasons:
+        return rejected(reasons)
+
+    a, b = _projections(source, config, shared, largest)
     by_tensor = {
-        f"{module}.weight": (_update(source, config.r, a, b, module, roles, base),)
-        for module, roles in found.modules.items()
+        f"{module}.weight": (_product(source, config.r, a, b, module, roles, base),)
+        for module, roles in tensors.modules.items()
     }
     return Updates("vera", config.r, float(config.r), by_tensor)
 
@@ -73,63 +80,49 @@ def _problems(config: _Config, module: str, roles: Roles, base: BaseShapes) -> I
     yield from missing_roles(module, roles, _ROLES)
     shape = base.layer_shape(module)
     if shape is None:
-        yield Reason(
-            "quantised_base",
-            f"module {quoted(module)}: the shape of the base's packed weight is not known",
-        )
+        text = f"module {quoted(module)}: the shape of the base's packed weight is not known"
+        yield Reason("quantised_base", text)
         return
     for role, expected in zip(_ROLES, (shape[0], config.r), strict=True):
         if role in roles:
             yield from shape_problem(roles[role], (expected,))
 
 
-def _largest(modules: Mapping[str, Roles], base: BaseShapes) -> tuple[int, int]:
-    shapes = [shape for module in modules if (shape := base.layer_shape(module)) is not None]
-    return max(shape[0] for shape in shapes), max(shape[1] for shape in shapes)
-
-
-def _shared_problems(
-    config: _Config,
-    shared: Mapping[str, TensorInfo],
-    modules: Mapping[str, Roles],
-    base: BaseShapes,
+def _projection_problems(
+    config: _Config, shared: Mapping[str, TensorInfo], largest: Shape
 ) -> Iterator[Reason]:
-    outputs, inputs = _largest(modules, base)
+    """Check that A and B are stored, or may be drawn, in the size that `largest` needs."""
+    outputs, inputs = largest
     if not shared and not config.save_projection:
         if config.r * max(outputs, inputs) > _LARGEST:
-            yield Reason(
-                "too_large", f"rank {config.r} asks for projections of more than {_LARGEST} values"
-            )
+            text = f"rank {config.r} asks for projections of more than {_LARGEST} values"
+            yield Reason("too_large", text)
         return
-    for name in _SHARED:
+
+    for name in (_A, _B):
         if name not in shared:
-            yield Reason(
-                "missing_tensor",
-                f"there is no {quoted(name)}; save the adapter with save_projection=True",
-            )
+            text = f"there is no {quoted(name)}; save the adapter with save_projection=True"
+            yield Reason("missing_tensor", text)
             continue
         yield from dtype_problems(shared[name])
-        rank, size = shared[name].shape if name == _SHARED[0] else shared[name].shape[::-1]
-        if rank != config.r or size < (inputs if name == _SHARED[0] else outputs):
-            yield Reason(
-                "shape",
-                f"{quoted(name)} has shape {shared[name].shape}, too small for rank {config.r}, {inputs} inputs and "
-                f"{outputs} outputs",
+        shape = shared[name].shape if name == _A else shared[name].shape[::-1]
+        needed = inputs if name == _A else outputs
+        if len(shape) != 2 or shape[0] != config.r or shape[1] < needed:
+            text = (
+                f"{quoted(name)} has shape {shared[name].shape}, too small for rank {config.r}, "
+                f"{inputs} inputs and {outputs} outputs"
             )
+            yield Reason("shape", text)
 
 
 def _projections(
-    source: Source,
-    config: _Config,
-    shared: Mapping[str, TensorInfo],
-    modules: Mapping[str, Roles],
-    base: BaseShapes,
+    source: Source, config: _Config, shared: Mapping[str, TensorInfo], largest: Shape
 ) -> tuple[Load, Load]:
-    """A and B, kept once they were read: every module needs them."""
+    """Return A and B, which are kept after the first call: every module needs them."""
     if config.save_projection:
-        a, b = (source.load(shared[name]) for name in _SHARED)
-        return cache(a), cache(b)
-    outputs, inputs = _largest(modules, base)
+        return cache(source.load(shared[_A])), cache(source.load(shared[_B]))
+
+    outputs, inputs = largest
     drawn = cache(lambda: draw_projections(config.projection_prng_key, config.r, outputs, inputs))
     return lambda: drawn()[0], lambda: drawn()[1]
 
@@ -137,8 +130,9 @@ def _projections(
 def draw_projections(
     seed: int, rank: int, outputs: int, inputs: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A (rank, inputs) and B (outputs, rank), Kaiming-uniform, one after the other from PyTorch's
-    generator.
+    """Return A (rank, inputs) and B (outputs, rank), drawn as PyTorch's generator draws them.
+
+    Both are Kaiming-uniform; A is drawn first.
     """
     twister = np.random.MT19937()
     twister._legacy_seeding(seed & 0xFFFFFFFF)
@@ -149,23 +143,23 @@ def _uniform(twister: np.random.MT19937, shape: tuple[int, int]) -> NDArray[np.f
     bound = math.sqrt(3.0) * (math.sqrt(2) / math.sqrt(shape[1]))
     low, high = np.float32(-bound), np.float32(bound)
     drawn = np.empty(shape, np.float32)
-    for row in (
-        drawn
-    ):  # in float64, a row at a time: PyTorch's kernel multiplies and adds with one rounding
+
+    # PyTorch's kernel multiplies and adds with one rounding, hence float64; rows bound the memory.
+    for row in drawn:
         units = (twister.random_raw(shape[1]) & 0xFFFFFF).astype(np.float64) * 2.0**-24
         row[:] = units * float(high - low) + float(low)
     return drawn
 
 
-def _update(
+def _product(
     source: Source, rank: int, a: Load, b: Load, module: str, roles: Roles, base: BaseShapes
 ) -> LowRank:
     outputs, inputs = base.layer_shape(module) or (0, 0)
     scale_b, scale_d = (source.load(roles[role]) for role in _ROLES)
     product = LowRank(
-        lambda: a()[:, :inputs] * scale_d()[:, None],
-        lambda: b()[:outputs] * scale_b()[:, None],
-        rank,
-        1.0,
+        a=lambda: a()[:, :inputs] * scale_d()[:, None],
+        b=lambda: b()[:outputs] * scale_b()[:, None],
+        rank=rank,
+        scale=1.0,
     )
     return product.transposed if base.is_conv1d(module) else product

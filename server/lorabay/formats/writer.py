@@ -1,8 +1,7 @@
-"""Writes plain LoRA as PEFT reads it: factors as they come, one module at a time, each module with
-its own rank.
+"""Writes plain LoRA as PEFT reads it, one module at a time, each module with its own rank.
 
-Ranks need not be known before the last factor is there: factors are written behind room for the
-header, the last. Scales are folded into the factors: alpha is the rank everywhere.
+The ranks need not be known before the last factor arrives: factors are written behind room for the
+header, and the header last. Scales are folded into the factors: alpha is the rank everywhere.
 """
 
 from __future__ import annotations
@@ -26,12 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from lorabay.algebra.updates import Matrix
     from lorabay.base.shapes import BaseShapes
 
 _LARGEST = 1 << 31
-"""More than any side of a factor: what a header is made with to know how long it can become."""
+"""More than any side of a factor; gives the longest header that the tensors can need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +40,11 @@ class _Stored:
 
 
 class LoraFolder:
-    """One adapter in the making, for no other modules of `base` than `modules`. `dtype` is
-    safetensors' name of the type that is stored. A context manager: its file is closed at the end,
-    whatever happened."""
+    """One adapter in the making.
+
+    `folder` is empty, `modules` are the only modules of `base` that may be added, and `dtype` is
+    safetensors' name of the type that is stored. A context manager that closes its file.
+    """
 
     def __init__(
         self, folder: Path, dtype: str, modules: Collection[str], base: BaseShapes
@@ -54,11 +54,9 @@ class LoraFolder:
         self._base = base
         self._tensors: list[_Stored] = []
         self._ranks: dict[str, int] = {}
-        largest = [
-            _Stored(name, dtype, (_LARGEST, _LARGEST))
-            for module in modules
-            for name in _names(module)
-        ]
+
+        names = [name for module in modules for name in _names(module)]
+        largest = [_Stored(name, dtype, (_LARGEST, _LARGEST)) for name in names]
         self._header_bytes = len(header_bytes(largest))
         self._weights = (folder / WEIGHTS_FILE).open("xb")
         self._weights.seek(self._header_bytes)
@@ -69,45 +67,43 @@ class LoraFolder:
     def __exit__(self, *_: object) -> None:
         self._weights.close()
 
-    def add(self, module: str, a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
-        """The update of the module's weight is `b @ a`, as that weight is stored. Raises SetupError
-        for values that the dtype cannot hold."""
+    def add(self, module: str, a: Matrix, b: Matrix) -> None:
+        """Write the factors of one module, whose stored weight changes by `b @ a`.
+
+        Raises SetupError for values that the dtype cannot hold.
+        """
         self._ranks[module] = a.shape[0]
         factors = (b.T, a.T) if self._base.is_transposed(module) else (a, b)
         for name, values in zip(_names(module), factors, strict=True):
             tensor = from_float32(np.ascontiguousarray(values, np.float32), self._dtype)
             if not tensor.is_finite:
-                raise SetupError(
-                    f"the factors of {quoted(module)} have values too large for {self._dtype}"
-                )
+                text = f"the factors of {quoted(module)} have values too large for {self._dtype}"
+                raise SetupError(text)
             self._tensors.append(_Stored(name, self._dtype, values.shape))
             self._weights.write(tensor.values.data)
 
     def abandon(self) -> None:
-        """Remove what was written."""
+        """Remove the weights that were written so far."""
         (self._folder / WEIGHTS_FILE).unlink()
 
     def finish(self, base_model: str | None) -> int:
-        """Complete both files; gives the size of the weights in bytes."""
+        """Complete both files and return the size of the weights in bytes."""
         size = self._weights.tell()
         self._weights.seek(0)
         self._weights.write(header_bytes(self._tensors, self._header_bytes))
         self._weights.close()
+
         config = _config(self._ranks, self._base, base_model)
-        (self._folder / CONFIG_FILE).write_text(
-            json.dumps(config, indent=2) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(config, indent=2) + "\n"
+        (self._folder / CONFIG_FILE).write_text(text, encoding="utf-8")
         return size
 
 
 def _names(module: str) -> tuple[str, str]:
-    """Of the tensors that hold a module's factors, as PEFT names them."""
-    roles = (
-        ("lora_embedding_A", "lora_embedding_B")
-        if is_embedding(module)
-        else ("lora_A.weight", "lora_B.weight")
-    )
-    return f"{PREFIX}{module}.{roles[0]}", f"{PREFIX}{module}.{roles[1]}"
+    """Return PEFT's names for the module's two factors."""
+    if is_embedding(module):
+        return f"{PREFIX}{module}.lora_embedding_A", f"{PREFIX}{module}.lora_embedding_B"
+    return f"{PREFIX}{module}.lora_A.weight", f"{PREFIX}{module}.lora_B.weight"
 
 
 def _config(ranks: dict[str, int], base: BaseShapes, base_model: str | None) -> dict[str, object]:
@@ -130,9 +126,12 @@ def _config(ranks: dict[str, int], base: BaseShapes, base_model: str | None) -> 
 
 
 def _targets(modules: Iterable[str], base: BaseShapes) -> list[str]:
-    """Last parts of the names, where those mean exactly these modules; else the names."""
+    """Return the last parts of the names if they mean exactly these modules, else the names."""
     modules = set(modules)
     leaves = {module.rpartition(".")[2] for module in modules}
-    used = (module for module in base.shapes if not base.is_unused(module))
-    meant = {module for module in used if module.rpartition(".")[2] in leaves}
+    meant = {
+        module
+        for module in base.shapes
+        if module.rpartition(".")[2] in leaves and not base.is_unused(module)
+    }
     return sorted(leaves if meant == modules else modules)

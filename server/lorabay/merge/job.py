@@ -15,13 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorabay.algebra.updates import PeftLayer
 from lorabay.base.files import BaseFiles, public_name
 from lorabay.base.quantised.dense import dense_tensors
 from lorabay.base.shapes import BaseShapes
 from lorabay.errors import SetupError, UsageError
 from lorabay.files.real_paths import real_path
-from lorabay.formats.lora_config import init_problems
+from lorabay.formats.pissa import init_problems
 from lorabay.formats.reading import initial_folder
 from lorabay.merge.plan import DTYPES, Layout, plan_merge
 from lorabay.merge.side_files import side_files
@@ -222,7 +221,7 @@ def _check_peft(settings: MergeSettings, plan: Plan, adapter_format: str) -> Non
 
     missing = "needs PEFT, which is not installed: pip install 'lorabay[train]'"
     for target in plan.changed:
-        if any(isinstance(update, PeftLayer) for update in target.updates):
+        if not all(update.has_formula for update in target.updates):
             raise SetupError(f"merging {adapter_format} {missing}")
     if settings.verify:
         raise SetupError(f"verifying {missing}; --no-verify merges without")

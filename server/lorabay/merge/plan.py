@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.algebra.updates import Replaced
 from lorabay.base.files import INDEX_FILE, SINGLE_FILE
 from lorabay.base.shapes import is_embedding
 from lorabay.base.tensors import Computed
@@ -159,7 +158,7 @@ def _target(
         raise SetupError(f"the base stores {quoted(name)} as {stored}, which cannot be merged into")
 
     shape = source.shape
-    replaced = bool(updates) and isinstance(updates[0], Replaced)
+    replaced = bool(updates) and not updates[0].needs_base
     has_vocabulary = name == HEAD or is_embedding(_module(name))
     if replaced and has_vocabulary and rows is not None and shape[0] != rows:
         shape = (rows, *shape[1:])

@@ -15,15 +15,6 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from lorabay.algebra.updates import (
-    Dense,
-    Directional,
-    Gated,
-    LowRank,
-    PeftLayer,
-    Replaced,
-    ReplacedRows,
-)
 from lorabay.base.files import CONFIG
 from lorabay.files.rounding import UNIT_ROUNDOFF
 from lorabay.merge.blocks import Tally
@@ -41,16 +32,6 @@ if TYPE_CHECKING:
     from lorabay.merge.verification import Verification
 
 _SHOWN = 5
-
-_FORMULAS = {
-    LowRank: "W + s B A",
-    Directional: "m (W + s B A) / ||W + s B A||",
-    Dense: "W + D",
-    Gated: "g W",
-    Replaced: "trained as a whole",
-    ReplacedRows: "rows trained as a whole",
-    PeftLayer: "PEFT's own layer",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +187,7 @@ class MergeReport:
 
 def formula(updates: Sequence[Update]) -> str:
     """Return the formulas of the updates of one tensor, in the order in which they are applied."""
-    return ", then ".join(_FORMULAS[type(update)] for update in updates)
+    return ", then ".join(update.formula for update in updates)
 
 
 def provenance(report: MergeReport, job: Job, folder: Path) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from lorabay.algebra.updates import Replaced
 from lorabay.errors import SetupError
 from lorabay.merge.verification import Verification
 
@@ -102,7 +101,7 @@ class Verifier:
         originals = {}
         if quantised:
             for target in job.plan.changed:
-                if not all(isinstance(update, Replaced) for update in target.updates):
+                if any(update.needs_base for update in target.updates):
                     originals[target.name] = target.source.values
 
         return Reference(

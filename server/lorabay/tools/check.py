@@ -14,7 +14,8 @@ from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import Checks, validate
-from lorabay.catalog.composite_build import Assembly, is_composite
+from lorabay.catalog.composite import is_composite
+from lorabay.catalog.composite_build import Assembly
 from lorabay.catalog.names import name_problems
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.errors import SetupError

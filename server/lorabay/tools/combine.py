@@ -14,10 +14,11 @@ from lorabay.catalog.composite import (
     COMPOSITE_FILE,
     DEPTH_AT_MOST,
     Composite,
+    is_composite,
     member_folder,
     read_composite,
 )
-from lorabay.catalog.composite_build import Assembly, is_composite
+from lorabay.catalog.composite_build import Assembly
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import WEIGHTS_FILE
 from lorabay.files.durable import new_folder

@@ -17,9 +17,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from lorabay.algebra.dense import dense_change
-from lorabay.algebra.low_rank import Rule, decompose_dense, decompose_product
-from lorabay.algebra.updates import Dense, LowRank, PeftLayer, ReplacedRows
+from lorabay.algebra.low_rank import Rule, decompose, decompose_dense, decompose_product
+from lorabay.algebra.updates import Dense, LowRank, ReplacedRows, change
 from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes, is_embedding
 from lorabay.base.weights import BaseWeights
@@ -182,7 +181,7 @@ def _convertible(
             reasons.append(
                 f"{quoted(name)} is trained as a whole and is no layer that LoRA can stand for"
             )
-        elif any(isinstance(update, PeftLayer) for update in updates):
+        elif not all(update.has_formula for update in updates):
             reasons.append(f"{found.format} is not converted")
         elif is_embedding(module) and not all(isinstance(update, LowRank) for update in updates):
             reasons.append(f"the change of the embedding {quoted(name)} is no product")
@@ -240,11 +239,14 @@ def _exact(
 
 
 def _product(name: str, updates: tuple[Update, ...], weights: BaseWeights) -> LowRank | None:
-    match updates:
-        case (LowRank() as product,) if product.rank <= ALLOWED_RANKS[-1]:
-            return product
-        case (Dense(factors=LowRank() as product),) if _is_small(product, weights, name):
-            return product
+    """Return the exact product that the updates are, if an engine serves its rank."""
+    if len(updates) != 1:
+        return None
+    product = updates[0].as_product()
+    if product is None or product.rank > ALLOWED_RANKS[-1]:
+        return None
+    if product is updates[0] or _is_smaller(product, weights, name):
+        return product
     return None
 
 
@@ -255,25 +257,19 @@ def _decomposed(
     try:
         if product := _product(name, updates, weights):
             return decompose_product(product)
-        match updates:
-            case (LowRank() as product,):
-                return decompose_product(product)
-            case (Dense(delta=delta),):
-                return decompose_dense(delta(), rule)
+        if len(updates) == 1 and isinstance(updates[0], LowRank | Dense):
+            return decompose(updates[0], rule)
         if problem := weights.problem(name):
             raise SetupError(f"what the adapter does depends on the base: {problem}")
-        return decompose_dense(dense_change(updates, weights, name), rule)
+        return decompose_dense(change(updates, weights.whole(name)), rule)
     except np.linalg.LinAlgError as error:
         raise SetupError(f"what the adapter does to {quoted(name)} is not finite") from error
 
 
-def _is_small(product: LowRank, weights: BaseWeights, name: str) -> bool:
-    """Whether the product is worth having: of a rank that an engine serves, and smaller than the
-    weight.
-    """
-    stored = weights.tensors.get(name)
-    smallest = min(stored.shape) if stored else product.rank
-    return product.rank <= min(ALLOWED_RANKS[-1], smallest)
+def _is_smaller(product: LowRank, weights: BaseWeights, name: str) -> bool:
+    """Return whether the rank is at most the smaller side of the weight, if that is known."""
+    tensor = weights.tensors.get(name)
+    return tensor is None or product.rank <= min(tensor.shape)
 
 
 def _squared_norm(product: LowRank) -> float:

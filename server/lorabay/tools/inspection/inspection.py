@@ -15,7 +15,6 @@ from rich.table import Column, Table
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks, smallest_limit, validate
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.files.adapter_weights import AdapterWeights
-from lorabay.formats import CONVERTED
 from lorabay.reasons import Rejected, quoted, rejected
 from lorabay.tools.find_adapter import LIMITS
 from lorabay.tools.inspection.modules import measured, outlined
@@ -206,6 +205,6 @@ def _needs(found: AdapterUpdates, spec: AdapterSpec | None) -> tuple[str, ...]:
     needs = [f"max_lora_rank={smallest_limit(spec.rank)}"]
     if found.config.get("use_dora") or spec.format == "dora":
         needs.append("DoRA's output scaling (on a GPU: --dora)")
-    if found.config.get("peft_type") in CONVERTED:
+    if found.config.get("peft_type") != "LORA":
         needs.append("exact conversion to plain LoRA, which the server does")
     return tuple(needs)

@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lorabay.algebra.updates import Directional, LowRank
 from lorabay.formats.tensor_names import PREFIX
 from lorabay.tools.inspection.norms import change_norm, weight_norm
 
@@ -71,10 +70,8 @@ def rank_and_alpha(
     updates: tuple[Update, ...], config: Mapping[str, object]
 ) -> tuple[int | None, float | None]:
     """Of the module's product, if it has one; alpha only where the format is LoRA."""
-    products = (
-        update.low_rank if isinstance(update, Directional) else update for update in updates
-    )
-    product = next((update for update in products if isinstance(update, LowRank)), None)
+    products = (update.low_rank for update in updates)
+    product = next(filter(None, products), None)
     if product is None or config.get("peft_type") != "LORA":
         return (product.rank if product else None), None
     return product.rank, product.scale * (

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.algebra.dense import dense_change
-from lorabay.algebra.updates import Dense, LowRank, PeftLayer, Replaced, ReplacedRows
+from lorabay.algebra.updates import Dense, LowRank, Replaced, ReplacedRows, change
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,29 +67,23 @@ def _dense(updates: Updates, weights: BaseWeights, name: str) -> NDArray[np.floa
     """
     with np.errstate(over="ignore", invalid="ignore"):
         match updates:
-            case (LowRank() as product,):
-                change = np.asarray(
-                    product.b() * np.float32(product.scale) @ product.a(), np.float32
-                )
-            case (Dense(delta=delta),):
-                change = delta()
+            case (LowRank() | Dense() as update,):
+                delta = update.delta()
             case _ if _is_measurable(updates, weights, name):
-                change = dense_change(updates, weights, name)
+                delta = change(updates, weights.whole(name))
             case _:
                 return None
-    return change if np.isfinite(change).all() else None
+    return delta if np.isfinite(delta).all() else None
 
 
 def _is_measurable(updates: Updates, weights: BaseWeights, name: str) -> bool:
     if weights.problem(name):
         return False
+    if any(isinstance(update, ReplacedRows) or not update.has_formula for update in updates):
+        return False
     shape = weights.tensors[name].shape
-    resized = any(
-        isinstance(update, Replaced) and update.values().shape != shape for update in updates
-    )
-    return not resized and not any(
-        isinstance(update, PeftLayer | ReplacedRows) for update in updates
-    )
+    replaced = [update for update in updates if isinstance(update, Replaced)]
+    return all(update.values().shape == shape for update in replaced)
 
 
 def _norm(values: NDArray[np.floating]) -> float:
