@@ -1,4 +1,4 @@
-"""Which adapter a name means, and versions of the store."""
+"""The adapter that a command line names, and versions of the store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lorabay.merge.run import merge
 from lorabay.tools.check import check
 from lorabay.tools.combine import combine
 from lorabay.tools.convert import ConvertSettings, convert
-from lorabay.tools.find_adapter import AdapterSource, find_adapter
+from lorabay.tools.find_adapter import ChosenAdapter, find_adapter
 from lorabay.tools.inspection.inspection import inspect
 from lorabay.tools.inspection.opened import open_adapter
 from tests import making
@@ -53,7 +53,7 @@ def stored(tmp_path: Path) -> Version:
 
 
 def test_a_version_of_the_store(tmp_path: Path, stored: Version) -> None:
-    """By name and digest; it gives the same model as the folder that it was made from."""
+    """A version merges into the same model as the folder that it was made from."""
     assert merge(merge_settings(tmp_path, adapter=stored.id)).adapter == stored.id
     merge(merge_settings(tmp_path, output=tmp_path / "other"))
     assert all_tensors(tmp_path / "merged") == all_tensors(tmp_path / "other")
@@ -63,9 +63,7 @@ def test_a_version_of_the_store(tmp_path: Path, stored: Version) -> None:
 def test_every_way_to_name_an_adapter(
     tmp_path: Path, stored: Version, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On the command line: folder, name in the adapter directory and version of the store give the
-    same weights.
-    """
+    """Folder, name in the adapter directory, and version of the store merge into the same weights."""
     shutil.copytree(tmp_path / "adapter", tmp_path / "adapters" / "finance")
     ways = {str(tmp_path / "adapter"): "adapter", "finance": "finance", stored.id: stored.id}
     places = ["--base", str(tmp_path / "base"), "--no-verify", "--json", "--max-shard-size", "5kB"]
@@ -81,7 +79,7 @@ def test_every_way_to_name_an_adapter(
 
 
 def test_output_scales_of_a_version(tmp_path: Path, stored: Version) -> None:
-    """What DoRA became in the store: rows of the base are scaled before the product is added."""
+    """Rows of the base are scaled before the product is added; this is what the store makes of DoRA."""
     module, scale = "model.layers.0.self_attn.q_proj", random_tensor((HIDDEN,), 3, "F32")
     stored.path.chmod(0o755)
     making.save(stored.path / SCALES_FILE, {f"{module}.scale": scale})
@@ -99,9 +97,8 @@ def test_output_scales_of_a_version(tmp_path: Path, stored: Version) -> None:
 def test_adapters_that_no_server_would_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server's limit is no limit of the tools: adapters of over 4 GiB could once be neither
-    merged nor converted.
-    """
+    """Limits of a server are not limits of the tools: adapters of over 4 GiB could once be neither
+    merged nor converted."""
     base, adapter = make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
     (tmp_path / "both").mkdir()
     (tmp_path / "both" / "composite.toml").write_text(
@@ -112,7 +109,7 @@ def test_adapters_that_no_server_would_read(
     assert merge(merge_settings(tmp_path)).changed_share
     assert convert(adapter, base, tmp_path / "converted", ConvertSettings()).exact
     assert combine(tmp_path / "both", base, tmp_path / "combined", roots=[tmp_path]).rank == 4
-    report = inspect(open_adapter(AdapterSource.at(adapter), base))
+    report = inspect(open_adapter(ChosenAdapter.at(adapter), base))
     assert report.parameters
     assert "the limit is 10" in report.reasons[0]
 
@@ -130,7 +127,7 @@ def test_adapters_that_no_server_would_read(
 )
 @pytest.mark.usefixtures("stored")
 def test_adapters_that_are_not_there(tmp_path: Path, adapter: str, text: str) -> None:
-    """One line each."""
+    """Each of them is one line that names the adapter."""
     settings = merge_settings(tmp_path, adapter=adapter)
     with (
         pytest.raises(SetupError, match=text),
@@ -140,7 +137,7 @@ def test_adapters_that_are_not_there(tmp_path: Path, adapter: str, text: str) ->
 
 
 def test_without_a_store(tmp_path: Path) -> None:
-    """None is made to look into it."""
+    """A store that is not there is not made to look into it."""
     with (
         pytest.raises(SetupError, match="there is no store"),
         find_adapter(f"finance@{'0' * 12}", tmp_path, tmp_path / "store"),
@@ -154,7 +151,7 @@ def test_without_a_store(tmp_path: Path) -> None:
 )
 @pytest.mark.usefixtures("stored")
 def test_places_that_may_not_be_entered(tmp_path: Path, closed: str) -> None:
-    """Each is one line; a place for names that cannot be looked into has none."""
+    """A closed folder is one line; names in a closed directory count as missing."""
     shutil.copytree(tmp_path / "adapter", tmp_path / "adapters" / "finance")
     (tmp_path / closed).chmod(0)
     name = f"finance@{'0' * 12}" if closed.startswith("store") else "finance"
@@ -168,7 +165,7 @@ def test_places_that_may_not_be_entered(tmp_path: Path, closed: str) -> None:
 
 
 def test_a_composite_is_no_adapter(tmp_path: Path) -> None:
-    """The line tells how it becomes one."""
+    """The message says how it becomes an adapter."""
     (tmp_path / "both").mkdir()
     (tmp_path / "both" / "composite.toml").write_text("")
     with (
@@ -176,3 +173,33 @@ def test_a_composite_is_no_adapter(tmp_path: Path) -> None:
         find_adapter("both", tmp_path, tmp_path / "store"),
     ):
         pass
+
+
+def test_a_card_is_copied_as_it_is(tmp_path: Path) -> None:
+    """An adapter without a card gets none."""
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.mkdir(), target.mkdir()
+    adapter = ChosenAdapter.at(source)
+    adapter.copy_card(target)
+    assert not list(target.iterdir())
+
+    (source / "README.md").write_bytes("Für Fragen.\r\n".encode())
+    adapter.copy_card(target)
+    assert (target / "README.md").read_bytes() == "Für Fragen.\r\n".encode()
+
+
+def test_a_card_that_cannot_be_read_is_the_adapters_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was once reported as a problem of the output folder."""
+    (tmp_path / "README.md").write_text("A card.")
+    adapter = ChosenAdapter.at(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        adapter.copy_card(tmp_path / "none")
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(SetupError, match=r"README.md cannot be read: Permission denied"):
+        adapter.copy_card(tmp_path)

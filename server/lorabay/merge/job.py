@@ -25,7 +25,7 @@ from lorabay.formats.reading import initial_folder
 from lorabay.merge.plan import DTYPES, Layout, plan_merge
 from lorabay.merge.side_files import side_files
 from lorabay.reasons import Rejected
-from lorabay.tools.find_adapter import AdapterSource
+from lorabay.tools.find_adapter import ChosenAdapter
 
 if TYPE_CHECKING:
     from lorabay.base.quantised.dense import DenseBase
@@ -94,7 +94,7 @@ class Job:
     settings: MergeSettings
     base: BaseFiles
     dense: DenseBase
-    adapter: AdapterSource
+    adapter: ChosenAdapter
     updates: AdapterUpdates
     plan: Plan
 
@@ -135,7 +135,7 @@ class Job:
     def inputs(self) -> dict[str, object]:
         """JSON values that differ whenever a file that an earlier run finished may differ now."""
         initial = self.initial
-        initial_digest = None if initial is None else AdapterSource.at(initial).digest()
+        initial_digest = None if initial is None else ChosenAdapter.at(initial).digest()
 
         files = {}
         for shard in self.plan.shards:
@@ -152,7 +152,7 @@ class Job:
         }
 
 
-def plan_job(settings: MergeSettings, base_folder: Path, adapter: AdapterSource) -> Job:
+def plan_job(settings: MergeSettings, base_folder: Path, adapter: ChosenAdapter) -> Job:
     """Read headers and the adapter's config, and plan the merge of `adapter` into `base_folder`.
 
     `base_folder` holds the weights of `settings.base` in safetensors. Raise SetupError if they do

@@ -25,8 +25,7 @@ from lorabay.files.durable import new_folder
 from lorabay.files.real_paths import real_path
 from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.reasons import Rejected
-from lorabay.tools.card import copy_card
-from lorabay.tools.find_adapter import LIMITS
+from lorabay.tools.find_adapter import LIMITS, ChosenAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,7 +75,7 @@ def combine(
         found = read_updates(folder, shapes, LIMITS)
         if not isinstance(found, AdapterUpdates):
             raise SetupError(f"{composite} cannot be combined: {found.line}")
-        copy_card(composite, folder)
+        ChosenAdapter.at(composite).copy_card(folder)
         return Combination(
             output=str(output),
             method=recipe.method,

@@ -30,8 +30,7 @@ from lorabay.formats.base_layer_copies import without_copies
 from lorabay.formats.writer import LoraFolder
 from lorabay.progress import progress_bar
 from lorabay.reasons import Reason, Rejected, quoted, rejected
-from lorabay.tools.card import copy_card
-from lorabay.tools.find_adapter import AdapterSource
+from lorabay.tools.find_adapter import ChosenAdapter
 
 if TYPE_CHECKING:
     from lorabay.algebra.low_rank import Decomposed
@@ -133,7 +132,7 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
         raise SetupError(f"--dtype {quoted(settings.dtype)} is none of {', '.join(DTYPES)}")
     files = BaseFiles.open(base)
     shapes = BaseShapes.of(files, names=(real_path(base).name,))
-    source = AdapterSource.at(adapter)
+    source = ChosenAdapter.at(adapter)
     found = source.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
     if isinstance(found, Rejected):
         raise SetupError(f"{adapter} cannot be converted: {found.line}")
@@ -159,7 +158,7 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
         _check_error(report, settings.allowed_error)
         record = report.as_dict() | {"source": source.name, "output": real_path(output).name}
         (folder / REPORT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        copy_card(adapter, folder)
+        source.copy_card(folder)
     return report
 
 

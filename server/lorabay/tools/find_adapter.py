@@ -1,9 +1,7 @@
-"""Which adapter a command line means: a folder, a name in the adapter directory, or `name@digest`
-in the store.
+"""The adapter that a command line names: a folder, a name, or `name@digest` in the store.
 
-Owns what makes a version of the store readable like any adapter: it is held so that no server
-removes it meanwhile, and its output scales become updates. Knows nothing of what is done with the
-adapter.
+A version of the store becomes readable like any adapter. It is held while it is used, so that no
+server removes it, and its output scales become updates. This module does not know the tools.
 """
 
 from __future__ import annotations
@@ -42,88 +40,113 @@ if TYPE_CHECKING:
     from lorabay.catalog.versions import Version
 
 LIMITS = Limits(header_bytes=100 << 20, weights_bytes=1 << 50)
-"""For adapters that were chosen by the one who runs a tool; those of the server protect it from
-strangers.
-"""
-_READ = 1 << 20
+"""Limits for adapters that the user of a tool has chosen. A server's are lower: they protect it
+from strangers."""
+
+CARD = "README.md"
+"""Description of an adapter for people. Adapters that are made from it keep it."""
+
+_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterSource:
-    """A readable adapter. `folder` has its config and weights, `origin` whatever else came with it.
-
-    `version` is set for one of the store.
-    """
+class ChosenAdapter:
+    """A readable adapter."""
 
     name: str
+
     folder: Path
+    """Folder of its config and weights."""
+
     origin: Path
+    """Folder of everything else that came with it, for example a tokenizer."""
+
     version: Version | None = None
+    """The version that it is, if it was named by `name@digest`."""
 
     @classmethod
-    def at(cls, folder: Path) -> AdapterSource:
-        """The adapter in a folder that was not looked up."""
+    def at(cls, folder: Path) -> ChosenAdapter:
+        """Return the adapter in a folder, without looking into it."""
         return cls(real_path(folder).name, folder, folder)
 
     def updates(
         self, base: BaseShapes, *, initial: Path | None = None, residual_base: bool = False
     ) -> AdapterUpdates | Rejected:
-        """What it does to the base, as `catalog.adapter_updates` reads it, after a version's output
-        scales.
+        """Return its updates of the base, after the output scales of a version.
 
-        One that was trained on another base has a warning that says so.
+        `initial` and `residual_base` are those of `formats.reading`. An adapter that was trained on
+        another base gets a warning that says so.
         """
-        found = read_updates(
-            self.folder, base, LIMITS, initial=initial, residual_base=residual_base
-        )
-        if isinstance(found, Rejected):
-            return found
-        foreign = foreign_base(found.base_model, base)
-        warnings = (*found.warnings, *([foreign] if foreign else []))
-        return replace(found, updates=self.scaled(found.updates), warnings=warnings)
+        read = read_updates(self.folder, base, LIMITS, initial=initial, residual_base=residual_base)
+        if isinstance(read, Rejected):
+            return read
+
+        warnings = read.warnings
+        foreign = foreign_base(read.base_model, base)
+        if foreign:
+            warnings = (*warnings, foreign)
+        return replace(read, updates=self._scaled(read.updates), warnings=warnings)
 
     def scales(self) -> dict[str, Load]:
-        """Module -> factors of its outputs, in a version of the store that was made from DoRA; else
-        none.
+        """Return module -> factors of its outputs. Only versions made from DoRA have any.
+
+        Raise SetupError if their file cannot be read.
         """
         path = self.folder / SCALES_FILE
         try:
             with path.open("rb") as file:
-                tensors = read_header(file, max_bytes=_READ)
+                tensors = read_header(file, max_bytes=_READ_BYTES)
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise SetupError(f"{path} cannot be read: {error.strerror}") from error
         if isinstance(tensors, Rejected):
             raise SetupError(f"{path} cannot be used: {tensors.reasons[0]}")
-        return {
-            tensor.name.removesuffix(".scale"): partial(_read_tensor, path, tensor)
-            for tensor in tensors
-        }
 
-    def scaled(self, updates: Mapping[str, tuple[Update, ...]]) -> Mapping[str, tuple[Update, ...]]:
-        """`updates` after the outputs of the base have been scaled."""
-        gates = {
-            f"{module}.weight": (Gated(partial(_column, load)),)
-            for module, load in self.scales().items()
-        }
-        return {name: gates.get(name, ()) + updates.get(name, ()) for name in [*updates, *gates]}
+        scales: dict[str, Load] = {}
+        for tensor in tensors:
+            scales[tensor.name.removesuffix(".scale")] = partial(_read_tensor, path, tensor)
+        return scales
+
+    def _scaled(
+        self, updates: Mapping[str, tuple[Update, ...]]
+    ) -> Mapping[str, tuple[Update, ...]]:
+        """Return `updates`, each after the scale of its module's outputs."""
+        scaled = dict(updates)
+        for module, load in self.scales().items():
+            name = f"{module}.weight"
+            scaled[name] = (Gated(partial(_column, load)), *updates.get(name, ()))
+        return scaled
 
     def digest(self) -> str:
-        """sha256 over the files as they are. Raises SetupError when they cannot be read."""
-        found = hashlib.sha256()
+        """Return the sha256 of the files as they are. Raise SetupError if they cannot be read."""
+        digest = hashlib.sha256()
         for name in (CONFIG_FILE, WEIGHTS_FILE, SCALES_FILE):
             path = self.folder / name
             if name == SCALES_FILE and not path.exists():
                 continue
             try:
                 with path.open("rb") as file:
-                    found.update(f"{name} {os.fstat(file.fileno()).st_size}\n".encode())
-                    while chunk := file.read(_READ):
-                        found.update(chunk)
+                    digest.update(f"{name} {os.fstat(file.fileno()).st_size}\n".encode())
+                    while chunk := file.read(_READ_BYTES):
+                        digest.update(chunk)
             except OSError as error:
                 raise SetupError(f"{path} cannot be read: {error.strerror}") from error
-        return found.hexdigest()
+        return digest.hexdigest()
+
+    def copy_card(self, target: Path) -> None:
+        """Copy the adapter's card, if it has one, into the folder `target`.
+
+        Raise SetupError if it cannot be read, and OSError if it cannot be written.
+        """
+        card = self.origin / CARD
+        try:
+            if not card.is_file():
+                return
+            content = card.read_bytes()
+        except OSError as error:
+            raise SetupError(f"{card} cannot be read: {error.strerror}") from error
+        (target / CARD).write_bytes(content)
 
 
 def _column(load: Load) -> NDArray[np.float32]:
@@ -141,19 +164,21 @@ def _read_tensor(path: Path, tensor: TensorInfo) -> NDArray[np.float32]:
 
 
 @contextmanager
-def find_adapter(adapter: str, directory: Path, store: Path) -> Iterator[AdapterSource]:
-    """The adapter that `adapter` names, as long as the block lasts. Raises SetupError when there is
-    none.
+def find_adapter(adapter: str, directory: Path, store: Path) -> Iterator[ChosenAdapter]:
+    """Yield the adapter that `adapter` names; it stays readable while the block lasts.
+
+    `directory` holds adapters by name, `store` their versions. Raise SetupError if there is none.
     """
     with ExitStack() as stack:
         yield _find(adapter, directory, store, stack)
 
 
-def _find(adapter: str, directory: Path, store: Path, stack: ExitStack) -> AdapterSource:
+def _find(adapter: str, directory: Path, store: Path, stack: ExitStack) -> ChosenAdapter:
     folder = Path(adapter)
     if os.sep in adapter or _is_folder(folder):
         _check_folder(folder)
-        return AdapterSource.at(folder)
+        return ChosenAdapter.at(folder)
+
     name, at, prefix = adapter.partition("@")
     if name_problems(name):
         raise SetupError(
@@ -161,26 +186,29 @@ def _find(adapter: str, directory: Path, store: Path, stack: ExitStack) -> Adapt
         )
     if at:
         try:
-            version = _version(AdapterName(name), prefix, store, stack)
+            version = _hold_version(AdapterName(name), prefix, store, stack)
         except OSError as error:
             raise SetupError(f"the store {store} cannot be read: {error.strerror}") from error
-        return AdapterSource(adapter, version.path, version.path, version)
+        return ChosenAdapter(adapter, version.path, version.path, version)
+
     folder = directory / name
     if not _is_folder(folder):
         raise SetupError(
             f"there is no adapter {quoted(name)}: neither a folder here nor one in {directory}"
         )
     _check_folder(folder)
-    return AdapterSource(name, folder, folder)
+    return ChosenAdapter(name, folder, folder)
 
 
 def _is_folder(path: Path) -> bool:
-    with suppress(OSError, ValueError):  # a name too long, or in a folder that may not be entered
+    # An OSError means a name that is too long, or one in a folder that may not be entered.
+    with suppress(OSError, ValueError):
         return path.is_dir()
     return False
 
 
 def _check_folder(folder: Path) -> None:
+    """Raise SetupError if `folder` does not hold an adapter that may be read."""
     try:
         if not folder.is_dir():
             folder.stat()
@@ -197,35 +225,39 @@ def _check_folder(folder: Path) -> None:
         ) from error
 
 
-def _version(name: AdapterName, prefix: str, root: Path, stack: ExitStack) -> Version:
-    """The version of that name in the store, held until the stack is closed."""
+def _hold_version(name: AdapterName, prefix: str, root: Path, stack: ExitStack) -> Version:
+    """Return the one version of that name whose digest begins with `prefix`.
+
+    The store holds it until `stack` is closed. Raise SetupError, and OSError.
+    """
     if len(prefix) < DIGEST_PREFIX:
         raise SetupError(
-            f"{quoted(prefix)} is too short for a digest: give at least {DIGEST_PREFIX} of its characters"
+            f"{quoted(prefix)} is too short for a digest: give at least {DIGEST_PREFIX} of its "
+            "characters"
         )
     if not (root / "versions").is_dir():
         raise SetupError(f"there is no store in {root}; pass --store")
-    fitting = sorted(
-        digest for digest in _known(name, root / "records") if digest.startswith(prefix)
-    )
+
+    digests = _recorded_digests(name, root / "records")
+    matching = [digest for digest in digests if digest.startswith(prefix)]
     store = stack.enter_context(Store.open(root))
-    version = store.get(name, Digest(fitting[0])) if len(fitting) == 1 else None
+    version = store.get(name, Digest(matching[0])) if len(matching) == 1 else None
     if version is None:
         raise SetupError(f"the store {root} has no version {quoted(prefix)} of {quoted(name)}")
     return version
 
 
-def _known(name: AdapterName, records: Path) -> set[str]:
-    """The versions that any server over this store knows under that name; each pair of adapter
-    directory and base has records of its own."""
-    folders = (
-        [folder for folder in records.iterdir() if folder.is_dir()] if records.is_dir() else []
-    )
-    found = [Records(folder).load().get(name) for folder in folders]
-    return {
-        digest
-        for record in found
-        if record
-        for digest in (*record.kept, record.source_digest)
-        if digest
-    }
+def _recorded_digests(name: AdapterName, records: Path) -> set[str]:
+    """Return the digests that any server over this store has recorded under `name`.
+
+    Each pair of adapter directory and base has records of its own.
+    """
+    if not records.is_dir():
+        return set()
+
+    digests: set[str] = set()
+    for folder in records.iterdir():
+        record = Records(folder).load().get(name) if folder.is_dir() else None
+        if record is not None:
+            digests.update(digest for digest in (*record.kept, record.source_digest) if digest)
+    return digests

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.tools.find_adapter import AdapterSource
+from lorabay.tools.find_adapter import ChosenAdapter
 from lorabay.tools.inspection.opened import Opened, open_adapter
 from tests import peft_adapters
 
@@ -36,5 +36,5 @@ def made(base: Path, tmp_path: Path) -> Callable[..., peft_adapters.Made]:
 def opened(base: Path, made: Callable[..., peft_adapters.Made]) -> Open:
     """The same, read."""
     return lambda *arguments, **named: open_adapter(
-        AdapterSource.at(made(*arguments, **named).folder), base
+        ChosenAdapter.at(made(*arguments, **named).folder), base
     )

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
-from lorabay.tools.find_adapter import AdapterSource
+from lorabay.tools.find_adapter import ChosenAdapter
 from lorabay.tools.inspection.comparison import Comparison, compare
 from lorabay.tools.inspection.opened import open_adapter
 from tests import peft_adapters
@@ -49,7 +49,7 @@ def test_distances_are_those_of_the_merged_weights(
         made(name, folder, seed)
         for seed, (name, folder) in enumerate(zip(pair, "ab", strict=True), 1)
     ]
-    found = compare(*(open_adapter(AdapterSource.at(adapter.folder), base) for adapter in both))
+    found = compare(*(open_adapter(ChosenAdapter.at(adapter.folder), base) for adapter in both))
     weights = load_file(base / "model.safetensors")
     one, two = (adapter.merged() for adapter in both)
     told = [module.name for module in found.modules] + [*found.only[0], *found.only[1]]
@@ -112,8 +112,8 @@ def test_what_json_has_no_word_for(base: Path, made: Callable[..., peft_adapters
     (folder / "adapter_config.json").write_text(
         json.dumps(config | {"lora_dropout": math.nan, "extra": [math.inf]})
     )
-    one = open_adapter(AdapterSource.at(folder), base)
-    two = open_adapter(AdapterSource.at(made("lora", "b").folder), base)
+    one = open_adapter(ChosenAdapter.at(folder), base)
+    two = open_adapter(ChosenAdapter.at(made("lora", "b").folder), base)
     assert not compare(one, one).config
     found = compare(one, two)
     assert found.config == {"lora_dropout": ("NaN", 0.0), "extra": (["Infinity"], None)}

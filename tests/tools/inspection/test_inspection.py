@@ -21,7 +21,7 @@ from lorabay.catalog.names import AdapterName
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError
-from lorabay.tools.find_adapter import AdapterSource
+from lorabay.tools.find_adapter import ChosenAdapter
 from lorabay.tools.inspection.inspection import Inspection, inspect
 from lorabay.tools.inspection.modules import in_order
 from lorabay.tools.inspection.opened import Misfit, open_adapter
@@ -60,7 +60,7 @@ def test_norms_are_those_of_the_merged_weights(
     changes.
     """
     adapter = made(name)
-    report = inspect(open_adapter(AdapterSource.at(adapter.folder), base))
+    report = inspect(open_adapter(ChosenAdapter.at(adapter.folder), base))
     before, after = load_file(base / "model.safetensors"), adapter.merged()
     changed = {tensor for tensor in before if not before[tensor].equal(after[tensor])}
     assert {module.name for module in report.modules} == changed
@@ -156,9 +156,9 @@ def test_what_does_not_fit_is_told_as_far_as_it_goes(
     adapter.
     """
     folder = made("lora").folder
-    whole = inspect(open_adapter(AdapterSource.at(folder), base))
+    whole = inspect(open_adapter(ChosenAdapter.at(folder), base))
     change(folder)
-    source = AdapterSource.at(folder)
+    source = ChosenAdapter.at(folder)
     opened = open_adapter(source, base)
     assert isinstance(opened, Misfit)
     report = inspect(opened)
@@ -180,13 +180,13 @@ def test_modules_of_a_misfit_are_those_of_the_base(
     does not.
     """
     folder = made("lora-modules-to-save").folder
-    fitting = inspect(open_adapter(AdapterSource.at(folder), base))
+    fitting = inspect(open_adapter(ChosenAdapter.at(folder), base))
     tensors = load_file(folder / "adapter_model.safetensors")
     odd = "model.\x1b[2Jx.lora_A.weight"
     save_file(
         tensors | {f"{making.PREFIX}{odd}": torch.ones(4, 8)}, folder / "adapter_model.safetensors"
     )
-    report = inspect(open_adapter(AdapterSource.at(folder), base))
+    report = inspect(open_adapter(ChosenAdapter.at(folder), base))
     assert {module.name for module in report.modules} - {
         module.name for module in fitting.modules
     } == {odd.replace(".lora_A", "")}
@@ -249,7 +249,7 @@ def test_an_embedding_that_grew_cannot_be_measured(
         if name.endswith(("embed_tokens.weight", "lm_head.weight")):
             tensors[name] = tensor.new_ones((tensor.shape[0] + 2, tensor.shape[1]))
     save_file(tensors, folder / "adapter_model.safetensors")
-    report = inspect(open_adapter(AdapterSource.at(folder), base))
+    report = inspect(open_adapter(ChosenAdapter.at(folder), base))
     unknown = {module.name for module in report.modules if module.norm is None}
     assert unknown == {"model.embed_tokens.weight", "lm_head.weight"}
     assert report.layers()[-1] == {"layer": None, "norm": None}
@@ -267,9 +267,9 @@ def test_a_version_of_the_store_is_what_its_folder_was(
     with Store.open(tmp_path / "store") as store:
         version = store.ingest(adapter.folder, AdapterName("finance"), checks)
         assert isinstance(version, Version)
-        source = AdapterSource("finance@x", version.path, version.path, version)
+        source = ChosenAdapter("finance@x", version.path, version.path, version)
         stored, plain = (
-            inspect(open_adapter(each, base)) for each in (source, AdapterSource.at(adapter.folder))
+            inspect(open_adapter(each, base)) for each in (source, ChosenAdapter.at(adapter.folder))
         )
     assert (stored.digest, stored.format, stored.needs) == (plain.digest, plain.format, plain.needs)
     assert stored.adapter == "finance@x"
@@ -283,7 +283,7 @@ def test_names_are_shown_as_they_are(base: Path, tmp_path: Path) -> None:
         tmp_path / "[/a] :fire:", config=making.lora_config(base_model_name_or_path="[/x]")
     )
     tiny = making.make_base(tmp_path / "base")
-    text = shown(inspect(open_adapter(AdapterSource.at(made), tiny)))
+    text = shown(inspect(open_adapter(ChosenAdapter.at(made), tiny)))
     assert "[/a] :fire:" in text
     assert "[/x]" in text
 
@@ -292,7 +292,7 @@ def test_an_adapter_commands_no_terminal(base: Path, tmp_path: Path) -> None:
     """Control characters in its config are shown as what they are."""
     config = making.lora_config(base_model_name_or_path="\x1b[2Jtiny\ud800")
     made = making.make_adapter(tmp_path / "a", config=config)
-    text = shown(inspect(open_adapter(AdapterSource.at(made), making.make_base(tmp_path / "base"))))
+    text = shown(inspect(open_adapter(ChosenAdapter.at(made), making.make_base(tmp_path / "base"))))
     assert "\x1b" not in text
     assert r"\x1b[2Jtiny\ud800" in text
 

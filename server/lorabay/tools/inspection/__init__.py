@@ -1,1 +1,1 @@
-"""What an adapter is and does, alone or beside another one, without a server."""
+"""`lorabay inspect`: the facts and effects of one adapter, or the differences between two."""

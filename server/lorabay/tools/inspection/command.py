@@ -1,6 +1,4 @@
-"""`lorabay inspect` from what is asked for to what is shown: one adapter, or what differs between
-two.
-"""
+"""`lorabay inspect`, from its settings to a report on one adapter or on two."""
 
 from __future__ import annotations
 
@@ -20,31 +18,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InspectSettings:
-    """One invocation. `adapter` and `other`: a folder, a name in `adapters`, or `name@digest` in
-    `store`.
-
-    `initial` and `residual_base`: as in `catalog.adapter_updates`, for both.
-    """
+    """One invocation of `lorabay inspect`."""
 
     adapter: str
+    """A folder, a name in `adapters`, or `name@digest` in `store`."""
+
     base: Path
     adapters: Path
     store: Path
+
     other: str | None = None
+    """Adapter to compare with, named in the same ways."""
+
     plot: Path | None = None
+    """PNG file for a heat map of `adapter`."""
+
     initial: Path | None = None
+    """Folder of the adapters as they were initialised, if that changed the base."""
+
     residual_base: bool = False
+    """Whether `base` is the base that the initialisation left."""
 
 
 def run_inspect(settings: InspectSettings) -> Inspection | Comparison:
-    """Find, read and measure; draw `adapter` where that is asked for. Raises SetupError."""
+    """Inspect one adapter, or compare two; draw the first one if a plot is asked for.
+
+    Raise SetupError if an adapter cannot be found or read, or if the plot cannot be drawn.
+    """
     if settings.plot is not None:
         check_plot(settings.plot)
-    named = [name for name in (settings.adapter, settings.other) if name is not None]
+
+    names = [settings.adapter]
+    if settings.other is not None:
+        names.append(settings.other)
+
     with ExitStack() as stack:
-        found = [
+        sources = [
             stack.enter_context(find_adapter(name, settings.adapters, settings.store))
-            for name in named
+            for name in names
         ]
         opened = [
             open_adapter(
@@ -53,11 +64,14 @@ def run_inspect(settings: InspectSettings) -> Inspection | Comparison:
                 initial=settings.initial,
                 residual_base=settings.residual_base,
             )
-            for source in found
+            for source in sources
         ]
-        if settings.other is not None and settings.plot is None:
-            return compare(*map(readable, opened))
-        report = inspect(opened[0])
-        if settings.plot is not None:
-            draw(report, settings.plot)
-        return report if settings.other is None else compare(*map(readable, opened))
+
+        # Only a plot or a report needs the first one measured on its own.
+        if settings.plot is not None or settings.other is None:
+            report = inspect(opened[0])
+            if settings.plot is not None:
+                draw(report, settings.plot)
+            if settings.other is None:
+                return report
+        return compare(*map(readable, opened))

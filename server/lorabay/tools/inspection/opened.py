@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from lorabay.files.safetensors_header import TensorInfo
     from lorabay.formats.reading import AdapterUpdates
-    from lorabay.tools.find_adapter import AdapterSource
+    from lorabay.tools.find_adapter import ChosenAdapter
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """An adapter that was read, beside its base."""
 
-    source: AdapterSource
+    source: ChosenAdapter
     found: AdapterUpdates
     shapes: BaseShapes
     weights: BaseWeights
@@ -42,7 +42,7 @@ class Misfit:
     fit, and why.
     """
 
-    source: AdapterSource
+    source: ChosenAdapter
     config: Mapping[str, object]
     tensors: tuple[TensorInfo, ...]
     refusal: Rejected
@@ -51,7 +51,7 @@ class Misfit:
 
 
 def open_adapter(
-    source: AdapterSource, base: Path, *, initial: Path | None = None, residual_base: bool = False
+    source: ChosenAdapter, base: Path, *, initial: Path | None = None, residual_base: bool = False
 ) -> Opened | Misfit:
     """Read config and header. `initial` and `residual_base`: as in `catalog.adapter_updates`.
 
@@ -75,6 +75,6 @@ def readable(opened: Opened | Misfit) -> Opened:
     return opened
 
 
-def refused(source: AdapterSource, rejected: Rejected) -> SetupError:
+def refused(source: ChosenAdapter, rejected: Rejected) -> SetupError:
     """What says why an adapter cannot be inspected."""
     return SetupError(f"{source.folder} cannot be inspected: {rejected.line}")
