@@ -138,14 +138,14 @@ class Exchange:
 
     async def __aexit__(self, *_: object) -> None:
         """Settle the request: this runs once, however it ends."""
-        # The lease comes last: released before the stream is closed, it would let the engine
-        # unload a version that still generates.
+        # The stream comes first: with the lease released before it is closed, the engine could be
+        # made to unload a version that still generates.
         try:
             if self._stream is not None:
                 await self._stream.aclose()
         finally:
-            if self._stream is not None:
-                self._measured.usage = self._stream.usage
             if self._computes and self._lease.version is not None:
                 self._parts.weights.ended(self._lease.version)
             self._lease.release()
+            if self._stream is not None:
+                self._measured.usage = self._stream.usage
