@@ -260,7 +260,8 @@ from lorabay.catalog.admission import Checks
 base, folder, root = map(Path, sys.argv[1:])
 checks = Checks(BaseShapes.read(base), 16)
 STEPS = {
-    "open", "os.mkdir", "os.rename", "os.chmod", "os.remove", "os.rmdir", "shutil.rmtree", "fcntl.flock"
+    "open", "os.mkdir", "os.rename", "os.chmod", "os.remove", "os.rmdir",
+    "shutil.rmtree", "fcntl.flock",
 }
 
 def run(last_step):

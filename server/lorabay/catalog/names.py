@@ -1,8 +1,7 @@
-"""Which texts may be the public name of an adapter.
+"""Names of adapters: which texts may be one.
 
-Names are plain ASCII, so two names that look the same are the same, and none can hold the
-separators of the `model` field (`@`, `:`) or of a path. Knows nothing of folders or of who else has
-the name.
+Names are plain ASCII, so two names that look the same are the same. None can hold the separators
+of the `model` field (`@`, `:`) or of a path. Knows nothing of folders, or of names already taken.
 """
 
 from __future__ import annotations
@@ -13,17 +12,25 @@ from typing import NewType
 from lorabay.reasons import Reason, quoted
 
 AdapterName = NewType("AdapterName", str)
+"""Public name of an adapter, as `adapter_name` accepts it."""
 
 MAX_LENGTH = 64
+"""Characters of a name at most."""
+
+ALWAYS_RESERVED = frozenset({"base", "default"})
+"""Names that mean the base, whatever it is called."""
+
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
-_ALWAYS_RESERVED = frozenset({"base", "default"})
+_QUANTISED_COPY = re.compile(r"(-unsloth)?(-bnb-4bit|-gptq|-awq|-fp8)?$")
 
 
 def name_problems(text: str, reserved: frozenset[str] = frozenset()) -> tuple[Reason, ...]:
-    """Every reason why `text` cannot name an adapter; empty when it can. `reserved` holds the
-    base's served names.
+    """Return every reason why `text` cannot name an adapter; none if it can.
+
+    `reserved` holds the names under which the base is served.
     """
     problems = []
+
     if len(text) > MAX_LENGTH:
         problems.append(
             Reason(
@@ -31,25 +38,29 @@ def name_problems(text: str, reserved: frozenset[str] = frozenset()) -> tuple[Re
                 f"the name has {len(text)} characters; use at most {MAX_LENGTH}: {quoted(text)}",
             )
         )
+
     if not _ALLOWED.fullmatch(text):
         problems.append(
             Reason(
                 "name_characters",
-                f"the name {quoted(text)} must start with an ASCII letter or digit and hold only letters, digits, "
-                "'.', '_' and '-'; rename the folder",
+                f"the name {quoted(text)} must start with an ASCII letter or digit and hold only "
+                "letters, digits, '.', '_' and '-'; rename the folder",
             )
         )
-    if text.casefold() in {name.casefold() for name in reserved | _ALWAYS_RESERVED}:
+
+    taken = {name.casefold() for name in reserved | ALWAYS_RESERVED}
+    if text.casefold() in taken:
         problems.append(
             Reason(
                 "name_reserved", f"the name {quoted(text)} belongs to the base; rename the folder"
             )
         )
+
     return tuple(problems)
 
 
 def adapter_name(text: str, *, reserved: frozenset[str] = frozenset()) -> AdapterName:
-    """`text` as an adapter name. Raises ValueError with every problem when it cannot be one."""
+    """Return `text` as an adapter name; raises ValueError with every problem if it cannot be one."""
     problems = name_problems(text, reserved)
     if problems:
         raise ValueError("; ".join(problem.text for problem in problems))
@@ -57,8 +68,8 @@ def adapter_name(text: str, *, reserved: frozenset[str] = frozenset()) -> Adapte
 
 
 def bare_name(name: str) -> str:
-    """A base's name without organisation, folder, case, and the suffixes of quantised copies of the
-    same weights.
+    """Return a base's name without organisation, folder and case, and without the suffix of a
+    quantised copy.
     """
     last = name.rstrip("/").rpartition("/")[2].casefold()
-    return re.sub(r"(-unsloth)?(-bnb-4bit|-gptq|-awq|-fp8)?$", "", last)
+    return _QUANTISED_COPY.sub("", last)

@@ -1,10 +1,10 @@
 """Wakes the reconciler when the adapter directory changes. It says only "look again", never what
 changed.
 
-Watched are the directory and the folders in it, each by itself: what lies deeper, or behind a link
-that leads out, is no adapter's, and may be as large as a disk. Native events come through
-watchfiles, in a thread; where they do not (network file systems, exhausted watches), the
-reconciler's own timer is what remains, and the watch is tried again.
+The directory and each folder in it are watched, one by one. Whatever lies deeper, or behind a link
+that leads out, belongs to no adapter and may be as large as a disk. Native events come through
+watchfiles, in a thread. Where there are none (network file systems, exhausted watches), the
+reconciler's own timer remains, and the watch is tried again.
 """
 
 from __future__ import annotations
@@ -25,15 +25,19 @@ from lorabay.catalog.discovery import stays_inside
 logger = structlog.get_logger(__name__)
 
 DEBOUNCE_MS = 50
-STEP_MS = 20
-BEGUN_MS = 200
-"""So long after a watch has begun, what happened before it is looked for."""
-RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+"""How long watchfiles gathers changes before it reports them."""
 
-_Places = dict[str, tuple[int, int]]
-"""Folders to watch, and the device and inode of each: another folder under the same name is watched
-anew.
-"""
+STEP_MS = 20
+"""How long it waits for a further change before it reports the gathered ones early."""
+
+BEGUN_MS = 200
+"""How long after its begin a watch looks for changes that happened before it."""
+
+RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+"""First and longest pause before a watch that failed is tried again."""
+
+Identity = tuple[int, int]
+"""Device and inode of a folder: another folder under the same name has another one."""
 
 
 async def watch(
@@ -43,16 +47,16 @@ async def watch(
 
     A folder may be a link that stays inside `root` or `roots`.
     """
-    changed = partial(asyncio.get_running_loop().call_soon_threadsafe, wake)
+    wake_loop = partial(asyncio.get_running_loop().call_soon_threadsafe, wake)
     stop = threading.Event()
     pause_s, trouble = retry_s, ""
     try:
         while True:
             try:
-                await asyncio.to_thread(_follow, root, roots, changed, stop)
+                await asyncio.to_thread(_follow, root, roots, wake_loop, stop)
                 pause_s, trouble = retry_s, ""
             except (OSError, RuntimeError) as error:
-                if str(error) != trouble:
+                if str(error) != trouble:  # the same one is logged once
                     trouble = str(error)
                     logger.warning(
                         "no native events for the adapter directory; polling",
@@ -62,16 +66,16 @@ async def watch(
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_RETRY_S)
     finally:
-        stop.set()
+        stop.set()  # the thread outlives a cancelled wait for it
 
 
 def _follow(
-    root: Path, roots: tuple[Path, ...], changed: Callable[[], object], stop: threading.Event
+    root: Path, roots: tuple[Path, ...], wake: Callable[[], object], stop: threading.Event
 ) -> None:
-    """Watch until there are other folders than before."""
-    places = _places(root, roots)
+    """Watch the folders that are there now; return when there are others."""
+    folders = _folders(root, roots)
     events = watchfiles.watch(
-        *(str(root), *places),
+        *(str(root), *folders),
         watch_filter=None,  # watchfiles' own passes over folders below `.venv` and its like
         debounce=DEBOUNCE_MS,
         step=STEP_MS,
@@ -82,33 +86,36 @@ def _follow(
         recursive=False,
         ignore_permission_denied=True,
     )
-    itself = _identity(root.stat())
+
+    root_identity = _identity(root.stat())
     has_begun = False
     for changes in events:
+        # The first time without changes too: something may have changed before the watch began.
         if not has_begun or changes:
             has_begun = True
-            changed()
-            if _places(root, roots) != places:
+            wake()
+            if _folders(root, roots) != folders:
                 return
-        if _identity(root.stat()) != itself:
+
+        # No event says that another directory has taken the root's place.
+        if _identity(root.stat()) != root_identity:
             return
 
 
-def _places(root: Path, roots: tuple[Path, ...]) -> _Places:
+def _folders(root: Path, roots: tuple[Path, ...]) -> dict[str, Identity]:
+    """Return the folders in `root` that may hold adapters, by path."""
     allowed = tuple(path.resolve() for path in (root, *roots))
-    places: _Places = {}
+    folders: dict[str, Identity] = {}
     with os.scandir(root) as listing:
         for entry in listing:
-            # A folder that cannot be looked at, or is gone by now, is the next look's business.
+            if entry.name.startswith("."):
+                continue
+            # A folder that is gone by now, or may not be read, is left to the next look.
             with suppress(OSError):
-                if (
-                    not entry.name.startswith(".")
-                    and entry.is_dir()
-                    and stays_inside(entry, allowed)
-                ):
-                    places[entry.path] = _identity(entry.stat())
-    return places
+                if entry.is_dir() and stays_inside(entry, allowed):
+                    folders[entry.path] = _identity(entry.stat())
+    return folders
 
 
-def _identity(folder: os.stat_result) -> tuple[int, int]:
+def _identity(folder: os.stat_result) -> Identity:
     return folder.st_dev, folder.st_ino
