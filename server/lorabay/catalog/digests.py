@@ -1,9 +1,8 @@
-"""The identity of a version: sha256 over its canonical config and tensors, computed while they
-stream past.
+"""The identity of a version: sha256 over its canonical config and its tensors.
 
-The caller feeds tensors in `safetensors_header.storage_order`; nothing else of a file (its own order, its
-metadata, config fields without effect) enters, so two files with the same weights have the same
-digest.
+It is computed while the tensors stream past; the caller adds them in the order of
+`safetensors_header.storage_order`. A file's own order, its metadata, and config fields without
+effect do not enter: two files with the same weights have the same digest.
 """
 
 from __future__ import annotations
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
 
 
 class VersionDigest:
-    """Grows by one tensor at a time. Each part is framed by its own description, so no two inputs
-    run together.
+    """Digest of one version, which grows by one tensor at a time.
+
+    A description frames each part, so two different inputs never feed the same bytes.
     """
 
     def __init__(self, config: Mapping[str, object]) -> None:
@@ -31,10 +31,12 @@ class VersionDigest:
         self._add_line(config)
 
     def add(self, name: str, dtype: str, values: NDArray[np.generic]) -> None:
+        """Feed one tensor, which is contiguous; `dtype` is its name in safetensors."""
         self._add_line({"name": name, "dtype": dtype, "shape": list(values.shape)})
         self._hash.update(values.data)
 
     def digest(self) -> Digest:
+        """Return the digest of everything that was added so far."""
         return Digest(self._hash.hexdigest())
 
     def _add_line(self, facts: Mapping[str, object]) -> None:

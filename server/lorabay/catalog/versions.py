@@ -1,6 +1,6 @@
-"""The value types of the catalogue: digests, specs and versions.
+"""Versions of adapters, and what identifies and describes them.
 
-Knows nothing of files being read, of the engine or of requests.
+Values only. Knows nothing of how files are read, of the engine, or of requests.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from lorabay.catalog.names import AdapterName
 
 Digest = NewType("Digest", str)
-"""64 lower-case hex characters: sha256 over canonical config and tensors."""
+"""Identity of a version: sha256 over canonical config and tensors, as 64 lower-case hex digits."""
 
 DIGEST_PREFIX = 12
-"""Shortest prefix of a digest that a client may use to name a version."""
+"""Hex digits of a version's public id, and the fewest by which a client may name a version."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterSpec:
-    """What was validated about one set of weights."""
+    """Description of one set of weights, made when they were accepted."""
 
     digest: Digest
     format: str
@@ -33,15 +33,16 @@ class AdapterSpec:
     base_model: str | None = None
     warnings: tuple[str, ...] = ()
     approximate: float | None = None
-    """The share of the update that this version lacks (Frobenius), where it stands for an adapter
-    that is no LoRA.
+    """Relative error (Frobenius) of a version that approximates an adapter which LoRA cannot
+    express exactly; None for an exact one.
     """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Version:
-    """One immutable set of weights of an adapter. Two versions are equal when adapter and digest
-    are.
+    """One immutable set of weights of an adapter.
+
+    Versions are equal if their adapters and digests are, wherever their files lie.
     """
 
     adapter: AdapterName
@@ -54,13 +55,13 @@ class Version:
 
     @property
     def id(self) -> str:
+        """Public name of the version, such as `finance@3f9c1a2b4d5e`."""
         return f"{self.adapter}@{self.digest[:DIGEST_PREFIX]}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Version) and (self.adapter, self.digest) == (
-            other.adapter,
-            other.digest,
-        )
+        if not isinstance(other, Version):
+            return False
+        return (self.adapter, self.digest) == (other.adapter, other.digest)
 
     def __hash__(self) -> int:
         return hash((self.adapter, self.digest))

@@ -1,8 +1,8 @@
-"""The log of what happened to adapters and the engine: who, what, when, with what result.
+"""Events of adapters and the engine: who did what, when, and with which result.
 
-Kept in memory for the admin API, appended to a JSON lines file for later, and written to the
-server's log. A file that has grown to its limit is set aside under `.1`, in place of the one
-before.
+Each event is kept in memory for the admin API, appended to a file of JSON lines, and written to the
+server's log. When the file has grown to its limit it is renamed to end in `.1`, over the one
+before. Knows nothing of what events mean.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ import structlog
 logger = structlog.get_logger(__name__)
 
 REMEMBERED = 1000
-"""Events that the admin API can show."""
+"""Events that are kept in memory."""
 
 LIMIT_BYTES = 10_000_000
-"""At which size the file is set aside."""
+"""Size at which the file is renamed and a new one begins."""
 
 FOLDER = "folder"
-"""`who` of what the adapter directory caused."""
+"""`who` of events that the adapter directory caused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. `who` is `folder`, `engine`, or the id of the admin request that
-    asked for it.
+    """One event.
+
+    `when` is an ISO time in UTC. `who` is `folder`, `engine`, or the id of an admin request.
+    `result` is `ok`, or says what went wrong.
     """
 
     when: str
@@ -42,7 +44,7 @@ class Event:
 
 
 class EventLog:
-    """Appends events; a disk that refuses them costs the file's line, not the event."""
+    """Log of events. If the disk refuses a line, the event is only missing from the file."""
 
     def __init__(self, path: Path | None = None, *, limit_bytes: int = LIMIT_BYTES) -> None:
         self._path = path
@@ -58,29 +60,29 @@ class EventLog:
         version: str | None = None,
         result: str = "ok",
     ) -> None:
-        """Record what happened, now."""
-        event = Event(
-            datetime.now(UTC).isoformat(timespec="milliseconds"),
-            who,
-            what,
-            adapter,
-            version,
-            result,
-        )
+        """Record an event that happens now."""
+        when = datetime.now(UTC).isoformat(timespec="milliseconds")
+        event = Event(when, who, what, adapter, version, result)
         self._events.append(event)
+
         log = logger.info if result == "ok" else logger.warning
         log(what, who=who, adapter=adapter, version=version, result=result)
-        if self._path is None:
-            return
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(event)) + "\n")
-            # By its name: another server over the same store may just have set the file aside.
-            if self._path.stat().st_size >= self._limit_bytes:
-                self._path.replace(f"{self._path}.1")
-        except OSError as error:
-            logger.warning("event log not written", path=str(self._path), reason=error.strerror)
+
+        if self._path is not None:
+            self._append(self._path, event)
 
     def latest(self, count: int = 100) -> tuple[Event, ...]:
-        """Give the newest events, newest first."""
+        """Return at most `count` events, newest first."""
         return tuple(self._events)[: -count - 1 : -1]
+
+    def _append(self, path: Path, event: Event) -> None:
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(event)) + "\n")
+
+            # The size of the path, not of the open file: another server over the same store may
+            # have renamed that one since.
+            if path.stat().st_size >= self._limit_bytes:
+                path.replace(f"{path}.1")
+        except OSError as error:
+            logger.warning("event log not written", path=str(path), reason=error.strerror)

@@ -1,5 +1,6 @@
-"""Engine options that follow from this host and from the adapters, for whatever the settings leave
-open.
+"""Engine options that settings leave open, chosen from the adapters and from this machine.
+
+Knows nothing of settings: the caller lets a user's choice win.
 """
 
 from __future__ import annotations
@@ -7,16 +8,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection, MutableMapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lorabay.catalog.versions import AdapterSpec
 
 SLOTS_AT_MOST = 8
-"""Engine slots by default, however many adapters there are; the others take turns."""
+"""Engine slots by default; when there are more adapters, they take turns."""
 
 CPU_MEMORY_SHARE = 0.2
-"""Part of the host's memory that adapters waiting beside the slots may fill by default."""
+"""Share of the machine's memory for adapters that wait beside the slots, by default."""
 
 
 def adapter_options(
@@ -26,58 +28,63 @@ def adapter_options(
     *,
     former: Sequence[AdapterSpec] = (),
 ) -> dict[str, Any]:
-    """Choose slots and rank limit for these adapters on a host with `memory_bytes` of memory.
+    """Return vLLM's options for these adapters on a machine with `memory_bytes` of memory.
 
-    `former` versions, which may be asked for or rolled back to, only have to stay below the rank
-    limit.
-
-    Room for all of them in memory, and as much again for new versions that load while old ones
-    drain, within a share of the host's memory. The rank limit is the smallest of vLLM's
-    `allowed_ranks` that fits every adapter, and at least 16, vLLM's own default.
+    Memory holds each adapter twice, because a new version loads while the old one drains, within
+    `CPU_MEMORY_SHARE`. The rank limit is the smallest of vLLM's `allowed_ranks` that fits every
+    adapter, and at least 16, vLLM's own default. `former` versions, which may be rolled back to,
+    count for the rank limit only.
     """
+    # One slot more than adapters: a new version finds a free one beside the old.
     slots = min(max(len(specs), 1) + 1, SLOTS_AT_MOST)
+
     largest = max((spec.size_bytes for spec in specs), default=1)
     affordable = int(CPU_MEMORY_SHARE * memory_bytes) // max(largest, 1)
+    in_memory = min(2 * len(specs) + 1, affordable)
+
     rank = max([16, *(spec.rank for spec in (*specs, *former))])
+    limits = [limit for limit in allowed_ranks if limit >= rank]
     return {
         "max_loras": slots,
-        "max_cpu_loras": max(slots + 1, min(2 * len(specs) + 1, affordable)),
-        "max_lora_rank": min(
-            (allowed for allowed in allowed_ranks if allowed >= rank), default=max(allowed_ranks)
-        ),
+        "max_cpu_loras": max(slots + 1, in_memory),  # vLLM wants more than slots
+        "max_lora_rank": min(limits, default=max(allowed_ranks)),
     }
 
 
 def host_memory_bytes() -> int:
-    """Give the host's physical memory."""
+    """Return the bytes of memory that this machine has."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def server_options(grace_s: float) -> dict[str, Any]:
-    """Let the engine process drain as well when a signal reaches the whole process group."""
+    """Return vLLM's options for the end of a server that drains for `grace_s` seconds.
+
+    A signal to the whole process group reaches the engine's process too; it drains as long.
+    """
     return {"shutdown_timeout": math.ceil(grace_s)}
 
 
 def set_cpu_environment(
     environ: MutableMapping[str, str], *, kv_cache_gib: int, threads: str, workers: int = 1
 ) -> None:
-    """Set the variables through which vLLM's CPU platform takes its memory and threads; those that
-    are set stay.
+    """Set the variables that give vLLM's CPU platform its memory and threads, unless they are set.
 
-    vLLM's own default leaves one core to the scheduler, which halves the speed of a small machine.
-    It wants a list of CPUs for each of its `workers`: tensor- and pipeline-parallel ranks, of every
-    data-parallel engine.
+    `threads` is `all`, or a text in vLLM's own form, with a list of CPUs for each of its `workers`:
+    tensor- and pipeline-parallel ranks, of every data-parallel engine.
     """
     environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(kv_cache_gib))
-    shares = even_shares(sorted(os.sched_getaffinity(0)), workers)
-    every = "|".join(",".join(map(str, share)) for share in shares)
-    environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", every if threads == "all" else threads)
+
+    # vLLM's own default leaves one core to the scheduler, which halves a small machine's speed.
+    if threads == "all":
+        shares = even_shares(sorted(os.sched_getaffinity(0)), workers)
+        lists = [",".join(map(str, share)) for share in shares]
+        threads = "|".join(lists)
+    environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", threads)
 
 
 def even_shares(cpus: Sequence[int], workers: int) -> list[Sequence[int]]:
-    """Neighbouring CPUs for each worker; where there are fewer CPUs than workers, several have the
-    same.
-    """
+    """Return neighbouring CPUs for each worker; with fewer CPUs than workers, some share one."""
     if len(cpus) < workers:
         return [[cpus[i % len(cpus)]] for i in range(workers)]
-    return [cpus[i * len(cpus) // workers : (i + 1) * len(cpus) // workers] for i in range(workers)]
+    starts = [i * len(cpus) // workers for i in range(workers + 1)]
+    return [cpus[start:end] for start, end in pairwise(starts)]
