@@ -52,6 +52,7 @@ def test_a_turn_holds_what_its_side_took_and_gave() -> None:
         return take
 
     turns = alternate({"slow": side(4.0), "fast": side(1.0)}, rounds=2, clock=clock)
+
     assert turns == (
         Turn("slow", 0, 4.0, "4.0/0"),
         Turn("fast", 0, 1.0, "1.0/0"),

@@ -55,6 +55,7 @@ def test_both_servers_get_the_same_engine(adapters: Path) -> None:
         "--port",
     }
     shared = {name: value for name, value in ours.items() if name not in own}
+
     assert shared == {name: value for name, value in theirs.items() if name not in own}
     assert (shared["--dtype"], shared["--max-num-seqs"], shared["--host"]) == (
         "float32",

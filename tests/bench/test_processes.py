@@ -119,6 +119,7 @@ def test_a_dead_server_is_reported_with_the_end_of_its_log(tmp_path: Path) -> No
         with pytest.raises(SetupError) as error:
             server.check_alive()
     message = error.value.message
+
     assert "vllm exited with code 1" in message
     assert message.endswith("no such base")
     assert "line 99" in message

@@ -46,16 +46,19 @@ def test_json_holds_all_that_repeats_and_judges_a_figure() -> None:
     """
     document = json.loads(to_json(report()))
     names = "scenario date passed failures machine versions settings starts facts comparisons runs"
+
     assert set(document) == set(names.split())
     assert document["machine"]["cpu"] == "Some CPU"
     assert document["versions"]["vllm"] == "0.32.0"
     assert document["settings"]["concurrency"] == [8, 32]
     assert document["settings"]["adapters"] == "adapters"
+
     (run,) = document["runs"]
     assert run["stats"]["output_tokens_per_s"] == 256
     assert run["stats"]["first_token"] == {"p50_ms": 50.0, "p99_ms": 90.0}
     assert run["stats"]["inter_token"]["p99_ms"] is None
     assert (run["side"], run["concurrency"], run["idle_cpu_share"]) == ("lorabay", 8, 0.004)
+
     (comparison,) = document["comparisons"]
     assert (comparison["median"], comparison["passed"], comparison["values"]) == (
         1.0,

@@ -82,6 +82,7 @@ def test_what_happened_before_the_first_reading_does_not_count(worked: int) -> N
         pass
     after = read_cpu_time(NOBODY, [worked])
     used = after.since(before)
+
     assert used.waiting <= 2 * TICK
     assert used.client >= 0.1
     assert used.machine >= 0.1 - 4 * TICK
@@ -135,8 +136,10 @@ def test_work_and_memory_are_counted() -> None:
     while time.process_time() - begun < 0.1:
         pass
     more = read_process(os.getpid()).beyond(before)
+
     assert more.cpu_s >= 0.08
     assert more.resident_mib > 32
+
     held.close()
 
 

@@ -33,6 +33,7 @@ def test_a_report_says_what_ran_where(fake: Fake) -> None:
         url=fake.url, api_key="k", models=("base",), concurrency=(2,), requests=2, output_tokens=3
     )
     report = run_bench(settings)
+
     assert [run.stats.output_tokens for run in report.findings.runs] == [6]
     assert report.passed
     assert report.date.endswith("+00:00")

@@ -18,6 +18,7 @@ def test_tokens_count_only_in_whole_answers() -> None:
         Failure("HTTP 500"),
     ]
     stats = summarise(outcomes, seconds=2.0)
+
     assert (stats.answers, stats.prompt_tokens, stats.output_tokens) == (2, 20, 6)
     assert stats.output_tokens_per_s == 3.0
     assert stats.failures == {"timed out": 2, "HTTP 500": 1}

@@ -24,6 +24,7 @@ async def test_streams_ask_anew_until_the_block_ends(fake: Fake) -> None:
             await streams.turn_over()
     drive = streams.drive()
     asked = fake.seen()
+
     assert asked["most_open"] <= 3
     assert len(asked["requests"]) == len(drive.outcomes) >= 3
     assert all(

@@ -37,6 +37,7 @@ def test_a_random_adapter_can_be_served(tmp_path: Path, base: BaseShapes) -> Non
     kind = RandomAdapters.about(base, 4, 2_000)
     kind.write(tmp_path / "a", 0)
     accepted = spec(tmp_path / "a", base)
+
     assert (accepted.rank, accepted.dtype, accepted.warnings) == (4, "bfloat16", ())
     assert (
         kind.size_bytes

@@ -25,6 +25,7 @@ def test_several_files_that_load(tmp_path: Path) -> None:
     model = RandomLlama(64, 96, 128, 2)
     model.write(tmp_path / "base")
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.float32)
+
     assert sum(parameter.numel() for parameter in loaded.parameters()) * 2 == model.size_bytes
     assert all(
         0.007 < float(parameter.detach().abs().max()) < 0.04 for parameter in loaded.parameters()

@@ -44,6 +44,7 @@ def test_a_run_shows_its_figures() -> None:
         Latency(9.0, 9.0),
     )
     text = shown(Findings(runs=(Run("lorabay", 0, 8, stats, 0.1, 3.9, 0.004, 0.5),)))
+
     assert cells(text, "lorabay") == [
         "lorabay",
         "1",
@@ -65,6 +66,7 @@ def test_a_comparison_shows_median_spread_and_verdict() -> None:
     ratio = Comparison("8 streams", (0.91, 0.98, 1.02), "x", 0.97)
     later = Comparison("start", (5.5,), "s", 5.0, at_least=False)
     text = shown(Findings(starts=(Start("vllm", 0, 31.26),), comparisons=(ratio, later)))
+
     assert cells(text, "8 streams")[1:] == [
         "0.980 x",
         "0.910 x",
@@ -89,6 +91,7 @@ def test_a_fact_shows_its_figure_and_its_bar() -> None:
             )
         )
     )
+
     assert cells(text, "idle pass") == ["idle pass", "0.0625 s", "<= 1 s", "passed"]
     assert cells(text, "read") == ["read", "1235 MiB", "<= 50.5 MiB", "missed"]
     assert cells(text, "failed") == ["failed", "0", "<= 0", "passed"]
@@ -98,6 +101,7 @@ def test_a_fact_shows_its_figure_and_its_bar() -> None:
 def test_empty_sections_are_left_out_and_the_origin_is_not() -> None:
     """Whatever was measured, machine, versions and date are shown."""
     text = shown(Findings())
+
     assert "Runs" not in text
     assert "Failures" not in text
     assert "Facts" not in text

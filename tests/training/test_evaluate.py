@@ -38,9 +38,11 @@ def test_every_model_is_measured_on_every_set(trained: tuple[Path, Path], tiny_b
     """Three models on two sets make six scores, and each adapter is best on its own data."""
     evaluation = evaluate(trained, tiny_base, max_tokens=16)
     cells = [(score.model, score.data) for score in evaluation.scores]
+
     assert cells == [
         (model, data) for model in ("base", "colours", "sounds") for data in ("colours", "sounds")
     ]
+
     for own, other in (("colours", "sounds"), ("sounds", "colours")):
         best = evaluation.score(own, own)
         assert best.loss < evaluation.score(other, own).loss < evaluation.score("base", own).loss
@@ -81,8 +83,10 @@ def test_results_are_for_people_and_for_programs(
     console = Console(file=terminal, force_terminal=True, width=120)
     evaluation = evaluate(trained, tiny_base, limit=0, console=console)
     Console(file=paper, width=120).print(evaluation.table())
+
     for word in ("base", "colours", "sounds", "perplexity", "ROUGE-L", "BLEU"):
         assert word in paper.getvalue()
+
     scores = json.loads(json.dumps(evaluation.as_dict()))["scores"]
     assert len(scores) == 6
     assert scores[0]["perplexity"] == pytest.approx(math.exp(scores[0]["loss"]))

@@ -28,6 +28,7 @@ def test_batches_give_the_answers_of_single_prompts(tiny_base: Path) -> None:
     alone = [
         greedy_answers(model, tokenizer, [one], max_tokens=8, batch_size=1)[0] for one in examples
     ]
+
     assert together == alone
     assert len(set(together)) > 1
     assert (sum(done), len(done)) == (5, 3)

@@ -38,6 +38,7 @@ def test_every_problem_is_named(tmp_path: Path) -> None:
     text = MINIMAL.replace("rank = 8", 'rank = "8"').replace("epochs = 2", "epoch = 2") + "[dta]\n"
     with pytest.raises(SetupError) as caught:
         _read(tmp_path, text)
+
     for part in (
         "recipe.toml",
         "lora.rank",
@@ -83,6 +84,7 @@ def test_every_field_says_what_it_means() -> None:
         for table in (LoraRecipe, TrainingRecipe, DataRecipe)
         for name, field in table.model_fields.items()
     ]
+
     assert len(fields) >= 15
     for name, field in fields:
         assert field.description is not None, name

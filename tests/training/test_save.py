@@ -22,6 +22,7 @@ def test_files_replace_older_ones(tmp_path: Path) -> None:
     """A new training replaces both files and leaves nothing beside them."""
     for value in (1.0, 2.0):
         write_adapter(tmp_path / "new", {"a": TENSORS["a"] * value}, RECIPE, "base")
+
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",

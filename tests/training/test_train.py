@@ -50,6 +50,7 @@ def test_the_report_is_true_of_the_files(adapter_dir: Path, tiny_base: Path) -> 
         for example in read_examples(adapter_dir / "data" / "heldout.jsonl")
     ]
     model = PeftModel.from_pretrained(load_model(tiny_base), adapter_dir).merge_and_unload()
+
     assert heldout_loss(model, heldout, 4) == pytest.approx(report.loss_after, rel=0.02)
     assert heldout_loss(load_model(tiny_base), heldout, 4) == pytest.approx(
         report.loss_before, rel=1e-5
@@ -80,6 +81,7 @@ def test_the_config_is_clean(adapter_dir: Path, tiny_base: Path) -> None:
     train(adapter_dir, tiny_base)
     text = (adapter_dir / "adapter_config.json").read_text(encoding="utf-8")
     config = json.loads(text)
+
     assert config["target_modules"] == ["down_proj", "q_proj", "v_proj"]
     assert (config["r"], config["lora_alpha"], config["use_rslora"]) == (4, 8, True)
     assert (config["base_model_name_or_path"], config["inference_mode"]) == ("tiny-llama", True)
@@ -125,6 +127,7 @@ def test_lora_plus_moves_b_faster(adapter_dir: Path, tiny_base: Path, tmp_path: 
     train(adapter_dir, tiny_base, output=tmp_path / "plain")
     _edit(adapter_dir, "epochs = 1", "epochs = 1\nlora_plus_ratio = 4.0")
     train(adapter_dir, tiny_base, output=tmp_path / "plus")
+
     assert strength_of_b(tmp_path / "plus") > 2 * strength_of_b(tmp_path / "plain")
 
 

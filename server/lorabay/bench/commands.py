@@ -77,10 +77,12 @@ def _vllm_server(base: str, port: int) -> list[str]:
 def _engine(adapters: Path | None, engine: Mapping[str, str]) -> dict[str, str]:
     """Return the engine options: defaults, room for the adapters, and `engine` over both."""
     room = {} if adapters is None else _room_for(adapters)
+
     if "max_loras" in engine:
         # vLLM wants at least as many CPU slots as slots. Where these are chosen, each server
         # chooses the CPU slots by itself.
         room.pop("max_cpu_loras", None)
+
     return default_engine() | room | dict(engine)
 
 
@@ -112,6 +114,7 @@ def _flags(engine: Mapping[str, str]) -> list[str]:
     flags: list[str] = []
     for name, value in engine.items():
         option = name.replace("_", "-")
+
         match value.lower():
             case "true":
                 flags.append(f"--{option}")

@@ -88,8 +88,8 @@ def warm_up(target: Target, workload: Workload, concurrency: int, timeout_s: flo
 def _drive(
     target: Target, workload: Workload, concurrency: int, count: int, seed: int, timeout_s: float
 ) -> Drive:
-    # A seed of both numbers: a prompt of one concurrency must not come again at another, out of a
-    # prefix cache.
+    # A seed of both numbers: a prompt of one concurrency must not come again at another, where a
+    # prefix cache would answer it.
     bodies = request_bodies(workload, count, seed * 1_000_003 + concurrency)
     return asyncio.run(
         drive(
@@ -117,6 +117,7 @@ async def drive(
     A failed request is an outcome, never an exception. The clocks start once the session is open.
     """
     outcomes: list[Answer | Failure] = []
+    # All streams draw from one iterator, so each body is sent once and no stream waits for another.
     queue = iter(bodies)
 
     async def stream(session: aiohttp.ClientSession) -> None:

@@ -91,6 +91,7 @@ def running(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            # A group of its own: Ctrl-C on the terminal must not reach the server before us.
             start_new_session=True,
         )
 
@@ -106,6 +107,7 @@ def stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
     The group is killed in every case: a child may leave workers behind.
     """
     try:
+        # The child first: it ends its workers in order, if it can.
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout_s)

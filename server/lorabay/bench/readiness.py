@@ -45,7 +45,8 @@ class Listing:
         if not models:
             return known
 
-        ids = tuple(self.base if model == BASE else model for model in models)
+        names = {BASE: self.base}
+        ids = tuple(names.get(model, model) for model in models)
         unknown = sorted(set(ids) - set(known))
         if unknown:
             raise SetupError(

@@ -103,6 +103,7 @@ class Report:
 def to_json(report: Report) -> str:
     """Return the whole report as JSON, with derived values and without the API key."""
     findings = report.findings
+
     document = {
         "scenario": report.settings.scenario,
         "date": report.date,
@@ -116,6 +117,8 @@ def to_json(report: Report) -> str:
         "comparisons": [_comparison(comparison) for comparison in findings.comparisons],
         "runs": [_run(run) for run in findings.runs],
     }
+
+    # Paths among the settings become strings.
     return json.dumps(document, indent=2, default=str)
 
 

@@ -95,7 +95,7 @@ def wait_idle(groups: Sequence[int], timeout_s: float = IDLE_TIMEOUT_S) -> bool:
     """Wait until these process groups together use at most one clock tick in IDLE_S seconds.
 
     Returns False after the timeout. The processes of a vLLM server poll one another for a second
-    after their last step, and take that time from the side that is measured next.
+    after their last step. That time would be taken from the side that is measured next.
     """
     # Half a tick more: the counters are whole ticks, their sums are rounded.
     limit_s = 1.5 / os.sysconf("SC_CLK_TCK")
@@ -152,6 +152,7 @@ def _process_cpu_s(process: psutil.Process) -> float:
 
 
 def _anonymous_bytes(process: psutil.Process) -> int:
+    # What Linux calls shared is every page of a file or of shared memory.
     memory = process.memory_info()
     return int(memory.rss - memory.shared)
 
@@ -161,12 +162,13 @@ def _proportional_bytes(process: psutil.Process) -> int:
 
 
 def _of_members(group: int, read: Callable[[psutil.Process], T]) -> list[T]:
-    """Return what `read` says of each process of a group; one that ended meanwhile is left out."""
+    """Return `read` of each process of a group, without those that end meanwhile."""
     values: list[T] = []
     for pid in psutil.pids():
         try:
             if os.getpgid(pid) == group:
                 values.append(read(psutil.Process(pid)))
         except (ProcessLookupError, PermissionError, psutil.Error):
+            # It ended between two questions, or belongs to someone else.
             continue
     return values

@@ -82,7 +82,7 @@ def run_bench(
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM unwind the stack like Ctrl-C while the block lasts.
+    """Make SIGTERM unwind the stack like Ctrl-C while the block lasts.
 
     Its default action would end this process and leave the started servers running.
     """

@@ -88,6 +88,7 @@ def spawned(
 def wait_ready(server: ServerProcess, target: Target, settings: BenchSettings) -> ReadyServer:
     """Wait until the server has answered a completion and holds all that it serves."""
     wait_first_answer(server, target, settings.start_timeout_s)
+    # The clock stops at the first answer: vLLM's own server has loaded all by then, ours goes on.
     start_s = time.perf_counter() - server.started
     listing = wait_loaded(server, target, settings.start_timeout_s)
     return ReadyServer(server.name, target, listing, server.group, start_s)
@@ -110,5 +111,6 @@ def warm_file_cache(base: str) -> None:
 def free_port() -> int:
     """Return a port that is free now on the loopback address."""
     with socket.socket() as probe:
+        # Another program may take it before the server does; then the start fails, visibly.
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

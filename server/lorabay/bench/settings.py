@@ -87,8 +87,8 @@ class BenchSettings:
         numbers = {
             "prompt tokens": self.prompt_tokens,
             "output tokens": self.output_tokens,
-            "requests": 1 if self.requests is None else self.requests,
-            "rounds": 1 if self.rounds is None else self.rounds,
+            "requests": self.requests,
+            "rounds": self.rounds,
             "adapter count": self.adapter_count,
         }
         for streams in self.concurrency:
@@ -96,7 +96,7 @@ class BenchSettings:
 
         if not 0.01 <= self.size_gb <= 200:
             raise UsageError("bench: the size must be between 0.01 and 200 GB")
-        wrong = [name for name, number in numbers.items() if number < 1]
+        wrong = [name for name, number in numbers.items() if number is not None and number < 1]
         if wrong:
             raise UsageError(f"bench: {', '.join(wrong)}: must be at least 1")
         if not self.concurrency:

@@ -49,13 +49,14 @@ class RunStats:
 def summarise(outcomes: Sequence[Answer | Failure], seconds: float) -> RunStats:
     """Return the figures of a run that took `seconds` from its first request to its last answer."""
     answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
-    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    failures = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Failure))
 
     first_tokens: list[float] = []
     gaps: list[float] = []
     requests: list[float] = []
     for answer in answers:
         times = answer.token_times
+        # Between the tokens of one answer only: the time between two answers is not a latency.
         gaps += np.diff(times).tolist()
         if times:
             first_tokens.append(times[0] - answer.sent)
@@ -63,7 +64,7 @@ def summarise(outcomes: Sequence[Answer | Failure], seconds: float) -> RunStats:
 
     return RunStats(
         answers=len(answers),
-        failures=dict(Counter(failure.reason for failure in failures)),
+        failures=dict(failures),
         seconds=seconds,
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),
         output_tokens=sum(answer.output_tokens for answer in answers),

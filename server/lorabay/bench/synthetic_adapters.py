@@ -56,6 +56,7 @@ class RandomAdapters:
         modules: list[tuple[str, Shape]] = []
         size = 0
         for module, shape in linear_modules(base).items():
+            # One module is the least, however small the size.
             if size >= size_bytes and modules:
                 break
             modules.append((module, shape))
@@ -157,6 +158,9 @@ class Publisher:
         """Rename the present version away and the draft into its place."""
         self.adapters.mkdir(exist_ok=True)
         place = self.adapters / PUBLISHED
+
+        # A folder cannot be renamed onto another one that is not empty. Between the two renames the
+        # adapter is missing, as it is for any user who publishes like this.
         if place.exists():
             former = self.root / "former"
             former.mkdir(exist_ok=True)

@@ -52,6 +52,7 @@ class RandomLlama:
     def tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield name and shape of every tensor, in the order of the files."""
         hidden, inner, narrow = self.hidden, self.inner, self.hidden // 4
+
         yield "model.embed_tokens.weight", (self.vocabulary, hidden)
         for layer in range(self.layers):
             prefix = f"model.layers.{layer}"
@@ -88,6 +89,7 @@ class RandomLlama:
         start = 0
         for name, shape in self.tensors():
             size = _bytes_of(shape)
+            # A tensor that is larger than a file has one of its own.
             if files[-1] and start + size > _FILE_BYTES:
                 files.append([])
                 start = 0

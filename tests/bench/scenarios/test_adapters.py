@@ -44,10 +44,12 @@ def test_sides_take_turns_and_the_first_is_compared_with_the_second(launch_fake:
         name: (launch_fake("finance", "ecommerce"), {}) for name in ("bare", "lorabay", "stock")
     }
     findings = take_turns(servers, (CASE,), SMALL, NoProgress())
+
     assert [run.side for run in findings.runs] == ["decode: ours", "decode: bare"] * 2 + [
         "decode: stock"
     ]
     assert {(run.stats.answers, run.stats.output_tokens) for run in findings.runs} == {(4, 16)}
+
     names = [
         (comparison.name, comparison.bar, len(comparison.values))
         for comparison in findings.comparisons
@@ -67,6 +69,7 @@ def test_a_failing_side_ends_the_measurement(launch_fake: Launcher) -> None:
 def test_every_case_of_the_table_is_there() -> None:
     """The cases are 1, 8 and 32 streams, prompts, more adapters than slots, and DoRA."""
     wanted = cases(NAMES)
+
     assert [(case.streams, case.bar) for case in wanted] == [
         (1, 0.75),
         (8, 0.75),

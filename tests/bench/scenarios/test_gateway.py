@@ -49,8 +49,10 @@ def test_both_servers_do_the_same_work_in_turn(launch_fake: Launcher) -> None:
     launches = {"vllm": launch_fake("finance"), "lorabay": launch_fake("finance")}
     findings = take_turns(launches, 2, SMALL, progress)
     order = [(run.concurrency, run.round, run.side) for run in findings.runs]
+
     assert order == [(s, r, side) for s in (1, 2) for r in (0, 1) for side in ("vllm", "lorabay")]
     assert {(run.stats.answers, run.stats.output_tokens) for run in findings.runs} == {(4, 20)}
+
     *speeds, start = findings.comparisons
     assert [(bar.unit, bar.bar, len(bar.values)) for bar in speeds] == [("x", 0.97, 2)] * 2
     assert (start.unit, start.bar, start.at_least, len(start.values)) == ("s", 5.0, False, 1)
@@ -88,6 +90,7 @@ def test_ours_is_over_theirs() -> None:
         speed("lorabay", 0, 32, 99),
     ]
     eight, thirty_two = compare_speeds(turns)
+
     assert (eight.values, eight.passed) == ((0.5,), False)
     assert (thirty_two.values, thirty_two.passed) == ((0.99,), True)
     assert "8 streams" in eight.name

@@ -27,11 +27,13 @@ def test_each_concurrency_is_one_run_of_exact_counts(fake: Fake) -> None:
         output_tokens=5,
     )
     findings = load(settings, NoProgress())
+
     assert [(run.concurrency, run.stats.answers) for run in findings.runs] == [(1, 6), (3, 6)]
     assert [(run.stats.prompt_tokens, run.stats.output_tokens) for run in findings.runs] == [
         (192, 30)
     ] * 2
     assert all(run.stats.output_tokens_per_s > 0 for run in findings.runs)
+
     measured = [request for request in fake.seen()["requests"] if request["max_tokens"] == 5]
     assert [request["model"] for request in measured].count("tiny") == 6
     assert [request["model"] for request in measured].count("finance") == 6

@@ -90,12 +90,14 @@ def test_three_starts_and_alternating_turns(
         adapter_count=3, requests=10, rounds=2, prompt_tokens=4, start_timeout_s=60
     )
     findings = measure_many(serving, kind, settings, NoProgress(), idle_s=0.0)
+
     assert served == [(1, "store-of-one", 10.0), (3, "store", 1.0), (3, "store", 10.0)]
     assert [(run.side, run.round) for run in findings.runs] == [
         (side, number) for number in (0, 1) for side in ("all adapters", "one adapter")
     ]
     assert {(run.stats.answers, run.stats.output_tokens) for run in findings.runs} == {(5, 40)}
     assert len(findings.starts) == 3
+
     facts = {fact.name: fact for fact in findings.facts}
     assert facts["first start, empty store: scan"].value == 0.25
     assert facts["idle pass: wall time"].value == 0.25
@@ -146,6 +148,7 @@ def test_latencies_are_compared_round_by_round() -> None:
         turn("one adapter", 2, 400.0),
     ]
     everyone, one, ratio = latency_facts(turns)
+
     assert (everyone.value, one.value, ratio.value) == (480.0, 400.0, 1.2)
 
 

@@ -16,11 +16,13 @@ def test_all_sides_are_measured() -> None:
     """The report has time and memory of each side, and the growth of memory with the model."""
     report = run_bench(BenchSettings(scenario="merge", rounds=1, size_gb=0.05), NoProgress())
     names = [comparison.name for comparison in report.findings.comparisons]
+
     assert names == [
         "wall time, lorabay / cp",
         "wall time, lorabay / PEFT",
         "peak memory, lorabay / PEFT",
     ]
+
     facts = {fact.name: fact for fact in report.findings.facts}
     assert facts["peak memory, lorabay, median"].value < facts["peak memory, PEFT, median"].value
     assert facts["memory as the model grows between them"].value < 1.3

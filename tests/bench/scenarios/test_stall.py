@@ -29,12 +29,14 @@ def test_every_draft_is_loaded_beside_running_streams(
     findings = measure_stall(
         launch_following(root / "adapters"), root, size, settings, NoProgress(), pause_s=0
     )
+
     assert sorted(path.name for path in (root / "adapters").iterdir()) == [
         "large-1",
         "large-2",
         STEADY,
     ]
     assert not findings.runs[0].stats.failures
+
     facts = {fact.name: fact for fact in findings.facts}
     assert facts["rename to served, median"].value > 0
     assert facts["longest during a load / median, median of loads"].bar == 3.0

@@ -21,6 +21,7 @@ def test_each_server_is_started_once_a_round(
     """Starts alternate and each is a time from spawn to the first answer."""
     launches = {"vllm": launch_fake("finance"), "lorabay": launch_fake("finance")}
     starts = take_turns(launches, 2, BenchSettings(), NoProgress())
+
     assert [(start.side, start.round) for start in starts] == [
         ("vllm", 0),
         ("lorabay", 0),

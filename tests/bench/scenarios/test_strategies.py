@@ -38,6 +38,7 @@ def test_both_sides_are_reported() -> None:
         Disk(merged=3 * MIB, shared=2 * MIB),
     )
     facts = {fact.name: fact.value for fact in findings.facts}
+
     assert facts["memory, 3 merged deployments"] == 2100
     assert facts["memory, shared server"] == 900
     assert facts["merging them, together"] == 6

@@ -42,6 +42,7 @@ def test_swaps_are_measured_idle_and_under_streams(
     """
     findings = measure_swaps(launch_following(publisher.adapters), publisher, SMALL, NoProgress())
     facts = {fact.name: fact for fact in findings.facts}
+
     assert [name for name in facts if "first new answer" in name] == [
         f"rename to first new answer, {part}, {figure}"
         for part in ("idle", "8 streams")
@@ -54,6 +55,7 @@ def test_swaps_are_measured_idle_and_under_streams(
     }
     assert all(fact.value > 0 for name, fact in facts.items() if "failed" not in name)
     assert facts["failed requests of the probe, 8 streams"].value == 0
+
     (run,) = findings.runs
     assert (run.concurrency, run.stats.failures) == (8, {})
     assert run.stats.answers >= 8
@@ -87,6 +89,7 @@ def test_a_pause_counts_to_the_swap_that_it_touches() -> None:
         Answer(2.5, (3.0, 3.1, 3.25), 1, 3),
     )
     facts = pause_facts(Swaps((Swap(1.3, 1.5),), 0), Drive(outcomes, 4.0, 0.1))
+
     assert [(fact.value, fact.unit) for fact in facts] == [
         (pytest.approx(100), "ms"),
         (pytest.approx(150), "ms"),

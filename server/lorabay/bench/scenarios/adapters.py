@@ -154,6 +154,7 @@ def take_turns(
     turns_in_all = sum(2 * rounds + len(case.sides) - 2 for case in wanted)
     progress.plan(len(servers) + turns_in_all)
 
+    # All servers stay up: a case compares turns that are seconds apart.
     with ExitStack() as stack:
         up: dict[str, ReadyServer] = {}
         for name, (launch, env) in servers.items():
@@ -203,6 +204,7 @@ def _measure(
             progress.step(f"{label}, round {number + 1}")
             wait_idle(groups)
             run = measure(label, server.target, workload, case.streams, number, asked)
+            # A ratio of half-failed runs would mean nothing.
             if run.stats.failures or not run.stats.answers:
                 reason = next(iter(run.stats.failures), "no answer")
                 raise SetupError(f"{side.name} failed in {case.name!r}: {reason}")
@@ -211,6 +213,7 @@ def _measure(
         return take
 
     compared, shown = case.sides[:2], case.sides[2:]
+
     turns = alternate({side.name: taking(side) for side in compared}, rounds)
     # Stock vLLM needs minutes for what the others do in seconds: one turn of it says enough.
     return turns + alternate({side.name: taking(side) for side in shown}, 1)

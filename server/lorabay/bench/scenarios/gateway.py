@@ -57,6 +57,7 @@ def take_turns(
         for name, launch in launches.items():
             progress.step(f"starting {name}")
             servers.append(stack.enter_context(started(name, launch, settings)))
+        # An adapter that one side lacks would make the work unequal.
         _check_same_adapters(servers)
 
         for streams in settings.concurrency:
@@ -118,12 +119,14 @@ def _side(
 
     def take(number: int) -> Run:
         progress.step(f"{server.name}, {streams} streams, round {number + 1}")
+        # Both must rest: this one from its last turn, the other from its own.
         wait_idle([server.group, *waiting])
 
         before = read_cpu_time(server.group, waiting)
         run = measure(server.name, server.target, workload, streams, number, settings)
         used = read_cpu_time(server.group, waiting).since(before)
 
+        # A few failures stay in the report and fail it; a turn without answers has no speed.
         if not run.stats.answers:
             reason = next(iter(run.stats.failures))
             raise SetupError(f"{server.name} failed every request of a turn: {reason}")

@@ -7,6 +7,7 @@ same server.
 
 from __future__ import annotations
 
+import math
 import statistics
 import tempfile
 import time
@@ -87,12 +88,14 @@ def measure_many(
         progress.step(f"making {settings.adapter_count} adapters")
         names = make_adapters(root, kind, settings.adapter_count)
 
+        # The cost of the program itself, which is taken off the other starts.
         progress.step("starting with one adapter")
         launch = serving(root / "one", root / "store-of-one", USUAL_POLL_S)
         with observed_start(launch, settings) as alone:
             pass
 
         progress.step("starting with an empty store")
+        # This one looks often, so that a short idle time holds many passes.
         launch = serving(root / "all", root / "store", IDLE_POLL_S)
         with observed_start(launch, settings) as first:
             progress.step("leaving the server idle")
@@ -216,7 +219,8 @@ def _take_turns(
     settings: BenchSettings,
     progress: Progress,
 ) -> tuple[Turn[Run], ...]:
-    requests = -(-(settings.requests or REQUESTS) // rounds)
+    # Rounded up: the rounds together ask at least as often as wanted.
+    requests = math.ceil((settings.requests or REQUESTS) / rounds)
     asked = replace(settings, requests=requests)
     shape = Workload((names[0],), settings.prompt_tokens, OUTPUT_TOKENS, settings.endpoint)
 

@@ -71,6 +71,7 @@ def measure_memory(
                 held[name].append(largest_of_group(server.group))
             starts.append(Start(name, number, server.start_s))
 
+    # A start that compiles holds more than one that finds the compiled code: the least counts.
     bare_bytes, our_bytes = min(held[BARE]), min(held[LORABAY])
     ratio = (our_bytes - bare_bytes) / slot_bytes
     facts = (

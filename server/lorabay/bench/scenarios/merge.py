@@ -63,6 +63,7 @@ def merge(settings: BenchSettings, progress: Progress) -> Findings:
         }
         turns = alternate(sides, rounds)
 
+    # Sizes four times smaller and twice as large: a merge that holds the model would show here.
     small = _peak_mib(settings.size_gb * SMALLEST, progress)
     large = _peak_mib(settings.size_gb * LARGEST, progress)
     facts = (

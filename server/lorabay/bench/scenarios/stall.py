@@ -1,9 +1,9 @@
 """Scenario `stall`: the pauses of running streams while a large adapter is dropped in and loaded.
 
-Each round renames a new adapter of high rank into place and waits until the server lists it, which
-it does once the engine holds the weights. The bar is on the longest pause between two tokens of any
-stream meanwhile, against the median pause. The longest pause just before a load shows how much the
-machine stalls by itself.
+Each round renames a new adapter of high rank into place and waits until the server lists it. The
+server lists it once the engine holds the weights. The bar is on the longest pause between two
+tokens of any stream meanwhile, against the median pause. The longest pause just before a load shows
+how much the machine stalls by itself.
 """
 
 from __future__ import annotations
@@ -134,6 +134,7 @@ async def _load_beside_streams(
     loads: list[Load] = []
 
     async with running_streams(target, workload, STREAMS, settings.request_timeout_s) as streams:
+        # The first answers warm the server up.
         await streams.turn_over()
 
         for draft in drafts:
@@ -145,6 +146,7 @@ async def _load_beside_streams(
             await _wait_listed(target, draft.name, renamed + settings.start_timeout_s)
             loads.append(Load(renamed, time.perf_counter()))
 
+            # New answers begin, so that the next load falls into the middle of them.
             await streams.turn_over()
 
     return streams.drive(), tuple(loads)
@@ -172,11 +174,11 @@ def stall_facts(outcomes: Sequence[Answer | Failure], loads: Sequence[Load]) -> 
     all_pauses = list(pauses(outcomes))
     during = [_lengths(all_pauses, load) for load in loads]
     before = [_lengths(all_pauses, load.before) for load in loads]
-    between = [
-        end - begin
-        for begin, end in all_pauses
-        if not any(load.overlaps((begin, end)) for load in loads)
-    ]
+
+    def touches_a_load(pause: tuple[float, float]) -> bool:
+        return any(load.overlaps(pause) for load in loads)
+
+    between = [end - begin for begin, end in all_pauses if not touches_a_load((begin, end))]
     if not between or not all(during):
         raise SetupError("bench: the streams gave no tokens during a load, or none between them")
 

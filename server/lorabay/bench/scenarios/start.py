@@ -29,6 +29,7 @@ def start(settings: BenchSettings, progress: Progress) -> Findings:
     rounds = settings.rounds or ROUNDS
     progress.plan(1 + 2 * rounds)
 
+    # Otherwise the side that starts first would read for the other one.
     progress.step("reading both servers' files")
     warm_file_cache(base)
 

@@ -68,6 +68,7 @@ def strategies(settings: BenchSettings, progress: Progress) -> Findings:
         def launch_shared(port: int) -> list[str]:
             return lorabay_command(base, adapters, settings.engine, port, flags)
 
+        # Each server is alone on the machine while it is measured.
         warm_file_cache(first)
         merged = _deploy(MERGED, launch_merged, (BASE,), settings, progress)
         shared = _deploy(SHARED, launch_shared, (), settings, progress)
@@ -85,6 +86,7 @@ def compare_deployments(
 ) -> Findings:
     """Return the figures of both, the merged one's memory once for each adapter."""
     count = len(merge_seconds)
+
     facts = (
         Fact("adapters", count, ""),
         Fact("merging them, together", sum(merge_seconds), "s"),
@@ -100,6 +102,7 @@ def compare_deployments(
 def _merge(folder: Path, base: Path, root: Path, progress: Progress) -> float:
     """Merge one adapter into a folder of its name below `root` and return the seconds."""
     progress.step(f"merging {folder.name}")
+
     begin = time.perf_counter()
     merge(
         MergeSettings(

@@ -146,6 +146,7 @@ class Part:
         ):
             for number in range(self.rounds):
                 self.progress.step(f"{STREAMS} streams, swap {number + 1}")
+                # Answers that begin now are of the version that the swap replaces.
                 await streams.turn_over()
                 swaps.append(await self._swap(probe, next(numbers)))
             # Tokens after the last swap, so that pauses without one are known, too.
@@ -155,6 +156,7 @@ class Part:
     async def _swap(self, probe: VersionProbe, number: int) -> Swap:
         # In a thread: the streams go on while the version is made.
         draft = await asyncio.to_thread(self.publisher.draft, number)
+
         renamed = time.perf_counter()
         self.publisher.publish(draft)
         return Swap(renamed, await probe.first_answer_of(draft.version))
