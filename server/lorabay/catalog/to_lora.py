@@ -18,7 +18,7 @@ import numpy as np
 
 from lorabay.algebra.approximation import approximated
 from lorabay.algebra.updates import Directional, LowRank
-from lorabay.base.shapes import is_embedding
+from lorabay.base.shapes import HEAD, is_embedding
 from lorabay.catalog.canonical import Canonical, CanonicalTensor, LoraPair
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import Unreadable
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from lorabay.files.safetensors_header import TensorInfo
     from lorabay.files.tensors import Tensor
     from lorabay.formats.interface import Read, Updates
-
-_HEAD = "lm_head"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,7 @@ def _problems(name: str, update: Update, weights: BaseWeights | None) -> Iterato
         return
 
     module = name.removesuffix(".weight")
-    is_head = module.rpartition(".")[2] == _HEAD
+    is_head = module.rpartition(".")[2] == HEAD
     if not isinstance(update, Directional) or is_head or is_embedding(module):
         text = f"what the adapter does to {quoted(name)} is not served; merge it into the base"
         yield Reason("module", text)

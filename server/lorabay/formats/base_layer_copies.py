@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabay.algebra.updates import Replaced
-from lorabay.base.shapes import is_embedding
+from lorabay.base.shapes import HEAD, is_embedding
 from lorabay.errors import SetupError
 from lorabay.files.tensors import from_float32
 from lorabay.reasons import Reason, Rejected, quoted, rejected
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from lorabay.base.weights import BaseWeights
 
     ByTensor = Mapping[str, tuple[Update, ...]]
-
-_HEAD = "lm_head.weight"
 
 
 def without_copies(
@@ -64,7 +62,7 @@ def _problem(
         return None
 
     embedding = next(filter(is_embedding, base.shapes), None)
-    stored = f"{embedding}.weight" if name == _HEAD and base.tied else name
+    stored = f"{embedding}.weight" if name == f"{HEAD}.weight" and base.tied else name
     copy = f"the adapter's copy of the base's {quoted(name)}"
     if weights is not None and (problem := weights.problem(stored)):
         return f"{copy} cannot be compared with it: {problem}"

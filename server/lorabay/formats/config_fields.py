@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lorabay.base.shapes import tails
+from lorabay.base.shapes import HEAD, tails
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def coverage_problems(
     targets = frozenset(names)
     for module in sorted(present):
         # PEFT keeps a head that it ties to a target out of the list.
-        tied = base.tied and module == "lm_head" and config.get("ensure_weight_tying")
+        tied = base.tied and module == HEAD and config.get("ensure_weight_tying")
         if targets.isdisjoint(tails(module)) and not tied:
             text = f"module {quoted(module)} has weights but is not in target_modules"
             yield Reason("unexpected_tensor", text)
@@ -104,7 +104,7 @@ def coverage_problems(
         return
 
     for module in sorted(base.shapes.keys() - set(present)):
-        if base.is_unused(module) or (base.tied and module == "lm_head"):
+        if base.is_unused(module) or (base.tied and module == HEAD):
             continue
         if not targets.isdisjoint(tails(module)):
             text = f"module {quoted(module)} is in target_modules but has no weights"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabay.algebra.updates import Dense, Directional, LowRank, PeftLayer
-from lorabay.base.shapes import is_embedding
+from lorabay.base.shapes import HEAD, is_embedding
 from lorabay.formats.config_fields import coverage_problems, parse
 from lorabay.formats.interface import Scaling, Updates
 from lorabay.formats.lora_config import LoraConfig, unmergeable_problems, unserved_problems
@@ -38,7 +38,6 @@ _LINEAR = ("lora_A.weight", "lora_B.weight")
 _EMBEDDING = ("lora_embedding_A", "lora_embedding_B")
 _BIAS, _MAGNITUDE = "lora_B.bias", "lora_magnitude_vector"
 _ROLES = (*_LINEAR, *_EMBEDDING, _BIAS, _MAGNITUDE)
-_HEAD = "lm_head"
 
 _BASE_COPY = re.compile(r"(?P<module>(?:.+\.)?(?:embed_tokens|lm_head))\.base_layer\.weight")
 _NAMED = re.compile(r"\.lora_[AB]\.\w+\.weight$")
@@ -68,7 +67,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     # A head that shares its embedding's factors gets the very same update: the two stay tied.
     shared = by_tensor.get(f"{adapter.followed}.weight")
     if shared is not None:
-        by_tensor = {**by_tensor, f"{_HEAD}.weight": shared}
+        by_tensor = {**by_tensor, f"{HEAD}.weight": shared}
     return adapter.as_updates(by_tensor)
 
 
@@ -119,7 +118,7 @@ class _Adapter:
         """The updates without the factors of a head that shares its embedding's."""
         if f"{self.followed}.weight" not in self.own:
             return self.own
-        return {name: update for name, update in self.own.items() if name != f"{_HEAD}.weight"}
+        return {name: update for name, update in self.own.items() if name != f"{HEAD}.weight"}
 
     def as_updates(self, by_tensor: Mapping[str, tuple[Update, ...]]) -> Updates:
         config = self.config
@@ -190,10 +189,10 @@ def _followed(source: Source, config: LoraConfig, base: BaseShapes) -> str | Non
         return None
 
     rank = config.rank_of(embedding, trusted=source.trusted)
-    if config.rank_of(_HEAD, trusted=source.trusted) != rank:
+    if config.rank_of(HEAD, trusted=source.trusted) != rank:
         return None
     scale = config.scale_of(embedding, rank, trusted=source.trusted)
-    same = config.scale_of(_HEAD, rank, trusted=source.trusted) == scale
+    same = config.scale_of(HEAD, rank, trusted=source.trusted) == scale
     return embedding if same else None
 
 

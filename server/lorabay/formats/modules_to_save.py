@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lorabay.algebra.updates import Replaced, ReplacedRows
-from lorabay.base.shapes import is_embedding, tails
+from lorabay.base.shapes import HEAD, is_embedding, tails
 from lorabay.formats.interface import Updates
 from lorabay.formats.tensor_names import PREFIX, dtype_problems, unexpected
 from lorabay.reasons import Reason, Rejected, quoted, rejected
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from lorabay.files.safetensors_header import TensorInfo
     from lorabay.formats.interface import Source
 
-_HEAD = "lm_head"
 _WRAPPERS = re.compile(r"\.(?:token_adapter|base_layer|ln_tuning_layers|modules_to_save)(?=\.)")
 _ROWS = re.compile(r"(?:\.token_adapter)?\.trainable_tokens_delta$")
 
@@ -99,7 +98,7 @@ def _sort(tensor: TensorInfo, source: Source, base: BaseShapes, found: _Found) -
         return
 
     name = _WRAPPERS.sub("", tensor.name.removeprefix(PREFIX))
-    in_base = name in base.tensors or name == f"{_HEAD}.weight"
+    in_base = name in base.tensors or name == f"{HEAD}.weight"
     if not tensor.name.startswith(PREFIX) or not in_base:
         found.rest.append(tensor)
         return
@@ -114,7 +113,7 @@ def _sort(tensor: TensorInfo, source: Source, base: BaseShapes, found: _Found) -
 
 def _is_copy(tensor: str, name: str) -> bool:
     module = name.rpartition(".")[0]
-    return _COPY in tensor and (is_embedding(module) or module.rpartition(".")[2] == _HEAD)
+    return _COPY in tensor and (is_embedding(module) or module.rpartition(".")[2] == HEAD)
 
 
 def _shape_problems(tensor: TensorInfo, name: str, base: BaseShapes) -> Iterator[Reason]:
@@ -126,7 +125,7 @@ def _shape_problems(tensor: TensorInfo, name: str, base: BaseShapes) -> Iterator
     if expected is None or tensor.shape == expected:
         return
 
-    has_vocabulary = is_embedding(module) or module == _HEAD
+    has_vocabulary = is_embedding(module) or module == HEAD
     if has_vocabulary and tensor.shape[1:] == expected[1:] and tensor.shape[0] > 0:
         return
     yield Reason("shape", f"{quoted(tensor.name)} has shape {tensor.shape}, the base's {expected}")
@@ -175,17 +174,17 @@ def _keep_tie(source: Source, base: BaseShapes, found: _Found) -> None:
         return
 
     grows = found.shapes[embedding] != base.shapes[embedding]
-    has_own = f"{_HEAD}.weight" in found.updates
+    has_own = f"{HEAD}.weight" in found.updates
     follows = not has_own and (isinstance(update, ReplacedRows) or grows)
     if follows or source.config.get("ensure_weight_tying"):
-        found.updates[f"{_HEAD}.weight"] = update
-        found.shapes[_HEAD] = found.shapes[embedding]
+        found.updates[f"{HEAD}.weight"] = update
+        found.shapes[HEAD] = found.shapes[embedding]
 
 
 def _vocabulary_problems(shapes: Mapping[str, Shape | None]) -> Iterator[Reason]:
     """Check that embedding and head still have the same number of rows."""
     embedding = shapes.get(next(filter(is_embedding, shapes), ""))
-    head = shapes.get(_HEAD)
+    head = shapes.get(HEAD)
     if embedding and head and embedding[0] != head[0]:
         text = (
             f"the embedding would have {embedding[0]} rows and the head {head[0]}; "

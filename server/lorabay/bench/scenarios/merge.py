@@ -27,6 +27,7 @@ from lorabay.bench.resources import MIB
 from lorabay.bench.synthetic_adapters import EVERY_MODULE, RandomAdapters
 from lorabay.bench.synthetic_model import RandomLlama
 from lorabay.errors import UsageError
+from lorabay.files import durable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -111,8 +112,7 @@ class Case:
             begin = time.perf_counter()
             subprocess.run(["cp", "-r", str(self.base), str(self.output)], check=True)  # noqa: S607
             for path in self.output.iterdir():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
+                durable.sync(path)
             return Cost(time.perf_counter() - begin, 0.0)
 
     @contextmanager
