@@ -19,7 +19,7 @@ def load_model(folder: Path) -> Any:
     try:
         return load_float32(folder)
     except (OSError, ValueError) as error:
-        raise SetupError(f"{folder} is not the folder of a base model: {error}") from error
+        raise _not_a_model(folder, error) from error
 
 
 def load_float32(folder: Path) -> Any:
@@ -43,8 +43,14 @@ def load_tokenizer(folder: Path) -> Any:
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise SetupError(f"{folder} is not the folder of a base model: {error}") from error
+        raise _not_a_model(folder, error) from error
 
     if tokenizer.chat_template is None or tokenizer.eos_token_id is None:
         raise SetupError(f"the tokenizer in {folder} has no chat template or no end-of-turn token")
     return tokenizer
+
+
+def _not_a_model(folder: Path, error: Exception) -> SetupError:
+    """Return the error of a folder that transformers cannot read, whose own text has many lines."""
+    problem = " ".join(str(error).split())
+    return SetupError(f"{folder} is not the folder of a base model: {problem}")

@@ -1,0 +1,170 @@
+"""`lorabay serve`: its flags, and every way in which it does not start. No engine is started."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import structlog
+
+from lorabay.cli import run
+from lorabay.settings import Settings
+from tests import making
+
+pytestmark = pytest.mark.usefixtures("no_settings_in_environment")
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> object:
+    """`serve` configures logging for its process."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def serve(tmp_path: Path, base: Path) -> Callable[..., int]:
+    """Runs `lorabay serve` on a tiny base and one adapter; a test changes the flags that it is
+    about.
+    """
+    making.make_adapter(tmp_path / "adapters" / "finance")
+
+    def serve(**changes: str) -> int:
+        flags = {
+            "base": str(base),
+            "adapters": str(tmp_path / "adapters"),
+            "store": str(tmp_path / "store"),
+            "port": "0",
+            "settle-s": "0",
+        }
+        return run(
+            [
+                "serve",
+                *(part for name, text in (flags | changes).items() for part in (f"--{name}", text)),
+            ]
+        )
+
+    return serve
+
+
+def test_serve_has_a_flag_for_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    """Flags are made from the settings, with their descriptions."""
+    run(["serve", "--help"])
+    shown = capsys.readouterr().out
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')} " in shown
+
+
+def test_the_given_flags_become_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Only flags that were given count, beside the file and the environment; `--engine` repeats."""
+    seen: list[Settings] = []
+    monkeypatch.setattr("lorabay.server.serve", seen.append)
+    config = tmp_path / "lorabay.yaml"
+    config.write_text("grace_s: 7\nport: 1\n")
+    monkeypatch.setenv("LORABAY_HOST", "127.0.0.9")
+    arguments = [
+        "--port",
+        "1234",
+        "--engine",
+        "max_loras=4",
+        "--engine",
+        "dtype=float32",
+        "--config",
+        str(config),
+    ]
+    assert run(["serve", *arguments]) == 0
+    [settings] = seen
+    assert (settings.port, settings.grace_s, settings.host) == (1234, 7, "127.0.0.9")
+    assert settings.engine == {"max_loras": 4, "dtype": "float32"}
+    assert settings.max_body_bytes == Settings.model_fields["max_body_bytes"].default
+
+
+def test_a_setting_of_the_wrong_type_is_2(the_error: Callable[[], str]) -> None:
+    """The line names the setting."""
+    assert run(["serve", "--port", "many"]) == 2
+    assert "'port'" in the_error()
+
+
+def test_an_unknown_setting_in_the_environment_is_2(
+    monkeypatch: pytest.MonkeyPatch, the_error: Callable[[], str]
+) -> None:
+    """A mistyped variable stops the start and is named with what was probably meant."""
+    monkeypatch.setenv("LORABAY_API_KEYS", "k")
+    assert run(["serve"]) == 2
+    assert the_error() == "unknown setting 'api_keys' in the environment; did you mean 'api_key'?"
+
+
+def test_a_port_in_use_is_1(serve: Callable[..., int], the_error: Callable[[], str]) -> None:
+    """Told at once, before a base is prepared or an engine started."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert serve(port=port) == 1
+    assert the_error() == f"cannot listen on 127.0.0.1:{port}: Address already in use"
+
+
+def test_a_public_address_without_a_key_is_1(
+    serve: Callable[..., int], the_error: Callable[[], str]
+) -> None:
+    """The line says what to do."""
+    assert serve(host="0.0.0.0") == 1
+    assert "--api-key" in the_error()
+
+
+def test_missing_adapters_are_1(
+    serve: Callable[..., int], tmp_path: Path, the_error: Callable[[], str]
+) -> None:
+    """The line names the folder that is not there."""
+    assert serve(adapters=str(tmp_path / "nowhere")) == 1
+    assert str(tmp_path / "nowhere") in the_error()
+
+
+def test_a_base_that_does_not_exist_is_1(
+    serve: Callable[..., int], the_error: Callable[[], str]
+) -> None:
+    """The line names the folder."""
+    assert serve(base="/nowhere/tiny") == 1
+    assert the_error() == "the base folder /nowhere/tiny does not exist"
+
+
+def test_a_base_without_weights_is_1(
+    serve: Callable[..., int], base: Path, the_error: Callable[[], str]
+) -> None:
+    """A folder with nothing but a config is not a model."""
+    (base / "model.safetensors").unlink()
+    assert serve() == 1
+    assert "has no model.safetensors" in the_error()
+
+
+def test_a_store_that_cannot_be_made_is_1(
+    serve: Callable[..., int], tmp_path: Path, the_error: Callable[[], str]
+) -> None:
+    """A file where the store should be is told by name."""
+    (tmp_path / "file").write_text("")
+    assert serve(store=str(tmp_path / "file")) == 1
+    assert str(tmp_path / "file") in the_error()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("max_lorras=4", "unknown engine option 'max_lorras'; did you mean 'max_loras'?"),
+        ("max_lora_rank=many", "engine option 'max_lora_rank' takes a whole number, not 'many'"),
+        ("port=1", "engine option 'port' is set by lorabay; use --port"),
+    ],
+)
+def test_a_wrong_engine_option_is_2(
+    serve: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    the_error: Callable[[], str],
+    option: str,
+    message: str,
+) -> None:
+    """vLLM's options are checked before its engine starts, and a near miss is suggested."""
+    for name in ("VLLM_CPU_KVCACHE_SPACE", "VLLM_CPU_OMP_THREADS_BIND"):
+        monkeypatch.setenv(name, os.environ.get(name, "0"))
+    assert serve(engine=option) == 2
+    assert the_error() == message
