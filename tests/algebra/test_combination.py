@@ -164,7 +164,8 @@ def test_combined_weights_are_pefts(
     """The largest difference of any merged weight is rounding; with `dare`, for the same masks."""
     difference, effect, changed = compare(base, members, tmp_path, method, monkeypatch)
     figures.append(
-        f"combine, {method}: merged weights differ from PEFT's by {difference:.1e} of {effect:.1e} changed"
+        f"combine, {method}: merged weights differ from PEFT's by {difference:.1e} "
+        f"of {effect:.1e} changed"
     )
     assert changed == 8
     assert difference < 2e-6

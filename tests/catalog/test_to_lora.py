@@ -241,9 +241,11 @@ def test_an_adapter_that_also_replaces_modules_is_refused(
     base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
     """A retrained norm cannot ride on a conversion."""
-    config = lambda: peft.VeraConfig(
-        task_type="CAUSAL_LM", r=8, target_modules=["q_proj"], modules_to_save=["norm"]
-    )
+
+    def config() -> peft.PeftConfig:
+        fields = {"r": 8, "target_modules": ["q_proj"], "modules_to_save": ["norm"]}
+        return peft.VeraConfig(task_type="CAUSAL_LM", **fields)
+
     made = peft_adapters.make(base, tmp_path / "a", config)
     result = store.ingest(made.folder, AdapterName("finance"), llama_checks)
     assert isinstance(result, Rejected)

@@ -1,10 +1,11 @@
-"""Types that are not served are refused by name."""
+"""The table knows every PEFT type, and refuses those that are not served by name."""
 
 from __future__ import annotations
 
 import pytest
+from peft import PeftType
 
-from lorabay.formats import SERVED, refusal
+from lorabay.formats import FORMATS, SERVED, refusal
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,17 @@ def test_an_unknown_type_says_what_is_served(peft_type: object) -> None:
     reason = refusal(peft_type)
     assert reason.code == "peft_type_unknown"
     assert all(name in reason.text for name in SERVED)
+
+
+def test_every_entry_is_a_type_of_pefts() -> None:
+    """A misspelt name would never be looked up."""
+    assert len(FORMATS) >= 30
+    assert FORMATS.keys() <= {kind.value for kind in PeftType}
+
+
+def test_each_entry_is_served_or_says_what_to_do() -> None:
+    """Only a type that some module reads can be served."""
+    for entry in FORMATS.values():
+        assert bool(entry.advice) != entry.served
+        assert entry.module is not None or not entry.served
+    assert SERVED == ("LORA", "ADALORA", "LOHA", "LOKR", "VERA")

@@ -1,6 +1,4 @@
-"""Plain and rank-stabilised LoRA becomes one rank and one scale without changing what it
-computes.
-"""
+"""LoRA is read as PEFT merges it, and plain LoRA is served with one rank and one scale."""
 
 from __future__ import annotations
 
@@ -18,14 +16,106 @@ from lorabay.catalog.canonical import Canonical, measure
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.formats.reading import read_updates
 from lorabay.reasons import Rejected
-from tests import making
+from tests import making, peft_adapters
+from tests.formats.merged import (
+    CODES,
+    check_defect,
+    check_equal,
+    check_gpt2_merge,
+    check_merge,
+    read,
+)
 from tests.making import PREFIX, Stored
+from tests.peft_adapters import ATTENTION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+
+MERGED = ["lora", "rslora", "lora-patterns", "lora-some-layers", "lora-regex", "lora-embeddings"]
+GPT2 = "ignore:fan_in_fan_out is set to True but the target module:UserWarning"
+
+
+@pytest.mark.parametrize("name", [*MERGED, "dora", "dora-rslora"])
+def test_updates_are_those_of_pefts_merge(name: str, llama: Path, tmp_path: Path) -> None:
+    """An adapter that PEFT saved changes every weight as PEFT's merge does."""
+    check_merge(name, llama, tmp_path / "a")
+
+
+@pytest.mark.filterwarnings(GPT2)
+@pytest.mark.parametrize("name", ["lora", "lora-embeddings"])
+def test_factors_of_transposed_layers_are_transposed(name: str, gpt2: Path, tmp_path: Path) -> None:
+    """GPT-2's layers are stored the other way round."""
+    check_gpt2_merge(name, gpt2, tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["lora", "dora"])
+@pytest.mark.parametrize("defect", CODES)
+def test_each_defect_of_a_tensor_is_named(
+    name: str, defect: str, llama: Path, tmp_path: Path
+) -> None:
+    """A tensor that is missing, misshapen, misplaced or strange is in the reasons."""
+    check_defect(name, defect, llama, tmp_path / "a")
+
+
+@pytest.mark.parametrize("bias", ["all", "lora_only"])
+def test_biases_are_replaced_and_moved(tmp_path: Path, bias: str) -> None:
+    """`bias` replaces the base's biases; `lora_bias` adds to them."""
+    base = peft_adapters.make_base(tmp_path / "base", bias=True)
+    made = peft_adapters.make(
+        base, tmp_path / "a", lambda: peft_adapters.lora(bias=bias, target_modules=ATTENTION)
+    )
+    found = read(made, base)
+    assert "model.layers.0.self_attn.q_proj.bias" in found.updates
+    assert ("model.layers.0.self_attn.o_proj.bias" in found.updates) == (bias == "all")
+    check_equal(found, base, made.merged())
+    moved = peft_adapters.make(
+        base, tmp_path / "b", lambda: peft_adapters.lora(lora_bias=True, target_modules=ATTENTION)
+    )
+    check_equal(read(moved, base), base, moved.merged())
+
+
+def test_lora_bias_needs_a_bias_in_the_base(llama: Path, tmp_path: Path) -> None:
+    """A base without biases has no place for a trained one."""
+    made = peft_adapters.make(llama, tmp_path / "a", lambda: peft_adapters.lora(lora_bias=True))
+    found = read_updates(made.folder, BaseShapes.read(llama))
+    assert isinstance(found, Rejected)
+    assert found.codes == {"bias"}
+
+
+@pytest.mark.parametrize("targets", [["embed_tokens", "q_proj"], ["lm_head", "q_proj"]])
+def test_a_head_that_was_trained_as_one_with_its_embedding_stays_so(
+    targets: list[str], tmp_path: Path
+) -> None:
+    """PEFT stores its factors, turned, and a copy of the base for it, too; all were once
+    refused.
+    """
+    base = peft_adapters.make_base(tmp_path / "base", tied=True)
+    config = lambda: peft_adapters.lora(target_modules=targets, ensure_weight_tying=True)  # noqa: E731
+    made = peft_adapters.make(base, tmp_path / "a", config, save_embedding_layers=True)
+    assert any("lm_head.lora_A" in name for name in peft_adapters.stored(made.folder))
+    found = read(made, base)
+    assert found.updates["lm_head.weight"] == found.updates["model.embed_tokens.weight"]
+    served = validate(made.folder, Checks(BaseShapes.read(base), 16))
+    assert isinstance(served, AdapterSpec), served
+
+
+@pytest.mark.parametrize("fields", [{"use_dora": True}, {"alpha_pattern": {"lm_head": 3}}])
+def test_a_head_of_other_scale_than_its_embedding_parts_from_it(
+    fields: dict[str, object], tmp_path: Path
+) -> None:
+    """DoRA's norms are by row in one and by column in the other, and patterns name one of them."""
+    base = peft_adapters.make_base(tmp_path / "base", tied=True)
+    config = lambda: peft_adapters.lora(  # noqa: E731
+        target_modules=["embed_tokens", "q_proj"], ensure_weight_tying=True, **fields
+    )
+    found = read(
+        peft_adapters.make(base, tmp_path / "a", config, save_embedding_layers=False), base
+    )
+    assert found.updates["lm_head.weight"] != found.updates["model.embed_tokens.weight"]
 
 
 def canonical(folder: Path, checks: Checks) -> tuple[dict[str, object], dict[str, Stored]]:

@@ -54,9 +54,10 @@ _MERGEABLE = frozenset({"use_dora", "modules_to_save", "lora_bias", "trainable_t
 """Features that change nothing but the base's weights, in a way that is known here."""
 
 _WITHOUT_EFFECT = frozenset({
-    "auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying", "eva_config", "fan_in_fan_out",
-    "inference_mode", "loftq_config", "lora_dropout", "lora_ga_config", "megatron_config", "megatron_core", "peft_type",
-    "peft_version", "qalora_group_size", "revision", "runtime_config", "task_type", "velora_config",
+    "auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying", "eva_config",
+    "fan_in_fan_out", "inference_mode", "loftq_config", "lora_dropout", "lora_ga_config",
+    "megatron_config", "megatron_core", "peft_type", "peft_version", "qalora_group_size",
+    "revision", "runtime_config", "task_type", "velora_config",
 })  # fmt: skip
 """Fields that say how the adapter was trained, not what it computes."""
 

@@ -96,10 +96,9 @@ def read_updates(
         source, tensors=whole.rest, trusted=trusted, initial=start, residual_base=residual_base
     )
     found = entry.module.updates(rest, whole.base)
-    if isinstance(found, Rejected):
-        return rejected([*whole.problems, *found.reasons])
-    if whole.problems:
-        return rejected(whole.problems)
+    problems = [*whole.problems, *(found.reasons if isinstance(found, Rejected) else ())]
+    if isinstance(found, Rejected) or problems:
+        return rejected(problems)
 
     updates = _joined(whole.updates, found.by_tensor)
     if start is not None and any(init_problems(source.config)):

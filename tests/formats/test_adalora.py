@@ -1,0 +1,64 @@
+"""AdaLoRA is read as PEFT merges it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import peft_adapters
+from tests.formats.merged import (
+    CODES,
+    check_defect,
+    check_equal,
+    check_gpt2_merge,
+    check_merge,
+    read,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import peft
+
+MASKS = {"q_proj": [True, False, True, True, False, True], "v_proj": [False] * 6}
+GPT2 = "ignore:fan_in_fan_out is set to True but the target module:UserWarning"
+
+
+@pytest.mark.parametrize("name", ["adalora"])
+def test_updates_are_those_of_pefts_merge(name: str, llama: Path, tmp_path: Path) -> None:
+    """An adapter that PEFT saved changes every weight as PEFT's merge does."""
+    check_merge(name, llama, tmp_path / "a")
+
+
+@pytest.mark.filterwarnings(GPT2)
+@pytest.mark.parametrize("name", ["adalora"])
+def test_factors_of_transposed_layers_are_transposed(name: str, gpt2: Path, tmp_path: Path) -> None:
+    """GPT-2's layers are stored the other way round; the factors once did not fit them."""
+    check_gpt2_merge(name, gpt2, tmp_path / "a")
+
+
+@pytest.mark.parametrize("defect", CODES)
+def test_each_defect_of_a_tensor_is_named(defect: str, llama: Path, tmp_path: Path) -> None:
+    """A tensor that is missing, misshapen, misplaced or strange is in the reasons."""
+    check_defect("adalora", defect, llama, tmp_path / "a")
+
+
+def test_a_pruned_module_keeps_the_scale_of_the_rank_it_began_with(
+    llama: Path, tmp_path: Path
+) -> None:
+    """Ranks pruned by the budget, down to none, leave the scale of the others as it was."""
+
+    def pruned() -> peft.PeftConfig:
+        rows = {
+            f"model.layers.{layer}.self_attn.{leaf}.lora_E": mask
+            for layer in (0, 1)
+            for leaf, mask in MASKS.items()
+        }
+        return peft_adapters.adalora(target_modules=list(MASKS), rank_pattern=rows)
+
+    made = peft_adapters.make(llama, tmp_path / "a", pruned)
+    tensors = peft_adapters.stored(made.folder)
+    ranks = {tensor.shape[0] for name, tensor in tensors.items() if "lora_A" in name}
+    assert ranks == {4, 0}
+    check_equal(read(made, llama), llama, made.merged())

@@ -1,0 +1,65 @@
+"""A LoRA config says which rank and scale a module has, and which features plain LoRA lacks."""
+
+from __future__ import annotations
+
+import pytest
+
+from lorabay.formats.lora_config import LoraConfig, unmergeable_problems, unserved_problems
+
+
+def config(**fields: object) -> LoraConfig:
+    plain = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]}
+    return LoraConfig.model_validate(plain | fields)
+
+
+def test_patterns_give_single_modules_their_own_rank_and_scale() -> None:
+    """The scale is alpha over the rank, or over its root with rsLoRA."""
+    patterned = config(rank_pattern={"v_proj": 16}, alpha_pattern={"v_proj": 32})
+    assert patterned.rank_of("a.q_proj", trusted=False) == 4
+    assert patterned.rank_of("a.v_proj", trusted=False) == 16
+    assert patterned.scale_of("a.q_proj", 4, trusted=False) == 2
+    assert patterned.scale_of("a.v_proj", 16, trusted=False) == 2
+    assert config(use_rslora=True).scale_of("a.q_proj", 4, trusted=False) == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "variant"),
+    [({}, "lora"), ({"use_rslora": True}, "rslora"), ({"use_dora": True}, "dora")],
+)
+def test_the_variant_has_a_name(fields: dict[str, object], variant: str) -> None:
+    """An operator sees which kind of LoRA it is."""
+    assert config(**fields).variant == variant
+
+
+def test_only_unknown_fields_that_are_set_are_warned_of() -> None:
+    """A field of a newer PEFT may mean something; one that is off means nothing."""
+    assert config(future=None, other=False, revision="main").warnings == ()
+    (warning,) = config(future={"x": 1}).warnings
+    assert "'future'" in warning
+
+
+@pytest.mark.parametrize("field", ["use_dora", "modules_to_save", "lora_bias"])
+def test_a_feature_may_be_merged_and_not_served(field: str) -> None:
+    """It changes weights of the base only, but not as plain LoRA does."""
+    assert len(list(unserved_problems({field: True}))) == 1
+    assert list(unmergeable_problems({field: True})) == []
+
+
+@pytest.mark.parametrize("field", ["target_parameters", "use_qalora", "layer_replication"])
+def test_a_feature_that_is_no_known_change_is_neither(field: str) -> None:
+    """Both readers refuse it, with one code."""
+    (served,), (merged,) = unserved_problems({field: [1]}), unmergeable_problems({field: [1]})
+    assert served.code == merged.code
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"r": 0}, "rank_zero"),
+        ({"lora_alpha": 0}, "no_effect"),
+        ({"alpha_pattern": {"(a+)+$": 4}}, "pattern"),
+    ],
+)
+def test_values_that_make_no_adapter_are_named(fields: dict[str, object], code: str) -> None:
+    """Types are right, and the adapter would do nothing or could not be read."""
+    assert [reason.code for reason in config(**fields).problems(trusted=False)] == [code]

@@ -1,0 +1,110 @@
+"""Tensors that replace the base's are found under every name that PEFT gives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import peft
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from lorabay.algebra.updates import Replaced
+from lorabay.base.shapes import BaseShapes
+from lorabay.base.transformers_quiet import quiet_transformers
+from lorabay.files.safetensors_header import TensorInfo
+from lorabay.formats.interface import Source
+from lorabay.formats.modules_to_save import updates, whole_tensors
+from lorabay.formats.reading import AdapterUpdates, read_updates
+from lorabay.reasons import Rejected
+from tests import peft_adapters
+from tests.formats.merged import check_merge, read
+from tests.peft_adapters import ATTENTION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPLACED = ["lora-modules-to-save", "lora-tokens", "ln-tuning", "tokens"]
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_updates_are_those_of_pefts_merge(name: str, llama: Path, tmp_path: Path) -> None:
+    """An adapter that PEFT saved changes every weight as PEFT's merge does."""
+    check_merge(name, llama, tmp_path / "a")
+
+
+def test_nothing_may_be_left_over_for_a_type_that_only_replaces() -> None:
+    """Its tensors were all taken before; any other is a stranger."""
+    base = BaseShapes({"layer": (4, 4)}, ("tiny",), None, tied=False)
+    stray = TensorInfo("base_model.model.layer.lora_A.weight", "F32", (2, 4), 0, 32)
+    source = Source({"peft_type": "LN_TUNING"}, (stray,), pytest.fail)
+    result = updates(source, base)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"unexpected_tensor"}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "code"),
+    [
+        ("norm.modules_to_save.weight", (5,), "shape"),
+        ("embed_tokens.weight", (9, 4), "vocabulary"),
+        ("embed_tokens.weight", (8, 3), "shape"),
+        ("embed_tokens.token_adapter.trainable_tokens_delta", (1, 4), "trainable_tokens"),
+        ("other.trainable_tokens_delta", (1, 4), "module_not_in_base"),
+    ],
+)
+def test_what_does_not_fit_is_named(name: str, shape: tuple[int, ...], code: str) -> None:
+    """Only a vocabulary may have another size, if embedding and head agree."""
+    shapes = {"embed_tokens": (8, 4), "lm_head": (8, 4)}
+    stored = {f"{module}.weight": sides for module, sides in shapes.items()} | {"norm.weight": (4,)}
+    base = BaseShapes(shapes, ("tiny",), None, tied=False, tensors=stored)
+    tensor = TensorInfo(f"base_model.model.{name}", "F32", shape, 0, 0)
+    whole = whole_tensors(Source({}, (tensor,), pytest.fail), base)
+    assert code in {problem.code for problem in whole.problems}
+
+
+def test_a_tied_head_follows_its_embedding_where_peft_lets_it(tmp_path: Path) -> None:
+    """Single rows and a grown vocabulary change both; LoRA or a module trained as a whole unties
+    them.
+    """
+    base = peft_adapters.make_base(tmp_path / "base", tied=True)
+    tokens = read(
+        peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lora-tokens"]), base
+    )
+    assert tokens.updates["lm_head.weight"] == tokens.updates["model.embed_tokens.weight"]
+    whole = read(
+        peft_adapters.make(
+            base,
+            tmp_path / "b",
+            lambda: peft_adapters.lora(target_modules=ATTENTION, modules_to_save=["embed_tokens"]),
+        ),
+        base,
+    )
+    assert "lm_head.weight" not in whole.updates
+    head = read(
+        peft_adapters.make(
+            base, tmp_path / "c", lambda: peft_adapters.lora(target_modules=["lm_head"])
+        ),
+        base,
+    )
+    assert head.updates.keys() == {"lm_head.weight"}
+
+
+def test_a_changed_vocabulary_is_a_change_of_the_config(llama: Path, tmp_path: Path) -> None:
+    """Embedding and head of another size replace the base's, and the config must follow."""
+    with quiet_transformers():
+        model = LlamaForCausalLM.from_pretrained(llama, dtype=torch.float32)
+        model.resize_token_embeddings(70)
+        wrapped = peft.get_peft_model(
+            model,
+            peft_adapters.lora(
+                target_modules=ATTENTION, modules_to_save=["embed_tokens", "lm_head"]
+            ),
+        )
+        wrapped.save_pretrained(tmp_path / "a")
+    found = read_updates(tmp_path / "a", BaseShapes.read(llama))
+    assert isinstance(found, AdapterUpdates), found
+    assert found.config_changes == {"vocab_size": 70}
+    (update,) = found.updates["lm_head.weight"]
+    assert isinstance(update, Replaced)
+    assert update.values().shape == (70, 32)
