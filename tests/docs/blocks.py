@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -153,11 +154,35 @@ def _text(node: ast.expr) -> str:
     return "…"
 
 
+def modules() -> str:
+    """Return a table for each room: its modules, each with the first sentence of its docstring."""
+    rooms: dict[str, list[str]] = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        if not parts[-1].startswith("__"):
+            room = "/".join(parts[:-1])
+            rooms.setdefault(room, []).append(f"| `{parts[-1]}` | {_first_sentence(path)} |")
+
+    tables = []
+    for room, rows in sorted(rooms.items()):
+        face = SOURCE / room / "__init__.py"
+        head = [f"## {room or 'At the top'}", "", _first_sentence(face), ""]
+        tables.append("\n".join([*head, "| module | what it is |", "|---|---|", *rows]))
+    return "\n\n".join(tables)
+
+
+def _first_sentence(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    paragraph = " ".join(docstring.partition("\n\n")[0].split())
+    return re.split(r"(?<=[a-z0-9`)]\.) (?=[A-Z`])", paragraph)[0].replace("|", "\\|")
+
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "cli-help": command_line,
     "settings": settings,
     "metrics": metrics,
     "reasons": reasons,
+    "modules": modules,
 }
 
 PAGES: Mapping[str, str] = {
@@ -165,6 +190,7 @@ PAGES: Mapping[str, str] = {
     "settings": "docs/reference/settings.md",
     "metrics": "docs/reference/metrics.md",
     "reasons": "docs/reference/errors.md",
+    "modules": "docs/explanation/modules.md",
 }
 
 

@@ -161,6 +161,16 @@ def test_every_room_has_a_sentence() -> None:
     assert described == names
 
 
+def test_every_module_of_the_plugin_is_described() -> None:
+    """The page on the CPU kernel says where each module of the plugin belongs."""
+    plugin = ROOT / "server" / "lorabay" / "vllm_plugin"
+    names = {path.stem for path in plugin.glob("*.py") if path.stem != "__init__"}
+    table = rows(page("docs/explanation/cpu-kernel.md").section("The modules"))
+    described = {name for cells in table[1:] for name in re.findall(r"\w+", cells[0])}
+    assert len(names) >= 15
+    assert described == names
+
+
 @pytest.mark.parametrize(
     "name", [one.name for one in PAGES if re.match(r"docs/decisions/\d", one.name)]
 )
