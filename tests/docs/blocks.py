@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from lorabay.cli import app
+from lorabay.formats import FORMATS, peft_layers
 from lorabay.metrics import AdapterFacts, Metrics
 from lorabay.settings import ENV_PREFIX, GROUPS
 from tests.docs.pages import ROOT
@@ -124,25 +125,63 @@ def reasons() -> str:
 
     An ellipsis stands where the program puts names and numbers in.
     """
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))]
+    makers = {"Reason"} | {name for tree in trees for name in _makers(tree)}
+
     words: dict[str, str] = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        for code, text in _reasons_in(ast.parse(path.read_text(encoding="utf-8"))):
-            words[code] = max(words.get(code, ""), text, key=len)
+    for tree in trees:
+        for code, text in _reasons_in(tree, makers):
+            words[code] = max(words.get(code, "…"), text, key=lambda one: len(one.strip("…")))
 
     rows = [f"| `{code}` | {text} |" for code, text in sorted(words.items())]
     return "\n".join(["| code | what it says |", "|---|---|", *rows])
 
 
-def _reasons_in(module: ast.Module) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(module):
-        if isinstance(node, ast.Call) and _name(node.func) in {"Reason", "rejected"} and node.args:
+def _makers(tree: ast.Module) -> Iterator[str]:
+    """Yield the functions and classes that make a reason of the code that they are given."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            for call in ast.walk(node):
+                if isinstance(call, ast.Call) and _name(call.func) == "Reason" and call.args:
+                    code = call.args[0]
+                    if isinstance(code, ast.Name) and code.id == "code":
+                        yield node.name
+
+
+def _reasons_in(tree: ast.Module, makers: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield the code and the words of every reason that a module makes."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    for scope in [*functions, tree]:
+        texts = _assigned_texts(scope)
+        for node in ast.walk(scope):
+            if not isinstance(node, ast.Call) or _name(node.func) not in makers or not node.args:
+                continue
             code = node.args[0]
             if isinstance(code, ast.Constant) and isinstance(code.value, str):
-                yield code.value, _text(node.args[1]) if len(node.args) > 1 else ""
+                given = node.args[1] if len(node.args) > 1 else code
+                earlier = [
+                    text
+                    for line, name, text in texts
+                    if line < node.lineno and name == _name(given)
+                ]
+                yield code.value, _text(earlier[-1] if earlier else given)
 
 
-def _name(function: ast.expr) -> str:
-    return function.id if isinstance(function, ast.Name) else ""
+def _assigned_texts(scope: ast.AST) -> list[tuple[int, str, ast.expr]]:
+    """Return line, name and value of the assignments in a function, in their order."""
+    assigned = [
+        (node.lineno, _name(node.targets[0]), node.value)
+        for node in ast.walk(scope)
+        if isinstance(node, ast.Assign)
+    ]
+    return sorted(assigned, key=lambda one: one[0])
+
+
+def _name(node: ast.expr) -> str:
+    """Return the last part of a name: `refuse` of `refuse` and of `self.refuse`."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _text(node: ast.expr) -> str:
@@ -152,6 +191,23 @@ def _text(node: ast.expr) -> str:
     if isinstance(node, ast.JoinedStr):
         return re.sub(r"…( ?…)+", "…", "".join(_text(part) for part in node.values))
     return "…"
+
+
+def formats() -> str:
+    """Return one row for each PEFT type that the program knows."""
+    head = ["| `peft_type` | served | merged | advice |", "|---|---|---|---|"]
+    rows = [
+        f"| `{name}` | {'yes' if entry.served else 'no'} | {_merged_by(entry.module)} "
+        f"| {entry.advice} |"
+        for name, entry in FORMATS.items()
+    ]
+    return "\n".join([*head, *rows])
+
+
+def _merged_by(module: object) -> str:
+    if module is None:
+        return "no"
+    return "by PEFT's own layers" if module is peft_layers else "by lorabay"
 
 
 def modules() -> str:
@@ -182,6 +238,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "metrics": metrics,
     "reasons": reasons,
+    "formats": formats,
     "modules": modules,
 }
 
@@ -190,6 +247,7 @@ PAGES: Mapping[str, str] = {
     "settings": "docs/reference/settings.md",
     "metrics": "docs/reference/metrics.md",
     "reasons": "docs/reference/errors.md",
+    "formats": "docs/reference/formats.md",
     "modules": "docs/explanation/modules.md",
 }
 

@@ -7,7 +7,14 @@ import pytest
 from tests.docs.blocks import BLOCKS, PAGES, block_of, renewed
 from tests.docs.pages import page, pages
 
-ROWS_AT_LEAST = {"cli-help": 100, "settings": 24, "metrics": 17, "reasons": 45, "modules": 200}
+ROWS_AT_LEAST = {
+    "cli-help": 100,
+    "settings": 24,
+    "metrics": 17,
+    "reasons": 45,
+    "formats": 27,
+    "modules": 200,
+}
 
 
 @pytest.mark.parametrize("name", BLOCKS)
