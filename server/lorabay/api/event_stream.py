@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lorabay.api.exchange import Exchange
     from lorabay.serving.engine import AnswerStream, Call
 
+END: Message = {"type": "http.response.body", "body": b""}
+
 
 async def send_events(answer: AnswerStream, exchange: Exchange, send: Send) -> None:
     """Send every event as soon as it is there, and note in `exchange` how the stream ended.
@@ -35,12 +37,12 @@ async def send_events(answer: AnswerStream, exchange: Exchange, send: Send) -> N
         except Exception as failure:  # noqa: BLE001 - handed to the function that maps failures
             exchange.note_end(as_error(failure).status)
             await send(_piece(_error_event(exchange.call, failure)))
-            break
-    else:
-        # Noted before the last message: a client often leaves once it has read the last event.
-        exchange.note_end(200)
+            await send(END)
+            return
 
-    await send({"type": "http.response.body", "body": b""})
+    # Noted before the last message: a client often leaves once it has read the last event.
+    exchange.note_end(200)
+    await send(END)
 
 
 def _start(headers: dict[str, str]) -> Message:
