@@ -32,6 +32,7 @@ from lorabay.api.auth import choose_admin_gate, choose_gate
 from lorabay.api.exchange import Parts
 from lorabay.api.starting import StartingApp
 from lorabay.base.default import cache_folder, prepare
+from lorabay.base.files import BaseFiles
 from lorabay.base.find import find_base, served_names
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
@@ -210,8 +211,9 @@ class Server:
         settings = self._settings
         names = served_names(settings.engine, base)
         scales = self._engine_scales(os.environ, settings.engine, dora=settings.dora)
-        weights = BaseWeights.open(base.path) if scales else None
-        shapes = BaseShapes.read(base.path, names=names)
+        files = BaseFiles.open(base.path)
+        weights = BaseWeights.of(files) if scales else None
+        shapes = BaseShapes.of(files, names=names)
         return open_directory(settings, Store.open(settings.store), shapes, self._metrics, weights)
 
     def _create_app(self, manager: AdapterManager, reconciler: Reconciler) -> FastAPI:
