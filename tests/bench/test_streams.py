@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lorabay.bench.load_generator import Target
-from lorabay.bench.streams import running_streams
+from lorabay.bench.streams import pauses, running_streams
 from lorabay.bench.transcript import Answer, Failure
 from lorabay.bench.workload import Workload
 
@@ -55,3 +55,9 @@ async def test_a_stream_that_fails_ends_and_is_counted(fake: Fake) -> None:
     assert (
         streams.drive().outcomes == (Failure("HTTP 404: The model `refused` does not exist."),) * 2
     )
+
+
+def test_pauses_lie_between_the_tokens_of_one_answer() -> None:
+    """Failures have no pauses, and the time between two answers is not one."""
+    outcomes = (Answer(0.0, (1.0, 2.0, 4.0), 1, 3), Failure("x"), Answer(8.0, (9.0,), 1, 1))
+    assert list(pauses(outcomes)) == [(1.0, 2.0), (2.0, 4.0)]

@@ -52,6 +52,8 @@ def test_both_servers_do_the_same_work_in_turn(launch_fake: Launcher) -> None:
 
     assert order == [(s, r, side) for s in (1, 2) for r in (0, 1) for side in ("vllm", "lorabay")]
     assert {(run.stats.answers, run.stats.output_tokens) for run in findings.runs} == {(4, 20)}
+    for run in findings.runs:
+        assert None not in (run.server_cpu_s, run.idle_cpu_share, run.foreign_cpu_share)
 
     *speeds, start = findings.comparisons
     assert [(bar.unit, bar.bar, len(bar.values)) for bar in speeds] == [("x", 0.97, 2)] * 2

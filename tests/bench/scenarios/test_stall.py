@@ -9,7 +9,7 @@ import pytest
 
 from lorabay.bench.progress import NoProgress
 from lorabay.bench.report import Fact
-from lorabay.bench.scenarios.stall import STEADY, Load, measure_stall, stall_facts
+from lorabay.bench.scenarios.stall import STEADY, LoadSpan, measure_stall, stall_facts
 from lorabay.bench.settings import BenchSettings
 from lorabay.bench.synthetic_adapters import Publisher
 from lorabay.bench.transcript import Answer
@@ -46,7 +46,8 @@ def test_the_longest_pause_of_each_load_counts() -> None:
     """Pauses between loads give the usual one; the bar is on the median of the loads' longest."""
     steady = Answer(0.0, (0.0, 0.1, 0.2, 0.3, 0.6, 0.7, 0.8, 1.2, 1.3), 1, 9)
     facts = {
-        fact.name: fact.value for fact in stall_facts([steady], [Load(0.35, 0.5), Load(0.85, 1.1)])
+        fact.name: fact.value
+        for fact in stall_facts([steady], [LoadSpan(0.35, 0.5), LoadSpan(0.85, 1.1)])
     }
     assert facts["between two tokens, no load, median"] == pytest.approx(100)
     assert facts["between two tokens, before a load, longest, median"] == pytest.approx(350)
@@ -57,4 +58,4 @@ def test_the_longest_pause_of_each_load_counts() -> None:
 def test_a_load_without_tokens_beside_it_is_no_measurement() -> None:
     """Streams that ended before a load are an error, not a figure."""
     with pytest.raises(SetupError, match="no tokens"):
-        stall_facts([Answer(0.0, (0.0, 0.1), 1, 2)], [Load(5.0, 6.0)])
+        stall_facts([Answer(0.0, (0.0, 0.1), 1, 2)], [LoadSpan(5.0, 6.0)])

@@ -11,7 +11,7 @@ from lorabay.bench.load_generator import Drive, Target
 from lorabay.bench.progress import NoProgress
 from lorabay.bench.scenarios.swap import (
     Swap,
-    Swaps,
+    SwapSeries,
     measure_swaps,
     pause_facts,
     swap_facts,
@@ -37,15 +37,15 @@ SMALL = BenchSettings(
 def test_swaps_are_measured_idle_and_under_streams(
     publisher: Publisher, launch_following: Callable[[Path], Callable[[int], list[str]]]
 ) -> None:
-    """Each part's figures are there, the bar stands at the idle server's slowest swap, and no
+    """Figures of both halves are there, the bar stands at the idle server's slowest swap, and no
     request failed.
     """
     findings = measure_swaps(launch_following(publisher.adapters), publisher, SMALL, NoProgress())
     facts = {fact.name: fact for fact in findings.facts}
 
     assert [name for name in facts if "first new answer" in name] == [
-        f"rename to first new answer, {part}, {figure}"
-        for part in ("idle", "8 streams")
+        f"rename to first new answer, {half}, {figure}"
+        for half in ("idle", "8 streams")
         for figure in ("median", "p99", "maximum")
     ]
     assert {name: fact.bar for name, fact in facts.items() if fact.bar is not None} == {
@@ -72,7 +72,7 @@ def test_a_server_that_does_not_swap_is_one_clear_line(
 
 def test_the_slowest_swap_meets_the_bar_or_misses_it() -> None:
     """Median, 99th percentile and maximum are those of the swaps; one slow swap is a missed bar."""
-    swaps = Swaps(tuple(Swap(10.0, 10.0 + seconds) for seconds in (0.2, 0.4, 1.2)), failures=1)
+    swaps = SwapSeries(tuple(Swap(10.0, 10.0 + seconds) for seconds in (0.2, 0.4, 1.2)), failures=1)
     median, p99, most, failed = swap_facts("idle", swaps, bar=1.0)
     assert (median.value, p99.value, most.value) == pytest.approx((0.4, 1.184, 1.2))
     assert (median.bar, p99.bar, most.passed) == (None, None, False)
@@ -88,7 +88,7 @@ def test_a_pause_counts_to_the_swap_that_it_touches() -> None:
         Failure("timed out"),
         Answer(2.5, (3.0, 3.1, 3.25), 1, 3),
     )
-    facts = pause_facts(Swaps((Swap(1.3, 1.5),), 0), Drive(outcomes, 4.0, 0.1))
+    facts = pause_facts(SwapSeries((Swap(1.3, 1.5),), 0), Drive(outcomes, 4.0, 0.1))
 
     assert [(fact.value, fact.unit) for fact in facts] == [
         (pytest.approx(100), "ms"),
@@ -101,7 +101,7 @@ def test_a_pause_counts_to_the_swap_that_it_touches() -> None:
 def test_streams_without_tokens_are_not_judged() -> None:
     """No pause is invented where every stream failed."""
     with pytest.raises(SetupError, match="gave no tokens"):
-        pause_facts(Swaps((Swap(1.0, 2.0),), 0), Drive((Failure("timed out"),), 4.0, 0.1))
+        pause_facts(SwapSeries((Swap(1.0, 2.0),), 0), Drive((Failure("timed out"),), 4.0, 0.1))
 
 
 async def test_the_probe_asks_until_the_version_answers(

@@ -56,11 +56,11 @@ def merge(settings: BenchSettings, progress: Progress) -> Findings:
 
     with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
         progress.step("writing a random model")
-        case = Case.make(Path(folder), size)
+        setup = MergeSetup.make(Path(folder), size)
         sides = {
-            COPY: announced(progress, COPY, case.copy),
-            OURS: announced(progress, OURS, case.ours),
-            PEFT: announced(progress, PEFT, case.peft),
+            COPY: announced(progress, COPY, setup.copy),
+            OURS: announced(progress, OURS, setup.ours),
+            PEFT: announced(progress, PEFT, setup.peft),
         }
         turns = alternate(sides, rounds)
 
@@ -78,7 +78,7 @@ def merge(settings: BenchSettings, progress: Progress) -> Findings:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class MergeSetup:
     """A model with an adapter for it, and the folder that the sides write."""
 
     base: Path
@@ -86,13 +86,13 @@ class Case:
     output: Path
 
     @classmethod
-    def make(cls, root: Path, size_bytes: int) -> Case:
+    def make(cls, root: Path, size_bytes: int) -> MergeSetup:
         """Write model and adapter below `root`."""
-        case = cls(root / "base", root / "adapter", root / "merged")
-        RandomLlama.about(size_bytes).write(case.base)
-        kind = RandomAdapters.about(BaseShapes.read(case.base), RANK, EVERY_MODULE)
-        kind.write(case.adapter, seed=0)
-        return case
+        setup = cls(root / "base", root / "adapter", root / "merged")
+        RandomLlama.about(size_bytes).write(setup.base)
+        kind = RandomAdapters.about(BaseShapes.read(setup.base), RANK, EVERY_MODULE)
+        kind.write(setup.adapter, seed=0)
+        return setup
 
     def ours(self) -> Cost:
         """Run `lorabay merge`, without its verification."""
@@ -134,9 +134,9 @@ def _peak_mib(size_gb: float, progress: Progress) -> float:
     """Return the peak memory of our merge of a model of this size."""
     with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
         progress.step(f"writing a random model of {size_gb:g} GB")
-        case = Case.make(Path(folder), int(size_gb * 1e9))
+        setup = MergeSetup.make(Path(folder), int(size_gb * 1e9))
         progress.step(f"{OURS}, {size_gb:g} GB")
-        return case.ours().peak_mib
+        return setup.ours().peak_mib
 
 
 def _comparisons(turns: Sequence[Turn[Cost]]) -> tuple[Comparison, ...]:

@@ -51,7 +51,7 @@ OUTPUT_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class LoadSpan:
     """Clock readings just before the rename, and when the server was seen to list the adapter."""
 
     renamed: float
@@ -62,9 +62,9 @@ class Load:
         return self.listed - self.renamed
 
     @property
-    def before(self) -> Load:
+    def before(self) -> LoadSpan:
         """The time just before the load, as long as the load."""
-        return Load(self.renamed - self.seconds, self.renamed)
+        return LoadSpan(self.renamed - self.seconds, self.renamed)
 
     def overlaps(self, pause: tuple[float, float]) -> bool:
         """Return whether a part of the pause (begin, end) lies within."""
@@ -129,9 +129,9 @@ async def _load_beside_streams(
     settings: BenchSettings,
     progress: Progress,
     pause_s: float,
-) -> tuple[Drive, tuple[Load, ...]]:
+) -> tuple[Drive, tuple[LoadSpan, ...]]:
     workload = Workload((STEADY,), settings.prompt_tokens, OUTPUT_TOKENS, settings.endpoint)
-    loads: list[Load] = []
+    loads: list[LoadSpan] = []
 
     async with running_streams(target, workload, STREAMS, settings.request_timeout_s) as streams:
         # The first answers warm the server up.
@@ -144,7 +144,7 @@ async def _load_beside_streams(
             renamed = time.perf_counter()
             draft.rename(root / "adapters" / draft.name)
             await _wait_listed(target, draft.name, renamed + settings.start_timeout_s)
-            loads.append(Load(renamed, time.perf_counter()))
+            loads.append(LoadSpan(renamed, time.perf_counter()))
 
             # New answers begin, so that the next load falls into the middle of them.
             await streams.turn_over()
@@ -164,7 +164,9 @@ async def _wait_listed(target: Target, name: str, deadline: float) -> None:
         await asyncio.sleep(POLL_S)
 
 
-def stall_facts(outcomes: Sequence[Answer | Failure], loads: Sequence[Load]) -> tuple[Fact, ...]:
+def stall_facts(
+    outcomes: Sequence[Answer | Failure], loads: Sequence[LoadSpan]
+) -> tuple[Fact, ...]:
     """Return the longest pause of each load, as their median, against the median pause between
     loads.
 
@@ -209,6 +211,6 @@ def stall_facts(outcomes: Sequence[Answer | Failure], loads: Sequence[Load]) -> 
     )
 
 
-def _lengths(all_pauses: Sequence[tuple[float, float]], load: Load) -> list[float]:
+def _lengths(all_pauses: Sequence[tuple[float, float]], load: LoadSpan) -> list[float]:
     """Return the lengths of the pauses that overlap a load."""
     return [end - begin for begin, end in all_pauses if load.overlaps((begin, end))]

@@ -65,8 +65,8 @@ class Swap:
 
 
 @dataclass(frozen=True, slots=True)
-class Swaps:
-    """The swaps of one part, and how many of the probe's requests failed meanwhile."""
+class SwapSeries:
+    """Swaps of one half, idle or busy, and how many of the probe's requests failed meanwhile."""
 
     swaps: tuple[Swap, ...]
     failures: int
@@ -101,11 +101,11 @@ def measure_swaps(
     with started(LORABAY, launch, settings) as server:
         # An adapter that is not served would cost a whole timeout.
         server.listing.resolve((PUBLISHED,))
-        part = Part(server.target, publisher, rounds, settings.request_timeout_s, progress)
+        swapper = Swapper(server.target, publisher, rounds, settings.request_timeout_s, progress)
 
-        idle = asyncio.run(part.swap_idle(numbers))
+        idle = asyncio.run(swapper.swap_idle(numbers))
         workload = settings.workload((PUBLISHED,))
-        busy, drive = asyncio.run(part.swap_busy(numbers, workload))
+        busy, drive = asyncio.run(swapper.swap_busy(numbers, workload))
 
     facts = (
         Fact("size of the adapter", publisher.kind.size_bytes / MIB, "MiB"),
@@ -118,8 +118,8 @@ def measure_swaps(
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One half of the measurement: a server, the versions published to it, and how many."""
+class Swapper:
+    """One server, the publisher of its versions, and how many of them each half swaps."""
 
     target: Target
     publisher: Publisher
@@ -127,7 +127,7 @@ class Part:
     timeout_s: float
     progress: Progress
 
-    async def swap_idle(self, numbers: Iterator[int]) -> Swaps:
+    async def swap_idle(self, numbers: Iterator[int]) -> SwapSeries:
         """Swap while only the probe asks."""
         swaps: list[Swap] = []
         async with version_probe(self.target, PUBLISHED, self.timeout_s) as probe:
@@ -135,9 +135,11 @@ class Part:
                 self.progress.step(f"idle server, swap {number + 1}")
                 await asyncio.sleep(PAUSE_S)
                 swaps.append(await self._swap(probe, next(numbers)))
-        return Swaps(tuple(swaps), probe.failures)
+        return SwapSeries(tuple(swaps), probe.failures)
 
-    async def swap_busy(self, numbers: Iterator[int], workload: Workload) -> tuple[Swaps, Drive]:
+    async def swap_busy(
+        self, numbers: Iterator[int], workload: Workload
+    ) -> tuple[SwapSeries, Drive]:
         """Swap while streams run; each swap finds them all on the version that it replaces."""
         swaps: list[Swap] = []
         async with (
@@ -151,7 +153,7 @@ class Part:
                 swaps.append(await self._swap(probe, next(numbers)))
             # Tokens after the last swap, so that pauses without one are known, too.
             await streams.turn_over()
-        return Swaps(tuple(swaps), probe.failures), streams.drive()
+        return SwapSeries(tuple(swaps), probe.failures), streams.drive()
 
     async def _swap(self, probe: VersionProbe, number: int) -> Swap:
         # In a thread: the streams go on while the version is made.
@@ -211,7 +213,7 @@ async def version_probe(
         yield VersionProbe(session, url, json.dumps(request).encode(), timeout_s)
 
 
-def swap_facts(part: str, swaps: Swaps, bar: float | None = None) -> tuple[Fact, ...]:
+def swap_facts(half: str, swaps: SwapSeries, bar: float | None = None) -> tuple[Fact, ...]:
     """Return median, 99th percentile and maximum of the seconds; the bar is one for every swap.
 
     No request of the probe may fail.
@@ -219,14 +221,14 @@ def swap_facts(part: str, swaps: Swaps, bar: float | None = None) -> tuple[Fact,
     seconds = [swap.seconds for swap in swaps.swaps]
     p99 = float(np.percentile(seconds, 99))
     return (
-        Fact(f"rename to first new answer, {part}, median", statistics.median(seconds), "s"),
-        Fact(f"rename to first new answer, {part}, p99", p99, "s"),
-        Fact(f"rename to first new answer, {part}, maximum", max(seconds), "s", bar),
-        Fact(f"failed requests of the probe, {part}", swaps.failures, "", bar=0),
+        Fact(f"rename to first new answer, {half}, median", statistics.median(seconds), "s"),
+        Fact(f"rename to first new answer, {half}, p99", p99, "s"),
+        Fact(f"rename to first new answer, {half}, maximum", max(seconds), "s", bar),
+        Fact(f"failed requests of the probe, {half}", swaps.failures, "", bar=0),
     )
 
 
-def pause_facts(swaps: Swaps, drive: Drive) -> tuple[Fact, ...]:
+def pause_facts(swaps: SwapSeries, drive: Drive) -> tuple[Fact, ...]:
     """Return the streams' pauses between two tokens: those that touch a swap, and the others.
 
     Raises SetupError if there are none of either kind.
