@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterRejected, EngineUnavailable
-from lorabay.serving.residency import Place, Residency, choose_victim
+from lorabay.serving.residency import Place, Residency, Stage, choose_victim
 from tests.serving.mortal_engine import MortalEngine
 from tests.serving.places import check_places
 from tests.versions import make_version
@@ -121,6 +121,15 @@ async def test_the_engine_is_not_asked_for_more_loads_at_once(
     assert engine.most_loading == concurrent
 
 
+def used_in_order(*versions: Version) -> dict[Version, Place]:
+    """Return resident places, used one second after the other; a version may come again."""
+    places: dict[Version, Place] = {}
+    for now, version in enumerate(versions):
+        place = places[version] = places.pop(version, Place(Stage.RESIDENT))
+        place.touch(1e9 + now)
+    return places
+
+
 @pytest.mark.parametrize(
     ("in_use", "pinned", "victim"),
     [
@@ -138,9 +147,8 @@ def test_the_rule_of_eviction(in_use: str, pinned: str, victim: Version | None) 
     """The least recently used goes that is neither in use nor pinned; pins count only while they
     leave room for others.
     """
-    residents = {version: Place() for version in (A, B, C)}
     chosen = choose_victim(
-        residents,
+        used_in_order(C, A, B, C),
         3,
         in_use=lambda version: version.adapter in in_use,
         pinned=lambda version: version.adapter in pinned,
@@ -621,6 +629,20 @@ versions = st.sampled_from([A, B, C, D])
 picks = st.integers(0, 9)
 
 
+class WatchfulEngine(MortalEngine):
+    """An engine that notes the versions that were unloaded while they were in use."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        super().__init__(up=True)
+        self.wanted = wanted
+        self.unloaded_in_use: list[Version] = []
+
+    async def unload(self, version: Version) -> None:
+        if self.wanted.in_use[version]:
+            self.unloaded_in_use.append(version)
+        await super().unload(version)
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Requests, swaps, pins, drops, refusals and deaths, beside an engine that may take long."""
 
@@ -629,8 +651,8 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
-        self.engine = MortalEngine(up=True)
         self.wanted = Wanted()
+        self.engine = WatchfulEngine(self.wanted)
         self.asking: list[asyncio.Task[None]] = []
         self.has_swapped = False
         self.residency = self.do(self.begin())
@@ -714,6 +736,7 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def nothing_is_impossible(self) -> None:
         check_places(self.residency, self.engine)
+        assert not self.engine.unloaded_in_use
         assert self.engine.most_loaded <= self.CAPACITY + self.has_swapped
         assert self.engine.most_loading <= 2
 
@@ -731,8 +754,8 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 def test_whatever_the_order() -> None:
-    """No order of events leads to an impossible stage, more versions than fit, or a load that waits
-    in vain.
+    """No order of events leads to an impossible stage, more versions than fit, an unload of a
+    version in use, or a load that waits in vain.
     """
     # A shrunk order would be nicer to read, and takes minutes to find.
     budget = settings(

@@ -69,9 +69,9 @@ class Place:
     is_swap: bool = False
     used: float = 0.0
 
-    def touch(self) -> None:
+    def touch(self, now: float) -> None:
         """Note a use: the version was loaded, or asked for again."""
-        self.used = time.time()
+        self.used = now
 
 
 def choose_victim(
@@ -331,7 +331,7 @@ class Residency:
             self._enter(version, Stage.WAITING)
 
     def _use(self, version: Version) -> None:
-        self._enter(version, Stage.RESIDENT).touch()
+        self._enter(version, Stage.RESIDENT).touch(time.time())
 
     def _enter(self, version: Version, stage: Stage) -> Place:
         """Put a version into `stage`, behind the others in it."""
