@@ -1,4 +1,4 @@
-"""Judges adapter folders without a server, by the same rules as the server's."""
+"""`lorabay check`: judges adapter folders without a server, by the rules of a server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lorabay.reasons import Reason, Rejected
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one folder holds: a spec when it is servable, every reason when it is not."""
+    """The verdict on one folder: the spec of its version, or every reason against it."""
 
     folder: Path
     spec: AdapterSpec | None
@@ -33,11 +33,11 @@ class Verdict:
 
     @property
     def servable(self) -> bool:
-        """True when a server would serve the folder."""
+        """Whether a server would serve the folder under its name."""
         return self.spec is not None and not self.reasons
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the verdict as JSON values."""
+        """Return the verdict as JSON values."""
         return {
             "folder": str(self.folder),
             "servable": self.servable,
@@ -47,14 +47,17 @@ class Verdict:
 
 
 def check(folders: Sequence[Path], base: Path, *, max_rank: int) -> list[Verdict]:
-    """Judge each folder against the base in `base`; raises SetupError when that is no base."""
+    """Return a verdict on each folder, as an adapter of the model in `base`.
+
+    Raise SetupError if `base` does not hold a model.
+    """
     files = BaseFiles.open(base)
     shapes = BaseShapes.of(files, names=(base.name,))
     checks = Checks(shapes, max_rank, base_weights=BaseWeights.of(files))
-    return [_judge(folder, checks) for folder in folders]
+    return [_verdict(folder, checks) for folder in folders]
 
 
-def _judge(folder: Path, checks: Checks) -> Verdict:
+def _verdict(folder: Path, checks: Checks) -> Verdict:
     problems = name_problems(_name(folder), frozenset(checks.base.names))
     result = _validate(folder, checks)
     if isinstance(result, Rejected):
@@ -65,13 +68,16 @@ def _judge(folder: Path, checks: Checks) -> Verdict:
 def _name(folder: Path) -> str:
     try:
         return real_path(folder).name
-    except SetupError:  # why it leads nowhere is told when it is read
+    except SetupError:
+        # Reading the folder reports why its links lead nowhere.
         return folder.name
 
 
 def _validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
+    """Validate the adapter in `folder`; a composite is built in a temporary folder first."""
     if not is_composite(folder):
         return validate(folder, checks)
+
     roots = (real_path(folder), real_path(folder.absolute().parent))
     with TemporaryDirectory() as built:
         assembly = Assembly(checks.base, roots, checks.limits, weights=checks.base_weights)
@@ -80,12 +86,14 @@ def _validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
 
 
 def render(verdicts: Sequence[Verdict]) -> Table:
-    """Lay the verdicts out as a table, one line a reason."""
+    """Return the verdicts as a table with a row for each folder."""
     table = Table("folder", "verdict", "format", "rank", "digest", "reasons and warnings")
     for verdict in verdicts:
         spec = verdict.spec
         remarks = [f"{reason.code}: {reason.text}" for reason in verdict.reasons]
-        remarks += list(spec.warnings) if spec else []
+        if spec is not None:
+            remarks += spec.warnings
+
         table.add_row(
             str(verdict.folder),
             "servable" if verdict.servable else "refused",

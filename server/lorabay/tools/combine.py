@@ -1,4 +1,4 @@
-"""Builds a composite adapter into one folder of plain LoRA that PEFT and a server read."""
+"""`lorabay combine`: writes a composite as one folder of plain LoRA, for PEFT and servers."""
 
 from __future__ import annotations
 
@@ -33,21 +33,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """What was written: `weights` are those of the members by name."""
+    """A composite that was written as one adapter."""
 
     output: str
     method: str
+
     weights: dict[str, float]
+    """Member -> its weight."""
+
     rank: int
     modules: int
     size_bytes: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the report as JSON values."""
+        """Return the report as JSON values."""
         return asdict(self)
 
     def describe(self) -> str:
-        """Say it in one line."""
+        """Return the report as one line."""
         members = ", ".join(f"{name} x {weight:g}" for name, weight in self.weights.items())
         return (
             f"{self.output}: {members} by {self.method}, rank {self.rank}, {self.modules} modules"
@@ -57,59 +60,70 @@ class Combination:
 def combine(
     composite: Path, base: Path, output: Path, *, roots: Iterable[Path] = ()
 ) -> Combination:
-    """Write the adapter that the folder `composite` stands for into `output`.
+    """Write the adapter that the folder `composite` describes into `output`.
 
-    Members may lie beside the composite or below `roots`. Raises SetupError with every reason; then
+    Members may lie beside the composite or below `roots`. Raise SetupError with every reason; then
     nothing is written.
     """
     files = BaseFiles.open(base)
     shapes = BaseShapes.of(files, names=(real_path(base).name,))
-    recipe = _recipe(composite)
-    allowed = tuple(real_path(root) for root in (composite.absolute().parent, *roots))
+    description = _description(composite)
+    allowed = [real_path(root) for root in (composite.absolute().parent, *roots, composite)]
+
     with new_folder(output, (base, *_sources(composite.absolute()))) as folder:
-        members = (*allowed, real_path(composite))
-        assembly = Assembly(shapes, members, LIMITS, trusted=True, weights=BaseWeights.of(files))
+        assembly = Assembly(
+            shapes, tuple(allowed), LIMITS, trusted=True, weights=BaseWeights.of(files)
+        )
         problem = assembly.take(composite.absolute(), folder)
         if problem is not None:
             raise SetupError(f"{composite} cannot be combined: {problem.line}")
-        found = read_updates(folder, shapes, LIMITS)
-        if not isinstance(found, AdapterUpdates):
-            raise SetupError(f"{composite} cannot be combined: {found.line}")
+
+        # Read back: the report is about the adapter that was written.
+        adapter = read_updates(folder, shapes, LIMITS)
+        if not isinstance(adapter, AdapterUpdates):
+            raise SetupError(f"{composite} cannot be combined: {adapter.line}")
+
         ChosenAdapter.at(composite).copy_card(folder)
         return Combination(
             output=str(output),
-            method=recipe.method,
-            weights={member.adapter: member.weight for member in recipe.members},
-            rank=found.rank,
-            modules=len(found.updates),
+            method=description.method,
+            weights={member.adapter: member.weight for member in description.members},
+            rank=adapter.rank,
+            modules=len(adapter.updates),
             size_bytes=(folder / WEIGHTS_FILE).stat().st_size,
         )
 
 
-def _recipe(folder: Path) -> Composite:
+def _description(folder: Path) -> Composite:
+    """Read the composite in `folder`. Raise SetupError with every reason."""
     try:
         (folder / COMPOSITE_FILE).stat()
     except OSError as error:
         raise SetupError(f"{folder / COMPOSITE_FILE} cannot be read: {error.strerror}") from error
+
     if not is_composite(folder):
         raise SetupError(
-            f"{folder} is an adapter with weights of its own; its {COMPOSITE_FILE} stands for nothing"
+            f"{folder} is an adapter with weights of its own; its {COMPOSITE_FILE} stands for "
+            "nothing"
         )
-    recipe = read_composite(folder)
-    if isinstance(recipe, Rejected):
-        raise SetupError(f"{folder} cannot be combined: {recipe.line}")
-    return recipe
+    description = read_composite(folder)
+    if isinstance(description, Rejected):
+        raise SetupError(f"{folder} cannot be combined: {description.line}")
+    return description
 
 
 def _sources(folder: Path, depth: int = 0) -> Iterator[Path]:
-    """The folder and those of its members that are there, and of theirs, as deep as composites may
-    be.
+    """Yield the folders that a composite is read from: its own, its members', and theirs.
+
+    Members that are missing are left out.
     """
     yield folder
     if depth >= DEPTH_AT_MOST or not is_composite(folder):
         return
-    recipe = read_composite(folder)
-    if isinstance(recipe, Composite):
-        places = {member_folder(folder, member.adapter) for member in recipe.members}
-        for place in filter(os.path.isdir, places):
-            yield from _sources(place, depth + 1)
+
+    description = read_composite(folder)
+    if isinstance(description, Composite):
+        members = {member_folder(folder, member.adapter) for member in description.members}
+        # Unlike Path.is_dir, this has no error for a name that is too long or in a closed folder.
+        for member in filter(os.path.isdir, members):
+            yield from _sources(member, depth + 1)
