@@ -32,7 +32,9 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "adapters" / "both"
     made.mkdir()
     (made / "composite.toml").write_text(
-        'method = "cat"\n[[members]]\nadapter = "one"\nweight = 0.5\n[[members]]\nadapter = "../two"\n'
+        'method = "cat"\n'
+        '[[members]]\nadapter = "one"\nweight = 0.5\n'
+        '[[members]]\nadapter = "../two"\n'
     )
     (made / "README.md").write_text("A card.")
     return made

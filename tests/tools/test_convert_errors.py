@@ -22,7 +22,8 @@ from lorabay.tools.convert import Conversion, ConvertSettings, convert
 from tests.merge import trained
 
 HEADER = (
-    "| format | base | rank | relative error | logit difference, of the adapter's effect | error at rank 4 |",
+    "| format | base | rank | relative error | logit difference, of the adapter's effect "
+    "| error at rank 4 |",
     "|---|---|---|---|---|---|",
 )
 EXACT = (

@@ -63,7 +63,7 @@ def test_a_version_of_the_store(tmp_path: Path, stored: Version) -> None:
 def test_every_way_to_name_an_adapter(
     tmp_path: Path, stored: Version, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Folder, name in the adapter directory, and version of the store merge into the same weights."""
+    """Folder, name in the directory, and version of the store merge into the same weights."""
     shutil.copytree(tmp_path / "adapter", tmp_path / "adapters" / "finance")
     ways = {str(tmp_path / "adapter"): "adapter", "finance": "finance", stored.id: stored.id}
     places = ["--base", str(tmp_path / "base"), "--no-verify", "--json", "--max-shard-size", "5kB"]
@@ -79,7 +79,7 @@ def test_every_way_to_name_an_adapter(
 
 
 def test_output_scales_of_a_version(tmp_path: Path, stored: Version) -> None:
-    """Rows of the base are scaled before the product is added; this is what the store makes of DoRA."""
+    """Rows of the base are scaled before the product is added, as for DoRA in the store."""
     module, scale = "model.layers.0.self_attn.q_proj", random_tensor((HIDDEN,), 3, "F32")
     stored.path.chmod(0o755)
     making.save(stored.path / SCALES_FILE, {f"{module}.scale": scale})

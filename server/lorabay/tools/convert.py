@@ -1,7 +1,8 @@
-"""Turns an adapter of any format into plain LoRA, or plain LoRA into one of a smaller rank.
+"""`lorabay convert`: an adapter of any format as plain LoRA, or LoRA of a smaller rank.
 
-Exact where algebra allows it and no smaller rank is asked for; otherwise the best product of the
-rank, with its error for each module and in total. One module is in memory at a time.
+The result is exact where algebra allows it and no smaller rank is asked for. Otherwise it is the
+best product of the rank, with its error for each module and in total. One module is in memory at a
+time.
 """
 
 from __future__ import annotations
@@ -38,35 +39,44 @@ if TYPE_CHECKING:
     from lorabay.formats.reading import AdapterUpdates
 
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
-"""What `--dtype` takes: name -> name in safetensors."""
+"""Values of `--dtype`: name -> name in safetensors."""
 
 REPORT_FILE = "conversion.json"
-DEFAULT_ENERGY, DEFAULT_ERROR = 0.99, 0.1
+DEFAULT_ENERGY = 0.99
+DEFAULT_ERROR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class ConvertSettings:
-    """What is asked for: one rank, or a share of the squared norm, or (neither) exactness where it
-    can be had.
-    """
+    """How to convert: to one rank, to a share of the squared norm, or exactly where possible."""
 
     rank: int | None = None
+    """Largest rank of a module."""
+
     energy: float | None = None
+    """Share of each module's squared norm to keep, from 0 to 1."""
+
     max_error: float | None = None
+    """Largest relative error in total; None means 0.1, or what `energy` gives up."""
+
     dtype: str = "float32"
+
     initial: Path | None = None
+    """Folder of the adapter as it was initialised, if that changed the base."""
+
     residual_base: bool = False
+    """Whether the base is the one that the initialisation left."""
 
     @property
-    def asked(self) -> Rule | None:
-        """What every module is cut to; None to keep what is exact."""
+    def rule(self) -> Rule | None:
+        """Rule that every module is cut by; None keeps products that are exact."""
         if self.rank is None and self.energy is None:
             return None
         return Rule(self.rank, 1.0 if self.energy is None else self.energy)
 
     @property
     def allowed_error(self) -> float:
-        """The largest relative error in total."""
+        """Largest relative error in total."""
         if self.max_error is not None:
             return self.max_error
         lost = 0.0 if self.energy is None else math.sqrt(max(0.0, 1 - self.energy))
@@ -75,25 +85,28 @@ class ConvertSettings:
 
 @dataclass(frozen=True, slots=True)
 class ConvertedModule:
-    """`error` is the norm of what the module's new update lacks, over the norm of the old one."""
+    """One module of the result."""
 
     module: str
     rank: int
+
     error: float
+    """Norm of the part of the old change that the new one lacks, over the norm of the old one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was written, and how far it is from what was asked for; 0 is exact up to the rounding of
-    `dtype`.
-    """
+    """A conversion that was written."""
 
     source: str
     format: str
     output: str
     dtype: str
     rank: int
+
     error: float
+    """Relative error of the change in total; 0 is exact up to the rounding of `dtype`."""
+
     size_bytes: int
     modules: tuple[ConvertedModule, ...]
     warnings: tuple[str, ...] = ()
@@ -104,58 +117,63 @@ class Conversion:
         return self.error == 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the report as JSON values."""
+        """Return the report as JSON values."""
         return asdict(self) | {"exact": self.exact}
 
     def table(self) -> Group:
-        """Lay the report out, one line a module and one for all, then what to look at."""
+        """Return a table with a row for each module and one for all, then the warnings."""
         table = Table("module", "rank", "error")
         for module in self.modules:
-            table.add_row(
-                module.module, str(module.rank), f"{module.error:.2e}" if module.error else "exact"
-            )
+            error = f"{module.error:.2e}" if module.error else "exact"
+            table.add_row(module.module, str(module.rank), error)
+
         total = "exact" if self.exact else f"{self.error:.2e}"
         table.add_row(f"all, from {self.format}", str(self.rank), total, style="bold")
-        return Group(
-            table,
-            *(Text.assemble(("warning:", "yellow"), f" {warning}") for warning in self.warnings),
-        )
+
+        warnings = [Text.assemble(("warning:", "yellow"), f" {line}") for line in self.warnings]
+        return Group(table, *warnings)
 
 
 def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) -> Conversion:
-    """Write the adapter in `adapter` as plain LoRA into `output`.
+    """Write the adapter in the folder `adapter` as plain LoRA into `output`.
 
-    Raises SetupError with every reason when it cannot be done, or when the error would be over the
-    allowed one; then nothing is written.
+    Raise SetupError with every reason if it cannot be converted, or if the error would be larger
+    than allowed. Then nothing is written.
     """
     if settings.dtype not in DTYPES:
         raise SetupError(f"--dtype {quoted(settings.dtype)} is none of {', '.join(DTYPES)}")
+
     files = BaseFiles.open(base)
     shapes = BaseShapes.of(files, names=(real_path(base).name,))
-    source = ChosenAdapter.at(adapter)
-    found = source.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
-    if isinstance(found, Rejected):
-        raise SetupError(f"{adapter} cannot be converted: {found.line}")
     weights = BaseWeights.of(files)
-    found = _convertible(adapter, found, shapes, weights)
-    names = [name.removesuffix(".weight") for name in found.updates]
-    with new_folder(output, filter(None, (adapter, base, settings.initial))) as folder:
-        with LoraFolder(folder, DTYPES[settings.dtype], names, shapes) as writer:
-            modules, error = _write(found, weights, settings, writer)
-            size = writer.finish(found.base_model)
-        rank = max(module.rank for module in modules)
+    source = ChosenAdapter.at(adapter)
+    read = source.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
+    if isinstance(read, Rejected):
+        raise SetupError(f"{adapter} cannot be converted: {read.line}")
+
+    read = _convertible(adapter, read, shapes, weights)
+    modules = [name.removesuffix(".weight") for name in read.updates]
+    inputs = [folder for folder in (adapter, base, settings.initial) if folder is not None]
+
+    with new_folder(output, inputs) as folder:
+        with LoraFolder(folder, DTYPES[settings.dtype], modules, shapes) as writer:
+            converted, error = _write(read, weights, settings.rule, writer)
+            size = writer.finish(read.base_model)
+
         report = Conversion(
             source=str(adapter),
-            format=found.format,
+            format=read.format,
             output=str(output),
             dtype=settings.dtype,
-            rank=rank,
+            rank=max(module.rank for module in converted),
             error=error,
             size_bytes=size,
-            modules=tuple(modules),
-            warnings=found.warnings,
+            modules=tuple(converted),
+            warnings=read.warnings,
         )
         _check_error(report, settings.allowed_error)
+
+        # In the file, names instead of paths: a folder is moved to where it is served.
         record = report.as_dict() | {"source": source.name, "output": real_path(output).name}
         (folder / REPORT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         source.copy_card(folder)
@@ -163,30 +181,32 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
 
 
 def _convertible(
-    adapter: Path, found: AdapterUpdates, shapes: BaseShapes, weights: BaseWeights
+    adapter: Path, read: AdapterUpdates, shapes: BaseShapes, weights: BaseWeights
 ) -> AdapterUpdates:
-    """Without the copies of the base's own tensors. Raises SetupError for what no plain LoRA can
-    stand for.
+    """Return the updates without copies of the base's own tensors.
+
+    Raise SetupError if plain LoRA cannot express one of them.
     """
-    own = without_copies(found.updates, shapes, weights)
-    if isinstance(own, Rejected):
-        raise _refusal(adapter, own)
-    found = replace(found, updates=own)
+    updates_by_name = without_copies(read.updates, shapes, weights)
+    if isinstance(updates_by_name, Rejected):
+        raise _refusal(adapter, updates_by_name)
+
     reasons = []
-    for name, updates in found.updates.items():
+    for name, updates in updates_by_name.items():
         module = name.removesuffix(".weight")
-        whole = not name.endswith(".weight") or module not in shapes.shapes
-        if whole or any(isinstance(update, ReplacedRows) for update in updates):
+        is_layer = name.endswith(".weight") and module in shapes.shapes
+        if not is_layer or any(isinstance(update, ReplacedRows) for update in updates):
             reasons.append(
                 f"{quoted(name)} is trained as a whole and is no layer that LoRA can stand for"
             )
         elif not all(update.has_formula for update in updates):
-            reasons.append(f"{found.format} is not converted")
+            reasons.append(f"{read.format} is not converted")
         elif is_embedding(module) and not all(isinstance(update, LowRank) for update in updates):
             reasons.append(f"the change of the embedding {quoted(name)} is no product")
+
     if reasons:
         raise _refusal(adapter, rejected(Reason("convert", text) for text in reasons))
-    return found
+    return replace(read, updates=updates_by_name)
 
 
 def _refusal(adapter: Path, reasons: Rejected) -> SetupError:
@@ -196,51 +216,64 @@ def _refusal(adapter: Path, reasons: Rejected) -> SetupError:
 
 
 def _write(
-    found: AdapterUpdates, weights: BaseWeights, settings: ConvertSettings, writer: LoraFolder
+    read: AdapterUpdates, weights: BaseWeights, rule: Rule | None, writer: LoraFolder
 ) -> tuple[list[ConvertedModule], float]:
+    """Convert and write one module after the other; return them, and the error in total."""
     modules: list[ConvertedModule] = []
     exact: list[LowRank] = []
-    lacking = whole = 0.0
-    # What is not finite is refused, not warned of.
+    # Squared norms, of what is lacking and of the whole change.
+    lacking = total = 0.0
+
+    # Values that are not finite are refused by the decomposition; NumPy need not warn of them.
     with (
-        progress_bar(len(found.updates), "converting") as advance,
+        progress_bar(len(read.updates), "converting") as advance,
         np.errstate(over="ignore", invalid="ignore"),
     ):
-        for name, updates in found.updates.items():
-            module = name.removesuffix(".weight")
-            product = _exact(name, updates, weights, settings.asked)
+        for name, updates in read.updates.items():
+            product = _product_to_keep(name, updates, weights, rule)
             if product is not None:
-                a, b, error = product.a(), product.b() * np.float32(product.scale), 0.0
+                a = product.a()
+                b = product.b() * np.float32(product.scale)
+                error = 0.0
                 exact.append(product)
             else:
-                change = _decomposed(name, updates, weights, settings.asked)
-                rank = change.rank_for(settings.asked or Rule(ALLOWED_RANKS[-1], DEFAULT_ENERGY))
-                a, b = change.factors(rank)
-                residual = change.residual(rank)
-                error = residual / change.norm if change.norm else 0.0
-                lacking, whole = lacking + residual**2, whole + change.norm**2
+                decomposed = _decomposed(name, updates, weights, rule)
+                rank = decomposed.rank_for(rule or Rule(ALLOWED_RANKS[-1], DEFAULT_ENERGY))
+                a, b = decomposed.factors(rank)
+                residual = decomposed.residual(rank)
+                error = residual / decomposed.norm if decomposed.norm else 0.0
+                lacking += residual**2
+                total += decomposed.norm**2
+
+            module = name.removesuffix(".weight")
             writer.add(module, a, b)
             modules.append(ConvertedModule(module, a.shape[0], error))
             advance(module, 1)
-    # The size of what is exact matters only beside something that is not.
-    whole += sum(map(_squared_norm, exact)) if lacking else 0.0
-    return modules, math.sqrt(lacking / whole) if lacking else 0.0
+
+    # The norms of exact products are worth their time only beside something that is cut.
+    if not lacking:
+        return modules, 0.0
+    total += sum(_squared_norm(product) for product in exact)
+    return modules, math.sqrt(lacking / total)
 
 
-def _exact(
+def _product_to_keep(
     name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None
 ) -> LowRank | None:
-    """The product that may stay as it is."""
+    """Return the exact product that `rule` allows to stay as it is, if there is one."""
     product = _product(name, updates, weights)
     if product is None or rule is None:
         return product
-    return product if rule.energy == 1.0 and product.rank <= (rule.rank or 0) else None
+    if rule.energy == 1.0 and product.rank <= (rule.rank or 0):
+        return product
+    return None
 
 
 def _product(name: str, updates: tuple[Update, ...], weights: BaseWeights) -> LowRank | None:
     """Return the exact product that the updates are, if an engine serves its rank."""
     if len(updates) != 1:
         return None
+
     product = updates[0].as_product()
     if product is None or product.rank > ALLOWED_RANKS[-1]:
         return None
@@ -249,39 +282,45 @@ def _product(name: str, updates: tuple[Update, ...], weights: BaseWeights) -> Lo
     return None
 
 
-def _decomposed(
-    name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None
-) -> Decomposed:
-    rule = rule or Rule(energy=DEFAULT_ENERGY)
-    try:
-        if product := _product(name, updates, weights):
-            return decompose_product(product)
-        if len(updates) == 1 and isinstance(updates[0], LowRank | Dense):
-            return decompose(updates[0], rule)
-        if problem := weights.problem(name):
-            raise SetupError(f"what the adapter does depends on the base: {problem}")
-        return decompose_dense(change(updates, weights.whole(name)), rule)
-    except np.linalg.LinAlgError as error:
-        raise SetupError(f"what the adapter does to {quoted(name)} is not finite") from error
-
-
 def _is_smaller(product: LowRank, weights: BaseWeights, name: str) -> bool:
     """Return whether the rank is at most the smaller side of the weight, if that is known."""
     tensor = weights.tensors.get(name)
     return tensor is None or product.rank <= min(tensor.shape)
 
 
+def _decomposed(
+    name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None
+) -> Decomposed:
+    """Decompose the change of one weight as far as `rule` needs. Raise SetupError."""
+    rule = rule or Rule(energy=DEFAULT_ENERGY)
+    try:
+        product = _product(name, updates, weights)
+        if product is not None:
+            return decompose_product(product)
+        if len(updates) == 1 and isinstance(updates[0], LowRank | Dense):
+            return decompose(updates[0], rule)
+
+        problem = weights.problem(name)
+        if problem:
+            raise SetupError(f"what the adapter does depends on the base: {problem}")
+        return decompose_dense(change(updates, weights.whole(name)), rule)
+    except np.linalg.LinAlgError as error:
+        raise SetupError(f"what the adapter does to {quoted(name)} is not finite") from error
+
+
 def _squared_norm(product: LowRank) -> float:
-    """Of the whole product (Frobenius), without building it."""
-    a, b = product.a(), product.b() * np.float32(product.scale)
-    return max(float(((b.T @ b).astype(np.float64) * (a @ a.T).astype(np.float64)).sum()), 0.0)
+    """Return the squared Frobenius norm of the product, which is not built."""
+    a = product.a()
+    b = product.b() * np.float32(product.scale)
+    inner = (b.T @ b).astype(np.float64) * (a @ a.T).astype(np.float64)
+    return max(float(inner.sum()), 0.0)
 
 
 def _check_error(report: Conversion, allowed: float) -> None:
     if report.error > allowed:
         worst = max(report.modules, key=lambda module: module.error)
         raise SetupError(
-            f"plain LoRA of rank {report.rank} would lack {report.error:.1%} of the adapter's change (most in "
-            f"{worst.module}: {worst.error:.1%}), and at most {allowed:.1%} is allowed; raise --rank or --energy, or "
-            "--max-error"
+            f"plain LoRA of rank {report.rank} would lack {report.error:.1%} of the adapter's "
+            f"change (most in {worst.module}: {worst.error:.1%}), and at most {allowed:.1%} is "
+            "allowed; raise --rank or --energy, or --max-error"
         )

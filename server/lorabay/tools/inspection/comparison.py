@@ -1,6 +1,4 @@
-"""What differs between two adapters of one base: facts of the configs, modules, ranks, and the
-changes themselves.
-"""
+"""Differences between two adapters of one base: configs, modules, ranks, and the changes."""
 
 from __future__ import annotations
 
@@ -24,75 +22,91 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModuleDifference:
-    """`distance` is ||ΔW1 - ΔW2|| over the larger of both norms; None where it cannot be
-    measured.
-    """
+    """One tensor that both adapters change."""
 
     name: str
     ranks: tuple[int | None, int | None]
+
     distance: float | None
+    """||ΔW1 - ΔW2|| over the larger of both norms; None if it cannot be measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`config` has what the two configs say differently; `only` the modules that one of them alone
-    changes.
-    """
+    """The differences between two adapters."""
 
     adapters: tuple[str, str]
+
     config: Mapping[str, tuple[object, object]]
+    """Fields of the configs that differ, with both values."""
+
     only: tuple[tuple[str, ...], tuple[str, ...]]
+    """Tensors that only the first, and only the second adapter changes."""
+
     modules: tuple[ModuleDifference, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the differences as JSON values."""
+        """Return the differences as JSON values."""
         return asdict(self)
 
     def render(self) -> Group:
-        """Lay the differences out: of the configs and of the modules."""
+        """Return a table of the configs and one of the modules."""
         config = Table("config", *map(whole_text, self.adapters))
         for field, (one, two) in self.config.items():
             config.add_row(field, quoted(one), quoted(two))
-        table = Table(whole_text("module"), "ranks", "relative distance")
+
+        modules = Table(whole_text("module"), "ranks", "relative distance")
         for module in self.modules:
-            table.add_row(module.name, " / ".join(map(shown, module.ranks)), shown(module.distance))
+            ranks = " / ".join(map(shown, module.ranks))
+            modules.add_row(module.name, ranks, shown(module.distance))
         for adapter, names in zip(self.adapters, self.only, strict=True):
             for name in names:
-                table.add_row(name, f"only in {adapter}", "")
-        return Group(config, table)
+                modules.add_row(name, f"only in {adapter}", "")
+        return Group(config, modules)
 
 
 def compare(one: Opened, two: Opened) -> Comparison:
-    """Measure what differs. Raises SetupError when an adapter changes meanwhile."""
-    first, second = one.found.updates, two.found.updates
-    configs = [_as_json(opened.found.config) for opened in (one, two)]
-    pairs = {
-        field: (configs[0].get(field), configs[1].get(field))
-        for field in sorted({*configs[0], *configs[1]})
-    }
+    """Measure the differences. Raise SetupError if a file changes meanwhile."""
+    first, second = one.updates.updates, two.updates.updates
+    only_first = in_order(first.keys() - second.keys())
+    only_second = in_order(second.keys() - first.keys())
+    both = in_order(first.keys() & second.keys())
+
     return Comparison(
         adapters=(one.source.name, two.source.name),
-        config={field: pair for field, pair in pairs.items() if pair[0] != pair[1]},
-        only=(
-            tuple(in_order(first.keys() - second.keys())),
-            tuple(in_order(second.keys() - first.keys())),
-        ),
-        modules=tuple(
-            _difference(name, one, two) for name in in_order(first.keys() & second.keys())
-        ),
+        config=_different_fields(one.updates.config, two.updates.config),
+        only=(tuple(only_first), tuple(only_second)),
+        modules=tuple(_difference(name, one, two) for name in both),
     )
 
 
+def _different_fields(
+    one: Mapping[str, object], two: Mapping[str, object]
+) -> dict[str, tuple[object, object]]:
+    first, second = _as_json(one), _as_json(two)
+    fields = {}
+    for field in sorted({*first, *second}):
+        values = (first.get(field), second.get(field))
+        if values[0] != values[1]:
+            fields[field] = values
+    return fields
+
+
 def _as_json(config: Mapping[str, object]) -> dict[str, object]:
-    """With words for NaN and infinity, which Python reads and JSON has none of."""
-    found: dict[str, object] = json.loads(json.dumps(dict(config)), parse_constant=str)
-    return found
+    """Return the config with NaN and infinity as strings, because JSON has neither."""
+    values: dict[str, object] = json.loads(json.dumps(dict(config)), parse_constant=str)
+    return values
 
 
 def _difference(name: str, one: Opened, two: Opened) -> ModuleDifference:
-    both = [(opened.found.updates[name], opened.found.config) for opened in (one, two)]
-    norms = [change_norm(updates, one.weights, name) for updates, _ in both]
-    apart = distance(both[0][0], both[1][0], one.weights, name)
+    first, second = one.updates.updates[name], two.updates.updates[name]
+    norms = [change_norm(updates, one.weights, name) for updates in (first, second)]
     largest = max((norm for norm in norms if norm is not None), default=0.0)
-    ranks = rank_and_alpha(*both[0])[0], rank_and_alpha(*both[1])[0]
-    return ModuleDifference(name, ranks, apart and apart / largest if largest else apart)
+
+    # Two changes that are zero have no distance, and no norm to divide by.
+    absolute = distance(first, second, one.weights, name)
+    relative = absolute / largest if absolute and largest else absolute
+
+    rank, _ = rank_and_alpha(first, one.updates.config)
+    other_rank, _ = rank_and_alpha(second, two.updates.config)
+    return ModuleDifference(name, (rank, other_rank), relative)

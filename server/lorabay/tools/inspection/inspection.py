@@ -1,6 +1,4 @@
-"""One adapter seen from outside: its facts, what it changes and by how much, and what it would need
-from the engine.
-"""
+"""One adapter seen from outside: its facts, its effects, and its needs from the engine."""
 
 from __future__ import annotations
 
@@ -31,152 +29,165 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """`needs` is what the engine must be started with, in words; `reasons` why it cannot serve the
-    adapter at all.
-
-    `digest` is that of the version which a server makes of the adapter, and where it makes none,
-    sha256 of the files. `approximate` is what a version of the store lacks of the adapter that it
-    stands for, None where it lacks nothing.
-    """
+    """The facts about one adapter."""
 
     adapter: str
     folder: str
     format: str
+
     digest: str
+    """Digest of the version that a server makes of the adapter; if it makes none, sha256 of the
+    files."""
+
     approximate: float | None
+    """Share of the adapter's change that its version in the store lacks; None if it is exact."""
+
     base_model: str | None
     parameters: int
     size_bytes: int
+
     needs: tuple[str, ...]
+    """Options that the engine must be started with, in words."""
+
     reasons: tuple[str, ...]
+    """Reasons why no engine can serve it."""
+
     modules: tuple[ModuleFacts, ...]
 
     @property
     def servable(self) -> bool:
-        """Whether an engine with what it needs would serve it."""
+        """Whether an engine with these needs would serve it."""
         return not self.reasons
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the facts as JSON values."""
+        """Return the facts as JSON values."""
         return asdict(self) | {"servable": self.servable, "layers": self.layers()}
 
     def layers(self) -> list[dict[str, Any]]:
-        """The norm of all that changes in each layer, None where a part cannot be measured; what is
-        in none is last.
+        """Return the norm of all changes in each layer, and last the norm outside of layers.
+
+        It is None where one of the changes cannot be measured.
         """
         norms: defaultdict[int | None, list[float | None]] = defaultdict(list)
         for module in self.modules:
-            norms[module.place[0]].append(module.norm)
+            layer, _ = module.place
+            norms[layer].append(module.norm)
+
         order = sorted(norms, key=lambda layer: (layer is None, layer or 0))
         return [{"layer": layer, "norm": _joint(norms[layer])} for layer in order]
 
     def render(self) -> Group:
-        """Lay the facts out: one table of the whole, one with a line a module."""
-        whole = Table("fact", whole_text("value"))
-        for name, value in (
-            ("adapter", self.adapter),
-            ("folder", self.folder),
-            ("format", _harmless(self.format)),
-            ("digest", self.digest),
-            ("approximate", "" if self.approximate is None else f"lacks {self.approximate:.1%}"),
-            ("base", _harmless(self.base_model or "")),
-            ("parameters", f"{self.parameters:,}"),
-            ("size", f"{self.size_bytes / 1e6:.2f} MB"),
-            ("servable", "yes" if self.servable else "no: " + "; ".join(self.reasons)),
-            ("needs", "; ".join(self.needs)),
-        ):
-            whole.add_row(name, value)
-        table = Table(whole_text("module"), "rank", "alpha", "||ΔW||", "||ΔW||/||W||")
-        for module in self.modules:
-            table.add_row(
-                _harmless(module.name),
-                *map(shown, (module.rank, module.alpha, module.norm, module.ratio)),
-            )
+        """Return three tables: the facts, the layers, and the modules."""
+        facts = Table("fact", whole_text("value"))
+        for name, value in self._facts():
+            facts.add_row(name, value)
+
         layers = Table("layer", "||ΔW||")
         for layer in self.layers():
-            layers.add_row(
-                "outside" if layer["layer"] is None else str(layer["layer"]), shown(layer["norm"])
-            )
-        return Group(whole, layers, table)
+            number = "outside" if layer["layer"] is None else str(layer["layer"])
+            layers.add_row(number, shown(layer["norm"]))
+
+        modules = Table(whole_text("module"), "rank", "alpha", "||ΔW||", "||ΔW||/||W||")
+        for module in self.modules:
+            figures = (module.rank, module.alpha, module.norm, module.ratio)
+            modules.add_row(_printable(module.name), *map(shown, figures))
+        return Group(facts, layers, modules)
+
+    def _facts(self) -> list[tuple[str, str]]:
+        approximate = "" if self.approximate is None else f"lacks {self.approximate:.1%}"
+        servable = "yes" if self.servable else "no: " + "; ".join(self.reasons)
+        return [
+            ("adapter", self.adapter),
+            ("folder", self.folder),
+            ("format", _printable(self.format)),
+            ("digest", self.digest),
+            ("approximate", approximate),
+            ("base", _printable(self.base_model or "")),
+            ("parameters", f"{self.parameters:,}"),
+            ("size", f"{self.size_bytes / 1e6:.2f} MB"),
+            ("servable", servable),
+            ("needs", "; ".join(self.needs)),
+        ]
 
 
 def whole_text(header: str) -> Column:
-    """A column whose texts are broken rather than cut: they may be copied."""
+    """Return a column whose texts are wrapped and never cut, so that they can be copied."""
     return Column(header, overflow="fold")
 
 
-def _harmless(text: str) -> str:
-    """What an adapter's file says, without what would command a terminal."""
+def shown(value: float | None) -> str:
+    """Return a figure for a table; blank if there is none."""
+    return "" if value is None else f"{value:.4g}"
+
+
+def _printable(text: str) -> str:
+    """Return text from an adapter's file without characters that would command a terminal."""
     return text if text.isprintable() else quoted(text)
 
 
 def _joint(norms: Sequence[float | None]) -> float | None:
+    """Return the norm of all changes together; None if one of them is unknown."""
     known = [norm for norm in norms if norm is not None]
     return math.hypot(*known) if len(known) == len(norms) else None
 
 
-def shown(value: float | None) -> str:
-    """A figure for a table; blank where there is none."""
-    return "" if value is None else f"{value:.4g}"
-
-
 def inspect(opened: Opened | Misfit) -> Inspection:
-    """Measure an adapter, one module in memory at a time; of one that does not fit, tell what its
-    config and header do.
+    """Measure an adapter, one module in memory at a time.
 
-    Raises SetupError when it changes meanwhile.
+    For an adapter that does not fit, return the facts of its config and header. Raise SetupError if
+    a file changes meanwhile.
     """
-    return _misfit(opened) if isinstance(opened, Misfit) else _measured(opened)
+    if isinstance(opened, Misfit):
+        return _inspect_misfit(opened)
 
-
-def _measured(opened: Opened) -> Inspection:
     source = opened.source
     file = AdapterWeights.open(source.folder, LIMITS)
     if isinstance(file, Rejected):
         raise refused(source, file)
-    result = _verdict(opened)
-    spec = None if isinstance(result, Rejected) else result
+
+    verdict = _verdict(opened)
+    spec = None if isinstance(verdict, Rejected) else verdict
     return Inspection(
         adapter=source.name,
         folder=str(source.folder),
-        format=spec.format if source.version and spec else opened.found.format,
+        format=spec.format if source.version and spec else opened.updates.format,
         digest=spec.digest if spec else source.digest(),
         approximate=spec.approximate if spec else None,
-        base_model=opened.found.base_model,
+        base_model=opened.updates.base_model,
         parameters=_parameters(file.tensors),
         size_bytes=_size(file.tensors),
-        needs=_needs(opened.found, spec),
-        reasons=result.sentences if isinstance(result, Rejected) else (),
+        needs=_needs(opened.updates, spec),
+        reasons=verdict.sentences if isinstance(verdict, Rejected) else (),
         modules=measured(opened),
     )
 
 
-def _misfit(misfit: Misfit) -> Inspection:
-    result = _verdict(misfit)
-    if not isinstance(
-        result, Rejected
-    ):  # a server takes it: to another base, or without what lies beside it
+def _inspect_misfit(misfit: Misfit) -> Inspection:
+    verdict = _verdict(misfit)
+    if not isinstance(verdict, Rejected):
+        # A server would accept it, for another base or without the folders beside it.
         raise refused(misfit.source, misfit.refusal)
-    told = {reason.code for reason in result.reasons}
-    more = [reason for reason in misfit.refusal.reasons if reason.code not in told]
-    name = misfit.config.get("base_model_name_or_path")
+
+    codes = verdict.codes
+    more = [reason for reason in misfit.refusal.reasons if reason.code not in codes]
+    base_model = misfit.config.get("base_model_name_or_path")
     return Inspection(
         adapter=misfit.source.name,
         folder=str(misfit.source.folder),
         format=_format(misfit.config),
         digest=misfit.source.digest(),
         approximate=None,
-        base_model=name if isinstance(name, str) else None,
+        base_model=base_model if isinstance(base_model, str) else None,
         parameters=_parameters(misfit.tensors),
         size_bytes=_size(misfit.tensors),
         needs=(),
-        reasons=rejected([*result.reasons, *more]).sentences,
+        reasons=rejected([*verdict.reasons, *more]).sentences,
         modules=outlined(misfit),
     )
 
 
 def _verdict(opened: Opened | Misfit) -> AdapterSpec | Rejected:
-    """What a server would say; of a version in the store, it has said it."""
+    """Return the verdict of a server; a version in the store has passed already."""
     if opened.source.version is not None:
         return opened.source.version.spec
     checks = Checks(opened.shapes, ALLOWED_RANKS[-1], base_weights=opened.weights)
@@ -192,19 +203,22 @@ def _size(tensors: Iterable[TensorInfo]) -> int:
 
 
 def _format(config: Mapping[str, object]) -> str:
-    """As the config tells it, whether or not it is known here."""
+    """Return the format that a config claims, which need not be a known one."""
     kind = config.get("peft_type")
-    if kind == "LORA" and (config.get("use_dora") or config.get("use_rslora")):
-        return "dora" if config.get("use_dora") else "rslora"
+    if kind == "LORA" and config.get("use_dora"):
+        return "dora"
+    if kind == "LORA" and config.get("use_rslora"):
+        return "rslora"
     return kind.lower() if isinstance(kind, str) else "unknown"
 
 
-def _needs(found: AdapterUpdates, spec: AdapterSpec | None) -> tuple[str, ...]:
+def _needs(updates: AdapterUpdates, spec: AdapterSpec | None) -> tuple[str, ...]:
     if spec is None:
         return ()
+
     needs = [f"max_lora_rank={smallest_limit(spec.rank)}"]
-    if found.config.get("use_dora") or spec.format == "dora":
+    if updates.config.get("use_dora") or spec.format == "dora":
         needs.append("DoRA's output scaling (on a GPU: --dora)")
-    if found.config.get("peft_type") != "LORA":
+    if updates.config.get("peft_type") != "LORA":
         needs.append("exact conversion to plain LoRA, which the server does")
     return tuple(needs)

@@ -1,5 +1,6 @@
-"""What an adapter does to each tensor of its base, measured one at a time; or what its header alone
-tells of them.
+"""The effects of an adapter on each tensor of its base, measured one at a time.
+
+For an adapter that does not fit, only the tensors are listed: its header names them.
 """
 
 from __future__ import annotations
@@ -25,96 +26,123 @@ _FIRST_FACTORS = (".lora_A.weight", ".lora_embedding_A")
 
 @dataclass(frozen=True, slots=True)
 class ModuleFacts:
-    """`alpha` is None where the format has none; `ratio` is ||ΔW|| / ||W||, None where one cannot
-    be measured.
-    """
+    """Facts about one tensor of the base that an adapter changes."""
 
     name: str
     rank: int | None
+
     alpha: float | None
+    """LoRA's alpha; None for other formats."""
+
     norm: float | None
+    """||ΔW||; None if it cannot be measured."""
+
     ratio: float | None
+    """||ΔW|| / ||W||; None if one of them cannot be measured."""
 
     @property
     def place(self) -> tuple[int | None, str]:
-        """Layer, and the module's name in it."""
-        found = _LAYER.search(self.name)
-        return layer_of(self.name), self.name.removesuffix(".weight")[found.end() if found else 0 :]
-
-
-def in_order(names: Iterable[str]) -> list[str]:
-    """By layer, those that are in none last, then by name."""
-    return sorted(names, key=lambda name: (layer_of(name) is None, layer_of(name) or 0, name))
+        """Number of the layer, and the module's name in it."""
+        match = _LAYER.search(self.name)
+        module = self.name.removesuffix(".weight")
+        if match is None:
+            return None, module
+        return int(match[1]), module[match.end() :]
 
 
 def layer_of(name: str) -> int | None:
-    """The number of the layer that a weight is in."""
-    found = _LAYER.search(name)
-    return int(found[1]) if found else None
+    """Return the number of the layer that a weight is in; None if it is in none."""
+    match = _LAYER.search(name)
+    return None if match is None else int(match[1])
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names by layer and then by themselves; names outside of layers come last."""
+
+    def key(name: str) -> tuple[bool, int, str]:
+        layer = layer_of(name)
+        return layer is None, layer or 0, name
+
+    return sorted(names, key=key)
 
 
 def measured(opened: Opened) -> tuple[ModuleFacts, ...]:
-    """Every tensor that the adapter changes. Raises SetupError when it changes meanwhile."""
-    return tuple(_module(name, opened) for name in in_order(opened.found.updates))
+    """Return facts about every tensor that the adapter changes.
+
+    Raise SetupError if a file changes meanwhile.
+    """
+    return tuple(_measure(name, opened) for name in in_order(opened.updates.updates))
 
 
-def _module(name: str, opened: Opened) -> ModuleFacts:
-    updates = opened.found.updates[name]
-    norm, whole = change_norm(updates, opened.weights, name), weight_norm(opened.weights, name)
-    ratio = norm / whole if norm is not None and whole else None
-    rank, alpha = rank_and_alpha(updates, opened.found.config)
-    return ModuleFacts(name, rank, alpha, norm, ratio)
+def _measure(name: str, opened: Opened) -> ModuleFacts:
+    updates = opened.updates.updates[name]
+    change = change_norm(updates, opened.weights, name)
+    weight = weight_norm(opened.weights, name)
+
+    ratio = change / weight if change is not None and weight else None
+    rank, alpha = rank_and_alpha(updates, opened.updates.config)
+    return ModuleFacts(name, rank, alpha, change, ratio)
 
 
 def rank_and_alpha(
     updates: tuple[Update, ...], config: Mapping[str, object]
 ) -> tuple[int | None, float | None]:
-    """Of the module's product, if it has one; alpha only where the format is LoRA."""
+    """Return rank and alpha of the product inside the updates.
+
+    Without a product there is no rank, and other formats than LoRA have no alpha.
+    """
     products = (update.low_rank for update in updates)
     product = next(filter(None, products), None)
-    if product is None or config.get("peft_type") != "LORA":
-        return (product.rank if product else None), None
-    return product.rank, product.scale * (
-        math.sqrt(product.rank) if config.get("use_rslora") else product.rank
-    )
+    if product is None:
+        return None, None
+    if config.get("peft_type") != "LORA":
+        return product.rank, None
+
+    divisor = math.sqrt(product.rank) if config.get("use_rslora") else product.rank
+    return product.rank, product.scale * divisor
 
 
 def outlined(misfit: Misfit) -> tuple[ModuleFacts, ...]:
-    """Every tensor of the base that the adapter's file has something for; nothing is measured."""
+    """Return every tensor of the base that the adapter's file names; nothing is measured."""
+    # LoRA on bare parameters has the factors of all experts in one tensor.
+    has_ranks = not misfit.config.get("target_parameters")
+
     ranks: dict[str, int | None] = {}
     for tensor in misfit.tensors:
-        if tensor.name.startswith(PREFIX):
-            ranks.setdefault(
-                name := _changed(tensor.name.removeprefix(PREFIX), misfit.shapes), None
-            )
-            # LoRA on bare parameters has the factors of all experts in one tensor.
-            if (
-                tensor.name.endswith(_FIRST_FACTORS)
-                and tensor.shape
-                and not misfit.config.get("target_parameters")
-            ):
-                ranks[name] = tensor.shape[0]
-    alpha = _alpha(misfit.config)
-    return tuple(
-        ModuleFacts(name, ranks[name], ranks[name] and alpha, None, None)
-        for name in in_order(ranks)
-    )
+        if not tensor.name.startswith(PREFIX):
+            continue
+        name = _base_tensor(tensor.name.removeprefix(PREFIX), misfit.shapes)
+        ranks.setdefault(name, None)
+        if tensor.name.endswith(_FIRST_FACTORS) and tensor.shape and has_ranks:
+            ranks[name] = tensor.shape[0]
+
+    alpha = _common_alpha(misfit.config)
+    facts = []
+    for name in in_order(ranks):
+        rank = ranks[name]
+        facts.append(ModuleFacts(name, rank, rank and alpha, None, None))
+    return tuple(facts)
 
 
-def _changed(name: str, base: BaseShapes) -> str:
-    """The tensor that one of the adapter's is for: of a module of the base, or of what lies around
-    the last part.
+def _base_tensor(name: str, base: BaseShapes) -> str:
+    """Return the tensor of the base that a tensor of the adapter belongs to.
+
+    It is that of a module of the base; if none fits, the name without its last part.
     """
     if name in base.tensors:
         return name
+
     module = name
     while module and module not in base.shapes:
         module = module.rpartition(".")[0]
-    return f"{module or name.removesuffix('.weight').rpartition('.')[0]}.weight"
+    if not module:
+        module = name.removesuffix(".weight").rpartition(".")[0]
+    return f"{module}.weight"
 
 
-def _alpha(config: Mapping[str, object]) -> float | None:
-    """Of all modules."""
+def _common_alpha(config: Mapping[str, object]) -> float | None:
+    """Return the alpha that a config gives all modules; None if there is no such alpha."""
     alpha = config.get("lora_alpha")
-    plain = config.get("peft_type") == "LORA" and not config.get("alpha_pattern")
-    return float(alpha) if plain and isinstance(alpha, int | float) else None
+    if config.get("peft_type") != "LORA" or config.get("alpha_pattern"):
+        return None
+    return float(alpha) if isinstance(alpha, int | float) else None

@@ -1,8 +1,8 @@
 """Frobenius norms of changes and of base weights, summed in float64.
 
 A low-rank product is measured from small Gram matrices and never built. A change that depends on
-the base, or is dense by itself, is built one weight at a time. None stands for what cannot be
-measured. Knows no adapter folders.
+the base, or is dense by itself, is built one weight at a time. None means that something cannot be
+measured. This module does not know adapter folders.
 """
 
 from __future__ import annotations
@@ -25,31 +25,40 @@ if TYPE_CHECKING:
 
 
 def change_norm(updates: Updates, weights: BaseWeights, name: str) -> float | None:
-    """||ΔW||."""
-    if product := _product(updates):
+    """Return ||ΔW|| of the weight `name`."""
+    product = _product(updates)
+    if product is not None:
         return _product_norm(*product)
-    change = _dense(updates, weights, name)
-    return None if change is None else _norm(change)
+
+    delta = _dense(updates, weights, name)
+    return None if delta is None else _norm(delta)
 
 
 def distance(one: Updates, two: Updates, weights: BaseWeights, name: str) -> float | None:
-    """||ΔW1 - ΔW2||."""
+    """Return ||ΔW1 - ΔW2|| of the weight `name`."""
     first, second = _product(one), _product(two)
-    if first and second:
-        return _product_norm(np.vstack([first[0], second[0]]), np.hstack([first[1], -second[1]]))
-    changes = _dense(one, weights, name), _dense(two, weights, name)
-    return None if changes[0] is None or changes[1] is None else _norm(changes[0] - changes[1])
+    if first is not None and second is not None:
+        # The difference of two products is one product, of both ranks together.
+        a = np.vstack([first[0], second[0]])
+        b = np.hstack([first[1], -second[1]])
+        return _product_norm(a, b)
+
+    first_delta = _dense(one, weights, name)
+    second_delta = _dense(two, weights, name)
+    if first_delta is None or second_delta is None:
+        return None
+    return _norm(first_delta - second_delta)
 
 
 def weight_norm(weights: BaseWeights, name: str) -> float | None:
-    """||W||."""
+    """Return ||W|| of the weight `name`."""
     if weights.problem(name):
         return None
     return math.sqrt(sum(_norm(rows) ** 2 for _, rows in weights.blocks(name)))
 
 
 def _product(updates: Updates) -> tuple[Matrix, Matrix] | None:
-    """A and the scaled B, where the whole change is one product."""
+    """Return A and the scaled B if the whole change is one product."""
     match updates:
         case (LowRank() as product,):
             return product.a().astype(np.float64), product.b().astype(np.float64) * product.scale
@@ -57,13 +66,16 @@ def _product(updates: Updates) -> tuple[Matrix, Matrix] | None:
 
 
 def _product_norm(a: Matrix, b: Matrix) -> float:
-    """||BA||, from trace(BᵀB AAᵀ)."""
-    return math.sqrt(max(float(((b.T @ b) * (a @ a.T)).sum()), 0.0))
+    """Return ||BA||, the root of trace(BᵀB AAᵀ)."""
+    square = float(((b.T @ b) * (a @ a.T)).sum())
+    return math.sqrt(max(square, 0.0))
 
 
 def _dense(updates: Updates, weights: BaseWeights, name: str) -> NDArray[np.float32] | None:
-    """ΔW as a matrix, or None: no formula, no value of the base, another shape, or numbers beyond
-    float32.
+    """Return ΔW as a matrix.
+
+    None if there is no formula, no value of the base, another shape, or a number that float32
+    cannot hold.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         match updates:
@@ -81,6 +93,7 @@ def _is_measurable(updates: Updates, weights: BaseWeights, name: str) -> bool:
         return False
     if any(isinstance(update, ReplacedRows) or not update.has_formula for update in updates):
         return False
+
     shape = weights.tensors[name].shape
     replaced = [update for update in updates if isinstance(update, Replaced)]
     return all(update.values().shape == shape for update in replaced)

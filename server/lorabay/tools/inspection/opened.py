@@ -1,6 +1,4 @@
-"""An adapter beside its base, read as far as it can be: what it does to the base, or why that
-cannot be told.
-"""
+"""An adapter read beside its base: its updates, or the reasons why it does not fit."""
 
 from __future__ import annotations
 
@@ -28,19 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An adapter that was read, beside its base."""
+    """An adapter that fits its base."""
 
     source: ChosenAdapter
-    found: AdapterUpdates
+    updates: AdapterUpdates
     shapes: BaseShapes
     weights: BaseWeights
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """An adapter of which nothing but config and header is known, beside the base that it does not
-    fit, and why.
-    """
+    """An adapter that does not fit its base, so that only its config and header are known."""
 
     source: ChosenAdapter
     config: Mapping[str, object]
@@ -53,28 +49,33 @@ class Misfit:
 def open_adapter(
     source: ChosenAdapter, base: Path, *, initial: Path | None = None, residual_base: bool = False
 ) -> Opened | Misfit:
-    """Read config and header. `initial` and `residual_base`: as in `catalog.adapter_updates`.
+    """Read config and header of an adapter of the model in `base`.
 
-    Raises SetupError with every reason when that cannot be done.
+    `initial` and `residual_base` are those of `formats.reading`. Raise SetupError with every reason
+    if not even config and header can be read.
     """
     files = BaseFiles.open(base)
     shapes = BaseShapes.of(files, names=(real_path(base).name,))
-    found = source.updates(shapes, initial=initial, residual_base=residual_base)
-    if not isinstance(found, Rejected):
-        return Opened(source, found, shapes, BaseWeights.of(files))
-    config, file = read_config(source.folder, LIMITS), AdapterWeights.open(source.folder, LIMITS)
+    weights = BaseWeights.of(files)
+
+    updates = source.updates(shapes, initial=initial, residual_base=residual_base)
+    if not isinstance(updates, Rejected):
+        return Opened(source, updates, shapes, weights)
+
+    config = read_config(source.folder, LIMITS)
+    file = AdapterWeights.open(source.folder, LIMITS)
     if isinstance(config, Rejected) or isinstance(file, Rejected):
-        raise refused(source, found)
-    return Misfit(source, config, file.tensors, found, shapes, BaseWeights.of(files))
+        raise refused(source, updates)
+    return Misfit(source, config, file.tensors, updates, shapes, weights)
 
 
 def readable(opened: Opened | Misfit) -> Opened:
-    """The adapter. Raises SetupError with every reason when it does not fit."""
+    """Return an adapter that fits. Raise SetupError with every reason if it does not."""
     if isinstance(opened, Misfit):
         raise refused(opened.source, opened.refusal)
     return opened
 
 
 def refused(source: ChosenAdapter, rejected: Rejected) -> SetupError:
-    """What says why an adapter cannot be inspected."""
+    """Return the error of an adapter that cannot be inspected."""
     return SetupError(f"{source.folder} cannot be inspected: {rejected.line}")
