@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ONES = np.ones((2, 3), np.float32)
+COLUMNS = np.ones((3, 2), np.float32)
 
 
 def tensor(name: str, values: NDArray[np.float32]) -> CanonicalTensor:
@@ -33,7 +34,7 @@ def tensor(name: str, values: NDArray[np.float32]) -> CanonicalTensor:
 
 def adapter(
     a: NDArray[np.float32] = ONES,
-    b: NDArray[np.float32] = ONES.T,
+    b: NDArray[np.float32] = COLUMNS,
     scale: NDArray[np.float32] | None = None,
 ) -> Canonical:
     pair = LoraPair("m.q_proj", tensor("m.q_proj.A", a), tensor("m.q_proj.B", b))
