@@ -44,11 +44,11 @@ from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.logs import configure_logging
 from lorabay.metrics import Metrics
 from lorabay.serving.admin import Operations
-from lorabay.serving.dora import scales_outputs
 from lorabay.serving.events import EventLog
 from lorabay.serving.machine_defaults import (
     adapter_options,
     host_memory_bytes,
+    scales_outputs,
     server_options,
     set_cpu_environment,
 )

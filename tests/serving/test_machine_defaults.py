@@ -7,15 +7,18 @@ from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, strategies as st
+from vllm.platforms import current_platform
 from vllm.utils.ompmultiprocessing import OMPProcessManager
 
 from lorabay.catalog.admission import ALLOWED_RANKS
 from lorabay.serving.machine_defaults import (
     CPU_MEMORY_SHARE,
+    DORA_VARIABLE,
     SLOTS_AT_MOST,
     adapter_options,
     even_shares,
     host_memory_bytes,
+    scales_outputs,
     server_options,
     set_cpu_environment,
 )
@@ -146,3 +149,27 @@ def test_what_the_user_set_stays() -> None:
         "VLLM_CPU_OMP_THREADS_BIND": "0-1",
         "TORCHINDUCTOR_CACHE_DIR": "/elsewhere",
     }
+
+
+def test_a_cpu_scales_outputs_without_being_asked() -> None:
+    """On a CPU the plugin's kernel scales the rows concerned."""
+    environ: dict[str, str] = {}
+    assert scales_outputs(environ, {}, dora=False)
+    assert environ == {}
+
+
+def test_a_gpu_scales_outputs_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin reads the answer from the environment of the processes that vLLM starts."""
+    monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
+    environ: dict[str, str] = {}
+    assert not scales_outputs(environ, {}, dora=False)
+    assert environ == {}
+    assert scales_outputs(environ, {}, dora=True)
+    assert environ == {DORA_VARIABLE: "1"}
+
+
+@pytest.mark.parametrize("cpu", [True, False])
+def test_fully_sharded_lora_scales_nothing(cpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DoRA adapter is refused when it is read, not when the engine is to load it."""
+    monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: cpu)
+    assert not scales_outputs({}, {"fully_sharded_loras": True}, dora=True)

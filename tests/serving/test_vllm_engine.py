@@ -15,8 +15,8 @@ from vllm.platforms import current_platform
 from lorabay.base.find import BaseFolder
 from lorabay.errors import EngineUnavailable, SetupError, UsageError
 from lorabay.serving import vllm_engine
-from lorabay.serving.dora import DORA_VARIABLE
 from lorabay.serving.engine import CALLS, CHAT, Engine
+from lorabay.serving.machine_defaults import DORA_VARIABLE
 from lorabay.serving.vllm_engine import VllmEngine
 from tests.versions import make_version
 

@@ -1,13 +1,14 @@
-"""Engine options that settings leave open, chosen from the adapters and from this machine.
+"""Engine options and variables that follow from the adapters, from this machine and its devices.
 
-Knows nothing of settings: the caller lets a user's choice win.
+Knows nothing of settings: the caller lets a user's choice win. Imports vLLM only when asked about
+devices.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, MutableMapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,11 @@ SLOTS_AT_MOST = 8
 
 CPU_MEMORY_SHARE = 0.2
 """Share of the machine's memory for adapters that wait beside the slots, by default."""
+
+DORA_VARIABLE = "LORABAY_DORA"
+"""Set to 1, it makes the plugin scale outputs on devices whose compiled graphs must hold that.
+
+Scaling is the plugin's work, in vLLM's own processes; an environment variable reaches it there."""
 
 
 def adapter_options(
@@ -88,3 +94,20 @@ def even_shares(cpus: Sequence[int], workers: int) -> list[Sequence[int]]:
         return [[cpus[i % len(cpus)]] for i in range(workers)]
     starts = [i * len(cpus) // workers for i in range(workers + 1)]
     return [cpus[start:end] for start, end in pairwise(starts)]
+
+
+def scales_outputs(
+    environ: MutableMapping[str, str], options: Mapping[str, Any], *, dora: bool
+) -> bool:
+    """Return whether the engine will scale outputs; sets `DORA_VARIABLE` if `dora` asks for it.
+
+    A CPU always scales. Layers of fully sharded LoRA compute their updates themselves, and never
+    scale.
+    """
+    from vllm.platforms import current_platform
+
+    if options.get("fully_sharded_loras"):
+        return False
+    if dora:
+        environ[DORA_VARIABLE] = "1"
+    return dora or bool(current_platform.is_cpu())

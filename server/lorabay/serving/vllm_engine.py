@@ -35,8 +35,8 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import AdapterRejected, EngineUnavailable, LorabayError, SetupError
 from lorabay.serving import vllm_errors
-from lorabay.serving.dora import DORA_VARIABLE
 from lorabay.serving.engine import CHAT, COMPLETIONS, DETOKENIZE, RESPONSES, TOKENIZE, Answer
+from lorabay.serving.machine_defaults import DORA_VARIABLE
 from lorabay.serving.vllm_args import parse_engine_args
 from lorabay.serving.vllm_stream import RequestContext, VllmStream, usage_of
 
