@@ -46,7 +46,7 @@ CONFIG = {
 def random_tensor(
     shape: tuple[int, ...], seed: int, dtype: str = "BF16", scale: float = 1.0
 ) -> Stored:
-    """Normal numbers, exact in the dtype."""
+    """Return normal numbers that are exact in the dtype."""
     values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32) * np.float32(
         scale
     )
@@ -56,7 +56,7 @@ def random_tensor(
 def make_base(
     folder: Path, *, files: int = 2, tied: bool = True, dtype: str = "BF16", **config: object
 ) -> Path:
-    """A llama of two layers in this many files with an index, or in one without."""
+    """Make a llama of two layers, in several files with an index or in one without."""
     folder.mkdir(parents=True)
     shapes = SHAPES if tied else {**SHAPES, "lm_head.weight": (VOCABULARY, HIDDEN)}
     tensors = {
@@ -88,7 +88,7 @@ def make_lora(
     dtype: str = "F32",
     **fields: object,
 ) -> Path:
-    """LoRA of rank 4 whose factors are random numbers."""
+    """Make a LoRA of rank 4 with random factors."""
     tensors = {}
     for seed, (module, (out, into)) in enumerate(making.MODULES.items()):
         if module.rpartition(".")[2] in targets:
@@ -101,7 +101,7 @@ def make_lora(
 
 
 def merge_settings(tmp_path: Path, **changes: Any) -> MergeSettings:
-    """A merge of `adapter` into `base`, to `merged`, not verified; two workers."""
+    """Return an unverified merge of `adapter` into `base`, written to `merged` by two workers."""
     defaults: dict[str, Any] = {
         "adapter": str(tmp_path / "adapter"),
         "output": tmp_path / "merged",
@@ -115,7 +115,7 @@ def merge_settings(tmp_path: Path, **changes: Any) -> MergeSettings:
 
 
 def all_tensors(folder: Path) -> dict[str, Stored]:
-    """Every tensor of a model folder, as its index names them."""
+    """Return every tensor of a model folder, as its index names them."""
     index = folder / "model.safetensors.index.json"
     if not index.exists():
         return making.load(folder / "model.safetensors")
@@ -128,7 +128,7 @@ def all_tensors(folder: Path) -> dict[str, Stored]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
+    """Return every file below a folder."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))

@@ -1,6 +1,4 @@
-"""Inputs that cannot be merged: one clear line, exit code 1, inputs as they were, and nothing that
-looks complete.
-"""
+"""Inputs that cannot be merged end in one line and exit code 1, and leave nothing whole."""
 
 from __future__ import annotations
 
@@ -71,7 +69,7 @@ def the_error(capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_inputs(folders: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
-    """One line that names what is wrong; no output, and the inputs are untouched."""
+    """One line names the defect; there is no output, and the inputs are untouched."""
     spoil, text = BAD[kind]
     spoil(folders)
     links = kind.startswith("loop")
@@ -88,7 +86,7 @@ def test_bad_inputs(folders: Path, capsys: pytest.CaptureFixture[str], kind: str
 def test_output_among_the_inputs(
     folders: Path, capsys: pytest.CaptureFixture[str], place: str
 ) -> None:
-    """Neither inside an input nor around one."""
+    """The output may lie neither inside an input nor around one."""
     before = contents(folders)
     assert run(folders, output=place) == 1
     assert "which is read; choose another" in the_error(capsys)
@@ -96,7 +94,7 @@ def test_output_among_the_inputs(
 
 
 def test_output_that_is_a_file(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It stays one."""
+    """The file is left alone."""
     (folders / "merged").write_text("a file")
     assert run(folders) == 1
     assert "is a file" in the_error(capsys)
@@ -104,14 +102,14 @@ def test_output_that_is_a_file(folders: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_output_that_is_a_loop(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A link to itself leads nowhere."""
+    """A link to itself ends in one line."""
     (folders / "merged").symlink_to("merged")
     assert run(folders) == 1
     assert "merged" in the_error(capsys)
 
 
 def test_pickles_are_read_when_asked_for(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Weights only: the same model as from safetensors; one that would run code is refused."""
+    """They give the same model as safetensors; one that would run code is refused."""
     import torch
     from safetensors.torch import load_file
 
@@ -156,7 +154,7 @@ sys.exit(run(sys.argv[1:]))
 
 
 def test_a_disk_that_takes_no_more(folders: Path) -> None:
-    """The system refuses to write: one line, and nothing that looks like a model."""
+    """A failed write is one line, and nothing looks like a model."""
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
     command = [
         "merge",
@@ -183,7 +181,7 @@ def test_a_disk_that_takes_no_more(folders: Path) -> None:
 def test_a_disk_without_room(
     folders: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is known before the first byte."""
+    """The lack of space is reported before the first byte is written."""
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
     assert run(folders) == 1
     assert "GB free, and the merged model needs" in the_error(capsys)
@@ -192,8 +190,10 @@ def test_a_disk_without_room(
 def test_peft_is_missed_before_the_first_byte(
     folders: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes with an extra: without it, to verify once ended in a traceback when all was written.
-    Plain LoRA that is not verified needs none, a format that PEFT's own layers merge does."""
+    """Without PEFT, neither a verification nor PEFT's own layers begin; plain LoRA merges.
+
+    To verify once ended in a traceback when all was written.
+    """
     monkeypatch.setitem(sys.modules, "peft", None)
     assert run(folders, "--verify") == 1
     assert (
@@ -220,6 +220,6 @@ def test_peft_is_missed_before_the_first_byte(
 def test_wrong_usage(
     folders: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, str]
 ) -> None:
-    """Exit code 2."""
+    """A value that no option takes ends in exit code 2."""
     assert run(folders, *flags) == 2
     assert flags[1] in the_error(capsys)

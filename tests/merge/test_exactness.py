@@ -1,6 +1,4 @@
-"""The finance adapter in the real base, in bfloat16: to the bit what its formula gives, computed
-here with torch.
-"""
+"""The finance adapter in the real base is right to the bit, by its formula in torch."""
 
 from __future__ import annotations
 
@@ -31,9 +29,7 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def nearest(exact: torch.Tensor) -> torch.Tensor:
-    """The one rounding to eight significant bits, ties to even; torch goes through float32, which
-    makes it two.
-    """
+    """Round once to eight bits, ties to even. Torch would round twice, through float32."""
     bits = exact.view(torch.int64)
     bits = bits + (bits >> CUT & 1) + (1 << CUT - 1) - 1
     return (bits >> CUT << CUT).view(torch.float64).bfloat16()
@@ -42,11 +38,11 @@ def nearest(exact: torch.Tensor) -> torch.Tensor:
 def test_finance_is_merged_to_the_bit(
     prepared: Prepared, tmp_path: Path, figures: list[str]
 ) -> None:
-    """From float64 sums every number is round(W + s B A). From float32 sums as well, but where the
-    exact sum is so near the middle between two bfloat16 numbers that the order of summing decides;
-    there it is one of the two.
+    """Every number is round(W + s B A) from float64 sums.
 
-    Tensors that the adapter does not touch are the base's, byte for byte.
+    From float32 sums it is, too, except near the middle between two bfloat16 numbers: there the
+    order of the sum decides, and the number is one of the two. Tensors that the adapter does not
+    touch are the base's, byte for byte.
     """
     base, factors = (
         tensors(prepared.folder / "model.safetensors"),

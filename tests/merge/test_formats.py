@@ -1,9 +1,7 @@
-"""Every format, trained for a few steps by PEFT, merged, loaded by transformers: it answers as
-PEFT's own model does.
+"""Every format, trained by PEFT and merged, answers like PEFT's own model.
 
-On tiny models, and plain LoRA on the default base. `--whole-base` trains and merges every format on
-the default base; `--format-steps` trains longer. What was measured is printed at the end as a
-table.
+Tiny models are used, and the default base for plain LoRA. `--whole-base` merges every format on the
+default base; `--format-steps` trains longer. The figures are printed at the end as a table.
 """
 
 from __future__ import annotations
@@ -46,7 +44,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Our merged model against PEFT's. `effect`: by how much the adapter moves a logit at most."""
+    """Our merged model against PEFT's. `effect` is the most by which the adapter moves a logit."""
 
     effect: float
     difference: float
@@ -81,9 +79,7 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compare(
     name: str, config: trained.Config, base: Path, tmp_path: Path, **training: Any
 ) -> Comparison:
-    """Train, merge in float32, load the merged folder with transformers, ask both models the
-    same.
-    """
+    """Train, merge in float32, load the result with transformers, and ask both models the same."""
     made = trained.train(name, config, base, tmp_path / "adapter", **training)
     initial = tmp_path / "adapter" / "init"
     merge(
@@ -117,9 +113,7 @@ def test_llama(name: str, llama: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["PiSSA", "PiSSA with DoRA", "OLoRA", "CorDA"])
 def test_what_the_start_left_of_the_base(name: str, llama: Path, tmp_path: Path) -> None:
-    """Onto the residual base the adapter merges as it is, and both ways are verified; without
-    either it is refused.
-    """
+    """It merges into the residual base, or with its initial adapter, and not without both."""
     made = trained.train(name, trained.FORMATS[name], llama, tmp_path / "adapter")
     for flags in (
         {"base": tmp_path / "adapter" / "residual", "residual_base": True},
@@ -146,7 +140,7 @@ def test_what_the_start_left_of_the_base(name: str, llama: Path, tmp_path: Path)
     ],
 )
 def test_verification_knows_the_format(name: str, llama: Path, tmp_path: Path) -> None:
-    """PEFT's merge of these, rounded to bfloat16, tells what is allowed; ours stays within it."""
+    """PEFT's merge, rounded to bfloat16, sets the allowed difference, and ours stays within it."""
     trained.train(name, trained.FORMATS[name], llama, tmp_path / "adapter")
     found = merge(merge_settings(tmp_path, base=llama, dtype="bfloat16", verify=True)).verification
     assert found is not None
@@ -157,9 +151,7 @@ def test_verification_knows_the_format(name: str, llama: Path, tmp_path: Path) -
     "config", [peft.OFTConfig(r=4, oft_block_size=0), peft.BOFTConfig(), peft.HRAConfig()]
 )
 def test_saved_biases_beside_layers_of_peft(config: peft.PeftConfig, tmp_path: Path) -> None:
-    """They are no part of the layers: with them the adapter was once refused when files had been
-    written already.
-    """
+    """Saved biases are merged beside the layers; they were once refused too late."""
     base = peft_adapters.make_base(tmp_path / "base", bias=True)
     config.task_type, config.target_modules, config.bias = "CAUSAL_LM", {"q_proj", "v_proj"}, "all"
     made = peft_adapters.make(base, tmp_path / "adapter", lambda: config)
@@ -172,7 +164,7 @@ def test_saved_biases_beside_layers_of_peft(config: peft.PeftConfig, tmp_path: P
 
 @pytest.mark.parametrize("name", trained.GPT2_FORMATS)
 def test_gpt2(name: str, gpt2: Path, tmp_path: Path, table: list[str]) -> None:
-    """The same where weights lie the other way round and layers have biases."""
+    """Weights that are stored transposed, and biases, are merged as well."""
     found = compare(name, trained.GPT2_FORMATS[name], gpt2, tmp_path)
     table.append(found.row(name, "tiny GPT-2"))
     assert found.effect > EFFECT
@@ -183,9 +175,7 @@ def test_gpt2(name: str, gpt2: Path, tmp_path: Path, table: list[str]) -> None:
 @pytest.mark.parametrize("alike", trained.NAMED_ALIKE)
 @pytest.mark.parametrize("kind", [peft.LoraConfig, peft.HRAConfig])
 def test_layers_that_are_only_named_like_gpt2s(kind: type, alike: str, tmp_path: Path) -> None:
-    """They lie as linear layers do; those that are not square were once refused, square ones merged
-    transposed.
-    """
+    """They are stored as linear layers; they were once refused, or merged transposed if square."""
     base = trained.tiny_alike(alike, tmp_path / "base")
     found = compare(alike, trained.of(kind, ["c_fc", "c_proj"], r=4), base, tmp_path)
     assert found.effect > EFFECT
@@ -201,7 +191,7 @@ def test_the_default_base(
     table: list[str],
     pytestconfig: pytest.Config,
 ) -> None:
-    """The same on the real base, for plain LoRA or, with `--whole-base`, for each format."""
+    """Logits are equal on the real base, with `--whole-base` for each format."""
     name = format_of_the_real_base
     training = {"steps": pytestconfig.getoption("--format-steps"), "rate": trained.GENTLE_RATE}
     try:

@@ -21,7 +21,7 @@ from lorabay.merge.job import parse_size
     ],
 )
 def test_sizes(text: str, size: int) -> None:
-    """Decimal as disks count, binary with an `i`."""
+    """Units are decimal as for disks, and binary with an `i`."""
     assert parse_size(text) == size
 
 
@@ -29,6 +29,6 @@ def test_sizes(text: str, size: int) -> None:
     "text", ["", "0", "0GB", "-1GB", "GB", "1e9", "5 apples", "1.5.2MB", "nan", "0.5", "9" * 400]
 )
 def test_no_sizes(text: str) -> None:
-    """Told with an example."""
+    """Any other text is refused with an example."""
     with pytest.raises(UsageError, match="is no size; write it as in 500MB or 2GiB"):
         parse_size(text)

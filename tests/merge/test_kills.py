@@ -1,7 +1,6 @@
-"""`lorabay merge` is killed at random moments: there is no model or the right one, and the same
-command finishes it.
+"""`lorabay merge` is killed at random moments; the same command finishes the model.
 
-`--merge-kills 20` kills more often.
+There is no model or the right one at any time. `--merge-kills 20` kills more often.
 """
 
 from __future__ import annotations
@@ -38,9 +37,7 @@ sys.exit(run(sys.argv[1:]))
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
-    """A base of some 15 files' worth, an adapter for all of its layers, and what a merge in one go
-    makes of them.
-    """
+    """Make a base of some 15 files and an adapter for all of its layers."""
     RandomLlama.about(SIZE).write(tmp_path / "base")
     RandomAdapters.about(BaseShapes.read(tmp_path / "base"), 16, 1 << 60).write(
         tmp_path / "adapter", seed=0
@@ -49,7 +46,7 @@ def folders(tmp_path: Path) -> Path:
 
 
 def start(folders: Path, output: str) -> subprocess.Popen[str]:
-    """The command in a process of its own that has imported what it needs."""
+    """Start the command in a process that has imported everything that it needs."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     places = [
         str(folders / "adapter"),
@@ -80,7 +77,7 @@ def start(folders: Path, output: str) -> subprocess.Popen[str]:
 
 
 def seconds(folders: Path, output: str) -> float:
-    """How long one merge takes, to its report; that of another output warms the disk."""
+    """Return the seconds of one merge up to its report; a first one warms the disk."""
     process, begun = start(folders, output), time.monotonic()
     assert process.stdout is not None
     process.stdout.readline()
@@ -95,7 +92,7 @@ def finish(process: subprocess.Popen[str]) -> None:
 
 
 def left_behind(output: Path) -> str:
-    """What a kill left, in words."""
+    """Return in words what a kill left."""
     if (output / "merge.json").exists():
         return "the whole model"
     if any(output.glob(WEIGHTS)):
@@ -109,9 +106,7 @@ def left_behind(output: Path) -> str:
 def test_killed_at_random_moments(
     folders: Path, pytestconfig: pytest.Config, figures: list[str]
 ) -> None:
-    """SIGKILL, anywhere between the first step and the report, also while a former run's work goes
-    on.
-    """
+    """SIGKILL may come at any moment, also in a run that goes on from an earlier one."""
     usual = min(seconds(folders, "another"), seconds(folders, "whole"))
     whole, tensors = contents(folders / "whole"), all_tensors(folders / "whole")
     merged, found = folders / "merged", Counter[str]()
@@ -141,9 +136,7 @@ def test_killed_at_random_moments(
 
 
 def finish_right(folders: Path, whole: dict[str, bytes]) -> None:
-    """Run to the end where something is left to do, hold the folder against one made in one go, and
-    remove it.
-    """
+    """Finish the merge, compare it with one that was not interrupted, and remove it."""
     merged = folders / "merged"
     if not (merged / "merge.json").exists() or (merged / ".merging").exists():
         finish(start(folders, "merged"))

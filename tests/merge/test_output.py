@@ -1,6 +1,4 @@
-"""What a merge leaves when it is stopped: nothing that looks like a model, and enough to go on
-from.
-"""
+"""A stopped merge leaves nothing that looks like a model, and enough to go on from."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ def folders(tmp_path: Path) -> Path:
 
 
 def stopped_before(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
-    """The process ends, as a kill would end it, when the file system is asked for the `number`th
-    call of this name.
-    """
+    """End the process, as a kill would, at the `number`th call of this function of the system."""
     original, calls = getattr(os, name), 0
 
     def stop(*arguments: object, **named: object) -> object:
@@ -55,7 +51,7 @@ def stopped_before(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> N
 def test_an_interrupted_merge_goes_on(
     folders: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """Whatever was finished is kept, and the end is the same as that of a run in one go."""
+    """Finished files are kept, and the result is that of a run in one go."""
     with monkeypatch.context() as patch:
         stopped_before(patch, "posix_fallocate", number)
         if number <= 4:
@@ -103,7 +99,7 @@ def test_other_inputs_begin_anew(
     change: Callable[[Path], None] | None,
     flags: dict[str, Any],
 ) -> None:
-    """A file that was made from other inputs or in another way is never taken over."""
+    """A file that was made from other inputs, or in another way, is never kept."""
     with monkeypatch.context() as patch:
         stopped_before(patch, "posix_fallocate", 4)
         with pytest.raises(KeyboardInterrupt):
@@ -117,7 +113,7 @@ def test_other_inputs_begin_anew(
 
 
 def test_another_start_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The adapter as it was initialised is an input, too, where that changed the base."""
+    """The initial adapter is an input, too, where it changed the base."""
     (
         make_base(tmp_path / "base", files=4),
         make_lora(tmp_path / "adapter", init_lora_weights="pissa"),
@@ -133,7 +129,7 @@ def test_another_start_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_damaged_file_is_made_again(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A finished file that lost its end counts as not there."""
+    """A finished file that lost its end counts as missing."""
     with monkeypatch.context() as patch:
         stopped_before(patch, "posix_fallocate", 4)
         with pytest.raises(KeyboardInterrupt):
@@ -149,7 +145,7 @@ def looks_like_a_model(folder: Path) -> bool:
 
 
 def stopped_at_move(monkeypatch: pytest.MonkeyPatch, folder: Path, moved: int) -> None:
-    """The process ends when one more file than `moved` would be moved into `folder`."""
+    """End the process when one more file than `moved` would be moved into `folder`."""
     original, calls = Path.replace, 0
 
     def stop(path: Path, target: Path) -> Path:
@@ -167,9 +163,7 @@ def stopped_at_move(monkeypatch: pytest.MonkeyPatch, folder: Path, moved: int) -
 def test_stopped_while_it_is_published(
     folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int
 ) -> None:
-    """Between any two moves: without its config the folder is no model, with it the whole; a later
-    run finishes.
-    """
+    """Between any two moves there is no model or the whole one, and a later run finishes."""
     with monkeypatch.context() as patch:
         stopped_at_move(patch, folders / "merged", moved)
         if moved < 7:
@@ -186,9 +180,7 @@ def test_stopped_while_it_is_published(
 def test_stopped_while_published_then_verified(
     folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int, again: int
 ) -> None:
-    """What was not verified is taken back, also by a run that is stopped at it, and only published
-    when it was.
-    """
+    """Unverified files are taken back, and published only when they are verified."""
     with monkeypatch.context() as patch:
         stopped_at_move(patch, folders / "merged", moved)
         with pytest.raises(KeyboardInterrupt):
@@ -219,7 +211,7 @@ def fail(*_: object) -> None:
 def test_stopped_while_published_then_other_inputs(
     folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int
 ) -> None:
-    """What was moved already goes, and the folder holds the other model alone."""
+    """Files that were moved are removed, and the folder holds the other model alone."""
     with monkeypatch.context() as patch:
         stopped_at_move(patch, folders / "merged", moved)
         with pytest.raises(KeyboardInterrupt):
@@ -231,7 +223,7 @@ def test_stopped_while_published_then_other_inputs(
 
 
 def test_only_one_merge_at_a_time(folders: Path) -> None:
-    """The second one says so at once."""
+    """A second merge into the same folder is refused at once."""
     work = folders / "merged" / ".merging"
     work.mkdir(parents=True)
     with FileLock(work / "lock"), pytest.raises(SetupError, match="another merge is writing"):
@@ -239,7 +231,7 @@ def test_only_one_merge_at_a_time(folders: Path) -> None:
 
 
 def test_overwriting_replaces_an_earlier_merge(folders: Path) -> None:
-    """All of its files go; one that somebody added stays."""
+    """All files of the earlier merge go; a file that somebody added stays."""
     merge(merge_settings(folders, max_shard_bytes=4_000))
     (folders / "merged" / "notes.txt").write_text("mine")
     merge(merge_settings(folders, overwrite=True))
@@ -251,7 +243,7 @@ def test_overwriting_replaces_an_earlier_merge(folders: Path) -> None:
 def test_an_unfinished_overwrite_leaves_the_earlier_merge(
     folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until all of the new one is on disk."""
+    """The earlier merge is whole until all of the new one is on disk."""
     merge(merge_settings(folders))
     before = contents(folders / "merged")
     with monkeypatch.context() as patch:

@@ -71,7 +71,7 @@ def test_a_base_in_parts(folders: tuple[Path, Path]) -> None:
 
 
 def test_a_pickled_adapter_is_refused(folders: tuple[Path, Path]) -> None:
-    """Unless it is allowed."""
+    """It is read only if pickles are allowed."""
     base, adapter = folders
     pickled(adapter, "adapter_model.safetensors", "adapter_model.bin")
     with (

@@ -51,7 +51,7 @@ def test_files_of_the_base_are_kept() -> None:
 
 
 def test_one_file_has_no_index() -> None:
-    """It has its usual name."""
+    """A single file has its usual name."""
     result = plan(EMBEDDING, NORM)
     assert result.files == ("model.safetensors",)
     assert result.index is None
@@ -66,7 +66,7 @@ def test_files_of_a_given_size() -> None:
 
 
 def test_wide_dtypes_come_first() -> None:
-    """So every tensor of a file is aligned."""
+    """Every tensor of a file is aligned."""
     result = plan(stored("a", dtype="BF16"), stored("b", dtype="F32"))
     assert [target.name for target in result.shards[0].targets] == ["b", "a"]
 
@@ -120,7 +120,7 @@ def test_integers_cannot_be_merged_into() -> None:
 
 
 def test_a_larger_vocabulary() -> None:
-    """A replaced embedding takes the adapter's rows, and what it was before counts as zero."""
+    """A replaced embedding takes the adapter's rows, and its former values count as zero."""
     update = Replaced(lambda: np.ones((9, 4), np.float32))
     result = plan(EMBEDDING, HEAD, updates={EMBEDDING: (update,)}, changes={"vocab_size": 9})
     target = result.changed[0]

@@ -1,4 +1,4 @@
-"""The answers that a merged model must give, and those of PEFT's merge after rounding."""
+"""The answers that a merged model must reach, and those of PEFT's merge after rounding."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def lora(base: Path, tmp_path_factory: pytest.TempPathFactory) -> trained.Traine
 
 
 def test_answers_are_those_of_peft(base: Path, lora: trained.Trained) -> None:
-    """And those after rounding to bfloat16 are near, but others."""
+    """The answers after rounding to bfloat16 are near, but others."""
     reference = Reference(base, lora.folder, torch.bfloat16)
     expected, rounded = reference_answers(reference, lora.inputs)
     assert difference(lora.answers, expected).largest_logit < 1e-5
@@ -34,7 +34,7 @@ def test_answers_are_those_of_peft(base: Path, lora: trained.Trained) -> None:
 
 
 def test_rounding_to_float32_changes_nothing(base: Path, lora: trained.Trained) -> None:
-    """Except the order of sums."""
+    """Only the order of sums differs."""
     expected, rounded = reference_answers(Reference(base, lora.folder, torch.float32), lora.inputs)
     assert difference(expected, rounded).largest_logit < 1e-4
 

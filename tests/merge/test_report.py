@@ -54,7 +54,7 @@ def test_norms_and_shares() -> None:
 
 
 def test_a_tensor_that_was_zero_has_no_ratio() -> None:
-    """Neither has one that is new."""
+    """A tensor that is new has none either."""
     assert change(Tally(count=16, change=4.0)).ratio is None
     assert change(Tally()).changed_share == 0.0
 

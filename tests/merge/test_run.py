@@ -29,7 +29,7 @@ TORCH = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 
 
 def merged_by_hand(base: Path, adapter: Path, scale: float, dtype: str) -> dict[str, bytes]:
-    """round(W + s B A) with torch in float64, of every module that the adapter touches."""
+    """Return round(W + s B A), from float64 sums of torch, of every touched module."""
     tensors, factors = all_tensors(base), making.load(adapter / "adapter_model.safetensors")
     found = {}
     for name, a in factors.items():
@@ -48,7 +48,7 @@ def merged_by_hand(base: Path, adapter: Path, scale: float, dtype: str) -> dict[
 def test_lora_is_merged_to_the_bit(tmp_path: Path, dtype: str, float64: bool) -> None:
     """Every touched tensor is round(W + s B A), and every other is the base's, byte for byte.
 
-    In bfloat16 from float32 sums; in the finer dtypes to the bit from float64 sums.
+    bfloat16 is exact from float32 sums, the finer dtypes from float64 sums.
     """
     base, adapter = (
         make_base(tmp_path / "base", dtype=dtype),
@@ -75,7 +75,7 @@ def test_lora_is_merged_to_the_bit(tmp_path: Path, dtype: str, float64: bool) ->
 
 
 def test_the_folder_is_a_whole_model(tmp_path: Path) -> None:
-    """transformers loads it; files, index and provenance agree, and the inputs are as they were."""
+    """transformers loads it; files, index and provenance agree, and the inputs are untouched."""
     base, adapter = make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
     before = contents(base), contents(adapter)
     report = merge(merge_settings(tmp_path))
@@ -96,9 +96,7 @@ def test_the_folder_is_a_whole_model(tmp_path: Path) -> None:
 
 
 def test_norms_are_those_of_the_change(tmp_path: Path) -> None:
-    """||ΔW|| and ||W|| of the provenance, against NumPy; a gate is measured, a product's norm is
-    known.
-    """
+    """||ΔW|| and ||W|| of the report equal those that NumPy measures."""
     base, adapter = make_base(tmp_path / "base", dtype="F32"), make_lora(tmp_path / "adapter")
     report = merge(merge_settings(tmp_path))
     before, after = all_tensors(base), all_tensors(tmp_path / "merged")
@@ -130,7 +128,7 @@ def test_shards_of_another_size(tmp_path: Path) -> None:
     ("dtype", "stored"), [("float32", "F32"), ("float16", "F16"), ("bfloat16", "BF16")]
 )
 def test_dtype_holds_for_all_tensors(tmp_path: Path, dtype: str, stored: str) -> None:
-    """Rounded once from the exact sum, and the config says so."""
+    """Every tensor is rounded once from the exact sum, and the config names the dtype."""
     make_base(tmp_path / "base", dtype="F32"), make_lora(tmp_path / "adapter")
     merge(merge_settings(tmp_path, dtype=dtype))
     assert {tensor.dtype for tensor in all_tensors(tmp_path / "merged").values()} == {stored}
@@ -175,9 +173,7 @@ def test_a_tied_head_parts_from_a_changed_embedding(tmp_path: Path) -> None:
 
 
 def test_a_larger_vocabulary(tmp_path: Path) -> None:
-    """Embedding and head that grew with the adapter are taken over, and the config counts their
-    rows.
-    """
+    """Embedding and head that grew are taken over, and the config counts their rows."""
     make_base(tmp_path / "base", tied=False)
     fresh = {
         f"{making.PREFIX}{module}.weight": random_tensor((VOCABULARY + 3, HIDDEN), seed)
@@ -197,7 +193,7 @@ def test_a_larger_vocabulary(tmp_path: Path) -> None:
 
 
 def test_tokenizer_and_template_of_the_adapter_win(tmp_path: Path) -> None:
-    """As a whole: no file of the base's tokenizer stays beside the adapter's."""
+    """No file of the base's tokenizer stays beside the adapter's."""
     base, adapter = make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
     for name in (
         "tokenizer.model",
@@ -227,9 +223,7 @@ def test_an_adapter_by_name(tmp_path: Path) -> None:
 
 
 def test_a_merge_that_changes_nothing_is_no_merge(tmp_path: Path) -> None:
-    """An update that bfloat16 rounds away ends in one line, and in no model; in float32 it is
-    there.
-    """
+    """An update that bfloat16 rounds away ends in one line and no model; float32 keeps it."""
     make_base(tmp_path / "base"), make_lora(tmp_path / "adapter", lora_alpha=1e-5)
     with pytest.raises(SetupError, match="the merge changed nothing"):
         merge(merge_settings(tmp_path))
@@ -239,7 +233,7 @@ def test_a_merge_that_changes_nothing_is_no_merge(tmp_path: Path) -> None:
 
 
 def test_an_untrained_adapter_is_no_merge(tmp_path: Path) -> None:
-    """As PEFT initialises it, B is zero."""
+    """PEFT initialises B with zeros."""
     make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
     path = tmp_path / "adapter" / "adapter_model.safetensors"
     making.save(
@@ -256,7 +250,7 @@ def test_an_untrained_adapter_is_no_merge(tmp_path: Path) -> None:
 
 
 def test_an_adapter_of_another_base_is_told(tmp_path: Path) -> None:
-    """As `check` and the server tell it; pickled weights are called by the name of their folder."""
+    """The warning is that of `check`; pickled weights count by the name of their folder."""
     base = make_base(tmp_path / "base", files=1)
     make_lora(tmp_path / "adapter", base_model_name_or_path="acme/other")
     warning = "the adapter was trained on 'acme/other', the base is 'base'"
@@ -271,7 +265,7 @@ def test_an_adapter_of_another_base_is_told(tmp_path: Path) -> None:
 
 
 def test_many_faint_changes_are_told_in_few_lines(tmp_path: Path) -> None:
-    """The first five by name, and how many more there are."""
+    """The first five are named, and the others counted."""
     make_base(tmp_path / "base")
     make_lora(
         tmp_path / "adapter", ("q_proj", "k_proj", "v_proj", "o_proj", "down_proj"), lora_alpha=0.05

@@ -18,7 +18,7 @@ VERIFICATION = Verification(
 
 
 def test_what_passes() -> None:
-    """A difference up to the allowed one."""
+    """A difference up to the allowed one passes."""
     assert VERIFICATION.passed
     assert replace(VERIFICATION, allowed=0.02).passed
     assert not replace(VERIFICATION, allowed=0.019).passed
@@ -33,7 +33,7 @@ def test_there_and_back() -> None:
 
 @pytest.mark.parametrize("values", [{}, {"probes": 1}, None])
 def test_something_else(values: dict[str, object]) -> None:
-    """A file that does not hold a verification is told apart."""
+    """Values that do not describe a verification are refused."""
     with pytest.raises((KeyError, TypeError)):
         Verification.from_dict(values)
 

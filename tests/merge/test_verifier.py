@@ -1,6 +1,4 @@
-"""A merged model is held against base and adapter in PEFT; what rounding does not explain is
-refused.
-"""
+"""A merged model must answer like base and adapter in PEFT, up to rounding."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ KINDS = ("BF16", "F32")
 
 @pytest.mark.parametrize("dtype", KINDS)
 def test_a_right_merge_passes(tmp_path: Path, dtype: str) -> None:
-    """In float32 to a hair; in bfloat16 as far off as PEFT's own merge, rounded."""
+    """float32 is right to a hair; bfloat16 is as far off as PEFT's own merge, rounded."""
     make_base(tmp_path / "base", dtype=dtype), make_lora(tmp_path / "adapter")
     found = merge(merge_settings(tmp_path, verify=True)).verification
     assert found is not None
@@ -44,9 +42,7 @@ def test_a_right_merge_passes(tmp_path: Path, dtype: str) -> None:
 
 
 def test_a_tied_embedding_passes(tmp_path: Path) -> None:
-    """PEFT's merge would move the tied head, too; the answers of base and adapter are what
-    counts.
-    """
+    """PEFT's merge would move the tied head, too; ours is compared with base and adapter."""
     make_base(tmp_path / "base")
     tensors = {
         f"{making.PREFIX}model.embed_tokens.lora_embedding_A": random_tensor(
@@ -110,9 +106,7 @@ def spoil(base: Path, folder: Path) -> None:
 
 
 def test_prompts_of_the_user_are_asked(tmp_path: Path) -> None:
-    """One a line, besides the shipped ones; a missing or empty file is told before the merge
-    begins.
-    """
+    """They come after the shipped ones; a file without any is refused before the merge."""
     make_base(tmp_path / "base"), make_lora(tmp_path / "adapter")
     prompts = tmp_path / "prompts.txt"
     for spoiled, text in ((None, "cannot be read"), ("\n\n", "are empty")):
@@ -128,6 +122,6 @@ def test_prompts_of_the_user_are_asked(tmp_path: Path) -> None:
 
 
 def test_the_probes() -> None:
-    """32, in several languages, none twice."""
+    """There are 32 in several languages, all different."""
     assert len(read_probes(None)) == len(set(read_probes(None))) == 32
     assert any(not text.isascii() for text in read_probes(None))

@@ -1,6 +1,4 @@
-"""Adapters of every format, made by PEFT with a few real training steps, and what PEFT's own model
-answers.
-"""
+"""Adapters of every format, trained for a few steps, and the answers of PEFT's own model."""
 
 from __future__ import annotations
 
@@ -204,7 +202,7 @@ NAMED_ALIKE: dict[str, Callable[[], PreTrainedConfig]] = {
 
 @dataclass(frozen=True)
 class Trained:
-    """An adapter folder, and what PEFT's model answers: logits of each input's last positions."""
+    """An adapter folder, and the logits that PEFT's model gives each input's last positions."""
 
     folder: Path
     inputs: list[torch.Tensor]
@@ -258,7 +256,7 @@ def tiny_alike(name: str, folder: Path) -> Path:
 
 
 def inputs_for(base: Path, count: int) -> list[torch.Tensor]:
-    """The shipped probes, or random tokens where there is no tokenizer."""
+    """Return the shipped probes, or random tokens where there is no tokenizer."""
     if not (base / "tokenizer.json").exists():
         generator = torch.Generator().manual_seed(1)
         return [
@@ -278,9 +276,7 @@ def train(
     steps: int = STEPS,
     rate: float = RATE,
 ) -> Trained:
-    """A few steps on the first inputs, saved; the answers are those of the adapter as PEFT loads it
-    from disk.
-    """
+    """Train on the first inputs and save. The answers are those after loading from disk."""
     inputs = inputs_for(base, count)
     torch.manual_seed(0)
     with quiet_transformers():
@@ -327,9 +323,7 @@ def fit(name: str, model: Any, inputs: list[torch.Tensor], steps: int, rate: flo
 
 
 def factor(name: str, parameter: str) -> float:
-    """Of the learning rate: LoRA+ trains B faster, and weights that are trained as a whole go
-    slowly.
-    """
+    """Return a factor of the learning rate: LoRA+ trains B faster, and whole weights go slowly."""
     if "modules_to_save" in parameter:
         return 0.1
     return 16 if name == "LoRA+" and "lora_B" in parameter else 1

@@ -1,5 +1,7 @@
-"""Bad inputs of every tool that reads an adapter and a base: one clear line, exit code 1, inputs as
-they were, nothing that looks complete. What only a merge does is in merge/test_bad_input.py."""
+"""Bad inputs of every tool end in one line and exit code 1, and leave nothing whole.
+
+Cases of a merge alone are in merge/test_bad_input.py.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,7 @@ MISFITS = {
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
-    """A base, an adapter, another one, and a composite of both."""
+    """Make a base, two adapters, and a composite of both."""
     make_base(tmp_path / "base"), make_lora(tmp_path / "adapter"), make_lora(tmp_path / "other")
     (tmp_path / "both").mkdir()
     members = "".join(f'[[members]]\nadapter = "{name}"\n' for name in ("adapter", "other"))
@@ -125,9 +127,7 @@ def arguments(tool: str, folders: Path, output: Path | None = None) -> list[str]
 
 
 def tree(root: Path) -> dict[Path, tuple[int, bytes | None]]:
-    """Everything below `root` but a folder with nothing but what an unfinished merge goes on
-    from.
-    """
+    """Return everything below `root`, except the files of an unfinished merge."""
     unfinished = {
         path.parent for path in root.rglob(".merging") if len(list(path.parent.iterdir())) == 1
     }
@@ -151,7 +151,7 @@ def the_error(capsys: pytest.CaptureFixture[str]) -> str:
 def test_bad_inputs(
     kind: str, tool: str, folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The line names what is wrong."""
+    """The line names the defect."""
     spoil, text = BAD[kind]
     spoil(folders)
     before = tree(folders)
@@ -168,7 +168,7 @@ def test_bad_inputs(
 def test_every_module_that_does_not_fit_is_named(
     tool: str, folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """However many there are, on one line."""
+    """All of them stand on one line, however many there are."""
     path = folders / "adapter" / "adapter_model.safetensors"
     wide = {
         n: making.stored(np.ones((4, 99))) if "lora_A" in n else t
@@ -212,7 +212,7 @@ def test_inputs_without_permission(
 def test_a_start_that_cannot_be_read(
     kind: str, tool: str, folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The adapter as it was initialised is an input like the others, and named as such."""
+    """The initial adapter is an input like the others, and named as such."""
     (folders / "file").write_text("a file")
     (folders / "loop").symlink_to("loop")
     (folders / "empty").mkdir()
@@ -244,7 +244,7 @@ OUTPUTS = {
 def test_outputs_that_are_refused(
     place: str, tool: str, folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Inside an input, where something is already, where nothing can be."""
+    """An output may not be inside an input, in use, or in a place that is closed."""
     if place == "other/out" and tool != "combine":
         place = "adapter/out"
     (folders / "file").write_text("a file")
@@ -261,7 +261,7 @@ def test_outputs_that_are_refused(
 
 @pytest.mark.parametrize("tool", WRITING)
 def test_an_output_of_any_name(tool: str, folders: Path) -> None:
-    """Letters of any alphabet, spaces and brackets, for the inputs too."""
+    """Letters of any alphabet, spaces and brackets are allowed, for the inputs too."""
     renamed = folders / "größe [b] :fire: 模型 'x'"
     renamed.mkdir()
     for name in ("base", "adapter", "other", "both"):
@@ -280,7 +280,7 @@ sys.exit(run(sys.argv[1:]))
 
 @pytest.mark.parametrize("tool", WRITING)
 def test_a_disk_that_takes_no_more(tool: str, folders: Path) -> None:
-    """The system refuses to write: one line, and nothing that looks like a model or an adapter."""
+    """A failed write is one line, and nothing looks like a model or an adapter."""
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
     before = tree(folders)
     ended = subprocess.run(

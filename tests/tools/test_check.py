@@ -1,6 +1,4 @@
-"""`lorabay check` judges folders as a server would, one by one, whatever is wrong with the
-others.
-"""
+"""`lorabay check` judges each folder as a server would, regardless of the others."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ def base(tmp_path: Path) -> Path:
 
 
 def test_each_folder_has_a_verdict(base: Path, tmp_path: Path) -> None:
-    """A link to itself, a file and nothing at all are refused, and the good one is still
-    servable.
-    """
+    """A loop, a file and a missing folder are refused, and the good one is still servable."""
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").write_text("a file")
     folders = [tmp_path / name for name in ("loop", "file", "gone")]
@@ -37,7 +33,7 @@ def test_each_folder_has_a_verdict(base: Path, tmp_path: Path) -> None:
 
 
 def test_a_bad_name_is_a_reason(base: Path, tmp_path: Path) -> None:
-    """Though the weights are good: the spec is there all the same."""
+    """The weights are good, so there is a spec nevertheless."""
     (verdict,) = check([making.make_adapter(tmp_path / "größe")], base, max_rank=8)
     assert [reason.code for reason in verdict.reasons] == ["name_characters"]
     assert verdict.spec is not None
@@ -45,7 +41,7 @@ def test_a_bad_name_is_a_reason(base: Path, tmp_path: Path) -> None:
 
 
 def test_a_composite_is_checked_like_any_adapter(base: Path, tmp_path: Path) -> None:
-    """It is built, and what a server would say is said."""
+    """It is built, and gets the verdict of a server."""
     for seed, name in enumerate(("one", "two")):
         making.make_adapter(tmp_path / name, tensors=making.lora_tensors(seed=seed))
     folder = tmp_path / "both"
@@ -62,7 +58,7 @@ def test_a_composite_is_checked_like_any_adapter(base: Path, tmp_path: Path) -> 
 
 
 def test_the_command(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 1 when one is refused; brackets in a name are no markup."""
+    """Exit code 1 means that one is refused; brackets in a name are not markup."""
     good, bad = making.make_adapter(tmp_path / "good"), tmp_path / "[/b]"
     bad.mkdir(parents=True)
     assert run(["check", str(good), "--base", str(base), "--json"]) == 0

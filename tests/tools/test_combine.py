@@ -1,6 +1,4 @@
-"""`combine` writes one plain adapter from a composite, or says in one line why not and writes
-nothing.
-"""
+"""`combine` writes one plain adapter from a composite, or one line and nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ def base(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two members and their composite."""
+    """Make two members and their composite."""
     for seed, name in enumerate(("one", "two")):
         making.make_adapter(tmp_path / "adapters" / name, tensors=making.lora_tensors(seed=seed))
     made = tmp_path / "adapters" / "both"
@@ -41,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_result_is_a_plain_adapter(folder: Path, base: Path, tmp_path: Path) -> None:
-    """A server takes it; the card comes along and nothing else."""
+    """A server accepts it; the card comes along and nothing else."""
     report = combine(folder, base, tmp_path / "out")
     assert (report.rank, report.modules) == (8, 4)
     assert report.weights == {"one": 0.5, "../two": 1.0}
@@ -56,7 +54,7 @@ def test_the_result_is_a_plain_adapter(folder: Path, base: Path, tmp_path: Path)
 def test_the_command(
     folder: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 0 and JSON; exit code 1 and one line for what is there already."""
+    """Success is exit code 0 and JSON; an output in use is exit code 1 and one line."""
     arguments = ["combine", str(folder), "-o", str(tmp_path / "out"), "--base", str(base), "--json"]
     assert run(arguments) == 0
     assert json.loads(capsys.readouterr().out)["method"] == "cat"
@@ -65,7 +63,7 @@ def test_the_command(
 
 
 def test_what_is_wrong_is_told_in_one_line(folder: Path, base: Path, tmp_path: Path) -> None:
-    """Outputs inside inputs, members elsewhere, recipes that are none."""
+    """Outputs inside inputs, members elsewhere and broken composites are refused."""
 
     def refusal(output: Path) -> str:
         with pytest.raises(SetupError) as caught:
@@ -88,9 +86,7 @@ def test_what_is_wrong_is_told_in_one_line(folder: Path, base: Path, tmp_path: P
 
 
 def test_an_output_inside_a_member_of_a_member_is_refused(folder: Path, base: Path) -> None:
-    """However deep the folder is among the inputs; it once was only looked for among the direct
-    members.
-    """
+    """It was once only looked for among the direct members."""
     outer = folder.with_name("outer")
     outer.mkdir()
     (outer / "composite.toml").write_text('method = "cat"\n[[members]]\nadapter = "both"\n')
@@ -119,7 +115,7 @@ def test_a_recipe_beside_weights_is_not_combined(folder: Path, base: Path, tmp_p
 def test_what_may_not_be_read_is_told_with_its_own_path(
     closed: str, folder: Path, base: Path, tmp_path: Path
 ) -> None:
-    """The output folder is not to blame."""
+    """The output folder is not blamed."""
     mode = (folder.parent / closed).stat().st_mode
     (folder.parent / closed).chmod(0)
     with as_nobody(tmp_path), pytest.raises(SetupError) as caught:
@@ -142,7 +138,7 @@ def test_what_may_not_be_read_is_told_with_its_own_path(
 def test_settings_without_effect_are_refused(
     folder: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On the command line: one line that tells which methods have them."""
+    """One line names the methods that have them."""
     text = (folder / "composite.toml").read_text()
     (folder / "composite.toml").write_text(f"seed = 3\nmajority_sign_method = 'total'\n{text}")
     assert run(["combine", str(folder), "-o", str(tmp_path / "out"), "--base", str(base)]) == 1
@@ -152,7 +148,7 @@ def test_settings_without_effect_are_refused(
 
 
 def test_the_same_seed_gives_the_same_bytes(folder: Path, base: Path, tmp_path: Path) -> None:
-    """Each time; another seed gives others."""
+    """Another seed gives other bytes."""
     text = (folder / "composite.toml").read_text().replace('"cat"', '"dare_ties"')
     made = []
     for number, seed in enumerate((5, 5, 6)):

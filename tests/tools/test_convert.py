@@ -1,6 +1,4 @@
-"""A converted adapter is one that PEFT loads and that answers like the original, as far as its
-error says.
-"""
+"""A converted adapter loads in PEFT and answers like the original, as far as its error says."""
 
 from __future__ import annotations
 
@@ -43,7 +41,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def relative_difference(
     base: Path, ours: peft_adapters.Made, original: peft_adapters.Made
 ) -> float:
-    """||ΔW' - ΔW|| / ||ΔW|| over all weights, from PEFT's own merges."""
+    """Return ||ΔW' - ΔW|| / ||ΔW|| over all weights, from PEFT's own merges."""
     weights = load_file(base / "model.safetensors")
     one, two = ours.merged(), original.merged()
     lacking = sum(float(((one[name] - two[name]).double() ** 2).sum()) for name in weights)
@@ -67,7 +65,7 @@ EXACT = [
 
 @pytest.mark.parametrize("name", EXACT)
 def test_what_is_a_product_converts_exactly(name: str, base: Path, tmp_path: Path) -> None:
-    """PEFT loads the result and answers as with the original; a server takes it too."""
+    """PEFT loads the result and answers as with the original; a server accepts it, too."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     report = convert(made.folder, base, tmp_path / "out", ConvertSettings())
     assert report.exact
@@ -83,7 +81,7 @@ def test_what_is_a_product_converts_exactly(name: str, base: Path, tmp_path: Pat
 def test_the_error_that_is_told_is_the_error_that_was_made(
     name: str, rule: dict[str, float], base: Path, tmp_path: Path
 ) -> None:
-    """Measured on what PEFT merges of both."""
+    """The reported error equals the one between PEFT's merges of both."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     report = convert(made.folder, base, tmp_path / "out", ConvertSettings(**rule, max_error=1.0))
     converted = peft_adapters.loaded(base, tmp_path / "out")
@@ -103,8 +101,11 @@ def test_the_error_that_is_told_is_the_error_that_was_made(
 def test_embeddings_and_head_are_converted(
     targets: list[str], tied: bool, copies: bool, tmp_path: Path
 ) -> None:
-    """Their factors keep PEFT's own form. The copy of the base that PEFT saves beside them by
-    default changes nothing; it was once taken for a retrained tensor."""
+    """Their factors keep PEFT's own form.
+
+    The copy of the base that PEFT saves beside them changes nothing; it was once taken for a
+    retrained tensor.
+    """
     base = peft_adapters.make_base(tmp_path / "base", tied=tied)
     made = peft_adapters.make(
         base,
@@ -121,7 +122,7 @@ def test_embeddings_and_head_are_converted(
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_copy_of_the_base_may_be_rounded(dtype: torch.dtype, base: Path, tmp_path: Path) -> None:
-    """To the dtype in which the base was loaded for the training."""
+    """It may have the dtype in which the base was loaded for the training."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lora-embeddings"])
     rewrite_copies(made.folder, lambda copy: copy.to(dtype))
     assert convert(made.folder, base, tmp_path / "out", ConvertSettings()).exact
@@ -129,9 +130,7 @@ def test_a_copy_of_the_base_may_be_rounded(dtype: torch.dtype, base: Path, tmp_p
 
 @pytest.mark.parametrize("rows", [peft_adapters.VOCABULARY, 70])
 def test_a_copy_that_is_not_the_bases_is_refused(rows: int, base: Path, tmp_path: Path) -> None:
-    """It holds what was changed before the training, values or vocabulary, which LoRA cannot stand
-    for.
-    """
+    """LoRA cannot express values or a vocabulary that were changed before the training."""
     with quiet_transformers():
         model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
         model.resize_token_embeddings(rows)
@@ -156,9 +155,7 @@ def rewrite_copies(folder: Path, change: Callable[[torch.Tensor], torch.Tensor])
 
 
 def test_a_rank_beyond_what_an_engine_serves_is_still_a_product(tmp_path: Path) -> None:
-    """Cut to a smaller one without the base's weight, which a tied head has not; such were once
-    refused there.
-    """
+    """It is cut without the base's weight; a tied head, which has none, was once refused."""
     base = peft_adapters.make_base(tmp_path / "base", tied=True)
     made = peft_adapters.make(
         base, tmp_path / "a", lambda: peft_adapters.lora(r=520, target_modules=["lm_head"])
@@ -170,7 +167,7 @@ def test_a_rank_beyond_what_an_engine_serves_is_still_a_product(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["lora", "lora-embeddings", "adalora", "vera"])
 def test_layers_that_lie_the_other_way_round_are_converted(name: str, tmp_path: Path) -> None:
-    """GPT-2's, which were once refused."""
+    """GPT-2's layers were once refused."""
     base = peft_adapters.make_gpt2(tmp_path / "base")
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.GPT2_CONFIGS[name])
     assert convert(made.folder, base, tmp_path / "out", ConvertSettings()).exact
@@ -200,7 +197,7 @@ def test_a_smaller_dtype_only_rounds(base: Path, tmp_path: Path) -> None:
 
 
 def test_an_adapter_of_another_base_is_told(tmp_path: Path) -> None:
-    """As `check` and the server tell it; in the report, in its file, and below the table."""
+    """The warning of `check` is in the report, in its file, and below the table."""
     config = making.lora_config(base_model_name_or_path="acme/other")
     adapter = making.make_adapter(tmp_path / "a", config=config)
     report = convert(
@@ -216,7 +213,7 @@ def test_an_adapter_of_another_base_is_told(tmp_path: Path) -> None:
 
 
 def test_card_and_report_come_along(base: Path, tmp_path: Path) -> None:
-    """The card is copied, the report says what was done, and the inputs are as they were."""
+    """The card is copied, the report is written, and the inputs are untouched."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["loha"])
     (made.folder / "README.md").write_text("A card.")
     before = {path: path.read_bytes() for path in made.folder.iterdir()}
@@ -238,7 +235,7 @@ def refusal(adapter: Path, base: Path, output: Path, **settings: object) -> str:
 
 
 def test_too_large_an_error_writes_nothing(base: Path, tmp_path: Path) -> None:
-    """The line tells the error, the worst module and what to change."""
+    """The line names the error, the worst module and the remedy."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lokr-full"])
     message = refusal(made.folder, base, tmp_path / "out", rank=2)
     assert "%" in message
@@ -259,9 +256,7 @@ def test_too_large_an_error_writes_nothing(base: Path, tmp_path: Path) -> None:
 def test_what_is_not_finite_is_refused(
     name: str, value: float, settings: dict[str, object], text: str, base: Path, tmp_path: Path
 ) -> None:
-    """In the adapter, on the way, or in the dtype of the output: one line, without a warning before
-    it.
-    """
+    """Values that are not finite at any step end in one line, without a warning before it."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     path = made.folder / "adapter_model.safetensors"
     tensors = load_file(path)
@@ -274,7 +269,7 @@ def test_what_is_not_finite_is_refused(
 
 @pytest.mark.parametrize("name", ["lora-modules-to-save", "lora-tokens", "ln-tuning", "tokens"])
 def test_what_lora_cannot_stand_for_is_refused(name: str, base: Path, tmp_path: Path) -> None:
-    """Norms, whole embeddings and single rows are no product."""
+    """Norms, whole embeddings and single rows are not products."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     message = refusal(made.folder, base, tmp_path / "out")
     assert "trained as a whole" in message or "embedding" in message
@@ -282,7 +277,7 @@ def test_what_lora_cannot_stand_for_is_refused(name: str, base: Path, tmp_path: 
 
 
 def test_bad_folders_are_told_in_one_line(base: Path, tmp_path: Path) -> None:
-    """Outputs that are inputs, are taken, or cannot be written; inputs that are none."""
+    """Outputs that are inputs, in use or closed are refused, and so are unreadable inputs."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lora"])
     taken = tmp_path / "taken"
     taken.mkdir()
@@ -312,9 +307,7 @@ def test_a_version_of_the_store_is_converted_like_its_folder(
     capsys: pytest.CaptureFixture[str],
     no_settings_in_environment: None,
 ) -> None:
-    """By name and digest; one that was made from DoRA with the factors of its outputs, as PEFT's
-    own merge has them.
-    """
+    """One that was made from DoRA keeps the factors of its outputs, as in PEFT's own merge."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     with Store.open(tmp_path / "store") as store:
         checks = Checks(BaseShapes.read(base), 64, base_weights=BaseWeights.open(base))

@@ -1,8 +1,7 @@
-"""What converting costs, format by format: the rank and error of the result, and how PEFT answers
-with it.
+"""The cost of converting, by format: rank and error of the result, and PEFT's answers with it.
 
-On a tiny model; `--whole-base` takes what can be converted and the default base. What was measured
-is printed at the end as a table.
+A tiny model is used; `--whole-base` converts on the default base. The figures are printed at the
+end as a table.
 """
 
 from __future__ import annotations
@@ -80,9 +79,7 @@ def table(figures: list[str]) -> list[str]:
 def test_a_format(
     name: str, base: Path, tmp_path: Path, table: list[str], pytestconfig: pytest.Config
 ) -> None:
-    """Exact for products; the others within the allowed error, or refused; answers are as near as
-    the error says.
-    """
+    """Products are exact; others are within the allowed error or refused, and answers follow."""
     rate = trained.GENTLE_RATE if pytestconfig.getoption("--whole-base") else trained.RATE
     try:
         made = trained.train(name, trained.FORMATS[name], base, tmp_path / "adapter", rate=rate)
@@ -105,7 +102,7 @@ def test_a_format(
 
 
 def converted(adapter: Path, base: Path, output: Path, **settings: Any) -> Conversion | str:
-    """The report; or why there is none, as far as a table holds it."""
+    """Return the report; or the reason why there is none, short enough for a table."""
     initial = adapter / "init"
     try:
         return convert(
@@ -119,9 +116,7 @@ def converted(adapter: Path, base: Path, output: Path, **settings: Any) -> Conve
 
 
 def difference(base: Path, folder: Path, made: trained.Trained) -> tuple[float, float]:
-    """The largest difference of a logit, as a share of the most that the adapter moves one, and of
-    the largest.
-    """
+    """Return the largest difference as a share of the effect, and of the largest logit."""
     with quiet_transformers():
         model = peft.PeftModel.from_pretrained(trained.load(base), folder).eval()
     ours, theirs = torch.cat(trained.answer(model, made.inputs)), torch.cat(made.answers)

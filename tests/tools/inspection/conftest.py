@@ -21,7 +21,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def made(base: Path, tmp_path: Path) -> Callable[..., peft_adapters.Made]:
-    """An adapter of a format of `peft_adapters`, or of a config, in a folder of this name."""
+    """Make an adapter of a format of `peft_adapters`, or of a config, in a folder of this name."""
 
     def make(
         kind: str | Callable[[], object], name: str = "a", seed: int = 1
@@ -34,7 +34,7 @@ def made(base: Path, tmp_path: Path) -> Callable[..., peft_adapters.Made]:
 
 @pytest.fixture
 def opened(base: Path, made: Callable[..., peft_adapters.Made]) -> Open:
-    """The same, read."""
+    """Make the same adapter, and open it beside its base."""
     return lambda *arguments, **named: open_adapter(
         ChosenAdapter.at(made(*arguments, **named).folder), base
     )

@@ -1,4 +1,4 @@
-"""`lorabay inspect`, from the command line to what it prints."""
+"""`lorabay inspect`, from the command line to its output."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_by_folder_by_name_and_by_version(
     inspected: Run,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """As `lorabay merge` finds them; all three are the same adapter, and the store is as it was."""
+    """All three names mean the same adapter, and the store is untouched."""
     (tmp_path / "adapters").mkdir()
     folder = made("lora", "adapters/finance").folder
     with Store.open(tmp_path / "store") as store:
@@ -82,9 +82,7 @@ def test_adapters_whose_start_changed_the_base(
     inspected: Run,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What the start took out of the base is known, or gone already: the change is measured;
-    without, only told of.
-    """
+    """With the initial adapter or the residual base the change is measured, else listed."""
     folder, initial = made("lora", "one").folder, made("lora", "initial", 2).folder
     config = json.loads((folder / "adapter_config.json").read_bytes())
     (folder / "adapter_config.json").write_text(json.dumps(config | {"init_lora_weights": "pissa"}))
@@ -117,7 +115,7 @@ def test_adapters_whose_start_changed_the_base(
 def test_adapters_that_are_not_there(
     name: str, text: str, inspected: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line each."""
+    """Each of them is one line."""
     assert inspected(name) == 1
     assert text in the_error(capsys)
 
@@ -135,7 +133,7 @@ def test_a_composite_is_no_adapter_yet(
 def test_tables_of_one_and_of_two(
     made: Callable[..., peft_adapters.Made], inspected: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 0, and what differs."""
+    """One adapter has tables of facts, two have tables of differences."""
     one, two = made("lora", "one").folder, made("rslora", "two").folder
     assert inspected(one) == 0
     assert "max_lora_rank=8" in capsys.readouterr().out
@@ -151,7 +149,7 @@ def test_a_plot_is_of_the_first(
     inspected: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Which is measured once for it, whatever else is told."""
+    """The first adapter is measured once for it."""
     measured = []
     monkeypatch.setattr(
         command,
@@ -173,9 +171,7 @@ sys.exit(run(sys.argv[1:]))
 
 
 def test_a_plot_without_its_library_is_refused_before_any_work(tmp_path: Path) -> None:
-    """Not even the adapter is looked for, nor the default base prepared; without --plot the library
-    is not missed.
-    """
+    """Neither adapter nor base is looked for; without --plot the library is not needed."""
     command = [sys.executable, "-c", WITHOUT_PILLOW, "inspect", "nobody"]
     ended = [
         subprocess.run(
@@ -191,7 +187,7 @@ def test_a_plot_without_its_library_is_refused_before_any_work(tmp_path: Path) -
 
 
 def test_a_terminal_of_few_letters(base: Path, made: Callable[..., peft_adapters.Made]) -> None:
-    """What it cannot show is escaped; it once ended the program."""
+    """Letters that it lacks are escaped; they once ended the program."""
     ended = subprocess.run(
         [
             sys.executable,

@@ -1,6 +1,4 @@
-"""Two adapters differ in what their configs say, in the modules that they change, and in the
-changes themselves.
-"""
+"""Two adapters differ in their configs, in the modules that they change, and in the changes."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ def shown(comparison: Comparison) -> str:
 
 @pytest.mark.parametrize("name", ["lora", "dora", "vera", "lokr", "ia3"])
 def test_an_adapter_does_not_differ_from_itself(opened: Open, name: str) -> None:
-    """In any format."""
+    """This holds in any format."""
     one = opened(name)
     same = compare(one, one)
     assert not same.config
@@ -44,7 +42,7 @@ def test_an_adapter_does_not_differ_from_itself(opened: Open, name: str) -> None
 def test_distances_are_those_of_the_merged_weights(
     pair: tuple[str, str], base: Path, made: Callable[..., peft_adapters.Made]
 ) -> None:
-    """||ΔW1 - ΔW2|| over the larger norm, whatever the two formats; each module is told once."""
+    """||ΔW1 - ΔW2|| over the larger norm is right for any two formats, with each module once."""
     both = [
         made(name, folder, seed)
         for seed, (name, folder) in enumerate(zip(pair, "ab", strict=True), 1)
@@ -66,9 +64,7 @@ def test_distances_are_those_of_the_merged_weights(
 
 
 def test_the_table_of_two(opened: Open) -> None:
-    """Facts that differ with both values, ranks and distance of shared modules, and modules that
-    only one has.
-    """
+    """Fields that differ, ranks and distances, and modules of only one adapter are listed."""
     one = opened(lambda: peft_adapters.lora(target_modules=["q_proj", "v_proj"]), "one")
     two = opened(
         lambda: peft_adapters.lora(target_modules=["q_proj", "o_proj"], r=6, use_rslora=True), "two"
@@ -106,7 +102,7 @@ def test_what_cannot_be_measured_is_blank(opened: Open) -> None:
 
 
 def test_what_json_has_no_word_for(base: Path, made: Callable[..., peft_adapters.Made]) -> None:
-    """Python reads NaN in a config; it is no difference to itself, and what is printed is JSON."""
+    """NaN in a config does not differ from itself, and the output is JSON."""
     folder = made("lora").folder
     config = json.loads((folder / "adapter_config.json").read_bytes())
     (folder / "adapter_config.json").write_text(

@@ -29,7 +29,7 @@ def colours(path: Path) -> set[tuple[int, int, int]]:
 
 
 def test_the_most_is_dark_and_nothing_is_grey(inspection: Inspection, tmp_path: Path) -> None:
-    """One cell a layer and module; a module that only one layer has leaves a gap in the others."""
+    """There is a cell for each layer and module; a module that a layer lacks is grey there."""
     facts = [
         ModuleFacts("model.layers.0.a.weight", 4, 8.0, 1.0, 0.0),
         ModuleFacts("model.layers.0.b.weight", 4, 8.0, 1.0, 0.5),
@@ -46,7 +46,7 @@ def test_the_most_is_dark_and_nothing_is_grey(inspection: Inspection, tmp_path: 
 
 
 def test_a_picture_takes_the_place_of_a_former_one(inspection: Inspection, tmp_path: Path) -> None:
-    """And nothing else is left there."""
+    """Nothing else is left beside it."""
     (tmp_path / "plots").mkdir()
     for _ in range(2):
         draw(inspection, tmp_path / "plots" / "größe.PNG")
@@ -57,7 +57,7 @@ def test_a_picture_takes_the_place_of_a_former_one(inspection: Inspection, tmp_p
 def test_without_pillow_one_line_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is an extra's."""
+    """Pillow comes with an extra."""
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.delitem(sys.modules, "PIL.ImageDraw", raising=False)
     with pytest.raises(SetupError, match=r"--plot needs Pillow.*lorabay\[train\]"):
@@ -68,7 +68,7 @@ def test_without_pillow_one_line_says_what_to_install(
     "name", ["map.pdf", "map", "none/map.png", "file/map.png", "closed/map.png"]
 )
 def test_places_that_are_known_to_be_wrong(tmp_path: Path, name: str) -> None:
-    """Before anything is measured."""
+    """They are refused before anything is measured."""
     (tmp_path / "file").touch()
     (tmp_path / "closed").mkdir(mode=0o555)
     with as_nobody(tmp_path), pytest.raises(SetupError, match="--plot"):
@@ -78,7 +78,7 @@ def test_places_that_are_known_to_be_wrong(tmp_path: Path, name: str) -> None:
 def test_a_full_disk_leaves_the_former_picture(
     inspection: Inspection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And nothing half-written."""
+    """Nothing half-written is left."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -93,7 +93,7 @@ def test_a_full_disk_leaves_the_former_picture(
 
 
 def test_nothing_to_plot(inspection: Inspection, tmp_path: Path) -> None:
-    """An adapter of which nothing in a layer can be measured."""
+    """An adapter without a measurable module in a layer is refused."""
     outside = ModuleFacts("lm_head.weight", 4, 8.0, 1.0, 1.0)
     unknown = ModuleFacts("model.layers.0.a.weight", 4, 8.0, None, None)
     with pytest.raises(SetupError, match="nothing to plot"):

@@ -1,6 +1,4 @@
-"""An inspection says what PEFT's own merge of the adapter says, without building what it
-measures.
-"""
+"""An inspection agrees with PEFT's own merge, without building the matrices."""
 
 from __future__ import annotations
 

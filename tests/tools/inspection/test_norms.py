@@ -1,6 +1,4 @@
-"""Norms are those of the matrices that they stand for, which only what is no product is built
-for.
-"""
+"""Norms equal those of the matrices, which are built only where there is no product."""
 
 from __future__ import annotations
 
@@ -51,7 +49,7 @@ def built(update: LowRank) -> np.ndarray:
 
 
 def test_the_norm_of_a_weight(weights: BaseWeights, weight: np.ndarray) -> None:
-    """None for one that the base does not store."""
+    """A weight that the base does not store has none."""
     assert weight_norm(weights, NAME) == pytest.approx(np.linalg.norm(weight))
     assert weight_norm(weights, "model.layers.9.self_attn.q_proj.weight") is None
 
@@ -59,7 +57,7 @@ def test_the_norm_of_a_weight(weights: BaseWeights, weight: np.ndarray) -> None:
 def test_products_are_measured_without_being_built(
     weights: BaseWeights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Alone and against another one of another rank."""
+    """This holds for one alone, and for the distance to one of another rank."""
     monkeypatch.setattr(norms, "change", pytest.fail)
     one, two = product(1), product(3, rank=5, scale=-2.0)
     assert change_norm((one,), weights, NAME) == pytest.approx(np.linalg.norm(built(one)))
@@ -70,7 +68,7 @@ def test_products_are_measured_without_being_built(
 
 
 def test_what_depends_on_the_weight_is_built(weights: BaseWeights, weight: np.ndarray) -> None:
-    """DoRA, gates and replaced weights, alone and after one another."""
+    """DoRA, gates and replaced weights are measured, alone and one after the other."""
     low, gate, values, delta = product(1), matrix(5, 32, 1), matrix(6, 32, 32), matrix(7, 32, 32)
     magnitude = np.abs(matrix(8, 32)) + 1
     directed = weight + built(low)
@@ -102,9 +100,7 @@ def test_what_depends_on_the_weight_is_built(weights: BaseWeights, weight: np.nd
 def test_what_cannot_be_measured_is_none(
     weights: BaseWeights, update: PeftLayer | ReplacedRows
 ) -> None:
-    """Neither its norm nor its distance from anything; the same for what the base lacks and for
-    what overflows.
-    """
+    """It has neither a norm nor a distance; overflow and a missing weight count as well."""
     assert change_norm((update,), weights, NAME) is None
     assert distance((update,), (product(1),), weights, NAME) is None
     gone = (Gated(lambda: matrix(1, 32, 1)),)
@@ -115,7 +111,7 @@ def test_what_cannot_be_measured_is_none(
 
 
 def test_vectors_are_measured_too(weights: BaseWeights, base: Path) -> None:
-    """A norm that was trained as a whole, or gated."""
+    """Norms that were trained as a whole, or gated, have a norm."""
     before = load_file(base / "model.safetensors")[NORM].double().numpy()
     values, gate = matrix(1, 32), matrix(2, 32)
     assert change_norm((Replaced(lambda: values),), weights, NORM) == pytest.approx(
