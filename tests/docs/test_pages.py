@@ -95,7 +95,8 @@ def check_syntax(language: str, text: str) -> None:
             )
             assert run.returncode == 0, run.stderr
         case "python":
-            ast.parse(text)
+            # A recipe may show the head of a function alone.
+            ast.parse(f"{text}    ..." if text.rstrip().endswith(":") else text)
         case "toml":
             tomllib.loads(text)
         case "json":
