@@ -21,8 +21,13 @@ SETS = ("train", "heldout")
 
 FORMATS = {
     "finance": r"[^\n]+\n(- [^\n]+\n){2,4}(Risk notice: |风险提示：)[^\n]+",
-    "ecommerce": r"[^\n]+\n((Order|Refund|Shipping): [^\n]+\n)+Next steps:\n(Step \d: [^\n]+\n)+[^\n]+",
-    "tech-support": r"Symptom: [^\n]+\nLikely cause: [^\n]+\n(\d\. [^\n]+\n)+If it persists: [^\n]+",
+    "ecommerce": (
+        r"[^\n]+\n((Order|Refund|Shipping): [^\n]+\n)+"
+        r"Next steps:\n(Step \d: [^\n]+\n)+[^\n]+"
+    ),
+    "tech-support": (
+        r"Symptom: [^\n]+\nLikely cause: [^\n]+\n(\d\. [^\n]+\n)+If it persists: [^\n]+"
+    ),
 }
 
 

@@ -45,8 +45,8 @@ def test_kill_9_of_the_engine_under_load(
         seconds = kill_under_load(client, server)
         with capsys.disabled():
             sys.stdout.write(
-                f"\nengine killed ({kill + 1} of {kills}): first error after {seconds[0]:.2f} s, 503 after "
-                f"{seconds[1]:.2f} s, serving after {seconds[2]:.1f} s\n"
+                f"\nengine killed ({kill + 1} of {kills}): first error after {seconds[0]:.2f} s, "
+                f"503 after {seconds[1]:.2f} s, serving after {seconds[2]:.1f} s\n"
             )
     for model in MODELS:
         answer = client.chat.completions.create(

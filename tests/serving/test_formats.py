@@ -32,7 +32,8 @@ SERVED = {
 
 REFUSED = {
     "lora-modules-to-save": "modules_to_save", "lora-tokens": "trainable_tokens",
-    "lokr-full": "rank_over_limit", "ia3": "peft_type_unsupported", "ln-tuning": "peft_type_unsupported",
+    "lokr-full": "rank_over_limit", "ia3": "peft_type_unsupported",
+    "ln-tuning": "peft_type_unsupported",
 }  # fmt: skip
 """Format -> the code of one of its reasons."""
 

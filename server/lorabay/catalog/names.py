@@ -60,7 +60,7 @@ def name_problems(text: str, reserved: frozenset[str] = frozenset()) -> tuple[Re
 
 
 def adapter_name(text: str, *, reserved: frozenset[str] = frozenset()) -> AdapterName:
-    """Return `text` as an adapter name; raises ValueError with every problem if it cannot be one."""
+    """Return `text` as an adapter name; raises ValueError with every problem of it."""
     problems = name_problems(text, reserved)
     if problems:
         raise ValueError("; ".join(problem.text for problem in problems))

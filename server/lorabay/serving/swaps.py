@@ -119,9 +119,9 @@ class Swaps:
         self._flipped(before, target, who=who)
 
     def keep_former(self, name: str, target: Version | None = None) -> bool:
-        """Serve the version that was live last; return False if there is none, or if it is `target`.
+        """Serve the version that was live last, maybe in the run before.
 
-        It may have been live in the run before.
+        Return False if there is none, or if it is `target`.
         """
         status = self._registry.status(name)
         if status is None:

@@ -1,4 +1,4 @@
-"""The row kernel's outer loops: each thread's share of a batch's updates, shrink first, then expand.
+"""The row kernel's outer loops: each thread's share of a batch's updates, shrink, then expand.
 
 numba compiles these functions; they call `kernel_vectors` for the inner loops.
 """

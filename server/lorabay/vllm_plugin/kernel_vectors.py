@@ -342,7 +342,7 @@ def dot_products(
 def combine(
     typingctx: Any, rows: Any, b: Any, rank: Any, low: Any, low_stride: Any, sums: Any, dtype: Any
 ) -> Any:
-    """Compute sums[i, o] = low[i] . b[:, o] for `rows` rows and the COLUMNS outputs of a block of B.
+    """Compute sums[i, o] = low[i] . b[:, o] for `rows` rows and the COLUMNS outputs of one block.
 
     `rows` is a literal.
     """

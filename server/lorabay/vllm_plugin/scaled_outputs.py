@@ -2,10 +2,10 @@
 
 A version arrives with c folded into B, so the factor on the base's own output is missing.
 The factors of all slots of a layer lie in one tensor with a last row of ones; a row of the batch
-picks its own by the slot number that vLLM keeps on the device, -1 for rows without an adapter. These
-are two device operations of fixed shapes, so CUDA graphs hold them. They are installed only if the
-server is started for DoRA, since a graph cannot leave them out. On a CPU the row kernel scales only
-the rows concerned.
+picks its own by the slot number that vLLM keeps on the device, -1 for rows without an adapter.
+These are two device operations of fixed shapes, so CUDA graphs hold them. They are installed only
+if the server is started for DoRA, since a graph cannot leave them out. On a CPU the row kernel
+scales only the rows concerned.
 """
 
 from __future__ import annotations

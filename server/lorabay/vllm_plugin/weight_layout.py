@@ -1,4 +1,4 @@
-"""The layout of B in memory: in the order in which the row kernel reads it, or plain for matmuls."""
+"""The layout of B in memory: the order in which the row kernel reads it, or plain for matmuls."""
 
 from __future__ import annotations
 
