@@ -29,7 +29,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import StrEnum, auto
 from typing import TYPE_CHECKING
 
 from lorabay.errors import AdapterRejected, EngineUnavailable
@@ -42,7 +42,7 @@ RETRY_AFTER_S = 2.0
 """When a client should ask again for a version that is not loaded yet."""
 
 
-class Stage(Enum):
+class Stage(StrEnum):
     """Stages of a place, in the order in which a version goes through them."""
 
     WAITING = auto()
