@@ -22,8 +22,8 @@ def codes(candidate: Candidate) -> set[str]:
 
 
 def test_folders_with_adapter_files_are_candidates(tmp_path: Path) -> None:
-    """Direct children with a config or weights count; dot folders, files, other folders and
-    grandchildren do not.
+    """Direct children with a config or weights are candidates; dot folders, files, other folders
+    and grandchildren are not.
     """
     making.make_adapter(tmp_path / "finance")
     making.make_adapter(tmp_path / ".partial")
@@ -51,7 +51,7 @@ def test_folders_with_adapter_files_are_candidates(tmp_path: Path) -> None:
 def test_a_folder_with_a_bad_name_is_shown_with_its_reason(
     tmp_path: Path, name: str, code: str
 ) -> None:
-    """It is not passed over in silence: the operator sees why it is not served."""
+    """The operator sees why such a folder is not served."""
     making.make_adapter(tmp_path / name)
     assert codes(scan(tmp_path, reserved=frozenset({"tiny"}))[name]) == {code}
 
@@ -70,8 +70,8 @@ def test_of_two_names_that_differ_in_case_one_is_refused(
     assert codes(found[refused]) == {"name_case"}
 
 
-def test_a_name_that_is_no_text_is_shown_as_text(tmp_path: Path) -> None:
-    """In whatever shows it (JSON, metrics, logs), nothing that cannot be encoded may turn up."""
+def test_a_name_that_is_not_text_is_shown_as_text(tmp_path: Path) -> None:
+    """JSON, metrics and logs can encode every name that they show."""
     making.make_adapter(tmp_path / os.fsdecode(b"\xff\xfe"))
     (found,) = scan(tmp_path).values()
     assert found.name == "\\xff\\xfe"
@@ -80,7 +80,7 @@ def test_a_name_that_is_no_text_is_shown_as_text(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_served_from_elsewhere_has_no_twin(tmp_path: Path) -> None:
-    """Of a folder and an adapter that an admin loaded from another place, the folder is refused."""
+    """A folder is refused whose name differs only in case from an adapter that an admin loaded."""
     making.make_adapter(tmp_path / "Finance")
     assert codes(scan(tmp_path, elsewhere=("finance",))["Finance"]) == {"name_case"}
     assert codes(scan(tmp_path, elsewhere=("Finance",))["Finance"]) == set()
@@ -102,14 +102,14 @@ def test_a_linked_folder_must_stay_inside_the_roots(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_listed_is_not_an_empty_one(tmp_path: Path) -> None:
-    """When a mount is gone nobody may conclude that all adapters were deleted."""
+    """A missing mount raises, so that nobody concludes that all adapters were deleted."""
     with pytest.raises(SetupError, match="cannot be listed"):
         scan(tmp_path / "gone")
 
 
 def test_a_folder_that_cannot_be_read_is_still_there(tmp_path: Path) -> None:
-    """Without permission it is a candidate with a reason, and looks changed when the permission
-    comes.
+    """Without permission it is a candidate with a reason, and changes once the permission is
+    there.
     """
     folder = making.make_adapter(tmp_path / "finance")
     before = scan(tmp_path)["finance"]
@@ -142,7 +142,7 @@ def test_a_copy_that_keeps_old_times_is_still_new(tmp_path: Path) -> None:
 
 
 def test_a_scan_opens_no_file(tmp_path: Path) -> None:
-    """However often it runs, only directories are listed: no byte of an adapter is read."""
+    """A scan lists directories, and reads no byte of an adapter."""
     for number in range(5):
         making.make_adapter(tmp_path / f"a{number}")
     opened: list[object] = []
@@ -159,7 +159,7 @@ def test_a_scan_opens_no_file(tmp_path: Path) -> None:
 
 
 def wait_for_another_timestamp(folder: Path) -> None:
-    """Until the file system's clock has moved on by more than the margin that `scan` leaves."""
+    """Wait until the file system's clock has moved on by more than the margin of `scan`."""
     start = folder.stat().st_mtime_ns
     while True:
         (folder.parent / ".tick").write_text("")
@@ -168,7 +168,7 @@ def wait_for_another_timestamp(folder: Path) -> None:
 
 
 def test_a_rename_into_place_is_seen(tmp_path: Path) -> None:
-    """A folder that got its name after its files were complete is told apart from one that is being
+    """A folder that got its name after its files were complete differs from one that is being
     filled.
     """
     making.make_adapter(tmp_path / ".work")
@@ -182,8 +182,8 @@ def test_a_rename_into_place_is_seen(tmp_path: Path) -> None:
 
 
 def test_a_folder_being_filled_is_not_in_place(tmp_path: Path) -> None:
-    """Files copied into a folder that already has its name, or half of the files renamed with it,
-    do not count.
+    """Files copied into a folder that has its name do not count, nor does a rename of half the
+    files.
     """
     making.make_adapter(tmp_path / "copied")
     making.make_adapter(tmp_path / ".half")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("name", [CONFIG_FILE, WEIGHTS_FILE])
 def test_every_change_of_a_file_changes_the_fingerprint(tmp_path: Path, name: str) -> None:
-    """Rewritten with its old times, replaced by a copy, removed: each is noticed; a card next to it
-    is not a change.
+    """A file that is rewritten with its old times, replaced by a copy, or removed is noticed; a
+    card beside it is not a change.
     """
     file = making.make_adapter(tmp_path / "finance") / name
     seen = [scan(tmp_path)["finance"].fingerprint]
@@ -42,7 +42,7 @@ def test_every_change_of_a_file_changes_the_fingerprint(tmp_path: Path, name: st
 
 
 def test_a_fingerprint_is_what_a_scan_gives(tmp_path: Path) -> None:
-    """So that a folder can be compared with how it was found."""
+    """A folder can be compared with a scan's candidate of it."""
     folder = making.make_adapter(tmp_path / "finance")
     assert fingerprint(folder) == scan(tmp_path)["finance"].fingerprint
     (folder / WEIGHTS_FILE).unlink()
@@ -51,7 +51,7 @@ def test_a_fingerprint_is_what_a_scan_gives(tmp_path: Path) -> None:
 
 
 def test_a_composite_changes_when_its_file_or_a_member_does(tmp_path: Path) -> None:
-    """Also a member of a member, one that goes, and one that comes; nothing else."""
+    """Members of members count, members that go and that come, and nothing else."""
     for name in ("one", "two", "three"):
         making.make_adapter(tmp_path / name)
     make_composite(tmp_path / "inner", "one")
@@ -77,8 +77,8 @@ def test_a_composite_changes_when_its_file_or_a_member_does(tmp_path: Path) -> N
     assert changed()
 
 
-def test_weights_of_its_own_make_a_folder_no_composite(tmp_path: Path) -> None:
-    """The recipe beside them is not read, nor are its members."""
+def test_a_folder_with_weights_of_its_own_is_not_a_composite(tmp_path: Path) -> None:
+    """The composite's file beside them is not read, nor are its members."""
     making.make_adapter(tmp_path / "one")
     making.make_adapter(tmp_path / "made")
     make_composite(tmp_path / "made", "one")
@@ -92,7 +92,7 @@ def test_weights_of_its_own_make_a_folder_no_composite(tmp_path: Path) -> None:
     ["no = TOML = ", "", '[[members]]\nadapter = "a\\u0000b"', '[[members]]\nadapter = "loop"'],
 )
 def test_a_composite_that_cannot_be_read_is_a_candidate(tmp_path: Path, text: str) -> None:
-    """Its reasons come when it is built; looking for its members ends, whatever they are."""
+    """The search for its members ends, whatever they are; its reasons come when it is built."""
     (tmp_path / "loop").mkdir()
     (tmp_path / "loop" / "composite.toml").write_text(text)
     assert scan(tmp_path)["loop"].reasons == ()

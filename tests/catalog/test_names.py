@@ -47,7 +47,7 @@ def test_other_names_are_refused_with_a_reason(text: str, code: str) -> None:
     assert problems[0].text.isascii()
 
 
-def test_all_problems_are_told() -> None:
+def test_all_problems_are_reported() -> None:
     """A name that is too long and holds a slash is refused for both."""
     with pytest.raises(ValueError, match=r"300 characters.*must start with"):
         adapter_name("/" * 300)

@@ -62,7 +62,7 @@ def test_a_folder_counts_when_it_was_unchanged_long_enough(
 
 
 def test_old_and_renamed_folders_count_at_once(settling: Settling) -> None:
-    """What was there before the server started, and what was renamed into place, does not wait."""
+    """Folders that are older than the wait, or were renamed into place, do not wait."""
     assert remaining(settling, replace(FRESH, newest=900.0)) == 0.0
     assert remaining(settling, replace(FRESH, in_place=True)) == 0.0
 
@@ -86,7 +86,7 @@ def test_asking_for_the_time_changes_nothing(settling: Settling, clock: Clock) -
 
 
 def test_a_folder_that_went_and_came_back_starts_anew(settling: Settling, clock: Clock) -> None:
-    """A name that went away and came back with the same look is watched again."""
+    """A folder that went away and came back unchanged is watched anew."""
     ahead = replace(FRESH, newest=5000.0)
     remaining(settling, ahead)
     clock.now += 2
@@ -113,8 +113,8 @@ def test_a_folder_never_counts_within_the_wait_after_a_change(
 
 
 def test_a_composite_is_as_new_as_its_newest_member(tmp_path: Path) -> None:
-    """So that it waits for a member that is still written; it is never in place at once, however
-    its folder came.
+    """A composite waits for a member that is still written, also when its own folder was renamed
+    into place.
     """
     making.make_adapter(tmp_path / "one")
     make_composite(tmp_path / "fresh", "one")
@@ -140,8 +140,9 @@ def test_a_composite_is_as_new_as_its_newest_member(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_on_its_way_keeps_a_folder_from_settling(tmp_path: Path, partial: str) -> None:
-    """`rsync`, a hub client and their like write beside a file for minutes before they rename: the
-    config that is there already does not count with the old weights."""
+    """While `rsync` or a hub client writes beside a file for minutes, a new config does not count
+    with the old weights.
+    """
     folder = making.make_adapter(tmp_path / "finance")
     clock = Clock()
     settling = Settling(2.0, wall=clock, monotonic=clock)

@@ -116,8 +116,8 @@ def test_collect_removes_what_is_not_kept(tmp_path: Path, store: Store, checks: 
 def test_a_collector_spares_what_another_living_server_holds(
     tmp_path: Path, store: Store, checks: Checks
 ) -> None:
-    """Two servers on one store: neither removes what the other ingested or looked up, until that
-    one is gone.
+    """Neither of two servers removes a version that the other ingested or looked up, until that one
+    is gone.
     """
     with Store.open(tmp_path / "store") as other:
         version = ingest(other, adapter(tmp_path / "a"), checks)
@@ -331,8 +331,8 @@ def kept_by_a_stopped_server(
 def test_a_collector_spares_what_a_stopped_server_will_ask_for(
     tmp_path: Path, checks: Checks
 ) -> None:
-    """A server that comes back finds the versions that its records name, whoever cleaned up
-    meanwhile.
+    """A server that starts again finds the versions that its records name, whoever collected in
+    the meantime.
     """
     with kept_by_a_stopped_server(tmp_path / "store", adapter(tmp_path / "a"), checks) as (
         store,
@@ -356,7 +356,7 @@ def age_records(root: Path) -> None:
 
 
 def test_records_that_no_server_uses_are_forgotten(tmp_path: Path, checks: Checks) -> None:
-    """Directories that are gone for good do not fill the store for ever."""
+    """Records of a directory that nobody serves any more do not keep versions for ever."""
     with kept_by_a_stopped_server(tmp_path / "store", adapter(tmp_path / "a"), checks) as (
         store,
         version,
@@ -370,8 +370,8 @@ def test_records_that_no_server_uses_are_forgotten(tmp_path: Path, checks: Check
 def test_the_age_of_records_counts_from_the_end_of_their_last_server(
     tmp_path: Path, checks: Checks, closed: bool
 ) -> None:
-    """A server may run for months without a change; its records are fresh when it stops, also when
-    it is killed.
+    """Records are fresh when their server stops or is killed, although it ran for months without
+    a change.
     """
     root = tmp_path / "store"
     with kept_by_a_stopped_server(root, adapter(tmp_path / "a"), checks) as (store, version):

@@ -1,4 +1,4 @@
-"""The log of what happened, in memory and on disk."""
+"""Events in memory, on disk, and in the server's log."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_an_event_says_who_what_when_and_with_what_result(tmp_path: Path) -> Non
     assert line["adapter"] == "finance"
 
 
-def test_what_went_wrong_is_a_warning() -> None:
+def test_a_failure_is_a_warning() -> None:
     """An event with another result than ok stands out in the server's log."""
     with capture_logs() as logged:
         EventLog().add("failed", adapter="finance", result="no such module")
@@ -50,7 +50,7 @@ def test_what_went_wrong_is_a_warning() -> None:
 
 
 def test_the_newest_come_first() -> None:
-    """`latest` gives at most as many as asked for, newest first."""
+    """`latest` returns at most as many as asked for, newest first."""
     log = EventLog()
     for number in range(5):
         log.add(str(number))
@@ -60,9 +60,7 @@ def test_the_newest_come_first() -> None:
 
 
 def test_a_file_that_has_grown_is_set_aside(tmp_path: Path) -> None:
-    """A folder that cannot be stored adds a line at each look; the newest lines are kept, in two
-    files.
-    """
+    """Two files keep the newest lines, however often a folder that cannot be stored adds one."""
     log = EventLog(tmp_path / "events.jsonl", limit_bytes=1000)
     for number in range(100):
         log.add(str(number))
@@ -86,7 +84,7 @@ def test_memory_holds_the_newest_events(tmp_path: Path) -> None:
 
 
 def test_a_restart_goes_on_in_the_same_file(tmp_path: Path) -> None:
-    """What an earlier process wrote stays."""
+    """The lines of an earlier process stay."""
     EventLog(tmp_path / "events.jsonl").add("before")
     EventLog(tmp_path / "events.jsonl").add("after")
     assert [line["what"] for line in lines(tmp_path / "events.jsonl")] == ["before", "after"]
@@ -99,7 +97,7 @@ def test_a_text_with_line_breaks_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_refuses_the_line_costs_only_the_line(tmp_path: Path) -> None:
-    """Without its file the event is still in memory, and the log says so."""
+    """The event is still in memory, and the log reports the file."""
     log = EventLog(tmp_path / "missing" / "events.jsonl")
     with capture_logs() as logged:
         log.add("added")

@@ -33,8 +33,8 @@ GIB = 1 << 30
     size=st.integers(0, 1 << 32),
 )
 def test_the_options_always_fit_together(ranks: list[int], memory: int, size: int) -> None:
-    """Whatever the adapters and the host: vLLM takes the numbers, and every adapter is below the
-    rank limit.
+    """vLLM accepts the numbers for any adapters and machine, and every adapter fits the rank
+    limit.
     """
     specs = [make_version("a", rank=rank, size_bytes=size).spec for rank in ranks]
     options = adapter_options(specs, ALLOWED_RANKS, memory)
@@ -61,15 +61,11 @@ def test_the_smallest_rank_limit_that_fits(rank: int, limit: int) -> None:
 
 
 def test_memory_holds_every_adapter_twice_where_it_can() -> None:
-    """All adapters and their next versions stay in memory, unless that takes more than a share of
-    the host's.
-    """
+    """All adapters and their next versions stay in memory, up to a share of the machine's."""
     specs = [make_version("a", size_bytes=1_000_000).spec] * 50
     assert adapter_options(specs, ALLOWED_RANKS, GIB)["max_cpu_loras"] == 101
-    assert (
-        adapter_options(specs, ALLOWED_RANKS, 100_000_000)["max_cpu_loras"]
-        == CPU_MEMORY_SHARE * 100
-    )
+    limited = adapter_options(specs, ALLOWED_RANKS, 100_000_000)
+    assert limited["max_cpu_loras"] == CPU_MEMORY_SHARE * 100
     assert adapter_options(specs, ALLOWED_RANKS, 0)["max_cpu_loras"] == SLOTS_AT_MOST + 1
 
 
@@ -80,14 +76,14 @@ def test_this_hosts_memory_is_plausible() -> None:
 
 @pytest.mark.parametrize(("grace", "seconds"), [(0.0, 0), (0.2, 1), (30.0, 30)])
 def test_the_engine_drains_at_least_as_long_as_the_server(grace: float, seconds: int) -> None:
-    """A signal that reaches the engine's process as well does not cut off what the server lets
-    finish.
+    """A signal that also reaches the engine's process does not cut off requests that the server
+    lets finish.
     """
     assert server_options(grace) == {"shutdown_timeout": seconds}
 
 
 def test_all_cores_work_by_default() -> None:
-    """vLLM is told every CPU that this process may use, and how much memory the cache takes."""
+    """vLLM gets every CPU that this process may use, and the size of its cache."""
     environ: dict[str, str] = {}
     set_cpu_environment(environ, kv_cache_gib=3, threads="all")
     cpus = ",".join(str(cpu) for cpu in sorted(os.sched_getaffinity(0)))
@@ -102,8 +98,8 @@ def test_all_cores_work_by_default() -> None:
     workers=st.integers(1, 16),
 )
 def test_cpus_are_shared_out_evenly(cpus: list[int], workers: int) -> None:
-    """Every worker has some, none has two more than another, and no CPU is left over or has two
-    where it could.
+    """Every worker has some, none has two more than another, and every CPU works, for one worker
+    if possible.
     """
     shares = even_shares(cpus, workers)
     sizes = [len(share) for share in shares]
@@ -139,9 +135,7 @@ def test_vllm_takes_the_shares(tensor: int, data: int, monkeypatch: pytest.Monke
 
 
 def test_what_the_user_set_stays() -> None:
-    """vLLM's own variables win over lorabay's settings, and given threads are passed on as they
-    are.
-    """
+    """Variables that are set win over settings, and a list of threads is passed on unchanged."""
     environ = {"VLLM_CPU_KVCACHE_SPACE": "9", "TORCHINDUCTOR_CACHE_DIR": "/elsewhere"}
     set_cpu_environment(environ, kv_cache_gib=3, threads="0-1")
     assert environ == {

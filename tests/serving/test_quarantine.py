@@ -1,4 +1,4 @@
-"""Which version is blamed for a death of the engine."""
+"""The version that is blamed for a death of the engine."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_proven_versions_do_not_hide_the_killer(quarantine: Quarantine) -> None:
 
 
 def test_of_two_unproven_versions_neither_is_blamed(quarantine: Quarantine) -> None:
-    """Where two could have done it, a death counts for none of them."""
+    """A death that two versions could have caused counts against neither."""
     for _ in range(5):
         assert quarantine.engine_died([KILLER], [OTHER]) is None
     assert not is_refused(quarantine, KILLER)
@@ -87,9 +87,7 @@ def test_deaths_in_between_do_not_clear_a_suspect(quarantine: Quarantine) -> Non
 
 
 def test_equal_weights_share_the_blame(quarantine: Quarantine) -> None:
-    """It is the weights that kill, under whatever name, and one pair of names counts as one
-    suspect.
-    """
+    """Two names of the same weights are one suspect, and are quarantined together."""
     twin = make_version("twin", "a")
     quarantine.engine_died([KILLER], [twin])
     assert quarantine.engine_died([twin], []) == twin
@@ -99,8 +97,8 @@ def test_equal_weights_share_the_blame(quarantine: Quarantine) -> None:
 def test_a_request_that_the_death_ended_counts_as_running(
     quarantine: Quarantine, clock: Clock
 ) -> None:
-    """Requests fail the moment the engine dies, so they are over when its death is noticed a little
-    later.
+    """A request that ended just before a death is noticed counts, because requests fail the moment
+    the engine dies.
     """
     for _ in range(2):
         quarantine.ended(KILLER)
@@ -109,10 +107,10 @@ def test_a_request_that_the_death_ended_counts_as_running(
     assert culprit == KILLER
 
 
-def test_a_request_that_ended_long_before_is_no_suspect(
+def test_a_request_that_ended_long_before_is_not_suspect(
     quarantine: Quarantine, clock: Clock
 ) -> None:
-    """What had ended well before the death had no part in it."""
+    """A request that was over well before the death had no part in it."""
     for _ in range(3):
         quarantine.ended(KILLER)
         clock.now += NOTICE_S * 2

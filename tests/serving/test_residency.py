@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 
 class Wanted:
-    """Which versions are in use or pinned, and what a residency said of the others."""
+    """Versions that are in use or pinned, and the events that a residency reported."""
 
     def __init__(self) -> None:
         self.in_use: Counter[Version] = Counter()
@@ -79,7 +79,7 @@ async def failures(tasks: Iterable[asyncio.Task[None]]) -> list[type[BaseExcepti
 async def test_what_is_resident_is_not_loaded_again(
     residency: Residency, engine: MortalEngine, wanted: Wanted
 ) -> None:
-    """The first request loads a version, later ones find it."""
+    """The first request loads a version; later ones use it."""
     for _ in range(3):
         await residency.ensure(A)
     assert engine.steps == [f"load {A.id}"]
@@ -106,9 +106,7 @@ async def test_requests_for_one_version_share_its_load(
 async def test_the_engine_is_not_asked_for_more_loads_at_once(
     engine: MortalEngine, wanted: Wanted, concurrent: int
 ) -> None:
-    """However many versions are asked for, only so many are loaded at the same time; the others
-    follow.
-    """
+    """At most `concurrent_loads` versions are loaded at the same time; the others follow."""
     residency = make(engine, wanted, 5, concurrent=concurrent)
     versions = (A, B, C, D, E)
     engine.hold(*(f"load {version.id}" for version in versions))
@@ -159,7 +157,7 @@ def test_the_rule_of_eviction(in_use: str, pinned: str, victim: Version | None) 
 async def test_the_least_recently_used_makes_room(
     residency: Residency, engine: MortalEngine, wanted: Wanted
 ) -> None:
-    """Being asked for, not being loaded, is what counts as use."""
+    """A request counts as a use, and moves a version to the end."""
     for version in (A, B, A, C):
         await residency.ensure(version)
     assert wanted.evicted == [B]
@@ -229,8 +227,8 @@ async def test_a_load_waits_until_a_place_is_no_longer_in_use(
 async def test_waiting_beside_an_idle_pinned_version_is_waiting(
     residency: Residency, engine: MortalEngine, wanted: Wanted
 ) -> None:
-    """A pinned version that nobody uses is no reason to look again and again: time passes, and the
-    limit holds.
+    """A pinned version that nobody uses does not make a load look again and again: time passes,
+    and the limit holds.
     """
     for version in (A, B):
         await residency.ensure(version)
@@ -260,7 +258,7 @@ async def test_pins_do_not_lock_the_others_out(
 async def test_waiting_loads_are_served_in_their_order(
     engine: MortalEngine, wanted: Wanted
 ) -> None:
-    """Of two loads that wait for room, the one that came first gets it."""
+    """The first of two waiting loads gets the room."""
     residency = make(engine, wanted, 1)
     await residency.ensure(A)
     wanted.in_use[A] = 1
@@ -295,7 +293,7 @@ async def test_a_request_does_not_wait_for_ever(residency: Residency, wanted: Wa
 
 
 async def test_a_slow_load_is_not_begun_twice(residency: Residency, engine: MortalEngine) -> None:
-    """Who comes after a time limit has passed joins the load that still runs."""
+    """A request after the time limit joins the load that still runs."""
     engine.hold(f"load {A.id}")
     for _ in range(2):
         with pytest.raises(EngineUnavailable):
@@ -308,7 +306,7 @@ async def test_a_slow_load_is_not_begun_twice(residency: Residency, engine: Mort
 async def test_a_waiter_that_leaves_does_not_stop_the_load(
     residency: Residency, engine: MortalEngine
 ) -> None:
-    """A client that hangs up during a load takes nothing away from those who wait with it."""
+    """A client that hangs up during a load does not disturb the others that wait for it."""
     engine.hold(f"load {A.id}")
     leaving, staying = begin(residency, A, A)
     await quiet()
@@ -323,7 +321,7 @@ async def test_a_waiter_that_leaves_does_not_stop_the_load(
 async def test_a_load_that_everybody_left_still_ends(
     residency: Residency, engine: MortalEngine
 ) -> None:
-    """The last waiter's leaving does not stop a load that the engine has begun."""
+    """A load that the engine has begun goes on when its last waiter is cancelled."""
     engine.hold(f"load {A.id}")
     (leaving,) = begin(residency, A)
     await quiet()
@@ -351,7 +349,7 @@ async def test_a_refusal_reaches_everybody_who_waits_and_nobody_else(
 async def test_after_a_failed_load_the_next_request_tries_again(
     residency: Residency, engine: MortalEngine
 ) -> None:
-    """A failure is not remembered here."""
+    """A residency does not remember a failure."""
     engine.fail(f"load {A.id}", EngineUnavailable("busy"))
     with pytest.raises(EngineUnavailable):
         await residency.ensure(A)
@@ -421,7 +419,7 @@ async def test_nothing_is_asked_of_an_engine_that_is_down(
 async def test_the_load_that_the_engine_died_on_is_known(
     residency: Residency, engine: MortalEngine
 ) -> None:
-    """It has failed before the death is noticed, and is still named until then."""
+    """A load that failed with the engine is named until the death is noticed."""
     engine.hold(f"load {A.id}")
     waiting = begin(residency, A)
     await quiet()
@@ -484,7 +482,7 @@ async def test_a_version_asked_for_while_it_leaves_comes_back(
 async def test_drop_during_the_load_unloads_after_it(
     residency: Residency, engine: MortalEngine
 ) -> None:
-    """What the engine has begun to load is let in and then taken out."""
+    """A load that the engine has begun ends, and the version is unloaded after it."""
     engine.hold(f"load {A.id}")
     (waiting,) = begin(residency, A)
     await quiet()
@@ -549,7 +547,7 @@ async def test_a_swap_takes_the_place_that_is_kept_for_it(
 async def test_a_swap_evicts_nobody_while_the_kept_place_is_free(
     residency: Residency, wanted: Wanted
 ) -> None:
-    """The place is there so that a swap costs other adapters nothing."""
+    """A swap into the free place costs other adapters nothing."""
     for version in (A, B):
         await residency.ensure(version)
     await residency.ensure(C, swap=True)

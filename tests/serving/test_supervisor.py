@@ -63,7 +63,7 @@ def now() -> float:
 
 
 async def starts_of(inner: MortalEngine, count: int) -> list[float]:
-    """When each of the next starts began, in whole seconds from now."""
+    """Return when each of the next starts begins, in whole seconds from now."""
     began, seen, times = now(), inner.steps.count("start"), []
     while len(times) < count:
         await asyncio.sleep(0.01)
@@ -111,8 +111,8 @@ async def test_everything_reaches_a_healthy_engine(
 async def test_a_dead_engine_comes_back(
     supervised: SupervisedEngine, inner: MortalEngine, witness: Witness
 ) -> None:
-    """It is stopped, started again at once, and whoever cares is told of both, once and in this
-    order.
+    """It is stopped and started again at once; the death and the recovery are reported once each,
+    in this order.
     """
     await supervised.start()
     inner.die()
@@ -170,7 +170,7 @@ async def test_the_pause_grows_until_a_start_works(
 async def test_errors_that_nobody_foresaw_do_not_end_it(
     supervised: SupervisedEngine, inner: MortalEngine, step: str
 ) -> None:
-    """They are logged, and the engine is tried again like after any other."""
+    """They are logged, and the engine is started again as after an expected one."""
     await supervised.start()
     inner.fail(step, AssertionError("what vLLM never raises"))
     inner.die()
@@ -183,7 +183,7 @@ async def test_errors_that_nobody_foresaw_do_not_end_it(
 async def test_an_error_of_the_watch_or_of_the_recovery_does_not_end_it(
     inner: MortalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engine that cannot be watched is built anew; what follows a recovery may fail."""
+    """An engine that cannot be watched is restarted, and a recovery may fail."""
 
     async def fail() -> None:
         raise AssertionError("a bug")
@@ -219,10 +219,10 @@ async def test_an_engine_that_dies_again_and_again_is_given_longer_pauses(
     assert await starts_of(inner, 1) == [0]
 
 
-async def test_each_death_is_told_once(
+async def test_each_death_is_reported_once(
     supervised: SupervisedEngine, inner: MortalEngine, witness: Witness
 ) -> None:
-    """Starts that fail in between are no further deaths."""
+    """A start that fails in between does not count as a death."""
     await supervised.start()
     inner.fail("start", REFUSAL, REFUSAL)
     inner.die()
@@ -235,9 +235,7 @@ async def test_each_death_is_told_once(
 async def test_a_death_during_the_recovery_ends_it(
     supervised: SupervisedEngine, inner: MortalEngine, witness: Witness
 ) -> None:
-    """The second death is noticed although what followed the first still runs, and that is given
-    up.
-    """
+    """The second death is noticed while the recovery from the first still runs, and cancels it."""
     await supervised.start()
     witness.recovered_may_end.clear()
     inner.die()
@@ -254,7 +252,7 @@ async def test_a_death_during_the_recovery_ends_it(
 async def test_requests_are_answered_while_the_recovery_goes_on(
     supervised: SupervisedEngine, inner: MortalEngine, witness: Witness
 ) -> None:
-    """The engine is up from its start, not from the end of what follows it."""
+    """The engine answers from its start on, not only from the end of the recovery."""
     await supervised.start()
     witness.recovered_may_end.clear()
     inner.die()

@@ -1,4 +1,4 @@
-"""Native events of a real directory. The only tests here that wait for the operating system."""
+"""Native events of a real directory; these tests wait for the operating system."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def remove(root: Path) -> None:
 
 @pytest.mark.parametrize("change", [add, rewrite, rename, remove])
 async def test_a_change_wakes(watched: Watched, change: Callable[[Path], object]) -> None:
-    """Whatever happens to a folder below the root is noticed."""
+    """Every kind of change of a folder in the root wakes."""
     change(watched.root)
     await watched.wakes()
 
@@ -84,7 +84,7 @@ async def test_a_folder_that_was_added_is_watched_too(watched: Watched) -> None:
 
 
 async def test_a_folder_in_place_of_another_is_watched(watched: Watched) -> None:
-    """Replaced by two renames, as a swap does it."""
+    """A folder that two renames put in another's place is watched too."""
     (watched.root / ".draft").mkdir()
     (watched.root / "finance").rename(watched.root / ".old")
     (watched.root / ".draft").rename(watched.root / "finance")
@@ -94,7 +94,7 @@ async def test_a_folder_in_place_of_another_is_watched(watched: Watched) -> None
 
 
 async def test_a_closed_folder_closes_no_other(tmp_path: Path) -> None:
-    """One that may not be read (`lost+found`) is passed over; the others are followed."""
+    """A folder that may not be read (`lost+found`) is left out; the others are watched."""
     (tmp_path / "finance").mkdir()
     (tmp_path / "lost+found").mkdir(mode=0)
     watched = Watched(tmp_path)
@@ -107,9 +107,7 @@ async def test_a_closed_folder_closes_no_other(tmp_path: Path) -> None:
 
 
 async def test_links_are_followed_as_far_as_they_may_lead(tmp_path: Path) -> None:
-    """What a link to elsewhere holds wakes nobody, and costs nothing; a link to an allowed root
-    does.
-    """
+    """A change behind a link to an allowed root wakes; one behind a link to elsewhere does not."""
     root, allowed, elsewhere = tmp_path / "adapters", tmp_path / "allowed", tmp_path / "elsewhere"
     for folder in (root, allowed, elsewhere):
         folder.mkdir()
@@ -127,7 +125,7 @@ async def test_links_are_followed_as_far_as_they_may_lead(tmp_path: Path) -> Non
 
 
 async def test_a_directory_that_is_away_is_watched_once_it_is_there(tmp_path: Path) -> None:
-    """The log says once that only the timer is left meanwhile."""
+    """A root that is absent is watched once it exists; the log warns once until then."""
     root = tmp_path / "later"
     watched = Watched(root)
     with capture_logs() as logged:
@@ -143,7 +141,7 @@ async def test_a_directory_that_is_away_is_watched_once_it_is_there(tmp_path: Pa
 
 
 async def test_a_directory_in_place_of_another_is_watched(tmp_path: Path) -> None:
-    """Also where both are empty, so that nothing else tells the two apart."""
+    """Another root in the place of the first is watched, also where both are empty."""
     root = tmp_path / "adapters"
     root.mkdir()
     watched = Watched(root)
