@@ -90,9 +90,7 @@ def test_lora_bias_needs_a_bias_in_the_base(llama: Path, tmp_path: Path) -> None
 def test_a_head_that_was_trained_as_one_with_its_embedding_stays_so(
     targets: list[str], tmp_path: Path
 ) -> None:
-    """PEFT stores its factors, turned, and a copy of the base for it, too; all were once
-    refused.
-    """
+    """PEFT also stores the head's factors, transposed, and a copy of the base; all are accepted."""
     base = peft_adapters.make_base(tmp_path / "base", tied=True)
     config = lambda: peft_adapters.lora(target_modules=targets, ensure_weight_tying=True)  # noqa: E731
     made = peft_adapters.make(base, tmp_path / "a", config, save_embedding_layers=True)
@@ -119,7 +117,7 @@ def test_a_head_of_other_scale_than_its_embedding_parts_from_it(
 
 
 def canonical(folder: Path, checks: Checks) -> tuple[dict[str, object], dict[str, Stored]]:
-    """The config and tensors that would be stored."""
+    """Return the config and tensors that would be stored."""
     result = inspect(folder, checks)
     assert isinstance(result, Canonical), result
     made = folder / "canonical"
@@ -134,7 +132,7 @@ def canonical(folder: Path, checks: Checks) -> tuple[dict[str, object], dict[str
 def updates(
     config: Mapping[str, object], tensors: Mapping[str, Stored]
 ) -> dict[str, NDArray[np.float32]]:
-    """What plain LoRA with one rank and alpha computes: module -> scale * B @ A."""
+    """Return module -> scale * B A of plain LoRA with one rank and one alpha."""
     root = math.sqrt if config["use_rslora"] else float
     scale = float(str(config["lora_alpha"])) / root(int(str(config["r"])))
     modules = {
@@ -153,9 +151,7 @@ def updates(
 def test_an_adapter_without_patterns_keeps_every_bit(
     tmp_path: Path, checks: Checks, dtype: str, rslora: bool
 ) -> None:
-    """Plain and rank-stabilised adapters are stored exactly as they were trained, with their own
-    rank and alpha.
-    """
+    """Plain and rank-stabilised adapters keep every bit, with their own rank and alpha."""
     tensors = making.lora_tensors(dtype=dtype)
     folder = making.make_adapter(
         tmp_path / "a", config=making.lora_config(use_rslora=rslora, lora_alpha=7), tensors=tensors
@@ -186,9 +182,7 @@ def test_patterns_are_folded_into_one_rank_and_scale(
     ranks: dict[str, int],
     alphas: dict[str, int],
 ) -> None:
-    """Whatever ranks and alphas single modules have, the stored adapter computes PEFT's updates
-    with one of each.
-    """
+    """Whatever ranks and alphas single modules have, the result computes PEFT's updates."""
 
     def own(patterns: Mapping[str, float], module: str, default: float) -> float:
         ends = [
@@ -222,9 +216,7 @@ def test_patterns_are_folded_into_one_rank_and_scale(
 
 
 def test_equal_scales_need_no_folding(tmp_path: Path, checks: Checks) -> None:
-    """Patterns that change ranks and alphas alike leave the trained values as they are, padded with
-    zeros.
-    """
+    """Patterns that change ranks and alphas alike leave the trained values as they are."""
     targets = ("q_proj", "up_proj")
     tensors = making.lora_tensors(
         targets, rank=lambda module: 8 if "up_proj" in module else 4, dtype="BF16"
@@ -263,9 +255,7 @@ UNUSED = ["mtp.layers.0.self_attn", "model.mtp.layers.0.self_attn", "model.layer
     "where", [*UNUSED, "model.layers.1.cross_attn", "vision_tower.encoder.layers.7.self_attn"]
 )
 def test_modules_that_no_model_has_need_no_weights(tmp_path: Path, where: str) -> None:
-    """The base's files hold layers for predicting several tokens, which once made every adapter
-    incomplete.
-    """
+    """Layers that predict several tokens are no reason to refuse every adapter."""
     folder = making.make_base(tmp_path / "base")
     tensors = making.load(folder / "model.safetensors")
     tensors[f"{where}.q_proj.weight"] = tensors["model.layers.0.self_attn.q_proj.weight"]
@@ -281,9 +271,7 @@ def test_modules_that_no_model_has_need_no_weights(tmp_path: Path, where: str) -
 
 
 def test_a_folded_value_that_overflows_is_refused(tmp_path: Path, checks: Checks) -> None:
-    """A scale that the dtype cannot hold is found when it is applied, not when users get
-    nonsense.
-    """
+    """A scale that overflows the dtype is found before the adapter is served."""
     folder = making.make_adapter(
         tmp_path / "a",
         config=making.lora_config(alpha_pattern={"q_proj": 1e6}),
@@ -306,7 +294,7 @@ def with_embeddings(vocabulary: int = making.VOCABULARY) -> dict[str, Stored]:
 def test_embeddings_are_served_and_the_base_copy_is_left_out(
     tmp_path: Path, checks: Checks
 ) -> None:
-    """PEFT adds a copy of the base's embeddings; it is not stored, and the operator is told."""
+    """PEFT's copy of the base's embeddings is left out, with a warning."""
     folder = making.make_adapter(
         tmp_path / "a",
         config=making.lora_config(("q_proj", "embed_tokens")),
@@ -347,9 +335,7 @@ def test_a_changed_vocabulary_is_refused(tmp_path: Path, checks: Checks) -> None
 def test_what_peft_may_write_is_accepted_without_a_warning(
     tmp_path: Path, checks: Checks, fields: dict[str, object]
 ) -> None:
-    """Other ways to say the same thing, and initialisations that leave the base alone, are
-    served.
-    """
+    """Equivalent configs and harmless initialisations are served without a word."""
     spec = validate(
         making.make_adapter(tmp_path / "a", config=making.lora_config(**fields)), checks
     )
@@ -378,7 +364,7 @@ def test_some_layers_only(tmp_path: Path, checks: Checks) -> None:
 def test_what_is_not_understood_is_a_warning(
     tmp_path: Path, checks: Checks, fields: dict[str, object], hint: str
 ) -> None:
-    """A target that the base lacks, or a field of a newer PEFT, is served and told."""
+    """A target that the base lacks, or a field of a newer PEFT, is served with a warning."""
     spec = validate(
         making.make_adapter(tmp_path / "a", config=making.lora_config(**fields)), checks
     )
@@ -387,6 +373,6 @@ def test_what_is_not_understood_is_a_warning(
 
 
 def test_a_packed_base_layer_takes_any_fitting_pair(tmp_path: Path, base: BaseShapes) -> None:
-    """Where the base is quantised and its shapes are unknown, A and B must still fit each other."""
+    """A quantised base hides its shapes; A and B must still fit each other."""
     packed = Checks(type(base)(dict.fromkeys(base.shapes), base.names, None, base.tied), 16)
     assert isinstance(validate(making.make_adapter(tmp_path / "a"), packed), AdapterSpec)

@@ -38,9 +38,7 @@ def test_the_longer_context_of_longlora_is_a_change_of_the_config(
 
 
 def test_factors_are_checked_when_they_are_read(llama: Path, tmp_path: Path) -> None:
-    """Values that are no numbers, and a file that changes after its header was read, stop the
-    reader with a reason.
-    """
+    """Values that are not finite, and a file that changes meanwhile, raise a clear error."""
     made = peft_adapters.make(llama, tmp_path / "a", peft_adapters.CONFIGS["lora"])
     tensors = dict(peft_adapters.stored(made.folder))
     first = min(tensors)
@@ -61,7 +59,7 @@ def test_factors_are_checked_when_they_are_read(llama: Path, tmp_path: Path) -> 
 def test_what_changes_no_weight_is_refused_by_name(
     llama: Path, tmp_path: Path, peft_type: str
 ) -> None:
-    """Types that add something else than weights, and unknown ones."""
+    """Types that add no weights, and unknown ones, are refused by name."""
     made = peft_adapters.make(llama, tmp_path / "a", peft_adapters.CONFIGS["lora"])
     (made.folder / "adapter_config.json").write_text(json.dumps({"peft_type": peft_type}))
     found = read_updates(made.folder, BaseShapes.read(llama))

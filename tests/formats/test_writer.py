@@ -1,4 +1,4 @@
-"""A folder that is written factor by factor is plain LoRA, whatever the names and ranks."""
+"""A folder that is written factor by factor is plain LoRA, for any names and ranks."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def factors(rank: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("rank", [1, 100_000])
 def test_the_factors_are_there_under_pefts_names(tmp_path: Path, rank: int) -> None:
-    """The room for the header holds names of any letters and sides of any length: no factor is
-    written over.
-    """
+    """The room for the header fits names of any letters and sides of any length."""
     ranks = {**RANKS, "model.layers.0.q_proj": rank}
     with LoraFolder(tmp_path, "F32", ranks, base()) as writer:
         for module, own in ranks.items():
@@ -56,9 +54,7 @@ def test_the_factors_are_there_under_pefts_names(tmp_path: Path, rank: int) -> N
 
 
 def test_the_config_says_each_modules_rank(tmp_path: Path) -> None:
-    """As patterns over the most usual one; alpha is the rank, and targets are short names where
-    those suffice.
-    """
+    """Patterns name the ranks that differ from the most usual one; short target names suffice."""
     with LoraFolder(tmp_path, "BF16", RANKS, base()) as writer:
         for module, rank in RANKS.items():
             writer.add(module, *factors(3 if module.endswith("größe") else rank))
@@ -74,7 +70,7 @@ def test_the_config_says_each_modules_rank(tmp_path: Path) -> None:
 
 
 def test_targets_are_whole_names_where_short_ones_would_mean_more(tmp_path: Path) -> None:
-    """PEFT would put LoRA on the other module, too."""
+    """With short names, PEFT would put LoRA on the other module, too."""
     with LoraFolder(tmp_path, "F32", RANKS, base("model.layers.2.q_proj")) as writer:
         for module, rank in RANKS.items():
             writer.add(module, *factors(rank))
@@ -83,9 +79,7 @@ def test_targets_are_whole_names_where_short_ones_would_mean_more(tmp_path: Path
 
 
 def test_values_that_the_dtype_cannot_hold_are_refused(tmp_path: Path) -> None:
-    """They would become infinite in the file; nothing is left once the writer is told to give
-    up.
-    """
+    """They would become infinite in the file; `abandon` leaves nothing behind."""
     with LoraFolder(tmp_path, "F16", ["a"], base("a")) as writer:
         with pytest.raises(SetupError, match="'a' have values too large for F16"):
             writer.add("a", np.full((1, 4), 1e6, np.float32), np.ones((6, 1), np.float32))
