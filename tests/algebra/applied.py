@@ -1,6 +1,4 @@
-"""Applies updates to a weight in float64, in the plainest way: what any user of them must arrive
-at.
-"""
+"""Applies updates to a weight in float64, in the plainest way, as a reference."""
 
 from __future__ import annotations
 

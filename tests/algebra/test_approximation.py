@@ -1,4 +1,4 @@
-"""One rank for all modules, the smallest that keeps the error in total."""
+"""All modules get one rank, the smallest that keeps the total error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def updates(decay: float = 0.5) -> dict[str, Update]:
 
 
 def error(found: Approximation, made: dict[str, Update]) -> float:
-    """The share of all updates that the products really lack."""
+    """Return the share of all updates that the products really lack."""
     lacking = whole = 0.0
     for name, update in made.items():
         delta = update.delta() if isinstance(update, Dense) else update.b() @ update.a()  # type: ignore[union-attr]
@@ -36,7 +36,7 @@ def error(found: Approximation, made: dict[str, Update]) -> float:
 
 @pytest.mark.parametrize("allowed", [0.5, 0.1, 0.01])
 def test_the_smallest_rank_within_the_error_is_taken(allowed: float) -> None:
-    """Its error is told, and one rank less would have exceeded what is allowed."""
+    """The reported error is the real one; one rank less would exceed the allowed error."""
     made = updates()
     found = approximated(made, 10, allowed)
     assert isinstance(found, Approximation)
@@ -50,7 +50,7 @@ def test_the_smallest_rank_within_the_error_is_taken(allowed: float) -> None:
 
 
 def test_more_error_than_allowed_is_a_reason() -> None:
-    """It names the rank and both errors."""
+    """The reason names the rank and both errors."""
     found = approximated(updates(decay=1.0), 3, 0.1)
     assert isinstance(found, Rejected)
     assert found.codes == {"approximate_error"}
@@ -58,7 +58,7 @@ def test_more_error_than_allowed_is_a_reason() -> None:
 
 
 def test_values_that_are_not_finite_are_a_reason() -> None:
-    """Not an exception out of the decomposition."""
+    """The problem is a reason, not an exception out of the decomposition."""
     made = updates() | {"bad": Dense(lambda: np.full((4, 4), np.nan, np.float32))}
     found = approximated(made, 3, 0.5)
     assert isinstance(found, Rejected)

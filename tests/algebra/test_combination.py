@@ -64,9 +64,7 @@ def members(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def turned(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
-    """A base, and three members for it whose factors fit the transposes of weights; PEFT saves
-    copies of the base.
-    """
+    """A base, and three members whose factors fit transposed weights."""
     root = tmp_path_factory.mktemp("turned")
     gpt2 = request.param == "GPT-2"
     base = (
@@ -113,7 +111,7 @@ def pefts(
     options: Mapping[str, object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Mapping[str, torch.Tensor]:
-    """The weights after PEFT combined the members and merged the result."""
+    """Return the weights after PEFT combined the members and merged the result."""
     method = method.split(" ", maxsplit=1)[0].rstrip(",")
     with quiet_transformers():
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
@@ -130,7 +128,7 @@ def pefts(
 
 
 def _use_our_masks(model: peft.PeftModel, monkeypatch: pytest.MonkeyPatch, density: float) -> None:
-    """PEFT draws module by module, A before B, member by member."""
+    """Make PEFT use our masks; it draws module by module, A before B, member by member."""
     masks = []
     for module, layer in model.base_model.model.named_modules():
         if isinstance(layer, peft.tuners.lora.LoraLayer):
@@ -161,7 +159,7 @@ def test_combined_weights_are_pefts(
     monkeypatch: pytest.MonkeyPatch,
     figures: list[str],
 ) -> None:
-    """The largest difference of any merged weight is rounding; with `dare`, for the same masks."""
+    """Merged weights differ by rounding only; `dare` is compared with the same masks."""
     difference, effect, changed = compare(base, members, tmp_path, method, monkeypatch)
     figures.append(
         f"combine, {method}: merged weights differ from PEFT's by {difference:.1e} "
@@ -174,9 +172,7 @@ def test_combined_weights_are_pefts(
 def compare(
     base: Path, members: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[float, float, int]:
-    """The largest difference of a merged weight from PEFT's, the largest change, and how many
-    tensors changed.
-    """
+    """Return the largest difference from PEFT's, the largest change, and the changed tensors."""
     theirs = pefts(base, members, method, METHODS[method], monkeypatch)
     for number in range(3):
         (tmp_path / f"m{number}").symlink_to(members / f"m{number}")
@@ -203,9 +199,7 @@ def compare(
 def test_factors_of_transposed_weights_are_combined_as_they_are_stored(
     method: str, turned: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A negative weight's sign is on PEFT's own A, which was once another factor for embeddings and
-    GPT-2.
-    """
+    """The sign of a negative weight is on PEFT's own A, also for embeddings and GPT-2."""
     base, members = turned
     difference, effect, _ = compare(base, members, tmp_path, method, monkeypatch)
     assert effect > 0.1
@@ -215,9 +209,7 @@ def test_factors_of_transposed_weights_are_combined_as_they_are_stored(
 def test_svd_has_the_rank_of_the_largest_module(
     base: Path, patterned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of any member, also in a module where all members are smaller; those were once cut to their
-    own.
-    """
+    """The rank is the largest of any module, also where all members are smaller."""
     difference, _, _ = compare(base, patterned, tmp_path, "svd", monkeypatch)
     assert difference < 2e-6
 

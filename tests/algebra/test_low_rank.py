@@ -1,4 +1,4 @@
-"""The best product of a rank: as good as the exact SVD's, with the error that it really has."""
+"""The best product of a rank is as good as the exact SVD's, and its error is real."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def dense(update: LowRank) -> np.ndarray:
 
 
 def check(found: Decomposed, delta: np.ndarray, rank: int, slack: float) -> None:
-    """Within `slack` of the best there is (Eckart and Young), and honest about it."""
+    """Assert that the product is within `slack` of the best one, and reports its real error."""
     a, b = found.factors(rank)
     assert a.shape[0] == b.shape[1] == rank
     made = float(np.linalg.norm(delta - b.astype(np.float64) @ a))
@@ -45,7 +45,7 @@ def check(found: Decomposed, delta: np.ndarray, rank: int, slack: float) -> None
 def test_products_are_cut_as_well_as_can_be(
     outputs: int, inputs: int, rank: int, keep: int, seed: int
 ) -> None:
-    """Also where the rank is larger than the matrix."""
+    """The factors may have a rank that exceeds the sides of the matrix."""
     update = product(outputs, inputs, rank, seed)
     found = decompose_product(update)
     check(found, dense(update), min(keep, len(found.s)), slack=1.0)
@@ -54,7 +54,7 @@ def test_products_are_cut_as_well_as_can_be(
 @pytest.mark.parametrize("keep", [1, 8, 30])
 @pytest.mark.parametrize("shape", [(50, 60), (300, 200)])
 def test_dense_changes_are_cut_nearly_as_well(keep: int, shape: tuple[int, int]) -> None:
-    """A sketch where the rank is small, else the whole SVD; the same each time."""
+    """A small rank takes a sketch, a larger one the complete SVD; both are deterministic."""
     random = np.random.default_rng(1)
     delta = random.standard_normal(shape) @ np.diag(0.9 ** np.arange(shape[1]))
     found = decompose_dense(delta.astype(np.float32), Rule(rank=keep))
@@ -68,7 +68,7 @@ def test_dense_changes_are_cut_nearly_as_well(keep: int, shape: tuple[int, int])
 
 @pytest.mark.parametrize("energy", [0.5, 0.9, 0.999, 1.0])
 def test_energy_gives_the_smallest_rank_that_keeps_it(energy: float) -> None:
-    """Of the squared norm; all of it keeps the whole rank."""
+    """The rank reaches the share of the squared norm; all of it keeps the complete rank."""
     update = product(40, 50, 10, 3)
     spectrum = np.linalg.svd(dense(update), compute_uv=False)[:10] ** 2
     kept = np.cumsum(spectrum) / spectrum.sum()
@@ -87,6 +87,6 @@ def test_no_change_has_a_rank_of_one() -> None:
 
 
 def test_what_is_not_finite_is_no_matrix() -> None:
-    """NaN raises at once."""
+    """NaN raises LinAlgError at once."""
     with pytest.raises(np.linalg.LinAlgError):
         decompose_dense(np.full((4, 4), np.nan, np.float32), Rule())

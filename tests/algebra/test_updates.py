@@ -52,7 +52,7 @@ KINDS: dict[str, Update] = {
 
 @pytest.mark.parametrize("update", KINDS.values(), ids=KINDS)
 def test_the_weight_with_the_update_is_that_of_its_formula(update: Update) -> None:
-    """In float32, up to rounding; the base's weight stays as it is."""
+    """The result is exact up to float32's rounding; the base's weight stays as it is."""
     before = WEIGHT.copy()
     after = update.applied_to(WEIGHT)
     assert after.dtype == np.float32
@@ -62,7 +62,7 @@ def test_the_weight_with_the_update_is_that_of_its_formula(update: Update) -> No
 
 @pytest.mark.parametrize("update", KINDS.values(), ids=KINDS)
 def test_a_product_is_exactly_the_change(update: Update) -> None:
-    """Where there is one, it does not depend on the base."""
+    """A product makes the change without the base."""
     exact = update.as_product()
     if exact is not None:
         expected = applied(WEIGHT, (update,)) - WEIGHT
@@ -82,7 +82,7 @@ def test_which_kinds_have_what() -> None:
 
 
 def test_a_layer_of_pefts_has_no_formula() -> None:
-    """Whoever would apply it is told that only PEFT can."""
+    """`applied_to` raises and names the module."""
     layer = PeftLayer("q_proj", ("a",))
     assert not layer.has_formula
     assert layer.as_product() is layer.low_rank is None
@@ -107,7 +107,7 @@ def test_the_output_scale_is_the_same_in_blocks() -> None:
 
 
 def test_stored_factors_know_their_tensors() -> None:
-    """Turned and turned again they are the file's own; computed ones are nobody's."""
+    """A factor that is transposed twice is the file's own; a computed one is not."""
     tensors = [TensorInfo(name, "F32", (2, 2), 0, 16) for name in "AB"]
     values = matrix(2, 2)
     a, b = (StoredFactor(tensor, always(values)) for tensor in tensors)
@@ -120,5 +120,5 @@ def test_stored_factors_know_their_tensors() -> None:
 
 
 def test_a_transposed_product_is_the_change_of_the_transposed_weight() -> None:
-    """As GPT-2's layers and embeddings need it."""
+    """GPT-2's layers and embeddings need it."""
     np.testing.assert_allclose(LOW_RANK.transposed.delta(), LOW_RANK.delta().T, rtol=1e-6)

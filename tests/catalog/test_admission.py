@@ -37,7 +37,7 @@ def refused(folder: Path, checks: Checks) -> Rejected:
 
 
 def test_a_good_folder_gives_its_spec(tmp_path: Path, checks: Checks) -> None:
-    """What an operator sees of an adapter is what was put into it."""
+    """The spec says what an operator put into the folder."""
     spec = accepted(
         making.make_adapter(tmp_path / "finance", tensors=making.lora_tensors(dtype="BF16")), checks
     )
@@ -53,9 +53,7 @@ def test_a_good_folder_gives_its_spec(tmp_path: Path, checks: Checks) -> None:
 def test_each_bad_folder_is_refused_with_its_reasons(
     tmp_path: Path, checks: Checks, store: Store, spoil: bad_folders.Spoil, codes: set[str]
 ) -> None:
-    """Every kind of bad folder is a value with all its reasons, in plain short text, and never
-    reaches the store.
-    """
+    """Every kind of bad folder is refused with all its reasons and never reaches the store."""
     folder = making.make_adapter(tmp_path / "adapters" / "finance")
     spoil(folder)
     result = store.ingest(folder, AdapterName("finance"), checks)
@@ -101,9 +99,7 @@ def test_a_rank_over_the_limit_names_the_limit_that_would_fit(
 def test_another_base_is_a_warning_or_a_refusal_by_choice(
     tmp_path: Path, checks: Checks, name: str, foreign: bool
 ) -> None:
-    """Folders and copies of the same base are not foreign; another base warns, and is refused where
-    asked for.
-    """
+    """Another base is a warning, or a refusal if asked for; a copy of the same base is neither."""
     folder = making.make_adapter(
         tmp_path / "a", config=making.lora_config(base_model_name_or_path=name)
     )
@@ -129,7 +125,7 @@ def test_a_file_over_its_limit_is_not_read(tmp_path: Path, checks: Checks) -> No
 
 
 def test_a_folder_that_is_gone_may_come_back(tmp_path: Path, checks: Checks) -> None:
-    """A folder that vanished gives a reason that asks for another look."""
+    """The reason of a vanished folder asks for another look."""
     result = refused(tmp_path / "gone", checks)
     assert result.codes == {"vanished"}
     assert result.transient
@@ -163,9 +159,7 @@ def test_the_identity_of_checks_changes_with_every_part(base: BaseShapes) -> Non
 
 
 def test_hostile_sizes_cost_little(tmp_path: Path, base: BaseShapes) -> None:
-    """Tens of thousands of tensors, targets and patterns in one small file are refused without a
-    pause.
-    """
+    """Tens of thousands of tensors, targets and patterns are refused without a pause."""
     tensors = {
         f"{'a.' * 60}{number}.lora_A.weight": making.stored(np.ones((1, 1)))
         for number in range(20_000)

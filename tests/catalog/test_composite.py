@@ -1,4 +1,4 @@
-"""What a composite.toml may say, and that nothing in it is taken without being done."""
+"""A composite.toml is checked completely: no setting is accepted that would do nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(folder: Path, *lines: str, members: int = 2) -> Composite | Rejected:
 
 
 def test_what_it_says_when_it_says_little(tmp_path: Path) -> None:
-    """Weights are 1, the method is linear and the seed 0 unless it says otherwise."""
+    """A weight is 1, the method linear and the seed 0 unless the file says otherwise."""
     found = read(tmp_path, members=1)
     assert isinstance(found, Composite)
     assert (found.method, found.seed, found.members[0].weight) == ("linear", 0, 1.0)
@@ -43,9 +43,7 @@ def test_what_it_says_when_it_says_little(tmp_path: Path) -> None:
 def test_a_setting_that_the_method_does_not_use_is_refused(
     method: str, setting: str, tmp_path: Path
 ) -> None:
-    """Even with its default value: whoever writes it expects that it does something. The reason
-    tells who uses it.
-    """
+    """Even a default value is refused for a method that ignores it; the reason names the users."""
     needed = {"density"} & USES[method]
     found = read(
         tmp_path,
@@ -63,9 +61,7 @@ def test_a_setting_that_the_method_does_not_use_is_refused(
 
 @pytest.mark.parametrize("method", typing.get_args(MethodName))
 def test_one_member_is_only_scaled(method: str, tmp_path: Path) -> None:
-    """PEFT would take any method and do just that; density, seed and rank would be silently without
-    effect.
-    """
+    """PEFT would accept the setting and silently ignore it."""
     found = read(
         tmp_path,
         f'method = "{method}"',
@@ -80,7 +76,7 @@ def test_one_member_is_only_scaled(method: str, tmp_path: Path) -> None:
 
 
 def test_every_problem_is_told(tmp_path: Path) -> None:
-    """Not only the first."""
+    """Every problem is reported, not only the first."""
     found = read(tmp_path, 'method = "ties"', "rank = 4", "seed = 1")
     assert isinstance(found, Rejected)
     assert len(found.reasons) == 3
@@ -90,7 +86,7 @@ def test_every_problem_is_told(tmp_path: Path) -> None:
 
 
 def test_where_members_are(tmp_path: Path) -> None:
-    """A name is a folder beside the composite, a path starts in the composite."""
+    """A name is a folder beside the composite; a path starts in the composite."""
     folder = tmp_path / "both"
     assert member_folder(folder, "one") == tmp_path / "one"
     assert member_folder(folder, "./one") == folder / "one"

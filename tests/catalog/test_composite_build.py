@@ -1,6 +1,4 @@
-"""A composite folder becomes one adapter, or gives every reason why not; it touches nothing
-else.
-"""
+"""A composite folder becomes one adapter, or every reason why not; it touches nothing else."""
 
 from __future__ import annotations
 
@@ -45,7 +43,7 @@ def take(root: Path, name: str, base: BaseShapes) -> Rejected | None:
 
 
 def test_a_composite_is_stored_as_one_version(tmp_path: Path, store: Store, checks: Checks) -> None:
-    """Ranks add up, the members are as they were, and the same members give the same digest."""
+    """Ranks add up, the members stay as they were, and the digest is always the same."""
     root = tmp_path / "adapters"
     members(root, one=4, two=6)
     folder = composite(root / "both", of("one", "two", method="cat"))
@@ -59,7 +57,7 @@ def test_a_composite_is_stored_as_one_version(tmp_path: Path, store: Store, chec
 
 
 def test_composites_may_hold_composites(tmp_path: Path, base: BaseShapes) -> None:
-    """To a certain depth."""
+    """A composite may contain others down to a certain depth."""
     root = tmp_path / "adapters"
     members(root, one=2, two=3)
     composite(root / "inner", of("one", "two", method="cat"))
@@ -103,7 +101,7 @@ REFUSED = {
 
 
 def bad_members(tmp_path: Path) -> Path:
-    """Two good ones, and one of every kind that cannot be used."""
+    """Make two good members, and one of every kind that cannot be used."""
     root = tmp_path / "adapters"
     members(root, one=4, two=4, wide=8, broken=4)
     (root / "broken" / "adapter_config.json").write_text("no JSON")
@@ -137,9 +135,7 @@ def bad_members(tmp_path: Path) -> Path:
 def test_a_bad_composite_is_refused_with_its_reasons(
     tmp_path: Path, base: BaseShapes, text: str, codes: set[str]
 ) -> None:
-    """Every reason has the member's name, in one line, and nothing is left of the members'
-    copies.
-    """
+    """Every reason names the member on one line, and no copy of a member is left."""
     root = bad_members(tmp_path)
     folder = composite(root / "mix", "")
     composite(root / "round", of("mix"))
@@ -164,7 +160,7 @@ def test_a_bad_composite_is_refused_with_its_reasons(
 def test_the_member_is_named_with_its_problem(
     tmp_path: Path, base: BaseShapes, name: str, text: str
 ) -> None:
-    """And where it lies, when it cannot be read."""
+    """The reason says where a member lies that cannot be read."""
     root = bad_members(tmp_path)
     composite(root / "mix", of("one", name, method="cat"))
     result = take(root, "mix", base)
@@ -181,7 +177,7 @@ def test_the_member_is_named_with_its_problem(
 def test_a_member_that_may_not_be_read_is_blamed_itself(
     tmp_path: Path, base: BaseShapes, spoiled: str
 ) -> None:
-    """Its folder or one of its files; it once came out as an error of writing."""
+    """A member that may not be read is a reason, not an error of writing."""
     root = tmp_path / "adapters"
     members(root, one=4, two=4)
     composite(root / "inner", of("two", "one", method="cat"))
@@ -197,7 +193,7 @@ def test_a_member_that_may_not_be_read_is_blamed_itself(
 
 
 def test_one_member_alone_is_scaled(tmp_path: Path, base: BaseShapes) -> None:
-    """`linear` and `cat` of one give the same product, times the weight."""
+    """`linear` and `cat` of one member give its product times the weight."""
     root = tmp_path / "adapters"
     members(root, one=4)
     changes = []

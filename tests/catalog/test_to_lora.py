@@ -1,6 +1,4 @@
-"""What is served in place of an adapter that is no plain LoRA computes what PEFT's own model of it
-computes.
-"""
+"""An adapter that is served as plain LoRA computes what PEFT's own model of it computes."""
 
 from __future__ import annotations
 
@@ -61,9 +59,7 @@ def ingest(store: Store, folder: Path, checks: Checks) -> Version:
 def test_an_exact_conversion_answers_like_the_original(
     name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
-    """The stored version, loaded by PEFT as the plain LoRA that it is, gives the original's
-    logits.
-    """
+    """The stored version, loaded by PEFT as plain LoRA, has the logits of the original."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     version = ingest(store, made.folder, llama_checks)
     assert version.spec.rank == EXACT[name]
@@ -77,7 +73,7 @@ def test_an_exact_conversion_answers_like_the_original(
 def test_dora_is_a_product_and_a_factor_on_each_output(
     name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
-    """c ⊙ W + s B A, with c and B as stored, is the weight that PEFT merges."""
+    """c ⊙ W + s B A, with the stored c and B, is the weight that PEFT merges."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     version = ingest(store, made.folder, llama_checks)
     assert version.spec.format == "dora"
@@ -97,9 +93,7 @@ def test_dora_is_a_product_and_a_factor_on_each_output(
 
 
 def test_doras_version_depends_on_the_base(tmp_path: Path, store: Store) -> None:
-    """Two bases of one shape that share a store give one adapter two versions, and two ways to
-    remember it.
-    """
+    """Two bases of one shape give one adapter two versions and two remembered verdicts."""
     versions, identities = set(), set()
     folder = None
     for seed in (0, 1):
@@ -146,7 +140,7 @@ def test_a_bad_magnitude_is_refused(
     store: Store,
     llama_checks: Checks,
 ) -> None:
-    """A magnitude that lacks, does not fit or is no positive number never reaches the engine."""
+    """A magnitude that is missing, misshapen or not positive never reaches the engine."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
     spoil(made.folder, {MAGNITUDE: change})
     if code == "not_finite":
@@ -176,7 +170,7 @@ def test_dora_is_served_on_linear_layers_only(
 
 
 def test_the_head_of_a_larger_model_is_a_head_too(base: Path, tmp_path: Path, store: Store) -> None:
-    """A model that reads pictures as well keeps its language model one level down."""
+    """The head is recognised one level down, too, as in models that read pictures."""
     inner = "language_model."
     config = lambda: peft_adapters.lora(use_dora=True, target_modules=["q_proj", "lm_head"])  # noqa: E731
     made = peft_adapters.make(base, tmp_path / "a", config, save_embedding_layers=False)
@@ -198,9 +192,7 @@ def test_the_head_of_a_larger_model_is_a_head_too(base: Path, tmp_path: Path, st
 def test_dora_needs_the_bases_values(
     base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
-    """Without an engine that scales outputs, or on packed weights, it is refused with the way
-    out.
-    """
+    """Without output scales, or on packed weights, DoRA is refused with the way out."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
     result = store.ingest(
         made.folder, AdapterName("finance"), replace(llama_checks, base_weights=None)
@@ -218,7 +210,7 @@ def test_dora_needs_the_bases_values(
 def test_a_dora_that_changes_nothing_is_refused(
     base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
-    """As PEFT initialises it: the magnitudes are the base's own norms, and B is zero."""
+    """Fresh from PEFT, the magnitudes are the base's own norms, and B is zero."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"], scale=0.0)
     result = store.ingest(made.folder, AdapterName("finance"), llama_checks)
     assert isinstance(result, Rejected)
@@ -229,7 +221,7 @@ def test_a_dora_that_changes_nothing_is_refused(
 def test_the_rank_that_a_conversion_needs_is_held_against_the_engines(
     name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
-    """Over the limit, the reason names the limit and the rank."""
+    """A rank over the limit is refused with the limit in the reason."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     result = store.ingest(made.folder, AdapterName("finance"), replace(llama_checks, max_rank=4))
     assert isinstance(result, Rejected)
@@ -240,7 +232,7 @@ def test_the_rank_that_a_conversion_needs_is_held_against_the_engines(
 def test_an_adapter_that_also_replaces_modules_is_refused(
     base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
-    """A retrained norm cannot ride on a conversion."""
+    """A retrained norm has no place in a conversion."""
 
     def config() -> peft.PeftConfig:
         fields = {"r": 8, "target_modules": ["q_proj"], "modules_to_save": ["norm"]}
@@ -255,7 +247,7 @@ def test_an_adapter_that_also_replaces_modules_is_refused(
 def test_the_scales_are_a_part_of_the_whole_version(
     base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
-    """A version whose scales were cut short is not whole."""
+    """A version whose scales were cut short is not complete."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
     version = ingest(store, made.folder, llama_checks)
     sizes = sum(
@@ -272,7 +264,7 @@ def test_the_scales_are_a_part_of_the_whole_version(
 def test_factors_of_large_weights_are_read_in_blocks(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows come in order and all of them, however small the block."""
+    """All rows come in order, however small the block."""
     weights = BaseWeights.open(base)
     name = "model.layers.0.mlp.up_proj.weight"
     whole = load_file(base / "model.safetensors")[name].float().numpy()
@@ -289,9 +281,7 @@ def test_factors_of_large_weights_are_read_in_blocks(
 def test_an_approximation_is_served_only_within_the_error_that_is_allowed(
     name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
-    """The version tells its error, which is the one that it has, and the folder gives the same
-    version each time.
-    """
+    """The reported error is the real one, and the folder always gives the same version."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name])
     small = replace(llama_checks, max_rank=6)
     result = store.ingest(

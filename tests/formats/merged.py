@@ -59,7 +59,7 @@ def check_merge(name: str, base: Path, folder: Path) -> None:
 
 
 def check_gpt2_merge(name: str, gpt2: Path, folder: Path) -> None:
-    """Assert the same of an adapter of `GPT2_CONFIGS`."""
+    """Assert that the adapter of `GPT2_CONFIGS` is read as PEFT merges it."""
     made = peft_adapters.make(gpt2, folder, peft_adapters.GPT2_CONFIGS[name])
     check_equal(read(made, gpt2), gpt2, made.merged())
 

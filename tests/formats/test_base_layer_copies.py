@@ -36,14 +36,14 @@ def check(llama: Path, copy: Replaced, *, with_weights: bool = True) -> object:
 
 
 def test_the_bases_own_tensor_is_left_out(llama: Path, head: NDArray[np.float32]) -> None:
-    """Also when it was rounded to another dtype; the update beside it stays."""
+    """A copy may have been rounded to another dtype; the update beside it stays."""
     rounded = head.astype(np.float16).astype(np.float32)
     for values, dtype in ((head, "F32"), (rounded, "F16")):
         assert check(llama, Replaced(lambda values=values: values, dtype)) == {NAME: (PRODUCT,)}
 
 
 def test_another_tensor_is_refused(llama: Path, head: NDArray[np.float32]) -> None:
-    """It was trained on a changed base; without the base's values only its shape tells."""
+    """It was trained on a changed base; without the base's values only its shape is compared."""
     changed = head.copy()
     changed[3, 4] += 1
     result = check(llama, Replaced(lambda: changed, "F32"))

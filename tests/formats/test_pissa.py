@@ -39,9 +39,7 @@ def test_only_some_initialisations_change_the_base(init: object, changes_base: b
 def make_with_a_part_of_the_base(
     llama: Path, tmp_path: Path, init: str, **fields: object
 ) -> dict[str, torch.Tensor]:
-    """An adapter in `a` whose start, in `initial`, changed the base to `residual`; what PEFT's
-    merge of it gives.
-    """
+    """Return PEFT's merged weights; write adapter `a`, its `initial` state, `residual` base."""
     torch.manual_seed(3)
     with quiet_transformers():
         model = peft.get_peft_model(
@@ -69,8 +67,7 @@ def make_with_a_part_of_the_base(
 def test_an_adapter_that_took_a_part_of_the_base_needs_to_know_which(
     llama: Path, tmp_path: Path, init: str, dora: bool
 ) -> None:
-    """Exact with the initial adapter or on the residual base; without either it is refused by name.
-    With DoRA, the part was once not taken out."""
+    """It is exact with the initial adapter or on the residual base, and refused without either."""
     folder = tmp_path / "a"
     merged = make_with_a_part_of_the_base(llama, tmp_path, init, use_dora=dora)
     refused = read_updates(folder, BaseShapes.read(llama))
@@ -91,9 +88,7 @@ def test_an_adapter_that_took_a_part_of_the_base_needs_to_know_which(
 def test_what_the_initialisation_left_of_the_head_is_not_taken_for_the_base(
     llama: Path, tmp_path: Path
 ) -> None:
-    """PEFT saves the head beside LoRA on it, as the initialisation left it; modules trained as a
-    whole stay.
-    """
+    """PEFT saves the head as the initialisation left it; modules trained as a whole stay."""
     fields = {"target_modules": ["q_proj", "lm_head"], "modules_to_save": ["norm"]}
     merged = make_with_a_part_of_the_base(llama, tmp_path, "pissa", **fields)
     assert "base_model.model.lm_head.base_layer.weight" in peft_adapters.stored(tmp_path / "a")
@@ -107,9 +102,7 @@ def test_what_the_initialisation_left_of_the_head_is_not_taken_for_the_base(
 def test_both_the_initial_and_the_trained_adapter_have_every_module(
     llama: Path, tmp_path: Path, fewer: str
 ) -> None:
-    """Where one of them lacks modules, each is named; the part of the base once stayed in, or out
-    of, those.
-    """
+    """Every module that one of the two lacks is named."""
     make_with_a_part_of_the_base(llama, tmp_path, "pissa", target_modules=ATTENTION)
     path = tmp_path / fewer / "adapter_model.safetensors"
     save_file(

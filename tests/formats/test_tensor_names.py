@@ -43,7 +43,7 @@ def test_tensors_are_sorted_by_module_and_role() -> None:
     ],
 )
 def test_every_stray_tensor_is_named(tensor: TensorInfo, code: str) -> None:
-    """Its role, module, prefix or dtype is not one of this format on this base."""
+    """A wrong role, module, prefix or dtype is reported with the tensor's name."""
     (problem,) = by_module([tensor], ("b",), BASE).problems
     assert problem.code == code
     assert tensor.name in problem.text
@@ -56,14 +56,14 @@ def test_no_tensors_are_a_problem_too() -> None:
 
 
 def test_a_format_may_explain_strange_tensors_itself() -> None:
-    """It knows more of where they come from."""
+    """A format may know more about the origin of its tensors."""
     strange = info(f"{PREFIX}x.y")
     result = by_module([strange], ("b",), BASE, lambda tensor: Reason("mine", tensor.name))
     assert result.problems == (Reason("mine", strange.name),)
 
 
 def test_roles_and_shapes_are_checked() -> None:
-    """What lacks is listed once for a module; a packed weight fits any shape."""
+    """Missing roles are listed once for a module; a packed weight fits any shape."""
     (missing,) = missing_roles("q", {"a": info("a")}, ("a", "b", "c"))
     assert "['b', 'c']" in missing.text
     assert [reason.code for reason in product_problems("q", 4, 2, (4, 3))] == ["shape"]

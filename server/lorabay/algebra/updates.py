@@ -79,7 +79,7 @@ class LowRank:
 
     @property
     def transposed(self) -> LowRank:
-        """The same change of the transposed weight."""
+        """This change for the transposed weight."""
         return LowRank(transposed(self.b), transposed(self.a), self.rank, self.scale)
 
     @property

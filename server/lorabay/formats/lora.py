@@ -97,8 +97,9 @@ def plain_updates(source: Source, base: BaseShapes) -> Updates | Rejected:
         return rejected(reasons)
 
     copies = len(source.tensors) - len(tensors)
-    found = adapter.as_updates(adapter.own)
-    return replace(found, warnings=(*_plain_warnings(source, base, copies), *found.warnings))
+    plain_warnings = _plain_warnings(source, base, copies)
+    own = adapter.as_updates(adapter.own)
+    return replace(own, warnings=(*plain_warnings, *own.warnings))
 
 
 @dataclass(frozen=True, slots=True)

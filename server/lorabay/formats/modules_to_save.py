@@ -61,24 +61,24 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
 
 def whole_tensors(source: Source, base: BaseShapes) -> WholeTensors:
     """Sort out the tensors of the adapter that replace tensors of the base."""
-    found = _Found(dict(base.shapes))
+    sorting = _Sorting(dict(base.shapes))
     # Shorter names last: of a module that is there twice, the one without a wrapper counts.
     for tensor in sorted(source.tensors, key=lambda tensor: -len(tensor.name)):
         if _BEFORE not in tensor.name:
-            _sort(tensor, source, base, found)
+            _sort(tensor, source, base, sorting)
 
-    _keep_tie(source, base, found)
-    found.problems += _vocabulary_problems(found.shapes)
+    _keep_tie(source, base, sorting)
+    sorting.problems += _vocabulary_problems(sorting.shapes)
     return WholeTensors(
-        found.updates,
-        replace(base, shapes=found.shapes),
-        tuple(found.rest),
-        tuple(found.problems),
+        sorting.updates,
+        replace(base, shapes=sorting.shapes),
+        tuple(sorting.rest),
+        tuple(sorting.problems),
     )
 
 
 @dataclass(slots=True)
-class _Found:
+class _Sorting:
     """What `whole_tensors` has collected so far; `shapes` are those of the base's modules."""
 
     shapes: dict[str, Shape | None]
@@ -87,28 +87,28 @@ class _Found:
     problems: list[Reason] = field(default_factory=list)
 
 
-def _sort(tensor: TensorInfo, source: Source, base: BaseShapes, found: _Found) -> None:
+def _sort(tensor: TensorInfo, source: Source, base: BaseShapes, sorting: _Sorting) -> None:
     """Put one tensor where it belongs."""
     if _ROWS.search(tensor.name):
         rows = _rows(source, tensor, base)
         if isinstance(rows, Reason):
-            found.problems.append(rows)
+            sorting.problems.append(rows)
         else:
-            found.updates[_ROWS.sub(".weight", tensor.name.removeprefix(PREFIX))] = rows
+            sorting.updates[_ROWS.sub(".weight", tensor.name.removeprefix(PREFIX))] = rows
         return
 
     name = _WRAPPERS.sub("", tensor.name.removeprefix(PREFIX))
     in_base = name in base.tensors or name == f"{HEAD}.weight"
     if not tensor.name.startswith(PREFIX) or not in_base:
-        found.rest.append(tensor)
+        sorting.rest.append(tensor)
         return
 
-    found.problems += [*dtype_problems(tensor), *_shape_problems(tensor, name, base)]
+    sorting.problems += [*dtype_problems(tensor), *_shape_problems(tensor, name, base)]
     copied_as = tensor.dtype if _is_copy(tensor.name, name) else None
-    found.updates[name] = Replaced(source.load(tensor), copied_as)
+    sorting.updates[name] = Replaced(source.load(tensor), copied_as)
     module = name.removesuffix(".weight")
     if len(tensor.shape) == 2 and base.shapes.get(module) is not None:
-        found.shapes[module] = (tensor.shape[0], tensor.shape[1])
+        sorting.shapes[module] = (tensor.shape[0], tensor.shape[1])
 
 
 def _is_copy(tensor: str, name: str) -> bool:
@@ -163,22 +163,22 @@ def _indices(config: Mapping[str, object], module: str) -> tuple[int, ...] | Non
     return tuple(indices)
 
 
-def _keep_tie(source: Source, base: BaseShapes, found: _Found) -> None:
+def _keep_tie(source: Source, base: BaseShapes, sorting: _Sorting) -> None:
     """Give a tied head its embedding's update where PEFT does so.
 
     PEFT ties them for single rows, when it is asked to, and when the vocabulary grows.
     """
     embedding = next(filter(is_embedding, base.shapes), None)
-    update = found.updates.get(f"{embedding}.weight")
+    update = sorting.updates.get(f"{embedding}.weight")
     if embedding is None or update is None or not base.tied:
         return
 
-    grows = found.shapes[embedding] != base.shapes[embedding]
-    has_own = f"{HEAD}.weight" in found.updates
+    grows = sorting.shapes[embedding] != base.shapes[embedding]
+    has_own = f"{HEAD}.weight" in sorting.updates
     follows = not has_own and (isinstance(update, ReplacedRows) or grows)
     if follows or source.config.get("ensure_weight_tying"):
-        found.updates[f"{HEAD}.weight"] = update
-        found.shapes[HEAD] = found.shapes[embedding]
+        sorting.updates[f"{HEAD}.weight"] = update
+        sorting.shapes[HEAD] = sorting.shapes[embedding]
 
 
 def _vocabulary_problems(shapes: Mapping[str, Shape | None]) -> Iterator[Reason]:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from lorabay.base.shapes import BaseShapes
     from lorabay.files.safetensors_header import TensorInfo
     from lorabay.files.tensors import Tensor
-    from lorabay.formats.modules_to_save import WholeTensors
 
 _INITIAL_FOLDERS = ("pissa_init", "olora_init", "corda_init", "init")
 _MODEL_CONFIG = "config.json"
@@ -89,18 +88,18 @@ def read_updates(
     if entry is None or entry.module is None:
         return rejected([refusal(source.config.get("peft_type"))])
 
-    whole = whole_tensors(source, base)
+    replaced = whole_tensors(source, base)
     if start is not None:
         start = replace(start, tensors=whole_tensors(start, base).rest, trusted=trusted)
     rest = replace(
-        source, tensors=whole.rest, trusted=trusted, initial=start, residual_base=residual_base
+        source, tensors=replaced.rest, trusted=trusted, initial=start, residual_base=residual_base
     )
-    found = entry.module.updates(rest, whole.base)
-    problems = [*whole.problems, *(found.reasons if isinstance(found, Rejected) else ())]
-    if isinstance(found, Rejected) or problems:
+    changed = entry.module.updates(rest, replaced.base)
+    problems = [*replaced.problems, *(changed.reasons if isinstance(changed, Rejected) else ())]
+    if isinstance(changed, Rejected) or problems:
         return rejected(problems)
 
-    updates = _joined(whole.updates, found.by_tensor)
+    updates = _joined(replaced.updates, changed.by_tensor)
     if start is not None and any(init_problems(source.config)):
         # The copies are of what the initialisation left; the updates are for the original base.
         updates = dropped_copies(updates)
@@ -108,14 +107,14 @@ def read_updates(
         return rejected([Reason("no_effect", "the adapter changes no weight of the base")])
 
     return AdapterUpdates(
-        format=found.format,
-        rank=found.rank,
-        alpha=found.alpha,
+        format=changed.format,
+        rank=changed.rank,
+        alpha=changed.alpha,
         updates=updates,
         base_model=base_model_of(source.config),
         config=source.config,
-        config_changes=_config_changes(folder, whole, base, limits),
-        warnings=found.warnings,
+        config_changes=_config_changes(folder, replaced.base, base, limits),
+        warnings=changed.warnings,
     )
 
 
@@ -191,16 +190,16 @@ def _joined(
 
 
 def _config_changes(
-    folder: Path, whole: WholeTensors, base: BaseShapes, limits: Limits
+    folder: Path, grown: BaseShapes, base: BaseShapes, limits: Limits
 ) -> Mapping[str, object]:
-    """Return a longer context that a model config beside the adapter has, and a new vocabulary."""
+    """Return a longer context from a model config beside the adapter, and a grown vocabulary."""
     changes: dict[str, object] = {}
     if (folder / _MODEL_CONFIG).is_file():
         config = read_object(folder / _MODEL_CONFIG, limits)
         if not isinstance(config, Rejected):
             changes = {field: config[field] for field in _LONGER_CONTEXT if field in config}
 
-    for module, shape in whole.base.shapes.items():
+    for module, shape in grown.shapes.items():
         if shape and shape != base.shapes.get(module):
             changes["vocab_size"] = shape[0]
     return changes
