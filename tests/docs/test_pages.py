@@ -210,8 +210,5 @@ def test_recipes_have_their_form(name: str) -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == FUTURE.get(name, [])
 
 
-FUTURE = {
-    "add-a-source.md": ["tests/sources/test_mirror.py"],
-    "change-the-console.md": ["server/console"],
-}
+FUTURE = {"change-the-console.md": ["server/console"]}
 """Paths that a recipe names and that are not there before it is followed."""
