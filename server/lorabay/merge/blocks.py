@@ -111,8 +111,8 @@ class Workspace:
 
         Raise OSError, and SetupError if the base's file became shorter.
         """
-        known = merging.change if rows.start == 0 else None
-        tally = Tally(change=known**2 if known else 0.0)
+        change = merging.change if rows.start == 0 else None
+        tally = Tally(change=change**2 if change else 0.0)
 
         for block in _blocks(rows, merging.target.columns):
             before = self._read(merging.source, block, merging.target.columns)

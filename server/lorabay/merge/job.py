@@ -190,10 +190,11 @@ def check_places(output: Path, inputs: tuple[Path, ...]) -> None:
     place = real_path(output)
     for folder in inputs:
         other = real_path(folder)
-        if place == other or place.is_relative_to(other):
+        if place.is_relative_to(other):
             raise SetupError(
                 f"the output folder {output} lies inside {folder}, which is read; choose another"
             )
+
         if other.is_relative_to(place):
             raise SetupError(
                 f"the output folder {output} holds {folder}, which is read; choose another"

@@ -3,9 +3,9 @@
     OUT/.merging/    everything until all of it is on disk: inputs.json, the files that are
                      finished, the tallies of their tensors
     OUT/...          the files, moved there at the end: weights first, config.json after the
-                     rest, merge.json last
+                     rest, merge.json last.
 
-No program takes a folder without config.json for a model, so a reader sees nothing or the whole. A
+No program takes a folder without config.json for a model: a reader sees nothing or all of it. A
 later run with the same inputs goes on from the files that are finished; a run with other inputs
 starts over. The folder is locked while a run lasts. This module does not know the files' content.
 """

@@ -111,10 +111,10 @@ def _bare_modules(shapes: Mapping[str, tuple[int, ...]], model_type: str | None)
     for name, shape in shapes.items():
         *path, leaf = name.split(".")
         parent = root
-        for part in path:
-            if not hasattr(parent, part):
-                parent.add_module(part, torch.nn.Module())
-            parent = parent.get_submodule(part)
+        for child in path:
+            if not hasattr(parent, child):
+                parent.add_module(child, torch.nn.Module())
+            parent = parent.get_submodule(child)
         parent.add_module(leaf, _bare_module(name, shape, model_type))
     return root
 

@@ -149,7 +149,7 @@ def _is_merged_twice(model: Any) -> bool:
 
     Each of them would add its update to the matrix.
     """
-    return all(part is not _innermost(part) for part in _ends(model))
+    return all(end is not _innermost(end) for end in _ends(model))
 
 
 def _untie(model: Any) -> None:

@@ -194,9 +194,9 @@ class ShardWriter:
 
         height = max(1, TASK_NUMBERS // max(1, columns))
         for first in range(0, rows, height):
-            part = slice(first, min(first + height, rows))
-            size = (part.stop - part.start) * columns * ITEM_BYTES[target.dtype]
-            yield Task(target.name, size, partial(self._run, merging, part))
+            last = min(first + height, rows)
+            size = (last - first) * columns * ITEM_BYTES[target.dtype]
+            yield Task(target.name, size, partial(self._run, merging, slice(first, last)))
 
     def _layer(self, target: Target, update: PeftLayer) -> NDArray[np.float32]:
         """Return the weight of `target` after PEFT's own layer has merged into it."""

@@ -127,8 +127,8 @@ def _printable(text: str) -> str:
 
 def _joint(norms: Sequence[float | None]) -> float | None:
     """Return the norm of all changes together; None if one of them is unknown."""
-    known = [norm for norm in norms if norm is not None]
-    return math.hypot(*known) if len(known) == len(norms) else None
+    measured_norms = [norm for norm in norms if norm is not None]
+    return math.hypot(*measured_norms) if len(measured_norms) == len(norms) else None
 
 
 def inspect(opened: Opened | Misfit) -> Inspection:
@@ -204,12 +204,12 @@ def _size(tensors: Iterable[TensorInfo]) -> int:
 
 def _format(config: Mapping[str, object]) -> str:
     """Return the format that a config claims, which need not be a known one."""
-    kind = config.get("peft_type")
-    if kind == "LORA" and config.get("use_dora"):
+    peft_type = config.get("peft_type")
+    if peft_type == "LORA" and config.get("use_dora"):
         return "dora"
-    if kind == "LORA" and config.get("use_rslora"):
+    if peft_type == "LORA" and config.get("use_rslora"):
         return "rslora"
-    return kind.lower() if isinstance(kind, str) else "unknown"
+    return peft_type.lower() if isinstance(peft_type, str) else "unknown"
 
 
 def _needs(updates: AdapterUpdates, spec: AdapterSpec | None) -> tuple[str, ...]:

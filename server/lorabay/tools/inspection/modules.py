@@ -141,7 +141,7 @@ def _base_tensor(name: str, base: BaseShapes) -> str:
 
 
 def _common_alpha(config: Mapping[str, object]) -> float | None:
-    """Return the alpha that a config gives all modules; None if there is no such alpha."""
+    """Return the alpha of all modules; None if they need not have the same."""
     alpha = config.get("lora_alpha")
     if config.get("peft_type") != "LORA" or config.get("alpha_pattern"):
         return None
