@@ -122,7 +122,8 @@ def test_the_base_is_leased_without_a_version(registry: Registry, model: str) ->
     "model",
     [
         "", "other", "finance@", "finance@bbbbbbbbbbb", f"finance@{'c' * 12}",
-        f"finance@{'B' * 12}", "tiny:", "tiny:tiny", "tiny:acme/tiny:finance", "other:finance", "finance:tiny", "@" + "b" * 12,
+        f"finance@{'B' * 12}", "tiny:", "tiny:tiny", "tiny:acme/tiny:finance",
+        "other:finance", "finance:tiny", "@" + "b" * 12,
         f"finance@{'b' * 65}", "FINANCE",
     ],
 )  # fmt: skip

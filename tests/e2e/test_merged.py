@@ -62,7 +62,8 @@ def test_a_merged_folder_in_vllm(
     figures.append(
         f"vLLM on the merged folder of {TRAINED.get(name, name)}"
         f"{', head parted from the embedding' if report.untied else ''}: "
-        f"{equal} of {len(expected)} greedy answers are PEFT's, token for token; {moved} differ from the base's"
+        f"{equal} of {len(expected)} greedy answers are PEFT's, token for token; "
+        f"{moved} differ from the base's"
     )
     assert found == expected
     assert moved
