@@ -67,4 +67,8 @@ def test_exceptions_are_modules_of_this_house() -> None:
     """Every module that needs no test of its own exists and still has none."""
     modules = House(ROOT).modules
     assert set(NO_TEST_OF_ITS_OWN) <= set(modules)
+
+    for name in NO_TEST_OF_ITS_OWN:
+        *folders, module = name.split(".")
+        assert not ROOT.joinpath("tests", *folders, f"test_{module}.py").exists(), name
     assert all(len(reason) > 10 for reason in NO_TEST_OF_ITS_OWN.values())
