@@ -43,6 +43,7 @@ def approximated(
 
     Rejected when even `max_rank` leaves an error above `max_error`, or a value is not finite.
     """
+    # The first pass keeps singular values only; they decide the rank.
     spectra: list[Spectrum] = []
     for name, update in updates.items():
         try:
@@ -62,6 +63,7 @@ def approximated(
         )
         return rejected([Reason("approximate_error", text)])
 
+    # The second pass happens when the factors are read.
     cut = _Cut(updates, max_rank, rank)
     return Approximation(rank, error, {name: cut.product(name) for name in updates})
 

@@ -73,9 +73,11 @@ def combine(method: Method, module: str, parts: Sequence[Part], rank: int) -> tu
 
     if method.name == "svd":
         a, b = _stacked(parts)
+        # The stacked factors are the weighted sum already; it remains to cut its rank.
         decomposed = decompose_product(LowRank(lambda: a, lambda: b, a.shape[0], 1.0))
         return decomposed.factors(min(rank, len(decomposed.s)))
 
+    # A and B are summed apart, so each takes the root of the scale, and A takes its sign.
     roots = [math.sqrt(abs(part.scale)) for part in parts]
     signed = [root if part.scale >= 0 else -root for root, part in zip(roots, parts, strict=True)]
     a = _summed(method, [part.product.a() for part in parts], signed, _Draw(module, "A", parts))
@@ -87,6 +89,7 @@ def kept_at_random(
     seed: int, module: str, member: int, factor: str, shape: tuple[int, ...], density: float
 ) -> Mask:
     """Return the mask of a `dare` method for one factor of one member on one module."""
+    # A generator of its own for each factor: the order of modules must not matter.
     text = hashlib.sha256(f"{seed} {module} {member} {factor}".encode()).digest()
     random = np.random.Generator(np.random.PCG64(int.from_bytes(text[:16], "little")))
     return random.random(shape) < density
@@ -130,6 +133,7 @@ def _summed(
     if not method.name.endswith("ties"):
         return np.asarray(weighted.sum(axis=0), np.float32)
 
+    # Only members that agree with the majority's sign count, as a mean over those.
     agree = _agreeing(stack, by_count=method.majority_sign == "frequency")
     total = (weighted * agree).sum(axis=0)
     return np.asarray(total / np.maximum(agree.sum(axis=0), 1), np.float32)

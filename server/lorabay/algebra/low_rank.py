@@ -56,6 +56,7 @@ class Decomposed:
 
     def residual(self, rank: int) -> float:
         """Return the norm of D minus its best product of `rank`; 0 if only rounding is left."""
+        # The kept part is orthogonal to the rest, so the squares subtract.
         lacking = self.norm**2 - float(np.sum(self.s[:rank] ** 2))
         return float(np.sqrt(lacking)) if lacking > 1e-12 * self.norm**2 else 0.0
 
@@ -84,11 +85,13 @@ def decompose_product(product: LowRank) -> Decomposed:
     """Decompose B A completely, in time linear in the size of the weight."""
     b, a = product.b(), product.a()
     _check(b, a)
+    # A rank beyond the sides of the matrix makes the factors larger than their product.
     if min(b.shape[0], a.shape[1]) <= product.rank:
         return _svd(b @ a * np.float32(product.scale))
 
     left, left_core = np.linalg.qr(b)
     right, right_core = np.linalg.qr(a.T)
+    # The core is as small as the rank, so its SVD in float64 is cheap.
     core = left_core.astype(np.float64) @ right_core.astype(np.float64).T * product.scale
     u, s, v = np.linalg.svd(core)
 
@@ -126,6 +129,7 @@ def _sketched(delta: Matrix, size: int, norm: float) -> Decomposed:
     sketch = np.random.default_rng(0).standard_normal((delta.shape[1], width), np.float32)
     basis, _ = np.linalg.qr(delta @ sketch)
 
+    # Power steps sharpen the basis where singular values fall slowly.
     for _ in range(_POWER_STEPS):
         back, _ = np.linalg.qr(delta.T @ basis)
         basis, _ = np.linalg.qr(delta @ back)

@@ -130,6 +130,7 @@ class Directional:
         magnitude = self.magnitude().astype(np.float64)
         scale = np.empty_like(magnitude)
 
+        # Values that are not finite are reported by whoever reads the result.
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             a = self.low_rank.a()
             b = self.low_rank.b() * np.float32(self.low_rank.scale)

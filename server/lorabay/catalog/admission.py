@@ -81,10 +81,12 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
     config, file = opened
 
     canonical = _canonical(Source(config, file.tensors, file.read), checks)
+    # A foreign base is reported beside other defects, as a warning or as a reason.
     base_model = base_model_of(config)
     foreign = foreign_base(base_model, checks.base)
     reasons = [Reason("foreign_base", foreign)] if foreign and checks.refuse_foreign_base else []
     if isinstance(canonical, Rejected):
+        # The tensors were refused; the rank that the config claims may be too large as well.
         claimed = _rank_problems(_claimed_rank(config), checks.max_rank)
         return rejected([*canonical.reasons, *claimed, *reasons])
 
@@ -123,6 +125,7 @@ def _canonical(source: Source, checks: Checks) -> Canonical | Rejected:
 
     updates = entry.module.updates(source, checks.base)
     if isinstance(updates, Rejected):
+        # To a format, a retrained module is a strange tensor; say what it is.
         replaced = whole_tensors(source, checks.base).updates
         return rejected([*updates.reasons, *map(_retrained, replaced)])
     means = Means(checks.max_rank, checks.base_weights, checks.approximate_error)

@@ -137,6 +137,7 @@ class _Meter:
 
     def add(self, tensors: tuple[CanonicalTensor, ...], write: Sink | None) -> None:
         """Read the tensors of one file, in storage order, and write the file if asked to."""
+        # Shapes and dtypes are known before any value, so the header can come first.
         header = header_bytes(tensors)
         self._size += len(header)
         if write:
@@ -145,6 +146,7 @@ class _Meter:
         for info in tensors:
             tensor = info.make()
             self._judge(info.name, tensor)
+            # The very bytes that are hashed are written.
             self._size += tensor.values.nbytes
             self._digest.add(info.name, info.dtype, tensor.values)
             if write:

@@ -141,6 +141,7 @@ def _problems(composite: Composite) -> Iterator[Reason]:
     elif method in _PRUNING and composite.density is None:
         yield Reason("composite", f"{COMPOSITE_FILE}: method {method} needs a density")
 
+    # A setting without effect is refused: whoever wrote it expects one.
     for setting in sorted(composite.model_fields_set & _USED_BY.keys()):
         if method not in _USED_BY[setting]:
             users = ", ".join(sorted(_USED_BY[setting]))

@@ -66,6 +66,7 @@ class Assembly:
         composite = read_composite(folder, self.limits, roots=self.roots)
         if isinstance(composite, Rejected):
             return composite
+        # A folder that contains itself would be copied for ever.
         nested = _nesting_problem(folder.resolve(), within)
         if nested is not None:
             return rejected([nested])
@@ -77,6 +78,7 @@ class Assembly:
         if misfits:
             return rejected(misfits)
 
+        # The writer reads the copies until the last factor; then they may go.
         problem = self._build(composite, members, target)
         for index in range(len(members)):
             shutil.rmtree(_copy_of(index, target))
@@ -88,9 +90,12 @@ class Assembly:
         """Copy and read every member, or return the problems of all of them."""
         members: list[_Member] = []
         reasons: list[Reason] = []
+
+        # Every member is read, so that one answer names all problems.
         for index, entry in enumerate(composite.members):
             source = member_folder(folder, entry.adapter)
             updates = self._member(source, _copy_of(index, target), within)
+
             if isinstance(updates, Rejected):
                 member = f"member {quoted(entry.adapter)} in {str(source)!a}"
                 reasons += [
@@ -108,6 +113,7 @@ class Assembly:
         missing = self._missing(source)
         if missing is not None:
             return rejected([missing])
+        # A private copy: the member's folder may change while others are read.
         target.mkdir()
         problem = self.take(source, target, within)
         if problem is not None:
@@ -116,6 +122,7 @@ class Assembly:
         updates = read_updates(target, self.base, self.limits, trusted=self.trusted)
         if isinstance(updates, Rejected):
             return updates
+        # PEFT's copies of the base are no part of a weighted sum.
         own = without_copies(updates.updates, self.base, self.weights)
         if isinstance(own, Rejected):
             return own

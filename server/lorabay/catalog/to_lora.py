@@ -60,6 +60,7 @@ def as_stored(updates: Updates, read: Read, base: BaseShapes) -> Canonical:
             raise TypeError(f"{type(update).__name__} of {module} is not stored as a product")
         products[module] = product.transposed if base.is_transposed(module) else product
 
+    # The engine takes one rank and one scale for the whole adapter.
     rank = max(product.rank for product in products.values())
     alpha, rslora, folds = _scaling(updates, products, rank)
     pairs = [
@@ -162,6 +163,7 @@ def _fitted(updates: Updates, base: BaseShapes, means: Means) -> Canonical | Rej
     single = {name: update for name, (update,) in updates.by_tensor.items()}
     products = {name: _product(update) for name, update in single.items()}
 
+    # DoRA is never approximated: its scales belong to the exact product.
     fits = max(product.rank for product in products.values()) <= means.max_rank
     has_dora = any(isinstance(update, Directional) for update in single.values())
     if fits or has_dora or not means.approximate_error:

@@ -40,6 +40,7 @@ class _Config(BaseModel):
 
 def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     """Return a product for each module that has any rank left."""
+    # Config and tensors are judged together, so that all reasons are reported.
     config = parse(_Config, source.config)
     tensors = by_module(source.tensors, (*_FACTORS, _RANKNUM), base)
     reasons = [*tensors.problems, *coverage_problems(source.config, tensors.modules, base)]

@@ -61,11 +61,13 @@ def _problem(
     if not isinstance(update, Replaced) or update.copied_as is None:
         return None
 
+    # A tied base stores its head under the embedding's name only.
     embedding = next(filter(is_embedding, base.shapes), None)
     stored = f"{embedding}.weight" if name == f"{HEAD}.weight" and base.tied else name
     copy = f"the adapter's copy of the base's {quoted(name)}"
     if weights is not None and (problem := weights.problem(stored)):
         return f"{copy} cannot be compared with it: {problem}"
+    # A file that cannot be read is a reason here, since its adapter is one of many members.
     try:
         values = update.values()
     except SetupError as error:

@@ -98,11 +98,13 @@ def coverage_problems(
             text = f"module {quoted(module)} has weights but is not in target_modules"
             yield Reason("unexpected_tensor", text)
 
+    # With a restriction, targets without tensors may be as intended.
     if any(config.get(field) for field in _RESTRICTIONS):
         return
     if config.get("layers_to_transform") is not None:
         return
 
+    # A module that is a target and has no tensors was lost on the way here.
     for module in sorted(base.shapes.keys() - set(present)):
         if base.is_unused(module) or (base.tied and module == HEAD):
             continue

@@ -35,6 +35,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
 
     by_tensor: dict[str, tuple[Update, ...]] = {}
     for module, roles in tensors.modules.items():
+        # A Conv1D's weight is stored transposed, and its gate fits the transpose.
         gate = source.load(roles[_GATE])
         weight_gate = transposed(gate) if base.is_conv1d(module) else gate
         by_tensor[f"{module}.weight"] = (Gated(weight_gate),)

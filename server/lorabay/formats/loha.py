@@ -57,6 +57,7 @@ def _problems(module: str, roles: Roles, base: BaseShapes) -> Iterator[Reason]:
     if not roles.keys() >= set(_ROLES):
         return
 
+    # (A1 B1) and (A2 B2) must both be matrices of one shape.
     w1a, w1b, w2a, w2b = (roles[role].shape for role in _ROLES)
     if any(len(shape) != 2 or 0 in shape for shape in (w1a, w1b, w2a, w2b)):
         yield Reason("shape", f"the factors of {quoted(module)} are not all matrices")

@@ -74,6 +74,7 @@ class _Factor:
         if any(len(tensor.shape) != 2 or 0 in tensor.shape for tensor in present):
             return Reason("shape", f"{self.name} is no matrix")
 
+        # Either the matrix alone, or exactly its two factors.
         is_one = complete is not None and len(present) == 1
         is_product = complete is None and len(present) == 2
         if not is_one and not is_product:
@@ -106,6 +107,7 @@ class _Factor:
 
     def left(self) -> Matrix:
         """Return the left one of two matrices of `rank` whose product is the factor."""
+        # One matrix is its own product with the smaller identity.
         rows, columns = self.shape
         if not self.is_one:
             return self._read("_a")
@@ -129,6 +131,7 @@ def _problems(module: str, one: _Factor, two: _Factor, base: BaseShapes) -> Iter
     if problems:
         return
 
+    # A Kronecker product multiplies the sides of its factors.
     outputs, inputs = (left * right for left, right in zip(one.shape, two.shape, strict=True))
     yield from product_problems(module, outputs, inputs, base.shapes[module])
 

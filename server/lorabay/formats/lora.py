@@ -52,6 +52,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     elif initial is None and not source.residual_base:
         reasons += init_problems(source.config)
 
+    # The tensors are read even if the config is refused, so that all reasons are reported.
     adapter = _read(source, base)
     if isinstance(adapter, Rejected):
         return rejected([*reasons, *adapter.reasons])
@@ -142,7 +143,7 @@ def _read(
 ) -> _Adapter | Rejected:
     """Check config and tensors, and return what the tensors do on the base they were trained on."""
     config = parse(LoraConfig, source.config)
-    by_role = by_module(source.tensors, roles, base, explain)
+    by_role = by_module(source.tensors, roles, base, explain, "LoRA tensors")
     modules = by_role.modules
 
     reasons = [*by_role.problems]
@@ -160,6 +161,7 @@ def _read(
     if reasons:
         return rejected(reasons)
 
+    # Everything fits: what remains cannot fail.
     own: dict[str, tuple[Update, ...]] = {}
     for module, tensors in modules.items():
         own |= _module_updates(source, config, module, tensors, base)
@@ -189,6 +191,7 @@ def _followed(source: Source, config: LoraConfig, base: BaseShapes) -> str | Non
     if embedding is None or not base.tied or not asked or config.use_dora:
         return None
 
+    # Patterns may name one of the two alone.
     rank = config.rank_of(embedding, trusted=source.trusted)
     if config.rank_of(HEAD, trusted=source.trusted) != rank:
         return None
@@ -225,6 +228,7 @@ def _pair_problems(module: str, roles: Roles, base: BaseShapes) -> Iterator[Reas
         yield Reason("shape", text)
         return
 
+    # PEFT stores an embedding's factors for its transpose.
     shape = base.layer_shape(module)
     expected = shape[::-1] if shape is not None and wanted == _EMBEDDING else shape
     if expected is not None and (b.shape[0], a.shape[1]) != expected:

@@ -97,6 +97,7 @@ def _sort(tensor: TensorInfo, source: Source, base: BaseShapes, sorting: _Sortin
             sorting.updates[_ROWS.sub(".weight", tensor.name.removeprefix(PREFIX))] = rows
         return
 
+    # PEFT wraps the module that it trains; the base knows it without the wrapper.
     name = _WRAPPERS.sub("", tensor.name.removeprefix(PREFIX))
     in_base = name in base.tensors or name == f"{HEAD}.weight"
     if not tensor.name.startswith(PREFIX) or not in_base:
@@ -173,6 +174,7 @@ def _keep_tie(source: Source, base: BaseShapes, sorting: _Sorting) -> None:
     if embedding is None or update is None or not base.tied:
         return
 
+    # The head may have been saved as well; then it has its own values.
     grows = sorting.shapes[embedding] != base.shapes[embedding]
     has_own = f"{HEAD}.weight" in sorting.updates
     follows = not has_own and (isinstance(update, ReplacedRows) or grows)

@@ -27,6 +27,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     reasons: list[Reason] = []
 
     for tensor in source.tensors:
+        # `base_model.model.<module>...` is of one module, `base_model.<name>` of all.
         is_of_module = tensor.name.startswith(PREFIX)
         module = _module(tensor.name.removeprefix(PREFIX), base)
         if is_of_module and module is not None:

@@ -76,6 +76,7 @@ def _subtracted(
         text = f"module {quoted(module)} is in the initial adapter and missing in the trained one"
         return Reason("init_changed_base", text)
 
+    # Only a product can be subtracted from a product, inside DoRA or not.
     now, before = trained[0], initial[0]
     single = len(trained) == len(initial) == 1
     if not single or now.low_rank is None or before.low_rank is None:
@@ -91,6 +92,7 @@ def _subtracted(
 
 def _difference(now: LowRank, before: LowRank) -> LowRank:
     """Return now - before as one product with the scale of `now`."""
+    # B0 gets the ratio of the scales, since the result has one scale.
     ratio = np.float32(-before.scale / now.scale)
     return LowRank(
         lambda: np.concatenate([now.a(), before.a()]),

@@ -84,10 +84,12 @@ def read_updates(
     if isinstance(start, Rejected):
         return start
 
+    # A type that nobody reads is refused before its tensors are looked at.
     entry = FORMATS.get(str(source.config.get("peft_type")))
     if entry is None or entry.module is None:
         return rejected([refusal(source.config.get("peft_type"))])
 
+    # Replaced tensors come first: they may change the shapes that the format checks against.
     replaced = whole_tensors(source, base)
     if start is not None:
         start = replace(start, tensors=whole_tensors(start, base).rest, trusted=trusted)
@@ -134,6 +136,7 @@ def open_adapter(
     folder: Path, limits: Limits
 ) -> tuple[Mapping[str, object], AdapterWeights] | Rejected:
     """Return the config and the opened weights of an adapter, or the problems of both."""
+    # Both are opened before either is judged: one answer names the problems of both.
     config = read_config(folder, limits)
     file = AdapterWeights.open(folder, limits)
     if isinstance(config, Rejected):

@@ -44,11 +44,14 @@ def by_module(
     roles: Iterable[str],
     base: BaseShapes,
     explain: Callable[[TensorInfo], Reason] = unexpected,
+    kind: str = "tensors of this format",
 ) -> ModuleTensors:
     """Sort `tensors`, each of which must be one of `roles` of a module of the base.
 
-    `explain` returns the reason for a tensor with another role.
+    `explain` returns the reason for a tensor with another role. `kind` names the tensors in the
+    reason for a file without any.
     """
+    # A role is the end of a name: modules may have any name before it.
     suffixes = tuple(f".{role}" for role in roles)
     modules: defaultdict[str, Roles] = defaultdict(dict)
     problems: list[Reason] = []
@@ -66,7 +69,7 @@ def by_module(
         modules[module][suffix[1:]] = tensor
 
     if not modules and not problems:
-        text = "the safetensors file holds no tensors of this format"
+        text = f"the safetensors file holds no {kind}"
         problems.append(Reason("no_tensors", text))
     return ModuleTensors(dict(sorted(modules.items())), tuple(problems))
 

@@ -49,6 +49,7 @@ class _Config(BaseModel):
 def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     """Return a product for each module; A and B are read or drawn once for all of them."""
     config = parse(_Config, source.config)
+    # A and B belong to no module, so they are taken out before sorting.
     shared = {tensor.name: tensor for tensor in source.tensors if tensor.name in (_A, _B)}
     own = [tensor for tensor in source.tensors if tensor.name not in shared]
     tensors = by_module(own, _ROLES, base)
@@ -122,6 +123,7 @@ def _projections(
     if config.save_projection:
         return cache(source.load(shared[_A])), cache(source.load(shared[_B]))
 
+    # PEFT draws them for the largest module, and A before B: another size has other values.
     outputs, inputs = largest
     drawn = cache(lambda: draw_projections(config.projection_prng_key, config.r, outputs, inputs))
     return lambda: drawn()[0], lambda: drawn()[1]

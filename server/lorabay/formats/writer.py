@@ -55,6 +55,7 @@ class LoraFolder:
         self._tensors: list[_Stored] = []
         self._ranks: dict[str, int] = {}
 
+        # The header is written last, into room for the longest one that may become necessary.
         names = [name for module in modules for name in _names(module)]
         largest = [_Stored(name, dtype, (_LARGEST, _LARGEST)) for name in names]
         self._header_bytes = len(header_bytes(largest))
@@ -73,6 +74,7 @@ class LoraFolder:
         Raises SetupError for values that the dtype cannot hold.
         """
         self._ranks[module] = a.shape[0]
+        # PEFT stores the factors of a transposed weight the other way round.
         factors = (b.T, a.T) if self._base.is_transposed(module) else (a, b)
         for name, values in zip(_names(module), factors, strict=True):
             tensor = from_float32(np.ascontiguousarray(values, np.float32), self._dtype)
@@ -107,8 +109,10 @@ def _names(module: str) -> tuple[str, str]:
 
 
 def _config(ranks: dict[str, int], base: BaseShapes, base_model: str | None) -> dict[str, object]:
+    # The most usual rank is the config's; patterns name the others.
     usual = Counter(ranks.values()).most_common(1)[0][0]
     others = {module: rank for module, rank in ranks.items() if rank != usual}
+
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
