@@ -111,6 +111,22 @@ def test_the_state_of_an_adapter_is_that_of_its_newest_attempt(registry: Registr
     assert status(registry).state is AdapterState.REJECTED
 
 
+def test_one_question_tells_everything_about_an_adapter(registry: Registry) -> None:
+    """The status holds state, versions, source, pin and requests; a snapshot holds the same."""
+    serve(registry, A, "as it was")
+    serve(registry, B, "as it is")
+    registry.set_pinned("finance", True)
+    with registry.acquire(f"finance@{'a' * 12}"):
+        finance = status(registry)
+        assert registry.snapshot() == (finance,)
+
+    assert (finance.state, finance.live, finance.kept) == (AdapterState.READY, B, (B, A))
+    assert (finance.source, finance.source_digest) == (folder("as it is"), B.digest)
+    assert (finance.pinned, finance.rollback, finance.is_gone) == (True, None, False)
+    assert finance.leases == ((A, 1),)
+    assert [version for version, _ in finance.last_used] == [A]
+
+
 @pytest.mark.parametrize("model", BASES)
 def test_the_base_is_leased_without_a_version(registry: Registry, model: str) -> None:
     """A request for the base holds nothing."""

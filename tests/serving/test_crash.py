@@ -33,7 +33,7 @@ spawn = multiprocessing.get_context("spawn")
 
 
 def open_server(folder: Path) -> tuple[Reconciler, Registry, Store]:
-    """Open the adapters' side of a server over `folder`, as `lorabay serve` does, without settling."""
+    """Open the adapters' side of a server over `folder`, as `lorabay serve` does."""
     store = Store.open(folder / "store")
     base = BaseShapes.read(folder / "base")
     registry = Registry(("base-model",), store.records("bay"))

@@ -10,6 +10,7 @@ import pytest
 
 from lorabay.errors import AdapterRejected, EngineUnavailable
 from lorabay.serving.residency import Residency
+from lorabay.serving.swaps import NoEngine
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import quiet
@@ -526,3 +527,27 @@ async def test_a_death_during_the_unload(
     await residency.ensure(new)
     assert engine.loaded == {new}
     assert set(residency.held()) == {new}
+
+
+async def test_before_the_engine_is_up_the_last_version_stays(bay: Bay) -> None:
+    """A new name is live unloaded, a changed one waits: an engine may refuse its successor."""
+    former = await bay.serve("finance", 1)
+    bay.put("finance", 2)
+    await bay.reconciler.reconcile()
+    assert bay.live("finance") == former
+    assert bay.state("finance") == "pending"
+    assert [reason.code for reason in bay.status("finance").reasons] == ["engine_unavailable"]
+
+    engine = MortalEngine(up=True)
+    bay.residency(engine)
+    await bay.look()
+    assert bay.live("finance") == bay.version("finance", 2)
+    assert bay.version("finance", 2) in engine.loaded
+
+
+async def test_without_an_engine_nothing_is_held_or_loaded() -> None:
+    """The store may then be swept of everything that the registry does not name."""
+    weights = NoEngine()
+    assert weights.held() == frozenset()
+    assert not weights.has_room
+    assert not weights.accepts_swaps

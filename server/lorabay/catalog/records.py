@@ -1,4 +1,4 @@
-"""What a server remembers about each adapter over a restart: one small JSON file per adapter.
+"""The memory of a server over a restart: one small JSON file for each adapter.
 
 A record is written by rename, without fsync: a killed process loses nothing, a power cut at worst
 the last change. An unreadable file counts as absent. Knows nothing of how the fields are used.

@@ -143,6 +143,7 @@ class Registry:
         if version is None:
             return Lease(None)
 
+        # No await since the look-up: a flip in between could unload the version before its lease.
         adapter = self._adapters[version.adapter]
         adapter.leases[version] += 1
         adapter.last_used[version] = time.time()
@@ -268,6 +269,7 @@ class Registry:
     def set_live(self, version: Version) -> None:
         """Flip the name to `version`, which the engine has loaded; older leases go on."""
         adapter = self._adapters.setdefault(version.adapter, _Adapter())
+        # The version that was live is the newest of the former ones; the oldest is kept no more.
         others = tuple(other for other in adapter.kept if other != version)
         kept = (version, *others)[: self._keep + 1]
 
@@ -430,6 +432,7 @@ class Registry:
         if adapter.leases[version]:
             return
 
+        # Waiters look again when they wake: somebody may have taken a lease by then.
         del adapter.leases[version]
         for waiter in self._waiters.pop(version, ()):
             if not waiter.done():
@@ -442,6 +445,7 @@ class Registry:
         if adapter is None or adapter.leases or adapter.state not in _GONE:
             return
 
+        # A pin, a withdrawal or a quarantine outlives the adapter; without one nothing is left.
         self._set_state(name, adapter, AdapterState.REMOVED)
         if adapter.record == Record():
             del self._adapters[name]

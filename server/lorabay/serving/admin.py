@@ -2,8 +2,8 @@
 delete.
 
 Every operation is written to the event log with the id of the request that asked for it, also when
-it fails. What cannot be done raises LorabayError. Knows nothing of keys or of response bodies'
-encoding.
+it fails. An operation that cannot be done raises LorabayError. Knows nothing of keys, of HTTP, or of
+how a change is made.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ class Operations:
 
         self._manager.residency.look_for_room()
         self._events.add(event, who=who, adapter=name)
+        # An adapter that was removed is forgotten when its pin is taken off.
         status = self._registry.status(name)
         return {} if status is None else _describe(status, self._levels())
 
@@ -126,6 +127,7 @@ class Operations:
         AdapterRejected or EngineUnavailable.
         """
         with self._noting_failure("rolled back", who, name):
+            # Forgiven before the load, which would be refused otherwise.
             self._live(name)
             self._manager.forgive(self._registry.rollback_target(name, digest_prefix))
             await self._changes.roll_back(name, digest_prefix, who=who)

@@ -125,6 +125,7 @@ class AdapterManager:
 
     async def stop(self) -> None:
         """Stop following the directory and end the engine; idempotent."""
+        # First whoever could begin a change, then the changes, then their loads, then the engine.
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -189,11 +190,13 @@ class AdapterManager:
                 return
 
     def _engine_died(self) -> None:
+        # A request that only waits for its version cannot have killed the engine.
         resident = self.residency.resident()
         leased = (version for status in self._registry.snapshot() for version, _ in status.leases)
         running = [version for version in leased if version in resident]
         culprit = self._quarantine.engine_died(self.residency.loading(), running)
 
+        # Everything is read before this: forgetting the places also forgets the suspects.
         self._metrics.engine_restarts.inc()
         self._events.add("engine died", who="engine", result="restarting")
         self.residency.forget_all()
@@ -257,6 +260,7 @@ class AdapterManager:
         if status is None or status.live != version:
             return
 
+        # The live version itself is among the kept ones, unless the quarantine refuses it too.
         former = next(filter(self._quarantine.admits, status.kept), None)
         if former is not None and former != version:
             self._registry.set_live(former)

@@ -43,6 +43,7 @@ def plan(
         for name, candidate in candidates.items()
         if handled.get(name) != candidate.fingerprint
     ]
+    # The next look is due when the first folder has settled, or the first absence is confirmed.
     waits = [wait for wait in (remaining[candidate.name] for candidate in new) if wait > 0]
     waits += [wait for wait in absence.values() if wait > 0]
 

@@ -254,6 +254,7 @@ class Reconciler:
         }
 
     def _apply(self, todo: Plan) -> None:
+        # Removals first: a folder that was renamed makes room before its new name asks for it.
         for name in todo.removals:
             self.changes.folder_removed(name)
 

@@ -155,6 +155,7 @@ class Swaps:
                 self._registry.mark(name, before.state, before.reasons)
             raise
 
+        # In this order: going back to the version that the source holds ends a rollback.
         self._registry.offer(version, source)
         self._registry.roll_back(version)
         self._flipped(live, version, who=who)
@@ -164,6 +165,7 @@ class Swaps:
 
         `withdrawn` is the fingerprint of its folder if that stays and no longer counts.
         """
+        # Taken now: the registry forgets them with the name.
         status = self._registry.status(name)
         versions = status.kept if status is not None else ()
         self._registry.remove(name, withdrawn=withdrawn)
