@@ -88,8 +88,10 @@ class Quarantine:
             history.refusal = None
             history.ended = None
 
+        # Of two suspects, one would be blamed without having done anything.
         if len(suspects) != 1:
             return None
+
         ((digest, suspect),) = suspects.items()
         history = self._history(digest)
         history.deaths += 1

@@ -2,18 +2,18 @@
 
 Every version has at most one place, and every place is in one stage:
 
-    stage      event                                    next stage
-    -          asked for                                WAITING
-    WAITING    its turn has come and a place is free    PLACED
-    PLACED     the engine takes one more load           LOADING
-    LOADING    loaded                                   RESIDENT
-    RESIDENT   asked for                                RESIDENT, as the last one used
-    RESIDENT   evicted or dropped                       LEAVING
-    LEAVING    asked for                                LEAVING, with a load that waits for the end
-    LEAVING    unloaded, well or badly                  WAITING if asked for meanwhile, else gone
-    WAITING    dropped                                  gone
-    (loads)    refused, failed, or ended by a death     gone
-    RESIDENT   the engine died                          gone
+    stage      event                               next stage
+    -          asked for                           WAITING
+    WAITING    it is next, and there is room       PLACED
+    WAITING    dropped                             -
+    PLACED     the engine takes one more load      LOADING
+    LOADING    loaded                              RESIDENT
+    LOADING    refused, or failed                  -
+    RESIDENT   asked for                           RESIDENT, as the last one used
+    RESIDENT   evicted, or dropped                 LEAVING
+    LEAVING    asked for                           LEAVING, with a load that waits for the end
+    LEAVING    unloaded, well or badly             WAITING if asked for meanwhile, else -
+    any        the engine died                     -
 
 PLACED, LOADING, RESIDENT and LEAVING take up room. There is room for `capacity` versions, and for
 one more that only a swap may use: a new version always fits beside the one that it replaces.
@@ -47,11 +47,18 @@ class Stage(StrEnum):
 
     WAITING = auto()
     """Waits for room."""
+
     PLACED = auto()
-    """Has room, waits until the engine takes one more load."""
+    """Has room, and waits until the engine takes one more load."""
+
     LOADING = auto()
+    """The engine loads it."""
+
     RESIDENT = auto()
+    """The engine answers with it."""
+
     LEAVING = auto()
+    """The engine unloads it."""
 
 
 @dataclass(slots=True)
@@ -134,6 +141,7 @@ class Residency:
         """Versions that were being loaded when the engine died, until `forget_all`."""
         self._turns_at_engine = asyncio.Semaphore(concurrent_loads)
         self._room_changed = asyncio.Event()
+        """Set whenever a load that waits may find room, or be next."""
 
     accepts_swaps = True
     """A new version can be loaded beside the one that it replaces; see `swaps.EngineWeights`."""
