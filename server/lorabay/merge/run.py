@@ -64,10 +64,8 @@ def merge(settings: MergeSettings, console: Console | None = None) -> MergeRepor
         inputs = (settings.base, source.origin, settings.initial)
         check_places(settings.output, tuple(folder for folder in inputs if folder is not None))
 
-        with without_pickles(settings.base, source.folder, allowed=settings.allow_pickle) as (
-            base,
-            adapter,
-        ):
+        readable = without_pickles(settings.base, source.folder, allowed=settings.allow_pickle)
+        with readable as (base, adapter):
             job = plan_job(settings, base, replace(source, folder=adapter))
 
             with (

@@ -141,9 +141,9 @@ class ShardWriter:
         flush: Future[None] | None = None
         unflushed = 0
 
-        with _BaseFiles() as base:
+        with _OpenFiles() as sources:
             try:
-                for task in self._tasks(shard, file, start, base):
+                for task in self._tasks(shard, file, start, sources):
                     running.append((task, self._pool.submit(task.run)))
                     if len(running) < self._queued:
                         continue
@@ -168,16 +168,16 @@ class ShardWriter:
         self._advance(task.tensor, task.size)
         return task.size
 
-    def _tasks(self, shard: Shard, file: int, start: int, base: _BaseFiles) -> Iterator[Task]:
+    def _tasks(self, shard: Shard, file: int, start: int, sources: _OpenFiles) -> Iterator[Task]:
         for target in shard.targets:
             if target.copied is not None:
-                yield from _copy_tasks(target.copied, file, start, base)
+                yield from _copy_tasks(target.copied, file, start, sources)
             else:
-                yield from self._merge_tasks(target, file, start, base)
+                yield from self._merge_tasks(target, file, start, sources)
             start += target.size
 
     def _merge_tasks(
-        self, target: Target, file: int, start: int, base: _BaseFiles
+        self, target: Target, file: int, start: int, sources: _OpenFiles
     ) -> Iterator[Task]:
         rows, columns = target.matrix
 
@@ -186,7 +186,7 @@ class ShardWriter:
             for update in target.updates
         )
         merging = Merging(
-            source=_source(target.source, columns, base),
+            source=_source(target.source, columns, sources),
             steps=steps,
             change=steps[0].change() if len(steps) == 1 else None,
             target=Place(file, start, target.dtype, columns),
@@ -224,8 +224,8 @@ class ShardWriter:
             self._spaces.put(space)
 
 
-class _BaseFiles:
-    """Opened files of the base, each opened once and closed at the end of the block."""
+class _OpenFiles:
+    """Files of the base, each opened once and closed at the end of the block."""
 
     def __init__(self) -> None:
         self._open: dict[Path, int] = {}
@@ -243,14 +243,14 @@ class _BaseFiles:
         return self._open[path]
 
 
-def _source(source: Stored | Computed, columns: int, base: _BaseFiles) -> Place | Floats:
+def _source(source: Stored | Computed, columns: int, sources: _OpenFiles) -> Place | Floats:
     if isinstance(source, Computed):
         return source.load()
-    return Place(base.open(source.file), source.start, source.dtype, columns)
+    return Place(sources.open(source.file), source.start, source.dtype, columns)
 
 
-def _copy_tasks(stored: Stored, file: int, start: int, base: _BaseFiles) -> Iterator[Task]:
-    source = base.open(stored.file)
+def _copy_tasks(stored: Stored, file: int, start: int, sources: _OpenFiles) -> Iterator[Task]:
+    source = sources.open(stored.file)
     for first in range(0, stored.size, _COPIED_BYTES):
         count = min(_COPIED_BYTES, stored.size - first)
         copy = partial(_copy_range, source, stored.start + first, file, start + first, count)
