@@ -51,6 +51,7 @@ def model_inputs(folder: Path, texts: Sequence[str]) -> list[torch.Tensor]:
         raise SetupError(
             f"the tokenizer in {folder} cannot be loaded to verify the merge: {error}"
         ) from error
+    # A tokenizer may have no tokens for a text.
     return [ids[:_LONGEST] for ids in inputs if len(ids)]
 
 
@@ -92,6 +93,7 @@ def difference(expected: Sequence[torch.Tensor], actual: Sequence[torch.Tensor])
     """
     theirs = torch.cat(list(expected))
     ours = torch.cat(list(actual))
+    # A vocabulary may be padded to a rounder size on one side.
     if ours.shape != theirs.shape:
         width = min(ours.shape[1], theirs.shape[1])
         ours, theirs = ours[:, :width], theirs[:, :width]

@@ -204,6 +204,7 @@ def check_places(output: Path, inputs: tuple[Path, ...]) -> None:
 def parse_size(text: str) -> int:
     """Return the bytes that `500MB`, `2GiB` or `5000000` mean. Raise UsageError."""
     match = _SIZE.fullmatch(text.strip())
+    # Text that is not a size counts as 0, which is refused.
     size = 0.0
     if match is not None:
         number, power, binary = match.groups()

@@ -142,6 +142,7 @@ class Output:
         """Return the file of this name and size that an earlier run finished, if there is one."""
         places = [self.work / name]
         if name in self._published():
+            # An interrupted publication may have moved it already.
             places.append(self.folder / name)
 
         for path in places:
@@ -158,6 +159,7 @@ class Output:
         names = [name for name in files if name not in _LAST]
         names += [name for name in _LAST if name in files]
 
+        # On disk before any of them is moved: a published name must not lead to missing bytes.
         for name in names:
             path = self.work / name
             if path.exists():
@@ -167,6 +169,7 @@ class Output:
         if (self.work / PROVENANCE_FILE).exists() and (self.folder / PROVENANCE_FILE).exists():
             self._remove_earlier()
 
+        # From here on a later run finishes the moves.
         durable.write(self.work / _PUBLISHED, json.dumps(names) + "\n")
         for name in names:
             if (self.work / name).exists():
@@ -188,6 +191,7 @@ class Output:
 
     def _remove_earlier(self) -> None:
         """Remove the files that the folder's provenance names: config first, provenance last."""
+        # The config first: without it, the weights that are left do not look like a model.
         with suppress(ValueError, AttributeError, TypeError):
             provenance = json.loads((self.folder / PROVENANCE_FILE).read_bytes())
             for name in sorted(provenance.get("files", {}), key=lambda name: name != CONFIG):

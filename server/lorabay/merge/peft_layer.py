@@ -89,6 +89,7 @@ class PeftLayers:
         layer = self._model.get_submodule(update.module)
         base = layer.base_layer
         empty = base.weight.data
+        # A copy, because PEFT merges in place.
         base.weight.data = torch.from_numpy(weight).clone()
         try:
             with torch.no_grad():

@@ -45,6 +45,7 @@ def without_pickles(base: Path, adapter: Path, *, allowed: bool) -> Iterator[tup
 
 def _readable_adapter(folder: Path, stack: ExitStack, *, allowed: bool) -> Path:
     pickled = next((folder / name for name in _ADAPTERS if (folder / name).exists()), None)
+    # Weights in safetensors win over a pickle beside them.
     if pickled is None or (folder / WEIGHTS_FILE).exists():
         return folder
     if not allowed:

@@ -162,6 +162,7 @@ def _target(
     has_vocabulary = name == HEAD or is_embedding(_module(name))
     if replaced and has_vocabulary and rows is not None and shape[0] != rows:
         shape = (rows, *shape[1:])
+        # The base has no values of this shape; the whole tensor counts as changed.
         source = Computed(shape, partial(_zeros, shape))
 
     out_dtype = dtype if dtype is not None and stored in _FLOATS else stored
@@ -230,6 +231,7 @@ def _merged_config(
     if layout.dtype is None:
         return merged
 
+    # Older versions of transformers call the field `torch_dtype`.
     dtype = next(name for name, stored in DTYPES.items() if stored == layout.dtype)
     fields = [name for name in _DTYPE_FIELDS if name in merged] or ["dtype"]
     merged |= dict.fromkeys(fields, dtype)

@@ -63,6 +63,7 @@ def reference_answers(
     try:
         with quiet_transformers():
             model = _with_adapter(_load_base(reference), reference)
+            # First, because rounding changes the model in place.
             expected = answer(model, inputs)
             return expected, answer(_rounded(model, reference), inputs)
     except (
@@ -83,6 +84,7 @@ def reference_answers(
 def _load_base(reference: Reference) -> Any:
     config = AutoConfig.from_pretrained(reference.base, local_files_only=True)
     for name, value in reference.changes.items():
+        # The base is loaded with its own vocabulary, which grows below.
         if name != "vocab_size":
             setattr(config.get_text_config(), name, value)
 

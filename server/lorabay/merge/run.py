@@ -181,6 +181,7 @@ def _peft_layers(job: Job) -> PeftLayers | None:
     """Load the adapter's layers that only PEFT can merge; None if there are none."""
     shapes = {}
     for target in job.plan.changed:
+        # Such a layer is the last update of its tensor, if there are several.
         update = target.updates[-1]
         if isinstance(update, PeftLayer):
             shapes[update] = target.shape

@@ -145,11 +145,13 @@ class ShardWriter:
             try:
                 for task in self._tasks(shard, file, start, sources):
                     running.append((task, self._pool.submit(task.run)))
+                    # Few tasks wait, because each keeps the factors of its tensor in memory.
                     if len(running) < self._queued:
                         continue
 
                     unflushed += self._collect(*running.popleft(), tallies)
                     if unflushed > _FLUSHED_BYTES and (flush is None or flush.done()):
+                        # Now and then, so that the last wait for the disk is short.
                         flush = self._disk.submit(os.fdatasync, file)
                         unflushed = 0
 

@@ -168,6 +168,7 @@ def _product(update: LowRank, name: str, shape: Matrix, dtype: Any) -> Product:
     _check(name, (b.shape[0], a.shape[1]), shape)
     _check(name, (b.shape[1], a.shape[1]), (a.shape[0], a.shape[1]))
 
+    # Once here, not in every block.
     scaled = b * dtype(update.scale)
     return Product(np.ascontiguousarray(a), np.ascontiguousarray(scaled))
 
@@ -182,6 +183,7 @@ def _gate(update: Gated, name: str, shape: Matrix, dtype: Any) -> Gate:
     gate = update.gate().astype(dtype, copy=False)
     if gate.ndim == 1:
         gate = gate[:, None]
+    # A gate of one row scales inputs, a gate of one column outputs.
     if gate.shape not in ((shape[0], 1), (1, shape[1])):
         _check(name, gate.shape, (shape[0], 1))
     return Gate(gate)

@@ -47,6 +47,7 @@ class Target:
     @property
     def matrix(self) -> tuple[int, int]:
         """Rows and columns in which the tensor is merged; a vector is a column."""
+        # It is only rounded, and any rows will do.
         if not self.updates:
             return self.numbers, 1
         if not self.shape:

@@ -69,6 +69,7 @@ class Verifier:
         from lorabay.merge import answers
         from lorabay.merge.reference import reference_answers
 
+        # The merged folder has the tokenizer that users of the model will have.
         inputs = answers.model_inputs(self.merged, self.texts)
 
         advance("verify: base and adapter in PEFT", 0)

@@ -58,6 +58,7 @@ def check(folders: Sequence[Path], base: Path, *, max_rank: int) -> list[Verdict
 
 
 def _verdict(folder: Path, checks: Checks) -> Verdict:
+    # A server would refuse the name as well as the weights.
     problems = name_problems(_name(folder), frozenset(checks.base.names))
     result = _validate(folder, checks)
     if isinstance(result, Rejected):

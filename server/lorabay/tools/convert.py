@@ -312,6 +312,7 @@ def _squared_norm(product: LowRank) -> float:
     """Return the squared Frobenius norm of the product, which is not built."""
     a = product.a()
     b = product.b() * np.float32(product.scale)
+    # Summed in float64: the norms of all modules are added up.
     inner = (b.T @ b).astype(np.float64) * (a @ a.T).astype(np.float64)
     return max(float(inner.sum()), 0.0)
 

@@ -115,6 +115,7 @@ class ChosenAdapter:
         scaled = dict(updates)
         for module, load in self.scales().items():
             name = f"{module}.weight"
+            # They scale the outputs of the base, before the adapter adds to them.
             scaled[name] = (Gated(partial(_column, load)), *updates.get(name, ()))
         return scaled
 
@@ -127,6 +128,7 @@ class ChosenAdapter:
                 continue
             try:
                 with path.open("rb") as file:
+                    # The size frames each file: no bytes can move from one to the next unseen.
                     digest.update(f"{name} {os.fstat(file.fileno()).st_size}\n".encode())
                     while chunk := file.read(_READ_BYTES):
                         digest.update(chunk)
@@ -175,6 +177,7 @@ def find_adapter(adapter: str, directory: Path, store: Path) -> Iterator[ChosenA
 
 def _find(adapter: str, directory: Path, store: Path, stack: ExitStack) -> ChosenAdapter:
     folder = Path(adapter)
+    # A separator means a path, also if there is no such folder.
     if os.sep in adapter or _is_folder(folder):
         _check_folder(folder)
         return ChosenAdapter.at(folder)
@@ -211,6 +214,7 @@ def _check_folder(folder: Path) -> None:
     """Raise SetupError if `folder` does not hold an adapter that may be read."""
     try:
         if not folder.is_dir():
+            # For a folder that is missing or a loop of links, this error says why.
             folder.stat()
             raise SetupError(f"the adapter {folder} is no folder")
         if is_composite(folder):

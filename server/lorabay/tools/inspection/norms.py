@@ -67,6 +67,7 @@ def _product(updates: Updates) -> tuple[Matrix, Matrix] | None:
 
 def _product_norm(a: Matrix, b: Matrix) -> float:
     """Return ||BA||, the root of trace(BᵀB AAᵀ)."""
+    # The trace of a tiny product may be rounded to a negative number.
     square = float(((b.T @ b) * (a @ a.T)).sum())
     return math.sqrt(max(square, 0.0))
 
