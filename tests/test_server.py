@@ -145,7 +145,7 @@ def test_a_port_in_use_is_refused_with_its_address() -> None:
 
 
 def test_of_two_starters_on_one_port_the_second_is_refused() -> None:
-    """At once, not when the first has read its adapters and begins to listen."""
+    """The second starter fails at once, not when the first begins to answer."""
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(SetupError, match="Address already in use"):
@@ -160,7 +160,7 @@ def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
 
 
 def test_the_adapters_of_the_folder_are_live_before_the_engine_starts(settings: Settings) -> None:
-    """What the folder holds decides the engine's options, so it is read first."""
+    """The folder is read first, because its adapters decide the engine's options."""
     reconciler = directory_of(settings)
     asyncio.run(reconciler.read_directory())
     assert reconciler.registry.names() == ("finance",)
@@ -242,7 +242,7 @@ def test_a_broken_adapter_does_not_stop_the_start(settings: Settings) -> None:
 def test_an_engine_that_does_not_start_ends_the_server(
     settings: Settings, failure: Exception
 ) -> None:
-    """Whatever the start fails with, the server ends and the caller gets that failure."""
+    """The server ends, and the caller gets the failure of the start, of whatever kind."""
 
     class Broken(FakeEngine):
         async def start(self) -> None:
@@ -269,7 +269,7 @@ def test_a_start_that_fails_behind_http_ends_the_server(
 
 
 def test_options_that_the_engine_refuses_end_the_server(settings: Settings) -> None:
-    """As a usage error, whenever it is found."""
+    """An option that is found wrong behind HTTP is still a usage error."""
     wrong = changed(settings, engine={"max_loras": "many"})
     with pytest.raises(UsageError, match="'max_loras' takes a whole number"):
         Running(wrong, FakeEngine(up=False)).serve(lambda: None)

@@ -72,7 +72,7 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/models/finance", "/models/\udc80", "/models/\N{SNOWMAN}"])
 def test_an_admins_source_survives_a_restart(tmp_path: Path, path: str) -> None:
-    """Whatever its folder is called, also with bytes that are not UTF-8."""
+    """The folder may have any name, also one with bytes that are not UTF-8."""
     record = Record(source=AdminSource(path=Path(path), passed_over="1:2:3", checks="abc"))
     Records(tmp_path).update(FINANCE, dict(record))
     assert Records(tmp_path).load() == {FINANCE: record}

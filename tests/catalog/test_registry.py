@@ -340,7 +340,7 @@ def test_a_pin_survives_restart_and_removal(registry: Registry, records: Records
 def test_a_pin_that_outlived_its_adapter_can_be_taken_off(
     registry: Registry, records: Records
 ) -> None:
-    """Then nothing is left of the adapter, now and after a restart."""
+    """Nothing is left of the adapter after that, now and after a restart."""
     serve(registry, A)
     registry.set_pinned("finance", True)
     registry.remove("finance")

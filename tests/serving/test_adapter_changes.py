@@ -40,7 +40,7 @@ async def test_an_admin_may_bring_an_adapter(
 async def test_what_an_admin_brought_survives_a_restart(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
-    """From the store: where it came from may be gone."""
+    """The store serves it, although the folder that it came from may be gone."""
     path = bay.make(1)
     version = await load(bay, path)
     shutil.rmtree(path)
@@ -51,7 +51,7 @@ async def test_what_an_admin_brought_survives_a_restart(
 async def test_an_admins_version_wins_over_the_folder_until_that_changes(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
-    """Also over a restart, the folder that was passed over counts again only once it is another."""
+    """The folder that was passed over counts again once it is another, also over a restart."""
     await bay.serve("finance", 1)
     version = await load(bay, bay.make(2), replace=True)
     await bay.look()
@@ -70,8 +70,8 @@ async def test_an_admins_version_wins_over_the_folder_until_that_changes(
 async def test_an_admins_version_that_gave_way_is_tried_again_after_a_restart(
     bay: Bay, residency: Residency, engine: MortalEngine, has_folder: bool, refused: bool
 ) -> None:
-    """As soon as there is an engine; the folder that the admin passed over does not take the name
-    meanwhile.
+    """The version is tried once there is an engine; the folder that was passed over does not take
+    the name meanwhile.
     """
     former = await bay.serve("finance", 1) if has_folder else await load(bay, bay.make(1))
     version = await load(bay, bay.make(2), replace=True)
@@ -86,7 +86,7 @@ async def test_an_admins_version_that_gave_way_is_tried_again_after_a_restart(
 
 
 async def test_an_admin_may_hasten_the_names_own_folder(bay: Bay, residency: Residency) -> None:
-    """Then it is the folder's version like any other: it goes with the folder."""
+    """A version from the name's own folder is like any other: it goes with the folder."""
     bay.put("finance", 1)
     await load(bay, bay.root / "finance")
     assert bay.live("finance") == bay.version("finance", 1)
@@ -100,7 +100,7 @@ async def test_an_admin_may_hasten_the_names_own_folder(bay: Bay, residency: Res
 async def test_other_weights_under_a_name_that_is_served_need_a_word(
     bay: Bay, residency: Residency
 ) -> None:
-    """Without `replace` it is a conflict that changes nothing; equal weights are never one."""
+    """Other weights without `replace` are a conflict that changes nothing; equal ones are not."""
     old = await bay.serve("finance", 1)
     with pytest.raises(AdapterConflict):
         await load(bay, bay.make(2))
@@ -113,7 +113,7 @@ async def test_other_weights_under_a_name_that_is_served_need_a_word(
 
 
 async def test_an_admins_replacement_ends_a_rollback(bay: Bay, residency: Residency) -> None:
-    """Who names a version means it."""
+    """An admin who names a version gets it, also after a rollback."""
     await bay.serve("finance", 1)
     second = await bay.serve("finance", 2)
     await bay.changes.roll_back("finance", None, who="admin")
@@ -131,8 +131,8 @@ async def test_a_load_that_fails_leaves_everything_as_it_was(
     error: AdapterRejected | EngineUnavailable,
     served: bool,
 ) -> None:
-    """Whoever asked is told; what was served is served, also after a restart, and nothing new is
-    listed.
+    """The caller is told, nothing new is listed, and the version that was served stays, also after
+    a restart.
     """
     if served:
         await bay.serve("finance", 1)

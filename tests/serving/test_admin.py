@@ -166,7 +166,7 @@ async def test_a_rescan_finds_what_no_event_told(desk: Desk) -> None:
 
 
 async def test_a_pin_keeps_an_adapter_in_the_engine(desk: Desk) -> None:
-    """Until it is unpinned, others make room."""
+    """Others make room for a pinned adapter until it is unpinned."""
     assert desk.operations.set_pinned("bank", True, WHO)["pinned"]
     desk.bay.put("law", 4)
     await desk.bay.look()
@@ -231,7 +231,7 @@ async def test_an_unloaded_adapter_is_gone_until_its_folder_changes(desk: Desk) 
 
 @pytest.mark.parametrize("replace", [False, True])
 async def test_a_folder_below_an_allowed_root_can_be_served(desk: Desk, replace: bool) -> None:
-    """Under a new name, with or without leave to replace one."""
+    """A folder below an allowed root is served under a new name, with `replace` or without."""
     version = await desk.operations.load("law", str(desk.folder(4)), replace=replace, who=WHO)
     assert version == desk.bay.live("law") == desk.bay.version("law", 4)
     assert (desk.last_event()["what"], desk.last_event()["version"]) == ("loaded", version.id)
@@ -252,7 +252,7 @@ async def test_a_replacement_drains_the_old_version(desk: Desk) -> None:
 
 @pytest.mark.parametrize("replace", [False, True])
 async def test_equal_weights_are_success_and_no_change(desk: Desk, replace: bool) -> None:
-    """Whoever asks twice gets the same answer, and the adapter still belongs to its folder."""
+    """Asking twice gives the same answer, and the adapter still belongs to its folder."""
     assert await desk.operations.load(
         "bank", str(desk.folder(3)), replace=replace, who=WHO
     ) == desk.bay.live("bank")
@@ -320,7 +320,7 @@ async def test_a_path_outside_the_allowed_roots_is_refused(
 
 
 async def test_links_inside_the_allowed_roots_may_be_followed(desk: Desk) -> None:
-    """What decides is where a path leads."""
+    """The place that a path leads to decides, not the links on the way."""
     link = desk.elsewhere / "newest"
     link.symlink_to(desk.folder(4))
     assert await desk.operations.load("law", str(link), replace=False, who=WHO) == desk.bay.version(
@@ -329,7 +329,7 @@ async def test_links_inside_the_allowed_roots_may_be_followed(desk: Desk) -> Non
 
 
 async def test_the_names_own_folder_may_be_a_link(desk: Desk) -> None:
-    """What was loaded from it goes with the link, not with what the link leads to."""
+    """An adapter that was loaded from a link goes with the link, not with its target."""
     own = desk.bay.root / "law"
     own.symlink_to(desk.folder(4))
     await desk.bay.look()
@@ -362,7 +362,7 @@ async def test_a_name_that_may_not_be_is_refused(desk: Desk, name: str) -> None:
 
 
 async def test_a_former_version_can_be_deleted(desk: Desk) -> None:
-    """From the adapter and from the disk, by its whole digest."""
+    """A version is deleted from the adapter and from the disk by its whole digest."""
     old, new = desk.bay.version("ads", 1), desk.bay.version("ads", 2)
     await desk.operations.delete(old.digest, WHO)
     assert [version["id"] for version in desk.operations.adapter("ads")["versions"]] == [new.id]
@@ -452,7 +452,7 @@ async def test_while_the_engine_is_down_a_load_is_a_503(desk: Desk) -> None:
 
 
 async def test_events_are_newest_first_and_on_disk(desk: Desk) -> None:
-    """What the folders caused and what was asked for, in one log."""
+    """One log holds the events of folders and of admins."""
     desk.operations.set_pinned("ads", True, WHO)
     events = desk.operations.events(100)
     assert [(event["who"], event["what"], event["adapter"]) for event in events] == [

@@ -44,7 +44,7 @@ def while_read(
 
 
 async def test_a_folder_is_read_into_the_store(bay: Bay, ingest: Ingest) -> None:
-    """And known by its digest afterwards, without being read again."""
+    """A folder that was read is known by its digest, without being read again."""
     path = bay.make(1)
     version = await ingest.read(path, FINANCE)
     assert version == bay.version("finance", 1)
@@ -105,7 +105,7 @@ async def test_a_folder_that_is_another_than_was_found_is_not_taken_for_it(
 async def test_a_disk_that_was_away_is_no_fault_of_the_folder(
     bay: Bay, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor are too many open files: the folder need not change to be read again."""
+    """A folder that met a failing disk need not change to be read again."""
     folder = bay.make(1)
 
     def fail(path: Any, *arguments: Any, **options: Any) -> int:

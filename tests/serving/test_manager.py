@@ -81,7 +81,7 @@ async def die(server: Server) -> None:
 
 
 async def test_the_start_loads_the_first_adapters(server: Server) -> None:
-    """As many as the start is told, and the rest when they are asked for."""
+    """The start loads as many as it is told; the rest are loaded when they are asked for."""
     await start(server, "ads", "bank", "shop")
     assert [version.adapter for version in server.manager.residency.resident()] == ["ads", "bank"]
     assert await server.ask("shop") == server.bay.live("shop")
@@ -249,7 +249,7 @@ async def test_a_former_version_that_is_refused_says_nothing_of_the_live_one(
 
 
 async def test_a_death_is_a_503_until_the_engine_is_back(server: Server) -> None:
-    """Then the first adapters are loaded again and the others come as they are asked for."""
+    """The first adapters are loaded again after a death, the others when they are asked for."""
     await start(server, "ads", "bank", "law")
     await server.ask("law")
     server.engine.die()
@@ -299,7 +299,7 @@ async def test_a_removal_while_the_engine_is_down_counts(server: Server) -> None
 
 
 async def test_a_death_during_an_eviction(server: Server) -> None:
-    """Whoever waited for the room gets a 503, and the next request finds everything in order."""
+    """A request that waited for the room gets a 503, and the next finds everything in order."""
     await start(server, "ads", "bank", "law", "tax")
     await server.ask("law")
     ads = server.bay.live("ads")
@@ -487,7 +487,7 @@ async def test_a_quarantine_survives_a_restart(bay: Bay) -> None:
 
 
 async def test_each_change_of_state_is_one_line_in_the_log(server: Server) -> None:
-    """With the states before and after, and the reasons."""
+    """The line holds the states before and after, and the reasons."""
     await start(server)
     with structlog.testing.capture_logs() as lines:
         await server.bay.serve("ads", 1)

@@ -25,7 +25,7 @@ from lorabay.serving.residency import Residency
 from tests import making
 from tests.serving.bay import POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
-from tests.virtual_time import VirtualTimeLoop, quiet
+from tests.virtual_time import quiet
 
 REFUSAL = AdapterRejected("finance", ("no such module",))
 
@@ -305,7 +305,7 @@ async def test_a_directory_that_is_away_removes_nothing(bay: Bay, residency: Res
 
 
 async def test_a_directory_that_was_never_there_stops_the_start(bay: Bay) -> None:
-    """At the start it is a mistake in the settings."""
+    """A directory that is missing at the start is a mistake in the settings."""
     bay.root.rmdir()
     with pytest.raises(SetupError):
         await bay.reconciler.read_directory()
@@ -331,7 +331,7 @@ async def test_a_store_that_cannot_be_used_is_tried_again(bay: Bay, residency: R
 
 
 async def test_a_store_that_is_gone_does_not_stop_the_loop(bay: Bay, residency: Residency) -> None:
-    """Whatever the disk does, the loop goes on, and serves again when it is back."""
+    """The loop goes on without the disk, and serves again when it is back."""
     running = asyncio.create_task(bay.reconciler.run())
     await bay.serve("finance", 1)
     store = bay.folder / "store"
@@ -350,7 +350,7 @@ async def test_a_store_that_is_gone_does_not_stop_the_loop(bay: Bay, residency: 
 async def test_a_folder_that_finds_a_bug_stops_no_other(
     bay: Bay, residency: Residency, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a check raises for one folder, that folder is rejected and the others are served."""
+    """A folder whose check raises anything is rejected, and the others are served."""
 
     def stumble(folder: Path, name: str, *rest: object, **options: object) -> Version:
         if name == "odd":
@@ -390,7 +390,7 @@ async def test_a_look_that_finds_a_bug_is_not_the_last(
 async def test_a_long_read_holds_up_no_removal(
     bay: Bay, residency: Residency, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor anything else: a folder on a disk that hangs is waited for by nobody but itself."""
+    """A folder on a disk that hangs delays no other adapter."""
     may_end = asyncio.Event()
 
     async def hang(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -440,7 +440,7 @@ async def test_a_store_that_cannot_be_cleared_is_told_of_once(
 async def test_a_socket_is_no_file_and_will_be_none(
     bay: Bay, residency: Residency, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is a fact of the folder is not read again before the folder changes."""
+    """A folder with a lasting fault is not read again before it changes."""
     folder = bay.make(1)
     (folder / WEIGHTS_FILE).unlink()
     monkeypatch.chdir(folder)  # a socket's path must be short
@@ -453,7 +453,7 @@ async def test_a_socket_is_no_file_and_will_be_none(
 
 
 async def test_a_twin_is_served_once_the_other_is_gone(bay: Bay, residency: Residency) -> None:
-    """Of two names that differ in case one is refused, for as long as there is the other."""
+    """A name that differs only in case is refused as long as the other is there."""
     await bay.serve("finance", 1)
     bay.put("Finance", 2)
     await bay.look()
@@ -570,25 +570,18 @@ async def test_a_wake_during_a_look_is_not_lost(
     running.cancel()
 
 
-def test_the_start_and_the_server_may_have_different_loops(bay: Bay, engine: MortalEngine) -> None:
-    """What the start did in its own event loop leaves nothing that the server's loop trips over."""
-
-    async def start() -> None:
-        bay.put("finance", 1)
-        await bay.reconciler.read_directory()
-
-    async def run() -> None:
-        bay.residency(engine)
-        looks = [asyncio.create_task(bay.reconciler.reconcile()) for _ in range(3)]
-        running = asyncio.create_task(bay.reconciler.run())
-        await bay.serve("finance", 2)
-        await asyncio.gather(*looks)
-        running.cancel()
-        await bay.reconciler.stop()
-
-    for part in (start, run):
-        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-            runner.run(part())
+async def test_looks_that_meet_make_each_change_once(bay: Bay, engine: MortalEngine) -> None:
+    """Looks of admins beside the loop's own load each version once."""
+    bay.put("finance", 1)
+    await bay.reconciler.read_directory()
+    bay.residency(engine)
+    looks = [asyncio.create_task(bay.reconciler.reconcile()) for _ in range(3)]
+    running = asyncio.create_task(bay.reconciler.run())
+    version = await bay.serve("finance", 2)
+    await asyncio.gather(*looks)
+    running.cancel()
+    await bay.reconciler.stop()
+    assert engine.steps.count(f"load {version.id}") == 1
 
 
 async def test_stop_lets_go_of_what_drains(bay: Bay, residency: Residency) -> None:
@@ -687,7 +680,7 @@ async def test_a_folder_that_is_being_written_after_a_restart(
 async def test_a_former_version_is_not_served_under_stricter_checks(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
-    """What an earlier server let in does not slip past this one's checks."""
+    """A version that an earlier server accepted still has to pass this one's checks."""
     await bay.serve("finance", 1)
     bay.put_broken("finance")
     bay.checks = replace(bay.checks, refuse_foreign_base=True)
@@ -698,7 +691,7 @@ async def test_a_former_version_is_not_served_under_stricter_checks(
 async def test_an_unloaded_adapter_stays_away_over_a_restart(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
-    """Until its folder changes, or goes and comes back."""
+    """An unloaded adapter returns when its folder changes, or goes and comes back."""
     await bay.serve("finance", 1)
     await bay.changes.withdraw("finance", who="admin")
     for _ in range(2):

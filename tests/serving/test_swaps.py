@@ -22,7 +22,7 @@ AWAY = EngineUnavailable("the engine is not up")
 async def test_the_flip_comes_after_the_load(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
-    """While the new version loads, the name means the old one; then, at once, the new one."""
+    """The name means the old version while the new one loads, and the new one at once after."""
     old = await bay.serve("finance", 1)
     new = bay.version("finance", 2)
     engine.hold(f"load {new.id}")
@@ -277,9 +277,7 @@ async def test_a_folder_that_comes_back_while_it_drains(
 async def test_content_that_changes_back_is_the_former_version_again(
     bay: Bay, residency: Residency, engine: MortalEngine
 ) -> None:
-    """From 1 to 2 to 1: the first version is live, and was loaded anew because it had been
-    unloaded.
-    """
+    """The first version is live again, and was loaded anew because it had been unloaded."""
     first = await bay.serve("finance", 1)
     second = await bay.serve("finance", 2)
     await quiet()
@@ -439,7 +437,7 @@ async def test_a_new_name_without_room_is_served_on_demand(bay: Bay, engine: Mor
 
 
 async def test_a_swap_needs_no_room(bay: Bay, engine: MortalEngine) -> None:
-    """With the only place in use by the old version, the new one loads beside it, and flips."""
+    """A new version loads beside the old one that holds the only place, and flips."""
     bay.residency(engine, capacity=1)
     old = await bay.serve("finance", 1)
     with bay.registry.acquire("finance"):

@@ -55,7 +55,7 @@ async def test_different_adapters_change_side_by_side(work: Work) -> None:
 
 
 async def test_of_one_adapters_changes_the_last_is_made_after_the_first(work: Work) -> None:
-    """What was overtaken before its turn is never begun."""
+    """A change that was overtaken before its turn is never begun."""
     turns = Turns()
     turns.start("ads", work.change("1"))
     await quiet()
@@ -83,7 +83,7 @@ async def test_a_change_waits_for_whoever_has_the_turn(work: Work) -> None:
 
 
 async def test_a_change_that_is_given_up_may_clean_up_before_the_next(work: Work) -> None:
-    """What waits behind it is given up with it; a later change has its turn when it has ended."""
+    """A change that waits is given up with it; a later one has its turn when it has ended."""
     turns = Turns()
     turns.start("ads", work.change("1"))
     await quiet()
