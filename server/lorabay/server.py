@@ -194,7 +194,7 @@ class Server:
         options = await asyncio.to_thread(engine_options, settings, reconciler)
         reconciler.ingest.limit_rank(_count(options, "max_lora_rank"))
         loading = Loading(
-            # vLLM needs one more place while it exchanges two adapters.
+            # The last of vLLM's places is kept for swaps; see `Residency`.
             capacity=_count(options, "max_cpu_loras") - 1,
             preload=_count(options, "max_loras"),
             timeout_s=settings.load_timeout_s,
@@ -306,7 +306,7 @@ def records_key(adapters: Path, shapes: BaseShapes) -> str:
 def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]:
     """Return vLLM's options: the user's, and else those that suit the machine and the adapters.
 
-    Blocks. Raises UsageError for a number that is none.
+    Blocks. Raises UsageError for an option that should be a number and is not.
     """
     # Of two versions of one adapter the later one is newer.
     specs = {version.adapter: version.spec for version in reconciler.declared()}
@@ -372,7 +372,7 @@ async def _run_abandonable(work: Callable[[], Result]) -> Result:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
 
-    def settle(result: Result | None, error: BaseException | None) -> None:
+    def finish(result: Result | None, error: BaseException | None) -> None:
         if future.done():
             return  # nobody waits any more
         if error is not None:
@@ -387,7 +387,7 @@ async def _run_abandonable(work: Callable[[], Result]) -> Result:
         except BaseException as failure:  # noqa: BLE001 - raised again where the work is awaited
             error = failure
         with contextlib.suppress(RuntimeError):  # the loop has been closed
-            loop.call_soon_threadsafe(settle, result, error)
+            loop.call_soon_threadsafe(finish, result, error)
 
     threading.Thread(target=run, name="lorabay-base", daemon=True).start()
     return await future
