@@ -1,4 +1,4 @@
-"""A directory of adapters and everything real that serves it, but for the engine."""
+"""A directory of adapters and the real parts that serve it; only the engine is a fake."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Bay:
         )
 
     def make(self, weights: int, *, rank: int = 4) -> Path:
-        """A folder that is no adapter of this directory; `weights` stand for what it holds."""
+        """Return a folder outside the directory; `weights` is the seed of its tensors."""
         tensors = making.lora_tensors(seed=weights, rank=rank)
         return making.make_adapter(
             self._scratch / str(next(self._count)),
@@ -96,7 +96,7 @@ class Bay:
         )
 
     def put(self, name: str, weights: int, *, rank: int = 4) -> None:
-        """Rename a new folder into place."""
+        """Rename a new folder into place, in place of the one before."""
         fresh = self.make(weights, rank=rank)
         self.take_away(name)
         fresh.rename(self.root / name)
@@ -106,7 +106,7 @@ class Bay:
         (self.root / name / "adapter_config.json").write_text("no JSON")
 
     def touch(self, name: str) -> None:
-        """The same bytes in a new file."""
+        """Write the same bytes into a new file."""
         path = self.root / name / "adapter_config.json"
         content = path.read_bytes()
         path.unlink()
@@ -126,7 +126,7 @@ class Bay:
         return Version(AdapterName(name), spec, self.folder / "store" / "versions" / spec.digest)
 
     async def look(self) -> None:
-        """Look at the directory until nothing more is due."""
+        """Look at the directory until the next look is due by the timer alone."""
         while (wait_s := await self.reconciler.reconcile()) < POLL_S:
             await asyncio.sleep(wait_s)
 
@@ -142,7 +142,7 @@ class Bay:
         return version
 
     async def restarted(self, engine: MortalEngine) -> Residency:
-        """A new process that has looked at the directory, and its engine."""
+        """Start a new process over the same disk; return the residency of its engine."""
         self.restart()
         await self.reconciler.read_directory()
         residency = self.residency(engine)
@@ -161,7 +161,7 @@ class Bay:
         return str(self.status(name).state)
 
     def happened(self, *, adapter: str | None = None) -> list[str]:
-        """What the event log says, oldest first."""
+        """Return the events of the log, oldest first."""
         events = reversed(self.events.latest(1000))
         return [event.what for event in events if adapter is None or event.adapter == adapter]
 
