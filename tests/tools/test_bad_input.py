@@ -30,7 +30,7 @@ TOOLS = (*WRITING, "inspect")
 BAD: Mapping[str, tuple[Spoil, str]] = {
     "adapter of another size": (
         spoiled.of_another_size,
-        "'model.layers.1.self_attn.q_proj' of the adapter takes 17",
+        "model.layers.1.self_attn.q_proj.lora_A.weight' takes 17 inputs",
     ),
     "adapter of another model": (spoiled.of_another_model, "'model.layers.7.self_attn.q_proj'"),
     "base without a file": (spoiled.without_a_file, FIRST),
@@ -100,7 +100,7 @@ MISFITS = {
     "prefix tuning": "PREFIX_TUNING",
     "config of odd types": "adapter_config.json: lora_alpha",
 }
-"""What can be read, and to `inspect` is no bad input: it says why they cannot be served."""
+"""Inputs that can be read: `inspect` reports on them, and says why they cannot be served."""
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_every_module_that_does_not_fit_is_named(
     assert cli.run(arguments(tool, folders)) == 1
     line = the_error(capsys)
     for module in ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj"):
-        assert f"module 'model.layers.{{0-1}}.{module}' of the adapter takes 99 inputs" in line
+        assert f"model.layers.{{0-1}}.{module}.lora_A.weight' takes 99 inputs" in line
     assert "more of this kind" not in line
 
 

@@ -65,8 +65,9 @@ def combine(
     Members may lie beside the composite or below `roots`. Raise SetupError with every reason; then
     nothing is written.
     """
+    name = real_path(base).name
     files = BaseFiles.open(base)
-    shapes = BaseShapes.of(files, names=(real_path(base).name,))
+    shapes = BaseShapes.of(files, names=(name,))
     description = _description(composite)
     allowed = [real_path(root) for root in (composite.absolute().parent, *roots, composite)]
 

@@ -143,8 +143,9 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
     if settings.dtype not in DTYPES:
         raise SetupError(f"--dtype {quoted(settings.dtype)} is none of {', '.join(DTYPES)}")
 
+    name = real_path(base).name
     files = BaseFiles.open(base)
-    shapes = BaseShapes.of(files, names=(real_path(base).name,))
+    shapes = BaseShapes.of(files, names=(name,))
     weights = BaseWeights.of(files)
     source = ChosenAdapter.at(adapter)
     read = source.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)

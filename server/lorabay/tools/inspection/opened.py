@@ -54,8 +54,9 @@ def open_adapter(
     `initial` and `residual_base` are those of `formats.reading`. Raise SetupError with every reason
     if not even config and header can be read.
     """
+    name = real_path(base).name
     files = BaseFiles.open(base)
-    shapes = BaseShapes.of(files, names=(real_path(base).name,))
+    shapes = BaseShapes.of(files, names=(name,))
     weights = BaseWeights.of(files)
 
     updates = source.updates(shapes, initial=initial, residual_base=residual_base)
