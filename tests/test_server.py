@@ -268,6 +268,22 @@ def test_a_start_that_fails_behind_http_ends_the_server(
         Running(changed(settings, **changes), FakeEngine(up=False)).serve(lambda: None)
 
 
+def test_only_served_names_of_the_base_are_listed(settings: Settings) -> None:
+    """The base answers to its folder's name too; clients see the names that it is served under."""
+    running = Running(
+        changed(settings, engine={"served_model_name": ["small", "org/small"]}),
+        FakeEngine(up=False),
+    )
+
+    def client() -> list[str]:
+        running.wait_until(200)
+        models = httpx.get(f"{running.url}/v1/models", timeout=PATIENCE_S).json()["data"]
+        end()
+        return [model["id"] for model in models if model["parent"] is None]
+
+    assert running.serve(client).result() == ["small", "org/small"]
+
+
 def test_options_that_the_engine_refuses_end_the_server(settings: Settings) -> None:
     """An option that is found wrong behind HTTP is still a usage error."""
     wrong = changed(settings, engine={"max_loras": "many"})

@@ -204,7 +204,7 @@ class Server:
 
         manager = AdapterManager(engine, reconciler, self._metrics, loading)
         self._manager = manager
-        self._app.hand_over(self._create_app(manager, reconciler))
+        self._app.hand_over(self._create_app(base, manager, reconciler))
         await manager.start()
 
     def _open_directory(self, base: BaseFolder) -> Reconciler:
@@ -216,11 +216,14 @@ class Server:
         shapes = BaseShapes.of(files, names=names)
         return open_directory(settings, Store.open(settings.store), shapes, self._metrics, weights)
 
-    def _create_app(self, manager: AdapterManager, reconciler: Reconciler) -> FastAPI:
+    def _create_app(
+        self, base: BaseFolder, manager: AdapterManager, reconciler: Reconciler
+    ) -> FastAPI:
         return create_app(
             Parts(manager.engine, reconciler.registry, manager, self._metrics),
             self._gate,
-            base_names=reconciler.ingest.base_names,
+            # Only the served ones: the base also answers to names that are not listed.
+            base_names=served_names(self._settings.engine, base),
             max_body_bytes=self._settings.max_body_bytes,
             declared_set_loaded=lambda: manager.declared_set_loaded,
             routers=[admin_router(Operations(manager, reconciler), self._admin_gate)],
