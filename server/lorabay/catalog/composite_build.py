@@ -32,7 +32,7 @@ from lorabay.formats.writer import LoraFolder
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from lorabay.algebra.updates import Load, Matrix
@@ -55,46 +55,74 @@ class Assembly:
     trusted: bool = False
     weights: BaseWeights | None = None
 
-    def take(self, folder: Path, target: Path, within: tuple[Path, ...] = ()) -> Rejected | None:
+    def take(self, folder: Path, target: Path) -> Rejected | None:
         """Put the adapter of `folder` into the empty folder `target`; return None on success.
 
-        A composite is built, any other adapter is copied. `within` are the composites around this
-        folder. Raises OSError when writing fails.
+        A composite is built, any other adapter is copied. Raises OSError when writing fails.
         """
-        if not is_composite(folder):
-            return copy_adapter(folder, target, roots=self.roots, limits=self.limits)
-        composite = read_composite(folder, self.limits, roots=self.roots)
-        if isinstance(composite, Rejected):
-            return composite
-        # A folder that contains itself would be copied for ever.
-        nested = _nesting_problem(folder.resolve(), within)
-        if nested is not None:
-            return rejected([nested])
+        return _take(self, folder, target, within=())
 
-        members = self._members(composite, folder, target, (*within, folder.resolve()))
+
+def _take(
+    assembly: Assembly, folder: Path, target: Path, *, within: tuple[Path, ...]
+) -> Rejected | None:
+    """Copy or build one adapter; `within` are the composites around it, the outermost first."""
+    if not is_composite(folder):
+        return copy_adapter(folder, target, roots=assembly.roots, limits=assembly.limits)
+
+    composite = read_composite(folder, assembly.limits, roots=assembly.roots)
+    if isinstance(composite, Rejected):
+        return composite
+
+    # A folder that contains itself would be copied for ever.
+    real = folder.resolve()
+    nested = _nesting_problem(real, within)
+    if nested is not None:
+        return rejected([nested])
+
+    return _Build(assembly, composite, folder, target, (*within, real)).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """One composite on its way to an adapter: its members are copied, read, and combined.
+
+    `folder` describes it. `target` takes the result, and beside it the members' copies while they
+    are needed. `within` ends with this composite.
+    """
+
+    assembly: Assembly
+    composite: Composite
+    folder: Path
+    target: Path
+    within: tuple[Path, ...]
+
+    def run(self) -> Rejected | None:
+        """Write the combined adapter; return None on success."""
+        members = self._read_members()
         if isinstance(members, Rejected):
             return members
-        misfits = tuple(_misfits(composite, members))
+
+        misfits = tuple(_misfits(self.composite, members))
         if misfits:
             return rejected(misfits)
 
         # The writer reads the copies until the last factor; then they may go.
-        problem = self._build(composite, members, target)
-        for index in range(len(members)):
-            shutil.rmtree(_copy_of(index, target))
+        problem = self._write(members)
+        for member in members:
+            shutil.rmtree(member.copy)
         return problem
 
-    def _members(
-        self, composite: Composite, folder: Path, target: Path, within: tuple[Path, ...]
-    ) -> list[_Member] | Rejected:
+    def _read_members(self) -> list[_Member] | Rejected:
         """Copy and read every member, or return the problems of all of them."""
         members: list[_Member] = []
         reasons: list[Reason] = []
 
         # Every member is read, so that one answer names all problems.
-        for index, entry in enumerate(composite.members):
-            source = member_folder(folder, entry.adapter)
-            updates = self._member(source, _copy_of(index, target), within)
+        for index, entry in enumerate(self.composite.members):
+            source = member_folder(self.folder, entry.adapter)
+            copy = self.target / f"member{index}"
+            updates = self._read_member(source, copy)
 
             if isinstance(updates, Rejected):
                 member = f"member {quoted(entry.adapter)} in {str(source)!a}"
@@ -102,98 +130,87 @@ class Assembly:
                     Reason(reason.code, f"{member}: {reason.text}") for reason in updates.reasons
                 ]
             else:
-                products = {name: _products(parts) for name, parts in updates.updates.items()}
-                members.append(_Member(entry.adapter, entry.weight, updates, products))
+                members.append(_Member(entry.adapter, entry.weight, copy, updates))
         return rejected(reasons) if reasons else members
 
-    def _member(
-        self, source: Path, target: Path, within: tuple[Path, ...]
-    ) -> AdapterUpdates | Rejected:
-        """Copy one member into `target` and return what it does, all of it products."""
-        missing = self._missing(source)
+    def _read_member(self, source: Path, copy: Path) -> AdapterUpdates | Rejected:
+        """Copy one member, and return what the copy does, all of it products."""
+        missing = _missing(source, self.assembly.roots)
         if missing is not None:
             return rejected([missing])
+
         # A private copy: the member's folder may change while others are read.
-        target.mkdir()
-        problem = self.take(source, target, within)
+        copy.mkdir()
+        problem = _take(self.assembly, source, copy, within=self.within)
         if problem is not None:
             return problem
 
-        updates = read_updates(target, self.base, self.limits, trusted=self.trusted)
+        base, limits = self.assembly.base, self.assembly.limits
+        updates = read_updates(copy, base, limits, trusted=self.assembly.trusted)
         if isinstance(updates, Rejected):
             return updates
+
         # PEFT's copies of the base are no part of a weighted sum.
-        own = without_copies(updates.updates, self.base, self.weights)
+        own = without_copies(updates.updates, base, self.assembly.weights)
         if isinstance(own, Rejected):
             return own
+
         updates = replace(updates, updates=own)
         unfit = _unfit(updates)
         return rejected([unfit]) if unfit else updates
 
-    def _missing(self, folder: Path) -> Reason | None:
-        """Return why a member's folder may not be used, if so."""
-        try:
-            real = folder.resolve()
-            if not any(real.is_relative_to(root) for root in self.roots):
-                text = "it lies outside the adapter directory and the allowed roots"
-                return Reason("link_outside", text)
-            is_there = real.is_dir()
-        except (OSError, ValueError, RuntimeError):
-            # The path is too long, has a NUL byte, or is a link to itself.
-            is_there = False
-        return None if is_there else Reason("member_missing", "there is no such folder")
-
-    def _build(
-        self, composite: Composite, members: Sequence[_Member], target: Path
-    ) -> Rejected | None:
-        """Write the combined adapter into `target`."""
+    def _write(self, members: Sequence[_Member]) -> Rejected | None:
+        """Combine the members module by module, into `target`."""
         parts: defaultdict[str, list[Part]] = defaultdict(list)
         for index, member in enumerate(members):
-            for name, products in member.products.items():
-                module = name.removesuffix(".weight")
-                parts[module] += [
-                    Part(index, member.weight, member.blamed(product)) for product in products
-                ]
+            for module, products in member.products().items():
+                parts[module] += [Part(index, member.weight, product) for product in products]
 
-        rank = composite.rank or max(member.updates.rank for member in members)
-        with LoraFolder(target, "F32", parts, self.base) as writer:
+        rank = self.composite.rank or max(member.updates.rank for member in members)
+        with LoraFolder(self.target, "F32", parts, self.assembly.base) as writer:
             try:
                 for module in sorted(parts):
-                    a, b = self._combined(composite.how, module, parts[module], rank)
+                    a, b = self._combine(module, parts[module], rank)
                     writer.add(module, a, b)
             except SetupError as error:
                 writer.abandon()
                 return rejected([Reason("not_finite", error.message)])
+
             bases = (member.updates.base_model for member in members)
             writer.finish(next(filter(None, bases), None))
         return None
 
-    def _combined(
-        self, method: Method, module: str, parts: Sequence[Part], rank: int
-    ) -> tuple[Matrix, Matrix]:
+    def _combine(self, module: str, parts: Sequence[Part], rank: int) -> tuple[Matrix, Matrix]:
         """Return A and B of the combined update of one module."""
-        if not self.base.is_transposed(module):
-            return _combine(method, module, parts, rank)
+        if not self.assembly.base.is_transposed(module):
+            return _combine_finite(self.composite.how, module, parts, rank)
+
         # Some methods treat A and B differently, and mean the factors that PEFT stores.
         stored = [replace(part, product=part.product.transposed) for part in parts]
-        a, b = _combine(method, module, stored, rank)
+        a, b = _combine_finite(self.composite.how, module, stored, rank)
         return b.T, a.T
 
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A member that was read; `products` maps tensor names to its updates, all of them products."""
+    """A member that was read from its private copy; all its updates are products."""
 
     name: str
     weight: float
+    copy: Path
     updates: AdapterUpdates
-    products: Mapping[str, tuple[LowRank, ...]]
 
-    def blamed(self, product: LowRank) -> LowRank:
-        """Return `product`, wrapped so that its read errors name the member."""
-        return replace(product, a=self._blamed(product.a), b=self._blamed(product.b))
+    def products(self) -> dict[str, list[LowRank]]:
+        """Return the updates of each module, whose read errors name the member."""
+        return {
+            name.removesuffix(".weight"): [self._blamed(update) for update in _products(updates)]
+            for name, updates in self.updates.updates.items()
+        }
 
-    def _blamed(self, load: Load) -> Load:
+    def _blamed(self, product: LowRank) -> LowRank:
+        return replace(product, a=self._blamed_load(product.a), b=self._blamed_load(product.b))
+
+    def _blamed_load(self, load: Load) -> Load:
         def values() -> Matrix:
             try:
                 return load()
@@ -203,13 +220,22 @@ class _Member:
         return values
 
 
-def _copy_of(index: int, target: Path) -> Path:
-    """Return the folder for the private copy of a member while `target` is built."""
-    return target / f"member{index}"
+def _products(updates: Sequence[object]) -> list[LowRank]:
+    return [update for update in updates if isinstance(update, LowRank)]
 
 
-def _products(updates: Sequence[object]) -> tuple[LowRank, ...]:
-    return tuple(update for update in updates if isinstance(update, LowRank))
+def _missing(folder: Path, roots: tuple[Path, ...]) -> Reason | None:
+    """Return why a member's folder may not be used, if so."""
+    try:
+        real = folder.resolve()
+        if not any(real.is_relative_to(root) for root in roots):
+            text = "it lies outside the adapter directory and the allowed roots"
+            return Reason("link_outside", text)
+        is_there = real.is_dir()
+    except (OSError, ValueError, RuntimeError):
+        # The path is too long, has a NUL byte, or is a link to itself.
+        is_there = False
+    return None if is_there else Reason("member_missing", "there is no such folder")
 
 
 def _nesting_problem(folder: Path, within: tuple[Path, ...]) -> Reason | None:
@@ -234,10 +260,13 @@ def _unfit(member: AdapterUpdates) -> Reason | None:
     return None
 
 
-def _combine(
+def _combine_finite(
     method: Method, module: str, parts: Sequence[Part], rank: int
 ) -> tuple[Matrix, Matrix]:
-    # Values that are not finite are refused by the writer, without a warning of NumPy's.
+    """Return A and B; raise SetupError if there are none.
+
+    Values that are not finite are refused by the writer, so NumPy need not warn of them.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         try:
             return combine(method, module, parts, rank)
@@ -268,8 +297,8 @@ def _uneven(members: Sequence[_Member]) -> str | None:
     """Return a module in which two members have different ranks, if there is one."""
     ranks: dict[str, int] = {}
     for member in members:
-        for name, products in member.products.items():
+        for module, products in member.products().items():
             for product in products:
-                if ranks.setdefault(name, product.rank) != product.rank:
-                    return name.removesuffix(".weight")
+                if ranks.setdefault(module, product.rank) != product.rank:
+                    return module
     return None
