@@ -221,7 +221,7 @@ def test_keys_are_never_printed(name: str) -> None:
 
 
 def test_every_setting_is_described_and_in_one_group() -> None:
-    """The README's table and the flags are made from the fields, so each needs a sentence."""
+    """The documented table and the flags are made from the fields, so each needs a sentence."""
     fields = [name for group in GROUPS for name in group.model_fields]
     assert sorted(fields) == sorted(Settings.model_fields)
     assert len(fields) >= 15
