@@ -30,7 +30,7 @@ from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError, UsageError
 from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.metrics import Metrics
-from lorabay.server import Server, bind, engine_options, open_directory, worker_count
+from lorabay.server import Server, bind, build_reconciler, engine_options, worker_count
 from lorabay.serving.engine import Answer, AnswerStream, Body
 from lorabay.serving.reconciler import Reconciler
 from lorabay.serving.residency import Residency
@@ -70,7 +70,7 @@ def directory_of(
     """The adapters' side of a server, before its first look."""
     shapes = BaseShapes.read(Path(str(settings.base)), names=BASE_NAMES)
     store = store or Store.open(settings.store)
-    return open_directory(settings, store, shapes, Metrics(CollectorRegistry()), weights)
+    return build_reconciler(settings, store, shapes, Metrics(CollectorRegistry()), weights)
 
 
 class Running:

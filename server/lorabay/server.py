@@ -181,10 +181,13 @@ class Server:
 
         # Opening the store waits for other servers' locks; asking whether the engine scales outputs
         # imports vLLM.
-        reconciler = await asyncio.to_thread(self._open_directory, base)
+        reconciler = await asyncio.to_thread(self._build_reconciler, base)
         self.reconciler = reconciler
+
+        # Before there is an engine: what the adapters need decides how it is started.
         await reconciler.read_directory()
 
+        # Set before the engine is made, because vLLM reads them then.
         set_cpu_environment(
             os.environ,
             kv_cache_gib=settings.cpu_kv_cache_gib,
@@ -192,29 +195,33 @@ class Server:
             workers=worker_count(settings.engine),
         )
         options = await asyncio.to_thread(engine_options, settings, reconciler)
-        reconciler.ingest.limit_rank(_count(options, "max_lora_rank"))
+        reconciler.ingest.limit_rank(_whole_number(options, "max_lora_rank"))
         loading = Loading(
             # The last of vLLM's places is kept for swaps; see `Residency`.
-            capacity=_count(options, "max_cpu_loras") - 1,
-            preload=_count(options, "max_loras"),
+            capacity=_whole_number(options, "max_cpu_loras") - 1,
+            preload=_whole_number(options, "max_loras"),
             timeout_s=settings.load_timeout_s,
             concurrent=settings.concurrent_loads,
         )
         engine = await asyncio.to_thread(self._make_engine, base, options)
 
         manager = AdapterManager(engine, reconciler, self._metrics, loading)
+        # Kept before the engine is started: from here on `_stop` has something to stop.
         self._manager = manager
         self._app.hand_over(self._create_app(base, manager, reconciler))
         await manager.start()
 
-    def _open_directory(self, base: BaseFolder) -> Reconciler:
+    def _build_reconciler(self, base: BaseFolder) -> Reconciler:
         settings = self._settings
-        names = served_names(settings.engine, base)
-        scales = self._engine_scales(os.environ, settings.engine, dora=settings.dora)
         files = BaseFiles.open(base.path)
+        shapes = BaseShapes.of(files, names=served_names(settings.engine, base))
+
+        # DoRA is served by scaling outputs; the factors are computed from the base's weights.
+        scales = self._engine_scales(os.environ, settings.engine, dora=settings.dora)
         weights = BaseWeights.of(files) if scales else None
-        shapes = BaseShapes.of(files, names=names)
-        return open_directory(settings, Store.open(settings.store), shapes, self._metrics, weights)
+
+        store = Store.open(settings.store)
+        return build_reconciler(settings, store, shapes, self._metrics, weights)
 
     def _create_app(
         self, base: BaseFolder, manager: AdapterManager, reconciler: Reconciler
@@ -259,28 +266,32 @@ class Server:
         await manager.stop()
 
 
-def open_directory(
+def build_reconciler(
     settings: Settings,
     store: Store,
     shapes: BaseShapes,
     metrics: Metrics,
     weights: BaseWeights | None = None,
 ) -> Reconciler:
-    """Take up the records of the last run, and return a reconciler of the adapter directory.
+    """Return a reconciler of the adapter directory, with the records of the last run taken up.
 
     `weights` are the base's if the engine can serve DoRA. Blocks; raises SetupError or UsageError.
     """
     records = store.records(records_key(settings.adapters, shapes))
     registry = Registry(shapes.names, records, keep=settings.keep_versions)
-    max_rank = _count({"max_lora_rank": ALLOWED_RANKS[-1]} | settings.engine, "max_lora_rank")
+    max_rank = _whole_number(settings.engine, "max_lora_rank", default=ALLOWED_RANKS[-1])
 
     def find(name: AdapterName, digest: Digest) -> Version | None:
+        """Return a version of the last run; None if this run's engine could not serve it."""
         version = store.get(name, digest)
         if version is None or version.spec.rank > max_rank:
             return None
+
         # Without scaled outputs a DoRA version would answer without its factors.
         needs_scaling = (version.path / SCALES_FILE).exists()
-        return None if needs_scaling and weights is None else version
+        if needs_scaling and weights is None:
+            return None
+        return version
 
     registry.restore(find)
     checks = Checks(
@@ -311,7 +322,7 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
 
     Blocks. Raises UsageError for an option that should be a number and is not.
     """
-    # Of two versions of one adapter the later one is newer.
+    # Where `declared` has two versions of one adapter, the later one is the newer and stays.
     specs = {version.adapter: version.spec for version in reconciler.declared()}
     former = [version.spec for status in reconciler.registry.snapshot() for version in status.kept]
     chosen = adapter_options([*specs.values()], ALLOWED_RANKS, host_memory_bytes(), former=former)
@@ -320,7 +331,7 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
     # A user who raises the slots alone means to have that many; vLLM refuses fewer places in memory
     # than slots.
     options["max_cpu_loras"] = max(
-        _count(options, "max_cpu_loras"), _count(options, "max_loras") + 1
+        _whole_number(options, "max_cpu_loras"), _whole_number(options, "max_loras") + 1
     )
     return options
 
@@ -328,16 +339,15 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
 def worker_count(options: Mapping[str, Any]) -> int:
     """Return the number of processes that vLLM spreads the model and its copies over."""
     sizes = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
-    return math.prod(_count({size: 1} | dict(options), size) for size in sizes)
+    return math.prod(_whole_number(options, size, default=1) for size in sizes)
 
 
-def _count(options: Mapping[str, Any], name: str) -> int:
+def _whole_number(options: Mapping[str, Any], name: str, *, default: int | None = None) -> int:
+    value = options.get(name, default)
     try:
-        return int(options[name])
+        return int(value)
     except (TypeError, ValueError):
-        raise UsageError(
-            f"engine option {name!r} takes a whole number, not {options[name]!r}"
-        ) from None
+        raise UsageError(f"engine option {name!r} takes a whole number, not {value!r}") from None
 
 
 def bind(host: str, port: int) -> socket.socket:
