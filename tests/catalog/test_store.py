@@ -107,13 +107,13 @@ def test_collect_removes_what_is_not_kept(tmp_path: Path, store: Store, checks: 
     kept, dropped = (
         ingest(store, adapter(tmp_path / f"a{seed}", seed), checks) for seed in range(2)
     )
-    assert store.collect({kept.digest}) == (dropped.digest,)
+    assert store.sweep({kept.digest}) == (dropped.digest,)
     assert store.get(FINANCE, dropped.digest) is None
     assert store.versions() == (kept.spec,)
     assert all(name.startswith(f"versions/{kept.digest}/") for name in files(tmp_path / "store"))
 
 
-def test_a_collector_spares_what_another_living_server_holds(
+def test_a_sweep_spares_what_another_living_server_holds(
     tmp_path: Path, store: Store, checks: Checks
 ) -> None:
     """Neither of two servers removes a version that the other ingested or looked up, until that one
@@ -121,13 +121,13 @@ def test_a_collector_spares_what_another_living_server_holds(
     """
     with Store.open(tmp_path / "store") as other:
         version = ingest(other, adapter(tmp_path / "a"), checks)
-        assert store.collect(frozenset()) == ()
+        assert store.sweep(frozenset()) == ()
         assert store.get(FINANCE, version.digest) == version
-        assert other.collect(frozenset()) == ()
-        assert store.collect(frozenset()) == (version.digest,)
+        assert other.sweep(frozenset()) == ()
+        assert store.sweep(frozenset()) == (version.digest,)
         again = ingest(other, adapter(tmp_path / "b"), checks)
-        assert store.collect(frozenset()) == ()
-    assert store.collect(frozenset()) == (again.digest,)
+        assert store.sweep(frozenset()) == ()
+    assert store.sweep(frozenset()) == (again.digest,)
 
 
 def test_a_version_that_lost_bytes_is_replaced(
@@ -188,7 +188,7 @@ def test_what_is_stored_is_found_on_a_full_disk(
     with Store.open(tmp_path / "store") as later, files_limited_to(0):
         assert later.records("key").load() == {}
         assert later.get(FINANCE, new.digest) == new
-        assert later.collect({new.digest}) == (old.digest,)
+        assert later.sweep({new.digest}) == (old.digest,)
         assert later.versions() == (new.spec,)
 
 
@@ -275,7 +275,7 @@ def run(last_step):
     sys.addaudithook(hook)
     with Store.open(root) as store:
         store.ingest(folder, "finance", checks)
-        store.collect(set())
+        store.sweep(set())
     os._exit(0)
 
 step = 0
@@ -292,7 +292,7 @@ while True:
         whole = {spec.digest for spec in store.versions()}
         visible = {path.name for path in (root / "versions").iterdir()}
         assert visible == whole, "a part of a version is visible"
-        store.collect(set())
+        store.sweep(set())
         files = [path for path in root.rglob("*") if path.is_file()]
         left = [path for path in files if path.parent.name != "servers"]
         assert left == [root / "lock"], left
@@ -328,9 +328,7 @@ def kept_by_a_stopped_server(
         yield store, version
 
 
-def test_a_collector_spares_what_a_stopped_server_will_ask_for(
-    tmp_path: Path, checks: Checks
-) -> None:
+def test_a_sweep_spares_what_a_stopped_server_will_ask_for(tmp_path: Path, checks: Checks) -> None:
     """A server that starts again finds the versions that its records name, whoever collected in
     the meantime.
     """
@@ -339,15 +337,15 @@ def test_a_collector_spares_what_a_stopped_server_will_ask_for(
         version,
     ):
         ingest(store, adapter(tmp_path / "b", seed=1), checks)
-        assert len(store.collect(frozenset())) == 1
+        assert len(store.sweep(frozenset())) == 1
         assert store.versions() == (version.spec,)
         store.records("former").update(FINANCE, {"kept": (), "source_digest": version.digest})
-        assert store.collect(frozenset()) == ()
+        assert store.sweep(frozenset()) == ()
         rollback = Rollback(to=version.digest, instead_of=Digest("f" * 64))
         store.records("former").update(FINANCE, {"source_digest": None, "rollback": rollback})
-        assert store.collect(frozenset()) == ()
+        assert store.sweep(frozenset()) == ()
         store.records("former").update(FINANCE, {"rollback": None})
-        assert store.collect(frozenset()) == (version.digest,)
+        assert store.sweep(frozenset()) == (version.digest,)
 
 
 def age_records(root: Path) -> None:
@@ -362,7 +360,7 @@ def test_records_that_no_server_uses_are_forgotten(tmp_path: Path, checks: Check
         version,
     ):
         age_records(tmp_path / "store")
-        assert store.collect(frozenset()) == (version.digest,)
+        assert store.sweep(frozenset()) == (version.digest,)
         assert not list((tmp_path / "store" / "records").iterdir())
 
 
@@ -382,7 +380,7 @@ def test_the_age_of_records_counts_from_the_end_of_their_last_server(
             user.close()
         else:
             user._holds._alive.release()
-        assert store.collect(frozenset()) == ()
-        assert store.collect(frozenset()) == ()
+        assert store.sweep(frozenset()) == ()
+        assert store.sweep(frozenset()) == ()
         assert store.versions() == (version.spec,)
         user.close()

@@ -18,7 +18,7 @@ def check_places(residency: Residency, engine: MortalEngine) -> None:
 
     room_taken = [place for place in places.values() if place.stage is not Stage.WAITING]
     assert len(room_taken) <= residency.capacity + 1
-    assert residency.held() == places.keys()
+    assert residency.placed() == places.keys()
     assert residency.has_room == (len(places) < residency.capacity)
     if engine.up:
         assert engine.loaded <= places.keys(), "the engine holds a version that has no place"
@@ -37,7 +37,7 @@ def check_place(version: Version, place: Place, engine: MortalEngine) -> None:
     assert has_unload == is_leaving
     assert not (is_resident and has_load)
     assert has_load or is_resident or is_leaving
-    assert not is_resident or place.used > 0
+    assert not is_resident or place.last_used > 0
     assert has_load or not place.is_swap
 
     assert (version in engine.loading) == (place.stage is Stage.LOADING)

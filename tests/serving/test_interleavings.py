@@ -322,7 +322,7 @@ class Everything(RuleBasedStateMachine):
         assert not any(status.leases for status in self.bay.registry.snapshot())
         assert (
             set(self.manager.residency.resident())
-            == self.manager.residency.held()
+            == self.manager.residency.placed()
             == self.engine.loaded
         )
 

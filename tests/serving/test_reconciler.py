@@ -156,7 +156,7 @@ async def test_a_restart_serves_the_same(
     assert bay.live("finance") == new
     assert bay.status("finance").kept == (new, old)
     assert not [path for path in opened if path.endswith((CONFIG_FILE, WEIGHTS_FILE))]
-    assert bay.reconciler.declared_set_loaded
+    assert bay.reconciler.has_read_directory
 
 
 async def test_a_rollback_and_a_pin_survive_a_restart(
@@ -508,7 +508,7 @@ async def test_the_start_gives_up_on_a_folder_that_never_rests(
     bay = Bay(tmp_path, shapes, settle_s=3600.0, poll_s=10.0)
     making.make_adapter(bay.root / "finance")
     await bay.reconciler.read_directory()
-    assert bay.reconciler.declared_set_loaded
+    assert bay.reconciler.has_read_directory
     assert asyncio.get_running_loop().time() == pytest.approx(7200, abs=20)
     bay.store.close()
 
@@ -521,7 +521,7 @@ async def test_the_start_waits_for_folders_to_settle_however_short_the_timer(
     making.make_adapter(bay.root / "finance")
     waiting = asyncio.create_task(bay.reconciler.read_directory())
     await asyncio.sleep(3)
-    assert not bay.reconciler.declared_set_loaded
+    assert not bay.reconciler.has_read_directory
     waiting.cancel()
     bay.store.close()
 

@@ -124,7 +124,7 @@ def used_in_order(*versions: Version) -> dict[Version, Place]:
     places: dict[Version, Place] = {}
     for now, version in enumerate(versions):
         place = places[version] = places.pop(version, Place(Stage.RESIDENT))
-        place.touch(1e9 + now)
+        place.last_used = 1e9 + now
     return places
 
 
@@ -412,7 +412,7 @@ async def test_nothing_is_asked_of_an_engine_that_is_down(
     engine.die()
     with pytest.raises(EngineUnavailable):
         await residency.ensure(A)
-    assert not residency.held()
+    assert not residency.placed()
     assert not residency.loading()
 
 
@@ -450,7 +450,7 @@ async def test_drop_takes_a_version_out(residency: Residency, engine: MortalEngi
     await residency.drop(A)
     assert engine.steps.count(f"unload {A.id}") == 1
     assert not engine.loaded
-    assert not residency.held()
+    assert not residency.placed()
 
 
 async def test_drop_leaves_what_is_in_use(
@@ -491,7 +491,7 @@ async def test_drop_during_the_load_unloads_after_it(
     engine.release(f"load {A.id}")
     await asyncio.gather(waiting, dropping)
     assert engine.ended == [f"load {A.id}", f"unload {A.id}"]
-    assert not residency.held()
+    assert not residency.placed()
 
 
 async def test_drop_of_what_waits_for_room_ends_the_wait(
@@ -609,7 +609,7 @@ async def test_a_death_during_an_unload_ends_it(residency: Residency, engine: Mo
     await quiet()
     residency.forget_all()
     assert await failures([dropping]) == [None]
-    assert not residency.held()
+    assert not residency.placed()
 
 
 async def test_stop_leaves_nothing_behind(residency: Residency, engine: MortalEngine) -> None:
@@ -727,7 +727,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.do(asyncio.sleep(notice_s))
         self.residency.forget_all()
         self.do(quiet())
-        assert not self.residency.held()
+        assert not self.residency.placed()
         assert not self.residency.loading()
         self.do(self.engine.start())
 
@@ -746,7 +746,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.do(asyncio.sleep(2 * LIMIT_S))
         assert all(task.done() for task in self.asking)
         assert not any(task.exception() for task in self.asking if not task.cancelled())
-        assert self.residency.resident().keys() == self.residency.held() == self.engine.loaded
+        assert self.residency.resident().keys() == self.residency.placed() == self.engine.loaded
         self.do(self.residency.stop())
         self.runner.close()
 

@@ -52,7 +52,7 @@ def witness() -> Witness:
 async def supervised(inner: MortalEngine, witness: Witness) -> AsyncIterator[SupervisedEngine]:
     loop = asyncio.get_running_loop()
     engine = SupervisedEngine(
-        inner, died=witness.died, recovered=witness.recovered, clock=loop.time
+        inner, on_death=witness.died, on_recovery=witness.recovered, clock=loop.time
     )
     yield engine
     await engine.stop()
@@ -188,7 +188,7 @@ async def test_an_error_of_the_watch_or_of_the_recovery_does_not_end_it(
     async def fail() -> None:
         raise AssertionError("a bug")
 
-    supervised = SupervisedEngine(inner, recovered=fail)
+    supervised = SupervisedEngine(inner, on_recovery=fail)
     with capture_logs() as logged:
         with monkeypatch.context() as patch:
             patch.setattr(inner, "died", fail)

@@ -524,7 +524,7 @@ async def test_a_death_during_the_unload(
     await engine.start()
     await residency.ensure(new)
     assert engine.loaded == {new}
-    assert set(residency.held()) == {new}
+    assert set(residency.placed()) == {new}
 
 
 async def test_before_the_engine_is_up_the_last_version_stays(bay: Bay) -> None:
@@ -543,9 +543,9 @@ async def test_before_the_engine_is_up_the_last_version_stays(bay: Bay) -> None:
     assert bay.version("finance", 2) in engine.loaded
 
 
-async def test_without_an_engine_nothing_is_held_or_loaded() -> None:
+async def test_without_an_engine_nothing_is_placed_or_loaded() -> None:
     """The store may then be swept of everything that the registry does not name."""
     weights = NoEngine()
-    assert weights.held() == frozenset()
+    assert weights.placed() == frozenset()
     assert not weights.has_room
     assert not weights.accepts_swaps

@@ -85,8 +85,8 @@ class Store:
             raise _unusable(root, error) from error
 
         store = cls(root)
-        # Under the lock: otherwise a collector could see this server's lock file before it is
-        # locked, and take the server for dead.
+        # Under the lock: otherwise another server's sweep could see this server's lock file before
+        # it is locked, and take the server for dead.
         with store._exclusive_lock():
             store._holds.open()
         return store
@@ -165,12 +165,12 @@ class Store:
         specs = [self._read_manifest(digest) for digest in self._digests()]
         return tuple(spec for spec in specs if spec is not None)
 
-    def collect(self, keep: AbstractSet[Digest]) -> tuple[Digest, ...]:
-        """Hold exactly `keep`, and remove the versions that no living server holds and no record
-        names; return what was removed.
+    def sweep(self, keep: AbstractSet[Digest]) -> tuple[Digest, ...]:
+        """Hold exactly `keep`, and remove the versions that no server needs; return those.
 
-        Call it from the same task that calls `ingest` and `get`: a digest that they returned is
-        held until the next call that does not name it.
+        Needed is what a living server holds or a record names. A version that `ingest` or `get`
+        returned is held until the next sweep that does not keep it: the caller puts sweeps off
+        until it has noted the version.
         """
         with self._exclusive_lock():
             # On a full disk the holds stay too many, and removing versions makes room.
@@ -245,14 +245,18 @@ class Store:
     def _read_manifest(self, digest: Digest) -> AdapterSpec | None:
         """Return the spec of a stored version; None if it is absent, or lacks bytes."""
         folder = self._versions / digest
-        with suppress(OSError, ValueError, TypeError, KeyError):
+        try:
             manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
             sizes = {file: (folder / file).stat().st_size for file in manifest["files"]}
-            if manifest["layout"] == LAYOUT and sizes == manifest["files"]:
-                fields = manifest["spec"]
-                tuples = {key: tuple(fields[key]) for key in ("modules", "warnings")}
-                return AdapterSpec(**fields | tuples)
-        return None
+            if manifest["layout"] != LAYOUT or sizes != manifest["files"]:
+                return None
+
+            # JSON has no tuples: it turned these fields into lists.
+            fields = manifest["spec"]
+            tuples = {key: tuple(fields[key]) for key in ("modules", "warnings")}
+            return AdapterSpec(**fields | tuples)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
     def _version(self, name: AdapterName, spec: AdapterSpec) -> Version:
         return Version(name, spec, self._versions / spec.digest)
@@ -266,6 +270,7 @@ def _build(source: Path, made: Path, checks: Checks) -> AdapterSpec | Rejected:
     canonical = inspect(source, checks)
     if isinstance(canonical, Rejected):
         return canonical
+
     spec = measure(canonical, lambda name: (made / name).open("xb"))
     if isinstance(spec, Rejected):
         return spec

@@ -77,13 +77,14 @@ class AdapterChanges:
     async def _take_in_folder(self, candidate: Candidate) -> None:
         name = AdapterName(candidate.name)
         if candidate.reasons:
-            is_name_sound = all(reason.code == "unreadable" for reason in candidate.reasons)
+            # Every other reason is against the name or the link: nothing may be served under it.
+            only_unreadable = all(reason.code == "unreadable" for reason in candidate.reasons)
             self._swaps.refuse(
                 name,
                 AdapterState.REJECTED,
                 candidate.reasons,
                 who=FOLDER,
-                is_name_sound=is_name_sound,
+                serve_former=only_unreadable,
             )
             return
 
@@ -104,6 +105,7 @@ class AdapterChanges:
             self._swaps.refuse(name, AdapterState.REJECTED, result.reasons, who=FOLDER)
             return not result.transient
 
+        # No `await` until the registry knows the version: a sweep in between would remove it.
         try:
             await self._swaps.offer(result, source, who=FOLDER)
         except AdapterRejected:
@@ -140,13 +142,13 @@ class AdapterChanges:
         if await self._serve(source.path, AdapterName(name), source):
             self._postponed.discard(name)
 
-    def folder_removed(self, name: str) -> None:
-        """Take a served name away because its folder is gone."""
+    def take_away(self, name: str) -> None:
+        """Take a name away because its folder is gone."""
         self._remove(name, who=FOLDER)
         self._handled.pop(name, None)
 
-    def folder_forgotten(self, name: str) -> None:
-        """Note that a folder is gone for which no name was served: the next one is another."""
+    def forget_folder(self, name: str) -> None:
+        """Forget a folder that is gone and that no name is served from: it may come back as new."""
         del self._handled[name]
         self._registry.forget_withdrawal(name)
         self._turns.cancel(name)
@@ -170,33 +172,34 @@ class AdapterChanges:
                 self._request_sweep()
 
     async def _load(self, path: Path, name: AdapterName, *, replace: bool, who: str) -> Version:
-        own_folder = None
+        # Before the read: a folder that changes meanwhile then differs from what was handled.
+        own_fingerprint = None
         if path == self._root.resolve() / name:
-            own_folder = await asyncio.to_thread(fingerprint, path)
+            own_fingerprint = await asyncio.to_thread(fingerprint, path)
 
-        result = await self._ingest.read(path, name)
-        if isinstance(result, Rejected):
-            raise AdapterRejected(name, tuple(reason.text for reason in result.reasons))
+        version = await self._ingest.read(path, name)
+        if isinstance(version, Rejected):
+            raise AdapterRejected(name, tuple(reason.text for reason in version.reasons))
 
         live = self._registry.live(name)
-        if live == result:
-            return result
+        if live == version:
+            return version
         if live is not None and not replace:
             raise AdapterConflict(f"adapter {name!r} is already served with other weights")
 
         checks = self._ingest.identity
-        if own_folder is None:
+        if own_fingerprint is None:
             passed_over = self._handled.get(name)
             source = AdminSource(path=path, passed_over=passed_over, checks=checks)
-            await self._swaps.replace(result, source, who=who)
-            return result
+            await self._swaps.replace(version, source, who=who)
+            return version
 
-        # The next look would have found the name's own folder: the adapter goes with it.
-        await self._swaps.replace(
-            result, FolderSource(fingerprint=own_folder, checks=checks), who=who
-        )
-        self._handled[name] = own_folder
-        return result
+        # The name's own folder, which the next look would have found: removing it later removes
+        # the adapter, as for any other folder.
+        own = FolderSource(fingerprint=own_fingerprint, checks=checks)
+        await self._swaps.replace(version, own, who=who)
+        self._handled[name] = own_fingerprint
+        return version
 
     async def roll_back(self, name: str, digest_prefix: str | None, *, who: str) -> None:
         """Flip to a kept version until the adapter's source changes.
@@ -220,23 +223,29 @@ class AdapterChanges:
             self._swaps.retire_replaced(before, target)
 
     async def withdraw(self, name: str, *, who: str) -> None:
-        """Take a name away although its folder stays; the folder counts again once it changes."""
-        folder = await asyncio.to_thread(fingerprint, self._root / name)
-        if folder == ABSENT:
+        """Take a name away although its folder stays, until that folder changes."""
+        present = await asyncio.to_thread(fingerprint, self._root / name)
+        if present == ABSENT:
             self._remove(name, who=who)
-        else:
-            self._handled[name] = folder
-            self._remove(name, who=who, withdrawn=folder)
+            return
+
+        # Handled, so that the next look does not take the same folder in again.
+        self._handled[name] = present
+        self._remove(name, who=who, withdrawn=present)
 
     async def delete(self, digest: Digest, *, who: str) -> None:
         """Drop a kept version from its adapters, the engine and the store.
 
         Raises AdapterConflict while it is live, in use, or held by a source.
         """
+        # Not while a keeper changes: a flip to this version would find it forgotten.
         async with self._turns.turn(*self._keepers(digest)):
             self._registry.forget(digest)
-            held = self._swaps.held()
-            await self._swaps.unload(frozenset(v for v in held if v.digest == digest))
+
+            # Out of the engine before out of the store: the engine reads these files.
+            placed = self._swaps.placed()
+            doomed = frozenset(version for version in placed if version.digest == digest)
+            await self._swaps.unload(doomed)
             await self._sweep.run()
             self._events.add("deleted", who=who, version=digest[:DIGEST_PREFIX])
 

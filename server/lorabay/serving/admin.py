@@ -115,6 +115,7 @@ class Operations:
         with self._noting_failure("preloaded", who, name):
             version = self._live(name)
             self._manager.forgive(version)
+            # Not the manager's `ensure`, which hides the engine's reason from clients.
             await self._manager.residency.ensure(version)
 
         self._events.add("preloaded", who=who, adapter=name)

@@ -132,7 +132,10 @@ class Engine(Protocol):
 
 
 class Weights(Protocol):
-    """Brings weights into the engine for requests, and hears how those requests fared."""
+    """Brings weights into the engine for requests, and hears how those requests fared.
+
+    In a server it is the `AdapterManager`.
+    """
 
     async def ensure(self, version: Version) -> None:
         """Return when the engine holds `version`.

@@ -1,8 +1,8 @@
 """Reads adapter folders into the store, a few at a time, and sweeps out versions nobody needs.
 
-Parallel: reads of different folders. Serial: sweeping, which waits for running reads and blocks new
-ones, so that a version that was just read cannot be removed before it is registered. Every failure
-of a folder is a value. Knows nothing of live names or of the engine.
+Parallel: reads of different folders. Serial: a sweep, which is put off while a folder is read and
+makes new reads wait, so that a version that was just read cannot be removed before it is
+registered. Every failure of a folder is a value. Knows nothing of live names or of the engine.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ class Ingest:
         # Taken before the rank limit is known: that is chosen from what the folders hold, and a
         # folder is the same folder under another limit.
         self.identity = checks.identity
-        self._turns = asyncio.Semaphore(READS_AT_ONCE)
+        self._read_slots = asyncio.Semaphore(READS_AT_ONCE)
         self._sweeping = asyncio.Lock()
-        self._reads = 0
+        self._pending_reads = 0
+        """Reads that run or wait for a slot."""
 
     @property
     def base_names(self) -> tuple[str, ...]:
@@ -91,12 +92,12 @@ class Ingest:
         that moment. `known` is the version that this very folder held before, if any. Register the
         version before the next `await`: until then it cannot be swept out of the store.
         """
-        self._reads += 1
+        self._pending_reads += 1
         try:
-            async with self._turns:
+            async with self._read_slots:
                 return await _run_to_end(self._read, path, name, found_as, known)
         finally:
-            self._reads -= 1
+            self._pending_reads -= 1
 
     def stored(self, name: AdapterName, digest: Digest) -> Version | None:
         """Return a version that the store already has; blocks."""
@@ -111,14 +112,15 @@ class Ingest:
         Nothing is done while a folder is being read: a slow disk must not hold up the caller.
         Raises SetupError.
         """
-        if self._reads or self._sweeping.locked():
+        if self._pending_reads or self._sweeping.locked():
             return False
 
-        async with self._sweeping, AsyncExitStack() as all_turns:
+        async with self._sweeping, AsyncExitStack() as every_slot:
+            # With every slot taken, reads that begin from now on wait for the end of the sweep.
             for _ in range(READS_AT_ONCE):
-                await all_turns.enter_async_context(self._turns)
+                await every_slot.enter_async_context(self._read_slots)
             # Asked only now: a read that has just ended may have registered its version.
-            await _run_to_end(self._store.collect, needed())
+            await _run_to_end(self._store.sweep, needed())
         return True
 
     def _read(
@@ -126,9 +128,11 @@ class Ingest:
     ) -> Version | Rejected:
         before = found_as or fingerprint(path)
         try:
+            # An unchanged folder need not be read again, unless the rank limit is lower now.
             version = self._store.get(name, known) if known else None
             if version is not None and version.spec.rank <= self._checks.max_rank:
                 return version
+
             result = self._store.ingest(path, name, self._checks, roots=self._roots)
         except SetupError as error:
             return Rejected((Reason("store_write", error.message),))
@@ -141,6 +145,7 @@ class Ingest:
 
         if isinstance(result, Rejected):
             return result.brief
+
         # If the folder was replaced between its two files (a rename, Kubernetes' `..data`), they
         # may not belong together.
         if fingerprint(path) != before:
@@ -165,5 +170,5 @@ async def _run_to_end(work: Callable[..., Result], *arguments: object) -> Result
     except asyncio.CancelledError:
         await asyncio.wait({thread})
         if not thread.cancelled():
-            thread.exception()
+            thread.exception()  # marks it as seen: nobody waits for the result any more
         raise

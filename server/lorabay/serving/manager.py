@@ -76,14 +76,15 @@ class AdapterManager:
         self._preload_count = loading.preload
         self._watch = watch
         self._quarantine = Quarantine(clock, known=registry.quarantined())
-        self._failed: set[Version] = set()
+        self._shown_as_failed: set[Version] = set()
+        """Versions that failed while they were live; a later load shows their name as ready."""
         self._tasks: list[asyncio.Task[None]] = []
         self._is_preloaded = False
 
         self.engine = SupervisedEngine(
             engine,
-            died=self._engine_died,
-            recovered=self._engine_recovered,
+            on_death=self._engine_died,
+            on_recovery=self._engine_recovered,
             sleep=sleep,
             clock=clock,
         )
@@ -136,7 +137,7 @@ class AdapterManager:
     @property
     def declared_set_loaded(self) -> bool:
         """True once the folders found at the start are dealt with and the first adapters loaded."""
-        return self._is_preloaded and self._reconciler.declared_set_loaded
+        return self._is_preloaded and self._reconciler.has_read_directory
 
     async def ensure(self, version: Version) -> None:
         """Return when the engine holds `version`.
@@ -172,15 +173,17 @@ class AdapterManager:
 
     async def _preload(self) -> None:
         """Load pinned adapters, then others until the number that is preloaded is reached."""
-        pins = {
+        is_pinned = {
             status.live: status.pinned
             for status in self._registry.snapshot()
             if status.live is not None
         }
-        versions = sorted(pins, key=lambda version: not pins[version])
-        count = max(self._preload_count, sum(pins.values()))
+        pinned_first = sorted(is_pinned, key=lambda version: not is_pinned[version])
+        wanted = max(self._preload_count, sum(is_pinned.values()))
+        # More than fit would evict those that were loaded first.
+        count = min(wanted, self.residency.capacity)
 
-        for version in versions[: min(count, self.residency.capacity)]:
+        for version in pinned_first[:count]:
             try:
                 await self.ensure(version)
             except WeightsRefused:
@@ -230,11 +233,11 @@ class AdapterManager:
         name = version.adapter
         self._metrics.load_seconds.labels(name).observe(seconds)
         logger.info("loaded", adapter=name, version=version.id, seconds=round(seconds, 3))
-        if version not in self._failed:
+        if version not in self._shown_as_failed:
             return
 
         # It failed earlier and is good after all: show the name as served again.
-        self._failed.discard(version)
+        self._shown_as_failed.discard(version)
         status = self._registry.status(name)
         if status is not None and status.live == version and status.state is AdapterState.FAILED:
             self._registry.set_live(version)
@@ -266,7 +269,7 @@ class AdapterManager:
             self._registry.set_live(former)
             self._events.add("fell back", who="engine", adapter=name, version=former.id)
         if status.state is AdapterState.READY:
-            self._failed.add(version)
+            self._shown_as_failed.add(version)
             self._registry.mark(name, AdapterState.FAILED, reasons)
 
     def _evicted(self, version: Version) -> None:

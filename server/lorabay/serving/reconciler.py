@@ -97,11 +97,11 @@ class Reconciler:
         self._looks = asyncio.Lock()
         self._wake = asyncio.Event()
         self._troubles: dict[str, str] = {}
-        self._is_unsettled = False
+        self._has_unsettled = False
         self._has_read_directory = False
 
     @property
-    def declared_set_loaded(self) -> bool:
+    def has_read_directory(self) -> bool:
         """True once every folder found at the start has been dealt with."""
         return self._has_read_directory
 
@@ -112,6 +112,7 @@ class Reconciler:
     async def run(self) -> None:
         """Reconcile until cancelled."""
         while True:
+            # Before the look: a change while it runs wakes the loop once more.
             self._wake.clear()
             try:
                 with self._metrics.reconcile_seconds.time():
@@ -138,6 +139,7 @@ class Reconciler:
         Raises SetupError when the directory cannot be listed: at the start that is a mistake, later
         it may pass.
         """
+        # Not guarded: a directory that cannot be listed ends the start.
         await self._scan()
         self.swaps.distrust(self._accepted_under_other_checks())
         await self.changes.restore_admin_sources()
@@ -145,12 +147,12 @@ class Reconciler:
         clock = asyncio.get_running_loop().time
         deadline = clock() + 2 * self.directory.settle_s
         wait_s = await self.reconcile()
-        while self._is_unsettled and clock() < deadline:
+        while self._has_unsettled and clock() < deadline:
             await asyncio.sleep(wait_s)
             wait_s = await self.reconcile()
 
         # Also removes what a killed server left half-made.
-        await self._guarded("clear", self._sweep.run())
+        await self._guarded("sweep", self._sweep.run())
         self._has_read_directory = True
 
     def _accepted_under_other_checks(self) -> frozenset[str]:
@@ -166,7 +168,7 @@ class Reconciler:
         with self._metrics.reconcile_seconds.time():
             wait_s = await self._look()
             await self.changes.idle()
-            await self._guarded("clear", self._sweep.run_if_requested())
+            await self._guarded("sweep", self._sweep.run_if_requested())
         return wait_s
 
     def declared(self) -> tuple[Version, ...]:
@@ -177,10 +179,13 @@ class Reconciler:
                 continue
             versions.append(status.live)
 
+            # Its successor is stored already, and goes live when an engine has accepted it.
             newest = status.source_digest
-            if newest is not None and newest != status.live.digest:
-                waiting = self.ingest.stored(status.live.adapter, newest)
-                versions += [waiting] if waiting is not None else []
+            if newest is None or newest == status.live.digest:
+                continue
+            waiting = self.ingest.stored(status.live.adapter, newest)
+            if waiting is not None:
+                versions.append(waiting)
         return tuple(versions)
 
     async def _look(self) -> float:
@@ -191,8 +196,9 @@ class Reconciler:
                 return self.directory.poll_s
 
             self._apply(todo)
-            await self._guarded("clear", self._sweep.run_if_requested())
-            self._is_unsettled = bool(todo.unsettled)
+            await self._guarded("sweep", self._sweep.run_if_requested())
+
+            self._has_unsettled = bool(todo.unsettled)
             if todo.wait_s is None:
                 return self.directory.poll_s
             return min(todo.wait_s, self.directory.poll_s)
@@ -200,7 +206,7 @@ class Reconciler:
     async def _guarded(self, step: str, work: Coroutine[Any, Any, Result]) -> Result | None:
         """Run a step that can fail because the directory or the store is unreachable.
 
-        A failure is logged once; nothing is unloaded.
+        Return None after a failure, which is logged once; nothing is unloaded.
         """
         try:
             result = await work
@@ -215,18 +221,18 @@ class Reconciler:
 
     async def _compare(self) -> Plan:
         candidates = await self._scan()
-        served = {status.name for status in self._present() if not _is_admins(status)}
+        expected = {status.name for status in self._present() if not _is_admins(status)}
 
-        # A folder that went and came back is a new one, also where no name was served for it.
+        # A folder that went and came back is a new one, also if its name was an admin's or gone.
         for name in tuple(self.changes.handled):
-            if name not in candidates and name not in served:
-                self.changes.folder_forgotten(name)
+            if name not in candidates and name not in expected:
+                self.changes.forget_folder(name)
 
         self._settling.observe(candidates.values())
         remaining = {
             name: self._settling.remaining(candidate) for name, candidate in candidates.items()
         }
-        absence = self._absence(served - candidates.keys())
+        absence = self._absence(expected - candidates.keys())
         return plan(candidates, self.changes.handled, remaining, absence)
 
     async def _scan(self) -> dict[str, Candidate]:
@@ -243,6 +249,7 @@ class Reconciler:
         return await asyncio.to_thread(find)
 
     def _present(self) -> list[AdapterStatus]:
+        """Return the adapters that are not gone, whatever became of their newest attempt."""
         return [status for status in self.registry.snapshot() if not status.is_gone]
 
     def _absence(self, missing: set[str]) -> Mapping[str, float]:
@@ -256,7 +263,7 @@ class Reconciler:
     def _apply(self, todo: Plan) -> None:
         # Removals first: a folder that was renamed makes room before its new name asks for it.
         for name in todo.removals:
-            self.changes.folder_removed(name)
+            self.changes.take_away(name)
 
         for candidate in todo.unsettled:
             self._await_settling(candidate)
@@ -275,7 +282,9 @@ class Reconciler:
         self.registry.mark(name, AdapterState.PENDING)
 
     def _needed(self) -> frozenset[Digest]:
-        return self.registry.in_use() | {version.digest for version in self.swaps.held()}
+        # Also those that no name means: an admin's while it is loaded, a former one until it left.
+        placed = {version.digest for version in self.swaps.placed()}
+        return self.registry.in_use() | placed
 
 
 def _is_admins(status: AdapterStatus) -> bool:

@@ -67,18 +67,14 @@ class Place:
 
     `load` runs from WAITING to LOADING, `unload` in LEAVING. A place has both while a version
     leaves that was asked for again. `is_swap` lets the load use the room that is kept for swaps.
-    `used` is the wall-clock time of the last use.
+    `last_used` is the wall-clock time at which the version was loaded, or asked for again.
     """
 
     stage: Stage = Stage.WAITING
     load: asyncio.Task[None] | None = None
     unload: asyncio.Task[None] | None = None
     is_swap: bool = False
-    used: float = 0.0
-
-    def touch(self, now: float) -> None:
-        """Note a use: the version was loaded, or asked for again."""
-        self.used = now
+    last_used: float = 0.0
 
 
 def choose_victim(
@@ -160,7 +156,7 @@ class Residency:
         """Return the versions in the engine, least recently used first, with the wall-clock time of
         their last use.
         """
-        return {version: place.used for version, place in self._in(Stage.RESIDENT).items()}
+        return {version: place.last_used for version, place in self._in(Stage.RESIDENT).items()}
 
     def loading(self) -> frozenset[Version]:
         """Return the versions that the engine is loading, or was loading when it died; not those
@@ -168,8 +164,8 @@ class Residency:
         """
         return frozenset(self._in(Stage.LOADING)) | self._failed_with_engine
 
-    def held(self) -> frozenset[Version]:
-        """Return every version whose files the engine may still read."""
+    def placed(self) -> frozenset[Version]:
+        """Return every version with a place, whose files the engine may still read."""
         return frozenset(self._places)
 
     async def ensure(self, version: Version, *, swap: bool = False) -> None:
@@ -207,6 +203,7 @@ class Residency:
         place = self._places.get(version)
         if place is not None and place.load is not None:
             load = place.load
+            # In the other stages the engine may be at work on it, which cannot be taken back.
             if place.stage in {Stage.WAITING, Stage.LEAVING}:
                 load.cancel()
             await asyncio.wait({load})
@@ -219,8 +216,9 @@ class Residency:
         self._room_changed.set()
 
     def forget_all(self) -> None:
-        """Empty every place, because the engine died; whoever waits for a load gets
-        EngineUnavailable.
+        """Empty every place, because the engine died.
+
+        Whoever waits for a load gets EngineUnavailable.
         """
         for version, place in tuple(self._places.items()):
             for task in (place.load, place.unload):
@@ -278,12 +276,14 @@ class Residency:
         """Wait for room, and evict others where that makes some."""
         while not self._fits(version, place):
             victim = self._victim() if self._is_next(version, place) else None
-            if victim is None:
-                self._room_changed.clear()
-                await self._room_changed.wait()
-            else:
+            if victim is not None:
                 await self._unload(victim)
                 self._evicted(victim)
+                continue
+
+            # No `await` since the checks above, so no change of the room is missed.
+            self._room_changed.clear()
+            await self._room_changed.wait()
 
         self._enter(version, Stage.PLACED)
         self._room_changed.set()  # it is the next one's turn
@@ -317,6 +317,7 @@ class Residency:
             unload.result()
 
     def _load_ended(self, version: Version, place: Place, load: asyncio.Task[None]) -> None:
+        """Empty the place of a load that failed or was cancelled; runs before whoever awaits it."""
         self._room_changed.set()
         if not load.cancelled():
             load.exception()  # marks it as seen: a load that nobody waits for may fail
@@ -324,10 +325,12 @@ class Residency:
             return  # the version is resident, or was
 
         place.load, place.is_swap = None, False
+        # A version that leaves keeps its place until the unload has ended.
         if place.stage is not Stage.LEAVING:
             del self._places[version]
 
     def _unload_ended(self, version: Version, place: Place, unload: asyncio.Task[None]) -> None:
+        """Empty the place, or let the load begin that has been asked for meanwhile."""
         self._room_changed.set()
         if not unload.cancelled():
             unload.exception()  # marks it as seen, as above
@@ -339,7 +342,8 @@ class Residency:
             self._enter(version, Stage.WAITING)
 
     def _use(self, version: Version) -> None:
-        self._enter(version, Stage.RESIDENT).touch(time.time())
+        """Make a version resident, as the last one used."""
+        self._enter(version, Stage.RESIDENT).last_used = time.time()
 
     def _enter(self, version: Version, stage: Stage) -> Place:
         """Put a version into `stage`, behind the others in it."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StoreSweep:
-    """The sweep of one store. `needed` returns the versions that must stay, at any moment."""
+    """The sweep of one store; `needed` returns the versions that must stay when it is called."""
 
     def __init__(self, ingest: Ingest, needed: Callable[[], AbstractSet[Digest]]) -> None:
         self._ingest = ingest

@@ -36,28 +36,28 @@ RETRY_AFTER_S = 5.0
 
 
 async def _nothing() -> None:
-    """Do nothing: the default for `recovered`."""
+    """Do nothing: the default for `on_recovery`."""
 
 
 class SupervisedEngine:
     """An engine that is restarted when it dies.
 
-    `died` and `recovered` are called on the event loop, in that order, once for each death. A death
-    while `recovered` still runs cancels it.
+    `on_death` and `on_recovery` are called on the event loop, in that order, once for each death. A
+    death while `on_recovery` still runs cancels it.
     """
 
     def __init__(
         self,
         engine: Engine,
         *,
-        died: Callable[[], None] = lambda: None,
-        recovered: Callable[[], Coroutine[Any, Any, None]] = _nothing,
+        on_death: Callable[[], None] = lambda: None,
+        on_recovery: Callable[[], Coroutine[Any, Any, None]] = _nothing,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
-        self._died = died
-        self._recovered = recovered
+        self._on_death = on_death
+        self._on_recovery = on_recovery
         self._sleep = sleep
         self._clock = clock
         self._up = False
@@ -133,8 +133,9 @@ class SupervisedEngine:
             # The recovery from the death before would load versions into an engine that is gone.
             await _cancel(self._recovery)
             with _errors_logged("death"):
-                self._died()
+                self._on_death()
 
+            # One death after a long life is no reason to wait; deaths in a row are.
             if self._clock() - up_since > STEADY_S:
                 pause_s = 0.0
             pause_s = await self._restart(pause_s)
@@ -145,10 +146,12 @@ class SupervisedEngine:
             self._recovery = asyncio.create_task(self._recover())
 
     async def _restart(self, pause_s: float) -> float:
-        """Start the engine, after `pause_s` and then longer pauses, until it is up; return the
-        pause before the next restart.
+        """Start the engine, after `pause_s` and then longer pauses, until it is up.
+
+        Return the pause before the next restart.
         """
         while True:
+            # What is left of the dead one still holds memory that the next one needs.
             with _errors_logged("stop"):
                 await self._engine.stop()
 
@@ -167,7 +170,7 @@ class SupervisedEngine:
 
     async def _recover(self) -> None:
         with _errors_logged("recovery"):
-            await self._recovered()
+            await self._on_recovery()
 
 
 @contextmanager

@@ -37,8 +37,8 @@ class EngineWeights(Protocol):
         """True while a further version fits without an eviction."""
         ...
 
-    def held(self) -> frozenset[Version]:
-        """Return every version whose files the engine may still read."""
+    def placed(self) -> frozenset[Version]:
+        """Return every version with a place, whose files the engine may still read."""
         ...
 
     async def ensure(self, version: Version, *, swap: bool = False) -> None:
@@ -56,7 +56,7 @@ class NoEngine:
     accepts_swaps = False
     has_room = False
 
-    def held(self) -> frozenset[Version]:
+    def placed(self) -> frozenset[Version]:
         """Return nothing: there is nobody who reads files."""
         return frozenset()
 
@@ -92,9 +92,9 @@ class Swaps:
         """
         self._distrusted = names
 
-    def held(self) -> frozenset[Version]:
+    def placed(self) -> frozenset[Version]:
         """Return every version whose files the engine may still read."""
-        return self._weights.held()
+        return self._weights.placed()
 
     async def offer(self, version: Version, source: Source, *, who: str) -> None:
         """Make `version` live, unless a rollback is in force.
@@ -105,6 +105,7 @@ class Swaps:
         """
         target = self._registry.offer(version, source)
         if target == self._registry.live(version.adapter):
+            # Live already; an attempt that failed before may have left another state.
             self._registry.set_live(target)
             return
 
@@ -114,14 +115,15 @@ class Swaps:
             raise EngineUnavailable(reason.text)
 
         await self._load(target, who=who)
+        # Asked after the load: meanwhile the engine's death may have made another version live.
         before = self._registry.live(target.adapter)
         self._registry.set_live(target)
         self._flipped(before, target, who=who)
 
     def keep_former(self, name: str, target: Version | None = None) -> bool:
-        """Serve the version that was live last, maybe in the run before.
+        """Make sure that the version that was live last is live, if need be that of the last run.
 
-        Return False if there is none, or if it is `target`.
+        Return False, with nothing changed, if there is none, or if it is `target`.
         """
         status = self._registry.status(name)
         if status is None:
@@ -149,6 +151,7 @@ class Swaps:
             if version != live:
                 await self._load(version, who=who)
         except LorabayError:
+            # The admin hears why; the adapter is shown as if nothing had been tried.
             if before is None or before.is_gone:
                 self._registry.remove(name)
             else:
@@ -180,10 +183,13 @@ class Swaps:
         reasons: tuple[Reason, ...],
         *,
         who: str,
-        is_name_sound: bool = True,
+        serve_former: bool = True,
     ) -> None:
-        """Note why the newest attempt failed; the version that is or was live is served on."""
-        if is_name_sound:
+        """Note why the newest attempt failed.
+
+        With `serve_former` the version that was live last is served on.
+        """
+        if serve_former:
             self.keep_former(name)
 
         self._registry.mark(name, state, reasons)
@@ -231,6 +237,7 @@ class Swaps:
         """
         name = target.adapter
         live = self._registry.live(name)
+        # Nobody has asked for a new name yet: it must not evict a version that is asked for.
         if live is None and not self._weights.has_room:
             return
 
