@@ -81,10 +81,14 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
     config, file = opened
 
     canonical = _canonical(Source(config, file.tensors, file.read), checks)
+
     # A foreign base is reported beside other defects, as a warning or as a reason.
     base_model = base_model_of(config)
     foreign = foreign_base(base_model, checks.base)
-    reasons = [Reason("foreign_base", foreign)] if foreign and checks.refuse_foreign_base else []
+    reasons: list[Reason] = []
+    if foreign is not None and checks.refuse_foreign_base:
+        reasons.append(Reason("foreign_base", foreign))
+
     if isinstance(canonical, Rejected):
         # The tensors were refused; the rank that the config claims may be too large as well.
         claimed = _rank_problems(_claimed_rank(config), checks.max_rank)
@@ -93,7 +97,10 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
     reasons += _rank_problems(canonical.rank, checks.max_rank)
     if reasons:
         return rejected(reasons)
-    warnings = (*canonical.warnings, *([foreign] if foreign else []))
+
+    warnings = canonical.warnings
+    if foreign is not None:
+        warnings = (*warnings, foreign)
     return replace(canonical, base_model=base_model, warnings=warnings)
 
 

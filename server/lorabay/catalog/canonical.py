@@ -7,8 +7,6 @@ stored before or where the result goes.
 
 from __future__ import annotations
 
-import io
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -117,8 +115,11 @@ def measure(canonical: Canonical, open_file: OpenFile | None = None) -> AdapterS
     meter = _Meter(canonical)
     try:
         for name, tensors in canonical.files.items():
-            with open_file(name) if open_file else nullcontext(io.BytesIO()) as file:
-                meter.add(tensors, file.write if open_file else None)
+            if open_file is None:
+                meter.add(tensors)
+                continue
+            with open_file(name) as file:
+                meter.add(tensors, file.write)
     except Unreadable as problem:
         return rejected([problem.reason])
     return meter.result()
@@ -132,10 +133,10 @@ class _Meter:
         self._digest = VersionDigest(canonical.meaning)
         self._scales = {scale.name for scale in canonical.scales}
         self._reasons: list[Reason] = []
-        self._idle: set[str] = set()
+        self._without_effect: set[str] = set()
         self._size = 0
 
-    def add(self, tensors: tuple[CanonicalTensor, ...], write: Sink | None) -> None:
+    def add(self, tensors: tuple[CanonicalTensor, ...], write: Sink | None = None) -> None:
         """Read the tensors of one file, in storage order, and write the file if asked to."""
         # Shapes and dtypes are known before any value, so the header can come first.
         header = header_bytes(tensors)
@@ -157,7 +158,7 @@ class _Meter:
             text = f"{quoted(name)} holds NaN or infinite values"
             self._reasons.append(Reason("not_finite", text))
         if tensor.is_zero or (name in self._scales and tensor.is_one):
-            self._idle.add(name)
+            self._without_effect.add(name)
 
     def result(self) -> AdapterSpec | Rejected:
         """Return the spec after the last tensor, or every problem that values have."""
@@ -169,9 +170,12 @@ class _Meter:
         return _spec(self._canonical, self._digest.digest(), self._size)
 
     def _has_no_effect(self) -> bool:
-        pairs = self._canonical.pairs
-        idle = all(pair.a.name in self._idle or pair.b.name in self._idle for pair in pairs)
-        return idle and self._scales <= self._idle
+        # An update B A vanishes when either factor does.
+        pairs_vanish = all(
+            pair.a.name in self._without_effect or pair.b.name in self._without_effect
+            for pair in self._canonical.pairs
+        )
+        return pairs_vanish and self._scales <= self._without_effect
 
 
 def _spec(canonical: Canonical, digest: Digest, size: int) -> AdapterSpec:

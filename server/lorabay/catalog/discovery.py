@@ -137,6 +137,7 @@ def _candidate(
 
     if state.fingerprint == ABSENT:
         return None
+    # Renamed into place: whole at once, so there is nothing to wait for.
     is_newer = folder.st_ctime_ns >= state.newest_ns
     in_place = state.is_whole and is_newer and _was_named_last(folder)
     return Candidate(name, path, state.fingerprint, state.newest_ns / 1e9, in_place, tuple(reasons))

@@ -88,7 +88,7 @@ class Rollback(BaseModel):
 class Record(BaseModel):
     """Everything that is remembered about one adapter.
 
-    `kept` are the versions that were live, newest first. `source` and `source_digest` say where
+    `kept` are the versions that were live, the last first. `source` and `source_digest` say where
     the newest version came from and which one it was. `withdrawn` is the fingerprint of a folder
     that an admin unloaded. `quarantined` are the versions that killed the engine.
     """

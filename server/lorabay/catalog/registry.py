@@ -130,7 +130,10 @@ class Registry:
         )
 
     def restore(self, find: Callable[[AdapterName, Digest], Version | None]) -> None:
-        """Take up the records of the last run; nothing is live yet. `find` is the store's `get`."""
+        """Take up the records of the last run; nothing is live yet.
+
+        `find` returns a stored version, or None for one that cannot be served in this run.
+        """
         for name, record in self._records.load().items():
             stored = (find(name, digest) for digest in record.kept)
             kept = tuple(version for version in stored if version is not None)
@@ -247,7 +250,7 @@ class Registry:
         version that was rolled back from ends the rollback.
         """
         adapter = self._adapters.setdefault(version.adapter, _Adapter())
-        target = _rollback_target(adapter, version)
+        target = _rolled_back_to(adapter, version)
 
         self._save(
             version.adapter,
@@ -270,6 +273,7 @@ class Registry:
         """Flip the name to `version`, which the engine has loaded; older leases go on."""
         adapter = self._adapters.setdefault(version.adapter, _Adapter())
         # The version that was live is the newest of the former ones; the oldest is kept no more.
+        # Each flip moves a version to the front: the one that was live longest ago falls out first.
         others = tuple(other for other in adapter.kept if other != version)
         kept = (version, *others)[: self._keep + 1]
 
@@ -289,6 +293,7 @@ class Registry:
         if adapter is None:
             return
 
+        # The pin stays in the record: it is the admin's, and holds when the adapter comes back.
         self._save(
             name,
             adapter,
@@ -328,7 +333,7 @@ class Registry:
         return frozenset(digest for record in records for digest in record.quarantined)
 
     def rollback_target(self, name: str, digest_prefix: str | None = None) -> Version:
-        """Return the kept version to go back to: the named one, or the newest that is not live.
+        """Return the kept version to go back to: the named one, or the one that was live before.
 
         Raises AdapterConflict.
         """
@@ -373,20 +378,26 @@ class Registry:
 
         Raises AdapterConflict if it is live, in use, held by a source, or not kept at all.
         """
-        if obstacle := self._obstacle_to_forgetting(digest):
+        obstacle = self._obstacle_to_forgetting(digest)
+        if obstacle is not None:
             raise AdapterConflict(f"version {digest[:DIGEST_PREFIX]} is {obstacle}")
 
         for name in self._keepers(digest):
             adapter = self._adapters[name]
             adapter.kept = tuple(version for version in adapter.kept if version.digest != digest)
+            kept = tuple(version.digest for version in adapter.kept)
+
+            # A rollback to it cannot come into force again.
             rollback = adapter.record.rollback
             if rollback is not None and rollback.to == digest:
                 rollback = None
-            kept = tuple(version.digest for version in adapter.kept)
             self._save(name, adapter, kept=kept, rollback=rollback)
 
     def _obstacle_to_forgetting(self, digest: Digest) -> str | None:
-        keepers = self._keepers(digest)
+        """Return why a version must stay, as the end of a sentence; None if it may go.
+
+        Live comes first: a version that is live is mostly in use as well.
+        """
         for adapter in self._adapters.values():
             if adapter.live is not None and adapter.live.digest == digest:
                 return "live"
@@ -395,8 +406,10 @@ class Registry:
             if any(version.digest == digest for version in adapter.leases):
                 return "in use"
 
+        keepers = self._keepers(digest)
         if not keepers:
             return "not kept"
+
         # After a rollback the source still holds the version that was live. Forgetting it would
         # leave its files in the store, and it could not be brought back.
         if any(self._adapters[name].record.source_digest == digest for name in keepers):
@@ -404,6 +417,7 @@ class Registry:
         return None
 
     def _keepers(self, digest: Digest) -> list[str]:
+        """Return the adapters that keep a version; equal weights may have several names."""
         return [
             name
             for name, adapter in self._adapters.items()
@@ -433,6 +447,7 @@ class Registry:
             return
 
         # Waiters look again when they wake: somebody may have taken a lease by then.
+        # Gone from the counter before anybody hears of it: whoever is called looks there.
         del adapter.leases[version]
         for waiter in self._waiters.pop(version, ()):
             if not waiter.done():
@@ -441,6 +456,7 @@ class Registry:
         self._became_idle(version)
 
     def _forget_when_drained(self, name: str) -> None:
+        """End the draining of a name that was taken away, and forget it unless a record is left."""
         adapter = self._adapters.get(name)
         if adapter is None or adapter.leases or adapter.state not in _GONE:
             return
@@ -451,7 +467,10 @@ class Registry:
             del self._adapters[name]
 
     def _save(self, name: str, adapter: _Adapter, **changes: object) -> None:
-        """Change fields of an adapter's record, on disk only those that are different now."""
+        """Change fields of an adapter's record, on disk only those that are different now.
+
+        Another server may have changed the others there.
+        """
         before = adapter.record
         changes = {key: value for key, value in changes.items() if value != getattr(before, key)}
         if changes:
@@ -459,8 +478,8 @@ class Registry:
             adapter.record = before.model_copy(update=changes)
 
 
-def _rollback_target(adapter: _Adapter, offered: Version) -> Version | None:
-    """Return the kept version of a rollback that is in force although `offered` came."""
+def _rolled_back_to(adapter: _Adapter, offered: Version) -> Version | None:
+    """Return the version that an admin rolled back to, if that rollback outlasts `offered`."""
     rollback = adapter.record.rollback
     if rollback is None or rollback.instead_of != offered.digest:
         return None
@@ -468,6 +487,7 @@ def _rollback_target(adapter: _Adapter, offered: Version) -> Version | None:
 
 
 def _by_prefix(versions: tuple[Version, ...], prefix: str) -> Version | None:
+    """Return the one version whose digest begins so; None if there are none or several."""
     if not _PREFIX.fullmatch(prefix):
         return None
     matches = [version for version in versions if version.digest.startswith(prefix)]

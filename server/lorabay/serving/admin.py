@@ -2,8 +2,8 @@
 delete.
 
 Every operation is written to the event log with the id of the request that asked for it, also when
-it fails. An operation that cannot be done raises LorabayError. Knows nothing of keys, of HTTP, or of
-how a change is made.
+it fails. An operation that cannot be done raises LorabayError. Knows nothing of keys, of HTTP, or
+of how a change is made.
 """
 
 from __future__ import annotations
