@@ -60,7 +60,7 @@ def test_a_request_runs_between_begin_and_end(metrics: Metrics, clock: Clock) ->
         measured.begin("finance")
         assert value(metrics, "lorabay_requests_running", adapter="finance") == 1
         clock.now += 2
-        measured.code, measured.usage = 200, Usage(prompt_tokens=7, generation_tokens=11)
+        measured.status, measured.usage = 200, Usage(prompt_tokens=7, generation_tokens=11)
     assert value(metrics, "lorabay_requests_running", adapter="finance") == 0
     labels = {"adapter": "finance", "endpoint": "completions"}
     assert value(metrics, "lorabay_request_seconds_sum", **labels) == 3
@@ -110,7 +110,7 @@ def test_a_failure_is_recorded_with_its_status(
     for known in (None, 200):
         measured = RequestMetrics(metrics, CHAT)
         measured.begin("finance")
-        measured.code = known
+        measured.status = known
         with pytest.raises(type(failure)), measured:
             raise failure
     labels = {"adapter": "finance", "endpoint": "chat"}

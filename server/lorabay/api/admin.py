@@ -84,6 +84,7 @@ def _has_no_body(request: Request) -> bool:
 
 
 def _validate(model: type[BaseModel], content: dict[str, Any]) -> BaseModel:
+    """Return the body as `model`, or fail as FastAPI does for a body that it reads itself."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -91,6 +92,7 @@ def _validate(model: type[BaseModel], content: dict[str, Any]) -> BaseModel:
 
 
 def _documented(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the part of the OpenAPI document for a body that FastAPI does not see."""
     return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 

@@ -26,6 +26,7 @@ async def send_events(answer: AnswerStream, exchange: Exchange, send: Send) -> N
     Raises a failure before the first event. Closing the answer is left to the exchange.
     """
     events = aiter(answer)
+    # Before the start is sent: a failure up to here still gets a status of its own.
     event = await anext(events, None)
     await send(_start(exchange.headers))
 

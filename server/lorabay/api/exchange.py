@@ -1,8 +1,9 @@
-"""One request from its lease to its last byte.
+"""One request on one version, from the lease to its release.
 
-However a request ends, its exchange settles it once, in `__aexit__`: the stream is closed, the
-quarantine hears that the generation is over, the lease is released. Each request has an exchange of
-its own; many run side by side on the event loop. Knows nothing of HTTP, of vLLM or of folders.
+A streamed answer is sent in between, a whole one afterwards. However a request ends, its exchange
+settles it once, in `__aexit__`: the stream is closed, the quarantine hears that the generation is
+over, the lease is released. Each request has an exchange of its own; many run side by side on the
+event loop. Knows nothing of HTTP, of vLLM or of folders.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from lorabay.api.bodies import asked_model
+from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import InvalidRequest, WeightsRefused
 from lorabay.metrics import BASE_ADAPTER
 from lorabay.serving.engine import Answer
@@ -74,9 +76,11 @@ class Exchange:
                 self.call, self._body, self._lease.version, request_id=request_id
             )
         except InvalidRequest:
+            # Refused before anything was computed: the version had no part in it.
             self._computes = False
             raise
 
+        # A whole answer is the end of the generation; a stream has only begun.
         if isinstance(answer, Answer):
             if answer.usage.generation_tokens:
                 self._prove()
@@ -117,9 +121,9 @@ class Exchange:
         if not self.call.typed_events or event.partition(b"\n")[0].endswith(b".delta"):
             self._prove()
 
-    def note_end(self, code: int) -> None:
+    def note_end(self, status: int) -> None:
         """Note the HTTP status to record, once it is known how the answer ends."""
-        self._measured.code = code
+        self._measured.status = status
 
     def _prove(self) -> None:
         """Report, once, that the engine has generated with the version."""
@@ -134,7 +138,10 @@ class Exchange:
         version = self._lease.version
         if version is None:
             return {"x-adapter": BASE_ADAPTER}
-        return {"x-adapter": version.adapter, "x-adapter-version": version.digest[:12]}
+        return {
+            "x-adapter": version.adapter,
+            "x-adapter-version": version.digest[:DIGEST_PREFIX],
+        }
 
     async def __aexit__(self, *_: object) -> None:
         """Settle the request: this runs once, however it ends."""
@@ -147,5 +154,6 @@ class Exchange:
             if self._computes and self._lease.version is not None:
                 self._parts.weights.ended(self._lease.version)
             self._lease.release()
+            # Read last: a stream's usage is complete only when it has ended.
             if self._stream is not None:
                 self._measured.usage = self._stream.usage

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def inference_routes(parts: Parts, gate: Gate, *, max_body_bytes: int) -> list[Route]:
-    """Return one route for each call; the OpenAPI document describes them separately."""
+    """Return one route for each call; `openapi` describes them, as FastAPI does not see them."""
     return [
         Route(
             call.path,
@@ -55,6 +55,7 @@ class CallEndpoint:
         request = Request(scope, receive)
         try:
             with RequestMetrics(self._parts.metrics, self._call) as measured:
+                # The key comes first: a stranger's body is not read.
                 caller = identify(self._gate, request)
                 body = await read_body(request, self._max_body_bytes)
                 async with Exchange(self._call, caller, body, self._parts, measured) as exchange:
@@ -64,7 +65,7 @@ class CallEndpoint:
         except ClientGone:
             return  # nobody is left to answer
 
-        # The lease of a whole answer is released before a slow client has taken it.
+        # Sent after the release: a slow client does not keep a version from leaving the engine.
         if response is not None:
             await response(scope, receive, send)
 

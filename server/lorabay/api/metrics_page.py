@@ -1,8 +1,9 @@
 """`GET /metrics`: lorabay's series and vLLM's in one exposition. It needs no key.
 
-vLLM's series leave this server untouched, but for the names of adapters. vLLM knows versions
-(`finance@3f9c1a2b4d5e`), because two of one adapter may run in one batch. Routers that read
-`vllm:lora_requests_info`, to find where an adapter is loaded, know only its name (`finance`).
+vLLM's series are passed on unchanged, except that one of them names adapters in place of versions.
+vLLM knows versions (`finance@3f9c1a2b4d5e`), because two of one adapter may run in one batch.
+Routers that read `vllm:lora_requests_info`, to find where an adapter is loaded, know only its name
+(`finance`).
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ class VllmSeries:
 
 
 def _by_adapter(family: Metric) -> Metric:
+    # Two versions of one adapter become samples with equal labels, which Prometheus refuses. The
+    # value is a time.
     newest: dict[tuple[tuple[str, str], ...], float] = {}
     for sample in family.samples:
         labels = dict(sample.labels)

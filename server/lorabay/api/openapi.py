@@ -33,10 +33,11 @@ def document_of(
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            of_bodies = schemas()
+            schema_of = schemas()
             for call in CALLS:
                 # A copy, because describing a call takes the definitions out of its schema.
-                _describe(call, copy.deepcopy(dict(of_bodies[call.name])), document)
+                schema = copy.deepcopy(dict(schema_of[call.name]))
+                _describe(call, schema, document)
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -25,12 +25,12 @@ CLIENT_CLOSED_REQUEST = 499
 class RequestMetrics:
     """The measurements of one request; leaving the `with` block records them.
 
-    `code` and `usage` are set as they become known. A request that ends without a `code` is
-    recorded with the status of the failure that ended it.
+    `status` (HTTP) and `usage` are set as they become known. A request that ends without a `status`
+    is recorded with that of the failure that ended it.
     """
 
     def __init__(self, metrics: Metrics, call: Call) -> None:
-        self.code: int | None = None
+        self.status: int | None = None
         self.usage: Usage | None = None
         self._metrics = metrics
         self._call = call
@@ -49,6 +49,7 @@ class RequestMetrics:
     def event(self) -> None:
         """Measure the time to a piece of the streamed answer, which is about to be sent."""
         now = time.perf_counter()
+        # Events of one engine step are one token's: only the first of them is measured.
         if self._last_event is None:
             self._metrics.time_to_first_token.labels(self._adapter).observe(now - self._started)
         elif now - self._last_event > SAME_STEP_S:
@@ -62,11 +63,11 @@ class RequestMetrics:
         traceback: TracebackType | None,
     ) -> None:
         """Record the request."""
-        code = self.code or _status_of(failure)
+        status = self.status or _status_of(failure)
         seconds = time.perf_counter() - self._started
 
         labels = self._adapter, self._call.name
-        self._metrics.requests.labels(*labels, str(code)).inc()
+        self._metrics.requests.labels(*labels, str(status)).inc()
         self._metrics.request_seconds.labels(*labels).observe(seconds)
 
         # A request without a known model never counted as running.
