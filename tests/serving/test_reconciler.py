@@ -415,7 +415,7 @@ async def test_a_long_read_holds_up_no_removal(
     running.cancel()
 
 
-async def test_a_store_that_cannot_be_cleared_is_told_of_once(
+async def test_a_store_that_cannot_be_swept_is_reported_once(
     bay: Bay, residency: Residency, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is tried again at each look, without a word."""
@@ -426,7 +426,7 @@ async def test_a_store_that_cannot_be_cleared_is_told_of_once(
     running = asyncio.create_task(bay.reconciler.run())
     await bay.serve("finance", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(bay.store, "collect", fill)
+        patch.setattr(bay.store, "sweep", fill)
         bay.put("finance", 2)
         await asyncio.sleep(5 * POLL_S)
         assert bay.happened().count("scan") == 1
