@@ -60,7 +60,7 @@ def test_a_killed_server_holds_nothing(root: Path) -> None:
     mine.add(ONE)
     killed.add(TWO)
     assert mine.is_alive(killed.server)
-    killed._alive.release()
+    killed._own_lock.release()
     assert not mine.is_alive(killed.server)
     mine.forget_dead_servers()
     assert {path.stem for path in (root / "servers").iterdir()} == {mine.server}

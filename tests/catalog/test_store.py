@@ -379,7 +379,7 @@ def test_the_age_of_records_counts_from_the_end_of_their_last_server(
         if closed:
             user.close()
         else:
-            user._holds._alive.release()
+            user._holds._own_lock.release()
         assert store.sweep(frozenset()) == ()
         assert store.sweep(frozenset()) == ()
         assert store.versions() == (version.spec,)

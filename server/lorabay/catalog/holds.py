@@ -33,17 +33,18 @@ class Holds:
         self._servers = root / "servers"
         self._records = root / "records"
         self.server = secrets.token_hex(8)
-        self._alive = FileLock(self._path("lock"), thread_local=False)
+        self._own_lock = FileLock(self._path("lock"), thread_local=False)
         self._held: set[Digest] = set()
 
     def open(self) -> None:
         """Appear to other servers as one that lives."""
-        self._alive.acquire(timeout=0)
+        self._own_lock.acquire(timeout=0)
 
     def close(self) -> None:
         """Give up every hold; idempotent."""
+        # Before the note goes: from now on nobody keeps the records young.
         self._touch_records(self._path("records"))
-        self._alive.release()
+        self._own_lock.release()
         for suffix in ("records", "held", "lock"):
             self._path(suffix).unlink(missing_ok=True)
 
@@ -94,6 +95,7 @@ class Holds:
         path = self._servers / f"{server}.lock"
         if not path.exists():
             return False
+        # Whoever can lock it shows that its owner is gone; the system frees a killed one's lock.
         try:
             with FileLock(path, timeout=0):
                 return False

@@ -125,7 +125,7 @@ class Registry:
         self._adapters: dict[str, _Adapter] = {}
         self._waiters: defaultdict[Version, list[asyncio.Future[None]]] = defaultdict(list)
         self._became_idle: Callable[[Version], None] = lambda version: None
-        self._changed: Callable[[str, AdapterState | None, AdapterState], None] = (
+        self._changed: Callable[[str, AdapterState, AdapterState], None] = (
             lambda name, before, after: None
         )
 
@@ -232,7 +232,7 @@ class Registry:
         """Call `call` from now on with each version whose last lease ends."""
         self._became_idle = call
 
-    def when_changed(self, call: Callable[[str, AdapterState | None, AdapterState], None]) -> None:
+    def when_changed(self, call: Callable[[str, AdapterState, AdapterState], None]) -> None:
         """Call `call` from now on with each adapter whose state changes, and both states."""
         self._changed = call
 
@@ -436,7 +436,8 @@ class Registry:
     def _set_state(
         self, name: str, adapter: _Adapter, state: AdapterState, reasons: tuple[Reason, ...] = ()
     ) -> None:
-        before, adapter.state, adapter.reasons = adapter.state, state, reasons
+        before = adapter.state
+        adapter.state, adapter.reasons = state, reasons
         if before is not state:
             self._changed(name, before, state)
 

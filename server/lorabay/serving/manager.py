@@ -223,7 +223,7 @@ class AdapterManager:
         status = self._registry.status(version.adapter)
         return status is not None and status.pinned and status.live == version
 
-    def _log_state(self, name: str, before: AdapterState | None, after: AdapterState) -> None:
+    def _log_state(self, name: str, before: AdapterState, after: AdapterState) -> None:
         status = self._registry.status(name)
         reasons = status.reasons if status is not None else ()
         text = "; ".join(reason.text for reason in reasons)
