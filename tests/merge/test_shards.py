@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lorabay.algebra.updates import Dense, PeftLayer, Update
+from lorabay.algebra.updates import Dense, Update
 from lorabay.base.tensors import Stored
 from lorabay.errors import SetupError
-from lorabay.merge import shards
 from lorabay.merge.shards import ShardWriter, read_tallies
 from lorabay.merge.tensors import Shard, Target
 from tests import making
@@ -64,37 +62,26 @@ def test_a_file_with_its_tallies(tmp_path: Path, base: Path) -> None:
     assert tallies["moved"].changed == W.size
 
 
-@pytest.mark.parametrize("numbers", [1, 9, 1 << 21])
-def test_tasks_of_any_size(
-    tmp_path: Path, base: Path, numbers: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The file and the counts do not depend on how the work is cut."""
-    monkeypatch.setattr(shards, "TASK_NUMBERS", numbers)
-    monkeypatch.setattr(shards, "_COPIED_BYTES", numbers)
-    write(tmp_path, shard(base, Dense(lambda: W)))
-    assert making.load(tmp_path / FILE)["moved"] == making.stored(2 * W)
-    assert making.load(tmp_path / FILE)["same"] == making.stored(W)
-
-
-def test_a_kernel_that_cannot_copy(
-    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between two file systems, for example, the bytes go through memory."""
-
-    def refuse(*_: object) -> int:
-        raise OSError(errno.EXDEV, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "copy_file_range", refuse)
-    write(tmp_path, shard(base))
-    assert making.load(tmp_path / FILE)["same"] == making.stored(W)
-
-
 def test_a_base_that_became_shorter(tmp_path: Path, base: Path) -> None:
     """Nothing of the file stays."""
     one = shard(base)
     os.truncate(base, base.stat().st_size - 8)
     with pytest.raises(SetupError, match="became shorter"):
         write(tmp_path, one)
+    assert {path.name for path in tmp_path.iterdir()} == {base.name}
+
+
+def test_a_failure_waits_for_the_tasks_that_run(tmp_path: Path, base: Path) -> None:
+    """No thread goes on with a file that is closed, and the next file can be written."""
+
+    def stop(tensor: str, size: int) -> None:
+        raise SetupError("stopped")
+
+    one = shard(base, Dense(lambda: W))
+    with ShardWriter(tmp_path, np.float32, 2, stop) as writer:
+        for _ in range(2):
+            with pytest.raises(SetupError, match="stopped"):
+                writer.write(one)
     assert {path.name for path in tmp_path.iterdir()} == {base.name}
 
 
@@ -112,13 +99,6 @@ def test_a_failure_keeps_the_files_that_are_whole(tmp_path: Path, base: Path) ->
             writer.write(bad)
     assert (tmp_path / FILE).exists()
     assert not list(tmp_path.glob("*bad*"))
-
-
-def test_layers_of_peft_do_not_mix_with_other_updates(tmp_path: Path, base: Path) -> None:
-    """PEFT's layer would merge into the base, and the other update would be lost."""
-    one = shard(base, Dense(lambda: W), PeftLayer("moved", ()))
-    with pytest.raises(SetupError, match="changed in more than one way"):
-        write(tmp_path, one)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"x": {"unknown": 1}}'])
