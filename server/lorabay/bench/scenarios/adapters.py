@@ -190,33 +190,58 @@ def _measure(
     settings: BenchSettings,
     progress: Progress,
 ) -> tuple[Turn[Run], ...]:
-    asked = replace(settings, requests=case.streams * case.per_stream)
-    groups = [server.group for server in up.values()]
+    groups = tuple(server.group for server in up.values())
+    players = [
+        _Player(case, side, up[side.server], groups, settings, progress) for side in case.sides
+    ]
 
-    def taking(side: Side) -> Callable[[int], Run]:
-        server = up[side.server]
-        models = server.listing.resolve(side.models)
-        workload = Workload(models, case.prompt_tokens, case.output_tokens)
-        warm_up(server.target, workload, case.streams, settings.request_timeout_s)
-        label = f"{case.name}: {side.name}"
-
-        def take(number: int) -> Run:
-            progress.step(f"{label}, round {number + 1}")
-            wait_idle(groups)
-            run = measure(label, server.target, workload, case.streams, number, asked)
-            # A ratio of half-failed runs would mean nothing.
-            if run.stats.failures or not run.stats.answers:
-                reason = next(iter(run.stats.failures), "no answer")
-                raise SetupError(f"{side.name} failed in {case.name!r}: {reason}")
-            return run
-
-        return take
-
-    compared, shown = case.sides[:2], case.sides[2:]
-
-    turns = alternate({side.name: taking(side) for side in compared}, rounds)
+    compared, shown = players[:2], players[2:]
     # Stock vLLM needs minutes for what the others do in seconds: one turn of it says enough.
-    return turns + alternate({side.name: taking(side) for side in shown}, 1)
+    return _play(compared, rounds) + _play(shown, 1)
+
+
+def _play(players: Sequence[_Player], rounds: int) -> tuple[Turn[Run], ...]:
+    for player in players:
+        player.warm_up()
+    return alternate({player.side.name: player.take for player in players}, rounds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Player:
+    """One side of a case on its server; all servers of `groups` rest before each of its turns."""
+
+    case: Case
+    side: Side
+    server: ReadyServer
+    groups: tuple[int, ...]
+    settings: BenchSettings
+    progress: Progress
+
+    @property
+    def workload(self) -> Workload:
+        models = self.server.listing.resolve(self.side.models)
+        return Workload(models, self.case.prompt_tokens, self.case.output_tokens)
+
+    def warm_up(self) -> None:
+        """Ask every model before the first turn."""
+        timeout_s = self.settings.request_timeout_s
+        warm_up(self.server.target, self.workload, self.case.streams, timeout_s)
+
+    def take(self, number: int) -> Run:
+        """Take the turn of round `number`; raise SetupError if any request fails."""
+        label = f"{self.case.name}: {self.side.name}"
+        self.progress.step(f"{label}, round {number + 1}")
+        wait_idle(self.groups)
+
+        streams = self.case.streams
+        settings = replace(self.settings, requests=streams * self.case.per_stream)
+        run = measure(label, self.server.target, self.workload, streams, number, settings)
+
+        # A ratio of half-failed runs would mean nothing.
+        if run.stats.failures or not run.stats.answers:
+            reason = next(iter(run.stats.failures), "no answer")
+            raise SetupError(f"{self.side.name} failed in {self.case.name!r}: {reason}")
+        return run
 
 
 def compare(case: Case, turns: Sequence[Turn[Run]]) -> tuple[Comparison, ...]:
