@@ -33,7 +33,7 @@ from lorabay.metrics import Metrics
 from lorabay.server import Server, bind, build_reconciler, engine_options, worker_count
 from lorabay.serving.engine import Answer, AnswerStream, Body
 from lorabay.serving.reconciler import Reconciler
-from lorabay.serving.residency import Residency
+from lorabay.serving.residency import Hooks, Residency
 from lorabay.settings import Settings, load_settings
 from tests import making
 from tests.fake_engine import FakeEngine
@@ -555,7 +555,7 @@ async def test_a_rollback_outlives_another_server_over_the_same_store(
     store = Store.open(settings.store)
     office = directory_of(settings, store=store)
     await office.read_directory()
-    office.swaps.engine_is_up(Residency(FakeEngine(), 4))
+    office.swaps.engine_is_up(Residency(FakeEngine(), 4, Hooks()))
     before = office.registry.live("finance")
 
     shutil.rmtree(tmp_path / "adapters" / "finance")

@@ -22,7 +22,7 @@ from lorabay.metrics import Metrics
 from lorabay.serving.events import EventLog
 from lorabay.serving.manager import AdapterManager, Loading
 from lorabay.serving.reconciler import Directory, Reconciler
-from lorabay.serving.residency import Residency
+from lorabay.serving.residency import Hooks, Residency
 from tests import making
 from tests.serving.mortal_engine import MortalEngine
 from tests.versions import BASE_NAMES
@@ -69,11 +69,10 @@ class Bay:
         self.store.close()
         self._open()
 
-    def residency(self, engine: MortalEngine, capacity: int = 8, **options: Any) -> Residency:
+    def residency(self, engine: MortalEngine, capacity: int = 8, **hooks: Any) -> Residency:
         """Bring an engine up, without a manager around it."""
-        residency = Residency(
-            engine, capacity, in_use=lambda version: self.registry.leases(version) > 0, **options
-        )
+        leased = Hooks(in_use=lambda version: self.registry.leases(version) > 0, **hooks)
+        residency = Residency(engine, capacity, leased)
         self.registry.when_idle(lambda version: residency.look_for_room())
         self.reconciler.swaps.engine_is_up(residency)
         return residency

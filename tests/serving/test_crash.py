@@ -22,7 +22,7 @@ from lorabay.metrics import Metrics
 from lorabay.reasons import Rejected
 from lorabay.serving.events import EventLog
 from lorabay.serving.reconciler import Directory, Reconciler
-from lorabay.serving.residency import Residency
+from lorabay.serving.residency import Hooks, Residency
 from tests.fake_engine import FakeEngine
 from tests.making import lora_config, make_adapter, make_base
 
@@ -76,7 +76,7 @@ async def start(reconciler: Reconciler, registry: Registry) -> None:
     """Read the folders, bring up an engine, and load what has changed since the last run."""
     await reconciler.read_directory()
     reconciler.swaps.engine_is_up(
-        Residency(FakeEngine(), 4, in_use=lambda version: registry.leases(version) > 0)
+        Residency(FakeEngine(), 4, Hooks(in_use=lambda version: registry.leases(version) > 0))
     )
     await reconciler.reconcile()
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterRejected, EngineUnavailable
-from lorabay.serving.residency import Place, Residency, Stage, choose_victim
+from lorabay.serving.residency import Hooks, Place, Residency, Stage, choose_victim
 from tests.serving.mortal_engine import MortalEngine
 from tests.serving.places import check_places
 from tests.versions import make_version
@@ -49,17 +49,14 @@ def wanted() -> Wanted:
 
 
 def make(engine: MortalEngine, wanted: Wanted, capacity: int, *, concurrent: int = 2) -> Residency:
-    return Residency(
-        engine,
-        capacity,
-        load_timeout_s=LIMIT_S,
-        concurrent_loads=concurrent,
+    hooks = Hooks(
         in_use=lambda version: wanted.in_use[version] > 0,
         pinned=wanted.pinned.__contains__,
         loaded=lambda version, seconds: wanted.loaded.append(version),
         refused=lambda version, error: wanted.refused.append(version),
         evicted=wanted.evicted.append,
     )
+    return Residency(engine, capacity, hooks, load_timeout_s=LIMIT_S, concurrent_loads=concurrent)
 
 
 @pytest.fixture
@@ -363,7 +360,7 @@ async def test_what_is_not_admitted_is_not_loaded(engine: MortalEngine) -> None:
     def admit(version: Version) -> None:
         raise AdapterRejected(version.adapter, ("quarantined",))
 
-    residency = Residency(engine, 2, admit=admit)
+    residency = Residency(engine, 2, Hooks(admit=admit))
     with pytest.raises(AdapterRejected):
         await residency.ensure(A)
     assert not engine.steps

@@ -22,7 +22,7 @@ from lorabay.errors import AdapterRejected, EngineUnavailable, WeightsRefused
 from lorabay.metrics import AdapterFacts
 from lorabay.reasons import Reason
 from lorabay.serving.quarantine import Quarantine
-from lorabay.serving.residency import Residency
+from lorabay.serving.residency import Hooks, Residency
 from lorabay.serving.supervisor import SupervisedEngine
 from lorabay.serving.watcher import watch
 
@@ -88,17 +88,20 @@ class AdapterManager:
             sleep=sleep,
             clock=clock,
         )
-        self.residency = Residency(
-            self.engine,
-            loading.capacity,
-            load_timeout_s=loading.timeout_s,
-            concurrent_loads=loading.concurrent,
+        hooks = Hooks(
             in_use=lambda version: registry.leases(version) > 0,
             pinned=self._is_pinned,
             admit=self._quarantine.check,
             loaded=self._loaded,
             refused=self._refused,
             evicted=self._evicted,
+        )
+        self.residency = Residency(
+            self.engine,
+            loading.capacity,
+            hooks,
+            load_timeout_s=loading.timeout_s,
+            concurrent_loads=loading.concurrent,
         )
 
         registry.when_idle(lambda version: self.residency.look_for_room())

@@ -99,37 +99,51 @@ def choose_victim(
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Questions that a residency asks its owner, and events that it reports to it.
+
+    The defaults keep nothing, admit everything and ignore the events.
+    """
+
+    in_use: Callable[[Version], bool] = lambda version: False
+    """Returns whether a version is in use; then it stays."""
+
+    pinned: Callable[[Version], bool] = lambda version: False
+    """Returns whether a version stays as long as pins leave room for others."""
+
+    admit: Callable[[Version], None] = lambda version: None
+    """Raises for a version that must not be loaded."""
+
+    loaded: Callable[[Version, float], None] = lambda version, seconds: None
+    """Called when a version was loaded, with the seconds that it took."""
+
+    refused: Callable[[Version, AdapterRejected], None] = lambda version, error: None
+    """Called when the engine has refused a version."""
+
+    evicted: Callable[[Version], None] = lambda version: None
+    """Called when a version has made room for another."""
+
+
 class Residency:
     """Places of the versions in one engine.
 
-    `in_use` and `pinned` report which versions must stay; call `look_for_room` when either may have
-    become false. `admit` raises for a version that must not be loaded. `loaded`, `refused` and
-    `evicted` are called with each such event.
+    Call `look_for_room` when one that `hooks` reported as in use or pinned may no longer be.
     """
 
     def __init__(
         self,
         engine: Engine,
         capacity: int,
+        hooks: Hooks,
         *,
         load_timeout_s: float = 30.0,
         concurrent_loads: int = 2,
-        in_use: Callable[[Version], bool] = lambda version: False,
-        pinned: Callable[[Version], bool] = lambda version: False,
-        admit: Callable[[Version], None] = lambda version: None,
-        loaded: Callable[[Version, float], None] = lambda version, seconds: None,
-        refused: Callable[[Version, AdapterRejected], None] = lambda version, error: None,
-        evicted: Callable[[Version], None] = lambda version: None,
     ) -> None:
         self._engine = engine
         self._capacity = max(1, capacity)
+        self._hooks = hooks
         self._load_timeout_s = load_timeout_s
-        self._in_use = in_use
-        self._pinned = pinned
-        self._admit = admit
-        self._loaded = loaded
-        self._refused = refused
-        self._evicted = evicted
 
         self._places: dict[Version, Place] = {}
         """Places in the order in which they came into their stage, or were last used."""
@@ -180,7 +194,7 @@ class Residency:
             return
 
         self._engine.check()
-        self._admit(version)
+        self._hooks.admit(version)
         load = self._ask_for(version, swap)
 
         # Not awaited itself: a client that hangs up must not end a load that others wait for.
@@ -208,7 +222,7 @@ class Residency:
                 load.cancel()
             await asyncio.wait({load})
 
-        if version in self._in(Stage.RESIDENT) and not self._in_use(version):
+        if version in self._in(Stage.RESIDENT) and not self._hooks.in_use(version):
             await self._unload(version)
 
     def look_for_room(self) -> None:
@@ -261,7 +275,7 @@ class Residency:
             try:
                 await self._engine.load(version)
             except AdapterRejected as error:
-                self._refused(version, error)
+                self._hooks.refused(version, error)
                 raise
             except EngineUnavailable:
                 # Its death is noticed after this; until then it is known what was being loaded.
@@ -270,7 +284,7 @@ class Residency:
 
         place.load, place.is_swap = None, False
         self._use(version)
-        self._loaded(version, time.perf_counter() - started)
+        self._hooks.loaded(version, time.perf_counter() - started)
 
     async def _take_room(self, version: Version, place: Place) -> None:
         """Wait for room, and evict others where that makes some."""
@@ -278,7 +292,7 @@ class Residency:
             victim = self._victim() if self._is_next(version, place) else None
             if victim is not None:
                 await self._unload(victim)
-                self._evicted(victim)
+                self._hooks.evicted(victim)
                 continue
 
             # No `await` since the checks above, so no change of the room is missed.
@@ -302,8 +316,8 @@ class Residency:
         return place.is_swap or version == next(iter(self._in(Stage.WAITING)))
 
     def _victim(self) -> Version | None:
-        residents = self._in(Stage.RESIDENT)
-        return choose_victim(residents, self._capacity, in_use=self._in_use, pinned=self._pinned)
+        residents, hooks = self._in(Stage.RESIDENT), self._hooks
+        return choose_victim(residents, self._capacity, in_use=hooks.in_use, pinned=hooks.pinned)
 
     async def _unload(self, version: Version) -> None:
         """Take a resident version out; once begun, that goes on even if the caller is cancelled."""
