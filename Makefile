@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 LOCKS  := requirements/torch.txt requirements/cpu.txt
 
-.PHONY: setup serve test check format lock bench clean
+.PHONY: setup serve test coverage check format lock bench clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.cpu
@@ -15,6 +15,10 @@ serve: setup
 # Unit tests first: they take seconds and say most. ARGS reaches pytest, as in: make test ARGS="-k merge".
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# The rooms that a server relies on; pyproject.toml has the floor. Apart from `test`, which it slows down.
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest --cov --cov-report=term tests/api tests/catalog tests/formats tests/serving
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
