@@ -187,7 +187,9 @@ def admin_function() -> str:
     """Return what the page on operation defines before its other blocks, and other pages use."""
     blocks = page(OPERATE).blocks("sh")
     (definition,) = [block for block in blocks if "admin()" in block.text]
-    return "\n".join(definition.text.splitlines()[:2])
+    body, end, _ = definition.text.partition("\n}\n")
+    assert end
+    return body + end
 
 
 def test_the_merge_at_the_end(reader: Reader) -> None:
