@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -66,3 +67,10 @@ def test_lower_levels_are_not_shown(
     for method in (logger.debug, logger.info, logger.warning, logger.error):
         method("event")
     assert len(capsys.readouterr().err.splitlines()) == shown
+
+
+def test_uvicorns_warnings_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """uvicorn logs through the standard library, which nobody else sets up for it."""
+    configure_logging("console", "info")
+    logging.getLogger("uvicorn.error").warning("a client is slow")
+    assert capsys.readouterr().err == "WARNING: a client is slow\n"

@@ -5,6 +5,7 @@ a fake engine.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -571,3 +572,19 @@ async def test_a_rollback_outlives_another_server_over_the_same_store(
     later = directory_of(settings)
     await later.read_directory()
     assert later.registry.live("finance") == before
+
+
+def test_a_server_closes_no_other_librarys_log_handlers(settings: Settings) -> None:
+    """uvicorn's own configuration would, and some handlers close standard error with themselves."""
+
+    class Handler(logging.Handler):
+        was_closed = False
+
+        def close(self) -> None:
+            self.was_closed = True
+            super().close()
+
+    other = Handler()
+    Running(settings, FakeEngine()).listener.close()
+    assert not other.was_closed
+    other.close()

@@ -27,3 +27,10 @@ def configure_logging(log_format: str, level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+    # uvicorn logs through the standard library; its warnings and errors go to the same place.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    uvicorn_logger = logging.getLogger("uvicorn")
+    uvicorn_logger.handlers = [handler]
+    uvicorn_logger.propagate = False

@@ -137,6 +137,9 @@ class Server:
             uvicorn.Config(
                 self._app,
                 lifespan="off",
+                # `configure_logging` has set uvicorn's logger up. Its own configuration would close
+                # the handlers of every other library in the process.
+                log_config=None,
                 log_level="warning",
                 access_log=False,
                 server_header=False,
