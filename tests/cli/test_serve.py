@@ -62,7 +62,7 @@ def test_the_given_flags_become_the_settings(
 ) -> None:
     """Only flags that were given count, beside the file and the environment; `--engine` repeats."""
     seen: list[Settings] = []
-    monkeypatch.setattr("lorabay.server.serve", seen.append)
+    monkeypatch.setattr("lorabay.server.server.serve", seen.append)
     config = tmp_path / "lorabay.yaml"
     config.write_text("grace_s: 7\nport: 1\n")
     monkeypatch.setenv("LORABAY_HOST", "127.0.0.9")

@@ -23,7 +23,7 @@ def serve(config: Path | None = None, **flags: Any) -> None:
     given = {name: value for name, value in flags.items() if value is not None}
     settings = load_settings(given, config=config)
 
-    from lorabay.server import serve as run_server
+    from lorabay.server.server import serve as run_server
 
     run_server(settings)
 

@@ -1,4 +1,4 @@
-"""The composition root of `lorabay serve`: builds the parts of a server and runs them.
+"""The life of a server, from its first answer on `/health` to the end of its engine.
 
 Everything runs on one event loop; what blocks goes to threads. Logging, keys and the port come
 first, and fail before anything is served. From then on HTTP answers (`/health`), while the start
@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
-import math
 import os
 import signal
 import socket
@@ -36,35 +33,27 @@ from lorabay.base.files import BaseFiles
 from lorabay.base.find import find_base, served_names
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
-from lorabay.catalog.admission import ALLOWED_RANKS, Checks
-from lorabay.catalog.registry import Registry
 from lorabay.catalog.store import Store
-from lorabay.errors import SetupError, UsageError
-from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.logs import configure_logging
 from lorabay.metrics import Metrics
-from lorabay.serving.admin import Operations
-from lorabay.serving.events import EventLog
-from lorabay.serving.machine_defaults import (
-    adapter_options,
-    host_memory_bytes,
-    scales_outputs,
-    server_options,
-    set_cpu_environment,
+from lorabay.server.composition import (
+    build_reconciler,
+    engine_options,
+    whole_number,
+    worker_count,
 )
+from lorabay.server.listener import bind
+from lorabay.serving.admin import Operations
+from lorabay.serving.machine_defaults import scales_outputs, set_cpu_environment
 from lorabay.serving.manager import AdapterManager, Loading
-from lorabay.serving.reconciler import Directory, Reconciler
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fastapi import FastAPI
 
     from lorabay.api.auth import Gate
     from lorabay.base.find import BaseFolder
-    from lorabay.catalog.names import AdapterName
-    from lorabay.catalog.versions import Digest, Version
     from lorabay.serving.engine import Engine
+    from lorabay.serving.reconciler import Reconciler
     from lorabay.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -198,11 +187,11 @@ class Server:
             workers=worker_count(settings.engine),
         )
         options = await asyncio.to_thread(engine_options, settings, reconciler)
-        reconciler.ingest.limit_rank(_whole_number(options, "max_lora_rank"))
+        reconciler.ingest.limit_rank(whole_number(options, "max_lora_rank"))
         loading = Loading(
             # The last of vLLM's places is kept for swaps; see `Residency`.
-            capacity=_whole_number(options, "max_cpu_loras") - 1,
-            preload=_whole_number(options, "max_loras"),
+            capacity=whole_number(options, "max_cpu_loras") - 1,
+            preload=whole_number(options, "max_loras"),
             timeout_s=settings.load_timeout_s,
             concurrent=settings.concurrent_loads,
         )
@@ -267,108 +256,6 @@ class Server:
         if not manager.engine.up:
             _terminate_children()  # the engine is coming up again after a death
         await manager.stop()
-
-
-def build_reconciler(
-    settings: Settings,
-    store: Store,
-    shapes: BaseShapes,
-    metrics: Metrics,
-    weights: BaseWeights | None = None,
-) -> Reconciler:
-    """Return a reconciler of the adapter directory, with the records of the last run taken up.
-
-    `weights` are the base's if the engine can serve DoRA. Blocks; raises SetupError or UsageError.
-    """
-    records = store.records(records_key(settings.adapters, shapes))
-    registry = Registry(shapes.names, records, keep=settings.keep_versions)
-    max_rank = _whole_number(settings.engine, "max_lora_rank", default=ALLOWED_RANKS[-1])
-
-    def find(name: AdapterName, digest: Digest) -> Version | None:
-        """Return a version of the last run; None if this run's engine could not serve it."""
-        version = store.get(name, digest)
-        if version is None or version.spec.rank > max_rank:
-            return None
-
-        # Without scaled outputs a DoRA version would answer without its factors.
-        needs_scaling = (version.path / SCALES_FILE).exists()
-        if needs_scaling and weights is None:
-            return None
-        return version
-
-    registry.restore(find)
-    checks = Checks(
-        shapes,
-        max_rank,
-        refuse_foreign_base=settings.refuse_foreign_base,
-        base_weights=weights,
-        approximate_error=settings.approximate_error,
-    )
-    directory = Directory(
-        settings.adapters, settings.allowed_roots, settings.settle_s, settings.poll_s
-    )
-    events = EventLog(settings.store / "events.jsonl")
-    return Reconciler(directory, store, checks, registry, events, metrics)
-
-
-def records_key(adapters: Path, shapes: BaseShapes) -> str:
-    """Return the key of the records of one adapter directory over one base.
-
-    Servers with the same key share their records.
-    """
-    facts = [str(adapters.resolve()), shapes.names[0], sorted(shapes.shapes.items())]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-
-
-def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]:
-    """Return vLLM's options: the user's, and else those that suit the machine and the adapters.
-
-    Blocks. Raises UsageError for an option that should be a number and is not.
-    """
-    # Where `declared` has two versions of one adapter, the later one is the newer and stays.
-    specs = {version.adapter: version.spec for version in reconciler.declared()}
-    former = [version.spec for status in reconciler.registry.snapshot() for version in status.kept]
-    chosen = adapter_options([*specs.values()], ALLOWED_RANKS, host_memory_bytes(), former=former)
-    options = server_options(settings.grace_s) | chosen | settings.engine
-
-    # A user who raises the slots alone means to have that many; vLLM refuses fewer places in memory
-    # than slots.
-    options["max_cpu_loras"] = max(
-        _whole_number(options, "max_cpu_loras"), _whole_number(options, "max_loras") + 1
-    )
-    return options
-
-
-def worker_count(options: Mapping[str, Any]) -> int:
-    """Return the number of processes that vLLM spreads the model and its copies over."""
-    sizes = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
-    return math.prod(_whole_number(options, size, default=1) for size in sizes)
-
-
-def _whole_number(options: Mapping[str, Any], name: str, *, default: int | None = None) -> int:
-    value = options.get(name, default)
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise UsageError(f"engine option {name!r} takes a whole number, not {value!r}") from None
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address; raises SetupError if it is not available."""
-    with contextlib.ExitStack() as on_failure:
-        try:
-            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-            listener = on_failure.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, port))
-            # Two sockets may be bound to one port as long as neither listens: the second starter
-            # must fail here.
-            listener.listen()
-        except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise SetupError(f"cannot listen on {host}:{port}: {reason}") from None
-        on_failure.pop_all()
-    return listener
 
 
 def _find_base(settings: Settings) -> BaseFolder:

@@ -1,6 +1,4 @@
-"""The composition root: what a start reads and refuses, and how a server ends. A real HTTP server,
-a fake engine.
-"""
+"""The life of a server: what ends its start, and how it ends. A real HTTP server, a fake engine."""
 
 from __future__ import annotations
 
@@ -9,7 +7,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -18,60 +15,25 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 
-from lorabay import server
 from lorabay.api.auth import OpenGate
 from lorabay.base.find import BaseFolder
-from lorabay.base.shapes import BaseShapes
-from lorabay.base.weights import BaseWeights
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError, UsageError
-from lorabay.files.adapter_folder import SCALES_FILE
-from lorabay.metrics import Metrics
-from lorabay.server import Server, bind, build_reconciler, engine_options, worker_count
+from lorabay.server import server
+from lorabay.server.listener import bind
+from lorabay.server.server import Server
 from lorabay.serving.engine import Answer, AnswerStream, Body
-from lorabay.serving.reconciler import Reconciler
 from lorabay.serving.residency import Hooks, Residency
-from lorabay.settings import Settings, load_settings
+from lorabay.settings import Settings
 from tests import making
 from tests.fake_engine import FakeEngine
 from tests.fake_stream import FakeStream
-from tests.versions import BASE_NAMES
+from tests.server.directories import changed, directory_of
 
 PATIENCE_S = 10.0
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return making.make_base(tmp_path_factory.mktemp("bases") / "tiny")
-
-
-@pytest.fixture
-def settings(tmp_path: Path, base: Path) -> Settings:
-    making.make_adapter(tmp_path / "adapters" / "finance")
-    flags = {
-        "base": str(base),
-        "adapters": tmp_path / "adapters",
-        "store": tmp_path / "store",
-        "settle_s": 0,
-    }
-    return load_settings(flags, environ={})
-
-
-def changed(settings: Settings, **changes: object) -> Settings:
-    return load_settings(settings.model_dump() | changes, environ={})
-
-
-def directory_of(
-    settings: Settings, weights: BaseWeights | None = None, *, store: Store | None = None
-) -> Reconciler:
-    """The adapters' side of a server, before its first look."""
-    shapes = BaseShapes.read(Path(str(settings.base)), names=BASE_NAMES)
-    store = store or Store.open(settings.store)
-    return build_reconciler(settings, store, shapes, Metrics(CollectorRegistry()), weights)
 
 
 class Running:
@@ -129,114 +91,6 @@ def own_signals() -> Iterator[None]:
     yield
     for signum, handler in before.items():
         signal.signal(signum, handler)
-
-
-def test_a_free_port_is_bound() -> None:
-    """Port 0 gives a port that can be told to clients."""
-    with bind("127.0.0.1", 0) as listener:
-        assert listener.getsockname()[1] > 0
-
-
-def test_a_port_in_use_is_refused_with_its_address() -> None:
-    """The message says which address cannot be had, and why."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        with pytest.raises(SetupError, match=f"127.0.0.1:{port}: Address already in use"):
-            bind("127.0.0.1", port)
-
-
-def test_of_two_starters_on_one_port_the_second_is_refused() -> None:
-    """The second starter fails at once, not when the first begins to answer."""
-    with bind("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
-        with pytest.raises(SetupError, match="Address already in use"):
-            bind("127.0.0.1", port)
-
-
-@pytest.mark.parametrize("host", ["203.0.113.7", "a" * 100, ""])
-def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
-    """Neither another machine's address nor a senseless one is more than a setup error."""
-    with pytest.raises(SetupError, match="cannot listen on"):
-        bind(host, 0)
-
-
-def test_the_adapters_of_the_folder_are_live_before_the_engine_starts(settings: Settings) -> None:
-    """The folder is read first, because its adapters decide the engine's options."""
-    reconciler = directory_of(settings)
-    asyncio.run(reconciler.read_directory())
-    assert reconciler.registry.names() == ("finance",)
-    options = engine_options(settings, reconciler)
-    assert (options["max_loras"], options["max_lora_rank"], options["shutdown_timeout"]) == (
-        2,
-        16,
-        30,
-    )
-
-
-def test_the_users_engine_options_win(settings: Settings) -> None:
-    """A given option replaces the one that follows from the host; memory for adapters grows with
-    the slots.
-    """
-    reconciler = directory_of(settings)
-    chosen = changed(settings, engine={"max_loras": 20, "max_lora_rank": 64, "dtype": "float32"})
-    options = engine_options(chosen, reconciler)
-    assert (options["max_loras"], options["max_lora_rank"], options["dtype"]) == (20, 64, "float32")
-    assert options["max_cpu_loras"] > 20
-
-
-@pytest.mark.parametrize("option", ["max_lora_rank", "max_loras", "max_cpu_loras"])
-def test_an_engine_option_that_is_no_number_is_a_usage_error(
-    settings: Settings, option: str
-) -> None:
-    """Options that are read before vLLM sees them are refused like those that vLLM refuses."""
-    wrong = changed(settings, engine={option: "many"})
-    with pytest.raises(UsageError, match=f"'{option}' takes a whole number, not 'many'"):
-        engine_options(wrong, directory_of(wrong))
-
-
-def test_workers_are_counted_over_every_kind_of_parallelism(settings: Settings) -> None:
-    """Ranks of one model and its copies alike."""
-    assert worker_count({}) == worker_count({"max_loras": 4}) == 1
-    assert (
-        worker_count(
-            {"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "data_parallel_size": "2"}
-        )
-        == 12
-    )
-    with pytest.raises(UsageError, match="'tensor_parallel_size' takes a whole number"):
-        worker_count({"tensor_parallel_size": "many"})
-
-
-def test_a_former_dora_version_stays_away_from_an_engine_that_scales_nothing(
-    settings: Settings, base: Path
-) -> None:
-    """It would answer without its factors; a server that scales outputs finds it again."""
-    reconciler = directory_of(settings)
-    asyncio.run(reconciler.read_directory())
-    (version,) = reconciler.declared()
-    (version.path / SCALES_FILE).touch()
-    names = [status.name for status in directory_of(settings).registry.snapshot() if status.kept]
-    assert names == []
-    weights = BaseWeights.open(base)
-    scaling = directory_of(settings, weights)
-    assert [status.name for status in scaling.registry.snapshot() if status.kept] == ["finance"]
-
-
-def test_adapters_that_do_not_exist_stop_the_start(settings: Settings, tmp_path: Path) -> None:
-    """A mistyped folder is told at once, not served as an empty one."""
-    reconciler = directory_of(changed(settings, adapters=tmp_path / "nowhere"))
-    with pytest.raises(SetupError, match="nowhere"):
-        asyncio.run(reconciler.read_directory())
-
-
-def test_a_broken_adapter_does_not_stop_the_start(settings: Settings) -> None:
-    """The others are served; the broken one is marked with its reasons."""
-    (settings.adapters / "broken").mkdir()
-    (settings.adapters / "broken" / "adapter_config.json").write_text("{")
-    reconciler = directory_of(settings)
-    asyncio.run(reconciler.read_directory())
-    states = {status.name: str(status.state) for status in reconciler.registry.snapshot()}
-    assert states == {"finance": "ready", "broken": "rejected"}
 
 
 @pytest.mark.parametrize("failure", [SetupError("vLLM did not start"), RuntimeError("a bug")])

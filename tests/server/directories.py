@@ -1,0 +1,29 @@
+"""Changed settings, and the adapters' side of a server, before its first look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from lorabay.base.shapes import BaseShapes
+from lorabay.base.weights import BaseWeights
+from lorabay.catalog.store import Store
+from lorabay.metrics import Metrics
+from lorabay.server.composition import build_reconciler
+from lorabay.serving.reconciler import Reconciler
+from lorabay.settings import Settings, load_settings
+from tests.versions import BASE_NAMES
+
+
+def changed(settings: Settings, **changes: object) -> Settings:
+    return load_settings(settings.model_dump() | changes, environ={})
+
+
+def directory_of(
+    settings: Settings, weights: BaseWeights | None = None, *, store: Store | None = None
+) -> Reconciler:
+    """The adapters' side of a server, before its first look."""
+    shapes = BaseShapes.read(Path(str(settings.base)), names=BASE_NAMES)
+    store = store or Store.open(settings.store)
+    return build_reconciler(settings, store, shapes, Metrics(CollectorRegistry()), weights)
