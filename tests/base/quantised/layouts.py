@@ -99,15 +99,18 @@ def eight_bits(out: int, into: int, seed: int) -> Packed:
     return stored, q.float() * (scales / 127.0)[:, None]
 
 
-def compressed(form: str, **arguments: Any) -> Callable[[int, int, int], Packed]:
+def compressed(
+    form: str, *, block: tuple[int, int] = (1, GROUP), **arguments: Any
+) -> Callable[[int, int, int], Packed]:
     """compressed-tensors by the library itself, in float32, so that it rounds nothing."""
 
     def make(out: int, into: int, seed: int) -> Packed:
         weights = QuantizationArgs(**arguments)
         scheme = QuantizationScheme(targets=["Linear"], weights=weights)
         dense = torch.randn(out, into, generator=torch.Generator().manual_seed(seed))
-        columns = {"group": into // GROUP, "channel": 1}.get(str(arguments["strategy"]))
-        scale = torch.rand(out, columns) * 0.2 + 0.1 if columns else torch.rand(1) * 0.01 + 0.01
+        rows, columns = -(-out // block[0]), -(-into // block[1])
+        columns = {"group": columns, "block": columns, "channel": 1}.get(arguments["strategy"], 0)
+        scale = torch.rand(rows, columns) * 0.2 + 0.1 if columns else torch.rand(1) * 0.01 + 0.01
         state = {"weight": dense, "weight_scale": scale}
         if not weights.symmetric:
             state["weight_zero_point"] = (numbers((out, columns or 1), seed) - 8).to(torch.int8)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lorabay.base.files import BaseFiles
+from lorabay.base.quantised import packed_integers
 from lorabay.base.quantised.dense import dense_tensors
 from lorabay.base.quantised.packed_integers import awq, gptq, unpack
 from lorabay.base.tensors import Stored
@@ -66,3 +67,45 @@ def test_a_module_that_lacks_a_part_is_refused(tmp_path: Path, method: object) -
     assert callable(method)
     with pytest.raises(SetupError, match="'a' lacks qzeros, scales"):
         method({"a.qweight": stored}, {})
+
+
+@pytest.mark.parametrize("method", [gptq, awq])
+def test_the_size_of_a_group_is_the_configs(method: object) -> None:
+    """20 inputs in groups of 8 have three scales, of which the last is for four inputs; another
+    size than the config's is refused.
+    """
+    assert callable(method)
+    is_awq = method is awq
+    words = {"qweight": (20, 1) if is_awq else (3, 8), "qzeros": (3, 1), "scales": (3, 8)}
+    tensors = {
+        f"a.{part}": Stored(f"a.{part}", Path("file"), "I32", shape, 0, 0)
+        for part, shape in words.items()
+    }
+    dense = method(tensors, {"bits": 4, "group_size": 8})
+    assert dense["a.weight"].shape == ((8, 20) if is_awq else (8, 24))
+    with pytest.raises(SetupError, match="8x3 scales of 'a'"):
+        method(tensors, {"bits": 4, "group_size": 16})
+    with pytest.raises(SetupError, match="8x3 scales of 'a'"):
+        method(tensors, {"bits": 4, "group_size": -1})
+
+
+def test_a_last_group_may_be_cut_off() -> None:
+    """Twenty inputs in groups of eight: the last four have the third scale."""
+    words = np.zeros((20, 1), np.int32)
+    parts = {
+        "qweight": _Numbers(words),
+        "qzeros": _Numbers(np.full((3, 1), 0x11111111, np.int32)),
+        "scales": _Numbers(np.array([[1.0] * 8, [2.0] * 8, [3.0] * 8], np.float32)),
+    }
+    dense = packed_integers._load_awq(parts, 8)  # type: ignore[arg-type]
+    assert dense[0].tolist() == [-1.0] * 8 + [-2.0] * 8 + [-3.0] * 4
+
+
+class _Numbers:
+    """A stored tensor whose numbers are at hand."""
+
+    def __init__(self, numbers: np.ndarray) -> None:
+        self._numbers = numbers
+
+    def values(self) -> np.ndarray:
+        return self._numbers

@@ -1,24 +1,27 @@
 """compressed-tensors and block-wise FP8: numbers of few bits times a scale.
 
-There is a scale for each tensor, output, group of inputs, or block. Packed integers have no sign;
-they are shifted by half their range. Zero points are packed along the outputs.
+There is a scale for each tensor, output, group of inputs, or block; the config says how large a
+group or a block is. Packed integers have no sign; they are shifted by half their range. Zero points
+are packed along the outputs.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lorabay.base.quantised.blocks import Block, fitting_block, spread
 from lorabay.base.quantised.packed_integers import unpack
 from lorabay.base.tensors import Computed
 from lorabay.errors import SetupError
 from lorabay.reasons import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -61,21 +64,24 @@ def compressed_tensors(
                 parts[part] = tensors[f"{module}.{part}"]
 
         names = (weight, *(name for name in tensors if _QUANTISATION.sub("", name) == module))
+        sizes = _named_blocks(module, schemes)
         if "weight_packed" in parts:
-            dense[weight] = _packed(module, parts, bits, names)
+            dense[weight] = _packed(module, parts, bits, sizes, names)
         else:
-            load = partial(_load_unpacked, parts)
-            dense[weight] = Computed(parts["weight"].shape, load, names)
+            dense[weight] = _unpacked(module, parts, sizes, names)
     return dense
 
 
 def block_float8(
-    tensors: Mapping[str, Stored], _config: Mapping[str, object]
+    tensors: Mapping[str, Stored], config: Mapping[str, object]
 ) -> dict[str, Computed]:
     """Return the dense tensors of FP8 weights by name. Raise SetupError for one without a scale.
 
     The scale is `weight_scale_inv`, one a block, or `weight_scale`, one for all or one an output.
     """
+    block = _block(config.get("weight_block_size"))
+    sizes = [] if block is None else [block]
+
     dense: dict[str, Computed] = {}
     for name, stored in tensors.items():
         if stored.dtype != "F8_E4M3" or not name.endswith(".weight"):
@@ -89,8 +95,8 @@ def block_float8(
         input_scale = name.removesuffix("weight") + "input_scale"
         if input_scale in tensors:
             names.append(input_scale)
-        load = partial(_load_unpacked, {"weight": stored, "weight_scale": tensors[scale]})
-        dense[name] = Computed(stored.shape, load, tuple(names))
+        parts = {"weight": stored, "weight_scale": tensors[scale]}
+        dense[name] = _unpacked(name.removesuffix(".weight"), parts, sizes, tuple(names))
     return dense
 
 
@@ -119,8 +125,57 @@ def _modules(tensors: Mapping[str, Stored]) -> Iterator[str]:
             yield module
 
 
+def _named_blocks(module: str, schemes: Sequence[Any]) -> list[Block]:
+    """Return the block sizes of the schemes that name a module, else of all.
+
+    The others are for classes of modules, of which the files say nothing.
+    """
+    naming = [scheme for scheme in schemes if _is_named(scheme.get("targets"), module)]
+    blocks = (_block_of(scheme.get("weights")) for scheme in naming or schemes)
+    return [block for block in blocks if block is not None]
+
+
+def _is_named(targets: object, module: str) -> bool:
+    """Return whether one of a scheme's targets is a module's name, or a pattern of it."""
+    texts = targets if isinstance(targets, list) else []
+    patterns = [text.removeprefix("re:") for text in texts if text.startswith("re:")]
+    return module in texts or any(re.match(pattern, module) for pattern in patterns)
+
+
+def _block_of(weights: object) -> Block | None:
+    """Return the size of the blocks of one scheme; None if it has one scale an output, or one."""
+    if not isinstance(weights, Mapping):
+        return None
+    size = weights.get("group_size")
+    if isinstance(size, int) and size > 0:
+        return Block(1, size)
+    return _block(weights.get("block_structure"))
+
+
+def _block(structure: object) -> Block | None:
+    """Return the block that a config writes as `[128, 128]`, or as `128x128` in older ones."""
+    sides = structure.split("x") if isinstance(structure, str) else structure
+    if not isinstance(sides, list) or len(sides) != 2:
+        return None
+    if not all(str(side).isdecimal() and int(side) for side in sides):
+        return None
+    return Block(int(sides[0]), int(sides[1]))
+
+
+def _unpacked(
+    module: str, parts: Mapping[str, Stored], sizes: list[Block], names: tuple[str, ...]
+) -> Computed:
+    shape = parts["weight"].shape
+    block = fitting_block(module, shape, parts["weight_scale"].shape, sizes)
+    return Computed(shape, partial(_load_unpacked, parts, block), names)
+
+
 def _packed(
-    module: str, parts: Mapping[str, Stored], bits: set[Any], names: tuple[str, ...]
+    module: str,
+    parts: Mapping[str, Stored],
+    bits: set[Any],
+    sizes: list[Block],
+    names: tuple[str, ...],
 ) -> Computed:
     if "weight_shape" not in parts or "weight_scale" not in parts:
         raise SetupError(
@@ -137,12 +192,13 @@ def _packed(
         raise SetupError(
             f"the base is compressed, and {quoted(module)} is packed in neither 4 nor 8 bits"
         )
-    load = partial(_load_packed, parts, width, (outputs, inputs))
-    return Computed((outputs, inputs), load, names)
+    shape = outputs, inputs
+    block = fitting_block(module, shape, parts["weight_scale"].shape, sizes)
+    return Computed(shape, partial(_load_packed, parts, width, shape, block), names)
 
 
 def _load_packed(
-    parts: Mapping[str, Stored], bits: int, shape: tuple[int, int]
+    parts: Mapping[str, Stored], bits: int, shape: tuple[int, int], block: Block
 ) -> NDArray[np.float32]:
     outputs, inputs = shape
     half = np.float32(1 << (bits - 1))
@@ -152,62 +208,30 @@ def _load_packed(
     if "weight_zero_point" in parts:
         packed = np.ascontiguousarray(parts["weight_zero_point"].values().T)
         zeros = unpack(packed, bits)[:, :outputs].T.astype(np.float32) - half
-    return _apply_scales(dense, parts, zeros)
+    return _apply_scales(dense, parts, block, zeros)
 
 
-def _load_unpacked(parts: Mapping[str, Stored]) -> NDArray[np.float32]:
+def _load_unpacked(parts: Mapping[str, Stored], block: Block) -> NDArray[np.float32]:
     dense = parts["weight"].values().astype(np.float32)
     zeros = None
     if "weight_zero_point" in parts:
         zeros = parts["weight_zero_point"].values().astype(np.float32)
-    return _apply_scales(dense, parts, zeros)
+    return _apply_scales(dense, parts, block, zeros)
 
 
 def _apply_scales(
-    dense: NDArray[np.float32], parts: Mapping[str, Stored], zeros: NDArray[np.float32] | None
+    dense: NDArray[np.float32],
+    parts: Mapping[str, Stored],
+    block: Block,
+    zeros: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]:
     """Change `dense` to (dense - zeros) * scale in place, and return it."""
-    scale = parts["weight_scale"].values()
     groups = parts["weight_g_idx"].values() if "weight_g_idx" in parts else None
+    # The library leaves -1 where no order was chosen: then the groups are in order.
+    if groups is not None and (groups == -1).any():
+        groups = None
+
     if zeros is not None:
-        dense -= _spread(zeros, dense.shape, groups)
-    dense *= _spread(scale, dense.shape, groups)
+        dense -= spread(zeros, dense.shape, block, groups)
+    dense *= spread(parts["weight_scale"].values(), dense.shape, block, groups)
     return dense
-
-
-def _spread(
-    small: NDArray[np.float32], shape: tuple[int, ...], groups: NDArray[np.int64] | None
-) -> NDArray[np.float32]:
-    """Return an array that broadcasts to `shape`, one number for each of the weight.
-
-    `small` has one number for all, for each output, for each group of inputs, or for each block.
-    `groups` is the group of each input, if they are not in order.
-    """
-    if small.size == 1:
-        return small.reshape(1, 1)
-    small = small.reshape(len(small), -1)
-    outputs, inputs = shape
-
-    # First along the outputs, then along the inputs.
-    rows = -(-outputs // small.shape[0])
-    spread = small
-    if rows > 1:
-        side = _block_side(rows, outputs, small.shape[0])
-        spread = np.repeat(small, side, axis=0)[:outputs]
-    if small.shape[1] == 1:
-        return spread
-    if groups is not None:
-        return spread[:, groups]
-
-    side = _block_side(-(-inputs // small.shape[1]), inputs, small.shape[1])
-    return np.repeat(spread, side, axis=1)[:, :inputs]
-
-
-def _block_side(least: int, size: int, count: int) -> int:
-    """Return the side of `count` blocks over `size` numbers, the smallest one being `least`.
-
-    The last block may be cut off, so that `least` is too small; sides are powers of two.
-    """
-    if size % count == 0 and (least & (least - 1)) == 0:
-        return least
-    return 1 << (least - 1).bit_length()

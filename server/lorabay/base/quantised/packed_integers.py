@@ -1,7 +1,7 @@
 """GPTQ and AWQ: integers in 32-bit words, with a scale and a zero point for each group of inputs.
 
 W[o, i] = (q[i, o] - z[g, o]) * s[g, o], where g is the group of input i (Frantar et al. 2022, Lin
-et al. 2023).
+et al. 2023). The config says how many inputs a group has.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lorabay.base.quantised.blocks import Block, fitting_block
 from lorabay.base.tensors import Computed
 from lorabay.errors import SetupError
 from lorabay.reasons import quoted
@@ -44,7 +45,9 @@ def gptq(tensors: Mapping[str, Stored], config: Mapping[str, object]) -> dict[st
     for module, parts in _modules(tensors).items():
         rows, outputs = parts["qweight"].shape
         shape = (outputs, rows * 32 // width)
-        load = partial(_load_gptq, parts, width, shifted=shifted)
+        # With `g_idx` each input names its group.
+        size = None if "g_idx" in parts else _group_size(module, shape, parts, config)
+        load = partial(_load_gptq, parts, width, size, shifted=shifted)
         dense[f"{module}.weight"] = Computed(shape, load, _names(parts))
     return dense
 
@@ -62,8 +65,9 @@ def awq(tensors: Mapping[str, Stored], config: Mapping[str, object]) -> dict[str
     dense = {}
     for module, parts in _modules(tensors).items():
         inputs, words = parts["qweight"].shape
-        load = partial(_load_awq, parts)
-        dense[f"{module}.weight"] = Computed((words * 8, inputs), load, _names(parts))
+        shape = (words * 8, inputs)
+        load = partial(_load_awq, parts, _group_size(module, shape, parts, config))
+        dense[f"{module}.weight"] = Computed(shape, load, _names(parts))
     return dense
 
 
@@ -101,7 +105,22 @@ def _names(parts: Mapping[str, Stored]) -> tuple[str, ...]:
     return tuple(part.name for part in parts.values())
 
 
-def _load_gptq(parts: Mapping[str, Stored], bits: int, *, shifted: bool) -> NDArray[np.float32]:
+def _group_size(
+    module: str,
+    shape: tuple[int, int],
+    parts: Mapping[str, Stored],
+    config: Mapping[str, object],
+) -> int:
+    """Return how many inputs share a scale. Raise SetupError if the scales are not that many."""
+    size = config.get("group_size", config.get("q_group_size"))
+    named = [Block(1, size)] if isinstance(size, int) and size > 0 else []
+    groups, outputs = parts["scales"].shape
+    return fitting_block(module, shape, (outputs, groups), named).columns
+
+
+def _load_gptq(
+    parts: Mapping[str, Stored], bits: int, group_size: int | None, *, shifted: bool
+) -> NDArray[np.float32]:
     scales = parts["scales"].values()
     # GPTQ packs along the inputs, which are the rows.
     numbers = unpack(np.ascontiguousarray(parts["qweight"].values().T), bits)
@@ -110,20 +129,18 @@ def _load_gptq(parts: Mapping[str, Stored], bits: int, *, shifted: bool) -> NDAr
         # The first version of the format stores the zero point less one, in as many bits.
         zeros = (zeros + 1) & ((1 << bits) - 1)
 
-    inputs = numbers.shape[1]
-    if "g_idx" in parts:
+    if group_size is None:
         groups = parts["g_idx"].values()
     else:
-        groups = np.arange(inputs) // (inputs // len(scales))
+        groups = np.arange(numbers.shape[1]) // group_size
     return _scaled(numbers, zeros, scales, groups)
 
 
-def _load_awq(parts: Mapping[str, Stored]) -> NDArray[np.float32]:
+def _load_awq(parts: Mapping[str, Stored], group_size: int) -> NDArray[np.float32]:
     scales = parts["scales"].values()
     numbers = unpack(parts["qweight"].values(), 4, _AWQ_ORDER).T
     zeros = unpack(parts["qzeros"].values(), 4, _AWQ_ORDER).astype(np.int16)
-    inputs = numbers.shape[1]
-    groups = np.arange(inputs) // (inputs // len(scales))
+    groups = np.arange(numbers.shape[1]) // group_size
     return _scaled(numbers, zeros, scales, groups)
 
 
