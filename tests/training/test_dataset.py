@@ -97,3 +97,15 @@ def test_chinese_survives_the_file(tmp_path: Path) -> None:
     record = {"instruction": "利率？", "input": "", "output": "约2.1%"}
     (example,) = _read(tmp_path, json.dumps(record, ensure_ascii=False) + "\n")
     assert (example.instruction, example.output) == ("利率？", "约2.1%")
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c"])
+def test_only_a_line_feed_ends_a_line(tmp_path: Path, separator: str) -> None:
+    """JSON lets other separators of lines stand in a string as they are, where it lets them stand
+    at all; on Windows a line ends with two characters.
+    """
+    written = separator if ord(separator) > 31 else json.dumps(separator)[1:-1]
+    line = GOOD.replace("blue", f"blue{written}sky").replace("\n", "\r\n")
+    first, second = _read(tmp_path, line + GOOD)
+    assert first.output == f"blue{separator}sky"
+    assert second.source.endswith(":2")

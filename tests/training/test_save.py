@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lorabay.errors import SetupError
 from lorabay.training.recipe import LoraRecipe, Recipe, TrainingRecipe
 from lorabay.training.save import write_adapter
 
@@ -52,3 +53,17 @@ def test_weights_are_saved_in_the_recipes_format(tmp_path: Path, dtype: str) -> 
     weights = load_file(tmp_path / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {getattr(torch, dtype)}
     assert set(weights) == {"a", "b"}
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(1e6, "float16"), (float("nan"), "float32")])
+def test_weights_that_are_not_finite_replace_nothing(
+    tmp_path: Path, value: float, dtype: str
+) -> None:
+    """Neither what training ruined nor what overflows in the format of the file."""
+    write_adapter(tmp_path, TENSORS, RECIPE, "base")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    training = RECIPE.training.model_copy(update={"dtype": dtype})
+    bad = {**TENSORS, "a": torch.full((2, 3), value)}
+    with pytest.raises(SetupError, match="a holds NaN or infinite values"):
+        write_adapter(tmp_path, bad, RECIPE.model_copy(update={"training": training}), "base")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -16,7 +16,7 @@ from lorabay.base.causal_lm import load_model, load_tokenizer
 from lorabay.errors import SetupError
 from lorabay.training.answer_loss import heldout_loss
 from lorabay.training.dataset import encode, read_examples
-from lorabay.training.train import train
+from lorabay.training.train import TrainingReport, train
 
 FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -154,6 +154,33 @@ def test_an_example_over_the_limit_stops_before_training(
     _edit(adapter_dir, "seed = 3", "seed = 3\nmax_tokens = 8")
     with pytest.raises(SetupError, match=r"train\.jsonl:1 has \d+ tokens"):
         train(adapter_dir, tiny_base)
+
+
+@pytest.mark.parametrize("epochs", [1, 10])
+def test_a_training_that_diverges_leaves_the_weights_that_were_there(
+    adapter_dir: Path, tiny_base: Path, epochs: int
+) -> None:
+    """Whether the loss is no number while training or only afterwards, in place is not in ruins:
+    the files of the last good training stay to the byte.
+    """
+    train(adapter_dir, tiny_base)
+    good = _content(adapter_dir)
+    _edit(adapter_dir, "epochs = 10", f"epochs = {epochs}")
+    rate = next(
+        line
+        for line in (adapter_dir / "recipe.toml").read_text(encoding="utf-8").split("\n")
+        if line.startswith("learning_rate")
+    )
+    _edit(adapter_dir, rate, "learning_rate = inf")
+    with pytest.raises(SetupError, match=r"is (nan|inf): the training diverged.*learning_rate"):
+        train(adapter_dir, tiny_base)
+    assert _content(adapter_dir) == good
+
+
+def test_a_large_loss_is_reported(tmp_path: Path) -> None:
+    """A perplexity beyond every number is infinite, not a bug."""
+    report = TrainingReport(tmp_path, 1, 1, 1.0, 1.0, 1000.0, 1)
+    assert "perplexity 2.72 -> inf" in report.describe()
 
 
 def test_dora_trains_its_magnitudes(adapter_dir: Path, tiny_base: Path) -> None:

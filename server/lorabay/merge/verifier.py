@@ -141,7 +141,8 @@ def read_probes(extra: Path | None) -> tuple[str, ...]:
 
 
 def _lines(text: str) -> tuple[str, ...]:
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
+    # Only a line feed ends a prompt: other separators may stand in it.
+    return tuple(line.strip() for line in text.split("\n") if line.strip())
 
 
 def _free_memory() -> int | None:

@@ -53,7 +53,8 @@ def read_examples(path: Path) -> tuple[Example, ...]:
     read or has none.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Only a line feed ends a line of JSON lines: other separators may stand in its strings.
+        lines = path.read_bytes().decode("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(f"cannot read the examples in {path}: {error}") from error
 

@@ -14,6 +14,7 @@ import peft
 import torch
 from safetensors.torch import save
 
+from lorabay.errors import SetupError
 from lorabay.files import durable
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 
@@ -29,10 +30,17 @@ def write_adapter(
 ) -> None:
     """Write both files into `folder`, which is made if need be; they replace older ones.
 
-    The weights get the recipe's number format, in the order of their names.
+    The weights get the recipe's number format, in the order of their names. Raises SetupError for
+    weights that are not finite in it; then nothing is written.
     """
     dtype = getattr(torch, recipe.training.dtype)
     weights = {name: tensors[name].detach().to(dtype).contiguous() for name in sorted(tensors)}
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise SetupError(
+                f"the trained {name} holds NaN or infinite values in {recipe.training.dtype}, and "
+                "nothing was written; choose a smaller learning_rate or dtype bfloat16"
+            )
 
     config = {
         "base_model_name_or_path": base_model,

@@ -1,7 +1,7 @@
 """Training of an adapter from its recipe: PEFT's LoRA on the base, on the CPU, in float32.
 
 Guarantees that the same recipe, data, base, machine and thread count give the same bytes, and that
-an adapter folder never holds half a result. Does not know how data is worded, how loss is taken or
+an adapter folder never holds half a result, nor one that diverged. Does not know how data is worded, how loss is taken or
 how files are written.
 """
 
@@ -52,9 +52,17 @@ class TrainingReport:
     def describe(self) -> str:
         """Return the report as one line for a terminal."""
         work = f"{self.steps} steps over {self.examples} examples in {self.seconds:.0f} s"
-        before, after = math.exp(self.loss_before), math.exp(self.loss_after)
+        before, after = _perplexity(self.loss_before), _perplexity(self.loss_after)
         perplexity = f"held-out perplexity {before:.2f} -> {after:.2f}"
         return f"{self.adapter}: {work}, {perplexity}, {self.size_bytes / 1e6:.1f} MB"
+
+
+def _perplexity(loss: float) -> float:
+    """Return e to the loss; infinity where no number is large enough."""
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf
 
 
 def train(
@@ -64,7 +72,7 @@ def train(
 
     Without `output` it is written in place. Seeds torch's global generator. Shows its progress on
     `console` (default: stderr), if that is a terminal. Raises SetupError for a recipe, data or base
-    that cannot be used; then nothing is written.
+    that cannot be used, and for a training that diverges; then nothing is written.
     """
     begin = time.monotonic()
     recipe = read_recipe(adapter_dir)
@@ -81,6 +89,7 @@ def train(
         before = heldout_loss(model.get_base_model(), heldout, batch_size)
     _fit(model, examples, recipe.training, steps, console)
     after = heldout_loss(model.eval().get_base_model(), heldout, batch_size)
+    _check_finite(after, "the held-out loss after the training")
 
     folder = output or adapter_dir
     base_name = public_name(read_config(base_dir), base_dir)
@@ -140,12 +149,23 @@ def _fit(
     with progress_bar(steps, "train", console) as advance:
         for epoch, batch in _batches(examples, settings):
             loss = answer_loss(model.get_base_model(), batch)
+            # Once it is no number, no later step makes it one.
+            _check_finite(loss.item(), f"the loss in epoch {epoch}")
             torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(trained, _LARGEST_GRADIENT)
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
             advance(f"epoch {epoch}/{settings.epochs}, loss {loss.item():.3f}", 1)
+
+
+def _check_finite(loss: float, which: str) -> None:
+    """Raise SetupError for a loss that is not a number, or infinite."""
+    if not math.isfinite(loss):
+        raise SetupError(
+            f"{which} is {loss}: the training diverged, and nothing was written; "
+            "choose a smaller learning_rate in the recipe"
+        )
 
 
 def _optimiser(model: Any, settings: TrainingRecipe) -> torch.optim.Optimizer:
