@@ -1,8 +1,8 @@
 """Training of an adapter from its recipe: PEFT's LoRA on the base, on the CPU, in float32.
 
 Guarantees that the same recipe, data, base, machine and thread count give the same bytes, and that
-an adapter folder never holds half a result, nor one that diverged. Does not know how data is worded, how loss is taken or
-how files are written.
+an adapter folder never holds half a result, nor one that diverged. Does not know how data is
+worded, how loss is taken or how files are written.
 """
 
 from __future__ import annotations

@@ -102,20 +102,16 @@ def test_a_group_size_that_does_not_explain_the_scales_is_refused(tmp_path: Path
 
 
 def test_the_group_that_names_a_module_has_its_size(tmp_path: Path) -> None:
-    """Of two sizes that would both explain the scales, the one counts whose target is the module."""
+    """Of two sizes that would both explain the scales, the one counts whose target it is."""
     make = compressed("pack-quantized", block=(1, 96), num_bits=4, strategy="group", group_size=96)
     parts, expected = make(16, 576, 0)
-    tensors = stored(
-        tmp_path / "file", {f"mlp.a.{part}": tensor for part, tensor in parts.items()}
-    )
+    tensors = stored(tmp_path / "file", {f"mlp.a.{part}": tensor for part, tensor in parts.items()})
     groups = {
         "others": {"targets": ["Linear"], "weights": {"num_bits": 4, "group_size": 100}},
         "named": {"targets": [r"re:.*\.a$"], "weights": {"num_bits": 4, "group_size": 96}},
     }
     dense = compressed_tensors(tensors, {"format": "pack-quantized", "config_groups": groups})
-    np.testing.assert_allclose(
-        dense["mlp.a.weight"].values(), expected.numpy(), rtol=2e-7, atol=0
-    )
+    np.testing.assert_allclose(dense["mlp.a.weight"].values(), expected.numpy(), rtol=2e-7, atol=0)
 
 
 @pytest.mark.parametrize("settings", [{}, {"weight_block_size": [16, 16]}])
