@@ -97,5 +97,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="kills in a row in tests/e2e/test_engine_death.py",
     )
     parser.addoption(
+        "--neighbours", type=int, default=1, help="rounds of each kind in test_neighbours.py"
+    )
+    parser.addoption(
         "--server-kills", type=int, default=1, help="kills in tests/e2e/test_server_death.py"
     )
