@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from lorabay.api.openapi import ERRORS
+from lorabay.errors import (
+    AdapterConflict,
+    AdapterRejected,
+    LorabayError,
+    PermissionDenied,
+    SetupError,
+    UsageError,
+)
 from lorabay.serving.engine import CALLS
 from tests.api.conftest import Api
 
@@ -63,3 +72,61 @@ async def test_the_page_for_people(api: Api) -> None:
     page = await api.http.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "/openapi.json" in page.text
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Return path, method and operation of everything in a document."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+async def test_every_operation_tells_its_errors(api: Api) -> None:
+    """In our envelope; FastAPI's 422, which is never sent, is not there."""
+    document = (await api.http.get("/openapi.json")).json()
+    found = list(operations(document))
+    assert len(found) >= 10
+    for path, _, operation in found:
+        errors = {status for status in operation["responses"] if not status.startswith("2")}
+        assert {"500", "503"} <= errors
+        assert "422" not in errors
+        for status in errors:
+            content = operation["responses"][status]["content"]["application/json"]
+            assert content["schema"] == {"$ref": "#/components/schemas/Error"}, path
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+async def test_an_error_has_the_shape_that_the_document_tells(api: Api) -> None:
+    """The envelope has these fields and no others."""
+    document = (await api.http.get("/openapi.json")).json()
+    error = document["components"]["schemas"]["Error"]["properties"]["error"]
+    sent = (await api.http.post(CALLS[0].path, json={})).json()["error"]
+    assert sent.keys() == set(error["required"]) == error["properties"].keys()
+
+
+def failures(kind: type[LorabayError] = LorabayError) -> Iterator[type[LorabayError]]:
+    """Return every kind of expected failure."""
+    for below in kind.__subclasses__():
+        yield below
+        yield from failures(below)
+
+
+async def test_every_failure_of_a_call_is_told(api: Api) -> None:
+    """A kind of error that is added has to be added to the document, too."""
+    document = (await api.http.get("/openapi.json")).json()
+    told = {int(status) for status in document["paths"][CALLS[0].path]["post"]["responses"]}
+    # An admin call's, and those that end a start.
+    elsewhere = {PermissionDenied, AdapterConflict, AdapterRejected, SetupError, UsageError}
+    of_calls = [kind for kind in failures() if kind not in elsewhere]
+    assert len(of_calls) >= 6
+    assert {kind.status for kind in of_calls} <= told
+    assert {kind.status for kind in failures()} <= ERRORS.keys()
+
+
+async def test_whoever_needs_a_key_is_told(api: Api) -> None:
+    """The document names the scheme, and the operations that take a key."""
+    document = (await api.http.get("/openapi.json")).json()
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    security = {path: operation["security"] for path, _, operation in operations(document)}
+    assert {"key": []} in security[CALLS[0].path]
+    assert security["/health"] == []

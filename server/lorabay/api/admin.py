@@ -161,6 +161,7 @@ def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None
     @router.post(
         "/v1/load_lora_adapter",
         summary="vLLM's verb: serve the adapter in a folder",
+        response_class=PlainTextResponse,
         openapi_extra=_documented(LoadRequest),
     )
     async def load_lora_adapter(body: Any = load_body, who: str = who) -> PlainTextResponse:
@@ -182,6 +183,7 @@ def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None
     @router.post(
         "/v1/unload_lora_adapter",
         summary="vLLM's verb: stop serving an adapter",
+        response_class=PlainTextResponse,
         openapi_extra=_documented(UnloadRequest),
     )
     async def unload_lora_adapter(body: Any = unload_body, who: str = who) -> PlainTextResponse:

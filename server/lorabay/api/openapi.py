@@ -1,9 +1,13 @@
-"""The OpenAPI document: FastAPI's own routes, and the calls with the engine's request schemas."""
+"""The OpenAPI document: FastAPI's own routes, and the calls with the engine's request schemas.
+
+Every operation tells every status that it may answer with, and all errors have one envelope.
+Knows nothing of how requests are answered.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
@@ -15,36 +19,106 @@ if TYPE_CHECKING:
 
     from lorabay.serving.engine import Call
 
-RESPONSES = {
-    "200": {"description": "The answer, or its server-sent events"},
-    "4XX": {"description": "The request is wrong"},
-    "5XX": {"description": "The engine cannot answer now"},
+Document = dict[str, Any]
+
+ERRORS: Mapping[int, str] = {
+    400: "The request is wrong; `param` names the field",
+    401: "No API key, or one that this server does not know",
+    403: "The caller may not do this",
+    404: "There is no such model, adapter, version or path",
+    409: "It does not fit the present state of the adapter",
+    413: "The body is too large",
+    415: "The body is not `application/json`",
+    429: "Too many requests; the header `retry-after` says when to try again",
+    500: "A bug in the server, whose log has the details",
+    503: "Not possible now; the header `retry-after` says when to try again",
+}
+"""Every status of an error, with what it means."""
+
+ANYWHERE = (500, 503)
+"""A server that is still starting answers 503 on every path but `/health`."""
+
+BY_TAG: Mapping[str, tuple[int, ...]] = {
+    "inference": (400, 401, 404, 413, 415, 429),
+    "models": (401, 404),
+    "admin": (400, 401, 403, 404, 409, 413, 415),
+    "server": (),
+}
+"""Further statuses of the operations with a tag."""
+
+ENVELOPE: Document = {
+    "title": "Error",
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string", "description": "What is wrong, and what to do"},
+                "type": {"type": "string", "description": "Kind of error, as OpenAI names them"},
+                "param": {"type": ["string", "null"], "description": "The field that is wrong"},
+                "code": {"type": "string", "description": "Stable name of the error"},
+            },
+        }
+    },
+}
+
+KEY: Document = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key, or the admin key on the paths of administrators",
+}
+
+SECURITY: Mapping[str, list[dict[str, list[str]]]] = {
+    # A server that only its own machine can reach may have no key.
+    "inference": [{"key": []}, {}],
+    "models": [{"key": []}, {}],
+    "admin": [{"key": []}],
+    "server": [],
+}
+
+HEADERS: Document = {
+    "x-adapter": {
+        "description": "The adapter that answered; `__base__` for the base",
+        "schema": {"type": "string"},
+    },
+    "x-adapter-version": {
+        "description": "Its version; absent for the base",
+        "schema": {"type": "string"},
+    },
 }
 
 
 def document_of(
     app: FastAPI, schemas: Callable[[], Mapping[str, Mapping[str, Any]]]
-) -> Callable[[], dict[str, Any]]:
+) -> Callable[[], Document]:
     """Return the function that builds the document of `app`, once.
 
     `schemas` returns the schema of each call's request body, by the call's name.
     """
 
-    def build() -> dict[str, Any]:
+    def build() -> Document:
         if app.openapi_schema is None:
-            document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+            )
             schema_of = schemas()
             for call in CALLS:
                 # A copy, because describing a call takes the definitions out of its schema.
                 schema = copy.deepcopy(dict(schema_of[call.name]))
                 _describe(call, schema, document)
+            _tell_errors(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     return build
 
 
-def _describe(call: Call, schema: dict[str, Any], document: dict[str, Any]) -> None:
+def _describe(call: Call, schema: Document, document: Document) -> None:
     """Add a call to the document; definitions in its schema move to the shared components."""
     components = document.setdefault("components", {}).setdefault("schemas", {})
     components |= schema.pop("$defs", {})
@@ -55,6 +129,52 @@ def _describe(call: Call, schema: dict[str, Any], document: dict[str, Any]) -> N
             "summary": call.summary,
             "operationId": call.name,
             "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-            "responses": dict(RESPONSES),
+            "responses": {"200": _answer(call)},
         }
+    }
+
+
+def _answer(call: Call) -> Document:
+    """Return what a call answers with; what generates can also be streamed."""
+    content: Document = {"application/json": {"schema": {"type": "object"}}}
+    if not call.generates:
+        return {"description": "The answer", "content": content, "headers": HEADERS}
+
+    content["text/event-stream"] = {"schema": {"type": "string"}}
+    description = "The answer, or with `stream` its server-sent events"
+    return {"description": description, "content": content, "headers": HEADERS}
+
+
+def _tell_errors(document: Document) -> None:
+    """Add to every operation the errors that it may answer with, and who may call it."""
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    schemas["Error"] = ENVELOPE
+    components["securitySchemes"] = {"key": KEY}
+
+    # FastAPI's own: parameters that are wrong are answered 400, in our envelope.
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+
+    for operation in _operations(document):
+        tag = operation.get("tags", ["server"])[0]
+        responses = operation["responses"]
+        responses.pop("422", None)
+        responses |= _errors((*BY_TAG[tag], *ANYWHERE))
+        operation["security"] = SECURITY[tag]
+
+
+def _operations(document: Document) -> Iterator[Document]:
+    for methods in document["paths"].values():
+        yield from methods.values()
+
+
+def _errors(statuses: Iterable[int]) -> Document:
+    schema = {"$ref": "#/components/schemas/Error"}
+    return {
+        str(status): {
+            "description": ERRORS[status],
+            "content": {"application/json": {"schema": schema}},
+        }
+        for status in sorted(statuses)
     }
