@@ -9,7 +9,7 @@ from typing import Any
 
 from lorabay.catalog.versions import Version
 from lorabay.errors import EngineUnavailable
-from lorabay.serving.engine import CALLS, Answer, AnswerStream, Body, Call
+from lorabay.serving.engine import CALLS, Answer, AnswerStream, Body, Call, Meter, Slots, Usage
 from tests.fake_stream import USAGE, FakeStream, words
 
 
@@ -29,6 +29,8 @@ class FakeEngine:
         self.reply, self.up, self.dead = reply, up, asyncio.Event()
         self.loaded: set[Version] = set()
         self.asked: list[tuple[Call, Body, Version | None, str]] = []
+        self.in_slots: Slots | None = None
+        self.spent = Usage()
 
     async def start(self) -> None:
         self.up = True
@@ -54,8 +56,19 @@ class FakeEngine:
         schema = {"type": "object", "properties": names, "$defs": {"Word": {"type": "string"}}}
         return {call.name: schema | {"title": call.name} for call in CALLS}
 
+    def slots(self) -> Slots | None:
+        return self.in_slots
+
     async def run(
-        self, call: Call, body: Body, version: Version | None, *, request_id: str
+        self,
+        call: Call,
+        body: Body,
+        version: Version | None,
+        *,
+        request_id: str,
+        meter: Meter | None = None,
     ) -> Answer | AnswerStream:
+        if meter is not None:
+            meter.read = lambda: self.spent
         self.asked.append((call, body, version, request_id))
         return await self.reply(body)

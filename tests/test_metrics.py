@@ -6,7 +6,16 @@ from dataclasses import replace
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from lorabay.metrics import BASE_ADAPTER, UNKNOWN_ADAPTER, AdapterCollector, AdapterFacts, Metrics
+from lorabay.metrics import (
+    BASE_ADAPTER,
+    OTHER_ADAPTER,
+    SHARED,
+    UNKNOWN_ADAPTER,
+    AdapterCollector,
+    AdapterFacts,
+    Metrics,
+    SlotFacts,
+)
 
 CONTRACT = {
     "lorabay_requests": ("adapter", "endpoint", "code"),
@@ -28,6 +37,9 @@ ADAPTER_GAUGES = {
     "lorabay_adapter_state": ("adapter", "state"),
     "lorabay_adapter_resident": ("adapter", "level"),
     "lorabay_adapter_approximate_error": ("adapter",),
+    "vllm:lora_adapter_loaded": ("adapter_name", "level", "pinned"),
+    "vllm:num_gpu_loaded_lora_adapters": (),
+    "vllm:max_gpu_lora_adapters": (),
 }
 FINANCE = AdapterFacts("finance", "ready", "3f9c1a2b4d5e", "lora", 16, "engine")
 BROKEN = AdapterFacts("broken", "rejected", None, None, None, None)
@@ -96,11 +108,11 @@ def test_an_adapter_without_a_live_version_has_only_a_state() -> None:
 
 
 def test_shared_labels_are_no_adapters_names() -> None:
-    """No adapter can be named like the labels of the base and of unknown names."""
+    """No adapter can be named like the labels that adapters share."""
     from lorabay.catalog.names import name_problems
 
-    assert name_problems(BASE_ADAPTER)
-    assert name_problems(UNKNOWN_ADAPTER)
+    assert len(SHARED) == 3
+    assert all(name_problems(label) for label in SHARED)
 
 
 def test_only_an_approximate_version_shows_its_error() -> None:
@@ -116,3 +128,113 @@ def test_only_an_approximate_version_shows_its_error() -> None:
     assert (
         registry.get_sample_value("lorabay_adapter_approximate_error", {"adapter": "exact"}) is None
     )
+
+
+def test_an_adapter_that_goes_takes_its_series_along() -> None:
+    """Nothing of it is left on the page; the others stay."""
+    metrics = Metrics(CollectorRegistry())
+    for adapter in ("finance", "shop"):
+        use_every_family(metrics, adapter)
+    assert "finance" in adapters_on(metrics)
+    metrics.forget("finance")
+    metrics.forget("nobody")
+    assert adapters_on(metrics) == {"shop"}
+
+
+def use_every_family(metrics: Metrics, adapter: str) -> None:
+    """Record one fact in each family that has adapters."""
+    metrics.of(adapter, metrics.requests, "chat", "200").inc()
+    metrics.of(adapter, metrics.request_seconds, "chat").observe(1)
+    metrics.of(adapter, metrics.running).inc()
+    for counter in (
+        metrics.prompt_tokens,
+        metrics.generation_tokens,
+        metrics.evictions,
+        metrics.swaps,
+    ):
+        metrics.of(adapter, counter).inc()
+    for histogram in (metrics.time_to_first_token, metrics.inter_token, metrics.load_seconds):
+        metrics.of(adapter, histogram).observe(1)
+
+
+def adapters_on(metrics: Metrics) -> set[str]:
+    """Return the adapters that the page names."""
+    samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+    return {sample.labels["adapter"] for sample in samples if "adapter" in sample.labels}
+
+
+def test_every_family_with_adapters_is_used_above() -> None:
+    """A family that is added is forgotten with its adapter, too."""
+    metrics = Metrics(CollectorRegistry())
+    use_every_family(metrics, "finance")
+    used = {
+        family.name
+        for family in metrics.registry.collect()
+        if any("adapter" in sample.labels for sample in family.samples)
+    }
+    assert used == {name for name, labels in CONTRACT.items() if "adapter" in labels}
+
+
+def test_what_an_adapter_does_after_it_went_counts_as_unknown() -> None:
+    """A request that outlives its adapter does not bring its series back."""
+    metrics = Metrics(CollectorRegistry())
+    served = {"finance"}
+    metrics.follow_adapters(list, is_served=served.__contains__)
+    running = metrics.of("finance", metrics.running)
+    running.inc()
+    served.clear()
+    metrics.forget("finance")
+    running.dec()
+    use_every_family(metrics, "finance")
+    assert adapters_on(metrics) == {UNKNOWN_ADAPTER}
+
+
+def test_shared_labels_are_served_whatever_becomes_of_adapters() -> None:
+    """The base is no adapter, and has its series in a server without one."""
+    metrics = Metrics(CollectorRegistry(), own_histograms=0)
+    metrics.follow_adapters(list, is_served=lambda adapter: False)
+    for label in (BASE_ADAPTER, UNKNOWN_ADAPTER):
+        use_every_family(metrics, label)
+        metrics.forget(label)
+    assert adapters_on(metrics) == {BASE_ADAPTER, UNKNOWN_ADAPTER}
+
+
+def test_a_bounded_number_of_adapters_have_histograms() -> None:
+    """The first ones have their own, and all have their own counters; a place becomes free when an
+    adapter goes.
+    """
+    metrics = Metrics(CollectorRegistry(), own_histograms=2)
+    for adapter in ("a", "b", "c", "a"):
+        use_every_family(metrics, adapter)
+    value = metrics.registry.get_sample_value
+    series = "lorabay_time_to_first_token_seconds_count"
+    assert [value(series, {"adapter": name}) for name in ("a", "b", "c")] == [2, 1, None]
+    assert value(series, {"adapter": OTHER_ADAPTER}) == 1
+    assert value("lorabay_prompt_tokens_total", {"adapter": "c"}) == 1
+    metrics.forget("a")
+    use_every_family(metrics, "c")
+    assert value(series, {"adapter": "c"}) == 1
+
+
+def test_routers_see_where_adapters_are() -> None:
+    """Each adapter in the engine has one level, the higher of two; one in the store has none."""
+    metrics = Metrics(CollectorRegistry())
+    cold = replace(FINANCE, adapter="cold", level="store")
+    facts = [replace(FINANCE, in_slot=True), replace(FINANCE, adapter="shop", pinned=True), cold]
+    metrics.follow_adapters(lambda: [*facts, BROKEN], slots=lambda: SlotFacts(taken=1, total=4))
+    (loaded,) = [
+        family for family in metrics.registry.collect() if family.name == "vllm:lora_adapter_loaded"
+    ]
+    assert [tuple(sample.labels.values()) for sample in loaded.samples] == [
+        ("finance", "gpu", "false"),
+        ("shop", "cpu", "true"),
+    ]
+    assert metrics.registry.get_sample_value("vllm:num_gpu_loaded_lora_adapters") == 1
+    assert metrics.registry.get_sample_value("vllm:max_gpu_lora_adapters") == 4
+
+
+def test_without_an_engine_nothing_is_said_of_slots() -> None:
+    """A router takes an absent series for not known, and a zero for empty."""
+    metrics = Metrics(CollectorRegistry())
+    metrics.follow_adapters(list)
+    assert metrics.registry.get_sample_value("vllm:max_gpu_lora_adapters") is None

@@ -1,8 +1,10 @@
 """All Prometheus series of lorabay, built on a registry that the caller owns.
 
 Core code returns facts; the edge records them here. Labels are bounded: an adapter that is not
-served counts under `UNKNOWN_ADAPTER`, the base under `BASE_ADAPTER`. Knows nothing of vLLM's own
-`vllm:*` series, which live in another registry.
+served counts under `UNKNOWN_ADAPTER`, the base under `BASE_ADAPTER`. An adapter that goes takes its
+series along. Histograms, which have many lines each, are kept for a bounded number of adapters; the
+others share `OTHER_ADAPTER`. Some gauges bear names that vLLM plans for itself; the rest of its
+`vllm:*` series live in another registry, of which nothing is known here.
 """
 
 from __future__ import annotations
@@ -10,22 +12,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
 BASE_ADAPTER = "__base__"
 UNKNOWN_ADAPTER = "__unknown__"
+OTHER_ADAPTER = "__other__"
 
-_LATENCY = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-_TOKEN_GAP = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0)
+SHARED = frozenset({BASE_ADAPTER, UNKNOWN_ADAPTER, OTHER_ADAPTER})
+"""Values of the label `adapter` that are no adapter's name."""
+
+_LATENCY = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
+_TOKEN_GAP = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+Family = TypeVar("Family", Counter, Gauge, Histogram)
 
 
 class Metrics:
-    """The series of one server."""
+    """The series of one server; `own_histograms` adapters have latency histograms of their own."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, own_histograms: int = 50) -> None:
         self.registry = registry
+        self._own_histograms = own_histograms
+        self._with_histograms: set[str] = set()
+        """The adapters that have histograms of their own: those that were the first to be asked."""
+        self._used: dict[str, set[tuple[Counter | Gauge | Histogram, tuple[str, ...]]]] = {}
+        """The series of each adapter: their family, and the labels besides `adapter`."""
+        self._is_served: Callable[[str], bool] = lambda adapter: True
+
         counter = partial(Counter, registry=registry)
         latency = partial(Histogram, buckets=_LATENCY, registry=registry)
         token_gap = partial(Histogram, buckets=_TOKEN_GAP, registry=registry)
@@ -51,10 +67,12 @@ class Metrics:
             ["adapter", "endpoint"],
         )
         self.prompt_tokens = counter(
-            "lorabay_prompt_tokens", "Prompt tokens of finished requests.", ["adapter"]
+            "lorabay_prompt_tokens", "Prompt tokens of requests, however they ended.", ["adapter"]
         )
         self.generation_tokens = counter(
-            "lorabay_generation_tokens", "Generated tokens of finished requests.", ["adapter"]
+            "lorabay_generation_tokens",
+            "Tokens generated for requests, however they ended.",
+            ["adapter"],
         )
         self.running = Gauge(
             "lorabay_requests_running", "Requests being answered.", ["adapter"], registry=registry
@@ -85,9 +103,56 @@ class Metrics:
             "lorabay_engine_restarts", "Times the engine died and was rebuilt."
         )
 
-    def follow_adapters(self, facts: Callable[[], Iterable[AdapterFacts]]) -> None:
-        """Add the adapters' gauges, which call `facts` at each scrape."""
-        self.registry.register(AdapterCollector(facts))
+    def of(self, adapter: str, family: Family, *others: str) -> Family:
+        """Return the series of `adapter` in a family; `others` are the values of further labels.
+
+        What was taken before the adapter went is shown no longer.
+        """
+        label = self._label(adapter, family)
+        if label not in SHARED:
+            self._used.setdefault(label, set()).add((family, others))
+        return family.labels(label, *others)
+
+    def _label(self, adapter: str, family: Counter | Gauge | Histogram) -> str:
+        if adapter in SHARED:
+            return adapter
+        if not self._is_served(adapter):
+            return UNKNOWN_ADAPTER
+        if not isinstance(family, Histogram) or adapter in self._with_histograms:
+            return adapter
+
+        if len(self._with_histograms) >= self._own_histograms:
+            return OTHER_ADAPTER
+        self._with_histograms.add(adapter)
+        return adapter
+
+    def forget(self, adapter: str) -> None:
+        """Remove the series of an adapter that is not served any more."""
+        self._with_histograms.discard(adapter)
+        for family, others in self._used.pop(adapter, ()):
+            family.remove(adapter, *others)
+
+    def follow_adapters(
+        self,
+        facts: Callable[[], Iterable[AdapterFacts]],
+        *,
+        slots: Callable[[], SlotFacts | None] = lambda: None,
+        is_served: Callable[[str], bool] = lambda adapter: True,
+    ) -> None:
+        """Add the adapters' gauges, which call `facts` and `slots` at each scrape.
+
+        From now on, adapters of which `is_served` returns False have no series of their own.
+        """
+        self._is_served = is_served
+        self.registry.register(AdapterCollector(facts, slots))
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFacts:
+    """Places for adapters in the device's memory: how many are taken, and how many there are."""
+
+    taken: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +167,11 @@ class AdapterFacts:
     level: str | None
     """Where the live version's weights are: `engine` or `store`."""
 
+    in_slot: bool = False
+    """True if the live version is in the device's memory."""
+
+    pinned: bool = False
+
     approximate: float | None = None
     """Relative error of a version that approximates an adapter of another format."""
 
@@ -109,11 +179,19 @@ class AdapterFacts:
 class AdapterCollector:
     """The adapters' gauges, made anew at each scrape, so that they are never stale."""
 
-    def __init__(self, facts: Callable[[], Iterable[AdapterFacts]]) -> None:
+    def __init__(
+        self,
+        facts: Callable[[], Iterable[AdapterFacts]],
+        slots: Callable[[], SlotFacts | None] = lambda: None,
+    ) -> None:
         self._facts = facts
+        self._slots = slots
 
     def describe(self) -> tuple[GaugeMetricFamily, ...]:
         """Return the families without samples; prometheus_client asks for their names."""
+        return (*self._described(), *_slot_families())
+
+    def _described(self) -> tuple[GaugeMetricFamily, ...]:
         info = GaugeMetricFamily(
             "lorabay_adapter_info",
             "1 for the live version of each adapter.",
@@ -134,19 +212,52 @@ class AdapterCollector:
             "Relative error of a live version that is approximate.",
             labels=["adapter"],
         )
-        return info, state, resident, approximate
+        loaded = GaugeMetricFamily(
+            "vllm:lora_adapter_loaded",
+            "1 for each adapter in the engine: `gpu` in the device's memory, `cpu` in the host's.",
+            labels=["adapter_name", "level", "pinned"],
+        )
+        return info, state, resident, approximate, loaded
 
     def collect(self) -> tuple[GaugeMetricFamily, ...]:
         """Return the families with a sample for each adapter that has one."""
-        families = self.describe()
-        info, state, resident, approximate = families
+        families = self._described()
+        info, state, resident, approximate, loaded = families
 
         for fact in self._facts():
             state.add_metric([fact.adapter, fact.state], 1)
             if fact.version is not None:
                 info.add_metric([fact.adapter, fact.version, str(fact.format), str(fact.rank)], 1)
                 resident.add_metric([fact.adapter, str(fact.level)], 1)
+            if fact.level == "engine":
+                level = "gpu" if fact.in_slot else "cpu"
+                loaded.add_metric([fact.adapter, level, str(fact.pinned).lower()], 1)
             if fact.approximate is not None:
                 approximate.add_metric([fact.adapter], fact.approximate)
 
-        return families
+        return (*families, *self._slot_gauges())
+
+    def _slot_gauges(self) -> tuple[GaugeMetricFamily, ...]:
+        """Return the gauges of the slots; none while there is no engine to ask."""
+        slots = self._slots()
+        if slots is None:
+            return ()
+
+        taken, total = _slot_families()
+        taken.add_metric([], slots.taken)
+        total.add_metric([], slots.total)
+        return taken, total
+
+
+def _slot_families() -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
+    taken = GaugeMetricFamily(
+        "vllm:num_gpu_loaded_lora_adapters",
+        "Versions of adapters in the device's memory.",
+        labels=[],
+    )
+    total = GaugeMetricFamily(
+        "vllm:max_gpu_lora_adapters",
+        "Versions of adapters that fit into the device's memory.",
+        labels=[],
+    )
+    return taken, total

@@ -83,6 +83,15 @@ class ServerSettings(BaseModel):
     grace_s: float = Field(
         30.0, ge=0, description="Seconds that running requests get to finish after SIGTERM."
     )
+    # An adapter's histograms have some fifty lines. Those of a thousand would be a page of 4 MB.
+    metrics_adapters: int = Field(
+        50,
+        ge=0,
+        description=(
+            "Adapters with latency histograms of their own: the first that are asked. "
+            "The others share those of `__other__`."
+        ),
+    )
 
 
 class ModelSettings(BaseModel):

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
+from lorabay.api import request_metrics
 from lorabay.api.auth import ANONYMOUS
 from lorabay.api.exchange import Exchange
 from lorabay.api.request_metrics import RequestMetrics
@@ -17,6 +19,7 @@ from lorabay.catalog.versions import Version
 from lorabay.errors import EngineUnavailable, InvalidRequest, ModelNotFound, WeightsRefused
 from lorabay.serving.engine import (
     CHAT,
+    COMPLETIONS,
     RESPONSES,
     TOKENIZE,
     Answer,
@@ -174,6 +177,69 @@ async def test_a_stream_is_recorded_with_its_usage_however_it_ends(api: Api) -> 
         api.engine.reply = WAYS[way].reply
         await go(api, WAYS[way])
         assert api.count("lorabay_prompt_tokens_total", adapter="finance") == 5 * expected
+
+
+LEFT = ("a client that leaves before the answer", "a shutdown before the answer", "a bug")
+
+
+@pytest.mark.parametrize("name", LEFT)
+async def test_an_answer_that_nobody_got_is_recorded_with_what_it_cost(api: Api, name: str) -> None:
+    """The engine's count up to the end, whoever ended it."""
+    api.engine.spent = Usage(prompt_tokens=7, generation_tokens=2)
+    api.engine.reply = WAYS[name].reply
+    await go(api, WAYS[name])
+    assert api.count("lorabay_prompt_tokens_total", adapter="finance") == 7
+    assert api.count("lorabay_generation_tokens_total", adapter="finance") == 2
+
+
+@pytest.mark.parametrize("name", ["a request that is refused", "an answer of the tokeniser"])
+async def test_what_computes_nothing_costs_nothing(api: Api, name: str) -> None:
+    """Neither a refusal nor the tokeniser spends tokens."""
+    api.engine.spent = Usage(prompt_tokens=7)
+    api.engine.reply = WAYS[name].reply if WAYS[name].call is CHAT else without_a_token
+    await go(api, WAYS[name])
+    assert api.count("lorabay_generation_tokens_total", adapter="finance") == 0
+
+
+ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+WORD = b'data: {"choices":[{"index":0,"delta":{"content":"Good"}}]}\n\n'
+USED = b'data: {"choices":[],"usage":{"prompt_tokens":5}}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+STREAMS: dict[Call, list[bytes]] = {
+    CHAT: [ROLE, WORD, WORD, USED, DONE],
+    COMPLETIONS: [WORD, WORD, USED, DONE],
+    RESPONSES: [ANNOUNCED, DELTA, DELTA, b"event: response.completed\n\n"],
+}
+
+
+@pytest.mark.parametrize("call", STREAMS, ids=lambda call: call.name)
+async def test_only_tokens_are_measured(
+    api: Api, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tokens, a second apart, are one time to the first and one gap, on every call: what comes
+    before, between and behind them is neither.
+    """
+    now = 0.0
+    clock = SimpleNamespace(perf_counter=lambda: now)
+    monkeypatch.setattr(request_metrics, "time", clock)
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        nonlocal now
+        for event in STREAMS[call]:
+            now += 1
+            yield event
+
+    async def reply(body: Body) -> Answer | AnswerStream:
+        return FakeStream(events())
+
+    api.engine.reply = reply
+    await api.http.post(call.path, json={"model": "finance"})
+    first = 1 + next(n for n, event in enumerate(STREAMS[call]) if event in {WORD, DELTA})
+    labels = {"adapter": "finance"}
+    assert api.count("lorabay_time_to_first_token_seconds_sum", **labels) == first
+    assert api.count("lorabay_inter_token_seconds_count", **labels) == 1
+    assert api.count("lorabay_inter_token_seconds_sum", **labels) == 1
 
 
 class Refusing(FakeWeights):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
@@ -10,7 +11,11 @@ from prometheus_client.core import REGISTRY
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from lorabay.api.metrics_page import LORA_INFO, VllmSeries
+from lorabay.api.exposition import TEXT
+from lorabay.api.metrics_page import LORA_INFO, OURS, Pages, VllmSeries
+from lorabay.api.request_metrics import RequestMetrics
+from lorabay.metrics import AdapterCollector, AdapterFacts, Metrics
+from lorabay.serving.engine import CHAT, Usage
 from tests.api.conftest import Api
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -92,3 +97,83 @@ async def test_openmetrics_ends_once(api: Api) -> None:
     text = (await api.http.get("/metrics", headers={"accept": OPENMETRICS})).text
     assert text.count("# EOF") == 1
     assert text.endswith("# EOF\n")
+
+
+def test_series_that_a_later_vllm_has_are_not_shown_twice() -> None:
+    """Those of vLLM's names that are ours hide its own: Prometheus refuses a page with both."""
+    registry = CollectorRegistry()
+    for name in OURS:
+        Gauge(name, "vLLM's own.", registry=registry)
+    assert list(VllmSeries(registry).collect()) == []
+    described = {family.name for family in AdapterCollector(list).describe()}
+    assert {name for name in described if name.startswith("vllm:")} == OURS
+
+
+class Counted:
+    """A registry that counts how often it is read; `now` is a clock."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.now = 50.0
+
+    def collect(self) -> Iterator[Metric]:
+        self.reads += 1
+        yield Metric(f"read_{self.reads}", "Read.", "gauge")
+
+
+async def test_scrapes_in_a_loop_cost_one_a_second() -> None:
+    """A page is shown for a second, then it is made anew."""
+    series = Counted()
+    pages = Pages(TEXT, series, CollectorRegistry(), clock=lambda: series.now)
+    first = await pages.read()
+    series.now += 0.9
+    assert await pages.read() is first
+    series.now += 0.2
+    assert b"read_2" in (await pages.read()).text
+    assert series.reads == 2
+
+
+async def test_a_page_is_packed_for_those_who_ask(api: Api) -> None:
+    """The content is the same, and smaller; caches are told what it depends on."""
+    plain = await api.http.get("/metrics", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    packed = await api.http.get("/metrics", headers={"accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.text == plain.text
+    assert int(packed.headers["content-length"]) < len(plain.content)
+    assert packed.headers["vary"] == "accept, accept-encoding"
+
+
+async def test_packing_is_done_once() -> None:
+    """A second scrape takes the bytes of the first."""
+    page = await Pages(TEXT, Counted(), CollectorRegistry()).read()
+    packed = await page.packed()
+    assert await page.packed() is packed
+    assert gzip.decompress(packed) == page.text
+
+
+def series_of(adapters: int) -> Metrics:
+    """Return the metrics of a server with so many adapters, each asked once for a stream."""
+    metrics = Metrics(CollectorRegistry())
+    facts = [
+        AdapterFacts(f"adapter-{n}", "ready", f"{n:012}", "lora", 16, "engine")
+        for n in range(adapters)
+    ]
+    metrics.follow_adapters(lambda: facts)
+    for fact in facts:
+        with RequestMetrics(metrics, CHAT) as measured:
+            measured.begin(fact.adapter)
+            measured.token()
+            measured.status, measured.usage = 200, Usage(10, 20)
+        metrics.of(fact.adapter, metrics.load_seconds).observe(1)
+    return metrics
+
+
+async def test_a_thousand_adapters_fit_on_a_page() -> None:
+    """Each has its counters and gauges, and fifty have histograms."""
+    metrics = series_of(1000)
+    page = await Pages(TEXT, metrics.registry, CollectorRegistry()).read()
+    assert page.text.count(b"\n") < 12_000
+    assert len(page.text) < 1_000_000
+    assert page.text.count(b"lorabay_requests_total{") == 1000
+    assert page.text.count(b"lorabay_time_to_first_token_seconds_count{") == 51

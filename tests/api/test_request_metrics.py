@@ -74,7 +74,7 @@ def test_gaps_are_measured_between_tokens(metrics: Metrics, clock: Clock) -> Non
     measured.begin("finance")
     for gap in (0.5, 0.02, 0.03, 0.04):
         clock.now += gap
-        measured.event()
+        measured.token()
     assert value(
         metrics, "lorabay_time_to_first_token_seconds_sum", adapter="finance"
     ) == pytest.approx(0.5)
@@ -85,12 +85,14 @@ def test_gaps_are_measured_between_tokens(metrics: Metrics, clock: Clock) -> Non
 
 
 def test_events_of_one_step_are_no_gap(metrics: Metrics, clock: Clock) -> None:
-    """A role before the first token or a usage block after the last is not a token."""
+    """Tokens of two choices that come from one step of the engine are one step apart from the
+    next.
+    """
     measured = RequestMetrics(metrics, CHAT)
     measured.begin("finance")
     for gap in (0.5, 0.0001, 0.04, 0.0001, 0.0001):
         clock.now += gap
-        measured.event()
+        measured.token()
     assert value(metrics, "lorabay_inter_token_seconds_count", adapter="finance") == 1
 
 
@@ -116,3 +118,20 @@ def test_a_failure_is_recorded_with_its_status(
     labels = {"adapter": "finance", "endpoint": "chat"}
     for recorded in (code, 200):
         assert value(metrics, "lorabay_requests_total", code=str(recorded), **labels) == 1
+
+
+def test_a_request_whose_adapter_goes_ends_under_the_shared_label(metrics: Metrics) -> None:
+    """Neither the end nor a late token brings the adapter's series back, and nothing runs on."""
+    served = {"finance"}
+    metrics.follow_adapters(list, is_served=served.__contains__)
+    with RequestMetrics(metrics, CHAT) as measured:
+        measured.begin("finance")
+        measured.token()
+        served.clear()
+        metrics.forget("finance")
+        measured.token()
+        measured.status, measured.usage = 200, Usage(prompt_tokens=7, generation_tokens=11)
+    assert value(metrics, "lorabay_requests_running", adapter="finance") is None
+    assert value(metrics, "lorabay_prompt_tokens_total", adapter="finance") is None
+    assert value(metrics, "lorabay_prompt_tokens_total", adapter="__unknown__") == 7
+    assert value(metrics, "lorabay_requests_running", adapter="__unknown__") is None

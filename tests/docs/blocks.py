@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from lorabay.cli import app
 from lorabay.formats import FORMATS, peft_layers
-from lorabay.metrics import AdapterFacts, Metrics
+from lorabay.metrics import AdapterFacts, Metrics, SlotFacts
 from lorabay.settings import ENV_PREFIX, GROUPS
 from tests.docs.pages import ROOT
 
@@ -104,7 +104,7 @@ def series() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     """
     facts = AdapterFacts("finance", "ready", "0" * 12, "lora", 8, "engine", approximate=0.1)
     metrics = Metrics(CollectorRegistry())
-    metrics.follow_adapters(lambda: [facts])
+    metrics.follow_adapters(lambda: [facts], slots=lambda: SlotFacts(taken=1, total=4))
 
     made = [series for series in vars(metrics).values() if hasattr(series, "_labelnames")]
     labels = {series._name: tuple(series._labelnames) for series in made}

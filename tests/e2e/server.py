@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -100,10 +101,15 @@ class Server:
             self.process.stdout.close()
 
 
+PAGE_S = 1.05
+"""Age at which the server makes its page of metrics anew."""
+
+
 def metric(url: str, name: str, **labels: str) -> float:
-    """The sum of a metric's samples whose labels match."""
+    """The sum of a metric's samples whose labels match, as they are now."""
     from prometheus_client.parser import text_string_to_metric_families
 
+    time.sleep(PAGE_S)
     text = httpx.get(f"{url}/metrics", timeout=30).text
     return sum(
         sample.value

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from lorabay.api.request_metrics import RequestMetrics
 from lorabay.catalog.versions import Version
 from lorabay.errors import (
     AdapterRejected,
@@ -19,7 +20,7 @@ from lorabay.errors import (
     SetupError,
     WeightsRefused,
 )
-from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body
+from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body, Slots
 from lorabay.serving.manager import AdapterManager
 from tests.fake_engine import echo
 from tests.serving.bay import POLL_S, Bay
@@ -202,6 +203,86 @@ async def test_forty_adapters_take_turns_in_three_places(server: Server) -> None
     assert server.engine.most_loaded == 3
     assert server.count("lorabay_adapter_evictions_total", adapter="a05") == 2
     assert server.count("lorabay_adapter_load_seconds_count", adapter="a05") == 2
+
+
+def labels_of(server: Server, series: str) -> list[tuple[str, ...]]:
+    """Return the labels of every sample of a series."""
+    return [
+        tuple(sample.labels.values())
+        for family in server.bay.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == series
+    ]
+
+
+async def test_routers_see_what_is_in_the_engine(server: Server) -> None:
+    """An adapter in a slot is on the device, one that is only loaded in memory; the rest are in
+    neither. Nothing is said while there is no engine.
+    """
+    await start(server, "ads", "bank", "law", "shop")
+    ads = server.bay.live("ads")
+    assert ads is not None
+    server.bay.registry.set_pinned("bank", True)
+    server.engine.in_slots = Slots(frozenset({ads.digest}), 2)
+    assert labels_of(server, "vllm:lora_adapter_loaded") == [
+        ("ads", "gpu", "false"),
+        ("bank", "cpu", "true"),
+    ]
+    assert server.count("vllm:num_gpu_loaded_lora_adapters") == 1
+    assert server.count("vllm:max_gpu_lora_adapters") == 2
+    server.engine.die()
+    server.engine.hold("start")
+    await quiet()
+    assert labels_of(server, "vllm:lora_adapter_loaded") == []
+    assert server.count("vllm:max_gpu_lora_adapters") is None
+
+
+async def test_an_adapter_that_is_removed_takes_its_series_along(server: Server) -> None:
+    """By its folder or by an admin, and whatever still happens to it."""
+    await start(server, "ads", "bank", "law")
+    names = ("ads", "bank", "law")
+    for name in names:
+        await server.ask(name)
+    assert all(pages_with(server, name) for name in names)
+    server.bay.take_away("ads")
+    await asyncio.sleep(POLL_S + 1)
+    await server.bay.changes.withdraw("bank", who="admin")
+    assert [bool(pages_with(server, name)) for name in names] == [False, False, True]
+
+
+def pages_with(server: Server, name: str) -> set[str]:
+    """Return the counters and histograms that name an adapter."""
+    return {
+        family.name
+        for family in server.bay.metrics.registry.collect()
+        if family.type != "gauge"
+        and any(sample.labels.get("adapter") == name for sample in family.samples)
+    }
+
+
+async def test_a_request_that_outlives_its_adapter_brings_nothing_back(server: Server) -> None:
+    """A load, an eviction or an answer after the removal counts as unknown."""
+    await start(server, "ads")
+    ads = server.bay.live("ads")
+    assert ads is not None
+    with server.bay.registry.acquire("ads"):
+        server.bay.take_away("ads")
+        await asyncio.sleep(POLL_S + 1)
+        with RequestMetrics(server.bay.metrics, CHAT) as measured:
+            measured.begin("ads")
+            measured.status = 200
+    await quiet()
+    assert pages_with(server, "ads") == set()
+    assert pages_with(server, "__unknown__")
+
+
+async def test_an_adapter_that_comes_back_counts_from_nothing(server: Server) -> None:
+    """Its first load is its own again."""
+    await start(server, "ads")
+    server.bay.take_away("ads")
+    await asyncio.sleep(POLL_S + 1)
+    await server.bay.serve("ads", 7)
+    assert server.count("lorabay_adapter_load_seconds_count", adapter="ads") == 1
 
 
 async def test_a_refused_version_is_not_found(server: Server) -> None:

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from lorabay.errors import EngineUnavailable, SetupError
-from lorabay.serving.engine import CHAT
+from lorabay.serving.engine import CHAT, Slots
 from lorabay.serving.supervisor import LONGEST_PAUSE_S, STEADY_S, SupervisedEngine
 from tests.serving.mortal_engine import MortalEngine
 from tests.versions import make_version
@@ -304,3 +304,17 @@ async def test_a_supervised_engine_is_never_dead_for_good(
     await asyncio.sleep(1000)
     assert not waiting.done()
     waiting.cancel()
+
+
+async def test_slots_are_those_of_an_engine_that_runs(
+    supervised: SupervisedEngine, inner: MortalEngine
+) -> None:
+    """While it is down, or not started yet, nobody can tell."""
+    inner.in_slots = Slots(frozenset({A.digest}), 4)
+    assert supervised.slots() is None
+    await supervised.start()
+    assert supervised.slots() == inner.in_slots
+    inner.die()
+    inner.hold("start")
+    await quiet()
+    assert supervised.slots() is None

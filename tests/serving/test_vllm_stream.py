@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -171,8 +172,12 @@ def test_usage_comes_from_the_context_or_the_result() -> None:
 
 
 async def test_a_stream_knows_its_usage() -> None:
-    """Usage is zero until vLLM reports it."""
+    """Until vLLM reports it, it is what the requests have cost so far."""
     context = RequestContext.new("r-1")
+    running = SimpleNamespace(
+        request_index=0, prompt_len=9, detokenizer=SimpleNamespace(num_output_tokens=lambda: 2)
+    )
+    context.tally.add(running)  # type: ignore[arg-type]
 
     async def generate() -> AsyncGenerator[str, None]:
         yield CHUNK
@@ -182,7 +187,7 @@ async def test_a_stream_knows_its_usage() -> None:
         )
 
     stream = VllmStream(generate(), context, engine_is_up)
-    assert stream.usage == Usage(0, 0)
+    assert stream.usage == Usage(9, 2)
     assert [event async for event in stream]
     assert stream.usage == Usage(9, 4)
 

@@ -89,3 +89,11 @@ def test_what_is_loaded_is_not_loaded_again(prepare: Any) -> None:
     prepare(lambda request: request.lora_name)
     Worker(loaded={7}).stage_adapter("a@1", 7, "/store/a")
     assert take(7) is None
+
+
+def test_the_worker_tells_which_adapters_are_in_slots() -> None:
+    """By vLLM's ids, without the slots that are empty."""
+    worker = Worker(loaded={7, 9})
+    adapters = SimpleNamespace(lora_index_to_id=[9, None, 7, None])
+    worker.model_runner.lora_manager._adapter_manager = adapters
+    assert worker.adapters_in_slots() == [9, 7]

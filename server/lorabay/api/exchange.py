@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from lorabay.api.bodies import asked_model
+from lorabay.api.token_events import carries_token
 from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import InvalidRequest, WeightsRefused
 from lorabay.metrics import BASE_ADAPTER
-from lorabay.serving.engine import Answer
+from lorabay.serving.engine import Answer, Meter
 
 if TYPE_CHECKING:
     from lorabay.api.auth import Caller
@@ -52,6 +53,7 @@ class Exchange:
         self._measured = measured
         self._lease: Lease
         self._stream: AnswerStream | None = None
+        self._meter = Meter()
         self._computes = False
         self._proved = False
 
@@ -73,7 +75,11 @@ class Exchange:
         self._computes = self.call.generates
         try:
             answer = await self._parts.engine.run(
-                self.call, self._body, self._lease.version, request_id=request_id
+                self.call,
+                self._body,
+                self._lease.version,
+                request_id=request_id,
+                meter=self._meter,
             )
         except InvalidRequest:
             # Refused before anything was computed: the version had no part in it.
@@ -115,10 +121,8 @@ class Exchange:
 
     def note_event(self, event: bytes) -> None:
         """Note that a piece of the streamed answer is about to be sent."""
-        self._measured.event()
-
-        # A response is announced, in typed events, before the engine has computed anything.
-        if not self.call.typed_events or event.partition(b"\n")[0].endswith(b".delta"):
+        if carries_token(self.call, event):
+            self._measured.token()
             self._prove()
 
     def note_end(self, status: int) -> None:
@@ -157,3 +161,5 @@ class Exchange:
             # Read last: a stream's usage is complete only when it has ended.
             if self._stream is not None:
                 self._measured.usage = self._stream.usage
+            elif self._measured.usage is None and self._computes:
+                self._measured.usage = self._meter.read()  # it was cut off before its answer

@@ -11,12 +11,13 @@ from lorabay.api.problems import as_error
 from lorabay.metrics import UNKNOWN_ADAPTER
 
 if TYPE_CHECKING:
+    from prometheus_client import Gauge
+
     from lorabay.metrics import Metrics
     from lorabay.serving.engine import Call, Usage
 
 SAME_STEP_S = 0.001
-"""Events closer than this come from one engine step (a role, a usage block), not from two tokens.
-"""
+"""Events closer than this come from one engine step (of two choices, say), not from two tokens."""
 
 CLIENT_CLOSED_REQUEST = 499
 """Status recorded for a request whose client went away, or that a shutdown cut off."""
@@ -35,8 +36,9 @@ class RequestMetrics:
         self._metrics = metrics
         self._call = call
         self._started = time.perf_counter()
-        self._last_event: float | None = None
+        self._last_token: float | None = None
         self._adapter = UNKNOWN_ADAPTER
+        self._running: Gauge | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -44,17 +46,22 @@ class RequestMetrics:
     def begin(self, adapter: str) -> None:
         """Count the request as running on `adapter`."""
         self._adapter = adapter
-        self._metrics.running.labels(adapter).inc()
 
-    def event(self) -> None:
-        """Measure the time to a piece of the streamed answer, which is about to be sent."""
+        # Kept: should the adapter go meanwhile, the end must not be counted down anywhere else.
+        self._running = self._metrics.of(adapter, self._metrics.running)
+        self._running.inc()
+
+    def token(self) -> None:
+        """Measure the time to a generated token, which is about to be sent."""
         now = time.perf_counter()
         # Events of one engine step are one token's: only the first of them is measured.
-        if self._last_event is None:
-            self._metrics.time_to_first_token.labels(self._adapter).observe(now - self._started)
-        elif now - self._last_event > SAME_STEP_S:
-            self._metrics.inter_token.labels(self._adapter).observe(now - self._last_event)
-        self._last_event = now
+        if self._last_token is None:
+            first_token = self._metrics.of(self._adapter, self._metrics.time_to_first_token)
+            first_token.observe(now - self._started)
+        elif now - self._last_token > SAME_STEP_S:
+            gaps = self._metrics.of(self._adapter, self._metrics.inter_token)
+            gaps.observe(now - self._last_token)
+        self._last_token = now
 
     def __exit__(
         self,
@@ -66,17 +73,17 @@ class RequestMetrics:
         status = self.status or _status_of(failure)
         seconds = time.perf_counter() - self._started
 
-        labels = self._adapter, self._call.name
-        self._metrics.requests.labels(*labels, str(status)).inc()
-        self._metrics.request_seconds.labels(*labels).observe(seconds)
+        metrics, adapter, endpoint = self._metrics, self._adapter, self._call.name
+        metrics.of(adapter, metrics.requests, endpoint, str(status)).inc()
+        metrics.of(adapter, metrics.request_seconds, endpoint).observe(seconds)
 
         # A request without a known model never counted as running.
-        if self._adapter != UNKNOWN_ADAPTER:
-            self._metrics.running.labels(self._adapter).dec()
+        if self._running is not None:
+            self._running.dec()
 
         if self.usage is not None:
-            self._metrics.prompt_tokens.labels(self._adapter).inc(self.usage.prompt_tokens)
-            self._metrics.generation_tokens.labels(self._adapter).inc(self.usage.generation_tokens)
+            metrics.of(adapter, metrics.prompt_tokens).inc(self.usage.prompt_tokens)
+            metrics.of(adapter, metrics.generation_tokens).inc(self.usage.generation_tokens)
 
 
 def _status_of(failure: BaseException | None) -> int:

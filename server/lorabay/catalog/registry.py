@@ -188,6 +188,11 @@ class Registry:
         adapter = self._adapters.get(name)
         return adapter.live if adapter is not None else None
 
+    def is_present(self, name: str) -> bool:
+        """Return whether `name` is an adapter's that was not taken away, served yet or not."""
+        adapter = self._adapters.get(name)
+        return adapter is not None and adapter.state not in _GONE
+
     def status(self, name: str) -> AdapterStatus | None:
         """Return everything that is known about one adapter; None if nothing is."""
         adapter = self._adapters.get(name)

@@ -116,7 +116,7 @@ class Server:
         self._admin_gate = admin_gate
         self._make_engine = make_engine
         self._engine_scales = engine_scales
-        self._metrics = Metrics(CollectorRegistry())
+        self._metrics = Metrics(CollectorRegistry(), own_histograms=settings.metrics_adapters)
         self.reconciler: Reconciler | None = None
         """The adapters' side; None until the base is found."""
         self._manager: AdapterManager | None = None

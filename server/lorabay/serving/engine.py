@@ -6,11 +6,11 @@ server-sent events. This module knows nothing of HTTP, keys, adapter folders or 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from lorabay.catalog.versions import Version
+from lorabay.catalog.versions import Digest, Version
 
 Body = dict[str, Any]
 """A request body as parsed JSON."""
@@ -52,12 +52,34 @@ class Usage:
     generation_tokens: int = 0
 
 
+@dataclass(slots=True)
+class Meter:
+    """Shows what a request has cost so far, also one that is cut off before it is answered.
+
+    The engine that runs the request sets `read`.
+    """
+
+    read: Callable[[], Usage] = Usage
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole response: its JSON and what it cost."""
 
     content: bytes
     usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Places for adapters in the device's memory: the weights that have one, and how many there
+    are.
+
+    On a CPU a slot only refers to memory, but no batch can compute with more adapters either.
+    """
+
+    held: frozenset[Digest]
+    count: int
 
 
 class AnswerStream(Protocol):
@@ -76,7 +98,7 @@ class AnswerStream(Protocol):
 
     @property
     def usage(self) -> Usage:
-        """Tokens that the request has cost so far."""
+        """Tokens that the request has cost so far, also one that was left or that failed."""
         ...
 
 
@@ -108,6 +130,10 @@ class Engine(Protocol):
         """Return the JSON schema of each call's request body, by the call's name."""
         ...
 
+    def slots(self) -> Slots | None:
+        """Return the slots as they were a moment ago; None if nobody can tell."""
+        ...
+
     async def load(self, version: Version) -> None:
         """Bring a version's weights into the engine; loading them again changes nothing.
 
@@ -120,13 +146,20 @@ class Engine(Protocol):
         ...
 
     async def run(
-        self, call: Call, body: Body, version: Version | None, *, request_id: str
+        self,
+        call: Call,
+        body: Body,
+        version: Version | None,
+        *,
+        request_id: str,
+        meter: Meter | None = None,
     ) -> Answer | AnswerStream:
         """Answer a request with `version`, or with the bare base if it is None.
 
         `body["model"]` is the client's own spelling and is echoed in the answer. Cancelling the
-        call aborts the generation. Raises LorabayError for everything that the request or the
-        engine's state forbids; after InvalidRequest nothing was computed.
+        call aborts the generation; `meter` shows what it cost, however it ends. Raises LorabayError
+        for everything that the request or the engine's state forbids; after InvalidRequest nothing
+        was computed.
         """
         ...
 

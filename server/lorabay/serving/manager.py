@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ import structlog
 from lorabay.catalog.registry import AdapterState, AdapterStatus
 from lorabay.catalog.versions import DIGEST_PREFIX, Version
 from lorabay.errors import AdapterRejected, EngineUnavailable, WeightsRefused
-from lorabay.metrics import AdapterFacts
+from lorabay.metrics import AdapterFacts, SlotFacts
 from lorabay.reasons import Reason
 from lorabay.serving.quarantine import Quarantine
 from lorabay.serving.residency import Hooks, Residency
@@ -27,6 +27,7 @@ from lorabay.serving.supervisor import SupervisedEngine
 from lorabay.serving.watcher import watch
 
 if TYPE_CHECKING:
+    from lorabay.catalog.versions import Digest
     from lorabay.metrics import Metrics
     from lorabay.serving.engine import Engine
     from lorabay.serving.reconciler import Reconciler
@@ -105,8 +106,8 @@ class AdapterManager:
         )
 
         registry.when_idle(lambda version: self.residency.look_for_room())
-        registry.when_changed(self._log_state)
-        metrics.follow_adapters(self.facts)
+        registry.when_changed(self._state_changed)
+        metrics.follow_adapters(self.facts, slots=self._slot_facts, is_served=registry.is_present)
 
     async def start(self) -> None:
         """Bring the engine up and adapters into it, then follow the directory until `stop`."""
@@ -170,9 +171,14 @@ class AdapterManager:
     def facts(self) -> Iterator[AdapterFacts]:
         """Return the facts of each adapter that the metrics show, at the time of a scrape."""
         resident = {version.digest for version in self.residency.resident()}
+        slots = self.engine.slots()
+        in_slots = slots.held if slots is not None else frozenset()
         for status in self._registry.snapshot():
-            is_resident = status.live is not None and status.live.digest in resident
-            yield _facts(status, is_resident)
+            yield _facts(status, resident, in_slots)
+
+    def _slot_facts(self) -> SlotFacts | None:
+        slots = self.engine.slots()
+        return None if slots is None else SlotFacts(len(slots.held), slots.count)
 
     async def _preload(self) -> None:
         """Load pinned adapters, then others until the number that is preloaded is reached."""
@@ -226,7 +232,10 @@ class AdapterManager:
         status = self._registry.status(version.adapter)
         return status is not None and status.pinned and status.live == version
 
-    def _log_state(self, name: str, before: AdapterState, after: AdapterState) -> None:
+    def _state_changed(self, name: str, before: AdapterState, after: AdapterState) -> None:
+        if not self._registry.is_present(name):
+            self._metrics.forget(name)
+
         status = self._registry.status(name)
         reasons = status.reasons if status is not None else ()
         text = "; ".join(reason.text for reason in reasons)
@@ -234,7 +243,7 @@ class AdapterManager:
 
     def _loaded(self, version: Version, seconds: float) -> None:
         name = version.adapter
-        self._metrics.load_seconds.labels(name).observe(seconds)
+        self._metrics.of(name, self._metrics.load_seconds).observe(seconds)
         logger.info("loaded", adapter=name, version=version.id, seconds=round(seconds, 3))
         if version not in self._shown_as_failed:
             return
@@ -276,23 +285,20 @@ class AdapterManager:
             self._registry.mark(name, AdapterState.FAILED, reasons)
 
     def _evicted(self, version: Version) -> None:
-        self._metrics.evictions.labels(version.adapter).inc()
+        self._metrics.of(version.adapter, self._metrics.evictions).inc()
         logger.info("evicted", adapter=version.adapter, version=version.id)
 
 
-def _facts(status: AdapterStatus, is_resident: bool) -> AdapterFacts:
+def _facts(
+    status: AdapterStatus, resident: Collection[Digest], in_slots: Collection[Digest]
+) -> AdapterFacts:
     live, state = status.live, str(status.state)
     if live is None:
         return AdapterFacts(
-            status.name,
-            state=state,
-            version=None,
-            format=None,
-            rank=None,
-            level=None,
-            approximate=None,
+            status.name, state=state, version=None, format=None, rank=None, level=None
         )
 
+    is_resident = live.digest in resident
     return AdapterFacts(
         status.name,
         state=state,
@@ -300,6 +306,8 @@ def _facts(status: AdapterStatus, is_resident: bool) -> AdapterFacts:
         format=live.spec.format,
         rank=live.spec.rank,
         level="engine" if is_resident else "store",
+        in_slot=is_resident and live.digest in in_slots,
+        pinned=status.pinned,
         approximate=live.spec.approximate,
     )
 

@@ -21,7 +21,7 @@ from lorabay.errors import EngineUnavailable, LorabayError
 
 if TYPE_CHECKING:
     from lorabay.catalog.versions import Version
-    from lorabay.serving.engine import Answer, AnswerStream, Body, Call, Engine
+    from lorabay.serving.engine import Answer, AnswerStream, Body, Call, Engine, Meter, Slots
 
 logger = structlog.get_logger(__name__)
 
@@ -78,6 +78,10 @@ class SupervisedEngine:
         """Return the JSON schema of each call's request body, by the call's name."""
         return self._engine.schemas()
 
+    def slots(self) -> Slots | None:
+        """Return the slots of the engine; None while it is down."""
+        return self._engine.slots() if self._up else None
+
     async def start(self) -> None:
         """Start the engine and watch it from then on."""
         await self._engine.start()
@@ -114,11 +118,17 @@ class SupervisedEngine:
         await self._engine.unload(version)
 
     async def run(
-        self, call: Call, body: Body, version: Version | None, *, request_id: str
+        self,
+        call: Call,
+        body: Body,
+        version: Version | None,
+        *,
+        request_id: str,
+        meter: Meter | None = None,
     ) -> Answer | AnswerStream:
         """Answer a request."""
         self.check()
-        return await self._engine.run(call, body, version, request_id=request_id)
+        return await self._engine.run(call, body, version, request_id=request_id, meter=meter)
 
     async def _supervise(self) -> None:
         """Wait for a death and bring the engine back, again and again."""

@@ -208,7 +208,7 @@ class Swaps:
     def retire_replaced(self, before: Version | None, target: Version) -> None:
         """Count a flip from `before` to `target`, and unload `before` when its requests end."""
         if before is not None and before != target:
-            self._metrics.swaps.labels(target.adapter).inc()
+            self._metrics.of(target.adapter, self._metrics.swaps).inc()
             self.retire(before)
 
     def retire(self, version: Version) -> None:

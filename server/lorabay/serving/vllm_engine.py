@@ -14,6 +14,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, TypeAdapter
@@ -35,14 +36,25 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import AdapterRejected, EngineUnavailable, LorabayError, SetupError
 from lorabay.serving import vllm_errors
-from lorabay.serving.engine import CHAT, COMPLETIONS, DETOKENIZE, RESPONSES, TOKENIZE, Answer
+from lorabay.serving.engine import (
+    CHAT,
+    COMPLETIONS,
+    DETOKENIZE,
+    RESPONSES,
+    TOKENIZE,
+    Answer,
+    Slots,
+)
 from lorabay.serving.machine_defaults import DORA_VARIABLE
 from lorabay.serving.vllm_args import parse_engine_args
+from lorabay.serving.vllm_slots import SlotWatch
+from lorabay.serving.vllm_stat_logger import StatLogger
 from lorabay.serving.vllm_stream import RequestContext, VllmStream, usage_of
+from lorabay.serving.vllm_usage import current, watch_requests
 
 if TYPE_CHECKING:
     from lorabay.base.find import BaseFolder
-    from lorabay.serving.engine import AnswerStream, Body, Call
+    from lorabay.serving.engine import AnswerStream, Body, Call, Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +123,8 @@ class VllmEngine:
         self._state = State()
         self._requests: dict[str, LoRARequest] = {}
         self._ids: dict[Digest, int] = {}
+        self._slot_watch: SlotWatch | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def max_model_len(self) -> int | None:
@@ -140,7 +154,19 @@ class VllmEngine:
         models.lora_requests = self._requests
         # vLLM would answer with the version's internal id: clients get their own spelling back.
         models.model_name = lambda lora_request=None: asked_model.get(self._served_name)
+        self._watch(llm)
         self._llm = llm
+
+    def _watch(self, llm: AsyncLLM) -> None:
+        """Follow what the engine's requests cost, and which adapters are in its slots."""
+        processor = llm.output_processor
+        slots = SlotWatch(partial(_adapters_in_slots, llm), processor.has_unfinished_requests)
+        watch_requests(processor, slots.look_again)
+
+        self._slot_watch = slots
+        self._watching = asyncio.create_task(slots.run())
+        # A worker of the user's own cannot be asked, and a dead one does not answer.
+        self._watching.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def _build(self) -> AsyncLLM:
         load_general_plugins()
@@ -157,6 +183,7 @@ class VllmEngine:
             usage_context=UsageContext.OPENAI_API_SERVER,
             enable_log_requests=engine_args.enable_log_requests,
             disable_log_stats=engine_args.disable_log_stats,
+            stat_loggers=None if engine_args.disable_log_stats else [StatLogger],
         )
 
     def _plugin_is_active(self) -> bool:
@@ -172,6 +199,9 @@ class VllmEngine:
     async def stop(self) -> None:
         """End the engine process and forget what it held; idempotent."""
         llm, self._llm = self._llm, None
+        self._slot_watch = None
+        if self._watching is not None:
+            self._watching.cancel()
         self._requests.clear()
         self._ids.clear()
         if llm is None:
@@ -206,6 +236,18 @@ class VllmEngine:
             for call, serving in SERVING_METHODS.items()
         }
 
+    def slots(self) -> Slots | None:
+        """Return the slots as vLLM last told; None if it cannot be asked."""
+        if self._llm is None or self._slot_watch is None or self._slot_watch.held is None:
+            return None
+
+        held = {digest for digest, number in self._ids.items() if number in self._slot_watch.held}
+        return Slots(frozenset(held), self._llm.vllm_config.lora_config.max_loras)
+
+    def _look_at_slots(self) -> None:
+        if self._slot_watch is not None:
+            self._slot_watch.look_again()
+
     async def load(self, version: Version) -> None:
         """Load a version's weights from the store; loading them again changes nothing.
 
@@ -226,6 +268,7 @@ class VllmEngine:
         if not loaded:
             raise AdapterRejected(version.adapter, ("the engine did not take it",))
         self._requests[version.id] = request
+        self._look_at_slots()
 
     def _lora_id(self, digest: Digest) -> int:
         """Return vLLM's integer id for weights; an id is never reused while the engine lives.
@@ -264,15 +307,25 @@ class VllmEngine:
             await self._running().remove_lora(request.lora_int_id)
         except EngineDeadError as error:
             raise vllm_errors.from_exception(error) from error
+        self._look_at_slots()
 
     async def run(
-        self, call: Call, body: Body, version: Version | None, *, request_id: str
+        self,
+        call: Call,
+        body: Body,
+        version: Version | None,
+        *,
+        request_id: str,
+        meter: Meter | None = None,
     ) -> Answer | AnswerStream:
         """Answer a request through vLLM's serving class of its call; see `Engine.run`."""
         self._running()
         asked_model.set(body["model"])
         model = self._served_name if version is None else version.id
         context = RequestContext.new(request_id)
+        current.set(context.tally)
+        if meter is not None:
+            meter.read = context.tally.usage
 
         serving = SERVING_METHODS[call]
         respond = getattr(getattr(self._state, serving.part), serving.method)
@@ -288,6 +341,12 @@ class VllmEngine:
         if isinstance(result, BaseModel):
             return Answer(_dump(result), usage_of(context, result))
         return VllmStream(result, context, self.check)
+
+
+async def _adapters_in_slots(llm: AsyncLLM) -> list[int]:
+    """Return vLLM's ids of the adapters in the slots of the first worker; all have the same."""
+    workers: list[list[int]] = await llm.collective_rpc("adapters_in_slots")
+    return workers[0]
 
 
 def _dump(result: BaseModel) -> bytes:

@@ -18,6 +18,7 @@ from vllm.entrypoints.serve.engine.protocol import ErrorInfo
 
 from lorabay.serving import vllm_errors
 from lorabay.serving.engine import Usage
+from lorabay.serving.vllm_usage import Tally
 
 ERROR_EVENT = 'data: {"error"'
 """How vLLM's serving classes begin an event that reports a failure after the stream has begun."""
@@ -29,6 +30,7 @@ class RequestContext:
 
     headers: dict[str, str]
     state: SimpleNamespace = field(default_factory=SimpleNamespace)
+    tally: Tally = field(default_factory=Tally)
 
     @classmethod
     def new(cls, request_id: str) -> RequestContext:
@@ -37,11 +39,14 @@ class RequestContext:
 
 
 def usage_of(context: RequestContext, result: BaseModel | None = None) -> Usage:
-    """Return a request's usage, which vLLM leaves in its context or in its result."""
+    """Return a request's usage, which vLLM leaves in its context or in its result.
+
+    Of a request that was cut off, that is what it had cost by then.
+    """
     metadata = getattr(context.state, "request_metadata", None)
     usage: Any = getattr(metadata, "final_usage_info", None) or getattr(result, "usage", None)
     if usage is None:
-        return Usage()
+        return context.tally.usage()
 
     # Responses name their fields differently.
     if hasattr(usage, "input_tokens"):
@@ -94,5 +99,5 @@ class VllmStream:
 
     @property
     def usage(self) -> Usage:
-        """Tokens that vLLM has reported so far; all of them once the stream has ended."""
+        """Tokens that the answer has cost so far; all of them once the stream has ended."""
         return usage_of(self._context, self._last)

@@ -1,4 +1,5 @@
-"""Remote calls of the server to vLLM's worker: stage an adapter, and ask whether it is staged.
+"""Remote calls of the server to vLLM's worker: stage an adapter, ask whether it is staged, and
+which adapters are in slots.
 
 vLLM mixes `StagingWorker` into its worker (`worker_extension_cls`). A staged adapter is read,
 checked and laid out beside the engine's loop, so that the load itself takes no time on it.
@@ -38,3 +39,8 @@ class StagingWorker:
     def adapter_is_staged(self, engine_id: int) -> bool:
         """Return whether a load of this adapter would not wait; true also if none is staged."""
         return staged_loads.is_done(engine_id)
+
+    def adapters_in_slots(self) -> list[int]:
+        """Return vLLM's ids of the adapters that are in the device's slots."""
+        manager = self.model_runner.lora_manager._adapter_manager  # type: ignore[attr-defined]
+        return [number for number in manager.lora_index_to_id if number is not None]
