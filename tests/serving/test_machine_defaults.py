@@ -11,16 +11,19 @@ from vllm.platforms import current_platform
 from vllm.utils.ompmultiprocessing import OMPProcessManager
 
 from lorabay.catalog.admission import ALLOWED_RANKS
+from lorabay.errors import UsageError
 from lorabay.serving.machine_defaults import (
     CPU_MEMORY_SHARE,
     DORA_VARIABLE,
     SLOTS_AT_MOST,
+    START_METHOD_VARIABLE,
     adapter_options,
     even_shares,
     host_memory_bytes,
     scales_outputs,
     server_options,
     set_cpu_environment,
+    set_start_method,
 )
 from tests.versions import make_version
 
@@ -167,3 +170,17 @@ def test_fully_sharded_lora_scales_nothing(cpu: bool, monkeypatch: pytest.Monkey
     """A DoRA adapter is refused when it is read, not when the engine is to load it."""
     monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: cpu)
     assert not scales_outputs({}, {"fully_sharded_loras": True}, dora=True)
+
+
+@pytest.mark.parametrize("environ", [{}, {START_METHOD_VARIABLE: "spawn"}])
+def test_processes_start_afresh(environ: dict[str, str]) -> None:
+    """No engine is a copy of a server with open connections and held locks."""
+    set_start_method(environ)
+    assert environ == {START_METHOD_VARIABLE: "spawn"}
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", ""])
+def test_a_fork_is_refused(method: str) -> None:
+    """A user who asks for it learns why it cannot be."""
+    with pytest.raises(UsageError, match="unset it, or set it to 'spawn'"):
+        set_start_method({START_METHOD_VARIABLE: method})

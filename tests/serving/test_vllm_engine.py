@@ -11,12 +11,13 @@ import pytest
 from vllm.config import VllmConfig
 from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
 from vllm.platforms import current_platform
+from vllm.utils.system_utils import get_mp_context
 
 from lorabay.base.find import BaseFolder
-from lorabay.errors import EngineUnavailable, SetupError, UsageError
+from lorabay.errors import EngineUnavailable, InvalidRequest, SetupError, UsageError
 from lorabay.serving import vllm_engine
-from lorabay.serving.engine import CALLS, CHAT, Engine
-from lorabay.serving.machine_defaults import DORA_VARIABLE
+from lorabay.serving.engine import CALLS, CHAT, COMPLETIONS, Engine
+from lorabay.serving.machine_defaults import DORA_VARIABLE, START_METHOD_VARIABLE
 from lorabay.serving.vllm_engine import VllmEngine
 from tests.versions import make_version
 
@@ -85,6 +86,41 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A platform that is not a CPU, and a server that was asked to serve DoRA."""
     monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
     monkeypatch.setenv(DORA_VARIABLE, "1")
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+def test_the_engine_is_never_forked_out_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM starts its processes afresh for whoever makes an engine, also where it would fork."""
+    monkeypatch.setenv(START_METHOD_VARIABLE, "fork")
+    with pytest.raises(UsageError, match=START_METHOD_VARIABLE):
+        VllmEngine(TINY, {})
+    monkeypatch.delenv(START_METHOD_VARIABLE)
+    VllmEngine(TINY, {})
+    assert get_mp_context().get_start_method() == "spawn"
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+def test_an_option_that_adapters_do_not_go_with_is_refused_when_the_engine_is_made() -> None:
+    """The operator reads why before anything starts."""
+    with pytest.raises(UsageError, match="'specialize_active_lora' does not go with adapters"):
+        VllmEngine(TINY, {"specialize_active_lora": True})
+
+
+class Running:
+    """vLLM's engine, as far as the front end asks whether it is up."""
+
+    errored = False
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+async def test_prompts_are_not_scored_on_a_gpu() -> None:
+    """The refusal comes before vLLM sees the request, for the base as for adapters."""
+    engine = VllmEngine(TINY, {})
+    cast("Any", engine)._llm = Running()
+    body = {"model": "finance", "prompt": "hi", "prompt_logprobs": 1}
+    for version in (None, make_version("finance")):
+        with pytest.raises(InvalidRequest, match="log-probabilities of the prompt"):
+            await engine.run(COMPLETIONS, body, version, request_id="r-1")
 
 
 @pytest.mark.usefixtures("on_a_gpu")

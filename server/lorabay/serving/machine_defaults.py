@@ -12,6 +12,8 @@ from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from lorabay.errors import UsageError
+
 if TYPE_CHECKING:
     from lorabay.catalog.versions import AdapterSpec
 
@@ -25,6 +27,9 @@ DORA_VARIABLE = "LORABAY_DORA"
 """Set to 1, it makes the plugin scale outputs on devices whose compiled graphs must hold that.
 
 Scaling is the plugin's work, in vLLM's own processes; an environment variable reaches it there."""
+
+START_METHOD_VARIABLE = "VLLM_WORKER_MULTIPROC_METHOD"
+"""How vLLM starts its engine and its workers."""
 
 
 def adapter_options(
@@ -68,6 +73,20 @@ def server_options(grace_s: float) -> dict[str, Any]:
     A signal to the whole process group reaches the engine's process too; it drains as long.
     """
     return {"shutdown_timeout": math.ceil(grace_s)}
+
+
+def set_start_method(environ: MutableMapping[str, str]) -> None:
+    """Have vLLM start its processes afresh, on every platform.
+
+    vLLM forks by default, except on a CPU. A fork of a server under way holds copies of its sockets,
+    so that clients wait for ever on connections which the server has closed, and of locks that no
+    thread will ever release. Raises UsageError if the user asks for that.
+    """
+    if environ.setdefault(START_METHOD_VARIABLE, "spawn") != "spawn":
+        raise UsageError(
+            f"{START_METHOD_VARIABLE} is {environ[START_METHOD_VARIABLE]!r}: an engine that is forked "
+            "out of a server keeps its clients' connections and locks; unset it, or set it to 'spawn'"
+        )
 
 
 def set_cpu_environment(

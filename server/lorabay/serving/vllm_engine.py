@@ -45,7 +45,9 @@ from lorabay.serving.engine import (
     Answer,
     Slots,
 )
-from lorabay.serving.machine_defaults import DORA_VARIABLE
+from lorabay.serving.lora_conflicts import refuse_conflicts
+from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
+from lorabay.serving.prompt_logprobs import PromptLogprobs
 from lorabay.serving.vllm_args import parse_engine_args
 from lorabay.serving.vllm_slots import SlotWatch
 from lorabay.serving.vllm_stat_logger import StatLogger
@@ -102,13 +104,18 @@ asked_model: ContextVar[str] = ContextVar("asked_model")
 class VllmEngine:
     """One base model in vLLM, with vLLM's engine options by name.
 
-    Raises UsageError at once for options that vLLM does not take.
+    Raises UsageError at once for options that vLLM does not take, or that LoRA does not.
     """
 
     def __init__(self, base: BaseFolder, options: Mapping[str, Any]) -> None:
+        # Before anything of vLLM asks how processes are started.
+        set_start_method(os.environ)
+
         self._args: Namespace = parse_engine_args(
             str(base.path), {"served_model_name": base.served_name} | dict(options)
         )
+        refuse_conflicts(self._args, on_cpu=current_platform.is_cpu())
+        self._prompt_logprobs = PromptLogprobs.of(self._args, on_cpu=current_platform.is_cpu())
         self._served_name: str = self._args.served_model_name[0]
         self._args.worker_extension_cls = self._args.worker_extension_cls or STAGING_WORKER
 
@@ -331,6 +338,7 @@ class VllmEngine:
         respond = getattr(getattr(self._state, serving.part), serving.method)
         try:
             request = serving.body.validate_python(body | {"model": model})
+            self._prompt_logprobs.check(request)
             result = await respond(request, cast("Any", context))
         except vllm_errors.EngineFailure as error:
             raise vllm_errors.from_exception(error) from error

@@ -1,0 +1,62 @@
+"""Engine options that do not go with adapters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lorabay.errors import UsageError
+from lorabay.serving.lora_conflicts import CONFLICTS, refuse_conflicts
+from lorabay.serving.vllm_args import parse_engine_args
+
+SPELLINGS: list[tuple[str, object]] = [
+    ("specialize_active_lora", True),
+    ("dtype", "float32"),
+    ("dtype", "float"),
+    ("enable_dbo", True),
+    ("ubatch_size", 2),
+    ("ubatch_size", "2"),
+    ("prefill_context_parallel_size", 2),
+]
+"""Each conflict in every form in which an operator can ask for it."""
+
+
+def refuse(options: dict[str, Any], *, on_cpu: bool) -> None:
+    refuse_conflicts(parse_engine_args("/models/tiny", options), on_cpu=on_cpu)
+
+
+@pytest.mark.parametrize(("option", "value"), SPELLINGS)
+def test_a_gpu_refuses_what_makes_adapters_answer_wrongly(option: str, value: object) -> None:
+    """The message names the option and says what would go wrong, before the engine starts."""
+    with pytest.raises(UsageError, match=f"'{option}' does not go with adapters: .{{20}}"):
+        refuse({option: value}, on_cpu=False)
+
+
+def test_every_conflict_is_tried() -> None:
+    assert {conflict.option for conflict in CONFLICTS} == {option for option, _ in SPELLINGS}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"specialize_active_lora": False},
+        {"dtype": "bfloat16"},
+        {"dtype": "half"},
+        {"tensor_parallel_size": 2, "decode_context_parallel_size": 2},
+    ],
+)
+def test_a_gpu_takes_the_rest(options: dict[str, Any]) -> None:
+    refuse(options, on_cpu=False)
+
+
+@pytest.mark.parametrize("option", [("dtype", "float32"), ("specialize_active_lora", True)])
+def test_a_cpu_takes_what_only_a_gpu_does_wrongly(option: tuple[str, object]) -> None:
+    """The plugin's kernels compute in float32, and there are no graphs for a count of adapters."""
+    refuse(dict([option]), on_cpu=True)
+
+
+def test_a_cpu_refuses_what_splits_a_batch() -> None:
+    with pytest.raises(UsageError, match="'enable_dbo'"):
+        refuse({"enable_dbo": True}, on_cpu=True)
