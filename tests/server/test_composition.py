@@ -6,12 +6,20 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import structlog
 
 from lorabay.base.weights import BaseWeights
 from lorabay.errors import SetupError, UsageError
 from lorabay.files.adapter_folder import SCALES_FILE
-from lorabay.server.composition import engine_options, worker_count
+from lorabay.server import composition
+from lorabay.server.composition import (
+    engine_options,
+    local_worker_count,
+    target_modules,
+    worker_count,
+)
 from lorabay.settings import Settings
+from tests import making
 from tests.server.directories import changed, directory_of
 
 
@@ -60,6 +68,80 @@ def test_workers_are_counted_over_every_kind_of_parallelism(settings: Settings) 
     )
     with pytest.raises(UsageError, match="'tensor_parallel_size' takes a whole number"):
         worker_count({"tensor_parallel_size": "many"})
+    with pytest.raises(UsageError, match="'pipeline_parallel_size' is at least 1, not 0"):
+        worker_count({"pipeline_parallel_size": 0})
+
+
+def test_workers_of_other_machines_take_no_memory_here() -> None:
+    """Of the copies of the model, those on this machine count."""
+    assert local_worker_count({"tensor_parallel_size": 2, "data_parallel_size": 4}) == 8
+    copies = {"data_parallel_size": 4, "data_parallel_size_local": 1}
+    assert local_worker_count({"tensor_parallel_size": 2} | copies) == 2
+
+
+def test_memory_for_adapters_is_shared_by_the_workers(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them holds every adapter, so two hold half as many in the same memory."""
+    reconciler = directory_of(settings)
+    asyncio.run(reconciler.read_directory())
+    monkeypatch.setattr(composition, "host_memory_bytes", lambda: 1_000_000)
+    given: list[int] = []
+
+    def adapter_options(specs: object, ranks: object, memory: int, **_: object) -> dict[str, int]:
+        given.append(memory)
+        return {"max_loras": 2, "max_cpu_loras": 3, "max_lora_rank": 16}
+
+    monkeypatch.setattr(composition, "adapter_options", adapter_options)
+    for sizes in ({}, {"tensor_parallel_size": 2, "pipeline_parallel_size": 2}):
+        engine_options(changed(settings, engine=sizes), reconciler)
+    assert given == [1_000_000, 250_000]
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_the_cost_of_slots_is_told_on_a_gpu(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, on_cpu: bool
+) -> None:
+    """With the adapter that makes all of them large, and what would help. On a CPU slots cost
+    nothing.
+    """
+    making.make_adapter(
+        settings.adapters / "legal",
+        config=making.lora_config(r=64),
+        tensors=making.lora_tensors(rank=64),
+    )
+    reconciler = directory_of(settings)
+    asyncio.run(reconciler.read_directory())
+    monkeypatch.setattr(composition, "engine_is_on_cpu", lambda: on_cpu)
+    with structlog.testing.capture_logs() as logs:
+        engine_options(settings, reconciler)
+
+    lines = [line for line in logs if line["event"].startswith("slots")]
+    if on_cpu:
+        assert lines == []
+        return
+    cost, outlier = lines
+    assert (cost["count"], cost["rank"]) == (3, 64)
+    assert (outlier["adapters"], outlier["advice"]) == ("legal", "lorabay convert --rank 16")
+
+
+@pytest.mark.parametrize(
+    ("value", "modules"),
+    [
+        (None, None),
+        ("q_proj", ("q_proj",)),
+        (["q_proj", "v_proj"], ("q_proj", "v_proj")),
+    ],
+)
+def test_the_modules_that_the_engine_adapts(value: object, modules: object) -> None:
+    """One name, or a list of them."""
+    assert target_modules({"lora_target_modules": value}) == modules
+
+
+@pytest.mark.parametrize("value", [7, [7], {"a": 1}])
+def test_modules_that_are_no_names_are_a_usage_error(value: object) -> None:
+    with pytest.raises(UsageError, match="takes a list of module names"):
+        target_modules({"lora_target_modules": value})
 
 
 def test_a_former_dora_version_stays_away_from_an_engine_that_scales_nothing(

@@ -15,11 +15,12 @@ from lorabay.errors import UsageError
 from lorabay.serving.machine_defaults import (
     CPU_MEMORY_SHARE,
     DORA_VARIABLE,
+    DUAL_STREAM_VARIABLE,
+    RAY_VARIABLES_VARIABLE,
     SLOTS_AT_MOST,
     START_METHOD_VARIABLE,
     adapter_options,
     even_shares,
-    host_memory_bytes,
     scales_outputs,
     server_options,
     set_cpu_environment,
@@ -40,7 +41,7 @@ def test_the_options_always_fit_together(ranks: list[int], memory: int, size: in
     limit.
     """
     specs = [make_version("a", rank=rank, size_bytes=size).spec for rank in ranks]
-    options = adapter_options(specs, ALLOWED_RANKS, memory)
+    options = adapter_options(specs, ALLOWED_RANKS, memory, adapter_bytes=size)
     assert 2 <= options["max_loras"] <= SLOTS_AT_MOST
     assert options["max_cpu_loras"] > options["max_loras"]
     assert options["max_lora_rank"] in ALLOWED_RANKS
@@ -51,7 +52,7 @@ def test_the_options_always_fit_together(ranks: list[int], memory: int, size: in
 def test_a_slot_for_each_adapter_and_one_more(adapters: int, slots: int) -> None:
     """A new version finds a free slot beside the old one, up to a number that costs little."""
     specs = [make_version("a").spec] * adapters
-    assert adapter_options(specs, ALLOWED_RANKS, GIB)["max_loras"] == slots
+    assert adapter_options(specs, ALLOWED_RANKS, GIB, adapter_bytes=1)["max_loras"] == slots
 
 
 @pytest.mark.parametrize(
@@ -60,21 +61,21 @@ def test_a_slot_for_each_adapter_and_one_more(adapters: int, slots: int) -> None
 def test_the_smallest_rank_limit_that_fits(rank: int, limit: int) -> None:
     """Slots cost memory by their rank limit, so it is no larger than needed."""
     specs = [make_version("a", rank=rank).spec]
-    assert adapter_options(specs, ALLOWED_RANKS, GIB)["max_lora_rank"] == limit
+    options = adapter_options(specs, ALLOWED_RANKS, GIB, adapter_bytes=1)
+    assert options["max_lora_rank"] == limit
 
 
 def test_memory_holds_every_adapter_twice_where_it_can() -> None:
     """All adapters and their next versions stay in memory, up to a share of the machine's."""
-    specs = [make_version("a", size_bytes=1_000_000).spec] * 50
-    assert adapter_options(specs, ALLOWED_RANKS, GIB)["max_cpu_loras"] == 101
-    limited = adapter_options(specs, ALLOWED_RANKS, 100_000_000)
-    assert limited["max_cpu_loras"] == CPU_MEMORY_SHARE * 100
-    assert adapter_options(specs, ALLOWED_RANKS, 0)["max_cpu_loras"] == SLOTS_AT_MOST + 1
+    specs = [make_version("a").spec] * 50
 
+    def places(memory_bytes: int) -> object:
+        options = adapter_options(specs, ALLOWED_RANKS, memory_bytes, adapter_bytes=1_000_000)
+        return options["max_cpu_loras"]
 
-def test_this_hosts_memory_is_plausible() -> None:
-    """The size is in bytes."""
-    assert GIB // 4 < host_memory_bytes() < 1 << 50
+    assert places(GIB) == 101
+    assert places(100_000_000) == CPU_MEMORY_SHARE * 100
+    assert places(0) == SLOTS_AT_MOST + 1
 
 
 @pytest.mark.parametrize(("grace", "seconds"), [(0.0, 0), (0.2, 1), (30.0, 30)])
@@ -155,14 +156,40 @@ def test_a_cpu_scales_outputs_without_being_asked() -> None:
     assert environ == {}
 
 
-def test_a_gpu_scales_outputs_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plugin reads the answer from the environment of the processes that vLLM starts."""
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A platform that is not a CPU."""
     monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_gpu_scales_outputs_when_asked() -> None:
+    """The plugin reads the answer from the environment of the processes that vLLM starts."""
     environ: dict[str, str] = {}
     assert not scales_outputs(environ, {}, dora=False)
     assert environ == {}
     assert scales_outputs(environ, {}, dora=True)
-    assert environ == {DORA_VARIABLE: "1"}
+    assert environ[DORA_VARIABLE] == "1"
+
+
+@pytest.mark.usefixtures("gpu")
+def test_workers_on_other_machines_scale_too() -> None:
+    """Ray gives them the variable; what the user lets it carry is kept, and nothing stands twice."""
+    environ = {RAY_VARIABLES_VARIABLE: "MY_TOKEN"}
+    for _ in range(2):
+        assert scales_outputs(environ, {}, dora=True)
+    assert environ[RAY_VARIABLES_VARIABLE] == f"MY_TOKEN,{DORA_VARIABLE}"
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(("value", "scales"), [("1", False), ("0", True)])
+def test_two_streams_scale_nothing(value: str, scales: bool) -> None:
+    """Layers that compute beside the base have no output to scale: DoRA is refused when it is read,
+    not when a request waits for it.
+    """
+    environ = {DUAL_STREAM_VARIABLE: value}
+    assert scales_outputs(environ, {}, dora=True) is scales
+    assert (DORA_VARIABLE in environ) is scales
 
 
 @pytest.mark.parametrize("cpu", [True, False])

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks
 from lorabay.catalog.registry import Registry
 from lorabay.errors import UsageError
 from lorabay.files.adapter_folder import SCALES_FILE
+from lorabay.serving.adapter_memory import (
+    largest_host_bytes,
+    number_bytes,
+    rank_setters,
+    slot_cost,
+)
 from lorabay.serving.events import EventLog
-from lorabay.serving.machine_defaults import adapter_options, host_memory_bytes, server_options
+from lorabay.serving.host_memory import host_memory_bytes
+from lorabay.serving.machine_defaults import adapter_options, engine_is_on_cpu, server_options
 from lorabay.serving.reconciler import Directory, Reconciler
 
 if TYPE_CHECKING:
@@ -27,9 +35,11 @@ if TYPE_CHECKING:
     from lorabay.base.weights import BaseWeights
     from lorabay.catalog.names import AdapterName
     from lorabay.catalog.store import Store
-    from lorabay.catalog.versions import Digest, Version
+    from lorabay.catalog.versions import AdapterSpec, Digest, Version
     from lorabay.metrics import Metrics
     from lorabay.settings import Settings
+
+logger = structlog.get_logger(__name__)
 
 
 def build_reconciler(
@@ -89,9 +99,21 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
     Blocks. Raises UsageError for an option that should be a number and is not.
     """
     # Where `declared` has two versions of one adapter, the later one is the newer and stays.
-    specs = {version.adapter: version.spec for version in reconciler.declared()}
+    versions = {version.adapter: version for version in reconciler.declared()}
+    specs = {name: version.spec for name, version in versions.items()}
     former = [version.spec for status in reconciler.registry.snapshot() for version in status.kept]
-    chosen = adapter_options([*specs.values()], ALLOWED_RANKS, host_memory_bytes(), former=former)
+
+    on_cpu = engine_is_on_cpu()
+    chosen = adapter_options(
+        [*specs.values()],
+        ALLOWED_RANKS,
+        # Each worker has a whole copy of every adapter.
+        host_memory_bytes() // local_worker_count(settings.engine),
+        adapter_bytes=largest_host_bytes(
+            [*versions.values()], number_bytes(settings.engine), pinned=not on_cpu
+        ),
+        former=former,
+    )
     options = server_options(settings.grace_s) | chosen | settings.engine
 
     # A user who raises the slots alone means to have that many; vLLM refuses fewer places in memory
@@ -99,13 +121,68 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
     options["max_cpu_loras"] = max(
         whole_number(options, "max_cpu_loras"), whole_number(options, "max_loras") + 1
     )
+    if not on_cpu:  # there a slot is only a reference
+        _tell_slot_cost(options, reconciler.ingest.base, specs)
     return options
 
 
+def _tell_slot_cost(
+    options: Mapping[str, Any], base: BaseShapes, specs: Mapping[AdapterName, AdapterSpec]
+) -> None:
+    """Log what the slots take of the GPU, and which adapter alone makes them large."""
+    slots, rank = whole_number(options, "max_loras"), whole_number(options, "max_lora_rank")
+    number, targets = number_bytes(options), target_modules(options)
+    cost = slot_cost(base, slots, rank, number, targets)
+    logger.info("slots", count=slots, rank=rank, gpu_mb=cost.total_bytes // 10**6)
+
+    setters = rank_setters(specs, ALLOWED_RANKS, rank)
+    if setters is not None:
+        without = slot_cost(base, slots, setters.rest, number, targets)
+        logger.warning(
+            "slots are large for a few adapters only",
+            adapters=", ".join(setters.adapters),
+            rank=rank,
+            gpu_mb_without=without.total_bytes // 10**6,
+            advice=f"lorabay convert --rank {setters.rest}",
+        )
+
+
+def target_modules(options: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the modules that the engine adapts, as `lora_target_modules` names them; None if all.
+
+    Raises UsageError unless they are names.
+    """
+    value = options.get("lora_target_modules")
+    if value is None:
+        return None
+
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise UsageError(
+            f"engine option 'lora_target_modules' takes a list of module names, not {value!r}"
+        )
+    return tuple(names)
+
+
 def worker_count(options: Mapping[str, Any]) -> int:
-    """Return the number of processes that vLLM spreads the model and its copies over."""
-    sizes = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
-    return math.prod(whole_number(options, size, default=1) for size in sizes)
+    """Return the number of processes that vLLM spreads the model and its copies over.
+
+    Raises UsageError for a size that is no number, or under 1.
+    """
+    workers = 1
+    for name in ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"):
+        size = whole_number(options, name, default=1)
+        if size < 1:
+            raise UsageError(f"engine option {name!r} is at least 1, not {size}")
+        workers *= size
+
+    return workers
+
+
+def local_worker_count(options: Mapping[str, Any]) -> int:
+    """Return the number of vLLM's processes on this machine, at most."""
+    copies = options.get("data_parallel_size_local") or options.get("data_parallel_size", 1)
+    return worker_count({**options, "data_parallel_size": copies})
 
 
 def whole_number(options: Mapping[str, Any], name: str, *, default: int | None = None) -> int:

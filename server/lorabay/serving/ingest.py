@@ -26,6 +26,7 @@ from lorabay.reasons import Reason, Rejected
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lorabay.base.shapes import BaseShapes
     from lorabay.catalog.admission import Checks
     from lorabay.catalog.names import AdapterName
     from lorabay.catalog.store import Store
@@ -63,6 +64,11 @@ class Ingest:
         self._sweeping = asyncio.Lock()
         self._pending_reads = 0
         """Reads that run or wait for a slot."""
+
+    @property
+    def base(self) -> BaseShapes:
+        """The modules of the base that adapters are held against."""
+        return self._checks.base
 
     @property
     def base_names(self) -> tuple[str, ...]:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SLOTS_AT_MOST = 8
 """Engine slots by default; when there are more adapters, they take turns."""
 
+SMALLEST_RANK = 16
+"""The rank limit where no adapter needs a larger one: vLLM's own default."""
+
 CPU_MEMORY_SHARE = 0.2
 """Share of the machine's memory for adapters that wait beside the slots, by default."""
 
@@ -27,6 +30,12 @@ DORA_VARIABLE = "LORABAY_DORA"
 """Set to 1, it makes the plugin scale outputs on devices whose compiled graphs must hold that.
 
 Scaling is the plugin's work, in vLLM's own processes; an environment variable reaches it there."""
+
+DUAL_STREAM_VARIABLE = "VLLM_LORA_ENABLE_DUAL_STREAM"
+"""Set to 1, it makes vLLM compute base and update on two streams of a GPU."""
+
+RAY_VARIABLES_VARIABLE = "VLLM_RAY_EXTRA_ENV_VARS_TO_COPY"
+"""Names, joined by commas, of variables that vLLM's workers on other nodes get too."""
 
 START_METHOD_VARIABLE = "VLLM_WORKER_MULTIPROC_METHOD"
 """How vLLM starts its engine and its workers."""
@@ -37,23 +46,23 @@ def adapter_options(
     allowed_ranks: Collection[int],
     memory_bytes: int,
     *,
+    adapter_bytes: int,
     former: Sequence[AdapterSpec] = (),
 ) -> dict[str, Any]:
-    """Return vLLM's options for these adapters on a machine with `memory_bytes` of memory.
+    """Return vLLM's options for these adapters where each worker has `memory_bytes` of memory.
 
     Memory holds each adapter twice, because a new version loads while the old one drains, within
-    `CPU_MEMORY_SHARE`. The rank limit is the smallest of vLLM's `allowed_ranks` that fits every
-    adapter, and at least 16, vLLM's own default. `former` versions, which may be rolled back to,
-    count for the rank limit only.
+    `CPU_MEMORY_SHARE`; the largest takes `adapter_bytes` of it. The rank limit is the smallest of
+    vLLM's `allowed_ranks` that fits every adapter, and at least `SMALLEST_RANK`. `former` versions,
+    which may be rolled back to, count for the rank limit only.
     """
     # One slot more than adapters: a new version finds a free one beside the old.
     slots = min(max(len(specs), 1) + 1, SLOTS_AT_MOST)
 
-    largest = max((spec.size_bytes for spec in specs), default=1)
-    affordable = int(CPU_MEMORY_SHARE * memory_bytes) // max(largest, 1)
+    affordable = int(CPU_MEMORY_SHARE * memory_bytes) // max(adapter_bytes, 1)
     in_memory = min(2 * len(specs) + 1, affordable)
 
-    rank = max([16, *(spec.rank for spec in (*specs, *former))])
+    rank = max([SMALLEST_RANK, *(spec.rank for spec in (*specs, *former))])
     limits = [limit for limit in allowed_ranks if limit >= rank]
     return {
         "max_loras": slots,
@@ -62,9 +71,11 @@ def adapter_options(
     }
 
 
-def host_memory_bytes() -> int:
-    """Return the bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def engine_is_on_cpu() -> bool:
+    """Return whether vLLM computes on this machine's processors; imports parts of vLLM."""
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cpu())
 
 
 def server_options(grace_s: float) -> dict[str, Any]:
@@ -120,13 +131,23 @@ def scales_outputs(
 ) -> bool:
     """Return whether the engine will scale outputs; sets `DORA_VARIABLE` if `dora` asks for it.
 
-    A CPU always scales. Layers of fully sharded LoRA compute their updates themselves, and never
-    scale.
+    A CPU always scales. Layers never do that compute their updates themselves: those of fully
+    sharded LoRA, and those with a stream of their own for it.
     """
-    from vllm.platforms import current_platform
-
     if options.get("fully_sharded_loras"):
         return False
-    if dora:
-        environ[DORA_VARIABLE] = "1"
-    return dora or bool(current_platform.is_cpu())
+    if engine_is_on_cpu():
+        return True
+    if not dora or environ.get(DUAL_STREAM_VARIABLE, "0") != "0":
+        return False
+
+    environ[DORA_VARIABLE] = "1"
+    _carry_to_other_nodes(environ, DORA_VARIABLE)
+    return True
+
+
+def _carry_to_other_nodes(environ: MutableMapping[str, str], variable: str) -> None:
+    """Have vLLM pass a variable on to its workers on other machines, which Ray starts."""
+    carried = [name for name in environ.get(RAY_VARIABLES_VARIABLE, "").split(",") if name]
+    if variable not in carried:
+        environ[RAY_VARIABLES_VARIABLE] = ",".join([*carried, variable])
