@@ -86,6 +86,43 @@ def test_a_rank_over_the_limit_names_the_limit_that_would_fit(
     assert smallest_limit(513) is None
 
 
+def test_an_adapter_that_changes_more_than_the_engine_adapts_is_refused(
+    tmp_path: Path, checks: Checks
+) -> None:
+    """vLLM would drop the rest of it without a word; each module is named once, however many layers
+    it has.
+    """
+    folder = making.make_adapter(tmp_path / "a")
+    one = refused(folder, replace(checks, target_modules=("v_proj", "o_proj")))
+    (reason,) = one.reasons
+    assert reason.code == "module_not_adapted"
+    assert "changes 'q_proj'" in reason.text
+    none = refused(folder, replace(checks, target_modules=()))
+    assert [text.split("'")[1] for text in none.sentences] == ["q_proj", "v_proj"]
+    assert accepted(folder, replace(checks, target_modules=("v_proj", "q_proj", "o_proj")))
+
+
+def test_a_name_that_stands_for_several_modules_does_not_stand_for_one(
+    tmp_path: Path, checks: Checks
+) -> None:
+    """Only the model knows what `qkv_proj` packs: the operator names what adapters name, which vLLM
+    takes as well.
+    """
+    folder = making.make_adapter(tmp_path / "a")
+    assert refused(folder, replace(checks, target_modules=("qkv_proj",))).codes == {
+        "module_not_adapted"
+    }
+
+
+def test_other_adapted_modules_are_another_judgement(checks: Checks) -> None:
+    """A folder that was refused for them is read again when the engine adapts others."""
+    targets: list[tuple[str, ...] | None] = [None, (), ("q_proj",), ("q_proj", "v_proj")]
+    identities = {replace(checks, target_modules=each).identity for each in targets}
+    assert len(identities) == len(targets)
+    reordered = replace(checks, target_modules=("v_proj", "q_proj"))
+    assert reordered.identity in identities
+
+
 @pytest.mark.parametrize(
     ("name", "foreign"),
     [

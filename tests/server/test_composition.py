@@ -159,6 +159,27 @@ def test_a_former_dora_version_stays_away_from_an_engine_that_scales_nothing(
     assert [status.name for status in scaling.registry.snapshot() if status.kept] == ["finance"]
 
 
+def test_a_former_version_stays_away_from_an_engine_that_adapts_less(settings: Settings) -> None:
+    """It would answer with a part of itself; an engine that adapts all its modules finds it."""
+    asyncio.run(directory_of(settings).read_directory())
+
+    def kept(**engine: object) -> list[str]:
+        reconciler = directory_of(changed(settings, engine=engine))
+        return [status.name for status in reconciler.registry.snapshot() if status.kept]
+
+    assert kept(lora_target_modules=["q_proj"]) == []
+    assert kept(lora_target_modules=["q_proj", "v_proj"]) == ["finance"]
+
+
+def test_an_adapter_is_refused_that_the_engine_would_apply_in_part(settings: Settings) -> None:
+    """The engine's own option decides what the folders are held against."""
+    less = changed(settings, engine={"lora_target_modules": ["v_proj"]})
+    reconciler = directory_of(less)
+    asyncio.run(reconciler.read_directory())
+    (status,) = reconciler.registry.snapshot()
+    assert str(status.state) == "rejected"
+
+
 def test_adapters_that_do_not_exist_stop_the_start(settings: Settings, tmp_path: Path) -> None:
     """A mistyped folder is told at once, not served as an empty one."""
     reconciler = directory_of(changed(settings, adapters=tmp_path / "nowhere"))

@@ -40,7 +40,8 @@ class Checks:
 
     `max_rank` is the engine's `max_lora_rank`. `base_weights` are set when the engine can scale
     outputs, which DoRA needs. `approximate_error` is the largest relative error of a plain LoRA
-    that stands in for an adapter with too large a rank; 0 allows none.
+    that stands in for an adapter with too large a rank; 0 allows none. `target_modules` are the last
+    parts of the only modules that the engine adapts, if it does not adapt all.
     """
 
     base: BaseShapes
@@ -49,6 +50,7 @@ class Checks:
     refuse_foreign_base: bool = False
     base_weights: BaseWeights | None = None
     approximate_error: float = 0.0
+    target_modules: tuple[str, ...] | None = None
 
     @property
     def identity(self) -> str:
@@ -58,6 +60,8 @@ class Checks:
             facts.append(self.base_weights.identity)
         if self.approximate_error:
             facts.append(self.approximate_error)
+        if self.target_modules is not None:
+            facts.append(sorted(self.target_modules))
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -95,6 +99,7 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
         return rejected([*canonical.reasons, *claimed, *reasons])
 
     reasons += _rank_problems(canonical.rank, checks.max_rank)
+    reasons += _target_problems(canonical.modules, checks.target_modules)
     if reasons:
         return rejected(reasons)
 
@@ -141,6 +146,21 @@ def _canonical(source: Source, checks: Checks) -> Canonical | Rejected:
 
 def _retrained(name: str) -> Reason:
     return Reason("modules_to_save", f"{quoted(name)} is retrained as a whole; merge it")
+
+
+def _target_problems(
+    modules: tuple[str, ...], targets: tuple[str, ...] | None
+) -> Iterator[Reason]:
+    # The engine would drop what the adapter does to other modules, and answer with the rest.
+    if targets is None:
+        return
+    for module in modules:
+        if module not in targets:
+            text = (
+                f"the adapter changes {quoted(module)}, which the engine does not adapt; "
+                "start with that name among --engine lora_target_modules, or without the option"
+            )
+            yield Reason("module_not_adapted", text)
 
 
 def _claimed_rank(config: Mapping[str, object]) -> int:

@@ -56,11 +56,15 @@ def build_reconciler(
     records = store.records(records_key(settings.adapters, shapes))
     registry = Registry(shapes.names, records, keep=settings.keep_versions)
     max_rank = whole_number(settings.engine, "max_lora_rank", default=ALLOWED_RANKS[-1])
+    targets = target_modules(settings.engine)
 
     def find(name: AdapterName, digest: Digest) -> Version | None:
         """Return a version of the last run; None if this run's engine could not serve it."""
         version = store.get(name, digest)
         if version is None or version.spec.rank > max_rank:
+            return None
+
+        if targets is not None and not set(version.spec.modules) <= set(targets):
             return None
 
         # Without scaled outputs a DoRA version would answer without its factors.
@@ -76,6 +80,7 @@ def build_reconciler(
         refuse_foreign_base=settings.refuse_foreign_base,
         base_weights=weights,
         approximate_error=settings.approximate_error,
+        target_modules=targets,
     )
     directory = Directory(
         settings.adapters, settings.allowed_roots, settings.settle_s, settings.poll_s
