@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from vllm.config.lora import LoRAConfig
+from vllm.lora.punica_wrapper.punica_base import PunicaWrapperBase
 from vllm.model_executor.layers.linear import ColumnParallelLinear, RowParallelLinear
 
 from lorabay.vllm_plugin import scaled_outputs
@@ -95,3 +96,36 @@ def test_only_layers_with_factors_can_scale(layer: Any) -> None:
     """The loader asks before it takes a DoRA version."""
     assert can_scale(layer)
     assert not can_scale(SimpleNamespace())  # type: ignore[arg-type]
+
+
+def test_rows_that_no_step_has_written_are_the_bases() -> None:
+    """Padding of a first batch, or a tower that runs before any mapping, must not pick factors by
+    whatever the memory held.
+    """
+
+    def left_as_found(self: Any, rows: int) -> None:
+        self._token_lora_indices = torch.full((rows,), 1 << 40)
+
+    wrapper = SimpleNamespace()
+    scaled_outputs._with_base_rows(left_as_found)(wrapper, 5)
+    assert wrapper._token_lora_indices.tolist() == [-1] * 5
+
+
+def test_vllm_still_leaves_rows_unwritten() -> None:
+    """The wrapper's own constructor makes the list of slots that the layers read."""
+
+    class Wrapper(PunicaWrapperBase):  # type: ignore[misc]
+        """vLLM's wrapper of any device."""
+
+    Wrapper.__abstractmethods__ = frozenset()
+    Wrapper.__init__ = scaled_outputs._with_base_rows(PunicaWrapperBase.__init__)
+    assert set(Wrapper(8, 2, "cpu")._token_lora_indices.tolist()) == {-1}
+
+
+def test_a_row_of_the_base_is_not_scaled(layer: Any) -> None:
+    """Slot -1 means factors of one, whatever the slots hold."""
+    put(layer, 0, {"q": torch.rand(6)})
+    put(layer, SLOTS - 1, {"q": torch.rand(6)})
+    layer.punica_wrapper._token_lora_indices.fill_(-1)
+    output = torch.randn(4, 6)
+    assert torch.equal(scaled(layer, output), output)

@@ -22,6 +22,7 @@ from vllm.lora.worker_manager import WorkerLoRAManager
 
 from lorabay.vllm_plugin import staged_loads
 from lorabay.vllm_plugin.scaled_outputs import can_scale, cut_scales, put_scales
+from lorabay.vllm_plugin.unadapted_modules import check_all_adapted
 
 if TYPE_CHECKING:
     from lorabay.vllm_plugin.module_slots import ModuleWeights
@@ -55,11 +56,12 @@ def load(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
 def prepare(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
     """Read, check, convert, pack and lay out an adapter.
 
-    Raises what vLLM raises for a bad one, and ValueError for output scales that this engine cannot
-    apply. May run beside a step: it touches nothing that a step reads or changes.
+    Raises what vLLM raises for a bad one, and ValueError for weights or output scales that this engine
+    cannot apply. May run beside a step: it touches nothing that a step reads or changes.
     """
     adapters: LoRAModelManager = manager._adapter_manager
     model: LoRAModel = _read_adapter(manager, request)
+    check_all_adapted(adapters, model)
 
     factors = read_scales(Path(request.lora_path), adapters)
     _check_scales(adapters, factors)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from vllm.lora.layers import BaseLayerWithLoRA, MergedColumnParallelLinearWithLoRA
 from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
+from vllm.lora.punica_wrapper.punica_base import PunicaWrapperBase
 
 from lorabay.vllm_plugin.module_slots import OutputScale
 from lorabay.vllm_plugin.tensor_parallel import local_scales, slice_widths
@@ -33,6 +34,7 @@ def install() -> None:
     BaseLinearLayerWithLoRA._apply_lora_to_output = _scale_first(
         BaseLinearLayerWithLoRA._apply_lora_to_output
     )
+    PunicaWrapperBase.__init__ = _with_base_rows(PunicaWrapperBase.__init__)
 
 
 def can_scale(layer: BaseLinearLayerWithLoRA) -> bool:
@@ -88,6 +90,20 @@ def _with_factors(original: Any) -> Any:
             self.output_shifts = torch.zeros(max_loras + 1, outputs, device=self.device)
 
     return create_lora_weights
+
+
+def _with_base_rows(original: Any) -> Any:
+    """Let each row have a slot from the beginning: that of the base.
+
+    vLLM leaves the memory as it finds it until a step writes there. Rows that no step has written,
+    such as the padding of a first batch, would pick factors from anywhere.
+    """
+
+    def __init__(self: Any, *arguments: Any, **options: Any) -> None:
+        original(self, *arguments, **options)
+        self._token_lora_indices.fill_(-1)
+
+    return __init__
 
 
 def _scale_first(original: Any) -> Any:
