@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 
-from lorabay.base.find import PATTERNS, BaseFolder, find_base, served_names
+from lorabay.base import find
+from lorabay.base.find import COPIES, PATTERNS, BaseFolder, find_base, served_names
 from lorabay.errors import SetupError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -73,26 +76,54 @@ def test_an_unknown_model_is_one_line(text: str) -> None:
     assert repr(text) in caught.value.message
 
 
+def downloaded(files: Iterable[str]) -> set[str]:
+    """Of the files of a repository, those that the hub's own filter leaves for a download."""
+    return set(filter_repo_objects(files, allow_patterns=PATTERNS, ignore_patterns=COPIES))
+
+
 def test_only_what_is_served_is_downloaded() -> None:
     """Weights of other frameworks stay on the hub."""
-    from fnmatch import fnmatch
-
-    wanted = (
+    wanted = {
         "config.json",
         "model-00001-of-00002.safetensors",
+        "model.safetensors.index.json",
         "tokenizer.model",
         "chat_template.jinja",
         "merges.txt",
-    )
-    assert all(any(fnmatch(name, pattern) for pattern in PATTERNS) for name in wanted)
-    unwanted = (
+    }
+    unwanted = {
         "pytorch_model.bin",
         "tf_model.h5",
         "model.gguf",
         "flax_model.msgpack",
         "model.onnx",
-    )
-    assert not any(fnmatch(name, pattern) for name in unwanted for pattern in PATTERNS)
+    }
+    assert downloaded(wanted | unwanted) == wanted
+
+
+def test_the_same_weights_are_not_downloaded_twice() -> None:
+    """Some repositories hold them also as other programs want them: gpt-oss, Llama, Mistral."""
+    copies = {
+        "original/model.safetensors",
+        "original/consolidated.00.pth",
+        "original/params.json",
+        "metal/model.safetensors",
+        "consolidated.safetensors",
+        "consolidated-00001-of-00002.safetensors",
+    }
+    assert downloaded(copies | {"model.safetensors"}) == {"model.safetensors"}
+
+
+def test_the_hub_is_asked_for_exactly_that(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[dict[str, object]] = []
+
+    def snapshot_download(base: str, **options: object) -> str:
+        asked.append(options)
+        return str(tmp_path)
+
+    monkeypatch.setattr(find, "snapshot_download", snapshot_download)
+    assert find_base("acme/tiny-llama").path == tmp_path
+    assert asked == [{"allow_patterns": PATTERNS, "ignore_patterns": COPIES}]
 
 
 @pytest.mark.parametrize(

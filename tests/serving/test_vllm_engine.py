@@ -49,15 +49,47 @@ async def test_stopping_and_unloading_what_is_not_there_is_success(engine: Engin
     await engine.stop()
 
 
+class Cores:
+    """vLLM's connection to its engine processes, each with two workers that stage in `looks`."""
+
+    def __init__(self, engines: int, *, looks: int = 0) -> None:
+        self.looks = [looks * engine for engine in range(engines)]
+        self.calls: list[str] = []
+
+    async def call_utility_all_async(
+        self, utility: str, method: str, timeout: None, args: tuple[Any, ...], kwargs: None
+    ) -> list[list[bool]]:
+        assert utility == "collective_rpc"
+        self.calls.append(method)
+        self.looks = [max(0, left - 1) for left in self.looks]
+        return [[True, left == 0] for left in self.looks]
+
+
+async def test_a_load_waits_for_the_workers_of_every_engine(engine: Engine) -> None:
+    """Of data-parallel engines, the last to have staged the weights decides: an engine that is told
+    to add what it has not staged would stop its streams and wait.
+    """
+
+    class Llm:
+        errored = False
+        engine_core = Cores(2, looks=4)
+
+        async def add_lora(self, request: Any) -> bool:
+            assert self.engine_core.looks == [0, 0]
+            return True
+
+    llm = cast("Any", engine)._llm = Llm()
+    await engine.load(make_version("finance"))
+    assert llm.engine_core.calls == ["stage_adapter", *["adapter_is_staged"] * 3]
+
+
 async def test_ids_are_small_and_follow_the_weights(engine: Engine) -> None:
     """Equal weights under two names share an id; others never do, also not later."""
     asked: list[int] = []
 
     class Llm:
         errored = False
-
-        async def collective_rpc(self, method: str, args: tuple[Any, ...]) -> list[bool]:
-            return [True]
+        engine_core = Cores(1)
 
         async def add_lora(self, request: Any) -> bool:
             asked.append(request.lora_int_id)

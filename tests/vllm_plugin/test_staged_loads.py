@@ -62,3 +62,27 @@ def test_the_staging_thread_steps_aside() -> None:
     start(7, priority)
     assert result_of(7) == min(before + NICENESS, 19)
     assert priority() == before
+
+
+def test_the_staging_thread_stays_on_the_cores_of_its_process() -> None:
+    """Not on the one core that its creator is bound to, nor on any that no thread here may use."""
+    all_cores = os.sched_getaffinity(0)
+    bound = min(all_cores)
+    seen: list[set[int]] = []
+
+    def step_aside_on_one_core() -> None:
+        os.sched_setaffinity(0, {bound})
+        staged_loads._step_aside()
+        seen.append(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=step_aside_on_one_core)
+    thread.start()
+    thread.join()
+    assert seen == [all_cores]
+
+
+def test_cores_of_another_process_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that was started on two cores of a large machine loads on these two."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda thread: {4, 5})
+    assert staged_loads._cores() == {4, 5}

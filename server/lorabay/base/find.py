@@ -14,6 +14,9 @@ from lorabay.errors import SetupError
 PATTERNS = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.py"]
 """Files of a hub repository that vLLM reads; weights of other frameworks stay behind."""
 
+COPIES = ["original/*", "metal/*", "consolidated*"]
+"""Files that match, and hold the same weights once more in the layout of another program."""
+
 
 @dataclass(frozen=True, slots=True)
 class BaseFolder:
@@ -38,7 +41,7 @@ def find_base(base: str) -> BaseFolder:
         raise SetupError(f"the base folder {base} does not exist")
 
     try:
-        snapshot = snapshot_download(base, allow_patterns=PATTERNS)
+        snapshot = snapshot_download(base, allow_patterns=PATTERNS, ignore_patterns=COPIES)
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise SetupError(

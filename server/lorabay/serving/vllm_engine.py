@@ -291,10 +291,10 @@ class VllmEngine:
             return
 
         lora_id = request.lora_int_id
-        await llm.collective_rpc(
-            "stage_adapter", args=(request.lora_name, lora_id, request.lora_path)
+        await _ask_every_worker(
+            llm, "stage_adapter", request.lora_name, lora_id, request.lora_path
         )
-        while not all(await llm.collective_rpc("adapter_is_staged", args=(lora_id,))):
+        while not all(await _ask_every_worker(llm, "adapter_is_staged", lora_id)):
             await asyncio.sleep(STAGING_POLL_S)
 
     async def unload(self, version: Version) -> None:
@@ -355,6 +355,17 @@ async def _adapters_in_slots(llm: AsyncLLM) -> list[int]:
     """Return vLLM's ids of the adapters in the slots of the first worker; all have the same."""
     workers: list[list[int]] = await llm.collective_rpc("adapters_in_slots")
     return workers[0]
+
+
+async def _ask_every_worker(llm: AsyncLLM, method: str, *arguments: object) -> list[Any]:
+    """Call a method of each worker of every data-parallel engine, and return all answers.
+
+    vLLM's own `collective_rpc` returns those of the first engine's workers alone.
+    """
+    by_engine = await llm.engine_core.call_utility_all_async(
+        "collective_rpc", method, None, arguments, None
+    )
+    return [answer for workers in by_engine for answer in workers]
 
 
 def _dump(result: BaseModel) -> bytes:

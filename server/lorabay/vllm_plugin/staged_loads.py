@@ -1,7 +1,7 @@
 """Loads under way in the worker's staging thread, until the load that needs them takes them.
 
-One thread of low priority, on any core, does one load after the other, so that the threads which
-compute tokens keep their cores. Knows nothing of adapters.
+One thread of low priority, on any core of this process, does one load after the other, so that the
+threads which compute tokens keep their cores. Knows nothing of adapters.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from lorabay.vllm_plugin.row_kernel import use_one_thread
@@ -67,9 +69,22 @@ def _thread() -> ThreadPoolExecutor:
 
 
 def _step_aside() -> None:
-    """Give the thread a low priority, any core, and no further threads of its own."""
+    """Give the thread a low priority, any core of the process, and no threads of its own."""
     # On Linux a nice value belongs to one thread.
     os.nice(NICENESS)
-    # vLLM binds its worker's main thread to one core, which this thread has inherited.
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    # A runtime may have bound the main thread to one core, which this thread has inherited.
+    os.sched_setaffinity(0, _cores())
     use_one_thread()
+
+
+def _cores() -> set[int]:
+    """Return the cores that the threads of this process may use, all of them together.
+
+    Others are not touched: a worker that is bound to the memory beside its GPU stays there.
+    """
+    cores = os.sched_getaffinity(0)
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it has ended
+            cores |= os.sched_getaffinity(int(thread.name))
+
+    return cores
