@@ -9,7 +9,14 @@ from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
 from lorabay.errors import UsageError
-from lorabay.settings import GROUPS, Settings, load_settings, parse_engine_options, split_paths
+from lorabay.settings import (
+    GROUPS,
+    Settings,
+    load_settings,
+    parse_engine_options,
+    split_hosts,
+    split_paths,
+)
 
 
 def file_with(tmp_path: Path, text: str) -> Path:
@@ -228,3 +235,25 @@ def test_every_setting_is_described_and_in_one_group() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert field.description.endswith((".", "`")), name
+
+
+def test_hosts_are_joined_by_commas() -> None:
+    """In one spelling, with a port where one is named; nothing means none."""
+    assert split_hosts("CDN.example.com,b.example:8443, [::1]:80,") == (
+        "cdn.example.com",
+        "b.example:8443",
+        "[::1]:80",
+    )
+    assert split_hosts("") == ()
+    assert load_settings({}, environ={}).media_domains == ()
+    environ = {"LORABAY_MEDIA_DOMAINS": "a.example,b.example"}
+    assert load_settings({}, environ=environ).media_domains == ("a.example", "b.example")
+
+
+@pytest.mark.parametrize(
+    "text", ["https://a.example", "a.example/x", "*.example", "*", "a b", "a.example:", "a@b"]
+)
+def test_what_is_no_host_is_refused(text: str) -> None:
+    """An address or a pattern would be taken for a host that no request names."""
+    with pytest.raises(UsageError, match="'media_domains': .* is not a host, as in"):
+        load_settings({"media_domains": text}, environ={})

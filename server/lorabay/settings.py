@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +24,9 @@ from pydantic.functional_validators import BeforeValidator
 from lorabay.errors import UsageError
 
 ENV_PREFIX = "LORABAY_"
+
+_HOST = re.compile(r"([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+"""A host name or address, with a port or without."""
 
 
 def parse_engine_options(value: object) -> object:
@@ -51,6 +55,26 @@ def split_paths(value: object) -> object:
         return value
 
     return tuple(part for part in value.split(":") if part)
+
+
+def split_hosts(value: object) -> object:
+    """Read `a.example,b.example:8443` as two hosts.
+
+    Raises ValueError for what is not a host, with a port if it has one: an address, a wildcard.
+    """
+    if isinstance(value, str):
+        value = tuple(part for part in value.split(",") if part)
+    if not isinstance(value, list | tuple):
+        return value
+
+    hosts = tuple(str(host).strip().lower() for host in value)
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise ValueError(
+                f"{host!r} is not a host, as in cdn.example.com or cdn.example.com:8443"
+            )
+
+    return hosts
 
 
 def _json_or_text(text: str) -> object:
@@ -169,6 +193,15 @@ class EngineSettings(BaseModel):
         description=(
             "Serve DoRA adapters on a GPU, at one more small operation a module in every batch. "
             "On a CPU host DoRA is always served and the flag has no effect."
+        ),
+    )
+    # The addresses come from clients: without a list they would have the server call any machine
+    # that it can reach.
+    media_domains: Annotated[tuple[str, ...], BeforeValidator(split_hosts)] = Field(
+        (),
+        description=(
+            "Hosts, joined by `,`, that images, audio and video of requests may be fetched from. "
+            "Default: none; media then come in the request, as `data:` URLs."
         ),
     )
     cpu_kv_cache_gib: int = Field(

@@ -47,6 +47,14 @@ def test_the_users_engine_options_win(settings: Settings) -> None:
     assert options["max_cpu_loras"] > 20
 
 
+def test_hosts_of_media_reach_the_engine(settings: Settings) -> None:
+    """Without any, the option is left out, which the engine takes for none."""
+    assert "allowed_media_domains" not in engine_options(settings, directory_of(settings))
+    listed = changed(settings, media_domains="cdn.example.com")
+    options = engine_options(listed, directory_of(listed))
+    assert options["allowed_media_domains"] == ["cdn.example.com"]
+
+
 @pytest.mark.parametrize("option", ["max_lora_rank", "max_loras", "max_cpu_loras"])
 def test_an_engine_option_that_is_no_number_is_a_usage_error(
     settings: Settings, option: str

@@ -38,9 +38,7 @@ if TYPE_CHECKING:
         ({"dtype": "half"}, 2),
     ],
 )
-def test_the_engines_type_decides_the_size_of_a_number(
-    options: dict[str, str], size: int
-) -> None:
+def test_the_engines_type_decides_the_size_of_a_number(options: dict[str, str], size: int) -> None:
     """An adapter's file may be in another type."""
     assert number_bytes(options) == size
 

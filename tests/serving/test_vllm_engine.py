@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from vllm import envs
 from vllm.config import VllmConfig
 from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
+from vllm.multimodal.media.connector import MEDIA_CONNECTOR_REGISTRY
 from vllm.platforms import current_platform
 from vllm.utils.system_utils import get_mp_context
 
@@ -19,6 +22,7 @@ from lorabay.serving import vllm_engine
 from lorabay.serving.engine import CALLS, CHAT, COMPLETIONS, Engine
 from lorabay.serving.machine_defaults import DORA_VARIABLE, START_METHOD_VARIABLE
 from lorabay.serving.vllm_engine import VllmEngine
+from lorabay.serving.vllm_media import ListedMediaConnector
 from tests.versions import make_version
 
 TINY = BaseFolder(Path("/models/tiny"), "tiny")
@@ -129,6 +133,22 @@ def test_the_engine_is_never_forked_out_of_the_server(monkeypatch: pytest.Monkey
     monkeypatch.delenv(START_METHOD_VARIABLE)
     VllmEngine(TINY, {})
     assert get_mp_context().get_start_method() == "spawn"
+
+
+@pytest.mark.parametrize("hosts", [None, ["cdn.example.com", "b.example:8443"]])
+def test_media_are_fetched_by_lists_of_hosts_alone(
+    hosts: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every engine has vLLM use the connector to which no list means no host."""
+    monkeypatch.setenv("VLLM_MEDIA_CONNECTOR", "http")
+    monkeypatch.delenv("VLLM_MEDIA_CONNECTOR")
+    engine = VllmEngine(TINY, {} if hosts is None else {"allowed_media_domains": hosts})
+    assert os.environ["VLLM_MEDIA_CONNECTOR"] == "lorabay"
+    connector = MEDIA_CONNECTOR_REGISTRY.load(
+        envs.VLLM_MEDIA_CONNECTOR, allowed_media_domains=engine._args.allowed_media_domains
+    )
+    assert isinstance(connector, ListedMediaConnector)
+    assert connector.allowed_media_domains == (hosts or [])
 
 
 @pytest.mark.usefixtures("on_a_gpu")

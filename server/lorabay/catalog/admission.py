@@ -148,9 +148,7 @@ def _retrained(name: str) -> Reason:
     return Reason("modules_to_save", f"{quoted(name)} is retrained as a whole; merge it")
 
 
-def _target_problems(
-    modules: tuple[str, ...], targets: tuple[str, ...] | None
-) -> Iterator[Reason]:
+def _target_problems(modules: tuple[str, ...], targets: tuple[str, ...] | None) -> Iterator[Reason]:
     # The engine would drop what the adapter does to other modules, and answer with the rest.
     if targets is None:
         return

@@ -119,7 +119,10 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
         ),
         former=former,
     )
-    options = server_options(settings.grace_s) | chosen | settings.engine
+    options = server_options(settings.grace_s) | chosen
+    if settings.media_domains:  # vLLM's parser takes no empty list; the engine takes none for none
+        options["allowed_media_domains"] = list(settings.media_domains)
+    options |= settings.engine
 
     # A user who raises the slots alone means to have that many; vLLM refuses fewer places in memory
     # than slots.

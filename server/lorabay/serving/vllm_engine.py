@@ -49,6 +49,7 @@ from lorabay.serving.lora_conflicts import refuse_conflicts
 from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
 from lorabay.serving.prompt_logprobs import PromptLogprobs
 from lorabay.serving.vllm_args import parse_engine_args
+from lorabay.serving.vllm_media import set_media_environment
 from lorabay.serving.vllm_slots import SlotWatch
 from lorabay.serving.vllm_stat_logger import StatLogger
 from lorabay.serving.vllm_stream import RequestContext, VllmStream, usage_of
@@ -108,8 +109,9 @@ class VllmEngine:
     """
 
     def __init__(self, base: BaseFolder, options: Mapping[str, Any]) -> None:
-        # Before anything of vLLM asks how processes are started.
+        # vLLM reads these variables when it starts processes and when it fetches media.
         set_start_method(os.environ)
+        set_media_environment(os.environ)
 
         self._args: Namespace = parse_engine_args(
             str(base.path), {"served_model_name": base.served_name} | dict(options)
@@ -291,9 +293,7 @@ class VllmEngine:
             return
 
         lora_id = request.lora_int_id
-        await _ask_every_worker(
-            llm, "stage_adapter", request.lora_name, lora_id, request.lora_path
-        )
+        await _ask_every_worker(llm, "stage_adapter", request.lora_name, lora_id, request.lora_path)
         while not all(await _ask_every_worker(llm, "adapter_is_staged", lora_id)):
             await asyncio.sleep(STAGING_POLL_S)
 
