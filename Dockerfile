@@ -3,7 +3,12 @@
 #   docker build --target gpu -t lorabay:gpu .
 # Both install by requirements/install.sh from the lock files, as `make setup` does: the locks in one large layer, then
 # lorabay itself in a small one. The server listens on every address and therefore refuses to start without
-# LORABAY_API_KEY. Mount the adapters at /adapters; /cache keeps base models and the adapter store over restarts.
+# LORABAY_API_KEY. Mount the adapters at /adapters; /cache keeps base models, compiled code and the adapter store over
+# restarts. Nothing else is written but /tmp, so that the rest may be mounted read-only.
+#
+# tini is the first process: as such, Python would ignore SIGTERM until it has a handler, and would leave the children
+# of a dead engine unburied. Any user may run the server, as on OpenShift: what it writes belongs to the group 0, and
+# HOME and USER do not depend on /etc/passwd.
 
 FROM python:3.11.14-slim-bookworm AS cpu
 
@@ -11,10 +16,10 @@ FROM python:3.11.14-slim-bookworm AS cpu
 # the base with it at the first start; without it the server works, and is slower.
 # hadolint ignore=DL3008 # Debian removes old versions from its mirrors, so a pin would break the build
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends g++ libc6-dev libnuma1 libtcmalloc-minimal4 \
+    && apt-get install --yes --no-install-recommends g++ libc6-dev libnuma1 libtcmalloc-minimal4 tini \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home lorabay \
-    && install --directory --owner=lorabay --group=lorabay /adapters /cache
+    && install --directory --owner=lorabay --group=root --mode=0775 /adapters /cache
 
 ARG PIP_ROOT_USER_ACTION=ignore
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -25,26 +30,34 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     /src/requirements/install.sh --copy python3
 
 # Without a slash the loader finds the library on x86-64 and arm64 alike.
-ENV LD_PRELOAD=libtcmalloc_minimal.so.4 \
+ENV HOME=/cache \
+    LD_PRELOAD=libtcmalloc_minimal.so.4 \
     LORABAY_ADAPTERS=/adapters \
     LORABAY_PORT=8000 \
     PYTHONUNBUFFERED=1 \
+    TORCHINDUCTOR_CACHE_DIR=/cache/torchinductor \
+    USER=lorabay \
     VLLM_NO_USAGE_STATS=1 \
-    XDG_CACHE_HOME=/cache
+    XDG_CACHE_HOME=/cache \
+    XDG_CONFIG_HOME=/cache/config
 USER 10001:10001
 WORKDIR /home/lorabay
 VOLUME ["/adapters", "/cache"]
 EXPOSE 8000
 HEALTHCHECK --start-period=3m --interval=10s --timeout=5s --retries=3 CMD ["python3", "-c", \
     "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['LORABAY_PORT']), timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
-ENTRYPOINT ["lorabay", "serve", "--host", "0.0.0.0"]
+ENTRYPOINT ["tini", "--", "lorabay", "serve", "--host", "0.0.0.0"]
 
 
 FROM vllm/vllm-openai:v0.32.0 AS gpu
 
 USER 0
-RUN useradd --uid 10001 --create-home lorabay \
-    && install --directory --owner=lorabay --group=lorabay /adapters /cache
+# hadolint ignore=DL3008 # as above
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 10001 --create-home lorabay \
+    && install --directory --owner=lorabay --group=root --mode=0775 /adapters /cache
 
 # The image brings vLLM, torch and their dependencies; gpu.txt holds what lorabay needs beside them. base-model.in is
 # the default base, so that the shipped adapters can be tried on a GPU host too.
@@ -59,15 +72,22 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     /src/requirements/install.sh --copy python3 \
     && python3 -c "import lorabay.api.app, lorabay.catalog.store, lorabay.cli"
 
-ENV LORABAY_ADAPTERS=/adapters \
+# FlashInfer appends .cache/flashinfer to its folder; the CUDA driver keeps its own code below HOME.
+ENV FLASHINFER_WORKSPACE_BASE=/cache \
+    HOME=/cache \
+    LORABAY_ADAPTERS=/adapters \
     LORABAY_PORT=8000 \
     PYTHONUNBUFFERED=1 \
+    TORCHINDUCTOR_CACHE_DIR=/cache/torchinductor \
+    TRITON_CACHE_DIR=/cache/triton \
+    USER=lorabay \
     VLLM_NO_USAGE_STATS=1 \
-    XDG_CACHE_HOME=/cache
+    XDG_CACHE_HOME=/cache \
+    XDG_CONFIG_HOME=/cache/config
 USER 10001:10001
 WORKDIR /home/lorabay
 VOLUME ["/adapters", "/cache"]
 EXPOSE 8000
 HEALTHCHECK --start-period=3m --interval=10s --timeout=5s --retries=3 CMD ["python3", "-c", \
     "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['LORABAY_PORT']), timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
-ENTRYPOINT ["lorabay", "serve", "--host", "0.0.0.0"]
+ENTRYPOINT ["tini", "--", "lorabay", "serve", "--host", "0.0.0.0"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,21 @@ def test_the_given_flags_become_the_settings(
     assert (settings.port, settings.grace_s, settings.host) == (1234, 7, "127.0.0.9")
     assert settings.engine == {"max_loras": 4, "dtype": "float32"}
     assert settings.max_body_bytes == Settings.model_fields["max_body_bytes"].default
+
+
+def test_a_signal_before_the_server_is_there_ends_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it does later, also for the first process of a container, which would ignore it."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr(
+            "lorabay.server.server.serve", lambda _: os.kill(os.getpid(), signal.SIGTERM)
+        )
+        assert run(["serve"]) == 0
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_setting_of_the_wrong_type_is_2(the_error: Callable[[], str]) -> None:

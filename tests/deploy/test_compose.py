@@ -84,7 +84,37 @@ def test_running_requests_may_finish(services: dict[str, Any], name: str) -> Non
     stop = re.fullmatch(r"(\d+)s", service["stop_grace_period"])
     assert stop
     assert int(stop[1]) >= float(service["environment"]["LORABAY_GRACE_S"]) + 15
-    assert service["init"] is True
+    assert "init" not in service  # the image has one
+
+
+def filled(text: str, **shell: str) -> str:
+    """What Compose makes of a `${NAME:-default}` in a shell with these variables."""
+    return re.sub(r"\$\{(\w+):-(.*?)\}", lambda match: shell.get(match[1]) or match[2], text)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_host_may_be_larger(services: dict[str, Any], name: str) -> None:
+    """GPUs and shared memory grow with the model, without an edit of the file."""
+    assert filled(services[name]["shm_size"]) == "4gb"
+    assert filled(services[name]["shm_size"], SHM_SIZE="16gb") == "16gb"
+    (device,) = services["gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert filled(device["count"]) == "1"
+    assert filled(device["count"], GPU_COUNT="all") == "all"
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_what_a_closed_network_needs_reaches_the_server(
+    services: dict[str, Any], name: str
+) -> None:
+    """Proxies and the hub's switch come from the shell, as do the settings of a GPU and of media;
+    every other variable from a file that need not exist and is not committed.
+    """
+    environment = services[name]["environment"]
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "HF_HUB_OFFLINE", "LORABAY_DORA"):
+        assert environment[variable] is None, variable
+    (file,) = services[name]["env_file"]
+    assert file == {"path": "lorabay.env", "required": False}
+    assert "/deploy/lorabay.env" in (ROOT / ".gitignore").read_text().splitlines()
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -168,9 +168,38 @@ def test_adapters_and_cache_are_volumes_that_the_server_uses(target: str) -> Non
         "/cache",
     )
     assert any(
-        "--owner=lorabay --group=lorabay /adapters /cache" in run
+        "--owner=lorabay --group=root --mode=0775 /adapters /cache" in run
         for run in arguments_of(target, "RUN")
     )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_cache_is_on_the_volume(target: str) -> None:
+    """What is compiled once is found by the next container, and the rest of the file system may be
+    read-only: whatever takes a home or a cache folder is led to the volume.
+    """
+    environment = environment_of(target)
+    folders = {
+        name: value
+        for name, value in environment.items()
+        if name == "HOME" or name.startswith("XDG_") or "CACHE" in name or "WORKSPACE" in name
+    }
+    assert {"HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TORCHINDUCTOR_CACHE_DIR"} <= set(folders)
+    if target == "gpu":
+        assert {"TRITON_CACHE_DIR", "FLASHINFER_WORKSPACE_BASE"} <= set(folders)
+    assert all(Path(value).is_relative_to("/cache") for value in folders.values()), folders
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_any_user_may_run_the_server(target: str) -> None:
+    """A platform that picks a user of its own, in the group 0, finds a name and folders to write."""
+    assert environment_of(target)["USER"]
+    code = "import getpass, pathlib; print(getpass.getuser(), pathlib.Path.home())"
+    variables = {name: environment_of(target)[name] for name in ("HOME", "USER")}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["lorabay", "/cache"]
 
 
 def environment_of(target: str) -> dict[str, str]:
@@ -196,8 +225,13 @@ def test_the_environment_holds_settings_and_no_secret(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_server_starts_without_a_shell(target: str) -> None:
-    """Signals reach it directly, and it listens where the container's port is."""
+    """Signals reach it through a first process that passes them on from the first moment and buries
+    orphans, and it listens where the container's port is.
+    """
+    assert any(" tini" in run for run in arguments_of(target, "RUN"))
     assert json.loads(arguments_of(target, "ENTRYPOINT")[0]) == [
+        "tini",
+        "--",
         "lorabay",
         "serve",
         "--host",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +21,20 @@ def add_to(app: typer.Typer) -> None:
 
 def serve(config: Path | None = None, **flags: Any) -> None:
     """Serve until a signal; `flags` are the settings that were given, by name."""
+    # The server takes the signal over once it is imported, which takes seconds. Until then the first
+    # process of a container would ignore it.
+    signal.signal(signal.SIGTERM, _leave)
+
     given = {name: value for name, value in flags.items() if value is not None}
     settings = load_settings(given, config=config)
 
     from lorabay.server.server import serve as run_server
 
     run_server(settings)
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
 
 
 def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
