@@ -73,6 +73,8 @@ CHECKED: Mapping[str, str] = {
     "--profile monitoring up --build": _DOCKER,
     "docs/guides/docker-and-gpu.md: .venv/bin/lorabay serve --base /models/Llama-3.1-8B-Instruct "
     "--adapters /models/adapters \\": "needs a GPU and a model of 16 GB",
+    "docs/guides/docker-and-gpu.md: .venv/bin/lorabay serve "
+    """--engine 'lora_target_modules=["q_proj","k_proj","v_proj","o_proj"]'""": _STARTS_A_SERVER,
     "docs/reference/settings.md: .venv/bin/lorabay serve --port 8080": _STARTS_A_SERVER,
     "docs/reference/settings.md: "
     ".venv/bin/lorabay serve --engine max_model_len=4096 --engine dtype=float32": _STARTS_A_SERVER,

@@ -10,10 +10,13 @@ from lorabay.errors import UsageError
 from lorabay.serving.lora_conflicts import CONFLICTS, refuse_conflicts
 from lorabay.serving.vllm_args import parse_engine_args
 
+DRAFTS = {"method": "ngram", "num_speculative_tokens": 3}
+
 SPELLINGS: list[tuple[str, object]] = [
     ("specialize_active_lora", True),
     ("dtype", "float32"),
     ("dtype", "float"),
+    ("speculative_config", DRAFTS),
     ("enable_dbo", True),
     ("ubatch_size", 2),
     ("ubatch_size", "2"),
@@ -49,6 +52,19 @@ def test_every_conflict_is_tried() -> None:
 )
 def test_a_gpu_takes_the_rest(options: dict[str, Any]) -> None:
     refuse(options, on_cpu=False)
+
+
+def test_drafts_go_with_adapters_that_leave_the_head_alone() -> None:
+    """However they are asked for: vLLM's list of the head's rows then decides nothing."""
+    with pytest.raises(UsageError, match="'speculative_config' does not go with adapters"):
+        refuse({"spec_method": "ngram", "spec_tokens": 3}, on_cpu=False)
+    targets = {"lora_target_modules": ["q_proj", "v_proj"]}
+    refuse({"speculative_config": DRAFTS} | targets, on_cpu=False)
+    with pytest.raises(UsageError):
+        refuse(
+            {"speculative_config": DRAFTS, "lora_target_modules": ["q_proj", "lm_head"]},
+            on_cpu=False,
+        )
 
 
 @pytest.mark.parametrize("option", [("dtype", "float32"), ("specialize_active_lora", True)])

@@ -11,6 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lorabay.errors import UsageError
+from lorabay.serving.prompt_logprobs import head_takes_adapters
+
+
+def _drafts_beside_an_adapted_head(arguments: Namespace) -> bool:
+    drafts = (
+        arguments.speculative_config,
+        arguments.spec_method,
+        arguments.spec_model,
+        arguments.spec_tokens,
+    )
+    return any(drafts) and head_takes_adapters(arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,13 @@ CONFLICTS = (
         "dtype",
         lambda arguments: arguments.dtype in ("float", "float32"),
         "a GPU's LoRA kernels compute in float16 and bfloat16 only; leave it at auto",
+    ),
+    Conflict(
+        "speculative_config",
+        _drafts_beside_an_adapted_head,
+        "a request then has several rows in the head, and vLLM lists an adapter for the first alone, so "
+        "that adapters of the head reach other requests; start with lora_target_modules that leave "
+        "out lm_head",
     ),
     Conflict(
         "enable_dbo",

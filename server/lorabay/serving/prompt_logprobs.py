@@ -27,7 +27,7 @@ class PromptLogprobs:
     @classmethod
     def of(cls, arguments: Namespace, *, on_cpu: bool) -> Self:
         """Return the decision for vLLM's parsed arguments."""
-        return cls(on_cpu or not _head_takes_adapters(arguments))
+        return cls(on_cpu or not head_takes_adapters(arguments))
 
     def check(self, request: Any) -> None:
         """Raise InvalidRequest for a request, as vLLM parsed it, that asks for what is not right."""
@@ -43,7 +43,8 @@ class PromptLogprobs:
             )
 
 
-def _head_takes_adapters(arguments: Namespace) -> bool:
+def head_takes_adapters(arguments: Namespace) -> bool:
+    """Return whether an engine with vLLM's parsed arguments applies adapters to the base's head."""
     targets = arguments.lora_target_modules
     return targets is None or any(HEAD in target for target in targets)
 
