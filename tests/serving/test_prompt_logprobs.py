@@ -38,6 +38,7 @@ NOT_ASKING: list[tuple[Any, dict[str, Any]]] = [
     (ChatCompletionRequest, MESSAGES | {"prompt_logprobs": None}),
     (CompletionRequest, PROMPT | {"logprobs": 5}),
     (CompletionRequest, PROMPT | {"echo": True}),
+    (CompletionRequest, PROMPT | {"use_beam_search": True, "n": 2, "logprobs": 2}),
     (
         ResponsesRequest,
         {"input": "hi", "include": ["message.output_text.logprobs"], "top_logprobs": 3},
