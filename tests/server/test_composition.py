@@ -179,6 +179,19 @@ def test_a_former_version_stays_away_from_an_engine_that_adapts_less(settings: S
     assert kept(lora_target_modules=["q_proj", "v_proj"]) == ["finance"]
 
 
+def test_dora_that_was_asked_for_in_vain_is_told(settings: Settings, base: Path) -> None:
+    """Options of the engine may rule it out; the operator should not learn it from a refusal."""
+    asked = changed(settings, dora=True)
+
+    def lines(weights: BaseWeights | None) -> list[str]:
+        with structlog.testing.capture_logs() as logs:
+            directory_of(asked, weights)
+        return [line["event"] for line in logs if "DoRA" in line["event"]]
+
+    assert len(lines(None)) == 1
+    assert lines(BaseWeights.open(base)) == []
+
+
 def test_an_adapter_is_refused_that_the_engine_would_apply_in_part(settings: Settings) -> None:
     """The engine's own option decides what the folders are held against."""
     less = changed(settings, engine={"lora_target_modules": ["v_proj"]})

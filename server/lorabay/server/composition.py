@@ -74,6 +74,8 @@ def build_reconciler(
         return version
 
     registry.restore(find)
+    if settings.dora and weights is None:
+        logger.warning("DoRA is not served: the engine's options keep it from scaling outputs")
     checks = Checks(
         shapes,
         max_rank,
