@@ -255,5 +255,5 @@ def test_hosts_are_joined_by_commas() -> None:
 )
 def test_what_is_no_host_is_refused(text: str) -> None:
     """An address or a pattern would be taken for a host that no request names."""
-    with pytest.raises(UsageError, match="'media_domains': .* is not a host, as in"):
+    with pytest.raises(UsageError, match=r"'media_domains': .* is not a host, as in"):
         load_settings({"media_domains": text}, environ={})

@@ -192,7 +192,7 @@ def test_every_cache_is_on_the_volume(target: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_any_user_may_run_the_server(target: str) -> None:
-    """A platform that picks a user of its own, in the group 0, finds a name and folders to write."""
+    """A platform that picks a user of its own, in the group 0, finds a name and a home."""
     assert environment_of(target)["USER"]
     code = "import getpass, pathlib; print(getpass.getuser(), pathlib.Path.home())"
     variables = {name: environment_of(target)[name] for name in ("HOME", "USER")}

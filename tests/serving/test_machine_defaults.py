@@ -174,7 +174,7 @@ def test_a_gpu_scales_outputs_when_asked() -> None:
 
 @pytest.mark.usefixtures("gpu")
 def test_workers_on_other_machines_scale_too() -> None:
-    """Ray gives them the variable; what the user lets it carry is kept, and nothing stands twice."""
+    """Ray gives them the variable; what the user lets it carry stays, and nothing stands twice."""
     environ = {RAY_VARIABLES_VARIABLE: "MY_TOKEN"}
     for _ in range(2):
         assert scales_outputs(environ, {}, dora=True)

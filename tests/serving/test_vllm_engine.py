@@ -159,16 +159,22 @@ def test_an_option_that_adapters_do_not_go_with_is_refused_when_the_engine_is_ma
 
 
 class Running:
-    """vLLM's engine, as far as the front end asks whether it is up."""
+    """vLLM's engine, as far as the front end asks whether it is up; and its part for completions,
+    which no request of these tests may reach.
+    """
 
     errored = False
+
+    def create_completion(self, *_: object) -> None:
+        pytest.fail("vLLM was given the request")
 
 
 @pytest.mark.usefixtures("on_a_gpu")
 async def test_prompts_are_not_scored_on_a_gpu() -> None:
     """The refusal comes before vLLM sees the request, for the base as for adapters."""
     engine = VllmEngine(TINY, {})
-    cast("Any", engine)._llm = Running()
+    cast("Any", engine)._llm = running = Running()
+    engine._state.openai_serving_completion = running
     body = {"model": "finance", "prompt": "hi", "prompt_logprobs": 1}
     for version in (None, make_version("finance")):
         with pytest.raises(InvalidRequest, match="log-probabilities of the prompt"):

@@ -192,7 +192,8 @@ def test_an_image_of_too_many_pixels_is_not_unpacked(monkeypatch: pytest.MonkeyP
 def test_a_host_that_fails_is_not_an_internal_error(failure: Exception) -> None:
     """And the client learns nothing of the network behind it."""
     network = Network(failure)
-    error = refusal("https://cdn.example.com/x.png", network, allowed_media_domains=["cdn.example.com"])  # fmt: skip
+    listed = ["cdn.example.com"]
+    error = refusal("https://cdn.example.com/x.png", network, allowed_media_domains=listed)
     assert "10.0.0.7" not in error.message
 
 

@@ -40,8 +40,8 @@ class Checks:
 
     `max_rank` is the engine's `max_lora_rank`. `base_weights` are set when the engine can scale
     outputs, which DoRA needs. `approximate_error` is the largest relative error of a plain LoRA
-    that stands in for an adapter with too large a rank; 0 allows none. `target_modules` are the last
-    parts of the only modules that the engine adapts, if it does not adapt all.
+    that stands in for an adapter with too large a rank; 0 allows none. `target_modules` are the
+    last parts of the only modules that the engine adapts, if it does not adapt all.
     """
 
     base: BaseShapes

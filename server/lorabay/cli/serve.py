@@ -21,8 +21,8 @@ def add_to(app: typer.Typer) -> None:
 
 def serve(config: Path | None = None, **flags: Any) -> None:
     """Serve until a signal; `flags` are the settings that were given, by name."""
-    # The server takes the signal over once it is imported, which takes seconds. Until then the first
-    # process of a container would ignore it.
+    # The server takes the signal over once it is imported, which takes seconds. Until then the
+    # first process of a container would ignore it.
     signal.signal(signal.SIGTERM, _leave)
 
     given = {name: value for name, value in flags.items() if value is not None}

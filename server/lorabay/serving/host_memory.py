@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-_VERSION_1 = ("memory.limit_in_bytes",)
-_VERSION_2 = ("memory.max", "memory.high")
+_VERSION_1: tuple[str, ...] = ("memory.limit_in_bytes",)
+_VERSION_2: tuple[str, ...] = ("memory.max", "memory.high")
 """Files with limits in bytes. Over `memory.high` a process is slowed down without end."""
 
 

@@ -1,7 +1,7 @@
 """Engine options that vLLM 0.32 takes beside LoRA, and that then answer wrongly or not at all.
 
-Each is refused before the engine starts, with its reason. It is the parsed arguments that are looked
-at, so that every spelling of an option counts. Knows nothing of how options are spelled.
+Each is refused before the engine starts, with its reason. It is the parsed arguments that are
+looked at, so that every spelling of an option counts. Knows nothing of how options are spelled.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ CONFLICTS = (
     Conflict(
         "specialize_active_lora",
         lambda arguments: bool(arguments.specialize_active_lora),
-        "its graphs leave out one adapter of a batch that also holds requests to the base, and that "
-        "adapter answers like the base; leave it off",
+        "its graphs leave out one adapter of a batch that also holds requests to the base, and "
+        "that adapter answers like the base; leave it off",
     ),
     Conflict(
         "dtype",
@@ -49,9 +49,9 @@ CONFLICTS = (
     Conflict(
         "speculative_config",
         _drafts_beside_an_adapted_head,
-        "a request then has several rows in the head, and vLLM lists an adapter for the first alone, so "
-        "that adapters of the head reach other requests; start with lora_target_modules that leave "
-        "out lm_head",
+        "a request then has several rows in the head, and vLLM lists an adapter for one of them: "
+        "adapters of the head reach other requests; start with lora_target_modules that leave out "
+        "lm_head",
     ),
     Conflict(
         "enable_dbo",

@@ -89,14 +89,15 @@ def server_options(grace_s: float) -> dict[str, Any]:
 def set_start_method(environ: MutableMapping[str, str]) -> None:
     """Have vLLM start its processes afresh, on every platform.
 
-    vLLM forks by default, except on a CPU. A fork of a server under way holds copies of its sockets,
-    so that clients wait for ever on connections which the server has closed, and of locks that no
-    thread will ever release. Raises UsageError if the user asks for that.
+    vLLM forks by default, except on a CPU. A fork of a server under way holds copies of its
+    sockets, so that clients wait for ever on connections which the server has closed, and of locks
+    that no thread will ever release. Raises UsageError if the user asks for that.
     """
     if environ.setdefault(START_METHOD_VARIABLE, "spawn") != "spawn":
         raise UsageError(
-            f"{START_METHOD_VARIABLE} is {environ[START_METHOD_VARIABLE]!r}: an engine that is forked "
-            "out of a server keeps its clients' connections and locks; unset it, or set it to 'spawn'"
+            f"{START_METHOD_VARIABLE} is {environ[START_METHOD_VARIABLE]!r}: an engine that is "
+            "forked out of a server keeps its clients' connections and locks; unset it, or set it "
+            "to 'spawn'"
         )
 
 

@@ -30,7 +30,7 @@ class PromptLogprobs:
         return cls(on_cpu or not head_takes_adapters(arguments))
 
     def check(self, request: Any) -> None:
-        """Raise InvalidRequest for a request, as vLLM parsed it, that asks for what is not right."""
+        """Raise InvalidRequest for a request, as vLLM parsed it, that asks for wrong numbers."""
         if self.are_right:
             return
 

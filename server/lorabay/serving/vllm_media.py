@@ -1,8 +1,8 @@
-"""Images, sound and video of requests: given as data, or fetched from hosts that the operator lists.
+"""Images, sound and video of requests: given as data, or fetched from hosts on the operator's list.
 
-vLLM fetches whatever address a request names, also one that only this server can reach, and takes an
-empty list of hosts for all of them. Here an empty list means none, and no redirect leads elsewhere.
-What cannot be fetched or read is the client's mistake: it is told so, and nothing of this server's
+vLLM fetches whatever address a request names, also one that only this server can reach, and takes
+an empty list of hosts for all of them. Here it means none, and no redirect leads elsewhere. What
+cannot be fetched or read is the client's mistake: it is told so, and nothing of this server's
 network or folders.
 """
 
@@ -75,8 +75,8 @@ class ListedMediaConnector(MediaConnector):  # type: ignore[misc]
 
         if _host(address) not in self.allowed_media_domains:
             raise VLLMValidationError(
-                "this server does not fetch media from the host of the URL; send the media itself as a "
-                "data: URL, or ask the operator to list the host"
+                "this server does not fetch media from the host of the URL; send the media itself "
+                "as a data: URL, or ask the operator to list the host"
             )
 
     def _assert_url_in_allowed_media_domains(self, url_spec: Url) -> None:

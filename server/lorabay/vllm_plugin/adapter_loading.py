@@ -56,8 +56,8 @@ def load(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
 def prepare(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
     """Read, check, convert, pack and lay out an adapter.
 
-    Raises what vLLM raises for a bad one, and ValueError for weights or output scales that this engine
-    cannot apply. May run beside a step: it touches nothing that a step reads or changes.
+    Raises what vLLM raises for a bad one, and ValueError for weights or output scales that this
+    engine cannot apply. May run beside a step: it touches nothing that a step reads or changes.
     """
     adapters: LoRAModelManager = manager._adapter_manager
     model: LoRAModel = _read_adapter(manager, request)

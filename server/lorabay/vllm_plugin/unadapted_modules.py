@@ -1,8 +1,8 @@
 """Modules that an adapter changes and this engine would leave as they are.
 
 vLLM puts an adapter's weights into the layers that it has prepared for adapters, and drops the rest
-without a word: those of an image tower, or of what `lora_target_modules` leaves out. Such an adapter
-would answer with a part of itself. Works on every device.
+without a word: those of an image tower, or of what `lora_target_modules` leaves out. Such an
+adapter would answer with a part of itself. Works on every device.
 """
 
 from __future__ import annotations
