@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+SHOWN_CHARS = 200
+"""Characters that a message repeats of a name that a client made up."""
+
 
 class LorabayError(Exception):
     """Base of all expected failures. The message says what is wrong, where, and what to do."""
@@ -52,7 +55,8 @@ class ModelNotFound(LorabayError):
     status, code, type = 404, "model_not_found", "not_found_error"
 
     def __init__(self, model: str, *, message: str | None = None) -> None:
-        super().__init__(message or f"The model `{model}` does not exist.", param="model")
+        shown = model if len(model) <= SHOWN_CHARS else f"{model[:SHOWN_CHARS]}..."
+        super().__init__(message or f"The model `{shown}` does not exist.", param="model")
 
 
 class WeightsRefused(ModelNotFound):

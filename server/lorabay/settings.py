@@ -101,8 +101,10 @@ class ServerSettings(BaseModel):
     admin_key: SecretStr | None = Field(
         None, description="Key of the admin paths; without it they are closed."
     )
+    # The text of the longest contexts is below a megabyte, a picture below three. While a body is
+    # parsed, it takes up to ten times its bytes.
     max_body_bytes: int = Field(
-        10_000_000, ge=1, description="Largest accepted request body, in bytes."
+        4_000_000, ge=1, description="Largest accepted request body, in bytes."
     )
     grace_s: float = Field(
         30.0, ge=0, description="Seconds that running requests get to finish after SIGTERM."
@@ -115,6 +117,77 @@ class ServerSettings(BaseModel):
             "Adapters with latency histograms of their own: the first that are asked. "
             "The others share those of `__other__`."
         ),
+    )
+
+
+class RequestSettings(BaseModel):
+    """The most that one request may ask for."""
+
+    # A prompt of token ids holds as many numbers as the context has tokens.
+    max_json_values: int = Field(
+        262_144,
+        ge=1,
+        description="JSON values in a body; an object or a list counts as 16.",
+    )
+    # In one step of a two-core machine, 16 sequences cost the others 0.2 to 0.8 s, and 128 three.
+    max_sequences: int = Field(
+        16, ge=1, description="Sequences that are generated at once: `n` or beams, times prompts."
+    )
+    max_prompts: int = Field(16, ge=1, description="Prompts in one text completion.")
+    max_asked_tokens: int = Field(
+        262_144,
+        ge=1,
+        description=(
+            "Tokens that all sequences together may be asked to generate; without `max_tokens` "
+            "each of several sequences counts as the base's context."
+        ),
+    )
+    max_messages: int = Field(
+        1_024, ge=1, description="Messages of a chat, items of a response's input, or documents."
+    )
+    max_content_parts: int = Field(
+        2_048, ge=1, description="Content parts and tool calls of all messages together."
+    )
+    max_text_chars: int = Field(
+        1_000_000,
+        ge=1,
+        description="Characters of prompts, messages and instructions, also to be tokenized.",
+    )
+    max_tools: int = Field(128, ge=1, description="Tools that a request offers.")
+    # vLLM's own limit, which VLLM_MAX_STOP_STRINGS raises.
+    max_stop_strings: int = Field(4, ge=1, description="Stop strings.")
+    # vLLM's own limit, which VLLM_MAX_NUM_BAD_WORDS raises.
+    max_bad_words: int = Field(128, ge=1, description="Entries of `bad_words`.")
+    max_logit_bias: int = Field(
+        1_024,
+        ge=1,
+        description=(
+            "Entries of `logit_bias`, and token ids in `stop_token_ids`, `allowed_token_ids` and "
+            "`logprob_token_ids`."
+        ),
+    )
+    max_choices: int = Field(128, ge=1, description="Choices of `structured_outputs`.")
+    max_grammar_chars: int = Field(
+        10_000,
+        ge=1,
+        description="Characters of a regular expression, a grammar, or all choices together.",
+    )
+    # OpenAI's limit for the names and values of a schema.
+    max_schema_chars: int = Field(
+        120_000,
+        ge=1,
+        description="Characters of a JSON schema, or of all tools with theirs; a value counts one.",
+    )
+    # vLLM takes up to 64. What it costs to compile a schema grows steeply with its depth.
+    max_schema_depth: int = Field(
+        32, ge=1, description="Objects and lists inside one another in a JSON schema."
+    )
+    # vLLM's own limit, which its option `max_logprobs` raises.
+    max_top_logprobs: int = Field(
+        20, ge=0, description="Log probabilities for each generated token."
+    )
+    max_prompt_logprobs: int = Field(
+        20, ge=0, description="Log probabilities for each token of the prompt."
     )
 
 
@@ -227,10 +300,16 @@ class LogSettings(BaseModel):
     )
 
 
-GROUPS: tuple[type[BaseModel], ...] = (ServerSettings, ModelSettings, EngineSettings, LogSettings)
+GROUPS: tuple[type[BaseModel], ...] = (
+    ServerSettings,
+    RequestSettings,
+    ModelSettings,
+    EngineSettings,
+    LogSettings,
+)
 
 
-class Settings(ServerSettings, ModelSettings, EngineSettings, LogSettings):
+class Settings(ServerSettings, RequestSettings, ModelSettings, EngineSettings, LogSettings):
     """Every setting of a server, frozen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -16,6 +16,8 @@ from lorabay.api.auth import Gate, OpenGate
 from lorabay.api.exchange import Parts
 from lorabay.catalog.registry import Registry
 from lorabay.metrics import Metrics
+from lorabay.server.composition import request_limits
+from lorabay.settings import Settings
 from tests.fake_engine import FakeEngine
 from tests.fake_weights import FakeWeights
 from tests.versions import BASE_NAMES, make_version
@@ -24,6 +26,7 @@ FINANCE = make_version("finance", "a")
 FINANCE_BEFORE = make_version("finance", "b")
 SHOP = make_version("shop", "c")
 MAX_BODY_BYTES = 100_000
+LIMITS = request_limits(Settings())
 
 
 def parts_over(registry: Registry, **others: Any) -> Parts:
@@ -36,6 +39,7 @@ def make_app(
     parts: Parts,
     gate: Gate | None = None,
     *,
+    max_body_bytes: int = MAX_BODY_BYTES,
     declared_set_loaded: Callable[[], bool] = lambda: True,
     routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
@@ -44,7 +48,8 @@ def make_app(
         parts,
         gate or OpenGate(),
         base_names=BASE_NAMES,
-        max_body_bytes=MAX_BODY_BYTES,
+        max_body_bytes=max_body_bytes,
+        limits=LIMITS,
         declared_set_loaded=declared_set_loaded,
         routers=routers,
     )

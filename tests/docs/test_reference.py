@@ -50,6 +50,7 @@ def test_every_endpoint_is_described() -> None:
         gate,
         base_names=("base",),
         max_body_bytes=1,
+        limits=absent,
         declared_set_loaded=bool,
         routers=[admin_router(absent, gate)],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from lorabay.server import composition
 from lorabay.server.composition import (
     engine_options,
     local_worker_count,
+    request_limits,
     target_modules,
     worker_count,
 )
-from lorabay.settings import Settings
+from lorabay.settings import RequestSettings, Settings
 from tests import making
 from tests.server.directories import changed, directory_of
 
@@ -216,3 +218,10 @@ def test_a_broken_adapter_does_not_stop_the_start(settings: Settings) -> None:
     asyncio.run(reconciler.read_directory())
     states = {status.name: str(status.state) for status in reconciler.registry.snapshot()}
     assert states == {"finance": "ready", "broken": "rejected"}
+
+
+def test_each_limit_of_a_request_is_the_setting_of_its_name(settings: Settings) -> None:
+    """No limit is without a setting, and every setting of that group is a limit."""
+    limits = request_limits(changed(settings, max_sequences=3))
+    assert limits.max_sequences == 3
+    assert {limit.name for limit in fields(limits)} == RequestSettings.model_fields.keys()

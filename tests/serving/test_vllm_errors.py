@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from jinja2 import TemplateError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 from vllm.entrypoints.serve import create_error_response
 from vllm.entrypoints.serve.engine.protocol import ErrorInfo
@@ -138,3 +138,26 @@ def test_fields_that_do_not_go_together_are_told(body: dict[str, object]) -> Non
         assert not error.message.startswith("Value error")
     else:
         pytest.fail("vLLM takes this body")
+
+
+def test_a_body_of_countless_mistakes_is_told_in_one_sentence() -> None:
+    """Errors are counted before any is made: each would take a kilobyte."""
+    kind = TypeAdapter(list[int | float | dict[str, int]])
+    with pytest.raises(ValidationError) as caught:
+        kind.validate_python([None] * 10_000)
+    error = from_exception(caught.value)
+    assert error.status == 400
+    assert "30000 mistakes" in error.message
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ValueError("x" * 100_000),
+        VLLMValidationError("x" * 100_000, parameter="input_text"),
+        VLLMValidationError("x" * 100_000, parameter="top_p"),
+    ],
+)
+def test_a_message_that_repeats_what_was_sent_is_cut(failure: Exception) -> None:
+    """vLLM quotes values in its sentences, and a client may send megabytes."""
+    assert len(from_exception(failure).message) < 1_100

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lorabay.serving.admin import Operations
 
 MAX_BODY_BYTES = 100_000
+MAX_BODY_VALUES = 1_000
 
 
 class LoadRequest(BaseModel):
@@ -73,7 +74,7 @@ def _body(model: type[BaseModel], who: Any) -> Any:
     async def read(request: Request, who: str = who) -> BaseModel:
         if _has_no_body(request):
             return _validate(model, {})
-        return _validate(model, await read_body(request, MAX_BODY_BYTES))
+        return _validate(model, await read_body(request, MAX_BODY_BYTES, MAX_BODY_VALUES))
 
     return Depends(read)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from lorabay.api.auth import Gate
     from lorabay.api.exchange import Parts
+    from lorabay.api.request_limits import RequestLimits
 
 
 def create_app(
@@ -33,6 +34,7 @@ def create_app(
     *,
     base_names: Sequence[str],
     max_body_bytes: int,
+    limits: RequestLimits,
     declared_set_loaded: Callable[[], bool],
     routers: Sequence[APIRouter],
 ) -> FastAPI:
@@ -50,7 +52,9 @@ def create_app(
     )
 
     # Plain ASGI routes: FastAPI would read and parse a body before the key is checked.
-    app.router.routes.extend(inference_routes(parts, gate, max_body_bytes=max_body_bytes))
+    app.router.routes.extend(
+        inference_routes(parts, gate, max_body_bytes=max_body_bytes, limits=limits)
+    )
     app.include_router(
         models_router(
             parts.engine, parts.registry, gate, base_names=base_names, started=int(time.time())

@@ -1,4 +1,4 @@
-"""Reads a request body: bounded, JSON, an object that names a model."""
+"""Reads a request body: bounded in bytes and in values, JSON, an object that names a model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect
 
 from lorabay.api.disconnects import ClientGone
+from lorabay.api.json_size import CONTAINER_WEIGHT, count_values
 from lorabay.errors import InvalidRequest, RequestTooLarge
 
 if TYPE_CHECKING:
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-async def read_body(request: Request, limit: int) -> Body:
+async def read_body(request: Request, limit: int, max_values: int) -> Body:
     """Return the JSON object that a request carries in at most `limit` bytes.
 
     Raises RequestTooLarge as soon as the limit is passed, InvalidRequest for any other body, and
-    ClientGone if the client leaves while it sends.
+    ClientGone if the client leaves while it sends. A body of more than `max_values` JSON values is
+    refused unparsed: parsed, each would take many times its bytes.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
@@ -32,7 +34,7 @@ async def read_body(request: Request, limit: int) -> Body:
         )
 
     try:
-        body = _parse(await _read(request, limit))
+        body = _parse(await _read(request, limit), max_values)
     except UnicodeDecodeError as error:
         raise InvalidRequest(
             f"the body is not valid UTF-8: {error.reason} at byte {error.start}"
@@ -49,7 +51,7 @@ async def read_body(request: Request, limit: int) -> Body:
     return body
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def _read(request: Request, limit: int) -> bytearray:
     too_large = RequestTooLarge(f"the body is larger than {limit} bytes")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
@@ -63,11 +65,18 @@ async def _read(request: Request, limit: int) -> bytes:
                 raise too_large
     except ClientDisconnect:
         raise ClientGone from None
-    return bytes(content)
+    return content
 
 
-def _parse(content: bytes) -> object:
+def _parse(content: bytearray, max_values: int) -> object:
     """Parse strict JSON: no NaN or infinity, no strings that could not be written out again."""
+    values = count_values(content, max_values)
+    if values > max_values:
+        raise InvalidRequest(
+            f"the body holds about {values} JSON values, each object or list counted as "
+            f"{CONTAINER_WEIGHT}; at most {max_values} (setting `max_json_values`)"
+        )
+
     text = content.decode()
     body = json.loads(text, parse_constant=_refuse_constant)
 

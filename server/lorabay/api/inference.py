@@ -17,6 +17,8 @@ from lorabay.api.bodies import read_body
 from lorabay.api.disconnects import ClientGone, unless_disconnected
 from lorabay.api.event_stream import send_events
 from lorabay.api.exchange import Exchange
+from lorabay.api.request_form import check_form
+from lorabay.api.request_limits import check_limits
 from lorabay.api.request_metrics import RequestMetrics
 from lorabay.serving.engine import CALLS, Answer
 
@@ -25,15 +27,18 @@ if TYPE_CHECKING:
 
     from lorabay.api.auth import Gate
     from lorabay.api.exchange import Parts
-    from lorabay.serving.engine import Call
+    from lorabay.api.request_limits import RequestLimits
+    from lorabay.serving.engine import Body, Call
 
 
-def inference_routes(parts: Parts, gate: Gate, *, max_body_bytes: int) -> list[Route]:
+def inference_routes(
+    parts: Parts, gate: Gate, *, max_body_bytes: int, limits: RequestLimits
+) -> list[Route]:
     """Return one route for each call; `openapi` describes them, as FastAPI does not see them."""
     return [
         Route(
             call.path,
-            CallEndpoint(call, parts, gate, max_body_bytes),
+            CallEndpoint(call, parts, gate, max_body_bytes, limits),
             methods=["POST"],
             include_in_schema=False,
         )
@@ -44,11 +49,14 @@ def inference_routes(parts: Parts, gate: Gate, *, max_body_bytes: int) -> list[R
 class CallEndpoint:
     """An ASGI application that answers one call."""
 
-    def __init__(self, call: Call, parts: Parts, gate: Gate, max_body_bytes: int) -> None:
+    def __init__(
+        self, call: Call, parts: Parts, gate: Gate, max_body_bytes: int, limits: RequestLimits
+    ) -> None:
         self._call = call
         self._parts = parts
         self._gate = gate
         self._max_body_bytes = max_body_bytes
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; its failures are raised for `problems` to answer."""
@@ -57,7 +65,7 @@ class CallEndpoint:
             with RequestMetrics(self._parts.metrics, self._call) as measured:
                 # The key comes first: a stranger's body is not read.
                 caller = identify(self._gate, request)
-                body = await read_body(request, self._max_body_bytes)
+                body = await self._read(request)
                 async with Exchange(self._call, caller, body, self._parts, measured) as exchange:
                     response = await unless_disconnected(
                         receive, _respond(exchange, request.state.request_id, send)
@@ -68,6 +76,13 @@ class CallEndpoint:
         # Sent after the release: a slow client does not keep a version from leaving the engine.
         if response is not None:
             await response(scope, receive, send)
+
+    async def _read(self, request: Request) -> Body:
+        """Return the request's body, if it asks for no more than one request may."""
+        body = await read_body(request, self._max_body_bytes, self._limits.max_json_values)
+        check_limits(self._call, body, self._limits, context=self._parts.engine.max_model_len)
+        check_form(body)
+        return body
 
 
 async def _respond(exchange: Exchange, request_id: str, send: Send) -> Response | None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from lorabay.api.request_limits import RequestLimits
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks
 from lorabay.catalog.registry import Registry
 from lorabay.errors import UsageError
@@ -172,6 +174,13 @@ def target_modules(options: Mapping[str, Any]) -> tuple[str, ...] | None:
             f"engine option 'lora_target_modules' takes a list of module names, not {value!r}"
         )
     return tuple(names)
+
+
+def request_limits(settings: Settings) -> RequestLimits:
+    """Return what one request may ask for: each limit is the setting of its name."""
+    return RequestLimits(
+        **{limit.name: getattr(settings, limit.name) for limit in fields(RequestLimits)}
+    )
 
 
 def worker_count(options: Mapping[str, Any]) -> int:

@@ -39,6 +39,7 @@ from lorabay.metrics import Metrics
 from lorabay.server.composition import (
     build_reconciler,
     engine_options,
+    request_limits,
     whole_number,
     worker_count,
 )
@@ -224,6 +225,7 @@ class Server:
             # Only the served ones: the base also answers to names that are not listed.
             base_names=served_names(self._settings.engine, base),
             max_body_bytes=self._settings.max_body_bytes,
+            limits=request_limits(self._settings),
             declared_set_loaded=lambda: manager.declared_set_loaded,
             routers=[admin_router(Operations(manager, reconciler), self._admin_gate)],
         )

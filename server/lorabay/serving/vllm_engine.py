@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from starlette.datastructures import State
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.entrypoints.launchers.api_server.app_state import init_app_state
@@ -49,6 +49,7 @@ from lorabay.serving.lora_conflicts import refuse_conflicts
 from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
 from lorabay.serving.prompt_logprobs import PromptLogprobs
 from lorabay.serving.vllm_args import parse_engine_args
+from lorabay.serving.vllm_bodies import BodyType, StrangeForm, strange_form
 from lorabay.serving.vllm_media import set_media_environment
 from lorabay.serving.vllm_slots import SlotWatch
 from lorabay.serving.vllm_stat_logger import StatLogger
@@ -64,26 +65,28 @@ if TYPE_CHECKING:
 class ServingMethod:
     """Where vLLM answers a call: the type of its body, and a method of a part of vLLM's state."""
 
-    body: TypeAdapter[Any]
+    body: BodyType
     part: str
     method: str
 
 
 SERVING_METHODS: Mapping[Call, ServingMethod] = {
     CHAT: ServingMethod(
-        TypeAdapter(ChatCompletionRequest), "openai_serving_chat", "create_chat_completion"
+        BodyType(ChatCompletionRequest), "openai_serving_chat", "create_chat_completion"
     ),
     COMPLETIONS: ServingMethod(
-        TypeAdapter(CompletionRequest), "openai_serving_completion", "create_completion"
+        BodyType(CompletionRequest), "openai_serving_completion", "create_completion"
     ),
     RESPONSES: ServingMethod(
-        TypeAdapter(ResponsesRequest), "openai_serving_responses", "create_responses"
+        # vLLM would keep responses for ever, tell them to whoever knows their id, and run those in
+        # the background when their lease has ended.
+        BodyType(ResponsesRequest, fixed={"store": False, "background": False}),
+        "openai_serving_responses",
+        "create_responses",
     ),
-    TOKENIZE: ServingMethod(
-        TypeAdapter(TokenizeRequest), "serving_tokenization", "create_tokenize"
-    ),
+    TOKENIZE: ServingMethod(BodyType(TokenizeRequest), "serving_tokenization", "create_tokenize"),
     DETOKENIZE: ServingMethod(
-        TypeAdapter(DetokenizeRequest), "serving_tokenization", "create_detokenize"
+        BodyType(DetokenizeRequest), "serving_tokenization", "create_detokenize"
     ),
 }
 
@@ -240,10 +243,7 @@ class VllmEngine:
 
     def schemas(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the JSON schema of each call's body, as vLLM validates it."""
-        return {
-            call.name: serving.body.json_schema(ref_template="#/components/schemas/{model}")
-            for call, serving in SERVING_METHODS.items()
-        }
+        return {call.name: serving.body.json_schema() for call, serving in SERVING_METHODS.items()}
 
     def slots(self) -> Slots | None:
         """Return the slots as vLLM last told; None if it cannot be asked."""
@@ -337,11 +337,16 @@ class VllmEngine:
         serving = SERVING_METHODS[call]
         respond = getattr(getattr(self._state, serving.part), serving.method)
         try:
-            request = serving.body.validate_python(body | {"model": model})
+            request = serving.body.validate(body, model=model)
             self._prompt_logprobs.check(request)
             result = await respond(request, cast("Any", context))
         except vllm_errors.EngineFailure as error:
             raise vllm_errors.from_exception(error) from error
+        except StrangeForm as error:
+            # Until vLLM has made a prompt of the body, all that it does is to read it.
+            if context.has_prompt:
+                raise
+            raise strange_form(error) from error
 
         if isinstance(result, ErrorResponse):
             refusal = vllm_errors.from_response(result)

@@ -19,6 +19,12 @@ from lorabay.errors import (
 
 RETRY_AFTER_S = 5.0
 
+MOST_ERRORS = 1_000
+"""Mistakes of a body among which the nearest miss is looked for; each takes a kilobyte."""
+
+SHOWN_CHARS = 1_000
+"""Characters of a message of vLLM's that clients get to see."""
+
 PROMPT_LENGTH_PARAMETERS = frozenset({"input_text", "input_tokens"})
 """`parameter` of the VLLMValidationError that vLLM raises for a prompt over the context."""
 
@@ -49,7 +55,7 @@ def from_exception(error: Exception) -> LorabayError:
     if isinstance(error, ValidationError):
         return _from_validation(error)
     if isinstance(error, VLLMValidationError) and error.parameter in PROMPT_LENGTH_PARAMETERS:
-        return ContextLengthExceeded(error.args[0], param=error.parameter)
+        return ContextLengthExceeded(_shown(error.args[0]), param=error.parameter)
     return from_response(create_error_response(error))
 
 
@@ -60,17 +66,18 @@ def from_response(response: ErrorResponse) -> LorabayError:
 
 def from_info(info: ErrorInfo) -> LorabayError:
     """Return the lorabay error for vLLM's status, message and parameter."""
+    message = _shown(info.message)
     if info.param in PROMPT_LENGTH_PARAMETERS:
-        return ContextLengthExceeded(info.message, param=info.param)
+        return ContextLengthExceeded(message, param=info.param)
     if info.code == 404 and info.param == "model":
-        return ModelNotFound("", message=info.message)
+        return ModelNotFound("", message=message)
     if info.code in (501, 422):
-        return InvalidRequest(info.message, param=info.param)
+        return InvalidRequest(message, param=info.param)
     if 400 <= info.code < 500:
-        return InvalidRequest(info.message, param=info.param, status=info.code)
+        return InvalidRequest(message, param=info.param, status=info.code)
     if info.code == 503:
-        return EngineUnavailable(info.message, retry_after=RETRY_AFTER_S)
-    return LorabayError(info.message, param=info.param)
+        return EngineUnavailable(message, retry_after=RETRY_AFTER_S)
+    return LorabayError(message, param=info.param)
 
 
 def _from_validation(error: ValidationError) -> InvalidRequest:
@@ -78,9 +85,15 @@ def _from_validation(error: ValidationError) -> InvalidRequest:
 
     In a union every branch complains, and the nearest miss says most.
     """
+    if error.error_count() > MOST_ERRORS:
+        return InvalidRequest(
+            f"the body does not fit what `{error.title}` describes: {error.error_count()} mistakes"
+        )
+
     items = error.errors(include_url=False, include_input=False, include_context=False)
     nearest = max(items, key=lambda item: len(item["loc"]))
-    message = nearest["msg"].removeprefix("Value error, ")
+    # A list that vLLM validates late reports its own errors in several lines.
+    message = " ".join(_shown(nearest["msg"].removeprefix("Value error, ")).split())
 
     # pydantic puts the names of a union's branches between those of fields.
     where = [
@@ -88,4 +101,11 @@ def _from_validation(error: ValidationError) -> InvalidRequest:
     ]
     if not where:
         return InvalidRequest(message)
-    return InvalidRequest(f"{'.'.join(where)}: {message}", param=where[0])
+    return InvalidRequest(_shown(f"{'.'.join(where)}: {message}"), param=_shown(where[0]))
+
+
+def _shown(message: str) -> str:
+    """Return a message cut to a length that can be read: vLLM repeats what clients send."""
+    if len(message) <= SHOWN_CHARS:
+        return message
+    return f"{message[:SHOWN_CHARS]}... ({len(message)} characters)"

@@ -37,6 +37,11 @@ class RequestContext:
         """Return a context that carries a request id, and no other header of the client."""
         return cls(headers={"X-Request-Id": request_id})
 
+    @property
+    def has_prompt(self) -> bool:
+        """Whether vLLM has made a prompt of the body; it then leaves its metadata here."""
+        return hasattr(self.state, "request_metadata")
+
 
 def usage_of(context: RequestContext, result: BaseModel | None = None) -> Usage:
     """Return a request's usage, which vLLM leaves in its context or in its result.
