@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import pytest
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.entrypoints.launchers.cli_args import FrontendArgs, make_arg_parser
+from vllm.tool_parsers import ToolParserManager
+from vllm.utils.argparse_utils import FlexibleArgumentParser
 
 from lorabay.errors import UsageError
-from lorabay.serving.vllm_args import OWNED, parse_engine_args
+from lorabay.serving.vllm_args import OWNED, REPLACED, parse_engine_args
 
 MODEL = "/models/tiny"
+
+READ_BY_SERVING_CLASSES = {
+    "chat_template",
+    "chat_template_content_format",
+    "cohere_format",
+    "default_chat_template_kwargs",
+    "enable_auto_tool_choice",
+    "enable_force_include_usage",
+    "enable_log_deltas",
+    "enable_log_outputs",
+    "enable_per_request_metrics",
+    "enable_prompt_tokens_details",
+    "exclude_tools_when_tool_choice_none",
+    "fingerprint_mode",
+    "fingerprint_value",
+    "log_error_stack",
+    "max_log_len",
+    "response_role",
+    "return_tokens_as_token_ids",
+    "tool_call_parser",
+    "tool_parser_plugin",
+    "tool_server",
+    "tool_strict_level",
+    "trust_request_chat_template",
+    "trust_request_mm_kwargs",
+}
+"""Front-end options that work here: vLLM's `init_app_state` passes them on."""
 
 
 def test_lora_is_always_on() -> None:
@@ -73,6 +107,39 @@ def test_options_that_lorabay_sets_are_refused(name: str) -> None:
     """Such an option is refused, and the message names what to use instead."""
     with pytest.raises(UsageError, match=f"'{name}' is set by lorabay; use"):
         parse_engine_args(MODEL, {name: "x"})
+
+
+def test_every_front_end_option_is_passed_on_or_refused() -> None:
+    """No option of vLLM's command line is accepted and then does nothing."""
+    parser = make_arg_parser(FlexibleArgumentParser())
+    parsed = {action.dest for action in parser._actions if action.option_strings} - {"help"}
+    engine = {field.name for field in dataclasses.fields(AsyncEngineArgs)}
+    front_end = {field.name for field in dataclasses.fields(FrontendArgs)} | (parsed - engine)
+
+    assert len(front_end) >= 60
+    refused = (OWNED.keys() | REPLACED.keys()) & front_end
+    assert front_end - refused == READ_BY_SERVING_CLASSES
+    assert REPLACED.keys() <= front_end
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_options_of_vllms_http_server_are_refused(name: str) -> None:
+    """Such an option would be ignored; the message says what to do instead."""
+    with pytest.raises(UsageError, match=f"'{name}' is for vLLM's own HTTP server") as caught:
+        parse_engine_args(MODEL, {name: "x"})
+    assert caught.value.message.endswith(REPLACED[name])
+
+
+def test_a_parser_of_the_users_own_can_be_used(tmp_path: Path) -> None:
+    """The file that an option names is run before the parser in it is looked for."""
+    plugin = tmp_path / "own_parser.py"
+    plugin.write_text(
+        "from vllm.tool_parsers import ToolParser, ToolParserManager\n"
+        "@ToolParserManager.register_module('own')\n"
+        "class Own(ToolParser): pass\n"
+    )
+    parse_engine_args(MODEL, {"tool_parser_plugin": str(plugin), "tool_call_parser": "own"})
+    assert "own" in ToolParserManager.list_registered()
 
 
 @pytest.mark.parametrize(
