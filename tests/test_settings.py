@@ -14,7 +14,9 @@ from lorabay.settings import (
     Settings,
     load_settings,
     parse_engine_options,
+    service_links,
     split_hosts,
+    split_names,
     split_paths,
 )
 
@@ -126,6 +128,16 @@ def test_paths_are_split_at_colons() -> None:
     )
 
 
+def test_names_are_split_at_commas_and_spaces() -> None:
+    """Names and origins may be spelled either way; a file may hold a list."""
+    assert split_names("a, b,c d") == ("a", "b", "c", "d")
+    assert load_settings({"allowed_hosts": "a,b"}, environ={}).allowed_hosts == ("a", "b")
+    origins = "https://console.example,http://[::1]:3000,*"
+    assert load_settings({"cors_origins": origins}, environ={}).cors_origins == tuple(
+        origins.split(",")
+    )
+
+
 @pytest.mark.parametrize(
     ("flags", "environ", "file", "place"),
     [
@@ -142,6 +154,43 @@ def test_an_unknown_name_is_refused_in_every_source(
         load_settings(flags, config=file_with(tmp_path, file), environ=environ)
     assert place in caught.value.message
     assert caught.value.exit_code == 2
+
+
+SERVICE_LINKS = {
+    "LORABAY_SERVICE_HOST": "10.0.0.1",
+    "LORABAY_SERVICE_PORT": "8000",
+    "LORABAY_SERVICE_PORT_HTTP": "8000",
+    "LORABAY_SERVICE_PORT_HTTP_METRICS": "8001",
+    "LORABAY_PORT": "tcp://10.0.0.1:8000",
+    "LORABAY_PORT_8000_TCP": "tcp://10.0.0.1:8000",
+    "LORABAY_PORT_8000_TCP_PROTO": "tcp",
+    "LORABAY_PORT_8000_TCP_PORT": "8000",
+    "LORABAY_PORT_8000_TCP_ADDR": "10.0.0.1",
+    "LORABAY_PORT_53_UDP": "udp://10.0.0.1:53",
+    "LORABAY_BLUE_2_SERVICE_HOST": "10.0.0.2",
+    "LORABAY_BLUE_2_SERVICE_PORT": "80",
+    "LORABAY_BLUE_2_PORT": "tcp://10.0.0.2:80",
+    "LORABAY_BLUE_2_PORT_80_TCP_ADDR": "10.0.0.2",
+}
+
+
+def test_variables_of_services_are_no_settings() -> None:
+    """What Kubernetes and Docker tell of services named like the program stops no start."""
+    environ = SERVICE_LINKS | {"LORABAY_GRACE_S": "7", "HOME_SERVICE_HOST": "x"}
+    settings = load_settings({}, environ=environ)
+    assert (settings.port, settings.grace_s) == (8000, 7.0)
+    assert service_links(environ) == tuple(SERVICE_LINKS)
+
+
+@pytest.mark.parametrize(
+    "name", ["SERVICE", "HOST_SERVICE", "PORT_8000", "PORT_TCP", "PORT_8000_TCP_NAME", "XPORT"]
+)
+def test_what_only_resembles_a_services_variable_is_refused(name: str) -> None:
+    """A mistyped setting is told also if it has a word of Kubernetes in it."""
+    with pytest.raises(UsageError, match=f"unknown setting '{name.lower()}'"):
+        load_settings({}, environ={f"LORABAY_{name}": "1"})
+    with pytest.raises(UsageError, match="unknown setting 'blue_port'"):
+        load_settings({}, environ={"LORABAY_BLUE_PORT": "80"})
 
 
 def test_a_near_miss_is_suggested() -> None:
@@ -164,6 +213,10 @@ def test_a_near_miss_is_suggested() -> None:
         ("cpu_kv_cache_gib", "1.5"),
         ("poll_s", "0"),
         ("refuse_foreign_base", "maybe"),
+        ("max_connections", "0"),
+        ("receive_timeout_s", "0"),
+        ("send_timeout_s", "-1"),
+        ("drain_s", "-1"),
     ],
 )
 def test_a_bad_value_names_its_setting(name: str, value: str) -> None:
@@ -171,6 +224,13 @@ def test_a_bad_value_names_its_setting(name: str, value: str) -> None:
     with pytest.raises(UsageError, match=f"'{name}'") as caught:
         load_settings({name: value}, environ={})
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("origin", ["example.org", "https://example.org/", "https://", "**"])
+def test_an_origin_is_a_scheme_and_a_host(origin: str) -> None:
+    """An origin that no browser sends would allow nobody, without a word."""
+    with pytest.raises(UsageError, match="'cors_origins"):
+        load_settings({"cors_origins": origin}, environ={})
 
 
 def test_all_bad_values_are_told_at_once() -> None:

@@ -18,7 +18,14 @@ from typing import Annotated, Any
 
 import yaml
 from platformdirs import user_cache_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic.functional_validators import BeforeValidator
 
 from lorabay.errors import UsageError
@@ -27,6 +34,11 @@ ENV_PREFIX = "LORABAY_"
 
 _HOST = re.compile(r"([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 """A host name or address, with a port or without."""
+
+_SERVICE_LINK = re.compile(
+    r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+"""What Kubernetes and Docker append to the name of a service that they tell its neighbours of."""
 
 
 def parse_engine_options(value: object) -> object:
@@ -77,6 +89,14 @@ def split_hosts(value: object) -> object:
     return hosts
 
 
+def split_names(value: object) -> object:
+    """Read `a,b` as two names."""
+    if not isinstance(value, str):
+        return value
+
+    return tuple(value.replace(",", " ").split())
+
+
 def _json_or_text(text: str) -> object:
     try:
         value = json.loads(text)
@@ -101,13 +121,82 @@ class ServerSettings(BaseModel):
     admin_key: SecretStr | None = Field(
         None, description="Key of the admin paths; without it they are closed."
     )
+    tls_cert: Path | None = Field(
+        None,
+        description=(
+            "PEM file of the server's certificate and its chain: the server then speaks HTTPS "
+            "alone. A changed file is taken up without a restart."
+        ),
+    )
+    tls_key: Path | None = Field(
+        None,
+        description=(
+            "PEM file of the certificate's key, not encrypted. "
+            "Default: the key is in the certificate's file."
+        ),
+    )
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(split_names)] = Field(
+        (),
+        description=(
+            "Further names, joined by `,`, that requests may call the server by, or `*` for any. "
+            "Default: without an API key loopback names alone, which keeps web pages out; "
+            "with one any."
+        ),
+    )
+    cors_origins: Annotated[
+        tuple[
+            Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s]+)$")], ...
+        ],
+        BeforeValidator(split_names),
+    ] = Field(
+        (),
+        description=(
+            "Origins, joined by `,`, whose web pages may call the server, or `*` for any. "
+            "Default: none."
+        ),
+    )
     # The text of the longest contexts is below a megabyte, a picture below three. While a body is
     # parsed, it takes up to ten times its bytes.
     max_body_bytes: int = Field(
         4_000_000, ge=1, description="Largest accepted request body, in bytes."
     )
+    max_connections: int | None = Field(
+        None,
+        ge=1,
+        description=(
+            "Connections at one time. For one more, the connection that has waited longest "
+            "without a request is closed. "
+            "Default: half of the files that the process may open, at most 10000."
+        ),
+    )
+    # The largest body of the default limit takes this long at half a megabit a second.
+    receive_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        description=(
+            "Seconds in which a client must have sent its whole request; after them, 408."
+        ),
+    )
+    send_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        description=(
+            "Seconds that a streamed answer waits, in all, for a client that does not read. "
+            "After them the connection is closed and the generation ends."
+        ),
+    )
+    drain_s: float = Field(
+        0.0,
+        ge=0,
+        description=(
+            "Seconds after SIGTERM in which `/ready` answers 503 and everything else works on, "
+            "so that balancers turn away first."
+        ),
+    )
     grace_s: float = Field(
-        30.0, ge=0, description="Seconds that running requests get to finish after SIGTERM."
+        30.0,
+        ge=0,
+        description="Seconds that running requests get to finish after SIGTERM and `--drain-s`.",
     )
     # An adapter's histograms have some fifty lines. Those of a thousand would be a page of 4 MB.
     metrics_adapters: int = Field(
@@ -358,11 +447,30 @@ def _read_yaml(config: Path | None) -> dict[str, object]:
 
 
 def _read_environ(environ: Mapping[str, str]) -> dict[str, object]:
+    links = service_links(environ)
     return {
         name[len(ENV_PREFIX) :].lower(): text
         for name, text in environ.items()
-        if name.startswith(ENV_PREFIX)
+        if name.startswith(ENV_PREFIX) and name not in links
     }
+
+
+def service_links(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variables that are no settings, though their names look like it.
+
+    Kubernetes and Docker tell a process of every service near it. Those of a service named
+    `lorabay`, or `lorabay-` and more, begin as our variables do, and one is `LORABAY_PORT`.
+    """
+    return tuple(name for name, text in environ.items() if _is_service_link(name, text))
+
+
+def _is_service_link(name: str, text: str) -> bool:
+    if not name.startswith(ENV_PREFIX):
+        return False
+
+    rest = name[len(ENV_PREFIX) :]
+    is_address = (rest == "PORT" or rest.endswith("_PORT")) and "://" in text
+    return is_address or _SERVICE_LINK.fullmatch(rest) is not None
 
 
 def _refuse_unknown(values: Mapping[str, object], source: str) -> None:
