@@ -49,6 +49,18 @@ class PermissionDenied(LorabayError):
     status, code, type = 403, "permission_denied", "permission_error"
 
 
+class HostNotAllowed(LorabayError):
+    """The request calls the server by a name that is not one of its own."""
+
+    status, code, type = 421, "host_not_allowed", "invalid_request_error"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"this server does not answer to the host {host[:255]!r}: call it by a loopback name, "
+            "or allow the name with --allowed-hosts"
+        )
+
+
 class ModelNotFound(LorabayError):
     """`model` names neither the base nor a served adapter or version."""
 

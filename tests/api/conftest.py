@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.middleware import Middleware
 
 from lorabay.api.app import create_app
 from lorabay.api.auth import Gate, OpenGate
@@ -41,6 +42,8 @@ def make_app(
     *,
     max_body_bytes: int = MAX_BODY_BYTES,
     declared_set_loaded: Callable[[], bool] = lambda: True,
+    draining: Callable[[], bool] = lambda: False,
+    middleware: Sequence[Middleware] = (),
     routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """Return an application that lets everybody in, unless a test says otherwise."""
@@ -51,6 +54,8 @@ def make_app(
         max_body_bytes=max_body_bytes,
         limits=LIMITS,
         declared_set_loaded=declared_set_loaded,
+        draining=draining,
+        middleware=middleware,
         routers=routers,
     )
 

@@ -27,7 +27,7 @@ CONTRACT = {
     ("GET", "/version"),
     ("GET", "/metrics"),
 }
-DOCUMENTS = {("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/oauth2-redirect")}
+DOCUMENTS = {("GET", "/openapi.json"), ("GET", "/docs")}
 
 
 def mounted(app: FastAPI) -> set[tuple[str, str]]:
@@ -59,6 +59,7 @@ UNKNOWN_PATHS = (
     "/v1/chat/completions/",
     "/health/",
     "/redoc",
+    "/docs/oauth2-redirect",
     "/admin/adapters",
     "/v1/load_lora_adapter",
     "/../etc/passwd",

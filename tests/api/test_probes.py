@@ -40,6 +40,20 @@ async def test_ready_when_the_engine_is_up_and_the_declared_set_loaded(registry:
         assert await ready() == 503
 
 
+async def test_a_server_that_drains_is_alive_and_not_ready(registry: Registry) -> None:
+    """A balancer turns away while requests are still answered."""
+    draining = False
+    app = make_app(parts_over(registry), draining=lambda: draining)
+    async with client_of(app) as http:
+        assert (await http.get("/ready")).status_code == 200
+        draining = True
+        response = await http.get("/ready")
+        assert response.json()["error"]["code"] == "engine_unavailable"
+        assert response.status_code == 503
+        assert (await http.get("/health")).status_code == 200
+        assert (await http.post("/tokenize", json={"model": "tiny"})).status_code == 200
+
+
 async def test_versions(api: Api) -> None:
     """The answer names the installed versions, under whichever name vLLM is installed."""
     versions = (await api.http.get("/version")).json()

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from lorabay.api.docs_page import docs_router
 from lorabay.api.inference import inference_routes
 from lorabay.api.metrics_page import metrics_router
 from lorabay.api.model_list import models_router
@@ -22,6 +23,7 @@ from lorabay.errors import LorabayError
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
+    from starlette.middleware import Middleware
 
     from lorabay.api.auth import Gate
     from lorabay.api.exchange import Parts
@@ -36,19 +38,25 @@ def create_app(
     max_body_bytes: int,
     limits: RequestLimits,
     declared_set_loaded: Callable[[], bool],
+    draining: Callable[[], bool] = lambda: False,
+    middleware: Sequence[Middleware] = (),
     routers: Sequence[APIRouter],
 ) -> FastAPI:
     """Return the application of one server.
 
     `base_names[0]` is the parent that adapters are listed under. `declared_set_loaded` returns
-    whether the adapters found at the start have been dealt with. `routers` hold further paths.
+    whether the adapters found at the start have been dealt with, `draining` whether the server is
+    about to end. Requests pass `middleware` first. `routers` hold further paths.
     """
     app = FastAPI(
         title="lorabay",
         version=metadata.version("lorabay"),
         description="One frozen base model, many LoRA adapters: choose one by `model`.",
+        # FastAPI's own pages load their scripts from another host.
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        middleware=middleware,
     )
 
     # Plain ASGI routes: FastAPI would read and parse a body before the key is checked.
@@ -60,11 +68,12 @@ def create_app(
             parts.engine, parts.registry, gate, base_names=base_names, started=int(time.time())
         )
     )
-    app.include_router(probes_router(parts.engine, declared_set_loaded))
+    app.include_router(probes_router(parts.engine, declared_set_loaded, draining))
     app.include_router(metrics_router(parts.metrics.registry))
     for router in routers:
         app.include_router(router)
     app.openapi = document_of(app, parts.engine.schemas)  # type: ignore[method-assign]
+    app.include_router(docs_router(app.openapi))
 
     for kind in (LorabayError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, respond)

@@ -2,6 +2,9 @@
 
 The status goes out with the first event, so that a failure before it still gets its own status. A
 failure after it becomes an error event and the end of the stream.
+
+A connection holds a megabyte for a client that reads slowly, so most streams end, and give their
+version back, as soon as they are made. For the rest `send` waits; the server bounds how long.
 """
 
 from __future__ import annotations

