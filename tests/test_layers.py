@@ -23,7 +23,7 @@ LONGEST_FUNCTION = 80
 """A cap that nobody should feel: a function is as long as its steps."""
 VAGUE = {"utils", "util", "common", "helpers", "misc"}
 BASES = {"Exception", "Protocol", "BaseModel", "StrEnum", "NamedTuple"}
-"""What a class may inherit from besides errors, groups of settings, and classes of vLLM."""
+"""What a class may inherit from besides errors, settings, and classes of vLLM and uvicorn."""
 
 
 def module_of(path: Path) -> str:
@@ -124,13 +124,13 @@ def test_functions_are_short(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_nothing_is_inherited_but_interfaces(path: Path) -> None:
     """Classes are put together from parts; what they inherit is an error, a protocol, a model, or
-    vLLM's.
+    vLLM's or uvicorn's.
     """
     tree = parsed(path)
-    vllms = {
+    frameworks = {
         alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vllm")
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("vllm", "uvicorn"))
         for alias in node.names
     }
     errors = {"LorabayError", "InvalidRequest", "ModelNotFound"}
@@ -138,4 +138,6 @@ def test_nothing_is_inherited_but_interfaces(path: Path) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             names = {base.id for base in node.bases if isinstance(base, ast.Name)}
-            assert names <= BASES | errors | settings | vllms, f"{node.name} inherits from {names}"
+            assert names <= BASES | errors | settings | frameworks, (
+                f"{node.name} inherits from {names}"
+            )

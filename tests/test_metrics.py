@@ -31,6 +31,8 @@ CONTRACT = {
     "lorabay_rejected": ("reason",),
     "lorabay_engine_restarts": (),
     "lorabay_swaps": ("adapter",),
+    "lorabay_connections": (),
+    "lorabay_connections_ended": ("reason",),
 }
 ADAPTER_GAUGES = {
     "lorabay_adapter_info": ("adapter", "version", "format", "rank"),

@@ -102,6 +102,14 @@ class Metrics:
         self.engine_restarts = counter(
             "lorabay_engine_restarts", "Times the engine died and was rebuilt."
         )
+        self.connections = Gauge(
+            "lorabay_connections", "Connections of clients that are open.", registry=registry
+        )
+        self.connections_ended = counter(
+            "lorabay_connections_ended",
+            "Connections that the server ended because of their client.",
+            ["reason"],
+        )
 
     def of(self, adapter: str, family: Family, *others: str) -> Family:
         """Return the series of `adapter` in a family; `others` are the values of further labels.

@@ -130,6 +130,31 @@ def test_a_public_address_without_a_key_is_1(
     assert "--api-key" in the_error()
 
 
+def test_certificates_that_cannot_be_served_are_1(
+    serve: Callable[..., int], tmp_path: Path, the_error: Callable[[], str]
+) -> None:
+    """Told before the port is bound, with the file."""
+    missing = str(tmp_path / "nowhere.pem")
+    assert serve(**{"tls-cert": missing}) == 1
+    assert f"cannot read the certificate {missing}" in the_error()
+
+
+def test_a_key_without_a_certificate_is_2(
+    serve: Callable[..., int], the_error: Callable[[], str]
+) -> None:
+    """Else the server would speak plain HTTP without a word."""
+    assert serve(**{"tls-key": "key.pem"}) == 2
+    assert "tls_key is set without tls_cert" in the_error()
+
+
+def test_more_connections_than_files_are_2(
+    serve: Callable[..., int], the_error: Callable[[], str]
+) -> None:
+    """The line says which limit is in the way."""
+    assert serve(**{"max-connections": "1000000000"}) == 2
+    assert "ulimit -n" in the_error()
+
+
 def test_missing_adapters_are_1(
     serve: Callable[..., int], tmp_path: Path, the_error: Callable[[], str]
 ) -> None:
@@ -170,6 +195,11 @@ def test_a_store_that_cannot_be_made_is_1(
         ("max_lorras=4", "unknown engine option 'max_lorras'; did you mean 'max_loras'?"),
         ("max_lora_rank=many", "engine option 'max_lora_rank' takes a whole number, not 'many'"),
         ("port=1", "engine option 'port' is set by lorabay; use --port"),
+        (
+            "ssl_certfile=/x",
+            "engine option 'ssl_certfile' is for vLLM's own HTTP server, which lorabay replaces: "
+            "use --tls-cert",
+        ),
     ],
 )
 def test_a_wrong_engine_option_is_2(

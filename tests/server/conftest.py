@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from lorabay.settings import Settings, load_settings
 from tests import making
+from tests.virtual_time import VirtualTimeLoop
+
+IN_VIRTUAL_TIME = ("test_http_protocol.py", "test_send_watch.py")
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Time is virtual where no socket is."""
+    if item.path.name in IN_VIRTUAL_TIME:
+        return {"virtual": VirtualTimeLoop}
+    return {"real": asyncio.SelectorEventLoop}
 
 
 @pytest.fixture(scope="module")

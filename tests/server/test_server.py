@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -399,6 +400,96 @@ def test_a_client_that_hangs_up_stops_its_generation(settings: Settings) -> None
 
     assert running.serve(client).result()
     assert running.registry.snapshot()[0].leases == ()
+
+
+def deaf_client(running: Running, model: str) -> socket.socket:
+    """Ask for a stream, with a small window, and never read."""
+    body = f'{{"model": "{model}"}}'.encode()
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(running.listener.getsockname())
+    client.sendall(
+        b"POST /tokenize HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
+    return client
+
+
+def leases(running: Running) -> int:
+    return sum(len(status.leases) for status in running.registry.snapshot())
+
+
+@pytest.mark.parametrize(
+    ("pieces", "send_timeout_s"), [(8, 1000.0), (1_000_000, 0.2)], ids=["short", "endless"]
+)
+def test_a_client_that_does_not_read_holds_no_adapter(
+    settings: Settings, pieces: int, send_timeout_s: float
+) -> None:
+    """A stream that fits into the buffers gives its lease back when it is made; one that does not
+    fit is ended after a time.
+    """
+    running = Running(changed(settings, send_timeout_s=send_timeout_s), FakeEngine())
+    closed = threading.Event()
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        for _ in range(pieces):
+            yield b"data: %s\n\n" % (b"x" * 100_000)
+            await asyncio.sleep(0)
+
+    class Stream(FakeStream):
+        async def aclose(self) -> None:
+            await super().aclose()
+            closed.set()
+
+    async def reply(body: Body) -> Answer | AnswerStream:
+        return Stream(events())
+
+    running.engine.reply = reply
+
+    def client() -> bool:
+        running.wait_until(200)
+        with deaf_client(running, "finance"):
+            ended = closed.wait(PATIENCE_S)
+        end()
+        return ended
+
+    assert running.serve(client).result()
+    assert leases(running) == 0
+
+
+def test_only_loopback_names_reach_a_server_without_a_key(settings: Settings) -> None:
+    """A page whose name leads here is refused, from the first moment on; an operator may allow
+    it.
+    """
+    for allowed, expected in (((), 421), (("bay.example",), 200)):
+        running = Running(changed(settings, allowed_hosts=allowed), FakeEngine())
+
+        def client(running: Running = running) -> list[int]:
+            headers = {"host": "bay.example"}
+            running.wait_until(200, "/health")
+            codes = [httpx.get(running.url + "/health", headers=headers).status_code]
+            running.wait_until(200)
+            codes.append(httpx.get(running.url + "/v1/models", headers=headers).status_code)
+            end()
+            return codes
+
+        assert running.serve(client).result() == [expected, expected]
+
+
+def test_a_server_drains_before_it_ends(settings: Settings) -> None:
+    """After SIGTERM it is not ready, answers as before, and ends when its time is over."""
+    running = Running(changed(settings, drain_s=2.0), FakeEngine())
+
+    def client() -> list[int | None]:
+        running.wait_until(200)
+        end()
+        running.wait_until(503)
+        body = {"model": "finance"}
+        answer = httpx.post(running.url + "/tokenize", json=body, timeout=PATIENCE_S)
+        return [answer.status_code, running.get("/health")]
+
+    assert running.serve(client).result() == [200, 200]
+    assert not running.engine.up
 
 
 async def test_a_rollback_outlives_another_server_over_the_same_store(

@@ -20,13 +20,14 @@ from multiprocessing import active_children
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
-import uvicorn
 from prometheus_client import CollectorRegistry
 
 from lorabay.api.admin import admin_router
 from lorabay.api.app import create_app
-from lorabay.api.auth import choose_admin_gate, choose_gate
+from lorabay.api.auth import OpenGate, choose_admin_gate, choose_gate
 from lorabay.api.exchange import Parts
+from lorabay.api.front import front_of
+from lorabay.api.hosts import choose_hosts
 from lorabay.api.starting import StartingApp
 from lorabay.base.default import cache_folder, prepare
 from lorabay.base.files import BaseFiles
@@ -43,23 +44,27 @@ from lorabay.server.composition import (
     whole_number,
     worker_count,
 )
+from lorabay.server.http_protocol import Timeouts
+from lorabay.server.http_server import HttpServer
 from lorabay.server.listener import bind
+from lorabay.server.open_files import connections_of, raise_limit
+from lorabay.server.tls import choose_certificate
 from lorabay.serving.admin import Operations
 from lorabay.serving.machine_defaults import scales_outputs, set_cpu_environment
 from lorabay.serving.manager import AdapterManager, Loading
+from lorabay.settings import service_links
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from lorabay.api.auth import Gate
     from lorabay.base.find import BaseFolder
+    from lorabay.server.tls import Certificate
     from lorabay.serving.engine import Engine
     from lorabay.serving.reconciler import Reconciler
     from lorabay.settings import Settings
 
 logger = structlog.get_logger(__name__)
-
-KEEP_ALIVE_S = 5
 
 TERMINATE_AGAIN_S = 0.5
 """How often a starting engine's processes are ended, until its start has given up."""
@@ -80,14 +85,21 @@ def serve(settings: Settings) -> None:
     admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
     gate = choose_gate(key, settings.host)
     admin_gate = choose_admin_gate(admin_key)
+    certificate = choose_certificate(settings.tls_cert, settings.tls_key)
 
+    if links := service_links(os.environ):
+        logger.info("variables of a service named like this program are ignored", names=links)
     with bind(settings.host, settings.port) as listener:
         if not key:
             logger.warning("no API key: only this machine can call the server", host=settings.host)
-        host, port = listener.getsockname()[:2]
-        url_host = f"[{host}]" if ":" in host else host
-        logger.info("listening", url=f"http://{url_host}:{port}")
-        Server(settings, gate, admin_gate).run(listener)
+        logger.info("listening", url=_url_of(listener, secure=certificate is not None))
+        Server(settings, gate, admin_gate, certificate=certificate).run(listener)
+
+
+def _url_of(listener: socket.socket, *, secure: bool) -> str:
+    host, port = listener.getsockname()[:2]
+    url_host = f"[{host}]" if ":" in host else host
+    return f"{'https' if secure else 'http'}://{url_host}:{port}"
 
 
 def make_vllm_engine(base: BaseFolder, options: Mapping[str, Any]) -> Engine:
@@ -109,6 +121,7 @@ class Server:
         gate: Gate,
         admin_gate: Gate,
         *,
+        certificate: Certificate | None = None,
         make_engine: MakeEngine = make_vllm_engine,
         engine_scales: Callable[..., bool] = scales_outputs,
     ) -> None:
@@ -122,21 +135,20 @@ class Server:
         """The adapters' side; None until the base is found."""
         self._manager: AdapterManager | None = None
         self._failure: BaseException | None = None
-        self._app = StartingApp()
-        self._http = uvicorn.Server(
-            uvicorn.Config(
-                self._app,
-                lifespan="off",
-                # `configure_logging` has set uvicorn's logger up. Its own configuration would close
-                # the handlers of every other library in the process.
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=round(settings.grace_s),
-            )
+
+        hosts = choose_hosts(settings.allowed_hosts, with_key=not isinstance(gate, OpenGate))
+        self._front = front_of(hosts, cors_origins=settings.cors_origins)
+        self._app = StartingApp(self._front)
+        self._http = HttpServer(
+            self._app,
+            timeouts=Timeouts(settings.receive_timeout_s, settings.send_timeout_s),
+            max_connections=connections_of(raise_limit(), settings.max_connections),
+            drain_s=settings.drain_s,
+            grace_s=settings.grace_s,
+            certificate=certificate,
+            ended=lambda reason: self._metrics.connections_ended.labels(reason).inc(),
         )
+        self._metrics.connections.set_function(lambda: self._http.connections)
 
     def run(self, listener: socket.socket) -> None:
         """Serve on a listening socket until a signal or a failed start.
@@ -227,6 +239,8 @@ class Server:
             max_body_bytes=self._settings.max_body_bytes,
             limits=request_limits(self._settings),
             declared_set_loaded=lambda: manager.declared_set_loaded,
+            draining=lambda: self._http.draining,
+            middleware=self._front,
             routers=[admin_router(Operations(manager, reconciler), self._admin_gate)],
         )
 
