@@ -45,7 +45,7 @@ WORKDIR /home/lorabay
 VOLUME ["/adapters", "/cache"]
 EXPOSE 8000
 HEALTHCHECK --start-period=3m --interval=10s --timeout=5s --retries=3 CMD ["python3", "-c", \
-    "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['LORABAY_PORT']), timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
+    "import http.client as h, os, ssl, sys; tls = os.environ.get('LORABAY_TLS_CERT'); port = os.environ['LORABAY_PORT']; port = 8000 if '://' in port else int(port); c = h.HTTPSConnection('127.0.0.1', port, timeout=4, context=ssl._create_unverified_context()) if tls else h.HTTPConnection('127.0.0.1', port, timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["tini", "--", "lorabay", "serve", "--host", "0.0.0.0"]
 
 
@@ -89,5 +89,5 @@ WORKDIR /home/lorabay
 VOLUME ["/adapters", "/cache"]
 EXPOSE 8000
 HEALTHCHECK --start-period=3m --interval=10s --timeout=5s --retries=3 CMD ["python3", "-c", \
-    "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['LORABAY_PORT']), timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
+    "import http.client as h, os, ssl, sys; tls = os.environ.get('LORABAY_TLS_CERT'); port = os.environ['LORABAY_PORT']; port = 8000 if '://' in port else int(port); c = h.HTTPSConnection('127.0.0.1', port, timeout=4, context=ssl._create_unverified_context()) if tls else h.HTTPConnection('127.0.0.1', port, timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["tini", "--", "lorabay", "serve", "--host", "0.0.0.0"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import pytest
 
 from lorabay.settings import ENV_PREFIX, Settings
 from lorabay.vllm_plugin import SUPPORTED_VLLM
+from tests.certificates import make_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,11 +265,11 @@ def server() -> Iterator[HTTPServer]:
         thread.join()
 
 
-def health_check(target: str, port: int) -> int:
+def health_check(target: str, port: int, **variables: str) -> int:
     """Run a target's health check against a port; gives its exit code."""
     command = json.loads(arguments_of(target, "HEALTHCHECK")[0].partition(" CMD ")[2])
     assert command[0] == "python3"
-    environment = {"LORABAY_PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
+    environment = {"LORABAY_PORT": str(port), "http_proxy": "http://127.0.0.1:9"} | variables
     return subprocess.run(
         [sys.executable, *command[1:]], env=environment, capture_output=True, check=False
     ).returncode
@@ -284,4 +286,17 @@ def test_the_health_check_tells_a_live_server_from_a_dead_one(
     server.healthy = None  # type: ignore[attr-defined]
     assert health_check(target, server.server_port) == 1
     server.server_close()
+    assert health_check(target, server.server_port) == 1
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_health_check_follows_the_settings(
+    target: str, server: HTTPServer, tmp_path: Path
+) -> None:
+    """It asks a server of HTTPS by TLS, whoever signed its certificate."""
+    file, key = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    assert health_check(target, server.server_port, LORABAY_TLS_CERT=str(file)) == 0
     assert health_check(target, server.server_port) == 1
