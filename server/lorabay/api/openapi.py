@@ -26,17 +26,22 @@ ERRORS: Mapping[int, str] = {
     401: "No API key, or one that this server does not know",
     403: "The caller may not do this",
     404: "There is no such model, adapter, version or path",
+    408: "The request did not come as a whole in time",
     409: "It does not fit the present state of the adapter",
     413: "The body is too large",
     415: "The body is not `application/json`",
+    421: "The header `host` names a host that is not this server",
     429: "Too many requests; the header `retry-after` says when to try again",
+    431: "The head of the request is too large",
     500: "A bug in the server, whose log has the details",
     503: "Not possible now; the header `retry-after` says when to try again",
 }
 """Every status of an error, with what it means."""
 
-ANYWHERE = (500, 503)
-"""A server that is still starting answers 503 on every path but `/health`."""
+ANYWHERE = (408, 421, 431, 500, 503)
+"""What any request may meet. A server that is still starting answers 503 on every path but
+`/health`.
+"""
 
 BY_TAG: Mapping[str, tuple[int, ...]] = {
     "inference": (400, 401, 404, 413, 415, 429),
