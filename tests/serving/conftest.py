@@ -20,6 +20,10 @@ from tests.serving.mortal_engine import MortalEngine
 from tests.versions import BASE_NAMES
 from tests.virtual_time import VirtualTimeLoop
 
+REAL_TIME = frozenset(
+    {"test_watcher.py", "test_scanner.py", "test_daemon_threads.py", "test_hanging_disks.py"}
+)
+
 
 def pytest_asyncio_loop_factories(
     item: pytest.Item,
@@ -27,7 +31,7 @@ def pytest_asyncio_loop_factories(
     """Time is virtual, but for what waits on the operating system."""
     return (
         {"real": asyncio.SelectorEventLoop}
-        if item.path.name == "test_watcher.py"
+        if item.path.name in REAL_TIME
         else {"virtual": VirtualTimeLoop}
     )
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import watchfiles
 from structlog.testing import capture_logs
 
 from lorabay.serving.watcher import watch
@@ -104,6 +107,48 @@ async def test_a_closed_folder_closes_no_other(tmp_path: Path) -> None:
         (tmp_path / "finance" / "adapter_config.json").write_text("{}")
         await watched.wakes()
         await end(task)
+
+
+async def test_a_name_that_is_no_text_silences_no_other(tmp_path: Path) -> None:
+    """Such a folder cannot be watched and holds no adapter; events of the others come on."""
+    (tmp_path / "finance").mkdir()
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    watched = Watched(tmp_path)
+    task = asyncio.create_task(watch(tmp_path, watched.woken.set))
+    await watched.ready()
+    (tmp_path / "finance" / "adapter_config.json").write_text("{}")
+    await watched.wakes()
+    (tmp_path / os.fsdecode(b"\xff")).mkdir()
+    await watched.ready()
+    (tmp_path / "finance" / "adapter_config.json").write_text("{ }")
+    await watched.wakes()
+    await end(task)
+
+
+async def test_a_watch_that_fails_in_any_way_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has it once; the watch begins anew when it can."""
+    failing = True
+
+    def stumble(*folders: str, **options: Any) -> Any:
+        if failing:
+            raise ZeroDivisionError("never mind")
+        return really_watch(*folders, **options)
+
+    really_watch = watchfiles.watch
+    monkeypatch.setattr(watchfiles, "watch", stumble)
+    watched = Watched(tmp_path)
+    with capture_logs() as logged:
+        task = asyncio.create_task(watch(tmp_path, watched.woken.set, retry_s=0.001))
+        while not logged:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        failing = False
+        await watched.ready()
+    assert [line["log_level"] for line in logged] == ["warning"]
+    assert "never mind" in logged[0]["reason"]
+    await end(task)
 
 
 async def test_links_are_followed_as_far_as_they_may_lead(tmp_path: Path) -> None:

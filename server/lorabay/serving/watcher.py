@@ -4,7 +4,8 @@ changed.
 The directory and each folder in it are watched, one by one. Whatever lies deeper, or behind a link
 that leads out, belongs to no adapter and may be as large as a disk. Native events come through
 watchfiles, in a thread. Where there are none (network file systems, exhausted watches), the
-reconciler's own timer remains, and the watch is tried again.
+reconciler's own timer remains, and the watch is tried again, whatever made it fail. Nothing waits
+for a thread whose file system does not answer.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import structlog
 import watchfiles
 
 from lorabay.catalog.discovery import stays_inside
+from lorabay.serving.daemon_threads import DaemonThreads
 
 logger = structlog.get_logger(__name__)
 
@@ -50,17 +52,18 @@ async def watch(
     wake_loop = partial(asyncio.get_running_loop().call_soon_threadsafe, wake)
     stop = threading.Event()
     pause_s, trouble = retry_s, ""
+    loop, threads = asyncio.get_running_loop(), DaemonThreads("lorabay-watch")
     try:
         while True:
             try:
-                await asyncio.to_thread(_follow, root, roots, wake_loop, stop)
+                await loop.run_in_executor(threads, _follow, root, roots, wake_loop, stop)
                 pause_s, trouble = retry_s, ""
-            except (OSError, RuntimeError) as error:
-                if str(error) != trouble:  # the same one is logged once
-                    trouble = str(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, only the events are missing
+                if repr(error) != trouble:  # the same one is logged once
+                    trouble = repr(error)
                     logger.warning(
                         "no native events for the adapter directory; polling",
-                        root=str(root),
+                        root=ascii(str(root)),
                         reason=trouble,
                     )
                 await asyncio.sleep(pause_s)
@@ -103,18 +106,29 @@ def _follow(
 
 
 def _folders(root: Path, roots: tuple[Path, ...]) -> dict[str, Identity]:
-    """Return the folders in `root` that may hold adapters, by path."""
+    """Return the folders in `root` that may hold adapters, by path.
+
+    A name that is no text is never an adapter's, and watchfiles cannot watch it.
+    """
     allowed = tuple(path.resolve() for path in (root, *roots))
     folders: dict[str, Identity] = {}
     with os.scandir(root) as listing:
         for entry in listing:
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or not _is_text(entry.name):
                 continue
             # A folder that is gone by now, or may not be read, is left to the next look.
             with suppress(OSError):
                 if entry.is_dir() and stays_inside(entry, allowed):
                     folders[entry.path] = _identity(entry.stat())
     return folders
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _identity(folder: os.stat_result) -> Identity:
