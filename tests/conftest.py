@@ -6,6 +6,7 @@ import ipaddress
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from lorabay.catalog.records import Records
 from lorabay.catalog.registry import Registry
 from lorabay.settings import ENV_PREFIX
+from tests.faulty_disk import FaultyDisk
 from tests.versions import BASE_NAMES
 
 pytest_plugins = ["tests.fixtures.small_base", "tests.fixtures.models"]
@@ -46,6 +48,14 @@ def _loopback(host: str) -> bool:
 def registry(tmp_path: Path) -> Registry:
     """Knows the base by two names, and nothing else."""
     return Registry(BASE_NAMES, Records(tmp_path / "records"))
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyDisk]:
+    """The disk of this test, which may get faults."""
+    disk = FaultyDisk(monkeypatch)
+    yield disk
+    disk.mend()
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ CONTRACT = {
     "lorabay_adapter_evictions": ("adapter",),
     "lorabay_reconcile_seconds": (),
     "lorabay_rejected": ("reason",),
+    "lorabay_directory_state": ("state",),
+    "lorabay_file_systems_hanging": (),
     "lorabay_engine_restarts": (),
     "lorabay_swaps": ("adapter",),
     "lorabay_connections": (),

@@ -99,6 +99,17 @@ class Metrics:
         self.rejected = counter(
             "lorabay_rejected", "Adapter folders refused, by kind of defect.", ["reason"]
         )
+        self.directory_state = Gauge(
+            "lorabay_directory_state",
+            "1 for the present state of the adapter directory; only in `ready` are names removed.",
+            ["state"],
+            registry=registry,
+        )
+        self.hanging = Gauge(
+            "lorabay_file_systems_hanging",
+            "Looks at folders and reads of them that wait for a file system that does not answer.",
+            registry=registry,
+        )
         self.engine_restarts = counter(
             "lorabay_engine_restarts", "Times the engine died and was rebuilt."
         )

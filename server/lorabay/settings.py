@@ -319,6 +319,25 @@ class ModelSettings(BaseModel):
         gt=0,
         description="Seconds between looks at the folder when no event wakes the server.",
     )
+    # Longer than a volume takes to be mounted again by hand.
+    empty_root_s: float = Field(
+        600.0,
+        ge=0,
+        description=(
+            "Seconds that the adapter directory must stay empty, or replaced by another directory, "
+            "before the adapters whose folders are missing are removed. "
+            "While its volume is unmounted, none is."
+        ),
+    )
+    # A day to notice that a new version is bad whose folder was deleted and copied anew.
+    removed_keep_s: float = Field(
+        86_400.0,
+        ge=0,
+        description=(
+            "Seconds that the versions of a removed adapter stay in the store, for a folder of "
+            "that name to take them up."
+        ),
+    )
     refuse_foreign_base: bool = Field(
         False,
         description="Refuse adapters whose config names another base; otherwise it is a warning.",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lorabay.base.shapes import BaseShapes
+from lorabay.catalog import composite_build
 from lorabay.catalog.admission import Checks
+from lorabay.catalog.composite import PARTS_AT_MOST
 from lorabay.catalog.composite_build import Assembly
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
 from lorabay.files.adapter_folder import Limits
+from lorabay.files.folder_read import FolderRead, Stopped
 from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.reasons import Rejected
 from tests import making
@@ -212,3 +216,78 @@ def test_one_member_alone_is_scaled(tmp_path: Path, base: BaseShapes) -> None:
     linear, original, cat, _ = changes
     making.np.testing.assert_allclose(linear, -0.5 * original, rtol=1e-5, atol=1e-4)
     making.np.testing.assert_allclose(cat, -0.5 * original, rtol=1e-5, atol=1e-4)
+
+
+def test_three_small_files_make_no_work_for_hours(
+    tmp_path: Path, base: BaseShapes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen members of sixteen members are refused, and what is named again is not read again."""
+    root = tmp_path / "adapters"
+    members(root, one=1)
+    for name, member in (("a", "b"), ("b", "c"), ("c", "one")):
+        composite(root / name, of(*[member] * 16, method="cat"))
+    copies: list[Path] = []
+    really_copy = composite_build.copy_adapter
+
+    def note(folder: Path, *rest: Any, **options: Any) -> Rejected | None:
+        copies.append(folder)
+        return really_copy(folder, *rest, **options)
+
+    monkeypatch.setattr(composite_build, "copy_adapter", note)
+    result = take(root, "a", base)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"composite_size"}
+    assert copies == [root / "one"]
+
+
+def test_a_member_that_is_named_often_is_read_once(
+    tmp_path: Path, base: BaseShapes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also through other composites, and by another path; the sum is the same."""
+    root = tmp_path / "adapters"
+    members(root, one=2, two=3)
+    composite(root / "inner", of("one", "two", method="cat"))
+    composite(root / "mix", of("inner", "one", "inner", "./../one", method="cat"))
+    assert take(root, "mix", base) is None
+    found = read_updates(tmp_path / "out", base)
+    assert isinstance(found, AdapterUpdates)
+    assert found.rank == 2 * (2 + 3) + 2 * 2
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
+
+
+def test_many_members_in_all_are_too_many(tmp_path: Path, base: BaseShapes) -> None:
+    """However they are spread."""
+    root = tmp_path / "adapters"
+    names = [f"m{number}" for number in range(PARTS_AT_MOST + 1)]
+    members(root, **dict.fromkeys(names, 1))
+    groups = [names[start : start + 16] for start in range(0, len(names), 16)]
+    for number, group in enumerate(groups):
+        composite(root / f"group{number}", of(*group, method="cat"))
+    composite(root / "all", of(*[f"group{number}" for number in range(len(groups))], method="cat"))
+    result = take(root, "all", base)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"composite_size"}
+
+
+def test_a_build_that_nobody_waits_for_ends(
+    tmp_path: Path, base: BaseShapes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two modules, and nothing is left of it."""
+    root = tmp_path / "adapters"
+    members(root, one=2, two=3)
+    folder = composite(root / "mix", of("one", "two", method="cat"))
+    read = FolderRead()
+    really_combine = composite_build.combine
+
+    def combine_once(*arguments: Any) -> Any:
+        read.stop()
+        return really_combine(*arguments)
+
+    monkeypatch.setattr(composite_build, "combine", combine_once)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(Stopped):
+        Assembly(base, (root.resolve(),), Limits()).take(folder, tmp_path / "out", read)
+    assert not (tmp_path / "out" / "adapter_model.safetensors").exists()

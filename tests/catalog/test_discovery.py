@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from tests import making
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.faulty_disk import FaultyDisk
 
 
 def codes(candidate: Candidate) -> set[str]:
@@ -130,15 +133,44 @@ def test_a_folder_that_cannot_be_read_is_still_there(tmp_path: Path) -> None:
     assert found.fingerprint != before.fingerprint
 
 
-def test_a_copy_that_keeps_old_times_is_still_new(tmp_path: Path) -> None:
-    """`cp -p` and `rsync -t` set the modification time back; the folder must not look long
-    finished.
+def test_a_folder_that_does_not_answer_is_still_there(tmp_path: Path) -> None:
+    """It is not asked again, and is a candidate that cannot be read; the others are asked in turn,
+    and the caller hears which one.
     """
-    folder = making.make_adapter(tmp_path / "finance")
-    started = folder.stat().st_mtime
-    for file in folder.iterdir():
-        os.utime(file, (1e9, 1e9))
-    assert scan(tmp_path)["finance"].newest >= started
+    for name in ("finance", "shop"):
+        making.make_adapter(tmp_path / name)
+    asked: list[str] = []
+    found = scan(tmp_path, hanging={"finance"}, asking=asked.append)
+    assert codes(found["finance"]) == {"unreadable"}
+    assert codes(found["shop"]) == set()
+    assert "shop" in asked
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_folder_on_a_failing_disk_is_still_there(
+    tmp_path: Path, disk: FaultyDisk, code: int
+) -> None:
+    """One folder's errors are that folder's; when they are over it looks as it did before."""
+    for name in ("finance", "shop"):
+        making.make_adapter(tmp_path / name)
+    before = scan(tmp_path)
+    disk.fail(tmp_path / "finance", code)
+    found = scan(tmp_path)
+    assert codes(found["finance"]) == {"unreadable"}
+    assert found["shop"] == before["shop"]
+    disk.mend()
+    assert scan(tmp_path) == before
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES])
+def test_a_directory_on_a_failing_disk_is_not_an_empty_one(
+    tmp_path: Path, disk: FaultyDisk, code: int
+) -> None:
+    """Nothing is concluded from a listing that failed, whatever the error."""
+    making.make_adapter(tmp_path / "finance")
+    disk.fail(tmp_path, code)
+    with pytest.raises(SetupError, match="cannot be listed"):
+        scan(tmp_path)
 
 
 def test_a_scan_opens_no_file(tmp_path: Path) -> None:

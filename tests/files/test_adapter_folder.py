@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -18,18 +19,23 @@ from lorabay.files.adapter_folder import (
     copy_adapter,
     read_config,
 )
+from lorabay.files.folder_read import FolderRead, Stopped
 from lorabay.reasons import Rejected
 from tests import making
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    AtOpen = Callable[[Path, Callable[[], object]], None]
+    from tests.faulty_disk import FaultyDisk
+
+    AtOpen = Callable[[Path | str, Callable[[], object]], None]
 
 
 @pytest.fixture
 def at_open() -> Iterator[AtOpen]:
-    """`at_open(path, act)` runs `act` at the moment when the program is about to open `path`."""
+    """`at_open(path, act)` runs `act` at the moment when the program is about to open `path`; the
+    files of a source are opened by their names in a folder that is open already.
+    """
     actions: dict[str, Callable[[], object]] = {}
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
@@ -83,7 +89,7 @@ def test_a_folder_that_vanishes_while_it_is_read_is_a_reason(
 ) -> None:
     """The folder is deleted between config and weights, and the copy reports it."""
     folder = making.make_adapter(tmp_path / "a")
-    at_open(folder / WEIGHTS_FILE, lambda: shutil.rmtree(folder))
+    at_open(WEIGHTS_FILE, lambda: shutil.rmtree(folder))
     assert copy(folder, tmp_path / "copy") == {"vanished"}
 
 
@@ -107,8 +113,70 @@ def test_a_link_swapped_after_a_look_is_seen(tmp_path: Path, at_open: AtOpen) ->
         (folder / CONFIG_FILE).unlink()
         (folder / CONFIG_FILE).symlink_to(secret)
 
-    at_open(folder / CONFIG_FILE, swap)
+    at_open(CONFIG_FILE, swap)
     assert copy(folder, tmp_path / "copy") == {"link_outside"}
+
+
+def test_a_folder_that_leads_out_is_refused(tmp_path: Path) -> None:
+    """A link in the folder's place is judged by where it leads, not by where it lies."""
+    elsewhere = making.make_adapter(tmp_path / "elsewhere")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a").symlink_to(elsewhere)
+    (tmp_path / "copy").mkdir()
+    result = copy_adapter(root / "a", tmp_path / "copy", roots=(root,), limits=Limits())
+    assert result is not None
+    assert result.codes == {"link_outside"}
+    assert not list((tmp_path / "copy").iterdir())
+
+
+@pytest.mark.parametrize("flips_back", [True, False])
+def test_a_link_that_flips_while_it_is_read_mixes_nothing(
+    tmp_path: Path, at_open: AtOpen, flips_back: bool
+) -> None:
+    """Config and weights come from the one folder that was opened, whatever the link does."""
+    for seed, name in enumerate(("one", "two")):
+        making.make_adapter(tmp_path / name, tensors=making.lora_tensors(seed=seed))
+    link = tmp_path / "link"
+    link.symlink_to("one")
+
+    def flip() -> None:
+        for target in ("two", "one") if flips_back else ("two",):
+            link.unlink()
+            link.symlink_to(target)
+
+    at_open(WEIGHTS_FILE, flip)
+    (tmp_path / "copy").mkdir()
+    assert copy_adapter(link, tmp_path / "copy", roots=(tmp_path,), limits=Limits()) is None
+    copied = (tmp_path / "copy" / WEIGHTS_FILE).read_bytes()
+    assert copied == (tmp_path / "one" / WEIGHTS_FILE).read_bytes()
+
+
+def test_a_read_that_nobody_waits_for_ends_in_the_middle(tmp_path: Path, at_open: AtOpen) -> None:
+    """A stop takes effect before the next chunk of a large file, not at its end."""
+    folder = making.make_adapter(tmp_path / "a")
+    os.truncate(folder / CONFIG_FILE, 0)
+    (folder / CONFIG_FILE).write_bytes(b"x" * 1000)
+    read = FolderRead()
+    at_open(WEIGHTS_FILE, read.stop)
+    (tmp_path / "copy").mkdir()
+    with pytest.raises(Stopped):
+        copy_adapter(folder, tmp_path / "copy", roots=(tmp_path,), limits=Limits(), read=read)
+    assert not (tmp_path / "copy" / WEIGHTS_FILE).exists()
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_a_failing_disk_is_no_defect_of_the_folder(
+    tmp_path: Path, disk: FaultyDisk, code: int
+) -> None:
+    """The folder may be read again unchanged: the reason is one that passes."""
+    folder = making.make_adapter(tmp_path / "a")
+    disk.fail(folder, code)
+    (tmp_path / "copy").mkdir()
+    result = copy_adapter(folder, tmp_path / "copy", roots=(tmp_path,), limits=Limits())
+    assert result is not None
+    assert result.codes == {"read_failed"}
+    assert result.transient
 
 
 SPOILED: dict[str, Callable[[Path], object]] = {

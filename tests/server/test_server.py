@@ -32,6 +32,7 @@ from lorabay.settings import Settings
 from tests import making
 from tests.fake_engine import FakeEngine
 from tests.fake_stream import FakeStream
+from tests.faulty_disk import FaultyDisk
 from tests.server.directories import changed, directory_of
 
 PATIENCE_S = 10.0
@@ -199,6 +200,23 @@ def test_sigterm_while_the_base_is_brought_is_a_clean_end(
     running.serve(client).result()
     assert time.monotonic() - began < PATIENCE_S
     never.set()
+
+
+def test_sigterm_while_the_adapter_directory_hangs_is_a_clean_end(
+    settings: Settings, disk: FaultyDisk
+) -> None:
+    """A file system that does not answer keeps neither the server nor its process."""
+    running = Running(settings, FakeEngine(up=False))
+    disk.hang(settings.adapters)
+
+    def client() -> None:
+        running.wait_until(200, "/health")
+        assert disk.hit.wait(PATIENCE_S)
+        end()
+
+    began = time.monotonic()
+    running.serve(client).result()
+    assert time.monotonic() - began < PATIENCE_S
 
 
 def test_the_server_answers_while_the_engine_starts(settings: Settings) -> None:

@@ -35,11 +35,25 @@ async def never(root: Path, wake: Callable[[], None], roots: tuple[Path, ...]) -
     await asyncio.Event().wait()
 
 
+def seconds() -> float:
+    """The time of the test's event loop, which begins at 0."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return 0.0
+
+
 class Bay:
     """One server's state on disk and in memory. `restart` makes the second anew over the first."""
 
     def __init__(
-        self, folder: Path, shapes: BaseShapes, *, keep: int = 2, **directory: Any
+        self,
+        folder: Path,
+        shapes: BaseShapes,
+        *,
+        keep: int = 2,
+        removed_keep_s: float = 0.0,
+        **directory: Any,
     ) -> None:
         self.folder = folder
         self.root = folder / "adapters"
@@ -48,6 +62,7 @@ class Bay:
         self._scratch.mkdir()
         self._count = itertools.count()
         self._keep = keep
+        self._removed_keep_s = removed_keep_s
         self.checks = Checks(shapes, max_rank=16)
         self.directory = Directory(self.root, **({"settle_s": 0.0, "poll_s": POLL_S} | directory))
         self._specs: dict[tuple[int, int], AdapterSpec] = {}
@@ -55,7 +70,14 @@ class Bay:
 
     def _open(self) -> None:
         self.store = Store.open(self.folder / "store")
-        self.registry = Registry(BASE_NAMES, self.store.records("bay"), keep=self._keep)
+        self.registry = Registry(
+            BASE_NAMES,
+            self.store.records("bay"),
+            keep=self._keep,
+            removed_keep_s=self._removed_keep_s,
+            clock=seconds,
+            wall=seconds,
+        )
         self.registry.restore(self.store.get)
         self.metrics = Metrics(CollectorRegistry())
         self.events = EventLog(self.folder / "store" / "events.jsonl")

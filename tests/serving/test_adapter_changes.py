@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +17,7 @@ from lorabay.catalog.records import AdminSource
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, ModelNotFound
 from lorabay.serving.residency import Residency
+from tests.faulty_disk import FaultyDisk
 from tests.serving.bay import POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import quiet
@@ -190,14 +195,14 @@ async def test_what_an_admin_brought_is_checked_again_on_another_base(
 
 
 async def test_a_withdrawn_adapter_comes_back_with_a_change(bay: Bay, residency: Residency) -> None:
-    """Its folder is passed over as it is; other files in it, or its return, count."""
+    """Its folder is passed over as it is; other weights in it, or its return, count."""
     await bay.serve("finance", 1)
     await bay.changes.withdraw("finance", who="admin")
     await bay.look()
     assert bay.live("finance") is None
-    bay.touch("finance")
+    bay.put("finance", 2)
     await bay.look()
-    assert bay.live("finance") is not None
+    assert bay.live("finance") == bay.version("finance", 2)
     await bay.changes.withdraw("finance", who="admin")
     (bay.root / "finance").rename(bay.folder / "aside")
     await bay.look()
@@ -244,3 +249,158 @@ async def test_a_deletion_does_not_take_what_is_just_being_stored(
     await asyncio.gather(looking, deleting)
     assert bay.live("shop") == coming
     assert coming.path.exists()
+
+
+def copy_in_place(bay: Bay, name: str) -> None:
+    """Put a copy in a folder's place, as a restored backup is: new inodes and change times."""
+    shutil.copytree(bay.root / name, bay.folder / "copied")
+    bay.take_away(name)
+    (bay.folder / "copied").rename(bay.root / name)
+
+
+def change_mode(bay: Bay, name: str) -> None:
+    for file in (bay.root / name).iterdir():
+        file.chmod(0o600)
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+@pytest.mark.parametrize("disturb", [copy_in_place, change_mode, Bay.touch])
+async def test_an_unload_outlasts_what_changes_no_content(
+    bay: Bay,
+    residency: Residency,
+    engine: MortalEngine,
+    disturb: Callable[[Bay, str], None],
+    restarts: bool,
+) -> None:
+    """A backup, a `chown -R` or another mount is no wish to serve it again; other content is."""
+    await bay.serve("finance", 1)
+    await bay.changes.withdraw("finance", who="admin")
+    disturb(bay, "finance")
+    if restarts:
+        await bay.restarted(engine)
+    await bay.look()
+    assert (bay.live("finance"), bay.state("finance")) == (None, "removed")
+    await bay.serve("finance", 2)
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+async def test_an_admins_version_outlasts_what_changes_no_content(
+    bay: Bay, residency: Residency, engine: MortalEngine, restarts: bool
+) -> None:
+    """The folder that it was loaded over does not take the name back for a new inode."""
+    await bay.serve("finance", 1)
+    version = await load(bay, bay.make(2), replace=True)
+    copy_in_place(bay, "finance")
+    if restarts:
+        await bay.restarted(engine)
+    await bay.look()
+    assert (bay.live("finance"), bay.state("finance")) == (version, "ready")
+    await bay.serve("finance", 3)
+
+
+@pytest.mark.parametrize("is_admins", [True, False])
+async def test_what_is_not_wanted_stays_so_over_a_failing_disk(
+    bay: Bay, residency: Residency, disk: FaultyDisk, is_admins: bool
+) -> None:
+    """A folder that cannot be read for a while has not changed."""
+    await bay.serve("finance", 1)
+    if is_admins:
+        version: Version | None = await load(bay, bay.make(2), replace=True)
+    else:
+        version = None
+        await bay.changes.withdraw("finance", who="admin")
+    disk.fail(bay.root / "finance", errno.EIO)
+    await bay.look()
+    disk.mend()
+    for _ in range(2):
+        await bay.look()
+    assert bay.live("finance") == version
+    assert bay.state("finance") == ("ready" if is_admins else "removed")
+
+
+async def test_an_unload_of_a_folder_out_of_sight_holds(
+    bay: Bay, residency: Residency, disk: FaultyDisk
+) -> None:
+    """An admin may unload an adapter while its disk fails."""
+    await bay.serve("finance", 1)
+    disk.fail(bay.root, errno.EIO)
+    await bay.changes.withdraw("finance", who="admin")
+    disk.mend()
+    await bay.look()
+    assert bay.live("finance") is None
+
+
+@pytest.mark.parametrize("moment", ["turn", "read", "load"])
+async def test_an_unload_during_a_load_wins(
+    bay: Bay,
+    residency: Residency,
+    engine: MortalEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    """Whatever the load waits for, it is a conflict, and the name stays away, also over a
+    restart.
+    """
+    await bay.serve("finance", 1)
+    new = bay.version("finance", 2)
+    may_read = asyncio.Event()
+
+    async def wait_and_read(*arguments: Any, **options: Any) -> Any:
+        await may_read.wait()
+        return await really_read(*arguments, **options)
+
+    really_read = bay.reconciler.ingest.read
+    if moment == "read":
+        monkeypatch.setattr(bay.reconciler.ingest, "read", wait_and_read)
+    if moment == "load":
+        engine.hold(f"load {new.id}")
+    async with bay.changes._turns.turn("finance") if moment == "turn" else nullcontext():
+        loading = asyncio.create_task(load(bay, bay.make(2), replace=True))
+        await quiet()
+        await bay.changes.withdraw("finance", who="admin")
+    may_read.set()
+    engine.release_all()
+    with pytest.raises(AdapterConflict, match="unloaded meanwhile"):
+        await loading
+    await quiet()
+    assert bay.live("finance") is None
+    assert not engine.loaded
+    await bay.restarted(engine)
+    assert bay.live("finance") is None
+    assert bay.state("finance") == "removed"
+
+
+async def test_a_refused_load_of_a_name_that_was_unloaded_meanwhile(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """The name is not shown as served again."""
+    await bay.serve("finance", 1)
+    new = bay.version("finance", 2)
+    engine.hold(f"load {new.id}")
+    engine.fail(f"load {new.id}", REFUSAL)
+    loading = asyncio.create_task(load(bay, bay.make(2), replace=True))
+    await quiet()
+    await bay.changes.withdraw("finance", who="admin")
+    engine.release_all()
+    with pytest.raises(AdapterRejected):
+        await loading
+    assert bay.state("finance") == "removed"
+    await bay.look()
+    assert bay.live("finance") is None
+
+
+async def test_a_slow_load_of_a_new_name_is_no_missing_folder(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """A look in the meantime does not remove the name for which there is no folder."""
+    new = bay.version("finance", 1)
+    engine.hold(f"load {new.id}")
+    loading = asyncio.create_task(load(bay, bay.make(1)))
+    await quiet()
+    for _ in range(3):
+        await bay.reconciler.reconcile()
+        await asyncio.sleep(1)
+    engine.release_all()
+    assert await loading == new
+    assert bay.happened(adapter="finance") == ["added"]
+    assert bay.live("finance") == new

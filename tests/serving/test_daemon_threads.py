@@ -24,13 +24,12 @@ def never() -> Iterator[threading.Event]:
 
 
 async def test_work_has_a_result_or_an_error() -> None:
-    """As of any executor; `begin` runs first, in the same thread."""
-    begun: list[int] = []
-    threads = DaemonThreads("test", lambda: begun.append(threading.get_ident()))
-    loop = asyncio.get_running_loop()
-    assert await loop.run_in_executor(threads, threading.get_ident) == begun[0]
+    """As of any executor; `prepare` runs first, in the same thread."""
+    prepared: list[int] = []
+    threads = DaemonThreads("test", lambda: prepared.append(threading.get_ident()))
+    assert await threads.begin(threading.get_ident) == prepared[0]
     with pytest.raises(ZeroDivisionError):
-        await loop.run_in_executor(threads, lambda: 1 // 0)
+        await threads.begin(lambda: 1 // 0)
 
 
 def test_a_process_ends_while_work_hangs() -> None:
@@ -39,8 +38,7 @@ def test_a_process_ends_while_work_hangs() -> None:
         "import asyncio, threading\n"
         "from lorabay.serving.daemon_threads import DaemonThreads\n"
         "async def main():\n"
-        "    loop = asyncio.get_running_loop()\n"
-        "    loop.run_in_executor(DaemonThreads('test'), threading.Event().wait)\n"
+        "    DaemonThreads('test').begin(threading.Event().wait)\n"
         "    await asyncio.sleep(0.1)\n"
         "asyncio.run(main())\n"
     )

@@ -26,7 +26,7 @@ FINANCE = AdapterName("finance")
 
 @pytest.fixture
 def ingest(bay: Bay) -> Ingest:
-    return Ingest(bay.store, bay.checks, (bay.root,))
+    return Ingest(bay.store, bay.checks, (bay.folder,))
 
 
 def while_read(
@@ -102,6 +102,46 @@ async def test_a_folder_that_is_another_than_was_found_is_not_taken_for_it(
     assert result.codes == {"changed_while_read"}
 
 
+async def test_a_link_that_flips_there_and_back_is_found_out(
+    bay: Bay, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read is compared with what was found, not only what is there before and after."""
+    first, second = bay.make(1), bay.make(2)
+    link = bay.folder / "link"
+    link.symlink_to(first)
+    really_ingest = bay.store.ingest
+
+    def flip(target: Path) -> None:
+        link.unlink()
+        link.symlink_to(target)
+
+    def ingest_another(*rest: object, **options: object) -> Version | Rejected:
+        flip(second)
+        result = really_ingest(*rest, **options)  # type: ignore[arg-type]
+        flip(first)
+        return result
+
+    monkeypatch.setattr(bay.store, "ingest", ingest_another)
+    result = await ingest.read(link, FINANCE, found_as=fingerprint(link))
+    assert isinstance(result, Rejected)
+    assert result.codes == {"changed_while_read"}
+
+
+@pytest.mark.parametrize("is_found", [True, False], ids=["folder", "admin"])
+async def test_a_link_in_the_place_of_a_checked_folder_leads_nowhere(
+    bay: Bay, is_found: bool
+) -> None:
+    """Where a folder leads when it is read counts, not where it led when it was checked."""
+    ingest = Ingest(bay.store, bay.checks, (bay.root,))
+    secret, place = bay.make(1), bay.root / "finance"
+    place.symlink_to(secret)
+    found = fingerprint(place) if is_found else None
+    result = await ingest.read(place, FINANCE, found_as=found)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"link_outside"}
+    assert not bay.in_store()
+
+
 async def test_a_disk_that_was_away_is_no_fault_of_the_folder(
     bay: Bay, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,7 +200,7 @@ async def test_a_version_that_was_just_read_is_not_swept_out(bay: Bay, ingest: I
 
 
 async def test_a_read_that_is_given_up_ends_all_the_same(bay: Bay, ingest: Ingest) -> None:
-    """A thread cannot be stopped, so its turn is not given to another before it has ended."""
+    """It stores nothing, and does not hold up a sweep."""
     reading = asyncio.create_task(ingest.read(bay.make(1), FINANCE))
     await asyncio.sleep(0)
     reading.cancel()

@@ -87,6 +87,8 @@ class Everything(RuleBasedStateMachine):
         self.known: dict[Version, None] = {}
         self.doubtful: set[str] = set()
         self.withdrawn: set[str] = set()
+        self.unloaded: dict[str, int | None] = {}
+        """What each folder held when it was unloaded last: the same content may stay away."""
         self.requests: dict[asyncio.Task[None], Request] = {}
         self.admin_calls: list[asyncio.Task[None]] = []
         self.engine = MortalEngine()
@@ -239,6 +241,7 @@ class Everything(RuleBasedStateMachine):
         if self.bay.live(name) is not None and name in self.folders:
             self.do(self.bay.changes.withdraw(name, who="admin"))
             self.withdrawn.add(name)
+            self.unloaded[name] = self.folders[name]
             assert self.bay.live(name) is None
 
     @precondition(lambda self: not self.requests)
@@ -332,6 +335,9 @@ class Everything(RuleBasedStateMachine):
             status = self.bay.status(name)
             if name in self.withdrawn:
                 assert (status.state, status.live) == ("removed", None)
+                continue
+            if weights == self.unloaded.get(name, 0) and status.state == "removed":
+                assert status.live is None
                 continue
             if weights is None:
                 # Whoever rolls back beside a broken folder has decided what is served.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from hypothesis import given, strategies as st
@@ -13,7 +14,7 @@ NAMES = ("ads", "finance", "legal", "shop")
 
 
 def folder(name: str, fingerprint: str = "1") -> Candidate:
-    return Candidate(name, Path("/adapters") / name, fingerprint, newest=0.0)
+    return Candidate(name, Path("/adapters") / name, fingerprint)
 
 
 def test_a_new_folder_is_taken_in() -> None:
@@ -39,6 +40,11 @@ def test_a_missing_folder_waits_until_it_counts_as_removed() -> None:
     """A name without a folder goes when its absence is confirmed, and the next look is due then."""
     assert plan({}, {"finance": "1"}, {}, {"finance": 0.2}) == Plan((), (), (), 0.2)
     assert plan({}, {"finance": "1"}, {}, {"finance": 0.0}) == Plan(("finance",), (), (), None)
+
+
+def test_a_folder_that_is_only_out_of_sight_is_waited_for_by_nobody() -> None:
+    """An absence that will not count removes nothing, and makes no look due."""
+    assert plan({}, {"finance": "1"}, {}, {"finance": math.inf}) == Plan((), (), (), None)
 
 
 @given(

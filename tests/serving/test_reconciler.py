@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from lorabay.base.shapes import BaseShapes
+from lorabay.catalog import fingerprints
+from lorabay.catalog.root_identity import RootIdentity
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterConflict, AdapterRejected, ModelNotFound, SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
-from lorabay.serving import ingest, reconciler
-from lorabay.serving.reconciler import REMOVAL_CONFIRM_S
+from lorabay.serving import ingest, scanner
+from lorabay.serving.absences import REMOVAL_CONFIRM_S, DirectoryState
 from lorabay.serving.residency import Residency
 from tests import making
+from tests.faulty_disk import FaultyDisk
 from tests.serving.bay import POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import quiet
@@ -304,6 +308,341 @@ async def test_a_directory_that_is_away_removes_nothing(bay: Bay, residency: Res
     await bay.serve("finance", 2)
 
 
+EMPTY_ROOT_S, KEPT_S = 600.0, 86_400.0
+
+
+@pytest.fixture
+def patient(tmp_path: Path, shapes: BaseShapes, engine: MortalEngine) -> Iterator[Bay]:
+    """A bay with a server's own patience with its directory, serving three adapters."""
+    bay = Bay(tmp_path, shapes, removed_keep_s=KEPT_S, empty_root_s=EMPTY_ROOT_S)
+    bay.residency(engine)
+    yield bay
+    bay.store.close()
+
+
+async def three(bay: Bay) -> dict[str, Version]:
+    """Serve three adapters, one of them in its second version."""
+    await bay.serve("finance", 1)
+    for number, name in enumerate(("finance", "legal", "shop")):
+        bay.put(name, 2 + number)
+    await bay.look()
+    return live(bay)
+
+
+def live(bay: Bay) -> dict[str, Version]:
+    return {status.name: status.live for status in bay.registry.snapshot() if status.live}
+
+
+def directory_state(bay: Bay) -> str:
+    sample = bay.metrics.registry.get_sample_value
+    states = [
+        state
+        for state in DirectoryState
+        if sample("lorabay_directory_state", {"state": state.value})
+    ]
+    assert len(states) == 1
+    return states[0].value
+
+
+def unmount(bay: Bay) -> Path:
+    """Leave an empty directory where the volume was; return where the volume is."""
+    aside = bay.folder / "volume"
+    bay.root.rename(aside)
+    bay.root.mkdir()
+    return aside
+
+
+def mount(bay: Bay, volume: Path) -> None:
+    bay.root.rmdir()
+    volume.rename(bay.root)
+
+
+async def test_a_volume_that_is_away_removes_nothing(
+    patient: Bay, engine: MortalEngine, opened: deque[str]
+) -> None:
+    """An empty directory in its place is told once, and its return is enough; no file is read
+    again.
+    """
+    before, steps = await three(patient), len(engine.steps)
+    kept = patient.status("finance").kept
+    volume = unmount(patient)
+    for _ in range(5):
+        await patient.look()
+        await asyncio.sleep(POLL_S)
+    assert live(patient) == before
+    assert directory_state(patient) == "empty"
+    assert patient.happened().count("scan") == 1
+
+    mount(patient, volume)
+    opened.clear()
+    await patient.look()
+    await asyncio.sleep(2 * EMPTY_ROOT_S)
+    await patient.look()
+    assert live(patient) == before
+    assert patient.status("finance").kept == kept
+    assert directory_state(patient) == "ready"
+    assert len(engine.steps) == steps
+    assert not [path for path in opened if path.endswith((CONFIG_FILE, WEIGHTS_FILE))]
+
+
+async def test_a_volume_that_was_copied_anew_changes_nothing(
+    patient: Bay, engine: MortalEngine
+) -> None:
+    """Other inodes and times of the same content load nothing, and drop no former version."""
+    before, steps = await three(patient), len(engine.steps)
+    kept = patient.status("finance").kept
+    volume = unmount(patient)
+    await patient.look()
+    shutil.copytree(volume, patient.folder / "copy")
+    mount(patient, patient.folder / "copy")
+    await patient.look()
+    await asyncio.sleep(2 * EMPTY_ROOT_S)
+    await patient.look()
+    assert live(patient) == before
+    assert patient.status("finance").kept == kept
+    assert len(engine.steps) == steps
+
+
+async def test_folders_that_vanish_at_once_are_waited_for(patient: Bay) -> None:
+    """Also from the same directory, as a listing of an object store that came back empty."""
+    before = await three(patient)
+    aside = patient.folder / "aside"
+    aside.mkdir()
+    for name in before:
+        (patient.root / name).rename(aside / name)
+    await patient.look()
+    await asyncio.sleep(EMPTY_ROOT_S - 1)
+    assert 0 < await patient.reconciler.reconcile() <= 1
+    assert live(patient) == before
+    await asyncio.sleep(2)
+    await patient.look()
+    assert live(patient) == {}
+
+
+async def test_a_replaced_directory_removes_nothing_for_a_time(patient: Bay) -> None:
+    """What it holds is served, and what it lacks as well until the time is over."""
+    before = await three(patient)
+    unmount(patient)
+    patient.put("finance", 7)
+    patient.put("bank", 8)
+    await patient.look()
+    expected = before | {
+        "finance": patient.version("finance", 7),
+        "bank": patient.version("bank", 8),
+    }
+    assert live(patient) == expected
+    assert directory_state(patient) == "replaced"
+    await asyncio.sleep(EMPTY_ROOT_S + 1)
+    await patient.look()
+    await patient.look()
+    assert set(live(patient)) == {"finance", "bank"}
+    assert directory_state(patient) == "ready"
+
+
+async def test_what_lies_below_a_volume_is_not_served(
+    patient: Bay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old copy under the mount point takes no name, and nothing is removed however long."""
+    really_identify = scanner.identify
+
+    def as_volume(root: Path) -> RootIdentity:
+        found = really_identify(root)
+        return replace(found, mount=found.mount + 1, mount_point=root)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scanner, "identify", as_volume)
+        before = await three(patient)
+    volume = unmount(patient)
+    patient.put("finance", 7)
+    await patient.look()
+    await asyncio.sleep(10 * EMPTY_ROOT_S)
+    await patient.look()
+    assert live(patient) == before
+    assert directory_state(patient) == "unmounted"
+    shutil.rmtree(patient.root / "finance")
+    mount(patient, volume)
+    monkeypatch.setattr(scanner, "identify", as_volume)
+    await patient.look()
+    assert live(patient) == before
+    assert directory_state(patient) == "ready"
+
+
+async def test_a_directory_that_is_a_flipped_link_is_followed(
+    tmp_path: Path, shapes: BaseShapes, engine: MortalEngine
+) -> None:
+    """As git-sync does it: a release is whole, and what it leaves out goes."""
+    bay = Bay(tmp_path, shapes, removed_keep_s=KEPT_S, empty_root_s=EMPTY_ROOT_S)
+    bay.residency(engine)
+    bay.root.rename(tmp_path / "release-1")
+    bay.root.symlink_to("release-1")
+    before = await three(bay)
+
+    shutil.copytree(tmp_path / "release-1", tmp_path / "release-2")
+    shutil.rmtree(tmp_path / "release-2" / "shop")
+    bay.make(9).rename(tmp_path / "release-2" / "tax")
+    (tmp_path / "next").symlink_to("release-2")
+    (tmp_path / "next").rename(bay.root)
+    await bay.look()
+    del before["shop"]
+    assert live(bay) == before | {"tax": bay.version("tax", 9)}
+    bay.store.close()
+
+
+async def test_an_empty_directory_at_the_start_wipes_nothing(
+    patient: Bay, engine: MortalEngine
+) -> None:
+    """What was served last is served from the store, with its former versions, until the volume is
+    there.
+    """
+    before = await three(patient)
+    kept = patient.status("finance").kept
+    volume = unmount(patient)
+    await patient.restarted(engine)
+    assert live(patient) == before
+    await patient.restarted(engine)
+    mount(patient, volume)
+    await patient.look()
+    assert live(patient) == before
+    assert patient.status("finance").kept == kept
+
+
+async def test_a_long_absence_costs_no_version(patient: Bay) -> None:
+    """Names go when an empty directory counts; their versions are there when the volume is."""
+    before = await three(patient)
+    kept = patient.status("finance").kept
+    volume = unmount(patient)
+    await patient.look()
+    await asyncio.sleep(EMPTY_ROOT_S + 1)
+    await patient.look()
+    assert live(patient) == {}
+    mount(patient, volume)
+    await patient.look()
+    assert live(patient) == before
+    assert patient.status("finance").kept == kept
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES])
+@pytest.mark.parametrize("whole", [True, False], ids=["directory", "folder"])
+async def test_a_failing_disk_changes_nothing(
+    patient: Bay, engine: MortalEngine, disk: FaultyDisk, code: int, whole: bool
+) -> None:
+    """No name is removed or flipped, nothing is loaded anew, and all are ready by themselves."""
+    before, steps = await three(patient), len(engine.steps)
+    disk.fail(patient.root if whole else patient.root / "finance", code)
+    for _ in range(3):
+        await patient.look()
+        await asyncio.sleep(POLL_S)
+        assert live(patient) == before
+    disk.mend()
+    await patient.look()
+    assert live(patient) == before
+    assert {patient.state(name) for name in before} == {"ready"}
+    assert len(engine.steps) == steps
+    assert directory_state(patient) == "ready"
+
+
+async def test_a_folder_that_is_deployed_anew_can_be_rolled_back(patient: Bay) -> None:
+    """`rm -rf finance; cp -r new finance` leaves what it replaced to be gone back to."""
+    before = await three(patient)
+    patient.take_away("finance")
+    await patient.look()
+    await asyncio.sleep(POLL_S)
+    await patient.look()
+    assert "finance" not in live(patient)
+    patient.put("finance", 9)
+    await patient.look()
+    assert live(patient)["finance"] == patient.version("finance", 9)
+    await patient.changes.roll_back("finance", None, who="admin")
+    assert live(patient) == before
+
+
+async def test_a_folder_that_is_emptied_and_filled_can_be_rolled_back(patient: Bay) -> None:
+    """`rm finance/*; cp new/* finance/` is the same."""
+    before = await three(patient)
+    fresh, folder = patient.make(9), patient.root / "finance"
+    for file in list(folder.iterdir()):
+        file.unlink()
+    await patient.look()
+    for file in list(fresh.iterdir()):
+        file.rename(folder / file.name)
+    await patient.look()
+    assert live(patient)["finance"] == patient.version("finance", 9)
+    await patient.changes.roll_back("finance", None, who="admin")
+    assert live(patient) == before
+
+
+async def test_a_removed_name_is_not_revived_by_a_bad_folder(patient: Bay) -> None:
+    """Whoever removed a name did not mean its former version to answer when the next is broken."""
+    await three(patient)
+    patient.take_away("finance")
+    await patient.look()
+    patient.put_broken("finance")
+    await patient.look()
+    assert "finance" not in live(patient)
+    assert patient.state("finance") == "rejected"
+
+
+async def test_a_removed_name_leaves_the_store_in_time(patient: Bay) -> None:
+    """Its versions are kept for a return, not for ever."""
+    before = await three(patient)
+    patient.take_away("finance")
+    await patient.look()
+    await patient.look()
+    assert patient.version("finance", 1).digest in patient.in_store()
+    await asyncio.sleep(KEPT_S)
+    await patient.look()
+    await patient.look()
+    assert patient.in_store() == {before[name].digest for name in ("legal", "shop")}
+    assert patient.registry.status("finance") is None
+
+
+@pytest.mark.parametrize("keeps_times", [True, False])
+async def test_a_restart_on_another_volume_reads_no_weights_again(
+    bay: Bay,
+    residency: Residency,
+    monkeypatch: pytest.MonkeyPatch,
+    keeps_times: bool,
+) -> None:
+    """`cp -a` to the same path is recognised by short reads; a copy with new times is read."""
+    version = await bay.serve("finance", 1)
+    copy = shutil.copy2 if keeps_times else shutil.copy
+    shutil.copytree(bay.root, bay.folder / "copy", copy_function=copy)
+    shutil.rmtree(bay.root)
+    (bay.folder / "copy").rename(bay.root)
+    bay.restart()
+    bay.residency(MortalEngine(up=True))
+    ingested: list[str] = []
+    really_ingest = bay.store.ingest
+
+    def note(folder: Path, name: str, *rest: Any, **options: Any) -> Any:
+        ingested.append(name)
+        return really_ingest(folder, name, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bay.store, "ingest", note)
+    await bay.look()
+    assert bay.live("finance") == version
+    assert ingested == ([] if keeps_times else ["finance"])
+
+
+async def test_a_change_with_old_times_is_seen_while_the_server_runs(
+    bay: Bay, residency: Residency
+) -> None:
+    """Nobody can set the change time: other weights with the old size and modification time are
+    read, also where no sample of them differs.
+    """
+    await bay.serve("finance", 1)
+    file = bay.root / "finance" / WEIGHTS_FILE
+    times, content = file.stat(), file.read_bytes()
+    other = (bay.make(2) / WEIGHTS_FILE).read_bytes()
+    assert len(other) == len(content)
+    file.write_bytes(other)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprints, "_samples", lambda file: [])
+        await bay.look()
+    assert bay.live("finance") == bay.version("finance", 2)
+
+
 async def test_a_directory_that_was_never_there_stops_the_start(bay: Bay) -> None:
     """A directory that is missing at the start is a mistake in the settings."""
     bay.root.rmdir()
@@ -378,7 +717,7 @@ async def test_a_look_that_finds_a_bug_is_not_the_last(
     running = asyncio.create_task(bay.reconciler.run())
     await quiet()
     with monkeypatch.context() as patch, capture_logs() as logged:
-        patch.setattr(reconciler, "scan", stumble)
+        patch.setattr(scanner, "scan", stumble)
         await asyncio.sleep(POLL_S)
     assert [line["event"] for line in logged if line.get("exc_info")] == ["bug"]
     bay.put("finance", 1)
@@ -393,13 +732,16 @@ async def test_a_long_read_holds_up_no_removal(
     """A folder on a disk that hangs delays no other adapter."""
     may_end = asyncio.Event()
 
-    async def hang(work: Callable[..., Any], *arguments: Any) -> Any:
-        if "slow" in arguments:
+    def hang(work: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+        async def end() -> Any:
             await may_end.wait()
-        return await run_to_end(work, *arguments)
+            return await begin(work, *arguments)
 
-    run_to_end = ingest._run_to_end
-    monkeypatch.setattr(ingest, "_run_to_end", hang)
+        is_slow = "slow" in getattr(work, "args", ())
+        return asyncio.ensure_future(end()) if is_slow else begin(work, *arguments)
+
+    begin = ingest._begin
+    monkeypatch.setattr(ingest, "_begin", hang)
     await bay.serve("finance", 1)
     running = asyncio.create_task(bay.reconciler.run())
     bay.put("slow", 2)
@@ -698,12 +1040,13 @@ async def test_an_unloaded_adapter_stays_away_over_a_restart(
         await bay.restarted(engine)
         assert bay.live("finance") is None
         assert bay.state("finance") == "removed"
-    bay.touch("finance")
+    bay.put("finance", 2)
     await bay.look()
-    assert bay.live("finance") == bay.version("finance", 1)
+    assert bay.live("finance") == bay.version("finance", 2)
     await bay.changes.withdraw("finance", who="admin")
     bay.take_away("finance")
     await bay.restarted(engine)
+    await bay.look()
     assert not bay.registry.snapshot()
 
 

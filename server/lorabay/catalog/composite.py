@@ -27,6 +27,7 @@ from lorabay.files.adapter_folder import (
     open_source,
     read_bytes,
 )
+from lorabay.files.folder_read import FolderRead
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ COMPOSITE_FILE = "composite.toml"
 MEMBERS_AT_MOST = 16
 DEPTH_AT_MOST = 3
 """Composites inside one another."""
+
+PARTS_AT_MOST = 64
+"""Adapters in one composite with all that its members hold, each as often as it is named.
+
+Sixteen members, three deep, would be 4,096 from three files of some hundred bytes.
+"""
 
 _PRUNING = frozenset({"ties", "dare_linear", "dare_ties", "magnitude_prune"})
 _FACTORWISE = frozenset({"linear", *_PRUNING})
@@ -98,13 +105,22 @@ def is_composite(folder: Path) -> bool:
 
 
 def read_composite(
-    folder: Path, limits: Limits | None = None, *, roots: tuple[Path, ...] = (Path("/"),)
+    folder: Path,
+    limits: Limits | None = None,
+    *,
+    roots: tuple[Path, ...] = (Path("/"),),
+    read: FolderRead | None = None,
 ) -> Composite | Rejected:
     """Return the content of the file in `folder`, or every reason why it cannot be used."""
     limit = (limits or Limits()).config_bytes
+    read = read or FolderRead()
     try:
-        with open_source(folder / COMPOSITE_FILE, limit, roots=roots) as file:
-            content = tomllib.loads(read_bytes(file, limit).decode())
+        with open_source(folder / COMPOSITE_FILE, limit, roots=roots, read=read) as file:
+            opened = os.fstat(file.fileno())
+            with read.waiting():
+                written = read_bytes(file, limit)
+        content = tomllib.loads(written.decode())
+        read.note(opened)
         composite = Composite.model_validate(content)
     except Unreadable as problem:
         return rejected([problem.reason])

@@ -1,15 +1,20 @@
 """Builds the one adapter that a composite folder describes, from private copies of its members.
 
 Members are copied as they are at one moment, from inside the allowed roots only. They may be
-composites themselves; a folder that contains itself is refused. The result is plain LoRA as PEFT
-writes it. Every problem of a member is a reason with its name. Knows nothing of the store.
+composites themselves; a folder that contains itself is refused. A folder that is named more than
+once is copied, or built, once, and the whole has a bound: a few small files cannot make work for
+hours. The result is plain LoRA as PEFT writes it. Every problem of a member is a reason with its
+name. Knows nothing of the store.
 """
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +23,7 @@ from lorabay.algebra.combination import Method, Part, combine
 from lorabay.algebra.updates import LowRank
 from lorabay.catalog.composite import (
     DEPTH_AT_MOST,
+    PARTS_AT_MOST,
     Composite,
     is_composite,
     member_folder,
@@ -26,14 +32,15 @@ from lorabay.catalog.composite import (
 from lorabay.catalog.names import bare_name
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import Limits, copy_adapter
+from lorabay.files.folder_read import FolderRead, Stopped
+from lorabay.files.real_paths import is_written_below
 from lorabay.formats.base_layer_copies import without_copies
 from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.formats.writer import LoraFolder
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from lorabay.algebra.updates import Load, Matrix
     from lorabay.base.shapes import BaseShapes
@@ -44,9 +51,9 @@ if TYPE_CHECKING:
 class Assembly:
     """Builds adapters for one base.
 
-    Members may lie below `roots` only and may be as large as `limits` allow. `trusted` says that
-    regular expressions in their configs may be evaluated. `weights` are compared with a member's
-    copies of the base's embeddings; without them only shapes are.
+    Members may lie below `roots` only, which are absolute, and may be as large as `limits` allow.
+    `trusted` says that regular expressions in their configs may be evaluated. `weights` are
+    compared with a member's copies of the base's embeddings; without them only shapes are.
     """
 
     base: BaseShapes
@@ -55,95 +62,154 @@ class Assembly:
     trusted: bool = False
     weights: BaseWeights | None = None
 
-    def take(self, folder: Path, target: Path) -> Rejected | None:
+    def take(self, folder: Path, target: Path, read: FolderRead | None = None) -> Rejected | None:
         """Put the adapter of `folder` into the empty folder `target`; return None on success.
 
-        A composite is built, any other adapter is copied. Raises OSError when writing fails.
+        A composite is built, any other adapter is copied. Raises OSError when writing fails, and
+        Stopped when `read` is to end.
         """
-        return _take(self, folder, target, within=())
+        members = target / "members"
+        work = _Work(self, read or FolderRead(), members)
+        try:
+            taken = _take(work, folder, target, within=())
+        finally:
+            # The result is written from the copies; then they may go.
+            shutil.rmtree(members, ignore_errors=True)
+        return taken if isinstance(taken, Rejected) else None
 
 
-def _take(
-    assembly: Assembly, folder: Path, target: Path, *, within: tuple[Path, ...]
-) -> Rejected | None:
-    """Copy or build one adapter; `within` are the composites around it, the outermost first."""
-    if not is_composite(folder):
-        return copy_adapter(folder, target, roots=assembly.roots, limits=assembly.limits)
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One adapter in the making: the folders that were taken for it, each once.
 
-    composite = read_composite(folder, assembly.limits, roots=assembly.roots)
+    `members` is where their private copies lie, numbered. `taken` holds what became of each, by its
+    path without links and the number of composites around it: what is too deep in one place may do
+    in another.
+    """
+
+    assembly: Assembly
+    read: FolderRead
+    members: Path
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    taken: dict[tuple[Path, int], _Taken | Rejected] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A member that was copied or built: its private folder, what it does, and of how many adapters
+    it is made.
+    """
+
+    copy: Path
+    updates: AdapterUpdates
+    parts: int
+
+
+def _take(work: _Work, folder: Path, target: Path, *, within: tuple[Path, ...]) -> int | Rejected:
+    """Copy or build one adapter; return of how many adapters it is made.
+
+    `within` are the composites around it, the outermost first.
+    """
+    assembly, read = work.assembly, work.read
+    with read.waiting():
+        is_built = is_composite(folder)
+    if not is_built:
+        problem = copy_adapter(
+            folder, target, roots=assembly.roots, limits=assembly.limits, read=read
+        )
+        return problem or 1
+
+    composite = read_composite(folder, assembly.limits, roots=assembly.roots, read=read)
     if isinstance(composite, Rejected):
         return composite
 
     # A folder that contains itself would be copied for ever.
-    real = folder.resolve()
+    with read.waiting():
+        real = folder.resolve()
     nested = _nesting_problem(real, within)
     if nested is not None:
         return rejected([nested])
 
-    return _Build(assembly, composite, folder, target, (*within, real)).run()
+    return _Build(work, composite, folder, target, (*within, real)).run()
 
 
 @dataclass(frozen=True, slots=True)
 class _Build:
-    """One composite on its way to an adapter: its members are copied, read, and combined.
+    """One composite on its way to an adapter: its members are taken, read, and combined.
 
-    `folder` describes it. `target` takes the result, and beside it the members' copies while they
-    are needed. `within` ends with this composite.
+    `folder` describes it, `target` takes the result, and `within` ends with this composite.
     """
 
-    assembly: Assembly
+    work: _Work
     composite: Composite
     folder: Path
     target: Path
     within: tuple[Path, ...]
 
-    def run(self) -> Rejected | None:
-        """Write the combined adapter; return None on success."""
+    @property
+    def assembly(self) -> Assembly:
+        return self.work.assembly
+
+    def run(self) -> int | Rejected:
+        """Write the combined adapter; return of how many adapters it is made."""
         members = self._read_members()
         if isinstance(members, Rejected):
             return members
 
+        parts = sum(member.parts for member in members)
+        if parts > PARTS_AT_MOST:
+            return rejected([_too_large()])
+
         misfits = tuple(_misfits(self.composite, members))
         if misfits:
             return rejected(misfits)
-
-        # The writer reads the copies until the last factor; then they may go.
-        problem = self._write(members)
-        for member in members:
-            shutil.rmtree(member.copy)
-        return problem
+        return self._write(members) or parts
 
     def _read_members(self) -> list[_Member] | Rejected:
-        """Copy and read every member, or return the problems of all of them."""
+        """Take and read every member, or return the problems of all of them."""
         members: list[_Member] = []
         reasons: list[Reason] = []
 
         # Every member is read, so that one answer names all problems.
-        for index, entry in enumerate(self.composite.members):
+        for entry in self.composite.members:
             source = member_folder(self.folder, entry.adapter)
-            copy = self.target / f"member{index}"
-            updates = self._read_member(source, copy)
+            taken = self._member(source)
 
-            if isinstance(updates, Rejected):
+            if isinstance(taken, Rejected):
                 member = f"member {quoted(entry.adapter)} in {str(source)!a}"
                 reasons += [
-                    Reason(reason.code, f"{member}: {reason.text}") for reason in updates.reasons
+                    Reason(reason.code, f"{member}: {reason.text}") for reason in taken.reasons
                 ]
             else:
-                members.append(_Member(entry.adapter, entry.weight, copy, updates))
+                members.append(_Member(entry.adapter, entry.weight, taken.updates, taken.parts))
         return rejected(reasons) if reasons else members
 
-    def _read_member(self, source: Path, copy: Path) -> AdapterUpdates | Rejected:
-        """Copy one member, and return what the copy does, all of it products."""
-        missing = _missing(source, self.assembly.roots)
-        if missing is not None:
-            return rejected([missing])
+    def _member(self, source: Path) -> _Taken | Rejected:
+        """Return one member, which is taken if this is the first time that it is named."""
+        found = _real_member(source, self.assembly.roots, self.work.read)
+        if isinstance(found, Reason):
+            return rejected([found])
 
+        # A circle is told apart from a folder that is merely named again.
+        if found in self.within:
+            return rejected(filter(None, [_nesting_problem(found, self.within)]))
+
+        key = found, len(self.within)
+        if key not in self.work.taken:
+            number = next(self.work.numbers)
+            if number >= PARTS_AT_MOST:
+                return rejected([_too_large()])
+            copy = self.work.members / str(number)
+            self.work.taken[key] = self._take_member(source, copy)
+        return self.work.taken[key]
+
+    def _take_member(self, source: Path, copy: Path) -> _Taken | Rejected:
+        """Copy or build one member, and return what the copy does, all of it products."""
         # A private copy: the member's folder may change while others are read.
-        copy.mkdir()
-        problem = _take(self.assembly, source, copy, within=self.within)
-        if problem is not None:
-            return problem
+        copy.mkdir(parents=True)
+        parts = _take(self.work, source, copy, within=self.within)
+        if isinstance(parts, Rejected):
+            return parts
 
         base, limits = self.assembly.base, self.assembly.limits
         updates = read_updates(copy, base, limits, trusted=self.assembly.trusted)
@@ -157,7 +223,7 @@ class _Build:
 
         updates = replace(updates, updates=own)
         unfit = _unfit(updates)
-        return rejected([unfit]) if unfit else updates
+        return rejected([unfit]) if unfit else _Taken(copy, updates, parts)
 
     def _write(self, members: Sequence[_Member]) -> Rejected | None:
         """Combine the members module by module, into `target`."""
@@ -170,11 +236,15 @@ class _Build:
         with LoraFolder(self.target, "F32", parts, self.assembly.base) as writer:
             try:
                 for module in sorted(parts):
+                    self.work.read.step()
                     a, b = self._combine(module, parts[module], rank)
                     writer.add(module, a, b)
             except SetupError as error:
                 writer.abandon()
                 return rejected([Reason("not_finite", error.message)])
+            except Stopped:
+                writer.abandon()
+                raise
 
             bases = (member.updates.base_model for member in members)
             writer.finish(next(filter(None, bases), None))
@@ -197,8 +267,8 @@ class _Member:
 
     name: str
     weight: float
-    copy: Path
     updates: AdapterUpdates
+    parts: int
 
     def products(self) -> dict[str, list[LowRank]]:
         """Return the updates of each module, whose read errors name the member."""
@@ -224,18 +294,29 @@ def _products(updates: Sequence[object]) -> list[LowRank]:
     return [update for update in updates if isinstance(update, LowRank)]
 
 
-def _missing(folder: Path, roots: tuple[Path, ...]) -> Reason | None:
-    """Return why a member's folder may not be used, if so."""
+def _real_member(folder: Path, roots: tuple[Path, ...], read: FolderRead) -> Path | Reason:
+    """Return a member's folder without links, or why it may not be used."""
+    outside = Reason("link_outside", "it lies outside the adapter directory and the allowed roots")
+    missing = Reason("member_missing", "there is no such folder")
     try:
-        real = folder.resolve()
-        if not any(real.is_relative_to(root) for root in roots):
-            text = "it lies outside the adapter directory and the allowed roots"
-            return Reason("link_outside", text)
-        is_there = real.is_dir()
+        # Before anything there is touched.
+        if not is_written_below(folder, roots):
+            return outside
+        with read.waiting():
+            real = folder.resolve()
+            is_there = real.is_dir()
     except (OSError, ValueError, RuntimeError):
         # The path is too long, has a NUL byte, or is a link to itself.
-        is_there = False
-    return None if is_there else Reason("member_missing", "there is no such folder")
+        return missing
+
+    if not any(real.is_relative_to(root) for root in roots):
+        return outside
+    return real if is_there else missing
+
+
+def _too_large() -> Reason:
+    text = f"the composite is made of more than {PARTS_AT_MOST} adapters, its members' among them"
+    return Reason("composite_size", text)
 
 
 def _nesting_problem(folder: Path, within: tuple[Path, ...]) -> Reason | None:

@@ -2,7 +2,9 @@
 
 A scan asks the file system for names, sizes and times, so that an unchanged directory costs a few
 `stat` calls an adapter. It looks for files that are still on their way only in folders that
-changed. Knows nothing of what the files hold, or of when a folder has stopped changing.
+changed. A file system that does not answer blocks it: it says which folder it asks about, and takes
+those that it must not ask about. Knows nothing of what the files hold, or of when a folder has
+stopped changing.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.fingerprints import ABSENT, ADAPTER_FILES, describe, look_at
+from lorabay.catalog.fingerprints import ABSENT, ADAPTER_FILES, UNREADABLE, describe, look_at
 from lorabay.catalog.names import name_problems
 from lorabay.errors import SetupError
+from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 RENAME_MARGIN_NS = 2_000_000
 """How much later than its contents a folder must have been named to count as renamed.
@@ -49,16 +52,14 @@ ARRIVING_AT_MOST = 100
 class Candidate:
     """A folder that may hold an adapter.
 
-    `fingerprint` changes whenever a file does. `newest` is when the last file changed (seconds
-    since the epoch). `in_place` is true if the folder got its name after its last file was
-    complete. `reasons` refuse it unread. `arriving` changes while a copy or a download of one of
-    the files grows beside it.
+    `fingerprint` changes whenever a file does. `in_place` is true if the folder got its name after
+    its last file was complete. `reasons` refuse it unread. `arriving` changes while a copy or a
+    download of one of the files grows beside it.
     """
 
     name: str
     path: Path
     fingerprint: str
-    newest: float
     in_place: bool = False
     reasons: tuple[Reason, ...] = ()
     arriving: str = ""
@@ -72,6 +73,8 @@ def scan(
     live: Collection[str] = (),
     elsewhere: Collection[str] = (),
     known: Mapping[str, str] | None = None,
+    hanging: Collection[str] = (),
+    asking: Callable[[str], object] = lambda name: None,
 ) -> dict[str, Candidate]:
     """Return the folders in `root` that hold an adapter's config or weights, or a composite, by
     name.
@@ -79,23 +82,34 @@ def scan(
     A folder may be a link that stays inside `root` or `roots`. Of names that differ only in case
     one stays: a name that is served from `elsewhere`, else one in `live`, else the one in lower
     case. `known` holds fingerprints by name; a folder that still has its own is not searched for
-    arriving files. Raises SetupError if `root` cannot be listed: then nothing may be concluded
-    about what it holds.
+    arriving files. `asking` is called with the name of each folder before its file system is asked
+    about it; those in `hanging` are candidates that cannot be read. Raises SetupError if `root`
+    cannot be listed: then nothing may be concluded about what it holds.
     """
     try:
         with os.scandir(root) as listing:
             entries = [entry for entry in listing if not entry.name.startswith(".")]
-    except OSError as error:
-        raise SetupError(
-            f"the adapter directory {root} cannot be listed: {error.strerror}"
-        ) from error
+        allowed = both_forms((root, *roots))
+    except (OSError, RuntimeError) as error:  # RuntimeError: a root is a link to itself
+        reason = getattr(error, "strerror", None) or error
+        raise SetupError(f"the adapter directory {root} cannot be listed: {reason}") from error
 
-    allowed = tuple(path.resolve() for path in (root, *roots))
-    candidates = [_candidate(entry, reserved, allowed) for entry in entries]
-    present = [candidate for candidate in candidates if candidate is not None]
+    present: list[Candidate] = []
+    for entry in entries:
+        if entry.name in hanging:
+            present.append(_hanging(entry, reserved))
+            continue
+        asking(entry.name)
+        found = _candidate(entry, reserved, allowed)
+        if found is not None:
+            present.append(found)
 
     judged = _refuse_case_twins(present, live, elsewhere)
-    return {candidate.name: _with_arriving(candidate, known or {}) for candidate in judged}
+    candidates = {}
+    for candidate in judged:
+        asking(candidate.path.name)
+        candidates[candidate.name] = _with_arriving(candidate, known or {})
+    return candidates
 
 
 def stays_inside(entry: os.DirEntry[str], allowed: tuple[Path, ...]) -> bool:
@@ -114,9 +128,7 @@ def _candidate(
     """Return the candidate in one entry of the directory; None if the entry is not a folder, or
     holds no adapter.
     """
-    path = Path(entry.path)
-    # A name that is not UTF-8 is never a valid adapter name, so a lossy rendering is enough.
-    name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+    path, name = Path(entry.path), _shown(entry)
     reasons = list(name_problems(name, reserved))
 
     try:
@@ -128,19 +140,31 @@ def _candidate(
             )
         # Before the files: a file that comes in between then makes the folder look too young.
         folder = entry.stat(follow_symlinks=False)
-        state = look_at(path)
+        state = look_at(path, allowed)
     except FileNotFoundError:
         return None
     except OSError as error:
         reasons.append(Reason("unreadable", f"the folder cannot be read: {error.strerror}"))
-        return Candidate(name, path, f"unreadable {error.errno}", 0.0, reasons=tuple(reasons))
+        return Candidate(name, path, f"{UNREADABLE} {error.errno}", reasons=tuple(reasons))
 
     if state.fingerprint == ABSENT:
         return None
     # Renamed into place: whole at once, so there is nothing to wait for.
     is_newer = folder.st_ctime_ns >= state.newest_ns
     in_place = state.is_whole and is_newer and _was_named_last(folder)
-    return Candidate(name, path, state.fingerprint, state.newest_ns / 1e9, in_place, tuple(reasons))
+    return Candidate(name, path, state.fingerprint, in_place, tuple(reasons))
+
+
+def _hanging(entry: os.DirEntry[str], reserved: frozenset[str]) -> Candidate:
+    name = _shown(entry)
+    reason = Reason("unreadable", "the folder cannot be read: its file system does not answer")
+    reasons = (*name_problems(name, reserved), reason)
+    return Candidate(name, Path(entry.path), f"{UNREADABLE} yet", reasons=reasons)
+
+
+def _shown(entry: os.DirEntry[str]) -> str:
+    # A name that is not UTF-8 is never a valid adapter name, so a lossy rendering is enough.
+    return os.fsencode(entry.name).decode("utf-8", "backslashreplace")
 
 
 def _was_named_last(folder: os.stat_result) -> bool:

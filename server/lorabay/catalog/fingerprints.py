@@ -1,38 +1,78 @@
-"""Fingerprints of adapter folders: texts that change whenever a file of the folder does.
+"""Fingerprints of adapter folders: texts that tell whether a folder is still the same.
 
-A fingerprint is made of what the file system says of the files: device, inode, size and times. No
-file is read, except a composite's list of members, once for each form of it. Knows nothing of
-names, or of when a folder has stopped changing.
+There are two. A *fingerprint* is what the file system says of the files: inode, size and times. It
+changes with every write, also with one that sets the modification time back, because nobody can set
+the change time. A running server compares fingerprints. No file is read for one, except a
+composite's list of members, once for each form of it. The device is left out: it is a number that
+each mount gives out anew.
+
+So do some file systems with inodes (those of object stores), and a change time is that of the copy.
+Over a restart on another volume, or when a volume comes back, neither need be left although no byte
+has changed. A *sketch* is what then remains: the sizes, the modification times, the config, and
+samples of the weights. It costs three short reads. Two versions of one adapter with equal sizes and
+equal modification times, whose weights agree in every sample, are taken for one another, but only
+if the second took the first one's place while no server ran or no volume was there.
+
+Knows nothing of names, or of when a folder has stopped changing.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.composite import COMPOSITE_FILE, DEPTH_AT_MOST, member_folder, read_composite
-from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.catalog.composite import (
+    COMPOSITE_FILE,
+    DEPTH_AT_MOST,
+    PARTS_AT_MOST,
+    member_folder,
+    read_composite,
+)
+from lorabay.files.adapter_folder import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Limits,
+    Unreadable,
+    open_source,
+    read_bytes,
+)
+from lorabay.files.real_paths import is_written_below
 from lorabay.reasons import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from typing import BinaryIO
 
 ADAPTER_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 
 ABSENT = "- -"
 """Fingerprint of a folder that holds neither file and is not a composite."""
 
+UNREADABLE = "unreadable"
+"""Begin of the fingerprint of a folder that cannot be looked at."""
+
+ANYWHERE = (Path("/"),)
+
+SAMPLE_BYTES = 1 << 16
+"""Bytes of each of the three samples of a weights file: its begin with the header, middle, end."""
+
+_FILE = re.compile(r"(?<![\w:-])\d+:(\d+:-?\d+:-?\d+)(?![\w:-])")
+"""A file in a fingerprint; the group is all of it but the inode."""
+
 
 @dataclass(frozen=True, slots=True)
 class FolderState:
     """State of one folder.
 
-    `newest_ns` is when the last file changed (nanoseconds since the epoch, 0 without a file).
-    `is_whole` is true if the folder holds both adapter files; a composite is never whole, because
-    its members may still be on their way.
+    `newest_ns` is when the last file changed (nanoseconds since the epoch by the clock of its file
+    system, 0 without a file). `is_whole` is true if the folder holds both adapter files; a
+    composite is never whole, because its members may still be on their way.
     """
 
     fingerprint: str
@@ -40,44 +80,126 @@ class FolderState:
     is_whole: bool = False
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path, roots: tuple[Path, ...] = ANYWHERE) -> str:
     """Return the fingerprint that a scan would find for `folder` now; never raises OSError."""
-    return _look_quietly(folder).fingerprint
+    return _Look(roots).look_quietly(folder).fingerprint
 
 
-def look_at(folder: Path, within: tuple[Path, ...] = ()) -> FolderState:
+def look_at(folder: Path, roots: tuple[Path, ...] = ANYWHERE) -> FolderState:
     """Return the state of `folder`; for a composite it includes its members'.
 
-    `within` holds the composites that lead here, to end a circle of them. Raises OSError if the
-    adapter files cannot be looked at.
+    Nothing is asked of a member that is not written below `roots`. Raises OSError if the adapter
+    files cannot be looked at.
     """
-    files = [_stat_file(folder / name) for name in ADAPTER_FILES]
-    if not any(files):
-        return _look_at_composite(folder, within)
-    return FolderState(_text(files), _newest_ns(files), is_whole=all(files))
+    return _Look(roots).look_at(folder)
 
 
 def describe(file: os.stat_result) -> str:
     """Return a text that changes whenever the file does."""
-    return f"{file.st_dev}:{file.st_ino}:{file.st_size}:{file.st_mtime_ns}:{file.st_ctime_ns}"
+    return f"{file.st_ino}:{file.st_size}:{file.st_mtime_ns}:{file.st_ctime_ns}"
 
 
-def _look_at_composite(folder: Path, within: tuple[Path, ...]) -> FolderState:
+def differ_in_inodes_only(one: str, other: str) -> bool:
+    """Return whether two fingerprints differ in nothing but inodes, which some file systems make
+    up anew for the same file.
+    """
+    return _FILE.sub(r"\1", one) == _FILE.sub(r"\1", other)
+
+
+def holds_files(text: str, files: Iterable[os.stat_result]) -> bool:
+    """Return whether every file is one of those that a fingerprint was made of."""
+    known = set(_FILE.findall(text))
+    return all(f"{file.st_size}:{file.st_mtime_ns}:{file.st_ctime_ns}" in known for file in files)
+
+
+def sketch(folder: Path, roots: tuple[Path, ...] = ANYWHERE) -> str | None:
+    """Return what a copy of the folder that keeps modification times has in common with it.
+
+    None if it is a composite, or cannot be read.
+    """
+    limits = Limits()
     try:
-        file = _stat_file(folder / COMPOSITE_FILE)
-    except OSError as error:
-        return _unreadable(error)
-    if file is None:
-        return FolderState(ABSENT)
-    if folder in within or len(within) >= DEPTH_AT_MOST:
-        return FolderState("too deep")
+        with open_source(folder / CONFIG_FILE, limits.config_bytes, roots=roots) as config:
+            facts = [_kept(config), _hash(read_bytes(config, limits.config_bytes))]
+        with open_source(folder / WEIGHTS_FILE, limits.weights_bytes, roots=roots) as weights:
+            facts += [_kept(weights), _hash(*_samples(weights))]
+    except (Unreadable, OSError):
+        return None
+    return " ".join(facts)
 
-    members = _members(folder, describe(file))
-    states = [_look_quietly(member, (*within, folder)) for member in members]
-    return FolderState(
-        " | ".join([describe(file), *(state.fingerprint for state in states)]),
-        max([_changed_ns(file), *(state.newest_ns for state in states)]),
-    )
+
+def _kept(file: BinaryIO) -> str:
+    status = os.fstat(file.fileno())
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def _samples(file: BinaryIO) -> list[bytes]:
+    size = os.fstat(file.fileno()).st_size
+    samples = []
+    for place in (0, (size - SAMPLE_BYTES) // 2, size - SAMPLE_BYTES):
+        file.seek(max(0, place))
+        samples.append(read_bytes(file, SAMPLE_BYTES))
+    return samples
+
+
+def _hash(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look at a folder and at what it is made of; each folder is looked at once."""
+
+    roots: tuple[Path, ...]
+    seen: set[Path] = field(default_factory=set)
+
+    def look_at(self, folder: Path, depth: int = 0) -> FolderState:
+        files = [_stat_file(folder / name) for name in ADAPTER_FILES]
+        if not any(files):
+            return self._look_at_composite(folder, depth)
+        return FolderState(_text(files), _newest_ns(files), is_whole=all(files))
+
+    def look_quietly(self, folder: Path, depth: int = 0) -> FolderState:
+        """Look at a folder, and return a state of its own for one that cannot be read."""
+        try:
+            return self.look_at(folder, depth)
+        except (OSError, ValueError) as error:  # ValueError: a member's path with a null character
+            return _unreadable(error)
+
+    def _look_at_composite(self, folder: Path, depth: int) -> FolderState:
+        try:
+            file = _stat_file(folder / COMPOSITE_FILE)
+        except OSError as error:
+            return _unreadable(error)
+        if file is None:
+            return FolderState(ABSENT)
+        if depth >= DEPTH_AT_MOST:
+            return FolderState("too deep")
+
+        self.seen.add(_written(folder))
+        members = _members(folder, describe(file))
+        states = [self._look_at_member(member, depth + 1) for member in members]
+        return FolderState(
+            " | ".join([describe(file), *(state.fingerprint for state in states)]),
+            max([_changed_ns(file), *(state.newest_ns for state in states)]),
+        )
+
+    def _look_at_member(self, folder: Path, depth: int) -> FolderState:
+        """Look at a member unless it was looked at already, or must not be."""
+        written = _written(folder)
+        if written in self.seen:
+            return FolderState("seen")
+        if not is_written_below(folder, self.roots):
+            return FolderState("outside")
+        if len(self.seen) > PARTS_AT_MOST:
+            return FolderState("too many")
+
+        self.seen.add(written)
+        return self.look_quietly(folder, depth)
+
+
+def _written(folder: Path) -> Path:
+    return Path(os.path.normpath(folder))
 
 
 @lru_cache(maxsize=256)
@@ -90,20 +212,15 @@ def _members(folder: Path, state: str) -> tuple[Path, ...]:
     del state
     composite = read_composite(folder)
     if isinstance(composite, Rejected):
+        # A failing disk must not be remembered as a composite without members.
+        if composite.transient:
+            raise OSError(errno.EIO, composite.line)
         return ()
     return tuple(member_folder(folder, member.adapter) for member in composite.members)
 
 
-def _look_quietly(folder: Path, within: tuple[Path, ...] = ()) -> FolderState:
-    """Look at a folder, and return a state of its own for one that cannot be read."""
-    try:
-        return look_at(folder, within)
-    except (OSError, ValueError) as error:  # ValueError: a member's path with a null character
-        return _unreadable(error)
-
-
 def _unreadable(error: OSError | ValueError) -> FolderState:
-    return FolderState(f"unreadable {getattr(error, 'errno', None)}")
+    return FolderState(f"{UNREADABLE} {getattr(error, 'errno', None)}")
 
 
 def _stat_file(path: Path) -> os.stat_result | None:

@@ -41,7 +41,8 @@ _Digest = Annotated[Digest, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 class FolderSource(BaseModel):
     """The adapter's own folder, as it was when its newest version was accepted.
 
-    `fingerprint` is the folder's, `checks` the identity of the checks that accepted it.
+    `fingerprint` is the folder's and `sketch` what a copy of it has in common with it, if that is
+    known; `checks` is the identity of the checks that accepted it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,12 +50,22 @@ class FolderSource(BaseModel):
     kind: Literal["folder"] = "folder"
     fingerprint: str
     checks: str
+    sketch: str | None = None
+
+    def is_same_folder(self, other: object) -> bool:
+        """Return whether `other` is this folder unchanged, or a copy of it, under these checks."""
+        if not isinstance(other, FolderSource) or self.checks != other.checks:
+            return False
+        if self.fingerprint == other.fingerprint:
+            return True
+        return self.sketch is not None and self.sketch == other.sketch
 
 
 class AdminSource(BaseModel):
     """A folder that an admin named, and the identity of the checks that accepted it.
 
-    `passed_over` is the fingerprint that the adapter's own folder had at that time, if it existed.
+    `passed_over` is the fingerprint that the adapter's own folder had at that time, if it existed,
+    and `passed_over_digest` the version in it, if that is known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,6 +74,7 @@ class AdminSource(BaseModel):
     path: Path
     passed_over: str | None
     checks: str
+    passed_over_digest: _Digest | None = None
 
     @field_serializer("path")
     def _path_as_text(self, path: Path) -> str:
@@ -90,7 +102,9 @@ class Record(BaseModel):
 
     `kept` are the versions that were live, the last first. `source` and `source_digest` say where
     the newest version came from and which one it was. `withdrawn` is the fingerprint of a folder
-    that an admin unloaded. `quarantined` are the versions that killed the engine.
+    that an admin unloaded, and `withdrawn_digest` the version in it, if that is known.
+    `quarantined` are the versions that killed the engine. `removed_at` is when the name was taken
+    away (seconds since the epoch): what the other fields say of it is kept for its return.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -101,7 +115,9 @@ class Record(BaseModel):
     rollback: Rollback | None = None
     pinned: bool = False
     withdrawn: str | None = None
+    withdrawn_digest: _Digest | None = None
     quarantined: tuple[_Digest, ...] = ()
+    removed_at: float | None = None
 
     @property
     def digests(self) -> frozenset[Digest]:

@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 from lorabay.catalog.names import AdapterName
-from lorabay.catalog.records import Record, Rollback
+from lorabay.catalog.records import AdminSource, FolderSource, Record, Rollback
 from lorabay.catalog.versions import DIGEST_PREFIX, Digest, Version
 from lorabay.errors import AdapterConflict, ModelNotFound
 from lorabay.reasons import Reason
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lorabay.catalog.records import Records, Source
+
+REMEMBERED_ANEW_S = 600.0
+"""How long a new server remembers, at least, a name that an earlier one took away."""
 
 _PREFIX = re.compile(rf"[0-9a-f]{{{DIGEST_PREFIX},64}}", re.ASCII)
 
@@ -51,6 +54,10 @@ _GONE = frozenset({AdapterState.DRAINING, AdapterState.REMOVED})
 
 @dataclass(slots=True)
 class _Adapter:
+    """One name. `forget_at` is when a name that was taken away is forgotten, by the registry's
+    clock.
+    """
+
     state: AdapterState = AdapterState.PENDING
     reasons: tuple[Reason, ...] = ()
     live: Version | None = None
@@ -58,6 +65,12 @@ class _Adapter:
     record: Record = field(default_factory=Record)
     leases: Counter[Version] = field(default_factory=Counter)
     last_used: dict[Version, float] = field(default_factory=dict)
+    forget_at: float = 0.0
+
+    @property
+    def is_removed(self) -> bool:
+        """True from the moment when the name was taken away until a version of it is live again."""
+        return self.record.removed_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +129,27 @@ class Registry:
     """The adapters of one server.
 
     `keep` is the number of former versions that stay available beside an adapter's live one.
+    `removed_keep_s` is how long a name that was taken away is remembered: an adapter that comes
+    back within it takes up its former versions and what its folder held. `clock` counts seconds
+    that pass; `wall` is the time that records are stamped with.
     """
 
-    def __init__(self, base_names: tuple[str, ...], records: Records, *, keep: int = 2) -> None:
+    def __init__(
+        self,
+        base_names: tuple[str, ...],
+        records: Records,
+        *,
+        keep: int = 2,
+        removed_keep_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._base_names = base_names
         self._records = records
         self._keep = keep
+        self._removed_keep_s = removed_keep_s
+        self._clock = clock
+        self._wall = wall
         self._adapters: dict[str, _Adapter] = {}
         self._waiters: defaultdict[Version, list[asyncio.Future[None]]] = defaultdict(list)
         self._became_idle: Callable[[Version], None] = lambda version: None
@@ -137,8 +165,19 @@ class Registry:
         for name, record in self._records.load().items():
             stored = (find(name, digest) for digest in record.kept)
             kept = tuple(version for version in stored if version is not None)
-            state = AdapterState.PENDING if kept else AdapterState.REMOVED
-            self._adapters[name] = _Adapter(state, kept=kept, record=record)
+            is_expected = bool(kept) and record.removed_at is None
+            state = AdapterState.PENDING if is_expected else AdapterState.REMOVED
+            forget_at = self._clock() + self._still_kept_s(record)
+            self._adapters[name] = _Adapter(state, kept=kept, record=record, forget_at=forget_at)
+
+    def _still_kept_s(self, record: Record) -> float:
+        """Return for how long a name that an earlier server took away is still remembered.
+
+        The wall clock of either server may be wrong: part of the time has to pass by this one's.
+        """
+        passed_s = max(0.0, self._wall() - (record.removed_at or 0.0))
+        at_least_s = min(self._removed_keep_s, REMEMBERED_ANEW_S)
+        return max(at_least_s, self._removed_keep_s - passed_s)
 
     def acquire(self, model: str) -> Lease:
         """Return a lease on the version that `model` names; raises ModelNotFound."""
@@ -204,7 +243,8 @@ class Registry:
             state=adapter.state,
             reasons=adapter.reasons,
             live=adapter.live,
-            kept=adapter.kept,
+            # A name that was taken away has no version to fall back to.
+            kept=() if adapter.is_removed else adapter.kept,
             leases=tuple(adapter.leases.items()),
             pinned=adapter.record.pinned,
             rollback=adapter.record.rollback,
@@ -214,8 +254,12 @@ class Registry:
         )
 
     def snapshot(self) -> tuple[AdapterStatus, ...]:
-        """Return the status of every adapter, by name."""
-        statuses = (self.status(name) for name in sorted(self._adapters))
+        """Return the status of every adapter, by name.
+
+        A name that was taken away, and is remembered only for its return, is none.
+        """
+        shown = sorted(name for name, adapter in self._adapters.items() if not _is_past(adapter))
+        statuses = (self.status(name) for name in shown)
         return tuple(status for status in statuses if status is not None)
 
     def leases(self, version: Version) -> int:
@@ -264,15 +308,22 @@ class Registry:
             source_digest=version.digest,
             rollback=None if target is None else adapter.record.rollback,
             withdrawn=None,
+            withdrawn_digest=None,
         )
         return version if target is None else target
 
     def remembered(self, name: str, source: Source) -> Digest | None:
         """Return the version that this very source held when it was last read, if it is known."""
         adapter = self._adapters.get(name)
-        if adapter is None or adapter.record.source != source:
+        if adapter is None:
             return None
-        return adapter.record.source_digest
+
+        before = adapter.record.source
+        if isinstance(before, FolderSource):
+            is_same = before.is_same_folder(source)
+        else:
+            is_same = before == source
+        return adapter.record.source_digest if is_same else None
 
     def set_live(self, version: Version) -> None:
         """Flip the name to `version`, which the engine has loaded; older leases go on."""
@@ -287,42 +338,121 @@ class Registry:
             other: when for other, when in adapter.last_used.items() if other in kept
         }
         self._set_state(version.adapter, adapter, AdapterState.READY)
-        self._save(version.adapter, adapter, kept=tuple(other.digest for other in kept))
+        digests = tuple(other.digest for other in kept)
+        self._save(version.adapter, adapter, kept=digests, removed_at=None)
 
-    def remove(self, name: str, *, withdrawn: str | None = None) -> None:
+    def remove(
+        self, name: str, *, withdrawn: str | None = None, withdrawn_digest: Digest | None = None
+    ) -> None:
         """Take a name away at once; running requests finish, and a pin outlives it.
 
-        `withdrawn` is the fingerprint of a folder that is still there and no longer wanted.
+        `withdrawn` is the fingerprint of a folder that is still there and no longer wanted, and
+        `withdrawn_digest` the version in it, if that is known.
         """
         adapter = self._adapters.get(name)
         if adapter is None:
             return
 
-        # The pin stays in the record: it is the admin's, and holds when the adapter comes back.
+        # What an admin named is not what the folder holds that comes back.
+        if isinstance(adapter.record.source, AdminSource):
+            self._save(name, adapter, source=None, source_digest=None, rollback=None)
+
+        removed_at = self._wall() if adapter.record.kept else None
         self._save(
             name,
             adapter,
-            kept=(),
-            source=None,
-            source_digest=None,
-            rollback=None,
             withdrawn=withdrawn,
+            withdrawn_digest=withdrawn_digest,
+            removed_at=removed_at,
         )
-        adapter.live, adapter.kept = None, ()
+        adapter.live = None
+        adapter.forget_at = self._clock() + self._removed_keep_s
         self._set_state(name, adapter, AdapterState.DRAINING)
+
+        # The pin stays in the record: it is the admin's, and holds when the adapter comes back.
+        if removed_at is None or not self._removed_keep_s:
+            self._forget_past(name)
         self._forget_when_drained(name)
+
+    def note_gone(self, name: str) -> None:
+        """Show a name that is not served as taken away: what was tried for it came to nothing."""
+        adapter = self._adapters.get(name)
+        if adapter is not None and adapter.live is None:
+            self._set_state(name, adapter, AdapterState.DRAINING)
+            self._forget_when_drained(name)
+
+    def forget_removed(self) -> bool:
+        """Forget the names that were taken away long enough ago; return whether there were any."""
+        now = self._clock()
+        past = [
+            name
+            for name, adapter in self._adapters.items()
+            if adapter.is_removed and adapter.forget_at <= now
+        ]
+        for name in past:
+            self._forget_past(name)
+            self._forget_when_drained(name)
+        return bool(past)
+
+    def _forget_past(self, name: str) -> None:
+        """Forget the former versions of a name that was taken away, and what its folder held."""
+        adapter = self._adapters[name]
+        adapter.kept = ()
+        self._save(name, adapter, kept=(), rollback=None, removed_at=None)
+        # What a folder holds that is back, and is not live for another reason, is no past.
+        if adapter.state in _GONE:
+            self._save(name, adapter, source=None, source_digest=None)
 
     def withdrawn(self) -> dict[str, str]:
         """Return the fingerprints of the folders that an admin has unloaded, by name."""
         records = {name: adapter.record for name, adapter in self._adapters.items()}
         return {name: record.withdrawn for name, record in records.items() if record.withdrawn}
 
-    def forget_withdrawal(self, name: str) -> None:
-        """Note that a folder that was unloaded is gone: the next of that name is another."""
+    def forget_unwanted(self, name: str) -> None:
+        """Note that a folder that an admin did not want is gone: the next one is another."""
         adapter = self._adapters.get(name)
-        if adapter is not None and adapter.record.withdrawn:
-            self._save(name, adapter, withdrawn=None)
+        if adapter is None:
+            return
+
+        if adapter.record.withdrawn:
+            self._save(name, adapter, withdrawn=None, withdrawn_digest=None)
             self._forget_when_drained(name)
+        source = adapter.record.source
+        if isinstance(source, AdminSource):
+            nothing = {"passed_over": None, "passed_over_digest": None}
+            self._save(name, adapter, source=source.model_copy(update=nothing))
+
+    def is_unwanted(self, name: str, fingerprint: str, digest: Digest | None = None) -> bool:
+        """Return whether an admin does not want what the name's own folder holds.
+
+        That is what the folder held when it was unloaded, or when another folder was loaded over
+        it, under whatever `fingerprint` it is found now; `digest` is the version in it if that is
+        known.
+        """
+        adapter = self._adapters.get(name)
+        if adapter is None:
+            return False
+
+        record, source = adapter.record, adapter.record.source
+        if record.withdrawn is not None:
+            found_as, holds = record.withdrawn, record.withdrawn_digest
+        elif isinstance(source, AdminSource) and source.passed_over is not None:
+            found_as, holds = source.passed_over, source.passed_over_digest
+        else:
+            return False
+        return fingerprint == found_as or (digest is not None and digest == holds)
+
+    def note_unwanted(self, name: str, fingerprint: str) -> None:
+        """Note that a folder with this fingerprint holds what an admin does not want."""
+        adapter = self._adapters[name]
+        source = adapter.record.source
+        if adapter.record.withdrawn:
+            self._save(name, adapter, withdrawn=fingerprint)
+            self._set_state(name, adapter, AdapterState.DRAINING)
+            self._forget_when_drained(name)
+        elif isinstance(source, AdminSource):
+            passed_over = source.model_copy(update={"passed_over": fingerprint})
+            self._save(name, adapter, source=passed_over)
 
     def set_quarantined(self, version: Version, quarantined: bool) -> None:
         """Remember over a restart that a version kills engines, or no longer."""
@@ -398,6 +528,12 @@ class Registry:
                 rollback = None
             self._save(name, adapter, kept=kept, rollback=rollback)
 
+            if adapter.is_removed and adapter.record.source_digest == digest:
+                self._save(name, adapter, source=None, source_digest=None)
+            if adapter.is_removed and not kept:
+                self._forget_past(name)
+                self._forget_when_drained(name)
+
     def _obstacle_to_forgetting(self, digest: Digest) -> str | None:
         """Return why a version must stay, as the end of a sentence; None if it may go.
 
@@ -417,7 +553,8 @@ class Registry:
 
         # After a rollback the source still holds the version that was live. Forgetting it would
         # leave its files in the store, and it could not be brought back.
-        if any(self._adapters[name].record.source_digest == digest for name in keepers):
+        folders = [self._adapters[name] for name in keepers if not self._adapters[name].is_removed]
+        if any(adapter.record.source_digest == digest for adapter in folders):
             return "what the folder holds"
         return None
 
@@ -482,6 +619,14 @@ class Registry:
         if changes:
             self._records.update(AdapterName(name), changes)
             adapter.record = before.model_copy(update=changes)
+
+
+def _is_past(adapter: _Adapter) -> bool:
+    """Return whether a name was taken away, and only its former versions are left of it."""
+    if not adapter.is_removed or adapter.state is not AdapterState.REMOVED or adapter.leases:
+        return False
+    past = {"kept": (), "source": None, "source_digest": None, "rollback": None, "removed_at": None}
+    return adapter.record.model_copy(update=past) == Record()
 
 
 def _rolled_back_to(adapter: _Adapter, offered: Version) -> Version | None:

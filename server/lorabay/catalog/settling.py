@@ -1,7 +1,9 @@
 """When a folder of the adapter directory has stopped changing.
 
-Knows nothing of the file system: it compares the facts that scans found, at the times when they
-found them.
+Only watching tells. The age of a file is the difference of two clocks, the server's and that of the
+file system, which may be a file server's; a file that is being written looks old to a server whose
+clock is ahead. Knows nothing of the file system: it compares the facts that looks found, at the
+times when they found them.
 """
 
 from __future__ import annotations
@@ -18,19 +20,12 @@ if TYPE_CHECKING:
 class Settling:
     """The quiet time of every folder that was seen.
 
-    A folder has settled once it is unchanged for `settle_s` seconds, or was renamed into place. The
-    clocks are `time.time` and `time.monotonic` unless a test brings its own.
+    A folder has settled once it was seen unchanged for `settle_s` seconds, or was renamed into
+    place. The clock is `time.monotonic` unless a test brings its own.
     """
 
-    def __init__(
-        self,
-        settle_s: float,
-        *,
-        wall: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, settle_s: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._settle_s = settle_s
-        self._wall = wall
         self._monotonic = monotonic
         self._seen: dict[str, tuple[str, float]] = {}
 
@@ -54,12 +49,7 @@ class Settling:
 
         now = self._monotonic()
         _, since = self._seen.get(candidate.name, ("", now))
-        # Whichever says more: how long we have watched it unchanged, or how old its last change is.
-        # A file server's clock that runs ahead makes the age negative and leaves the watching.
-        quiet = now - since
-        if not candidate.arriving:
-            quiet = max(quiet, self._wall() - candidate.newest)
-        return max(0.0, self._settle_s - quiet)
+        return max(0.0, self._settle_s - (now - since))
 
 
 def _facts(candidate: Candidate) -> str:

@@ -37,6 +37,8 @@ from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import SetupError
 from lorabay.files import durable
 from lorabay.files.adapter_folder import CONFIG_FILE
+from lorabay.files.folder_read import FolderRead
+from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Reason, Rejected, rejected
 
 if TYPE_CHECKING:
@@ -113,15 +115,24 @@ class Store:
         return records
 
     def ingest(
-        self, folder: Path, name: AdapterName, checks: Checks, *, roots: tuple[Path, ...] = ()
+        self,
+        folder: Path,
+        name: AdapterName,
+        checks: Checks,
+        *,
+        roots: tuple[Path, ...] = (),
+        read: FolderRead | None = None,
     ) -> Version | Rejected:
         """Copy, check, convert, store and hold an adapter; return its version, or every reason
         against it.
 
-        Links may lead anywhere inside `folder` or `roots`. A composite folder first becomes the
-        adapter that it describes.
+        `folder` and all links in it must lead into `roots`, which are absolute and have no links.
+        Without them the folder may be anywhere, and its links stay inside it. A composite folder
+        first becomes the adapter that it describes. Raises Stopped when `read` is to end.
         """
-        allowed = tuple(root.resolve() for root in (folder, *roots))
+        read = read or FolderRead()
+        # Where the folder leads to is not added to the roots: a link may have taken its place.
+        allowed = roots or both_forms((folder,))
         try:
             with self._temporary_folder() as work:
                 source, made = work / "source", work / "version"
@@ -131,13 +142,14 @@ class Store:
                 assembly = Assembly(
                     checks.base, allowed, checks.limits, weights=checks.base_weights
                 )
-                problem = assembly.take(folder, source)
+                problem = assembly.take(folder, source, read)
                 if problem is not None:
                     return problem
 
                 spec = _build(source, made, checks)
                 if isinstance(spec, Rejected):
                     return spec
+                read.step()
                 self._commit(made, spec.digest)
         except OSError as error:
             return rejected([Reason("store_write", _unusable(self._root, error).message)])

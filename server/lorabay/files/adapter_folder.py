@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorabay.files.folder_read import FolderRead
 from lorabay.files.safetensors_header import LENGTH_BYTES, read_header
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
@@ -80,41 +81,109 @@ def read_object(path: Path, limits: Limits) -> Mapping[str, object] | Rejected:
 
 
 def copy_adapter(
-    folder: Path, target: Path, *, roots: tuple[Path, ...], limits: Limits
+    folder: Path,
+    target: Path,
+    *,
+    roots: tuple[Path, ...],
+    limits: Limits,
+    read: FolderRead | None = None,
 ) -> Rejected | None:
     """Copy config and weights into `target`, each exactly as it was at one moment.
 
-    Return the reasons if a file cannot be read, or there is too little room for it; else None.
-    Raise OSError for errors of writing. If the header of the weights is broken, their copy has only
-    the header and the size, which are enough to tell the defect.
+    Both are taken from the one folder that `folder` led to when it was opened, which must lie
+    inside `roots`: a link that is flipped meanwhile cannot mix two folders. Return the reasons if a
+    file cannot be read, or there is too little room for it; else None. Raise OSError for errors of
+    writing, and Stopped when `read` is to end. If the header of the weights is broken, their copy
+    has only the header and the size, which are enough to tell the defect.
     """
-    reasons = []
+    read = read or FolderRead()
     try:
-        with open_source(folder / CONFIG_FILE, limits.config_bytes, roots=roots) as source:
-            _copy(source, target / CONFIG_FILE, limits.config_bytes)
+        with _open_folder(folder, roots, read) as place:
+            reasons = tuple(_copy_both(folder, place, target, roots, limits, read))
     except Unreadable as problem:
-        reasons.append(problem.reason)
+        reasons = (problem.reason,)
+    return rejected(reasons) if reasons else None
+
+
+def _copy_both(
+    folder: Path,
+    place: int,
+    target: Path,
+    roots: tuple[Path, ...],
+    limits: Limits,
+    read: FolderRead,
+) -> Iterator[Reason]:
+    """Copy the two files of the folder that is open as `place`; yield what is wrong with each."""
+    config = open_source(
+        folder / CONFIG_FILE, limits.config_bytes, roots=roots, place=place, read=read
+    )
+    try:
+        with config as source:
+            _copy(source, target / CONFIG_FILE, limits.config_bytes, read)
+    except Unreadable as problem:
+        yield problem.reason
+
+    weights = open_source(
+        folder / WEIGHTS_FILE, limits.weights_bytes, roots=roots, place=place, read=read
+    )
+    try:
+        with weights as source:
+            _copy_weights(source, target / WEIGHTS_FILE, limits, read)
+    except Unreadable as problem:
+        yield problem.reason
+
+
+@contextmanager
+def _open_folder(path: Path, roots: tuple[Path, ...], read: FolderRead) -> Iterator[int]:
+    """Open the folder that `path` leads to; raise Unreadable unless it lies inside `roots`."""
+    try:
+        with read.waiting():
+            place = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _vanished() from error
+    except OSError as error:
+        raise _read_problem("the folder", error) from error
 
     try:
-        with open_source(folder / WEIGHTS_FILE, limits.weights_bytes, roots=roots) as source:
-            _copy_weights(source, target / WEIGHTS_FILE, limits)
-    except Unreadable as problem:
-        reasons.append(problem.reason)
-    return rejected(reasons) if reasons else None
+        if not _is_inside(place, roots):
+            text = "the folder is a link that leaves the adapter directory"
+            raise Unreadable("link_outside", text)
+        yield place
+    finally:
+        os.close(place)
+
+
+def _is_inside(descriptor: int, roots: tuple[Path, ...]) -> bool:
+    """Return whether an open file lies inside `roots`, which are resolved.
+
+    It is asked, not its path: a link may change between check and open.
+    """
+    real = Path(f"/proc/self/fd/{descriptor}").readlink()
+    return any(real.is_relative_to(root) for root in roots)
 
 
 @contextmanager
 def open_source(
-    path: Path, limit: int, *, roots: tuple[Path, ...] = _ANYWHERE
+    path: Path,
+    limit: int,
+    *,
+    roots: tuple[Path, ...] = _ANYWHERE,
+    place: int | None = None,
+    read: FolderRead | None = None,
 ) -> Iterator[BinaryIO]:
     """Open the regular file at `path` for reading.
 
+    `place` is its folder if that is open already; then the path only says how the file is called.
     Raise Unreadable if it is not a regular file, has more than `limit` bytes, or lies outside
     `roots` once links are followed.
     """
+    read = read or FolderRead()
+    where = path if place is None else Path(path.name)
     try:
         # O_NONBLOCK: a FIFO without a writer would block a plain open for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with read.waiting():
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(where, flags, dir_fd=place)
     except OSError as error:
         raise _open_problem(path, error) from error
 
@@ -125,9 +194,7 @@ def open_source(
         raise Unreadable("special_file", f"{path.name} is not a regular file")
 
     with os.fdopen(descriptor, "rb") as file:
-        # The open file is asked, not the path: a link may change between check and open.
-        real = Path(f"/proc/self/fd/{descriptor}").readlink()
-        if not any(real.is_relative_to(root) for root in roots):
+        if not _is_inside(descriptor, roots):
             raise Unreadable(
                 "link_outside", f"{path.name} is a link that leaves the adapter directory"
             )
@@ -154,27 +221,37 @@ def io_problem(error: OSError) -> Unreadable:
     return _read_problem("a file", error)
 
 
-def _copy(source: BinaryIO, target: Path, limit: int) -> None:
+def _copy(source: BinaryIO, target: Path, limit: int, read: FolderRead) -> None:
     before = os.fstat(source.fileno())
     with target.open("xb") as copy:
         # One byte over the limit is enough to see that the file has grown.
-        while chunk := read_bytes(source, min(_CHUNK, limit + 1 - copy.tell())):
+        while chunk := _chunk(source, min(_CHUNK, limit + 1 - copy.tell()), read):
             copy.write(chunk)
         _check_unchanged(source, before, copy.tell())
+    read.note(before)
 
 
-def _copy_weights(source: BinaryIO, target: Path, limits: Limits) -> None:
+def _chunk(source: BinaryIO, count: int, read: FolderRead) -> bytes:
+    with read.waiting():
+        return read_bytes(source, count)
+
+
+def _copy_weights(source: BinaryIO, target: Path, limits: Limits, read: FolderRead) -> None:
     before = os.fstat(source.fileno())
-    if _has_header(source, limits):
+    with read.waiting():
+        has_header = _has_header(source, limits)
+    if has_header:
         _check_room(target, before.st_size)
-        _copy(source, target, limits.weights_bytes)
+        _copy(source, target, limits.weights_bytes, read)
         return
 
     # A file of that size that takes no space but for its header.
     with target.open("xb") as copy:
-        copy.write(read_bytes(source, min(LENGTH_BYTES + limits.header_bytes, before.st_size)))
+        count = min(LENGTH_BYTES + limits.header_bytes, before.st_size)
+        copy.write(_chunk(source, count, read))
         copy.truncate(before.st_size)
     _check_unchanged(source, before, before.st_size)
+    read.note(before)
 
 
 def _has_header(source: BinaryIO, limits: Limits) -> bool:
@@ -209,7 +286,7 @@ def _open_problem(path: Path, error: OSError) -> Unreadable:
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         return _read_problem(path.name, error)
     if not path.parent.is_dir():
-        return Unreadable("vanished", "the folder is not there, or vanished while it was read")
+        return _vanished()
     if path.name == CONFIG_FILE:
         return Unreadable("config_missing", f"there is no {CONFIG_FILE}")
 
@@ -220,6 +297,10 @@ def _open_problem(path: Path, error: OSError) -> Unreadable:
                 f"{pickle} can run code when it is read; save the adapter as {WEIGHTS_FILE}",
             )
     return Unreadable("weights_missing", f"there is no {WEIGHTS_FILE}")
+
+
+def _vanished() -> Unreadable:
+    return Unreadable("vanished", "the folder is not there, or vanished while it was read")
 
 
 def _read_problem(name: str, error: OSError) -> Unreadable:

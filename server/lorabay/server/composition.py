@@ -56,7 +56,12 @@ def build_reconciler(
     `weights` are the base's if the engine can serve DoRA. Blocks; raises SetupError or UsageError.
     """
     records = store.records(records_key(settings.adapters, shapes))
-    registry = Registry(shapes.names, records, keep=settings.keep_versions)
+    registry = Registry(
+        shapes.names,
+        records,
+        keep=settings.keep_versions,
+        removed_keep_s=settings.removed_keep_s,
+    )
     max_rank = whole_number(settings.engine, "max_lora_rank", default=ALLOWED_RANKS[-1])
     targets = target_modules(settings.engine)
 
@@ -87,7 +92,11 @@ def build_reconciler(
         target_modules=targets,
     )
     directory = Directory(
-        settings.adapters, settings.allowed_roots, settings.settle_s, settings.poll_s
+        settings.adapters,
+        settings.allowed_roots,
+        settings.settle_s,
+        settings.poll_s,
+        settings.empty_root_s,
     )
     events = EventLog(settings.store / "events.jsonl")
     return Reconciler(directory, store, checks, registry, events, metrics)

@@ -184,9 +184,9 @@ class Server:
         settings = self._settings
         base = await _run_abandonable(partial(_find_base, settings))
 
-        # Opening the store waits for other servers' locks; asking whether the engine scales outputs
-        # imports vLLM.
-        reconciler = await asyncio.to_thread(self._build_reconciler, base)
+        # Opening the store waits for other servers' locks, and the adapter directory's file system
+        # may not answer; asking whether the engine scales outputs imports vLLM.
+        reconciler = await _run_abandonable(partial(self._build_reconciler, base))
         self.reconciler = reconciler
 
         # Before there is an engine: what the adapters need decides how it is started.
@@ -286,7 +286,8 @@ def _terminate_children() -> None:
 async def _run_abandonable(work: Callable[[], Result]) -> Result:
     """Do blocking work in a thread that the end of the process does not wait for.
 
-    Downloading or converting a base takes minutes; both survive a kill at any moment.
+    Downloading or converting a base takes minutes, and a file system that does not answer takes for
+    ever; all of it survives a kill at any moment.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
@@ -308,5 +309,5 @@ async def _run_abandonable(work: Callable[[], Result]) -> Result:
         with contextlib.suppress(RuntimeError):  # the loop has been closed
             loop.call_soon_threadsafe(finish, result, error)
 
-    threading.Thread(target=run, name="lorabay-base", daemon=True).start()
+    threading.Thread(target=run, name="lorabay-start", daemon=True).start()
     return await future

@@ -1,24 +1,33 @@
 """Changes one adapter: takes its folder in, or does what an admin asks for.
 
 Serial: changes of one adapter, each of which takes its own turn. Parallel: changes of different
-adapters. Owns which folder each adapter was last changed for (`handled`), and which admin's
-adapters still wait for the engine or the store. Knows nothing of when to look at the directory.
+adapters. Owns which folder each adapter was last changed for (`handled`), which admin's adapters
+still wait for the engine or the store, and which an admin is loading. What an admin does not want
+is known by its content: a folder that only looks new is still unwanted. Knows nothing of when to
+look at the directory.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.fingerprints import ABSENT, fingerprint
+from lorabay.catalog.fingerprints import (
+    ABSENT,
+    UNREADABLE,
+    differ_in_inodes_only,
+    fingerprint,
+)
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import AdminSource, FolderSource
 from lorabay.catalog.registry import AdapterState
 from lorabay.catalog.versions import DIGEST_PREFIX
-from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable
+from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, SetupError
+from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Rejected
+from lorabay.serving.daemon_threads import ask
 from lorabay.serving.events import FOLDER
 from lorabay.serving.turns import Turns
 
@@ -61,12 +70,27 @@ class AdapterChanges:
         self._look_again = look_again
         self._turns = Turns()
         self._handled: dict[str, str] = registry.withdrawn()
+        self._recognised: set[str] = set()
+        """Names whose folders were dealt with since their volume was mounted."""
         self._postponed: set[str] = set()
+        self._loads: set[_AdminLoad] = set()
 
     @property
     def handled(self) -> Mapping[str, str]:
         """Fingerprint of the folder that each name was last changed for, or that was withdrawn."""
         return self._handled
+
+    @property
+    def being_loaded(self) -> frozenset[str]:
+        """The names that an admin is loading a version for."""
+        return frozenset(load.name for load in self._loads)
+
+    def volume_changed(self) -> None:
+        """Note that the directory lies on another volume, or was away.
+
+        What the file system says of a folder need not be what it said before.
+        """
+        self._recognised.clear()
 
     def take_in(self, candidate: Candidate) -> None:
         """Begin to serve what a folder holds now; a change that still waits is overtaken."""
@@ -86,28 +110,93 @@ class AdapterChanges:
                 who=FOLDER,
                 serve_former=only_unreadable,
             )
+            self._go_on_with_admins(name)
             return
 
-        source = FolderSource(fingerprint=candidate.fingerprint, checks=self._ingest.identity)
-        if await self._serve(candidate.path, name, source, found_as=candidate.fingerprint):
+        if await self._serve_folder(name, candidate):
+            self._recognised.add(name)
             self._request_sweep()
         elif self._handled.get(name) == candidate.fingerprint:
             # The folder is not to blame: the next look takes it in again.
             del self._handled[name]
 
-    async def _serve(
-        self, path: Path, name: AdapterName, source: Source, *, found_as: str | None = None
-    ) -> bool:
-        """Serve what `path` holds; return False if the same folder should be tried again later."""
-        known = self._registry.remembered(name, source)
-        result = await self._ingest.read(path, name, found_as=found_as, known=known)
-        if isinstance(result, Rejected):
-            self._swaps.refuse(name, AdapterState.REJECTED, result.reasons, who=FOLDER)
-            return not result.transient
+    async def _serve_folder(self, name: AdapterName, candidate: Candidate) -> bool:
+        """Serve what the name's own folder holds, unless an admin does not want that.
 
+        Return False if the same folder should be tried again later.
+        """
+        if self._registry.is_unwanted(name, candidate.fingerprint):
+            return self._pass_over(name, candidate)
+
+        source = await self._described(name, candidate)
+        known = self._registry.remembered(name, self._recognisable(name, source))
+        result = await self._ingest.read(
+            candidate.path, name, found_as=candidate.fingerprint, known=known
+        )
+        if isinstance(result, Rejected):
+            return self._refuse(name, result)
+
+        if self._registry.is_unwanted(name, candidate.fingerprint, result.digest):
+            return self._pass_over(name, candidate)
+        return await self._offer(result, source)
+
+    def _pass_over(self, name: AdapterName, candidate: Candidate) -> bool:
+        """Leave a folder alone that an admin unloaded, or loaded another one over."""
+        self._registry.note_unwanted(name, candidate.fingerprint)
+        self._go_on_with_admins(name)
+        return True
+
+    def _go_on_with_admins(self, name: str) -> None:
+        """Serve on what an admin loaded, if anything, beside a folder that does not count."""
+        status = self._registry.status(name)
+        if status is not None and isinstance(status.source, AdminSource):
+            self._postponed.add(name)
+
+    async def _described(self, name: AdapterName, candidate: Candidate) -> FolderSource:
+        """Return how the folder will be remembered."""
+        before = self._source(name)
+        is_unchanged = before is not None and before.fingerprint == candidate.fingerprint
+        sketch = before.sketch if before is not None and is_unchanged else None
+        if sketch is None:
+            sketch = await self._ingest.sketch(candidate.path)
+
+        checks = self._ingest.identity
+        return FolderSource(fingerprint=candidate.fingerprint, checks=checks, sketch=sketch)
+
+    def _recognisable(self, name: AdapterName, source: FolderSource) -> FolderSource:
+        """Return the folder as it may be compared with the one that is remembered.
+
+        A change that this server has seen happen is a change, whatever the sketches say.
+        """
+        before = self._source(name)
+        if name not in self._recognised or before is None:
+            return source
+        if differ_in_inodes_only(before.fingerprint, source.fingerprint):
+            return source
+        return source.model_copy(update={"sketch": None})
+
+    def _source(self, name: str) -> FolderSource | None:
+        """Return the folder that a name was served from last, if it was its own."""
+        status = self._registry.status(name)
+        source = status.source if status is not None else None
+        return source if isinstance(source, FolderSource) else None
+
+    async def _serve_admins(self, name: AdapterName, source: AdminSource) -> bool:
+        """Serve the folder that an admin named; return False if it should be tried again later."""
+        known = self._registry.remembered(name, source)
+        result = await self._ingest.read(source.path, name, known=known)
+        if isinstance(result, Rejected):
+            return self._refuse(name, result)
+        return await self._offer(result, source)
+
+    def _refuse(self, name: str, result: Rejected) -> bool:
+        self._swaps.refuse(name, AdapterState.REJECTED, result.reasons, who=FOLDER)
+        return not result.transient
+
+    async def _offer(self, version: Version, source: Source) -> bool:
         # No `await` until the registry knows the version: a sweep in between would remove it.
         try:
-            await self._swaps.offer(result, source, who=FOLDER)
+            await self._swaps.offer(version, source, who=FOLDER)
         except AdapterRejected:
             return True
         except EngineUnavailable:
@@ -139,47 +228,63 @@ class AdapterChanges:
 
         # Under other checks the source is another one, and the folder has to be read again.
         source = source.model_copy(update={"checks": self._ingest.identity})
-        if await self._serve(source.path, AdapterName(name), source):
+        if await self._serve_admins(AdapterName(name), source):
             self._postponed.discard(name)
 
-    def take_away(self, name: str) -> None:
-        """Take a name away because its folder is gone."""
-        self._remove(name, who=FOLDER)
+    def folder_is_gone(self, name: str) -> None:
+        """Forget a folder that is gone, and take the name away if it was served from it."""
         self._handled.pop(name, None)
+        self._recognised.discard(name)
 
-    def forget_folder(self, name: str) -> None:
-        """Forget a folder that is gone and that no name is served from: it may come back as new."""
-        del self._handled[name]
-        self._registry.forget_withdrawal(name)
-        self._turns.cancel(name)
+        status = self._registry.status(name)
+        if status is None or status.is_gone or isinstance(status.source, AdminSource):
+            # It may come back as new, also if an admin did not want it.
+            self._registry.forget_unwanted(name)
+            self._turns.cancel(name)
+            return
+        self._remove(name, who=FOLDER)
 
-    def _remove(self, name: str, *, who: str, withdrawn: str | None = None) -> None:
+    def _remove(
+        self,
+        name: str,
+        *,
+        who: str,
+        withdrawn: str | None = None,
+        withdrawn_digest: Digest | None = None,
+    ) -> None:
         self._turns.cancel(name)
-        self._swaps.remove(name, who=who, withdrawn=withdrawn)
+        for load in self._loads:
+            load.is_overtaken |= load.name == name
+        self._swaps.remove(name, who=who, withdrawn=withdrawn, withdrawn_digest=withdrawn_digest)
         self._sweep.request()
 
     async def load(self, path: Path, name: AdapterName, *, replace: bool, who: str) -> Version:
         """Serve the adapter in `path`, which an admin names, from now on and after a restart.
 
         Raises AdapterRejected with every reason, or AdapterConflict when the name is served with
-        other weights and `replace` is false.
+        other weights and `replace` is false, or when it is unloaded meanwhile.
         """
-        async with self._turns.turn(name):
-            try:
-                return await self._load(path, name, replace=replace, who=who)
-            finally:
-                # A version that was stored on the way to a failure is swept out soon.
-                self._request_sweep()
+        load = _AdminLoad(name)
+        self._loads.add(load)
+        try:
+            async with self._turns.turn(name):
+                return await self._load(path, load, replace=replace, who=who)
+        finally:
+            self._loads.remove(load)
+            # A version that was stored on the way to a failure is swept out soon.
+            self._request_sweep()
 
-    async def _load(self, path: Path, name: AdapterName, *, replace: bool, who: str) -> Version:
+    async def _load(self, path: Path, load: _AdminLoad, *, replace: bool, who: str) -> Version:
+        name = load.name
         # Before the read: a folder that changes meanwhile then differs from what was handled.
         own_fingerprint = None
-        if path == self._root.resolve() / name:
-            own_fingerprint = await asyncio.to_thread(fingerprint, path)
+        if path == await ask(self._root.resolve) / name:
+            own_fingerprint = await self._fingerprint(path)
 
         version = await self._ingest.read(path, name)
         if isinstance(version, Rejected):
             raise AdapterRejected(name, tuple(reason.text for reason in version.reasons))
+        load.check()
 
         live = self._registry.live(name)
         if live == version:
@@ -190,16 +295,37 @@ class AdapterChanges:
         checks = self._ingest.identity
         if own_fingerprint is None:
             passed_over = self._handled.get(name)
-            source = AdminSource(path=path, passed_over=passed_over, checks=checks)
-            await self._swaps.replace(version, source, who=who)
+            source = AdminSource(
+                path=path,
+                passed_over=passed_over,
+                passed_over_digest=self._digest_of(name, passed_over),
+                checks=checks,
+            )
+            await self._swaps.replace(version, source, who=who, is_wanted=load.is_wanted)
             return version
 
         # The name's own folder, which the next look would have found: removing it later removes
         # the adapter, as for any other folder.
         own = FolderSource(fingerprint=own_fingerprint, checks=checks)
-        await self._swaps.replace(version, own, who=who)
+        await self._swaps.replace(version, own, who=who, is_wanted=load.is_wanted)
         self._handled[name] = own_fingerprint
         return version
+
+    def _digest_of(self, name: str, fingerprint: str | None) -> Digest | None:
+        """Return the version in the name's own folder, if it is known for that fingerprint."""
+        status = self._registry.status(name)
+        if status is None or fingerprint is None:
+            return None
+        source = status.source
+        if isinstance(source, FolderSource) and source.fingerprint == fingerprint:
+            return status.source_digest
+        if isinstance(source, AdminSource) and source.passed_over == fingerprint:
+            return source.passed_over_digest
+        return None
+
+    async def _fingerprint(self, folder: Path) -> str:
+        """Return a folder's fingerprint; raises SetupError if its file system does not answer."""
+        return await ask(fingerprint, folder, both_forms(self._ingest.roots))
 
     async def roll_back(self, name: str, digest_prefix: str | None, *, who: str) -> None:
         """Flip to a kept version until the adapter's source changes.
@@ -223,15 +349,25 @@ class AdapterChanges:
             self._swaps.retire_replaced(before, target)
 
     async def withdraw(self, name: str, *, who: str) -> None:
-        """Take a name away although its folder stays, until that folder changes."""
-        present = await asyncio.to_thread(fingerprint, self._root / name)
+        """Take a name away although its folder stays, until what that holds changes."""
+        try:
+            present = await self._fingerprint(self._root / name)
+        except SetupError:
+            present = UNREADABLE
+
+        # Out of sight, with its volume or for a moment: what it held is still not wanted.
+        if present == ABSENT or present.startswith(UNREADABLE):
+            source = self._source(name)
+            seen = self._handled.get(name, ABSENT)
+            present = seen if source is None else source.fingerprint
         if present == ABSENT:
             self._remove(name, who=who)
             return
 
         # Handled, so that the next look does not take the same folder in again.
         self._handled[name] = present
-        self._remove(name, who=who, withdrawn=present)
+        digest = self._digest_of(name, present)
+        self._remove(name, who=who, withdrawn=present, withdrawn_digest=digest)
 
     async def delete(self, digest: Digest, *, who: str) -> None:
         """Drop a kept version from its adapters, the engine and the store.
@@ -268,3 +404,19 @@ class AdapterChanges:
     def _request_sweep(self) -> None:
         self._sweep.request()
         self._look_again()
+
+
+@dataclass(eq=False, slots=True)
+class _AdminLoad:
+    """One load that an admin waits for; an unload of the same name overtakes it."""
+
+    name: AdapterName
+    is_overtaken: bool = False
+
+    def is_wanted(self) -> bool:
+        return not self.is_overtaken
+
+    def check(self) -> None:
+        """Raise AdapterConflict if the name was unloaded since the load was asked for."""
+        if self.is_overtaken:
+            raise AdapterConflict(f"adapter {self.name!r} was unloaded meanwhile")

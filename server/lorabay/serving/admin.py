@@ -8,7 +8,6 @@ of how a change is made.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,8 +23,10 @@ from lorabay.errors import (
     LorabayError,
     ModelNotFound,
     PermissionDenied,
+    SetupError,
 )
 from lorabay.reasons import quoted
+from lorabay.serving.daemon_threads import ask
 
 if TYPE_CHECKING:
     from lorabay.serving.manager import AdapterManager
@@ -150,8 +151,12 @@ class Operations:
         """
         with self._noting_failure("loaded", who, name):
             self._check_name(name)
-            folder = await asyncio.to_thread(self._find, name, path)
-            version = await self._changes.load(folder, AdapterName(name), replace=replace, who=who)
+            try:
+                folder = await ask(self._find, name, path)
+                adapter = AdapterName(name)
+                version = await self._changes.load(folder, adapter, replace=replace, who=who)
+            except SetupError as error:
+                raise AdapterRejected(name, (error.message,)) from error
 
         self._events.add("loaded", who=who, adapter=name, version=version.id)
         return version

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import Executor, Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
 
 PATIENCE_S = 10.0
 """How long `ask` waits for an answer: longer than a busy file server takes."""
@@ -26,15 +27,12 @@ ASKED_AT_MOST = 8
 Result = TypeVar("Result")
 
 
-class DaemonThreads(Executor):
-    """An executor with a thread for each piece of work.
+class DaemonThreads:
+    """Threads of one name, one for each piece of work; `prepare` is called first in every one."""
 
-    `begin` is called first in every thread.
-    """
-
-    def __init__(self, name: str, begin: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, name: str, prepare: Callable[[], object] = lambda: None) -> None:
         self._name = name
-        self._begin = begin
+        self._prepare = prepare
         self._running: set[Future[Any]] = set()
 
     @property
@@ -42,8 +40,14 @@ class DaemonThreads(Executor):
         """The number of pieces of work that have not ended."""
         return len(self._running)
 
+    def begin(self, work: Callable[..., Result], *arguments: object) -> asyncio.Future[Result]:
+        """Begin the work on the running loop; raise RuntimeError if there can be no thread."""
+        # All that the loop wants of an executor is `submit`.
+        executor = cast("Executor", self)
+        return asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
+
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Begin the work in a thread of its own; raise RuntimeError if there can be none."""
+        """Begin the work in a thread of its own, as executors do."""
         future: Future[Any] = Future()
 
         def run() -> None:
@@ -51,7 +55,7 @@ class DaemonThreads(Executor):
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                self._begin()
+                self._prepare()
                 result = work(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001 - raised again where the work is awaited
                 future.set_exception(error)
@@ -81,7 +85,7 @@ async def ask(work: Callable[..., Result], *arguments: object) -> Result:
     if _questions.busy >= ASKED_AT_MOST:
         raise SetupError(_NO_ANSWER)
 
-    thread = asyncio.get_running_loop().run_in_executor(_questions, work, *arguments)
+    thread = _questions.begin(work, *arguments)
     await asyncio.wait({thread}, timeout=PATIENCE_S)
     if not thread.done():
         raise SetupError(_NO_ANSWER)

@@ -2,7 +2,9 @@
 
 Parallel: reads of different folders. Serial: a sweep, which is put off while a folder is read and
 makes new reads wait, so that a version that was just read cannot be removed before it is
-registered. Every failure of a folder is a value. Knows nothing of live names or of the engine.
+registered. Every failure of a folder is a value. A read that nobody waits for ends at its next
+step; one whose file system does not answer is left to itself, and its turn goes to another. Knows
+nothing of live names or of the engine.
 """
 
 from __future__ import annotations
@@ -10,18 +12,20 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from lorabay.catalog.fingerprints import fingerprint
+from lorabay.catalog.fingerprints import fingerprint, holds_files, sketch
 from lorabay.errors import SetupError
+from lorabay.files.folder_read import FolderRead, Stopped
+from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Reason, Rejected
+from lorabay.serving.daemon_threads import DaemonThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,23 +51,42 @@ READS_AT_ONCE = 4
 Enough to hide the disk's waits, few enough for a small host's memory.
 """
 
+STALLED_S = 30.0
+"""How long a file system may take over one answer before a read is left to itself.
+
+A busy file server answers within seconds; the default of NFS is to try for ever.
+"""
+
+STALLED_AT_MOST = 8
+"""Reads that may be left to themselves; each costs a thread until its file system answers."""
+
+SWEEP_ENDS_S = 5.0
+"""How long the end of the server waits for a sweep; a sweep may be cut off at any step."""
+
 Result = TypeVar("Result")
 
 
 class Ingest:
-    """The way from folders into one store. Links in a folder may lead into it or into `roots`."""
+    """The way from folders into one store. Links in a folder may lead into `roots`."""
 
     def __init__(self, store: Store, checks: Checks, roots: tuple[Path, ...]) -> None:
         self._store = store
         self._checks = checks
-        self._roots = roots
+        self.roots = roots
         # Taken before the rank limit is known: that is chosen from what the folders hold, and a
         # folder is the same folder under another limit.
         self.identity = checks.identity
         self._read_slots = asyncio.Semaphore(READS_AT_ONCE)
         self._sweeping = asyncio.Lock()
         self._pending_reads = 0
-        """Reads that run or wait for a slot."""
+        """Reads that run or wait for a slot, and whose version may still be registered."""
+        self._left: dict[Path, asyncio.Future[Any]] = {}
+        """Reads that nobody waits for any more and that have not ended, by their folder."""
+
+    @property
+    def stalled(self) -> int:
+        """The number of reads that were left to themselves and have not ended."""
+        return len(self._left)
 
     @property
     def base(self) -> BaseShapes:
@@ -95,15 +118,70 @@ class Ingest:
         """Return the version that a folder holds, stored.
 
         `found_as` is the folder's fingerprint when it was found: config and weights must both be of
-        that moment. `known` is the version that this very folder held before, if any. Register the
+        that moment. Without it `path` must be one that was checked to have no links; it may lie
+        anywhere. `known` is the version that this very folder held before, if any. Register the
         version before the next `await`: until then it cannot be swept out of the store.
         """
-        self._pending_reads += 1
+        work = partial(self._read, path, name, found_as, known)
+        return await self._in_turn(path, work, otherwise=_STALLED)
+
+    async def sketch(self, path: Path) -> str | None:
+        """Return the sketch of a folder; None if it has none, or its disk does not answer."""
+        return await self._in_turn(path, partial(self._sketch, path), otherwise=None)
+
+    async def _in_turn(
+        self, path: Path, work: Callable[[FolderRead], Result], *, otherwise: Result
+    ) -> Result:
+        """Do blocking work on a folder in a reader thread; `otherwise` if its disk does not answer.
+
+        A sweep begins only when none of it is under way.
+        """
+        earlier = self._left.get(path)
+        if earlier is not None:
+            await asyncio.wait({earlier}, timeout=STALLED_S)
+            if not earlier.done():
+                return otherwise
+
+        async with self._sweeping:
+            self._pending_reads += 1
         try:
-            async with self._read_slots:
-                return await _run_to_end(self._read, path, name, found_as, known)
+            await self._read_slots.acquire()
+            return await self._watched(path, work, otherwise)
         finally:
             self._pending_reads -= 1
+
+    async def _watched(
+        self, path: Path, work: Callable[[FolderRead], Result], otherwise: Result
+    ) -> Result:
+        """Do the work in a thread of its own, which takes the slot over."""
+        read, slot = FolderRead(), ExitStack()
+        slot.callback(self._read_slots.release)
+        try:
+            thread = _begin(work, read)
+        except RuntimeError as error:  # no thread can be started
+            slot.close()
+            logger.warning("no thread to read a folder", path=str(path), reason=str(error))
+            return otherwise
+        thread.add_done_callback(lambda _: slot.close())
+
+        is_stalled = False
+        try:
+            while not thread.done() and not is_stalled:
+                await asyncio.wait({thread}, timeout=STALLED_S)
+                is_stalled = read.waited_s >= STALLED_S and len(self._left) < STALLED_AT_MOST
+        finally:
+            if not thread.done():
+                self._leave(path, thread, read, slot)
+        return thread.result() if thread.done() else otherwise
+
+    def _leave(
+        self, path: Path, thread: asyncio.Future[Any], read: FolderRead, slot: ExitStack
+    ) -> None:
+        """Let a read end by itself. Its slot goes to another once it is sure to hang."""
+        read.stop()
+        self._left[path] = thread
+        thread.add_done_callback(lambda _: self._left.pop(path, None))
+        asyncio.get_running_loop().call_later(max(0.0, STALLED_S - read.waited_s), slot.close)
 
     def stored(self, name: AdapterName, digest: Digest) -> Version | None:
         """Return a version that the store already has; blocks."""
@@ -121,25 +199,34 @@ class Ingest:
         if self._pending_reads or self._sweeping.locked():
             return False
 
-        async with self._sweeping, AsyncExitStack() as every_slot:
-            # With every slot taken, reads that begin from now on wait for the end of the sweep.
-            for _ in range(READS_AT_ONCE):
-                await every_slot.enter_async_context(self._read_slots)
-            # Asked only now: a read that has just ended may have registered its version.
+        # Reads that begin from now on wait for the end of the sweep.
+        async with self._sweeping:
             await _run_to_end(self._store.sweep, needed())
         return True
 
+    def _sketch(self, path: Path, read: FolderRead) -> str | None:
+        try:
+            with read.waiting():
+                return sketch(path, both_forms(self.roots))
+        except Stopped:
+            return None
+
     def _read(
-        self, path: Path, name: AdapterName, found_as: str | None, known: Digest | None
+        self,
+        path: Path,
+        name: AdapterName,
+        found_as: str | None,
+        known: Digest | None,
+        read: FolderRead,
     ) -> Version | Rejected:
-        before = found_as or fingerprint(path)
         try:
             # An unchanged folder need not be read again, unless the rank limit is lower now.
             version = self._store.get(name, known) if known else None
             if version is not None and version.spec.rank <= self._checks.max_rank:
                 return version
-
-            result = self._store.ingest(path, name, self._checks, roots=self._roots)
+            return self._read_anew(path, name, found_as, read)
+        except Stopped:
+            return Rejected((Reason("read_failed", "the read was given up"),))
         except SetupError as error:
             return Rejected((Reason("store_write", error.message),))
         except Exception:  # a folder that finds a bug in a check must not stop the others
@@ -149,32 +236,52 @@ class Ingest:
             )
             return Rejected((reason,))
 
+    def _read_anew(
+        self, path: Path, name: AdapterName, found_as: str | None, read: FolderRead
+    ) -> Version | Rejected:
+        with read.waiting():
+            roots = both_forms(self.roots)
+            # A path that was checked by the caller is a root itself, but not what a link leads to
+            # that has been put in its place since.
+            roots = (*roots, path) if found_as is None else roots
+            before = found_as or fingerprint(path, roots)
+
+        result = self._store.ingest(path, name, self._checks, roots=roots, read=read)
         if isinstance(result, Rejected):
             return result.brief
 
         # If the folder was replaced between its two files (a rename, Kubernetes' `..data`), they
-        # may not belong together.
-        if fingerprint(path) != before:
+        # may not belong together; also if what was read has gone again since.
+        with read.waiting():
+            after = fingerprint(path, roots)
+        if after != before or not holds_files(before, read.files):
             return Rejected((Reason("changed_while_read", "the folder changed while it was read"),))
         return result
 
 
+_STALLED = Rejected((Reason("read_failed", "the folder's file system does not answer"),))
+
+
 @cache
-def _readers() -> ThreadPoolExecutor:
+def _readers() -> DaemonThreads:
     """Return threads of low priority: checking an adapter must not take the engine's cores."""
-    return ThreadPoolExecutor(READS_AT_ONCE, "lorabay-ingest", lambda: os.nice(NICENESS))
+    return DaemonThreads("lorabay-ingest", lambda: os.nice(NICENESS))
+
+
+def _begin(work: Callable[..., Result], *arguments: object) -> asyncio.Future[Result]:
+    """Begin blocking work in a reader thread."""
+    return _readers().begin(work, *arguments)
 
 
 async def _run_to_end(work: Callable[..., Result], *arguments: object) -> Result:
-    """Do blocking work in a reader thread, and wait for its end also when cancelled.
-
-    A thread cannot be stopped.
+    """Do blocking work in a reader thread, and wait for its end also when cancelled, if that comes
+    soon.
     """
-    thread = asyncio.get_running_loop().run_in_executor(_readers(), work, *arguments)
+    thread = _begin(work, *arguments)
     try:
         return await asyncio.shield(thread)
     except asyncio.CancelledError:
-        await asyncio.wait({thread})
-        if not thread.cancelled():
+        await asyncio.wait({thread}, timeout=SWEEP_ENDS_S)
+        if thread.done() and not thread.cancelled():
             thread.exception()  # marks it as seen: nobody waits for the result any more
         raise

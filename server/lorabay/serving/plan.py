@@ -5,6 +5,7 @@ Reads no clock and no file: the caller measures, and passes seconds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -35,8 +36,8 @@ def plan(
 
     `handled` holds the fingerprint of each folder that was dealt with. `remaining` holds the
     seconds until each candidate has settled. `absence` holds, for each name that has lost its
-    folder, the seconds until it counts as removed. A folder is taken in once it has settled and is
-    not the one that was dealt with.
+    folder, the seconds until it counts as removed, infinite if it will not. A folder is taken in
+    once it has settled and is not the one that was dealt with.
     """
     new = [
         candidate
@@ -45,7 +46,7 @@ def plan(
     ]
     # The next look is due when the first folder has settled, or the first absence is confirmed.
     waits = [wait for wait in (remaining[candidate.name] for candidate in new) if wait > 0]
-    waits += [wait for wait in absence.values() if wait > 0]
+    waits += [wait for wait in absence.values() if 0 < wait < math.inf]
 
     return Plan(
         removals=tuple(name for name, wait in sorted(absence.items()) if wait <= 0),

@@ -2,7 +2,7 @@
 
 A watcher, a timer or an admin call wakes the loop and says only "look again"; each look compares
 everything. Removals take effect at once; changes are begun, and made by `AdapterChanges`. No
-folder, however broken, stops the loop.
+folder, however broken, stops the loop, and nothing is removed for a volume that is away.
 
 Serial: looks. Parallel: the changes that they lead to. Knows nothing of how a change is made.
 """
@@ -11,40 +11,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from lorabay.catalog.discovery import Candidate, scan
-from lorabay.catalog.records import AdminSource
+from lorabay.catalog.discovery import Candidate
+from lorabay.catalog.records import AdminSource, FolderSource
 from lorabay.catalog.registry import AdapterState
 from lorabay.catalog.settling import Settling
 from lorabay.errors import SetupError
+from lorabay.serving.absences import Absences, DirectoryState
 from lorabay.serving.adapter_changes import AdapterChanges
 from lorabay.serving.ingest import Ingest
 from lorabay.serving.plan import Plan, plan
+from lorabay.serving.scanner import Look, Scanner
 from lorabay.serving.store_sweep import StoreSweep
 from lorabay.serving.swaps import Swaps
 
 if TYPE_CHECKING:
     from lorabay.catalog.admission import Checks
     from lorabay.catalog.registry import AdapterStatus, Registry
+    from lorabay.catalog.root_identity import RootIdentity
     from lorabay.catalog.store import Store
     from lorabay.catalog.versions import Digest, Version
     from lorabay.metrics import Metrics
     from lorabay.serving.events import EventLog
 
 logger = structlog.get_logger(__name__)
-
-REMOVAL_CONFIRM_S = 0.25
-"""How long a folder must be missing before its name is removed.
-
-Replacing a folder by two renames (`mv finance old; mv new finance`) leaves a moment without one.
-"""
 
 Result = TypeVar("Result")
 
@@ -57,6 +53,7 @@ class Directory:
     allowed_roots: tuple[Path, ...] = ()
     settle_s: float = 2.0
     poll_s: float = 10.0
+    empty_root_s: float = 0.0
 
 
 class Reconciler:
@@ -93,12 +90,15 @@ class Reconciler:
         )
 
         self._settling = Settling(directory.settle_s)
-        self._missing_since: dict[str, float] = {}
+        self._scanner = Scanner(directory.root, directory.allowed_roots, self.look_again)
+        self._absences = Absences(directory.empty_root_s, lambda: asyncio.get_running_loop().time())
+        self._looked_at: RootIdentity | None = None
         self._looks = asyncio.Lock()
         self._wake = asyncio.Event()
         self._troubles: dict[str, str] = {}
         self._has_unsettled = False
         self._has_read_directory = False
+        self._shown = DirectoryState.READY
 
     @property
     def has_read_directory(self) -> bool:
@@ -140,7 +140,7 @@ class Reconciler:
         it may pass.
         """
         # Not guarded: a directory that cannot be listed ends the start.
-        await self._scan()
+        await self._find()
         self.swaps.distrust(self._accepted_under_other_checks())
         await self.changes.restore_admin_sources()
 
@@ -220,50 +220,98 @@ class Reconciler:
         return result
 
     async def _compare(self) -> Plan:
-        candidates = await self._scan()
-        expected = {status.name for status in self._present() if not _is_admins(status)}
+        look = await self._look_at_directory()
+        candidates = look.candidates
 
         # A folder that went and came back is a new one, also if its name was an admin's or gone.
-        for name in tuple(self.changes.handled):
-            if name not in candidates and name not in expected:
-                self.changes.forget_folder(name)
+        followed = self._expected() | self.changes.handled.keys() - self.changes.being_loaded
+        absence = self._absences.observe(look.root, candidates.keys(), followed)
+        self._show(self._absences.state)
 
         self._settling.observe(candidates.values())
-        remaining = {
-            name: self._settling.remaining(candidate) for name, candidate in candidates.items()
-        }
-        absence = self._absence(expected - candidates.keys())
+        remaining = {name: self._remaining(candidate) for name, candidate in candidates.items()}
+        if self._absences.state is DirectoryState.UNMOUNTED:
+            # What lies below the volume is not what anybody put there to be served.
+            candidates = {}
         return plan(candidates, self.changes.handled, remaining, absence)
 
-    async def _scan(self) -> dict[str, Candidate]:
+    async def _look_at_directory(self) -> Look:
+        try:
+            look = await self._find()
+        except SetupError:
+            is_silent = self._scanner.is_silent
+            state = DirectoryState.HANGING if is_silent else DirectoryState.UNREADABLE
+            self._absences.interrupt(state)
+            self._looked_at = None
+            self.changes.volume_changed()
+            self._show(state, tell=False)
+            raise
+        finally:
+            self._metrics.hanging.set(len(self._scanner.hanging) + self.ingest.stalled)
+
+        if look.root != self._looked_at:
+            self._looked_at = look.root
+            self.changes.volume_changed()
+        return look
+
+    async def _find(self) -> Look:
         statuses = self.registry.snapshot()
-        find = partial(
-            scan,
-            self.directory.root,
+        return await self._scanner.look(
             reserved=frozenset(self.ingest.base_names),
-            roots=self.directory.allowed_roots,
             live=[status.name for status in statuses if status.live or status.kept],
             elsewhere=[status.name for status in self._present() if _is_admins(status)],
             known=dict(self.changes.handled),
         )
-        return await asyncio.to_thread(find)
+
+    def _show(self, state: DirectoryState, *, tell: bool = True) -> None:
+        """Show the state of the directory, and tell when it is another than before."""
+        before, self._shown = self._shown, state
+        for each in DirectoryState:
+            self._metrics.directory_state.labels(each.value).set(each is state)
+        if state is before:
+            return
+
+        if state is DirectoryState.READY:
+            self.events.add("scan")
+        elif tell:
+            self.events.add("scan", result=self._what_is_missing(state))
+
+    def _what_is_missing(self, state: DirectoryState) -> str:
+        count, wait_s = len(self._absences.withheld), self.directory.empty_root_s
+        until = "until it is mounted" if state is DirectoryState.UNMOUNTED else f"for {wait_s:g} s"
+        return (
+            f"the adapter directory is {state}: {count} folders are missing; their adapters are "
+            f"served on {until}"
+        )
+
+    def _remaining(self, candidate: Candidate) -> float:
+        """Return the seconds until a folder counts; one that is as it was accepted counts now."""
+        status = self.registry.status(candidate.name)
+        source = status.source if status is not None else None
+        if isinstance(source, FolderSource) and source.fingerprint == candidate.fingerprint:
+            return 0.0
+        return self._settling.remaining(candidate)
+
+    def _expected(self) -> set[str]:
+        """Return the names that are served from folders of the directory, or wait for it."""
+        names = {status.name for status in self._present() if not _is_admins(status)}
+        # A name that an admin is loading for the first time has no source yet.
+        return names - self.changes.being_loaded
 
     def _present(self) -> list[AdapterStatus]:
         """Return the adapters that are not gone, whatever became of their newest attempt."""
         return [status for status in self.registry.snapshot() if not status.is_gone]
 
-    def _absence(self, missing: set[str]) -> Mapping[str, float]:
-        """Note which folders are missing; return the seconds until each counts as removed."""
-        now = asyncio.get_running_loop().time()
-        self._missing_since = {name: self._missing_since.get(name, now) for name in missing}
-        return {
-            name: since + REMOVAL_CONFIRM_S - now for name, since in self._missing_since.items()
-        }
-
     def _apply(self, todo: Plan) -> None:
         # Removals first: a folder that was renamed makes room before its new name asks for it.
         for name in todo.removals:
-            self.changes.take_away(name)
+            self.changes.folder_is_gone(name)
+        if self.registry.forget_removed():
+            self._sweep.request()
+
+        # Also at the start: a volume that is not there yet held what was served last.
+        for name in self._absences.withheld & self._expected():
+            self.swaps.keep_former(name)
 
         for candidate in todo.unsettled:
             self._await_settling(candidate)

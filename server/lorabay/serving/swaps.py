@@ -12,11 +12,13 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from lorabay.catalog.registry import AdapterState
-from lorabay.catalog.versions import Version
-from lorabay.errors import AdapterRejected, EngineUnavailable, LorabayError
+from lorabay.catalog.versions import Digest, Version
+from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, LorabayError
 from lorabay.reasons import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lorabay.catalog.records import Source
     from lorabay.catalog.registry import Registry
     from lorabay.metrics import Metrics
@@ -139,10 +141,18 @@ class Swaps:
             self._registry.set_live(former)
         return True
 
-    async def replace(self, version: Version, source: Source, *, who: str) -> None:
+    async def replace(
+        self,
+        version: Version,
+        source: Source,
+        *,
+        who: str,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Make `version` live, which ends a rollback.
 
-        Raises as `offer` does, and then nothing has changed.
+        Raises as `offer` does, and then nothing has changed; AdapterConflict if it is not wanted
+        any more when it has been loaded.
         """
         name = version.adapter
         before = self._registry.status(name)
@@ -152,26 +162,39 @@ class Swaps:
                 await self._load(version, who=who)
         except LorabayError:
             # The admin hears why; the adapter is shown as if nothing had been tried.
-            if before is None or before.is_gone:
-                self._registry.remove(name)
+            if before is None or before.is_gone or not is_wanted():
+                self._registry.note_gone(name)
             else:
                 self._registry.mark(name, before.state, before.reasons)
             raise
+
+        # An admin who unloads the name does not wait for the load.
+        if not is_wanted():
+            self.retire(version)
+            raise AdapterConflict(f"adapter {name!r} was unloaded meanwhile")
 
         # In this order: going back to the version that the source holds ends a rollback.
         self._registry.offer(version, source)
         self._registry.roll_back(version)
         self._flipped(live, version, who=who)
 
-    def remove(self, name: str, *, who: str, withdrawn: str | None = None) -> None:
+    def remove(
+        self,
+        name: str,
+        *,
+        who: str,
+        withdrawn: str | None = None,
+        withdrawn_digest: Digest | None = None,
+    ) -> None:
         """Take a name away at once; requests that run finish, then the weights leave the engine.
 
-        `withdrawn` is the fingerprint of its folder if that stays and no longer counts.
+        `withdrawn` is the fingerprint of its folder if that stays and no longer counts, and
+        `withdrawn_digest` the version in it, if that is known.
         """
-        # Taken now: the registry forgets them with the name.
+        # Taken now: the registry does not tell them of a name that is gone.
         status = self._registry.status(name)
         versions = status.kept if status is not None else ()
-        self._registry.remove(name, withdrawn=withdrawn)
+        self._registry.remove(name, withdrawn=withdrawn, withdrawn_digest=withdrawn_digest)
         self._events.add("removed", who=who, adapter=name)
         for version in versions:
             self.retire(version)

@@ -52,11 +52,11 @@ async def watch(
     wake_loop = partial(asyncio.get_running_loop().call_soon_threadsafe, wake)
     stop = threading.Event()
     pause_s, trouble = retry_s, ""
-    loop, threads = asyncio.get_running_loop(), DaemonThreads("lorabay-watch")
+    threads = DaemonThreads("lorabay-watch")
     try:
         while True:
             try:
-                await loop.run_in_executor(threads, _follow, root, roots, wake_loop, stop)
+                await threads.begin(_follow, root, roots, wake_loop, stop)
                 pause_s, trouble = retry_s, ""
             except Exception as error:  # noqa: BLE001 - whatever it is, only the events are missing
                 if repr(error) != trouble:  # the same one is logged once

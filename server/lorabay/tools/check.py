@@ -79,10 +79,11 @@ def _validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
     if not is_composite(folder):
         return validate(folder, checks)
 
-    roots = (real_path(folder), real_path(folder.absolute().parent))
+    here = folder.absolute()
+    roots = (here.parent, real_path(here.parent), real_path(here))
     with TemporaryDirectory() as built:
         assembly = Assembly(checks.base, roots, checks.limits, weights=checks.base_weights)
-        problem = assembly.take(folder.absolute(), Path(built))
+        problem = assembly.take(here, Path(built))
         return problem or validate(Path(built), checks)
 
 

@@ -69,7 +69,8 @@ def combine(
     files = BaseFiles.open(base)
     shapes = BaseShapes.of(files, names=(name,))
     description = _description(composite)
-    allowed = [real_path(root) for root in (composite.absolute().parent, *roots, composite)]
+    named = (composite.absolute().parent, *roots, composite)
+    allowed = [form for root in named for form in (root.absolute(), real_path(root))]
 
     with new_folder(output, (base, *_sources(composite.absolute()))) as folder:
         assembly = Assembly(

@@ -1,0 +1,117 @@
+"""Folders whose file system does not answer, read in real threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lorabay.base.shapes import BaseShapes
+from lorabay.catalog.names import AdapterName
+from lorabay.reasons import Rejected
+from lorabay.serving import ingest as ingest_module
+from lorabay.serving.ingest import READS_AT_ONCE, Ingest
+from tests.faulty_disk import FaultyDisk
+from tests.serving.bay import Bay
+
+FINANCE = AdapterName("finance")
+SOON_S = 20.0
+
+
+@pytest.fixture
+def bay(tmp_path: Path, shapes: BaseShapes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bay]:
+    """A bay that is impatient with disks."""
+    monkeypatch.setattr(ingest_module, "STALLED_S", 0.2)
+    bay = Bay(tmp_path, shapes)
+    yield bay
+    bay.store.close()
+
+
+@pytest.fixture
+def ingest(bay: Bay) -> Ingest:
+    return Ingest(bay.store, bay.checks, (bay.folder,))
+
+
+async def test_reads_that_hang_leave_their_turns_to_others(
+    bay: Bay, ingest: Ingest, disk: FaultyDisk
+) -> None:
+    """More of them than there are turns, and a sweep, end in time; the hanging folders may pass
+    later, unchanged.
+    """
+    hanging = [bay.make(weights) for weights in range(READS_AT_ONCE)]
+    for folder in hanging:
+        disk.hang(folder)
+    results = await asyncio.wait_for(
+        asyncio.gather(*(ingest.read(folder, FINANCE) for folder in hanging)), SOON_S
+    )
+    assert all(isinstance(result, Rejected) and result.transient for result in results)
+    assert ingest.stalled == READS_AT_ONCE
+
+    version = await asyncio.wait_for(ingest.read(bay.make(7), FINANCE), SOON_S)
+    assert version == bay.version("finance", 7)
+    assert await asyncio.wait_for(ingest.sweep(frozenset), SOON_S)
+
+    # A folder whose earlier read still hangs does not cost another thread.
+    await asyncio.wait_for(ingest.read(hanging[0], FINANCE), SOON_S)
+    assert ingest.stalled == READS_AT_ONCE
+    disk.mend()
+    while ingest.stalled:
+        await asyncio.sleep(0.01)
+    assert await ingest.read(hanging[0], FINANCE) == bay.version("finance", 0)
+
+
+async def test_a_read_that_comes_back_too_late_stores_nothing(
+    bay: Bay, ingest: Ingest, disk: FaultyDisk
+) -> None:
+    """Nobody would register what it stored."""
+    folder = bay.make(1)
+    disk.hang(folder)
+    assert isinstance(await ingest.read(folder, FINANCE), Rejected)
+    disk.mend()
+    while ingest.stalled:
+        await asyncio.sleep(0.01)
+    assert not bay.in_store()
+
+
+async def test_a_read_that_is_given_up_holds_up_nobody(
+    bay: Bay, ingest: Ingest, disk: FaultyDisk
+) -> None:
+    """The end of the server does not wait for a disk that hangs."""
+    folder = bay.make(1)
+    disk.hang(folder)
+    reading = asyncio.create_task(ingest.read(folder, FINANCE))
+    await asyncio.to_thread(disk.hit.wait, SOON_S)
+    reading.cancel()
+    await asyncio.wait({reading}, timeout=SOON_S)
+    assert reading.cancelled()
+
+
+async def test_the_server_stops_while_a_folder_hangs(bay: Bay, disk: FaultyDisk) -> None:
+    """Nor does it wait for a look that hangs."""
+    bay.put("finance", 1)
+    disk.hang(bay.root / "finance" / "adapter_model.safetensors")
+    running = asyncio.create_task(bay.reconciler.run())
+    await asyncio.to_thread(disk.hit.wait, SOON_S)
+    running.cancel()
+    await asyncio.wait_for(bay.reconciler.stop(), SOON_S)
+    assert not bay.in_store()
+
+
+async def test_an_unload_does_not_wait_for_a_disk(
+    bay: Bay, disk: FaultyDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name goes at once, and stays away when the folder answers again."""
+    from lorabay.serving import daemon_threads
+
+    monkeypatch.setattr(daemon_threads, "PATIENCE_S", 0.1)
+    bay.put("finance", 1)
+    await bay.reconciler.reconcile()
+    assert bay.live("finance") == bay.version("finance", 1)
+    disk.hang(bay.root / "finance")
+    await asyncio.wait_for(bay.changes.withdraw("finance", who="admin"), SOON_S)
+    assert bay.live("finance") is None
+    disk.mend()
+    await bay.reconciler.reconcile()
+    assert bay.live("finance") is None
