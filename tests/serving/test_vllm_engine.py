@@ -259,3 +259,32 @@ def test_all_references_of_the_schemas_resolve(engine: Engine) -> None:
         for name, definition in definitions.items():
             assert seen.setdefault(name, definition) == definition
     assert count >= 10
+
+
+class Reading:
+    """vLLM's serving class for chats, which fails before or after it has made a prompt."""
+
+    errored = False
+
+    def __init__(self, failure: Exception, *, with_prompt: bool) -> None:
+        self._failure = failure
+        self._with_prompt = with_prompt
+
+    async def create_chat_completion(self, request: Any, raw_request: Any) -> None:
+        if self._with_prompt:
+            raw_request.state.request_metadata = object()
+        raise self._failure
+
+
+@pytest.mark.parametrize("failure", [KeyError("type"), AttributeError("text"), AssertionError()])
+async def test_what_fails_while_vllm_reads_a_body_is_the_bodys_fault(
+    engine: Engine, failure: Exception
+) -> None:
+    """Until there is a prompt, a strange failure is a 400; afterwards it is a bug."""
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]}
+    for with_prompt, expected in ((False, InvalidRequest), (True, type(failure))):
+        reading: Any = Reading(failure, with_prompt=with_prompt)
+        vllm = cast("Any", engine)
+        vllm._llm = vllm._state.openai_serving_chat = reading
+        with pytest.raises(expected):
+            await engine.run(CHAT, body, None, request_id="r-1")

@@ -147,7 +147,7 @@ def test_a_body_of_countless_mistakes_is_told_in_one_sentence() -> None:
         kind.validate_python([None] * 10_000)
     error = from_exception(caught.value)
     assert error.status == 400
-    assert "30000 mistakes" in error.message
+    assert "30000 values" in error.message
 
 
 @pytest.mark.parametrize(

@@ -85,9 +85,10 @@ def _from_validation(error: ValidationError) -> InvalidRequest:
 
     In a union every branch complains, and the nearest miss says most.
     """
-    if error.error_count() > MOST_ERRORS:
+    count = error.error_count()
+    if count > MOST_ERRORS:
         return InvalidRequest(
-            f"the body does not fit what `{error.title}` describes: {error.error_count()} mistakes"
+            f"{count} values of the body have a wrong type; /docs shows the right ones"
         )
 
     items = error.errors(include_url=False, include_input=False, include_context=False)
@@ -101,7 +102,10 @@ def _from_validation(error: ValidationError) -> InvalidRequest:
     ]
     if not where:
         return InvalidRequest(message)
-    return InvalidRequest(_shown(f"{'.'.join(where)}: {message}"), param=_shown(where[0]))
+
+    # vLLM reads some lists late, where it no longer tells of which field they are.
+    field = None if where[0].isdigit() else _shown(where[0])
+    return InvalidRequest(_shown(f"{'.'.join(where)}: {message}"), param=field)
 
 
 def _shown(message: str) -> str:
