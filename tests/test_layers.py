@@ -134,7 +134,13 @@ def test_nothing_is_inherited_but_interfaces(path: Path) -> None:
         for alias in node.names
     }
     errors = {"LorabayError", "InvalidRequest", "ModelNotFound"}
-    settings = {"ServerSettings", "ModelSettings", "EngineSettings", "LogSettings"}
+    settings = {
+        "ServerSettings",
+        "RequestSettings",
+        "ModelSettings",
+        "EngineSettings",
+        "LogSettings",
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             names = {base.id for base in node.bases if isinstance(base, ast.Name)}

@@ -113,13 +113,17 @@ class Metrics:
         self.engine_restarts = counter(
             "lorabay_engine_restarts", "Times the engine died and was rebuilt."
         )
+        self._add_connections(registry)
+
+    def _add_connections(self, registry: CollectorRegistry) -> None:
         self.connections = Gauge(
             "lorabay_connections", "Connections of clients that are open.", registry=registry
         )
-        self.connections_ended = counter(
+        self.connections_ended = Counter(
             "lorabay_connections_ended",
             "Connections that the server ended because of their client.",
             ["reason"],
+            registry=registry,
         )
 
     def of(self, adapter: str, family: Family, *others: str) -> Family:
