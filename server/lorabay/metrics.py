@@ -99,6 +99,13 @@ class Metrics:
         self.rejected = counter(
             "lorabay_rejected", "Adapter folders refused, by kind of defect.", ["reason"]
         )
+        self.engine_restarts = counter(
+            "lorabay_engine_restarts", "Times the engine died and was rebuilt."
+        )
+        self._add_directory(registry)
+        self._add_connections(registry)
+
+    def _add_directory(self, registry: CollectorRegistry) -> None:
         self.directory_state = Gauge(
             "lorabay_directory_state",
             "1 for the present state of the adapter directory; only in `ready` are names removed.",
@@ -110,10 +117,6 @@ class Metrics:
             "Looks at folders and reads of them that wait for a file system that does not answer.",
             registry=registry,
         )
-        self.engine_restarts = counter(
-            "lorabay_engine_restarts", "Times the engine died and was rebuilt."
-        )
-        self._add_connections(registry)
 
     def _add_connections(self, registry: CollectorRegistry) -> None:
         self.connections = Gauge(
