@@ -11,12 +11,16 @@ class FakeWeights:
 
     def __init__(self, failure: LorabayError | None = None) -> None:
         self.failure = failure
+        self.refused: set[Version] = set()
         self.notes: list[tuple[str, Version]] = []
 
     async def ensure(self, version: Version) -> None:
         self.notes.append(("ensure", version))
         if self.failure is not None:
             raise self.failure
+
+    def admits(self, version: Version) -> bool:
+        return version not in self.refused
 
     def answered(self, version: Version) -> None:
         self.notes.append(("answered", version))

@@ -280,9 +280,21 @@ async def test_weights_are_ensured_before_and_told_after(api: Api, stream: bool)
 
 
 @pytest.mark.parametrize("path", ["/tokenize", "/detokenize"])
-async def test_what_needs_no_weights_says_nothing_of_them(api: Api, path: str) -> None:
-    """Calls of the tokeniser neither prove a version nor make it a suspect."""
-    assert await notes_of(api, path, b'{"model": "finance"}') == [("ensure", FINANCE)]
+async def test_what_needs_no_weights_asks_for_none(api: Api, path: str) -> None:
+    """Calls of the tokeniser load no version, prove none and make none a suspect."""
+    api.weights.failure = EngineUnavailable("still loading", retry_after=1)
+    response = await api.http.post(path, json={"model": "finance"})
+    assert (response.status_code, response.headers["x-adapter"]) == (200, "finance")
+    assert api.weights.notes == []
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/detokenize"])
+async def test_the_tokeniser_knows_no_refused_adapter(api: Api, path: str) -> None:
+    """What the other calls answer with 404 has no tokeniser either."""
+    api.weights.refused.add(FINANCE)
+    response = await api.http.post(path, json={"model": "finance"})
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "model_not_found")
+    assert api.at_rest()
 
 
 async def notes_of(api: Api, path: str, body: bytes) -> list[tuple[str, Version]]:

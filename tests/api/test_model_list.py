@@ -21,6 +21,18 @@ async def test_the_list_holds_the_base_and_every_adapter(api: Api) -> None:
     ]
 
 
+async def test_what_answers_404_is_not_listed(api: Api) -> None:
+    """An adapter whose live version is refused is neither listed nor described; a former version
+    of it that may be loaded still is.
+    """
+    api.weights.refused.add(FINANCE)
+    cards = (await api.http.get("/v1/models")).json()["data"]
+    assert [card["id"] for card in cards] == ["tiny", "org/tiny", "shop"]
+    for model in ("finance", FINANCE.id, "tiny:finance"):
+        assert (await api.http.get(f"/v1/models/{model}")).status_code == 404
+    assert (await api.http.get(f"/v1/models/{FINANCE_BEFORE.id}")).status_code == 200
+
+
 async def test_a_card_is_what_openai_clients_read(api: Api) -> None:
     """An entry has type, owner, context length and the time of the server's start."""
     cards = (await api.http.get("/v1/models")).json()["data"]

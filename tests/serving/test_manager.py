@@ -5,6 +5,7 @@ test wants it to.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -96,6 +97,16 @@ async def test_pinned_adapters_are_loaded_first(server: Server) -> None:
     server.bay.registry.set_pinned("shop", True)
     await start(server, "ads", "bank")
     assert [version.adapter for version in server.manager.residency.resident()] == ["shop", "ads"]
+
+
+async def test_what_was_asked_for_last_is_loaded_first_again(server: Server) -> None:
+    """After a death those adapters come back first that are in use, whatever their names."""
+    await start(server, "ads", "bank", "law", "tax")
+    for model in ("ads", "tax", "law"):
+        await server.ask(model)
+        time.sleep(0.001)  # uses are ordered by the wall clock
+    await die(server)
+    assert [version.adapter for version in server.manager.residency.resident()] == ["law", "tax"]
 
 
 async def test_more_pins_than_places_do_not_hold_up_the_start(server: Server) -> None:

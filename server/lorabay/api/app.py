@@ -65,7 +65,12 @@ def create_app(
     )
     app.include_router(
         models_router(
-            parts.engine, parts.registry, gate, base_names=base_names, started=int(time.time())
+            parts.engine,
+            parts.registry,
+            parts.weights,
+            gate,
+            base_names=base_names,
+            started=int(time.time()),
         )
     )
     app.include_router(probes_router(parts.engine, declared_set_loaded, draining))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lorabay.api.auth import Caller
     from lorabay.api.request_metrics import RequestMetrics
     from lorabay.catalog.registry import Lease, Registry
+    from lorabay.catalog.versions import Version
     from lorabay.metrics import Metrics
     from lorabay.serving.engine import AnswerStream, Body, Call, Engine, Weights
 
@@ -97,7 +98,7 @@ class Exchange:
         return answer
 
     async def _ensure_weights(self) -> None:
-        """Return when the engine holds the leased version.
+        """Return when the engine holds the leased version, if the call computes with it.
 
         After a refusal the name may mean a former version: the lease then moves to that one. Raises
         WeightsRefused if the name still means the refused version.
@@ -109,7 +110,7 @@ class Exchange:
                 return
 
             try:
-                await self._parts.weights.ensure(version)
+                await self._ensure(version)
             except WeightsRefused:
                 # Released first: a version that is leased cannot be taken out of the engine.
                 self._lease.release()
@@ -118,6 +119,13 @@ class Exchange:
                     raise
             else:
                 return
+
+    async def _ensure(self, version: Version) -> None:
+        if self.call.generates:
+            await self._parts.weights.ensure(version)
+        # The tokeniser is the base's: it needs no weights, so it neither loads nor evicts any.
+        elif not self._parts.weights.admits(version):
+            raise WeightsRefused(version.adapter)
 
     def note_event(self, event: bytes) -> None:
         """Note that a piece of the streamed answer is about to be sent."""

@@ -1,6 +1,7 @@
-"""`GET /v1/models` and `GET /v1/models/{id}`: the base and every live adapter.
+"""`GET /v1/models` and `GET /v1/models/{id}`: the base and every adapter that answers.
 
-No answer shows a path of the host.
+What a request would be told does not exist is not listed either. No answer shows a path of the
+host.
 """
 
 from __future__ import annotations
@@ -16,11 +17,17 @@ from lorabay.errors import ModelNotFound
 if TYPE_CHECKING:
     from lorabay.api.auth import Gate
     from lorabay.catalog.registry import Registry
-    from lorabay.serving.engine import Engine
+    from lorabay.serving.engine import Engine, Weights
 
 
 def models_router(
-    engine: Engine, registry: Registry, gate: Gate, *, base_names: Sequence[str], started: int
+    engine: Engine,
+    registry: Registry,
+    weights: Weights,
+    gate: Gate,
+    *,
+    base_names: Sequence[str],
+    started: int,
 ) -> APIRouter:
     """Return the routes; `started` is the server's start as Unix time, shown as `created`."""
     router = APIRouter(tags=["models"])
@@ -36,11 +43,15 @@ def models_router(
             "max_model_len": engine.max_model_len,
         }
 
+    def is_answered(name: str) -> bool:
+        live = registry.live(name)
+        return live is not None and weights.admits(live)
+
     @router.get("/v1/models", summary="List the base and the adapters")
     async def list_models(request: Request) -> dict[str, Any]:
         identify(gate, request)
         bases = [card(name, None) for name in base_names]
-        adapters = [card(name, base_names[0]) for name in registry.names()]
+        adapters = [card(name, base_names[0]) for name in registry.names() if is_answered(name)]
         return {"object": "list", "data": bases + adapters}
 
     @router.get(
@@ -50,6 +61,8 @@ def models_router(
         identify(gate, request)
         version = registry.find(model)
         if version is None and model not in base_names:
+            raise ModelNotFound(model)
+        if version is not None and not weights.admits(version):
             raise ModelNotFound(model)
         return card(model, None if version is None else base_names[0])
 

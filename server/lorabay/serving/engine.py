@@ -177,6 +177,12 @@ class Weights(Protocol):
         """
         ...
 
+    def admits(self, version: Version) -> bool:
+        """Return whether `version` may be loaded: false for one that was refused, or that kills the
+        engine.
+        """
+        ...
+
     def answered(self, version: Version) -> None:
         """Note that the engine has generated with `version`, so the version does not kill it."""
         ...

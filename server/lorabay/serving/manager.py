@@ -155,6 +155,10 @@ class AdapterManager:
             self._fail(version, _reasons(error))
             raise WeightsRefused(version.adapter) from error
 
+    def admits(self, version: Version) -> bool:
+        """Return whether `version` may be loaded; one that may not is answered with 404."""
+        return self._quarantine.admits(version)
+
     def answered(self, version: Version) -> None:
         """Note that the engine has generated with `version`: it does not kill engines."""
         self._quarantine.proved(version)
@@ -181,25 +185,32 @@ class AdapterManager:
         return None if slots is None else SlotFacts(len(slots.held), slots.count)
 
     async def _preload(self) -> None:
-        """Load pinned adapters, then others until the number that is preloaded is reached."""
-        is_pinned = {
-            status.live: status.pinned
-            for status in self._registry.snapshot()
-            if status.live is not None
-        }
-        pinned_first = sorted(is_pinned, key=lambda version: not is_pinned[version])
-        wanted = max(self._preload_count, sum(is_pinned.values()))
-        # More than fit would evict those that were loaded first.
-        count = min(wanted, self.residency.capacity)
+        """Load pinned adapters, then others until the number that is preloaded is reached.
 
-        for version in pinned_first[:count]:
+        Of the others, those come first that were asked for last.
+        """
+        statuses = sorted(self._registry.snapshot(), key=_preload_rank)
+        live = [status.live for status in statuses if status.live is not None]
+        pinned = sum(status.pinned for status in statuses if status.live is not None)
+        # More than fit would evict those that were loaded first.
+        count = min(max(self._preload_count, pinned), self.residency.capacity)
+
+        for version in live[:count]:
             try:
                 await self.ensure(version)
             except WeightsRefused:
                 continue
             except EngineUnavailable as error:
-                logger.warning("preload stopped", adapter=version.adapter, reason=error.message)
-                return
+                logger.warning("not preloaded", adapter=version.adapter, reason=error.message)
+                if not self._is_up():
+                    return
+
+    def _is_up(self) -> bool:
+        try:
+            self.engine.check()
+        except EngineUnavailable:
+            return False
+        return True
 
     def _engine_died(self) -> None:
         # A request that only waits for its version cannot have killed the engine.
@@ -310,6 +321,12 @@ def _facts(
         pinned=status.pinned,
         approximate=live.spec.approximate,
     )
+
+
+def _preload_rank(status: AdapterStatus) -> tuple[bool, float]:
+    """Return what adapters are sorted by: pinned ones first, then by their last use."""
+    last_used = max((when for _, when in status.last_used), default=0.0)
+    return not status.pinned, -last_used
 
 
 def _reasons(error: AdapterRejected) -> tuple[Reason, ...]:
