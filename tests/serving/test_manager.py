@@ -5,7 +5,6 @@ test wants it to.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -104,7 +103,6 @@ async def test_what_was_asked_for_last_is_loaded_first_again(server: Server) -> 
     await start(server, "ads", "bank", "law", "tax")
     for model in ("ads", "tax", "law"):
         await server.ask(model)
-        time.sleep(0.001)  # uses are ordered by the wall clock
     await die(server)
     assert [version.adapter for version in server.manager.residency.resident()] == ["law", "tax"]
 
@@ -310,6 +308,31 @@ async def test_a_refused_version_is_not_found(server: Server) -> None:
     assert server.bay.state("law") == "failed"
     assert [reason.text for reason in server.bay.status("law").reasons] == ["no such module"]
     assert server.bay.happened(adapter="law") == ["added", "refused"]
+
+
+async def test_a_hiccup_of_the_disk_is_a_503_and_changes_nothing(server: Server) -> None:
+    """A load that fails for another reason than its weights flips no name and is tried again."""
+    await start(server, "ads", "bank", "law")
+    law = server.bay.live("law")
+    assert law is not None
+    server.engine.fail(f"load {law.id}", EngineUnavailable("No such file or directory"))
+    with pytest.raises(EngineUnavailable):
+        await server.ask("law")
+    assert (server.bay.live("law"), server.bay.state("law")) == (law, "ready")
+    assert server.bay.happened(adapter="law") == ["added"]
+    assert await server.ask("law") == law
+
+
+async def test_one_adapter_that_cannot_be_loaded_now_does_not_stop_the_others(
+    server: Server,
+) -> None:
+    """The start goes on with the next one, and the first is loaded when it is asked for."""
+    ads = server.bay.version("ads", 1)
+    server.engine.fail(f"load {ads.id}", *[EngineUnavailable("Input/output error")] * 2)
+    await start(server, "ads", "bank")
+    assert server.manager.declared_set_loaded
+    assert server.bay.live("bank") in server.engine.loaded
+    assert await server.ask("ads") == ads
 
 
 async def test_a_refusal_ends_with_the_engine_that_made_it(server: Server) -> None:

@@ -354,6 +354,38 @@ async def test_after_a_failed_load_the_next_request_tries_again(
     assert engine.loaded == {A}
 
 
+async def test_a_load_that_fails_for_another_reason_than_the_weights_is_tried_again(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
+    """A disk or the memory was at fault: nobody hears of a refusal, and nothing is remembered."""
+    engine.fail(f"load {A.id}", EngineUnavailable("No such file or directory"))
+    assert await failures(begin(residency, A)) == [EngineUnavailable]
+    assert residency.loading() == frozenset()
+    await residency.ensure(A)
+    assert (wanted.loaded, wanted.refused) == ([A], [])
+
+
+async def test_what_the_engine_has_held_is_never_refused(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
+    """Weights that it took once it will take again: whatever it says, the load is tried again."""
+    await residency.ensure(A)
+    await residency.drop(A)
+    engine.fail(f"load {A.id}", AdapterRejected("a", ("no such module",)))
+    assert await failures(begin(residency, A)) == [EngineUnavailable]
+    assert wanted.refused == []
+    await residency.ensure(A)
+
+    # The next engine has not held them.
+    engine.die()
+    residency.forget_all()
+    await quiet()
+    engine.up = True
+    engine.fail(f"load {A.id}", AdapterRejected("a", ("no such module",)))
+    assert await failures(begin(residency, A)) == [AdapterRejected]
+    assert wanted.refused == [A]
+
+
 async def test_what_is_not_admitted_is_not_loaded(engine: MortalEngine) -> None:
     """A version that must not be loaded never reaches the engine."""
 

@@ -33,6 +33,19 @@ def test_a_second_start_changes_nothing() -> None:
     assert is_done(7)
 
 
+def test_a_failure_that_nobody_took_does_not_stay() -> None:
+    """Whoever asked for it has left: the next one begins anew."""
+
+    def fail() -> None:
+        raise OSError("the disk is away")
+
+    start(7, fail)
+    start(8, lambda: None)
+    result_of(8)  # one thread does them in order: the failed one has ended
+    start(7, lambda: "well again")
+    assert result_of(7) == "well again"
+
+
 def test_what_nobody_takes_is_forgotten() -> None:
     """The oldest finished loads go before they fill the memory; one that runs is kept."""
     finished = range(1, KEPT + 1)

@@ -97,3 +97,17 @@ def test_the_worker_tells_which_adapters_are_in_slots() -> None:
     adapters = SimpleNamespace(lora_index_to_id=[9, None, 7, None])
     worker.model_runner.lora_manager._adapter_manager = adapters
     assert worker.adapters_in_slots() == [9, 7]
+
+
+def test_a_load_comes_back_as_a_value() -> None:
+    """A worker that cannot read the folder says so, in a form that keeps its kind on the way."""
+    worker: Any = Worker(loaded=set())
+
+    def add_lora(request: Any) -> bool:
+        assert (request.lora_name, request.lora_int_id) == ("a@1", 7)
+        raise FileNotFoundError(2, "No such file or directory", request.lora_path)
+
+    worker.add_lora = add_lora
+    assert worker.load_adapter("a@1", 7, "/store/a") == ("failed", "No such file or directory")
+    worker.add_lora = lambda request: True
+    assert worker.load_adapter("a@1", 7, "/store/a") == ("loaded", "")

@@ -8,7 +8,7 @@ Every version has at most one place, and every place is in one stage:
     WAITING    dropped                             -
     PLACED     the engine takes one more load      LOADING
     LOADING    loaded                              RESIDENT
-    LOADING    refused, or failed                  -
+    LOADING    refused, or failed (for now)        -
     RESIDENT   asked for                           RESIDENT, as the last one used
     RESIDENT   evicted, or dropped                 LEAVING
     LEAVING    asked for                           LEAVING, with a load that waits for the end
@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 from lorabay.errors import AdapterRejected, EngineUnavailable
 
 if TYPE_CHECKING:
-    from lorabay.catalog.versions import Version
+    from lorabay.catalog.versions import Digest, Version
     from lorabay.serving.engine import Engine
 
 RETRY_AFTER_S = 2.0
@@ -149,6 +149,8 @@ class Residency:
         """Places in the order in which they came into their stage, or were last used."""
         self._failed_with_engine: set[Version] = set()
         """Versions that were being loaded when the engine died, until `forget_all`."""
+        self._has_held: set[Digest] = set()
+        """Weights that this engine has held once, so that it takes them."""
         self._turns_at_engine = asyncio.Semaphore(concurrent_loads)
         self._room_changed = asyncio.Event()
         """Set whenever a load that waits may find room, or be next."""
@@ -185,8 +187,8 @@ class Residency:
     async def ensure(self, version: Version, *, swap: bool = False) -> None:
         """Return once `version` is in the engine; with `swap` it may use the room kept for swaps.
 
-        Raises EngineUnavailable if that takes longer than the time limit (the load goes on), and
-        AdapterRejected if the engine refuses the weights.
+        Raises EngineUnavailable if that takes longer than the time limit (the load goes on) or
+        fails for another reason than the weights, and AdapterRejected if the engine refuses them.
         """
         place = self._places.get(version)
         if place is not None and place.stage is Stage.RESIDENT:
@@ -242,6 +244,7 @@ class Residency:
                 del self._places[version]
 
         self._failed_with_engine.clear()
+        self._has_held.clear()
         self._room_changed.set()
 
     async def stop(self) -> None:
@@ -275,16 +278,28 @@ class Residency:
             try:
                 await self._engine.load(version)
             except AdapterRejected as error:
+                # Weights that this engine has held cannot be at fault: the load may pass.
+                if version.digest in self._has_held:
+                    raise _not_now(version) from error
                 self._hooks.refused(version, error)
                 raise
             except EngineUnavailable:
                 # Its death is noticed after this; until then it is known what was being loaded.
-                self._failed_with_engine.add(version)
+                if not self._engine_is_up():
+                    self._failed_with_engine.add(version)
                 raise
 
+        self._has_held.add(version.digest)
         place.load, place.is_swap = None, False
         self._use(version)
         self._hooks.loaded(version, time.perf_counter() - started)
+
+    def _engine_is_up(self) -> bool:
+        try:
+            self._engine.check()
+        except EngineUnavailable:
+            return False
+        return True
 
     async def _take_room(self, version: Version, place: Place) -> None:
         """Wait for room, and evict others where that makes some."""
@@ -367,3 +382,9 @@ class Residency:
 
     def _in(self, stage: Stage) -> dict[Version, Place]:
         return {version: place for version, place in self._places.items() if place.stage is stage}
+
+
+def _not_now(version: Version) -> EngineUnavailable:
+    return EngineUnavailable(
+        f"adapter {version.adapter!r} could not be loaded again", retry_after=RETRY_AFTER_S
+    )

@@ -9,12 +9,14 @@ the event loop. Knows nothing of adapter folders, names' live versions or HTTP.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from argparse import Namespace
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
@@ -34,7 +36,13 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
 from lorabay.catalog.versions import Digest, Version
-from lorabay.errors import AdapterRejected, EngineUnavailable, LorabayError, SetupError
+from lorabay.errors import (
+    AdapterRejected,
+    EngineUnavailable,
+    LorabayError,
+    ModelNotFound,
+    SetupError,
+)
 from lorabay.serving import vllm_errors
 from lorabay.serving.engine import (
     CHAT,
@@ -45,6 +53,7 @@ from lorabay.serving.engine import (
     Answer,
     Slots,
 )
+from lorabay.serving.engine_processes import EngineProcesses
 from lorabay.serving.lora_conflicts import refuse_conflicts
 from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
 from lorabay.serving.prompt_logprobs import PromptLogprobs
@@ -94,9 +103,13 @@ SHUTDOWN_S = 5.0
 """Time in which the engine process may end by itself before it is killed."""
 
 DEATH_POLL_S = 0.1
+STOPPED_POLL_S = 0.5
 
 STAGING_WORKER = "lorabay.vllm_plugin.staging.StagingWorker"
 """The plugin's addition to vLLM's worker. Only named here: vLLM imports it in that process."""
+
+LOADED, REFUSED = "loaded", "refused"
+"""Outcomes of a load as the plugin reports them; any other one may pass."""
 
 STAGING_POLL_S = 0.02
 """Time between two looks at a load: each costs the engine's loop well under a millisecond."""
@@ -137,6 +150,7 @@ class VllmEngine:
         self._ids: dict[Digest, int] = {}
         self._slot_watch: SlotWatch | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._processes = EngineProcesses()
 
     @property
     def max_model_len(self) -> int | None:
@@ -167,6 +181,7 @@ class VllmEngine:
         # vLLM would answer with the version's internal id: clients get their own spelling back.
         models.model_name = lambda lora_request=None: asked_model.get(self._served_name)
         self._watch(llm)
+        self._processes = await asyncio.to_thread(EngineProcesses.find)
         self._llm = llm
 
     def _watch(self, llm: AsyncLLM) -> None:
@@ -214,11 +229,16 @@ class VllmEngine:
         self._slot_watch = None
         if self._watching is not None:
             self._watching.cancel()
-        self._requests.clear()
+        # Not emptied: a request that is still being prepared looks there for its version, and must
+        # then find an engine that is gone, not a model that does not exist.
+        self._requests = {}
         self._ids.clear()
+        self._processes = EngineProcesses()
         if llm is None:
             return
 
+        # Nobody takes the engine's last messages any more: whoever waits for one learns it here.
+        llm.output_processor.propagate_error(EngineDeadError())
         if llm.output_handler is not None:
             llm.output_handler.cancel()
         await asyncio.to_thread(llm.shutdown, timeout=SHUTDOWN_S)
@@ -227,6 +247,27 @@ class VllmEngine:
         """Return once vLLM's own monitor has noticed that the engine process is gone."""
         while self._llm is None or not self._llm.errored:
             await asyncio.sleep(DEATH_POLL_S)
+
+    async def beat(self) -> None:
+        """Return once the engine has answered between two steps, and none of its processes is
+        stopped.
+
+        Costs the engine's loop well under a millisecond, and its workers nothing.
+        """
+        try:
+            await self._running().is_sleeping()
+        except EngineDeadError as error:
+            raise vllm_errors.from_exception(error) from error
+
+        # The question does not reach the workers: asked while they idle, it would cost each of them
+        # a second of spinning. One that hangs in a step keeps the engine from answering.
+        while self._processes.any_stopped():
+            await asyncio.sleep(STOPPED_POLL_S)
+
+    async def kill(self) -> None:
+        """End the engine's processes at once, also those that are stopped or still starting."""
+        self._processes.kill()
+        EngineProcesses.find().kill()
 
     def check(self) -> None:
         """Raise EngineUnavailable unless requests can be answered now."""
@@ -260,24 +301,44 @@ class VllmEngine:
     async def load(self, version: Version) -> None:
         """Load a version's weights from the store; loading them again changes nothing.
 
-        Raises AdapterRejected with vLLM's reason if it refuses the weights.
+        Raises AdapterRejected with vLLM's reason if it refuses the weights, and EngineUnavailable if
+        something else went wrong, which may be well again.
         """
         request = LoRARequest(version.id, self._lora_id(version.digest), str(version.path))
         llm = self._running()
         try:
-            await self._stage(llm, request)
-            loaded = await llm.add_lora(request)
+            outcomes = await self._load_in_workers(llm, request)
         except Exception as error:
-            # A dead engine refuses everything: that says nothing about the weights.
+            # A dead engine refuses everything, and one that answers nothing says nothing either.
             self.check()
-            raise AdapterRejected(
-                version.adapter, (f"the engine refused it: {_first_line(error)}",)
-            ) from error
+            raise _not_loaded_now(version, type(error).__name__) from error
 
-        if not loaded:
-            raise AdapterRejected(version.adapter, ("the engine did not take it",))
+        if any(outcome != LOADED for outcome, _ in outcomes):
+            await self._take_back(llm, request)
+            raise _load_error(version, outcomes)
         self._requests[version.id] = request
         self._look_at_slots()
+
+    async def _load_in_workers(self, llm: AsyncLLM, request: LoRARequest) -> list[tuple[str, str]]:
+        """Load an adapter; return the outcome in each worker, and the reason where it failed."""
+        if self._args.worker_extension_cls == STAGING_WORKER:
+            await self._stage(llm, request)
+            return await _ask_every_worker(llm, "load_adapter", *_identity(request))
+
+        # Another worker: vLLM's own call tells of any failure in words alone.
+        try:
+            loaded = await llm.add_lora(request)
+        except Exception as error:
+            self.check()
+            if not Path(request.lora_path).is_dir():
+                raise
+            return [(REFUSED, _first_line(error))]
+        return [(LOADED if loaded else REFUSED, "the engine did not take it")]
+
+    async def _take_back(self, llm: AsyncLLM, request: LoRARequest) -> None:
+        """Unload what only some workers hold: they must all have the same adapters."""
+        with contextlib.suppress(Exception):
+            await llm.remove_lora(request.lora_int_id)
 
     def _lora_id(self, digest: Digest) -> int:
         """Return vLLM's integer id for weights; an id is never reused while the engine lives.
@@ -289,12 +350,8 @@ class VllmEngine:
 
     async def _stage(self, llm: AsyncLLM, request: LoRARequest) -> None:
         """Return when the weights are read and laid out, which happens beside the engine's loop."""
-        if self._args.worker_extension_cls != STAGING_WORKER:
-            return
-
-        lora_id = request.lora_int_id
-        await _ask_every_worker(llm, "stage_adapter", request.lora_name, lora_id, request.lora_path)
-        while not all(await _ask_every_worker(llm, "adapter_is_staged", lora_id)):
+        await _ask_every_worker(llm, "stage_adapter", *_identity(request))
+        while not all(await _ask_every_worker(llm, "adapter_is_staged", request.lora_int_id)):
             await asyncio.sleep(STAGING_POLL_S)
 
     async def unload(self, version: Version) -> None:
@@ -326,9 +383,10 @@ class VllmEngine:
         meter: Meter | None = None,
     ) -> Answer | AnswerStream:
         """Answer a request through vLLM's serving class of its call; see `Engine.run`."""
-        self._running()
+        llm = self._running()
         asked_model.set(body["model"])
-        model = self._served_name if version is None else version.id
+        # The tokeniser is the base's, and the version need not be loaded for it.
+        model = self._served_name if version is None or not call.generates else version.id
         context = RequestContext.new(request_id)
         current.set(context.tally)
         if meter is not None:
@@ -341,7 +399,8 @@ class VllmEngine:
             self._prompt_logprobs.check(request)
             result = await respond(request, cast("Any", context))
         except vllm_errors.EngineFailure as error:
-            raise vllm_errors.from_exception(error) from error
+            failure = vllm_errors.from_exception(error)
+            raise self._in_public(failure, llm, model, body["model"]) from error
         except StrangeForm as error:
             # Until vLLM has made a prompt of the body, all that it does is to read it.
             if context.has_prompt:
@@ -349,11 +408,26 @@ class VllmEngine:
             raise strange_form(error) from error
 
         if isinstance(result, ErrorResponse):
-            refusal = vllm_errors.from_response(result)
-            raise _with_asked_model(refusal, model, body["model"])
+            failure = vllm_errors.from_response(result)
+            raise self._in_public(failure, llm, model, body["model"])
         if isinstance(result, BaseModel):
             return Answer(_dump(result), usage_of(context, result))
         return VllmStream(result, context, self.check)
+
+    def _in_public(
+        self, error: LorabayError, llm: AsyncLLM, model: str, asked: str
+    ) -> LorabayError:
+        """Return what the client of a request that failed in `llm` is told.
+
+        A request that outlived its engine knows no version any more: that is no fault of its own.
+        Any other error has the client's spelling of the model in place of the internal one.
+        """
+        if isinstance(error, ModelNotFound) and (self._llm is not llm or llm.errored):
+            return vllm_errors.from_exception(EngineDeadError())
+
+        error.message = error.message.replace(model, asked)
+        error.args = (error.message,)
+        return error
 
 
 async def _adapters_in_slots(llm: AsyncLLM) -> list[int]:
@@ -373,17 +447,31 @@ async def _ask_every_worker(llm: AsyncLLM, method: str, *arguments: object) -> l
     return [answer for workers in by_engine for answer in workers]
 
 
+def _identity(request: LoRARequest) -> tuple[str, int, str]:
+    return request.lora_name, request.lora_int_id, request.lora_path
+
+
+def _load_error(version: Version, outcomes: list[tuple[str, str]]) -> LorabayError:
+    """Return the error of a load that at least one worker has not done."""
+    reasons = [reason for outcome, reason in outcomes if outcome == REFUSED]
+    if reasons:
+        return AdapterRejected(version.adapter, (f"the engine refused it: {reasons[0]}",))
+
+    failures = [reason for outcome, reason in outcomes if outcome != LOADED]
+    return _not_loaded_now(version, failures[0])
+
+
+def _not_loaded_now(version: Version, reason: str) -> EngineUnavailable:
+    return EngineUnavailable(
+        f"adapter {version.adapter!r} could not be loaded now: {reason}",
+        retry_after=vllm_errors.RETRY_AFTER_S,
+    )
+
+
 def _dump(result: BaseModel) -> bytes:
     if isinstance(result, ResponsesResponse):
         return str(result.model_dump_json(by_alias=True)).encode()
     return result.model_dump_json().encode()
-
-
-def _with_asked_model(error: LorabayError, model: str, asked: str) -> LorabayError:
-    """Return `error` with the client's spelling of the model in place of the internal one."""
-    error.message = error.message.replace(model, asked)
-    error.args = (error.message,)
-    return error
 
 
 def _first_line(error: BaseException) -> str:

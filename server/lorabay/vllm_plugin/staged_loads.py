@@ -34,8 +34,11 @@ _loads: OrderedDict[int, Future[Any]] = OrderedDict()
 
 
 def start(engine_id: int, load: Callable[[], Any]) -> None:
-    """Begin `load` in the staging thread, unless a load of this adapter is there already."""
-    if engine_id in _loads:
+    """Begin `load` in the staging thread, unless a load of this adapter is there already.
+
+    One that has failed, and that nobody took, is begun anew.
+    """
+    if engine_id in _loads and not _has_failed(_loads[engine_id]):
         return
 
     _loads[engine_id] = _thread().submit(load)
@@ -55,6 +58,10 @@ def is_done(engine_id: int) -> bool:
 def take(engine_id: int) -> Future[Any] | None:
     """Remove and return the load of an adapter, finished or not."""
     return _loads.pop(engine_id, None)
+
+
+def _has_failed(load: Future[Any]) -> bool:
+    return load.done() and load.exception() is not None
 
 
 def forget_all() -> None:

@@ -1,5 +1,5 @@
-"""Remote calls of the server to vLLM's worker: stage an adapter, ask whether it is staged, and
-which adapters are in slots.
+"""Remote calls of the server to vLLM's worker: stage an adapter, ask whether it is staged, load it,
+and ask which adapters are in slots.
 
 vLLM mixes `StagingWorker` into its worker (`worker_extension_cls`). A staged adapter is read,
 checked and laid out beside the engine's loop, so that the load itself takes no time on it.
@@ -44,3 +44,15 @@ class StagingWorker:
         """Return vLLM's ids of the adapters that are in the device's slots."""
         manager = self.model_runner.lora_manager._adapter_manager  # type: ignore[attr-defined]
         return [number for number in manager.lora_index_to_id if number is not None]
+
+    def load_adapter(self, name: str, engine_id: int, path: str) -> tuple[str, str]:
+        """Load an adapter, from where it is staged if it is; return the outcome and the reason.
+
+        See `load_outcomes`.
+        """
+        from vllm.lora.request import LoRARequest
+
+        from lorabay.vllm_plugin.load_outcomes import outcome_of
+
+        request = LoRARequest(name, engine_id, path)
+        return outcome_of(lambda: self.add_lora(request))  # type: ignore[attr-defined]
