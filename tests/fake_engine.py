@@ -41,6 +41,12 @@ class FakeEngine:
     async def died(self) -> None:
         await self.dead.wait()
 
+    async def beat(self) -> None:
+        self.check()
+
+    async def kill(self) -> None:
+        self.dead.set()
+
     async def load(self, version: Version) -> None:
         self.loaded.add(version)
 

@@ -31,7 +31,8 @@ CONTRACT = {
     "lorabay_rejected": ("reason",),
     "lorabay_directory_state": ("state",),
     "lorabay_file_systems_hanging": (),
-    "lorabay_engine_restarts": (),
+    "lorabay_engine_restarts": ("reason",),
+    "lorabay_requests_refused": (),
     "lorabay_swaps": ("adapter",),
     "lorabay_connections": (),
     "lorabay_connections_ended": ("reason",),
@@ -77,10 +78,10 @@ def test_every_series_is_documented() -> None:
 def test_two_servers_do_not_share_series() -> None:
     """Series belong to the registry that was passed in; the process's own has none."""
     first, second = Metrics(CollectorRegistry()), Metrics(CollectorRegistry())
-    first.engine_restarts.inc()
-    assert first.registry.get_sample_value("lorabay_engine_restarts_total") == 1
-    assert second.registry.get_sample_value("lorabay_engine_restarts_total") == 0
-    assert REGISTRY.get_sample_value("lorabay_engine_restarts_total") is None
+    first.requests_refused.inc()
+    assert first.registry.get_sample_value("lorabay_requests_refused_total") == 1
+    assert second.registry.get_sample_value("lorabay_requests_refused_total") == 0
+    assert REGISTRY.get_sample_value("lorabay_requests_refused_total") is None
 
 
 def test_adapters_are_shown_as_they_are_now() -> None:

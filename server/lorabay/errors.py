@@ -97,6 +97,12 @@ class RequestTooLarge(LorabayError):
     status, code, type = 413, "request_too_large", "invalid_request_error"
 
 
+class RequestRefused(LorabayError):
+    """The engine died more than once while it answered this very request."""
+
+    status, code, type = 422, "request_refused", "invalid_request_error"
+
+
 class EngineUnavailable(LorabayError):
     """The engine is starting, restarting, full or gone; the same request may pass later."""
 

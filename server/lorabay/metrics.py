@@ -100,7 +100,13 @@ class Metrics:
             "lorabay_rejected", "Adapter folders refused, by kind of defect.", ["reason"]
         )
         self.engine_restarts = counter(
-            "lorabay_engine_restarts", "Times the engine died and was rebuilt."
+            "lorabay_engine_restarts",
+            "Times the engine was rebuilt, by why: it `died`, or it `hung`.",
+            ["reason"],
+        )
+        self.requests_refused = counter(
+            "lorabay_requests_refused",
+            "Times a request was found that kills the engine, and is refused from then on.",
         )
         self._add_directory(registry)
         self._add_connections(registry)

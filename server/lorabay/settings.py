@@ -369,6 +369,24 @@ class EngineSettings(BaseModel):
     engine: Annotated[dict[str, Any], BeforeValidator(parse_engine_options)] = Field(
         default_factory=dict, description="Any vLLM engine option as NAME=VALUE; the flag repeats."
     )
+    # A step is all that may delay a sign of life. The longest are prompts on a CPU without AVX-512:
+    # 2,048 tokens of the default base take 11 s in bfloat16. vLLM itself gives up after 300 s.
+    engine_hang_s: float = Field(
+        120.0,
+        gt=0,
+        description=(
+            "Seconds without a sign of life after which the engine is killed and rebuilt. Raise it "
+            "if single steps take this long."
+        ),
+    )
+    failed_restarts: int = Field(
+        5,
+        ge=0,
+        description=(
+            "Restarts of the engine that may fail in a row until `/health` answers 503, so that "
+            "whoever watches it starts the server anew; 0 means for ever."
+        ),
+    )
     dora: bool = Field(
         False,
         description=(

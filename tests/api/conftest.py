@@ -44,6 +44,7 @@ def make_app(
     declared_set_loaded: Callable[[], bool] = lambda: True,
     draining: Callable[[], bool] = lambda: False,
     middleware: Sequence[Middleware] = (),
+    check_health: Callable[[], None] = lambda: None,
     routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """Return an application that lets everybody in, unless a test says otherwise."""
@@ -56,6 +57,7 @@ def make_app(
         declared_set_loaded=declared_set_loaded,
         draining=draining,
         middleware=middleware,
+        check_health=check_health,
         routers=routers,
     )
 

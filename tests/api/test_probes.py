@@ -6,6 +6,7 @@ from importlib import metadata
 
 from lorabay.api.probes import vllm_version
 from lorabay.catalog.registry import Registry
+from lorabay.errors import EngineUnavailable
 from tests.api.conftest import Api, client_of, make_app, parts_over
 from tests.fake_engine import FakeEngine
 
@@ -14,6 +15,22 @@ async def test_alive_from_the_first_moment(api: Api) -> None:
     """A process that answers is alive, whatever its engine does."""
     api.engine.up = False
     assert (await api.http.get("/health")).status_code == 200
+
+
+async def test_not_healthy_when_only_a_new_process_can_help(registry: Registry) -> None:
+    """An engine that cannot be rebuilt is told to whoever restarts servers, with its reason."""
+    failure: list[Exception] = []
+
+    def check_health() -> None:
+        for error in failure:
+            raise error
+
+    async with client_of(make_app(parts_over(registry), check_health=check_health)) as http:
+        assert (await http.get("/health")).status_code == 200
+        failure.append(EngineUnavailable("could not be restarted 5 times", retry_after=30))
+        response = await http.get("/health")
+        assert (response.status_code, response.headers["retry-after"]) == (503, "30")
+        assert response.json()["error"]["message"] == "could not be restarted 5 times"
 
 
 async def test_ready_when_the_engine_is_up_and_the_declared_set_loaded(registry: Registry) -> None:

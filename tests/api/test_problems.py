@@ -24,6 +24,7 @@ PUBLIC_CODES = {
     "AdapterConflict": (409, "adapter_conflict"),
     "AdapterRejected": (409, "adapter_rejected"),
     "RequestTooLarge": (413, "request_too_large"),
+    "RequestRefused": (422, "request_refused"),
     "EngineUnavailable": (503, "engine_unavailable"),
 }
 

@@ -52,6 +52,7 @@ def test_every_endpoint_is_described() -> None:
         max_body_bytes=1,
         limits=absent,
         declared_set_loaded=bool,
+        check_health=lambda: None,
         routers=[admin_router(absent, gate)],
     )
 

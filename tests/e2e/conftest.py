@@ -28,10 +28,17 @@ MODELS = (BASE, *ADAPTERS)
 API_KEY = "key-for-tests"
 ADMIN_KEY = "admin-key-for-tests"
 CONTEXT = 2048
+HANG_S = 30
 MERGED = "test_merged.py"
 FIRST, LAST = (
     (MERGED, "test_tutorial.py"),
-    ("test_engine_death.py", "test_shutdown.py", "test_server_death.py"),
+    (
+        "test_engine_death.py",
+        "test_hanging_engine.py",
+        "test_poison_request.py",
+        "test_shutdown.py",
+        "test_server_death.py",
+    ),
 )
 
 
@@ -139,6 +146,7 @@ def server(
             "--poll-s",
             "2",
         ),
+        *("--engine-hang-s", str(HANG_S)),
         *("--engine", "dtype=float32", "--engine", f"max_model_len={CONTEXT}"),
         *("--engine", "enable_auto_tool_choice=true", "--engine", "tool_call_parser=hermes"),
     ]

@@ -270,6 +270,55 @@ def test_sigterm_while_the_engine_starts_is_a_clean_end(settings: Settings) -> N
     running.serve(client).result()
 
 
+class Silent(FakeEngine):
+    """An engine that gives no sign of life while `hangs`, and comes back `may_start` times."""
+
+    hangs = False
+    may_start = 2
+
+    def __init__(self) -> None:
+        super().__init__(up=False)
+        self.rebuilt = threading.Event()
+
+    async def start(self) -> None:
+        self.may_start -= 1
+        if self.may_start < 0:
+            raise SetupError("no memory")
+        if self.may_start == 0:
+            self.rebuilt.set()
+        self.dead.clear()
+        self.hangs = False
+        self.up = True
+
+    async def beat(self) -> None:
+        while self.hangs:
+            await asyncio.sleep(0.01)
+
+    async def kill(self) -> None:
+        self.up = False
+        self.dead.set()
+
+
+def test_an_engine_that_hangs_is_rebuilt_as_soon_as_the_settings_say(settings: Settings) -> None:
+    """When it cannot be rebuilt as often as they say, the server is neither ready nor healthy."""
+    engine = Silent()
+    running = Running(changed(settings, engine_hang_s=0.4, failed_restarts=1), engine)
+
+    def client() -> None:
+        running.wait_until(200)
+        engine.hangs = True
+        assert engine.rebuilt.wait(PATIENCE_S)
+        running.wait_until(200)
+        assert running.get("/health") == 200
+
+        engine.hangs = True
+        running.wait_until(503)
+        running.wait_until(503, "/health")
+        end()
+
+    running.serve(client).result()
+
+
 def test_sigterm_while_the_first_adapters_load_is_a_clean_end(settings: Settings) -> None:
     """The server does not wait for a load that hangs, and the engine is stopped."""
     loading = threading.Event()

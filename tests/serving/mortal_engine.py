@@ -23,6 +23,10 @@ class MortalEngine(FakeEngine):
         self.most_loading = 0
         self.loading: set[Version] = set()
         self.unloading: set[Version] = set()
+        self.deadly: set[str] = set()
+        """Steps that the engine dies of."""
+        self._may_beat = asyncio.Event()
+        self._may_beat.set()
         self._held: dict[str, asyncio.Event] = {}
         self._failures: defaultdict[str, list[Exception]] = defaultdict(list)
 
@@ -60,9 +64,23 @@ class MortalEngine(FakeEngine):
         self.dead.set()
         self.release_all()
 
+    def hang(self) -> None:
+        """Give no sign of life any more, and end no load and no unload."""
+        self._may_beat.clear()
+        self.hold("load", "unload")
+
+    async def beat(self) -> None:
+        self.check()
+        await self._may_beat.wait()
+
+    async def kill(self) -> None:
+        await self._take("kill")
+        self.die()
+
     async def start(self) -> None:
         await self._take("start")
         self.dead.clear()
+        self._may_beat.set()
         self.up = True
 
     async def stop(self) -> None:
@@ -95,4 +113,7 @@ class MortalEngine(FakeEngine):
             await held.wait()
         if self._failures[step]:
             raise self._failures[step].pop(0)
+        if step in self.deadly:
+            self.die()
+            return
         self.ended.append(step)

@@ -54,9 +54,7 @@ def stop(pid: int) -> None:
 
 
 @pytest.mark.parametrize("which", ["engine", "worker"])
-def test_a_stopped_process_is_seen_and_killed(
-    engine: tuple[BaseProcess, int], which: str
-) -> None:
+def test_a_stopped_process_is_seen_and_killed(engine: tuple[BaseProcess, int], which: str) -> None:
     """Whether it is the engine itself or a worker of it, also when it cannot answer a signal."""
     process, pid = engine
     worker = psutil.Process(pid)

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from vllm import envs
 from vllm.config import VllmConfig
+from vllm.exceptions import VLLMNotFoundError
 from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
 from vllm.multimodal.media.connector import MEDIA_CONNECTOR_REGISTRY
 from vllm.platforms import current_platform
 from vllm.utils.system_utils import get_mp_context
+from vllm.v1.engine.exceptions import EngineDeadError
 
 from lorabay.base.find import BaseFolder
-from lorabay.errors import EngineUnavailable, InvalidRequest, SetupError, UsageError
+from lorabay.errors import (
+    AdapterRejected,
+    EngineUnavailable,
+    InvalidRequest,
+    LorabayError,
+    SetupError,
+    UsageError,
+)
 from lorabay.serving import vllm_engine
-from lorabay.serving.engine import CALLS, CHAT, COMPLETIONS, Engine
+from lorabay.serving.engine import CALLS, CHAT, COMPLETIONS, TOKENIZE, Engine
 from lorabay.serving.machine_defaults import DORA_VARIABLE, START_METHOD_VARIABLE
 from lorabay.serving.vllm_engine import VllmEngine
 from lorabay.serving.vllm_media import ListedMediaConnector
@@ -53,62 +65,234 @@ async def test_stopping_and_unloading_what_is_not_there_is_success(engine: Engin
     await engine.stop()
 
 
-class Cores:
-    """vLLM's connection to its engine processes, each with two workers that stage in `looks`."""
+class Llm:
+    """vLLM's engine, as far as loads and signs of life go; `outcomes` are those of its workers."""
 
-    def __init__(self, engines: int, *, looks: int = 0) -> None:
-        self.looks = [looks * engine for engine in range(engines)]
-        self.calls: list[str] = []
+    errored = False
+    output_handler = None
+
+    def __init__(self) -> None:
+        self.engine_core = self
+        self.output_processor = self
+        self.calls: list[tuple[str, Any]] = []
+        self.outcomes: list[tuple[str, str]] = [("loaded", "")]
+        self.failure: Exception | None = None
+        self.told: list[Exception] = []
+        self.looks = [0]
+        """How often each engine has to be asked until it has staged."""
 
     async def call_utility_all_async(
         self, utility: str, method: str, timeout: None, args: tuple[Any, ...], kwargs: None
-    ) -> list[list[bool]]:
+    ) -> list[list[Any]]:
         assert utility == "collective_rpc"
-        self.calls.append(method)
-        self.looks = [max(0, left - 1) for left in self.looks]
-        return [[True, left == 0] for left in self.looks]
+        self.calls.append((method, args))
+        if self.failure is not None:
+            raise self.failure
+        if method == "load_adapter":
+            return [self.outcomes]
+
+        staged = [[left == 0] for left in self.looks]
+        if method == "adapter_is_staged":
+            self.looks = [max(0, left - 1) for left in self.looks]
+        return staged
+
+    async def add_lora(self, request: Any) -> bool:
+        self.calls.append(("add_lora", request.lora_int_id))
+        if self.failure is not None:
+            raise self.failure
+        return True
+
+    async def remove_lora(self, lora_id: int) -> bool:
+        self.calls.append(("remove_lora", lora_id))
+        return False
+
+    async def is_sleeping(self) -> bool:
+        if self.errored:
+            raise EngineDeadError
+        return False
+
+    def propagate_error(self, error: Exception) -> None:
+        self.told.append(error)
+
+    def shutdown(self, timeout: float) -> None:
+        self.errored = True
+
+    @property
+    def dead_error(self) -> Exception:
+        return EngineDeadError()
 
 
-async def test_a_load_waits_for_the_workers_of_every_engine(engine: Engine) -> None:
+@pytest.fixture
+def llm(engine: Engine) -> Llm:
+    """What `engine` has started."""
+    llm = Llm()
+    cast("Any", engine)._llm = llm
+    return llm
+
+
+async def test_a_load_waits_for_the_workers_of_every_engine(engine: Engine, llm: Llm) -> None:
     """Of data-parallel engines, the last to have staged the weights decides: an engine that is told
     to add what it has not staged would stop its streams and wait.
     """
-
-    class Llm:
-        errored = False
-        engine_core = Cores(2, looks=4)
-
-        async def add_lora(self, request: Any) -> bool:
-            assert self.engine_core.looks == [0, 0]
-            return True
-
-    llm = cast("Any", engine)._llm = Llm()
+    llm.outcomes = [("loaded", "")] * 2
+    llm.looks = [0, 2]
     await engine.load(make_version("finance"))
-    assert llm.engine_core.calls == ["stage_adapter", *["adapter_is_staged"] * 3]
+    methods = [method for method, _ in llm.calls]
+    assert methods == ["stage_adapter", *["adapter_is_staged"] * 3, "load_adapter"]
 
 
-async def test_ids_are_small_and_follow_the_weights(engine: Engine) -> None:
+async def test_ids_are_small_and_follow_the_weights(engine: Engine, llm: Llm) -> None:
     """Equal weights under two names share an id; others never do, also not later."""
-    asked: list[int] = []
-
-    class Llm:
-        errored = False
-        engine_core = Cores(1)
-
-        async def add_lora(self, request: Any) -> bool:
-            asked.append(request.lora_int_id)
-            return True
-
-        async def remove_lora(self, lora_id: int) -> bool:
-            return True
-
-    cast("Any", engine)._llm = Llm()
     first, second = make_version("finance", "f"), make_version("finance", "e")
     for version in (first, second, make_version("sales", "f"), second):
         await engine.load(version)
     await engine.unload(second)
     await engine.load(make_version("finance", "d"))
-    assert asked == [1, 2, 1, 2, 3]
+    loads = [arguments[1] for method, arguments in llm.calls if method == "load_adapter"]
+    assert loads == [1, 2, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "error", "message"),
+    [
+        ([("refused", "rank 512 is too high")], AdapterRejected, "rank 512 is too high"),
+        ([("failed", "Input/output error")], EngineUnavailable, "Input/output error"),
+        ([("loaded", ""), ("failed", "MemoryError")], EngineUnavailable, "MemoryError"),
+        ([("failed", "No such file"), ("refused", "bad shape")], AdapterRejected, "bad shape"),
+    ],
+)
+async def test_a_load_that_fails_anywhere_is_taken_back_everywhere(
+    engine: Engine,
+    llm: Llm,
+    outcomes: list[tuple[str, str]],
+    error: type[LorabayError],
+    message: str,
+) -> None:
+    """All workers must hold the same adapters. What is said of the weights is a refusal, anything
+    else may pass.
+    """
+    llm.outcomes = outcomes
+    with pytest.raises(error, match=message) as failure:
+        await engine.load(make_version("finance"))
+    assert llm.calls[-1] == ("remove_lora", 1)
+    assert failure.value.retry_after or error is AdapterRejected
+    assert "/store" not in failure.value.message
+
+    llm.outcomes = [("loaded", "")]
+    await engine.load(make_version("finance"))
+
+
+async def test_a_lost_call_says_nothing_of_the_weights(engine: Engine, llm: Llm) -> None:
+    """The engine could not be asked, so that it has refused nothing."""
+    llm.failure = Exception("Call to collective_rpc method failed: RPC call timed out")
+    with pytest.raises(EngineUnavailable, match="could not be loaded now") as failure:
+        await engine.load(make_version("finance"))
+    assert failure.value.retry_after
+
+
+@pytest.mark.parametrize(
+    ("is_there", "error"), [(True, AdapterRejected), (False, EngineUnavailable)]
+)
+async def test_a_foreign_worker_tells_its_reason_in_words(
+    engine: Engine, llm: Llm, tmp_path: Path, is_there: bool, error: type[LorabayError]
+) -> None:
+    """With a worker that is not the plugin's, only a folder that is gone is told apart."""
+    cast("Any", engine)._args.worker_extension_cls = "company.Worker"
+    path = tmp_path if is_there else tmp_path / "gone"
+    version = replace(make_version("finance"), path=path)
+    await engine.load(version)
+    assert llm.calls == [("add_lora", 1)]
+    llm.failure = Exception("Call to add_lora method failed: no such module")
+    with pytest.raises(error):
+        await engine.load(version)
+
+
+async def test_a_beat_is_an_answer_of_processes_that_all_run(engine: Engine, llm: Llm) -> None:
+    """While one is stopped there is none; an engine that is gone says so."""
+    stopped = True
+    processes = SimpleNamespace(any_stopped=lambda: stopped)
+    cast("Any", engine)._processes = processes
+    beating = asyncio.create_task(engine.beat())
+    await asyncio.sleep(10)
+    assert not beating.done()
+    stopped = False
+    await beating
+
+    llm.errored = True
+    with pytest.raises(EngineUnavailable):
+        await engine.beat()
+
+
+async def test_requests_of_a_stopped_engine_end(engine: Engine, llm: Llm) -> None:
+    """Whoever waits for a token learns that the engine is gone, and none waits for ever."""
+    await engine.stop()
+    assert [type(error) for error in llm.told] == [EngineDeadError]
+    assert llm.errored
+
+
+class Part:
+    """A part of vLLM's state that answers, or fails, while the engine may be rebuilt."""
+
+    def __init__(self, failure: Exception, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._failure = failure
+        self._meanwhile = meanwhile
+        self.asked: list[Any] = []
+
+    async def answer(self, request: Any, context: Any) -> Any:
+        self.asked.append(request)
+        await self._meanwhile()
+        raise self._failure
+
+    create_chat_completion = create_tokenize = answer
+
+
+async def nothing() -> None:
+    """Nothing happens meanwhile."""
+
+
+CHAT_BODY = {"model": "finance", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+async def test_a_request_that_outlives_its_engine_is_a_503(engine: Engine, llm: Llm) -> None:
+    """vLLM no longer knows its version: that is no 404, and no internal id is told."""
+    version = make_version("finance")
+    await engine.load(version)
+    known = cast("Any", engine)._requests
+    failure = VLLMNotFoundError(f"The model `{version.id}` does not exist.")
+    cast("Any", engine)._state.openai_serving_chat = Part(failure, engine.stop)
+    with pytest.raises(EngineUnavailable) as caught:
+        await engine.run(CHAT, CHAT_BODY, version, request_id="r-1")
+    assert version.id not in caught.value.message
+    assert version.id in known  # what is still being prepared finds it there
+
+
+async def test_a_version_of_an_engine_before_is_a_503(engine: Engine, llm: Llm) -> None:
+    """Its request has waited while the engine was rebuilt, which holds nothing yet."""
+    with pytest.raises(EngineUnavailable) as caught:
+        await engine.run(CHAT, CHAT_BODY, make_version("finance"), request_id="r-1")
+    assert caught.value.retry_after
+
+
+async def test_a_failure_has_the_clients_spelling_of_the_model(engine: Engine, llm: Llm) -> None:
+    """However vLLM reports it."""
+    version = make_version("finance")
+    await engine.load(version)
+    failure = VLLMNotFoundError(f"The model `{version.id}` does not exist.")
+    cast("Any", engine)._state.openai_serving_chat = Part(failure, nothing)
+    with pytest.raises(ModelNotFound) as caught:
+        await engine.run(CHAT, CHAT_BODY, version, request_id="r-1")
+    assert caught.value.message == "The model `finance` does not exist."
+
+
+async def test_the_tokeniser_is_asked_for_the_base(engine: Engine, llm: Llm) -> None:
+    """The version need not be loaded for it."""
+    part = Part(ValueError("no"), nothing)
+    cast("Any", engine)._state.serving_tokenization = part
+    with pytest.raises(InvalidRequest):
+        await engine.run(
+            TOKENIZE, {"model": "finance", "prompt": "Hi"}, make_version("finance"), request_id="1"
+        )
+    assert [request.model for request in part.asked] == ["tiny"]
 
 
 def test_wrong_options_are_told_when_the_engine_is_made(tmp_path: Path) -> None:

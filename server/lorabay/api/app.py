@@ -38,6 +38,7 @@ def create_app(
     max_body_bytes: int,
     limits: RequestLimits,
     declared_set_loaded: Callable[[], bool],
+    check_health: Callable[[], None],
     draining: Callable[[], bool] = lambda: False,
     middleware: Sequence[Middleware] = (),
     routers: Sequence[APIRouter],
@@ -46,7 +47,8 @@ def create_app(
 
     `base_names[0]` is the parent that adapters are listed under. `declared_set_loaded` returns
     whether the adapters found at the start have been dealt with, `draining` whether the server is
-    about to end. Requests pass `middleware` first. `routers` hold further paths.
+    about to end; `check_health` raises when only a new process can help. Requests pass `middleware`
+    first. `routers` hold further paths.
     """
     app = FastAPI(
         title="lorabay",
@@ -73,7 +75,7 @@ def create_app(
             started=int(time.time()),
         )
     )
-    app.include_router(probes_router(parts.engine, declared_set_loaded, draining))
+    app.include_router(probes_router(parts.engine, declared_set_loaded, draining, check_health))
     app.include_router(metrics_router(parts.metrics.registry))
     for router in routers:
         app.include_router(router)

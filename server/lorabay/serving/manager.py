@@ -23,7 +23,9 @@ from lorabay.metrics import AdapterFacts, SlotFacts
 from lorabay.reasons import Reason
 from lorabay.serving.quarantine import Quarantine
 from lorabay.serving.residency import Hooks, Residency
-from lorabay.serving.supervisor import SupervisedEngine
+from lorabay.serving.supervisor import Death, Patience, SupervisedEngine
+from lorabay.serving.suspects import Suspects
+from lorabay.serving.trials import Trials
 from lorabay.serving.watcher import watch
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class AdapterManager:
         metrics: Metrics,
         loading: Loading,
         *,
+        patience: Patience | None = None,
         watch: Watch = watch,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -77,6 +80,8 @@ class AdapterManager:
         self._preload_count = loading.preload
         self._watch = watch
         self._quarantine = Quarantine(clock, known=registry.quarantined())
+        self._trials = Trials(engine, self._quarantine)
+        self._suspects = Suspects(clock)
         self._shown_as_failed: set[Version] = set()
         """Versions that failed while they were live; a later load shows their name as ready."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -84,7 +89,10 @@ class AdapterManager:
 
         self.engine = SupervisedEngine(
             engine,
+            suspects=self._suspects,
+            patience=patience,
             on_death=self._engine_died,
+            try_out=self._trials.run,
             on_recovery=self._engine_recovered,
             sleep=sleep,
             clock=clock,
@@ -212,21 +220,43 @@ class AdapterManager:
             return False
         return True
 
-    def _engine_died(self) -> None:
+    def _engine_died(self, death: Death) -> None:
         # A request that only waits for its version cannot have killed the engine.
         resident = self.residency.resident()
         leased = (version for status in self._registry.snapshot() for version, _ in status.leases)
         running = [version for version in leased if version in resident]
-        culprit = self._quarantine.engine_died(self.residency.loading(), running)
+        self._quarantine.engine_died(self.residency.loading(), running, death.alive_at)
 
         # Everything is read before this: forgetting the places also forgets the suspects.
-        self._metrics.engine_restarts.inc()
-        self._events.add("engine died", who="engine", result="restarting")
+        self._metrics.engine_restarts.labels(death.how).inc()
+        self._events.add(f"engine {death.how}", who="engine", result="restarting")
         self.residency.forget_all()
-        if culprit is not None:
-            self._put_into_quarantine(culprit)
+        self._find_culprit(death)
+
+    def _find_culprit(self, death: Death) -> None:
+        """Name what killed the engine, if that is known: a version alone, or a request."""
+        version = self._trials.interrupted()
+        if version is not None:
+            # It also explains the death before, which brought it to trial.
+            self._suspects.absolve()
+            self._put_into_quarantine(version)
+            return
+
+        request = self._suspects.engine_died(death.alive_at)
+        if request is None:
+            return
+        self._metrics.requests_refused.inc()
+        asked = request.version
+        self._events.add(
+            "request refused",
+            who="engine",
+            adapter=None if asked is None else asked.adapter,
+            version=None if asked is None else asked.id,
+            result=f"the engine died twice on request {request.fingerprint[:DIGEST_PREFIX]}",
+        )
 
     def _put_into_quarantine(self, version: Version) -> None:
+        self._quarantine.killed(version)
         self._registry.set_quarantined(version, True)
         self._events.add("quarantined", who="engine", adapter=version.adapter, version=version.id)
         reason = Reason(

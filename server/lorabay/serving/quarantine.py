@@ -1,10 +1,11 @@
 """Which version kills the engine, found without blaming those that merely ran when it died.
 
-A death counts against a version if the engine had never answered with it, and if it was the only
-such version at the time. After the second such death the version is in quarantine: it is not
-loaded again until its folder brings other weights, or an admin asks for it. Weights that an engine
-refused are not loaded into that engine again either. Knows nothing of requests, of names, or of
-what is done about a version in quarantine.
+A version that was in the engine when it died, and that the engine had never answered with, is in
+doubt. It is tried out alone in the next engine, before requests reach that. If it answers it is
+proven, and never doubted again: whatever requests did, it was not the version. If the engine dies
+on it, it is in quarantine: it is not loaded again until its folder brings other weights, or an
+admin asks for it. Weights that an engine refused are not loaded into that engine again either.
+Knows nothing of requests, of names, or of what is done about a version in quarantine.
 """
 
 from __future__ import annotations
@@ -19,33 +20,23 @@ from lorabay.errors import AdapterRejected
 if TYPE_CHECKING:
     from lorabay.catalog.versions import Digest, Version
 
-DEATHS = 2
-"""Deaths of the engine that put a version into quarantine."""
-
-NOTICE_S = 1.0
-"""How long after a death it is noticed at the latest.
-
-Requests fail at once when the engine dies. Those that ended this recently may have been running.
-"""
-
 
 @dataclass(slots=True)
 class History:
     """Experience with one set of weights, under whatever name.
 
-    `deaths` counts those that it is blamed for. `refusal` is the present engine's. `ended` is the
-    last version with these weights that a request was over for, and `ended_at` when that was.
+    `doubted` is a version with these weights that was in an engine when that died, and `deaths` how
+    often one was. `refusal` is the present engine's. `ended` is the last version with these weights
+    that a request was over for, and `ended_at` when that was.
     """
 
     is_proven: bool = False
+    is_quarantined: bool = False
+    doubted: Version | None = None
     deaths: int = 0
     refusal: AdapterRejected | None = None
     ended: Version | None = None
     ended_at: float = 0.0
-
-    @property
-    def is_quarantined(self) -> bool:
-        return self.deaths >= DEATHS
 
 
 class Quarantine:
@@ -55,11 +46,13 @@ class Quarantine:
         self, clock: Callable[[], float] = time.monotonic, *, known: Collection[Digest] = ()
     ) -> None:
         self._clock = clock
-        self._histories = {digest: History(deaths=DEATHS) for digest in known}
+        self._histories = {digest: History(is_quarantined=True) for digest in known}
 
     def proved(self, version: Version) -> None:
-        """Note that the engine has answered with `version`: it is never blamed from now on."""
-        self._history(version.digest).is_proven = True
+        """Note that the engine has answered with `version`: it is never doubted from now on."""
+        history = self._history(version.digest)
+        history.is_proven = True
+        history.doubted = None
 
     def refused(self, version: Version, error: AdapterRejected) -> None:
         """Note that the engine does not load `version`, so that it is not asked again."""
@@ -71,36 +64,42 @@ class Quarantine:
         history.ended, history.ended_at = version, self._clock()
 
     def engine_died(
-        self, loading: Collection[Version], running: Collection[Version]
-    ) -> Version | None:
-        """Note a death; return the version that it puts into quarantine, if any.
+        self, loading: Collection[Version], running: Collection[Version], alive_at: float
+    ) -> None:
+        """Note a death of an engine that was last alive at `alive_at`.
 
-        Refusals of the dead engine no longer hold.
+        Whatever was in it and is not proven is in doubt. Its refusals no longer hold.
         """
-        present = (*loading, *running, *self._just_ended())
-        suspects = {
-            version.digest: version
-            for version in present
-            if not self._history(version.digest).is_proven
-        }
+        for version in (*loading, *running, *self._ended_since(alive_at)):
+            history = self._history(version.digest)
+            if not history.is_proven and history.doubted is None:
+                history.doubted = version
+                history.deaths += 1
 
         for history in self._histories.values():
             history.refusal = None
             history.ended = None
 
-        # Of two suspects, one would be blamed without having done anything.
-        if len(suspects) != 1:
-            return None
+    def in_doubt(self) -> tuple[Version, ...]:
+        """Return the versions to try out, those first that were there at most deaths."""
+        doubted = [history for history in self._histories.values() if not history.is_quarantined]
+        doubted.sort(key=lambda history: -history.deaths)
+        return tuple(history.doubted for history in doubted if history.doubted is not None)
 
-        ((digest, suspect),) = suspects.items()
-        history = self._history(digest)
-        history.deaths += 1
-        return suspect if history.deaths == DEATHS else None
+    def trust(self, version: Version) -> None:
+        """End the doubt about `version`, without a proof: it could not be tried out."""
+        self._history(version.digest).doubted = None
+
+    def killed(self, version: Version) -> None:
+        """Put `version` into quarantine: the engine died with nothing else in it."""
+        history = self._history(version.digest)
+        history.is_quarantined = True
+        history.doubted = None
 
     def forgive(self, version: Version) -> None:
         """Lift quarantine and refusal of `version`, because an admin asks for it."""
         history = self._history(version.digest)
-        history.deaths = 0
+        history.is_quarantined = False
         history.refusal = None
 
     def admits(self, version: Version) -> bool:
@@ -114,16 +113,13 @@ class Quarantine:
         if history.refusal is not None:
             raise AdapterRejected(version.adapter, history.refusal.reasons)
         if history.is_quarantined:
-            raise AdapterRejected(
-                version.adapter, (f"quarantined: the engine died {DEATHS} times on it",)
-            )
+            raise AdapterRejected(version.adapter, ("quarantined: the engine died twice on it",))
 
-    def _just_ended(self) -> list[Version]:
-        since = self._clock() - NOTICE_S
+    def _ended_since(self, moment: float) -> list[Version]:
         return [
             history.ended
             for history in self._histories.values()
-            if history.ended is not None and history.ended_at >= since
+            if history.ended is not None and history.ended_at >= moment
         ]
 
     def _history(self, digest: Digest) -> History:

@@ -301,8 +301,8 @@ class VllmEngine:
     async def load(self, version: Version) -> None:
         """Load a version's weights from the store; loading them again changes nothing.
 
-        Raises AdapterRejected with vLLM's reason if it refuses the weights, and EngineUnavailable if
-        something else went wrong, which may be well again.
+        Raises AdapterRejected with vLLM's reason if it refuses the weights, and EngineUnavailable
+        if something else went wrong, which may be well again.
         """
         request = LoRARequest(version.id, self._lora_id(version.digest), str(version.path))
         llm = self._running()
@@ -387,6 +387,9 @@ class VllmEngine:
         asked_model.set(body["model"])
         # The tokeniser is the base's, and the version need not be loaded for it.
         model = self._served_name if version is None or not call.generates else version.id
+        if model != self._served_name and model not in self._requests:
+            # Loaded into an engine that is gone by now: this one has just been built.
+            raise vllm_errors.from_exception(EngineDeadError())
         context = RequestContext.new(request_id)
         current.set(context.tally)
         if meter is not None:
@@ -419,10 +422,11 @@ class VllmEngine:
     ) -> LorabayError:
         """Return what the client of a request that failed in `llm` is told.
 
-        A request that outlived its engine knows no version any more: that is no fault of its own.
-        Any other error has the client's spelling of the model in place of the internal one.
+        A request that outlived its engine fails in ways that are no fault of its own. Any other
+        error has the client's spelling of the model in place of the internal one.
         """
-        if isinstance(error, ModelNotFound) and (self._llm is not llm or llm.errored):
+        is_gone = llm.errored or self._llm is not llm
+        if is_gone and (isinstance(error, ModelNotFound) or error.status >= 500):
             return vllm_errors.from_exception(EngineDeadError())
 
         error.message = error.message.replace(model, asked)

@@ -36,7 +36,7 @@ def outcome_of(load: Callable[[], bool]) -> tuple[str, str]:
     """Load an adapter; return the outcome, and the reason if it is not loaded."""
     try:
         loaded = load()
-    except Exception as error:  # noqa: BLE001 - this is where errors become values
+    except Exception as error:
         outcome, reason = REFUSED, _first_line(error)
         if any(map(_is_of_the_machine, _chain(error))):
             outcome, reason = FAILED, _without_paths(error)
