@@ -398,6 +398,7 @@ async def test_a_rollback_that_the_engine_refuses_changes_nothing(
     """The version that was live stays so, and whoever asked is told why."""
     old, new = await bay.serve("finance", 1), await bay.serve("finance", 2)
     await quiet()
+    await bay.restarted(engine)  # into an engine that has not held the former one
     engine.fail(f"load {old.id}", REFUSAL)
     with pytest.raises(AdapterRejected, match="no such module"):
         await bay.changes.roll_back("finance", None, who="admin")

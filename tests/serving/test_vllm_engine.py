@@ -279,8 +279,9 @@ async def test_a_failure_has_the_clients_spelling_of_the_model(engine: Engine, l
     await engine.load(version)
     failure = VLLMNotFoundError(f"The model `{version.id}` does not exist.")
     cast("Any", engine)._state.openai_serving_chat = Part(failure, nothing)
-    with pytest.raises(ModelNotFound) as caught:
+    with pytest.raises(LorabayError) as caught:
         await engine.run(CHAT, CHAT_BODY, version, request_id="r-1")
+    assert caught.value.status == 404
     assert caught.value.message == "The model `finance` does not exist."
 
 

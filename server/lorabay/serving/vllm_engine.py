@@ -40,7 +40,6 @@ from lorabay.errors import (
     AdapterRejected,
     EngineUnavailable,
     LorabayError,
-    ModelNotFound,
     SetupError,
 )
 from lorabay.serving import vllm_errors
@@ -426,7 +425,7 @@ class VllmEngine:
         error has the client's spelling of the model in place of the internal one.
         """
         is_gone = llm.errored or self._llm is not llm
-        if is_gone and (isinstance(error, ModelNotFound) or error.status >= 500):
+        if is_gone and (error.status == 404 or error.status >= 500):
             return vllm_errors.from_exception(EngineDeadError())
 
         error.message = error.message.replace(model, asked)
