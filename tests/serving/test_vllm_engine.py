@@ -361,7 +361,9 @@ async def test_prompts_are_not_scored_on_a_gpu() -> None:
     cast("Any", engine)._llm = running = Running()
     engine._state.openai_serving_completion = running
     body = {"model": "finance", "prompt": "hi", "prompt_logprobs": 1}
-    for version in (None, make_version("finance")):
+    finance = make_version("finance")
+    cast("Any", engine)._requests[finance.id] = "loaded"
+    for version in (None, finance):
         with pytest.raises(InvalidRequest, match="log-probabilities of the prompt"):
             await engine.run(COMPLETIONS, body, version, request_id="r-1")
 
