@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
-from lorabay.api.openapi import ERRORS
+import pytest
+
+from lorabay.api.openapi import ERRORS, document_of
 from lorabay.errors import (
     AdapterConflict,
     AdapterRejected,
@@ -16,6 +19,8 @@ from lorabay.errors import (
 )
 from lorabay.serving.engine import CALLS
 from tests.api.conftest import Api
+
+NULL = {"type": "null"}
 
 
 def references(document: object) -> Iterator[str]:
@@ -72,6 +77,20 @@ async def test_the_page_for_people(api: Api) -> None:
     page = await api.http.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert 'href="openapi.json"' in page.text
+
+
+@pytest.mark.parametrize("choice", [False, True])
+async def test_every_body_has_to_name_a_model(api: Api, choice: bool) -> None:
+    """Also where the engine takes one of several bodies, and would take none for the base."""
+    body = {"type": "object", "properties": {"model": {"anyOf": [{"type": "string"}, NULL]}}}
+    chosen = {"anyOf": [{"$ref": "#/components/schemas/Body"}], "$defs": {"Body": body}}
+    schema = chosen if choice else body
+    build = document_of(api.app, lambda: {call.name: deepcopy(schema) for call in CALLS})
+    document = build()
+    sent = document["paths"][CALLS[0].path]["post"]["requestBody"]["content"]["application/json"]
+    found = document["components"]["schemas"]["Body"] if choice else sent["schema"]
+    assert found["required"] == ["model"]
+    assert found["properties"]["model"] == {"type": "string"}
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

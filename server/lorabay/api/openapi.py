@@ -125,9 +125,12 @@ def document_of(
 
 def _describe(call: Call, schema: Document, document: Document) -> None:
     """Add a call to the document; definitions in its schema move to the shared components."""
-    components = document.setdefault("components", {}).setdefault("schemas", {})
-    components |= schema.pop("$defs", {})
+    definitions = schema.pop("$defs", {})
+    for body in _bodies(schema, definitions):
+        _ask_for_model(body)
 
+    components = document.setdefault("components", {}).setdefault("schemas", {})
+    components |= definitions
     document["paths"][call.path] = {
         "post": {
             "tags": ["inference"],
@@ -137,6 +140,24 @@ def _describe(call: Call, schema: Document, document: Document) -> None:
             "responses": {"200": _answer(call)},
         }
     }
+
+
+def _bodies(schema: Document, definitions: Document) -> list[Document]:
+    """Return the schemas of the bodies that a call takes: one, or some to choose from."""
+    choices = [str(choice.get("$ref", "")) for choice in schema.get("anyOf", ())]
+    names = [reference.rpartition("/")[2] for reference in choices]
+    return [definitions[name] for name in names if name in definitions] or [schema]
+
+
+def _ask_for_model(body: Document) -> None:
+    """Say that a body has to name a model, which the engine alone would not ask for."""
+    body["required"] = [*body.get("required", ()), "model"]
+
+    # The engine takes null for the base.
+    model = body.get("properties", {}).get("model", {})
+    if "anyOf" in model:
+        del model["anyOf"]
+        model["type"] = "string"
 
 
 def _answer(call: Call) -> Document:

@@ -1,0 +1,117 @@
+"""Thousands of requests from our own document, on a server with everything real but its engine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from lorabay.api import auth
+from lorabay.api.admin import admin_router
+from lorabay.api.auth import KEY_OWNER, KeyGate
+from lorabay.api.exchange import Parts
+from lorabay.base.find import BaseFolder
+from lorabay.base.shapes import BaseShapes
+from lorabay.serving.admin import Operations
+from lorabay.serving.engine import CALLS
+from lorabay.serving.vllm_engine import VllmEngine
+from tests import making
+from tests.api.conftest import make_app
+from tests.documented import MODES, Statuses, exercise, operations_of
+from tests.serving.bay import Bay
+from tests.serving.mortal_engine import MortalEngine
+from tests.versions import BASE_NAMES
+
+ADMINS, CALLS_OWN = "ads", "bank"
+KEY = "one key for all paths"
+HEADERS = {"authorization": f"Bearer {KEY}"}
+CASES, CASES_OF_A_CALL = 118, 24
+"""Requests of each sort to an operation. vLLM's schemas are large, and a request of them is slow to
+make."""
+
+AT_LEAST = 3000
+
+
+class DocumentedEngine(MortalEngine):
+    """An engine with vLLM's own schemas, which answers whatever it is sent."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._vllm = VllmEngine(BaseFolder(folder, "tiny"), {})
+
+    def schemas(self) -> Any:
+        return self._vllm.schemas()
+
+
+class RunningServer:
+    """uvicorn on a loop of its own, in a thread; `url` is there when the server is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.url = ""
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        shapes = BaseShapes.read(making.make_base(self._folder / "tiny"), names=BASE_NAMES)
+        bay = Bay(self._folder, shapes)
+        manager = bay.manager(DocumentedEngine(self._folder / "tiny"))
+        await manager.start()
+        # One for the administrator to take away, one for the calls.
+        for number, name in enumerate((ADMINS, CALLS_OWN)):
+            await bay.serve(name, number)
+
+        operations = admin_router(Operations(manager, bay.reconciler), KeyGate(KEY, auth.ADMIN))
+        parts = Parts(manager.engine, bay.registry, manager, bay.metrics)
+        app = make_app(parts, KeyGate(KEY, KEY_OWNER), routers=[operations])
+        self._http = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            self._ready.set()
+            await self._http.serve(sockets=[listener])
+
+        await manager.stop()
+        bay.store.close()
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        assert self._ready.wait(60)
+        return self.url
+
+    def __exit__(self, *_: object) -> None:
+        self._http.should_exit = True
+        self._thread.join(60)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with RunningServer(tmp_path_factory.mktemp("documented")) as address:
+        yield address
+
+
+@pytest.mark.timeout(900)  # a minute or two; more where others use the processors
+def test_every_answer_is_one_that_the_document_allows(url: str, figures: list[str]) -> None:
+    """Right requests and wrong ones, of every operation: none is a 5xx, and none surprises."""
+    total: Statuses = Counter()
+    for operation in operations_of(url):
+        is_call = operation[1] in {call.path for call in CALLS}
+        count = CASES_OF_A_CALL if is_call else CASES
+        names = (CALLS_OWN, "tiny") if is_call else (ADMINS,)
+        for mode in MODES:
+            total += exercise(url, operation, mode, count, headers=HEADERS, names=names)
+    figures.append(f"requests from the document: {total.total()}, {dict(sorted(total.items()))}")
+    assert total.total() >= AT_LEAST
+    assert total[200] > 300
