@@ -58,6 +58,22 @@ def test_scales_that_the_engine_cannot_apply_are_an_error() -> None:
         adapter_loading._check_scales(lacking, {f"{LAYER}.self_attn.qkv_proj": [torch.ones(1)]})
 
 
+def test_an_adapter_that_would_be_applied_in_part_is_not_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is refused before it is packed, with the module that the engine leaves alone."""
+    tower = "visual.blocks.0.attn.qkv"
+    model = SimpleNamespace(loras={tower: None})
+    monkeypatch.setattr(adapter_loading, "_read_adapter", lambda manager, request: model)
+    lacking = manager(modules={}, packed_modules_mapping={})
+    lacking.model.named_modules = {tower: torch.nn.Linear(1, 1)}.items
+    with pytest.raises(ValueError, match=f"changes {tower}"):
+        adapter_loading.prepare(
+            SimpleNamespace(_adapter_manager=lacking),  # type: ignore[arg-type]
+            SimpleNamespace(lora_path="/nowhere"),
+        )
+
+
 def test_a_prepared_adapter_is_only_entered() -> None:
     """What is left on the engine's loop is one entry in vLLM's table."""
     model = SimpleNamespace(id=7, is_prepared=True)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 from vllm.config.lora import LoRAConfig
+from vllm.lora.layers import MergedColumnParallelLinearWithLoRA
+from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
 from vllm.lora.punica_wrapper.punica_base import PunicaWrapperBase
 from vllm.model_executor.layers.linear import ColumnParallelLinear, RowParallelLinear
 
@@ -111,15 +113,20 @@ def test_rows_that_no_step_has_written_are_the_bases() -> None:
     assert wrapper._token_lora_indices.tolist() == [-1] * 5
 
 
-def test_vllm_still_leaves_rows_unwritten() -> None:
-    """The wrapper's own constructor makes the list of slots that the layers read."""
+def test_vllms_own_wrapper_begins_with_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of slots that the layers read is made by vLLM's constructor, which is replaced with
+    the layers' methods.
+    """
+    for linear in (BaseLinearLayerWithLoRA, MergedColumnParallelLinearWithLoRA):
+        monkeypatch.setattr(linear, "create_lora_weights", linear.create_lora_weights)
+    apply = BaseLinearLayerWithLoRA._apply_lora_to_output
+    monkeypatch.setattr(BaseLinearLayerWithLoRA, "_apply_lora_to_output", apply)
+    monkeypatch.setattr(PunicaWrapperBase, "__init__", PunicaWrapperBase.__init__)
+    monkeypatch.setattr(PunicaWrapperBase, "__abstractmethods__", frozenset())
+    monkeypatch.setattr(torch, "empty", lambda *size, **_: torch.full(size, 1 << 40))
 
-    class Wrapper(PunicaWrapperBase):  # type: ignore[misc]
-        """vLLM's wrapper of any device."""
-
-    Wrapper.__abstractmethods__ = frozenset()
-    Wrapper.__init__ = scaled_outputs._with_base_rows(PunicaWrapperBase.__init__)
-    assert set(Wrapper(8, 2, "cpu")._token_lora_indices.tolist()) == {-1}
+    scaled_outputs.install.__wrapped__()
+    assert PunicaWrapperBase(8, 2, "cpu")._token_lora_indices.tolist() == [-1] * 8
 
 
 def test_a_row_of_the_base_is_not_scaled(layer: Any) -> None:
