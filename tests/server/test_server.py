@@ -403,6 +403,27 @@ def test_the_grace_time_is_not_exceeded(settings: Settings) -> None:
     assert running.registry.snapshot()[0].leases == ()
 
 
+def test_a_request_that_is_cut_off_before_its_answer_is_503(settings: Settings) -> None:
+    """A restart is no bug: the client may ask again, elsewhere or later."""
+    running = Running(changed(settings, grace_s=0), FakeEngine())
+    asked = threading.Event()
+
+    async def reply(body: Body) -> Answer | AnswerStream:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    running.engine.reply = reply
+
+    def client() -> tuple[int, str]:
+        running.wait_until(200)
+        threading.Thread(target=lambda: (asked.wait(PATIENCE_S), end())).start()
+        answer = httpx.post(running.url + "/tokenize", json={"model": "finance"}, timeout=30)
+        return answer.status_code, answer.json()["error"]["code"]
+
+    assert running.serve(client).result() == (503, "engine_unavailable")
+
+
 def test_sigint_is_an_interrupt(settings: Settings) -> None:
     """Ctrl-C ends the server as gracefully, and the caller knows that it was interrupted."""
     running = Running(settings, FakeEngine())

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from lorabay.api.docs_page import docs_router
+from lorabay.api.documents import documents_router
 from lorabay.api.inference import inference_routes
 from lorabay.api.metrics_page import metrics_router
 from lorabay.api.model_list import models_router
@@ -54,7 +54,8 @@ def create_app(
         title="lorabay",
         version=metadata.version("lorabay"),
         description="One frozen base model, many LoRA adapters: choose one by `model`.",
-        # FastAPI's own pages load their scripts from another host.
+        # FastAPI's own pages load their scripts from another host, and are made at each request.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -80,7 +81,7 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.openapi = document_of(app, parts.engine.schemas)  # type: ignore[method-assign]
-    app.include_router(docs_router(app.openapi))
+    app.include_router(documents_router(app.openapi))
 
     for kind in (LorabayError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, respond)

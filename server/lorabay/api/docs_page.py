@@ -1,18 +1,12 @@
-"""`GET /docs`: the API as a web page that needs no script and no other host."""
+"""The API as a web page that needs no script and no other host."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from html import escape
 from typing import Any
-
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
-
-HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
-"""The page may load nothing, should a schema ever hold markup that is not escaped."""
 
 _STYLE = (
     "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -21,17 +15,6 @@ _STYLE = (
 _REFERENCE = re.compile(r"#/components/schemas/([\w.-]+)")
 
 Document = Mapping[str, Any]
-
-
-def docs_router(document: Callable[[], Document]) -> APIRouter:
-    """Return the route; `document` returns the OpenAPI document that the page shows."""
-    router = APIRouter()
-
-    @router.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return HTMLResponse(page_of(document()), headers=HEADERS)
-
-    return router
 
 
 def page_of(document: Document) -> str:

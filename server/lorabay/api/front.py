@@ -1,4 +1,4 @@
-"""What every request passes before it reaches a path: the name it calls, its origin, its method."""
+"""What every request passes on its way to a path: the name it calls, its origin, its method."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from lorabay.api.cut_off import CutOff
 from lorabay.api.head_requests import HeadRequests
 from lorabay.api.hosts import HostCheck
 
@@ -23,7 +24,7 @@ def front_of(hosts: AllowedHosts, *, cors_origins: Collection[str] = ()) -> list
 
     `cors_origins` are the origins whose web pages may call it; `*` stands for any.
     """
-    chain = [Middleware(HostCheck, hosts)]
+    chain = [Middleware(CutOff), Middleware(HostCheck, hosts)]
     if cors_origins:
         # Without credentials: a key travels in a header that the page sets, never in a cookie.
         cors = Middleware(
