@@ -31,6 +31,7 @@ ERRORS: Mapping[int, str] = {
     413: "The body is too large",
     415: "The body is not `application/json`",
     421: "The header `host` names a host that is not this server",
+    422: "The engine died more than once while it answered this very request",
     429: "Too many requests; the header `retry-after` says when to try again",
     431: "The head of the request is too large",
     500: "A bug in the server, whose log has the details",
@@ -44,7 +45,7 @@ ANYWHERE = (408, 421, 431, 500, 503)
 """
 
 BY_TAG: Mapping[str, tuple[int, ...]] = {
-    "inference": (400, 401, 404, 413, 415, 429),
+    "inference": (400, 401, 404, 413, 415, 422, 429),
     "models": (401, 404),
     "admin": (400, 401, 403, 404, 409, 413, 415),
     "server": (),
@@ -185,7 +186,7 @@ def _tell_errors(document: Document) -> None:
     for operation in _operations(document):
         tag = operation.get("tags", ["server"])[0]
         responses = operation["responses"]
-        responses.pop("422", None)
+        responses.pop("422", None)  # FastAPI's own, which is never sent
         responses |= _errors((*BY_TAG[tag], *ANYWHERE))
         operation["security"] = SECURITY[tag]
 
