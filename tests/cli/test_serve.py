@@ -155,6 +155,20 @@ def test_more_connections_than_files_are_2(
     assert "ulimit -n" in the_error()
 
 
+def test_variables_of_a_service_are_named_and_ignored(
+    serve: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The start goes on to its next failure, and one line of the log says what was left out."""
+    monkeypatch.setenv("LORABAY_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("LORABAY_PORT", "tcp://10.0.0.1:8000")
+    assert serve(base="/nowhere/tiny") == 1
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "are ignored" in line]
+    assert "LORABAY_SERVICE_HOST" in line
+    assert "LORABAY_PORT" in line
+
+
 def test_missing_adapters_are_1(
     serve: Callable[..., int], tmp_path: Path, the_error: Callable[[], str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
@@ -562,6 +563,24 @@ def test_only_loopback_names_reach_a_server_without_a_key(settings: Settings) ->
             return codes
 
         assert running.serve(client).result() == [expected, expected]
+
+
+def test_connections_are_counted(settings: Settings) -> None:
+    """Those that are open, and those that the server ended, with the reason."""
+    running = Running(changed(settings, max_connections=3), FakeEngine())
+
+    def client() -> str:
+        running.wait_until(200)
+        idle = [socket.create_connection(running.listener.getsockname()) for _ in range(10)]
+        page = httpx.get(running.url + "/metrics", timeout=PATIENCE_S).text
+        for connection in idle:
+            connection.close()
+        end()
+        return page
+
+    page = running.serve(client).result()
+    assert "\nlorabay_connections 3.0\n" in page
+    assert re.search(r'lorabay_connections_ended_total\{reason="crowded_out"\} [89]\.0\n', page)
 
 
 def test_a_server_drains_before_it_ends(settings: Settings) -> None:
