@@ -104,3 +104,12 @@ async def test_calls_side_by_side_do_not_mix() -> None:
 
     first, second = await asyncio.gather(call("a", 3), call("b", 10))
     assert (first, second) == (Usage(6, 0), Usage(20, 0))
+
+
+async def test_what_nobody_counts_is_not_kept() -> None:
+    """A beam search runs thousands of requests, of which none is remembered."""
+    processor, tally = Processor(), begin()
+    current.set(None)
+    processor.add(request("r-1", 9))
+    assert tally.usage() == Usage()
+    assert processor.added == 1

@@ -390,7 +390,8 @@ class VllmEngine:
             # Loaded into an engine that is gone by now: this one has just been built.
             raise vllm_errors.from_exception(EngineDeadError())
         context = RequestContext.new(request_id)
-        current.set(context.tally)
+        # A beam search runs a request for each token of each beam: no count of what is answered.
+        current.set(None if body.get("use_beam_search") else context.tally)
         if meter is not None:
             meter.read = context.tally.usage
 

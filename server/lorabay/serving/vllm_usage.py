@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from vllm.v1.engine.output_processor import OutputProcessor, RequestState
 
-current: ContextVar[Tally] = ContextVar("tally")
+current: ContextVar[Tally | None] = ContextVar("tally", default=None)
 """The tally of the call that runs in this context, and in the tasks that it begins."""
 
 
@@ -52,7 +52,7 @@ def watch_requests(processor: OutputProcessor, added: Callable[[], None]) -> Non
     def add_and_count(request: Any, *arguments: Any, **options: Any) -> None:
         add_request(request, *arguments, **options)
         added()
-        tally = current.get(None)
+        tally = current.get()
         if tally is not None:
             tally.add(processor.request_states[request.request_id])
 
