@@ -21,7 +21,9 @@ def weight(value: Any) -> int:
     if not isinstance(value, dict | list):
         return 1
     inner = list(value.values()) if isinstance(value, dict) else value
-    return 1 + CONTAINER_WEIGHT + max(len(inner) - 1, 0) + sum(weight(item) - 1 for item in inner)
+    names = len(value) if isinstance(value, dict) else 0
+    separators = names + max(len(inner) - 1, 0)
+    return 1 + CONTAINER_WEIGHT + separators + sum(weight(item) - 1 for item in inner)
 
 
 @given(JSON, st.integers(0, 200), st.booleans())

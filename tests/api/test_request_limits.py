@@ -17,6 +17,7 @@ from lorabay.api.request_limits import (
     FIELD_VALUES,
     MOST_DEPTH,
     MOST_FIELDS,
+    MOST_PENALTY,
     MOST_TOLD,
     NAME_CHARS,
     PATTERN_TOKENS,
@@ -213,6 +214,7 @@ KINDS = {
         "repetition_detection",
         repetition_detection={"max_pattern_size": 10**9, "min_count": 2},
     ),
+    "a penalty": chat(MOST_PENALTY, "length_penalty", length_penalty=-1e18, use_beam_search=True),
     # Grammars.
     "choices": structured("max_choices", "choice", [str(choice) for choice in range(200)]),
     "long choices": structured("max_grammar_chars", "choice", ["x" * 1000] * 20),

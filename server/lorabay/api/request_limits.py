@@ -63,6 +63,9 @@ WORD_CHARS = 256
 PATTERN_TOKENS = 1_024
 """Longest repetition that is looked for; the engine looks for all lengths after each token."""
 
+MOST_PENALTY = 10
+"""Largest `length_penalty`, a power of a sequence's length; far larger ones overflow."""
+
 MOST_TOLD = 10
 """Limits that one answer names."""
 
@@ -187,7 +190,7 @@ class _Measured:
         yield from self._structured_outputs()
         yield from self._schemas()
         yield from self._log_probabilities()
-        yield from self._repetition()
+        yield from self._powers()
         yield from self._other_fields()
 
     def _over(self, field: str, value: int, noun: str, setting: str) -> Iterator[Excess]:
@@ -254,10 +257,7 @@ class _Measured:
                 yield Excess(field, f"a string of {longest} characters", str(WORD_CHARS))
 
     def _structured_outputs(self) -> Iterator[Excess]:
-        wanted = self._body.get("structured_outputs")
-        if not isinstance(wanted, dict):
-            return
-
+        wanted = _dict(self._body.get("structured_outputs"))
         choices = _list(wanted.get("choice"))
         field = "structured_outputs.choice"
         yield from self._over(field, len(choices), "choices", "max_choices")
@@ -296,12 +296,17 @@ class _Measured:
                 yield Excess(field, "-1, the whole vocabulary", self._most(setting))
             yield from self._over(field, self._number(field) or 0, "a token", setting)
 
-    def _repetition(self) -> Iterator[Excess]:
-        wanted = self._body.get("repetition_detection")
-        tokens = _number(wanted.get("max_pattern_size")) if isinstance(wanted, dict) else None
-        if tokens is not None and tokens > PATTERN_TOKENS:
+    def _powers(self) -> Iterator[Excess]:
+        """Yield excesses of single numbers that decide how much is computed for each token."""
+        repetition = self._body.get("repetition_detection")
+        tokens = _number(_dict(repetition).get("max_pattern_size")) or 0
+        if tokens > PATTERN_TOKENS:
             field = "repetition_detection.max_pattern_size"
             yield Excess(field, f"{tokens} tokens", str(PATTERN_TOKENS))
+
+        penalty = self._number("length_penalty") or 0
+        if abs(penalty) > MOST_PENALTY:
+            yield Excess("length_penalty", f"a power of {penalty}", str(MOST_PENALTY))
 
     def _other_fields(self) -> Iterator[Excess]:
         """Yield excesses of fields that have no limits of their own, known ones or not."""
@@ -336,6 +341,10 @@ def _deeper(field: str, size: JsonSize, most: int) -> Iterator[Excess]:
 
 def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
+
+
+def _dict(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
 
 
 def _chars(value: object) -> int:
