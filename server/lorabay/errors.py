@@ -109,6 +109,17 @@ class EngineUnavailable(LorabayError):
     status, code, type = 503, "engine_unavailable", "server_error"
 
 
+class StorageUnavailable(LorabayError):
+    """A disk that the server works with fails, is full, away or hangs; the same call may pass
+    later.
+    """
+
+    status, code, type = 503, "storage_unavailable", "server_error"
+
+    def __init__(self, message: str, *, retry_after: float = 5.0) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+
 class SetupError(LorabayError):
     """The command line, a setting, a folder or a port does not allow the command to run."""
 

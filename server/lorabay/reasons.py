@@ -20,9 +20,9 @@ _KEPT_PER_CODE = 2000
 
 _SHOWN_PER_CODE = 5
 
-_TRANSIENT = frozenset(
-    {"vanished", "changed_while_read", "read_failed", "store_write", "store_full"}
-)
+_DISK = frozenset({"read_failed", "store_write", "store_full"})
+
+_TRANSIENT = frozenset({"vanished", "changed_while_read", *_DISK})
 
 _LAYER_NUMBER = re.compile(r"(?<=\.layers\.)\d+(?=\.)")
 
@@ -81,6 +81,11 @@ class Rejected:
     def transient(self) -> bool:
         """True if the same folder may pass later unchanged: it was moving, or a disk was full."""
         return bool(self.codes & _TRANSIENT)
+
+    @property
+    def is_disks_fault(self) -> bool:
+        """True if a disk failed, or was full, so that nothing is known of the folder."""
+        return bool(self.codes & _DISK)
 
 
 def quoted(value: object) -> str:

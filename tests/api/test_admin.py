@@ -293,7 +293,7 @@ async def test_a_version_is_deleted_by_its_digest(office: Office) -> None:
 
 
 async def test_events_name_the_request(office: Office) -> None:
-    """An event's `who` is the request id that the administrator's answer carried."""
+    """An event's `request_id` is the one that the administrator's answer carried."""
     response = await office.http.post(
         "/admin/adapters/ads/pin", headers=ADMIN | {"x-request-id": "ticket-17"}
     )
@@ -301,15 +301,79 @@ async def test_events_name_the_request(office: Office) -> None:
     assert response.headers["x-request-id"] == "ticket-17"
     assert pinned | {"when": ""} == {
         "when": "",
-        "who": "ticket-17",
+        "who": "admin",
+        "request_id": "ticket-17",
         "what": "pinned",
         "adapter": "ads",
         "version": None,
         "result": "ok",
     }
     assert len((await office.call("GET", "/admin/events?count=1")).json()["events"]) == 1
+    assert office.bay.events.flush(30)
     lines = (office.bay.folder / "store" / "events.jsonl").read_text().splitlines()
     assert json.loads(lines[-1]) == pinned
+
+
+@pytest.mark.parametrize("chosen", ["engine", "folder", "admin"])
+async def test_a_request_cannot_choose_who_it_is(office: Office, chosen: str) -> None:
+    """Whatever its id says, an administrator's call is booked as an administrator's."""
+    headers = ADMIN | {"x-request-id": chosen}
+    await office.http.post("/admin/adapters/ads/unload", headers=headers)
+    (removed, *_) = await office.events()
+    assert (removed["what"], removed["who"], removed["request_id"]) == ("removed", "admin", chosen)
+
+
+async def test_what_happens_by_itself_has_no_request(office: Office) -> None:
+    """Events of the directory name no request."""
+    events = await office.events()
+    assert {(event["who"], event["request_id"]) for event in events} == {("folder", None)}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("DELETE", "/admin/versions/{former}", None),
+        ("POST", LOAD, {"lora_name": "law", "lora_path": "{folder}"}),
+    ],
+)
+async def test_a_store_that_is_away_is_a_503(
+    office: Office, tmp_path: Path, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    """With a time to try again, no path of the server, and nothing changed; the same call passes
+    when the store is back.
+    """
+    former = office.bay.version("ads", 1)
+    office.bay.make(4).rename(office.bay.root / ".law")
+    paths = {"former": former.digest, "folder": str(office.bay.root / ".law")}
+    path = path.format(**paths)
+    if body is not None:
+        body = {name: text.format(**paths) for name, text in body.items()}
+    versions, elsewhere = tmp_path / "store" / "versions", tmp_path / "elsewhere"
+    before = (await office.call("GET", "/admin/adapters")).json()
+
+    versions.rename(elsewhere)
+    response = await office.call(method, path, json=body)
+    assert is_error(response, 503, "storage_unavailable")
+    assert int(response.headers["retry-after"]) > 0
+    assert str(tmp_path) not in response.json()["error"]["message"]
+    assert (await office.call("GET", "/admin/adapters")).json() == before
+
+    elsewhere.rename(versions)
+    assert (await office.call(method, path, json=body)).status_code == 200
+
+
+@pytest.mark.parametrize("what", ["rescan", "load"])
+async def test_a_directory_that_is_away_is_a_503(office: Office, tmp_path: Path, what: str) -> None:
+    """What is served stays, and the administrator hears that nothing could be looked at."""
+    office.bay.make(4).rename(office.bay.root / "law")
+    office.bay.root.rename(tmp_path / "elsewhere")
+    body = {"lora_name": "law", "lora_path": str(office.bay.root / "law")}
+    call = ("/admin/rescan", None) if what == "rescan" else (LOAD, body)
+    assert is_error(await office.post(*call), 503, "storage_unavailable")
+    assert office.bay.registry.names() == ("ads",)
+
+    (tmp_path / "elsewhere").rename(office.bay.root)
+    assert (await office.post(*call)).status_code == 200
 
 
 async def test_a_failure_is_an_event_too(office: Office) -> None:
@@ -318,7 +382,8 @@ async def test_a_failure_is_an_event_too(office: Office) -> None:
         "/admin/adapters/nobody/pin", headers=ADMIN | {"x-request-id": "ticket-18"}
     )
     (failed, *_) = await office.events()
-    assert (failed["who"], failed["what"], failed["adapter"]) == ("ticket-18", "pinned", "nobody")
+    assert (failed["who"], failed["request_id"]) == ("admin", "ticket-18")
+    assert (failed["what"], failed["adapter"]) == ("pinned", "nobody")
     assert "nobody" in failed["result"]
 
 

@@ -12,7 +12,13 @@ from starlette.requests import Request
 
 from lorabay import errors
 from lorabay.api.problems import as_error, envelope, respond
-from lorabay.errors import AdapterRejected, EngineUnavailable, InvalidRequest, LorabayError
+from lorabay.errors import (
+    AdapterRejected,
+    EngineUnavailable,
+    InvalidRequest,
+    LorabayError,
+    SetupError,
+)
 from tests.api.conftest import Api
 
 PUBLIC_CODES = {
@@ -26,6 +32,7 @@ PUBLIC_CODES = {
     "RequestTooLarge": (413, "request_too_large"),
     "RequestRefused": (422, "request_refused"),
     "EngineUnavailable": (503, "engine_unavailable"),
+    "StorageUnavailable": (503, "storage_unavailable"),
 }
 
 
@@ -55,6 +62,15 @@ async def test_the_contracts_codes(name: str) -> None:
     assert (response.status_code, body["error"]["code"]) == PUBLIC_CODES[name]
     assert list(body["error"]) == ["message", "type", "param", "code"]
     assert body["error"]["message"] == error.message
+
+
+async def test_what_a_start_would_fail_of_passes_on_a_server_that_runs() -> None:
+    """A folder that is away may come back: a 503 with a time, and no path of the server."""
+    response = await respond(request(), SetupError("the store /var/store cannot be used"))
+    error = json.loads(bytes(response.body))["error"]
+    assert (response.status_code, error["code"]) == (503, "storage_unavailable")
+    assert "/var/store" not in error["message"]
+    assert int(response.headers["retry-after"]) > 0
 
 
 @pytest.mark.parametrize(("after", "header"), [(0.2, "1"), (3, "3"), (4.01, "5"), (None, None)])

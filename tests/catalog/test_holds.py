@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lorabay.catalog.holds import Holds
 from lorabay.catalog.versions import Digest
+from tests.failing_disk import ERRORS, FailingDisk, files_limited_to
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +69,58 @@ def test_a_killed_server_holds_nothing(root: Path) -> None:
     assert {path.stem for path in (root / "servers").iterdir()} == {mine.server}
     assert mine.of_others() == set()
     mine.close()
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_disk_that_does_not_say_who_holds_what_is_an_error(root: Path, error: int) -> None:
+    """It is never a store that nobody uses: that would be emptied."""
+    mine, other = opened(root), opened(root)
+    other.add(TWO)
+    with FailingDisk(root).attached() as disk:
+        disk.fail(error)
+        for ask in (mine.of_others, mine.keys_in_use, mine.forget_dead_servers):
+            with pytest.raises(OSError, match=os.strerror(error)):
+                ask()
+        with pytest.raises(OSError, match=os.strerror(error)):
+            mine.is_alive(other.server)
+    assert mine.of_others() == {TWO}
+    mine.close()
+    other.close()
+
+
+def test_the_records_of_every_server_are_in_use(root: Path) -> None:
+    """Those of living ones, and of killed ones until they are forgotten; a note that a full disk
+    refused is written later.
+    """
+    mine, killed, full = opened(root), opened(root), opened(root)
+    for holds, key in ((mine, "one"), (killed, "two"), (full, "three")):
+        (root / "records" / key).mkdir()
+        if holds is full:
+            with files_limited_to(0):
+                holds.use_records(key)
+        else:
+            holds.use_records(key)
+
+    killed._own_lock.release()
+    assert mine.keys_in_use() == {"one", "two"}
+    assert full.keys_in_use() == {"one", "two", "three"}
+    full.replace(set())
+    mine.forget_dead_servers()
+    assert mine.keys_in_use() == {"one", "three"}
+    mine.close()
+    full.close()
+
+
+def test_a_disk_that_fails_does_not_stop_a_close(root: Path) -> None:
+    """What stays is a dead server's, which others remove."""
+    mine, other = opened(root), opened(root)
+    mine.add(ONE)
+    with FailingDisk(root).attached() as disk:
+        disk.fail(errno.EIO)
+        mine.close()
+    other.forget_dead_servers()
+    assert {path.stem for path in (root / "servers").iterdir()} == {other.server}
+    other.close()
 
 
 def test_a_server_that_never_was_does_not_live(root: Path) -> None:

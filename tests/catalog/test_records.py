@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,9 +22,12 @@ from lorabay.catalog.records import (
     recorded_digests,
 )
 from lorabay.catalog.versions import Digest
+from lorabay.errors import SetupError
+from tests.failing_disk import ERRORS, FailingDisk
 
 A, B = Digest("a" * 64), Digest("b" * 64)
 FINANCE = AdapterName("finance")
+KNOWN = {*Record.model_fields, "source_key"}
 
 
 def test_records_survive_a_restart(tmp_path: Path) -> None:
@@ -50,15 +57,146 @@ def test_two_servers_do_not_undo_each_others_changes(tmp_path: Path) -> None:
     assert one.load() == other.load() == {FINANCE: Record(kept=(A,), pinned=True)}
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"kept": ["short"]}', '{"kept": [], "unknown": 1}', "\0" * 100]
-)
+DAMAGED = ["", "{", "[]", '"text"', "\0" * 100, "[" * 100_000]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
 def test_a_damaged_record_counts_as_absent(tmp_path: Path, content: str) -> None:
     """A file cut by a power failure costs one adapter's memory, not the start of the server."""
     records = Records(tmp_path)
     records.update(AdapterName("other"), {"pinned": True})
     (tmp_path / "finance.json").write_text(content)
     assert records.load() == {"other": Record(pinned=True)}
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_record_is_kept_beside_the_new_one(tmp_path: Path, content: str) -> None:
+    """Nothing that could still be read from it is lost; the new one is all that the server
+    remembers, and not only what it changes.
+    """
+    path = tmp_path / "finance.json"
+    path.write_text(content + A)
+    memory = Record(kept=(B,), pinned=True)
+    Records(tmp_path).update(FINANCE, {"kept": (B,)}, memory)
+    assert Records(tmp_path).load() == {FINANCE: memory}
+    (aside,) = [other for other in tmp_path.iterdir() if "damaged" in other.name]
+    assert aside.read_text() == content + A
+    assert recorded_digests(tmp_path) >= {B}
+
+
+@pytest.mark.parametrize("content", ['{"kept": ["short"]}', '{"unknown": 1}', "{}"])
+def test_a_record_without_anything_known_counts_as_absent(tmp_path: Path, content: str) -> None:
+    """It may be a newer server's, and is left as it is."""
+    (tmp_path / "finance.json").write_text(content)
+    assert Records(tmp_path).load() == {}
+    assert (tmp_path / "finance.json").read_text() == content
+
+
+NEWER = {
+    "kept": [A],
+    "pinned": True,
+    "rollback": {"to": A, "instead_of": B, "until": "tomorrow"},
+    "source": {"kind": "bucket", "url": "s3://adapters", "digest": B},
+    "canary": {"version": B, "share": 0.1},
+}
+
+
+def test_what_a_newer_server_wrote_stays(tmp_path: Path) -> None:
+    """Fields that are not known here, or whose values are not, are on disk after any change of
+    others.
+    """
+    path = tmp_path / "finance.json"
+    path.write_text(json.dumps(NEWER))
+    records = Records(tmp_path)
+    rollback = Rollback(to=A, instead_of=B)
+    assert records.load() == {FINANCE: Record(kept=(A,), pinned=True, rollback=rollback)}
+
+    records.update(FINANCE, {"pinned": False, "kept": (B, A)})
+    assert json.loads(path.read_bytes()) == NEWER | {"pinned": False, "kept": [B, A]}
+    assert recorded_digests(tmp_path) == {A, B}
+
+
+@given(
+    st.dictionaries(
+        st.text(min_size=1),
+        st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists),
+        max_size=5,
+    )
+)
+def test_whatever_a_newer_server_added_outlasts_an_older_one(extra: dict[str, object]) -> None:
+    """No field that is unknown here is touched by a change, nor removed with the known ones."""
+    extra = {name: value for name, value in extra.items() if name not in KNOWN}
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "finance.json"
+        path.write_text(json.dumps(extra))
+        records = Records(Path(name))
+        records.update(FINANCE, {"pinned": True})
+        assert json.loads(path.read_bytes()) == extra | {"pinned": True}
+        records.update(FINANCE, {"pinned": False})
+        if extra:
+            assert json.loads(path.read_bytes()) == extra | {"pinned": False}
+        else:
+            assert not path.exists()
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_record_that_the_disk_does_not_give_is_not_absent(tmp_path: Path, error: int) -> None:
+    """A start that took it for absent would overwrite it, and a sweep would remove its versions."""
+    records = Records(tmp_path / "records")
+    record = Record(kept=(A,), pinned=True)
+    records.update(FINANCE, dict(record))
+    with FailingDisk(tmp_path / "records").attached() as disk:
+        disk.fail(error)
+        with pytest.raises(SetupError, match=os.strerror(error)):
+            records.load()
+        with pytest.raises(OSError, match=os.strerror(error)):
+            recorded_digests(tmp_path / "records")
+        with pytest.raises(OSError, match=os.strerror(error)):
+            records.update(FINANCE, {"kept": (B, A)})
+        disk.heal()
+        assert records.load() == {FINANCE: record}
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_fault_at_any_operation_leaves_the_old_record_or_the_new_one(
+    tmp_path: Path, error: int
+) -> None:
+    """Whole, with nothing beside it once a later change has been written."""
+    old, new = Record(kept=(A,)), Record(kept=(B, A))
+    with FailingDisk(tmp_path / "records").attached() as disk:
+        records = Records(tmp_path / "records")
+        number, is_done = 0, False
+        while not is_done:
+            records.update(FINANCE, {"kept": (A,)})
+            disk.fail_once(error, number)
+            with suppress(OSError):
+                records.update(FINANCE, {"kept": (B, A)})
+                is_done = disk.count <= number
+            disk.heal()
+            assert records.load() in ({FINANCE: old}, {FINANCE: new})
+            number += 1
+    assert number > 5
+    names = {path.name for path in (tmp_path / "records").iterdir()}
+    assert names == {"finance.json", "lock"}
+
+
+def test_a_record_is_on_disk_when_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut finds the old one or the new one: bytes first, then the name, each waited for."""
+    steps: list[str] = []
+
+    def note(name: str, function: Callable[..., object]) -> Callable[..., object]:
+        def noted(*arguments: object, **options: object) -> object:
+            steps.append(name)
+            return function(*arguments, **options)
+
+        return noted
+
+    monkeypatch.setattr(os, "fsync", note("fsync", os.fsync))
+    monkeypatch.setattr(os, "replace", note("replace", os.replace))
+    Records(tmp_path).update(FINANCE, {"pinned": True})
+    assert steps == ["fsync", "replace", "fsync"]
 
 
 def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
@@ -105,7 +243,10 @@ def test_a_former_source_that_is_missing_or_damaged_is_none(key: str | None) -> 
 
 
 def test_records_name_the_versions_that_a_restart_needs(tmp_path: Path) -> None:
-    """Kept versions, the source's and a rollback's target; damaged files name none."""
+    """Kept versions, the source's and a rollback's target; a damaged file could name any."""
     Records(tmp_path).update(FINANCE, {"kept": (A,), "source_digest": B})
-    (tmp_path / "shop.json").write_text("{")
     assert recorded_digests(tmp_path) == {A, B}
+    assert recorded_digests(tmp_path, {FINANCE: {"kept": ()}}) == {B}
+    (tmp_path / "shop.json").write_text("{")
+    with pytest.raises(SetupError, match=r"shop\.json is damaged"):
+        recorded_digests(tmp_path)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,13 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import AdminSource, FolderSource, Records
 from lorabay.catalog.registry import AdapterState, AdapterStatus, Lease, Registry
-from lorabay.catalog.versions import AdapterSpec, Digest, Version
-from lorabay.errors import AdapterConflict, ModelNotFound
+from lorabay.catalog.versions import AdapterSpec, Digest, Version, Withheld
+from lorabay.errors import AdapterConflict, ModelNotFound, SetupError
 from lorabay.reasons import Reason
+from tests.failing_disk import FailingDisk
 
 BASES = ("tiny", "acme/tiny")
+Found = Version | Withheld | None
 
 
 def version(letter: str, adapter: str = "finance") -> Version:
@@ -534,6 +538,155 @@ def test_what_an_admin_does_not_want_is_known_by_its_content(
     assert status(registry).state is AdapterState.REMOVED
     serve(registry, B)
     assert not registry.is_unwanted("finance", "on another mount", A.digest)
+
+
+UNFIT = Withheld("its rank 16 is over the engine's max_lora_rank 8")
+
+
+def finds(**results: Version | Withheld | None) -> Callable[[AdapterName, Digest], Found]:
+    """Return a store: by the letter of a digest what it finds; `unread` for a disk that fails."""
+
+    def find(name: AdapterName, digest: Digest) -> Found:
+        found = results.get(digest[0])
+        if isinstance(found, Withheld) and found.is_passing:
+            raise SetupError("the disk failed")
+        return found
+
+    return find
+
+
+UNREAD = Withheld("the store could not be read", is_passing=True)
+
+
+def taken_up(records: Records, find: Callable[[AdapterName, Digest], Found]) -> Registry:
+    registry = Registry(BASES, records, keep=2)
+    registry.restore(find)
+    return registry
+
+
+@pytest.mark.parametrize("reason", [UNFIT, UNREAD])
+def test_a_version_that_cannot_be_offered_now_stays_remembered(
+    registry: Registry, records: Records, reason: Withheld
+) -> None:
+    """A start with narrower settings, or over a disk that fails, costs nothing in the end: the
+    record names the version, the store must keep it, and the next start offers it.
+    """
+    serve(registry, A)
+    serve(registry, B)
+    narrow = taken_up(records, finds(a=reason, b=B))
+    assert serve(narrow, B, "other") == B
+    assert status(narrow).kept == (B,)
+    assert status(narrow).withheld == ((A.digest, reason),)
+    with pytest.raises(ModelNotFound):
+        narrow.acquire(f"finance@{'a' * 12}")
+    with pytest.raises(AdapterConflict):
+        narrow.rollback_target("finance")
+    assert A.digest in narrow.in_use()
+    assert records.load()["finance"].kept == (B.digest, A.digest)
+
+    wide = taken_up(records, finds(a=A, b=B))
+    assert serve(wide, B) == B
+    assert status(wide).kept == (B, A)
+    assert status(wide).withheld == ()
+
+
+def test_only_a_version_that_is_certainly_gone_is_dropped(
+    registry: Registry, records: Records
+) -> None:
+    """It can never be offered again; those that are withheld keep their places among the others."""
+    for found in (A, B, C):
+        serve(registry, found)
+    later = taken_up(records, finds(a=UNFIT, b=None, c=C))
+    serve(later, D)
+    assert records.load()["finance"].kept == (D.digest, C.digest, A.digest)
+
+
+def test_a_version_that_is_withheld_counts_among_those_that_are_kept(
+    registry: Registry, records: Records
+) -> None:
+    """What was live longest ago falls out first, offered or not."""
+    for found in (A, B):
+        serve(registry, found)
+    later = taken_up(records, finds(a=UNFIT, b=B))
+    serve(later, C)
+    assert dict(status(later).withheld) == {A.digest: UNFIT}
+    serve(later, D)
+    assert status(later).withheld == ()
+    assert records.load()["finance"].kept == (D.digest, C.digest, B.digest)
+
+
+def test_a_name_does_not_go_back_behind_a_version_that_was_not_read(
+    registry: Registry, records: Records
+) -> None:
+    """The version that was live last may be good: an older one must not take its place because of
+    a hiccup of the disk. When the disk gives it, all are offered.
+    """
+    for found in (A, B):
+        serve(registry, found)
+    later = taken_up(records, finds(a=A, b=UNREAD))
+    assert status(later).kept == ()
+    assert set(later.unread()) == {("finance", A.digest), ("finance", B.digest)}
+
+    later.take_up("finance", {A.digest: A})
+    assert status(later).kept == ()
+    later.take_up("finance", {B.digest: B})
+    later.take_up("finance", {A.digest: A})
+    assert status(later).kept == (B, A)
+    assert later.unread() == ()
+
+
+def test_what_the_folder_holds_is_served_whatever_could_not_be_read(
+    registry: Registry, records: Records
+) -> None:
+    """A former version is offered beside it as soon as it is read."""
+    for found in (A, B):
+        serve(registry, found)
+    later = taken_up(records, finds(a=UNREAD, b=UNREAD))
+    serve(later, C)
+    later.take_up("finance", {A.digest: A, B.digest: UNREAD})
+    assert status(later).kept == (C, A)
+    later.take_up("finance", {B.digest: None})
+    assert status(later).kept == (C, A)
+    assert later.unread() == ()
+    later.take_up("unknown", {A.digest: A})
+
+
+def test_a_rollback_outlasts_a_run_that_cannot_offer_its_target(
+    registry: Registry, records: Records
+) -> None:
+    """It is not in force meanwhile, and is again when the target is offered."""
+    serve(registry, A)
+    serve(registry, B)
+    registry.roll_back(A)
+    narrow = taken_up(records, finds(a=UNFIT, b=B))
+    assert serve(narrow, B) == B
+    assert status(narrow).rollback is None
+
+    wide = taken_up(records, finds(a=A, b=B))
+    assert serve(wide, B) == A
+    assert status(wide).rollback is not None
+
+
+def test_a_version_that_is_withheld_can_be_forgotten(registry: Registry, records: Records) -> None:
+    """An admin who makes room need not be able to use it."""
+    serve(registry, A)
+    serve(registry, B)
+    later = taken_up(records, finds(a=UNFIT, b=B))
+    serve(later, B)
+    later.forget(A.digest)
+    assert status(later).withheld == ()
+    assert A.digest not in later.in_use()
+    assert records.load()["finance"].kept == (B.digest,)
+
+
+def test_a_start_over_records_that_cannot_be_read_fails(tmp_path: Path) -> None:
+    """A server that took them for absent would overwrite them."""
+    records = Records(tmp_path / "records")
+    serve(Registry(BASES, records), A)
+    with FailingDisk(tmp_path / "records").attached() as disk:
+        disk.fail(errno.EIO)
+        with pytest.raises(SetupError, match="Input/output error"):
+            taken_up(records, finds(a=A))
 
 
 class RegistryMachine(RuleBasedStateMachine):

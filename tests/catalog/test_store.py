@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
+from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import validate
+from lorabay.catalog.disuse import DAYS_KEPT
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Rollback
-from lorabay.catalog.store import RECORDS_KEPT_S, Store
+from lorabay.catalog.store import MANIFEST_FILE, Store
 from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import SetupError
-from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE, WEIGHTS_FILE
 from lorabay.reasons import Rejected
 from tests import making
+from tests.failing_disk import ERRORS, FailingDisk, files_limited_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,17 +149,6 @@ def test_a_version_that_lost_bytes_is_replaced(
     assert store.versions() == ()
     assert ingest(store, folder, checks) == version
     assert store.get(FINANCE, version.digest) == version
-
-
-@contextmanager
-def files_limited_to(size: int) -> Iterator[None]:
-    """Make every write beyond `size` bytes of a file fail, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("room", [0, 100, 1000, None])
@@ -348,20 +343,45 @@ def test_a_sweep_spares_what_a_stopped_server_will_ask_for(tmp_path: Path, check
         assert store.sweep(frozenset()) == (version.digest,)
 
 
-def age_records(root: Path) -> None:
-    long_ago = time.time() - RECORDS_KEPT_S - 1
-    os.utime(root / "records" / "former", (long_ago, long_ago))
+class Calendar:
+    """The date, as a machine believes it is."""
+
+    def __init__(self) -> None:
+        self.today = date(2026, 11, 28)
+
+    def __call__(self) -> date:
+        return self.today
 
 
 def test_records_that_no_server_uses_are_forgotten(tmp_path: Path, checks: Checks) -> None:
-    """Records of a directory that nobody serves any more do not keep versions for ever."""
-    with kept_by_a_stopped_server(tmp_path / "store", adapter(tmp_path / "a"), checks) as (
-        store,
-        version,
-    ):
-        age_records(tmp_path / "store")
+    """Records of a directory that nobody serves any more do not keep versions for ever, but as long
+    as the days on which that was seen are few.
+    """
+    calendar, root = Calendar(), tmp_path / "store"
+    with kept_by_a_stopped_server(root, adapter(tmp_path / "a"), checks) as (_, version):
+        pass
+    with Store.open(root, today=calendar) as store:
+        for _ in range(DAYS_KEPT - 1):
+            assert store.sweep(frozenset()) == ()
+            calendar.today += timedelta(days=1)
         assert store.sweep(frozenset()) == (version.digest,)
-        assert not list((tmp_path / "store" / "records").iterdir())
+        assert not list((root / "records").iterdir())
+        assert not list((root / "work").iterdir())
+
+
+@pytest.mark.parametrize("days", [31, 10_000, -10_000])
+def test_a_clock_that_is_wrong_removes_nothing(tmp_path: Path, checks: Checks, days: int) -> None:
+    """A machine that wakes up in another year sweeps, and a stopped server still finds its
+    versions.
+    """
+    calendar, root = Calendar(), tmp_path / "store"
+    with kept_by_a_stopped_server(root, adapter(tmp_path / "a"), checks) as (_, version):
+        pass
+    with Store.open(root, today=calendar) as store:
+        for shift in (0, days, 0, days + 1, 1):
+            calendar.today = date(2026, 11, 28) + timedelta(days=shift)
+            assert store.sweep(frozenset()) == ()
+        assert store.versions() == (version.spec,)
 
 
 @pytest.mark.parametrize("closed", [False, True])
@@ -371,16 +391,273 @@ def test_the_age_of_records_counts_from_the_end_of_their_last_server(
     """Records are fresh when their server stops or is killed, although it ran for months without
     a change.
     """
-    root = tmp_path / "store"
-    with kept_by_a_stopped_server(root, adapter(tmp_path / "a"), checks) as (store, version):
+    calendar, root = Calendar(), tmp_path / "store"
+    with kept_by_a_stopped_server(root, adapter(tmp_path / "a"), checks) as (_, version):
+        pass
+    with Store.open(root, today=calendar) as store:
         user = Store.open(root)
         user.records("former")
-        age_records(root)
+        for _ in range(2 * DAYS_KEPT):
+            assert store.sweep(frozenset()) == ()
+            calendar.today += timedelta(days=1)
         if closed:
             user.close()
         else:
             user._holds._own_lock.release()
-        assert store.sweep(frozenset()) == ()
-        assert store.sweep(frozenset()) == ()
+        for _ in range(DAYS_KEPT - 1):
+            assert store.sweep(frozenset()) == ()
+            calendar.today += timedelta(days=1)
         assert store.versions() == (version.spec,)
         user.close()
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_disk_that_does_not_say_is_no_absence(
+    tmp_path: Path, store: Store, checks: Checks, error: int
+) -> None:
+    """Whichever operation fails, a stored version is never taken for an absent one, and is there
+    again when the disk is well.
+    """
+    version = ingest(store, adapter(tmp_path / "a"), checks)
+    with FailingDisk(tmp_path / "store").attached() as disk:
+        store.get(FINANCE, version.digest)
+        for number in range(disk.count):
+            disk.fail_once(error, number)
+            try:
+                assert store.get(FINANCE, version.digest) == version
+                assert store.has(version.digest)
+                assert store.bases(version.digest) is None
+            except SetupError as failure:
+                assert os.strerror(error) in failure.message  # noqa: PT017
+        disk.heal()
+        assert store.get(FINANCE, version.digest) == version
+
+
+def test_a_store_whose_versions_are_away_holds_nobody_knows_what(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """A volume that was unmounted is not a store without versions."""
+    version = ingest(store, adapter(tmp_path / "a"), checks)
+    versions = tmp_path / "store" / "versions"
+    versions.rename(tmp_path / "elsewhere")
+    for ask in (
+        lambda: store.get(FINANCE, version.digest),
+        lambda: store.has(version.digest),
+        store.versions,
+        lambda: store.sweep(frozenset()),
+    ):
+        with pytest.raises(SetupError):
+            ask()
+    refused = store.ingest(adapter(tmp_path / "b", seed=1), FINANCE, checks)
+    assert isinstance(refused, Rejected)
+    assert refused.transient
+    (tmp_path / "elsewhere").rename(versions)
+    assert store.get(FINANCE, version.digest) == version
+
+
+def test_a_fault_at_any_operation_of_a_sweep_loses_nothing(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """Whatever fails, what is kept, held by others or recorded stays; the next sweep without a
+    fault leaves nothing else, and no litter.
+    """
+    root = tmp_path / "store"
+    with kept_by_a_stopped_server(root, adapter(tmp_path / "recorded"), checks) as (_, recorded):
+        pass
+    with Store.open(root) as other, FailingDisk(root).attached() as disk:
+        held = ingest(other, adapter(tmp_path / "held", 1), checks)
+        kept = ingest(store, adapter(tmp_path / "kept", 2), checks)
+        number, is_done = 0, False
+        while not is_done:
+            ingest(store, adapter(tmp_path / f"unused{number}", 3), checks)
+            disk.fail_once(ERRORS[number % len(ERRORS)], number)
+            try:
+                store.sweep({kept.digest})
+                is_done = disk.count <= number
+            except SetupError:
+                pass
+            disk.heal()
+            whole = {spec.digest for spec in store.versions()}
+            assert {recorded.digest, held.digest, kept.digest} <= whole
+            number += 1
+        assert number > 20
+        store.sweep({kept.digest})
+    assert {spec.digest for spec in store.versions()} == {
+        version.digest for version in (recorded, held, kept)
+    }
+    assert not list((root / "work").iterdir())
+
+
+def test_a_fault_at_any_operation_of_an_ingest_is_the_disks(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """The folder is not blamed, nothing half made is seen, and the next attempt stores it."""
+    root, folder = tmp_path / "store", adapter(tmp_path / "a")
+    with FailingDisk(root).attached() as disk:
+        number, is_done = 0, False
+        while not is_done:
+            disk.fail_once(ERRORS[number % len(ERRORS)], number)
+            result = store.ingest(folder, FINANCE, checks)
+            is_done = disk.count <= number
+            disk.heal()
+            if isinstance(result, Rejected):
+                assert result.transient
+                assert result.is_disks_fault
+            for spec in store.versions():
+                version = store.get(FINANCE, spec.digest)
+                assert version is not None
+                assert validate(version.path, checks) == spec
+            assert isinstance(store.ingest(folder, FINANCE, checks), Version)
+            store.sweep(frozenset())
+            number += 1
+        assert number > 30
+    assert not files(root)
+
+
+def test_a_removal_that_failed_is_made_again(
+    tmp_path: Path, store: Store, checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep says that it is not done, and the next one leaves nothing."""
+    ingest(store, adapter(tmp_path / "a"), checks)
+
+    def refuse(path: Path, **options: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(SetupError, match="Input/output error"):
+        store.sweep(frozenset())
+    assert files(tmp_path / "store")
+    assert store.versions() == ()
+
+    monkeypatch.undo()
+    assert store.sweep(frozenset()) == ()
+    assert not files(tmp_path / "store")
+
+
+def test_a_sweep_spares_what_is_being_made(tmp_path: Path, store: Store, checks: Checks) -> None:
+    """A folder that another thread of this server fills is no litter."""
+    with store._temporary_folder() as made:
+        store.sweep(frozenset())
+        assert made.is_dir()
+    (made.parent / made.name).mkdir()
+    store.sweep(frozenset())
+    assert not made.exists()
+
+
+def test_what_is_not_ours_among_the_versions_stays(tmp_path: Path, store: Store) -> None:
+    """File systems keep things of their own, such as `lost+found`."""
+    (tmp_path / "store" / "versions" / "lost+found").mkdir()
+    (tmp_path / "store" / "records" / ".nfs0001").write_text("")
+    assert store.sweep(frozenset()) == ()
+    assert (tmp_path / "store" / "versions" / "lost+found").is_dir()
+
+
+@pytest.mark.parametrize(
+    "record", ['{"kept": ["%s"], "written_by": 9}', '{"journal": [{"version": "%s"}]}']
+)
+def test_records_of_a_newer_server_keep_their_versions(
+    tmp_path: Path, store: Store, checks: Checks, record: str
+) -> None:
+    """Whatever they look like, the digests in them are versions that it will ask for."""
+    version = ingest(store, adapter(tmp_path / "a"), checks)
+    folder = tmp_path / "store" / "records" / "newer"
+    folder.mkdir()
+    (folder / "finance.json").write_text(record % version.digest)
+    assert store.sweep(frozenset()) == ()
+    assert store.versions() == (version.spec,)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\0" * 100])
+def test_nothing_is_removed_while_a_record_is_damaged(
+    tmp_path: Path, store: Store, checks: Checks, content: str
+) -> None:
+    """Nobody knows which versions it named; the message names the file."""
+    version = ingest(store, adapter(tmp_path / "a"), checks)
+    folder = tmp_path / "store" / "records" / "former"
+    folder.mkdir()
+    (folder / "finance.json").write_text(content)
+    with pytest.raises(SetupError, match=r"finance\.json is damaged"):
+        store.sweep(frozenset())
+    assert store.versions() == (version.spec,)
+    (folder / "finance.json").unlink()
+    assert store.sweep(frozenset()) == (version.digest,)
+
+
+def test_a_full_disk_does_not_keep_what_was_given_up(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """A record that could not be written still names a version that was dropped to make room; what
+    the record keeps, and what another adapter's names, stays.
+    """
+    dropped, kept = (ingest(store, adapter(tmp_path / f"a{seed}", seed), checks) for seed in (0, 1))
+    records = store.records("key")
+    records.update(FINANCE, {"kept": (kept.digest, dropped.digest)})
+    unwritten = {FINANCE: {"kept": (kept.digest,)}}
+    records.update(SHOP, {"kept": (dropped.digest,)})
+    assert store.sweep(frozenset(), unwritten) == ()
+    records.update(SHOP, {"kept": ()})
+    assert store.sweep(frozenset(), unwritten) == (dropped.digest,)
+    assert store.versions() == (kept.spec,)
+
+
+@pytest.fixture
+def dora(tmp_path: Path) -> Path:
+    """An adapter whose outputs are scaled by factors of the base's weights."""
+    tensors = making.lora_tensors(("q_proj",))
+    for module, (outputs, _) in making.MODULES.items():
+        if module.endswith("q_proj"):
+            name = f"{making.PREFIX}{module}.lora_magnitude_vector"
+            tensors[name] = making.stored(np.full(outputs, 2.0))
+    config = making.lora_config(("q_proj",), use_dora=True)
+    return making.make_adapter(tmp_path / "dora", config=config, tensors=tensors)
+
+
+def over(checks: Checks, folder: Path) -> Checks:
+    """Return the same checks over the weights of a base folder."""
+    return replace(checks, base_weights=BaseWeights.open(folder))
+
+
+def test_a_version_knows_the_bases_that_its_scales_are_right_for(
+    tmp_path: Path, store: Store, checks: Checks, dora: Path
+) -> None:
+    """One that scales outputs names the weights that they were computed from, and also those that
+    gave the same scales later; one without depends on none.
+    """
+    plain = ingest(store, adapter(tmp_path / "plain"), checks)
+    assert store.bases(plain.digest) is None
+
+    bases = [random_base(tmp_path / name) for name in ("one", "two")]
+    first, second = (over(checks, base) for base in bases)
+    version = ingest(store, dora, first)
+    assert (version.path / SCALES_FILE).exists()
+    assert store.bases(version.digest) == (first.base_weights.identity,)  # type: ignore[union-attr]
+
+    assert ingest(store, dora, second) == version
+    identities = [checks.base_weights.identity for checks in (second, first)]  # type: ignore[union-attr]
+    assert store.bases(version.digest) == tuple(identities)
+    assert (version.path / MANIFEST_FILE).stat().st_mode & 0o777 == 0o444
+
+    manifest = json.loads((version.path / MANIFEST_FILE).read_bytes())
+    del manifest["bases"]
+    (version.path / MANIFEST_FILE).chmod(0o644)
+    (version.path / MANIFEST_FILE).write_text(json.dumps(manifest))
+    assert store.bases(version.digest) == ()
+    store.note_base(version.digest, "third")
+    assert store.bases(version.digest) == ("third",)
+    store.note_base(plain.digest, "third")
+    assert store.bases(plain.digest) is None
+    with files_limited_to(0):
+        store.note_base(version.digest, "fourth")
+    assert store.bases(version.digest) == ("third",)
+
+
+def random_base(folder: Path) -> Path:
+    """Return a base whose weights are the same each time, in files of their own."""
+    making.make_base(folder)
+    numbers = np.random.default_rng(0)
+    tensors = making.load(folder / "model.safetensors")
+    for name, tensor in sorted(tensors.items()):
+        values = numbers.standard_normal(tensor.shape).astype(np.float32)
+        tensors[name] = making.stored(values, tensor.dtype)
+    making.save(folder / "model.safetensors", tensors)
+    return folder

@@ -31,7 +31,7 @@ CONTEXT = 2048
 HANG_S = 30
 MERGED = "test_merged.py"
 FIRST, LAST = (
-    (MERGED, "test_tutorial.py"),
+    (MERGED, "test_tutorial.py", "test_store_disk.py"),
     (
         "test_engine_death.py",
         "test_hanging_engine.py",

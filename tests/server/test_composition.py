@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 import structlog
 
 from lorabay.base.weights import BaseWeights
+from lorabay.catalog.store import MANIFEST_FILE
+from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError, UsageError
 from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.server import composition
@@ -20,8 +24,11 @@ from lorabay.server.composition import (
     target_modules,
     worker_count,
 )
+from lorabay.serving.reconciler import Reconciler
+from lorabay.serving.unread_versions import UnreadVersions
 from lorabay.settings import RequestSettings, Settings
 from tests import making
+from tests.failing_disk import ERRORS, FailingDisk
 from tests.server.directories import changed, directory_of
 
 
@@ -160,11 +167,10 @@ def test_a_former_dora_version_stays_away_from_an_engine_that_scales_nothing(
     """It would answer without its factors; a server that scales outputs finds it again."""
     reconciler = directory_of(settings)
     asyncio.run(reconciler.read_directory())
-    (version,) = reconciler.declared()
-    (version.path / SCALES_FILE).touch()
+    weights = BaseWeights.open(base)
+    scale_outputs(reconciler, weights)
     names = [status.name for status in directory_of(settings).registry.snapshot() if status.kept]
     assert names == []
-    weights = BaseWeights.open(base)
     scaling = directory_of(settings, weights)
     assert [status.name for status in scaling.registry.snapshot() if status.kept] == ["finance"]
 
@@ -201,6 +207,127 @@ def test_an_adapter_is_refused_that_the_engine_would_apply_in_part(settings: Set
     asyncio.run(reconciler.read_directory())
     (status,) = reconciler.registry.snapshot()
     assert str(status.state) == "rejected"
+
+
+def only_version(reconciler: Reconciler) -> Version:
+    """Return the one version that is live, when a restart would know of it."""
+    (version,) = reconciler.declared()
+    assert reconciler.registry.flush(30)
+    return version
+
+
+def scale_outputs(reconciler: Reconciler, weights: BaseWeights) -> Version:
+    """Make the one version that is live a DoRA one, computed from these weights of the base."""
+    version = only_version(reconciler)
+    (version.path / SCALES_FILE).touch()
+    path = version.path / MANIFEST_FILE
+    manifest = json.loads(path.read_bytes())
+    manifest["files"][SCALES_FILE] = 0
+    path.chmod(0o644)
+    path.write_text(json.dumps(manifest | {"bases": [weights.identity]}))
+    return version
+
+
+def withheld(reconciler: Reconciler) -> dict[str, str]:
+    """Return the reasons why versions of the last run are not offered, by name."""
+    return {
+        status.name: withheld.reason
+        for status in reconciler.registry.snapshot()
+        for _, withheld in status.withheld
+    }
+
+
+def test_a_former_dora_version_of_another_base_is_not_offered(
+    settings: Settings, base: Path, tmp_path: Path
+) -> None:
+    """Its factors belong to weights that are no longer the base's; it is remembered, and offered
+    again when they are.
+    """
+    before, after = BaseWeights.open(base), BaseWeights.open(making.make_base(tmp_path / "other"))
+    reconciler = directory_of(settings, before)
+    asyncio.run(reconciler.read_directory())
+    version = scale_outputs(reconciler, before)
+
+    changed_base = directory_of(settings, after)
+    assert "other weights" in withheld(changed_base)["finance"]
+    assert version.digest in changed_base.registry.in_use()
+    assert withheld(directory_of(settings, before)) == {}
+
+    old = json.loads((version.path / MANIFEST_FILE).read_bytes())
+    del old["bases"]
+    (version.path / MANIFEST_FILE).write_text(json.dumps(old))
+    assert "other weights" in withheld(directory_of(settings, before))["finance"]
+
+
+@pytest.mark.parametrize(
+    ("change", "spec", "reason"),
+    [
+        ({"engine": {"max_lora_rank": 8}}, {"rank": 16}, "rank 16 is over"),
+        ({"approximate_error": 0.05}, {"approximate": 0.1}, "lacks 10.00%"),
+        ({"approximate_error": 0.0}, {"approximate": 0.1}, "lacks 10.00%"),
+    ],
+)
+def test_a_start_with_narrower_settings_keeps_former_versions(
+    settings: Settings, change: dict[str, object], spec: dict[str, object], reason: str
+) -> None:
+    """They are not offered, and nothing of them is lost: the next start with the former settings
+    offers them.
+    """
+    wide = changed(settings, approximate_error=0.2)
+    reconciler = directory_of(wide)
+    asyncio.run(reconciler.read_directory())
+    version = only_version(reconciler)
+    path = version.path / MANIFEST_FILE
+    manifest = json.loads(path.read_bytes())
+    manifest["spec"] |= spec
+    path.chmod(0o644)
+    path.write_text(json.dumps(manifest))
+
+    # The folder holds another version by now, so that this one is a former one.
+    shutil.rmtree(settings.adapters / "finance")
+    making.make_adapter(settings.adapters / "finance", tensors=making.lora_tensors(seed=1))
+    narrow = directory_of(changed(wide, **change))
+    assert reason in withheld(narrow)["finance"]
+    asyncio.run(narrow.read_directory())
+    assert narrow.registry.flush(30)
+    assert version.path.is_dir()
+    assert version.digest in narrow.registry.in_use()
+
+    again = directory_of(wide)
+    assert withheld(again) == {}
+    (finance,) = again.registry.snapshot()
+    assert version in finance.kept
+
+
+def test_a_damaged_version_is_not_offered_and_not_forgotten(settings: Settings) -> None:
+    """Nor is one in a form that only a newer server knows; one whose folder is gone is."""
+    reconciler = directory_of(settings)
+    asyncio.run(reconciler.read_directory())
+    version = only_version(reconciler)
+    manifest = version.path / MANIFEST_FILE
+    manifest.chmod(0o644)
+    manifest.write_text(json.dumps(json.loads(manifest.read_bytes()) | {"layout": 99}))
+    assert "newer lorabay" in withheld(directory_of(settings))["finance"]
+
+    shutil.rmtree(version.path)
+    gone = directory_of(settings)
+    assert withheld(gone) == {}
+    assert [status.kept for status in gone.registry.snapshot()] == [()]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_start_over_a_disk_with_a_hiccup_loses_nothing(settings: Settings, error: int) -> None:
+    """What could not be read is read again later, and offered then."""
+    reconciler = directory_of(settings)
+    asyncio.run(reconciler.read_directory())
+    version = only_version(reconciler)
+    with FailingDisk(version.path).attached() as disk:
+        disk.fail(error)
+        later = directory_of(settings)
+        assert later.registry.unread() == (("finance", version.digest),)
+        disk.heal()
+        asyncio.run(UnreadVersions(later.registry).read())
+    assert [status.kept for status in later.registry.snapshot()] == [(version,)]
 
 
 def test_adapters_that_do_not_exist_stop_the_start(settings: Settings, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from lorabay.server import server
 from lorabay.server.listener import bind
 from lorabay.server.server import Server
 from lorabay.serving.engine import Answer, AnswerStream, Body
+from lorabay.serving.events import Actor
 from lorabay.serving.residency import Hooks, Residency
 from lorabay.settings import Settings
 from tests import making
@@ -615,7 +616,7 @@ async def test_a_rollback_outlives_another_server_over_the_same_store(
     making.make_adapter(tmp_path / "adapters" / "finance", tensors=making.lora_tensors(seed=1))
     await office.reconcile()
     assert office.registry.live("finance") != before
-    await office.changes.roll_back("finance", None, who="test")
+    await office.changes.roll_back("finance", None, who=Actor("admin"))
     store.close()
 
     (tmp_path / "others").mkdir()

@@ -19,7 +19,7 @@ from lorabay.catalog.registry import AdapterStatus, Registry
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import AdapterSpec, Version
 from lorabay.metrics import Metrics
-from lorabay.serving.events import EventLog
+from lorabay.serving.events import Actor, EventLog
 from lorabay.serving.manager import AdapterManager, Loading
 from lorabay.serving.reconciler import Directory, Reconciler
 from lorabay.serving.residency import Hooks, Residency
@@ -28,6 +28,9 @@ from tests.serving.mortal_engine import MortalEngine
 from tests.versions import BASE_NAMES
 
 POLL_S = 10.0
+
+ADMIN = Actor("admin", "request-7")
+"""An administrator, and the id of a request."""
 
 
 async def never(root: Path, wake: Callable[[], None], roots: tuple[Path, ...]) -> None:

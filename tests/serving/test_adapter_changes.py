@@ -18,7 +18,7 @@ from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, ModelNotFound
 from lorabay.serving.residency import Residency
 from tests.faulty_disk import FaultyDisk
-from tests.serving.bay import POLL_S, Bay
+from tests.serving.bay import ADMIN, POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import quiet
 
@@ -28,7 +28,7 @@ AWAY = EngineUnavailable("the engine is not up")
 
 async def load(bay: Bay, path: Path, *, replace: bool = False) -> Version:
     return await bay.changes.load(
-        path, bay.version("finance", 0).adapter, replace=replace, who="admin"
+        path, bay.version("finance", 0).adapter, replace=replace, who=ADMIN
     )
 
 
@@ -121,7 +121,7 @@ async def test_an_admins_replacement_ends_a_rollback(bay: Bay, residency: Reside
     """An admin who names a version gets it, also after a rollback."""
     await bay.serve("finance", 1)
     second = await bay.serve("finance", 2)
-    await bay.changes.roll_back("finance", None, who="admin")
+    await bay.changes.roll_back("finance", None, who=ADMIN)
     await load(bay, bay.make(2), replace=True)
     assert bay.live("finance") == second
     assert bay.status("finance").rollback is None
@@ -197,13 +197,13 @@ async def test_what_an_admin_brought_is_checked_again_on_another_base(
 async def test_a_withdrawn_adapter_comes_back_with_a_change(bay: Bay, residency: Residency) -> None:
     """Its folder is passed over as it is; other weights in it, or its return, count."""
     await bay.serve("finance", 1)
-    await bay.changes.withdraw("finance", who="admin")
+    await bay.changes.withdraw("finance", who=ADMIN)
     await bay.look()
     assert bay.live("finance") is None
     bay.put("finance", 2)
     await bay.look()
     assert bay.live("finance") == bay.version("finance", 2)
-    await bay.changes.withdraw("finance", who="admin")
+    await bay.changes.withdraw("finance", who=ADMIN)
     (bay.root / "finance").rename(bay.folder / "aside")
     await bay.look()
     (bay.folder / "aside").rename(bay.root / "finance")
@@ -217,13 +217,13 @@ async def test_a_former_version_can_be_deleted(
     """It leaves registry, engine and store; what is live or in use is a conflict."""
     old, new = await bay.serve("finance", 1), await bay.serve("finance", 2)
     with pytest.raises(AdapterConflict, match="live"):
-        await bay.changes.delete(new.digest, who="admin")
+        await bay.changes.delete(new.digest, who=ADMIN)
     with bay.registry.acquire(old.id):
         await residency.ensure(old)
         with pytest.raises(AdapterConflict, match="in use"):
-            await bay.changes.delete(old.digest, who="admin")
+            await bay.changes.delete(old.digest, who=ADMIN)
     await quiet()
-    await bay.changes.delete(old.digest, who="admin")
+    await bay.changes.delete(old.digest, who=ADMIN)
     assert bay.status("finance").kept == (new,)
     assert engine.loaded == {new}
     assert bay.in_store() == {new.digest}
@@ -243,7 +243,7 @@ async def test_a_deletion_does_not_take_what_is_just_being_stored(
     bay.put("shop", 3)
     looking = bay.begin_look()
     await quiet()
-    deleting = asyncio.create_task(bay.changes.delete(old.digest, who="admin"))
+    deleting = asyncio.create_task(bay.changes.delete(old.digest, who=ADMIN))
     await quiet()
     engine.release(f"load {coming.id}")
     await asyncio.gather(looking, deleting)
@@ -274,7 +274,7 @@ async def test_an_unload_outlasts_what_changes_no_content(
 ) -> None:
     """A backup, a `chown -R` or another mount is no wish to serve it again; other content is."""
     await bay.serve("finance", 1)
-    await bay.changes.withdraw("finance", who="admin")
+    await bay.changes.withdraw("finance", who=ADMIN)
     disturb(bay, "finance")
     if restarts:
         await bay.restarted(engine)
@@ -308,7 +308,7 @@ async def test_what_is_not_wanted_stays_so_over_a_failing_disk(
         version: Version | None = await load(bay, bay.make(2), replace=True)
     else:
         version = None
-        await bay.changes.withdraw("finance", who="admin")
+        await bay.changes.withdraw("finance", who=ADMIN)
     disk.fail(bay.root / "finance", errno.EIO)
     await bay.look()
     disk.mend()
@@ -324,7 +324,7 @@ async def test_an_unload_of_a_folder_out_of_sight_holds(
     """An admin may unload an adapter while its disk fails."""
     await bay.serve("finance", 1)
     disk.fail(bay.root, errno.EIO)
-    await bay.changes.withdraw("finance", who="admin")
+    await bay.changes.withdraw("finance", who=ADMIN)
     disk.mend()
     await bay.look()
     assert bay.live("finance") is None
@@ -357,7 +357,7 @@ async def test_an_unload_during_a_load_wins(
     async with bay.changes._turns.turn("finance") if moment == "turn" else nullcontext():
         loading = asyncio.create_task(load(bay, bay.make(2), replace=True))
         await quiet()
-        await bay.changes.withdraw("finance", who="admin")
+        await bay.changes.withdraw("finance", who=ADMIN)
     may_read.set()
     engine.release_all()
     with pytest.raises(AdapterConflict, match="unloaded meanwhile"):
@@ -380,7 +380,7 @@ async def test_a_refused_load_of_a_name_that_was_unloaded_meanwhile(
     engine.fail(f"load {new.id}", REFUSAL)
     loading = asyncio.create_task(load(bay, bay.make(2), replace=True))
     await quiet()
-    await bay.changes.withdraw("finance", who="admin")
+    await bay.changes.withdraw("finance", who=ADMIN)
     engine.release_all()
     with pytest.raises(AdapterRejected):
         await loading

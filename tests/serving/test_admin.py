@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lorabay.base.shapes import BaseShapes
+from lorabay.catalog.versions import Withheld
 from lorabay.errors import (
     AdapterConflict,
     AdapterRejected,
@@ -19,13 +20,16 @@ from lorabay.errors import (
     LorabayError,
     ModelNotFound,
     PermissionDenied,
+    StorageUnavailable,
 )
-from lorabay.serving.admin import Operations
+from lorabay.serving.admin import SAVE_S, Operations
+from lorabay.serving.events import Actor
+from tests.failing_disk import ERRORS, FailingDisk
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import quiet
 
-WHO = "request-7"
+WHO = Actor("admin", "request-7")
 REFUSAL = AdapterRejected("ads", ("no such module",))
 
 
@@ -162,7 +166,7 @@ async def test_a_rescan_finds_what_no_event_told(desk: Desk) -> None:
         "bank",
         "law",
     ]
-    assert (desk.last_event()["what"], desk.last_event()["who"]) == ("rescan", WHO)
+    assert (desk.last_event()["what"], desk.last_event()["who"]) == ("rescan", "admin")
 
 
 async def test_a_pin_keeps_an_adapter_in_the_engine(desk: Desk) -> None:
@@ -209,7 +213,8 @@ async def test_a_rollback_by_digest(desk: Desk) -> None:
     assert (ads["live"], ads["rolled_back"]) == (old.id, True)
     assert desk.last_event() | {"when": ""} == {
         "when": "",
-        "who": WHO,
+        "who": "admin",
+        "request_id": "request-7",
         "what": "rolled back",
         "adapter": "ads",
         "version": old.id,
@@ -367,7 +372,7 @@ async def test_a_former_version_can_be_deleted(desk: Desk) -> None:
     await desk.operations.delete(old.digest, WHO)
     assert [version["id"] for version in desk.operations.adapter("ads")["versions"]] == [new.id]
     assert old.digest not in desk.bay.in_store()
-    assert (desk.last_event()["what"], desk.last_event()["who"]) == ("deleted", WHO)
+    assert (desk.last_event()["what"], desk.last_event()["who"]) == ("deleted", "admin")
 
 
 FAILURES: dict[str, tuple[type[LorabayError], Callable[[Desk], Any]]] = {
@@ -389,6 +394,12 @@ FAILURES: dict[str, tuple[type[LorabayError], Callable[[Desk], Any]]] = {
         AdapterConflict,
         lambda desk: desk.operations.delete(desk.bay.version("ads", 2).digest, WHO),
     ),
+    "load from nowhere": (
+        ModelNotFound,
+        lambda desk: desk.operations.load(
+            "law", str(desk.elsewhere / "nothing"), replace=True, who=WHO
+        ),
+    ),
     "load over other weights": (
         AdapterConflict,
         lambda desk: desk.operations.load("ads", str(desk.folder(4)), replace=False, who=WHO),
@@ -409,7 +420,7 @@ async def test_what_cannot_be_done_is_an_error_and_an_event(
     with pytest.raises(error) as failure:
         await attempt()
     assert desk.operations.adapters() == before
-    assert desk.last_event()["who"] == WHO
+    assert (desk.last_event()["who"], desk.last_event()["request_id"]) == ("admin", "request-7")
     assert desk.last_event()["result"] == failure.value.message
 
 
@@ -451,19 +462,88 @@ async def test_while_the_engine_is_down_a_load_is_a_503(desk: Desk) -> None:
         desk.operations.adapter("law")
 
 
+DISK_CALLS: dict[str, Callable[[Desk], Any]] = {
+    "delete": lambda desk: desk.operations.delete(desk.bay.version("ads", 1).digest, WHO),
+    "load": lambda desk: desk.operations.load(
+        "law", str(desk.elsewhere / "checkpoint"), replace=False, who=WHO
+    ),
+}
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("call", DISK_CALLS.values(), ids=DISK_CALLS.keys())
+async def test_a_disk_that_fails_is_a_503_and_an_event(
+    desk: Desk, call: Callable[[Desk], Any], error: int
+) -> None:
+    """Nothing changes, the message names no path, and the same call passes when the disk is well
+    again.
+    """
+    desk.folder(4)
+    before = desk.operations.adapters()
+    with FailingDisk(desk.bay.folder / "store").attached() as disk:
+        disk.fail(error)
+        with pytest.raises(StorageUnavailable) as failure:
+            await call(desk)
+        assert desk.operations.adapters() == before
+        assert desk.last_event()["who"] == "admin"
+        assert desk.last_event()["result"] != "ok"
+        assert str(desk.bay.folder) not in failure.value.message
+        assert failure.value.retry_after
+
+        disk.heal()
+        await call(desk)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+async def test_an_allowed_root_that_fails_is_a_503(desk: Desk, error: int) -> None:
+    """A hiccup does not make a path one that is not allowed, or one that is not there."""
+    folder = desk.folder(4)
+    with FailingDisk(desk.elsewhere).attached() as disk:
+        disk.fail(error)
+        with pytest.raises(StorageUnavailable):
+            await desk.operations.load("law", str(folder), replace=False, who=WHO)
+        disk.heal()
+        await desk.operations.load("law", str(folder), replace=False, who=WHO)
+
+
+async def test_an_admins_change_is_on_disk_when_it_is_answered(desk: Desk) -> None:
+    """A kill right after the answer undoes nothing; a disk that refuses holds up nobody for
+    long.
+    """
+    flushed: list[float] = []
+    desk.bay.registry.flush = lambda timeout_s: [flushed.append(timeout_s), True][1]  # type: ignore[method-assign]
+    await desk.operations.preload("bank", WHO)
+    await desk.operations.roll_back("ads", None, WHO)
+    await desk.operations.load("law", str(desk.folder(4)), replace=False, who=WHO)
+    await desk.operations.unload("bank", WHO)
+    await desk.operations.saved()
+    assert flushed == [SAVE_S] * 5
+
+
+async def test_versions_that_are_withheld_are_described(desk: Desk) -> None:
+    """With their digest and the reason, so that an administrator knows what to change."""
+    former = desk.bay.version("ads", 1)
+    withheld = Withheld("its rank is too large")
+    desk.bay.registry.take_up("ads", {former.digest: withheld})
+    ads = desk.operations.adapter("ads")
+    assert ads["withheld"] == [{"digest": former.digest, "reason": withheld.reason}]
+
+
 async def test_events_are_newest_first_and_on_disk(desk: Desk) -> None:
     """One log holds the events of folders and of admins."""
     desk.operations.set_pinned("ads", True, WHO)
     events = desk.operations.events(100)
     assert [(event["who"], event["what"], event["adapter"]) for event in events] == [
-        (WHO, "pinned", "ads"),
+        ("admin", "pinned", "ads"),
         ("folder", "added", "bank"),
         ("folder", "swapped", "ads"),
         ("folder", "added", "ads"),
     ]
     assert all(
-        set(event) == {"when", "who", "what", "adapter", "version", "result"} for event in events
+        set(event) == {"when", "who", "request_id", "what", "adapter", "version", "result"}
+        for event in events
     )
+    assert desk.bay.events.flush(30)
     lines = (desk.bay.folder / "store" / "events.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == events[::-1]
     assert len(desk.operations.events(2)) == 2

@@ -14,7 +14,7 @@ from lorabay.reasons import Rejected
 from lorabay.serving import ingest as ingest_module
 from lorabay.serving.ingest import READS_AT_ONCE, Ingest
 from tests.faulty_disk import FaultyDisk
-from tests.serving.bay import Bay
+from tests.serving.bay import ADMIN, Bay
 
 FINANCE = AdapterName("finance")
 SOON_S = 20.0
@@ -110,7 +110,7 @@ async def test_an_unload_does_not_wait_for_a_disk(
     await bay.reconciler.reconcile()
     assert bay.live("finance") == bay.version("finance", 1)
     disk.hang(bay.root / "finance")
-    await asyncio.wait_for(bay.changes.withdraw("finance", who="admin"), SOON_S)
+    await asyncio.wait_for(bay.changes.withdraw("finance", who=ADMIN), SOON_S)
     assert bay.live("finance") is None
     disk.mend()
     await bay.reconciler.reconcile()

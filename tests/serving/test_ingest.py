@@ -19,6 +19,7 @@ from lorabay.catalog.versions import Digest, Version
 from lorabay.files.adapter_folder import CONFIG_FILE
 from lorabay.reasons import Rejected
 from lorabay.serving.ingest import NICENESS, READS_AT_ONCE, Ingest
+from tests.failing_disk import ERRORS, FailingDisk
 from tests.serving.bay import Bay
 
 FINANCE = AdapterName("finance")
@@ -159,6 +160,44 @@ async def test_a_disk_that_was_away_is_no_fault_of_the_folder(
     assert isinstance(result, Rejected)
     assert result.codes == {"read_failed"}
     assert result.transient
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("error", ERRORS)
+async def test_a_store_that_fails_is_no_fault_of_the_folder(
+    bay: Bay, ingest: Ingest, error: int, known: bool
+) -> None:
+    """Whether a version is looked up or stored: the refusal passes, and names no path."""
+    path = bay.make(1)
+    version = await ingest.read(path, FINANCE)
+    assert isinstance(version, Version)
+    with FailingDisk(bay.folder / "store").attached() as disk:
+        disk.fail(error)
+        result = await ingest.read(path, FINANCE, known=version.digest if known else None)
+        assert isinstance(result, Rejected)
+        assert result.codes == {"store_write"}
+        assert result.transient
+        assert str(bay.folder) not in result.line
+        disk.heal()
+        assert await ingest.read(path, FINANCE, known=version.digest) == version
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+async def test_trouble_of_this_machine_is_no_fault_of_the_folder(
+    bay: Bay, ingest: Ingest, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Memory that runs out while an adapter is checked says nothing of the adapter."""
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    path = bay.make(1)
+    monkeypatch.setattr(bay.store, "ingest", fail)
+    result = await ingest.read(path, FINANCE)
+    assert isinstance(result, Rejected)
+    assert (result.codes, result.transient) == ({"read_failed"}, True)
+    monkeypatch.undo()
+    assert isinstance(await ingest.read(path, FINANCE), Version)
 
 
 async def test_a_long_read_holds_up_no_sweep(

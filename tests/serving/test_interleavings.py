@@ -40,7 +40,7 @@ from lorabay.errors import (
 )
 from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body
 from tests.fake_engine import echo
-from tests.serving.bay import POLL_S, Bay
+from tests.serving.bay import ADMIN, POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.serving.places import check_places
 from tests.virtual_time import VirtualTimeLoop, quiet
@@ -231,7 +231,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(name=names)
     def roll_back(self, name: str) -> None:
-        self.do(self.call(self.bay.changes.roll_back(name, None, who="admin")))
+        self.do(self.call(self.bay.changes.roll_back(name, None, who=ADMIN)))
 
     @rule()
     def rescan(self) -> None:
@@ -247,7 +247,7 @@ class Everything(RuleBasedStateMachine):
     @rule(name=names)
     def withdraw(self, name: str) -> None:
         if self.bay.live(name) is not None and name in self.folders:
-            self.do(self.bay.changes.withdraw(name, who="admin"))
+            self.do(self.bay.changes.withdraw(name, who=ADMIN))
             self.withdrawn.add(name)
             self.unloaded[name] = self.folders[name]
             assert self.bay.live(name) is None

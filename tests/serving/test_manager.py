@@ -24,7 +24,7 @@ from lorabay.errors import (
 from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body, Slots
 from lorabay.serving.manager import AdapterManager
 from tests.fake_engine import echo
-from tests.serving.bay import POLL_S, Bay
+from tests.serving.bay import ADMIN, POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import quiet
 
@@ -257,7 +257,7 @@ async def test_an_adapter_that_is_removed_takes_its_series_along(server: Server)
     assert all(pages_with(server, name) for name in names)
     server.bay.take_away("ads")
     await asyncio.sleep(POLL_S + 1)
-    await server.bay.changes.withdraw("bank", who="admin")
+    await server.bay.changes.withdraw("bank", who=ADMIN)
     assert [bool(pages_with(server, name)) for name in names] == [False, False, True]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import shutil
 import socket
@@ -18,6 +19,7 @@ from structlog.testing import capture_logs
 
 from lorabay.base.shapes import BaseShapes
 from lorabay.catalog import fingerprints
+from lorabay.catalog.record_keeper import RecordKeeper
 from lorabay.catalog.root_identity import RootIdentity
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterConflict, AdapterRejected, ModelNotFound, SetupError
@@ -27,7 +29,7 @@ from lorabay.serving.absences import REMOVAL_CONFIRM_S, DirectoryState
 from lorabay.serving.residency import Residency
 from tests import making
 from tests.faulty_disk import FaultyDisk
-from tests.serving.bay import POLL_S, Bay
+from tests.serving.bay import ADMIN, POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import quiet
 
@@ -171,7 +173,7 @@ async def test_a_rollback_and_a_pin_survive_a_restart(
     """
     old = await bay.serve("finance", 1)
     await bay.serve("finance", 2)
-    await bay.changes.roll_back("finance", None, who="admin")
+    await bay.changes.roll_back("finance", None, who=ADMIN)
     bay.registry.set_pinned("finance", True)
     await bay.restarted(engine)
     assert bay.live("finance") == old
@@ -188,7 +190,7 @@ async def test_a_change_while_the_server_was_down_ends_a_rollback(
     """The folder's content at the start decides, as it would have at the moment of the change."""
     await bay.serve("finance", 1)
     await bay.serve("finance", 2)
-    await bay.changes.roll_back("finance", None, who="admin")
+    await bay.changes.roll_back("finance", None, who=ADMIN)
     bay.put("finance", 3)
     await bay.restarted(engine)
     assert bay.live("finance") == bay.version("finance", 3)
@@ -552,7 +554,7 @@ async def test_a_folder_that_is_deployed_anew_can_be_rolled_back(patient: Bay) -
     patient.put("finance", 9)
     await patient.look()
     assert live(patient)["finance"] == patient.version("finance", 9)
-    await patient.changes.roll_back("finance", None, who="admin")
+    await patient.changes.roll_back("finance", None, who=ADMIN)
     assert live(patient) == before
 
 
@@ -567,7 +569,7 @@ async def test_a_folder_that_is_emptied_and_filled_can_be_rolled_back(patient: B
         file.rename(folder / file.name)
     await patient.look()
     assert live(patient)["finance"] == patient.version("finance", 9)
-    await patient.changes.roll_back("finance", None, who="admin")
+    await patient.changes.roll_back("finance", None, who=ADMIN)
     assert live(patient) == before
 
 
@@ -762,7 +764,7 @@ async def test_a_store_that_cannot_be_swept_is_reported_once(
 ) -> None:
     """It is tried again at each look, without a word."""
 
-    def fill(keep: object) -> None:
+    def fill(*arguments: object) -> None:
         raise SetupError("the disk is full")
 
     running = asyncio.create_task(bay.reconciler.run())
@@ -808,13 +810,22 @@ async def test_a_twin_is_served_once_the_other_is_gone(bay: Bay, residency: Resi
 async def test_a_record_that_cannot_be_written_costs_no_request(
     bay: Bay, residency: Residency
 ) -> None:
-    """The swap goes on; only a restart would not know of it."""
+    """The swap goes on; only a restart would not know of it before the disk takes it."""
+    bay.registry._records = RecordKeeper(bay.store.records("bay"))
     await bay.serve("finance", 1)
+    assert bay.registry.flush(30)
     records = bay.folder / "store" / "records" / "bay"
     shutil.rmtree(records)
     records.write_text("in the way")
     await bay.serve("finance", 2)
     assert bay.state("finance") == "ready"
+
+    records.unlink()
+    records.mkdir()
+    assert bay.registry.flush(30)
+    assert (
+        bay.store.records("bay").load()["finance"].source_digest == bay.version("finance", 2).digest
+    )
 
 
 async def test_a_folder_that_still_changes_is_pending(tmp_path: Path, shapes: BaseShapes) -> None:
@@ -1035,7 +1046,7 @@ async def test_an_unloaded_adapter_stays_away_over_a_restart(
 ) -> None:
     """An unloaded adapter returns when its folder changes, or goes and comes back."""
     await bay.serve("finance", 1)
-    await bay.changes.withdraw("finance", who="admin")
+    await bay.changes.withdraw("finance", who=ADMIN)
     for _ in range(2):
         await bay.restarted(engine)
         assert bay.live("finance") is None
@@ -1043,7 +1054,7 @@ async def test_an_unloaded_adapter_stays_away_over_a_restart(
     bay.put("finance", 2)
     await bay.look()
     assert bay.live("finance") == bay.version("finance", 2)
-    await bay.changes.withdraw("finance", who="admin")
+    await bay.changes.withdraw("finance", who=ADMIN)
     bay.take_away("finance")
     await bay.restarted(engine)
     await bay.look()
@@ -1108,7 +1119,7 @@ async def test_a_rollback_of_what_goes_meanwhile_is_a_conflict(
     old, _ = await bay.serve("ads", 1), await bay.serve("ads", 2)
     await quiet()
     engine.hold(f"load {old.id}")
-    rolling = asyncio.create_task(bay.changes.roll_back("ads", None, who="admin"))
+    rolling = asyncio.create_task(bay.changes.roll_back("ads", None, who=ADMIN))
     await quiet()
     bay.take_away("ads")
     await bay.look()
@@ -1191,3 +1202,23 @@ async def test_a_loop_that_is_woken_as_it_is_stopped_stops(bay: Bay, residency: 
     running.cancel()
     await asyncio.wait({running}, timeout=POLL_S)
     assert running.cancelled()
+
+
+async def test_a_stop_leaves_every_event_on_disk(bay: Bay, engine: MortalEngine) -> None:
+    """What happened last is what an administrator looks for after a restart."""
+    bay.residency(engine)
+    await bay.serve("ads", 1)
+    await bay.reconciler.stop()
+    lines = (bay.folder / "store" / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["what"] for line in lines] == bay.happened()
+
+
+async def test_a_rescan_that_could_not_look_says_so(bay: Bay) -> None:
+    """Why the last look failed is known until one succeeds."""
+    assert bay.reconciler.scan_failure is None
+    bay.root.rename(bay.folder / "elsewhere")
+    await bay.reconciler.reconcile()
+    assert "cannot be listed" in (bay.reconciler.scan_failure or "")
+    (bay.folder / "elsewhere").rename(bay.root)
+    await bay.reconciler.reconcile()
+    assert bay.reconciler.scan_failure is None

@@ -13,6 +13,7 @@ from lorabay.errors import SetupError
 from lorabay.serving.ingest import Ingest
 from lorabay.serving.store_sweep import StoreSweep
 from tests.serving.bay import Bay
+from tests.virtual_time import quiet
 
 FINANCE = AdapterName("finance")
 
@@ -80,5 +81,60 @@ async def test_a_sweep_that_failed_stays_requested(
 
     shutil.rmtree(store, ignore_errors=True)
     elsewhere.rename(store)
+    await sweep.run_if_requested()
+    assert not bay.in_store()
+
+
+async def test_a_request_during_a_sweep_leads_to_another(
+    bay: Bay, ingest: Ingest, needed: set[Digest]
+) -> None:
+    """What was given up after a sweep has looked is removed by the next one, before whoever asked
+    goes on.
+    """
+    version = await ingest.read(bay.make(1), FINANCE)
+    assert isinstance(version, Version)
+    needed.add(version.digest)
+    asked = 0
+
+    def still_needed() -> set[Digest]:
+        nonlocal asked
+        asked += 1
+        now = set(needed)
+        if asked == 1:
+            needed.clear()
+            second.append(asyncio.create_task(sweep.run()))
+        return now
+
+    second: list[asyncio.Task[None]] = []
+    sweep = StoreSweep(ingest, still_needed)
+    await sweep.run()
+    await asyncio.gather(*second)
+    assert not bay.in_store()
+
+
+async def test_a_store_that_hangs_holds_up_nobody_for_long(
+    bay: Bay, sweep: StoreSweep, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wants a sweep hears that it has not ended; later looks do not wait for it at all, and
+    it stays requested when it fails in the end.
+    """
+    may_end = asyncio.Event()
+
+    async def hang(*arguments: object) -> bool:
+        await may_end.wait()
+        raise SetupError("the disk is gone")
+
+    monkeypatch.setattr(ingest, "sweep", hang)
+    with pytest.raises(SetupError, match="hangs"):
+        await sweep.run()
+    clock = asyncio.get_running_loop().time
+    begin = clock()
+    await sweep.run_if_requested()
+    assert clock() == begin
+
+    may_end.set()
+    await quiet()
+    monkeypatch.undo()
+    await ingest.read(bay.make(1), FINANCE)
     await sweep.run_if_requested()
     assert not bay.in_store()

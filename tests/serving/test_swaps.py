@@ -11,7 +11,7 @@ import pytest
 from lorabay.errors import AdapterRejected, EngineUnavailable
 from lorabay.serving.residency import Residency
 from lorabay.serving.swaps import NoEngine
-from tests.serving.bay import Bay
+from tests.serving.bay import ADMIN, Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import quiet
 
@@ -368,7 +368,7 @@ async def test_roll_back(bay: Bay, residency: Residency, engine: MortalEngine) -
     old, new = await bay.serve("finance", 1), await bay.serve("finance", 2)
     await quiet()
     lease = bay.registry.acquire("finance")
-    await bay.changes.roll_back("finance", None, who="admin")
+    await bay.changes.roll_back("finance", None, who=ADMIN)
     assert bay.live("finance") == old
     assert engine.loaded == {old, new}
     lease.release()
@@ -386,7 +386,7 @@ async def test_a_later_change_of_the_folder_ends_a_rollback(bay: Bay, residency:
     """
     await bay.serve("finance", 1)
     await bay.serve("finance", 2)
-    await bay.changes.roll_back("finance", None, who="admin")
+    await bay.changes.roll_back("finance", None, who=ADMIN)
     await bay.serve("finance", 3)
     assert bay.status("finance").rollback is None
     await bay.serve("finance", 2)
@@ -401,7 +401,7 @@ async def test_a_rollback_that_the_engine_refuses_changes_nothing(
     await bay.restarted(engine)  # into an engine that has not held the former one
     engine.fail(f"load {old.id}", REFUSAL)
     with pytest.raises(AdapterRejected, match="no such module"):
-        await bay.changes.roll_back("finance", None, who="admin")
+        await bay.changes.roll_back("finance", None, who=ADMIN)
     assert bay.live("finance") == new
     assert bay.status("finance").rollback is None
     assert bay.state("finance") == "ready"
@@ -419,7 +419,7 @@ async def test_a_rollback_waits_for_the_change_under_way(
     bay.put("finance", 2)
     looking = bay.begin_look()
     await quiet()
-    rolling = asyncio.create_task(bay.changes.roll_back("finance", None, who="admin"))
+    rolling = asyncio.create_task(bay.changes.roll_back("finance", None, who=ADMIN))
     await quiet()
     engine.release(f"load {second.id}")
     await asyncio.gather(looking, rolling)

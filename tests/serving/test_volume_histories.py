@@ -29,7 +29,7 @@ from hypothesis.stateful import (
 
 from lorabay.base.shapes import BaseShapes
 from tests.faulty_disk import FaultyDisk
-from tests.serving.bay import POLL_S, Bay
+from tests.serving.bay import ADMIN, POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
 from tests.virtual_time import VirtualTimeLoop, quiet
 
@@ -195,7 +195,7 @@ class Volume(RuleBasedStateMachine):
     @rule(name=names)
     def unload(self, name: str) -> None:
         if name in self.served:
-            self.do(self.bay.changes.withdraw(name, who="admin"))
+            self.do(self.bay.changes.withdraw(name, who=ADMIN))
             self.withdrawn[name] = self.served.pop(name)
 
     @rule(seconds=st.sampled_from([0.1, POLL_S, 1000.0]))

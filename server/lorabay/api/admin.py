@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lorabay.api.auth import identify
 from lorabay.api.bodies import read_body
 from lorabay.errors import AdapterConflict, InvalidRequest, ModelNotFound
+from lorabay.serving.events import Actor
 
 if TYPE_CHECKING:
     from lorabay.api.auth import Gate
@@ -52,10 +53,10 @@ class RollbackRequest(BaseModel):
 def admin_router(operations: Operations, gate: Gate) -> APIRouter:
     """Return the routes; `gate` decides who may use them."""
 
-    def admin(request: Request) -> str:
-        """Return the request's id, under which events record who asked."""
-        identify(gate, request)
-        return str(request.state.request_id)
+    def admin(request: Request) -> Actor:
+        """Return who asks, as events record it: the caller's id is ours, the request's is not."""
+        caller = identify(gate, request)
+        return Actor(caller.id, str(request.state.request_id))
 
     router = APIRouter(tags=["admin"])
     who = Depends(admin)
@@ -71,7 +72,7 @@ def _body(model: type[BaseModel], who: Any) -> Any:
     FastAPI reads its own body parameters before any dependency runs, and without a limit.
     """
 
-    async def read(request: Request, who: str = who) -> BaseModel:
+    async def read(request: Request, who: Actor = who) -> BaseModel:
         if _has_no_body(request):
             return _validate(model, {})
         return _validate(model, await read_body(request, MAX_BODY_BYTES, MAX_BODY_VALUES))
@@ -101,35 +102,39 @@ def _add_reads(router: APIRouter, operations: Operations, who: Any) -> None:
     @router.get(
         "/admin/adapters", summary="Every adapter with state, reasons, versions and residency"
     )
-    async def list_adapters(who: str = who) -> dict[str, Any]:
+    async def list_adapters(who: Actor = who) -> dict[str, Any]:
         return {"adapters": operations.adapters()}
 
     @router.get("/admin/adapters/{name}", summary="One adapter")
-    async def get_adapter(name: str, who: str = who) -> dict[str, Any]:
+    async def get_adapter(name: str, who: Actor = who) -> dict[str, Any]:
         return operations.adapter(name)
 
     @router.get("/admin/events", summary="What happened, newest first")
     async def list_events(
-        count: Annotated[int, Query(ge=1, le=1000)] = 100, who: str = who
+        count: Annotated[int, Query(ge=1, le=1000)] = 100, who: Actor = who
     ) -> dict[str, Any]:
         return {"events": operations.events(count)}
 
 
 def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
     @router.post("/admin/rescan", summary="Look at the adapter directory now")
-    async def rescan(who: str = who) -> dict[str, Any]:
+    async def rescan(who: Actor = who) -> dict[str, Any]:
         return {"adapters": await operations.rescan(who)}
 
     @router.post("/admin/adapters/{name}/pin", summary="Keep an adapter in the engine")
-    async def pin(name: str, who: str = who) -> dict[str, Any]:
-        return operations.set_pinned(name, True, who)
+    async def pin(name: str, who: Actor = who) -> dict[str, Any]:
+        described = operations.set_pinned(name, True, who)
+        await operations.saved()
+        return described
 
     @router.post("/admin/adapters/{name}/unpin", summary="Let an adapter be evicted again")
-    async def unpin(name: str, who: str = who) -> dict[str, Any]:
-        return operations.set_pinned(name, False, who)
+    async def unpin(name: str, who: Actor = who) -> dict[str, Any]:
+        described = operations.set_pinned(name, False, who)
+        await operations.saved()
+        return described
 
     @router.post("/admin/adapters/{name}/preload", summary="Load an adapter into the engine now")
-    async def preload(name: str, who: str = who) -> dict[str, Any]:
+    async def preload(name: str, who: Actor = who) -> dict[str, Any]:
         return await operations.preload(name, who)
 
     rollback_body = _body(RollbackRequest, who)
@@ -139,18 +144,18 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         summary="Go back to a kept version until the folder changes",
         openapi_extra=_documented(RollbackRequest),
     )
-    async def rollback(name: str, body: Any = rollback_body, who: str = who) -> dict[str, Any]:
+    async def rollback(name: str, body: Any = rollback_body, who: Actor = who) -> dict[str, Any]:
         return await operations.roll_back(name, body.version, who)
 
     @router.post(
         "/admin/adapters/{name}/unload", summary="Stop serving an adapter until its folder changes"
     )
-    async def unload(name: str, who: str = who) -> dict[str, str]:
+    async def unload(name: str, who: Actor = who) -> dict[str, str]:
         await operations.unload(name, who)
         return {"unloaded": name}
 
     @router.delete("/admin/versions/{digest}", summary="Delete a kept version from the store")
-    async def delete(digest: str, who: str = who) -> dict[str, str]:
+    async def delete(digest: str, who: Actor = who) -> dict[str, str]:
         await operations.delete(digest, who)
         return {"deleted": digest}
 
@@ -165,7 +170,7 @@ def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None
         response_class=PlainTextResponse,
         openapi_extra=_documented(LoadRequest),
     )
-    async def load_lora_adapter(body: Any = load_body, who: str = who) -> PlainTextResponse:
+    async def load_lora_adapter(body: Any = load_body, who: Actor = who) -> PlainTextResponse:
         name = body.lora_name
         if not name or not body.lora_path:
             raise InvalidRequest("Both 'lora_name' and 'lora_path' must be provided.")
@@ -187,7 +192,7 @@ def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None
         response_class=PlainTextResponse,
         openapi_extra=_documented(UnloadRequest),
     )
-    async def unload_lora_adapter(body: Any = unload_body, who: str = who) -> PlainTextResponse:
+    async def unload_lora_adapter(body: Any = unload_body, who: Actor = who) -> PlainTextResponse:
         name = body.lora_name
         if not name:
             raise InvalidRequest("'lora_name' needs to be provided to unload a LoRA adapter.")

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from lorabay.errors import InvalidRequest, LorabayError
+from lorabay.errors import InvalidRequest, LorabayError, SetupError, StorageUnavailable
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -25,6 +25,11 @@ FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed"}
 def as_error(failure: Exception) -> LorabayError:
     """Return the expected failure for any exception; a bug becomes a bare internal error."""
     match failure:
+        case SetupError():
+            # Of a server that runs, this is not its setup, but a disk that may come back.
+            return StorageUnavailable(
+                "the store or a folder cannot be used now; the server's log has the details"
+            )
         case LorabayError():
             return failure
         case HTTPException():
@@ -61,6 +66,8 @@ def envelope(error: LorabayError) -> dict[str, Any]:
 async def respond(request: Request, failure: Exception) -> Response:
     """Return the response for any exception of a route; logs an unexpected one as a bug."""
     error = as_error(failure)
+    if isinstance(failure, SetupError):
+        logger.warning("not done", path=request.url.path, reason=failure.message)
     if error.status == 500:
         # A request that failed before its gate has no caller.
         caller = getattr(getattr(request.state, "caller", None), "id", None)

@@ -1,12 +1,16 @@
 """The memory of a server over a restart: one small JSON file for each adapter.
 
-A record is written by rename, without fsync: a killed process loses nothing, a power cut at worst
-the last change. An unreadable file counts as absent. Knows nothing of how the fields are used.
+A record is replaced in one step, and waited for: a kill or a power cut leaves the old one or the
+new one. What this version does not know of a record, because a newer one wrote it, stays in it. A
+file that is no record is kept under another name before a new one takes its place. A file that the
+disk does not give is an error: it never counts as absent. Knows nothing of how the fields are used.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,12 +21,14 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationError,
     field_serializer,
     model_validator,
 )
 
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.versions import Digest
+from lorabay.errors import SetupError
 from lorabay.files import durable
 
 if TYPE_CHECKING:
@@ -35,6 +41,11 @@ _LOCK_SECONDS = 5.0
 _ADMIN_KEY = "admin "
 """Prefix of an admin's source in the former layout of records."""
 
+_DAMAGED = ".damaged-"
+"""What the name of a file that was no record has got, before random digits."""
+
+_DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+
 _Digest = Annotated[Digest, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -45,7 +56,7 @@ class FolderSource(BaseModel):
     known; `checks` is the identity of the checks that accepted it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     kind: Literal["folder"] = "folder"
     fingerprint: str
@@ -68,7 +79,7 @@ class AdminSource(BaseModel):
     and `passed_over_digest` the version in it, if that is known.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     kind: Literal["admin"] = "admin"
     path: Path
@@ -91,7 +102,7 @@ class Rollback(BaseModel):
     It ends when the source holds something else.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     to: _Digest
     instead_of: _Digest
@@ -155,7 +166,7 @@ def _source_of_key(key: object) -> Source | None:
 class Records:
     """The records of one adapter directory over one base, in one folder.
 
-    Several servers may share it.
+    Several servers may share it. All methods block on the disk.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -163,51 +174,152 @@ class Records:
         self._folder = folder
 
     def load(self) -> dict[AdapterName, Record]:
-        """Return every readable record by the name of its adapter."""
+        """Return every record by the name of its adapter, as far as this version understands it.
+
+        Raises SetupError if the disk does not give one: a server that took it for absent would
+        forget what it says.
+        """
         records: dict[AdapterName, Record] = {}
-        for path in sorted(self._folder.glob("*.json")):
-            record = _read(path)
-            if record is not None and not name_problems(path.stem):
-                records[AdapterName(path.stem)] = record
+        try:
+            for path in _files(self._folder):
+                content = _read(path)
+                if content is None:
+                    logger.warning("record damaged; it counts as absent", path=str(path))
+                record = _parse(content or {})
+                if record != Record() and not name_problems(path.stem):
+                    records[AdapterName(path.stem)] = record
+        except OSError as error:
+            raise SetupError(
+                f"the records in {self._folder} cannot be read: {error.strerror or error}"
+            ) from error
         return records
 
-    def update(self, name: AdapterName, changes: Mapping[str, object]) -> None:
+    def update(
+        self, name: AdapterName, changes: Mapping[str, object], memory: Record | None = None
+    ) -> None:
         """Write some fields and leave the others as they are on disk.
 
-        Another server of the same adapters may have changed those. An empty record is removed. A
-        disk that refuses the write costs the memory over a restart, not the service.
+        Another server of the same adapters may have changed those. `memory` is the whole record
+        after the change, for a file that turns out to be no record. An empty record is removed.
+        Raises OSError if the disk refuses.
         """
         path = self._folder / f"{name}.json"
-        try:
-            with FileLock(self._folder / "lock", timeout=_LOCK_SECONDS):
-                record = (_read(path) or Record()).model_copy(update=changes)
-                if record == Record():
-                    path.unlink(missing_ok=True)
-                    return
+        with FileLock(self._folder / "lock", timeout=_LOCK_SECONDS):
+            content = _read(path)
+            if content is None:
+                _move_aside(path)
+                content = {} if memory is None else _dumped(memory)
 
-                durable.write(path, _as_json(record), lasting=False)
-        except OSError as error:
-            logger.warning(
-                "record not written; a restart will not know it",
-                path=str(path),
-                reason=error.strerror,
+            content |= _dumped(Record(**changes), only=set(changes))  # type: ignore[arg-type]
+            # The fields of the former layout are those of this one by now.
+            content = _upgraded(content)
+            if _is_empty(content):
+                path.unlink(missing_ok=True)
+            else:
+                durable.write(path, json.dumps(content))
+
+    def unwritten(self) -> dict[AdapterName, Mapping[str, object]]:
+        """Return nothing: what was updated is on disk already."""
+        return {}
+
+    def flush(self, timeout_s: float) -> bool:
+        """Return True, as nothing waits."""
+        del timeout_s
+        return True
+
+
+def recorded_digests(
+    folder: Path, unwritten: Mapping[AdapterName, Mapping[str, object]] | None = None
+) -> frozenset[Digest]:
+    """Return the versions that the records in `folder` name, also where only a newer version knows
+    what for.
+
+    `unwritten` holds fields of records that a full disk did not take. Raises OSError if a record
+    cannot be read, and SetupError for one that is damaged: nobody knows what that named. Those that
+    were moved aside count as far as they can be read.
+    """
+    digests: set[Digest] = set()
+    for path in _files(folder):
+        content = _read(path)
+        changes = (unwritten or {}).get(AdapterName(path.stem))
+        if content is not None and changes is not None:
+            digests |= _parse(content).model_copy(update=changes).digests
+            continue
+        if content is None:
+            raise SetupError(
+                f"the record {path} is damaged, so that nobody knows which versions it named, and "
+                "none is removed; restart the server that uses it, or move it away"
             )
+        digests |= _digests_in(path)
+
+    for path in folder.iterdir():
+        if _DAMAGED in path.name:
+            digests |= _digests_in(path)
+    return frozenset(digests)
 
 
-def recorded_digests(folder: Path) -> frozenset[Digest]:
-    """Return the versions that the records in `folder` name."""
-    records = filter(None, map(_read, folder.glob("*.json")))
-    return frozenset().union(*(record.digests for record in records))
+def _files(folder: Path) -> list[Path]:
+    # Not `glob`, for which a folder that it may not list is an empty one.
+    names = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in names if path.suffix == ".json")
 
 
-def _as_json(record: Record) -> str:
-    # Not pydantic's own JSON: it refuses a path whose bytes are not UTF-8, and an admin may name
-    # such a folder.
-    return json.dumps(record.model_dump())
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file, an empty one if there is no file; None for anything else.
 
-
-def _read(path: Path) -> Record | None:
+    Raises OSError.
+    """
     try:
-        return Record.model_validate(json.loads(path.read_bytes()))
-    except (OSError, ValueError, RecursionError):
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError):
         return None
+    return content if isinstance(content, dict) else None
+
+
+def _digests_in(path: Path) -> set[Digest]:
+    try:
+        found = _DIGEST.findall(path.read_bytes())
+    except FileNotFoundError:  # another server has just removed it
+        return set()
+    return {Digest(digest.decode()) for digest in found}
+
+
+def _parse(content: Mapping[str, Any]) -> Record:
+    """Return the fields that this version understands; the others have their defaults."""
+    known: dict[str, Any] = {}
+    for name, value in _upgraded(content).items():
+        try:
+            Record.model_validate({name: value})
+        except ValidationError:
+            continue  # a newer version knows what it means
+        known[name] = value
+    return Record.model_validate(known)
+
+
+def _upgraded(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record's fields with the source of the former layout in the place of today's."""
+    fields = dict(content)
+    if "source_key" in fields:
+        source = _source_of_key(fields.pop("source_key"))
+        fields.setdefault("source", None if source is None else source.model_dump())
+    return fields
+
+
+def _is_empty(content: Mapping[str, Any]) -> bool:
+    defaults = _dumped(Record())
+    return all(name in defaults and value == defaults[name] for name, value in content.items())
+
+
+def _dumped(record: Record, *, only: set[str] | None = None) -> dict[str, Any]:
+    # Through JSON, so that a field is on disk what it is here.
+    fields: dict[str, Any] = json.loads(json.dumps(record.model_dump(include=only)))
+    return fields
+
+
+def _move_aside(path: Path) -> None:
+    """Keep a file that is no record under another name."""
+    aside = path.with_name(f"{path.name}{_DAMAGED}{secrets.token_hex(4)}")
+    durable.move(path, aside)
+    logger.warning("damaged record moved aside", path=str(aside))

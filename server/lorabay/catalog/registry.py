@@ -4,7 +4,8 @@ Ask `Registry.status(name)` for everything that is known about one adapter. The 
 event loop without a lock: every method but `idle` finishes without awaiting, so that look-up and
 lease are one step, and so is a flip. A lease keeps its version usable until it is released,
 whatever happens to the name meanwhile. `Records` carry over a restart what an admin chose (pins,
-rollbacks) and what the adapter's source held.
+rollbacks) and what the adapter's source held. A version of the last run that cannot be offered in
+this one stays in the record: only one that is certainly gone from the store is dropped.
 
 Knows nothing of the engine: the caller loads a version before it calls `set_live`, and unloads it
 after `idle`.
@@ -18,23 +19,48 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import AdminSource, FolderSource, Record, Rollback
-from lorabay.catalog.versions import DIGEST_PREFIX, Digest, Version
-from lorabay.errors import AdapterConflict, ModelNotFound
+from lorabay.catalog.versions import DIGEST_PREFIX, Digest, Version, Withheld
+from lorabay.errors import AdapterConflict, ModelNotFound, SetupError
 from lorabay.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from lorabay.catalog.records import Records, Source
+    from lorabay.catalog.records import Source
+
+    Found = Version | Withheld | None
+    Find = Callable[[AdapterName, Digest], Found]
 
 REMEMBERED_ANEW_S = 600.0
 """How long a new server remembers, at least, a name that an earlier one took away."""
 
 _PREFIX = re.compile(rf"[0-9a-f]{{{DIGEST_PREFIX},64}}", re.ASCII)
+
+
+class Memory(Protocol):
+    """The records on disk: `Records`, or a `RecordKeeper` that writes them in the background."""
+
+    def load(self) -> dict[AdapterName, Record]:
+        """Return every record by the name of its adapter; raises SetupError."""
+        ...
+
+    def update(
+        self, name: AdapterName, changes: Mapping[str, object], memory: Record | None = None
+    ) -> None:
+        """Write some fields of a record, which is `memory` with them."""
+        ...
+
+    def unwritten(self) -> Mapping[AdapterName, Mapping[str, object]]:
+        """Return the fields of each record that are not on disk yet."""
+        ...
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until every update is on disk; return whether it is."""
+        ...
 
 
 class AdapterState(StrEnum):
@@ -62,6 +88,7 @@ class _Adapter:
     reasons: tuple[Reason, ...] = ()
     live: Version | None = None
     kept: tuple[Version, ...] = ()
+    withheld: dict[Digest, Withheld] = field(default_factory=dict)
     record: Record = field(default_factory=Record)
     leases: Counter[Version] = field(default_factory=Counter)
     last_used: dict[Version, float] = field(default_factory=dict)
@@ -78,9 +105,11 @@ class AdapterStatus:
     """Snapshot of one adapter.
 
     `state` and `reasons` describe the newest attempt to serve it. `kept` are the versions that
-    `name@digest` can ask for: the live one first, then former ones. `source` and `source_digest`
-    say where the newest version came from and which one it is, live or not. `last_used` is when a
-    request last asked for a version, in seconds since the epoch.
+    `name@digest` can ask for: the live one first, then former ones. `withheld` are further ones
+    that stay remembered, and why they cannot be asked for in this run. `source` and `source_digest`
+    say where the newest version came from and which one it is, live or not. `rollback` is the one
+    that is in force. `last_used` is when a request last asked for a version, in seconds since the
+    epoch.
     """
 
     name: str
@@ -94,6 +123,7 @@ class AdapterStatus:
     source: Source | None
     source_digest: Digest | None
     last_used: tuple[tuple[Version, float], ...]
+    withheld: tuple[tuple[Digest, Withheld], ...] = ()
 
     @property
     def is_gone(self) -> bool:
@@ -137,7 +167,7 @@ class Registry:
     def __init__(
         self,
         base_names: tuple[str, ...],
-        records: Records,
+        records: Memory,
         *,
         keep: int = 2,
         removed_keep_s: float = 0.0,
@@ -156,19 +186,21 @@ class Registry:
         self._changed: Callable[[str, AdapterState, AdapterState], None] = (
             lambda name, before, after: None
         )
+        self._find: Find = lambda name, digest: None
 
-    def restore(self, find: Callable[[AdapterName, Digest], Version | None]) -> None:
-        """Take up the records of the last run; nothing is live yet.
+    def restore(self, find: Find) -> None:
+        """Take up the records of the last run; nothing is live yet. Blocks; raises SetupError.
 
-        `find` returns a stored version, or None for one that cannot be served in this run.
+        `find` returns a stored version, why it is not offered in this run, or None if it is
+        certainly gone. It raises SetupError if the disk does not say: see `unread`.
         """
+        self._find = find
         for name, record in self._records.load().items():
-            stored = (find(name, digest) for digest in record.kept)
-            kept = tuple(version for version in stored if version is not None)
-            is_expected = bool(kept) and record.removed_at is None
-            state = AdapterState.PENDING if is_expected else AdapterState.REMOVED
-            forget_at = self._clock() + self._still_kept_s(record)
-            self._adapters[name] = _Adapter(state, kept=kept, record=record, forget_at=forget_at)
+            adapter = self._adapters[name] = _Adapter(AdapterState.REMOVED, record=record)
+            self.take_up(name, {digest: self.look_up(name, digest) for digest in record.kept})
+            adapter.forget_at = self._clock() + self._still_kept_s(record)
+            if adapter.record.kept and not adapter.is_removed:
+                adapter.state = AdapterState.PENDING
 
     def _still_kept_s(self, record: Record) -> float:
         """Return for how long a name that an earlier server took away is still remembered.
@@ -178,6 +210,69 @@ class Registry:
         passed_s = max(0.0, self._wall() - (record.removed_at or 0.0))
         at_least_s = min(self._removed_keep_s, REMEMBERED_ANEW_S)
         return max(at_least_s, self._removed_keep_s - passed_s)
+
+    def look_up(self, name: AdapterName, digest: Digest) -> Found:
+        """Ask the store for a version of the last run; blocks, and may be called in any thread."""
+        try:
+            return self._find(name, digest)
+        except SetupError:
+            return Withheld("the store could not be read", is_passing=True)
+
+    def unread(self) -> tuple[tuple[AdapterName, Digest], ...]:
+        """Return the versions of the last run that the disk has not given yet."""
+        return tuple(
+            (AdapterName(name), digest)
+            for name, adapter in self._adapters.items()
+            for digest, withheld in adapter.withheld.items()
+            if withheld.is_passing
+        )
+
+    def take_up(self, name: str, results: Mapping[Digest, Found]) -> None:
+        """Note what became of versions of the last run: `results` are those of `look_up`."""
+        adapter = self._adapters.get(name)
+        if adapter is None:
+            return
+
+        offered = {version.digest: version for version in adapter.kept}
+        for digest, found in results.items():
+            if digest not in adapter.record.kept:
+                continue  # it has been forgotten meanwhile
+            adapter.withheld.pop(digest, None)
+            offered.pop(digest, None)
+            if isinstance(found, Version):
+                offered[digest] = found
+            elif found is not None:
+                adapter.withheld[digest] = found
+
+        known = [
+            digest
+            for digest in adapter.record.kept
+            if digest in offered or digest in adapter.withheld
+        ]
+        adapter.record = adapter.record.model_copy(update={"kept": tuple(known)})
+        self._hold_back_behind_unread(adapter, offered)
+        adapter.kept = tuple(offered[digest] for digest in known if digest in offered)
+
+    def _hold_back_behind_unread(self, adapter: _Adapter, offered: dict[Digest, Version]) -> None:
+        """Offer no former version before the one that was live last has been read.
+
+        A hiccup of the disk must not make the name mean an older one.
+        """
+        if adapter.live is not None or not adapter.record.kept:
+            return
+        newest = adapter.withheld.get(adapter.record.kept[0])
+        if newest is None or not newest.is_passing:
+            return
+        adapter.withheld |= dict.fromkeys(offered, newest)
+        offered.clear()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until everything that is remembered is on disk; return whether it is. Blocks."""
+        return self._records.flush(timeout_s)
+
+    def unwritten(self) -> Mapping[AdapterName, Mapping[str, object]]:
+        """Return the fields of each record that are remembered and not on disk yet."""
+        return self._records.unwritten()
 
     def acquire(self, model: str) -> Lease:
         """Return a lease on the version that `model` names; raises ModelNotFound."""
@@ -247,10 +342,11 @@ class Registry:
             kept=() if adapter.is_removed else adapter.kept,
             leases=tuple(adapter.leases.items()),
             pinned=adapter.record.pinned,
-            rollback=adapter.record.rollback,
+            rollback=_rollback_in_force(adapter),
             source=adapter.record.source,
             source_digest=adapter.record.source_digest,
             last_used=tuple(adapter.last_used.items()),
+            withheld=() if adapter.is_removed else tuple(adapter.withheld.items()),
         )
 
     def snapshot(self) -> tuple[AdapterStatus, ...]:
@@ -300,13 +396,16 @@ class Registry:
         """
         adapter = self._adapters.setdefault(version.adapter, _Adapter())
         target = _rolled_back_to(adapter, version)
+        # A target that cannot be offered now will be, in another run: the choice stays.
+        is_waiting = _waits_for_its_target(adapter, version)
+        rollback = adapter.record.rollback if is_waiting or target is not None else None
 
         self._save(
             version.adapter,
             adapter,
             source=source,
             source_digest=version.digest,
-            rollback=None if target is None else adapter.record.rollback,
+            rollback=rollback,
             withdrawn=None,
             withdrawn_digest=None,
         )
@@ -330,15 +429,22 @@ class Registry:
         adapter = self._adapters.setdefault(version.adapter, _Adapter())
         # The version that was live is the newest of the former ones; the oldest is kept no more.
         # Each flip moves a version to the front: the one that was live longest ago falls out first.
-        others = tuple(other for other in adapter.kept if other != version)
-        kept = (version, *others)[: self._keep + 1]
+        # Those that are withheld count as well: they are as much a choice for later.
+        others = (digest for digest in adapter.record.kept if digest != version.digest)
+        digests = (version.digest, *others)[: self._keep + 1]
+        offered = {other.digest: other for other in (*adapter.kept, version)}
+        kept = tuple(offered[digest] for digest in digests if digest in offered)
 
         adapter.live, adapter.kept = version, kept
+        adapter.withheld = {
+            digest: withheld
+            for digest, withheld in adapter.withheld.items()
+            if digest in digests and digest not in offered
+        }
         adapter.last_used = {
             other: when for other, when in adapter.last_used.items() if other in kept
         }
         self._set_state(version.adapter, adapter, AdapterState.READY)
-        digests = tuple(other.digest for other in kept)
         self._save(version.adapter, adapter, kept=digests, removed_at=None)
 
     def remove(
@@ -397,7 +503,7 @@ class Registry:
     def _forget_past(self, name: str) -> None:
         """Forget the former versions of a name that was taken away, and what its folder held."""
         adapter = self._adapters[name]
-        adapter.kept = ()
+        adapter.kept, adapter.withheld = (), {}
         self._save(name, adapter, kept=(), rollback=None, removed_at=None)
         # What a folder holds that is back, and is not live for another reason, is no past.
         if adapter.state in _GONE:
@@ -520,7 +626,8 @@ class Registry:
         for name in self._keepers(digest):
             adapter = self._adapters[name]
             adapter.kept = tuple(version for version in adapter.kept if version.digest != digest)
-            kept = tuple(version.digest for version in adapter.kept)
+            adapter.withheld.pop(digest, None)
+            kept = tuple(other for other in adapter.record.kept if other != digest)
 
             # A rollback to it cannot come into force again.
             rollback = adapter.record.rollback
@@ -560,19 +667,18 @@ class Registry:
 
     def _keepers(self, digest: Digest) -> list[str]:
         """Return the adapters that keep a version; equal weights may have several names."""
-        return [
-            name
-            for name, adapter in self._adapters.items()
-            if any(version.digest == digest for version in adapter.kept)
-        ]
+        return [name for name, adapter in self._adapters.items() if digest in adapter.record.kept]
 
     def in_use(self) -> frozenset[Digest]:
-        """Return the versions that the store must keep: live, kept, leased, or held by a source."""
+        """Return the versions that the store must keep: leased, or named by a record.
+
+        A record names the live one, those that are kept, offered or not, what the source holds, and
+        where a rollback leads.
+        """
         digests: set[Digest] = set()
         for adapter in self._adapters.values():
             digests.update(version.digest for version in (*adapter.kept, *adapter.leases))
-            if adapter.record.source_digest is not None:
-                digests.add(adapter.record.source_digest)
+            digests |= adapter.record.digests
         return frozenset(digests)
 
     def _set_state(
@@ -617,8 +723,8 @@ class Registry:
         before = adapter.record
         changes = {key: value for key, value in changes.items() if value != getattr(before, key)}
         if changes:
-            self._records.update(AdapterName(name), changes)
             adapter.record = before.model_copy(update=changes)
+            self._records.update(AdapterName(name), changes, adapter.record)
 
 
 def _is_past(adapter: _Adapter) -> bool:
@@ -635,6 +741,19 @@ def _rolled_back_to(adapter: _Adapter, offered: Version) -> Version | None:
     if rollback is None or rollback.instead_of != offered.digest:
         return None
     return next((version for version in adapter.kept if version.digest == rollback.to), None)
+
+
+def _waits_for_its_target(adapter: _Adapter, offered: Version) -> bool:
+    """Return whether an admin rolled back to a version that is withheld in this run."""
+    rollback = adapter.record.rollback
+    if rollback is None or rollback.instead_of != offered.digest:
+        return False
+    return rollback.to in adapter.withheld
+
+
+def _rollback_in_force(adapter: _Adapter) -> Rollback | None:
+    rollback = adapter.record.rollback
+    return None if rollback is None or rollback.to in adapter.withheld else rollback
 
 
 def _by_prefix(versions: tuple[Version, ...], prefix: str) -> Version | None:

@@ -12,22 +12,29 @@ nothing, or the whole version. What was checked is what is stored: a source is c
 only the copy is read. Several servers may share one root.
 
 Parallel: any number of `ingest` calls, in threads and in processes. Serial, under one file lock:
-appearing, holding, removing. Knows nothing of names that are live, or of the engine.
+appearing, holding, removing.
+
+What the disk does not say is an error, never an answer: a version that cannot be read is not
+absent, and while it is unknown what others need, nothing is removed. Knows nothing of names that
+are live, or of the engine.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shutil
-import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from filelock import FileLock
+import structlog
+from filelock import FileLock, Timeout
 
+from lorabay.catalog import disuse
 from lorabay.catalog.admission import inspect
 from lorabay.catalog.canonical import measure
 from lorabay.catalog.composite_build import Assembly
@@ -36,19 +43,24 @@ from lorabay.catalog.records import Records, recorded_digests
 from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import SetupError
 from lorabay.files import durable
-from lorabay.files.adapter_folder import CONFIG_FILE
+from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE
 from lorabay.files.folder_read import FolderRead
 from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Reason, Rejected, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Set as AbstractSet
+    from collections.abc import Callable, Iterator, Mapping, Set as AbstractSet
+    from datetime import date
 
     from lorabay.catalog.admission import Checks
     from lorabay.catalog.names import AdapterName
 
+logger = structlog.get_logger(__name__)
+
 MANIFEST_FILE = "manifest.json"
 """File of a version that holds its spec, and the sizes of its other files."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 LAYOUT = 1
 """Version of the manifest's form; versions of another layout count as absent."""
@@ -56,8 +68,17 @@ LAYOUT = 1
 LOCK_TIMEOUT_S = 60.0
 """How long a call waits for other servers' and threads' calls."""
 
-RECORDS_KEPT_S = 30 * 24 * 3600.0
-"""How long records are kept after the last server that used them, in seconds."""
+BASES_NOTED = 16
+"""Bases that a manifest names at most, the newest of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """What is noted of one version beside its files."""
+
+    spec: AdapterSpec
+    bases: tuple[str, ...]
+    content: dict[str, Any]
 
 
 class Store:
@@ -66,17 +87,22 @@ class Store:
     All methods block on the disk and may be called from any thread.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, today: Callable[[], date]) -> None:
         self._root = root
+        self._today = today
         self._versions = root / "versions"
         self._work = root / "work"
         self._records = root / "records"
         self._holds = Holds(root)
+        self._building: set[str] = set()
+        """Names of the folders in `work` that this process fills."""
 
     @classmethod
-    def open(cls, root: Path) -> Self:
+    def open(cls, root: Path, *, today: Callable[[], date] | None = None) -> Self:
         """Return the store at `root`, which is made if needed. Raises SetupError if it cannot be
         written.
+
+        `today` is the date in UTC, by which unused records grow old.
         """
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -86,7 +112,7 @@ class Store:
         except OSError as error:
             raise _unusable(root, error) from error
 
-        store = cls(root)
+        store = cls(root, today or (lambda: datetime.now(UTC).date()))
         # Under the lock: otherwise another server's sweep could see this server's lock file before
         # it is locked, and take the server for dead.
         with store._exclusive_lock():
@@ -106,8 +132,8 @@ class Store:
     def records(self, key: str) -> Records:
         """Return what this server remembers over a restart, shared by servers of the same key.
 
-        The versions that records name are kept while no such server runs, too, until
-        `RECORDS_KEPT_S` after the last one.
+        The versions that records name are kept while no such server runs, too, until that has been
+        seen on `disuse.DAYS_KEPT` days.
         """
         with self._exclusive_lock():
             records = Records(self._records / key)
@@ -124,7 +150,7 @@ class Store:
         read: FolderRead | None = None,
     ) -> Version | Rejected:
         """Copy, check, convert, store and hold an adapter; return its version, or every reason
-        against it.
+        against it; never raises OSError or SetupError.
 
         `folder` and all links in it must lead into `roots`, which are absolute and have no links.
         Without them the folder may be anywhere, and its links stay inside it. A composite folder
@@ -152,61 +178,126 @@ class Store:
                 read.step()
                 self._commit(made, spec.digest)
         except OSError as error:
-            return rejected([Reason("store_write", _unusable(self._root, error).message)])
+            return rejected([Reason("store_write", f"the store cannot be used: {_why(error)}")])
         except SetupError as error:
-            return rejected([Reason("store_write", error.message)])
+            logger.warning("adapter not stored", adapter=name, reason=error.message)
+            text = "the adapter cannot be stored now; the server's log has the details"
+            return rejected([Reason("store_write", text)])
 
         return self._version(name, spec)
 
     def get(self, name: AdapterName, digest: Digest) -> Version | None:
         """Return a stored version, and hold it from now on; None if it is absent or not whole.
 
-        A full disk does not prevent this: a server starts with what is stored. Other servers then
-        know its hold from its records only.
+        Raises SetupError if the disk does not say. A full disk does not prevent this: a server
+        starts with what is stored. Other servers then know its hold from its records only.
         """
         with self._exclusive_lock():
-            spec = self._read_manifest(digest)
-            if spec is None:
+            manifest = self._read_manifest(digest)
+            if manifest is None:
                 return None
             with suppress(OSError):
                 self._holds.add(digest)
-        return self._version(name, spec)
+        return self._version(name, manifest.spec)
+
+    def has(self, digest: Digest) -> bool:
+        """Return whether anything is stored under `digest`, whole or not.
+
+        Raises SetupError if the disk does not say.
+        """
+        try:
+            return digest in self._digests()
+        except OSError as error:
+            raise _unusable(self._root, error) from error
+
+    def bases(self, digest: Digest) -> tuple[str, ...] | None:
+        """Return the identities of the bases that the output scales of a version are right for.
+
+        None for a version without scales, which depends on no base's weights. Empty if an older
+        server, which noted none, made it. Raises SetupError if the disk does not say.
+        """
+        try:
+            manifest = self._read_manifest(digest)
+        except OSError as error:
+            raise _unusable(self._root, error) from error
+        if manifest is None or SCALES_FILE not in manifest.content["files"]:
+            return None
+        return manifest.bases
+
+    def note_base(self, digest: Digest, identity: str) -> None:
+        """Note that the output scales of a version, if it has any, are right for a base.
+
+        A full disk does not prevent the version's use. Raises SetupError if the store is away.
+        """
+        with self._exclusive_lock(), suppress(OSError):
+            manifest = self._read_manifest(digest)
+            if manifest is not None and SCALES_FILE in manifest.content["files"]:
+                _add_bases(self._versions / digest, manifest, [identity])
 
     def versions(self) -> tuple[AdapterSpec, ...]:
-        """Return the spec of every whole version, sorted by digest."""
-        specs = [self._read_manifest(digest) for digest in self._digests()]
-        return tuple(spec for spec in specs if spec is not None)
+        """Return the spec of every whole version, sorted by digest; raises SetupError."""
+        try:
+            manifests = [self._read_manifest(digest) for digest in self._digests()]
+        except OSError as error:
+            raise _unusable(self._root, error) from error
+        return tuple(manifest.spec for manifest in manifests if manifest is not None)
 
-    def sweep(self, keep: AbstractSet[Digest]) -> tuple[Digest, ...]:
+    def sweep(
+        self,
+        keep: AbstractSet[Digest],
+        unwritten: Mapping[AdapterName, Mapping[str, object]] | None = None,
+    ) -> tuple[Digest, ...]:
         """Hold exactly `keep`, and remove the versions that no server needs; return those.
 
-        Needed is what a living server holds or a record names. A version that `ingest` or `get`
+        Needed is what a living server holds or a record names. `unwritten` are fields of this
+        server's own records that the disk has not taken yet: a full one must not keep what was
+        given up to make room. A version that `ingest` or `get`
         returned is held until the next sweep that does not keep it: the caller puts sweeps off
-        until it has noted the version.
+        until it has noted the version. Raises SetupError if it is unknown what is needed, with
+        nothing removed, and if something could not be removed.
         """
         with self._exclusive_lock():
             # On a full disk the holds stay too many, and removing versions makes room.
             with suppress(OSError):
                 self._holds.replace(keep)
+            keys = self._holds.keys_in_use()
             self._holds.forget_dead_servers()
-            self._forget_old_records()
+            self._forget_old_records(keys)
 
-            in_use = keep | self._holds.of_others() | self._recorded()
+            in_use = keep | self._holds.of_others() | self._recorded(unwritten)
             unused = tuple(digest for digest in self._digests() if digest not in in_use)
-            trash = [self._move_aside(digest) for digest in unused]
-            trash += self._left_by_dead_servers()
+            for digest in unused:
+                self._move_aside(digest)
+            trash = self._trash()
 
         # Outside the lock: large files take long, and nobody sees them any more.
-        for path in trash:
-            shutil.rmtree(path, ignore_errors=True)
+        self._remove(trash)
         return unused
+
+    def _remove(self, trash: list[Path]) -> None:
+        problems: list[OSError] = []
+        for path in trash:
+            try:
+                shutil.rmtree(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                problems.append(error)
+        if problems:
+            raise _unusable(self._root, problems[0]) from problems[0]
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Exclude other servers and threads; raises OSError."""
+        # Each use has a lock object of its own, which also excludes this process's threads.
+        with FileLock(self._root / "lock", timeout=LOCK_TIMEOUT_S):
+            yield
 
     @contextmanager
     def _exclusive_lock(self) -> Iterator[None]:
         """Exclude other servers and threads; SetupError replaces every OSError of the block."""
         try:
-            # Each use has a lock object of its own, which also excludes this process's threads.
-            with FileLock(self._root / "lock", timeout=LOCK_TIMEOUT_S):
+            with self._lock():
                 yield
         except OSError as error:
             raise _unusable(self._root, error) from error
@@ -214,20 +305,28 @@ class Store:
     @contextmanager
     def _temporary_folder(self) -> Iterator[Path]:
         folder = self._work_path()
+        self._building.add(folder.name)
         try:
             folder.mkdir(mode=0o700)
             yield folder
         finally:
+            # What the disk does not let go now, the next sweep removes.
             shutil.rmtree(folder, ignore_errors=True)
+            self._building.discard(folder.name)
 
     def _commit(self, made: Path, digest: Digest) -> None:
-        """Make a version appear, unless it is there already, and hold it."""
-        with self._exclusive_lock():
-            if self._read_manifest(digest) is None:
-                folder = self._versions / digest
+        """Make a version appear, unless it is there already, and hold it. Raises OSError."""
+        folder = self._versions / digest
+        with self._lock():
+            stored = self._read_manifest(digest)
+            if stored is None:
                 if folder.exists():  # damaged
                     shutil.rmtree(self._move_aside(digest), ignore_errors=True)
                 durable.move(made, folder)
+            else:
+                # Equal digests mean equal scales, so that the version is right for either base.
+                made_for = json.loads((made / MANIFEST_FILE).read_bytes()).get("bases", [])
+                _add_bases(folder, stored, made_for)
             self._holds.add(digest)
 
     def _move_aside(self, digest: Digest) -> Path:
@@ -238,36 +337,68 @@ class Store:
         (self._versions / digest).rename(aside)
         return aside
 
-    def _left_by_dead_servers(self) -> list[Path]:
-        paths = self._work.iterdir()
-        return [path for path in paths if not self._holds.is_alive(path.name.split(".")[0])]
+    def _trash(self) -> list[Path]:
+        """Return what no living server makes any more: left by a kill, or by a disk that failed."""
+        mine = f"{self._holds.server}."
+        trash = []
+        for path in self._work.iterdir():
+            is_made = path.name in self._building
+            if path.name.startswith(mine):
+                is_trash = not is_made
+            else:
+                is_trash = not self._holds.is_alive(path.name.split(".")[0])
+            if is_trash:
+                trash.append(path)
+        return trash
 
-    def _forget_old_records(self) -> None:
-        for folder in self._records.iterdir():
-            if time.time() - folder.stat().st_mtime > RECORDS_KEPT_S:
-                shutil.rmtree(folder, ignore_errors=True)
+    def _forget_old_records(self, keys: set[str]) -> None:
+        """Remove the records that have been seen unused on enough days; `keys` are in use."""
+        for folder in self._record_folders():
+            if folder.name in keys:
+                disuse.note_used(folder)
+            elif disuse.note_unused(folder, self._today()) >= disuse.DAYS_KEPT:
+                folder.rename(self._work_path())
 
-    def _recorded(self) -> frozenset[Digest]:
+    def _recorded(
+        self, unwritten: Mapping[AdapterName, Mapping[str, object]] | None
+    ) -> frozenset[Digest]:
         """Return the versions that servers ask for when they start again."""
-        return frozenset().union(*map(recorded_digests, self._records.iterdir()))
+        digests: set[Digest] = set()
+        for folder in self._record_folders():
+            is_own = folder.name == self._holds.key
+            digests |= recorded_digests(folder, unwritten if is_own else None)
+        return frozenset(digests)
+
+    def _record_folders(self) -> list[Path]:
+        return [path for path in self._records.iterdir() if path.is_dir()]
 
     def _digests(self) -> list[Digest]:
-        return sorted(Digest(path.name) for path in self._versions.iterdir())
+        # What has another name is not ours: a file system may keep things of its own here.
+        names = (path.name for path in self._versions.iterdir())
+        return sorted(Digest(name) for name in names if _DIGEST.fullmatch(name))
 
-    def _read_manifest(self, digest: Digest) -> AdapterSpec | None:
-        """Return the spec of a stored version; None if it is absent, or lacks bytes."""
+    def _read_manifest(self, digest: Digest) -> _Manifest | None:
+        """Return what is noted of a version; None if it is certainly absent, or lacks bytes.
+
+        Raises OSError if the disk does not say.
+        """
         folder = self._versions / digest
         try:
-            manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
-            sizes = {file: (folder / file).stat().st_size for file in manifest["files"]}
-            if manifest["layout"] != LAYOUT or sizes != manifest["files"]:
+            content = json.loads((folder / MANIFEST_FILE).read_bytes())
+            sizes = {file: (folder / file).stat().st_size for file in content["files"]}
+            if content["layout"] != LAYOUT or sizes != content["files"]:
                 return None
 
             # JSON has no tuples: it turned these fields into lists.
-            fields = manifest["spec"]
+            fields = content["spec"]
             tuples = {key: tuple(fields[key]) for key in ("modules", "warnings")}
-            return AdapterSpec(**fields | tuples)
-        except (OSError, ValueError, TypeError, KeyError):
+            spec = AdapterSpec(**fields | tuples)
+            return _Manifest(spec, tuple(content.get("bases", ())), content)
+        except (FileNotFoundError, NotADirectoryError):
+            # Absent, unless the whole folder of versions is away: then nobody knows.
+            self._versions.stat()
+            return None
+        except (ValueError, TypeError, KeyError):
             return None
 
     def _version(self, name: AdapterName, spec: AdapterSpec) -> Version:
@@ -289,8 +420,11 @@ def _build(source: Path, made: Path, checks: Checks) -> AdapterSpec | Rejected:
     (made / CONFIG_FILE).write_text(json.dumps(canonical.config, indent=2) + "\n")
 
     sizes = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
-    manifest = {"layout": LAYOUT, "spec": asdict(spec), "files": sizes}
-    (made / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
+    manifest: dict[str, Any] = {"layout": LAYOUT, "spec": asdict(spec), "files": sizes}
+    # Output scales are right for the weights that they were computed from only.
+    if canonical.scales and checks.base_weights is not None:
+        manifest["bases"] = [checks.base_weights.identity]
+    (made / MANIFEST_FILE).write_text(_manifest_text(manifest))
 
     for file in (*sizes, MANIFEST_FILE):
         (made / file).chmod(0o444)
@@ -298,8 +432,28 @@ def _build(source: Path, made: Path, checks: Checks) -> AdapterSpec | Rejected:
     return spec
 
 
+def _add_bases(folder: Path, stored: _Manifest, new: list[str]) -> None:
+    """Note in the manifest of a stored version further bases that it is right for."""
+    bases = tuple(dict.fromkeys((*new, *stored.bases)))[:BASES_NOTED]
+    if set(bases) == set(stored.bases):
+        return
+
+    with durable.replacing(folder / MANIFEST_FILE) as partial:
+        partial.write_text(_manifest_text(stored.content | {"bases": list(bases)}))
+        partial.chmod(0o444)
+
+
+def _manifest_text(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
+
+
 def _unusable(root: Path, error: OSError) -> SetupError:
     return SetupError(
-        f"the store {root} cannot be used: {error.strerror or error}; "
-        "free space or pass another --store"
+        f"the store {root} cannot be used: {_why(error)}; free space or pass another --store"
     )
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, Timeout):
+        return f"another server has held its lock for {LOCK_TIMEOUT_S:.0f} s"
+    return error.strerror or str(error)

@@ -65,3 +65,14 @@ class Version:
 
     def __hash__(self) -> int:
         return hash((self.adapter, self.digest))
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Why a version that is stored and remembered is not offered in this run.
+
+    `is_passing` says that the disk did not give it: it is asked again.
+    """
+
+    reason: str
+    is_passing: bool = False

@@ -10,15 +10,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from lorabay.api.request_limits import RequestLimits
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks
+from lorabay.catalog.record_keeper import RecordKeeper
 from lorabay.catalog.registry import Registry
+from lorabay.catalog.versions import Withheld
 from lorabay.errors import UsageError
-from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.serving.adapter_memory import (
     largest_host_bytes,
     number_bytes,
@@ -55,7 +57,7 @@ def build_reconciler(
 
     `weights` are the base's if the engine can serve DoRA. Blocks; raises SetupError or UsageError.
     """
-    records = store.records(records_key(settings.adapters, shapes))
+    records = RecordKeeper(store.records(records_key(settings.adapters, shapes)))
     registry = Registry(
         shapes.names,
         records,
@@ -64,23 +66,6 @@ def build_reconciler(
     )
     max_rank = whole_number(settings.engine, "max_lora_rank", default=ALLOWED_RANKS[-1])
     targets = target_modules(settings.engine)
-
-    def find(name: AdapterName, digest: Digest) -> Version | None:
-        """Return a version of the last run; None if this run's engine could not serve it."""
-        version = store.get(name, digest)
-        if version is None or version.spec.rank > max_rank:
-            return None
-
-        if targets is not None and not set(version.spec.modules) <= set(targets):
-            return None
-
-        # Without scaled outputs a DoRA version would answer without its factors.
-        needs_scaling = (version.path / SCALES_FILE).exists()
-        if needs_scaling and weights is None:
-            return None
-        return version
-
-    registry.restore(find)
     if settings.dora and weights is None:
         logger.warning("DoRA is not served: the engine's options keep it from scaling outputs")
     checks = Checks(
@@ -91,6 +76,8 @@ def build_reconciler(
         approximate_error=settings.approximate_error,
         target_modules=targets,
     )
+    registry.restore(partial(find_version, store, checks))
+
     directory = Directory(
         settings.adapters,
         settings.allowed_roots,
@@ -100,6 +87,50 @@ def build_reconciler(
     )
     events = EventLog(settings.store / "events.jsonl")
     return Reconciler(directory, store, checks, registry, events, metrics)
+
+
+def find_version(
+    store: Store, checks: Checks, name: AdapterName, digest: Digest
+) -> Version | Withheld | None:
+    """Return a version of the last run, or why this run does not offer it.
+
+    None if it is certainly not in the store. Blocks; raises SetupError if the disk does not say.
+    """
+    version = store.get(name, digest)
+    if version is not None:
+        reason = _reason_to_withhold(version, store, checks)
+        return version if reason is None else Withheld(reason)
+
+    if store.has(digest):
+        return Withheld("its files are damaged, or written by a newer lorabay")
+    return None
+
+
+def _reason_to_withhold(version: Version, store: Store, checks: Checks) -> str | None:
+    """Return what keeps this run's engine or base from answering rightly with a version, if so."""
+    spec = version.spec
+    if spec.rank > checks.max_rank:
+        return f"its rank {spec.rank} is over the engine's max_lora_rank {checks.max_rank}"
+    if spec.approximate is not None and spec.approximate > checks.approximate_error:
+        allowed = checks.approximate_error
+        return f"it lacks {spec.approximate:.2%} of its adapter; --approximate-error is {allowed}"
+
+    targets = checks.target_modules
+    if targets is not None and not set(spec.modules) <= set(targets):
+        return "it changes modules that the engine does not adapt in this run"
+
+    bases = store.bases(version.digest)
+    return None if bases is None else _reason_against_scales(bases, checks)
+
+
+def _reason_against_scales(bases: tuple[str, ...], checks: Checks) -> str | None:
+    """Return why a version's output scales, which are right for `bases`, are wrong in this run."""
+    # Without scaled outputs a DoRA version would answer without its factors.
+    if checks.base_weights is None:
+        return "it scales outputs (DoRA), which the engine does not do in this run"
+    if checks.base_weights.identity not in bases:
+        return "its output scales (DoRA) were computed from other weights than this base's"
+    return None
 
 
 def records_key(adapters: Path, shapes: BaseShapes) -> str:

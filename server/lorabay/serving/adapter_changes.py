@@ -24,7 +24,13 @@ from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import AdminSource, FolderSource
 from lorabay.catalog.registry import AdapterState
 from lorabay.catalog.versions import DIGEST_PREFIX
-from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, SetupError
+from lorabay.errors import (
+    AdapterConflict,
+    AdapterRejected,
+    EngineUnavailable,
+    SetupError,
+    StorageUnavailable,
+)
 from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Rejected
 from lorabay.serving.daemon_threads import ask
@@ -38,7 +44,7 @@ if TYPE_CHECKING:
     from lorabay.catalog.records import Source
     from lorabay.catalog.registry import Registry
     from lorabay.catalog.versions import Digest, Version
-    from lorabay.serving.events import EventLog
+    from lorabay.serving.events import Actor, EventLog
     from lorabay.serving.ingest import Ingest
     from lorabay.serving.store_sweep import StoreSweep
     from lorabay.serving.swaps import Swaps
@@ -248,7 +254,7 @@ class AdapterChanges:
         self,
         name: str,
         *,
-        who: str,
+        who: Actor,
         withdrawn: str | None = None,
         withdrawn_digest: Digest | None = None,
     ) -> None:
@@ -258,11 +264,12 @@ class AdapterChanges:
         self._swaps.remove(name, who=who, withdrawn=withdrawn, withdrawn_digest=withdrawn_digest)
         self._sweep.request()
 
-    async def load(self, path: Path, name: AdapterName, *, replace: bool, who: str) -> Version:
+    async def load(self, path: Path, name: AdapterName, *, replace: bool, who: Actor) -> Version:
         """Serve the adapter in `path`, which an admin names, from now on and after a restart.
 
-        Raises AdapterRejected with every reason, or AdapterConflict when the name is served with
-        other weights and `replace` is false, or when it is unloaded meanwhile.
+        Raises AdapterRejected with every reason, AdapterConflict when the name is served with other
+        weights and `replace` is false, or when it is unloaded meanwhile, and StorageUnavailable or
+        SetupError when a disk failed.
         """
         load = _AdminLoad(name)
         self._loads.add(load)
@@ -274,7 +281,7 @@ class AdapterChanges:
             # A version that was stored on the way to a failure is swept out soon.
             self._request_sweep()
 
-    async def _load(self, path: Path, load: _AdminLoad, *, replace: bool, who: str) -> Version:
+    async def _load(self, path: Path, load: _AdminLoad, *, replace: bool, who: Actor) -> Version:
         name = load.name
         # Before the read: a folder that changes meanwhile then differs from what was handled.
         own_fingerprint = None
@@ -283,6 +290,8 @@ class AdapterChanges:
 
         version = await self._ingest.read(path, name)
         if isinstance(version, Rejected):
+            if version.is_disks_fault:
+                raise StorageUnavailable(f"adapter {name!r} cannot be loaded now: {version.line}")
             raise AdapterRejected(name, tuple(reason.text for reason in version.reasons))
         load.check()
 
@@ -327,7 +336,7 @@ class AdapterChanges:
         """Return a folder's fingerprint; raises SetupError if its file system does not answer."""
         return await ask(fingerprint, folder, both_forms(self._ingest.roots))
 
-    async def roll_back(self, name: str, digest_prefix: str | None, *, who: str) -> None:
+    async def roll_back(self, name: str, digest_prefix: str | None, *, who: Actor) -> None:
         """Flip to a kept version until the adapter's source changes.
 
         Raises AdapterConflict if there is none or if the adapter changes meanwhile,
@@ -348,7 +357,7 @@ class AdapterChanges:
             self._events.add("rolled back", who=who, adapter=name, version=target.id)
             self._swaps.retire_replaced(before, target)
 
-    async def withdraw(self, name: str, *, who: str) -> None:
+    async def withdraw(self, name: str, *, who: Actor) -> None:
         """Take a name away although its folder stays, until what that holds changes."""
         try:
             present = await self._fingerprint(self._root / name)
@@ -369,13 +378,16 @@ class AdapterChanges:
         digest = self._digest_of(name, present)
         self._remove(name, who=who, withdrawn=present, withdrawn_digest=digest)
 
-    async def delete(self, digest: Digest, *, who: str) -> None:
+    async def delete(self, digest: Digest, *, who: Actor) -> None:
         """Drop a kept version from its adapters, the engine and the store.
 
-        Raises AdapterConflict while it is live, in use, or held by a source.
+        Raises AdapterConflict while it is live, in use, or held by a source, and SetupError when
+        the store is away.
         """
         # Not while a keeper changes: a flip to this version would find it forgotten.
         async with self._turns.turn(*self._keepers(digest)):
+            # First, so that a store that is away leaves the adapters as they are.
+            await self._sweep.run()
             self._registry.forget(digest)
 
             # Out of the engine before out of the store: the engine reads these files.

@@ -1,13 +1,15 @@
 """The operations of an administrator, without HTTP: list, load, unload, pin, preload, roll back,
 delete.
 
-Every operation is written to the event log with the id of the request that asked for it, also when
-it fails. An operation that cannot be done raises LorabayError. Knows nothing of keys, of HTTP, or
-of how a change is made.
+Every operation is written to the event log with whoever asked for it, also when it fails. An
+operation that cannot be done raises LorabayError; one that cannot be done now, because of a disk,
+raises StorageUnavailable. Knows nothing of keys, of HTTP, or of how a change is made.
 """
 
 from __future__ import annotations
 
+import asyncio
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,13 +26,32 @@ from lorabay.errors import (
     ModelNotFound,
     PermissionDenied,
     SetupError,
+    StorageUnavailable,
 )
 from lorabay.reasons import quoted
 from lorabay.serving.daemon_threads import ask
 
 if TYPE_CHECKING:
+    from lorabay.serving.events import Actor
     from lorabay.serving.manager import AdapterManager
     from lorabay.serving.reconciler import Reconciler
+
+
+SAVE_S = 2.0
+"""How long an operation waits until what it changed is on disk."""
+
+_OF_THE_PATH = frozenset(
+    {
+        errno.EACCES,
+        errno.EINVAL,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EPERM,
+    }
+)
+"""Errors that say something of a path; every other one is a disk's, and may pass."""
 
 
 class Operations:
@@ -84,13 +105,24 @@ class Operations:
 
         return level_of
 
-    async def rescan(self, who: str) -> list[dict[str, Any]]:
-        """Look at the directory now; return the adapters as they are afterwards."""
-        await self._reconciler.reconcile()
+    async def rescan(self, who: Actor) -> list[dict[str, Any]]:
+        """Look at the directory now; return the adapters as they are afterwards.
+
+        Raises StorageUnavailable if the directory cannot be listed; nothing has changed then.
+        """
+        with self._noting_failure("rescan", who, None):
+            await self._reconciler.reconcile()
+            if self._reconciler.scan_failure is not None:
+                raise SetupError(self._reconciler.scan_failure)
+
         self._events.add("rescan", who=who)
         return self.adapters()
 
-    def set_pinned(self, name: str, pinned: bool, who: str) -> dict[str, Any]:
+    async def saved(self) -> None:
+        """Wait until what was changed will outlast a kill; not for long, if a disk is ill."""
+        await asyncio.to_thread(self._registry.flush, SAVE_S)
+
+    def set_pinned(self, name: str, pinned: bool, who: Actor) -> dict[str, Any]:
         """Keep an adapter in the engine, or no longer.
 
         Raises ModelNotFound or AdapterConflict. The result is empty if the pin was all that was
@@ -107,7 +139,7 @@ class Operations:
         status = self._registry.status(name)
         return {} if status is None else _describe(status, self._levels())
 
-    async def preload(self, name: str, who: str) -> dict[str, Any]:
+    async def preload(self, name: str, who: Actor) -> dict[str, Any]:
         """Load an adapter's live version into the engine now.
 
         Also one that the engine refused or died on before. Raises AdapterRejected with the engine's
@@ -119,10 +151,11 @@ class Operations:
             # Not the manager's `ensure`, which hides the engine's reason from clients.
             await self._manager.residency.ensure(version)
 
+        await self.saved()
         self._events.add("preloaded", who=who, adapter=name)
         return self.adapter(name)
 
-    async def roll_back(self, name: str, digest_prefix: str | None, who: str) -> dict[str, Any]:
+    async def roll_back(self, name: str, digest_prefix: str | None, who: Actor) -> dict[str, Any]:
         """Make a kept version live again, until the folder changes.
 
         Also one that the engine refused or died on before. Raises ModelNotFound, AdapterConflict,
@@ -133,31 +166,30 @@ class Operations:
             self._live(name)
             self._manager.forgive(self._registry.rollback_target(name, digest_prefix))
             await self._changes.roll_back(name, digest_prefix, who=who)
+        await self.saved()
         return self.adapter(name)
 
-    async def unload(self, name: str, who: str) -> None:
+    async def unload(self, name: str, who: Actor) -> None:
         """Take an adapter away, as if its folder were gone, until the folder changes."""
         with self._noting_failure("removed", who, name):
             self._live(name)
             await self._changes.withdraw(name, who=who)
+        await self.saved()
 
-    async def load(self, name: str, path: str, *, replace: bool, who: str) -> Version:
+    async def load(self, name: str, path: str, *, replace: bool, who: Actor) -> Version:
         """Serve the adapter in the folder `path` under `name`; `replace` lets it swap another.
 
         Loading the same weights again succeeds and changes nothing. Raises AdapterConflict for a
         name that is taken, PermissionDenied for a path outside the allowed roots, ModelNotFound for
         a path without a folder, AdapterRejected with every reason for a folder that cannot be
-        served.
+        served, StorageUnavailable where a disk is away or fails.
         """
         with self._noting_failure("loaded", who, name):
             self._check_name(name)
-            try:
-                folder = await ask(self._find, name, path)
-                adapter = AdapterName(name)
-                version = await self._changes.load(folder, adapter, replace=replace, who=who)
-            except SetupError as error:
-                raise AdapterRejected(name, (error.message,)) from error
+            folder = await ask(self._find, name, path)
+            version = await self._changes.load(folder, AdapterName(name), replace=replace, who=who)
 
+        await self.saved()
         self._events.add("loaded", who=who, adapter=name, version=version.id)
         return version
 
@@ -183,8 +215,12 @@ class Operations:
             is_allowed = path.is_absolute() and any(folder.is_relative_to(root) for root in roots)
             exists = is_allowed and folder.is_dir()
             is_own = path.parent.resolve() / path.name == own_folder
-        except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, a link to itself
+        except (ValueError, RuntimeError):  # a NUL byte, a link to itself
             is_allowed = False
+        except OSError as error:
+            if error.errno not in _OF_THE_PATH:
+                raise
+            is_allowed = False  # too long, or not for us
 
         if not is_allowed:
             raise PermissionDenied(
@@ -193,23 +229,39 @@ class Operations:
                 param="lora_path",
             )
         if not exists:
+            self._check_roots(folder, roots)
             raise ModelNotFound(
                 name, message=f"Loading lora {name} failed: No adapter found for {text}"
             )
         return own_folder if is_own else folder
 
-    async def delete(self, digest: str, who: str) -> None:
+    @staticmethod
+    def _check_roots(folder: Path, roots: list[Path]) -> None:
+        """Raise SetupError if what should hold `folder` is not there itself: a disk is away."""
+        for root in roots:
+            if folder.is_relative_to(root) and not root.is_dir():
+                raise SetupError(f"{root} is not there")
+
+    async def delete(self, digest: str, who: Actor) -> None:
         """Drop a kept version from its adapters and the store.
 
-        Raises AdapterConflict while it is still needed.
+        Raises AdapterConflict while it is still needed, and StorageUnavailable if its files could
+        not be removed yet: they are when the store lets them.
         """
         with self._noting_failure("deleted", who, None):
             await self._changes.delete(Digest(digest), who=who)
 
     @contextmanager
-    def _noting_failure(self, event: str, who: str, name: str | None) -> Iterator[None]:
+    def _noting_failure(self, event: str, who: Actor, name: str | None) -> Iterator[None]:
         try:
             yield
+        except (SetupError, OSError) as error:
+            # Of a server that runs, this is not its setup, but a disk that may come back.
+            result = str(error) or type(error).__name__
+            self._events.add(event, who=who, adapter=name, result=result)
+            raise StorageUnavailable(
+                "the store or a folder cannot be used now; the event log has the reason"
+            ) from error
         except LorabayError as error:
             self._events.add(event, who=who, adapter=name, result=error.message)
             raise
@@ -232,6 +284,9 @@ def _describe(status: AdapterStatus, level_of: Callable[[Version], str]) -> dict
         "pinned": status.pinned,
         "rolled_back": status.rollback is not None,
         "versions": list(_versions(status, level_of)),
+        "withheld": [
+            {"digest": digest, "reason": withheld.reason} for digest, withheld in status.withheld
+        ],
     }
 
 

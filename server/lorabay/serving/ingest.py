@@ -28,7 +28,7 @@ from lorabay.reasons import Reason, Rejected
 from lorabay.serving.daemon_threads import DaemonThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from lorabay.base.shapes import BaseShapes
     from lorabay.catalog.admission import Checks
@@ -190,18 +190,22 @@ class Ingest:
         except SetupError:
             return None
 
-    async def sweep(self, needed: Callable[[], AbstractSet[Digest]]) -> bool:
+    async def sweep(
+        self,
+        needed: Callable[[], AbstractSet[Digest]],
+        unwritten: Callable[[], Mapping[AdapterName, Mapping[str, object]]] = dict,
+    ) -> bool:
         """Remove every version that is not `needed`; return whether that was done.
 
-        Nothing is done while a folder is being read: a slow disk must not hold up the caller.
-        Raises SetupError.
+        `unwritten` returns the fields of records that are not on disk yet. Nothing is done while a
+        folder is being read: a slow disk must not hold up the caller. Raises SetupError.
         """
         if self._pending_reads or self._sweeping.locked():
             return False
 
         # Reads that begin from now on wait for the end of the sweep.
         async with self._sweeping:
-            await _run_to_end(self._store.sweep, needed())
+            await _run_to_end(self._store.sweep, needed(), unwritten())
         return True
 
     def _sketch(self, path: Path, read: FolderRead) -> str | None:
@@ -223,12 +227,13 @@ class Ingest:
             # An unchanged folder need not be read again, unless the rank limit is lower now.
             version = self._store.get(name, known) if known else None
             if version is not None and version.spec.rank <= self._checks.max_rank:
+                self._note_base(version)
                 return version
             return self._read_anew(path, name, found_as, read)
         except Stopped:
             return Rejected((Reason("read_failed", "the read was given up"),))
-        except SetupError as error:
-            return Rejected((Reason("store_write", error.message),))
+        except (SetupError, OSError, MemoryError) as error:
+            return _not_now(error, name)
         except Exception:  # a folder that finds a bug in a check must not stop the others
             logger.exception("bug", adapter=name, path=str(path))
             reason = Reason(
@@ -257,6 +262,21 @@ class Ingest:
         if after != before or not holds_files(before, read.files):
             return Rejected((Reason("changed_while_read", "the folder changed while it was read"),))
         return result
+
+    def _note_base(self, version: Version) -> None:
+        """Note that a version is right for this base: the same checks have accepted it."""
+        if self._checks.base_weights is not None:
+            self._store.note_base(version.digest, self._checks.base_weights.identity)
+
+
+def _not_now(error: Exception, name: AdapterName) -> Rejected:
+    """Return a refusal that passes: the store or this machine failed, not the folder."""
+    logger.warning("folder not read", adapter=name, reason=str(error) or type(error).__name__)
+    if isinstance(error, SetupError):
+        text = "the store cannot be used now; the server's log has the details"
+        return Rejected((Reason("store_write", text),))
+    text = f"the folder cannot be read now: {type(error).__name__}"
+    return Rejected((Reason("read_failed", text),))
 
 
 _STALLED = Rejected((Reason("read_failed", "the folder's file system does not answer"),))

@@ -21,6 +21,7 @@ from lorabay.catalog.versions import DIGEST_PREFIX, Version
 from lorabay.errors import AdapterRejected, EngineUnavailable, WeightsRefused
 from lorabay.metrics import AdapterFacts, SlotFacts
 from lorabay.reasons import Reason
+from lorabay.serving.events import ENGINE
 from lorabay.serving.quarantine import Quarantine
 from lorabay.serving.residency import Hooks, Residency
 from lorabay.serving.supervisor import Death, Patience, SupervisedEngine
@@ -229,7 +230,7 @@ class AdapterManager:
 
         # Everything is read before this: forgetting the places also forgets the suspects.
         self._metrics.engine_restarts.labels(death.how).inc()
-        self._events.add(f"engine {death.how}", who="engine", result="restarting")
+        self._events.add(f"engine {death.how}", who=ENGINE, result="restarting")
         self.residency.forget_all()
         self._find_culprit(death)
 
@@ -249,7 +250,7 @@ class AdapterManager:
         asked = request.version
         self._events.add(
             "request refused",
-            who="engine",
+            who=ENGINE,
             adapter=None if asked is None else asked.adapter,
             version=None if asked is None else asked.id,
             result=f"the engine died twice on request {request.fingerprint[:DIGEST_PREFIX]}",
@@ -258,14 +259,14 @@ class AdapterManager:
     def _put_into_quarantine(self, version: Version) -> None:
         self._quarantine.killed(version)
         self._registry.set_quarantined(version, True)
-        self._events.add("quarantined", who="engine", adapter=version.adapter, version=version.id)
+        self._events.add("quarantined", who=ENGINE, adapter=version.adapter, version=version.id)
         reason = Reason(
             "quarantined", "quarantined: the engine died on it twice before it answered once"
         )
         self._fail(version, (reason,))
 
     async def _engine_recovered(self) -> None:
-        self._events.add("engine recovered", who="engine")
+        self._events.add("engine recovered", who=ENGINE)
         await self._preload()
         self._reconciler.look_again()
 
@@ -299,7 +300,7 @@ class AdapterManager:
         self._quarantine.refused(version, error)
         self._events.add(
             "refused",
-            who="engine",
+            who=ENGINE,
             adapter=version.adapter,
             version=version.id,
             result=error.message,
@@ -320,7 +321,7 @@ class AdapterManager:
         former = next(filter(self._quarantine.admits, status.kept), None)
         if former is not None and former != version:
             self._registry.set_live(former)
-            self._events.add("fell back", who="engine", adapter=name, version=former.id)
+            self._events.add("fell back", who=ENGINE, adapter=name, version=former.id)
         if status.state is AdapterState.READY:
             self._shown_as_failed.add(version)
             self._registry.mark(name, AdapterState.FAILED, reasons)

@@ -30,6 +30,7 @@ from lorabay.serving.plan import Plan, plan
 from lorabay.serving.scanner import Look, Scanner
 from lorabay.serving.store_sweep import StoreSweep
 from lorabay.serving.swaps import Swaps
+from lorabay.serving.unread_versions import UnreadVersions
 
 if TYPE_CHECKING:
     from lorabay.catalog.admission import Checks
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from lorabay.serving.events import EventLog
 
 logger = structlog.get_logger(__name__)
+
+SAVE_S = 2.0
+"""How long the end of a server waits for each of records and events to be on disk."""
 
 Result = TypeVar("Result")
 
@@ -77,7 +81,8 @@ class Reconciler:
         self._metrics = metrics
 
         self.ingest = Ingest(store, checks, (directory.root, *directory.allowed_roots))
-        self._sweep = StoreSweep(self.ingest, self._needed)
+        self._sweep = StoreSweep(self.ingest, self._needed, registry.unwritten)
+        self._unread = UnreadVersions(registry)
         self.swaps = Swaps(registry, self._sweep, events, metrics)
         self.changes = AdapterChanges(
             directory.root,
@@ -105,6 +110,11 @@ class Reconciler:
         """True once every folder found at the start has been dealt with."""
         return self._has_read_directory
 
+    @property
+    def scan_failure(self) -> str | None:
+        """Why the last look could not list the directory; None if it could."""
+        return self._troubles.get("scan")
+
     def look_again(self) -> None:
         """Wake the loop; cheap, and harmless at any time."""
         self._wake.set()
@@ -130,8 +140,18 @@ class Reconciler:
                     await self._wake.wait()
 
     async def stop(self) -> None:
-        """Cancel changes under way, and stop waiting for versions that still drain."""
+        """Cancel changes under way, and stop waiting for versions that still drain.
+
+        What is to be remembered is on disk then, unless the disk does not take it in time.
+        """
         await self.changes.stop()
+        await self._sweep.stop()
+        await self._unread.stop()
+        await asyncio.to_thread(self._save)
+
+    def _save(self) -> None:
+        self.registry.flush(SAVE_S)
+        self.events.flush(SAVE_S)
 
     async def read_directory(self) -> None:
         """Reconcile until no folder is still changing; for the start, before there is an engine.
@@ -196,6 +216,7 @@ class Reconciler:
                 return self.directory.poll_s
 
             self._apply(todo)
+            await self._guarded("former versions", self._unread.read())
             await self._guarded("sweep", self._sweep.run_if_requested())
 
             self._has_unsettled = bool(todo.unsettled)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lorabay.catalog.records import Source
     from lorabay.catalog.registry import Registry
     from lorabay.metrics import Metrics
-    from lorabay.serving.events import EventLog
+    from lorabay.serving.events import Actor, EventLog
     from lorabay.serving.store_sweep import StoreSweep
 
 
@@ -98,7 +98,7 @@ class Swaps:
         """Return every version whose files the engine may still read."""
         return self._weights.placed()
 
-    async def offer(self, version: Version, source: Source, *, who: str) -> None:
+    async def offer(self, version: Version, source: Source, *, who: Actor) -> None:
         """Make `version` live, unless a rollback is in force.
 
         Raises AdapterRejected or EngineUnavailable, with the old version still live and the attempt
@@ -146,7 +146,7 @@ class Swaps:
         version: Version,
         source: Source,
         *,
-        who: str,
+        who: Actor,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         """Make `version` live, which ends a rollback.
@@ -182,7 +182,7 @@ class Swaps:
         self,
         name: str,
         *,
-        who: str,
+        who: Actor,
         withdrawn: str | None = None,
         withdrawn_digest: Digest | None = None,
     ) -> None:
@@ -205,7 +205,7 @@ class Swaps:
         state: AdapterState,
         reasons: tuple[Reason, ...],
         *,
-        who: str,
+        who: Actor,
         serve_former: bool = True,
     ) -> None:
         """Note why the newest attempt failed.
@@ -252,7 +252,7 @@ class Swaps:
             task.cancel()
         await asyncio.gather(*draining, return_exceptions=True)
 
-    async def _load(self, target: Version, *, who: str) -> None:
+    async def _load(self, target: Version, *, who: Actor) -> None:
         """Bring the version that will be live into the engine.
 
         If the engine is full, a new name's version waits for its first request. Raises
@@ -280,7 +280,7 @@ class Swaps:
             self.retire(target)
             raise
 
-    def _flipped(self, before: Version | None, target: Version, *, who: str) -> None:
+    def _flipped(self, before: Version | None, target: Version, *, who: Actor) -> None:
         if before == target:
             return
 
