@@ -73,8 +73,8 @@ def _parse(content: bytearray, max_values: int) -> object:
     values = count_values(content, max_values)
     if values > max_values:
         raise InvalidRequest(
-            f"the body holds at least {values} JSON values and names, an object or a list counted as "
-            f"{CONTAINER_WEIGHT}; at most {max_values} (setting `max_json_values`)"
+            f"the body holds at least {values} JSON values and names, where an object or a list "
+            f"counts as {CONTAINER_WEIGHT}; at most {max_values} (setting `max_json_values`)"
         )
 
     text = content.decode()

@@ -42,8 +42,8 @@ _PIECE = re.compile(rb'(?:[^"]*+' + _TEXT + rb'){1,1000}+|[^"]++', re.DOTALL)
 def count_values(content: bytes | bytearray, limit: int) -> int:
     """Return how many values JSON bytes hold; counting ends where they are more than `limit`.
 
-    A name counts as one, an object or a list as `CONTAINER_WEIGHT`. Counting costs a few milliseconds a megabyte,
-    and does not parse.
+    A name counts as one, an object or a list as `CONTAINER_WEIGHT`. Counting costs a few
+    milliseconds a megabyte, and does not parse.
     """
     values = 1 + _count_marks(content)
     if values <= limit:
