@@ -33,6 +33,7 @@ CONTRACT = {
     "lorabay_file_systems_hanging": (),
     "lorabay_engine_restarts": ("reason",),
     "lorabay_requests_refused": (),
+    "lorabay_grammars": ("outcome",),
     "lorabay_swaps": ("adapter",),
     "lorabay_connections": (),
     "lorabay_connections_ended": ("reason",),

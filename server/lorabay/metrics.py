@@ -110,6 +110,7 @@ class Metrics:
         )
         self._add_directory(registry)
         self._add_connections(registry)
+        self._add_grammars(registry)
 
     def _add_directory(self, registry: CollectorRegistry) -> None:
         self.directory_state = Gauge(
@@ -132,6 +133,14 @@ class Metrics:
             "lorabay_connections_ended",
             "Connections that the server ended because of their client.",
             ["reason"],
+            registry=registry,
+        )
+
+    def _add_grammars(self, registry: CollectorRegistry) -> None:
+        self.grammars = Counter(
+            "lorabay_grammars",
+            "Structured outputs that were new, by what became of their compilation.",
+            ["outcome"],
             registry=registry,
         )
 

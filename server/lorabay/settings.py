@@ -415,6 +415,33 @@ class EngineSettings(BaseModel):
     )
 
 
+class GrammarSettings(BaseModel):
+    """The most that one structured output may take: a schema, a pattern, a grammar, choices."""
+
+    # Most take milliseconds. The engine spends as much once more, aside.
+    grammar_compile_s: float = Field(
+        2.0,
+        gt=0,
+        description="CPU seconds that a structured output may take to compile; beyond, 400.",
+    )
+    # As long as a token takes on a small CPU host; every running answer waits for it.
+    grammar_token_s: float = Field(
+        0.05,
+        gt=0,
+        description="CPU seconds that a structured output may take for one token; beyond, 400.",
+    )
+    grammar_memory_mib: int = Field(
+        512,
+        ge=16,
+        description="Memory that a structured output may take to compile, in MiB; beyond, 400.",
+    )
+    grammar_queue: int = Field(
+        16,
+        ge=1,
+        description="New structured outputs that wait for their turn to compile; beyond, 503.",
+    )
+
+
 class LogSettings(BaseModel):
     """Logging."""
 
@@ -431,11 +458,14 @@ GROUPS: tuple[type[BaseModel], ...] = (
     RequestSettings,
     ModelSettings,
     EngineSettings,
+    GrammarSettings,
     LogSettings,
 )
 
 
-class Settings(ServerSettings, RequestSettings, ModelSettings, EngineSettings, LogSettings):
+class Settings(
+    ServerSettings, RequestSettings, ModelSettings, EngineSettings, GrammarSettings, LogSettings
+):
     """Every setting of a server, frozen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -19,11 +19,13 @@ from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.server import composition
 from lorabay.server.composition import (
     engine_options,
+    grammar_limits,
     local_worker_count,
     request_limits,
     target_modules,
     worker_count,
 )
+from lorabay.serving.grammars import GrammarLimits
 from lorabay.serving.reconciler import Reconciler
 from lorabay.serving.unread_versions import UnreadVersions
 from lorabay.settings import RequestSettings, Settings
@@ -352,3 +354,10 @@ def test_each_limit_of_a_request_is_the_setting_of_its_name(settings: Settings) 
     limits = request_limits(changed(settings, max_sequences=3))
     assert limits.max_sequences == 3
     assert {limit.name for limit in fields(limits)} == RequestSettings.model_fields.keys()
+
+
+def test_the_limits_of_structured_outputs_are_the_settings(settings: Settings) -> None:
+    """The defaults are those of the gate itself."""
+    assert grammar_limits(settings) == GrammarLimits()
+    chosen = changed(settings, grammar_compile_s=7, grammar_token_s=0.1, grammar_memory_mib=64)
+    assert grammar_limits(chosen) == GrammarLimits(compile_s=7.0, token_s=0.1, memory_mib=64)

@@ -28,6 +28,7 @@ from lorabay.serving.adapter_memory import (
     slot_cost,
 )
 from lorabay.serving.events import EventLog
+from lorabay.serving.grammars import GrammarLimits
 from lorabay.serving.host_memory import host_memory_bytes
 from lorabay.serving.machine_defaults import adapter_options, engine_is_on_cpu, server_options
 from lorabay.serving.reconciler import Directory, Reconciler
@@ -220,6 +221,15 @@ def request_limits(settings: Settings) -> RequestLimits:
     """Return what one request may ask for: each limit is the setting of its name."""
     return RequestLimits(
         **{limit.name: getattr(settings, limit.name) for limit in fields(RequestLimits)}
+    )
+
+
+def grammar_limits(settings: Settings) -> GrammarLimits:
+    """Return what one structured output may take."""
+    return GrammarLimits(
+        compile_s=settings.grammar_compile_s,
+        token_s=settings.grammar_token_s,
+        memory_mib=settings.grammar_memory_mib,
     )
 
 

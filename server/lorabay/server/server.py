@@ -40,6 +40,7 @@ from lorabay.metrics import Metrics
 from lorabay.server.composition import (
     build_reconciler,
     engine_options,
+    grammar_limits,
     request_limits,
     whole_number,
     worker_count,
@@ -103,14 +104,22 @@ def _url_of(listener: socket.socket, *, secure: bool) -> str:
     return f"{'https' if secure else 'http'}://{url_host}:{port}"
 
 
-def make_vllm_engine(base: BaseFolder, options: Mapping[str, Any]) -> Engine:
+def make_vllm_engine(
+    base: BaseFolder, options: Mapping[str, Any], settings: Settings, metrics: Metrics
+) -> Engine:
     """Return vLLM's engine for a base, not started yet.
 
     Imports vLLM, which takes seconds. Raises UsageError for options that vLLM does not take.
     """
     from lorabay.serving.vllm_engine import VllmEngine
+    from lorabay.serving.vllm_grammars import EngineGrammars
 
-    return VllmEngine(base, options)
+    grammars = EngineGrammars(
+        grammar_limits(settings),
+        queue=settings.grammar_queue,
+        count=lambda outcome: metrics.grammars.labels(outcome).inc(),
+    )
+    return VllmEngine(base, options, grammars)
 
 
 class Server:
@@ -123,15 +132,17 @@ class Server:
         admin_gate: Gate,
         *,
         certificate: Certificate | None = None,
-        make_engine: MakeEngine = make_vllm_engine,
+        make_engine: MakeEngine | None = None,
         engine_scales: Callable[..., bool] = scales_outputs,
     ) -> None:
         self._settings = settings
         self._gate = gate
         self._admin_gate = admin_gate
-        self._make_engine = make_engine
-        self._engine_scales = engine_scales
         self._metrics = Metrics(CollectorRegistry(), own_histograms=settings.metrics_adapters)
+        self._make_engine = make_engine or partial(
+            make_vllm_engine, settings=settings, metrics=self._metrics
+        )
+        self._engine_scales = engine_scales
         self.reconciler: Reconciler | None = None
         """The adapters' side; None until the base is found."""
         self._manager: AdapterManager | None = None

@@ -58,6 +58,7 @@ from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
 from lorabay.serving.prompt_logprobs import PromptLogprobs
 from lorabay.serving.vllm_args import parse_engine_args
 from lorabay.serving.vllm_bodies import BodyType, StrangeForm, strange_form
+from lorabay.serving.vllm_grammars import EngineGrammars, GatedLLM
 from lorabay.serving.vllm_media import set_media_environment
 from lorabay.serving.vllm_slots import SlotWatch
 from lorabay.serving.vllm_stat_logger import StatLogger
@@ -120,10 +121,16 @@ asked_model: ContextVar[str] = ContextVar("asked_model")
 class VllmEngine:
     """One base model in vLLM, with vLLM's engine options by name.
 
-    Raises UsageError at once for options that vLLM does not take, or that LoRA does not.
+    Structured outputs pass `grammars` first. Raises UsageError at once for options that vLLM does
+    not take, or that LoRA does not.
     """
 
-    def __init__(self, base: BaseFolder, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        base: BaseFolder,
+        options: Mapping[str, Any],
+        grammars: EngineGrammars | None = None,
+    ) -> None:
         # vLLM reads these variables when it starts processes and when it fetches media.
         set_start_method(os.environ)
         set_media_environment(os.environ)
@@ -143,7 +150,8 @@ class VllmEngine:
             # must not be taken for graphs that do not.
             self._args.additional_config = self._args.additional_config | {DORA_VARIABLE: "1"}
 
-        self._llm: AsyncLLM | None = None
+        self._grammars = grammars or EngineGrammars()
+        self._llm: GatedLLM | None = None
         self._state = State()
         self._requests: dict[str, LoRARequest] = {}
         self._ids: dict[Digest, int] = {}
@@ -181,6 +189,7 @@ class VllmEngine:
         models.model_name = lambda lora_request=None: asked_model.get(self._served_name)
         self._watch(llm)
         self._processes = await asyncio.to_thread(EngineProcesses.find)
+        self._grammars.open(llm)
         self._llm = llm
 
     def _watch(self, llm: AsyncLLM) -> None:
@@ -194,7 +203,7 @@ class VllmEngine:
         # A worker of the user's own cannot be asked, and a dead one does not answer.
         self._watching.add_done_callback(lambda task: task.cancelled() or task.exception())
 
-    def _build(self) -> AsyncLLM:
+    def _build(self) -> GatedLLM:
         load_general_plugins()
         if not self._plugin_is_active():
             raise SetupError(
@@ -204,13 +213,14 @@ class VllmEngine:
 
         engine_args = AsyncEngineArgs.from_cli_args(self._args)
         config = engine_args.create_engine_config(usage_context=UsageContext.OPENAI_API_SERVER)
-        return AsyncLLM.from_vllm_config(
+        llm: GatedLLM = GatedLLM.from_vllm_config(
             vllm_config=config,
             usage_context=UsageContext.OPENAI_API_SERVER,
             enable_log_requests=engine_args.enable_log_requests,
             disable_log_stats=engine_args.disable_log_stats,
             stat_loggers=None if engine_args.disable_log_stats else [StatLogger],
         )
+        return llm
 
     def _plugin_is_active(self) -> bool:
         """Return whether the plugin is installed wherever correct results depend on it."""
@@ -233,6 +243,7 @@ class VllmEngine:
         self._requests = {}
         self._ids.clear()
         self._processes = EngineProcesses()
+        await self._grammars.close()
         if llm is None:
             return
 
@@ -400,6 +411,7 @@ class VllmEngine:
         try:
             request = serving.body.validate(body, model=model)
             self._prompt_logprobs.check(request)
+            await self._grammars.admit(request)
             result = await respond(request, cast("Any", context))
         except vllm_errors.EngineFailure as error:
             failure = vllm_errors.from_exception(error)

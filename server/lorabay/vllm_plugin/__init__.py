@@ -1,4 +1,4 @@
-"""vLLM plugin: many adapters on vLLM's CPU platform, DoRA, and loads that streams do not feel.
+"""vLLM plugin: many adapters on vLLM's CPU platform, DoRA, and work that streams do not feel.
 
 vLLM calls `register` (entry point `vllm.general_plugins`) in each of its processes, more than once
 at times. The package lives inside these processes: it imports nothing else of lorabay, and nothing
@@ -29,6 +29,7 @@ def register() -> None:
     from vllm.platforms import current_platform
     from vllm.version import __version__
 
+    from lorabay.vllm_plugin import grammar_compiles
     from lorabay.vllm_plugin.compilation import keep_compilation, reuse_compiled
     from lorabay.vllm_plugin.parent_watch import exit_with_parent
 
@@ -41,6 +42,7 @@ def register() -> None:
         )
         return
 
+    grammar_compiles.install()
     platform: Any = type(current_platform)
     if current_platform.is_cpu():
         # vLLM compiles small kernels (log-probabilities) on first use; without a C++ compiler that
