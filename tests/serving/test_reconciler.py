@@ -543,6 +543,23 @@ async def test_a_failing_disk_changes_nothing(
     assert directory_state(patient) == "ready"
 
 
+async def test_what_an_admin_unloaded_outlasts_a_long_absence(patient: Bay) -> None:
+    """A volume that comes back after names went is no wish to serve what was unloaded."""
+    before = await three(patient)
+    await patient.changes.withdraw("shop", who=ADMIN)
+    volume = unmount(patient)
+    await patient.look()
+    await asyncio.sleep(EMPTY_ROOT_S + 1)
+    for _ in range(2):
+        await patient.look()
+    assert directory_state(patient) == "ready"
+    mount(patient, volume)
+    await patient.look()
+    del before["shop"]
+    assert live(patient) == before
+    assert patient.state("shop") == "removed"
+
+
 async def test_a_folder_that_is_deployed_anew_can_be_rolled_back(patient: Bay) -> None:
     """`rm -rf finance; cp -r new finance` leaves what it replaced to be gone back to."""
     before = await three(patient)
@@ -1054,11 +1071,12 @@ async def test_an_unloaded_adapter_stays_away_over_a_restart(
     bay.put("finance", 2)
     await bay.look()
     assert bay.live("finance") == bay.version("finance", 2)
+    await bay.serve("shop", 3)  # which shows that the volume is there
     await bay.changes.withdraw("finance", who=ADMIN)
     bay.take_away("finance")
     await bay.restarted(engine)
     await bay.look()
-    assert not bay.registry.snapshot()
+    assert [status.name for status in bay.registry.snapshot()] == ["shop"]
 
 
 async def test_a_change_that_finds_no_place_holds_up_no_other(

@@ -237,18 +237,22 @@ class AdapterChanges:
         if await self._serve_admins(AdapterName(name), source):
             self._postponed.discard(name)
 
-    def folder_is_gone(self, name: str) -> None:
-        """Forget a folder that is gone, and take the name away if it was served from it."""
+    def folder_is_gone(self, name: str, *, was_taken: bool = True) -> None:
+        """Forget a folder that is gone, and take the name away if it was served from it.
+
+        `was_taken` says that somebody took away this very folder, and not that all of a volume is
+        gone: then it comes back as new, also if an admin did not want what was in it.
+        """
         self._handled.pop(name, None)
         self._recognised.discard(name)
 
         status = self._registry.status(name)
-        if status is None or status.is_gone or isinstance(status.source, AdminSource):
-            # It may come back as new, also if an admin did not want it.
-            self._registry.forget_unwanted(name)
-            self._turns.cancel(name)
+        if status is not None and not status.is_gone and not _is_admins(status.source):
+            self._remove(name, who=FOLDER)
             return
-        self._remove(name, who=FOLDER)
+        self._turns.cancel(name)
+        if was_taken:
+            self._registry.forget_unwanted(name)
 
     def _remove(
         self,
@@ -416,6 +420,10 @@ class AdapterChanges:
     def _request_sweep(self) -> None:
         self._sweep.request()
         self._look_again()
+
+
+def _is_admins(source: Source | None) -> bool:
+    return isinstance(source, AdminSource)
 
 
 @dataclass(eq=False, slots=True)

@@ -326,7 +326,8 @@ class Reconciler:
     def _apply(self, todo: Plan) -> None:
         # Removals first: a folder that was renamed makes room before its new name asks for it.
         for name in todo.removals:
-            self.changes.folder_is_gone(name)
+            was_taken = name not in self._absences.withheld
+            self.changes.folder_is_gone(name, was_taken=was_taken)
         if self.registry.forget_removed():
             self._sweep.request()
 

@@ -55,8 +55,9 @@ async def watch(
     threads = DaemonThreads("lorabay-watch")
     try:
         while True:
+            begun = threading.Event()
             try:
-                await threads.begin(_follow, root, roots, wake_loop, stop)
+                await threads.begin(_follow, root, roots, wake_loop, begun, stop)
                 pause_s, trouble = retry_s, ""
             except Exception as error:  # noqa: BLE001 - whatever it is, only the events are missing
                 if repr(error) != trouble:  # the same one is logged once
@@ -66,6 +67,8 @@ async def watch(
                         root=ascii(str(root)),
                         reason=trouble,
                     )
+                # A watch that worked until now is likely to work again.
+                pause_s = retry_s if begun.is_set() else pause_s
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_RETRY_S)
     finally:
@@ -73,9 +76,13 @@ async def watch(
 
 
 def _follow(
-    root: Path, roots: tuple[Path, ...], wake: Callable[[], object], stop: threading.Event
+    root: Path,
+    roots: tuple[Path, ...],
+    wake: Callable[[], object],
+    begun: threading.Event,
+    stop: threading.Event,
 ) -> None:
-    """Watch the folders that are there now; return when there are others."""
+    """Watch the folders that are there now; return when there are others. Sets `begun`."""
     folders = _folders(root, roots)
     events = watchfiles.watch(
         *(str(root), *folders),
@@ -91,11 +98,10 @@ def _follow(
     )
 
     root_identity = _identity(root.stat())
-    has_begun = False
     for changes in events:
         # The first time without changes too: something may have changed before the watch began.
-        if not has_begun or changes:
-            has_begun = True
+        if not begun.is_set() or changes:
+            begun.set()
             wake()
             if _folders(root, roots) != folders:
                 return
