@@ -41,6 +41,9 @@ cores."""
 START_S = 300.0
 """Longest start: a busy machine imports the libraries slowly."""
 
+START_PAUSE_S = 30.0
+"""Pause after a start that failed: each costs as much as one that does not."""
+
 
 class GrammarHelper:
     """A `GrammarCompiler` that tries grammars in a helper process.
@@ -61,6 +64,7 @@ class GrammarHelper:
         self._environ = dict(environ or {})
         self._process: asyncio.subprocess.Process | None = None
         self._launch: asyncio.Task[asyncio.subprocess.Process] | None = None
+        self._not_before = 0.0
         self._numbers = count()
         self._stopped = False
 
@@ -105,7 +109,10 @@ class GrammarHelper:
 
         A start goes on when who asked for it has left: the next grammar needs it too.
         """
+        loop = asyncio.get_running_loop()
         if self._launch is None or self._is_over(self._launch):
+            if loop.time() < self._not_before:
+                raise _unavailable("the grammars' compiler did not start")
             self._launch = asyncio.create_task(self._start())
         return await asyncio.shield(self._launch)
 
@@ -134,6 +141,7 @@ class GrammarHelper:
             await self._end()
             if not self._stopped:
                 logger.error("the grammars' compiler did not start; its output is above")
+            self._not_before = asyncio.get_running_loop().time() + START_PAUSE_S
             raise _unavailable("the grammars' compiler did not start") from None
 
         return process
