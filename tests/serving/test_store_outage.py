@@ -1,4 +1,4 @@
-"""The store is away for a while: everything but the engine is real, and the engine reads the store."""
+"""The store is away for a while: all is real but the engine, which reads the store."""
 
 from __future__ import annotations
 
