@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lorabay.catalog.records import Records
 from lorabay.catalog.registry import Registry
@@ -18,6 +19,10 @@ from tests.faulty_disk import FaultyDisk
 from tests.versions import BASE_NAMES
 
 pytest_plugins = ["tests.fixtures.small_base", "tests.fixtures.models"]
+
+# How long one example takes on a busy machine says nothing.
+settings.register_profile("lorabay", deadline=None)
+settings.load_profile("lorabay")
 
 FIGURES = pytest.StashKey[list[str]]()
 

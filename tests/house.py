@@ -28,9 +28,9 @@ COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 NO_TEST_OF_ITS_OWN: Mapping[str, str] = {
     "__main__": "two lines that start the command line",
     "bench.scenarios.peft_merge": "a script that the merge scenario starts",
-    "vllm_plugin.kernel_loops": "only the row kernel calls it, and its test compares results",
-    "vllm_plugin.kernel_vectors": "only the row kernel calls it, and its test compares results",
-    "vllm_plugin.kernel_arguments": "only the row kernel calls it, and its test compares results",
+    "vllm_plugin.kernel.loops": "only the row kernel calls it, and its test compares results",
+    "vllm_plugin.kernel.vectors": "only the row kernel calls it, and its test compares results",
+    "vllm_plugin.kernel.arguments": "only the row kernel calls it, and its test compares results",
 }
 """Modules that need no test file of their name, each with the reason."""
 

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from lorabay.api import request_metrics
 from lorabay.api.auth import ANONYMOUS
 from lorabay.api.exchange import Exchange
-from lorabay.api.request_metrics import RequestMetrics
+from lorabay.api.measuring import request_metrics
+from lorabay.api.measuring.request_metrics import RequestMetrics
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.versions import Version
 from lorabay.errors import EngineUnavailable, InvalidRequest, ModelNotFound, WeightsRefused

@@ -21,7 +21,7 @@ from lorabay.base.find import BaseFolder
 from lorabay.base.shapes import BaseShapes
 from lorabay.serving.admin import Operations
 from lorabay.serving.engine import CALLS
-from lorabay.serving.vllm_engine import VllmEngine
+from lorabay.serving.vllm.engine import VllmEngine
 from tests import making
 from tests.api.conftest import make_app
 from tests.documented import MODES, Statuses, exercise, operations_of

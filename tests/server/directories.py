@@ -10,8 +10,8 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.store import Store
 from lorabay.metrics import Metrics
+from lorabay.reconcile.reconciler import Reconciler
 from lorabay.server.composition import build_reconciler
-from lorabay.serving.reconciler import Reconciler
 from lorabay.settings import Settings, load_settings
 from tests.versions import BASE_NAMES
 

@@ -16,6 +16,8 @@ from lorabay.catalog.store import MANIFEST_FILE
 from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError, UsageError
 from lorabay.files.adapter_folder import SCALES_FILE
+from lorabay.reconcile.reconciler import Reconciler
+from lorabay.reconcile.unread_versions import UnreadVersions
 from lorabay.server import composition
 from lorabay.server.composition import (
     engine_options,
@@ -26,8 +28,6 @@ from lorabay.server.composition import (
     worker_count,
 )
 from lorabay.serving.grammars import GrammarLimits
-from lorabay.serving.reconciler import Reconciler
-from lorabay.serving.unread_versions import UnreadVersions
 from lorabay.settings import RequestSettings, Settings
 from tests import making
 from tests.failing_disk import ERRORS, FailingDisk

@@ -24,11 +24,11 @@ from lorabay.catalog.registry import Registry
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError, UsageError
+from lorabay.reconcile.events import Actor
 from lorabay.server import server
 from lorabay.server.listener import bind
 from lorabay.server.server import Server
 from lorabay.serving.engine import Answer, AnswerStream, Body
-from lorabay.serving.events import Actor
 from lorabay.serving.residency import Hooks, Residency
 from lorabay.settings import Settings
 from tests import making

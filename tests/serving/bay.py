@@ -19,9 +19,9 @@ from lorabay.catalog.registry import AdapterStatus, Registry
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import AdapterSpec, Version
 from lorabay.metrics import Metrics
-from lorabay.serving.events import Actor, EventLog
+from lorabay.reconcile.events import Actor, EventLog
+from lorabay.reconcile.reconciler import Directory, Reconciler
 from lorabay.serving.manager import AdapterManager, Loading
-from lorabay.serving.reconciler import Directory, Reconciler
 from lorabay.serving.residency import Hooks, Residency
 from tests import making
 from tests.serving.mortal_engine import MortalEngine

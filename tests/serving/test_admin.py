@@ -22,8 +22,8 @@ from lorabay.errors import (
     PermissionDenied,
     StorageUnavailable,
 )
+from lorabay.reconcile.events import Actor
 from lorabay.serving.admin import SAVE_S, Operations
-from lorabay.serving.events import Actor
 from tests.failing_disk import ERRORS, FailingDisk
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine

@@ -20,8 +20,8 @@ from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
 from lorabay.metrics import Metrics
 from lorabay.reasons import Rejected
-from lorabay.serving.events import EventLog
-from lorabay.serving.reconciler import Directory, Reconciler
+from lorabay.reconcile.events import EventLog
+from lorabay.reconcile.reconciler import Directory, Reconciler
 from lorabay.serving.residency import Hooks, Residency
 from tests.fake_engine import FakeEngine
 from tests.making import lora_config, make_adapter, make_base

@@ -11,8 +11,8 @@ import pytest
 from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.names import AdapterName
 from lorabay.reasons import Rejected
-from lorabay.serving import ingest as ingest_module
-from lorabay.serving.ingest import READS_AT_ONCE, Ingest
+from lorabay.reconcile import ingest as ingest_module
+from lorabay.reconcile.ingest import READS_AT_ONCE, Ingest
 from tests.faulty_disk import FaultyDisk
 from tests.serving.bay import ADMIN, Bay
 
@@ -103,7 +103,7 @@ async def test_an_unload_does_not_wait_for_a_disk(
     bay: Bay, disk: FaultyDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The name goes at once, and stays away when the folder answers again."""
-    from lorabay.serving import daemon_threads
+    from lorabay.reconcile import daemon_threads
 
     monkeypatch.setattr(daemon_threads, "PATIENCE_S", 0.1)
     bay.put("finance", 1)

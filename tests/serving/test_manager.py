@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from lorabay.api.request_metrics import RequestMetrics
+from lorabay.api.measuring.request_metrics import RequestMetrics
 from lorabay.catalog.versions import Version
 from lorabay.errors import (
     AdapterRejected,

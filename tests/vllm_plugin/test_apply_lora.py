@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from lorabay.vllm_plugin.apply_lora import RowKernel, add_by_matmuls, add_looked_up, add_update
 from lorabay.vllm_plugin.batch_rows import BatchRows
-from lorabay.vllm_plugin.kernel_arguments import PANEL
+from lorabay.vllm_plugin.kernel.arguments import PANEL
 from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
 from tests.vllm_plugin.updates import filled_slots, random_weights, reference
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, strategies as st
 
 from lorabay.vllm_plugin.batch_rows import BatchRows
-from lorabay.vllm_plugin.kernel_arguments import PANEL
+from lorabay.vllm_plugin.kernel.arguments import PANEL
 
 
 def row_numbers(rows: slice | torch.Tensor) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from lorabay.vllm_plugin import kernel_arguments
+from lorabay.vllm_plugin.kernel import arguments as kernel_arguments
 from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
 from tests.vllm_plugin.updates import random_weights
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from lorabay.vllm_plugin import kernel_arguments, row_kernel
+from lorabay.vllm_plugin.kernel import arguments as kernel_arguments, row_kernel
 from lorabay.vllm_plugin.weight_layout import PLAIN, WeightLayout, layout_for
 
 

@@ -14,9 +14,9 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lorabay.api.auth import identify
-from lorabay.api.bodies import read_body
+from lorabay.api.request.body import read_body
 from lorabay.errors import AdapterConflict, InvalidRequest, ModelNotFound
-from lorabay.serving.events import Actor
+from lorabay.reconcile.events import Actor
 
 if TYPE_CHECKING:
     from lorabay.api.auth import Gate

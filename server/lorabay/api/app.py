@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from lorabay.api.documents import documents_router
 from lorabay.api.inference import inference_routes
-from lorabay.api.metrics_page import metrics_router
+from lorabay.api.measuring.metrics_page import metrics_router
 from lorabay.api.model_list import models_router
 from lorabay.api.openapi import document_of
 from lorabay.api.probes import probes_router
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lorabay.api.auth import Gate
     from lorabay.api.exchange import Parts
-    from lorabay.api.request_limits import RequestLimits
+    from lorabay.api.request.limits import RequestLimits
 
 
 def create_app(

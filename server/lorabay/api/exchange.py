@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from lorabay.api.bodies import asked_model
-from lorabay.api.token_events import carries_token
+from lorabay.api.measuring.token_events import carries_token
+from lorabay.api.request.body import asked_model
 from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import InvalidRequest, WeightsRefused
 from lorabay.metrics import BASE_ADAPTER
@@ -20,7 +20,7 @@ from lorabay.serving.engine import Answer, Meter
 
 if TYPE_CHECKING:
     from lorabay.api.auth import Caller
-    from lorabay.api.request_metrics import RequestMetrics
+    from lorabay.api.measuring.request_metrics import RequestMetrics
     from lorabay.catalog.registry import Lease, Registry
     from lorabay.catalog.versions import Version
     from lorabay.metrics import Metrics

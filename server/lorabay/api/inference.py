@@ -13,13 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lorabay.api.auth import identify
-from lorabay.api.bodies import read_body
 from lorabay.api.disconnects import ClientGone, unless_disconnected
 from lorabay.api.event_stream import send_events
 from lorabay.api.exchange import Exchange
-from lorabay.api.request_form import check_form
-from lorabay.api.request_limits import check_limits
-from lorabay.api.request_metrics import RequestMetrics
+from lorabay.api.measuring.request_metrics import RequestMetrics
+from lorabay.api.request.body import read_body
+from lorabay.api.request.form import check_form
+from lorabay.api.request.limits import check_limits
 from lorabay.serving.engine import CALLS, Answer
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lorabay.api.auth import Gate
     from lorabay.api.exchange import Parts
-    from lorabay.api.request_limits import RequestLimits
+    from lorabay.api.request.limits import RequestLimits
     from lorabay.serving.engine import Body, Call
 
 

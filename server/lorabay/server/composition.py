@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from lorabay.api.request_limits import RequestLimits
+from lorabay.api.request.limits import RequestLimits
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks
 from lorabay.catalog.record_keeper import RecordKeeper
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.versions import Withheld
 from lorabay.errors import UsageError
+from lorabay.reconcile.events import EventLog
+from lorabay.reconcile.reconciler import Directory, Reconciler
 from lorabay.serving.adapter_memory import (
     largest_host_bytes,
     number_bytes,
     rank_setters,
     slot_cost,
 )
-from lorabay.serving.events import EventLog
 from lorabay.serving.grammars import GrammarLimits
 from lorabay.serving.host_memory import host_memory_bytes
 from lorabay.serving.machine_defaults import adapter_options, engine_is_on_cpu, server_options
-from lorabay.serving.reconciler import Directory, Reconciler
 
 if TYPE_CHECKING:
     from pathlib import Path

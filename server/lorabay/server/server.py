@@ -53,7 +53,7 @@ from lorabay.server.tls import choose_certificate
 from lorabay.serving.admin import Operations
 from lorabay.serving.machine_defaults import scales_outputs, set_cpu_environment
 from lorabay.serving.manager import AdapterManager, Loading
-from lorabay.serving.supervisor import Patience
+from lorabay.serving.supervision.supervisor import Patience
 from lorabay.settings import service_links
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ if TYPE_CHECKING:
 
     from lorabay.api.auth import Gate
     from lorabay.base.find import BaseFolder
+    from lorabay.reconcile.reconciler import Reconciler
     from lorabay.server.tls import Certificate
     from lorabay.serving.engine import Engine
-    from lorabay.serving.reconciler import Reconciler
     from lorabay.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -111,8 +111,8 @@ def make_vllm_engine(
 
     Imports vLLM, which takes seconds. Raises UsageError for options that vLLM does not take.
     """
-    from lorabay.serving.vllm_engine import VllmEngine
-    from lorabay.serving.vllm_grammars import EngineGrammars
+    from lorabay.serving.vllm.engine import VllmEngine
+    from lorabay.serving.vllm.grammars import EngineGrammars
 
     grammars = EngineGrammars(
         grammar_limits(settings),

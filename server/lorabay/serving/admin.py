@@ -29,12 +29,12 @@ from lorabay.errors import (
     StorageUnavailable,
 )
 from lorabay.reasons import quoted
-from lorabay.serving.daemon_threads import ask
+from lorabay.reconcile.daemon_threads import ask
 
 if TYPE_CHECKING:
-    from lorabay.serving.events import Actor
+    from lorabay.reconcile.events import Actor
+    from lorabay.reconcile.reconciler import Reconciler
     from lorabay.serving.manager import AdapterManager
-    from lorabay.serving.reconciler import Reconciler
 
 
 SAVE_S = 2.0

@@ -38,7 +38,7 @@ Prepare = Callable[[GrammarLimits], Try]
 
 NICENESS = 5
 """`nice` value of the process: that of the threads which read folders, for the same reason
-(`lorabay.serving.ingest`)."""
+(`lorabay.reconcile.ingest`)."""
 
 PATIENCE = 15.0
 """Seconds by the clock for each CPU second of a trial, before the machine counts as too busy."""

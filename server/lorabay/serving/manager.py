@@ -21,19 +21,19 @@ from lorabay.catalog.versions import DIGEST_PREFIX, Version
 from lorabay.errors import AdapterRejected, EngineUnavailable, WeightsRefused
 from lorabay.metrics import AdapterFacts, SlotFacts
 from lorabay.reasons import Reason
-from lorabay.serving.events import ENGINE
-from lorabay.serving.quarantine import Quarantine
+from lorabay.reconcile.events import ENGINE
+from lorabay.reconcile.watcher import watch
 from lorabay.serving.residency import Hooks, Residency
-from lorabay.serving.supervisor import Death, Patience, SupervisedEngine
-from lorabay.serving.suspects import Suspects
-from lorabay.serving.trials import Trials
-from lorabay.serving.watcher import watch
+from lorabay.serving.supervision.quarantine import Quarantine
+from lorabay.serving.supervision.supervisor import Death, Patience, SupervisedEngine
+from lorabay.serving.supervision.suspects import Suspects
+from lorabay.serving.supervision.trials import Trials
 
 if TYPE_CHECKING:
     from lorabay.catalog.versions import Digest
     from lorabay.metrics import Metrics
+    from lorabay.reconcile.reconciler import Reconciler
     from lorabay.serving.engine import Engine
-    from lorabay.serving.reconciler import Reconciler
 
 logger = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from lorabay.vllm_plugin import kernel_arguments, row_kernel
+from lorabay.vllm_plugin.kernel import arguments as kernel_arguments, row_kernel
 
 if TYPE_CHECKING:
     from lorabay.vllm_plugin.batch_rows import BatchRows, RowGroup

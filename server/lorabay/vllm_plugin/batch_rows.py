@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lorabay.vllm_plugin.kernel_arguments import PANEL, batch_block
+from lorabay.vllm_plugin.kernel.arguments import PANEL, batch_block
 
 Slots = NDArray[np.int64]
 """The slot of each row, -1 where there is no adapter."""

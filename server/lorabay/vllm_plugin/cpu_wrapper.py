@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
-from lorabay.vllm_plugin import adapter_loading, lora_layers, row_kernel
+from lorabay.vllm_plugin import adapter_loading, lora_layers
 from lorabay.vllm_plugin.apply_lora import RowKernel, add_update
 from lorabay.vllm_plugin.batch_rows import BatchRows
+from lorabay.vllm_plugin.kernel import row_kernel
 
 if TYPE_CHECKING:
     from vllm.lora.layers import LoRAMapping

@@ -19,7 +19,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 
-from lorabay.vllm_plugin import kernel_arguments, row_kernel
+from lorabay.vllm_plugin.kernel import arguments as kernel_arguments, row_kernel
 from lorabay.vllm_plugin.weight_layout import WeightLayout, layout_for
 
 Factors = tuple[torch.Tensor, torch.Tensor]

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lorabay.vllm_plugin.row_kernel import use_one_thread
+from lorabay.vllm_plugin.kernel.row_kernel import use_one_thread
 
 KEPT = 16
 """Loads that nobody took yet, at most. The oldest finished ones beyond that are forgotten: whoever
@@ -24,7 +24,7 @@ asked for them has left. The server loads no more than this many at a time."""
 
 NICENESS = 5
 """`nice` value of the staging thread: that of the threads which read folders, for the same reason
-(`lorabay.serving.ingest`)."""
+(`lorabay.reconcile.ingest`)."""
 
 SWITCH_INTERVAL_S = 0.0005
 """Longest wait of the engine's loop for Python code of the staging thread. Python's default of 5 ms

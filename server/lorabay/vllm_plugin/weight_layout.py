@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import pad
 
-from lorabay.vllm_plugin import kernel_arguments, row_kernel
+from lorabay.vllm_plugin.kernel import arguments as kernel_arguments, row_kernel
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What requests cost, and the page that shows it to Prometheus."""

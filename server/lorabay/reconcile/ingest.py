@@ -1,0 +1,307 @@
+"""Reads adapter folders into the store, a few at a time, and sweeps out versions nobody needs.
+
+Parallel: reads of different folders. Serial: a sweep, which is put off while a folder is read and
+makes new reads wait, so that a version that was just read cannot be removed before it is
+registered. Every failure of a folder is a value. A read that nobody waits for ends at its next
+step; one whose file system does not answer is left to itself, and its turn goes to another. Knows
+nothing of live names or of the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from lorabay.catalog.fingerprints import fingerprint, holds_files, sketch
+from lorabay.errors import SetupError
+from lorabay.files.folder_read import FolderRead, Stopped
+from lorabay.files.real_paths import both_forms
+from lorabay.reasons import Reason, Rejected
+from lorabay.reconcile.daemon_threads import DaemonThreads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lorabay.base.shapes import BaseShapes
+    from lorabay.catalog.admission import Checks
+    from lorabay.catalog.names import AdapterName
+    from lorabay.catalog.store import Store
+    from lorabay.catalog.versions import Digest, Version
+
+logger = structlog.get_logger(__name__)
+
+NICENESS = 5
+"""`nice` value of the reader threads.
+
+Under load on two cores, adapters of 37 MiB are served after 0.8 s with 0, 1.5 s with 5 and 3.5 s
+with 10; streams wait 3.0, 2.3 and 2.8 steps for a token meanwhile (`lorabay bench stall`).
+"""
+
+READS_AT_ONCE = 4
+"""Folders that are read at the same time.
+
+Enough to hide the disk's waits, few enough for a small host's memory.
+"""
+
+STALLED_S = 30.0
+"""How long a file system may take over one answer before a read is left to itself.
+
+A busy file server answers within seconds; the default of NFS is to try for ever.
+"""
+
+STALLED_AT_MOST = 8
+"""Reads that may be left to themselves; each costs a thread until its file system answers."""
+
+SWEEP_ENDS_S = 5.0
+"""How long the end of the server waits for a sweep; a sweep may be cut off at any step."""
+
+Result = TypeVar("Result")
+
+
+class Ingest:
+    """The way from folders into one store. Links in a folder may lead into `roots`."""
+
+    def __init__(self, store: Store, checks: Checks, roots: tuple[Path, ...]) -> None:
+        self._store = store
+        self._checks = checks
+        self.roots = roots
+        # Taken before the rank limit is known: that is chosen from what the folders hold, and a
+        # folder is the same folder under another limit.
+        self.identity = checks.identity
+        self._read_slots = asyncio.Semaphore(READS_AT_ONCE)
+        self._sweeping = asyncio.Lock()
+        self._pending_reads = 0
+        """Reads that run or wait for a slot, and whose version may still be registered."""
+        self._left: dict[Path, asyncio.Future[Any]] = {}
+        """Reads that nobody waits for any more and that have not ended, by their folder."""
+
+    @property
+    def stalled(self) -> int:
+        """The number of reads that were left to themselves and have not ended."""
+        return len(self._left)
+
+    @property
+    def base(self) -> BaseShapes:
+        """The modules of the base that adapters are held against."""
+        return self._checks.base
+
+    @property
+    def base_names(self) -> tuple[str, ...]:
+        """Names that no adapter may have."""
+        return self._checks.base.names
+
+    @property
+    def max_rank(self) -> int:
+        """Largest rank that is accepted."""
+        return self._checks.max_rank
+
+    def limit_rank(self, max_rank: int) -> None:
+        """Refuse from now on adapters above the rank that the engine was started with."""
+        self._checks = replace(self._checks, max_rank=max_rank)
+
+    async def read(
+        self,
+        path: Path,
+        name: AdapterName,
+        *,
+        found_as: str | None = None,
+        known: Digest | None = None,
+    ) -> Version | Rejected:
+        """Return the version that a folder holds, stored.
+
+        `found_as` is the folder's fingerprint when it was found: config and weights must both be of
+        that moment. Without it `path` must be one that was checked to have no links; it may lie
+        anywhere. `known` is the version that this very folder held before, if any. Register the
+        version before the next `await`: until then it cannot be swept out of the store.
+        """
+        work = partial(self._read, path, name, found_as, known)
+        return await self._in_turn(path, work, otherwise=_STALLED)
+
+    async def sketch(self, path: Path) -> str | None:
+        """Return the sketch of a folder; None if it has none, or its disk does not answer."""
+        return await self._in_turn(path, partial(self._sketch, path), otherwise=None)
+
+    async def _in_turn(
+        self, path: Path, work: Callable[[FolderRead], Result], *, otherwise: Result
+    ) -> Result:
+        """Do blocking work on a folder in a reader thread; `otherwise` if its disk does not answer.
+
+        A sweep begins only when none of it is under way.
+        """
+        earlier = self._left.get(path)
+        if earlier is not None:
+            await asyncio.wait({earlier}, timeout=STALLED_S)
+            if not earlier.done():
+                return otherwise
+
+        async with self._sweeping:
+            self._pending_reads += 1
+        try:
+            await self._read_slots.acquire()
+            return await self._watched(path, work, otherwise)
+        finally:
+            self._pending_reads -= 1
+
+    async def _watched(
+        self, path: Path, work: Callable[[FolderRead], Result], otherwise: Result
+    ) -> Result:
+        """Do the work in a thread of its own, which takes the slot over."""
+        read, slot = FolderRead(), ExitStack()
+        slot.callback(self._read_slots.release)
+        try:
+            thread = _begin(work, read)
+        except RuntimeError as error:  # no thread can be started
+            slot.close()
+            logger.warning("no thread to read a folder", path=str(path), reason=str(error))
+            return otherwise
+        thread.add_done_callback(lambda _: slot.close())
+
+        is_stalled = False
+        try:
+            while not thread.done() and not is_stalled:
+                await asyncio.wait({thread}, timeout=STALLED_S)
+                is_stalled = read.waited_s >= STALLED_S and len(self._left) < STALLED_AT_MOST
+        finally:
+            if not thread.done():
+                self._leave(path, thread, read, slot)
+        return thread.result() if thread.done() else otherwise
+
+    def _leave(
+        self, path: Path, thread: asyncio.Future[Any], read: FolderRead, slot: ExitStack
+    ) -> None:
+        """Let a read end by itself. Its slot goes to another once it is sure to hang."""
+        read.stop()
+        self._left[path] = thread
+        thread.add_done_callback(lambda _: self._left.pop(path, None))
+        asyncio.get_running_loop().call_later(max(0.0, STALLED_S - read.waited_s), slot.close)
+
+    def stored(self, name: AdapterName, digest: Digest) -> Version | None:
+        """Return a version that the store already has; blocks."""
+        try:
+            return self._store.get(name, digest)
+        except SetupError:
+            return None
+
+    async def sweep(
+        self,
+        needed: Callable[[], AbstractSet[Digest]],
+        unwritten: Callable[[], Mapping[AdapterName, Mapping[str, object]]] = dict,
+    ) -> bool:
+        """Remove every version that is not `needed`; return whether that was done.
+
+        `unwritten` returns the fields of records that are not on disk yet. Nothing is done while a
+        folder is being read: a slow disk must not hold up the caller. Raises SetupError.
+        """
+        if self._pending_reads or self._sweeping.locked():
+            return False
+
+        # Reads that begin from now on wait for the end of the sweep.
+        async with self._sweeping:
+            await _run_to_end(self._store.sweep, needed(), unwritten())
+        return True
+
+    def _sketch(self, path: Path, read: FolderRead) -> str | None:
+        try:
+            with read.waiting():
+                return sketch(path, both_forms(self.roots))
+        except Stopped:
+            return None
+
+    def _read(
+        self,
+        path: Path,
+        name: AdapterName,
+        found_as: str | None,
+        known: Digest | None,
+        read: FolderRead,
+    ) -> Version | Rejected:
+        try:
+            # An unchanged folder need not be read again, unless the rank limit is lower now.
+            version = self._store.get(name, known) if known else None
+            if version is not None and version.spec.rank <= self._checks.max_rank:
+                self._note_base(version)
+                return version
+            return self._read_anew(path, name, found_as, read)
+        except Stopped:
+            return Rejected((Reason("read_failed", "the read was given up"),))
+        except (SetupError, OSError, MemoryError) as error:
+            return _not_now(error, name)
+        except Exception:  # a folder that finds a bug in a check must not stop the others
+            logger.exception("bug", adapter=name, path=str(path))
+            reason = Reason(
+                "internal", "a check failed unexpectedly; the server's log has the details"
+            )
+            return Rejected((reason,))
+
+    def _read_anew(
+        self, path: Path, name: AdapterName, found_as: str | None, read: FolderRead
+    ) -> Version | Rejected:
+        with read.waiting():
+            roots = both_forms(self.roots)
+            # A path that was checked by the caller is a root itself, but not what a link leads to
+            # that has been put in its place since.
+            roots = (*roots, path) if found_as is None else roots
+            before = found_as or fingerprint(path, roots)
+
+        result = self._store.ingest(path, name, self._checks, roots=roots, read=read)
+        if isinstance(result, Rejected):
+            return result.brief
+
+        # If the folder was replaced between its two files (a rename, Kubernetes' `..data`), they
+        # may not belong together; also if what was read has gone again since.
+        with read.waiting():
+            after = fingerprint(path, roots)
+        if after != before or not holds_files(before, read.files):
+            return Rejected((Reason("changed_while_read", "the folder changed while it was read"),))
+        return result
+
+    def _note_base(self, version: Version) -> None:
+        """Note that a version is right for this base: the same checks have accepted it."""
+        if self._checks.base_weights is not None:
+            self._store.note_base(version.digest, self._checks.base_weights.identity)
+
+
+def _not_now(error: Exception, name: AdapterName) -> Rejected:
+    """Return a refusal that passes: the store or this machine failed, not the folder."""
+    logger.warning("folder not read", adapter=name, reason=str(error) or type(error).__name__)
+    if isinstance(error, SetupError):
+        text = "the store cannot be used now; the server's log has the details"
+        return Rejected((Reason("store_write", text),))
+    text = f"the folder cannot be read now: {type(error).__name__}"
+    return Rejected((Reason("read_failed", text),))
+
+
+_STALLED = Rejected((Reason("read_failed", "the folder's file system does not answer"),))
+
+
+@cache
+def _readers() -> DaemonThreads:
+    """Return threads of low priority: checking an adapter must not take the engine's cores."""
+    return DaemonThreads("lorabay-ingest", lambda: os.nice(NICENESS))
+
+
+def _begin(work: Callable[..., Result], *arguments: object) -> asyncio.Future[Result]:
+    """Begin blocking work in a reader thread."""
+    return _readers().begin(work, *arguments)
+
+
+async def _run_to_end(work: Callable[..., Result], *arguments: object) -> Result:
+    """Do blocking work in a reader thread, and wait for its end also when cancelled, if that comes
+    soon.
+    """
+    thread = _begin(work, *arguments)
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        await asyncio.wait({thread}, timeout=SWEEP_ENDS_S)
+        if thread.done() and not thread.cancelled():
+            thread.exception()  # marks it as seen: nobody waits for the result any more
+        raise

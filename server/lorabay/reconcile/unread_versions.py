@@ -1,0 +1,37 @@
+"""Former versions that the disk did not give at the start, read again until it does.
+
+A server starts although its store cannot be read everywhere, and offers what it could read. Knows
+nothing of why a read failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from lorabay.reconcile.bounded_work import BoundedWork
+
+if TYPE_CHECKING:
+    from lorabay.catalog.registry import Registry
+
+
+class UnreadVersions:
+    """The versions that one registry remembers and could not read yet."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._work = BoundedWork("reading the former versions", self._read_all)
+
+    async def read(self) -> None:
+        """Read them again, if there are any; raises SetupError if the disk hangs."""
+        if self._registry.unread() and not self._work.is_running:
+            await self._work.run()
+
+    async def stop(self) -> None:
+        """Give up a read that is under way."""
+        await self._work.stop()
+
+    async def _read_all(self) -> None:
+        for name, digest in self._registry.unread():
+            found = await asyncio.to_thread(self._registry.look_up, name, digest)
+            self._registry.take_up(name, {digest: found})

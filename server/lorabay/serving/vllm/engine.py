@@ -1,0 +1,496 @@
+"""vLLM as an `Engine`: AsyncLLM in this process, vLLM's own serving classes in front of it.
+
+Owns the engine's life and the mapping from versions to vLLM's LoRA requests. Each version is known
+to vLLM under its own id and its path in the store, so that neither weights nor prefix-cache blocks
+of two versions can meet. The slow start and the shutdown run in threads; everything else runs on
+the event loop. Knows nothing of adapter folders, names' live versions or HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import BaseModel
+from starlette.datastructures import State
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.entrypoints.launchers.api_server.app_state import init_app_state
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.entrypoints.openai.completion.protocol import CompletionRequest
+from vllm.entrypoints.openai.responses.protocol import ResponsesRequest, ResponsesResponse
+from vllm.entrypoints.serve.engine.protocol import ErrorResponse
+from vllm.entrypoints.serve.tokenize.protocol import DetokenizeRequest, TokenizeRequest
+from vllm.lora.request import LoRARequest
+from vllm.platforms import current_platform
+from vllm.plugins import load_general_plugins
+from vllm.usage.usage_lib import UsageContext
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError
+
+from lorabay.catalog.versions import Digest, Version
+from lorabay.errors import (
+    AdapterRejected,
+    EngineUnavailable,
+    LorabayError,
+    SetupError,
+)
+from lorabay.serving.engine import (
+    CHAT,
+    COMPLETIONS,
+    DETOKENIZE,
+    RESPONSES,
+    TOKENIZE,
+    Answer,
+    Slots,
+)
+from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
+from lorabay.serving.supervision.engine_processes import EngineProcesses
+from lorabay.serving.vllm import errors as vllm_errors
+from lorabay.serving.vllm.args import parse_engine_args
+from lorabay.serving.vllm.bodies import BodyType, StrangeForm, strange_form
+from lorabay.serving.vllm.grammars import EngineGrammars, GatedLLM
+from lorabay.serving.vllm.lora_conflicts import refuse_conflicts
+from lorabay.serving.vllm.media import set_media_environment
+from lorabay.serving.vllm.prompt_logprobs import PromptLogprobs
+from lorabay.serving.vllm.slots import SlotWatch
+from lorabay.serving.vllm.stat_logger import StatLogger
+from lorabay.serving.vllm.stream import RequestContext, VllmStream, usage_of
+from lorabay.serving.vllm.usage import current, watch_requests
+
+if TYPE_CHECKING:
+    from lorabay.base.find import BaseFolder
+    from lorabay.serving.engine import AnswerStream, Body, Call, Meter
+
+
+@dataclass(frozen=True, slots=True)
+class ServingMethod:
+    """Where vLLM answers a call: the type of its body, and a method of a part of vLLM's state."""
+
+    body: BodyType
+    part: str
+    method: str
+
+
+SERVING_METHODS: Mapping[Call, ServingMethod] = {
+    CHAT: ServingMethod(
+        BodyType(ChatCompletionRequest), "openai_serving_chat", "create_chat_completion"
+    ),
+    COMPLETIONS: ServingMethod(
+        BodyType(CompletionRequest), "openai_serving_completion", "create_completion"
+    ),
+    RESPONSES: ServingMethod(
+        # vLLM would keep responses for ever, tell them to whoever knows their id, and run those in
+        # the background when their lease has ended.
+        BodyType(ResponsesRequest, fixed={"store": False, "background": False}),
+        "openai_serving_responses",
+        "create_responses",
+    ),
+    TOKENIZE: ServingMethod(BodyType(TokenizeRequest), "serving_tokenization", "create_tokenize"),
+    DETOKENIZE: ServingMethod(
+        BodyType(DetokenizeRequest), "serving_tokenization", "create_detokenize"
+    ),
+}
+
+SHUTDOWN_S = 5.0
+"""Time in which the engine process may end by itself before it is killed."""
+
+DEATH_POLL_S = 0.1
+STOPPED_POLL_S = 0.5
+
+STAGING_WORKER = "lorabay.vllm_plugin.staging.StagingWorker"
+"""The plugin's addition to vLLM's worker. Only named here: vLLM imports it in that process."""
+
+LOADED, REFUSED = "loaded", "refused"
+"""Outcomes of a load as the plugin reports them; any other one may pass."""
+
+STAGING_POLL_S = 0.02
+"""Time between two looks at a load: each costs the engine's loop well under a millisecond."""
+
+asked_model: ContextVar[str] = ContextVar("asked_model")
+"""`model` as the client wrote it, for vLLM's serving classes to echo."""
+
+
+class VllmEngine:
+    """One base model in vLLM, with vLLM's engine options by name.
+
+    Structured outputs pass `grammars` first. Raises UsageError at once for options that vLLM does
+    not take, or that LoRA does not.
+    """
+
+    def __init__(
+        self,
+        base: BaseFolder,
+        options: Mapping[str, Any],
+        grammars: EngineGrammars | None = None,
+    ) -> None:
+        # vLLM reads these variables when it starts processes and when it fetches media.
+        set_start_method(os.environ)
+        set_media_environment(os.environ)
+
+        self._args: Namespace = parse_engine_args(
+            str(base.path), {"served_model_name": base.served_name} | dict(options)
+        )
+        refuse_conflicts(self._args, on_cpu=current_platform.is_cpu())
+        self._prompt_logprobs = PromptLogprobs.of(self._args, on_cpu=current_platform.is_cpu())
+        self._served_name: str = self._args.served_model_name[0]
+        self._args.worker_extension_cls = self._args.worker_extension_cls or STAGING_WORKER
+
+        plugin_scales = os.environ.get(DORA_VARIABLE) == "1"
+        self._scales_on_device = plugin_scales and not current_platform.is_cpu()
+        if self._scales_on_device:
+            # vLLM hashes this into the key of its compiled graphs: graphs that hold the scaling
+            # must not be taken for graphs that do not.
+            self._args.additional_config = self._args.additional_config | {DORA_VARIABLE: "1"}
+
+        self._grammars = grammars or EngineGrammars()
+        self._llm: GatedLLM | None = None
+        self._state = State()
+        self._requests: dict[str, LoRARequest] = {}
+        self._ids: dict[Digest, int] = {}
+        self._slot_watch: SlotWatch | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._processes = EngineProcesses()
+
+    @property
+    def max_model_len(self) -> int | None:
+        """Context length in tokens; None before the first start."""
+        return None if self._llm is None else self._llm.model_config.max_model_len
+
+    async def start(self) -> None:
+        """Start the engine process and load the base; takes tens of seconds.
+
+        Raises SetupError if vLLM cannot run with these options, or if they need the plugin and it
+        is not active.
+        """
+        try:
+            llm = await asyncio.to_thread(self._build)
+            await init_app_state(llm, self._state, self._args, await llm.get_supported_tasks())
+        except (
+            RuntimeError,
+            ValueError,
+            OSError,
+            NotImplementedError,
+            ImportError,
+            EngineDeadError,
+        ) as error:
+            raise SetupError(f"vLLM did not start: {_first_line(error)}") from error
+
+        models = self._state.openai_serving_models
+        models.lora_requests = self._requests
+        # vLLM would answer with the version's internal id: clients get their own spelling back.
+        models.model_name = lambda lora_request=None: asked_model.get(self._served_name)
+        self._watch(llm)
+        self._processes = await asyncio.to_thread(EngineProcesses.find)
+        self._grammars.open(llm)
+        self._llm = llm
+
+    def _watch(self, llm: AsyncLLM) -> None:
+        """Follow what the engine's requests cost, and which adapters are in its slots."""
+        processor = llm.output_processor
+        slots = SlotWatch(partial(_adapters_in_slots, llm), processor.has_unfinished_requests)
+        watch_requests(processor, slots.look_again)
+
+        self._slot_watch = slots
+        self._watching = asyncio.create_task(slots.run())
+        # A worker of the user's own cannot be asked, and a dead one does not answer.
+        self._watching.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    def _build(self) -> GatedLLM:
+        load_general_plugins()
+        if not self._plugin_is_active():
+            raise SetupError(
+                "the plugin that keeps adapters apart on a CPU, and serves DoRA on a GPU, is not "
+                "active: add `lorabay` to VLLM_PLUGINS, and use the vLLM version of the lock file"
+            )
+
+        engine_args = AsyncEngineArgs.from_cli_args(self._args)
+        config = engine_args.create_engine_config(usage_context=UsageContext.OPENAI_API_SERVER)
+        llm: GatedLLM = GatedLLM.from_vllm_config(
+            vllm_config=config,
+            usage_context=UsageContext.OPENAI_API_SERVER,
+            enable_log_requests=engine_args.enable_log_requests,
+            disable_log_stats=engine_args.disable_log_stats,
+            stat_loggers=None if engine_args.disable_log_stats else [StatLogger],
+        )
+        return llm
+
+    def _plugin_is_active(self) -> bool:
+        """Return whether the plugin is installed wherever correct results depend on it."""
+        if current_platform.is_cpu():
+            return bool(current_platform.get_punica_wrapper().startswith("lorabay."))
+        if not self._scales_on_device:
+            return True
+        from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
+
+        return bool(BaseLinearLayerWithLoRA._apply_lora_to_output.__module__.startswith("lorabay."))
+
+    async def stop(self) -> None:
+        """End the engine process and forget what it held; idempotent."""
+        llm, self._llm = self._llm, None
+        self._slot_watch = None
+        if self._watching is not None:
+            self._watching.cancel()
+        # Not emptied: a request that is still being prepared looks there for its version, and must
+        # then find an engine that is gone, not a model that does not exist.
+        self._requests = {}
+        self._ids.clear()
+        self._processes = EngineProcesses()
+        await self._grammars.close()
+        if llm is None:
+            return
+
+        # Nobody takes the engine's last messages any more: whoever waits for one learns it here.
+        llm.output_processor.propagate_error(EngineDeadError())
+        if llm.output_handler is not None:
+            llm.output_handler.cancel()
+        await asyncio.to_thread(llm.shutdown, timeout=SHUTDOWN_S)
+
+    async def died(self) -> None:
+        """Return once vLLM's own monitor has noticed that the engine process is gone."""
+        while self._llm is None or not self._llm.errored:
+            await asyncio.sleep(DEATH_POLL_S)
+
+    async def beat(self) -> None:
+        """Return once the engine has answered between two steps, and none of its processes is
+        stopped.
+
+        Costs the engine's loop well under a millisecond, and its workers nothing.
+        """
+        try:
+            await self._running().is_sleeping()
+        except EngineDeadError as error:
+            raise vllm_errors.from_exception(error) from error
+
+        # The question does not reach the workers: asked while they idle, it would cost each of them
+        # a second of spinning. One that hangs in a step keeps the engine from answering.
+        while self._processes.any_stopped():
+            await asyncio.sleep(STOPPED_POLL_S)
+
+    async def kill(self) -> None:
+        """End the engine's processes at once, also those that are stopped or still starting."""
+        self._processes.kill()
+        EngineProcesses.find().kill()
+
+    def check(self) -> None:
+        """Raise EngineUnavailable unless requests can be answered now."""
+        self._running()
+
+    def _running(self) -> AsyncLLM:
+        if self._llm is None:
+            raise EngineUnavailable(
+                "the engine is not up yet", retry_after=vllm_errors.RETRY_AFTER_S
+            )
+        if self._llm.errored:
+            raise vllm_errors.from_exception(self._llm.dead_error)
+        return self._llm
+
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the JSON schema of each call's body, as vLLM validates it."""
+        return {call.name: serving.body.json_schema() for call, serving in SERVING_METHODS.items()}
+
+    def slots(self) -> Slots | None:
+        """Return the slots as vLLM last told; None if it cannot be asked."""
+        if self._llm is None or self._slot_watch is None or self._slot_watch.held is None:
+            return None
+
+        held = {digest for digest, number in self._ids.items() if number in self._slot_watch.held}
+        return Slots(frozenset(held), self._llm.vllm_config.lora_config.max_loras)
+
+    def _look_at_slots(self) -> None:
+        if self._slot_watch is not None:
+            self._slot_watch.look_again()
+
+    async def load(self, version: Version) -> None:
+        """Load a version's weights from the store; loading them again changes nothing.
+
+        Raises AdapterRejected with vLLM's reason if it refuses the weights, and EngineUnavailable
+        if something else went wrong, which may be well again.
+        """
+        request = LoRARequest(version.id, self._lora_id(version.digest), str(version.path))
+        llm = self._running()
+        try:
+            outcomes = await self._load_in_workers(llm, request)
+        except Exception as error:
+            # A dead engine refuses everything, and one that answers nothing says nothing either.
+            self.check()
+            raise _not_loaded_now(version, type(error).__name__) from error
+
+        if any(outcome != LOADED for outcome, _ in outcomes):
+            await self._take_back(llm, request)
+            raise _load_error(version, outcomes)
+        self._requests[version.id] = request
+        self._look_at_slots()
+
+    async def _load_in_workers(self, llm: AsyncLLM, request: LoRARequest) -> list[tuple[str, str]]:
+        """Load an adapter; return the outcome in each worker, and the reason where it failed."""
+        if self._args.worker_extension_cls == STAGING_WORKER:
+            await self._stage(llm, request)
+            return await _ask_every_worker(llm, "load_adapter", *_identity(request))
+
+        # Another worker: vLLM's own call tells of any failure in words alone.
+        try:
+            loaded = await llm.add_lora(request)
+        except Exception as error:
+            self.check()
+            if not Path(request.lora_path).is_dir():
+                raise
+            return [(REFUSED, _first_line(error))]
+        return [(LOADED if loaded else REFUSED, "the engine did not take it")]
+
+    async def _take_back(self, llm: AsyncLLM, request: LoRARequest) -> None:
+        """Unload what only some workers hold: they must all have the same adapters."""
+        with contextlib.suppress(Exception):
+            await llm.remove_lora(request.lora_int_id)
+
+    def _lora_id(self, digest: Digest) -> int:
+        """Return vLLM's integer id for weights; an id is never reused while the engine lives.
+
+        Ids are small because vLLM's workers keep them in 32 bits. Equal weights have one id, so
+        that they share a slot.
+        """
+        return self._ids.setdefault(digest, len(self._ids) + 1)
+
+    async def _stage(self, llm: AsyncLLM, request: LoRARequest) -> None:
+        """Return when the weights are read and laid out, which happens beside the engine's loop."""
+        await _ask_every_worker(llm, "stage_adapter", *_identity(request))
+        while not all(await _ask_every_worker(llm, "adapter_is_staged", request.lora_int_id)):
+            await asyncio.sleep(STAGING_POLL_S)
+
+    async def unload(self, version: Version) -> None:
+        """Drop a version's weights, unless another name shares them.
+
+        Unloading what is not loaded changes nothing.
+        """
+        request = self._requests.pop(version.id, None)
+        if request is None:
+            return
+
+        ids_in_use = {other.lora_int_id for other in self._requests.values()}
+        if request.lora_int_id in ids_in_use:
+            return
+
+        try:
+            await self._running().remove_lora(request.lora_int_id)
+        except EngineDeadError as error:
+            raise vllm_errors.from_exception(error) from error
+        self._look_at_slots()
+
+    async def run(
+        self,
+        call: Call,
+        body: Body,
+        version: Version | None,
+        *,
+        request_id: str,
+        meter: Meter | None = None,
+    ) -> Answer | AnswerStream:
+        """Answer a request through vLLM's serving class of its call; see `Engine.run`."""
+        llm = self._running()
+        asked_model.set(body["model"])
+        # The tokeniser is the base's, and the version need not be loaded for it.
+        model = self._served_name if version is None or not call.generates else version.id
+        if model != self._served_name and model not in self._requests:
+            # Loaded into an engine that is gone by now: this one has just been built.
+            raise vllm_errors.from_exception(EngineDeadError())
+        context = RequestContext.new(request_id)
+        # A beam search runs a request for each token of each beam: no count of what is answered.
+        current.set(None if body.get("use_beam_search") else context.tally)
+        if meter is not None:
+            meter.read = context.tally.usage
+
+        serving = SERVING_METHODS[call]
+        respond = getattr(getattr(self._state, serving.part), serving.method)
+        try:
+            request = serving.body.validate(body, model=model)
+            self._prompt_logprobs.check(request)
+            await self._grammars.admit(request)
+            result = await respond(request, cast("Any", context))
+        except vllm_errors.EngineFailure as error:
+            failure = vllm_errors.from_exception(error)
+            raise self._in_public(failure, llm, model, body["model"]) from error
+        except StrangeForm as error:
+            # Until vLLM has made a prompt of the body, all that it does is to read it.
+            if context.has_prompt:
+                raise
+            raise strange_form(error) from error
+
+        if isinstance(result, ErrorResponse):
+            failure = vllm_errors.from_response(result)
+            raise self._in_public(failure, llm, model, body["model"])
+        if isinstance(result, BaseModel):
+            return Answer(_dump(result), usage_of(context, result))
+        return VllmStream(result, context, self.check)
+
+    def _in_public(
+        self, error: LorabayError, llm: AsyncLLM, model: str, asked: str
+    ) -> LorabayError:
+        """Return what the client of a request that failed in `llm` is told.
+
+        A request that outlived its engine fails in ways that are no fault of its own. Any other
+        error has the client's spelling of the model in place of the internal one.
+        """
+        is_gone = llm.errored or self._llm is not llm
+        if is_gone and (error.status == 404 or error.status >= 500):
+            return vllm_errors.from_exception(EngineDeadError())
+
+        error.message = error.message.replace(model, asked)
+        error.args = (error.message,)
+        return error
+
+
+async def _adapters_in_slots(llm: AsyncLLM) -> list[int]:
+    """Return vLLM's ids of the adapters in the slots of the first worker; all have the same."""
+    workers: list[list[int]] = await llm.collective_rpc("adapters_in_slots")
+    return workers[0]
+
+
+async def _ask_every_worker(llm: AsyncLLM, method: str, *arguments: object) -> list[Any]:
+    """Call a method of each worker of every data-parallel engine, and return all answers.
+
+    vLLM's own `collective_rpc` returns those of the first engine's workers alone.
+    """
+    by_engine = await llm.engine_core.call_utility_all_async(
+        "collective_rpc", method, None, arguments, None
+    )
+    return [answer for workers in by_engine for answer in workers]
+
+
+def _identity(request: LoRARequest) -> tuple[str, int, str]:
+    return request.lora_name, request.lora_int_id, request.lora_path
+
+
+def _load_error(version: Version, outcomes: list[tuple[str, str]]) -> LorabayError:
+    """Return the error of a load that at least one worker has not done."""
+    reasons = [reason for outcome, reason in outcomes if outcome == REFUSED]
+    if reasons:
+        return AdapterRejected(version.adapter, (f"the engine refused it: {reasons[0]}",))
+
+    failures = [reason for outcome, reason in outcomes if outcome != LOADED]
+    return _not_loaded_now(version, failures[0])
+
+
+def _not_loaded_now(version: Version, reason: str) -> EngineUnavailable:
+    return EngineUnavailable(
+        f"adapter {version.adapter!r} could not be loaded now: {reason}",
+        retry_after=vllm_errors.RETRY_AFTER_S,
+    )
+
+
+def _dump(result: BaseModel) -> bytes:
+    if isinstance(result, ResponsesResponse):
+        return str(result.model_dump_json(by_alias=True)).encode()
+    return result.model_dump_json().encode()
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the first line of an error's message that says something, or its type's name."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)

@@ -1,0 +1,1 @@
+"""The row kernel: the updates of a batch on a CPU, compiled by numba."""

@@ -1,0 +1,64 @@
+"""Work that may never end holds up nobody, and not the end of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from lorabay.errors import SetupError
+from lorabay.reconcile import daemon_threads
+from lorabay.reconcile.daemon_threads import ASKED_AT_MOST, DaemonThreads, ask
+
+
+@pytest.fixture
+def never() -> Iterator[threading.Event]:
+    """Set at the end of the test."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+async def test_work_has_a_result_or_an_error() -> None:
+    """As of any executor; `prepare` runs first, in the same thread."""
+    prepared: list[int] = []
+    threads = DaemonThreads("test", lambda: prepared.append(threading.get_ident()))
+    assert await threads.begin(threading.get_ident) == prepared[0]
+    with pytest.raises(ZeroDivisionError):
+        await threads.begin(lambda: 1 // 0)
+
+
+def test_a_process_ends_while_work_hangs() -> None:
+    """Neither the interpreter nor the event loop's runner waits for the thread."""
+    program = (
+        "import asyncio, threading\n"
+        "from lorabay.reconcile.daemon_threads import DaemonThreads\n"
+        "async def main():\n"
+        "    DaemonThreads('test').begin(threading.Event().wait)\n"
+        "    await asyncio.sleep(0.1)\n"
+        "asyncio.run(main())\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+async def test_a_question_without_an_answer_is_given_up(
+    never: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only so many wait: further ones are refused at once, until an answer comes."""
+    monkeypatch.setattr(daemon_threads, "PATIENCE_S", 0.01)
+    assert await ask(len, "four") == 4
+    for _ in range(ASKED_AT_MOST):
+        with pytest.raises(SetupError, match="does not answer"):
+            await ask(never.wait)
+
+    monkeypatch.setattr(daemon_threads, "PATIENCE_S", 30.0)
+    with pytest.raises(SetupError, match="does not answer"):
+        await ask(len, "four")
+    never.set()
+    while daemon_threads._questions.busy:
+        await asyncio.sleep(0.01)
+    assert await ask(len, "four") == 4

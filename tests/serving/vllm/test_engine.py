@@ -1,0 +1,477 @@
+"""The vLLM engine before it is started; tests/e2e has the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from vllm import envs
+from vllm.config import VllmConfig
+from vllm.exceptions import VLLMNotFoundError
+from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
+from vllm.multimodal.media.connector import MEDIA_CONNECTOR_REGISTRY
+from vllm.platforms import current_platform
+from vllm.utils.system_utils import get_mp_context
+from vllm.v1.engine.exceptions import EngineDeadError
+
+from lorabay.base.find import BaseFolder
+from lorabay.errors import (
+    AdapterRejected,
+    EngineUnavailable,
+    InvalidRequest,
+    LorabayError,
+    SetupError,
+    UsageError,
+)
+from lorabay.serving.engine import CALLS, CHAT, COMPLETIONS, TOKENIZE, Engine
+from lorabay.serving.machine_defaults import DORA_VARIABLE, START_METHOD_VARIABLE
+from lorabay.serving.vllm import engine as vllm_engine
+from lorabay.serving.vllm.engine import VllmEngine
+from lorabay.serving.vllm.media import ListedMediaConnector
+from tests.versions import make_version
+
+TINY = BaseFolder(Path("/models/tiny"), "tiny")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return VllmEngine(BaseFolder(tmp_path, "tiny"), {"max_loras": 2})
+
+
+async def test_an_engine_that_is_not_started_refuses_requests(engine: Engine) -> None:
+    """Nothing can be run or loaded, and clients are told to come back."""
+    version = make_version("finance")
+    with pytest.raises(EngineUnavailable) as caught:
+        engine.check()
+    assert caught.value.retry_after
+    with pytest.raises(EngineUnavailable):
+        await engine.run(CHAT, {"model": "tiny"}, None, request_id="r-1")
+    with pytest.raises(EngineUnavailable):
+        await engine.load(version)
+    assert engine.max_model_len is None
+
+
+async def test_stopping_and_unloading_what_is_not_there_is_success(engine: Engine) -> None:
+    """Both can be repeated before a start."""
+    await engine.unload(make_version("finance"))
+    await engine.stop()
+    await engine.stop()
+
+
+class Llm:
+    """vLLM's engine, as far as loads and signs of life go; `outcomes` are those of its workers."""
+
+    errored = False
+    output_handler = None
+
+    def __init__(self) -> None:
+        self.engine_core = self
+        self.output_processor = self
+        self.calls: list[tuple[str, Any]] = []
+        self.outcomes: list[tuple[str, str]] = [("loaded", "")]
+        self.failure: Exception | None = None
+        self.told: list[Exception] = []
+        self.looks = [0]
+        """How often each engine has to be asked until it has staged."""
+
+    async def call_utility_all_async(
+        self, utility: str, method: str, timeout: None, args: tuple[Any, ...], kwargs: None
+    ) -> list[list[Any]]:
+        assert utility == "collective_rpc"
+        self.calls.append((method, args))
+        if self.failure is not None:
+            raise self.failure
+        if method == "load_adapter":
+            return [self.outcomes]
+
+        staged = [[left == 0] for left in self.looks]
+        if method == "adapter_is_staged":
+            self.looks = [max(0, left - 1) for left in self.looks]
+        return staged
+
+    async def add_lora(self, request: Any) -> bool:
+        self.calls.append(("add_lora", request.lora_int_id))
+        if self.failure is not None:
+            raise self.failure
+        return True
+
+    async def remove_lora(self, lora_id: int) -> bool:
+        self.calls.append(("remove_lora", lora_id))
+        return False
+
+    async def is_sleeping(self) -> bool:
+        if self.errored:
+            raise EngineDeadError
+        return False
+
+    def propagate_error(self, error: Exception) -> None:
+        self.told.append(error)
+
+    def shutdown(self, timeout: float) -> None:
+        self.errored = True
+
+    @property
+    def dead_error(self) -> Exception:
+        return EngineDeadError()
+
+
+@pytest.fixture
+def llm(engine: Engine) -> Llm:
+    """What `engine` has started."""
+    llm = Llm()
+    cast("Any", engine)._llm = llm
+    return llm
+
+
+async def test_a_load_waits_for_the_workers_of_every_engine(engine: Engine, llm: Llm) -> None:
+    """Of data-parallel engines, the last to have staged the weights decides: an engine that is told
+    to add what it has not staged would stop its streams and wait.
+    """
+    llm.outcomes = [("loaded", "")] * 2
+    llm.looks = [0, 2]
+    await engine.load(make_version("finance"))
+    methods = [method for method, _ in llm.calls]
+    assert methods == ["stage_adapter", *["adapter_is_staged"] * 3, "load_adapter"]
+
+
+async def test_ids_are_small_and_follow_the_weights(engine: Engine, llm: Llm) -> None:
+    """Equal weights under two names share an id; others never do, also not later."""
+    first, second = make_version("finance", "f"), make_version("finance", "e")
+    for version in (first, second, make_version("sales", "f"), second):
+        await engine.load(version)
+    await engine.unload(second)
+    await engine.load(make_version("finance", "d"))
+    loads = [arguments[1] for method, arguments in llm.calls if method == "load_adapter"]
+    assert loads == [1, 2, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "error", "message"),
+    [
+        ([("refused", "rank 512 is too high")], AdapterRejected, "rank 512 is too high"),
+        ([("failed", "Input/output error")], EngineUnavailable, "Input/output error"),
+        ([("loaded", ""), ("failed", "MemoryError")], EngineUnavailable, "MemoryError"),
+        ([("failed", "No such file"), ("refused", "bad shape")], AdapterRejected, "bad shape"),
+    ],
+)
+async def test_a_load_that_fails_anywhere_is_taken_back_everywhere(
+    engine: Engine,
+    llm: Llm,
+    outcomes: list[tuple[str, str]],
+    error: type[LorabayError],
+    message: str,
+) -> None:
+    """All workers must hold the same adapters. What is said of the weights is a refusal, anything
+    else may pass.
+    """
+    llm.outcomes = outcomes
+    with pytest.raises(error, match=message) as failure:
+        await engine.load(make_version("finance"))
+    assert llm.calls[-1] == ("remove_lora", 1)
+    assert failure.value.retry_after or error is AdapterRejected
+    assert "/store" not in failure.value.message
+
+    llm.outcomes = [("loaded", "")]
+    await engine.load(make_version("finance"))
+
+
+async def test_a_lost_call_says_nothing_of_the_weights(engine: Engine, llm: Llm) -> None:
+    """The engine could not be asked, so that it has refused nothing."""
+    llm.failure = Exception("Call to collective_rpc method failed: RPC call timed out")
+    with pytest.raises(EngineUnavailable, match="could not be loaded now") as failure:
+        await engine.load(make_version("finance"))
+    assert failure.value.retry_after
+
+
+@pytest.mark.parametrize(
+    ("is_there", "error"), [(True, AdapterRejected), (False, EngineUnavailable)]
+)
+async def test_a_foreign_worker_tells_its_reason_in_words(
+    engine: Engine, llm: Llm, tmp_path: Path, is_there: bool, error: type[LorabayError]
+) -> None:
+    """With a worker that is not the plugin's, only a folder that is gone is told apart."""
+    cast("Any", engine)._args.worker_extension_cls = "company.Worker"
+    path = tmp_path if is_there else tmp_path / "gone"
+    version = replace(make_version("finance"), path=path)
+    await engine.load(version)
+    assert llm.calls == [("add_lora", 1)]
+    llm.failure = Exception("Call to add_lora method failed: no such module")
+    with pytest.raises(error):
+        await engine.load(version)
+
+
+async def test_a_beat_is_an_answer_of_processes_that_all_run(engine: Engine, llm: Llm) -> None:
+    """While one is stopped there is none; an engine that is gone says so."""
+    stopped = True
+    processes = SimpleNamespace(any_stopped=lambda: stopped)
+    cast("Any", engine)._processes = processes
+    beating = asyncio.create_task(engine.beat())
+    await asyncio.sleep(10)
+    assert not beating.done()
+    stopped = False
+    await beating
+
+    llm.errored = True
+    with pytest.raises(EngineUnavailable):
+        await engine.beat()
+
+
+async def test_requests_of_a_stopped_engine_end(engine: Engine, llm: Llm) -> None:
+    """Whoever waits for a token learns that the engine is gone, and none waits for ever."""
+    await engine.stop()
+    assert [type(error) for error in llm.told] == [EngineDeadError]
+    assert llm.errored
+
+
+class Part:
+    """A part of vLLM's state that answers, or fails, while the engine may be rebuilt."""
+
+    def __init__(self, failure: Exception, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._failure = failure
+        self._meanwhile = meanwhile
+        self.asked: list[Any] = []
+
+    async def answer(self, request: Any, context: Any) -> Any:
+        self.asked.append(request)
+        await self._meanwhile()
+        raise self._failure
+
+    create_chat_completion = create_tokenize = answer
+
+
+async def nothing() -> None:
+    """Nothing happens meanwhile."""
+
+
+CHAT_BODY = {"model": "finance", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+async def test_a_request_that_outlives_its_engine_is_a_503(engine: Engine, llm: Llm) -> None:
+    """vLLM no longer knows its version: that is no 404, and no internal id is told."""
+    version = make_version("finance")
+    await engine.load(version)
+    known = cast("Any", engine)._requests
+    failure = VLLMNotFoundError(f"The model `{version.id}` does not exist.")
+    cast("Any", engine)._state.openai_serving_chat = Part(failure, engine.stop)
+    with pytest.raises(EngineUnavailable) as caught:
+        await engine.run(CHAT, CHAT_BODY, version, request_id="r-1")
+    assert version.id not in caught.value.message
+    assert version.id in known  # what is still being prepared finds it there
+
+
+async def test_a_version_of_an_engine_before_is_a_503(engine: Engine, llm: Llm) -> None:
+    """Its request has waited while the engine was rebuilt, which holds nothing yet."""
+    with pytest.raises(EngineUnavailable) as caught:
+        await engine.run(CHAT, CHAT_BODY, make_version("finance"), request_id="r-1")
+    assert caught.value.retry_after
+
+
+async def test_a_failure_has_the_clients_spelling_of_the_model(engine: Engine, llm: Llm) -> None:
+    """However vLLM reports it."""
+    version = make_version("finance")
+    await engine.load(version)
+    failure = VLLMNotFoundError(f"The model `{version.id}` does not exist.")
+    cast("Any", engine)._state.openai_serving_chat = Part(failure, nothing)
+    with pytest.raises(LorabayError) as caught:
+        await engine.run(CHAT, CHAT_BODY, version, request_id="r-1")
+    assert caught.value.status == 404
+    assert caught.value.message == "The model `finance` does not exist."
+
+
+async def test_the_tokeniser_is_asked_for_the_base(engine: Engine, llm: Llm) -> None:
+    """The version need not be loaded for it."""
+    part = Part(ValueError("no"), nothing)
+    cast("Any", engine)._state.serving_tokenization = part
+    with pytest.raises(InvalidRequest):
+        await engine.run(
+            TOKENIZE, {"model": "finance", "prompt": "Hi"}, make_version("finance"), request_id="1"
+        )
+    assert [request.model for request in part.asked] == ["tiny"]
+
+
+def test_wrong_options_are_told_when_the_engine_is_made(tmp_path: Path) -> None:
+    """A mistyped option is refused without a start."""
+    with pytest.raises(UsageError, match="did you mean 'max_loras'"):
+        VllmEngine(BaseFolder(tmp_path, "tiny"), {"max_lorras": 2})
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A platform that is not a CPU, and a server that was asked to serve DoRA."""
+    monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
+    monkeypatch.setenv(DORA_VARIABLE, "1")
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+def test_the_engine_is_never_forked_out_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM starts its processes afresh for whoever makes an engine, also where it would fork."""
+    monkeypatch.setenv(START_METHOD_VARIABLE, "fork")
+    with pytest.raises(UsageError, match=START_METHOD_VARIABLE):
+        VllmEngine(TINY, {})
+    monkeypatch.delenv(START_METHOD_VARIABLE)
+    VllmEngine(TINY, {})
+    assert get_mp_context().get_start_method() == "spawn"
+
+
+@pytest.mark.parametrize("hosts", [None, ["cdn.example.com", "b.example:8443"]])
+def test_media_are_fetched_by_lists_of_hosts_alone(
+    hosts: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every engine has vLLM use the connector to which no list means no host."""
+    monkeypatch.setenv("VLLM_MEDIA_CONNECTOR", "http")
+    monkeypatch.delenv("VLLM_MEDIA_CONNECTOR")
+    engine = VllmEngine(TINY, {} if hosts is None else {"allowed_media_domains": hosts})
+    assert os.environ["VLLM_MEDIA_CONNECTOR"] == "lorabay"
+    connector = MEDIA_CONNECTOR_REGISTRY.load(
+        envs.VLLM_MEDIA_CONNECTOR, allowed_media_domains=engine._args.allowed_media_domains
+    )
+    assert isinstance(connector, ListedMediaConnector)
+    assert connector.allowed_media_domains == (hosts or [])
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+def test_an_option_that_adapters_do_not_go_with_is_refused_when_the_engine_is_made() -> None:
+    """The operator reads why before anything starts."""
+    with pytest.raises(UsageError, match="'specialize_active_lora' does not go with adapters"):
+        VllmEngine(TINY, {"specialize_active_lora": True})
+
+
+class Running:
+    """vLLM's engine, as far as the front end asks whether it is up; and its part for completions,
+    which no request of these tests may reach.
+    """
+
+    errored = False
+
+    def create_completion(self, *_: object) -> None:
+        pytest.fail("vLLM was given the request")
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+async def test_prompts_are_not_scored_on_a_gpu() -> None:
+    """The refusal comes before vLLM sees the request, for the base as for adapters."""
+    engine = VllmEngine(TINY, {})
+    cast("Any", engine)._llm = running = Running()
+    engine._state.openai_serving_completion = running
+    body = {"model": "finance", "prompt": "hi", "prompt_logprobs": 1}
+    finance = make_version("finance")
+    cast("Any", engine)._requests[finance.id] = "loaded"
+    for version in (None, finance):
+        with pytest.raises(InvalidRequest, match="log-probabilities of the prompt"):
+            await engine.run(COMPLETIONS, body, version, request_id="r-1")
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+@pytest.mark.parametrize("given", [{}, {"additional_config": {"kda_prefill_backend": "auto"}}])
+def test_dora_has_compiled_graphs_of_its_own(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of a compiled graph says whether the graph holds the scaling of outputs."""
+    with_dora = VllmEngine(TINY, given)._args.additional_config
+    monkeypatch.delenv(DORA_VARIABLE)
+    without = VllmEngine(TINY, given)._args.additional_config
+    assert without == given.get("additional_config", {})
+    assert with_dora.items() > without.items()
+    keys = {VllmConfig(additional_config=config).compute_hash() for config in (with_dora, without)}
+    assert len(keys) == 2
+
+
+@pytest.mark.usefixtures("on_a_gpu")
+async def test_dora_without_the_plugin_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without the plugin, vLLM would serve a DoRA adapter without its factors."""
+    monkeypatch.setattr(vllm_engine, "load_general_plugins", lambda: None)
+    monkeypatch.setattr(
+        BaseLinearLayerWithLoRA, "_apply_lora_to_output", lambda self, x, output: output
+    )
+    with pytest.raises(SetupError, match="add `lorabay` to VLLM_PLUGINS"):
+        await VllmEngine(TINY, {}).start()
+
+
+def test_every_call_has_vllms_own_schema(engine: Engine) -> None:
+    """The schemas name the fields that clients use."""
+    schemas = engine.schemas()
+    assert list(schemas) == [call.name for call in CALLS]
+    fields = {
+        "chat": {
+            "messages",
+            "stream",
+            "tools",
+            "response_format",
+            "logprobs",
+            "seed",
+            "n",
+            "stop",
+            "max_tokens",
+        },
+        "completions": {"prompt", "echo", "suffix"},
+        "responses": {"input", "instructions", "previous_response_id"},
+        "tokenize": {"prompt", "messages"},
+        "detokenize": {"tokens"},
+    }
+    for call, names in fields.items():
+        text = json.dumps(schemas[call])
+        assert all(f'"{name}"' in text for name in names), call
+
+
+def references(schema: object) -> Iterator[str]:
+    match schema:
+        case {"$ref": str(reference)}:
+            yield reference
+        case dict():
+            for value in schema.values():
+                yield from references(value)
+        case list():
+            for value in schema:
+                yield from references(value)
+
+
+def test_all_references_of_the_schemas_resolve(engine: Engine) -> None:
+    """References resolve within their schema, and equal names mean equal definitions."""
+    seen: dict[str, object] = {}
+    count = 0
+    for schema in engine.schemas().values():
+        definitions = schema.get("$defs", {})
+        for reference in references(schema):
+            assert reference.removeprefix("#/components/schemas/") in definitions
+            count += 1
+        for name, definition in definitions.items():
+            assert seen.setdefault(name, definition) == definition
+    assert count >= 10
+
+
+class Reading:
+    """vLLM's serving class for chats, which fails before or after it has made a prompt."""
+
+    errored = False
+
+    def __init__(self, failure: Exception, *, with_prompt: bool) -> None:
+        self._failure = failure
+        self._with_prompt = with_prompt
+
+    async def create_chat_completion(self, request: Any, raw_request: Any) -> None:
+        if self._with_prompt:
+            raw_request.state.request_metadata = object()
+        raise self._failure
+
+
+@pytest.mark.parametrize("failure", [KeyError("type"), AttributeError("text"), AssertionError()])
+async def test_what_fails_while_vllm_reads_a_body_is_the_bodys_fault(
+    engine: Engine, failure: Exception
+) -> None:
+    """Until there is a prompt, a strange failure is a 400; afterwards it is a bug."""
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]}
+    for with_prompt, expected in ((False, InvalidRequest), (True, type(failure))):
+        reading: Any = Reading(failure, with_prompt=with_prompt)
+        vllm = cast("Any", engine)
+        vllm._llm = vllm._state.openai_serving_chat = reading
+        with pytest.raises(expected):
+            await engine.run(CHAT, body, None, request_id="r-1")
