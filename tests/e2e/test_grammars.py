@@ -28,6 +28,12 @@ COLOUR = {
     "required": ["name", "warm"],
     "additionalProperties": False,
 }
+OF_OUTLINES = {
+    "type": "object",
+    "properties": {"warm": {"enum": ["yes", "no"]}},
+    "required": ["warm"],
+    "patternProperties": {"^x": {"type": "string"}},
+}
 TAG = {
     "type": "structural_tag",
     "structures": [{"begin": "<colour>", "schema": COLOUR, "end": "</colour>"}],
@@ -85,9 +91,10 @@ def test_a_schema_that_another_backend_takes_is_followed_beside_the_others(
     client: OpenAI,
 ) -> None:
     """The first grammar of the engine's life does not decide for the rest."""
-    schema = {"type": "integer", "multipleOf": 5, "minimum": 10, "maximum": 90}
+    of_guidance = {"type": "integer", "multipleOf": 5, "minimum": 10, "maximum": 90}
     for _ in range(2):
-        assert int(text_of(client, **structured(json=schema))) % 5 == 0
+        assert int(text_of(client, **structured(json=of_guidance))) % 5 == 0
+        assert "warm" in json.loads(text_of(client, **structured(json=OF_OUTLINES)))
         assert text_of(client, **structured(choice=["crimson", "teal"])) in ("crimson", "teal")
 
 
@@ -133,6 +140,10 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "a grammar of repetitions": {"grammar": 'root ::= (([a-z]{0,5000} "x"){0,500} "y"){0,500}'},
     "a schema of repetitions": {
         "json": {"type": "string", "pattern": "^((a|b|c){1,400}(d|e|f){1,400}){1,400}$"}
+    },
+    "a schema of repetitions for another backend": {
+        "json": OF_OUTLINES
+        | {"properties": {"a": {"type": "string", "pattern": "(.{0,5000}x){0,50}"}}}
     },
     "a tag of repetitions": {
         "structural_tag": json.dumps(
