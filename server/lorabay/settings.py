@@ -430,8 +430,9 @@ class GrammarSettings(BaseModel):
         gt=0,
         description="CPU seconds that a structured output may take for one token; beyond, 400.",
     )
+    # Most take less than ten; the engine holds one for each running answer.
     grammar_memory_mib: int = Field(
-        512,
+        256,
         ge=16,
         description="Memory that a structured output may take to compile, in MiB; beyond, 400.",
     )

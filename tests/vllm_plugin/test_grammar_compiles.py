@@ -18,7 +18,12 @@ from vllm.v1.structured_output.backend_outlines import OutlinesGrammar
 from vllm.v1.structured_output.backend_xgrammar import XgrammarGrammar
 from vllm.v1.structured_output.request import StructuredOutputRequest
 
-from lorabay.vllm_plugin.grammar_compiles import NICENESS, cancel_with_requests, compile_aside
+from lorabay.vllm_plugin.grammar_compiles import (
+    NICENESS,
+    OUTLINES_KEPT,
+    cancel_with_requests,
+    compile_aside,
+)
 
 PATIENCE_S = 60
 KINDS = {"outlines": OutlinesGrammar, "guidance": GuidanceGrammar, "xgrammar": XgrammarGrammar}
@@ -61,6 +66,13 @@ def test_each_grammar_goes_to_its_own_backend(manager: Any) -> None:
         for name, kind in KINDS.items():
             assert isinstance(compiled(manager, name, regex="a+"), kind)
     assert manager.backends.keys() == KINDS.keys()
+
+
+def test_no_backend_keeps_much(manager: Any) -> None:
+    """outlines would keep 128 grammars, however large."""
+    for number in range(OUTLINES_KEPT + 2):
+        compiled(manager, "outlines", regex=f"a{{{number + 1}}}")
+    assert len(manager.backends["outlines"].cache) == OUTLINES_KEPT
 
 
 def test_one_mask_fits_the_grammars_of_all_backends(manager: Any) -> None:

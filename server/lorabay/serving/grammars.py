@@ -35,7 +35,7 @@ class GrammarLimits:
     token_s: float = 0.05
     """CPU seconds for one token of an answer."""
 
-    memory_mib: int = 512
+    memory_mib: int = 256
     """Memory for its trial, in MiB."""
 
 

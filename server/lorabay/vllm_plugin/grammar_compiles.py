@@ -17,6 +17,9 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
+OUTLINES_KEPT = 8
+"""Compiled grammars that outlines keeps."""
+
 NICENESS = 5
 """`nice` value of the compiling threads: that of the thread which stages adapters."""
 
@@ -95,7 +98,7 @@ def make_backend(manager: Any, name: str) -> Any:
     if name == "outlines":
         from vllm.v1.structured_output.backend_outlines import OutlinesBackend
 
-        return OutlinesBackend(manager.vllm_config, **options)
+        return with_small_cache(OutlinesBackend(manager.vllm_config, **options))
     if name == "lm-format-enforcer":
         from vllm.v1.structured_output.backend_lm_format_enforcer import LMFormatEnforcerBackend
 
@@ -115,6 +118,18 @@ def in_one_thread(backend: Any) -> Any:
         cache_enabled=True,
         cache_limit_bytes=backend.compiler.cache_limit_bytes,
     )
+    return backend
+
+
+def with_small_cache(backend: Any) -> Any:
+    """Let outlines keep few compiled grammars: it counts them, and one may have a quarter of a GiB.
+
+    vLLM's other cache, on disk, is the choice of whoever sets its variable.
+    """
+    from cachetools import LRUCache
+
+    if isinstance(backend.cache, LRUCache):
+        backend.cache = LRUCache(maxsize=OUTLINES_KEPT)
     return backend
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 import pytest
@@ -165,6 +165,18 @@ def test_a_wrong_grammar_has_a_reason(bench: Bench, kind: str) -> None:
     assert len(verdict.reason) > 10
     assert "\n" not in verdict.reason
     assert ".cc:" not in verdict.reason
+
+
+def test_a_compiler_without_memory_is_no_mistake_of_the_grammar() -> None:
+    """However vLLM wraps the complaint, whoever set the limit tells of it."""
+    trials = Trials(VllmConfig(), token_s=1.0)
+
+    def validate(wanted: object) -> NoReturn:
+        raise VLLMValidationError("Failed to transform choices into a grammar: std::bad_alloc")
+
+    trials._validate = validate  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        trials.attempt(b'{"regex": "a"}')
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

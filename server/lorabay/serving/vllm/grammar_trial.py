@@ -53,6 +53,9 @@ TRIAL_ENVIRONMENT = {
 }
 """Variables of a process in which vLLM tries grammars."""
 
+OUT_OF_MEMORY = "bad_alloc"
+"""What C++ says when there is no memory left, however vLLM wraps it."""
+
 CPP_PLACE = re.compile(r"\[[\d:]+\] \S+\.(cc|cpp|h):\d+: ")
 """What xgrammar puts before its messages: a time, and a place in its source."""
 
@@ -101,16 +104,22 @@ class Trials:
         return self._backends[name]
 
     def attempt(self, grammar: bytes) -> Verdict:
-        """Return the verdict on a grammar: JSON of the fields of vLLM's StructuredOutputsParams."""
+        """Return the verdict on a grammar: JSON of the fields of vLLM's StructuredOutputsParams.
+
+        Raises MemoryError, and whatever a backend raises that is not made for it.
+        """
         try:
             wanted = self._validate(StructuredOutputsParams(**json.loads(grammar)))
             backend = self.backend(wanted._backend)
             compiled = backend.compile_grammar(*get_structured_output_key(wanted))
         except (VLLMError, ValueError, TypeError, RuntimeError, KeyError) as error:
-            return Refused(reason_of(error))
+            reason = reason_of(error)
+            if OUT_OF_MEMORY in reason:
+                raise MemoryError from error
+            return Refused(reason)
 
-        reason = self._reason_of_misfit(backend) or self._follow(compiled)
-        return Passed(wanted._backend) if reason is None else Refused(reason)
+        obstacle = self._reason_of_misfit(backend) or self._follow(compiled)
+        return Passed(wanted._backend) if obstacle is None else Refused(obstacle)
 
     def _validate(self, wanted: StructuredOutputsParams) -> StructuredOutputsParams:
         """Return what vLLM's front end makes of a grammar, with the backend that it chooses."""
