@@ -83,7 +83,7 @@ def test_tokens_of_a_request_that_was_left_are_counted(
                 next(lines)
     else:
         with pytest.raises(httpx.ReadTimeout):
-            http.post("/v1/chat/completions", json=LONG, timeout=2)
+            http.post("/v1/chat/completions", json=LONG, timeout=5)
 
     until(lambda: metric(server.url, "lorabay_requests_running") == 0)
     assert tokens("prompt") - prompt > 10

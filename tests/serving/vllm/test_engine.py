@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 from vllm import envs
 from vllm.config import VllmConfig
+from vllm.entrypoints.serve import create_error_response
 from vllm.exceptions import VLLMNotFoundError
 from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
 from vllm.multimodal.media.connector import MEDIA_CONNECTOR_REGISTRY
@@ -30,7 +31,15 @@ from lorabay.errors import (
     SetupError,
     UsageError,
 )
-from lorabay.serving.engine import CALLS, CHAT, COMPLETIONS, TOKENIZE, Engine
+from lorabay.serving.engine import (
+    CALLS,
+    CHAT,
+    COMPLETIONS,
+    TOKENIZE,
+    Engine,
+    Meter,
+    Usage,
+)
 from lorabay.serving.machine_defaults import DORA_VARIABLE, START_METHOD_VARIABLE
 from lorabay.serving.vllm import engine as vllm_engine
 from lorabay.serving.vllm.engine import VllmEngine
@@ -283,6 +292,34 @@ async def test_a_failure_has_the_clients_spelling_of_the_model(engine: Engine, l
         await engine.run(CHAT, CHAT_BODY, version, request_id="r-1")
     assert caught.value.status == 404
     assert caught.value.message == "The model `finance` does not exist."
+
+
+class Swallowing:
+    """vLLM's serving class for chats: it answers a cancellation as a bad request."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    async def create_chat_completion(self, request: Any, context: Any) -> Any:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return create_error_response("Client disconnected")
+
+
+async def test_a_cancelled_request_ends_as_one(engine: Engine, llm: Llm) -> None:
+    """It has computed, so it is no bad request; and what it cost can be read."""
+    serving = cast("Any", engine)._state.openai_serving_chat = Swallowing()
+    meter = Meter()
+    running = asyncio.create_task(
+        engine.run(CHAT, CHAT_BODY | {"model": "tiny"}, None, request_id="r-1", meter=meter)
+    )
+    await serving.begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert meter.read() == Usage()
 
 
 async def test_the_tokeniser_is_asked_for_the_base(engine: Engine, llm: Llm) -> None:

@@ -423,6 +423,7 @@ class VllmEngine:
             raise strange_form(error) from error
 
         if isinstance(result, ErrorResponse):
+            _end_if_cancelled()
             failure = vllm_errors.from_response(result)
             raise self._in_public(failure, llm, model, body["model"])
         if isinstance(result, BaseModel):
@@ -482,6 +483,16 @@ def _not_loaded_now(version: Version, reason: str) -> EngineUnavailable:
         f"adapter {version.adapter!r} could not be loaded now: {reason}",
         retry_after=vllm_errors.RETRY_AFTER_S,
     )
+
+
+def _end_if_cancelled() -> None:
+    """Raise CancelledError if that was asked for.
+
+    vLLM takes it for an answer to a client that has left, and goes on.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _dump(result: BaseModel) -> bytes:
