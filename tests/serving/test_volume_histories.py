@@ -178,6 +178,7 @@ class Volume(RuleBasedStateMachine):
 
     @rule(name=st.none() | names, code=errors)
     def fail(self, name: str | None, code: int) -> None:
+        self.look()  # what was put beside it is no part of the fault
         self.disk.fail(self.bay.root if name is None else self.bay.root / name, code)
         self.do(self.bay.look())
         self.unchanged()

@@ -167,7 +167,8 @@ def _answer(call: Call) -> Document:
     if not call.generates:
         return {"description": "The answer", "content": content, "headers": HEADERS}
 
-    content["text/event-stream"] = {"schema": {"type": "string"}}
+    # Without a schema: some readers take it for that of the stream, others for that of an event.
+    content["text/event-stream"] = {}
     description = "The answer, or with `stream` its server-sent events"
     return {"description": description, "content": content, "headers": HEADERS}
 
