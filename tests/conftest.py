@@ -112,7 +112,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="kills in a row in tests/e2e/test_engine_death.py",
     )
     parser.addoption(
-        "--neighbours", type=int, default=1, help="rounds of each kind in test_neighbours.py"
+        "--engine-hangs", action="store_true", help="also tests/e2e/test_idle_hangs.py"
+    )
+    parser.addoption(
+        "--neighbours",
+        type=int,
+        default=0,
+        help="also tests/e2e/test_neighbours.py, so many rounds of each kind",
     )
     parser.addoption(
         "--server-kills", type=int, default=1, help="kills in tests/e2e/test_server_death.py"

@@ -136,7 +136,16 @@ def test_flags_in_the_text_exist() -> None:
         for parameter in command.params
         for option in (*parameter.opts, *parameter.secondary_opts)
     }
-    others = {"--help", "--version", "--init", "--shm-size", "--whole-base", "--merged", "--gpu"}
+    others = {
+        "--help",
+        "--version",
+        "--init",
+        "--shm-size",
+        "--whole-base",
+        "--merged",
+        "--gpu",
+        "--engine-hangs",
+    }
     used = {
         (flag, one.name)
         for one in pages()

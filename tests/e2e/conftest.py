@@ -29,12 +29,19 @@ API_KEY = "key-for-tests"
 ADMIN_KEY = "admin-key-for-tests"
 CONTEXT = 2048
 HANG_S = 30
-MERGED = "test_merged.py"
+OPTIONAL = {
+    "test_idle_hangs.py": "--engine-hangs",
+    "test_merged.py": "--merged",
+    "test_neighbours.py": "--neighbours",
+}
+"""Files that take minutes, and the option that each of them waits for."""
+
 FIRST, LAST = (
-    (MERGED, "test_tutorial.py", "test_store_disk.py"),
+    ("test_merged.py", "test_tutorial.py", "test_store_disk.py"),
     (
         "test_engine_death.py",
         "test_hanging_engine.py",
+        "test_idle_hangs.py",
         "test_poison_request.py",
         "test_shutdown.py",
         "test_server_death.py",
@@ -43,8 +50,9 @@ FIRST, LAST = (
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Tests with engines of their own take minutes."""
-    return True if collection_path.name == MERGED and not config.getoption("--merged") else None
+    """Leave out what was not asked for."""
+    option = OPTIONAL.get(collection_path.name)
+    return True if option is not None and not config.getoption(option) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

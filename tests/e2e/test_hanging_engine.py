@@ -70,19 +70,6 @@ def test_a_worker_that_is_stopped_under_load(client: OpenAI, server: Server) -> 
         assert answer.choices[0].message.content
 
 
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("which", ["the engine", "its worker"])
-def test_a_process_that_is_stopped_while_nothing_runs(
-    client: OpenAI, server: Server, which: str
-) -> None:
-    """It is noticed although nobody asks for anything."""
-    worker = worker_of(server)
-    stopped = worker if which == "its worker" else worker.parent()
-    assert stopped is not None
-    assert stopped.pid != server.process.pid
-    check_rebuilt(server, client.api_key, stopped.pid)
-
-
 def check_rebuilt(server: Server, key: str, pid: int) -> None:
     """Stop a process of the engine; returns when the server has rebuilt the engine."""
     before = metric(server.url, "lorabay_engine_restarts_total", reason="hung")

@@ -2,8 +2,8 @@
 
 The honest client streams from another adapter. For each hostile kind its longest gap is measured
 alone, beside the hostile client, and after that has left. All three are measured on one machine
-that others may be using, so a bad round is repeated, and medians are compared. `--neighbours N`
-takes N rounds in any case, and N times as many generated requests.
+that others may be using, so a bad round is repeated, and medians are compared. Runs with
+`--neighbours N` alone: N rounds in any case, and N times as many generated requests.
 """
 
 from __future__ import annotations
