@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NewType
 
+from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults
+
 if TYPE_CHECKING:
     from lorabay.catalog.names import AdapterName
 
@@ -48,6 +50,7 @@ class Version:
     adapter: AdapterName
     spec: AdapterSpec
     path: Path
+    defaults: AdapterDefaults = NO_DEFAULTS
 
     @property
     def digest(self) -> Digest:
