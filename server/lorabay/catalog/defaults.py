@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-type Value = str | int | float | tuple[str, ...]
+Value = str | int | float | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
