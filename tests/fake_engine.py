@@ -31,6 +31,7 @@ class FakeEngine:
         self.asked: list[tuple[Call, Body, Version | None, str]] = []
         self.in_slots: Slots | None = None
         self.spent = Usage()
+        self.headers: dict[str, str] = {}
 
     async def start(self) -> None:
         self.up = True
@@ -72,9 +73,11 @@ class FakeEngine:
         version: Version | None,
         *,
         request_id: str,
+        headers: Mapping[str, str] | None = None,
         meter: Meter | None = None,
     ) -> Answer | AnswerStream:
         if meter is not None:
             meter.read = lambda: self.spent
         self.asked.append((call, body, version, request_id))
+        self.headers = dict(headers or {})
         return await self.reply(body)

@@ -317,3 +317,9 @@ def test_what_is_no_host_is_refused(text: str) -> None:
     """An address or a pattern would be taken for a host that no request names."""
     with pytest.raises(UsageError, match=r"'media_domains': .* is not a host, as in"):
         load_settings({"media_domains": text}, environ={})
+
+
+def test_connections_are_kept_longer_than_balancers_keep_theirs() -> None:
+    """Those keep them for 60 seconds, and the server must not be the first to end one."""
+    assert Settings().keep_alive_s > 60
+    assert 0 < Settings().stream_comment_s < 60

@@ -185,6 +185,24 @@ class ServerSettings(BaseModel):
             "After them the connection is closed and the generation ends."
         ),
     )
+    # Balancers keep idle connections for 60 seconds. The side that ends one must not be the server:
+    # a request that comes at that moment would fail.
+    keep_alive_s: float = Field(
+        75.0,
+        gt=0,
+        description=(
+            "Seconds that a connection without a request stays open. "
+            "It should be longer than that of the balancer in front."
+        ),
+    )
+    stream_comment_s: float = Field(
+        10.0,
+        ge=0,
+        description=(
+            "Seconds without an event after which a streamed answer gets a comment, so that "
+            "proxies do not end it while it waits; 0 sends none."
+        ),
+    )
     drain_s: float = Field(
         0.0,
         ge=0,

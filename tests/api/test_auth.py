@@ -67,6 +67,30 @@ async def test_the_key_opens_every_path(http: httpx.AsyncClient, method: str, pa
     assert response.status_code == 200
 
 
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+async def test_the_key_may_come_as_anthropics_clients_send_it(
+    http: httpx.AsyncClient, method: str, path: str
+) -> None:
+    """`x-api-key` opens every path, alone and beside a bearer token that is no key of ours."""
+    key = {b"x-api-key": KEY.encode()}
+    for others in ({}, {b"authorization": b"Bearer other"}, {b"authorization": b"Basic eDp5"}):
+        response = await http.request(
+            method, path, headers={**key, **others}, json={"model": "finance"}
+        )
+        assert response.status_code == 200
+    wrong = {b"x-api-key": KEY.encode() + b"x"}
+    response = await http.request(method, path, headers=wrong, json={"model": "finance"})
+    assert response.status_code == 401
+
+
+def test_an_empty_header_is_no_key() -> None:
+    """Whatever scheme the other header has."""
+    for authorization in ("", "Bearer", "Bearer ", "Basic secret"):
+        headers = Headers({"authorization": authorization, "x-api-key": ""})
+        with pytest.raises(InvalidApiKey):
+            KeyGate("secret", KEY_OWNER).identify(headers)
+
+
 @pytest.mark.parametrize("path", OPEN)
 async def test_probes_and_documents_need_no_key(http: httpx.AsyncClient, path: str) -> None:
     """Probes, metrics and the API's description are open to everybody."""

@@ -8,13 +8,14 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from lorabay.api.event_stream import COMMENT
 from lorabay.errors import EngineUnavailable, LorabayError
 from lorabay.serving.engine import Answer, AnswerStream, Body
-from tests.api.conftest import Api
+from tests.api.conftest import FINANCE, Api, make_app, parts_over
 from tests.api.connection import Connection
 from tests.fake_stream import FakeStream, words
 
-CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 JSON = {"content-type": "application/json"}
 
 
@@ -49,6 +50,7 @@ async def test_events_arrive_as_the_engine_made_them(api: Api) -> None:
     response = await api.http.post(CHAT, json={"model": "finance"})
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["x-accel-buffering"] == "no"
     assert response.content == b"".join([event async for event in words("finance")])
     assert stream.closed == 1
 
@@ -135,6 +137,20 @@ async def test_a_later_failure_of_a_response_is_an_error_event_of_its_protocol(a
         "param": None,
         "code": "internal_error",
     }
+    assert rest == ""
+
+
+async def test_a_later_failure_of_a_message_is_an_error_event_of_its_protocol(api: Api) -> None:
+    """Anthropic's clients read the type of the event and the envelope inside it."""
+    reply_with(api, failing(EngineUnavailable("the engine stopped")))
+    response = await api.http.post(MESSAGES, json={"model": "finance"})
+    _, error, rest = response.text.split("\n\n")
+    name, data = error.split("\n")
+    assert name == "event: error"
+    problem = json.loads(data.removeprefix("data: "))
+    assert problem["type"] == "error"
+    assert problem["error"]["type"] == "overloaded_error"
+    assert problem["error"]["message"] == "the engine stopped"
     assert rest == ""
 
 
@@ -247,3 +263,87 @@ async def test_an_empty_stream_is_an_empty_answer(api: Api) -> None:
     response = await api.http.post(CHAT, json={"model": "finance"})
     assert (response.status_code, response.content) == (200, b"")
     assert api.at_rest()
+
+
+def connect_with_comments(api: Api) -> Connection:
+    """Connect to a server that does not let a stream be silent."""
+    parts = parts_over(api.registry, engine=api.engine, weights=api.weights, metrics=api.metrics)
+    connection = Connection(make_app(parts, stream_comment_s=1e-3), CHAT, JSON)
+    connection.send(b'{"model": "finance"}')
+    return connection
+
+
+async def test_a_stream_that_waits_is_kept_by_comments(api: Api) -> None:
+    """The status and comments go out before the first event and between two; no comment counts as a
+    token, and none comes after the end.
+    """
+    steps: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        while event := await steps.get():
+            yield event
+
+    reply_with(api, events())
+    connection = connect_with_comments(api)
+    assert (await connection.message())["status"] == 200
+    for event in (b"data: 1\n\n", b"data: 2\n\n"):
+        for _ in range(2):
+            assert (await connection.message())["body"] == COMMENT
+        assert api.weights.notes.count(("answered", FINANCE)) == int(event != b"data: 1\n\n")
+        steps.put_nowait(event)
+        while (await connection.message())["body"] != event:
+            pass
+    steps.put_nowait(b"")
+    await connection.ended()
+    assert connection.body.replace(COMMENT, b"") == b"data: 1\n\ndata: 2\n\n"
+    assert api.codes("finance") == {"200": 1}
+    assert api.at_rest()
+
+
+async def test_a_failure_after_a_comment_is_an_event(api: Api) -> None:
+    """The status has gone out with the comment; what is recorded is the failure's own."""
+    waiting = asyncio.Event()
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        await waiting.wait()
+        async for event in nothing_but(EngineUnavailable("the engine stopped")):
+            yield event
+
+    reply_with(api, events())
+    connection = connect_with_comments(api)
+    while COMMENT not in connection.body:
+        await connection.message()
+    waiting.set()
+    await connection.ended()
+    assert b'"engine_unavailable"' in connection.body
+    assert connection.body.endswith(b"data: [DONE]\n\n")
+    assert api.codes("finance") == {"503": 1}
+    assert api.at_rest()
+
+
+async def test_a_client_that_leaves_a_waiting_stream_ends_it(api: Api) -> None:
+    """Comments keep nobody's generation going."""
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        await asyncio.Event().wait()
+        yield b""
+
+    stream = reply_with(api, events())
+    connection = connect_with_comments(api)
+    while COMMENT not in connection.body:
+        await connection.message()
+    connection.leave()
+    await connection.ended()
+    assert stream.closed == 1
+    assert api.codes("finance") == {"499": 1}
+    assert api.at_rest()
+
+
+async def test_a_failure_before_any_comment_has_its_own_status(api: Api) -> None:
+    """Comments come only after a silence: what fails at once is an ordinary error."""
+    reply_with(api, nothing_but(EngineUnavailable("gone", retry_after=2)))
+    parts = parts_over(api.registry, engine=api.engine, weights=api.weights, metrics=api.metrics)
+    connection = Connection(make_app(parts, stream_comment_s=60), CHAT, JSON)
+    connection.send(b'{"model": "finance"}')
+    await connection.ended()
+    assert connection.code == 503

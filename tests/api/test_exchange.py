@@ -20,6 +20,7 @@ from lorabay.errors import EngineUnavailable, InvalidRequest, ModelNotFound, Wei
 from lorabay.serving.engine import (
     CHAT,
     COMPLETIONS,
+    MESSAGES,
     RESPONSES,
     TOKENIZE,
     Answer,
@@ -205,11 +206,13 @@ ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}
 WORD = b'data: {"choices":[{"index":0,"delta":{"content":"Good"}}]}\n\n'
 USED = b'data: {"choices":[],"usage":{"prompt_tokens":5}}\n\n'
 DONE = b"data: [DONE]\n\n"
+STARTED, PIECE = b"event: message_start\n\n", b"event: content_block_delta\n\n"
 
 STREAMS: dict[Call, list[bytes]] = {
     CHAT: [ROLE, WORD, WORD, USED, DONE],
     COMPLETIONS: [WORD, WORD, USED, DONE],
     RESPONSES: [ANNOUNCED, DELTA, DELTA, b"event: response.completed\n\n"],
+    MESSAGES: [STARTED, PIECE, PIECE, b"event: message_delta\n\n", b"event: message_stop\n\n"],
 }
 
 
@@ -235,7 +238,7 @@ async def test_only_tokens_are_measured(
 
     api.engine.reply = reply
     await api.http.post(call.path, json={"model": "finance"})
-    first = 1 + next(n for n, event in enumerate(STREAMS[call]) if event in {WORD, DELTA})
+    first = 1 + next(n for n, event in enumerate(STREAMS[call]) if event in {WORD, DELTA, PIECE})
     labels = {"adapter": "finance"}
     assert api.count("lorabay_time_to_first_token_seconds_sum", **labels) == first
     assert api.count("lorabay_inter_token_seconds_count", **labels) == 1

@@ -17,7 +17,7 @@ from lorabay.errors import (
     SetupError,
     UsageError,
 )
-from lorabay.serving.engine import CALLS
+from lorabay.serving.engine import CALLS, Dialect
 from tests.api.conftest import Api
 
 NULL = {"type": "null"}
@@ -79,10 +79,14 @@ async def test_the_page_for_people(api: Api) -> None:
     assert 'href="openapi.json"' in page.text
 
 
+@pytest.mark.parametrize("required", [[], ["model"]])
 @pytest.mark.parametrize("choice", [False, True])
-async def test_every_body_has_to_name_a_model(api: Api, choice: bool) -> None:
-    """Also where the engine takes one of several bodies, and would take none for the base."""
-    body = {"type": "object", "properties": {"model": {"anyOf": [{"type": "string"}, NULL]}}}
+async def test_every_body_has_to_name_a_model(api: Api, choice: bool, required: list[str]) -> None:
+    """Also where the engine takes one of several bodies, and would take none for the base; and once
+    where the engine asks for it, too.
+    """
+    names = {"model": {"anyOf": [{"type": "string"}, NULL]}}
+    body = {"type": "object", "properties": names, "required": required}
     chosen = {"anyOf": [{"$ref": "#/components/schemas/Body"}], "$defs": {"Body": body}}
     schema = chosen if choice else body
     build = document_of(api.app, lambda: {call.name: deepcopy(schema) for call in CALLS})
@@ -101,8 +105,11 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 async def test_every_operation_tells_its_errors(api: Api) -> None:
-    """In our envelope; FastAPI's own form of a 422, which is never sent, is not there."""
+    """In our envelope, or in Anthropic's on the paths of its API; FastAPI's own form of a 422,
+    which is never sent, is not there.
+    """
     document = (await api.http.get("/openapi.json")).json()
+    anthropics = {call.path for call in CALLS if call.dialect is Dialect.ANTHROPIC}
     found = list(operations(document))
     assert len(found) >= 10
     for path, _, operation in found:
@@ -110,16 +117,22 @@ async def test_every_operation_tells_its_errors(api: Api) -> None:
         assert {"500", "503"} <= errors
         for status in errors:
             content = operation["responses"][status]["content"]["application/json"]
-            assert content["schema"] == {"$ref": "#/components/schemas/Error"}, path
+            envelope = "MessagesError" if path in anthropics else "Error"
+            assert content["schema"] == {"$ref": f"#/components/schemas/{envelope}"}, path
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
 async def test_an_error_has_the_shape_that_the_document_tells(api: Api) -> None:
-    """The envelope has these fields and no others."""
+    """Each envelope has these fields and no others."""
     document = (await api.http.get("/openapi.json")).json()
-    error = document["components"]["schemas"]["Error"]["properties"]["error"]
-    sent = (await api.http.post(CALLS[0].path, json={})).json()["error"]
-    assert sent.keys() == set(error["required"]) == error["properties"].keys()
+    for call in CALLS:
+        responses = document["paths"][call.path]["post"]["responses"]
+        told = responses["400"]["content"]["application/json"]["schema"]["$ref"]
+        envelope: Any = resolve(document, told)
+        sent = (await api.http.post(call.path, json={})).json()
+        assert sent.keys() == set(envelope["required"]) == envelope["properties"].keys()
+        error = envelope["properties"]["error"]
+        assert sent["error"].keys() == set(error["required"]) == error["properties"].keys()
 
 
 def failures(kind: type[LorabayError] = LorabayError) -> Iterator[type[LorabayError]]:
@@ -145,6 +158,8 @@ async def test_whoever_needs_a_key_is_told(api: Api) -> None:
     """The document names the scheme, and the operations that take a key."""
     document = (await api.http.get("/openapi.json")).json()
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    assert document["components"]["securitySchemes"]["x-api-key"]["in"] == "header"
     security = {path: operation["security"] for path, _, operation in operations(document)}
     assert {"key": []} in security[CALLS[0].path]
+    assert {"x-api-key": []} in security[CALLS[0].path]
     assert security["/health"] == []

@@ -19,6 +19,7 @@ from lorabay.errors import (
     LorabayError,
     SetupError,
 )
+from lorabay.serving.engine import CALLS, Dialect
 from tests.api.conftest import Api
 
 PUBLIC_CODES = {
@@ -47,10 +48,38 @@ def examples() -> Iterator[tuple[str, LorabayError]]:
     yield "AdapterRejected", AdapterRejected("finance", ("bad rank",))
 
 
-def request() -> Request:
+def request(path: str = "/") -> Request:
     return Request(
-        {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+        {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
     )
+
+
+ANTHROPIC = [call.path for call in CALLS if call.dialect is Dialect.ANTHROPIC]
+ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "invalid_request_error",
+    413: "request_too_large",
+    422: "invalid_request_error",
+    500: "api_error",
+    503: "overloaded_error",
+}
+
+
+@pytest.mark.parametrize("path", ANTHROPIC)
+@pytest.mark.parametrize("name", PUBLIC_CODES)
+async def test_anthropics_paths_have_anthropics_envelope(name: str, path: str) -> None:
+    """The status is the same; the type is one that Anthropic's clients know, the code is ours."""
+    error = dict(examples())[name]
+    response = await respond(request(path), error)
+    body = json.loads(bytes(response.body))
+    assert response.status_code == error.status
+    assert body["type"] == "error"
+    assert body["error"]["type"] == ANTHROPIC_TYPES[error.status]
+    assert body["error"]["message"] == error.message
+    assert body["error"]["code"] == PUBLIC_CODES[name][1]
 
 
 @pytest.mark.parametrize("name", PUBLIC_CODES)

@@ -34,6 +34,7 @@ ON_THE_ENGINE: frozenset[str] = frozenset(
         "README.md: from openai import OpenAI",
         "docs/guides/bring-an-adapter.md: cp -r adapters/finance my-adapters/bank",
         "docs/guides/bring-an-adapter.md: cp -r adapters/finance my-adapters/.bank-new",
+        "docs/guides/clients.md: from anthropic import Anthropic",
         "docs/guides/operate.md: export ADMIN_KEY=learn-the-bay",
         "docs/guides/operate.md: admin POST /admin/rescan",
         "docs/guides/operate.md: admin POST /admin/adapters/finance/rollback",

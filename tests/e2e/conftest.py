@@ -156,7 +156,6 @@ def server(
         ),
         *("--engine-hang-s", str(HANG_S)),
         *("--engine", "dtype=float32", "--engine", f"max_model_len={CONTEXT}"),
-        *("--engine", "enable_auto_tool_choice=true", "--engine", "tool_call_parser=hermes"),
     ]
     with Server(arguments, log=folder / "server.log") as running:
         running.wait_for("ready")

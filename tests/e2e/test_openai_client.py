@@ -203,6 +203,67 @@ def test_a_named_tool_is_called(client: OpenAI) -> None:
     assert isinstance(json.loads(call.function.arguments)["open"], bool)
 
 
+TICKET = {
+    "type": "object",
+    "properties": {"open": {"type": "boolean"}},
+    "required": ["open"],
+    "additionalProperties": False,
+}
+TOOLS = [
+    {"type": "function", "function": {"name": name, "parameters": TICKET}}
+    for name in ("open_ticket", "close_ticket")
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_required_tool_is_called(client: OpenAI, stream: bool) -> None:
+    """The base has no form of tool calls that the server knows; a demanded call is one all the
+    same, of one of the tools, whole and streamed.
+    """
+    request = {
+        "model": "ecommerce",
+        "messages": QUESTION,
+        "max_tokens": 120,
+        "temperature": 0,
+        "tools": TOOLS,
+        "tool_choice": "required",
+    }
+    if stream:
+        chunks = list(client.chat.completions.create(**request, stream=True))
+        deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
+        pieces = [call.function for delta in deltas for call in delta.tool_calls or ()]
+        name = "".join(piece.name or "" for piece in pieces if piece)
+        arguments = "".join(piece.arguments or "" for piece in pieces if piece)
+    else:
+        answer = client.chat.completions.create(**request)
+        function = (answer.choices[0].message.tool_calls or [])[0].function
+        name, arguments = function.name, function.arguments
+    assert name.startswith(("open_ticket", "close_ticket"))
+    assert '"open"' in arguments
+
+
+def test_a_tool_that_the_base_may_choose_is_refused(client: OpenAI) -> None:
+    """With the ways out: demand it, or name the parser."""
+    with pytest.raises(openai.BadRequestError) as error:
+        client.chat.completions.create(model="ecommerce", messages=QUESTION, tools=TOOLS)
+    assert error.value.param == "tool_choice"
+    assert "tool_call_parser" in error.value.message
+    answer = client.chat.completions.create(
+        model="ecommerce", messages=QUESTION, max_tokens=8, tools=TOOLS, tool_choice="none"
+    )
+    assert answer.choices[0].message.content
+
+
+def test_a_removed_field_is_refused(client: OpenAI) -> None:
+    """Its answer would be free text with status 200."""
+    with pytest.raises(openai.BadRequestError) as error:
+        client.chat.completions.create(
+            model="finance", messages=QUESTION, extra_body={"guided_choice": ["yes", "no"]}
+        )
+    assert error.value.param == "guided_choice"
+    assert "structured_outputs.choice" in error.value.message
+
+
 def test_tokenize_and_back(client: OpenAI) -> None:
     """Token ids turn back into the text that they came from."""
     url = str(client.base_url).removesuffix("/v1/")

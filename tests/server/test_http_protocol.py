@@ -21,13 +21,13 @@ from lorabay.server.http_protocol import (
     HttpProtocol,
     Timeouts,
 )
-from lorabay.server.http_server import KEEP_ALIVE_S
 from tests.server.fake_transport import FakeTransport
 from tests.virtual_time import quiet
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
+KEEP_ALIVE_S = 5
 TIMEOUTS = Timeouts(receive_s=20.0, send_s=10.0)
 GET = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 PIECE = 100_000

@@ -59,6 +59,7 @@ async def serving(
     *,
     timeouts: Timeouts = PATIENT,
     max_connections: int = 1000,
+    keep_alive_s: float = 75.0,
     drain_s: float = 0.0,
     certificate: Certificate | None = None,
 ) -> AsyncIterator[tuple[HttpServer, int]]:
@@ -67,6 +68,7 @@ async def serving(
         app,
         timeouts=timeouts,
         max_connections=max_connections,
+        keep_alive_s=keep_alive_s,
         drain_s=drain_s,
         grace_s=0,
         certificate=certificate,
@@ -112,6 +114,20 @@ async def test_requests_are_answered_beside_idle_connections() -> None:
         assert 0 < server.connections <= 50
         for connection in idle:
             connection.close()
+
+
+async def test_a_connection_is_kept_for_the_time_that_was_set() -> None:
+    """It takes one request after the other, and ends by itself when none comes."""
+    for keep_alive_s, requests in ((75.0, 2), (0.05, 1)):
+        async with serving(App(), keep_alive_s=keep_alive_s) as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            async with asyncio.timeout(PATIENCE_S):
+                for _ in range(requests):
+                    writer.write(GET)
+                    assert await reader.readuntil(b"0\r\n\r\n")
+                if requests == 1:
+                    assert await reader.read() == b""
+            writer.close()
 
 
 async def test_a_stream_that_nobody_reads_ends() -> None:

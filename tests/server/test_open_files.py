@@ -91,6 +91,7 @@ server = HttpServer(
     PlainTextResponse("here"),
     timeouts=Timeouts(60, 60),
     max_connections=connections_of(raise_limit(), None),
+    keep_alive_s=75,
     drain_s=0,
     grace_s=0,
 )

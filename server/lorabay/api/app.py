@@ -37,6 +37,7 @@ def create_app(
     base_names: Sequence[str],
     max_body_bytes: int,
     limits: RequestLimits,
+    stream_comment_s: float = 0.0,
     declared_set_loaded: Callable[[], bool],
     check_health: Callable[[], None],
     draining: Callable[[], bool] = lambda: False,
@@ -45,10 +46,11 @@ def create_app(
 ) -> FastAPI:
     """Return the application of one server.
 
-    `base_names[0]` is the parent that adapters are listed under. `declared_set_loaded` returns
-    whether the adapters found at the start have been dealt with, `draining` whether the server is
-    about to end; `check_health` raises when only a new process can help. Requests pass `middleware`
-    first. `routers` hold further paths.
+    `base_names[0]` is the parent that adapters are listed under. A streamed answer gets a comment
+    after `stream_comment_s` seconds without an event, none if that is 0. `declared_set_loaded`
+    returns whether the adapters found at the start have been dealt with, `draining` whether the
+    server is about to end; `check_health` raises when only a new process can help. Requests pass
+    `middleware` first. `routers` hold further paths.
     """
     app = FastAPI(
         title="lorabay",
@@ -64,7 +66,13 @@ def create_app(
 
     # Plain ASGI routes: FastAPI would read and parse a body before the key is checked.
     app.router.routes.extend(
-        inference_routes(parts, gate, max_body_bytes=max_body_bytes, limits=limits)
+        inference_routes(
+            parts,
+            gate,
+            max_body_bytes=max_body_bytes,
+            limits=limits,
+            stream_comment_s=stream_comment_s,
+        )
     )
     app.include_router(
         models_router(

@@ -44,7 +44,9 @@ class OpenGate:
 
 
 class KeyGate:
-    """Lets pass whoever sends the key as `Authorization: Bearer KEY`; that is `owner`."""
+    """Lets pass whoever sends the key, as `Authorization: Bearer KEY` or as `x-api-key: KEY`; that
+    is `owner`.
+    """
 
     def __init__(self, key: str, owner: Caller) -> None:
         self._digest = hashlib.sha256(key.encode().strip()).digest()
@@ -52,15 +54,26 @@ class KeyGate:
 
     def identify(self, headers: Headers) -> Caller:
         """Return the key's owner; takes the same time however wrong a key is."""
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-
-        # Headers are read as Latin-1: encoding them so restores the bytes that were sent.
-        sent = hashlib.sha256(key.encode("latin-1").strip()).digest()
-        if scheme.lower() != "bearer" or not hmac.compare_digest(sent, self._digest):
+        # A list: also the second key is compared where the first one is right.
+        fits = [self._fits(key) for key in _sent_keys(headers)]
+        if not any(fits):
             raise InvalidApiKey(
-                "No valid API key: send it as the header `Authorization: Bearer KEY`."
+                "No valid API key: send it as the header `Authorization: Bearer KEY`, "
+                "or as `x-api-key: KEY`."
             )
         return self._owner
+
+    def _fits(self, key: str) -> bool:
+        # Headers are read as Latin-1: encoding them so restores the bytes that were sent.
+        sent = hashlib.sha256(key.encode("latin-1").strip()).digest()
+        return hmac.compare_digest(sent, self._digest)
+
+
+def _sent_keys(headers: Headers) -> tuple[str, str]:
+    """Return the keys that a request carries, as OpenAI's clients and as Anthropic's send them."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    bearer = key if scheme.lower() == "bearer" else ""
+    return bearer, headers.get("x-api-key", "")
 
 
 class ClosedGate:

@@ -19,10 +19,11 @@ from lorabay.metrics import BASE_ADAPTER
 from lorabay.serving.engine import Answer, Meter
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lorabay.api.auth import Caller
     from lorabay.api.measuring.request_metrics import RequestMetrics
-    from lorabay.catalog.leases import Lease
-    from lorabay.catalog.registry import Registry
+    from lorabay.catalog.registry import Lease, Registry
     from lorabay.catalog.versions import Version
     from lorabay.metrics import Metrics
     from lorabay.serving.engine import AnswerStream, Body, Call, Engine, Weights
@@ -66,8 +67,10 @@ class Exchange:
         self._measured.begin(BASE_ADAPTER if version is None else version.adapter)
         return self
 
-    async def run(self, request_id: str) -> Answer | AnswerStream:
-        """Have the engine answer, once it holds the weights.
+    async def run(
+        self, request_id: str, headers: Mapping[str, str] | None = None
+    ) -> Answer | AnswerStream:
+        """Have the engine answer, once it holds the weights; `headers` are those that it reads.
 
         Raises LorabayError. A stream is closed by leaving the exchange.
         """
@@ -81,6 +84,7 @@ class Exchange:
                 self._body,
                 self._lease.version,
                 request_id=request_id,
+                headers=headers,
                 meter=self._meter,
             )
         except InvalidRequest:

@@ -1,4 +1,4 @@
-"""The OpenAI-compatible calls over HTTP: the life of a request, from its key to its last byte.
+"""The calls over HTTP: the life of a request, from its key to its last byte.
 
 All calls share one endpoint; they differ in the table of calls and in the engine. Knows nothing of
 vLLM or of folders.
@@ -18,6 +18,8 @@ from lorabay.api.event_stream import send_events
 from lorabay.api.exchange import Exchange
 from lorabay.api.measuring.request_metrics import RequestMetrics
 from lorabay.api.request.body import read_body
+from lorabay.api.request.engine_headers import engine_headers
+from lorabay.api.request.foreign_fields import check_fields
 from lorabay.api.request.form import check_form
 from lorabay.api.request.limits import check_limits
 from lorabay.serving.engine import CALLS, Answer
@@ -32,13 +34,18 @@ if TYPE_CHECKING:
 
 
 def inference_routes(
-    parts: Parts, gate: Gate, *, max_body_bytes: int, limits: RequestLimits
+    parts: Parts,
+    gate: Gate,
+    *,
+    max_body_bytes: int,
+    limits: RequestLimits,
+    stream_comment_s: float,
 ) -> list[Route]:
     """Return one route for each call; `openapi` describes them, as FastAPI does not see them."""
     return [
         Route(
             call.path,
-            CallEndpoint(call, parts, gate, max_body_bytes, limits),
+            CallEndpoint(call, parts, gate, max_body_bytes, limits, stream_comment_s),
             methods=["POST"],
             include_in_schema=False,
         )
@@ -50,13 +57,20 @@ class CallEndpoint:
     """An ASGI application that answers one call."""
 
     def __init__(
-        self, call: Call, parts: Parts, gate: Gate, max_body_bytes: int, limits: RequestLimits
+        self,
+        call: Call,
+        parts: Parts,
+        gate: Gate,
+        max_body_bytes: int,
+        limits: RequestLimits,
+        stream_comment_s: float,
     ) -> None:
         self._call = call
         self._parts = parts
         self._gate = gate
         self._max_body_bytes = max_body_bytes
         self._limits = limits
+        self._stream_comment_s = stream_comment_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; its failures are raised for `problems` to answer."""
@@ -68,7 +82,7 @@ class CallEndpoint:
                 body = await self._read(request)
                 async with Exchange(self._call, caller, body, self._parts, measured) as exchange:
                     response = await unless_disconnected(
-                        receive, _respond(exchange, request.state.request_id, send)
+                        receive, self._respond(exchange, request, send)
                     )
         except ClientGone:
             return  # nobody is left to answer
@@ -82,16 +96,18 @@ class CallEndpoint:
         body = await read_body(request, self._max_body_bytes, self._limits.max_json_values)
         check_limits(self._call, body, self._limits, context=self._parts.engine.max_model_len)
         check_form(body)
+        check_fields(self._call, body)
         return body
 
+    async def _respond(self, exchange: Exchange, request: Request, send: Send) -> Response | None:
+        """Run the exchange. Return the response of a whole answer; send a streamed one, and return
+        None.
 
-async def _respond(exchange: Exchange, request_id: str, send: Send) -> Response | None:
-    """Run the exchange. Return the response of a whole answer; send a streamed one and return None.
-
-    A stream is sent here because its version stays leased until the last event.
-    """
-    answer = await exchange.run(request_id)
-    if isinstance(answer, Answer):
-        return Response(answer.content, media_type="application/json", headers=exchange.headers)
-    await send_events(answer, exchange, send)
-    return None
+        A stream is sent here because its version stays leased until the last event.
+        """
+        headers = engine_headers(request.headers)
+        answer = await exchange.run(request.state.request_id, headers)
+        if isinstance(answer, Answer):
+            return Response(answer.content, media_type="application/json", headers=exchange.headers)
+        await send_events(answer, exchange, send, comment_s=self._stream_comment_s)
+        return None

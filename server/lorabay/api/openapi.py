@@ -1,6 +1,7 @@
 """The OpenAPI document: FastAPI's own routes, and the calls with the engine's request schemas.
 
-Every operation tells every status that it may answer with, and all errors have one envelope.
+Every operation tells every status that it may answer with, and all errors have one envelope, or
+Anthropic's on the paths of its API.
 Knows nothing of how requests are answered.
 """
 
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
-from lorabay.serving.engine import CALLS
+from lorabay.api.problems import DIALECTS
+from lorabay.serving.engine import CALLS, Dialect
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -52,35 +54,54 @@ BY_TAG: Mapping[str, tuple[int, ...]] = {
 }
 """Further statuses of the operations with a tag."""
 
-ENVELOPE: Document = {
-    "title": "Error",
+ERROR: Document = {
     "type": "object",
-    "required": ["error"],
+    "required": ["message", "type", "param", "code"],
     "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message", "type", "param", "code"],
-            "properties": {
-                "message": {"type": "string", "description": "What is wrong, and what to do"},
-                "type": {"type": "string", "description": "Kind of error, as OpenAI names them"},
-                "param": {"type": ["string", "null"], "description": "The field that is wrong"},
-                "code": {"type": "string", "description": "Stable name of the error"},
-            },
-        }
+        "message": {"type": "string", "description": "What is wrong, and what to do"},
+        "type": {"type": "string", "description": "Kind of error, as the API's clients know it"},
+        "param": {"type": ["string", "null"], "description": "The field that is wrong"},
+        "code": {"type": "string", "description": "Stable name of the error"},
     },
 }
 
-KEY: Document = {
-    "type": "http",
-    "scheme": "bearer",
-    "description": "An API key, or the admin key on the paths of administrators",
+ENVELOPES: Mapping[Dialect, Document] = {
+    Dialect.OPENAI: {
+        "title": "Error",
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": ERROR},
+    },
+    Dialect.ANTHROPIC: {
+        "title": "MessagesError",
+        "type": "object",
+        "required": ["type", "error"],
+        "properties": {"type": {"const": "error"}, "error": ERROR},
+    },
 }
+"""The body of an error in each dialect; the title is its name among the components."""
+
+KEYS: Document = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, or the admin key on the paths of administrators",
+    },
+    "x-api-key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-api-key",
+        "description": "The same key, as Anthropic's clients send it",
+    },
+}
+
+WITH_KEY: list[dict[str, list[str]]] = [{name: []} for name in KEYS]
 
 SECURITY: Mapping[str, list[dict[str, list[str]]]] = {
     # A server that only its own machine can reach may have no key.
-    "inference": [{"key": []}, {}],
-    "models": [{"key": []}, {}],
-    "admin": [{"key": []}],
+    "inference": [*WITH_KEY, {}],
+    "models": [*WITH_KEY, {}],
+    "admin": WITH_KEY,
     "server": [],
 }
 
@@ -152,7 +173,8 @@ def _bodies(schema: Document, definitions: Document) -> list[Document]:
 
 def _ask_for_model(body: Document) -> None:
     """Say that a body has to name a model, which the engine alone would not ask for."""
-    body["required"] = [*body.get("required", ()), "model"]
+    required = body.get("required", ())
+    body["required"] = [*(name for name in required if name != "model"), "model"]
 
     # The engine takes null for the base.
     model = body.get("properties", {}).get("model", {})
@@ -177,28 +199,30 @@ def _tell_errors(document: Document) -> None:
     """Add to every operation the errors that it may answer with, and who may call it."""
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    schemas["Error"] = ENVELOPE
-    components["securitySchemes"] = {"key": KEY}
+    schemas |= {envelope["title"]: envelope for envelope in ENVELOPES.values()}
+    components["securitySchemes"] = KEYS
 
     # FastAPI's own: parameters that are wrong are answered 400, in our envelope.
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
 
-    for operation in _operations(document):
+    for path, operation in _operations(document):
         tag = operation.get("tags", ["server"])[0]
+        dialect = DIALECTS.get(path, Dialect.OPENAI)
         responses = operation["responses"]
         responses.pop("422", None)  # FastAPI's own, which is never sent
-        responses |= _errors((*BY_TAG[tag], *ANYWHERE))
+        responses |= _errors((*BY_TAG[tag], *ANYWHERE), ENVELOPES[dialect]["title"])
         operation["security"] = SECURITY[tag]
 
 
-def _operations(document: Document) -> Iterator[Document]:
-    for methods in document["paths"].values():
-        yield from methods.values()
+def _operations(document: Document) -> Iterator[tuple[str, Document]]:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            yield path, operation
 
 
-def _errors(statuses: Iterable[int]) -> Document:
-    schema = {"$ref": "#/components/schemas/Error"}
+def _errors(statuses: Iterable[int], envelope: str) -> Document:
+    schema = {"$ref": f"#/components/schemas/{envelope}"}
     return {
         str(status): {
             "description": ERRORS[status],

@@ -1,4 +1,7 @@
-"""The one place where a failure becomes an HTTP response: status, headers, OpenAI's envelope."""
+"""The one place where a failure becomes an HTTP response: status, headers, envelope.
+
+The envelope is OpenAI's, but on the paths of Anthropic's API, whose clients read another one.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,30 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from lorabay.errors import InvalidRequest, LorabayError, SetupError, StorageUnavailable
+from lorabay.serving.engine import CALLS, Dialect
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
 logger = structlog.get_logger(__name__)
 
 FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed"}
 """Codes of the failures that Starlette's router raises, by status."""
+
+DIALECTS: Mapping[str, Dialect] = {call.path: call.dialect for call in CALLS}
+"""The dialect of each path of a call; all other paths speak OpenAI's."""
+
+ANTHROPIC_TYPES: Mapping[int, str] = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+"""Types of errors in Anthropic's API, by status; the others follow from the class of the status."""
 
 
 def as_error(failure: Exception) -> LorabayError:
@@ -51,16 +70,20 @@ def _from_validation(failure: RequestValidationError) -> InvalidRequest:
     return InvalidRequest(f"{'.'.join(where)}: {first['msg']}", param=where[0])
 
 
-def envelope(error: LorabayError) -> dict[str, Any]:
-    """Return the body of an error response, as OpenAI's clients read it."""
-    return {
-        "error": {
-            "message": error.message,
-            "type": error.type,
-            "param": error.param,
-            "code": error.code,
-        },
-    }
+def envelope(error: LorabayError, dialect: Dialect = Dialect.OPENAI) -> dict[str, Any]:
+    """Return the body of an error response, as the clients of `dialect` read it.
+
+    Anthropic's has our code and parameter, too, which its clients pass over.
+    """
+    if dialect is Dialect.OPENAI:
+        return {"error": _told(error, error.type)}
+
+    kind = "invalid_request_error" if error.status < 500 else "api_error"
+    return {"type": "error", "error": _told(error, ANTHROPIC_TYPES.get(error.status, kind))}
+
+
+def _told(error: LorabayError, kind: str) -> dict[str, Any]:
+    return {"message": error.message, "type": kind, "param": error.param, "code": error.code}
 
 
 async def respond(request: Request, failure: Exception) -> Response:
@@ -75,7 +98,7 @@ async def respond(request: Request, failure: Exception) -> Response:
 
     return Response(
         # ASCII, so that a message may quote whatever a client sent.
-        json.dumps(envelope(error)),
+        json.dumps(envelope(error, DIALECTS.get(request.url.path, Dialect.OPENAI))),
         error.status,
         _headers(request, failure, error),
         media_type="application/json",

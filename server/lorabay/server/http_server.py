@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from lorabay.server.http_protocol import Ended
     from lorabay.server.tls import Certificate
 
-KEEP_ALIVE_S = 5
-
 HANDSHAKE_S = 10.0
 """Time for a TLS handshake. A connection is not counted before it, so this bounds their number."""
 
@@ -39,8 +37,9 @@ class HttpServer(uvicorn.Server):
     """Serves one application on listening sockets until a signal, or until `should_exit` is set.
 
     After SIGTERM it is `draining` for `drain_s` seconds, in which it serves as before. Then running
-    requests get `grace_s` seconds to end. `ended` is called with the reason for each connection
-    that the server ends because of its client.
+    requests get `grace_s` seconds to end. A connection without a request stays open for
+    `keep_alive_s` seconds. `ended` is called with the reason for each connection that the server
+    ends because of its client.
     """
 
     def __init__(
@@ -49,6 +48,7 @@ class HttpServer(uvicorn.Server):
         *,
         timeouts: Timeouts,
         max_connections: int,
+        keep_alive_s: float,
         drain_s: float,
         grace_s: float,
         certificate: Certificate | None = None,
@@ -78,7 +78,8 @@ class HttpServer(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
+                # Typed as whole seconds; uvicorn hands it to a timer.
+                timeout_keep_alive=cast("int", keep_alive_s),
                 timeout_graceful_shutdown=round(grace_s),
             )
         )

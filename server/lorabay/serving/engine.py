@@ -1,13 +1,14 @@
 """The seam between the API and the engine: the table of calls, answers, `Engine` and `Weights`.
 
-An engine takes an OpenAI request as parsed JSON and returns one JSON body or a stream of
-server-sent events. This module knows nothing of HTTP, keys, adapter folders or vLLM.
+An engine takes a request of OpenAI's or Anthropic's API as parsed JSON, and returns one JSON body
+or a stream of server-sent events. This module knows nothing of HTTP, keys, adapter folders or vLLM.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 from lorabay.catalog.versions import Digest, Version
@@ -16,9 +17,16 @@ Body = dict[str, Any]
 """A request body as parsed JSON."""
 
 
+class Dialect(StrEnum):
+    """Whose API a call belongs to, which decides how its failures are told."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One of the OpenAI-compatible calls.
+    """One of the calls that clients of OpenAI and Anthropic know.
 
     `name` is the label `endpoint` of the metrics and the operation's id in the OpenAPI document.
     """
@@ -33,14 +41,30 @@ class Call:
     typed_events: bool = False
     """True where streamed events carry a type, and some go out before anything is generated."""
 
+    dialect: Dialect = Dialect.OPENAI
+
 
 CHAT = Call("chat", "/v1/chat/completions", "Chat completion, whole or streamed")
 COMPLETIONS = Call("completions", "/v1/completions", "Text completion, whole or streamed")
 RESPONSES = Call("responses", "/v1/responses", "Response, whole or streamed", typed_events=True)
+MESSAGES = Call(
+    "messages",
+    "/v1/messages",
+    "Message of Anthropic's API, whole or streamed",
+    typed_events=True,
+    dialect=Dialect.ANTHROPIC,
+)
+COUNT_TOKENS = Call(
+    "count_tokens",
+    "/v1/messages/count_tokens",
+    "Tokens that a message of Anthropic's API takes",
+    generates=False,
+    dialect=Dialect.ANTHROPIC,
+)
 TOKENIZE = Call("tokenize", "/tokenize", "Text or messages to token ids", generates=False)
 DETOKENIZE = Call("detokenize", "/detokenize", "Token ids to text", generates=False)
 
-CALLS = (CHAT, COMPLETIONS, RESPONSES, TOKENIZE, DETOKENIZE)
+CALLS = (CHAT, COMPLETIONS, RESPONSES, MESSAGES, COUNT_TOKENS, TOKENIZE, DETOKENIZE)
 """Every call that the API mounts and an engine answers."""
 
 
@@ -164,11 +188,13 @@ class Engine(Protocol):
         version: Version | None,
         *,
         request_id: str,
+        headers: Mapping[str, str] | None = None,
         meter: Meter | None = None,
     ) -> Answer | AnswerStream:
         """Answer a request with `version`, or with the bare base if it is None.
 
-        `body["model"]` is the client's own spelling and is echoed in the answer. Cancelling the
+        `body["model"]` is the client's own spelling and is echoed in the answer. `headers` are
+        those of the request that an engine reads, under the names that it knows. Cancelling the
         call aborts the generation; `meter` shows what it cost, however it ends. Raises LorabayError
         for everything that the request or the engine's state forbids; after InvalidRequest nothing
         was computed. A call that does not generate needs no loaded version.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lorabay.api.measuring.token_events import carries_token
-from lorabay.serving.engine import CHAT, COMPLETIONS, RESPONSES, TOKENIZE, Call
+from lorabay.serving.engine import CHAT, COMPLETIONS, MESSAGES, RESPONSES, TOKENIZE, Call
 
 
 def chunk(**delta: Any) -> bytes:
@@ -55,6 +55,12 @@ CASES: dict[str, tuple[Call, bytes, bool]] = {
     "arguments of a tool": (RESPONSES, typed("response.function_call_arguments.delta"), True),
     "a text that is done": (RESPONSES, typed("response.output_text.done"), False),
     "a response that is done": (RESPONSES, typed("response.completed"), False),
+    "a message that is announced": (MESSAGES, typed("message_start"), False),
+    "a block that is announced": (MESSAGES, typed("content_block_start"), False),
+    "a message's word": (MESSAGES, typed("content_block_delta"), True),
+    "a block that is done": (MESSAGES, typed("content_block_stop"), False),
+    "why a message ends": (MESSAGES, typed("message_delta"), False),
+    "a message that is done": (MESSAGES, typed("message_stop"), False),
     "text of the tokeniser": (TOKENIZE, b"data: 1\n\n", False),
 }
 

@@ -25,6 +25,7 @@ WRONG = {
     "documents of text": ("documents", ["x"]),
     "tools of text": ("tools", ["calculator"]),
     "stop of numbers": ("stop", [1, 2]),
+    "stop sequences of numbers": ("stop_sequences", [1]),
     "bad words of objects": ("bad_words", [{}]),
     "allowed tokens of text": ("allowed_token_ids", ["1"]),
     "stop tokens of floats": ("stop_token_ids", [1.5]),

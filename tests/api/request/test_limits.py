@@ -32,6 +32,7 @@ from lorabay.serving.engine import (
     CHAT,
     COMPLETIONS,
     DETOKENIZE,
+    MESSAGES,
     RESPONSES,
     TOKENIZE,
     Body,
@@ -69,6 +70,11 @@ def completion(limit: str | int, param: str, **changes: Any) -> Oversized:
 def response(limit: str | int, param: str, **changes: Any) -> Oversized:
     body = {"model": "finance", "input": "Hello"} | changes
     return Oversized(RESPONSES, body, str(limit), param)
+
+
+def message(limit: str | int, param: str, **changes: Any) -> Oversized:
+    body = {"model": "finance", "messages": [MESSAGE], "max_tokens": 16} | changes
+    return Oversized(MESSAGES, body, str(limit), param)
 
 
 def structured(limit: str, name: str, value: Any) -> Oversized:
@@ -179,7 +185,17 @@ KINDS = {
         MOST_DEPTH, "messages", messages=[{"role": "user", "content": nested(100)}]
     ),
     "a deep input": response(MOST_DEPTH, "input", input=[nested(100)]),
+    "a long system prompt": message("max_text_chars", "system", system=BOOK),
+    "a long block of a system prompt": message(
+        "max_text_chars", "system", system=[{"type": "text", "text": BOOK}]
+    ),
+    "blocks of a message": message(
+        "max_content_parts", "messages", messages=[{"role": "user", "content": [{}] * 5000}]
+    ),
+    "tokens of a message": message("max_asked_tokens", "max_tokens", max_tokens=10**12),
     # Words and tokens that steer.
+    "stop sequences": message("max_stop_strings", "stop_sequences", stop_sequences=["a"] * 5),
+    "a long stop sequence": message(WORD_CHARS, "stop_sequences", stop_sequences=["x" * 1000]),
     "stop strings": chat("max_stop_strings", "stop", stop=["a"] * 5),
     "a long stop string": chat(WORD_CHARS, "stop", stop="x" * 1000),
     "a long stop string in a list": chat(WORD_CHARS, "stop", stop=["a", "x" * 1000]),
@@ -249,6 +265,12 @@ KINDS = {
         "text",
         text={"format": {"type": "json_schema", "name": "x", "schema": nested(100)}},
     ),
+    "a deep format of a message": message(
+        "max_schema_depth",
+        "output_config",
+        output_config={"format": {"type": "json_schema", "schema": nested(100)}},
+    ),
+    "tools of a message": message("max_tools", "tools", tools=[{"name": "f"}] * 500),
     "tools": chat("max_tools", "tools", tools=[tool()] * 500),
     "deep tools": chat("max_schema_depth", "tools", tools=[tool(**nested(100))]),
     "long tools": chat("max_schema_chars", "tools", tools=[tool(title="x" * 10_000)] * 20),

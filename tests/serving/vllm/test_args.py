@@ -17,6 +17,7 @@ from lorabay.serving.vllm.args import OWNED, REPLACED, parse_engine_args
 MODEL = "/models/tiny"
 
 READ_BY_SERVING_CLASSES = {
+    "anthropic_disabled_thinking_effort",
     "chat_template",
     "chat_template_content_format",
     "cohere_format",

@@ -6,9 +6,23 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
+from vllm.entrypoints.serve.engine.protocol import _REMOVED_GUIDED_FIELDS
+from vllm.exceptions import VLLMValidationError
+from vllm.sampling_params import SamplingParams
 
+from lorabay.api.request.foreign_fields import FOREIGN, GENERATING, WISHES, WRAPPERS
 from lorabay.errors import InvalidRequest, LorabayError
-from lorabay.serving.engine import CHAT, COMPLETIONS, DETOKENIZE, RESPONSES, TOKENIZE, Body, Call
+from lorabay.serving.engine import (
+    CHAT,
+    COMPLETIONS,
+    COUNT_TOKENS,
+    DETOKENIZE,
+    MESSAGES,
+    RESPONSES,
+    TOKENIZE,
+    Body,
+    Call,
+)
 from lorabay.serving.vllm import errors as vllm_errors
 from lorabay.serving.vllm.engine import SERVING_METHODS
 
@@ -54,6 +68,17 @@ GOOD: tuple[tuple[Call, Body], ...] = (
     (COMPLETIONS, {"prompt": [[1, 2], [3]]}),
     (RESPONSES, {"input": "Hello", "store": False, "background": False}),
     (RESPONSES, {"input": [MESSAGE], "metadata": {"a": "b"}, "store": False, "background": False}),
+    (MESSAGES, {"messages": [MESSAGE], "max_tokens": 5, "system": "Be kind."}),
+    (
+        MESSAGES,
+        {
+            "messages": [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}],
+            "max_tokens": 5,
+            "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+            "tool_choice": {"type": "tool", "name": "f"},
+        },
+    ),
+    (COUNT_TOKENS, {"messages": [MESSAGE], "system": [{"type": "text", "text": "Be kind."}]}),
     (TOKENIZE, {"prompt": "Hello"}),
     (TOKENIZE, {"messages": [MESSAGE]}),
     (DETOKENIZE, {"tokens": [1, 2, 3]}),
@@ -98,6 +123,15 @@ MANY: dict[str, tuple[Call, Body]] = {
     ),
     "response tools of nothing": (RESPONSES, {"input": "x", "tools": [{}] * 1_000}),
     "includes of nothing": (RESPONSES, {"input": "x", "include": [1] * 5_000}),
+    "messages of integers for Anthropic": (MESSAGES, {"messages": [1] * 20_000, "max_tokens": 5}),
+    "blocks of nothing": (
+        MESSAGES,
+        {"messages": [{"role": "user", "content": [{}] * 5_000}], "max_tokens": 5},
+    ),
+    "tools of nothing for Anthropic": (
+        COUNT_TOKENS,
+        {"messages": [MESSAGE], "tools": [{}] * 5_000},
+    ),
     "messages of integers to tokenize": (TOKENIZE, {"messages": [1] * 20_000}),
     "tokens of text to detokenize": (DETOKENIZE, {"tokens": ["x"] * 20_000}),
 }
@@ -152,6 +186,16 @@ ODD: dict[str, tuple[Call, Body]] = {
     ),
     "log probabilities that are a list": (COMPLETIONS, {"prompt": "x", "logprobs": [1]}),
     "a cache salt that is a list": (CHAT, {"messages": [MESSAGE], "cache_salt": [1]}),
+    "a message without a length": (MESSAGES, {"messages": [MESSAGE]}),
+    "a message whose thoughts are longer": (
+        MESSAGES,
+        {
+            "messages": [MESSAGE],
+            "max_tokens": 5,
+            "thinking": {"type": "enabled", "budget_tokens": 2048},
+        },
+    ),
+    "messages that are text": (COUNT_TOKENS, {"messages": "Hello"}),
     "input that is null": (RESPONSES, {"input": None}),
     "a prompt that is a number": (COMPLETIONS, {"prompt": 5}),
     "a text that is a number": (RESPONSES, {"input": "x", "text": 5}),
@@ -181,3 +225,56 @@ def test_the_schema_is_vllms_own() -> None:
     schema = SERVING_METHODS[CHAT].body.json_schema()
     assert {"messages", "n", "stop"} <= schema["properties"].keys()
     assert "fail_fast" not in str(schema)
+
+
+def fields_of(call: Call) -> set[str]:
+    """Return the fields that vLLM reads of a call's body."""
+    return set(SERVING_METHODS[call].body.json_schema()["properties"])
+
+
+@pytest.mark.parametrize("call", GENERATING, ids=lambda call: call.name)
+def test_only_what_vllm_would_ignore_is_foreign(call: Call) -> None:
+    """No field that vLLM reads is refused, and what is advised instead is one that it reads."""
+    fields = fields_of(call)
+    assert not fields & FOREIGN[call].keys()
+    assert not fields & set(WRAPPERS)
+    assert {
+        field.partition(".")[0] for wish in WISHES for field in wish.here.get(call, ())
+    } <= fields
+
+
+UNSAID = {
+    "include_stop_str_in_output",
+    "logprob_token_ids",
+    "logprobs",
+    "prompt_logprobs",
+    "repetition_detection",
+    "routed_experts_prompt_start",
+    "skip_special_tokens",
+    "spaces_between_special_tokens",
+    "stream_interval",
+}
+"""Fields of a chat that only show more of an answer, or its form."""
+
+
+@pytest.mark.parametrize("call", [RESPONSES, MESSAGES], ids=lambda call: call.name)
+def test_what_a_chat_reads_is_not_ignored_elsewhere(call: Call) -> None:
+    """A field that changes how a chat's tokens are drawn is read, or refused, by every call."""
+    sampling = fields_of(CHAT) & set(SamplingParams.__struct_fields__)
+    assert len(sampling) >= 20
+    assert sampling - fields_of(call) - FOREIGN[call].keys() <= UNSAID
+
+
+def test_the_fields_that_vllm_removed_are_foreign_everywhere() -> None:
+    """vLLM only logs that it ignores them."""
+    for call in GENERATING:
+        assert FOREIGN[call].keys() >= _REMOVED_GUIDED_FIELDS
+
+
+def test_a_format_without_its_schema_is_refused() -> None:
+    """It would bind nothing."""
+    for schema in ({"name": "x"}, {"name": "x", "schema": None}, {"name": "x", "strict": True}):
+        wanted = {"type": "json_schema", "json_schema": schema}
+        request = validated(CHAT, messages=[MESSAGE], response_format=wanted)
+        with pytest.raises(VLLMValidationError):
+            request.extract_structured_outputs()

@@ -14,6 +14,12 @@ from typing import Any, cast
 import pytest
 from vllm import envs
 from vllm.config import VllmConfig
+from vllm.entrypoints.anthropic.protocol import (
+    AnthropicContentBlock,
+    AnthropicCountTokensResponse,
+    AnthropicMessagesResponse,
+    AnthropicUsage,
+)
 from vllm.entrypoints.serve import create_error_response
 from vllm.exceptions import VLLMNotFoundError
 from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
@@ -35,13 +41,17 @@ from lorabay.serving.engine import (
     CALLS,
     CHAT,
     COMPLETIONS,
+    COUNT_TOKENS,
+    MESSAGES,
     TOKENIZE,
+    Answer,
     Engine,
     Meter,
     Usage,
 )
 from lorabay.serving.machine_defaults import DORA_VARIABLE, START_METHOD_VARIABLE
 from lorabay.serving.vllm import engine as vllm_engine
+from lorabay.serving.vllm.constrained_tools import CONSTRAINED
 from lorabay.serving.vllm.engine import VllmEngine
 from lorabay.serving.vllm.media import ListedMediaConnector
 from tests.versions import make_version
@@ -451,6 +461,8 @@ def test_every_call_has_vllms_own_schema(engine: Engine) -> None:
         },
         "completions": {"prompt", "echo", "suffix"},
         "responses": {"input", "instructions", "previous_response_id"},
+        "messages": {"messages", "max_tokens", "system", "stop_sequences", "tools"},
+        "count_tokens": {"messages", "system"},
         "tokenize": {"prompt", "messages"},
         "detokenize": {"tokens"},
     }
@@ -512,3 +524,66 @@ async def test_what_fails_while_vllm_reads_a_body_is_the_bodys_fault(
         vllm._llm = vllm._state.openai_serving_chat = reading
         with pytest.raises(expected):
             await engine.run(CHAT, body, None, request_id="r-1")
+
+
+class Answering:
+    """vLLM's serving class for messages, which answers at once."""
+
+    errored = False
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+        self.asked: list[Any] = []
+        self.headers: list[Any] = []
+
+    async def create_messages(self, request: Any, raw_request: Any) -> Any:
+        self.asked.append(request)
+        self.headers.append(raw_request.headers)
+        return self._answer
+
+    count_tokens = create_messages
+
+
+MESSAGES_BODY = {"model": "finance", "max_tokens": 5} | {
+    "messages": [{"role": "user", "content": "Hi"}]
+}
+
+
+async def test_a_message_is_answered_by_its_version(engine: Engine, llm: Llm) -> None:
+    """In Anthropic's form without the fields of other blocks, with the tokens that it cost."""
+    version = make_version("finance")
+    await engine.load(version)
+    message = AnthropicMessagesResponse(
+        id="msg_1",
+        model="finance",
+        content=[AnthropicContentBlock(type="text", text="Hello")],
+        stop_reason="end_turn",
+        usage=AnthropicUsage(input_tokens=5, output_tokens=2),
+    )
+    serving = cast("Any", engine)._state.anthropic_serving_messages = Answering(message)
+    answer = await engine.run(
+        MESSAGES, MESSAGES_BODY, version, request_id="r-1", headers={"traceparent": "00-1"}
+    )
+    assert isinstance(answer, Answer)
+    assert json.loads(answer.content)["content"] == [{"type": "text", "text": "Hello"}]
+    assert answer.usage == Usage(5, 2)
+    assert [request.model for request in serving.asked] == [version.id]
+    assert serving.headers == [{"traceparent": "00-1", "X-Request-Id": "r-1"}]
+
+
+async def test_counting_the_tokens_of_a_message_needs_no_version(engine: Engine, llm: Llm) -> None:
+    """The tokeniser is the base's, and nothing is generated."""
+    count = AnthropicCountTokensResponse(input_tokens=9)
+    serving = cast("Any", engine)._state.anthropic_serving_messages = Answering(count)
+    body = {name: value for name, value in MESSAGES_BODY.items() if name != "max_tokens"}
+    answer = await engine.run(COUNT_TOKENS, body, make_version("finance"), request_id="r-1")
+    assert isinstance(answer, Answer)
+    assert json.loads(answer.content)["input_tokens"] == 9
+    assert answer.usage == Usage()
+    assert [request.model for request in serving.asked] == ["tiny"]
+
+
+def test_a_base_without_a_known_form_takes_demanded_calls(engine: Engine) -> None:
+    """Whatever its family, vLLM is given a parser for its tools."""
+    arguments = cast("Any", engine)._args
+    assert (arguments.enable_auto_tool_choice, arguments.tool_call_parser) == (True, CONSTRAINED)

@@ -138,8 +138,13 @@ async def test_a_failure_while_closing_is_nobodys() -> None:
 
 
 def test_the_engine_learns_the_request_id_and_nothing_else() -> None:
-    """vLLM reads ids from headers; no other header of the client reaches it."""
+    """vLLM reads ids from headers; of the client's others it sees those that are passed on."""
     assert RequestContext.new("r-1").headers == {"X-Request-Id": "r-1"}
+    passed = {"traceparent": "00-1", "X-Request-Id": "another"}
+    assert RequestContext.new("r-1", passed).headers == {
+        "traceparent": "00-1",
+        "X-Request-Id": "r-1",
+    }
 
 
 def test_usage_comes_from_the_context_or_the_result() -> None:

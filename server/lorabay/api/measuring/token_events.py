@@ -18,6 +18,9 @@ END_MARK = b"data: [DONE]"
 NO_CHOICES = b'"choices":[]'
 """Within an event that only counts tokens. In a text, the quotation marks would be escaped."""
 
+PIECES = (b".delta", b": content_block_delta")
+"""How the names of typed events end that carry a piece of an answer."""
+
 ROLE = b'"delta":{"role":'
 """Within the event that begins a chat message, and mostly says nothing yet."""
 
@@ -27,7 +30,7 @@ def carries_token(call: Call, event: bytes) -> bool:
     if not call.generates:
         return False
     if call.typed_events:
-        return event.partition(b"\n")[0].endswith(b".delta")
+        return event.partition(b"\n")[0].endswith(PIECES)
     if event.startswith(END_MARK) or NO_CHOICES in event:
         return False
     return ROLE not in event or _says_something(event)

@@ -23,6 +23,7 @@ ELEMENTS: Mapping[str, tuple[type, str]] = {
     "documents": (dict, "objects"),
     "tools": (dict, "objects"),
     "stop": (str, "strings"),
+    "stop_sequences": (str, "strings"),
     "bad_words": (str, "strings"),
     "allowed_token_ids": (int, "whole numbers"),
     "logprob_token_ids": (int, "whole numbers"),

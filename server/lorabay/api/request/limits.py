@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.api.request.json_size import JsonSize, size_of
 from lorabay.errors import InvalidRequest
-from lorabay.serving.engine import CHAT, COMPLETIONS, RESPONSES
+from lorabay.serving.engine import CHAT, COMPLETIONS, MESSAGES, RESPONSES
 
 if TYPE_CHECKING:
     from lorabay.serving.engine import Body, Call
@@ -89,6 +89,7 @@ TEXTS = (
     "previous_input_messages",
     "prompt",
     "instructions",
+    "system",
     "suffix",
     "documents",
     "chat_template",
@@ -97,7 +98,7 @@ TEXTS = (
 
 CONVERSATIONS = ("messages", "input", "previous_input_messages")
 
-SCHEMAS: Mapping[str, int] = {"response_format": 2, "text": 2, "tools": 3}
+SCHEMAS: Mapping[str, int] = {"response_format": 2, "text": 2, "output_config": 2, "tools": 3}
 """Fields that hold JSON schemas, with the levels between the field and a schema."""
 
 COUNTED: Mapping[str, tuple[str, str]] = {
@@ -107,6 +108,7 @@ COUNTED: Mapping[str, tuple[str, str]] = {
     "documents": ("documents", "max_messages"),
     "tools": ("tools", "max_tools"),
     "stop": ("strings", "max_stop_strings"),
+    "stop_sequences": ("strings", "max_stop_strings"),
     "bad_words": ("words", "max_bad_words"),
     "logit_bias": ("entries", "max_logit_bias"),
     "allowed_token_ids": ("entries", "max_logit_bias"),
@@ -127,6 +129,7 @@ OUTPUT_TOKENS: Mapping[Call, tuple[str, ...]] = {
     CHAT: ("max_completion_tokens", "max_tokens"),
     COMPLETIONS: ("max_tokens",),
     RESPONSES: ("max_output_tokens",),
+    MESSAGES: ("max_tokens",),
 }
 """Where each generating call says how many tokens it wants; the first that is there counts."""
 
@@ -250,7 +253,7 @@ class _Measured:
             yield from _deeper(field, size, MOST_DEPTH)
 
     def _words(self) -> Iterator[Excess]:
-        for field in ("stop", "bad_words"):
+        for field in ("stop", "stop_sequences", "bad_words"):
             words = self._body.get(field)
             longest = max(map(_chars, words if isinstance(words, list) else [words]), default=0)
             if longest > WORD_CHARS:

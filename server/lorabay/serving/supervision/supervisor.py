@@ -197,6 +197,7 @@ class SupervisedEngine:
         version: Version | None,
         *,
         request_id: str,
+        headers: Mapping[str, str] | None = None,
         meter: Meter | None = None,
     ) -> Answer | AnswerStream:
         """Answer a request.
@@ -204,7 +205,15 @@ class SupervisedEngine:
         Raises RequestRefused for one that killed engines before.
         """
         self.check()
-        run = partial(self._engine.run, call, body, version, request_id=request_id, meter=meter)
+        run = partial(
+            self._engine.run,
+            call,
+            body,
+            version,
+            request_id=request_id,
+            headers=headers,
+            meter=meter,
+        )
         if not call.generates:
             return await run()
 

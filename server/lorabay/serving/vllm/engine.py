@@ -22,6 +22,12 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel
 from starlette.datastructures import State
 from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.entrypoints.anthropic.protocol import (
+    AnthropicCountTokensRequest,
+    AnthropicCountTokensResponse,
+    AnthropicMessagesRequest,
+    AnthropicMessagesResponse,
+)
 from vllm.entrypoints.launchers.api_server.app_state import init_app_state
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 from vllm.entrypoints.openai.completion.protocol import CompletionRequest
@@ -45,7 +51,9 @@ from lorabay.errors import (
 from lorabay.serving.engine import (
     CHAT,
     COMPLETIONS,
+    COUNT_TOKENS,
     DETOKENIZE,
+    MESSAGES,
     RESPONSES,
     TOKENIZE,
     Answer,
@@ -59,6 +67,8 @@ from lorabay.serving.vllm.bodies import BodyType, StrangeForm, strange_form
 from lorabay.serving.vllm.grammars import EngineGrammars, GatedLLM
 from lorabay.serving.vllm.lora_conflicts import refuse_conflicts
 from lorabay.serving.vllm.media import set_media_environment
+from lorabay.serving.vllm.messages import keep_failures
+from lorabay.serving.vllm.parsers import drop_unfit, with_parsers
 from lorabay.serving.vllm.prompt_logprobs import PromptLogprobs
 from lorabay.serving.vllm.slots import SlotWatch
 from lorabay.serving.vllm.stat_logger import StatLogger
@@ -92,6 +102,12 @@ SERVING_METHODS: Mapping[Call, ServingMethod] = {
         BodyType(ResponsesRequest, fixed={"store": False, "background": False}),
         "openai_serving_responses",
         "create_responses",
+    ),
+    MESSAGES: ServingMethod(
+        BodyType(AnthropicMessagesRequest), "anthropic_serving_messages", "create_messages"
+    ),
+    COUNT_TOKENS: ServingMethod(
+        BodyType(AnthropicCountTokensRequest), "anthropic_serving_messages", "count_tokens"
     ),
     TOKENIZE: ServingMethod(BodyType(TokenizeRequest), "serving_tokenization", "create_tokenize"),
     DETOKENIZE: ServingMethod(
@@ -135,8 +151,9 @@ class VllmEngine:
         set_start_method(os.environ)
         set_media_environment(os.environ)
 
+        self._options = {"served_model_name": base.served_name} | dict(options)
         self._args: Namespace = parse_engine_args(
-            str(base.path), {"served_model_name": base.served_name} | dict(options)
+            str(base.path), with_parsers(self._options, base.path)
         )
         refuse_conflicts(self._args, on_cpu=current_platform.is_cpu())
         self._prompt_logprobs = PromptLogprobs.of(self._args, on_cpu=current_platform.is_cpu())
@@ -183,6 +200,7 @@ class VllmEngine:
         ) as error:
             raise SetupError(f"vLLM did not start: {_first_line(error)}") from error
 
+        keep_failures(self._state.anthropic_serving_messages)
         models = self._state.openai_serving_models
         models.lora_requests = self._requests
         # vLLM would answer with the version's internal id: clients get their own spelling back.
@@ -211,6 +229,7 @@ class VllmEngine:
                 "active: add `lorabay` to VLLM_PLUGINS, and use the vLLM version of the lock file"
             )
 
+        drop_unfit(self._args, self._options)
         engine_args = AsyncEngineArgs.from_cli_args(self._args)
         config = engine_args.create_engine_config(usage_context=UsageContext.OPENAI_API_SERVER)
         llm: GatedLLM = GatedLLM.from_vllm_config(
@@ -390,6 +409,7 @@ class VllmEngine:
         version: Version | None,
         *,
         request_id: str,
+        headers: Mapping[str, str] | None = None,
         meter: Meter | None = None,
     ) -> Answer | AnswerStream:
         """Answer a request through vLLM's serving class of its call; see `Engine.run`."""
@@ -400,7 +420,7 @@ class VllmEngine:
         if model != self._served_name and model not in self._requests:
             # Loaded into an engine that is gone by now: this one has just been built.
             raise vllm_errors.from_exception(EngineDeadError())
-        context = RequestContext.new(request_id)
+        context = RequestContext.new(request_id, headers)
         # A beam search runs a request for each token of each beam: no count of what is answered.
         current.set(None if body.get("use_beam_search") else context.tally)
         if meter is not None:
@@ -498,6 +518,9 @@ def _end_if_cancelled() -> None:
 def _dump(result: BaseModel) -> bytes:
     if isinstance(result, ResponsesResponse):
         return str(result.model_dump_json(by_alias=True)).encode()
+    if isinstance(result, AnthropicMessagesResponse | AnthropicCountTokensResponse):
+        # As vLLM's own server does: a block has the fields of every kind of block.
+        return str(result.model_dump_json(exclude_none=True)).encode()
     return result.model_dump_json().encode()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 from vllm.entrypoints.serve.engine.protocol import ErrorInfo
 
+from lorabay.errors import LorabayError
 from lorabay.serving.engine import Usage
 from lorabay.serving.vllm import errors as vllm_errors
 from lorabay.serving.vllm.usage import Tally
@@ -23,19 +24,22 @@ from lorabay.serving.vllm.usage import Tally
 ERROR_EVENT = 'data: {"error"'
 """How vLLM's serving classes begin an event that reports a failure after the stream has begun."""
 
+BROKEN_EVENT = "event: error\n"
+"""How vLLM's class for messages begins an event on a failure of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
     """Stands in for the HTTP request that vLLM's serving classes read from and write to."""
 
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     state: SimpleNamespace = field(default_factory=SimpleNamespace)
     tally: Tally = field(default_factory=Tally)
 
     @classmethod
-    def new(cls, request_id: str) -> RequestContext:
-        """Return a context that carries a request id, and no other header of the client."""
-        return cls(headers={"X-Request-Id": request_id})
+    def new(cls, request_id: str, headers: Mapping[str, str] | None = None) -> RequestContext:
+        """Return a context that carries a request id, and no header of the client but `headers`."""
+        return cls(headers={**(headers or {}), "X-Request-Id": request_id})
 
     @property
     def has_prompt(self) -> bool:
@@ -86,6 +90,9 @@ class VllmStream:
 
     def _encode(self, event: Any) -> bytes:
         if isinstance(event, str):
+            if event.startswith(BROKEN_EVENT):
+                self._check_engine()
+                raise LorabayError("the answer broke off; the server's log has the details")
             if event.startswith(ERROR_EVENT):
                 # vLLM reports the engine's death in a stream as any other internal error.
                 self._check_engine()

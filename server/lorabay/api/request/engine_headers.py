@@ -1,0 +1,41 @@
+"""The headers of a request that its engine reads, on a short list.
+
+A proxy in front traces requests through them, or chooses the engine that answers. No other header
+reaches an engine: one of vLLM's would let a client pass others in the queue. Knows nothing of what
+the engine does with them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lorabay.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+
+TRACE = ("traceparent", "tracestate")
+"""What W3C's Trace Context adds to a request."""
+
+TRACE_CHARS = 512
+"""Length of a trace header up to which it is passed on; the standard asks for that much."""
+
+ENGINE_RANK = "X-data-parallel-rank"
+"""Which of several data-parallel engines answers, under the name that vLLM reads."""
+
+
+def engine_headers(headers: Headers) -> dict[str, str]:
+    """Return the headers that an engine reads, under the names by which it knows them.
+
+    Raises InvalidRequest for a rank that is no number, which an engine would pass over.
+    """
+    sent = {name: headers[name] for name in TRACE if name in headers}
+    passed = {name: value for name, value in sent.items() if len(value) <= TRACE_CHARS}
+
+    rank = headers.get(ENGINE_RANK)
+    if rank is None:
+        return passed
+
+    if not (rank.isascii() and rank.isdecimal()):
+        raise InvalidRequest(f"the header {ENGINE_RANK.lower()} must be a whole number from 0 on")
+    return passed | {ENGINE_RANK: rank}
