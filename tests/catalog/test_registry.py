@@ -6,32 +6,34 @@ import asyncio
 import errno
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from lorabay.catalog.names import AdapterName
-from lorabay.catalog.records import AdminSource, FolderSource, Records
-from lorabay.catalog.registry import AdapterState, AdapterStatus, Lease, Registry
-from lorabay.catalog.versions import AdapterSpec, Digest, Version, Withheld
+from lorabay.catalog.adapter_state import AdapterState
+from lorabay.catalog.leases import Lease
+from lorabay.catalog.records import FolderSource, Records
+from lorabay.catalog.registry import Registry
+from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import AdapterConflict, ModelNotFound, SetupError
 from lorabay.reasons import Reason
+from tests.catalog.registries import (
+    BASES,
+    A,
+    B,
+    C,
+    D,
+    finds,
+    folder,
+    restarted,
+    serve,
+    status,
+    taken_up,
+    version,
+)
 from tests.failing_disk import FailingDisk
-
-BASES = ("tiny", "acme/tiny")
-Found = Version | Withheld | None
-
-
-def version(letter: str, adapter: str = "finance") -> Version:
-    digest = Digest(letter * 64)
-    spec = AdapterSpec(digest, "lora", 4, 8.0, ("q_proj",), "float32", 100)
-    return Version(AdapterName(adapter), spec, Path("/store/versions") / digest)
-
-
-A, B, C, D = (version(letter) for letter in "abcd")
 
 
 @pytest.fixture
@@ -42,33 +44,6 @@ def records(tmp_path: Path) -> Records:
 @pytest.fixture
 def registry(records: Records) -> Registry:
     return Registry(BASES, records, keep=2)
-
-
-def folder(fingerprint: str) -> FolderSource:
-    return FolderSource(fingerprint=fingerprint, checks="checks")
-
-
-def serve(registry: Registry, version: Version, fingerprint: str = "") -> Version:
-    """Do as the reconciler does with the version that a folder holds."""
-    target = registry.offer(version, folder(fingerprint or version.digest))
-    registry.set_live(target)
-    return target
-
-
-def status(registry: Registry, name: str = "finance") -> AdapterStatus:
-    status = registry.status(name)
-    assert status is not None
-    return status
-
-
-def restarted(records: Records, *known: Version) -> Registry:
-    registry = Registry(BASES, records, keep=2)
-    registry.restore(
-        lambda name, digest: next(
-            (v for v in known if (v.adapter, v.digest) == (name, digest)), None
-        )
-    )
-    return registry
 
 
 @pytest.mark.parametrize(
@@ -369,147 +344,6 @@ def test_an_unchanged_folder_is_remembered(registry: Registry, records: Records)
     assert later.in_use() == {A.digest}
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1e6
-
-    def __call__(self) -> float:
-        return self.now
-
-
-KEPT_S = 1000.0
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-def remembering(
-    records: Records, clock: Clock, *known: Version, wall: Clock | None = None
-) -> Registry:
-    """A registry that remembers names that were taken away, after the records of the last run."""
-    registry = Registry(
-        BASES, records, keep=2, removed_keep_s=KEPT_S, clock=clock, wall=wall or clock
-    )
-    versions = {(found.adapter, found.digest): found for found in known}
-    registry.restore(lambda name, digest: versions.get((name, digest)))
-    return registry
-
-
-@pytest.mark.parametrize("restarts", [False, True])
-def test_a_name_that_comes_back_takes_up_its_versions(
-    records: Records, clock: Clock, restarts: bool
-) -> None:
-    """While it is away nothing of it can be asked for; back, it can be rolled back."""
-    registry = remembering(records, clock)
-    serve(registry, A)
-    serve(registry, B)
-    registry.remove("finance")
-    if restarts:
-        registry = remembering(records, clock, A, B)
-
-    for model in ("finance", f"finance@{'b' * 12}"):
-        with pytest.raises(ModelNotFound):
-            registry.acquire(model)
-    with pytest.raises(AdapterConflict):
-        registry.rollback_target("finance")
-    assert registry.snapshot() == ()
-    assert status(registry).kept == ()
-    assert registry.in_use() == {A.digest, B.digest}
-
-    serve(registry, C)
-    assert status(registry).kept == (C, B, A)
-    assert registry.rollback_target("finance") == B
-
-
-def test_a_name_that_stays_away_is_forgotten(records: Records, clock: Clock) -> None:
-    """After its time nothing is left of it, in memory and on disk."""
-    registry = remembering(records, clock)
-    serve(registry, A)
-    registry.remove("finance")
-    clock.now += KEPT_S - 1
-    assert not registry.forget_removed()
-    assert registry.in_use() == {A.digest}
-    clock.now += 1
-    assert registry.forget_removed()
-    assert registry.in_use() == frozenset()
-    assert registry.status("finance") is None
-    assert not records.load()
-
-
-@pytest.mark.parametrize("step_s", [-1e9, 1e9])
-def test_a_clock_that_is_set_forgets_nothing_early(
-    records: Records, clock: Clock, step_s: float
-) -> None:
-    """Neither while the server runs nor over a restart does the wall clock alone end a memory, or
-    keep it for ever.
-    """
-    wall = Clock()
-    registry = remembering(records, clock, wall=wall)
-    serve(registry, A)
-    registry.remove("finance")
-    wall.now += step_s
-    assert not registry.forget_removed()
-    registry = remembering(records, clock, A, wall=wall)
-    assert not registry.forget_removed()
-    clock.now += KEPT_S
-    assert registry.forget_removed()
-
-
-def test_a_rollback_outlasts_an_absence_of_the_folder(records: Records, clock: Clock) -> None:
-    """The same content that comes back is still the one that was rolled back from."""
-    registry = remembering(records, clock)
-    serve(registry, A)
-    serve(registry, B)
-    registry.roll_back(A)
-    registry.remove("finance")
-    assert registry.remembered("finance", folder(B.digest)) == B.digest
-    assert serve(registry, B) == A
-    registry.remove("finance")
-    assert serve(registry, C) == C
-    assert status(registry).rollback is None
-
-
-def test_what_an_admin_loaded_is_not_what_comes_back(records: Records, clock: Clock) -> None:
-    """Its versions are kept for a rollback, its source is not."""
-    registry = remembering(records, clock)
-    source = AdminSource(path=Path("/srv/a"), passed_over=None, checks="checks")
-    registry.set_live(registry.offer(A, source))
-    registry.remove("finance")
-    assert registry.remembered("finance", source) is None
-    registry = remembering(records, clock, A)
-    assert registry.snapshot() == ()
-    serve(registry, B)
-    assert registry.rollback_target("finance") == A
-
-
-def test_a_version_of_a_name_that_is_away_can_be_forgotten(records: Records, clock: Clock) -> None:
-    """An admin who deletes a version means it wherever it is kept."""
-    registry = remembering(records, clock)
-    serve(registry, A)
-    serve(registry, B)
-    registry.remove("finance")
-    for digest in (B.digest, A.digest):
-        registry.forget(digest)
-        assert digest not in registry.in_use()
-    assert registry.status("finance") is None
-    with pytest.raises(AdapterConflict, match="not kept"):
-        registry.forget(A.digest)
-
-
-def test_a_name_that_drains_is_shown_until_it_has(records: Records, clock: Clock) -> None:
-    """A request that still runs is of an adapter that is there to be seen."""
-    registry = remembering(records, clock)
-    serve(registry, A)
-    with registry.acquire("finance"):
-        registry.remove("finance")
-        (shown,) = registry.snapshot()
-        assert shown.state is AdapterState.DRAINING
-    assert registry.snapshot() == ()
-    assert registry.in_use() == {A.digest}
-
-
 def test_a_copy_of_a_folder_is_recognised(registry: Registry, records: Records) -> None:
     """A folder with another fingerprint and the same sketch is the same, under the same checks."""
     source = FolderSource(fingerprint="here", checks="checks", sketch="sizes and samples")
@@ -518,165 +352,6 @@ def test_a_copy_of_a_folder_is_recognised(registry: Registry, records: Records) 
     assert registry.remembered("finance", copy) == A.digest
     assert registry.remembered("finance", copy.model_copy(update={"sketch": None})) is None
     assert registry.remembered("finance", copy.model_copy(update={"checks": "other"})) is None
-
-
-def test_what_an_admin_does_not_want_is_known_by_its_content(
-    registry: Registry, records: Records
-) -> None:
-    """The fingerprint tells it, and else the version; after a restart too."""
-    serve(registry, A, "as it was")
-    registry.remove("finance", withdrawn="as it was", withdrawn_digest=A.digest)
-    for known in (registry, restarted(records, A)):
-        assert known.is_unwanted("finance", "as it was")
-        assert known.is_unwanted("finance", "on another mount", A.digest)
-        assert not known.is_unwanted("finance", "on another mount")
-        assert not known.is_unwanted("finance", "on another mount", B.digest)
-        assert not known.is_unwanted("shop", "as it was", A.digest)
-
-    registry.note_unwanted("finance", "on another mount")
-    assert registry.withdrawn() == {"finance": "on another mount"}
-    assert status(registry).state is AdapterState.REMOVED
-    serve(registry, B)
-    assert not registry.is_unwanted("finance", "on another mount", A.digest)
-
-
-UNFIT = Withheld("its rank 16 is over the engine's max_lora_rank 8")
-
-
-def finds(**results: Version | Withheld | None) -> Callable[[AdapterName, Digest], Found]:
-    """Return a store: by the letter of a digest what it finds; `unread` for a disk that fails."""
-
-    def find(name: AdapterName, digest: Digest) -> Found:
-        found = results.get(digest[0])
-        if isinstance(found, Withheld) and found.is_passing:
-            raise SetupError("the disk failed")
-        return found
-
-    return find
-
-
-UNREAD = Withheld("the store could not be read", is_passing=True)
-
-
-def taken_up(records: Records, find: Callable[[AdapterName, Digest], Found]) -> Registry:
-    registry = Registry(BASES, records, keep=2)
-    registry.restore(find)
-    return registry
-
-
-@pytest.mark.parametrize("reason", [UNFIT, UNREAD])
-def test_a_version_that_cannot_be_offered_now_stays_remembered(
-    registry: Registry, records: Records, reason: Withheld
-) -> None:
-    """A start with narrower settings, or over a disk that fails, costs nothing in the end: the
-    record names the version, the store must keep it, and the next start offers it.
-    """
-    serve(registry, A)
-    serve(registry, B)
-    narrow = taken_up(records, finds(a=reason, b=B))
-    assert serve(narrow, B, "other") == B
-    assert status(narrow).kept == (B,)
-    assert status(narrow).withheld == ((A.digest, reason),)
-    with pytest.raises(ModelNotFound):
-        narrow.acquire(f"finance@{'a' * 12}")
-    with pytest.raises(AdapterConflict):
-        narrow.rollback_target("finance")
-    assert A.digest in narrow.in_use()
-    assert records.load()["finance"].kept == (B.digest, A.digest)
-
-    wide = taken_up(records, finds(a=A, b=B))
-    assert serve(wide, B) == B
-    assert status(wide).kept == (B, A)
-    assert status(wide).withheld == ()
-
-
-def test_only_a_version_that_is_certainly_gone_is_dropped(
-    registry: Registry, records: Records
-) -> None:
-    """It can never be offered again; those that are withheld keep their places among the others."""
-    for found in (A, B, C):
-        serve(registry, found)
-    later = taken_up(records, finds(a=UNFIT, b=None, c=C))
-    serve(later, D)
-    assert records.load()["finance"].kept == (D.digest, C.digest, A.digest)
-
-
-def test_a_version_that_is_withheld_counts_among_those_that_are_kept(
-    registry: Registry, records: Records
-) -> None:
-    """What was live longest ago falls out first, offered or not."""
-    for found in (A, B):
-        serve(registry, found)
-    later = taken_up(records, finds(a=UNFIT, b=B))
-    serve(later, C)
-    assert dict(status(later).withheld) == {A.digest: UNFIT}
-    serve(later, D)
-    assert status(later).withheld == ()
-    assert records.load()["finance"].kept == (D.digest, C.digest, B.digest)
-
-
-def test_a_name_does_not_go_back_behind_a_version_that_was_not_read(
-    registry: Registry, records: Records
-) -> None:
-    """The version that was live last may be good: an older one must not take its place because of
-    a hiccup of the disk. When the disk gives it, all are offered.
-    """
-    for found in (A, B):
-        serve(registry, found)
-    later = taken_up(records, finds(a=A, b=UNREAD))
-    assert status(later).kept == ()
-    assert set(later.unread()) == {("finance", A.digest), ("finance", B.digest)}
-
-    later.take_up("finance", {A.digest: A})
-    assert status(later).kept == ()
-    later.take_up("finance", {B.digest: B})
-    later.take_up("finance", {A.digest: A})
-    assert status(later).kept == (B, A)
-    assert later.unread() == ()
-
-
-def test_what_the_folder_holds_is_served_whatever_could_not_be_read(
-    registry: Registry, records: Records
-) -> None:
-    """A former version is offered beside it as soon as it is read."""
-    for found in (A, B):
-        serve(registry, found)
-    later = taken_up(records, finds(a=UNREAD, b=UNREAD))
-    serve(later, C)
-    later.take_up("finance", {A.digest: A, B.digest: UNREAD})
-    assert status(later).kept == (C, A)
-    later.take_up("finance", {B.digest: None})
-    assert status(later).kept == (C, A)
-    assert later.unread() == ()
-    later.take_up("unknown", {A.digest: A})
-
-
-def test_a_rollback_outlasts_a_run_that_cannot_offer_its_target(
-    registry: Registry, records: Records
-) -> None:
-    """It is not in force meanwhile, and is again when the target is offered."""
-    serve(registry, A)
-    serve(registry, B)
-    registry.roll_back(A)
-    narrow = taken_up(records, finds(a=UNFIT, b=B))
-    assert serve(narrow, B) == B
-    assert status(narrow).rollback is None
-
-    wide = taken_up(records, finds(a=A, b=B))
-    assert serve(wide, B) == A
-    assert status(wide).rollback is not None
-
-
-def test_a_version_that_is_withheld_can_be_forgotten(registry: Registry, records: Records) -> None:
-    """An admin who makes room need not be able to use it."""
-    serve(registry, A)
-    serve(registry, B)
-    later = taken_up(records, finds(a=UNFIT, b=B))
-    serve(later, B)
-    later.forget(A.digest)
-    assert status(later).withheld == ()
-    assert A.digest not in later.in_use()
-    assert records.load()["finance"].kept == (B.digest,)
 
 
 def test_a_start_over_records_that_cannot_be_read_fails(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lorabay.catalog.adapter_state import AdapterState
 from lorabay.catalog.fingerprints import (
     ABSENT,
     UNREADABLE,
@@ -22,7 +23,6 @@ from lorabay.catalog.fingerprints import (
 )
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import AdminSource, FolderSource
-from lorabay.catalog.registry import AdapterState
 from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import (
     AdapterConflict,

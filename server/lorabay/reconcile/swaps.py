@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from lorabay.catalog.registry import AdapterState
+from lorabay.catalog.adapter_state import AdapterState
 from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, LorabayError
 from lorabay.reasons import Reason

@@ -1,0 +1,138 @@
+"""One name: the state of the newest attempt to serve it, its versions, and what is remembered of it.
+
+`Adapter` is what the registry keeps of a name, `AdapterStatus` a snapshot of it for others. Answers
+what one name alone can tell, such as which rollback is in force. Knows nothing of other names, of
+when a change is written, or of the engine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from lorabay.catalog.records import Record
+from lorabay.catalog.versions import DIGEST_PREFIX
+
+if TYPE_CHECKING:
+    from lorabay.catalog.records import Rollback, Source
+    from lorabay.catalog.versions import Digest, Version, Withheld
+    from lorabay.reasons import Reason
+
+_PREFIX = re.compile(rf"[0-9a-f]{{{DIGEST_PREFIX},64}}", re.ASCII)
+
+
+class AdapterState(StrEnum):
+    """State of the newest attempt to serve an adapter; an older version may still be live."""
+
+    PENDING = "pending"
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    REMOVED = "removed"
+
+
+GONE = frozenset({AdapterState.DRAINING, AdapterState.REMOVED})
+"""States of a name that was taken away."""
+
+
+@dataclass(slots=True)
+class Adapter:
+    """One name. `forget_at` is when a name that was taken away is forgotten, by the registry's
+    clock.
+    """
+
+    state: AdapterState = AdapterState.PENDING
+    reasons: tuple[Reason, ...] = ()
+    live: Version | None = None
+    kept: tuple[Version, ...] = ()
+    withheld: dict[Digest, Withheld] = field(default_factory=dict)
+    record: Record = field(default_factory=Record)
+    leases: Counter[Version] = field(default_factory=Counter)
+    last_used: dict[Version, float] = field(default_factory=dict)
+    forget_at: float = 0.0
+
+    @property
+    def is_removed(self) -> bool:
+        """True from the moment when the name was taken away until a version of it is live again."""
+        return self.record.removed_at is not None
+
+    @property
+    def rollback_in_force(self) -> Rollback | None:
+        """An admin's rollback, unless its target is withheld in this run."""
+        rollback = self.record.rollback
+        return None if rollback is None or rollback.to in self.withheld else rollback
+
+    def rolled_back_to(self, offered: Version) -> Version | None:
+        """Return the version that an admin rolled back to, if that rollback outlasts `offered`."""
+        rollback = self.record.rollback
+        if rollback is None or rollback.instead_of != offered.digest:
+            return None
+        return next((version for version in self.kept if version.digest == rollback.to), None)
+
+    def waits_for_its_target(self, offered: Version) -> bool:
+        """Return whether an admin rolled back to a version that is withheld in this run."""
+        rollback = self.record.rollback
+        if rollback is None or rollback.instead_of != offered.digest:
+            return False
+        return rollback.to in self.withheld
+
+    def kept_version(self, digest_prefix: str) -> Version | None:
+        """Return the one kept version whose digest begins so; None if there are none or several."""
+        if not _PREFIX.fullmatch(digest_prefix):
+            return None
+        matches = [version for version in self.kept if version.digest.startswith(digest_prefix)]
+        return matches[0] if len(matches) == 1 else None
+
+    def status(self, name: str) -> AdapterStatus:
+        """Return a snapshot of everything that is known."""
+        return AdapterStatus(
+            name=name,
+            state=self.state,
+            reasons=self.reasons,
+            live=self.live,
+            # A name that was taken away has no version to fall back to.
+            kept=() if self.is_removed else self.kept,
+            leases=tuple(self.leases.items()),
+            pinned=self.record.pinned,
+            rollback=self.rollback_in_force,
+            source=self.record.source,
+            source_digest=self.record.source_digest,
+            last_used=tuple(self.last_used.items()),
+            withheld=() if self.is_removed else tuple(self.withheld.items()),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterStatus:
+    """Snapshot of one adapter.
+
+    `state` and `reasons` describe the newest attempt to serve it. `kept` are the versions that
+    `name@digest` can ask for: the live one first, then former ones. `withheld` are further ones
+    that stay remembered, and why they cannot be asked for in this run. `source` and `source_digest`
+    say where the newest version came from and which one it is, live or not. `rollback` is the one
+    that is in force. `last_used` is when a request last asked for a version, in seconds since the
+    epoch.
+    """
+
+    name: str
+    state: AdapterState
+    reasons: tuple[Reason, ...]
+    live: Version | None
+    kept: tuple[Version, ...]
+    leases: tuple[tuple[Version, int], ...]
+    pinned: bool
+    rollback: Rollback | None
+    source: Source | None
+    source_digest: Digest | None
+    last_used: tuple[tuple[Version, float], ...]
+    withheld: tuple[tuple[Digest, Withheld], ...] = ()
+
+    @property
+    def is_gone(self) -> bool:
+        """True if the name was taken away; requests of it may still run."""
+        return self.state in GONE

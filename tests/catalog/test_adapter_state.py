@@ -1,0 +1,45 @@
+"""What one name alone tells."""
+
+from __future__ import annotations
+
+import pytest
+
+from lorabay.catalog.adapter_state import GONE, Adapter, AdapterState
+from lorabay.catalog.records import Record, Rollback
+from lorabay.catalog.versions import Withheld
+from tests.catalog.registries import A, B, C
+
+ROLLED_BACK = Record(kept=(A.digest, B.digest), rollback=Rollback(to=A.digest, instead_of=B.digest))
+
+
+def test_a_rollback_holds_while_the_source_holds_what_it_was_made_from() -> None:
+    """Another content ends it; a target that this run withholds is waited for."""
+    adapter = Adapter(kept=(A, B), record=ROLLED_BACK)
+    assert adapter.rolled_back_to(B) == A
+    assert adapter.rolled_back_to(C) is None
+    assert adapter.rollback_in_force is not None
+    assert not adapter.waits_for_its_target(B)
+
+    narrow = Adapter(kept=(B,), withheld={A.digest: Withheld("a test")}, record=ROLLED_BACK)
+    assert narrow.rolled_back_to(B) is None
+    assert narrow.waits_for_its_target(B)
+    assert narrow.rollback_in_force is None
+
+
+@pytest.mark.parametrize(
+    ("prefix", "found"), [("a" * 12, A), ("b" * 64, B), ("a" * 11, None), ("c" * 12, None)]
+)
+def test_a_kept_version_is_found_by_the_begin_of_its_digest(
+    prefix: str, found: object
+) -> None:
+    """Twelve digits are the fewest."""
+    assert Adapter(kept=(A, B)).kept_version(prefix) == found
+
+
+def test_a_name_that_was_taken_away_shows_no_versions() -> None:
+    """They are remembered, and nobody can ask for them."""
+    record = Record(kept=(A.digest,), removed_at=1.0)
+    adapter = Adapter(AdapterState.DRAINING, kept=(A,), record=record)
+    shown = adapter.status("finance")
+    assert (shown.kept, shown.withheld, shown.is_gone) == ((), (), True)
+    assert shown.state in GONE
