@@ -387,6 +387,39 @@ class EngineSettings(BaseModel):
     engine: Annotated[dict[str, Any], BeforeValidator(parse_engine_options)] = Field(
         default_factory=dict, description="Any vLLM engine option as NAME=VALUE; the flag repeats."
     )
+    # Slots are fixed when the engine starts; the defaults are what trainers usually send.
+    expected_adapters: int | None = Field(
+        None,
+        ge=1,
+        description=(
+            "Adapters to have room for from the start, also if fewer are found. "
+            "Default: 4, or fewer where slots would take over a tenth of the memory beside the "
+            "base."
+        ),
+    )
+    expected_rank: int | None = Field(
+        None,
+        ge=1,
+        le=512,
+        description=(
+            "Rank that adapters may have at least, also if those found are smaller. "
+            "Default: 512 on a CPU, where it costs nothing; else 64, or less where slots would "
+            "take over a tenth of the memory beside the base."
+        ),
+    )
+    # Every slot takes the largest rank: one adapter of rank 256 among small ones makes all of them
+    # four times as large as usual.
+    outlier_rank: int | None = Field(
+        None,
+        ge=1,
+        le=512,
+        description=(
+            "Rank up to which a few adapters (a tenth of all, or one of several) make every slot "
+            "larger; those above it are refused. "
+            "Default: where the slots take a tenth of the memory beside the base, at least 64; "
+            "no bound on a CPU."
+        ),
+    )
     # A step is all that may delay a sign of life. The longest are prompts on a CPU without AVX-512:
     # 2,048 tokens of the default base take 11 s in bfloat16. vLLM itself gives up after 300 s.
     engine_hang_s: float = Field(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from lorabay.catalog.canonical import Canonical, CanonicalTensor, LoraPair, measure
+from lorabay.catalog.canonical import UNTRAINED, Canonical, CanonicalTensor, LoraPair, measure
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.files.adapter_folder import SCALES_FILE, WEIGHTS_FILE, Unreadable
 from lorabay.files.tensors import Tensor
@@ -95,13 +95,16 @@ def test_values_that_are_not_finite_are_refused(value: float) -> None:
     ("a", "scale", "idle"),
     [(0, None, True), (1, None, False), (0, 1, True), (0, 2, False), (-0.0, 1 + 1e-7, True)],
 )
-def test_an_adapter_without_effect_is_refused(a: float, scale: float | None, idle: bool) -> None:
-    """Zeros in A or B do nothing, and neither does an output scale of one."""
+def test_an_adapter_without_effect_has_a_warning(a: float, scale: float | None, idle: bool) -> None:
+    """Zeros in A or B do nothing, and neither does an output scale of one; trainers send such."""
     scales = None if scale is None else np.full(3, scale, np.float32)
-    result = measure(adapter(a=a * ONES, scale=scales))
-    assert isinstance(result, Rejected) == idle
-    if isinstance(result, Rejected):
-        assert result.codes == {"no_effect"}
+    spec = spec_of(adapter(a=a * ONES, scale=scales))
+    assert (UNTRAINED in spec.warnings) == idle
+
+
+def test_an_alpha_of_zero_has_a_warning_too() -> None:
+    """Whatever A and B hold."""
+    assert spec_of(replace(adapter(), alpha=0.0)).warnings == (UNTRAINED,)
 
 
 def test_a_tensor_that_cannot_be_read_is_a_reason() -> None:

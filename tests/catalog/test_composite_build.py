@@ -115,7 +115,7 @@ def bad_members(tmp_path: Path) -> Path:
     making.make_adapter(
         root / "foreign", config=making.lora_config(base_model_name_or_path="acme/other")
     )
-    making.make_adapter(root / "regex", config=making.lora_config(rank_pattern={"(a+)+b": 4}))
+    making.make_adapter(root / "regex", config=making.lora_config(rank_pattern={"(?=a)b": 4}))
     gates = {
         f"{making.PREFIX}{module}.ia3_l": making.stored(making.np.ones((shape[0], 1)))
         for module, shape in making.MODULES.items()

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import Checks
+from lorabay.catalog.canonical import UNTRAINED
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.versions import Version
 from lorabay.files.adapter_folder import SCALES_FILE
@@ -195,7 +196,7 @@ def test_dora_needs_the_bases_values(
     """Without output scales, or on packed weights, DoRA is refused with the way out."""
     made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
     result = store.ingest(
-        made.folder, AdapterName("finance"), replace(llama_checks, base_weights=None)
+        made.folder, AdapterName("finance"), replace(llama_checks, scales_outputs=False)
     )
     assert isinstance(result, Rejected)
     assert "dora" in result.codes
@@ -207,14 +208,28 @@ def test_dora_needs_the_bases_values(
     assert result.codes == {"quantised_base"}
 
 
-def test_a_dora_that_changes_nothing_is_refused(
+@pytest.mark.parametrize("name", ["lora", "dora", "vera", "loha", "lokr", "adalora"])
+def test_an_adapter_fresh_from_peft_is_served_with_a_warning(
+    name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
+    """Trainers send it before the first step: with zeros, and DoRA's magnitudes of the base."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS[name], scale=0.0)
+    version = ingest(store, made.folder, llama_checks)
+    assert UNTRAINED in version.spec.warnings
+
+    made = peft_adapters.make(base, tmp_path / "b", peft_adapters.CONFIGS[name])
+    assert UNTRAINED not in ingest(store, made.folder, llama_checks).spec.warnings
+
+
+def test_an_untrained_adapter_may_be_approximated(
     base: Path, tmp_path: Path, store: Store, llama_checks: Checks
 ) -> None:
-    """Fresh from PEFT, the magnitudes are the base's own norms, and B is zero."""
-    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"], scale=0.0)
-    result = store.ingest(made.folder, AdapterName("finance"), llama_checks)
-    assert isinstance(result, Rejected)
-    assert result.codes == {"no_effect"}
+    """Nothing is lost of zeros, whatever the rank."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["lokr-full"], scale=0.0)
+    small = replace(llama_checks, max_rank=4, approximate_error=0.1)
+    spec = ingest(store, made.folder, small).spec
+    assert spec.approximate == 0
+    assert UNTRAINED in spec.warnings
 
 
 @pytest.mark.parametrize("name", ["vera", "loha", "lokr-full"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+import torch
 from openai import OpenAI
+from safetensors.torch import load_file, save_file
 
 from tests.e2e.conftest import BASE
 from tests.e2e.folders import eventually, overwrite, put, remove
@@ -21,6 +24,7 @@ from tests.e2e.folders import eventually, overwrite, put, remove
 # `--swaps 200` takes a quarter of an hour.
 pytestmark = pytest.mark.timeout(3600)
 
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 STREAMS = 8
 SHARED_PREFIX = "Here is the log of a long voyage, day by day, with wind and weather. " * 40
 """More than 512 tokens that every prompt begins with: stale prefix-cache blocks would show."""
@@ -89,6 +93,39 @@ def test_a_folder_is_served_changed_and_removed(
     eventually(lambda: "word" not in served(client), "the removed folder is gone")
     with pytest.raises(openai.NotFoundError):
         say(client, "word")
+
+
+def test_a_trainers_adapter_from_before_its_first_step(
+    client: OpenAI, adapters: Path, words: dict[str, Path], tmp_path: Path
+) -> None:
+    """B is all zeros, and it answers like the base; the next step has a rank of which nobody knew
+    when the engine was started.
+    """
+    fresh, trained = (shutil.copytree(words["red"], tmp_path / name) for name in ("0", "1"))
+    weights = load_file(fresh / WEIGHTS)
+    save_file(
+        {name: 0 * value if "lora_B" in name else value for name, value in weights.items()},
+        fresh / WEIGHTS,
+    )
+    put(adapters, "word", fresh)
+    eventually(lambda: "word" in served(client), "the untrained adapter is listed")
+    assert say(client, "word") == say(client, BASE)
+
+    grown = {name: padded(value, name, 200) for name, value in weights.items()}
+    save_file(grown, trained / WEIGHTS)
+    config = json.loads((trained / CONFIG).read_text())
+    # The rank does not change the scale of what was trained.
+    grown_config = config | {"r": "200", "lora_alpha": 200 * config["lora_alpha"] / config["r"]}
+    (trained / CONFIG).write_text(json.dumps(grown_config))
+    overwrite(adapters, "word", trained)
+    eventually(lambda: colour(say(client, "word")) == "red", "the trained adapter answers")
+
+
+def padded(value: torch.Tensor, name: str, rank: int) -> torch.Tensor:
+    """The factor with zeros up to a rank."""
+    if "lora_A" in name:
+        return torch.nn.functional.pad(value, (0, 0, 0, rank - value.shape[0])).contiguous()
+    return torch.nn.functional.pad(value, (0, rank - value.shape[1])).contiguous()
 
 
 def test_swaps_under_load_fail_nothing_and_mix_nothing(
@@ -187,7 +224,7 @@ def test_a_bad_folder_disturbs_nothing(
 def test_forty_adapters_take_turns_beside_the_base(
     client: OpenAI, adapters: Path, words: dict[str, Path]
 ) -> None:
-    """Ten times as many adapters as slots, base requests among them: every answer is its own
+    """Many times as many adapters as slots, base requests among them: every answer is its own
     model's, and the base's are what they were. Then what kills stock vLLM: folders of evicted
     adapters deleted, and asked for."""
     expected = say(client, BASE)

@@ -56,10 +56,23 @@ def test_a_feature_that_is_no_known_change_is_neither(field: str) -> None:
     ("fields", "code"),
     [
         ({"r": 0}, "rank_zero"),
-        ({"lora_alpha": 0}, "no_effect"),
-        ({"alpha_pattern": {"(a+)+$": 4}}, "pattern"),
+        ({"alpha_pattern": {"(?=a)": 4}}, "pattern"),
     ],
 )
 def test_values_that_make_no_adapter_are_named(fields: dict[str, object], code: str) -> None:
-    """Types are right, and the adapter would do nothing or could not be read."""
+    """Types are right, and the adapter could not be read."""
     assert [reason.code for reason in config(**fields).problems(trusted=False)] == [code]
+
+
+def test_modules_that_nobody_has_changed_are_no_feature() -> None:
+    """What was saved of each must be a copy of the base's; PEFT takes ends of names."""
+    asked = {"modules_to_save": ["embed_tokens", "lm_head"]}
+    copies = ["model.embed_tokens.weight", "lm_head.weight"]
+    assert list(unserved_problems(asked, copies)) == []
+    assert [reason.code for reason in unserved_problems(asked, copies[:1])] == ["modules_to_save"]
+    assert [reason.code for reason in unserved_problems({"modules_to_save": "x"}, copies)]
+
+
+def test_targets_may_be_left_out() -> None:
+    """Then the tensors say what was trained, as with an expression."""
+    assert config(target_modules=None).target_modules is None

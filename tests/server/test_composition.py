@@ -14,153 +14,16 @@ import structlog
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.store import MANIFEST_FILE
 from lorabay.catalog.versions import Version
-from lorabay.errors import SetupError, UsageError
+from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.reconcile.reconciler import Reconciler
 from lorabay.reconcile.unread_versions import UnreadVersions
-from lorabay.server import composition
-from lorabay.server.composition import (
-    engine_options,
-    grammar_limits,
-    local_worker_count,
-    request_limits,
-    target_modules,
-    worker_count,
-)
+from lorabay.server.composition import grammar_limits, request_limits
 from lorabay.serving.grammars import GrammarLimits
 from lorabay.settings import RequestSettings, Settings
 from tests import making
 from tests.failing_disk import ERRORS, FailingDisk
 from tests.server.directories import changed, directory_of
-
-
-def test_the_adapters_of_the_folder_are_live_before_the_engine_starts(settings: Settings) -> None:
-    """The folder is read first, because its adapters decide the engine's options."""
-    reconciler = directory_of(settings)
-    asyncio.run(reconciler.read_directory())
-    assert reconciler.registry.names() == ("finance",)
-    options = engine_options(settings, reconciler)
-    assert (options["max_loras"], options["max_lora_rank"], options["shutdown_timeout"]) == (
-        2,
-        16,
-        30,
-    )
-
-
-def test_the_users_engine_options_win(settings: Settings) -> None:
-    """A given option replaces the one that follows from the host; memory for adapters grows with
-    the slots.
-    """
-    reconciler = directory_of(settings)
-    chosen = changed(settings, engine={"max_loras": 20, "max_lora_rank": 64, "dtype": "float32"})
-    options = engine_options(chosen, reconciler)
-    assert (options["max_loras"], options["max_lora_rank"], options["dtype"]) == (20, 64, "float32")
-    assert options["max_cpu_loras"] > 20
-
-
-def test_hosts_of_media_reach_the_engine(settings: Settings) -> None:
-    """Without any, the option is left out, which the engine takes for none."""
-    assert "allowed_media_domains" not in engine_options(settings, directory_of(settings))
-    listed = changed(settings, media_domains="cdn.example.com")
-    options = engine_options(listed, directory_of(listed))
-    assert options["allowed_media_domains"] == ["cdn.example.com"]
-
-
-@pytest.mark.parametrize("option", ["max_lora_rank", "max_loras", "max_cpu_loras"])
-def test_an_engine_option_that_is_no_number_is_a_usage_error(
-    settings: Settings, option: str
-) -> None:
-    """Options that are read before vLLM sees them are refused like those that vLLM refuses."""
-    wrong = changed(settings, engine={option: "many"})
-    with pytest.raises(UsageError, match=f"'{option}' takes a whole number, not 'many'"):
-        engine_options(wrong, directory_of(wrong))
-
-
-def test_workers_are_counted_over_every_kind_of_parallelism(settings: Settings) -> None:
-    """Ranks of one model and its copies alike."""
-    assert worker_count({}) == worker_count({"max_loras": 4}) == 1
-    assert (
-        worker_count(
-            {"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "data_parallel_size": "2"}
-        )
-        == 12
-    )
-    with pytest.raises(UsageError, match="'tensor_parallel_size' takes a whole number"):
-        worker_count({"tensor_parallel_size": "many"})
-    with pytest.raises(UsageError, match="'pipeline_parallel_size' is at least 1, not 0"):
-        worker_count({"pipeline_parallel_size": 0})
-
-
-def test_workers_of_other_machines_take_no_memory_here() -> None:
-    """Of the copies of the model, those on this machine count."""
-    assert local_worker_count({"tensor_parallel_size": 2, "data_parallel_size": 4}) == 8
-    copies = {"data_parallel_size": 4, "data_parallel_size_local": 1}
-    assert local_worker_count({"tensor_parallel_size": 2} | copies) == 2
-
-
-def test_memory_for_adapters_is_shared_by_the_workers(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each of them holds every adapter, so two hold half as many in the same memory."""
-    reconciler = directory_of(settings)
-    asyncio.run(reconciler.read_directory())
-    monkeypatch.setattr(composition, "host_memory_bytes", lambda: 1_000_000)
-    given: list[int] = []
-
-    def adapter_options(specs: object, ranks: object, memory: int, **_: object) -> dict[str, int]:
-        given.append(memory)
-        return {"max_loras": 2, "max_cpu_loras": 3, "max_lora_rank": 16}
-
-    monkeypatch.setattr(composition, "adapter_options", adapter_options)
-    for sizes in ({}, {"tensor_parallel_size": 2, "pipeline_parallel_size": 2}):
-        engine_options(changed(settings, engine=sizes), reconciler)
-    assert given == [1_000_000, 250_000]
-
-
-@pytest.mark.parametrize("on_cpu", [True, False])
-def test_the_cost_of_slots_is_told_on_a_gpu(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, on_cpu: bool
-) -> None:
-    """With the adapter that makes all of them large, and what would help. On a CPU slots cost
-    nothing.
-    """
-    making.make_adapter(
-        settings.adapters / "legal",
-        config=making.lora_config(r=64),
-        tensors=making.lora_tensors(rank=64),
-    )
-    reconciler = directory_of(settings)
-    asyncio.run(reconciler.read_directory())
-    monkeypatch.setattr(composition, "engine_is_on_cpu", lambda: on_cpu)
-    with structlog.testing.capture_logs() as logs:
-        engine_options(settings, reconciler)
-
-    lines = [line for line in logs if line["event"].startswith("slots")]
-    if on_cpu:
-        assert lines == []
-        return
-    cost, outlier = lines
-    assert (cost["count"], cost["rank"]) == (3, 64)
-    assert (outlier["adapters"], outlier["advice"]) == ("legal", "lorabay convert --rank 16")
-
-
-@pytest.mark.parametrize(
-    ("value", "modules"),
-    [
-        (None, None),
-        ("q_proj", ("q_proj",)),
-        (["q_proj", "v_proj"], ("q_proj", "v_proj")),
-    ],
-)
-def test_the_modules_that_the_engine_adapts(value: object, modules: object) -> None:
-    """One name, or a list of them."""
-    assert target_modules({"lora_target_modules": value}) == modules
-
-
-@pytest.mark.parametrize("value", [7, [7], {"a": 1}])
-def test_modules_that_are_no_names_are_a_usage_error(value: object) -> None:
-    with pytest.raises(UsageError, match="takes a list of module names"):
-        target_modules({"lora_target_modules": value})
 
 
 def test_a_former_dora_version_stays_away_from_an_engine_that_scales_nothing(

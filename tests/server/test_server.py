@@ -25,7 +25,7 @@ from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError, UsageError
 from lorabay.reconcile.events import Actor
-from lorabay.server import server
+from lorabay.server import engine_options, server
 from lorabay.server.listener import bind
 from lorabay.server.server import Server
 from lorabay.serving.engine import Answer, AnswerStream, Body
@@ -148,6 +148,38 @@ def test_options_that_the_engine_refuses_end_the_server(settings: Settings) -> N
     wrong = changed(settings, engine={"max_loras": "many"})
     with pytest.raises(UsageError, match="'max_loras' takes a whole number"):
         Running(wrong, FakeEngine(up=False)).serve(lambda: None)
+
+
+def test_an_adapter_that_would_make_every_slot_large_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was read before the limit was known; the others are served, and it is remembered."""
+    monkeypatch.setattr(engine_options, "engine_is_on_cpu", lambda: False)
+    monkeypatch.setattr(engine_options, "device_memory_bytes", lambda: None)
+    for name, rank in (("small", 8), ("legal", 256)):
+        making.make_adapter(
+            settings.adapters / name,
+            config=making.lora_config(r=rank),
+            tensors=making.lora_tensors(rank=rank, seed=rank),
+        )
+
+    def served(settings: Settings) -> dict[str, str]:
+        running = Running(settings, FakeEngine(up=False))
+
+        def client() -> dict[str, str]:
+            running.wait_until(200)
+            statuses = running.registry.snapshot()
+            texts = {status.name: "".join(map(str, status.reasons)) for status in statuses}
+            end()
+            return texts
+
+        return running.serve(client).result()  # type: ignore[return-value]
+
+    first = served(settings)
+    assert (first["finance"], first["small"]) == ("", "")
+    assert "start with --engine max_lora_rank=256" in first["legal"]
+    assert served(settings) == first
+    assert set(served(changed(settings, outlier_rank=256)).values()) == {""}
 
 
 def test_the_server_answers_before_the_base_is_found(

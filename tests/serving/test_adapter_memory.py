@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lorabay.catalog.admission import ALLOWED_RANKS
-from lorabay.catalog.names import AdapterName
 from lorabay.serving.adapter_memory import (
-    RankSetters,
     SlotCost,
     largest_host_bytes,
     number_bytes,
-    rank_setters,
     slot_cost,
 )
 from tests import making
@@ -24,7 +20,7 @@ from tests.versions import make_version
 
 if TYPE_CHECKING:
     from lorabay.base.shapes import BaseShapes
-    from lorabay.catalog.versions import AdapterSpec, Version
+    from lorabay.catalog.versions import Version
 
 
 @pytest.mark.parametrize(
@@ -70,7 +66,7 @@ def test_pinned_tensors_fill_blocks_of_powers_of_two(tmp_path: Path) -> None:
 def test_the_largest_decides(tmp_path: Path) -> None:
     versions = [version_in(tmp_path / str(length), x=length) for length in (10, 100, 50)]
     assert largest_host_bytes(versions, 2, pinned=False) == 200
-    assert largest_host_bytes([], 2, pinned=False) == 1
+    assert largest_host_bytes([], 2, pinned=False) == 0
 
 
 def test_a_file_that_cannot_be_read_counts_double(tmp_path: Path) -> None:
@@ -93,25 +89,11 @@ def test_a_slot_has_room_for_the_rank_on_every_module(shapes: BaseShapes) -> Non
     assert slot_cost(shapes, 1, 16, 2, ["q_proj"]).total_bytes == 16 * 2 * queries
 
 
-def specs(**ranks: int) -> dict[AdapterName, AdapterSpec]:
-    return {AdapterName(name): make_version(name, rank=rank).spec for name, rank in ranks.items()}
-
-
-@pytest.mark.parametrize(
-    ("ranks", "limit", "setters"),
-    [
-        ({"big": 256, "a": 16, "b": 8}, 256, RankSetters((AdapterName("big"),), 16)),
-        ({"big": 200, "a": 60}, 256, RankSetters((AdapterName("big"),), 64)),
-        ({"big": 256}, 256, None),
-        ({"x": 256, "y": 256, "a": 16}, 256, None),
-        ({"a": 16, "b": 8}, 16, None),
-        ({"a": 64, "b": 64}, 256, None),
-        ({f"a{number}": 16 for number in range(18)} | {"x": 64, "y": 64}, 64,
-         RankSetters((AdapterName("x"), AdapterName("y")), 16)),
-    ],
-)  # fmt: skip
-def test_few_adapters_that_make_all_slots_large_are_named(
-    ranks: dict[str, int], limit: int, setters: RankSetters | None
-) -> None:
-    """With the rank that would do for the others; nobody is named who is not alone with it."""
-    assert rank_setters(specs(**ranks), ALLOWED_RANKS, limit) == setters
+def test_experts_in_one_tensor_have_room_each(shapes: BaseShapes) -> None:
+    """vLLM's slots hold factors for every expert, however the base stores them."""
+    stacked = {"model.layers.0.mlp.experts.gate_up_proj": (8, 64, 16)}
+    with_experts = replace(shapes, tensors=dict(shapes.tensors) | stacked)
+    before = slot_cost(shapes, 2, 16, 2, None).total_bytes
+    after = slot_cost(with_experts, 2, 16, 2, None).total_bytes
+    assert after - before == 2 * 16 * 2 * 8 * (64 + 16)
+    assert slot_cost(with_experts, 2, 16, 2, ["q_proj"]).total_bytes < before

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lorabay.base.weights import BaseWeights
+from lorabay.catalog.canonical import UNTRAINED
 from tests import peft_adapters
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
@@ -62,6 +63,30 @@ async def test_a_dropped_adapter_of_this_format_is_served(
     assert (live.path / "output_scales.safetensors").exists() == form.startswith("dora")
     await llama_bay.restarted(engine)
     assert llama_bay.live("finance") == live
+
+
+@pytest.mark.parametrize("form", ["lora", "dora"])
+async def test_a_trainer_may_push_its_adapter_before_the_first_step(
+    form: str, llama_bay: Bay, llama: Path, engine: MortalEngine
+) -> None:
+    """Its name is served from then on, with a warning; the first step is a version like any."""
+    llama_bay.residency(engine)
+    fresh = llama_bay.folder / "fresh"
+    peft_adapters.make(llama, fresh, peft_adapters.CONFIGS[form], scale=0.0)
+    fresh.rename(llama_bay.root / "policy")
+    await llama_bay.look()
+    untrained = llama_bay.live("policy")
+    assert untrained is not None, llama_bay.status("policy").reasons
+    assert UNTRAINED in untrained.spec.warnings
+    assert engine.loaded == {untrained}
+
+    llama_bay.take_away("policy")
+    drop(llama_bay, llama, "policy", form)
+    await llama_bay.look()
+    trained = llama_bay.live("policy")
+    assert trained not in (None, untrained)
+    assert trained is not None
+    assert UNTRAINED not in trained.spec.warnings
 
 
 @pytest.mark.parametrize("form", REFUSED)

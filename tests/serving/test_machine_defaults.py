@@ -10,7 +10,6 @@ from hypothesis import given, strategies as st
 from vllm.platforms import current_platform
 from vllm.utils.ompmultiprocessing import OMPProcessManager
 
-from lorabay.catalog.admission import ALLOWED_RANKS
 from lorabay.errors import UsageError
 from lorabay.serving.machine_defaults import (
     CPU_MEMORY_SHARE,
@@ -26,51 +25,39 @@ from lorabay.serving.machine_defaults import (
     set_cpu_environment,
     set_start_method,
 )
-from tests.versions import make_version
 
 GIB = 1 << 30
 
 
 @given(
-    ranks=st.lists(st.sampled_from(ALLOWED_RANKS) | st.integers(1, 512), max_size=40),
+    found=st.integers(0, 40),
+    expected=st.integers(1, 40),
     memory=st.integers(0, 1 << 40),
     size=st.integers(0, 1 << 32),
 )
-def test_the_options_always_fit_together(ranks: list[int], memory: int, size: int) -> None:
-    """vLLM accepts the numbers for any adapters and machine, and every adapter fits the rank
-    limit.
-    """
-    specs = [make_version("a", rank=rank, size_bytes=size).spec for rank in ranks]
-    options = adapter_options(specs, ALLOWED_RANKS, memory, adapter_bytes=size)
+def test_the_options_always_fit_together(found: int, expected: int, memory: int, size: int) -> None:
+    """vLLM accepts the numbers for any adapters and machine."""
+    options = adapter_options(found, memory, expected=expected, rank=16, adapter_bytes=size)
     assert 2 <= options["max_loras"] <= SLOTS_AT_MOST
     assert options["max_cpu_loras"] > options["max_loras"]
-    assert options["max_lora_rank"] in ALLOWED_RANKS
-    assert options["max_lora_rank"] >= max([16, *ranks])
-
-
-@pytest.mark.parametrize(("adapters", "slots"), [(0, 2), (1, 2), (3, 4), (7, 8), (8, 8), (100, 8)])
-def test_a_slot_for_each_adapter_and_one_more(adapters: int, slots: int) -> None:
-    """A new version finds a free slot beside the old one, up to a number that costs little."""
-    specs = [make_version("a").spec] * adapters
-    assert adapter_options(specs, ALLOWED_RANKS, GIB, adapter_bytes=1)["max_loras"] == slots
+    assert options["max_lora_rank"] == 16
 
 
 @pytest.mark.parametrize(
-    ("rank", "limit"), [(1, 16), (16, 16), (17, 32), (200, 256), (512, 512), (9999, 512)]
+    ("found", "expected", "slots"),
+    [(0, 1, 2), (1, 1, 2), (3, 1, 4), (7, 1, 8), (8, 1, 8), (100, 1, 8), (0, 4, 5), (6, 4, 7)],
 )
-def test_the_smallest_rank_limit_that_fits(rank: int, limit: int) -> None:
-    """Slots cost memory by their rank limit, so it is no larger than needed."""
-    specs = [make_version("a", rank=rank).spec]
-    options = adapter_options(specs, ALLOWED_RANKS, GIB, adapter_bytes=1)
-    assert options["max_lora_rank"] == limit
+def test_a_slot_for_each_adapter_and_one_more(found: int, expected: int, slots: int) -> None:
+    """A new version finds a free one beside the old; those that may come have room, too."""
+    options = adapter_options(found, GIB, expected=expected, rank=16, adapter_bytes=1)
+    assert options["max_loras"] == slots
 
 
 def test_memory_holds_every_adapter_twice_where_it_can() -> None:
     """All adapters and their next versions stay in memory, up to a share of the machine's."""
-    specs = [make_version("a").spec] * 50
 
     def places(memory_bytes: int) -> object:
-        options = adapter_options(specs, ALLOWED_RANKS, memory_bytes, adapter_bytes=1_000_000)
+        options = adapter_options(50, memory_bytes, expected=4, rank=16, adapter_bytes=1_000_000)
         return options["max_cpu_loras"]
 
     assert places(GIB) == 101

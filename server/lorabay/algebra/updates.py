@@ -196,8 +196,8 @@ class Gated:
 class Replaced:
     """W' = values: a module, norm or bias that was trained as a whole.
 
-    `copied_as` is a dtype, set for a tensor that PEFT saves beside LoRA on an embedding or head. It
-    is the base's own tensor in that dtype, unless the base was changed before the training.
+    `is_marked_copy` is set for a tensor that PEFT saves beside LoRA on an embedding or head. It is
+    the base's own tensor, unless the base was changed before the training.
     """
 
     formula: ClassVar[str] = "trained as a whole"
@@ -207,7 +207,7 @@ class Replaced:
     low_rank: ClassVar[LowRank | None] = None
 
     values: Load
-    copied_as: str | None = None
+    is_marked_copy: bool = False
 
     def as_product(self) -> LowRank | None:
         return None

@@ -49,6 +49,11 @@ class BaseWeights:
         states = json.dumps(base.states)
         return cls(base.tensors, hashlib.sha256(states.encode()).hexdigest())
 
+    @property
+    def size_bytes(self) -> int:
+        """The size of all tensors as they are stored."""
+        return sum(tensor.size for tensor in self.tensors.values())
+
     def problem(self, name: str) -> str | None:
         """Return why the values of a tensor are not available, or None if they are."""
         if name not in self.tensors:

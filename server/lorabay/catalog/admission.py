@@ -17,6 +17,8 @@ from lorabay.catalog.names import bare_name
 from lorabay.catalog.to_lora import Means, as_stored, converted
 from lorabay.files.adapter_folder import Limits
 from lorabay.formats import FORMATS, lora, refusal
+from lorabay.formats.advice import MERGE
+from lorabay.formats.base_copies import Comparison
 from lorabay.formats.interface import Source
 from lorabay.formats.modules_to_save import whole_tensors
 from lorabay.formats.reading import base_model_of, open_adapter
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from lorabay.base.shapes import BaseShapes
     from lorabay.base.weights import BaseWeights
     from lorabay.catalog.versions import AdapterSpec
+    from lorabay.formats.interface import Format
+    from lorabay.formats.modules_to_save import WholeTensors
 
 ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The values that vLLM takes as `max_lora_rank`."""
@@ -38,8 +42,9 @@ ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 class Checks:
     """What an adapter is held against.
 
-    `max_rank` is the engine's `max_lora_rank`. `base_weights` are set when the engine can scale
-    outputs, which DoRA needs. `approximate_error` is the largest relative error of a plain LoRA
+    `max_rank` is the engine's `max_lora_rank`. `base_weights` are what copies of the base's tensors
+    are compared with. `scales_outputs` says that the engine can scale outputs, which DoRA needs
+    beside the base's weights. `approximate_error` is the largest relative error of a plain LoRA
     that stands in for an adapter with too large a rank; 0 allows none. `target_modules` are the
     last parts of the only modules that the engine adapts, if it does not adapt all.
     """
@@ -49,8 +54,14 @@ class Checks:
     limits: Limits = field(default_factory=Limits)
     refuse_foreign_base: bool = False
     base_weights: BaseWeights | None = None
+    scales_outputs: bool = True
     approximate_error: float = 0.0
     target_modules: tuple[str, ...] | None = None
+
+    @property
+    def dora_weights(self) -> BaseWeights | None:
+        """The base's weights if DoRA can be served with them."""
+        return self.base_weights if self.scales_outputs else None
 
     @property
     def identity(self) -> str:
@@ -58,6 +69,8 @@ class Checks:
         facts = [self.base.identity, self.max_rank, asdict(self.limits), self.refuse_foreign_base]
         if self.base_weights is not None:
             facts.append(self.base_weights.identity)
+        if not self.scales_outputs:
+            facts.append("no output scales")
         if self.approximate_error:
             facts.append(self.approximate_error)
         if self.target_modules is not None:
@@ -77,7 +90,8 @@ def validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
 def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
     """Return the canonical form of the adapter in `folder`, or every reason against it.
 
-    Checks config and header. Reads tensor values only for DoRA's magnitudes and approximations.
+    Checks config and header. Reads tensor values only for DoRA's magnitudes, for approximations,
+    and of tensors that may be copies of the base's.
     """
     opened = open_adapter(folder, checks.limits)
     if isinstance(opened, Rejected):
@@ -114,6 +128,17 @@ def smallest_limit(rank: int) -> int | None:
     return next((allowed for allowed in ALLOWED_RANKS if allowed >= rank), None)
 
 
+def rank_over_limit(rank: int, max_rank: int) -> Reason:
+    """Return why an adapter of `rank` has no place in the slots of an engine, and what to set."""
+    limit = smallest_limit(rank)
+    smaller = f"make it smaller: `lorabay convert ADAPTER -o SMALLER --rank {max_rank}`"
+    advice = f"no engine serves over {ALLOWED_RANKS[-1]}; {smaller}"
+    if limit is not None:
+        advice = f"start with --engine max_lora_rank={limit}, or {smaller}"
+    text = f"rank {quoted(rank)} is over the engine's max_lora_rank {max_rank}; {advice}"
+    return Reason("rank_over_limit", text)
+
+
 def foreign_base(name: str | None, base: BaseShapes) -> str | None:
     """Return a sentence if `name`, the base that an adapter was trained on, is not this base."""
     if name is None or bare_name(name) in {bare_name(known) for known in base.names}:
@@ -129,23 +154,44 @@ def _canonical(source: Source, checks: Checks) -> Canonical | Rejected:
     if entry is None or entry.module is None or not entry.served:
         return rejected([refusal(peft_type)])
 
+    # Copies of the base's tensors are no part of an adapter, and no format need know of them.
+    whole = whole_tensors(source, checks.base, Comparison(checks.base, checks.base_weights))
+    own = replace(source, tensors=whole.rest, copies=whole.copies)
+    canonical = _canonical_of(own, entry.module, checks)
+
+    problems = [*whole.problems, *_replaced_problems(whole)]
+    if isinstance(canonical, Rejected):
+        return rejected([*problems, *canonical.reasons])
+    if problems:
+        return rejected(problems)
+    return replace(canonical, warnings=(*whole.warnings, *canonical.warnings))
+
+
+def _canonical_of(source: Source, module: Format, checks: Checks) -> Canonical | Rejected:
+    """Return the canonical form of an adapter that replaces no tensors of the base."""
     # Without output scales, DoRA is one of the features that plain LoRA lacks.
-    as_dora = bool(source.config.get("use_dora")) and checks.base_weights is not None
-    if peft_type == "LORA" and not as_dora:
+    as_dora = bool(source.config.get("use_dora")) and checks.dora_weights is not None
+    if source.config.get("peft_type") == "LORA" and not as_dora:
         plain = lora.plain_updates(source, checks.base)
         return plain if isinstance(plain, Rejected) else as_stored(plain, source.read, checks.base)
 
-    updates = entry.module.updates(source, checks.base)
+    updates = module.updates(source, checks.base)
     if isinstance(updates, Rejected):
-        # To a format, a retrained module is a strange tensor; say what it is.
-        replaced = whole_tensors(source, checks.base).updates
-        return rejected([*updates.reasons, *map(_retrained, replaced)])
-    means = Means(checks.max_rank, checks.base_weights, checks.approximate_error)
+        return updates
+    means = Means(checks.max_rank, checks.dora_weights, checks.approximate_error)
     return converted(updates, checks.base, means)
 
 
-def _retrained(name: str) -> Reason:
-    return Reason("modules_to_save", f"{quoted(name)} is retrained as a whole; merge it")
+def _replaced_problems(whole: WholeTensors) -> Iterator[Reason]:
+    """Return why an engine cannot serve tensors that take the place of the base's."""
+    # A tied head shares its embedding's update, and only one of the two is in the file.
+    seen: set[int] = set()
+    for name, update in whole.updates.items():
+        if id(update) in seen:
+            continue
+        seen.add(id(update))
+        text = f"{quoted(name)} is retrained as a whole; {MERGE}"
+        yield whole.differences.get(name) or Reason("modules_to_save", text)
 
 
 def _target_problems(modules: tuple[str, ...], targets: tuple[str, ...] | None) -> Iterator[Reason]:
@@ -168,11 +214,5 @@ def _claimed_rank(config: Mapping[str, object]) -> int:
 
 
 def _rank_problems(rank: int, max_rank: int) -> Iterator[Reason]:
-    if rank <= max_rank:
-        return
-    limit = smallest_limit(rank)
-    advice = f"no engine serves over {ALLOWED_RANKS[-1]}"
-    if limit is not None:
-        advice = f"start with --engine max_lora_rank={limit}"
-    text = f"rank {quoted(rank)} is over the engine's max_lora_rank {max_rank}; {advice}"
-    yield Reason("rank_over_limit", text)
+    if rank > max_rank:
+        yield rank_over_limit(rank, max_rank)

@@ -7,7 +7,7 @@ stored before or where the result goes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 
     Sink = Callable[[bytes | memoryview], object]
     OpenFile = Callable[[str], AbstractContextManager[BinaryIO]]
+
+
+# Trainers send their adapter before its first step, so that its name is served from then on.
+UNTRAINED = (
+    "untrained: it answers like the base, because A or B of every module is all zeros, or "
+    "lora_alpha is 0"
+)
+"""Warning about an adapter that changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +170,18 @@ class _Meter:
 
     def result(self) -> AdapterSpec | Rejected:
         """Return the spec after the last tensor, or every problem that values have."""
-        if self._has_no_effect():
-            text = "every module's A or B is all zeros: the adapter would answer like the base"
-            self._reasons.append(Reason("no_effect", text))
         if self._reasons:
             return rejected(self._reasons)
-        return _spec(self._canonical, self._digest.digest(), self._size)
+
+        canonical = self._canonical
+        if self._has_no_effect():
+            canonical = replace(canonical, warnings=(*canonical.warnings, UNTRAINED))
+        return _spec(canonical, self._digest.digest(), self._size)
 
     def _has_no_effect(self) -> bool:
+        if not self._canonical.alpha:
+            return self._scales <= self._without_effect
+
         # An update B A vanishes when either factor does.
         pairs_vanish = all(
             pair.a.name in self._without_effect or pair.b.name in self._without_effect

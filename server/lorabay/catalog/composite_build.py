@@ -34,7 +34,7 @@ from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import Limits, copy_adapter
 from lorabay.files.folder_read import FolderRead, Stopped
 from lorabay.files.real_paths import is_written_below
-from lorabay.formats.base_layer_copies import without_copies
+from lorabay.formats.base_copies import Comparison
 from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.formats.writer import LoraFolder
 from lorabay.reasons import Reason, Rejected, quoted, rejected
@@ -212,16 +212,14 @@ class _Build:
             return parts
 
         base, limits = self.assembly.base, self.assembly.limits
-        updates = read_updates(copy, base, limits, trusted=self.assembly.trusted)
+        # PEFT's copies of the base are no part of a weighted sum.
+        comparison = Comparison(base, self.assembly.weights)
+        updates = read_updates(
+            copy, base, limits, trusted=self.assembly.trusted, comparison=comparison
+        )
         if isinstance(updates, Rejected):
             return updates
 
-        # PEFT's copies of the base are no part of a weighted sum.
-        own = without_copies(updates.updates, base, self.assembly.weights)
-        if isinstance(own, Rejected):
-            return own
-
-        updates = replace(updates, updates=own)
         unfit = _unfit(updates)
         return rejected([unfit]) if unfit else _Taken(copy, updates, parts)
 

@@ -23,6 +23,7 @@ from lorabay.catalog.canonical import Canonical, CanonicalTensor, LoraPair
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import Unreadable
 from lorabay.files.tensors import from_float32
+from lorabay.formats.advice import MERGE
 from lorabay.formats.tensor_names import PREFIX
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
@@ -141,12 +142,12 @@ def _problems(name: str, update: Update, weights: BaseWeights | None) -> Iterato
     module = name.removesuffix(".weight")
     is_head = module.rpartition(".")[2] == HEAD
     if not isinstance(update, Directional) or is_head or is_embedding(module):
-        text = f"what the adapter does to {quoted(name)} is not served; merge it into the base"
+        text = f"what the adapter does to {quoted(name)} is not served; {MERGE}"
         yield Reason("module", text)
         return
 
     if weights is None:
-        text = "DoRA is served only where the engine scales outputs; merge it into the base"
+        text = f"DoRA is served only where the engine scales outputs; {MERGE}"
         yield Reason("dora", text)
     elif problem := weights.problem(name):
         text = f"DoRA needs the base's dense weight: {problem}; merge the adapter"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lorabay.reasons import Reason, Rejected, quoted, rejected
@@ -56,6 +56,13 @@ class TensorInfo:
     shape: tuple[int, ...]
     start: int
     end: int
+
+    def rows(self, first: int, count: int) -> TensorInfo:
+        """Return the place of `count` whole rows from `first` on; rows are the first dimension."""
+        row_bytes = (self.end - self.start) // self.shape[0]
+        start = self.start + first * row_bytes
+        shape = (count, *self.shape[1:])
+        return replace(self, shape=shape, start=start, end=start + count * row_bytes)
 
 
 def read_header(file: BinaryIO, *, max_bytes: int) -> tuple[TensorInfo, ...] | Rejected:

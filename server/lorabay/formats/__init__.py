@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lorabay.formats import adalora, ia3, loha, lokr, lora, modules_to_save, peft_layers, vera
+from lorabay.formats.advice import MERGE
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:
     from lorabay.formats.interface import Format
 
 _CONVERT = "convert it to LoRA (PEFT's convert_to_lora) or merge it into the base"
-_MERGE = "merge it into the base and serve the result"
+_MERGE = f"{MERGE}, and serve the result"
 _RETRAIN = (
     "it adds no weights to the base's layers and cannot be merged; train a LoRA adapter instead"
 )
@@ -57,7 +58,7 @@ FORMATS: dict[str, Entry] = {
     "SHIRA": Entry(peft_layers, advice=_MERGE),
     "VBLORA": Entry(peft_layers, advice=_MERGE),
     "WAVEFT": Entry(peft_layers, advice=_MERGE),
-    "OSF": Entry(advice=_MERGE),
+    "OSF": Entry(advice="merge it with PEFT's own merge_and_unload and serve the result"),
     "ADAPTION_PROMPT": Entry(advice=_RETRAIN),
     "CARTRIDGE": Entry(advice=_RETRAIN),
     "CPT": Entry(advice=_RETRAIN),

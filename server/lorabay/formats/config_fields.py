@@ -1,13 +1,10 @@
-"""Fields that the configs of several formats share: types, patterns, and target modules.
+"""Fields that the configs of several formats share: types and target modules.
 
-A field of a wrong type is a reason, not an exception. To PEFT, patterns are regular expressions.
-One from an unknown author could keep a core busy for hours, so an untrusted pattern must be a
-module's name or the end of one, which nearly all are. Knows no format.
+A field of a wrong type is a reason, not an exception. Knows no format.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,7 +13,7 @@ from lorabay.base.shapes import HEAD, tails
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -30,7 +27,6 @@ Alpha = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 
 Config = TypeVar("Config", bound=BaseModel)
 
-_PLAIN_NAME = re.compile(r"\^?[\w.-]+", re.ASCII)
 _RESTRICTIONS = ("exclude_modules", "layers_pattern", "modules_to_save")
 
 
@@ -47,47 +43,16 @@ def _field_problem(problem: ErrorDetails) -> Reason:
     return Reason("config_field", f"adapter_config.json: {place}: {problem['msg']}")
 
 
-def pattern_problems(patterns: Iterable[str], *, trusted: bool) -> Iterator[Reason]:
-    """Return a reason for each pattern that cannot be used."""
-    for pattern in patterns:
-        if not trusted:
-            if not _PLAIN_NAME.fullmatch(pattern):
-                text = f"the pattern {quoted(pattern)} is no plain module name; write the names out"
-                yield Reason("pattern", text)
-            continue
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            text = f"the pattern {quoted(pattern)} is no regular expression: {error}"
-            yield Reason("pattern", text)
-
-
-def pattern_value(
-    patterns: Mapping[str, float], module: str, *, trusted: bool = False
-) -> float | None:
-    """Return the value of the first key that names `module` or an end of it, as PEFT does.
-
-    A leading `^` asks for the complete name.
-    """
-    if trusted:
-        keys = [key for key in patterns if re.match(rf"(.*\.)?({key})$", module)]
-        return patterns[keys[0]] if keys else None
-
-    # Most modules have no pattern: then thousands of patterns are not walked through.
-    names = {name for name in (*tails(module), f"^{module}") if name in patterns}
-    return next(patterns[key] for key in patterns if key in names) if names else None
-
-
 def coverage_problems(
     config: Mapping[str, object], present: Collection[str], base: BaseShapes
 ) -> Iterator[Reason]:
     """Check that the modules with tensors are exactly those that `target_modules` names.
 
-    A regular expression or a restriction to some layers is not evaluated: then the tensors alone
-    decide. Modules of the base that no model has need no tensors.
+    A regular expression or a restriction to some layers is not evaluated, and an empty list says
+    nothing: then the tensors alone decide. Modules of the base that no model has need no tensors.
     """
     names = config.get("target_modules")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         return
 
     targets = frozenset(names)

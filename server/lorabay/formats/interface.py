@@ -29,7 +29,9 @@ class Source:
     """An adapter as it came: its config, the header of its weights, and how to read a tensor.
 
     `trusted` says that regular expressions in the config may be evaluated: one from an unknown
-    author could keep a core busy for hours. `initial` is the same adapter before its training.
+    author could keep a core busy for hours. `copies` are the base's tensors that the file held
+    copies of, which are no longer among `tensors`. `initial` is the same adapter before its
+    training.
     `residual_base` says that the base is the one that the adapter's initialisation left. An adapter
     whose initialisation changed the base needs one of the two.
     """
@@ -38,6 +40,7 @@ class Source:
     tensors: tuple[TensorInfo, ...]
     read: Read
     trusted: bool = False
+    copies: tuple[str, ...] = ()
     initial: Source | None = None
     residual_base: bool = False
 

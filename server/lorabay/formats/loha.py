@@ -38,7 +38,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
         reasons += _problems(module, roles, base)
     if isinstance(config, Rejected):
         return rejected([*config.reasons, *reasons])
-    reasons += config.problems(trusted=source.trusted)
+    reasons += config.problems(tensors.modules, trusted=source.trusted)
     if reasons:
         return rejected(reasons)
 

@@ -46,7 +46,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
         reasons += _problems(module, one, two, base)
     if isinstance(config, Rejected):
         return rejected([*config.reasons, *reasons])
-    reasons += config.problems(trusted=source.trusted)
+    reasons += config.problems(factors, trusted=source.trusted)
     if reasons:
         return rejected(reasons)
 

@@ -39,7 +39,6 @@ _EMBEDDING = ("lora_embedding_A", "lora_embedding_B")
 _BIAS, _MAGNITUDE = "lora_B.bias", "lora_magnitude_vector"
 _ROLES = (*_LINEAR, *_EMBEDDING, _BIAS, _MAGNITUDE)
 
-_BASE_COPY = re.compile(r"(?P<module>(?:.+\.)?(?:embed_tokens|lm_head))\.base_layer\.weight")
 _NAMED = re.compile(r"\.lora_[AB]\.\w+\.weight$")
 
 
@@ -75,32 +74,23 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
 def plain_updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     """Return the updates of a LoRA that an engine serves as it is: one product per module.
 
-    Whatever plain LoRA cannot express is a problem. The copies of the base's embedding and head
-    that PEFT saves are left out with a warning, if they have the base's shape.
+    Whatever plain LoRA cannot express is a problem.
     """
-    reasons = [*unserved_problems(source.config), *init_problems(source.config)]
-    tensors: list[TensorInfo] = []
+    reasons = [*unserved_problems(source.config, source.copies), *init_problems(source.config)]
     for tensor in source.tensors:
-        copy = _BASE_COPY.fullmatch(tensor.name.removeprefix(PREFIX))
-        if copy is None:
-            tensors.append(tensor)
-            reasons += _embedding_problems(tensor)
-        else:
-            reasons += _copy_problems(tensor, copy["module"], base)
+        reasons += _embedding_problems(tensor)
 
     # Features are problems already; the tensors that they need are not reported as missing.
     config = {**source.config, "use_dora": False, "lora_bias": False}
-    plain = replace(source, config=config, tensors=tuple(tensors))
+    plain = replace(source, config=config)
     adapter = _read(plain, base, (*_LINEAR, *_EMBEDDING), _not_plain)
     if isinstance(adapter, Rejected):
         reasons += adapter.reasons
     if isinstance(adapter, Rejected) or reasons:
         return rejected(reasons)
 
-    copies = len(source.tensors) - len(tensors)
-    plain_warnings = _plain_warnings(source, base, copies)
     own = adapter.as_updates(adapter.own)
-    return replace(own, warnings=(*plain_warnings, *own.warnings))
+    return replace(own, warnings=(*_plain_warnings(source, base), *own.warnings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +142,9 @@ def _read(
     if isinstance(config, Rejected):
         return rejected([*config.reasons, *reasons])
 
-    reasons += config.problems(trusted=source.trusted)
+    # A tied head is asked for beside its embedding (`_followed`).
+    named = [*modules, *filter(is_embedding, base.shapes), HEAD]
+    reasons += config.problems(named, trusted=source.trusted)
     reasons += coverage_problems(source.config, modules, base)
     # With a sound config and pairs, the rest can be held against them.
     if not reasons:
@@ -314,19 +306,7 @@ def _embedding_problems(tensor: TensorInfo) -> Iterator[Reason]:
         yield Reason("missing_tensor", text)
 
 
-def _copy_problems(tensor: TensorInfo, module: str, base: BaseShapes) -> Iterator[Reason]:
-    shape = base.shapes.get(module)
-    if shape is not None and tensor.shape != shape:
-        text = (
-            f"{quoted(tensor.name)} has shape {tensor.shape}, the base's {shape}: the adapter was "
-            "trained with a changed vocabulary and must be merged"
-        )
-        yield Reason("vocabulary", text)
-
-
-def _plain_warnings(source: Source, base: BaseShapes, copies: int) -> Iterator[str]:
-    if copies:
-        yield "the copy of the base's embeddings in this file is ignored; the base's own are used"
+def _plain_warnings(source: Source, base: BaseShapes) -> Iterator[str]:
     targets = source.config.get("target_modules")
     if isinstance(targets, list):
         absent = sorted(set(targets) - base.tails.keys())

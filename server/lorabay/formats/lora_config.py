@@ -8,27 +8,29 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from lorabay.formats.config_fields import FIELDS, Alpha, Rank, pattern_problems, pattern_value
+from lorabay.formats.advice import MERGE
+from lorabay.formats.config_fields import FIELDS, Alpha, Rank
+from lorabay.formats.patterns import PatternFields
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 _FEATURES = {
     "use_dora": ("dora", "DoRA is not served with fully sharded LoRA, nor on a GPU without --dora"),
     "modules_to_save": (
         "modules_to_save",
-        "whole retrained modules are not served; merge it into the base",
+        f"whole retrained modules are not served; {MERGE}",
     ),
     "lora_bias": (
         "bias",
-        "biases are not served; retrain with lora_bias=False or merge it into the base",
+        f"biases are not served; retrain with lora_bias=False, or {MERGE}",
     ),
     "trainable_token_indices": (
         "trainable_tokens",
-        "retrained token embeddings are not served; merge it",
+        f"retrained token embeddings are not served; {MERGE}",
     ),
     "target_parameters": (
         "target_parameters",
@@ -69,7 +71,7 @@ class LoraConfig(BaseModel):
 
     r: Annotated[int, Field(le=1 << 16)]
     lora_alpha: Alpha
-    target_modules: list[str] | str
+    target_modules: list[str] | str | None = None
     use_rslora: bool = False
     use_dora: bool | None = False
     lora_bias: bool | None = False
@@ -80,6 +82,8 @@ class LoraConfig(BaseModel):
     exclude_modules: list[str] | str | None = None
     layers_to_transform: list[int] | int | None = None
     layers_pattern: list[str] | str | None = None
+
+    _patterns: PatternFields = PrivateAttr(default_factory=PatternFields)
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -103,33 +107,48 @@ class LoraConfig(BaseModel):
             return ()
         return (f"fields of adapter_config.json that are unknown here: {quoted(unknown)}",)
 
-    def problems(self, *, trusted: bool) -> Iterator[Reason]:
-        """Return a reason for each value that makes no adapter."""
+    def problems(self, modules: Iterable[str] = (), *, trusted: bool) -> Iterator[Reason]:
+        """Return a reason for each value that makes no adapter, or has no meaning for `modules`."""
         if self.r < 1:
             yield Reason("rank_zero", f"r is {self.r}; a rank is at least 1")
-        if self.lora_alpha == 0:
-            yield Reason("no_effect", "lora_alpha is 0, so the adapter would answer like the base")
-        yield from pattern_problems(self.patterns, trusted=trusted)
+        fields = (self.rank_pattern, self.alpha_pattern)
+        yield from self._patterns.problems(fields, modules, trusted=trusted)
 
     def rank_of(self, module: str, *, trusted: bool) -> int:
         """Return the rank of `module`."""
-        return int(pattern_value(self.rank_pattern or {}, module, trusted=trusted) or self.r)
+        return int(self._patterns.of(self.rank_pattern, trusted=trusted).value(module) or self.r)
 
     def scale_of(self, module: str, rank: int, *, trusted: bool) -> float:
         """Return the factor of B A in `module`, whose factors have `rank`."""
-        alpha = pattern_value(self.alpha_pattern or {}, module, trusted=trusted)
+        alpha = self._patterns.of(self.alpha_pattern, trusted=trusted).value(module)
         divisor = math.sqrt(rank) if self.use_rslora else rank
         return (self.lora_alpha if alpha is None else alpha) / divisor
 
 
-def unserved_problems(config: Mapping[str, object]) -> Iterator[Reason]:
-    """Return a reason for each feature that an engine cannot serve as plain LoRA."""
+def unserved_problems(
+    config: Mapping[str, object], copies: Collection[str] = ()
+) -> Iterator[Reason]:
+    """Return a reason for each feature that an engine cannot serve as plain LoRA.
+
+    Modules that were to be trained as a whole are none if what was saved of them are the `copies`,
+    tensors of the base that nobody has changed.
+    """
     for field, (code, text) in _FEATURES.items():
+        if field == "modules_to_save" and _are_copies(config.get(field), copies):
+            continue
         if config.get(field):
             yield Reason(code, f"{field} is set: {text}")
     if config.get("bias", "none") != "none":
-        text = "biases are not served; retrain with bias='none' or merge it"
+        text = f"biases are not served; retrain with bias='none', or {MERGE}"
         yield Reason("bias", f"bias is {quoted(config['bias'])}: {text}")
+
+
+def _are_copies(modules: object, copies: Collection[str]) -> bool:
+    """Return whether each of `modules` is there as a copy; PEFT takes them as ends of names."""
+    if not isinstance(modules, list):
+        return False
+    names = [name.rpartition(".")[0] for name in copies]
+    return all(any(name.endswith(str(module)) for name in names) for module in modules)
 
 
 def unmergeable_problems(config: Mapping[str, object]) -> Iterator[Reason]:

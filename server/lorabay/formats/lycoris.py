@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 
-from lorabay.formats.config_fields import FIELDS, Alpha, Rank, pattern_problems, pattern_value
+from lorabay.formats.config_fields import FIELDS, Alpha, Rank
+from lorabay.formats.patterns import PatternFields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lorabay.reasons import Reason
 
@@ -27,13 +28,15 @@ class LycorisConfig(BaseModel):
     rank_pattern: dict[str, Rank] | None = None
     alpha_pattern: dict[str, Alpha] | None = None
 
-    def problems(self, *, trusted: bool) -> Iterator[Reason]:
-        """Return a reason for each pattern that cannot be used."""
-        patterns = (*(self.rank_pattern or ()), *(self.alpha_pattern or ()))
-        yield from pattern_problems(patterns, trusted=trusted)
+    _patterns: PatternFields = PrivateAttr(default_factory=PatternFields)
+
+    def problems(self, modules: Iterable[str] = (), *, trusted: bool) -> Iterator[Reason]:
+        """Return a reason for each pattern that cannot be used, also on one of `modules`."""
+        fields = (self.rank_pattern, self.alpha_pattern)
+        yield from self._patterns.problems(fields, modules, trusted=trusted)
 
     def scale_of(self, module: str, *, trusted: bool) -> float:
         """Return alpha over the config's rank, whatever the shapes of the factors are."""
-        rank = pattern_value(self.rank_pattern or {}, module, trusted=trusted)
-        alpha = pattern_value(self.alpha_pattern or {}, module, trusted=trusted)
+        rank = self._patterns.of(self.rank_pattern, trusted=trusted).value(module)
+        alpha = self._patterns.of(self.alpha_pattern, trusted=trusted).value(module)
         return (self.alpha if alpha is None else alpha) / (rank or self.r)

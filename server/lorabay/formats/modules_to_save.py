@@ -2,7 +2,8 @@
 
 These are modules that were trained as a whole (`modules_to_save`, biases, norms), embeddings of a
 changed vocabulary, and single rows of an embedding. Some PEFT types consist of nothing else; for
-them this module is the format. Knows how PEFT names these tensors. Reads no values.
+them this module is the format. Knows how PEFT names these tensors. Reads no values; whether one is
+a mere copy of the base's is told by the comparison that it is given.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from lorabay.base.shapes import BaseShapes, Shape
     from lorabay.files.safetensors_header import TensorInfo
+    from lorabay.formats.base_copies import Comparison
     from lorabay.formats.interface import Source
 
 _WRAPPERS = re.compile(r"\.(?:token_adapter|base_layer|ln_tuning_layers|modules_to_save)(?=\.)")
@@ -40,13 +42,34 @@ class WholeTensors:
     """What an adapter replaces.
 
     `updates` maps tensor names of the base to the values that replace them, `base` has the shapes
-    that follow, `rest` are the tensors that are left for the format.
+    that follow, `rest` are the tensors that are left for the format. `copies` are the base's
+    tensors that the file holds copies of, which are left out, and `uncompared` those of them whose
+    values nobody has seen. `differences` say of replaced tensors how they differ from the base's.
     """
 
     updates: Mapping[str, Replaced | ReplacedRows]
     base: BaseShapes
     rest: tuple[TensorInfo, ...]
     problems: tuple[Reason, ...]
+    copies: tuple[str, ...] = ()
+    uncompared: tuple[str, ...] = ()
+    differences: Mapping[str, Reason] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know of tensors that are left out."""
+        compared = sorted(set(self.copies) - set(self.uncompared))
+        warnings = []
+        if compared:
+            names = quoted(compared)
+            warnings.append(f"copies of the base's own tensors in this file are left out: {names}")
+        if self.uncompared:
+            names = quoted(sorted(self.uncompared))
+            warnings.append(
+                "copies of the base's tensors are left out and were not compared with them, since "
+                f"the base's weights are not at hand: {names}"
+            )
+        return tuple(warnings)
 
 
 def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
@@ -59,9 +82,15 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     return Updates(str(source.config["peft_type"]).lower(), 0, 1.0, {})
 
 
-def whole_tensors(source: Source, base: BaseShapes) -> WholeTensors:
-    """Sort out the tensors of the adapter that replace tensors of the base."""
-    sorting = _Sorting(dict(base.shapes))
+def whole_tensors(
+    source: Source, base: BaseShapes, comparison: Comparison | None = None
+) -> WholeTensors:
+    """Sort out the tensors of the adapter that replace tensors of the base.
+
+    With a `comparison`, copies of the base's own tensors are left out, and what PEFT marks as a
+    copy and differs is a problem.
+    """
+    sorting = _Sorting(dict(base.shapes), comparison)
     # Shorter names last: of a module that is there twice, the one without a wrapper counts.
     for tensor in sorted(source.tensors, key=lambda tensor: -len(tensor.name)):
         if _BEFORE not in tensor.name:
@@ -74,6 +103,9 @@ def whole_tensors(source: Source, base: BaseShapes) -> WholeTensors:
         replace(base, shapes=sorting.shapes),
         tuple(sorting.rest),
         tuple(sorting.problems),
+        tuple(sorting.copies),
+        tuple(sorting.uncompared),
+        sorting.differences,
     )
 
 
@@ -82,9 +114,13 @@ class _Sorting:
     """What `whole_tensors` has collected so far; `shapes` are those of the base's modules."""
 
     shapes: dict[str, Shape | None]
+    comparison: Comparison | None
     updates: dict[str, Replaced | ReplacedRows] = field(default_factory=dict)
     rest: list[TensorInfo] = field(default_factory=list)
     problems: list[Reason] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)
+    uncompared: list[str] = field(default_factory=list)
+    differences: dict[str, Reason] = field(default_factory=dict)
 
 
 def _sort(tensor: TensorInfo, source: Source, base: BaseShapes, sorting: _Sorting) -> None:
@@ -104,12 +140,46 @@ def _sort(tensor: TensorInfo, source: Source, base: BaseShapes, sorting: _Sortin
         sorting.rest.append(tensor)
         return
 
-    sorting.problems += [*dtype_problems(tensor), *_shape_problems(tensor, name, base)]
-    copied_as = tensor.dtype if _is_copy(tensor.name, name) else None
-    sorting.updates[name] = Replaced(source.load(tensor), copied_as)
+    problems = [*dtype_problems(tensor), *_shape_problems(tensor, name, base)]
+    sorting.problems += problems
+    is_marked_copy = _is_copy(tensor.name, name)
+    is_whole = not problems
+    if is_whole and _is_left_out(tensor, name, source, sorting, is_marked_copy=is_marked_copy):
+        return
+
+    sorting.updates[name] = Replaced(source.load(tensor), is_marked_copy)
     module = name.removesuffix(".weight")
     if len(tensor.shape) == 2 and base.shapes.get(module) is not None:
         sorting.shapes[module] = (tensor.shape[0], tensor.shape[1])
+
+
+def _is_left_out(
+    tensor: TensorInfo, name: str, source: Source, sorting: _Sorting, *, is_marked_copy: bool
+) -> bool:
+    """Hold a tensor against the base's own; return whether it changes nothing, or is a problem."""
+    comparison = sorting.comparison
+    if comparison is None:
+        return False
+
+    # Nobody can tell; where PEFT itself says that it is a copy, that has to do.
+    if comparison.weights is None and is_marked_copy and comparison.fits(tensor, name):
+        sorting.copies.append(name)
+        sorting.uncompared.append(name)
+        return True
+
+    difference = comparison.difference(tensor, name, source)
+    if difference is None:
+        sorting.copies.append(name)
+        return True
+    if is_marked_copy:
+        sorting.problems.append(difference)
+        return True
+    # Nothing but its values says that it was no copy.
+    was_trained = difference.code == "base_copy"
+    sorting.differences[name] = (
+        replace(difference, code="modules_to_save") if was_trained else difference
+    )
+    return False
 
 
 def _is_copy(tensor: str, name: str) -> bool:

@@ -92,11 +92,12 @@ def _subtracted(
 
 def _difference(now: LowRank, before: LowRank) -> LowRank:
     """Return now - before as one product with the scale of `now`."""
-    # B0 gets the ratio of the scales, since the result has one scale.
-    ratio = np.float32(-before.scale / now.scale)
+    # B and B0 get their scales, where the result has one; an alpha of 0 has no ratio to another.
+    scale = now.scale or 1.0
+    own, ratio = np.float32(now.scale / scale), np.float32(-before.scale / scale)
     return LowRank(
         lambda: np.concatenate([now.a(), before.a()]),
-        lambda: np.concatenate([now.b(), before.b() * ratio], axis=1),
+        lambda: np.concatenate([now.b() * own, before.b() * ratio], axis=1),
         now.rank + before.rank,
-        now.scale,
+        scale,
     )

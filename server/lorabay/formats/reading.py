@@ -16,7 +16,8 @@ from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, Limits, Unreadable, read_config, read_object
 from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.formats import FORMATS, refusal
-from lorabay.formats.base_layer_copies import dropped_copies
+from lorabay.formats.base_copies import dropped_copies
+from lorabay.formats.config_values import normalised
 from lorabay.formats.interface import Source
 from lorabay.formats.modules_to_save import whole_tensors
 from lorabay.formats.pissa import init_problems
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from lorabay.base.shapes import BaseShapes
     from lorabay.files.safetensors_header import TensorInfo
     from lorabay.files.tensors import Tensor
+    from lorabay.formats.base_copies import Comparison
 
 _INITIAL_FOLDERS = ("pissa_init", "olora_init", "corda_init", "init")
 _MODEL_CONFIG = "config.json"
@@ -67,13 +69,15 @@ def read_updates(
     initial: Path | None = None,
     residual_base: bool = False,
     trusted: bool = True,
+    comparison: Comparison | None = None,
 ) -> AdapterUpdates | Rejected:
     """Return what the adapter in `folder` does to `base`, or every reason why that is not known.
 
     Reads config and header. PiSSA and its like need one of `initial` and `residual_base`. `initial`
     is the folder of the same adapter as it was initialised (default: `pissa_init` and the like
     inside `folder`). `residual_base` says that `base` is what that initialisation left. `trusted`
-    says that regular expressions in the config may be evaluated.
+    says that regular expressions in the config may be evaluated. With a `comparison`, copies of the
+    base's own tensors are no updates; one that PEFT marks as a copy and that differs is a reason.
     """
     limits = limits or Limits()
     source = _source(folder, limits)
@@ -89,12 +93,22 @@ def read_updates(
     if entry is None or entry.module is None:
         return rejected([refusal(source.config.get("peft_type"))])
 
+    # The copies are of what the initialisation left; the updates are for the original base.
+    takes_initial = start is not None and any(init_problems(source.config))
+    if takes_initial:
+        comparison = None
+
     # Replaced tensors come first: they may change the shapes that the format checks against.
-    replaced = whole_tensors(source, base)
+    replaced = whole_tensors(source, base, comparison)
     if start is not None:
         start = replace(start, tensors=whole_tensors(start, base).rest, trusted=trusted)
     rest = replace(
-        source, tensors=replaced.rest, trusted=trusted, initial=start, residual_base=residual_base
+        source,
+        tensors=replaced.rest,
+        trusted=trusted,
+        copies=replaced.copies,
+        initial=start,
+        residual_base=residual_base,
     )
     changed = entry.module.updates(rest, replaced.base)
     problems = [*replaced.problems, *(changed.reasons if isinstance(changed, Rejected) else ())]
@@ -102,8 +116,7 @@ def read_updates(
         return rejected(problems)
 
     updates = _joined(replaced.updates, changed.by_tensor)
-    if start is not None and any(init_problems(source.config)):
-        # The copies are of what the initialisation left; the updates are for the original base.
+    if takes_initial:
         updates = dropped_copies(updates)
     if not updates:
         return rejected([Reason("no_effect", "the adapter changes no weight of the base")])
@@ -116,7 +129,7 @@ def read_updates(
         base_model=base_model_of(source.config),
         config=source.config,
         config_changes=_config_changes(folder, replaced.base, base, limits),
-        warnings=changed.warnings,
+        warnings=(*replaced.warnings, *changed.warnings),
     )
 
 
@@ -135,13 +148,16 @@ def base_model_of(config: Mapping[str, object]) -> str | None:
 def open_adapter(
     folder: Path, limits: Limits
 ) -> tuple[Mapping[str, object], AdapterWeights] | Rejected:
-    """Return the config and the opened weights of an adapter, or the problems of both."""
+    """Return the config and the opened weights of an adapter, or the problems of both.
+
+    Loosely typed values of the config have the types that PEFT means.
+    """
     # Both are opened before either is judged: one answer names the problems of both.
     config = read_config(folder, limits)
     file = AdapterWeights.open(folder, limits)
     if isinstance(config, Rejected):
         return rejected([*config.reasons, *(file.reasons if isinstance(file, Rejected) else ())])
-    return file if isinstance(file, Rejected) else (config, file)
+    return file if isinstance(file, Rejected) else (normalised(config), file)
 
 
 def _source(folder: Path, limits: Limits) -> Source | Rejected:

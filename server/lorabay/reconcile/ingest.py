@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lorabay.base.shapes import BaseShapes
+    from lorabay.base.weights import BaseWeights
     from lorabay.catalog.admission import Checks
     from lorabay.catalog.names import AdapterName
     from lorabay.catalog.store import Store
@@ -92,6 +93,11 @@ class Ingest:
     def base(self) -> BaseShapes:
         """The modules of the base that adapters are held against."""
         return self._checks.base
+
+    @property
+    def base_weights(self) -> BaseWeights | None:
+        """The base's own weights, if they are at hand."""
+        return self._checks.base_weights
 
     @property
     def base_names(self) -> tuple[str, ...]:
@@ -265,8 +271,8 @@ class Ingest:
 
     def _note_base(self, version: Version) -> None:
         """Note that a version is right for this base: the same checks have accepted it."""
-        if self._checks.base_weights is not None:
-            self._store.note_base(version.digest, self._checks.base_weights.identity)
+        if self._checks.dora_weights is not None:
+            self._store.note_base(version.digest, self._checks.dora_weights.identity)
 
 
 def _not_now(error: Exception, name: AdapterName) -> Rejected:

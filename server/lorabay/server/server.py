@@ -37,11 +37,10 @@ from lorabay.base.weights import BaseWeights
 from lorabay.catalog.store import Store
 from lorabay.logs import configure_logging
 from lorabay.metrics import Metrics
-from lorabay.server.composition import (
-    build_reconciler,
+from lorabay.server.composition import build_reconciler, grammar_limits, request_limits
+from lorabay.server.engine_options import (
     engine_options,
-    grammar_limits,
-    request_limits,
+    has_rank_over,
     whole_number,
     worker_count,
 )
@@ -199,7 +198,8 @@ class Server:
 
         # Opening the store waits for other servers' locks, and the adapter directory's file system
         # may not answer; asking whether the engine scales outputs imports vLLM.
-        reconciler = await _run_abandonable(partial(self._build_reconciler, base))
+        build = await _run_abandonable(partial(self._prepare_reconciler, base))
+        reconciler = await _run_abandonable(build)
         self.reconciler = reconciler
 
         # Before there is an engine: what the adapters need decides how it is started.
@@ -213,7 +213,8 @@ class Server:
             workers=worker_count(settings.engine),
         )
         options = await asyncio.to_thread(engine_options, settings, reconciler)
-        reconciler.ingest.limit_rank(whole_number(options, "max_lora_rank"))
+        reconciler = await _limited(reconciler, build, whole_number(options, "max_lora_rank"))
+        self.reconciler = reconciler
         loading = Loading(
             # The last of vLLM's places is kept for swaps; see `Residency`.
             capacity=whole_number(options, "max_cpu_loras") - 1,
@@ -230,17 +231,22 @@ class Server:
         self._app.hand_over(self._create_app(base, manager, reconciler))
         await manager.start()
 
-    def _build_reconciler(self, base: BaseFolder) -> Reconciler:
+    def _prepare_reconciler(self, base: BaseFolder) -> Callable[..., Reconciler]:
+        """Return a function that builds the adapters' side, given the engine's rank limit."""
         settings = self._settings
         files = BaseFiles.open(base.path)
         shapes = BaseShapes.of(files, names=served_names(settings.engine, base))
 
-        # DoRA is served by scaling outputs; the factors are computed from the base's weights.
-        scales = self._engine_scales(os.environ, settings.engine, dora=settings.dora)
-        weights = BaseWeights.of(files) if scales else None
-
-        store = Store.open(settings.store)
-        return build_reconciler(settings, store, shapes, self._metrics, weights)
+        return partial(
+            build_reconciler,
+            settings,
+            Store.open(settings.store),
+            shapes,
+            self._metrics,
+            BaseWeights.of(files),
+            # DoRA is served by scaling outputs.
+            scales_outputs=self._engine_scales(os.environ, settings.engine, dora=settings.dora),
+        )
 
     def _create_app(
         self, base: BaseFolder, manager: AdapterManager, reconciler: Reconciler
@@ -288,6 +294,23 @@ class Server:
         if not manager.engine.up:
             _terminate_children()  # the engine is coming up again after a death
         await manager.stop()
+
+
+async def _limited(
+    reconciler: Reconciler, build: Callable[..., Reconciler], limit: int
+) -> Reconciler:
+    """Return the adapters' side of an engine whose slots take ranks up to `limit`.
+
+    Versions over it are not offered, as after a start with such an option: they are remembered.
+    """
+    if not await asyncio.to_thread(has_rank_over, reconciler, limit):
+        reconciler.ingest.limit_rank(limit)
+        return reconciler
+
+    await reconciler.stop()
+    limited = await _run_abandonable(partial(build, rank_limit=limit))
+    await limited.read_directory()
+    return limited
 
 
 def _find_base(settings: Settings) -> BaseFolder:

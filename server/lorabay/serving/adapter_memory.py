@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Any
 from lorabay.files.adapter_folder import WEIGHTS_FILE, Limits
 from lorabay.files.safetensors_header import read_header
 from lorabay.reasons import Rejected
-from lorabay.serving.machine_defaults import SMALLEST_RANK
 
 if TYPE_CHECKING:
     from lorabay.base.shapes import BaseShapes
-    from lorabay.catalog.names import AdapterName
-    from lorabay.catalog.versions import AdapterSpec, Version
+    from lorabay.catalog.versions import Version
 
 LOOKED_INTO = 16
 """Of many adapters, only the headers of the largest are read: one of them needs most memory."""
@@ -36,15 +34,6 @@ class SlotCost:
     total_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class RankSetters:
-    """The few adapters for which every slot is larger than the rest need it, and by how much."""
-
-    adapters: tuple[AdapterName, ...]
-    rest: int
-    """The rank limit that all others fit."""
-
-
 def number_bytes(options: Mapping[str, Any]) -> int:
     """Return the size of one number of an adapter in the engine, whatever its file holds."""
     lora_dtype = options.get("lora_dtype", "auto")
@@ -53,13 +42,13 @@ def number_bytes(options: Mapping[str, Any]) -> int:
 
 
 def largest_host_bytes(versions: Sequence[Version], number: int, *, pinned: bool) -> int:
-    """Return what the largest of `versions` takes in a worker's memory; 1 if there is none.
+    """Return what the largest of `versions` takes in a worker's memory; 0 if there is none.
 
     Beside a GPU an adapter's memory is pinned, and torch pins each tensor in a block of a power of
     two. Reads headers.
     """
     largest = heapq.nlargest(LOOKED_INTO, versions, key=lambda version: version.spec.size_bytes)
-    return max((_host_bytes(version, number, pinned=pinned) for version in largest), default=1)
+    return max((_host_bytes(version, number, pinned=pinned) for version in largest), default=0)
 
 
 def _host_bytes(version: Version, number: int, *, pinned: bool) -> int:
@@ -94,28 +83,16 @@ def slot_cost(
     """
     widths = 0
     for module, shape in shapes.shapes.items():
-        is_target = targets is None or module.rpartition(".")[2] in targets
-        if shape is not None and is_target and not shapes.is_unused(module):
+        if shape is not None and _is_target(module, targets) and not shapes.is_unused(module):
             widths += sum(shape)
+
+    # The experts of a layer may lie in one tensor; each of them has factors of its own.
+    for name, sides in shapes.tensors.items():
+        if len(sides) == 3 and "experts" in name and _is_target(name, targets):
+            widths += sides[0] * (sides[1] + sides[2])
 
     return SlotCost(slots, rank, slots * rank * number * widths)
 
 
-def rank_setters(
-    specs: Mapping[AdapterName, AdapterSpec], allowed_ranks: Iterable[int], rank: int
-) -> RankSetters | None:
-    """Return the adapters that alone need slots of `rank`; None if others need them too.
-
-    They are few: at most a tenth of all, or one of several.
-    """
-    lower = [allowed for allowed in sorted(allowed_ranks) if SMALLEST_RANK <= allowed < rank]
-    if not lower:
-        return None
-
-    setters = [name for name, spec in specs.items() if spec.rank > lower[-1]]
-    others = [spec.rank for spec in specs.values() if spec.rank <= lower[-1]]
-    if not setters or not others or len(setters) > max(1, len(specs) // 10):
-        return None
-
-    rest = next(allowed for allowed in lower if allowed >= max(others))
-    return RankSetters(tuple(sorted(setters)), rest)
+def _is_target(module: str, targets: Collection[str] | None) -> bool:
+    return targets is None or module.rpartition(".")[2] in targets

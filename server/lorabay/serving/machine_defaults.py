@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lorabay.errors import UsageError
-
-if TYPE_CHECKING:
-    from lorabay.catalog.versions import AdapterSpec
 
 SLOTS_AT_MOST = 8
 """Engine slots by default; when there are more adapters, they take turns."""
@@ -42,33 +39,30 @@ START_METHOD_VARIABLE = "VLLM_WORKER_MULTIPROC_METHOD"
 
 
 def adapter_options(
-    specs: Sequence[AdapterSpec],
-    allowed_ranks: Collection[int],
-    memory_bytes: int,
-    *,
-    adapter_bytes: int,
-    former: Sequence[AdapterSpec] = (),
+    found: int, memory_bytes: int, *, expected: int, rank: int, adapter_bytes: int
 ) -> dict[str, Any]:
-    """Return vLLM's options for these adapters where each worker has `memory_bytes` of memory.
+    """Return vLLM's options for adapters where each worker has `memory_bytes` of memory.
 
-    Memory holds each adapter twice, because a new version loads while the old one drains, within
-    `CPU_MEMORY_SHARE`; the largest takes `adapter_bytes` of it. The rank limit is the smallest of
-    vLLM's `allowed_ranks` that fits every adapter, and at least `SMALLEST_RANK`. `former` versions,
-    which may be rolled back to, count for the rank limit only.
+    There is room for those that were `found`, and for `expected` ones if that is more. Memory holds
+    each adapter twice, because a new version loads while the old one drains, within
+    `CPU_MEMORY_SHARE`; one takes `adapter_bytes` of it. `rank` is what each slot takes.
     """
-    # One slot more than adapters: a new version finds a free one beside the old.
-    slots = min(max(len(specs), 1) + 1, SLOTS_AT_MOST)
+    adapters = max(found, expected)
+    slots = slot_count(adapters)
 
     affordable = int(CPU_MEMORY_SHARE * memory_bytes) // max(adapter_bytes, 1)
-    in_memory = min(2 * len(specs) + 1, affordable)
-
-    rank = max([SMALLEST_RANK, *(spec.rank for spec in (*specs, *former))])
-    limits = [limit for limit in allowed_ranks if limit >= rank]
+    in_memory = min(2 * adapters + 1, affordable)
     return {
         "max_loras": slots,
         "max_cpu_loras": max(slots + 1, in_memory),  # vLLM wants more than slots
-        "max_lora_rank": min(limits, default=max(allowed_ranks)),
+        "max_lora_rank": rank,
     }
+
+
+def slot_count(adapters: int) -> int:
+    """Return the number of slots for so many adapters."""
+    # One more than adapters: a new version finds a free one beside the old.
+    return min(adapters + 1, SLOTS_AT_MOST)
 
 
 def engine_is_on_cpu() -> bool:
@@ -76,6 +70,19 @@ def engine_is_on_cpu() -> bool:
     from vllm.platforms import current_platform
 
     return bool(current_platform.is_cpu())
+
+
+def device_memory_bytes() -> int | None:
+    """Return the memory of one of vLLM's devices; None if its platform does not say.
+
+    Asks the driver; nothing is started on the device.
+    """
+    from vllm.platforms import current_platform
+
+    try:
+        return int(current_platform.get_device_total_memory())
+    except Exception:  # noqa: BLE001 - each platform's driver has errors of its own
+        return None
 
 
 def server_options(grace_s: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from lorabay.catalog.admission import ALLOWED_RANKS
 from lorabay.errors import SetupError
 from lorabay.files.durable import new_folder
 from lorabay.files.real_paths import real_path
-from lorabay.formats.base_layer_copies import without_copies
+from lorabay.formats.base_copies import Comparison
 from lorabay.formats.writer import LoraFolder
 from lorabay.progress import progress_bar
 from lorabay.reasons import Reason, Rejected, quoted, rejected
@@ -148,11 +148,16 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
     shapes = BaseShapes.of(files, names=(name,))
     weights = BaseWeights.of(files)
     source = ChosenAdapter.at(adapter)
-    read = source.updates(shapes, initial=settings.initial, residual_base=settings.residual_base)
+    read = source.updates(
+        shapes,
+        initial=settings.initial,
+        residual_base=settings.residual_base,
+        comparison=Comparison(shapes, weights),
+    )
     if isinstance(read, Rejected):
         raise SetupError(f"{adapter} cannot be converted: {read.line}")
 
-    read = _convertible(adapter, read, shapes, weights)
+    _check_convertible(adapter, read, shapes)
     modules = [name.removesuffix(".weight") for name in read.updates]
     inputs = [folder for folder in (adapter, base, settings.initial) if folder is not None]
 
@@ -181,19 +186,10 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
     return report
 
 
-def _convertible(
-    adapter: Path, read: AdapterUpdates, shapes: BaseShapes, weights: BaseWeights
-) -> AdapterUpdates:
-    """Return the updates without copies of the base's own tensors.
-
-    Raise SetupError if plain LoRA cannot express one of them.
-    """
-    updates_by_name = without_copies(read.updates, shapes, weights)
-    if isinstance(updates_by_name, Rejected):
-        raise _refusal(adapter, updates_by_name)
-
+def _check_convertible(adapter: Path, read: AdapterUpdates, shapes: BaseShapes) -> None:
+    """Raise SetupError if plain LoRA cannot express one of the updates."""
     reasons = []
-    for name, updates in updates_by_name.items():
+    for name, updates in read.updates.items():
         module = name.removesuffix(".weight")
         is_layer = name.endswith(".weight") and module in shapes.shapes
         if not is_layer or any(isinstance(update, ReplacedRows) for update in updates):
@@ -206,14 +202,8 @@ def _convertible(
             reasons.append(f"the change of the embedding {quoted(name)} is no product")
 
     if reasons:
-        raise _refusal(adapter, rejected(Reason("convert", text) for text in reasons))
-    return replace(read, updates=updates_by_name)
-
-
-def _refusal(adapter: Path, reasons: Rejected) -> SetupError:
-    return SetupError(
-        f"{adapter} cannot be converted: {reasons.line}; merge it with `lorabay merge`"
-    )
+        line = rejected(Reason("convert", text) for text in reasons).line
+        raise SetupError(f"{adapter} cannot be converted: {line}; merge it with `lorabay merge`")
 
 
 def _write(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lorabay.algebra.updates import Load, Update
     from lorabay.base.shapes import BaseShapes
     from lorabay.catalog.versions import Version
+    from lorabay.formats.base_copies import Comparison
 
 LIMITS = Limits(header_bytes=100 << 20, weights_bytes=1 << 50)
 """Limits for adapters that the user of a tool has chosen. A server's are lower: they protect it
@@ -70,14 +71,26 @@ class ChosenAdapter:
         return cls(real_path(folder).name, folder, folder)
 
     def updates(
-        self, base: BaseShapes, *, initial: Path | None = None, residual_base: bool = False
+        self,
+        base: BaseShapes,
+        *,
+        initial: Path | None = None,
+        residual_base: bool = False,
+        comparison: Comparison | None = None,
     ) -> AdapterUpdates | Rejected:
         """Return its updates of the base, after the output scales of a version.
 
-        `initial` and `residual_base` are those of `formats.reading`. An adapter that was trained on
-        another base gets a warning that says so.
+        `initial`, `residual_base` and `comparison` are those of `formats.reading`. An adapter that
+        was trained on another base gets a warning that says so.
         """
-        read = read_updates(self.folder, base, LIMITS, initial=initial, residual_base=residual_base)
+        read = read_updates(
+            self.folder,
+            base,
+            LIMITS,
+            initial=initial,
+            residual_base=residual_base,
+            comparison=comparison,
+        )
         if isinstance(read, Rejected):
             return read
 

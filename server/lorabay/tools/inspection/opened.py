@@ -12,6 +12,7 @@ from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import read_config
 from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.files.real_paths import real_path
+from lorabay.formats.base_copies import Comparison
 from lorabay.reasons import Rejected
 from lorabay.tools.find_adapter import LIMITS
 
@@ -59,7 +60,12 @@ def open_adapter(
     shapes = BaseShapes.of(files, names=(name,))
     weights = BaseWeights.of(files)
 
-    updates = source.updates(shapes, initial=initial, residual_base=residual_base)
+    updates = source.updates(
+        shapes,
+        initial=initial,
+        residual_base=residual_base,
+        comparison=Comparison(shapes, weights),
+    )
     if not isinstance(updates, Rejected):
         return Opened(source, updates, shapes, weights)
 

@@ -1,0 +1,248 @@
+"""vLLM's options follow from the settings, the adapters and the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import structlog
+
+from lorabay.base.weights import BaseWeights
+from lorabay.catalog.admission import ALLOWED_RANKS
+from lorabay.errors import UsageError
+from lorabay.server import engine_options as module
+from lorabay.server.engine_options import (
+    engine_options,
+    has_rank_over,
+    local_worker_count,
+    target_modules,
+    worker_count,
+)
+from tests import making
+from tests.server.directories import changed, directory_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lorabay.settings import Settings
+
+
+def test_the_adapters_of_the_folder_are_live_before_the_engine_starts(settings: Settings) -> None:
+    """The folder is read first, because its adapters decide the engine's options."""
+    reconciler = directory_of(settings)
+    asyncio.run(reconciler.read_directory())
+    assert reconciler.registry.names() == ("finance",)
+    options = engine_options(settings, reconciler)
+    assert (options["max_loras"], options["max_lora_rank"], options["shutdown_timeout"]) == (
+        5,
+        512,
+        30,
+    )
+
+
+def test_the_users_engine_options_win(settings: Settings) -> None:
+    """A given option replaces the one that follows from the host; memory for adapters grows with
+    the slots.
+    """
+    reconciler = directory_of(settings)
+    chosen = changed(settings, engine={"max_loras": 20, "max_lora_rank": 64, "dtype": "float32"})
+    options = engine_options(chosen, reconciler)
+    assert (options["max_loras"], options["max_lora_rank"], options["dtype"]) == (20, 64, "float32")
+    assert options["max_cpu_loras"] > 20
+
+
+def test_hosts_of_media_reach_the_engine(settings: Settings) -> None:
+    """Without any, the option is left out, which the engine takes for none."""
+    assert "allowed_media_domains" not in engine_options(settings, directory_of(settings))
+    listed = changed(settings, media_domains="cdn.example.com")
+    options = engine_options(listed, directory_of(listed))
+    assert options["allowed_media_domains"] == ["cdn.example.com"]
+
+
+@pytest.mark.parametrize("option", ["max_lora_rank", "max_loras", "max_cpu_loras"])
+def test_an_engine_option_that_is_no_number_is_a_usage_error(
+    settings: Settings, option: str
+) -> None:
+    """Options that are read before vLLM sees them are refused like those that vLLM refuses."""
+    wrong = changed(settings, engine={option: "many"})
+    with pytest.raises(UsageError, match=f"'{option}' takes a whole number, not 'many'"):
+        engine_options(wrong, directory_of(wrong))
+
+
+def test_workers_are_counted_over_every_kind_of_parallelism(settings: Settings) -> None:
+    """Ranks of one model and its copies alike."""
+    assert worker_count({}) == worker_count({"max_loras": 4}) == 1
+    assert (
+        worker_count(
+            {"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "data_parallel_size": "2"}
+        )
+        == 12
+    )
+    with pytest.raises(UsageError, match="'tensor_parallel_size' takes a whole number"):
+        worker_count({"tensor_parallel_size": "many"})
+    with pytest.raises(UsageError, match="'pipeline_parallel_size' is at least 1, not 0"):
+        worker_count({"pipeline_parallel_size": 0})
+
+
+def test_workers_of_other_machines_take_no_memory_here() -> None:
+    """Of the copies of the model, those on this machine count."""
+    assert local_worker_count({"tensor_parallel_size": 2, "data_parallel_size": 4}) == 8
+    copies = {"data_parallel_size": 4, "data_parallel_size_local": 1}
+    assert local_worker_count({"tensor_parallel_size": 2} | copies) == 2
+
+
+def test_memory_for_adapters_is_shared_by_the_workers(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them holds every adapter, so two hold half as many in the same memory."""
+    reconciler = directory_of(settings)
+    asyncio.run(reconciler.read_directory())
+    monkeypatch.setattr(module, "host_memory_bytes", lambda: 1_000_000)
+    given: list[int] = []
+
+    def adapter_options(found: int, memory: int, **_: object) -> dict[str, int]:
+        given.append(memory)
+        return {"max_loras": 2, "max_cpu_loras": 3, "max_lora_rank": 16}
+
+    monkeypatch.setattr(module, "adapter_options", adapter_options)
+    for sizes in ({}, {"tensor_parallel_size": 2, "pipeline_parallel_size": 2}):
+        engine_options(changed(settings, engine=sizes), reconciler)
+    assert given == [1_000_000, 250_000]
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> dict[str, int | None]:
+    """A host with a GPU, whose memory may be changed."""
+    device: dict[str, int | None] = {"memory": 1 << 30}
+    monkeypatch.setattr(module, "engine_is_on_cpu", lambda: False)
+    monkeypatch.setattr(module, "device_memory_bytes", lambda: device["memory"])
+    return device
+
+
+def add_adapter(settings: Settings, name: str, rank: int) -> None:
+    making.make_adapter(
+        settings.adapters / name,
+        config=making.lora_config(r=rank),
+        tensors=making.lora_tensors(rank=rank, seed=rank),
+    )
+
+
+def options_of(settings: Settings, base: Path) -> tuple[dict[str, Any], list[Any]]:
+    """Return the engine's options for the adapters that are there, and what the log says."""
+    reconciler = directory_of(settings, BaseWeights.open(base))
+    asyncio.run(reconciler.read_directory())
+    with structlog.testing.capture_logs() as logs:
+        options = engine_options(settings, reconciler)
+    return options, [line for line in logs if "slot" in line["event"]]
+
+
+def test_an_empty_directory_has_room_for_what_may_come(settings: Settings, base: Path) -> None:
+    """On a CPU, where a slot is only a reference, for adapters of any rank; the log says so."""
+    shutil.rmtree(settings.adapters / "finance")
+    options, (line,) = options_of(settings, base)
+    assert (options["max_loras"], options["max_cpu_loras"]) == (5, 9)
+    assert options["max_lora_rank"] == ALLOWED_RANKS[-1]
+    assert line["event"].startswith("no adapters yet")
+    assert line["cost_mib"] == 0
+
+
+@pytest.mark.parametrize(("memory", "slots", "rank"), [(1 << 30, 5, 64), (0, 2, 16), (None, 2, 16)])
+def test_room_on_a_gpu_is_made_where_it_costs_little(
+    settings: Settings, base: Path, gpu: dict[str, int | None],
+    memory: int | None, slots: int, rank: int,
+) -> None:  # fmt: skip
+    """Where memory is scarce, or not known, slots are those that the adapters need."""
+    gpu["memory"] = memory
+    options, (line,) = options_of(settings, base)
+    assert (options["max_loras"], options["max_lora_rank"]) == (slots, rank)
+    assert (line["count"], line["rank"]) == (slots, rank)
+    assert "--expected-rank" in line["set_by"]
+
+
+def test_room_is_what_the_settings_ask_for(
+    settings: Settings, base: Path, gpu: dict[str, int | None]
+) -> None:
+    """Whatever it costs, as the next of vLLM's ranks; on a CPU alike."""
+    gpu["memory"] = 0
+    asked = changed(settings, expected_adapters=6, expected_rank=100)
+    options, _ = options_of(asked, base)
+    assert (options["max_loras"], options["max_lora_rank"]) == (7, 128)
+
+
+def test_experts_cost_memory_on_a_cpu_too(settings: Settings, base: Path) -> None:
+    """vLLM's own layers hold them: there the rank is what memory allows, not the largest."""
+    tensors = making.load(base / "model.safetensors")
+    experts = tmp_copy(base, tensors | {
+        "model.layers.0.mlp.experts.gate_up_proj": making.stored(np.zeros((4, 32, 16)), "BF16")
+    })  # fmt: skip
+    options, _ = options_of(changed(settings, base=str(experts)), experts)
+    assert options["max_lora_rank"] == 64
+
+
+def tmp_copy(base: Path, tensors: dict[str, making.Stored]) -> Path:
+    copy = base.parent / "with-experts"
+    shutil.copytree(base, copy, dirs_exist_ok=True)
+    making.save(copy / "model.safetensors", tensors)
+    return copy
+
+
+def test_one_adapter_of_a_high_rank_does_not_make_every_slot_large(
+    settings: Settings, base: Path, gpu: dict[str, int | None]
+) -> None:
+    """It is refused, and the log names it with what it would cost and what to set."""
+    gpu["memory"] = 0
+    add_adapter(settings, "small", 8)
+    add_adapter(settings, "legal", 256)
+    options, (slots, outlier) = options_of(settings, base)
+    assert (options["max_lora_rank"], slots["rank"]) == (16, 16)
+    assert (outlier["adapters"], outlier["rank"], outlier["limit"]) == ("legal", 256, 16)
+    assert outlier["advice"] == "--outlier-rank 256, or lorabay convert --rank 16"
+
+    wider = changed(settings, outlier_rank=256)
+    options, (slots, told) = options_of(wider, base)
+    assert options["max_lora_rank"] == 256
+    assert (told["adapters"], told["advice"]) == ("legal", "lorabay convert --rank 16")
+
+    gpu["memory"] = 1 << 40
+    options, _ = options_of(settings, base)
+    assert options["max_lora_rank"] == 256
+
+
+@pytest.mark.parametrize("value", ["half", None])
+def test_a_share_that_is_no_number_is_left_to_vllm(
+    settings: Settings, base: Path, gpu: dict[str, int | None], value: object
+) -> None:
+    """It refuses the option itself; the room is that of its default."""
+    odd = changed(settings, engine={"gpu_memory_utilization": value})
+    assert options_of(odd, base)[0]["max_lora_rank"] == 64
+
+
+def test_versions_over_a_limit_are_seen(settings: Settings, base: Path) -> None:
+    """Those that are live, wait for the engine, or may be rolled back to."""
+    add_adapter(settings, "legal", 256)
+    reconciler = directory_of(settings, BaseWeights.open(base))
+    asyncio.run(reconciler.read_directory())
+    assert has_rank_over(reconciler, 128)
+    assert not has_rank_over(reconciler, 256)
+
+
+@pytest.mark.parametrize(
+    ("value", "modules"),
+    [
+        (None, None),
+        ("q_proj", ("q_proj",)),
+        (["q_proj", "v_proj"], ("q_proj", "v_proj")),
+    ],
+)
+def test_the_modules_that_the_engine_adapts(value: object, modules: object) -> None:
+    """One name, or a list of them."""
+    assert target_modules({"lora_target_modules": value}) == modules
+
+
+@pytest.mark.parametrize("value", [7, [7], {"a": 1}])
+def test_modules_that_are_no_names_are_a_usage_error(value: object) -> None:
+    with pytest.raises(UsageError, match="takes a list of module names"):
+        target_modules({"lora_target_modules": value})
