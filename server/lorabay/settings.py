@@ -296,6 +296,15 @@ class RequestSettings(BaseModel):
     max_prompt_logprobs: int = Field(
         20, ge=0, description="Log probabilities for each token of the prompt."
     )
+    # They are computed in one step: for two thousand tokens, two cores take nearly four seconds.
+    max_prompt_logprob_tokens: int = Field(
+        512,
+        ge=0,
+        description=(
+            "Tokens of all prompts of a request that asks for log probabilities of its prompt. "
+            "Everybody's next token waits while those are computed."
+        ),
+    )
 
 
 class ModelSettings(BaseModel):

@@ -118,7 +118,13 @@ def make_vllm_engine(
         queue=settings.grammar_queue,
         count=lambda outcome: metrics.grammars.labels(outcome).inc(),
     )
-    return VllmEngine(base, options, grammars)
+    return VllmEngine(
+        base,
+        options,
+        grammars,
+        max_asked_tokens=settings.max_asked_tokens,
+        max_prompt_logprob_tokens=settings.max_prompt_logprob_tokens,
+    )
 
 
 class Server:

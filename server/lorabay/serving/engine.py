@@ -193,6 +193,9 @@ class Engine(Protocol):
     ) -> Answer | AnswerStream:
         """Answer a request with `version`, or with the bare base if it is None.
 
+        What the version prefers, its `defaults`, is followed where the client leaves it open, and
+        where it is enforced.
+
         `body["model"]` is the client's own spelling and is echoed in the answer. `headers` are
         those of the request that an engine reads, under the names that it knows. Cancelling the
         call aborts the generation; `meter` shows what it cost, however it ends. Raises LorabayError

@@ -54,7 +54,8 @@ def parsed(body: Any, fields: dict[str, Any]) -> Any:
 
 
 def engine(*, on_cpu: bool = False, **options: Any) -> PromptLogprobs:
-    return PromptLogprobs.of(parse_engine_args("/models/tiny", options), on_cpu=on_cpu)
+    arguments = parse_engine_args("/models/tiny", options)
+    return PromptLogprobs.of(arguments, on_cpu=on_cpu, max_tokens=512)
 
 
 @pytest.mark.parametrize(("body", "fields", "param"), ASKING)
@@ -88,6 +89,24 @@ def test_a_gpu_takes_every_other_request(body: Any, fields: dict[str, Any]) -> N
 def test_a_cpu_scores_prompts(body: type[BaseModel], fields: dict[str, Any], param: str) -> None:
     """There the plugin gives the head the rows of the prompt."""
     engine(on_cpu=True).check(parsed(body, fields))
+
+
+@pytest.mark.parametrize(("body", "fields", "param"), ASKING)
+def test_a_long_prompt_is_not_scored(
+    body: type[BaseModel], fields: dict[str, Any], param: str
+) -> None:
+    """Whoever asks: 400 with the field, the limit and what was found; at the limit it is."""
+    request, scored = parsed(body, fields), engine(on_cpu=True)
+    scored.check_length(request, 512)
+    with pytest.raises(InvalidRequest, match="513 prompt tokens; at most 512") as caught:
+        scored.check_length(request, 513)
+    assert (caught.value.status, caught.value.param) == (400, param)
+
+
+@pytest.mark.parametrize(("body", "fields"), NOT_ASKING)
+def test_a_long_prompt_is_answered(body: Any, fields: dict[str, Any]) -> None:
+    """Only scoring is bounded."""
+    engine(on_cpu=True).check_length(parsed(body, fields), 100_000)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,8 @@ from lorabay.serving.engine import (
 )
 from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
 from lorabay.serving.supervision.engine_processes import EngineProcesses
-from lorabay.serving.vllm import errors as vllm_errors
+from lorabay.serving.vllm import adapter_rendering, errors as vllm_errors
+from lorabay.serving.vllm.adapter_rendering import AdapterRendering
 from lorabay.serving.vllm.args import parse_engine_args
 from lorabay.serving.vllm.bodies import BodyType, StrangeForm, strange_form
 from lorabay.serving.vllm.grammars import EngineGrammars, GatedLLM
@@ -127,6 +128,12 @@ STAGING_WORKER = "lorabay.vllm_plugin.staging.StagingWorker"
 LOADED, REFUSED = "loaded", "refused"
 """Outcomes of a load as the plugin reports them; any other one may pass."""
 
+MAX_ASKED_TOKENS = 262_144
+"""Tokens that all sequences of one request may generate, unless the caller says another number."""
+
+MAX_PROMPT_LOGPROB_TOKENS = 512
+"""Tokens of prompts that one request may have scored, unless the caller says another number."""
+
 STAGING_POLL_S = 0.02
 """Time between two looks at a load: each costs the engine's loop well under a millisecond."""
 
@@ -137,8 +144,8 @@ asked_model: ContextVar[str] = ContextVar("asked_model")
 class VllmEngine:
     """One base model in vLLM, with vLLM's engine options by name.
 
-    Structured outputs pass `grammars` first. Raises UsageError at once for options that vLLM does
-    not take, or that LoRA does not.
+    Structured outputs pass `grammars` first. The two limits are the settings of their names. Raises
+    UsageError at once for options that vLLM does not take, or that LoRA does not.
     """
 
     def __init__(
@@ -146,6 +153,9 @@ class VllmEngine:
         base: BaseFolder,
         options: Mapping[str, Any],
         grammars: EngineGrammars | None = None,
+        *,
+        max_asked_tokens: int = MAX_ASKED_TOKENS,
+        max_prompt_logprob_tokens: int = MAX_PROMPT_LOGPROB_TOKENS,
     ) -> None:
         # vLLM reads these variables when it starts processes and when it fetches media.
         set_start_method(os.environ)
@@ -156,7 +166,10 @@ class VllmEngine:
             str(base.path), with_parsers(self._options, base.path)
         )
         refuse_conflicts(self._args, on_cpu=current_platform.is_cpu())
-        self._prompt_logprobs = PromptLogprobs.of(self._args, on_cpu=current_platform.is_cpu())
+        self._prompt_logprobs = PromptLogprobs.of(
+            self._args, on_cpu=current_platform.is_cpu(), max_tokens=max_prompt_logprob_tokens
+        )
+        self._max_asked_tokens = max_asked_tokens
         self._served_name: str = self._args.served_model_name[0]
         self._args.worker_extension_cls = self._args.worker_extension_cls or STAGING_WORKER
 
@@ -205,6 +218,11 @@ class VllmEngine:
         models.lora_requests = self._requests
         # vLLM would answer with the version's internal id: clients get their own spelling back.
         models.model_name = lambda lora_request=None: asked_model.get(self._served_name)
+        AdapterRendering(
+            self._state.online_renderer,
+            self._prompt_logprobs,
+            max_asked_tokens=self._max_asked_tokens,
+        )
         self._watch(llm)
         self._processes = await asyncio.to_thread(EngineProcesses.find)
         self._grammars.open(llm)
@@ -345,6 +363,8 @@ class VllmEngine:
         if any(outcome != LOADED for outcome, _ in outcomes):
             await self._take_back(llm, request)
             raise _load_error(version, outcomes)
+        if version.defaults.chat_template is not None:
+            adapter_rendering.warn_of_unused_template(version, self._state.online_renderer)
         self._requests[version.id] = request
         self._look_at_slots()
 
@@ -426,6 +446,7 @@ class VllmEngine:
         if meter is not None:
             meter.read = context.tally.usage
 
+        body = adapter_rendering.begin(call, body, version, llm)
         serving = SERVING_METHODS[call]
         respond = getattr(getattr(self._state, serving.part), serving.method)
         try:

@@ -1,11 +1,14 @@
-"""Whether an engine computes log-probabilities of prompts rightly; requests for them are refused
-where it does not.
+"""Log-probabilities of prompts: whether an engine computes them rightly, and of how long prompts;
+other requests for them are refused.
 
 vLLM 0.32 passes a prompt's rows through the head and applies adapters to them by the list of the
 rows that are being sampled. On a CPU the plugin mends that. Elsewhere the numbers are wrong, also
 those of a request to the base, because the list is that of everybody's requests; and where it is
 longer than the rows, the kernels write past the end of their buffers, which can end the engine. An
 engine whose head takes no adapters is not concerned.
+
+They are computed in one step, over the whole vocabulary for each token of the prompt. Everybody's
+next token waits for that step: seconds, for two thousand tokens on two cores.
 """
 
 from __future__ import annotations
@@ -20,14 +23,15 @@ from lorabay.errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class PromptLogprobs:
-    """The decision for one engine."""
+    """The decision for one engine; `max_tokens` is the longest prompt that is scored."""
 
     are_right: bool
+    max_tokens: int
 
     @classmethod
-    def of(cls, arguments: Namespace, *, on_cpu: bool) -> Self:
+    def of(cls, arguments: Namespace, *, on_cpu: bool, max_tokens: int) -> Self:
         """Return the decision for vLLM's parsed arguments."""
-        return cls(on_cpu or not head_takes_adapters(arguments))
+        return cls(on_cpu or not head_takes_adapters(arguments), max_tokens)
 
     def check(self, request: Any) -> None:
         """Raise InvalidRequest for a request, as vLLM parsed it, that asks for wrong numbers."""
@@ -39,6 +43,22 @@ class PromptLogprobs:
             raise InvalidRequest(
                 "log-probabilities of the prompt are not computed on this server: on a GPU vLLM "
                 "would mix up the adapters of different requests; ask for those of the output only",
+                param=field,
+            )
+
+    def check_length(self, request: Any, tokens: int) -> None:
+        """Raise InvalidRequest if `request` has its prompts scored, and they have too many tokens.
+
+        All prompts of a request count together.
+        """
+        if tokens <= self.max_tokens:
+            return
+
+        field = _asking_field(request)
+        if field is not None:
+            raise InvalidRequest(
+                f"`{field}` asks for log-probabilities of {tokens} prompt tokens; at most "
+                f"{self.max_tokens} (setting `max_prompt_logprob_tokens`)",
                 param=field,
             )
 
