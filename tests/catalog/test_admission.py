@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from lorabay.catalog.adapted import Adapted
 from lorabay.catalog.admission import Checks, smallest_limit, validate
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.versions import AdapterSpec
@@ -112,6 +113,21 @@ def test_a_name_that_stands_for_several_modules_does_not_stand_for_one(
     assert refused(folder, replace(checks, target_modules=("qkv_proj",))).codes == {
         "module_not_adapted"
     }
+
+
+def test_what_the_engine_says_of_the_modules_decides(tmp_path: Path, checks: Checks) -> None:
+    """Its answer is about each module by its whole name, and better than what options tell of last
+    parts: an engine that packs q, k and v adapts all three where one is named.
+    """
+    folder = making.make_adapter(tmp_path / "a")
+    first = "model.layers.0.self_attn.q_proj"
+    says = replace(checks, target_modules=("v_proj",), adapted=Adapted({first: "no layer"}))
+    (reason,) = refused(folder, says).reasons
+    assert reason.code == "module_not_adapted"
+    assert first in reason.text
+    assert reason.text.endswith("no layer")
+    assert accepted(folder, replace(says, adapted=Adapted({"lm_head": "no layer"})))
+    assert says.identity != replace(says, adapted=None).identity
 
 
 def test_other_adapted_modules_are_another_judgement(checks: Checks) -> None:

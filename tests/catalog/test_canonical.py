@@ -12,14 +12,23 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from lorabay.catalog.canonical import UNTRAINED, Canonical, CanonicalTensor, LoraPair, measure
+from lorabay.catalog.canonical import (
+    UNTRAINED,
+    Canonical,
+    CanonicalTensor,
+    LoraPair,
+    measure,
+    stored_modules,
+)
 from lorabay.catalog.versions import AdapterSpec
-from lorabay.files.adapter_folder import SCALES_FILE, WEIGHTS_FILE, Unreadable
+from lorabay.files.adapter_folder import SCALES_FILE, WEIGHTS_FILE, Limits, Unreadable
 from lorabay.files.tensors import Tensor
 from lorabay.reasons import Rejected
+from tests import making
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import BinaryIO
 
     from numpy.typing import NDArray
@@ -127,3 +136,13 @@ def test_the_config_is_minimal_json() -> None:
     assert isinstance(config["lora_alpha"], int)
     assert config["target_modules"] == ["q_proj"]
     assert replace(adapter(), alpha=4.5).config["lora_alpha"] == 4.5
+
+
+def test_the_modules_of_a_stored_version_are_in_its_file(tmp_path: Path) -> None:
+    """By their whole names, which the spec does not keep; none of what cannot be read."""
+    folder = making.make_adapter(tmp_path / "a", tensors=making.lora_tensors(("v_proj",)))
+    assert sorted(stored_modules(folder, Limits())) == [
+        "model.layers.0.self_attn.v_proj",
+        "model.layers.1.self_attn.v_proj",
+    ]
+    assert stored_modules(tmp_path / "b", Limits()) == ()

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
+from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.catalog.store import Store
 from lorabay.metrics import Metrics
 from lorabay.reconcile.reconciler import Reconciler
@@ -21,9 +22,14 @@ def changed(settings: Settings, **changes: object) -> Settings:
 
 
 def directory_of(
-    settings: Settings, weights: BaseWeights | None = None, *, store: Store | None = None
+    settings: Settings,
+    weights: BaseWeights | None = None,
+    *,
+    store: Store | None = None,
+    adapted: Adapted | NotAsked | None = None,
 ) -> Reconciler:
     """The adapters' side of a server, before its first look."""
     shapes = BaseShapes.read(Path(str(settings.base)), names=BASE_NAMES)
     store = store or Store.open(settings.store)
-    return build_reconciler(settings, store, shapes, Metrics(CollectorRegistry()), weights)
+    metrics = Metrics(CollectorRegistry())
+    return build_reconciler(settings, store, shapes, metrics, weights, adapted=adapted)

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from lorabay.base.weights import BaseWeights
+from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.catalog.store import MANIFEST_FILE
 from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError
@@ -50,6 +51,39 @@ def test_a_former_version_stays_away_from_an_engine_that_adapts_less(settings: S
 
     assert kept(lora_target_modules=["q_proj"]) == []
     assert kept(lora_target_modules=["q_proj", "v_proj"]) == ["finance"]
+
+
+def test_a_former_version_stays_away_from_an_engine_that_leaves_a_module_alone(
+    settings: Settings,
+) -> None:
+    """What the engine says is held against the whole names in the stored file."""
+    asyncio.run(directory_of(settings).read_directory())
+
+    def kept(*unadapted: str) -> list[str]:
+        reconciler = directory_of(settings, adapted=Adapted(dict.fromkeys(unadapted, "no layer")))
+        return [status.name for status in reconciler.registry.snapshot() if status.kept]
+
+    assert kept("model.layers.1.self_attn.v_proj") == []
+    assert kept("model.layers.1.mlp.down_proj") == ["finance"]
+
+
+def test_adapters_are_held_against_what_the_engine_says(settings: Settings) -> None:
+    """A folder that the engine would apply in part is rejected before it is loaded."""
+    adapted = Adapted({"model.layers.1.self_attn.v_proj": "no layer"})
+    reconciler = directory_of(settings, adapted=adapted)
+    asyncio.run(reconciler.read_directory())
+    (status,) = reconciler.registry.snapshot()
+    assert [reason.code for reason in status.reasons] == ["module_not_adapted"]
+
+
+def test_an_engine_that_could_not_be_asked_is_told(settings: Settings) -> None:
+    """Its options still decide, and the log says why no more is known."""
+    with structlog.testing.capture_logs() as logs:
+        reconciler = directory_of(settings, adapted=NotAsked("vLLM knows no such base"))
+    (line,) = [line for line in logs if "not asked" in line["event"]]
+    assert line["reason"] == "vLLM knows no such base"
+    asyncio.run(reconciler.read_directory())
+    assert reconciler.registry.names() == ("finance",)
 
 
 def test_dora_that_was_asked_for_in_vain_is_told(settings: Settings, base: Path) -> None:

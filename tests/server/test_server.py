@@ -20,6 +20,7 @@ import pytest
 
 from lorabay.api.auth import OpenGate
 from lorabay.base.find import BaseFolder
+from lorabay.catalog.adapted import Adapted
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
@@ -51,6 +52,7 @@ class Running:
             OpenGate(),
             make_engine=lambda base, options: engine,
             engine_scales=lambda *arguments, **options: False,
+            ask_engine=lambda *question: Adapted({}),
         )
         self.listener = bind("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lorabay.base.shapes import BaseShapes
+from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.cli import run
 from lorabay.tools.check import check
 from tests import making
@@ -57,11 +59,52 @@ def test_a_composite_is_checked_like_any_adapter(base: Path, tmp_path: Path) -> 
     assert [reason.code for reason in bad.reasons] == ["member_missing"]
 
 
+def test_what_the_engine_leaves_alone_is_a_reason(base: Path, tmp_path: Path) -> None:
+    """It is asked once, about the base, and each folder is held against its answer."""
+    asked: list[BaseShapes] = []
+
+    def ask(shapes: BaseShapes) -> Adapted:
+        asked.append(shapes)
+        return Adapted({"model.layers.1.mlp.down_proj": "no layer"})
+
+    good = making.make_adapter(tmp_path / "good")
+    config, tensors = making.lora_config(("down_proj",)), making.lora_tensors(("down_proj",))
+    bad = making.make_adapter(tmp_path / "bad", config=config, tensors=tensors)
+    first, second = check([good, bad], base, max_rank=8, ask=ask)
+    assert first.servable
+    assert [reason.code for reason in second.reasons] == ["module_not_adapted"]
+    assert "'model.layers.1.mlp.down_proj'" in second.reasons[0].text
+    assert len(asked) == 1
+
+
+def test_an_engine_that_was_not_asked_is_told(base: Path, tmp_path: Path) -> None:
+    """The verdict then rests on the engine's options alone."""
+    folder = making.make_adapter(tmp_path / "a")
+    nobody = NotAsked("vLLM is not installed here")
+    (verdict,) = check([folder], base, max_rank=8, ask=lambda shapes: nobody)
+    assert verdict.servable
+    assert verdict.as_dict()["remarks"] == [nobody.sentence]
+    (narrow,) = check(
+        [folder], base, max_rank=8, ask=lambda shapes: nobody, target_modules=("q_proj",)
+    )
+    assert [reason.code for reason in narrow.reasons] == ["module_not_adapted"]
+
+
+def test_the_rules_are_those_of_a_server(base: Path, tmp_path: Path) -> None:
+    """A server may refuse what was trained on another base."""
+    config = making.lora_config(base_model_name_or_path="acme/other")
+    folder = making.make_adapter(tmp_path / "a", config=config)
+    (lenient,) = check([folder], base, max_rank=8)
+    assert lenient.servable
+    (strict,) = check([folder], base, max_rank=8, refuse_foreign_base=True)
+    assert [reason.code for reason in strict.reasons] == ["foreign_base"]
+
+
 def test_the_command(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 1 means that one is refused; brackets in a name are not markup."""
     good, bad = making.make_adapter(tmp_path / "good"), tmp_path / "[/b]"
     bad.mkdir(parents=True)
-    assert run(["check", str(good), "--base", str(base), "--json"]) == 0
+    assert run(["check", str(good), "--base", str(base), "--json", "--no-ask-engine"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["servable"]
-    assert run(["check", str(good), str(bad), "--base", str(base)]) == 1
+    assert run(["check", str(good), str(bad), "--base", str(base), "--no-ask-engine"]) == 1
     assert "config_missing" in capsys.readouterr().out

@@ -11,9 +11,14 @@ import torch
 from safetensors.torch import save_file
 from vllm.lora.model_manager import AdapterLRUCache, LoRAModelManager, LRUCacheLoRAModelManager
 
-from lorabay.files.adapter_folder import SCALES_FILE as STORED
+from lorabay.files.adapter_folder import SCALES_FILE as STORED, WEIGHTS_FILE as WEIGHTS
 from lorabay.vllm_plugin import adapter_loading
-from lorabay.vllm_plugin.adapter_loading import SCALES_FILE, read_scales
+from lorabay.vllm_plugin.adapter_loading import (
+    SCALES_FILE,
+    WEIGHTS_FILE,
+    read_modules,
+    read_scales,
+)
 from lorabay.vllm_plugin.module_slots import OutputScale
 
 LAYER = "model.layers.0"
@@ -24,9 +29,9 @@ def manager(**facts: Any) -> Any:
     return SimpleNamespace(model=SimpleNamespace(), packed_modules=PACKED, **facts)
 
 
-def test_the_file_is_the_one_that_the_store_writes() -> None:
-    """Two rings that may not import one another agree on its name."""
-    assert SCALES_FILE == STORED
+def test_the_files_are_those_that_the_store_writes() -> None:
+    """Two rings that may not import one another agree on their names."""
+    assert (SCALES_FILE, WEIGHTS_FILE) == (STORED, WEIGHTS)
 
 
 def test_scales_are_found_under_vllms_names(tmp_path: Path) -> None:
@@ -59,19 +64,26 @@ def test_scales_that_the_engine_cannot_apply_are_an_error() -> None:
 
 
 def test_an_adapter_that_would_be_applied_in_part_is_not_loaded(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is refused before it is packed, with the module that the engine leaves alone."""
+    """It is refused before vLLM reads it, with the module that the engine leaves alone."""
     tower = "visual.blocks.0.attn.qkv"
-    model = SimpleNamespace(loras={tower: None})
-    monkeypatch.setattr(adapter_loading, "_read_adapter", lambda manager, request: model)
-    lacking = manager(modules={}, packed_modules_mapping={})
-    lacking.model.named_modules = {tower: torch.nn.Linear(1, 1)}.items
+    save_file({f"base_model.model.{tower}.lora_A.weight": torch.ones(1, 2)}, tmp_path / WEIGHTS)
+    monkeypatch.setattr(adapter_loading, "_read_adapter", lambda manager, request: pytest.fail("vLLM read it"))
+
+    lacking = manager(modules={}, packed_modules_mapping={}, is_pooling_model=False)
+    lacking.model.named_modules = lambda remove_duplicate: ()
+    lacking.model.modules = lambda: ()
     with pytest.raises(ValueError, match=f"changes {tower}"):
         adapter_loading.prepare(
             SimpleNamespace(_adapter_manager=lacking),  # type: ignore[arg-type]
-            SimpleNamespace(lora_path="/nowhere"),
+            SimpleNamespace(lora_path=str(tmp_path)),
         )
+
+
+def test_a_folder_without_weights_is_left_to_vllm(tmp_path: Path) -> None:
+    """It knows what to say of one that is not there any more."""
+    assert read_modules(tmp_path) == []
 
 
 def test_a_prepared_adapter_is_only_entered() -> None:

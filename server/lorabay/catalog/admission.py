@@ -25,11 +25,12 @@ from lorabay.formats.reading import base_model_of, open_adapter
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from lorabay.base.shapes import BaseShapes
     from lorabay.base.weights import BaseWeights
+    from lorabay.catalog.adapted import Adapted
     from lorabay.catalog.versions import AdapterSpec
     from lorabay.formats.interface import Format
     from lorabay.formats.modules_to_save import WholeTensors
@@ -45,8 +46,9 @@ class Checks:
     `max_rank` is the engine's `max_lora_rank`. `base_weights` are what copies of the base's tensors
     are compared with. `scales_outputs` says that the engine can scale outputs, which DoRA needs
     beside the base's weights. `approximate_error` is the largest relative error of a plain LoRA
-    that stands in for an adapter with too large a rank; 0 allows none. `target_modules` are the
-    last parts of the only modules that the engine adapts, if it does not adapt all.
+    that stands in for an adapter with too large a rank; 0 allows none. `adapted` is what the engine
+    says of the base's modules. Where it was not asked, `target_modules` are the last parts of the
+    only modules that it adapts, if it does not adapt all.
     """
 
     base: BaseShapes
@@ -57,6 +59,7 @@ class Checks:
     scales_outputs: bool = True
     approximate_error: float = 0.0
     target_modules: tuple[str, ...] | None = None
+    adapted: Adapted | None = None
 
     @property
     def dora_weights(self) -> BaseWeights | None:
@@ -75,6 +78,8 @@ class Checks:
             facts.append(self.approximate_error)
         if self.target_modules is not None:
             facts.append(sorted(self.target_modules))
+        if self.adapted is not None:
+            facts.append(self.adapted.identity)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -113,7 +118,7 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
         return rejected([*canonical.reasons, *claimed, *reasons])
 
     reasons += _rank_problems(canonical.rank, checks.max_rank)
-    reasons += _target_problems(canonical.modules, checks.target_modules)
+    reasons += unadapted((pair.module for pair in canonical.pairs), checks)
     if reasons:
         return rejected(reasons)
 
@@ -121,6 +126,15 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
     if foreign is not None:
         warnings = (*warnings, foreign)
     return replace(canonical, base_model=base_model, warnings=warnings)
+
+
+def unadapted(modules: Iterable[str], checks: Checks) -> list[Reason]:
+    """Return a reason for each module, or last part of a name, that the engine does not adapt."""
+    if checks.adapted is not None:
+        return list(checks.adapted.problems(modules))
+
+    lasts = sorted({module.rpartition(".")[2] for module in modules})
+    return list(_target_problems(lasts, checks.target_modules))
 
 
 def smallest_limit(rank: int) -> int | None:
@@ -194,7 +208,7 @@ def _replaced_problems(whole: WholeTensors) -> Iterator[Reason]:
         yield whole.differences.get(name) or Reason("modules_to_save", text)
 
 
-def _target_problems(modules: tuple[str, ...], targets: tuple[str, ...] | None) -> Iterator[Reason]:
+def _target_problems(modules: Iterable[str], targets: tuple[str, ...] | None) -> Iterator[Reason]:
     # The engine would drop what the adapter does to other modules, and answer with the rest.
     if targets is None:
         return

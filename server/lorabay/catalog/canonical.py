@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING
 
 from lorabay.catalog.digests import VersionDigest
 from lorabay.catalog.versions import AdapterSpec
-from lorabay.files.adapter_folder import SCALES_FILE, WEIGHTS_FILE, Unreadable
+from lorabay.files.adapter_folder import SCALES_FILE, WEIGHTS_FILE, Limits, Unreadable
+from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.files.safetensors_header import header_bytes, storage_order
 from lorabay.files.tensors import DTYPE_NAMES
+from lorabay.formats.tensor_names import PREFIX
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
     from typing import BinaryIO
 
     from lorabay.catalog.versions import Digest
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
     Sink = Callable[[bytes | memoryview], object]
     OpenFile = Callable[[str], AbstractContextManager[BinaryIO]]
+
+_FIRST_FACTORS = (".lora_A.weight", ".lora_embedding_A")
 
 
 # Trainers send their adapter before its first step, so that its name is served from then on.
@@ -112,6 +117,21 @@ class Canonical:
             "task_type": "CAUSAL_LM",
             "target_modules": list(self.modules),
         }
+
+
+def stored_modules(folder: Path, limits: Limits) -> tuple[str, ...]:
+    """Return the modules that the stored version in `folder` changes; none if that is not known."""
+    file = AdapterWeights.open(folder, limits)
+    if isinstance(file, Rejected):
+        return ()
+
+    names = (tensor.name.removeprefix(PREFIX) for tensor in file.tensors)
+    return tuple(
+        name.removesuffix(factor)
+        for name in names
+        for factor in _FIRST_FACTORS
+        if name.endswith(factor)
+    )
 
 
 def measure(canonical: Canonical, open_file: OpenFile | None = None) -> AdapterSpec | Rejected:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +22,7 @@ from lorabay.cli.options import (
     prepared_base,
 )
 from lorabay.cli.output import print_json, print_report
+from lorabay.settings import load_settings
 
 
 def add_check(app: typer.Typer) -> None:
@@ -45,13 +48,46 @@ def add_to(app: typer.Typer) -> None:
 def check(
     folders: Annotated[list[Path], typer.Argument(help="Folders of adapters.")],
     base: BaseOption = None,
-    max_rank: Annotated[int, typer.Option(help="The engine's max_lora_rank.")] = 512,
+    max_rank: Annotated[
+        int | None,
+        typer.Option(help="The engine's max_lora_rank. Default: that of --engine, else 512."),
+    ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help="An engine option of the server, as NAME=VALUE; repeats."),
+    ] = None,
+    ask_engine: Annotated[
+        bool,
+        typer.Option(
+            help="Ask vLLM which modules it adapts, which takes some seconds the first time."
+        ),
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Print a verdict for each folder; exit with 1 unless all are servable."""
+    settings = load_settings({} if engine is None else {"engine": engine})
+    options = settings.engine
+
+    from lorabay.server.engine_options import target_modules, whole_number
+    from lorabay.serving.adapted import ask_engine as ask, do_not_ask, has_engine
+    from lorabay.serving.machine_defaults import scales_outputs
     from lorabay.tools.check import check as run_check, render
 
-    verdicts = run_check(folders, prepared_base(base), max_rank=max_rank)
+    folder = prepared_base(base)
+    scales = True
+    if ask_engine and has_engine():
+        scales = scales_outputs(dict(os.environ), options, dora=settings.dora)
+
+    verdicts = run_check(
+        folders,
+        folder,
+        max_rank=max_rank or whole_number(options, "max_lora_rank", default=512),
+        ask=partial(ask, folder, options) if ask_engine else do_not_ask,
+        target_modules=target_modules(options),
+        scales_outputs=scales,
+        refuse_foreign_base=settings.refuse_foreign_base,
+        approximate_error=settings.approximate_error,
+    )
 
     if as_json:
         print_json([verdict.as_dict() for verdict in verdicts])

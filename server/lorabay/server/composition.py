@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from lorabay.api.request.limits import RequestLimits
-from lorabay.catalog.admission import ALLOWED_RANKS, Checks, rank_over_limit
+from lorabay.catalog.adapted import NotAsked
+from lorabay.catalog.admission import ALLOWED_RANKS, Checks, rank_over_limit, unadapted
+from lorabay.catalog.canonical import stored_modules
 from lorabay.catalog.record_keeper import RecordKeeper
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.versions import Withheld
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from lorabay.base.shapes import BaseShapes
     from lorabay.base.weights import BaseWeights
+    from lorabay.catalog.adapted import Adapted
     from lorabay.catalog.names import AdapterName
     from lorabay.catalog.store import Store
     from lorabay.catalog.versions import Digest, Version
@@ -45,13 +48,15 @@ def build_reconciler(
     metrics: Metrics,
     weights: BaseWeights | None = None,
     *,
+    adapted: Adapted | NotAsked | None = None,
     scales_outputs: bool = True,
     rank_limit: int | None = None,
 ) -> Reconciler:
     """Return a reconciler of the adapter directory, with the records of the last run taken up.
 
     `weights` are the base's; without them, or if the engine does not scale outputs, there is no
-    DoRA. `rank_limit` is the engine's, once that is known. Blocks; raises SetupError or UsageError.
+    DoRA. `adapted` is what the engine says of the base's modules. `rank_limit` is the engine's,
+    once that is known. Blocks; raises SetupError or UsageError.
     """
     records = RecordKeeper(store.records(records_key(settings.adapters, shapes)))
     registry = Registry(
@@ -62,6 +67,9 @@ def build_reconciler(
     )
     max_rank = whole_number(settings.engine, "max_lora_rank", default=ALLOWED_RANKS[-1])
     targets = target_modules(settings.engine)
+    if isinstance(adapted, NotAsked):
+        logger.warning("the engine was not asked which modules it adapts", reason=adapted.why)
+        adapted = None
     checks = Checks(
         shapes,
         max_rank,
@@ -70,6 +78,7 @@ def build_reconciler(
         scales_outputs=scales_outputs,
         approximate_error=settings.approximate_error,
         target_modules=targets,
+        adapted=adapted,
     )
     if settings.dora and checks.dora_weights is None:
         logger.warning("DoRA is not served: the engine's options keep it from scaling outputs")
@@ -116,8 +125,8 @@ def _reason_to_withhold(version: Version, store: Store, checks: Checks) -> str |
         allowed = checks.approximate_error
         return f"it lacks {spec.approximate:.2%} of its adapter; --approximate-error is {allowed}"
 
-    targets = checks.target_modules
-    if targets is not None and not set(spec.modules) <= set(targets):
+    changed = stored_modules(version.path, checks.limits) or spec.modules
+    if unadapted(changed, checks):
         return "it changes modules that the engine does not adapt in this run"
 
     bases = store.bases(version.digest)

@@ -49,6 +49,7 @@ from lorabay.server.http_server import HttpServer
 from lorabay.server.listener import bind
 from lorabay.server.open_files import connections_of, raise_limit
 from lorabay.server.tls import choose_certificate
+from lorabay.serving.adapted import ask_engine
 from lorabay.serving.admin import Operations
 from lorabay.serving.machine_defaults import scales_outputs, set_cpu_environment
 from lorabay.serving.manager import AdapterManager, Loading
@@ -56,10 +57,13 @@ from lorabay.serving.supervision.supervisor import Patience
 from lorabay.settings import service_links
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fastapi import FastAPI
 
     from lorabay.api.auth import Gate
     from lorabay.base.find import BaseFolder
+    from lorabay.catalog.adapted import Adapted, NotAsked
     from lorabay.reconcile.reconciler import Reconciler
     from lorabay.server.tls import Certificate
     from lorabay.serving.engine import Engine
@@ -71,6 +75,9 @@ TERMINATE_AGAIN_S = 0.5
 """How often a starting engine's processes are ended, until its start has given up."""
 
 Result = TypeVar("Result")
+
+AskEngine = Callable[["Path", Mapping[str, Any], BaseShapes], "Adapted | NotAsked"]
+"""A function that says which modules an engine with these options adapts of a base in a folder."""
 
 MakeEngine = Callable[["BaseFolder", Mapping[str, Any]], "Engine"]
 """A function that makes the engine for a base and vLLM's options."""
@@ -139,6 +146,7 @@ class Server:
         certificate: Certificate | None = None,
         make_engine: MakeEngine | None = None,
         engine_scales: Callable[..., bool] = scales_outputs,
+        ask_engine: AskEngine = ask_engine,
     ) -> None:
         self._settings = settings
         self._gate = gate
@@ -148,6 +156,7 @@ class Server:
             make_vllm_engine, settings=settings, metrics=self._metrics
         )
         self._engine_scales = engine_scales
+        self._ask_engine = ask_engine
         self.reconciler: Reconciler | None = None
         """The adapters' side; None until the base is found."""
         self._manager: AdapterManager | None = None
@@ -250,6 +259,8 @@ class Server:
             shapes,
             self._metrics,
             BaseWeights.of(files),
+            # Asked before there is an engine: the adapters, which it decides on, decide its options.
+            adapted=self._ask_engine(base.path, settings.engine, shapes),
             # DoRA is served by scaling outputs.
             scales_outputs=self._engine_scales(os.environ, settings.engine, dora=settings.dora),
         )

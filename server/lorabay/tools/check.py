@@ -1,8 +1,11 @@
-"""`lorabay check`: judges adapter folders without a server, by the rules of a server."""
+"""`lorabay check`: judges adapter folders without a server, by the rules of a server.
+
+Whoever calls knows the engine: its options, and which modules it adapts. This module does not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +16,7 @@ from rich.table import Table
 from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
+from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.catalog.admission import Checks, validate
 from lorabay.catalog.composite import is_composite
 from lorabay.catalog.composite_build import Assembly
@@ -25,11 +29,15 @@ from lorabay.reasons import Reason, Rejected
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verdict on one folder: the spec of its version, or every reason against it."""
+    """The verdict on one folder: the spec of its version, or every reason against it.
+
+    `remarks` say what the verdict leaves open.
+    """
 
     folder: Path
     spec: AdapterSpec | None
     reasons: tuple[Reason, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def servable(self) -> bool:
@@ -43,27 +51,56 @@ class Verdict:
             "servable": self.servable,
             "spec": asdict(self.spec) if self.spec else None,
             "reasons": [asdict(reason) for reason in self.reasons],
+            "remarks": list(self.remarks),
         }
 
 
-def check(folders: Sequence[Path], base: Path, *, max_rank: int) -> list[Verdict]:
+Ask = Callable[[BaseShapes], Adapted | NotAsked]
+"""A function that says which modules of a base the engine adapts."""
+
+
+def check(
+    folders: Sequence[Path],
+    base: Path,
+    *,
+    max_rank: int,
+    ask: Ask | None = None,
+    target_modules: tuple[str, ...] | None = None,
+    scales_outputs: bool = True,
+    refuse_foreign_base: bool = False,
+    approximate_error: float = 0.0,
+) -> list[Verdict]:
     """Return a verdict on each folder, as an adapter of the model in `base`.
 
-    Raise SetupError if `base` does not hold a model.
+    `ask` is called once; without an answer the verdicts rest on the option `target_modules`, and
+    say so. `scales_outputs` is whether the engine does that, which DoRA needs. The other rules are
+    the settings of their names. Raise SetupError if `base` does not hold a model.
     """
     files = BaseFiles.open(base)
     shapes = BaseShapes.of(files, names=(base.name,))
-    checks = Checks(shapes, max_rank, base_weights=BaseWeights.of(files))
-    return [_verdict(folder, checks) for folder in folders]
+    answer = ask(shapes) if ask else None
+
+    checks = Checks(
+        shapes,
+        max_rank,
+        base_weights=BaseWeights.of(files),
+        scales_outputs=scales_outputs,
+        refuse_foreign_base=refuse_foreign_base,
+        approximate_error=approximate_error,
+        target_modules=target_modules,
+        adapted=answer if isinstance(answer, Adapted) else None,
+    )
+    remarks = (answer.sentence,) if isinstance(answer, NotAsked) else ()
+    return [_verdict(folder, checks, remarks) for folder in folders]
 
 
-def _verdict(folder: Path, checks: Checks) -> Verdict:
+def _verdict(folder: Path, checks: Checks, remarks: tuple[str, ...]) -> Verdict:
     # A server would refuse the name as well as the weights.
     problems = name_problems(_name(folder), frozenset(checks.base.names))
     result = _validate(folder, checks)
     if isinstance(result, Rejected):
         return Verdict(folder, None, (*problems, *result.brief.reasons))
-    return Verdict(folder, result, problems)
+    return Verdict(folder, result, problems, remarks)
 
 
 def _name(folder: Path) -> str:
@@ -95,6 +132,7 @@ def render(verdicts: Sequence[Verdict]) -> Table:
         remarks = [f"{reason.code}: {reason.text}" for reason in verdict.reasons]
         if spec is not None:
             remarks += spec.warnings
+        remarks += verdict.remarks
 
         table.add_row(
             str(verdict.folder),

@@ -17,15 +17,17 @@ from safetensors import safe_open
 from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
 from vllm.lora.lora_model import LoRAModel
 from vllm.lora.model_manager import LoRAModelManager
-from vllm.lora.utils import parse_fine_tuned_lora_name
 from vllm.lora.worker_manager import WorkerLoRAManager
 
 from lorabay.vllm_plugin import staged_loads
+from lorabay.vllm_plugin.module_names import modules_in, renames_of, vllm_name
 from lorabay.vllm_plugin.scaled_outputs import can_scale, cut_scales, put_scales
 from lorabay.vllm_plugin.unadapted_modules import check_all_adapted
 
 if TYPE_CHECKING:
     from lorabay.vllm_plugin.module_slots import ModuleWeights
+
+WEIGHTS_FILE = "adapter_model.safetensors"
 
 SCALES_FILE = "output_scales.safetensors"
 """In a version's folder: a float32 tensor `<module>.scale` (outputs,) for each scaled module."""
@@ -60,10 +62,13 @@ def prepare(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
     engine cannot apply. May run beside a step: it touches nothing that a step reads or changes.
     """
     adapters: LoRAModelManager = manager._adapter_manager
-    model: LoRAModel = _read_adapter(manager, request)
-    check_all_adapted(adapters, model)
+    folder = Path(request.lora_path)
 
-    factors = read_scales(Path(request.lora_path), adapters)
+    # Before vLLM reads it: where vLLM refuses a name, it tells of the store's paths.
+    check_all_adapted(adapters, read_modules(folder))
+    model: LoRAModel = _read_adapter(manager, request)
+
+    factors = read_scales(folder, adapters)
     _check_scales(adapters, factors)
     model.output_scales = cut_scales(adapters.modules, factors)
 
@@ -105,6 +110,18 @@ def activate(manager: LoRAModelManager, lora_id: int) -> bool:
     return activated
 
 
+def read_modules(folder: Path) -> list[str]:
+    """Return the modules that the adapter in `folder` changes, as the base's files name them.
+
+    Empty if there is no weights file: vLLM says so when it looks for it.
+    """
+    if not (folder / WEIGHTS_FILE).is_file():
+        return []
+
+    with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
+        return modules_in(file.keys())
+
+
 def read_scales(folder: Path, manager: LoRAModelManager) -> dict[str, Any]:
     """Return the output factors (outputs,) of each module, by vLLM's name of it.
 
@@ -114,12 +131,11 @@ def read_scales(folder: Path, manager: LoRAModelManager) -> dict[str, Any]:
     if not (folder / SCALES_FILE).is_file():
         return {}
 
-    mapper = getattr(manager.model, "hf_to_vllm_mapper", None)
-    renames = None if mapper is None else mapper.get_rename_mapper()
+    renames = renames_of(manager.model)
     factors: dict[str, Any] = {}
     with safe_open(folder / SCALES_FILE, framework="pt") as file:
         for name in tuple(file.keys()):
-            module = _vllm_name(name.removesuffix(_SUFFIX), renames)
+            module = vllm_name(name.removesuffix(_SUFFIX), renames)
             factors[module] = file.get_tensor(name).float()
 
     return _by_packed_module(factors, manager.packed_modules)
@@ -143,11 +159,6 @@ def _by_packed_module(
         by_part[parts.index(name)] = factor
 
     return collected
-
-
-def _vllm_name(module: str, renames: Any) -> str:
-    name: str = parse_fine_tuned_lora_name(f"base_model.model.{module}.lora_A.weight", renames)[0]
-    return name
 
 
 def _check_scales(manager: LoRAModelManager, scales: dict[str, Any]) -> None:

@@ -1,53 +1,157 @@
 """Modules that an adapter changes and this engine would leave as they are.
 
 vLLM puts an adapter's weights into the layers that it has prepared for adapters, and drops the rest
-without a word: those of an image tower, or of what `lora_target_modules` leaves out. Such an
-adapter would answer with a part of itself. Works on every device.
+without a word: those of an image tower, or of what `lora_target_modules` leaves out. Of names it
+compares the last part alone. Such an adapter would answer with a part of itself, or like the base.
+
+The decision is made from the tables of vLLM's own manager, so that it is the same for an engine's
+model and for one without weights. Works on every device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from vllm.lora.layers import BaseLayerWithLoRA
+from vllm.lora.lora_model import LoRAModel
+from vllm.lora.utils import is_in_target_modules
+from vllm.model_executor.layers.attention.mla_attention import MLAAttention
+from vllm.model_executor.layers.fused_moe import MoERunner
 from vllm.model_executor.models.utils import PPMissingLayer
 
+from lorabay.vllm_plugin.module_names import factor_name, renames_of, vllm_name
+
 if TYPE_CHECKING:
-    from vllm.lora.lora_model import LoRAModel
     from vllm.lora.model_manager import LoRAModelManager
+
+SKIPPED = "vLLM skips the adapters of that part of the base"
+ABSENT = "vLLM's model of the base has no such layer"
+LEFT_OUT = (
+    "the engine option lora_target_modules leaves it out; name it there, or leave the option away"
+)
+PACKED = "vLLM packs that layer from several modules, and takes adapters of those alone"
+INERT = "the engine computes with that weight itself, not through a layer that takes adapters"
+TOWER = "it adapts the language model only"
+TOWER_ON_REQUEST = (
+    f"{TOWER}; start with --engine enable_tower_connector_lora=true to adapt this part, too"
+)
+NO_LAYER = "vLLM's class of the base takes no adapters there"
 
 _NAMED = 3
 """Modules that the message spells out."""
 
+_EXPERTS = ".experts"
 
-def check_all_adapted(manager: LoRAModelManager, model: LoRAModel) -> None:
-    """Raise ValueError if the engine would drop weights of an adapter, as vLLM has read it."""
-    layers: dict[str, Any] = dict(manager.model.named_modules())
-    dropped = sorted(name for name in model.loras if _is_dropped(name, manager, layers))
-    if not dropped:
+
+def check_all_adapted(manager: LoRAModelManager, modules: Iterable[str]) -> None:
+    """Raise ValueError if the engine would drop what an adapter does to one of its `modules`."""
+    by_reason: defaultdict[str, list[str]] = defaultdict(list)
+    for module, reason in unadapted(manager, modules).items():
+        by_reason[reason].append(module)
+    if not by_reason:
         return
 
-    names = ", ".join(dropped[:_NAMED])
-    more = f" and {len(dropped) - _NAMED} more" if len(dropped) > _NAMED else ""
-    raise ValueError(f"the adapter changes {names}{more}, which this engine does not adapt")
+    sentences = (
+        f"the adapter changes {_listed(names)}, which this engine does not adapt: {reason}"
+        for reason, names in by_reason.items()
+    )
+    raise ValueError("; ".join(sentences))
 
 
-def _is_dropped(name: str, manager: LoRAModelManager, layers: Mapping[str, Any]) -> bool:
-    """Return whether the model has a layer for these weights, and it takes none.
+def unadapted(manager: LoRAModelManager, modules: Iterable[str]) -> dict[str, str]:
+    """Return those of `modules`, named as in the base's files, that no layer takes, and why.
 
-    A layer that is not here at all may be in another process of a pipeline.
+    A layer that is in another process of a pipeline takes what belongs to it there.
     """
-    packed = _packed(name, manager.packed_modules_mapping)
-    if any(part in manager.modules for whole in (name, packed) for part in _ends(whole)):
-        return False
+    taken = _taken_names(manager)
+    layers: dict[str, Any] = dict(manager.model.named_modules(remove_duplicate=False))
+    renames = renames_of(manager.model)
+    skipped = getattr(manager.model, "lora_skip_prefixes", None) or []
 
-    layer = layers.get(name, layers.get(packed))
-    return layer is not None and not isinstance(layer, BaseLayerWithLoRA | PPMissingLayer)
+    found: dict[str, str] = {}
+    for module in modules:
+        if LoRAModel._should_skip_module(factor_name(module), skipped):
+            found[module] = SKIPPED
+            continue
+
+        name = vllm_name(module, renames)
+        if name not in taken and not _is_elsewhere(name, layers):
+            found[module] = _reason(name, manager, layers)
+
+    return found
 
 
-def _packed(name: str, packed_modules: Mapping[str, list[str]]) -> str:
-    """Return the name of the layer that vLLM packs a module into, or its own."""
+def _taken_names(manager: LoRAModelManager) -> set[str]:
+    """Return vLLM's names of all weights that some layer of the model takes.
+
+    A packed layer takes its parts and nothing else. Experts that are stored as one tensor have two
+    names: PEFT puts the adapter of a module's second parameter below its first.
+    """
+    uncalled = _uncalled_layers(manager.model)
+    names: set[str] = set()
+    for name, layer in manager.modules.items():
+        base_layer = getattr(layer, "base_layer", None)
+        if id(layer) in uncalled or id(base_layer) in uncalled:
+            continue
+
+        names.update(manager.packed_modules.get(name, (name,)))
+        if isinstance(base_layer, MoERunner) and name not in manager.packed_modules:
+            names.add(f"{name}.base_layer")
+
+    if manager.is_pooling_model:
+        # vLLM looks a second time without that part of the name.
+        names |= {name.removeprefix("model.") for name in names}
+    return names
+
+
+def _uncalled_layers(model: Any) -> set[int]:
+    """Return the ids of the layers that the model has and never calls.
+
+    Latent attention multiplies with the weights of `kv_b_proj`, which it has folded into its own.
+    """
+    attentions = (layer for layer in model.modules() if isinstance(layer, MLAAttention))
+    return {id(attention.kv_b_proj) for attention in attentions}
+
+
+def _is_elsewhere(name: str, layers: Mapping[str, Any]) -> bool:
+    """Return whether another process of a pipeline has the layer, or one around it."""
+    parts = name.split(".")
+    wholes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return any(isinstance(layers.get(whole), PPMissingLayer) for whole in wholes)
+
+
+def _reason(name: str, manager: LoRAModelManager, layers: Mapping[str, Any]) -> str:
+    """Return why no layer takes the weights of this name."""
+    whole = _layer_name(name, layers, manager.packed_modules_mapping)
+    if whole not in layers:
+        return ABSENT
+
+    targets = manager.lora_config.target_modules
+    if not is_in_target_modules(whole, targets, manager.packed_modules_mapping):
+        return LEFT_OUT
+
+    if whole in manager.packed_modules:
+        return PACKED
+    if whole in manager.modules:
+        return INERT if name == whole else ABSENT
+
+    if manager._get_punica_wrapper(whole) is None:
+        can = getattr(manager.model, "supports_tower_connector_lora", False)
+        return TOWER_ON_REQUEST if can else TOWER
+    return NO_LAYER
+
+
+def _layer_name(
+    name: str, layers: Mapping[str, Any], packed_modules: Mapping[str, list[str]]
+) -> str:
+    """Return the name of the layer that has these weights: packed with others, or alone."""
+    around, experts, _ = name.partition(f"{_EXPERTS}.")
+    if experts:
+        return f"{around}{_EXPERTS}"
+    if name in layers:
+        return name
+
     parent, _, last = name.rpartition(".")
     for layer, parts in packed_modules.items():
         if last in parts:
@@ -55,7 +159,7 @@ def _packed(name: str, packed_modules: Mapping[str, list[str]]) -> str:
     return name
 
 
-def _ends(name: str) -> list[str]:
-    """Return a module's name and those of the modules around it: experts lie within one layer."""
-    parts = name.split(".")
-    return [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+def _listed(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
+    shown = ", ".join(names[:_NAMED])
+    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown

@@ -1,0 +1,231 @@
+"""Which modules of real architectures vLLM adapts, by its own classes, without weights."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from lorabay.serving.vllm import adapted
+from lorabay.serving.vllm.adapted import answer, main
+
+LAYER = "model.layers.0"
+ATTENTION = [f"{LAYER}.self_attn.{part}_proj" for part in "qkvo"]
+MLP = [f"{LAYER}.mlp.{part}_proj" for part in ("gate", "up", "down")]
+ENDS = ["lm_head", "model.embed_tokens"]
+SMALL: dict[str, Any] = {
+    "vocab_size": 64,
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+    "max_position_embeddings": 128,
+    "tie_word_embeddings": False,
+}
+
+NO_LAYER = "vLLM's class of the base takes no adapters there"
+LEFT_OUT = "the engine option lora_target_modules leaves it out"
+
+
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """Puts back what vLLM sets while it makes a configuration."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Asks about modules of a base that has the config of an architecture, and no weights."""
+
+    def ask(
+        config: str, architecture: str, modules: list[str], fields: Any = (), **options: Any
+    ) -> dict[str, str]:
+        made = getattr(transformers, config)(**SMALL | dict(fields))
+        made.architectures = [architecture]
+        made.save_pretrained(tmp_path / "base")
+        question = {"base": str(tmp_path / "base"), "options": options, "modules": modules}
+        found = answer(question)
+        assert "unadapted" in found, found
+        return dict(found["unadapted"])
+
+    return ask
+
+
+def test_a_class_without_places_for_embeddings_takes_no_adapters_of_the_head(
+    ask: Callable[..., dict[str, str]],
+) -> None:
+    """Qwen2's: whose own head and embedding are as plain as its other layers are adapted."""
+    found = ask("Qwen2Config", "Qwen2ForCausalLM", [*ATTENTION, *MLP, *ENDS])
+    assert found == dict.fromkeys(ENDS, NO_LAYER)
+
+
+def test_a_class_with_places_for_embeddings_takes_adapters_of_everything(
+    ask: Callable[..., dict[str, str]],
+) -> None:
+    """Llama's."""
+    assert ask("LlamaConfig", "LlamaForCausalLM", [*ATTENTION, *MLP, *ENDS]) == {}
+
+
+def test_a_tied_head_that_the_class_does_not_have_takes_none(
+    ask: Callable[..., dict[str, str]],
+) -> None:
+    """Gemma's: the embedding is its head."""
+    fields = {"tie_word_embeddings": True, "query_pre_attn_scalar": 32}
+    found = ask("Gemma2Config", "Gemma2ForCausalLM", [*ATTENTION, *MLP, *ENDS], fields)
+    assert set(found) == set(ENDS)
+
+
+def test_modules_that_the_base_itself_packs_are_adapted_as_one(
+    ask: Callable[..., dict[str, str]],
+) -> None:
+    """Phi-3's files have `qkv_proj` and `gate_up_proj`; the parts are no modules of it."""
+    packed = [f"{LAYER}.self_attn.qkv_proj", f"{LAYER}.mlp.gate_up_proj"]
+    rest = [f"{LAYER}.self_attn.o_proj", f"{LAYER}.mlp.down_proj"]
+    fields = {"pad_token_id": 0}
+    found = ask("Phi3Config", "Phi3ForCausalLM", [*packed, *rest, ATTENTION[0]], fields)
+    assert set(found) == {ATTENTION[0]}
+
+
+def test_a_packed_layer_takes_adapters_of_its_parts_only(
+    ask: Callable[..., dict[str, str]],
+) -> None:
+    """In vLLM, Qwen2's q, k and v are one layer; no adapter of the base calls it so."""
+    whole = f"{LAYER}.self_attn.qkv_proj"
+    assert set(ask("Qwen2Config", "Qwen2ForCausalLM", [*ATTENTION, whole])) == {whole}
+
+
+def test_an_option_that_leaves_modules_out_is_the_reason(
+    ask: Callable[..., dict[str, str]],
+) -> None:
+    """Where vLLM packs q, k and v, naming one adapts all three."""
+    options = {"lora_target_modules": ["q_proj"]}
+    found = ask("Qwen2Config", "Qwen2ForCausalLM", [*ATTENTION, *MLP], **options)
+    assert set(found) == {*MLP, f"{LAYER}.self_attn.o_proj"}
+    assert all(reason.startswith(LEFT_OUT) for reason in found.values())
+
+
+def test_latent_attention_does_not_call_the_layer_that_it_has_folded_in(
+    ask: Callable[..., dict[str, str]],
+) -> None:
+    """DeepSeek-V2's `kv_b_proj` gets a layer for adapters that nothing ever calls."""
+    attention = [f"{LAYER}.self_attn.{name}" for name in ("kv_a_proj_with_mqa", "o_proj")]
+    queries = [f"{LAYER}.self_attn.{name}" for name in ("q_a_proj", "q_b_proj")]
+    folded = f"{LAYER}.self_attn.kv_b_proj"
+    fields = {
+        "q_lora_rank": 64,
+        "kv_lora_rank": 512,
+        "qk_rope_head_dim": 64,
+        "qk_nope_head_dim": 128,
+        "v_head_dim": 128,
+        "num_key_value_heads": 4,
+        "first_k_dense_replace": 1,
+        "n_routed_experts": 4,
+    }
+    modules = [*attention, *queries, folded, *MLP]
+    found = ask("DeepseekV2Config", "DeepseekV2ForCausalLM", modules, fields)
+    assert set(found) == {folded}
+    assert "computes with that weight itself" in found[folded]
+
+
+def test_a_vision_tower_is_left_alone(ask: Callable[..., dict[str, str]]) -> None:
+    """Qwen2.5-VL's, by the names of older files and of those that transformers writes now; the
+    reason names the option that adapts it.
+    """
+    pytest.importorskip("torchvision", reason="vLLM's classes with a tower import it")
+    small = {name: value for name, value in SMALL.items() if name != "head_dim"}
+    vision = {"depth": 1, "hidden_size": 64, "num_heads": 2, "intermediate_size": 128}
+    fields = {"text_config": small, "vision_config": vision | {"out_hidden_size": 128}}
+    tower = ["visual.blocks.0.attn.qkv", "model.visual.blocks.0.mlp.up_proj"]
+    language = [*ATTENTION, *MLP]
+    renamed = [name.replace("model.", "model.language_model.") for name in language]
+    found = ask(
+        "Qwen2_5_VLConfig",
+        "Qwen2_5_VLForConditionalGeneration",
+        [*tower, *language, *renamed],
+        fields,
+    )
+    assert set(found) == set(tower)
+    assert all("enable_tower_connector_lora" in reason for reason in found.values())
+
+
+def test_experts_are_adapted_by_the_names_that_vllm_takes(
+    ask: Callable[..., dict[str, str]],
+) -> None:
+    """Qwen3-MoE's: each expert by its own name, its router too, and none of an index beyond."""
+    fields = {
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 64,
+        "mlp_only_layers": [],
+        "decoder_sparse_step": 1,
+    }
+    experts = [
+        f"{LAYER}.mlp.experts.{number}.{part}_proj"
+        for number in (0, 3)
+        for part in ("gate", "up", "down")
+    ]
+    beyond = f"{LAYER}.mlp.experts.4.up_proj"
+    modules = [*ATTENTION, *experts, beyond, f"{LAYER}.mlp.gate"]
+    assert set(ask("Qwen3MoeConfig", "Qwen3MoeForCausalLM", modules, fields)) == {beyond}
+
+
+def test_experts_of_one_tensor_are_adapted_by_pefts_two_names(
+    ask: Callable[..., dict[str, str]],
+) -> None:
+    """gpt-oss's: the adapter of the second parameter lies below that of the first."""
+    experts = [f"{LAYER}.mlp.experts", f"{LAYER}.mlp.experts.base_layer"]
+    single = f"{LAYER}.mlp.experts.0.down_proj"
+    fields = {"num_local_experts": 4, "num_experts_per_tok": 2, "layer_types": ["full_attention"]}
+    modules = [*ATTENTION, *experts, single, "lm_head"]
+    assert set(ask("GptOssConfig", "GptOssForCausalLM", modules, fields)) == {single, "lm_head"}
+
+
+def test_a_class_that_takes_no_adapters_takes_none_of_any_module(
+    ask: Callable[..., dict[str, str]],
+) -> None:
+    """Gemma 3n's. It computes numbers while it is made, and there are none."""
+    fields = {"num_hidden_layers": 5, "layer_types": ["full_attention"] * 5}
+    found = ask("Gemma3nTextConfig", "Gemma3nForCausalLM", ATTENTION, fields)
+    reason = "vLLM's class Gemma3nForCausalLM takes no adapters at all"
+    assert found == dict.fromkeys(ATTENTION, reason)
+
+
+def test_wrong_options_and_unknown_bases_are_answers(tmp_path: Path) -> None:
+    """The process that asks decides what becomes of them."""
+    question: dict[str, Any] = {"base": str(tmp_path), "options": {"max_lora": 1}, "modules": []}
+    assert "did you mean 'max_loras'" in answer(question)["wrong"]
+    (tmp_path / "config.json").write_text('{"model_type": "no_such_type"}')
+    assert answer(question | {"options": {}})["unknown"]
+
+
+def test_the_process_answers_on_the_pipe_alone(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What libraries print goes to the log."""
+
+    def talkative(question: Any) -> dict[str, Any]:
+        os.write(1, b"a library's banner\n")
+        return {"unadapted": dict.fromkeys(question["modules"], "no layer")}
+
+    monkeypatch.setattr(adapted, "answer", talkative)
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"modules": ["lm_head"]}'))
+    stdout = os.dup(1)
+    try:
+        main()
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+    out, err = capfd.readouterr()
+    assert json.loads(out) == {"unadapted": {"lm_head": "no layer"}}
+    assert "banner" in err
