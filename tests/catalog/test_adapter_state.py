@@ -29,9 +29,7 @@ def test_a_rollback_holds_while_the_source_holds_what_it_was_made_from() -> None
 @pytest.mark.parametrize(
     ("prefix", "found"), [("a" * 12, A), ("b" * 64, B), ("a" * 11, None), ("c" * 12, None)]
 )
-def test_a_kept_version_is_found_by_the_begin_of_its_digest(
-    prefix: str, found: object
-) -> None:
+def test_a_kept_version_is_found_by_the_begin_of_its_digest(prefix: str, found: object) -> None:
     """Twelve digits are the fewest."""
     assert Adapter(kept=(A, B)).kept_version(prefix) == found
 

@@ -45,7 +45,9 @@ def test_what_an_admin_does_not_want_is_known_by_its_content(
 
 def test_what_is_known_of_a_folder_goes_with_it() -> None:
     """A folder that comes in its place is another, whatever it holds; other fields stay."""
-    named = AdminSource(path=Path("/srv/a"), passed_over="1", passed_over_digest=A.digest, checks="c")
+    named = AdminSource(
+        path=Path("/srv/a"), passed_over="1", passed_over_digest=A.digest, checks="c"
+    )
     record = Record(withdrawn="1", withdrawn_digest=A.digest, source=named, pinned=True)
     later = record.model_copy(update=unwanted.nothing(record))
     assert not unwanted.is_unwanted(later, "1", A.digest)

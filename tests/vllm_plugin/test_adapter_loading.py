@@ -69,7 +69,9 @@ def test_an_adapter_that_would_be_applied_in_part_is_not_loaded(
     """It is refused before vLLM reads it, with the module that the engine leaves alone."""
     tower = "visual.blocks.0.attn.qkv"
     save_file({f"base_model.model.{tower}.lora_A.weight": torch.ones(1, 2)}, tmp_path / WEIGHTS)
-    monkeypatch.setattr(adapter_loading, "_read_adapter", lambda manager, request: pytest.fail("vLLM read it"))
+    monkeypatch.setattr(
+        adapter_loading, "_read_adapter", lambda manager, request: pytest.fail("vLLM read it")
+    )
 
     lacking = manager(modules={}, packed_modules_mapping={}, is_pooling_model=False)
     lacking.model.named_modules = lambda remove_duplicate: ()

@@ -191,7 +191,9 @@ class Registry:
 
         A name that was taken away, and is remembered only for its return, is none.
         """
-        shown = sorted(name for name, adapter in self._adapters.items() if not removed.is_past(adapter))
+        shown = sorted(
+            name for name, adapter in self._adapters.items() if not removed.is_past(adapter)
+        )
         statuses = (self.status(name) for name in shown)
         return tuple(status for status in statuses if status is not None)
 
