@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lorabay.catalog import discovery
 from lorabay.catalog.discovery import Candidate, scan
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
@@ -25,12 +26,12 @@ def codes(candidate: Candidate) -> set[str]:
 
 
 def test_folders_with_adapter_files_are_candidates(tmp_path: Path) -> None:
-    """Direct children with a config or weights are candidates; dot folders, files, other folders
-    and grandchildren are not.
+    """Direct children with a config or weights are candidates; dot folders, files and other folders
+    are not.
     """
     making.make_adapter(tmp_path / "finance")
     making.make_adapter(tmp_path / ".partial")
-    making.make_adapter(tmp_path / "group" / "nested")
+    (tmp_path / "logs").mkdir()
     (tmp_path / "README.md").write_text("")
     (tmp_path / "weights-only").mkdir()
     (tmp_path / "weights-only" / WEIGHTS_FILE).write_bytes(b"")
@@ -38,6 +39,57 @@ def test_folders_with_adapter_files_are_candidates(tmp_path: Path) -> None:
     assert set(found) == {"finance", "weights-only"}
     assert found["finance"].path == tmp_path / "finance"
     assert found["finance"].reasons == ()
+
+
+def test_a_folder_with_an_adapter_further_down_is_shown(tmp_path: Path) -> None:
+    """It is not served, and says where the adapter was seen; one in another form says which."""
+    making.make_adapter(tmp_path / "group" / "nested")
+    (tmp_path / "mistral").mkdir()
+    (tmp_path / "mistral" / "lora.safetensors").write_bytes(b"")
+    found = scan(tmp_path)
+    assert codes(found["group"]) == {"adapter_nested"}
+    assert "'nested'" in found["group"].reasons[0].text
+    assert codes(found["mistral"]) == {"foreign_format"}
+    assert not found["group"].in_place
+
+
+def test_a_served_folder_that_was_emptied_is_absent(tmp_path: Path) -> None:
+    """Its name goes as if the folder had gone, whatever else lies in it."""
+    making.make_adapter(tmp_path / "finance" / "checkpoint-500")
+    assert "finance" not in scan(tmp_path, live=["finance"])
+    assert codes(scan(tmp_path)["finance"]) == {"adapter_nested"}
+
+
+def test_what_a_link_outside_leads_to_is_not_searched(tmp_path: Path) -> None:
+    """A folder outside the roots shows nothing of what it holds."""
+    making.make_adapter(tmp_path / "elsewhere" / "secret")
+    root = tmp_path / "adapters"
+    root.mkdir()
+    (root / "x").symlink_to(tmp_path / "elsewhere")
+    assert "x" not in scan(root)
+    assert codes(scan(root, roots=(tmp_path,))["x"]) == {"adapter_nested"}
+
+
+def test_a_thousand_adapters_cost_no_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a folder without an adapter's files is searched."""
+    for number in range(20):
+        making.make_adapter(tmp_path / f"a{number}")
+    searched: list[Path] = []
+    monkeypatch.setattr(discovery, "contents_of", searched.append)
+    assert len(scan(tmp_path)) == 20
+    assert searched == []
+
+
+@pytest.mark.parametrize(
+    "name", ["finance.old", "finance.BAK", "finance.new", "finance.old.2", "x.bak-2026-11-28"]
+)
+def test_a_backup_is_kept_out_unless_it_was_served(tmp_path: Path, name: str) -> None:
+    """A deploy script's folder does not become public; a name that was served stays served."""
+    making.make_adapter(tmp_path / name)
+    assert codes(scan(tmp_path)[name]) == {"backup_name"}
+    assert codes(scan(tmp_path, live=[name])[name]) == set()
 
 
 @pytest.mark.parametrize(

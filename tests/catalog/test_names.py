@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from lorabay.catalog.names import adapter_name, name_problems
+from lorabay.catalog.names import adapter_name, backup_problems, name_problems
 
 
 @pytest.mark.parametrize("text", ["finance", "e-commerce", "Tech_support.v2", "7b", "a" * 64])
@@ -58,3 +58,22 @@ def test_an_accepted_name_is_safe_in_a_path_and_in_the_model_field(text: str) ->
     """No text that passes can leave a folder or be read as another form of `model`."""
     if not name_problems(text):
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["x.old", "x.OLD", "x.bak", "x.new", "x.tmp", "x.part", "x.orig", "qwen2.5-v1.new",
+             "x.old2", "x.bak.1", "x.backup-2026-11-28"]
+)  # fmt: skip
+def test_names_of_backups_are_legal_and_told(text: str) -> None:
+    """A folder of such a name is not served of itself; an admin may still use the name."""
+    (problem,) = backup_problems(text)
+    assert problem.code == "backup_name"
+    assert name_problems(text) == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["finance", "qwen2.5-v1", "new", "old", "x-old", "x.newer", "x.old-style", "renewal.v2"]
+)
+def test_other_names_are_no_backups(text: str) -> None:
+    """Only an ending of its own, with a number or a date after it, makes a backup."""
+    assert backup_problems(text) == ()

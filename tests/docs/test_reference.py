@@ -140,6 +140,7 @@ def test_flags_in_the_text_exist() -> None:
         "--help",
         "--version",
         "--init",
+        "--local-dir",
         "--shm-size",
         "--whole-base",
         "--merged",

@@ -258,6 +258,70 @@ async def test_a_bad_folder_that_goes_is_forgotten(bay: Bay, residency: Residenc
     assert not bay.registry.snapshot()
 
 
+async def test_a_folder_with_its_adapter_further_down_is_rejected(
+    bay: Bay, residency: Residency
+) -> None:
+    """It is listed with where the adapter was seen, once; moving that up serves it."""
+    (bay.root / "run").mkdir()
+    bay.make(1).rename(bay.root / "run" / "checkpoint-500")
+    await bay.look()
+    assert bay.state("run") == "rejected"
+    (reason,) = bay.status("run").reasons
+    assert reason.code == "adapter_nested"
+    assert "checkpoint-500" in reason.text
+    await bay.look()
+    assert bay.happened() == ["rejected"]
+
+    (bay.root / "run" / "checkpoint-500").rename(bay.root / "finance")
+    await bay.look()
+    assert bay.live("finance") == bay.version("finance", 1)
+    assert bay.registry.status("run") is None
+
+
+async def test_a_served_folder_that_is_emptied_of_its_adapter_is_removed(
+    bay: Bay, residency: Residency
+) -> None:
+    """Checkpoints that stay in it do not keep its name; they are shown as what they are."""
+    await bay.serve("finance", 1)
+    bay.make(2).rename(bay.root / "finance" / "checkpoint-500")
+    await bay.look()
+    assert bay.state("finance") == "ready"
+
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        (bay.root / "finance" / file).unlink()
+    await bay.look()
+    assert bay.live("finance") is None
+    await asyncio.sleep(POLL_S)
+    await bay.look()
+    assert bay.state("finance") == "rejected"
+    assert bay.happened() == ["added", "removed", "rejected"]
+
+
+async def test_another_trainers_folder_is_rejected_by_its_name(
+    bay: Bay, residency: Residency
+) -> None:
+    """The reason says whose it is and which command reads it."""
+    bay.put("mlx", 1)
+    (bay.root / "mlx" / "adapter_model.safetensors").rename(
+        bay.root / "mlx" / "adapters.safetensors"
+    )
+    await bay.look()
+    assert [reason.code for reason in bay.status("mlx").reasons] == ["foreign_format"]
+    assert "lorabay convert" in bay.status("mlx").reasons[0].text
+
+
+async def test_a_backup_beside_its_adapter_is_not_served(bay: Bay, residency: Residency) -> None:
+    """`mv finance finance.old` takes the name away and makes no new one; moving it back does."""
+    version = await bay.serve("finance", 1)
+    (bay.root / "finance").rename(bay.root / "finance.old")
+    await bay.look()
+    assert not bay.registry.names()
+    assert [reason.code for reason in bay.status("finance.old").reasons] == ["backup_name"]
+    (bay.root / "finance.old").rename(bay.root / "finance")
+    await bay.look()
+    assert bay.live("finance") == version
+
+
 @pytest.mark.parametrize("name", ["tiny", "default", "so bad", "x" * 200])
 async def test_a_name_that_may_not_be_is_rejected(
     bay: Bay, residency: Residency, name: str

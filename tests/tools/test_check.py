@@ -12,6 +12,7 @@ from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.cli import run
 from lorabay.tools.check import check
 from tests import making
+from tests.files.test_impostors import POINTER
 
 
 @pytest.fixture
@@ -108,3 +109,37 @@ def test_the_command(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert json.loads(capsys.readouterr().out)[0]["servable"]
     assert run(["check", str(good), str(bad), "--base", str(base), "--no-ask-engine"]) == 1
     assert "config_missing" in capsys.readouterr().out
+
+
+def test_a_folder_that_looks_like_a_backup_is_refused_as_a_server_would(
+    base: Path, tmp_path: Path
+) -> None:
+    """The adapter in it is good, so there is a spec nevertheless."""
+    (verdict,) = check([making.make_adapter(tmp_path / "finance.old")], base, max_rank=8)
+    assert [reason.code for reason in verdict.reasons] == ["backup_name"]
+    assert verdict.spec is not None
+
+
+def test_what_is_no_adapter_of_pefts_is_named(base: Path, tmp_path: Path) -> None:
+    """Another trainer's folder, one with the adapter further down, a pickle, and a pointer in the
+    weights' place each say what they are and what to do.
+    """
+    mlx = making.make_adapter(tmp_path / "mlx")
+    (mlx / "adapter_model.safetensors").rename(mlx / "adapters.safetensors")
+    making.make_adapter(tmp_path / "run" / "checkpoint-500")
+    pickled = making.make_adapter(tmp_path / "pickled")
+    (pickled / "adapter_model.safetensors").rename(pickled / "adapter_model.bin")
+    pointer = making.make_adapter(tmp_path / "pointer")
+    (pointer / "adapter_model.safetensors").write_bytes(POINTER)
+
+    folders = [mlx, tmp_path / "run", pickled, pointer]
+    verdicts = check(folders, base, max_rank=8)
+    assert [[reason.code for reason in verdict.reasons] for verdict in verdicts] == [
+        ["foreign_format"],
+        ["adapter_nested"],
+        ["pickle"],
+        ["lfs_pointer"],
+    ]
+    words = ("lorabay convert", "checkpoint-500", "--allow-pickle", "git lfs pull")
+    for verdict, word in zip(verdicts, words, strict=True):
+        assert word in verdict.reasons[0].text

@@ -27,6 +27,7 @@ from lorabay.errors import SetupError
 from lorabay.reasons import Rejected
 from lorabay.tools.convert import ConvertSettings, convert
 from tests import making, peft_adapters
+from tests.formats.trainers import left_behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -329,3 +330,70 @@ def test_a_version_of_the_store_is_converted_like_its_folder(
     assert run([*command, "--store", str(tmp_path / "store"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["source"] == str(version.path)
     assert relative_difference(base, peft_adapters.loaded(base, tmp_path / "out"), made) < 1e-3
+
+
+@pytest.mark.parametrize("trainer", left_behind.TRAINERS)
+def test_another_trainers_adapter_becomes_pefts(trainer: str, base: Path, tmp_path: Path) -> None:
+    """PEFT's merge of the result has the weights that the trainer's own formula makes, and a
+    server accepts it.
+    """
+    left = left_behind.TRAINERS[trainer](base, tmp_path / "a")
+    report = convert(left.folder, base, tmp_path / "out", ConvertSettings(allow_pickle=True))
+    assert report.exact
+    merged = peft_adapters.loaded(base, tmp_path / "out").merged()
+    for name, weight in left.merged.items():
+        torch.testing.assert_close(merged[name], weight, rtol=1e-5, atol=2e-6, msg=name)
+    assert not isinstance(validate(tmp_path / "out", Checks(BaseShapes.read(base), 64)), Rejected)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda base, folder: left_behind.mlx_lm(base, folder, dora=True),
+        lambda base, folder: left_behind.torchtune(base, folder, dora=True),
+    ],
+)
+def test_another_trainers_dora_is_approximated(
+    make: Callable[[Path, Path], left_behind.Left], base: Path, tmp_path: Path
+) -> None:
+    """It is no product: at full rank the result still has the trainer's weights."""
+    left = make(base, tmp_path / "a")
+    settings = ConvertSettings(rank=32, max_error=1e-3, allow_pickle=True)
+    convert(left.folder, base, tmp_path / "out", settings)
+    merged = peft_adapters.loaded(base, tmp_path / "out").merged()
+    for name, weight in left.merged.items():
+        torch.testing.assert_close(merged[name], weight, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("file", ["adapter_model.bin", "adapter_model.pt", "adapter_3.bin"])
+def test_a_pickle_is_converted_if_that_is_allowed(file: str, base: Path, tmp_path: Path) -> None:
+    """The result answers as the adapter did; without the flag nothing is read, and the reason
+    names it.
+    """
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["rslora"])
+    logits = made.logits()
+    torch.save(dict(peft_adapters.stored(made.folder)), made.folder / file)
+    (made.folder / "adapter_model.safetensors").unlink()
+
+    with pytest.raises(SetupError, match="--allow-pickle"):
+        convert(made.folder, base, tmp_path / "no", ConvertSettings())
+    report = convert(made.folder, base, tmp_path / "out", ConvertSettings(allow_pickle=True))
+    assert report.exact
+    assert report.source == str(made.folder)
+    converted = peft_adapters.loaded(base, tmp_path / "out")
+    torch.testing.assert_close(converted.logits(), logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("no_settings_in_environment")
+def test_the_commands_of_other_tools_name_the_trainer(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """merge and inspect say what it is and which command reads it; that command works."""
+    left = left_behind.mistral_finetune(base, tmp_path / "a")
+    for tool in (["merge", "-o", str(tmp_path / "m")], ["inspect"]):
+        assert run([tool[0], str(left.folder), *tool[1:], "--base", str(base)]) == 1
+        error = " ".join(capsys.readouterr().err.split())
+        assert "mistral-finetune" in error
+        assert "lorabay convert" in error
+    arguments = ["convert", str(left.folder), "-o", str(tmp_path / "out"), "--base", str(base)]
+    assert run(arguments) == 0

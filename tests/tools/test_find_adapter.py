@@ -203,3 +203,25 @@ def test_a_card_that_cannot_be_read_is_the_adapters_fault(
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(SetupError, match=r"README.md cannot be read: Permission denied"):
         adapter.copy_card(tmp_path)
+
+
+def test_a_folder_without_an_adapter_says_where_one_was_seen(tmp_path: Path) -> None:
+    """A run folder is no adapter; one in another form is for its reader to refuse."""
+    making.make_adapter(tmp_path / "run" / "checkpoint-500")
+    with (
+        pytest.raises(SetupError, match="holds no adapter: an adapter lies further down"),
+        find_adapter(str(tmp_path / "run"), tmp_path, tmp_path),
+    ):
+        pass
+
+    (tmp_path / "mistral").mkdir()
+    (tmp_path / "mistral" / "lora.safetensors").write_bytes(b"")
+    with find_adapter(str(tmp_path / "mistral"), tmp_path, tmp_path) as found:
+        assert found.folder == tmp_path / "mistral"
+
+    (tmp_path / "logs").mkdir()
+    with (
+        pytest.raises(SetupError, match="cannot be read"),
+        find_adapter(str(tmp_path / "logs"), tmp_path, tmp_path),
+    ):
+        pass

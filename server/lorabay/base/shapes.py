@@ -56,7 +56,7 @@ class BaseShapes:
     embedding counts as (vocabulary, hidden) and a Conv1D as (inputs, outputs), as they are stored.
     `tensors` has the shape of every stored tensor by its full name, biases and norms included.
     `tied` is whether embedding and head share one weight. `layers` is the config's number of
-    layers.
+    layers, and `head_size` the outputs of one attention head.
     """
 
     shapes: Mapping[str, Shape | None]
@@ -66,6 +66,7 @@ class BaseShapes:
     tensors: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     model_type: str | None = None
     layers: int | None = None
+    head_size: int | None = None
 
     @classmethod
     def read(cls, folder: Path, *, names: tuple[str, ...] = ()) -> BaseShapes:
@@ -109,6 +110,7 @@ class BaseShapes:
             tensors={tensor.name: tensor.shape for tensor in stored},
             model_type=model_type(base.config),
             layers=_layers(base.config),
+            head_size=_head_size(base.config),
         )
 
     @cached_property
@@ -180,9 +182,23 @@ def model_type(config: Mapping[str, object]) -> str | None:
 
 
 def _layers(config: Mapping[str, object]) -> int | None:
+    return _count(config, "num_hidden_layers")
+
+
+def _head_size(config: Mapping[str, object]) -> int | None:
+    """Return the config's head size, or what transformers computes where it has none."""
+    stated = _count(config, "head_dim")
+    hidden, heads = _count(config, "hidden_size"), _count(config, "num_attention_heads")
+    if stated is None and hidden and heads:
+        return hidden // heads
+    return stated
+
+
+def _count(config: Mapping[str, object], field: str) -> int | None:
+    """Return a whole number of the config of the language model."""
     for fields in (config.get("text_config"), config):
         if isinstance(fields, dict):
-            count = fields.get("num_hidden_layers")
+            count = fields.get(field)
             if type(count) is int:
                 return count
     return None

@@ -35,6 +35,7 @@ from lorabay.files.adapter_folder import Limits, copy_adapter
 from lorabay.files.folder_read import FolderRead, Stopped
 from lorabay.files.real_paths import is_written_below
 from lorabay.formats.base_copies import Comparison
+from lorabay.formats.folder_contents import explained
 from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.formats.writer import LoraFolder
 from lorabay.reasons import Reason, Rejected, quoted, rejected
@@ -117,7 +118,10 @@ def _take(work: _Work, folder: Path, target: Path, *, within: tuple[Path, ...]) 
         problem = copy_adapter(
             folder, target, roots=assembly.roots, limits=assembly.limits, read=read
         )
-        return problem or 1
+        if problem is None:
+            return 1
+        with read.waiting():
+            return explained(folder, problem)
 
     composite = read_composite(folder, assembly.limits, roots=assembly.roots, read=read)
     if isinstance(composite, Rejected):

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabay.catalog.fingerprints import ABSENT, ADAPTER_FILES, UNREADABLE, describe, look_at
-from lorabay.catalog.names import name_problems
+from lorabay.catalog.names import backup_problems, name_problems
 from lorabay.errors import SetupError
 from lorabay.files.real_paths import both_forms
+from lorabay.formats.folder_contents import contents_of
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ def scan(
     """Return the folders in `root` that hold an adapter's config or weights, or a composite, by
     name.
 
+    A folder in which only another form of adapter was seen, or one further down, is there with the
+    reason, unless its name is in `live`: then its adapter was taken away. One that looks like a
+    backup is refused unless it is in `live`.
+
     A folder may be a link that stays inside `root` or `roots`. Of names that differ only in case
     one stays: a name that is served from `elsewhere`, else one in `live`, else the one in lower
     case. `known` holds fingerprints by name; a folder that still has its own is not searched for
@@ -100,7 +105,7 @@ def scan(
             present.append(_hanging(entry, reserved))
             continue
         asking(entry.name)
-        found = _candidate(entry, reserved, allowed)
+        found = _candidate(entry, reserved, allowed, live)
         if found is not None:
             present.append(found)
 
@@ -123,13 +128,16 @@ def stays_inside(entry: os.DirEntry[str], allowed: tuple[Path, ...]) -> bool:
 
 
 def _candidate(
-    entry: os.DirEntry[str], reserved: frozenset[str], allowed: tuple[Path, ...]
+    entry: os.DirEntry[str],
+    reserved: frozenset[str],
+    allowed: tuple[Path, ...],
+    live: Collection[str],
 ) -> Candidate | None:
     """Return the candidate in one entry of the directory; None if the entry is not a folder, or
     holds no adapter.
     """
     path, name = Path(entry.path), _shown(entry)
-    reasons = list(name_problems(name, reserved))
+    reasons = [*name_problems(name, reserved), *(() if name in live else backup_problems(name))]
 
     try:
         if not stat.S_ISDIR(entry.stat().st_mode):
@@ -141,18 +149,33 @@ def _candidate(
         # Before the files: a file that comes in between then makes the folder look too young.
         folder = entry.stat(follow_symlinks=False)
         state = look_at(path, allowed)
+        if state.fingerprint == ABSENT:
+            return None if name in live else _stray(name, path, reasons)
     except FileNotFoundError:
         return None
     except OSError as error:
         reasons.append(Reason("unreadable", f"the folder cannot be read: {error.strerror}"))
         return Candidate(name, path, f"{UNREADABLE} {error.errno}", reasons=tuple(reasons))
 
-    if state.fingerprint == ABSENT:
-        return None
     # Renamed into place: whole at once, so there is nothing to wait for.
     is_newer = folder.st_ctime_ns >= state.newest_ns
     in_place = state.is_whole and is_newer and _was_named_last(folder)
     return Candidate(name, path, state.fingerprint, in_place, tuple(reasons))
+
+
+def _stray(name: str, path: Path, reasons: list[Reason]) -> Candidate | None:
+    """Return the candidate in a folder without an adapter's files, if it holds one in another form
+    or further down.
+    """
+    # What a link outside leads to is none of ours.
+    if any(reason.code == "link_outside" for reason in reasons):
+        return None
+    contents = None
+    with suppress(OSError):
+        contents = contents_of(path)
+    if contents is None:
+        return None
+    return Candidate(name, path, contents.trace, reasons=(*reasons, contents.reason))
 
 
 def _hanging(entry: os.DirEntry[str], reserved: frozenset[str]) -> Candidate:

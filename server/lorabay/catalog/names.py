@@ -20,6 +20,11 @@ MAX_LENGTH = 64
 ALWAYS_RESERVED = frozenset({"base", "default"})
 """Names that mean the base, whatever it is called."""
 
+_BACKUP = re.compile(
+    r".+\.(?:old|bak|backup|orig|new|tmp|temp|part|partial)(?:[._-]?\d[\d._-]*)?", re.IGNORECASE
+)
+"""Names that deploy scripts give to a folder for a moment, or to the one that it replaced."""
+
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _QUANTISED_COPY = re.compile(r"(-unsloth)?(-bnb-4bit|-gptq|-awq|-fp8)?$")
 
@@ -57,6 +62,20 @@ def name_problems(text: str, reserved: frozenset[str] = frozenset()) -> tuple[Re
         )
 
     return tuple(problems)
+
+
+def backup_problems(text: str) -> tuple[Reason, ...]:
+    """Return why a folder of that name is not served of itself, if it looks like a backup.
+
+    The name is legal: an admin may load an adapter under it.
+    """
+    if not _BACKUP.fullmatch(text):
+        return ()
+    reason = Reason(
+        "backup_name",
+        f"the folder {quoted(text)} looks like a backup or a half-made copy; rename it to serve it",
+    )
+    return (reason,)
 
 
 def adapter_name(text: str, *, reserved: frozenset[str] = frozenset()) -> AdapterName:

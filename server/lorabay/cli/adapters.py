@@ -12,6 +12,7 @@ import typer
 from lorabay.cli.options import (
     AdapterDirectory,
     AdapterName,
+    AllowPickleOption,
     BaseOption,
     InitialOption,
     JsonOption,
@@ -122,6 +123,7 @@ def convert(
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     initial: InitialOption = None,
     residual_base: ResidualOption = False,
+    allow_pickle: AllowPickleOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the adapter as plain LoRA and print the error of each module."""
@@ -130,7 +132,7 @@ def convert(
     from lorabay.tools.convert import ConvertSettings, convert as run_conversion
     from lorabay.tools.find_adapter import find_adapter
 
-    settings = ConvertSettings(rank, energy, max_error, dtype, initial, residual_base)
+    settings = ConvertSettings(rank, energy, max_error, dtype, initial, residual_base, allow_pickle)
     with find_adapter(adapter, where.adapters, where.store) as source:
         report = run_conversion(source.folder, prepared_base(base), output, settings)
 

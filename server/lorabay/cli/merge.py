@@ -11,6 +11,7 @@ import typer
 from lorabay.cli.options import (
     AdapterDirectory,
     AdapterName,
+    AllowPickleOption,
     BaseOption,
     JsonOption,
     StoreOption,
@@ -47,9 +48,7 @@ def merge(
     prompts: Annotated[
         Path | None, typer.Option(help="More prompts to verify with, one a line.")
     ] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Read pickled weights, without code.")
-    ] = False,
+    allow_pickle: AllowPickleOption = False,
     initial: Annotated[
         Path | None, typer.Option(help="The adapter as initialised (PiSSA, OLoRA, CorDA).")
     ] = None,

@@ -35,6 +35,9 @@ ResidualOption = Annotated[
         "--residual-base", help="The base is what the adapter's initialisation left of it."
     ),
 ]
+AllowPickleOption = Annotated[
+    bool, typer.Option("--allow-pickle", help="Read pickled weights, without code.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabay.files.folder_read import FolderRead
+from lorabay.files.impostors import SNIFFED_BYTES, impostor
 from lorabay.files.safetensors_header import LENGTH_BYTES, read_header
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
@@ -67,9 +68,15 @@ def read_object(path: Path, limits: Limits) -> Mapping[str, object] | Rejected:
     """Return the JSON object in a file, or why there is none."""
     try:
         with open_source(path, limits.config_bytes) as file:
-            content = json.loads(read_bytes(file, limits.config_bytes))
+            written = read_bytes(file, limits.config_bytes)
     except Unreadable as problem:
         return rejected([problem.reason])
+
+    other = impostor(path.name, written[:SNIFFED_BYTES])
+    if other is not None:
+        return rejected([other])
+    try:
+        content = json.loads(written)
     except (ValueError, RecursionError) as error:
         return rejected(
             [Reason("config_not_json", f"{path.name} is not valid JSON: {quoted(str(error))}")]
@@ -288,13 +295,15 @@ def _open_problem(path: Path, error: OSError) -> Unreadable:
     if not path.parent.is_dir():
         return _vanished()
     if path.name == CONFIG_FILE:
-        return Unreadable("config_missing", f"there is no {CONFIG_FILE}")
+        text = f"there is no {CONFIG_FILE}; copy it from where the adapter was trained"
+        return Unreadable("config_missing", text)
 
     for pickle in _PICKLES:
         if (path.parent / pickle).exists():
             return Unreadable(
                 "pickle",
-                f"{pickle} can run code when it is read; save the adapter as {WEIGHTS_FILE}",
+                f"{pickle} is a pickle, which can run code when it is read; make it {WEIGHTS_FILE} "
+                "with `lorabay convert FOLDER -o NEW --allow-pickle`",
             )
     return Unreadable("weights_missing", f"there is no {WEIGHTS_FILE}")
 

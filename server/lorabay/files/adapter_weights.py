@@ -32,10 +32,13 @@ class AdapterWeights:
         weakref.finalize(self, os.close, descriptor)
 
     @classmethod
-    def open(cls, folder: Path, limits: Limits) -> Self | Rejected:
-        """Open the weights in `folder` and read their header, or return why that cannot be done."""
+    def open(cls, folder: Path, limits: Limits, name: str = WEIGHTS_FILE) -> Self | Rejected:
+        """Open the weights in `folder` and read their header, or return why that cannot be done.
+
+        `name` is their file's.
+        """
         try:
-            with open_source(folder / WEIGHTS_FILE, limits.weights_bytes) as file:
+            with open_source(folder / name, limits.weights_bytes) as file:
                 tensors = read_header(file, max_bytes=limits.header_bytes)
                 if isinstance(tensors, Rejected):
                     return tensors

@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lorabay.files.impostors import SNIFFED_BYTES, impostor, text_instead
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ LENGTH_BYTES = 8
 _MAX_DIMENSIONS = 8
 _MAX_NAME = 256
 
+_FILE = "the safetensors file"
+"""What a reason calls the file; whoever opened it knows its name."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
@@ -68,24 +72,16 @@ class TensorInfo:
 def read_header(file: BinaryIO, *, max_bytes: int) -> tuple[TensorInfo, ...] | Rejected:
     """Return the tensors by name, or every reason why the header cannot be used. Raise OSError."""
     size = os.fstat(file.fileno()).st_size
-    prefix = file.read(LENGTH_BYTES)
-    if len(prefix) < LENGTH_BYTES:
-        return _refused(
-            "header_truncated", f"the safetensors file has only {size} bytes; copy it again"
-        )
+    start = file.read(SNIFFED_BYTES)
+    if len(start) < LENGTH_BYTES:
+        return _refused("header_truncated", f"{_FILE} has only {size} bytes; copy it again")
 
-    length = int.from_bytes(prefix, "little")
-    if length > max_bytes:
-        return _refused(
-            "header_too_large",
-            f"the safetensors header claims {length} bytes; at most {max_bytes} are read",
-        )
-    if length > size - LENGTH_BYTES:
-        return _refused(
-            "header_truncated",
-            f"the safetensors header claims {length} bytes, the file has {size}",
-        )
+    length = int.from_bytes(start[:LENGTH_BYTES], "little")
+    problem = _other_file(start) or _length_problem(length, max_bytes, size)
+    if problem is not None:
+        return rejected([problem])
 
+    file.seek(LENGTH_BYTES)
     try:
         entries = json.loads(file.read(length), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -127,6 +123,24 @@ def storage_order(tensor: Described) -> tuple[int, str]:
     Wide dtypes come first, so that all are aligned.
     """
     return -ITEM_BYTES[tensor.dtype], tensor.name
+
+
+def _other_file(start: bytes) -> Reason | None:
+    """Return what the file is, by its first bytes, if it is no safetensors file at all."""
+    # Every header begins so; the length before it may look like anything.
+    is_itself = start[LENGTH_BYTES : LENGTH_BYTES + 1] == b"{"
+    other = None if is_itself else impostor(_FILE, start)
+    return other or text_instead(_FILE, start)
+
+
+def _length_problem(length: int, max_bytes: int, size: int) -> Reason | None:
+    if length > max_bytes:
+        text = f"the safetensors header claims {length} bytes; at most {max_bytes} are read"
+        return Reason("header_too_large", text)
+    if length > size - LENGTH_BYTES:
+        text = f"the safetensors header claims {length} bytes, the file has {size}"
+        return Reason("header_truncated", text)
+    return None
 
 
 def _refused(code: str, text: str) -> Rejected:

@@ -30,17 +30,22 @@ Config = TypeVar("Config", bound=BaseModel)
 _RESTRICTIONS = ("exclude_modules", "layers_pattern", "modules_to_save")
 
 
-def parse(kind: type[Config], config: Mapping[str, object]) -> Config | Rejected:
-    """Return the fields of `kind` in `config`, or a reason for every field of a wrong type."""
+def parse(
+    kind: type[Config], config: Mapping[str, object], file: str = "adapter_config.json"
+) -> Config | Rejected:
+    """Return the fields of `kind` in `config`, or a reason for every field of a wrong type.
+
+    `file` is where the config was read from.
+    """
     try:
         return kind.model_validate(config)
     except ValidationError as error:
-        return rejected(_field_problem(problem) for problem in error.errors())
+        return rejected(_field_problem(problem, file) for problem in error.errors())
 
 
-def _field_problem(problem: ErrorDetails) -> Reason:
+def _field_problem(problem: ErrorDetails, file: str) -> Reason:
     place = ".".join(map(str, problem["loc"]))[:100]
-    return Reason("config_field", f"adapter_config.json: {place}: {problem['msg']}")
+    return Reason("config_field", f"{file}: {place}: {problem['msg']}")
 
 
 def coverage_problems(

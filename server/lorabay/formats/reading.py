@@ -10,17 +10,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from lorabay.errors import SetupError
-from lorabay.files.adapter_folder import CONFIG_FILE, Limits, Unreadable, read_config, read_object
+from lorabay.files.adapter_folder import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Limits,
+    Unreadable,
+    read_config,
+    read_object,
+)
 from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.formats import FORMATS, refusal
 from lorabay.formats.base_copies import dropped_copies
 from lorabay.formats.config_values import normalised
+from lorabay.formats.folder_contents import explained
 from lorabay.formats.interface import Source
 from lorabay.formats.modules_to_save import whole_tensors
 from lorabay.formats.pissa import init_problems
+from lorabay.formats.trainers import trainer_of
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -70,6 +80,7 @@ def read_updates(
     residual_base: bool = False,
     trusted: bool = True,
     comparison: Comparison | None = None,
+    file: str = WEIGHTS_FILE,
 ) -> AdapterUpdates | Rejected:
     """Return what the adapter in `folder` does to `base`, or every reason why that is not known.
 
@@ -78,9 +89,10 @@ def read_updates(
     inside `folder`). `residual_base` says that `base` is what that initialisation left. `trusted`
     says that regular expressions in the config may be evaluated. With a `comparison`, copies of the
     base's own tensors are no updates; one that PEFT marks as a copy and that differs is a reason.
+    `file` is the name of the weights.
     """
     limits = limits or Limits()
-    source = _source(folder, limits)
+    source = _source(folder, limits, file)
     if isinstance(source, Rejected):
         return source
     # On the base that the initialisation left, the adapter is exact as it is.
@@ -146,29 +158,33 @@ def base_model_of(config: Mapping[str, object]) -> str | None:
 
 
 def open_adapter(
-    folder: Path, limits: Limits
+    folder: Path, limits: Limits, name: str = WEIGHTS_FILE
 ) -> tuple[Mapping[str, object], AdapterWeights] | Rejected:
     """Return the config and the opened weights of an adapter, or the problems of both.
 
+    `name` is that of the weights' file. An adapter in another trainer's own format is a problem.
     Loosely typed values of the config have the types that PEFT means.
     """
     # Both are opened before either is judged: one answer names the problems of both.
     config = read_config(folder, limits)
-    file = AdapterWeights.open(folder, limits)
-    if isinstance(config, Rejected):
-        return rejected([*config.reasons, *(file.reasons if isinstance(file, Rejected) else ())])
-    return file if isinstance(file, Rejected) else (normalised(config), file)
+    file = AdapterWeights.open(folder, limits, name)
+    if isinstance(config, Rejected) or isinstance(file, Rejected):
+        problems = [one.reasons for one in (config, file) if isinstance(one, Rejected)]
+        return explained(folder, rejected(chain.from_iterable(problems)))
+
+    trainer = trainer_of(config, file.tensors)
+    return rejected([trainer.refusal]) if trainer else (normalised(config), file)
 
 
-def _source(folder: Path, limits: Limits) -> Source | Rejected:
-    opened = open_adapter(folder, limits)
+def _source(folder: Path, limits: Limits, name: str = WEIGHTS_FILE) -> Source | Rejected:
+    opened = open_adapter(folder, limits, name)
     if isinstance(opened, Rejected):
         return opened
     config, file = opened
-    return Source(config, file.tensors, _checked(file))
+    return Source(config, file.tensors, checked(file))
 
 
-def _checked(file: AdapterWeights) -> Callable[[TensorInfo], Tensor]:
+def checked(file: AdapterWeights) -> Callable[[TensorInfo], Tensor]:
     """Return a reader of tensors that raises SetupError for values that cannot be used."""
 
     def read(info: TensorInfo) -> Tensor:

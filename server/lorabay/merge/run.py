@@ -26,7 +26,6 @@ from lorabay.files import durable
 from lorabay.merge.job import check_places, plan_job
 from lorabay.merge.output import PROVENANCE_FILE, Output
 from lorabay.merge.peft_layer import PeftLayers
-from lorabay.merge.pickles import without_pickles
 from lorabay.merge.report import MergeReport, provenance
 from lorabay.merge.shards import ShardWriter, read_tallies
 from lorabay.merge.side_files import copy_side_files
@@ -34,6 +33,7 @@ from lorabay.merge.verification import Verification
 from lorabay.merge.verifier import Verifier
 from lorabay.progress import progress_bar
 from lorabay.tools.find_adapter import find_adapter
+from lorabay.tools.pickles import without_pickles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

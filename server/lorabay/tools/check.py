@@ -20,7 +20,7 @@ from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.catalog.admission import Checks, validate
 from lorabay.catalog.composite import is_composite
 from lorabay.catalog.composite_build import Assembly
-from lorabay.catalog.names import name_problems
+from lorabay.catalog.names import backup_problems, name_problems
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.errors import SetupError
 from lorabay.files.real_paths import real_path
@@ -96,7 +96,8 @@ def check(
 
 def _verdict(folder: Path, checks: Checks, remarks: tuple[str, ...]) -> Verdict:
     # A server would refuse the name as well as the weights.
-    problems = name_problems(_name(folder), frozenset(checks.base.names))
+    name = _name(folder)
+    problems = (*name_problems(name, frozenset(checks.base.names)), *backup_problems(name))
     result = _validate(folder, checks)
     if isinstance(result, Rejected):
         return Verdict(folder, None, (*problems, *result.brief.reasons))

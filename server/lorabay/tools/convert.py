@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +28,12 @@ from lorabay.errors import SetupError
 from lorabay.files.durable import new_folder
 from lorabay.files.real_paths import real_path
 from lorabay.formats.base_copies import Comparison
+from lorabay.formats.foreign import read_foreign
 from lorabay.formats.writer import LoraFolder
 from lorabay.progress import progress_bar
 from lorabay.reasons import Reason, Rejected, quoted, rejected
-from lorabay.tools.find_adapter import ChosenAdapter
+from lorabay.tools.find_adapter import LIMITS, ChosenAdapter, with_base_warning
+from lorabay.tools.pickles import without_pickled_adapter
 
 if TYPE_CHECKING:
     from lorabay.algebra.low_rank import Decomposed
@@ -67,6 +69,9 @@ class ConvertSettings:
     residual_base: bool = False
     """Whether the base is the one that the initialisation left."""
 
+    allow_pickle: bool = False
+    """Whether weights may be pickles, which are read without running code."""
+
     @property
     def rule(self) -> Rule | None:
         """Rule that every module is cut by; None keeps products that are exact."""
@@ -81,6 +86,23 @@ class ConvertSettings:
             return self.max_error
         lost = 0.0 if self.energy is None else math.sqrt(max(0.0, 1 - self.energy))
         return max(DEFAULT_ERROR, lost * (1 + 1e-6))
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """The base that an adapter is converted for."""
+
+    folder: Path
+    shapes: BaseShapes
+    weights: BaseWeights
+
+    @classmethod
+    def at(cls, folder: Path) -> _Base:
+        """Open a base folder. Raise SetupError if it holds no model."""
+        name = real_path(folder).name
+        files = BaseFiles.open(folder)
+        shapes = BaseShapes.of(files, names=(name,))
+        return cls(folder, shapes, BaseWeights.of(files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,37 +159,60 @@ class Conversion:
 def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) -> Conversion:
     """Write the adapter in the folder `adapter` as plain LoRA into `output`.
 
-    Raise SetupError with every reason if it cannot be converted, or if the error would be larger
-    than allowed. Then nothing is written.
+    It may be in another trainer's own format. Raise SetupError with every reason if it cannot be
+    converted, or if the error would be larger than allowed. Then nothing is written.
     """
     if settings.dtype not in DTYPES:
         raise SetupError(f"--dtype {quoted(settings.dtype)} is none of {', '.join(DTYPES)}")
 
-    name = real_path(base).name
-    files = BaseFiles.open(base)
-    shapes = BaseShapes.of(files, names=(name,))
-    weights = BaseWeights.of(files)
+    model = _Base.at(base)
     source = ChosenAdapter.at(adapter)
-    read = source.updates(
-        shapes,
+    with without_pickled_adapter(adapter, allowed=settings.allow_pickle) as folder:
+        read = _read(replace(source, folder=folder), model, settings)
+        if isinstance(read, Rejected):
+            raise SetupError(f"{adapter} cannot be converted: {read.line}")
+
+        _check_convertible(adapter, read, model.shapes)
+        return _written(source, read, model, output, settings)
+
+
+def _read(
+    source: ChosenAdapter, base: _Base, settings: ConvertSettings
+) -> AdapterUpdates | Rejected:
+    """Return what the adapter does, in whatever format it is."""
+    comparison = Comparison(base.shapes, base.weights)
+    foreign = read_foreign(source.folder, base.shapes, LIMITS, comparison)
+    if isinstance(foreign, Rejected):
+        return foreign
+    if foreign is not None:
+        return with_base_warning(foreign, base.shapes)
+    return source.updates(
+        base.shapes,
         initial=settings.initial,
         residual_base=settings.residual_base,
-        comparison=Comparison(shapes, weights),
+        comparison=comparison,
     )
-    if isinstance(read, Rejected):
-        raise SetupError(f"{adapter} cannot be converted: {read.line}")
 
-    _check_convertible(adapter, read, shapes)
+
+def _written(
+    source: ChosenAdapter,
+    read: AdapterUpdates,
+    base: _Base,
+    output: Path,
+    settings: ConvertSettings,
+) -> Conversion:
+    """Write what the adapter does as plain LoRA, with its report and its card."""
     modules = [name.removesuffix(".weight") for name in read.updates]
-    inputs = [folder for folder in (adapter, base, settings.initial) if folder is not None]
+    places = (source.origin, base.folder, settings.initial)
+    inputs = [folder for folder in places if folder is not None]
 
     with new_folder(output, inputs) as folder:
-        with LoraFolder(folder, DTYPES[settings.dtype], modules, shapes) as writer:
-            converted, error = _write(read, weights, settings.rule, writer)
+        with LoraFolder(folder, DTYPES[settings.dtype], modules, base.shapes) as writer:
+            converted, error = _write(read, base.weights, settings.rule, writer)
             size = writer.finish(read.base_model)
 
         report = Conversion(
-            source=str(adapter),
+            source=str(source.origin),
             format=read.format,
             output=str(output),
             dtype=settings.dtype,

@@ -26,6 +26,7 @@ from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE, WEIGHTS_FILE,
 from lorabay.files.real_paths import real_path
 from lorabay.files.safetensors_header import TensorInfo, read_header
 from lorabay.files.tensors import from_bytes
+from lorabay.formats.folder_contents import contents_of
 from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.reasons import Rejected, quoted
 
@@ -48,6 +49,9 @@ CARD = "README.md"
 """Description of an adapter for people. Adapters that are made from it keep it."""
 
 _READ_BYTES = 1 << 20
+
+_READABLE = frozenset({"foreign_format", "pickle", "weights_missing"})
+"""Codes of contents that some tool can read, or say more of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +98,8 @@ class ChosenAdapter:
         if isinstance(read, Rejected):
             return read
 
-        warnings = read.warnings
-        foreign = foreign_base(read.base_model, base)
-        if foreign:
-            warnings = (*warnings, foreign)
-        return replace(read, updates=self._scaled(read.updates), warnings=warnings)
+        read = with_base_warning(read, base)
+        return replace(read, updates=self._scaled(read.updates))
 
     def scales(self) -> dict[str, Load]:
         """Return module -> factors of its outputs. Only versions made from DoRA have any.
@@ -162,6 +163,12 @@ class ChosenAdapter:
         except OSError as error:
             raise SetupError(f"{card} cannot be read: {error.strerror}") from error
         (target / CARD).write_bytes(content)
+
+
+def with_base_warning(read: AdapterUpdates, base: BaseShapes) -> AdapterUpdates:
+    """Return the adapter with a warning if it was trained on another base."""
+    foreign = foreign_base(read.base_model, base)
+    return replace(read, warnings=(*read.warnings, foreign)) if foreign else read
 
 
 def _column(load: Load) -> NDArray[np.float32]:
@@ -236,10 +243,28 @@ def _check_folder(folder: Path) -> None:
             )
         os.scandir(folder).close()
         (folder / CONFIG_FILE).stat()
+    except FileNotFoundError as error:
+        _check_contents(folder, error)
     except OSError as error:
         raise SetupError(
             f"the adapter in {folder} cannot be read: {error.strerror}: {error.filename}"
         ) from error
+
+
+def _check_contents(folder: Path, error: FileNotFoundError) -> None:
+    """Raise SetupError for a folder without a config, unless it holds an adapter in another form,
+    of which its reader says the rest.
+    """
+    try:
+        contents = contents_of(folder)
+    except OSError:
+        contents = None
+    if contents is None:
+        raise SetupError(
+            f"the adapter in {folder} cannot be read: {error.strerror}: {error.filename}"
+        ) from error
+    if contents.reason.code not in _READABLE:
+        raise SetupError(f"{folder} holds no adapter: {contents.reason}") from error
 
 
 def _hold_version(name: AdapterName, prefix: str, root: Path, stack: ExitStack) -> Version:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lorabay.errors import SetupError
-from lorabay.merge.pickles import without_pickles
+from lorabay.tools.pickles import without_pickled_adapter, without_pickles
 from tests import making
 from tests.merge.bases import make_base, make_lora
 
@@ -111,3 +111,34 @@ def test_a_pickle_of_something_else(folders: tuple[Path, Path]) -> None:
         without_pickles(base, adapter, allowed=True),
     ):
         pass
+
+
+def test_an_adapter_alone(folders: tuple[Path, Path]) -> None:
+    """Of torchtune's two pickles PEFT's own is taken; a config need not be there."""
+    adapter = pickled(folders[1], "adapter_model.safetensors", "adapter_0.bin")
+    torch.save({"layers.0.x.lora_a.weight": torch.ones(2)}, adapter / "adapter_0.pt")
+    (adapter / "adapter_config.json").unlink()
+    with without_pickled_adapter(adapter, allowed=True) as readable:
+        assert set(making.load(readable / "adapter_model.safetensors")) == set(TENSORS)
+        assert not (readable / "adapter_config.json").exists()
+    assert not readable.exists()
+
+
+def test_of_several_pickles_none_is_chosen(folders: tuple[Path, Path]) -> None:
+    """Which epoch is meant is for the user to say."""
+    adapter = pickled(folders[1], "adapter_model.safetensors", "adapter_0.pt")
+    torch.save(TENSORS, adapter / "adapter_1.pt")
+    with (
+        pytest.raises(SetupError, match=r"adapter_0\.pt, adapter_1\.pt"),
+        without_pickled_adapter(adapter, allowed=True),
+    ):
+        pass
+
+
+def test_another_trainers_safetensors_win_over_a_pickle(folders: tuple[Path, Path]) -> None:
+    """Nothing is made of a folder that holds readable weights."""
+    _, adapter = folders
+    (adapter / "adapter_model.safetensors").rename(adapter / "adapters.safetensors")
+    torch.save(TENSORS, adapter / "adapter_model.pt")
+    with without_pickled_adapter(adapter, allowed=False) as readable:
+        assert readable == adapter

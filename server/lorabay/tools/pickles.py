@@ -17,11 +17,11 @@ from lorabay.base.files import CONFIG, INDEX_FILE, SINGLE_FILE
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.files.real_paths import real_path
+from lorabay.formats.foreign_files import find_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ADAPTERS = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
 _BASE = "pytorch_model.bin"
 _BASE_INDEX = "pytorch_model.bin.index.json"
 
@@ -43,10 +43,20 @@ def without_pickles(base: Path, adapter: Path, *, allowed: bool) -> Iterator[tup
         yield readable_base, readable_adapter
 
 
+@contextmanager
+def without_pickled_adapter(folder: Path, *, allowed: bool) -> Iterator[Path]:
+    """Yield a folder whose adapter is in safetensors, as `without_pickles` does, without a base."""
+    with ExitStack() as stack:
+        try:
+            readable = _readable_adapter(folder, stack, allowed=allowed)
+        except OSError as error:
+            raise SetupError(f"{error.filename} cannot be used: {error.strerror}") from error
+        yield readable
+
+
 def _readable_adapter(folder: Path, stack: ExitStack, *, allowed: bool) -> Path:
-    pickled = next((folder / name for name in _ADAPTERS if (folder / name).exists()), None)
-    # Weights in safetensors win over a pickle beside them.
-    if pickled is None or (folder / WEIGHTS_FILE).exists():
+    pickled = _pickled_adapter(folder)
+    if pickled is None:
         return folder
     if not allowed:
         raise SetupError(
@@ -55,9 +65,27 @@ def _readable_adapter(folder: Path, stack: ExitStack, *, allowed: bool) -> Path:
         )
 
     made = _temporary_folder(folder, stack)
-    (made / CONFIG_FILE).write_bytes((folder / CONFIG_FILE).read_bytes())
+    # Some trainers write none; then its reader says what is missing.
+    if (folder / CONFIG_FILE).exists():
+        (made / CONFIG_FILE).write_bytes((folder / CONFIG_FILE).read_bytes())
     _convert(pickled, made / WEIGHTS_FILE)
     return made
+
+
+def _pickled_adapter(folder: Path) -> Path | None:
+    """Return the pickle with an adapter's weights; None if they are in safetensors, or absent."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    found = find_foreign(names, common=False)
+    if WEIGHTS_FILE in names or found is None or found[0].said.code != "pickle":
+        return None
+
+    pickles = [name for name in names if found[0].name.fullmatch(name)]
+    # torchtune writes its own names into a .pt beside PEFT's in a .bin.
+    chosen = [name for name in pickles if name.endswith(".bin")] or pickles
+    if len(chosen) > 1:
+        shown = ", ".join(chosen)
+        raise SetupError(f"{folder} holds several pickles ({shown}); keep the one to use")
+    return folder / chosen[0]
 
 
 def _readable_base(folder: Path, stack: ExitStack) -> Path:

@@ -1,0 +1,141 @@
+"""mlx-lm, `adapters.safetensors`: W' = W + scale * (lora_a lora_b)^T, DoRA and experts included.
+
+From ml-explore/mlx-lm, `mlx_lm/tuner/lora.py` and `dora.py`: `LoRALinear.fuse` adds
+`scale * lora_b.T @ lora_a.T`, `DoRALinear.fuse` then scales row i by `m[i] / ||row i||`,
+`LoRAEmbedding.fuse` adds `scale * lora_a @ lora_b`, and `LoRASwitchLinear.fuse` adds
+`scale * lora_b[e] @ lora_a[e]` for expert e. `scale` is `lora_parameters.scale` of the config.
+Earlier versions (in ml-explore/mlx-examples) multiplied it by alpha / rank and later ones ignore
+alpha, so a config that has an alpha means one of two things, and is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from lorabay.algebra.updates import Directional
+from lorabay.base.shapes import HEAD, is_embedding
+from lorabay.formats.config_fields import FIELDS, Alpha, parse
+from lorabay.formats.tensor_names import missing_roles, shape_problem, unexpected
+from lorabay.formats.trainers.factors import as_updates, by_factor, expert, product, stored
+from lorabay.reasons import Reason, Rejected, quoted, rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lorabay.algebra.updates import Update
+    from lorabay.base.shapes import BaseShapes
+    from lorabay.files.safetensors_header import TensorInfo
+    from lorabay.formats.interface import Source, Updates
+
+    Tensors = Mapping[str, TensorInfo]
+
+RECOGNISED = re.compile(r".+\.lora_[ab]")
+
+_NAME = re.compile(r"(?P<module>.+)\.(?P<factor>lora_a|lora_b|m)")
+_EXPERTS = re.compile(r"(?P<block>.+)\.switch_mlp\.(?P<leaf>\w+)")
+
+
+class _Parameters(BaseModel):
+    model_config = FIELDS
+
+    rank: int
+    scale: Alpha
+    alpha: Alpha | None = None
+
+
+class _Config(BaseModel):
+    model_config = FIELDS
+
+    lora_parameters: _Parameters
+    fine_tune_type: str = "lora"
+
+
+def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
+    """Return a product for each module, or a DoRA where magnitudes were trained."""
+    config = parse(_Config, source.config)
+    named = by_factor(source.tensors, _NAME)
+    if isinstance(config, Rejected):
+        return rejected([*config.reasons, *named.problems])
+
+    reasons = [*_ambiguities(config), *named.problems]
+    by_tensor: dict[str, tuple[Update, ...]] = {}
+    for module, tensors in named.modules.items():
+        read = _module(source, config, module, tensors, base)
+        if isinstance(read, Rejected):
+            reasons += read.reasons
+        else:
+            by_tensor |= read
+
+    # mlx-lm applies LoRA on an embedding to the head, too, where the two are tied.
+    embedding = next(filter(is_embedding, base.shapes), None)
+    shared = by_tensor.get(f"{embedding}.weight")
+    if base.tied and shared is not None:
+        by_tensor[f"{HEAD}.weight"] = shared
+    return as_updates("mlx-lm", config.lora_parameters.scale, by_tensor, reasons)
+
+
+def _ambiguities(config: _Config) -> list[Reason]:
+    parameters = config.lora_parameters
+    if parameters.alpha is None or parameters.alpha == parameters.rank:
+        return []
+    text = (
+        "lora_parameters has both scale and alpha, which versions of mlx-lm read differently: "
+        f"write the factor as scale (early versions: {parameters.scale:g} * "
+        f"{parameters.alpha:g} / {parameters.rank}), and take alpha out"
+    )
+    return [Reason("config_field", f"adapter_config.json: {text}")]
+
+
+def _module(
+    source: Source, config: _Config, module: str, tensors: Tensors, base: BaseShapes
+) -> dict[str, tuple[Update, ...]] | Rejected:
+    """Return the updates of one module, or of every expert of it."""
+    wanted = {"lora_a", "lora_b"} | ({"m"} if config.fine_tune_type == "dora" else set())
+    reasons = [*missing_roles(module, dict(tensors), wanted)]
+    reasons += [unexpected(tensors[factor]) for factor in sorted(tensors.keys() - wanted)]
+    if reasons:
+        return rejected(reasons)
+    if len(tensors["lora_a"].shape) == 3:
+        return _experts(source, config, module, tensors, base)
+
+    first, second = (stored(source, tensors[factor]) for factor in ("lora_a", "lora_b"))
+    if is_embedding(module):
+        a, b = second, first
+    else:
+        a, b = first.transposed, second.transposed
+
+    made = product(module, a, b, config.lora_parameters.scale, base)
+    if isinstance(made, Rejected) or "m" not in tensors:
+        return made if isinstance(made, Rejected) else {f"{module}.weight": (made,)}
+
+    problems = [*shape_problem(tensors["m"], (b.shape[0],))]
+    if is_embedding(module) or base.is_conv1d(module):
+        text = f"DoRA on {quoted(module)} is not read; train that module with LoRA"
+        problems.append(Reason("dora", text))
+    if problems:
+        return rejected(problems)
+    return {f"{module}.weight": (Directional(made, source.load(tensors["m"])),)}
+
+
+def _experts(
+    source: Source, config: _Config, module: str, tensors: Tensors, base: BaseShapes
+) -> dict[str, tuple[Update, ...]] | Rejected:
+    """Return the updates of a layer that mlx-lm keeps in one tensor for all experts."""
+    match = _EXPERTS.fullmatch(module)
+    a, b = tensors["lora_a"], tensors["lora_b"]
+    if match is None or len(b.shape) != 3 or a.shape[0] != b.shape[0]:
+        text = f"{quoted(a.name)} has shape {a.shape} and its lora_b {b.shape}; no layer of "
+        return rejected([Reason("shape", f"{text}experts with such factors is known")])
+
+    by_tensor: dict[str, tuple[Update, ...]] = {}
+    for number in range(a.shape[0]):
+        name = f"{match['block']}.experts.{number}.{match['leaf']}"
+        parts = expert(source, a, number), expert(source, b, number)
+        made = product(name, *parts, config.lora_parameters.scale, base)
+        if isinstance(made, Rejected):
+            return made
+        by_tensor[f"{name}.weight"] = (made,)
+    return by_tensor

@@ -1,0 +1,64 @@
+"""Tinker's adapters change the weights as its cookbook merges them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors.torch import save_file
+
+from lorabay.algebra.updates import LowRank
+from lorabay.base.shapes import BaseShapes
+from lorabay.formats.foreign import read_foreign
+from lorabay.formats.reading import AdapterUpdates
+from lorabay.tools.find_adapter import LIMITS
+from tests.formats.trainers import left_behind
+from tests.formats.trainers.left_behind import ALPHA, RANK, noise
+from tests.formats.trainers.proof import check_read, check_refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_weights_are_those_of_its_own_merge(llama: Path, tmp_path: Path) -> None:
+    """The head is among them, under the name that the base gives it."""
+    read = check_read(left_behind.tinker(llama, tmp_path / "a"), llama)
+    assert (read.format, read.rank) == ("tinker", RANK)
+    assert "lm_head.weight" in read.updates
+
+
+def test_experts_may_share_a_factor(tmp_path: Path) -> None:
+    """An A for one expert is every expert's; each has its own B."""
+    block = "model.layers.0.mlp.experts"
+    weights = {f"{block}.{e}.down_proj.weight": noise(6, 5, seed=e) for e in range(3)}
+    base, folder = tmp_path / "base", tmp_path / "a"
+    base.mkdir()
+    save_file(weights, base / "model.safetensors")
+    (base / "config.json").write_text('{"model_type": "qwen3_moe"}')
+    a, b = noise(1, RANK, 5, seed=10), noise(3, 6, RANK, seed=11)
+    name = f"base_model.model.{block}.w2"
+    tensors = {f"{name}.lora_A.weight": a, f"{name}.lora_B.weight": b}
+    config = {"r": RANK, "lora_alpha": ALPHA}
+    left_behind.write(folder, "adapter_model.safetensors", tensors, "adapter_config.json", config)
+
+    read = read_foreign(folder, BaseShapes.read(base), LIMITS)
+    assert isinstance(read, AdapterUpdates), read
+    assert read.updates.keys() == weights.keys()
+    for e, name in enumerate(weights):
+        (update,) = read.updates[name]
+        assert isinstance(update, LowRank)
+        expected = (ALPHA / RANK * b[e] @ a[0]).numpy()
+        np.testing.assert_allclose(update.delta(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_experts_of_a_base_that_fuses_them_are_refused(llama: Path, tmp_path: Path) -> None:
+    """A base without a module for each expert has no place for their factors."""
+    name = "base_model.model.model.layers.0.mlp.experts.w1"
+    tensors = {
+        f"{name}.lora_A.weight": noise(2, RANK, 32, seed=0),
+        f"{name}.lora_B.weight": noise(2, 48, RANK, seed=1),
+    }
+    config = {"r": RANK, "lora_alpha": ALPHA}
+    folder = tmp_path / "a"
+    left_behind.write(folder, "adapter_model.safetensors", tensors, "adapter_config.json", config)
+    assert check_refused(folder, llama).codes == {"module_not_in_base"}
