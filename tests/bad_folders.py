@@ -86,6 +86,15 @@ def rename(old: str, new: str) -> Spoil:
     return weights(change)
 
 
+def under_two_names(folder: Path) -> None:
+    tensors = making.load(folder / WEIGHTS)
+    second = {
+        name.replace("model.layers", "model.language_model.layers"): raw
+        for name, raw in tensors.items()
+    }
+    making.save(folder / WEIGHTS, tensors | second)
+
+
 def rank(r: int) -> Spoil:
     def resized(name: str, raw: Stored) -> Stored:
         return making.stored(np.ones((r, raw.shape[1]) if "lora_A" in name else (raw.shape[0], r)))
@@ -187,11 +196,11 @@ BAD_FOLDERS: dict[str, tuple[Spoil, set[str]]] = {
         rename(".lora_A.", ".lora_A.default."),
         {"unexpected_tensor", "missing_tensor"},
     ),
-    "no prefix": (rename(PREFIX, ""), {"prefix_mismatch", "missing_tensor"}),
-    "prefix of another class": (
-        rename("model.layers", "language_model.model.layers"),
-        {"prefix_mismatch", "missing_tensor"},
+    "tensors of a vision tower": (
+        rename("model.layers", "model.vision_tower.encoder.layers"),
+        {"module_not_in_base", "missing_tensor"},
     ),
+    "a module under two names": (under_two_names, {"ambiguous_module"}),
     "module of another base": (
         rename("_proj", "_projection"),
         {"module_not_in_base", "missing_tensor"},

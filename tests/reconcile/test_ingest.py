@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from lorabay.catalog.fingerprints import fingerprint
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Digest, Version
-from lorabay.files.adapter_folder import CONFIG_FILE
+from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.reasons import Rejected
 from lorabay.reconcile.ingest import NICENESS, READS_AT_ONCE, Ingest
+from tests import making
 from tests.failing_disk import ERRORS, FailingDisk
 from tests.serving.bay import Bay
 
@@ -54,6 +56,18 @@ async def test_a_folder_is_read_into_the_store(bay: Bay, ingest: Ingest) -> None
     assert await ingest.read(path, FINANCE, known=version.digest) == version
     assert ingest.stored(FINANCE, version.digest) == version
     assert ingest.stored(FINANCE, Digest("f" * 64)) is None
+
+
+async def test_warnings_are_logged(bay: Bay, ingest: Ingest) -> None:
+    """Whoever only reads the log learns how an adapter was read."""
+    path = bay.make(1)
+    tensors = making.load(path / WEIGHTS_FILE)
+    making.save(path / WEIGHTS_FILE, {f"module.{name}": raw for name, raw in tensors.items()})
+    with capture_logs() as logged:
+        version = await ingest.read(path, FINANCE)
+    assert isinstance(version, Version)
+    assert [line["warning"] for line in logged if "warning" in line] == list(version.spec.warnings)
+    assert "mapped" in version.spec.warnings[0]
 
 
 async def test_what_is_known_and_above_the_rank_limit_is_judged_again(

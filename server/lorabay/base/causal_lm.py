@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+)
 
 from lorabay.base.transformers_quiet import quiet_transformers
 from lorabay.errors import SetupError
@@ -28,10 +33,21 @@ def load_float32(folder: Path) -> Any:
     Raise whatever transformers raises, which is OSError, ValueError or RuntimeError.
     """
     with quiet_transformers():
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        model = model_class(config).from_pretrained(
+            folder, config=config, dtype=torch.float32, local_files_only=True
         )
         return model.eval()
+
+
+def model_class(config: Any) -> Any:
+    """Return transformers' class for a model with this config: for text, or for images and text.
+
+    A base with a vision tower is loaded whole. Its class answers text like any other.
+    """
+    if type(config) in AutoModelForImageTextToText._model_mapping:
+        return AutoModelForImageTextToText
+    return AutoModelForCausalLM
 
 
 def load_tokenizer(folder: Path) -> Any:

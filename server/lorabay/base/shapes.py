@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lorabay.base.files import BaseFiles
+from lorabay.base.module_names import ModuleNames
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
@@ -117,6 +118,12 @@ class BaseShapes:
     def tails(self) -> Mapping[str, str]:
         """Every end of a module's name, mapped to a module that ends so."""
         return {tail: module for module in self.shapes for tail in tails(module)}
+
+    @cached_property
+    def module_names(self) -> ModuleNames:
+        """Everything that holds tensors, norms included, to be found by another layout's name."""
+        owners = {tensor.rpartition(".")[0] for tensor in self.tensors}
+        return ModuleNames.of({*self.shapes, *owners})
 
     @cached_property
     def identity(self) -> str:

@@ -20,6 +20,7 @@ from lorabay.formats import FORMATS, lora, refusal
 from lorabay.formats.advice import MERGE
 from lorabay.formats.base_copies import Comparison
 from lorabay.formats.interface import Source
+from lorabay.formats.module_names import named_as_base
 from lorabay.formats.modules_to_save import whole_tensors
 from lorabay.formats.reading import base_model_of, open_adapter
 from lorabay.reasons import Reason, Rejected, quoted, rejected
@@ -103,7 +104,8 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
         return opened
     config, file = opened
 
-    canonical = _canonical(Source(config, file.tensors, file.read), checks)
+    source = named_as_base(Source(config, file.tensors, file.read), checks.base)
+    canonical = source if isinstance(source, Rejected) else _noted(source, checks)
 
     # A foreign base is reported beside other defects, as a warning or as a reason.
     base_model = base_model_of(config)
@@ -160,6 +162,14 @@ def foreign_base(name: str | None, base: BaseShapes) -> str | None:
     # A base that was opened as the current folder has an empty name.
     ours = next(filter(None, base.names), "another")
     return f"the adapter was trained on {quoted(name)}, the base is {quoted(ours)}"
+
+
+def _noted(source: Source, checks: Checks) -> Canonical | Rejected:
+    """Return the canonical form with a warning about every way in which it is not as stored."""
+    canonical = _canonical(source, checks)
+    if isinstance(canonical, Rejected):
+        return canonical
+    return replace(canonical, warnings=(*source.notes, *canonical.warnings))
 
 
 def _canonical(source: Source, checks: Checks) -> Canonical | Rejected:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lorabay.base.module_names import part_of
 from lorabay.base.shapes import HEAD, tails
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
@@ -54,7 +55,9 @@ def coverage_problems(
     """Check that the modules with tensors are exactly those that `target_modules` names.
 
     A regular expression or a restriction to some layers is not evaluated, and an empty list says
-    nothing: then the tensors alone decide. Modules of the base that no model has need no tensors.
+    nothing: then the tensors alone decide. Modules of the base that no model has need no tensors,
+    nor does a part of the base of which the training did not know: a text model's targets have the
+    names of a vision tower's.
     """
     names = config.get("target_modules")
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
@@ -75,9 +78,11 @@ def coverage_problems(
         return
 
     # A module that is a target and has no tensors was lost on the way here.
+    parts = set(map(part_of, present)) or {""}
     for module in sorted(base.shapes.keys() - set(present)):
         if base.is_unused(module) or (base.tied and module == HEAD):
             continue
-        if not targets.isdisjoint(tails(module)):
-            text = f"module {quoted(module)} is in target_modules but has no weights"
-            yield Reason("missing_tensor", text)
+        if targets.isdisjoint(tails(module)) or part_of(module) not in parts:
+            continue
+        text = f"module {quoted(module)} is in target_modules but has no weights"
+        yield Reason("missing_tensor", text)

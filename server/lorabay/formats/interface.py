@@ -7,7 +7,7 @@ later through the source.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from lorabay.algebra.updates import StoredFactor
@@ -33,7 +33,8 @@ class Source:
     copies of, which are no longer among `tensors`. `initial` is the same adapter before its
     training.
     `residual_base` says that the base is the one that the adapter's initialisation left. An adapter
-    whose initialisation changed the base needs one of the two.
+    whose initialisation changed the base needs one of the two. `notes` say how the adapter was
+    read, if not as it is; `stored_names` has the names in the file of tensors that got others.
     """
 
     config: Mapping[str, object]
@@ -43,6 +44,12 @@ class Source:
     copies: tuple[str, ...] = ()
     initial: Source | None = None
     residual_base: bool = False
+    notes: tuple[str, ...] = ()
+    stored_names: Mapping[str, str] = field(default_factory=dict)
+
+    def stored_name(self, info: TensorInfo) -> str:
+        """Return the name of the tensor in the adapter's file."""
+        return self.stored_names.get(info.name, info.name)
 
     def load(self, info: TensorInfo) -> Load:
         """Return a `Load` of the tensor as stored, widened to float32."""

@@ -270,7 +270,7 @@ def _module_updates(
     update: Update = product
     if _MAGNITUDE in roles and is_transposed:
         # DoRA's norms are not by row here, as Directional has them.
-        update = PeftLayer(module, tuple(tensor.name for tensor in roles.values()))
+        update = PeftLayer(module, tuple(map(source.stored_name, roles.values())))
     elif _MAGNITUDE in roles:
         update = Directional(product, source.load(roles[_MAGNITUDE]))
 

@@ -31,9 +31,9 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
         is_of_module = tensor.name.startswith(PREFIX)
         module = _module(tensor.name.removeprefix(PREFIX), base)
         if is_of_module and module is not None:
-            modules[module].append(tensor.name)
+            modules[module].append(source.stored_name(tensor))
         elif not is_of_module and tensor.name.startswith(_SHARED_PREFIX):
-            shared.append(tensor.name)
+            shared.append(source.stored_name(tensor))
         else:
             text = f"tensor {quoted(tensor.name)} belongs to no module of the base"
             reasons.append(Reason("module_not_in_base", text))

@@ -28,6 +28,7 @@ from lorabay.formats.base_copies import dropped_copies
 from lorabay.formats.config_values import normalised
 from lorabay.formats.folder_contents import explained
 from lorabay.formats.interface import Source
+from lorabay.formats.module_names import named_as_base
 from lorabay.formats.modules_to_save import whole_tensors
 from lorabay.formats.pissa import init_problems
 from lorabay.formats.trainers import trainer_of
@@ -92,11 +93,11 @@ def read_updates(
     `file` is the name of the weights.
     """
     limits = limits or Limits()
-    source = _source(folder, limits, file)
+    source = _source(folder, base, limits, trusted=trusted, file=file)
     if isinstance(source, Rejected):
         return source
     # On the base that the initialisation left, the adapter is exact as it is.
-    start = None if residual_base else _initial(folder, initial, limits)
+    start = None if residual_base else _initial(folder, initial, base, limits, trusted=trusted)
     if isinstance(start, Rejected):
         return start
 
@@ -113,11 +114,10 @@ def read_updates(
     # Replaced tensors come first: they may change the shapes that the format checks against.
     replaced = whole_tensors(source, base, comparison)
     if start is not None:
-        start = replace(start, tensors=whole_tensors(start, base).rest, trusted=trusted)
+        start = replace(start, tensors=whole_tensors(start, base).rest)
     rest = replace(
         source,
         tensors=replaced.rest,
-        trusted=trusted,
         copies=replaced.copies,
         initial=start,
         residual_base=residual_base,
@@ -141,7 +141,7 @@ def read_updates(
         base_model=base_model_of(source.config),
         config=source.config,
         config_changes=_config_changes(folder, replaced.base, base, limits),
-        warnings=(*replaced.warnings, *changed.warnings),
+        warnings=(*source.notes, *replaced.warnings, *changed.warnings),
     )
 
 
@@ -176,12 +176,16 @@ def open_adapter(
     return rejected([trainer.refusal]) if trainer else (normalised(config), file)
 
 
-def _source(folder: Path, limits: Limits, name: str = WEIGHTS_FILE) -> Source | Rejected:
-    opened = open_adapter(folder, limits, name)
+def _source(
+    folder: Path, base: BaseShapes, limits: Limits, *, trusted: bool, file: str = WEIGHTS_FILE
+) -> Source | Rejected:
+    """Return the adapter in `folder`, its modules named as the base's."""
+    opened = open_adapter(folder, limits, file)
     if isinstance(opened, Rejected):
         return opened
-    config, file = opened
-    return Source(config, file.tensors, checked(file))
+    config, weights = opened
+    source = Source(config, weights.tensors, checked(weights), trusted=trusted)
+    return named_as_base(source, base)
 
 
 def checked(file: AdapterWeights) -> Callable[[TensorInfo], Tensor]:
@@ -200,12 +204,14 @@ def checked(file: AdapterWeights) -> Callable[[TensorInfo], Tensor]:
     return read
 
 
-def _initial(folder: Path, initial: Path | None, limits: Limits) -> Source | Rejected | None:
+def _initial(
+    folder: Path, initial: Path | None, base: BaseShapes, limits: Limits, *, trusted: bool
+) -> Source | Rejected | None:
     """Return the adapter as it was initialised, if it is at hand."""
     place = initial or initial_folder(folder)
     if place is None:
         return None
-    source = _source(place, limits)
+    source = _source(place, base, limits, trusted=trusted)
     if not isinstance(source, Rejected):
         return source
     where = f"as initialised, in {str(place)!a}"

@@ -1,7 +1,7 @@
 """Sorts an adapter's tensors by module of the base and role in it.
 
-Names are PEFT's: `base_model.model.<module>.<role>`. Every tensor that belongs nowhere is a
-problem. Reads no values and knows no format.
+Names are PEFT's, on the base's own layout: `base_model.model.<module>.<role>`; `module_names` made
+them so. Every tensor that belongs nowhere is a problem. Reads no values and knows no format.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lorabay.base.shapes import tails
 from lorabay.files.tensors import DTYPE_NAMES
 from lorabay.reasons import Reason, quoted
 
@@ -63,7 +62,7 @@ def by_module(
             continue
         module = tensor.name.removeprefix(PREFIX).removesuffix(suffix)
         if module not in base.shapes or not tensor.name.startswith(PREFIX):
-            problems.append(_not_in_base(tensor.name, module, base))
+            problems.append(_not_in_base(tensor.name, module))
             continue
         problems += dtype_problems(tensor)
         modules[module][suffix[1:]] = tensor
@@ -109,24 +108,6 @@ def product_problems(
         yield Reason("shape", text)
 
 
-def _not_in_base(name: str, module: str, base: BaseShapes) -> Reason:
-    """Return a wrong prefix as the reason if exactly one module of the base ends alike."""
-    for tail in tails(module):
-        if "." not in tail:
-            break
-        alike = _ending_in(tail, base)
-        if len(alike) == 1:
-            text = f"tensor {quoted(name)} should be named {quoted(PREFIX + alike[0])}..."
-            return Reason("prefix_mismatch", text)
-        if alike:
-            break
-
+def _not_in_base(name: str, module: str) -> Reason:
     text = f"tensor {quoted(name)}: the base has no module {quoted(module)}"
     return Reason("module_not_in_base", text)
-
-
-def _ending_in(tail: str, base: BaseShapes) -> list[str]:
-    # `tails` is looked up first: walking over all modules for each tensor would be slow.
-    if tail not in base.tails:
-        return []
-    return [module for module in base.shapes if module == tail or module.endswith(f".{tail}")]

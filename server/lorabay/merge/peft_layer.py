@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from lorabay.base.module_names import ModuleNames
 from lorabay.base.shapes import is_conv1d, is_embedding
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import WEIGHTS_FILE
+from lorabay.formats.module_names import layout_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,15 +61,23 @@ class PeftLayers:
         try:
             config = PeftConfig.from_pretrained(folder)
             config.task_type = None
-            config.target_modules = list(shapes)
             # Outside of these layers there is no model here that the fields could be about.
             for field in _OTHER_PARTS:
                 if hasattr(config, field):
                     setattr(config, field, None)
 
+            # The file may name the modules by another layout.
+            layout = layout_in(ModuleNames.of(shapes), names, config.to_dict())
+            new_names = {} if layout is None else layout.names
+            for field, value in ({} if layout is None else layout.config).items():
+                setattr(config, field, value)
+            config.target_modules = list(shapes)
+
             with quiet_transformers(), safe_open(folder / WEIGHTS_FILE, "pt") as file:
                 model = get_peft_model(_bare_modules(shapes, model_type), config)
-                tensors = {name: file.get_tensor(name) for name in sorted(names)}
+                tensors = {
+                    new_names.get(name, name): file.get_tensor(name) for name in sorted(names)
+                }
                 outcome = set_peft_model_state_dict(model, tensors)
         except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise SetupError(

@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from transformers import AutoConfig, AutoModelForCausalLM
+from safetensors.torch import load_file
+from transformers import AutoConfig
 
+from lorabay.base.causal_lm import model_class
+from lorabay.base.module_names import ModuleNames
 from lorabay.base.transformers_quiet import quiet_transformers
 from lorabay.errors import SetupError
+from lorabay.files.adapter_folder import WEIGHTS_FILE
+from lorabay.formats.module_names import layout_in
 from lorabay.merge.answers import answer
 
 if TYPE_CHECKING:
@@ -88,7 +93,7 @@ def _load_base(reference: Reference) -> Any:
         if name != "vocab_size":
             setattr(config.get_text_config(), name, value)
 
-    model = AutoModelForCausalLM.from_pretrained(
+    model = model_class(config).from_pretrained(
         reference.base, config=config, dtype=torch.float32, local_files_only=True
     )
 
@@ -97,19 +102,49 @@ def _load_base(reference: Reference) -> Any:
     if isinstance(rows, int) and reference.originals is None:
         model.resize_token_embeddings(rows, mean_resizing=False)
 
+    names = _module_names(model)
     with torch.no_grad():
         for name, load in (reference.originals or {}).items():
-            model.get_parameter(name).copy_(torch.from_numpy(load()))
+            _parameter(model, names, name).copy_(torch.from_numpy(load()))
         for module, load in reference.scales.items():
-            model.get_parameter(f"{module}.weight").mul_(torch.from_numpy(load()).reshape(-1, 1))
+            factors = torch.from_numpy(load()).reshape(-1, 1)
+            _parameter(model, names, f"{module}.weight").mul_(factors)
     return model.eval()
+
+
+def _module_names(model: Any) -> ModuleNames:
+    return ModuleNames.of(name for name, _ in model.named_modules())
+
+
+def _parameter(model: Any, names: ModuleNames, tensor: str) -> Any:
+    """Return the parameter that a tensor of the base's files is, which may have another layout."""
+    found = names.find(tensor)
+    if found is None or len(found.modules) != 1:
+        return model.get_parameter(tensor)
+    return model.get_parameter(f"{found.modules[0]}.{found.rest}")
 
 
 def _with_adapter(base: Any, reference: Reference) -> Any:
     if reference.initial is not None:
         base = _residual(base, reference.initial)
-    config = _config(reference.adapter)
-    return PeftModel.from_pretrained(base, reference.adapter, config=config).eval()
+    return _loaded(base, reference.adapter).eval()
+
+
+def _loaded(base: Any, folder: Path) -> Any:
+    """Return `base` with the adapter in `folder`, whose modules may be named by another layout."""
+    config = _config(folder)
+    tensors = load_file(folder / WEIGHTS_FILE)
+    layout = layout_in(_module_names(base), tensors, config.to_dict())
+    if layout is None:
+        return PeftModel.from_pretrained(base, folder, config=config)
+
+    # PEFT would leave out, without a word, what this class does not call by that name.
+    for field_name, value in layout.config.items():
+        setattr(config, field_name, value)
+    model = get_peft_model(base, config)
+    renamed = {layout.names.get(name, name): tensor for name, tensor in tensors.items()}
+    set_peft_model_state_dict(model, renamed)
+    return model
 
 
 @torch.no_grad()
@@ -118,7 +153,7 @@ def _residual(base: Any, initial: Path) -> Any:
 
     The formula is the same for an adapter that is a DoRA.
     """
-    model = PeftModel.from_pretrained(base, initial, config=_config(initial))
+    model = _loaded(base, initial)
     for module in model.modules():
         if isinstance(module, LoraLayer):
             weight = module.get_base_layer().weight

@@ -267,6 +267,9 @@ class Ingest:
             after = fingerprint(path, roots)
         if after != before or not holds_files(before, read.files):
             return Rejected((Reason("changed_while_read", "the folder changed while it was read"),))
+
+        for warning in result.spec.warnings:
+            logger.warning("adapter read with a warning", adapter=name, warning=warning)
         return result
 
     def _note_base(self, version: Version) -> None:

@@ -278,3 +278,27 @@ def test_a_file_that_vanishes_is_one_clear_error(opened: Open) -> None:
         SetupError, match=r"cannot be inspected: there is no adapter_model.safetensors"
     ):
         inspect(found)
+
+
+def rename(folder: Path) -> None:
+    """Write the adapter as one of a class for images and text."""
+    tensors = load_file(folder / "adapter_model.safetensors")
+    renamed = {
+        name.replace("model.layers", "model.language_model.layers"): value
+        for name, value in tensors.items()
+    }
+    save_file(renamed, folder / "adapter_model.safetensors")
+
+
+def test_how_names_were_mapped_is_shown(
+    base: Path, made: Callable[..., peft_adapters.Made]
+) -> None:
+    """An adapter of another layout has the facts of its twin, and a warning that says so."""
+    folder = made("lora").folder
+    plain = inspect(open_adapter(ChosenAdapter.at(folder), base))
+    rename(folder)
+    report = inspect(open_adapter(ChosenAdapter.at(folder), base))
+    assert report.modules == plain.modules
+    assert plain.warnings == ()
+    assert [warning for warning in report.warnings if "mapped" in warning]
+    assert "language_model" in shown(report)

@@ -52,6 +52,9 @@ class Inspection:
     reasons: tuple[str, ...]
     """Reasons why no engine can serve it."""
 
+    warnings: tuple[str, ...]
+    """What is to be known of it although it is served."""
+
     modules: tuple[ModuleFacts, ...]
 
     @property
@@ -107,6 +110,7 @@ class Inspection:
             ("size", f"{self.size_bytes / 1e6:.2f} MB"),
             ("servable", servable),
             ("needs", "; ".join(self.needs)),
+            ("warnings", "; ".join(self.warnings)),
         ]
 
 
@@ -158,6 +162,7 @@ def inspect(opened: Opened | Misfit) -> Inspection:
         size_bytes=_size(file.tensors),
         needs=_needs(opened.updates, spec),
         reasons=verdict.sentences if isinstance(verdict, Rejected) else (),
+        warnings=spec.warnings if spec else opened.updates.warnings,
         modules=measured(opened),
     )
 
@@ -182,6 +187,7 @@ def _inspect_misfit(misfit: Misfit) -> Inspection:
         size_bytes=_size(misfit.tensors),
         needs=(),
         reasons=rejected([*verdict.reasons, *more]).sentences,
+        warnings=(),
         modules=outlined(misfit),
     )
 

@@ -13,6 +13,8 @@ from lorabay.files.adapter_folder import read_config
 from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.files.real_paths import real_path
 from lorabay.formats.base_copies import Comparison
+from lorabay.formats.interface import Source
+from lorabay.formats.module_names import named_as_base
 from lorabay.reasons import Rejected
 from lorabay.tools.find_adapter import LIMITS
 
@@ -37,7 +39,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """An adapter that does not fit its base, so that only its config and header are known."""
+    """An adapter that does not fit its base, so that only its config and header are known.
+
+    `tensors` are named as the base's modules where they have one meaning there.
+    """
 
     source: ChosenAdapter
     config: Mapping[str, object]
@@ -73,7 +78,11 @@ def open_adapter(
     file = AdapterWeights.open(source.folder, LIMITS)
     if isinstance(config, Rejected) or isinstance(file, Rejected):
         raise refused(source, updates)
-    return Misfit(source, config, file.tensors, updates, shapes, weights)
+
+    # Names that are refused stay as they are.
+    named = named_as_base(Source(config, file.tensors, file.read), shapes)
+    tensors = file.tensors if isinstance(named, Rejected) else named.tensors
+    return Misfit(source, config, tensors, updates, shapes, weights)
 
 
 def readable(opened: Opened | Misfit) -> Opened:
