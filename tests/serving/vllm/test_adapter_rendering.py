@@ -23,19 +23,19 @@ from vllm.entrypoints.serve.engine.protocol import ErrorResponse
 from vllm.entrypoints.serve.tokenize.protocol import TokenizeChatRequest, TokenizeCompletionRequest
 from vllm.entrypoints.serve.tokenize.serving import ServingTokenization
 from vllm.exceptions import VLLMValidationError
+from vllm.renderers import hf
 from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.renderers.registry import renderer_from_config
 
 from lorabay.catalog.defaults import AdapterDefaults, Choice
 from lorabay.catalog.versions import Version
-from lorabay.errors import ContextLengthExceeded, InvalidRequest, LorabayError
+from lorabay.errors import ContextLengthExceeded, InvalidRequest
 from lorabay.serving.engine import CHAT, COMPLETIONS, RESPONSES, TOKENIZE, Call
 from lorabay.serving.preferences import EndTokens
 from lorabay.serving.vllm.adapter_rendering import (
     AdapterRendering,
     begin,
     end_tokens,
-    warn_of_unused_template,
 )
 from lorabay.serving.vllm.prompt_logprobs import PromptLogprobs
 from lorabay.serving.vllm.stream import RequestContext
@@ -262,46 +262,32 @@ async def test_the_bases_template_is_not_the_adapters_fault(rendered: Rendered) 
         await rendered.prompt(CHAT, asked, version)  # it is the client's own
 
 
-class Failing:
-    """A renderer that fails at what a test says."""
-
-    model_config = SimpleNamespace(max_model_len=CONTEXT)
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    async def preprocess_chat(self, request: Any, messages: Any, **options: Any) -> Any:
-        raise self._error
-
-    render_chat = render_completion = render_responses = preprocess_chat
-
-
-async def failed(error: Exception, version: Version) -> LorabayError | None:
-    """What comes of an error in rendering, None if it is passed on as it is."""
-    online: Any = Failing(error)
-    AdapterRendering(online, PromptLogprobs(are_right=True, max_tokens=1), max_asked_tokens=1)
-    begin(CHAT, {"messages": HELLO}, version, SimpleNamespace(tokenizer=None))  # type: ignore[arg-type]
-    try:
-        await online.preprocess_chat(SimpleNamespace(), HELLO)
-    except LorabayError as blamed:
-        return blamed
-    except type(error):
-        return None
-    raise AssertionError("nothing was raised")
-
-
-async def test_an_endless_template_is_no_error_of_the_server() -> None:
+async def test_an_endless_template_is_no_error_of_the_server(
+    rendered: Rendered, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """vLLM ends it after half a minute."""
-    blamed = await failed(TimeoutError("timed out"), preferring(chat_template=MARKED))
-    assert isinstance(blamed, InvalidRequest)
-    assert blamed.status == 400
+
+    async def end(self: Any, rendering: Any) -> Any:
+        await rendering
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(hf.HfRenderer, "_render_with_timeout", end)
+    with pytest.raises(InvalidRequest, match="chat template of adapter 'finance'") as caught:
+        await rendered.prompt(CHAT, {"messages": HELLO}, preferring(chat_template=MARKED))
+    assert caught.value.status == 400
 
 
-async def test_what_comes_of_media_is_not_said_to_come_of_a_template() -> None:
+async def test_what_comes_of_media_is_not_said_to_come_of_a_template(
+    rendered: Rendered, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """vLLM's error has a cause there too, which tells of this server's network."""
-    error = VLLMValidationError("not fetched")
-    error.__cause__ = OSError("10.0.0.7 refused")
-    assert await failed(error, preferring(chat_template=MARKED)) is None
+
+    async def fetch(*_: Any, **__: Any) -> Any:
+        raise VLLMValidationError("not fetched") from OSError("10.0.0.7 refused")
+
+    monkeypatch.setattr(hf, "parse_chat_messages_async", fetch)
+    with pytest.raises(VLLMValidationError, match="not fetched"):
+        await rendered.prompt(CHAT, {"messages": HELLO}, preferring(chat_template=MARKED))
 
 
 async def test_a_prompt_that_the_adapter_made_too_long_says_so(rendered: Rendered) -> None:
@@ -473,13 +459,29 @@ def test_end_tokens_are_found_as_the_base_spells_them(rendered: Rendered) -> Non
     assert end_tokens(("<|end|>",), None) == EndTokens((), ("<|end|>",))
 
 
-def test_a_template_that_nothing_reads_is_told_of(rendered: Rendered) -> None:
-    """gpt-oss's prompts are made by code."""
+async def test_a_template_that_nothing_reads_is_told_of_once(rendered: Rendered) -> None:
+    """gpt-oss's prompts are made by code, whatever its adapters bring."""
     version = preferring(chat_template=MARKED)
     with capture_logs() as logs:
-        warn_of_unused_template(version, rendered.online)
+        await rendered.prompt(COMPLETIONS, {"prompt": "Hi"}, version)
     assert not logs
+
     rendered.online.use_harmony = True
     with capture_logs() as logs:
-        warn_of_unused_template(version, rendered.online)
+        for _ in range(2):
+            await rendered.prompt(COMPLETIONS, {"prompt": "Hi"}, version)
+        await rendered.prompt(COMPLETIONS, {"prompt": "Hi"}, sampling(temperature=0.5))
     assert [line["adapter"] for line in logs] == ["finance"]
+
+
+async def test_templates_are_parsed_once_however_many_there_are(
+    rendered: Rendered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """vLLM parses on the event loop, where every stream waits for it."""
+    versions = [preferring(chat_template=f"{number}{MARKED}") for number in range(40)]
+    for version in versions:
+        await rendered.prompt(CHAT, {"messages": HELLO}, version)
+
+    monkeypatch.setattr(hf, "_try_extract_ast", lambda template: pytest.fail("parsed again"))
+    for version in versions:
+        await rendered.prompt(CHAT, {"messages": HELLO}, version)

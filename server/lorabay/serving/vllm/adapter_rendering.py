@@ -10,9 +10,10 @@ against a client's wishes; `preferences` does.
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from jinja2 import TemplateError
 from vllm.entrypoints.openai.completion.protocol import CompletionRequest
 from vllm.entrypoints.serve.engine.protocol import ErrorResponse
 from vllm.exceptions import VLLMValidationError
-from vllm.renderers.hf import HfRenderer, safe_apply_chat_template
+from vllm.renderers import hf
 from vllm.renderers.inputs.preprocess import extract_prompt_len, prompt_to_seq
 
 from lorabay.catalog.defaults import NO_DEFAULTS
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
     from lorabay.serving.vllm.prompt_logprobs import PromptLogprobs
 
 logger = structlog.get_logger(__name__)
+
+MOST_TEMPLATES = 4_096
+"""Templates of which vLLM remembers how they read content; of its own accord it remembers 32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +120,6 @@ def _token_id(text: str, tokenizer: Any) -> int | None:
     return ids[0] if len(ids) == 1 and tokenizer.decode(ids) == text else None
 
 
-def warn_of_unused_template(version: Version, renderer: OnlineRenderer) -> None:
-    """Log that a version's chat template has no effect, where the base's prompts are made by code.
-
-    gpt-oss, Mistral's own tokenizers and DeepSeek have no templates in vLLM.
-    """
-    uses_templates = isinstance(renderer.renderer, HfRenderer) and not renderer.use_harmony
-    if not uses_templates:
-        logger.warning(
-            "the chat template is not used: vLLM makes this base's prompts without one",
-            adapter=version.adapter,
-            version=version.id,
-        )
-
-
 class AdapterRendering:
     """Takes the place of one renderer's entrances, and follows `current` in them.
 
@@ -140,9 +130,13 @@ class AdapterRendering:
     def __init__(
         self, renderer: OnlineRenderer, scored: PromptLogprobs, *, max_asked_tokens: int
     ) -> None:
+        self._renderer = renderer
         self._model_config = renderer.model_config
         self._scored = scored
         self._max_asked_tokens = max_asked_tokens
+        self._learnt: set[str] = set()
+        self._told: set[str] = set()
+        hf._CONTENT_FORMATS_MAXSIZE = 2 * MOST_TEMPLATES  # with tools and without
 
         self._render_chat = renderer.render_chat
         self._render_completion = renderer.render_completion
@@ -184,8 +178,9 @@ class AdapterRendering:
         if preferences is None:
             return await self._preprocess_chat(request, messages, **options)
 
-        template = preferences.template_for(request)
+        template = preferences.template_for(request) if self._uses_templates else None
         if template is not None:
+            await self._learn(template)
             # How a template reads content follows from itself, whatever the base's wants.
             options |= {
                 "default_template": template,
@@ -200,12 +195,56 @@ class AdapterRendering:
                 raise
             raise blamed from error
 
+    async def _learn(self, template: str) -> None:
+        """Have vLLM find out how a template reads content, once, beside the event loop.
+
+        It parses the template for that, which takes tens of milliseconds.
+        """
+        if template in self._learnt:
+            return
+
+        tokenizer = self._renderer.renderer.get_tokenizer()
+        find_out = partial(
+            hf.resolve_chat_template_content_format,
+            template,
+            given_format="auto",
+            tokenizer=tokenizer,
+            model_config=self._model_config,
+        )
+        await asyncio.to_thread(find_out, tools=None)
+        await asyncio.to_thread(find_out, tools=[])
+        if len(self._learnt) >= MOST_TEMPLATES:
+            self._learnt.clear()
+        self._learnt.add(template)
+
+    @property
+    def _uses_templates(self) -> bool:
+        """Whether vLLM makes this base's prompts with a template.
+
+        It makes those of gpt-oss, DeepSeek and Mistral's own tokenizers by code.
+        """
+        return isinstance(self._renderer.renderer, hf.HfRenderer) and not self._renderer.use_harmony
+
+    def _tell_of_unused_template(self, version: Version) -> None:
+        """Log, once, that a version's template has no effect, if it has none."""
+        has_one = version.defaults.chat_template is not None
+        if self._uses_templates or not has_one or version.id in self._told:
+            return
+
+        self._told.add(version.id)
+        logger.warning(
+            "the chat template is not used: vLLM makes this base's prompts without one",
+            adapter=version.adapter,
+            version=version.id,
+        )
+
     def _follow(self, request: BaseModel) -> None:
         """Set the fields of a request, as vLLM has validated it, as the adapter prefers them."""
         preferences = current.get()
         if preferences is None:
             return
 
+        self._tell_of_unused_template(preferences.version)
         changes = preferred_sampling(
             preferences.defaults.sampling,
             preferences.end,
@@ -301,5 +340,5 @@ def _template_fault(error: Exception) -> BaseException | None:
         return error
 
     *_, (innermost, _) = walk_tb(error.__traceback__)
-    is_wrapped = innermost.f_code is safe_apply_chat_template.__code__
+    is_wrapped = innermost.f_code is hf.safe_apply_chat_template.__code__
     return error.__cause__ if is_wrapped else None

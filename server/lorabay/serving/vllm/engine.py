@@ -363,8 +363,6 @@ class VllmEngine:
         if any(outcome != LOADED for outcome, _ in outcomes):
             await self._take_back(llm, request)
             raise _load_error(version, outcomes)
-        if version.defaults.chat_template is not None:
-            adapter_rendering.warn_of_unused_template(version, self._state.online_renderer)
         self._requests[version.id] = request
         self._look_at_slots()
 
