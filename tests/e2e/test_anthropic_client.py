@@ -14,6 +14,9 @@ from tests.e2e.conftest import API_KEY, MODELS
 from tests.e2e.server import Server
 
 QUESTION = [{"role": "user", "content": "My parcel is late. What can I do?"}]
+GREEDY = {"temperature": 0}
+"""The package no longer has this field of the API among its arguments."""
+
 SCHEMA = {
     "type": "object",
     "properties": {"open": {"type": "boolean"}},
@@ -31,16 +34,16 @@ def claude(server: Server) -> Iterator[Anthropic]:
 @pytest.mark.parametrize("model", MODELS)
 def test_a_message_whole_and_streamed(claude: Anthropic, http: httpx.Client, model: str) -> None:
     """Both have one text, which is that of a chat, and the same usage."""
-    request = {"model": model, "messages": QUESTION, "max_tokens": 12, "temperature": 0}
-    whole = claude.messages.create(**request)
-    with claude.messages.stream(**request) as stream:
+    request = {"model": model, "messages": QUESTION, "max_tokens": 12}
+    whole = claude.messages.create(**request, extra_body=GREEDY)
+    with claude.messages.stream(**request, extra_body=GREEDY) as stream:
         text = "".join(stream.text_stream)
         streamed = stream.get_final_message()
     [block] = whole.content
     assert block.text == text
     assert (whole.model, whole.role, whole.stop_reason) == (model, "assistant", "max_tokens")
     assert streamed.usage.output_tokens == whole.usage.output_tokens
-    chat = http.post("/v1/chat/completions", json=request).json()
+    chat = http.post("/v1/chat/completions", json=request | GREEDY).json()
     assert chat["choices"][0]["message"]["content"] == text
     assert chat["usage"]["prompt_tokens"] == whole.usage.input_tokens
 
@@ -51,7 +54,7 @@ def test_a_demanded_tool_is_called(claude: Anthropic) -> None:
         model="ecommerce",
         messages=QUESTION,
         max_tokens=80,
-        temperature=0,
+        extra_body=GREEDY,
         tools=[{"name": "open_ticket", "input_schema": SCHEMA}],
         tool_choice={"type": "tool", "name": "open_ticket"},
     )
