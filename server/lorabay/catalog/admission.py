@@ -181,7 +181,7 @@ def _canonical(source: Source, checks: Checks) -> Canonical | Rejected:
     # Copies of the base's tensors are no part of an adapter, and no format need know of them.
     whole = whole_tensors(source, checks.base, Comparison(checks.base, checks.base_weights))
     own = replace(source, tensors=whole.rest, copies=whole.copies)
-    canonical = _canonical_of(own, entry.module, checks)
+    canonical = _canonical_of(own, entry.module, replace(checks, base=whole.base))
 
     problems = [*whole.problems, *_replaced_problems(whole)]
     if isinstance(canonical, Rejected):

@@ -148,6 +148,11 @@ def _sort(tensor: TensorInfo, source: Source, base: BaseShapes, sorting: _Sortin
         return
 
     sorting.updates[name] = Replaced(source.load(tensor), is_marked_copy)
+    _follow_shape(tensor, name, base, sorting)
+
+
+def _follow_shape(tensor: TensorInfo, name: str, base: BaseShapes, sorting: _Sorting) -> None:
+    """Hold what the format reads against the shape that was trained on."""
     module = name.removesuffix(".weight")
     if len(tensor.shape) == 2 and base.shapes.get(module) is not None:
         sorting.shapes[module] = (tensor.shape[0], tensor.shape[1])
@@ -173,6 +178,7 @@ def _is_left_out(
         return True
     if is_marked_copy:
         sorting.problems.append(difference)
+        _follow_shape(tensor, name, comparison.base, sorting)
         return True
     # Nothing but its values says that it was no copy.
     was_trained = difference.code == "base_copy"
