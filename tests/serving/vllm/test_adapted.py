@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import transformers
 
+from lorabay.base.shapes import BaseShapes
+from lorabay.catalog.adapted import Adapted
+from lorabay.serving.adapted import modules_of
 from lorabay.serving.vllm import adapted
 from lorabay.serving.vllm.adapted import answer, main
+from lorabay.tools.check import check
 
 LAYER = "model.layers.0"
 ATTENTION = [f"{LAYER}.self_attn.{part}_proj" for part in "qkvo"]
@@ -199,6 +204,49 @@ def test_a_class_that_takes_no_adapters_takes_none_of_any_module(
     found = ask("Gemma3nTextConfig", "Gemma3nForCausalLM", ATTENTION, fields)
     reason = "vLLM's class Gemma3nForCausalLM takes no adapters at all"
     assert found == dict.fromkeys(ATTENTION, reason)
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A base of transformers with a head of its own, and adapters that PEFT makes of it."""
+    folder = tmp_path_factory.mktemp("qwen")
+    model = transformers.Qwen2ForCausalLM(transformers.Qwen2Config(**SMALL))
+    model.save_pretrained(folder / "base")
+
+    def adapter(*targets: str) -> Path:
+        config = peft.LoraConfig(r=2, target_modules=list(targets), init_lora_weights=False)
+        base = transformers.Qwen2ForCausalLM.from_pretrained(folder / "base")
+        peft.get_peft_model(base, config).save_pretrained(folder / "-".join(targets))
+        return folder / "-".join(targets)
+
+    return adapter
+
+
+@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`")
+@pytest.mark.parametrize(
+    ("targets", "options", "left_out"),
+    [
+        (("q_proj", "down_proj"), {}, set()),
+        (("q_proj", "lm_head"), {}, {"lm_head"}),
+        (("down_proj",), {"lora_target_modules": ["q_proj"]}, {MLP[2]}),
+        (("q_proj", "down_proj"), {"lora_target_modules": ["q_proj"]}, {MLP[2]}),
+    ],
+)
+def test_an_adapter_that_would_be_applied_in_part_is_refused_with_the_names(
+    qwen: Callable[..., Path], targets: tuple[str, ...], options: Any, left_out: set[str]
+) -> None:
+    """Also one that would have no effect at all: by the rules of a server, and so of `check`."""
+    folder = qwen(*targets)
+    base = folder.parent / "base"
+
+    def ask(shapes: BaseShapes) -> Adapted:
+        question = {"base": str(base), "options": options, "modules": modules_of(shapes)}
+        return Adapted(answer(question)["unadapted"])
+
+    (verdict,) = check([folder], base, max_rank=8, ask=ask)
+    assert {reason.code for reason in verdict.reasons} <= {"module_not_adapted"}
+    assert {reason.text.split("'")[1] for reason in verdict.reasons} == left_out
+    assert verdict.servable == (not left_out)
 
 
 def test_wrong_options_and_unknown_bases_are_answers(tmp_path: Path) -> None:
