@@ -126,6 +126,10 @@ def huge_config(folder: Path) -> None:
     os.truncate(folder / CONFIG, 50 << 20)
 
 
+def beside(name: str, content: bytes) -> Spoil:
+    return lambda folder: (folder / name).write_bytes(content) and None
+
+
 def fifo(folder: Path) -> None:
     (folder / WEIGHTS).unlink()
     os.mkfifo(folder / WEIGHTS)
@@ -251,6 +255,37 @@ BAD_FOLDERS: dict[str, tuple[Spoil, set[str]]] = {
     "folder as config": (folder_as_config, {"special_file"}),
     "link that leaves the root": (link_outside, {"link_outside"}),
     "link to itself": (link_loop, {"unreadable"}),
+    "settings with an unknown key": (beside("lorabay.toml", b"x = 1"), {"defaults_file"}),
+    "settings of another type": (beside("lorabay.toml", b"tags = 1"), {"defaults_file"}),
+    "settings that are no TOML": (beside("lorabay.toml", b"\xff"), {"defaults_file"}),
+    "settings without an end": (beside("lorabay.toml", bytes(1 << 17)), {"file_too_large"}),
+    "template with an error": (beside("chat_template.jinja", b"{% if %}"), {"chat_template"}),
+    "template that is empty": (beside("chat_template.jinja", b""), {"chat_template"}),
+    "template in a config with an error": (
+        beside("tokenizer_config.json", b'{"chat_template": "{{"}'),
+        {"chat_template"},
+    ),
+    "tokenizer config cut short": (beside("tokenizer_config.json", b'{"eos'), {"tokenizer_file"}),
+    "end token of another type": (
+        beside("tokenizer_config.json", b'{"eos_token": []}'),
+        {"tokenizer_file"},
+    ),
+    "generation config that is a list": (
+        beside("generation_config.json", b"[]"),
+        {"tokenizer_file"},
+    ),
+    "settings and weights": (
+        in_turn(beside("lorabay.toml", b"x = 1"), weights_bytes(lambda _: b"")),
+        {"defaults_file", "header_truncated"},
+    ),
+    "settings that are a FIFO": (
+        lambda folder: os.mkfifo(folder / "lorabay.toml"),
+        {"special_file"},
+    ),
+    "settings that lead away": (
+        lambda folder: (folder / "lorabay.toml").symlink_to("/etc/hostname"),
+        {"link_outside"},
+    ),
     "several at once": (
         in_turn(
             config(bias="all", use_dora=True, lora_alpha=None),

@@ -54,6 +54,10 @@ class FakeEngine:
     async def unload(self, version: Version) -> None:
         self.loaded.discard(version)
 
+    def holds(self, version: Version) -> bool:
+        """Return whether a version's weights are loaded, by whatever version that shares them."""
+        return any(loaded.weights == version.weights for loaded in self.loaded)
+
     def check(self) -> None:
         if not self.up:
             raise EngineUnavailable("the engine is not up yet", retry_after=4.2)

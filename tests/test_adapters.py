@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from lorabay.base.default import BASE_REPOSITORY
+from lorabay.catalog.defaults import AdapterDefaults
+from lorabay.catalog.defaults_file import parse
 from lorabay.training.dataset import Example, read_examples
 from lorabay.training.recipe import read_recipe
 
@@ -163,3 +165,15 @@ def test_an_adapter_halves_the_perplexity_of_its_own_data() -> None:
             if len(cells) > 4 and re.fullmatch(r"[\d.]+", cells[2].strip(" *"))
         }
         assert rows[name] <= rows["base"] / 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_adapter_says_how_it_is_used(name: str) -> None:
+    """Its file is a valid one, and leaves to every request what it asks for."""
+    defaults = parse((ADAPTERS / name / "lorabay.toml").read_bytes())
+    assert isinstance(defaults, AdapterDefaults), defaults
+    assert defaults.description
+    assert name in defaults.tags
+    assert [choice.value for field, choice in defaults.sampling if field == "temperature"] == [0.3]
+    assert not any(choice.is_enforced for _, choice in defaults.sampling)
+    assert "answered at 0.3" in (ADAPTERS / name / "README.md").read_text(encoding="utf-8")

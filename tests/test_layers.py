@@ -22,8 +22,11 @@ LIGHT = ("cli", "settings", "errors", "metrics", "logs", "catalog", "formats", "
 LONGEST_FUNCTION = 80
 """A cap that nobody should feel: a function is as long as its steps."""
 VAGUE = {"utils", "util", "common", "helpers", "misc"}
-BASES = {"Exception", "Protocol", "BaseModel", "StrEnum", "NamedTuple"}
-"""What a class may inherit from besides errors, settings, and classes of vLLM and uvicorn."""
+BASES = {"Exception", "Protocol", "BaseModel", "StrEnum", "NamedTuple", "Extension"}
+"""What a class may inherit from besides errors, settings, and classes of vLLM and uvicorn.
+
+`Extension` is how jinja2 learns a tag.
+"""
 
 
 def module_of(path: Path) -> str:

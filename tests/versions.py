@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.versions import AdapterSpec, Digest, Version
 
@@ -11,11 +12,24 @@ BASE_NAMES = ("tiny", "org/tiny")
 
 
 def make_version(
-    adapter: str, digit: str = "a", *, rank: int = 16, size_bytes: int = 1_000_000
+    adapter: str,
+    digit: str = "a",
+    *,
+    rank: int = 16,
+    size_bytes: int = 1_000_000,
+    weights: str | None = None,
+    defaults: AdapterDefaults = NO_DEFAULTS,
 ) -> Version:
-    """`digit`, repeated, is the version's digest."""
-    digest = Digest(digit * 64)
+    """`digit`, repeated, is the version's digest, and `weights` that of its weights, if another."""
+    digest, weights_digest = Digest(digit * 64), Digest((weights or digit) * 64)
     spec = AdapterSpec(
-        digest, "lora", rank, 2.0 * rank, ("q_proj", "v_proj"), "bfloat16", size_bytes
+        digest,
+        "lora",
+        rank,
+        2.0 * rank,
+        ("q_proj", "v_proj"),
+        "bfloat16",
+        size_bytes,
+        weights_digest=weights_digest,
     )
-    return Version(AdapterName(adapter), spec, Path("/store/versions") / digest)
+    return Version(AdapterName(adapter), spec, Path("/store/versions") / weights_digest, defaults)

@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from lorabay.catalog.defaults import AdapterDefaults
 from tests.api.conftest import FINANCE, FINANCE_BEFORE, Api
+from tests.versions import make_version
 
 
 async def test_the_list_holds_the_base_and_every_adapter(api: Api) -> None:
@@ -96,3 +98,18 @@ async def test_models_are_listed_while_the_engine_starts(api: Api) -> None:
     cards = (await api.http.get("/v1/models")).json()["data"]
     assert len(cards) == 4
     assert {card["max_model_len"] for card in cards} == {None}
+
+
+async def test_an_adapter_is_described_as_it_describes_itself(api: Api) -> None:
+    """Each version by its own file; one that says nothing, and the base, have no such field."""
+    said = AdapterDefaults(description="Advice", tags=("finance", "zh"))
+    described = make_version("finance", "d", weights="a", defaults=said)
+    api.registry.set_live(described)
+    cards = {card["id"]: card for card in (await api.http.get("/v1/models")).json()["data"]}
+    assert cards["finance"]["description"] == "Advice"
+    assert cards["finance"]["tags"] == ["finance", "zh"]
+    assert not {"description", "tags"} & {*cards["shop"], *cards["tiny"]}
+    former = (await api.http.get(f"/v1/models/{FINANCE.id}")).json()
+    assert "description" not in former
+    whole = (await api.http.get(f"/v1/models/{described.id}")).json()
+    assert whole["description"] == "Advice"

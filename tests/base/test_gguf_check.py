@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from tokenizers import pre_tokenizers
 
 from lorabay.base.causal_lm import load_tokenizer
 from lorabay.base.default import find_gguf
 from lorabay.base.gguf_check import check, check_source, difference, recorded_answers
 from lorabay.errors import SetupError
+from tokenizers import pre_tokenizers
 
 if TYPE_CHECKING:
     from tests.fixtures.models import Prepared

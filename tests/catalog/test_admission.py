@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.catalog.adapted import Adapted
 from lorabay.catalog.admission import Checks, smallest_limit, validate
 from lorabay.catalog.names import AdapterName
@@ -17,6 +18,7 @@ from lorabay.files.adapter_folder import Limits
 from lorabay.reasons import Rejected
 from tests import bad_folders, making
 from tests.bad_folders import BAD_FOLDERS
+from tests.tokenizers import save_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -223,3 +225,42 @@ def test_hostile_sizes_cost_little(tmp_path: Path, base: BaseShapes) -> None:
     result = refused(folder, Checks(base, 16))
     assert result.codes == {"module_not_in_base"}
     assert len(result.reasons) < 10
+
+
+def test_what_a_folder_says_of_its_use_is_judged_beside_its_weights(
+    tmp_path: Path, checks: Checks
+) -> None:
+    """All reasons come at once, in whichever file; a good file changes the digest alone."""
+    folder = making.make_adapter(tmp_path / "a")
+    plain = accepted(folder, checks)
+    (folder / "lorabay.toml").write_text('tags = ["a"]')
+    spec = accepted(folder, checks)
+    assert spec.weights_digest == plain.digest == plain.weights_digest
+    assert spec.digest != plain.digest
+    assert replace(spec, digest=plain.digest) == plain
+
+    making.make_adapter(tmp_path / "b", config=making.lora_config(r=3))
+    (tmp_path / "b" / "lorabay.toml").write_text("x = 1")
+    (tmp_path / "b" / "chat_template.jinja").write_text("{% if %}")
+    assert {"rank", "defaults_file", "chat_template"} <= refused(tmp_path / "b", checks).codes
+
+
+def test_what_is_not_used_of_a_tokenizer_is_a_warning(tmp_path: Path, checks: Checks) -> None:
+    """Beside those of the weights; the base's own tokenizer is none."""
+    base = BaseTokenizer(save_tokenizer(tmp_path / "base"))
+    folder = making.make_adapter(tmp_path / "a")
+    save_tokenizer(folder)
+    held_against = replace(checks, tokenizer=base)
+    assert accepted(folder, held_against).warnings == ()
+    save_tokenizer(folder, added=("<|new|>",))
+    (warning,) = accepted(folder, held_against).warnings
+    assert "<|new|>" in warning
+
+
+def test_a_base_with_another_tokenizer_is_another_judgement(tmp_path: Path, checks: Checks) -> None:
+    """An adapter's template may be the base's no longer."""
+    one = BaseTokenizer(save_tokenizer(tmp_path / "one"))
+    two = BaseTokenizer(save_tokenizer(tmp_path / "two", template="{{ messages }}"))
+    judged = {replace(checks, tokenizer=base).identity for base in (BaseTokenizer(), one, two)}
+    assert len(judged) == 3
+    assert replace(checks, tokenizer=BaseTokenizer()).identity == checks.identity

@@ -291,3 +291,29 @@ def test_a_build_that_nobody_waits_for_ends(
     with pytest.raises(Stopped):
         Assembly(base, (root.resolve(),), Limits()).take(folder, tmp_path / "out", read)
     assert not (tmp_path / "out" / "adapter_model.safetensors").exists()
+
+
+def test_a_composite_is_used_as_its_own_folder_says(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """What the members say of their use is theirs."""
+    root = tmp_path / "adapters"
+    members(root, one=4, two=4)
+    (root / "one" / "lorabay.toml").write_text('description = "one"')
+    folder = composite(root / "both", of("one", "two", method="cat"))
+    roots = (root.resolve(),)
+    plain = store.ingest(folder, AdapterName("both"), checks, roots=roots)
+    assert isinstance(plain, Version), plain
+    assert plain.digest == plain.weights
+
+    (folder / "lorabay.toml").write_text('description = "both"')
+    described = store.ingest(folder, AdapterName("both"), checks, roots=roots)
+    assert isinstance(described, Version), described
+    assert described.defaults.description == "both"
+    assert described.weights == plain.weights
+
+    (folder / "lorabay.toml").write_text("x = 1")
+    (folder / "chat_template.jinja").symlink_to("/etc/hostname")
+    refused = store.ingest(folder, AdapterName("both"), checks, roots=roots)
+    assert isinstance(refused, Rejected)
+    assert refused.codes == {"link_outside"}

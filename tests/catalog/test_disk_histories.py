@@ -36,8 +36,10 @@ from tests.failing_disk import ERRORS, FailingDisk
 
 BASES = ("tiny",)
 NAMES = ("ads", "bank")
-CONTENTS = (0, 1, 2, 3)
+CONTENTS = (0, 1, 2, 3, 4, 5)
 KEEP = 1
+WEIGHTS = 4
+"""Sets of weights; contents of more have the weights of an earlier one, and defaults."""
 
 names, contents = st.sampled_from(NAMES), st.sampled_from(CONTENTS)
 errors = st.sampled_from(ERRORS)
@@ -49,6 +51,7 @@ rank 2.
 
 def rank_of(content: int) -> int:
     """Every other content has a rank that a narrow engine does not take."""
+    content %= WEIGHTS
     return 2 if content % 2 else 4
 
 
@@ -74,8 +77,10 @@ def sources() -> tuple[Path, Checks]:
         making.make_adapter(
             folder / str(content),
             config=making.lora_config(r=rank_of(content)),
-            tensors=making.lora_tensors(seed=content, rank=rank_of(content)),
+            tensors=making.lora_tensors(seed=content % WEIGHTS, rank=rank_of(content)),
         )
+        if content >= WEIGHTS:
+            (folder / str(content) / "lorabay.toml").write_text(f'description = "{content}"')
     return folder, Checks(BaseShapes.read(making.make_base(folder / "tiny")), WIDE)
 
 
@@ -179,6 +184,8 @@ class Histories(RuleBasedStateMachine):
             return
 
         self.digests[content] = result.digest
+        assert (result.digest == result.weights) == (content < WEIGHTS)
+        assert result.defaults.description == (str(content) if content >= WEIGHTS else None)
         registry.set_live(registry.offer(result, source))
         self.note(name)
 
@@ -323,10 +330,21 @@ class Histories(RuleBasedStateMachine):
             # What the disk has not given yet may be gone: a record that was killed named it.
             needed |= kept - {digest for digest, why in status.withheld if why.is_passing}
             needed.update(version.digest for version, _ in status.leases)
+            needed.update(version.weights for version in status.kept)
 
         with self.disk.well():
             whole = {spec.digest for spec in self.server.store.versions()}
         assert needed <= whole
+
+    @invariant()
+    def weights_are_stored_once(self) -> None:
+        with self.disk.well():
+            versions = self.server.store.versions()
+            found = (self.folder / "store" / "versions").glob("*/*.safetensors")
+            stored = [path.parent.name for path in found]
+        whole = {spec.digest for spec in versions}
+        assert {spec.weights_digest for spec in versions} <= whole
+        assert len(set(stored)) == len(stored) <= WEIGHTS
 
     # What must be true in the end
 
@@ -352,7 +370,9 @@ class Histories(RuleBasedStateMachine):
             assert status.withheld == ()
             if status.rollback is None:
                 assert status.live.digest == self.digests[content]
-        assert {spec.digest for spec in store.versions()} == registry.in_use()
+        versions = store.versions()
+        shared = {spec.weights_digest for spec in versions if spec.digest in registry.in_use()}
+        assert {spec.digest for spec in versions} == registry.in_use() | shared
         assert not list((self.folder / "store" / "work").iterdir())
 
         kept = {status.name: status.kept for status in registry.snapshot()}

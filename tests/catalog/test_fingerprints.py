@@ -19,9 +19,11 @@ from lorabay.catalog.fingerprints import (
     differ_in_inodes_only,
     fingerprint,
     holds_files,
+    look_at,
     sketch,
 )
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.files.side_files import SIDE_FILES
 from tests import making
 from tests.catalog.composites import make_composite
 
@@ -50,6 +52,57 @@ def test_every_change_of_a_file_changes_the_fingerprint(tmp_path: Path, name: st
     file.unlink()
     seen.append(scan(tmp_path)["finance"].fingerprint)
     assert len(set(seen)) == 4
+
+
+@pytest.mark.parametrize("name", SIDE_FILES)
+def test_what_says_how_an_adapter_is_used_is_part_of_the_fingerprint(
+    tmp_path: Path, name: str
+) -> None:
+    """It comes, changes with its old times, and goes; each is noticed, and so is its age."""
+    folder = making.make_adapter(tmp_path / "finance")
+    bare, sketched = fingerprint(folder), sketch(folder)
+    file = folder / name
+    file.write_text("one")
+    os.utime(file, (1e9, 1e9))
+    seen = {bare, fingerprint(folder)}
+    assert len({sketched, sketch(folder)}) == 2
+    assert holds_files(fingerprint(folder), [file.stat()])
+    newest = look_at(folder).newest_ns
+    assert newest >= file.stat().st_ctime_ns
+
+    again = sketch(folder)
+    file.write_text("two")
+    os.utime(file, (1e9, 1e9))
+    seen.add(fingerprint(folder))
+    assert len(seen) == 3
+    assert sketch(folder) != again
+    file.unlink()
+    assert fingerprint(folder) == bare
+    assert sketch(folder) == sketched
+
+
+def test_a_composite_changes_with_its_own_side_files(tmp_path: Path) -> None:
+    """They say how it is used."""
+    making.make_adapter(tmp_path / "one")
+    make_composite(tmp_path / "both", "one")
+    before = fingerprint(tmp_path / "both")
+    (tmp_path / "both" / "lorabay.toml").write_text("")
+    assert fingerprint(tmp_path / "both") != before
+
+
+def test_a_folder_that_may_not_be_listed_is_looked_at_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are asked for by their names."""
+    folder = making.make_adapter(tmp_path / "finance")
+    (folder / "lorabay.toml").write_text("")
+    before = fingerprint(folder)
+
+    def refuse(path: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert fingerprint(folder) == before
 
 
 def test_a_fingerprint_is_what_a_scan_gives(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from lorabay.catalog.adapter_state import AdapterState
+from lorabay.catalog.defaults import AdapterDefaults
 from lorabay.catalog.leases import Lease
 from lorabay.catalog.records import FolderSource, Records
 from lorabay.catalog.registry import Registry
@@ -364,6 +366,60 @@ def test_a_start_over_records_that_cannot_be_read_fails(tmp_path: Path) -> None:
             taken_up(records, finds(a=A))
 
 
+def sharing(letter: str, weights: Version, adapter: str = "finance") -> Version:
+    """Return a version of other defaults and the same weights."""
+    other = version(letter, adapter)
+    spec = replace(other.spec, weights_digest=weights.digest)
+    return replace(other, spec=spec, path=weights.path)
+
+
+def test_leases_and_pins_are_told_by_weights(registry: Registry) -> None:
+    """Whatever versions, of whatever names, share them."""
+    second, third = sharing("e", A), sharing("f", A, "shop")
+    serve(registry, A)
+    first = registry.acquire("finance")
+    serve(registry, second)
+    serve(registry, third)
+    others = [registry.acquire("finance"), registry.acquire("shop")]
+    assert registry.leases_on(A.weights) == 3
+    assert (registry.leases(A), registry.leases(second)) == (1, 1)
+    assert registry.live_weights() == {A.weights}
+    assert registry.pinned_weights() == frozenset()
+    registry.set_pinned("shop", True)
+    assert registry.pinned_weights() == {A.weights}
+    for lease in (first, *others):
+        lease.release()
+    assert registry.leases_on(A.weights) == 0
+    registry.remove("shop")
+    assert registry.pinned_weights() == frozenset()
+
+
+def test_weights_are_needed_as_long_as_a_version_has_them(registry: Registry) -> None:
+    """Forgetting the one that is called as they are does not free them."""
+    second = sharing("e", A)
+    serve(registry, A)
+    serve(registry, second)
+    registry.forget(A.digest)
+    assert registry.in_use() == {second.digest, A.digest}
+    serve(registry, B)
+    registry.forget(second.digest)
+    assert registry.in_use() == {B.digest}
+
+
+def test_a_rollback_takes_the_defaults_back(registry: Registry) -> None:
+    """They are the version's, like its weights."""
+    cold, warm = (
+        replace(each, defaults=AdapterDefaults(description=text))
+        for each, text in ((A, "cold"), (sharing("e", A), "warm"))
+    )
+    serve(registry, cold)
+    serve(registry, warm)
+    registry.roll_back(registry.rollback_target("finance"))
+    live = registry.live("finance")
+    assert live is not None
+    assert live.defaults.description == "cold"
+
+
 class RegistryMachine(RuleBasedStateMachine):
     """The registry against a model: a dict of histories and a multiset of leases, with restarts in
     between.
@@ -386,7 +442,8 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(name=names, letter=letters)
     def folder_changes(self, name: str, letter: str) -> None:
-        found = version(letter, name)
+        # `e` and `f` are other defaults of the weights of `a`.
+        found = sharing(letter, A, name) if letter in "ef" else version(letter, name)
         self.known[name, found.digest] = found
         target = self.registry.offer(found, folder(found.digest))
         self.registry.set_live(target)
@@ -445,8 +502,12 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @invariant()
     def leases_agree(self) -> None:
+        by_weights: Counter[Digest] = Counter()
         for held, count in self.held.items():
             assert self.registry.leases(held) == count
+            by_weights[held.weights] += count
+        for weights, count in by_weights.items():
+            assert self.registry.leases_on(weights) == count
 
     @invariant()
     def live_and_kept_agree(self) -> None:
@@ -457,8 +518,9 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_in_use_may_be_collected(self) -> None:
-        needed = {old.digest for kept in self.history.values() for old in kept}
-        needed |= {held.digest for held, count in self.held.items() if count}
+        needed = {old for kept in self.history.values() for old in kept}
+        needed |= {held for held, count in self.held.items() if count}
+        needed = {old.digest for old in needed} | {old.weights for old in needed}
         assert needed <= self.registry.in_use()
 
     @invariant()

@@ -23,8 +23,9 @@ from lorabay.catalog.admission import validate
 from lorabay.catalog.disuse import DAYS_KEPT
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Rollback
-from lorabay.catalog.store import MANIFEST_FILE, Store
-from lorabay.catalog.versions import Digest, Version
+from lorabay.catalog.store import Store
+from lorabay.catalog.stored_version import MANIFEST_FILE
+from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE, WEIGHTS_FILE
 from lorabay.reasons import Rejected
@@ -47,6 +48,13 @@ def ingest(store: Store, folder: Path, checks: Checks, name: AdapterName = FINAN
 
 def adapter(folder: Path, seed: int = 0) -> Path:
     return making.make_adapter(folder, tensors=making.lora_tensors(seed=seed))
+
+
+def described(folder: Path, seed: int, text: str) -> Path:
+    """Return an adapter whose folder says something about its use."""
+    adapter(folder, seed)
+    (folder / "lorabay.toml").write_text(f'description = "{text}"')
+    return folder
 
 
 def files(root: Path) -> set[str]:
@@ -149,6 +157,89 @@ def test_a_version_that_lost_bytes_is_replaced(
     assert store.versions() == ()
     assert ingest(store, folder, checks) == version
     assert store.get(FINANCE, version.digest) == version
+
+
+def test_defaults_alone_are_a_version_that_shares_the_weights(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """The tensors are stored once, whatever the folders say and in whatever order they come."""
+    first = ingest(store, described(tmp_path / "a", 0, "one"), checks)
+    second = ingest(store, described(tmp_path / "b", 0, "two"), checks)
+    plain = ingest(store, adapter(tmp_path / "c"), checks, SHOP)
+    assert len({first.digest, second.digest, plain.digest}) == 3
+    assert first.weights == second.weights == plain.weights == plain.digest
+    assert first.path == second.path == plain.path
+    assert first.defaults.description == "one"
+    tensors = [name for name in files(tmp_path / "store") if name.endswith(".safetensors")]
+    assert tensors == [f"versions/{plain.digest}/{WEIGHTS_FILE}"]
+
+    again = ingest(store, described(tmp_path / "d", 0, "one"), checks)
+    assert again == first
+    assert again.spec == first.spec
+    store.close()
+    with Store.open(tmp_path / "store") as later:
+        found = later.get(FINANCE, second.digest)
+        assert found == second
+        assert (found.spec, found.defaults, found.path) == (
+            second.spec,
+            second.defaults,
+            second.path,
+        )
+
+
+def test_weights_stay_as_long_as_a_version_shares_them(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """A sweep takes what nobody needs, and the last version takes the weights along."""
+    first = ingest(store, described(tmp_path / "a", 0, "one"), checks)
+    second = ingest(store, described(tmp_path / "b", 0, "two"), checks)
+    assert store.sweep({first.digest}) == (second.digest,)
+    assert store.get(FINANCE, first.digest) == first
+    with Store.open(tmp_path / "store") as other:
+        assert other.get(FINANCE, first.digest) == first
+        assert store.sweep(frozenset()) == ()
+    assert set(store.sweep(frozenset())) == {first.digest, first.weights}
+    assert not files(tmp_path / "store")
+
+
+def test_a_server_that_knows_no_versions_spares_recorded_ones_and_their_weights(
+    tmp_path: Path, checks: Checks
+) -> None:
+    """A record names the version alone; the store knows what that shares."""
+    root = tmp_path / "store"
+    with kept_by_a_stopped_server(root, described(tmp_path / "a", 0, "one"), checks) as (
+        store,
+        version,
+    ):
+        assert store.sweep(frozenset()) == ()
+        assert store.get(FINANCE, version.digest) == version
+
+
+def test_weights_that_lost_bytes_are_replaced_under_all_that_share_them(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """Ingesting any of the versions heals them."""
+    first = ingest(store, described(tmp_path / "a", 0, "one"), checks)
+    second = ingest(store, described(tmp_path / "b", 0, "two"), checks)
+    weights = first.path / WEIGHTS_FILE
+    weights.chmod(0o600)
+    weights.write_bytes(b"")
+    assert store.get(FINANCE, second.digest) is None
+    assert ingest(store, tmp_path / "a", checks) == first
+    assert store.get(FINANCE, second.digest) == second
+
+
+def test_a_folder_is_judged_by_its_copy_and_all_of_it(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """Its defaults are read where its weights are; a bad file refuses the folder."""
+    folder = described(tmp_path / "a", 0, "one")
+    (folder / "chat_template.jinja").write_text("{% if %}")
+    result = store.ingest(folder, FINANCE, checks)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"chat_template"}
+    assert not result.transient
+    assert store.versions() == ()
 
 
 @pytest.mark.parametrize("room", [0, 100, 1000, None])
@@ -282,8 +373,9 @@ while True:
     _, status = os.waitpid(child, 0)
     with Store.open(root) as store:
         for spec in store.versions():
-            again = store.ingest(root / "versions" / spec.digest, "again", checks)
-            assert again.digest == spec.digest
+            weights = spec.weights_digest
+            again = store.ingest(root / "versions" / weights, "again", checks)
+            assert again.digest == weights
         whole = {spec.digest for spec in store.versions()}
         visible = {path.name for path in (root / "versions").iterdir()}
         assert visible == whole, "a part of a version is visible"
@@ -299,12 +391,18 @@ print(step)
 """
 
 
-def test_a_kill_at_any_step_leaves_nothing_or_a_whole_version(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_defaults", [False, True])
+def test_a_kill_at_any_step_leaves_nothing_or_a_whole_version(
+    tmp_path: Path, has_defaults: bool
+) -> None:
     """A kill before any single file operation of an ingest or a collection leaves a whole store,
-    which gets clean.
+    which gets clean; weights may be there without what shares them, never the other way round.
     """
     base = making.make_base(tmp_path / "base")
-    arguments = map(str, (base, adapter(tmp_path / "a"), tmp_path / "store"))
+    folder = adapter(tmp_path / "a")
+    if has_defaults:
+        (folder / "lorabay.toml").write_text('description = "An adapter"')
+    arguments = map(str, (base, folder, tmp_path / "store"))
     command = [sys.executable, "-W", "ignore", "-c", KILL_AT_EACH_STEP, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -488,11 +586,14 @@ def test_a_fault_at_any_operation_of_a_sweep_loses_nothing(
     assert not list((root / "work").iterdir())
 
 
+@pytest.mark.parametrize("has_defaults", [False, True])
 def test_a_fault_at_any_operation_of_an_ingest_is_the_disks(
-    tmp_path: Path, store: Store, checks: Checks
+    tmp_path: Path, store: Store, checks: Checks, has_defaults: bool
 ) -> None:
     """The folder is not blamed, nothing half made is seen, and the next attempt stores it."""
     root, folder = tmp_path / "store", adapter(tmp_path / "a")
+    if has_defaults:
+        (folder / "lorabay.toml").write_text('description = "An adapter"')
     with FailingDisk(root).attached() as disk:
         number, is_done = 0, False
         while not is_done:
@@ -506,7 +607,9 @@ def test_a_fault_at_any_operation_of_an_ingest_is_the_disks(
             for spec in store.versions():
                 version = store.get(FINANCE, spec.digest)
                 assert version is not None
-                assert validate(version.path, checks) == spec
+                stored = validate(version.path, checks)
+                assert isinstance(stored, AdapterSpec)
+                assert stored.digest == spec.weights_digest
             assert isinstance(store.ingest(folder, FINANCE, checks), Version)
             store.sweep(frozenset())
             number += 1

@@ -20,3 +20,13 @@ def test_versions_are_equal_by_adapter_and_digest() -> None:
     assert version != replace(version, adapter=AdapterName("other"))
     assert version != replace(version, spec=replace(SPEC, digest=Digest("cd" * 32)))
     assert version.id == "finance@abababababab"
+
+
+def test_versions_of_one_set_of_weights_share_them() -> None:
+    """Without defaults a version is its weights; others say which they have."""
+    plain = Version(AdapterName("finance"), SPEC, Path("/a"))
+    weights = Digest("ef" * 32)
+    sharing = replace(plain, spec=replace(SPEC, weights_digest=weights))
+    assert plain.weights == SPEC.digest
+    assert sharing.weights == weights
+    assert sharing == plain  # what a version is called is its own digest

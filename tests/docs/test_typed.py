@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from lorabay.catalog.defaults import AdapterDefaults
+from lorabay.catalog.defaults_file import Sampling, parse
 from tests import peft_adapters
 from tests.docs.pages import ROOT, Block, page
 from tests.docs.typed import (
@@ -122,3 +124,12 @@ def type_in(place: Path, text: str) -> str:
 def test_a_block_of_a_guide(block: Block, place: Path) -> None:
     """It ends without an error, and prints something."""
     assert type_in(place, block.text).strip()
+
+
+def test_the_example_of_defaults_is_a_file_that_counts() -> None:
+    """Its example is accepted, and its table has every key of `[sampling]`."""
+    guide = page("docs/guides/adapter-defaults.md")
+    (example,) = guide.blocks("toml")
+    assert isinstance(parse(example.text.encode()), AdapterDefaults)
+    table = "\n".join(line for line in guide.text.splitlines() if line.startswith("| `"))
+    assert [name for name in Sampling.model_fields if f"`{name}`" not in table] == []

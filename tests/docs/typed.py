@@ -15,6 +15,7 @@ TYPED = ("sh", "python")
 
 HERE: frozenset[str] = frozenset(
     {
+        "docs/guides/adapter-defaults.md: .venv/bin/lorabay check adapters/finance",
         "docs/guides/bring-an-adapter.md: .venv/bin/lorabay check adapters/finance",
         "docs/guides/train.md: .venv/bin/lorabay train adapters/finance --output finance-again",
         "docs/guides/merge.md: .venv/bin/lorabay merge finance -o merged/finance",

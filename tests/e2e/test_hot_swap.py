@@ -221,8 +221,20 @@ def test_a_bad_folder_disturbs_nothing(
     assert colour(say(client, "word")) == "red"
 
 
+def variant(folder: Path, source: Path, number: int) -> Path:
+    """Return a copy of an adapter whose weights are others, by a scale that nobody notices.
+
+    Equal weights would share a place in the engine.
+    """
+    shutil.copytree(source, folder)
+    config = json.loads((folder / "adapter_config.json").read_bytes())
+    config["lora_alpha"] *= 1 + number / 10_000
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    return folder
+
+
 def test_forty_adapters_take_turns_beside_the_base(
-    client: OpenAI, adapters: Path, words: dict[str, Path]
+    client: OpenAI, adapters: Path, words: dict[str, Path], tmp_path: Path
 ) -> None:
     """Many times as many adapters as slots, base requests among them: every answer is its own
     model's, and the base's are what they were. Then what kills stock vLLM: folders of evicted
@@ -230,7 +242,7 @@ def test_forty_adapters_take_turns_beside_the_base(
     expected = say(client, BASE)
     names = [f"word{number:02}" for number in range(40)]
     for number, name in enumerate(names):
-        put(adapters, name, words[("red", "blue")[number % 2]])
+        put(adapters, name, variant(tmp_path / name, words[("red", "blue")[number % 2]], number))
     eventually(lambda: set(names) <= served(client), "all are listed", 60)
     asked = [model for name in names for model in (name, BASE)]
     with ThreadPoolExecutor(8) as pool:

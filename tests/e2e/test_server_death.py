@@ -108,10 +108,10 @@ def check_store(folder: Path, base: Path) -> int:
     with Store.open(folder / "store") as store:
         specs = store.versions()
         for spec in specs:
-            path = folder / "store" / "versions" / spec.digest
+            path = folder / "store" / "versions" / str(spec.weights_digest)
             found = validate(path, checks)
             assert not isinstance(found, Rejected), found
-            assert found.digest == spec.digest
+            assert found.digest == spec.weights_digest
         assert {path.name for path in (folder / "store" / "versions").iterdir()} == {
             spec.digest for spec in specs
         }

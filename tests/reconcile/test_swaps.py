@@ -8,6 +8,7 @@ import asyncio
 
 import pytest
 
+from lorabay.catalog.defaults import NO_DEFAULTS
 from lorabay.errors import AdapterRejected, EngineUnavailable
 from lorabay.reconcile.swaps import NoEngine
 from lorabay.serving.residency import Residency
@@ -525,7 +526,64 @@ async def test_a_death_during_the_unload(
     await engine.start()
     await residency.ensure(new)
     assert engine.loaded == {new}
-    assert set(residency.placed()) == {new}
+    assert residency.placed() == {new.weights}
+
+
+async def test_a_change_of_defaults_alone_loads_nothing(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """The name flips to a new version of the weights that are there; a rollback flips back."""
+    old = await bay.serve("finance", 1)
+    with bay.registry.acquire("finance") as lease:
+        new = await bay.serve("finance", 1, says="other")
+        assert lease.version == old
+        assert new.defaults.description == "other"
+    await quiet()
+    assert engine.steps == [f"load {old.id}"]
+    assert bay.happened() == ["added", "swapped"]
+    assert residency.placed() == {old.weights}
+
+    await bay.changes.roll_back("finance", None, who=ADMIN)
+    await quiet()
+    live = bay.live("finance")
+    assert live == old
+    assert live.defaults == NO_DEFAULTS
+    assert engine.steps == [f"load {old.id}"]
+
+
+async def test_shared_weights_leave_with_the_last_version_that_has_them(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """Neither a version that drains nor another name's end takes them out before."""
+    first = await bay.serve("finance", 1)
+    second = await bay.serve("shop", 1, says="shop")
+    lease = bay.registry.acquire("shop")
+    await bay.serve("finance", 2)
+    bay.take_away("shop")
+    await bay.look()
+    await quiet()
+    assert engine.holds(second)
+    lease.release()
+    await quiet()
+    assert not engine.holds(first)
+    assert engine.loaded == {bay.version("finance", 2)}
+
+
+async def test_a_version_that_is_deleted_leaves_weights_that_are_live(
+    bay: Bay, residency: Residency, engine: MortalEngine
+) -> None:
+    """In the engine and in the store; they go when nobody has them."""
+    plain = await bay.serve("finance", 1)
+    described = await bay.serve("finance", 1, says="other")
+    await bay.changes.delete(plain.digest, who=ADMIN)
+    assert engine.holds(described)
+    assert bay.store.get(described.adapter, described.digest) == described
+    assert bay.in_store() == {described.digest, described.weights}
+
+    last = await bay.serve("finance", 2)
+    await quiet()
+    await bay.changes.delete(described.digest, who=ADMIN)
+    assert bay.in_store() == {last.digest}
 
 
 async def test_before_the_engine_is_up_the_last_version_stays(bay: Bay) -> None:

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.adapter_state import AdapterStatus
 from lorabay.catalog.admission import Checks, validate
+from lorabay.catalog.defaults import AdapterDefaults
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.store import Store
@@ -69,7 +70,7 @@ class Bay:
         self._removed_keep_s = removed_keep_s
         self.checks = Checks(shapes, max_rank=16)
         self.directory = Directory(self.root, **({"settle_s": 0.0, "poll_s": POLL_S} | directory))
-        self._specs: dict[tuple[int, int], AdapterSpec] = {}
+        self._specs: dict[tuple[int, int, str], AdapterSpec] = {}
         self._open()
 
     def _open(self) -> None:
@@ -97,7 +98,7 @@ class Bay:
 
     def residency(self, engine: MortalEngine, capacity: int = 8, **hooks: Any) -> Residency:
         """Bring an engine up, without a manager around it."""
-        leased = Hooks(in_use=lambda version: self.registry.leases(version) > 0, **hooks)
+        leased = Hooks(in_use=lambda weights: self.registry.leases_on(weights) > 0, **hooks)
         residency = Residency(engine, capacity, leased)
         self.registry.when_idle(lambda version: residency.look_for_room())
         self.reconciler.swaps.engine_is_up(residency)
@@ -111,18 +112,23 @@ class Bay:
             engine, self.reconciler, self.metrics, loading, **({"watch": never} | options)
         )
 
-    def make(self, weights: int, *, rank: int = 4) -> Path:
-        """Return a folder outside the directory; `weights` is the seed of its tensors."""
+    def make(self, weights: int, *, rank: int = 4, says: str = "") -> Path:
+        """Return a folder outside the directory; `weights` is the seed of its tensors, and `says`
+        the description in its `lorabay.toml`.
+        """
         tensors = making.lora_tensors(seed=weights, rank=rank)
-        return making.make_adapter(
+        folder = making.make_adapter(
             self._scratch / str(next(self._count)),
             config=making.lora_config(r=rank),
             tensors=tensors,
         )
+        if says:
+            (folder / "lorabay.toml").write_text(f'description = "{says}"')
+        return folder
 
-    def put(self, name: str, weights: int, *, rank: int = 4) -> None:
+    def put(self, name: str, weights: int, *, rank: int = 4, says: str = "") -> None:
         """Rename a new folder into place, in place of the one before."""
-        fresh = self.make(weights, rank=rank)
+        fresh = self.make(weights, rank=rank, says=says)
         self.take_away(name)
         fresh.rename(self.root / name)
 
@@ -141,14 +147,16 @@ class Bay:
         if (self.root / name).exists():
             shutil.rmtree(self.root / name)
 
-    def version(self, name: str, weights: int, *, rank: int = 4) -> Version:
+    def version(self, name: str, weights: int, *, rank: int = 4, says: str = "") -> Version:
         """The version that `put` leads to."""
-        spec = self._specs.get((weights, rank))
+        spec = self._specs.get((weights, rank, says))
         if spec is None:
-            found = validate(self.make(weights, rank=rank), replace(self.checks, max_rank=512))
+            folder = self.make(weights, rank=rank, says=says)
+            found = validate(folder, replace(self.checks, max_rank=512))
             assert isinstance(found, AdapterSpec)
-            spec = self._specs[weights, rank] = found
-        return Version(AdapterName(name), spec, self.folder / "store" / "versions" / spec.digest)
+            spec = self._specs[weights, rank, says] = found
+        path = self.folder / "store" / "versions" / str(spec.weights_digest)
+        return Version(AdapterName(name), spec, path, AdapterDefaults(description=says or None))
 
     async def look(self) -> None:
         """Look at the directory until the next look is due by the timer alone."""
@@ -158,12 +166,12 @@ class Bay:
     def begin_look(self) -> asyncio.Task[None]:
         return asyncio.create_task(self.look())
 
-    async def serve(self, name: str, weights: int) -> Version:
+    async def serve(self, name: str, weights: int, *, says: str = "") -> Version:
         """Put a folder into place and look."""
-        self.put(name, weights)
+        self.put(name, weights, says=says)
         await self.look()
         version = self.live(name)
-        assert version == self.version(name, weights)
+        assert version == self.version(name, weights, says=says)
         return version
 
     async def restarted(self, engine: MortalEngine) -> Residency:

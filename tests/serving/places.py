@@ -13,16 +13,23 @@ def check_places(residency: Residency, engine: MortalEngine) -> None:
     Call it when every task that can go on has done so.
     """
     places = residency._places
-    for version, place in places.items():
-        check_place(version, place, engine)
+    for weights, place in places.items():
+        assert place.version.weights == weights
+        check_place(place.version, place, engine)
 
     room_taken = [place for place in places.values() if place.stage is not Stage.WAITING]
     assert len(room_taken) <= residency.capacity + 1
     assert residency.placed() == places.keys()
     assert residency.has_room == (len(places) < residency.capacity)
     if engine.up:
-        assert engine.loaded <= places.keys(), "the engine holds a version that has no place"
+        placed = {place.version for place in places.values()}
+        assert engine.loaded <= placed, "the engine holds weights that have no place"
         check_nobody_waits_in_vain(residency)
+
+
+def held(residency: Residency) -> set[Version]:
+    """Return the versions whose weights are resident, each the one that was asked for first."""
+    return {residency._places[weights].version for weights in residency.resident()}
 
 
 def check_place(version: Version, place: Place, engine: MortalEngine) -> None:
@@ -48,9 +55,9 @@ def check_place(version: Version, place: Place, engine: MortalEngine) -> None:
 
 def check_nobody_waits_in_vain(residency: Residency) -> None:
     """Fail if a load waits although there is room, or could be made."""
-    stages = {version: place.stage for version, place in residency._places.items()}
-    waiting = [version for version, stage in stages.items() if stage is Stage.WAITING]
-    leaving = [version for version, stage in stages.items() if stage is Stage.LEAVING]
+    stages = {weights: place.stage for weights, place in residency._places.items()}
+    waiting = [weights for weights, stage in stages.items() if stage is Stage.WAITING]
+    leaving = [weights for weights, stage in stages.items() if stage is Stage.LEAVING]
     if waiting and not leaving:
         assert len(stages) - len(waiting) >= residency.capacity, "room is free"
         assert residency._victim() is None, "a version may be evicted"

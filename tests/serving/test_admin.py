@@ -103,6 +103,8 @@ async def test_every_adapter_is_described(desk: Desk) -> None:
         "size_bytes": new.spec.size_bytes,
         "approximate": None,
         "warnings": list(new.spec.warnings),
+        "weights_digest": new.digest,
+        "defaults": {},
         "live": True,
         "level": "engine",
         "leases": 2,
@@ -547,3 +549,18 @@ async def test_events_are_newest_first_and_on_disk(desk: Desk) -> None:
     lines = (desk.bay.folder / "store" / "events.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == events[::-1]
     assert len(desk.operations.events(2)) == 2
+
+
+async def test_what_an_adapter_says_of_its_use_is_shown_with_its_versions(desk: Desk) -> None:
+    """Those that share weights say so; a template is told by its size and digest."""
+    folder = desk.bay.make(1, says="Advice")
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    desk.bay.take_away("ads")
+    folder.rename(desk.bay.root / "ads")
+    await desk.bay.look()
+    live = desk.operations.adapter("ads")["versions"][0]
+    assert live["live"]
+    assert live["digest"] != live["weights_digest"] == desk.bay.version("ads", 1).digest
+    assert live["defaults"]["description"] == "Advice"
+    assert live["defaults"]["chat_template"]["characters"] == len("{{ messages }}")
+    json.dumps(desk.operations.adapters())

@@ -29,6 +29,9 @@ from tests.making import lora_config, make_adapter, make_base
 KILLS = 30
 LONGEST_LIFE_S = 0.15
 
+CONTENTS = 4
+"""Two sets of weights, each with and without defaults."""
+
 spawn = multiprocessing.get_context("spawn")
 
 
@@ -49,10 +52,10 @@ def open_server(folder: Path) -> tuple[Reconciler, Registry, Store]:
 
 
 def put(folder: Path, number: int) -> None:
-    """Publish one of two versions by rename, as a deployment does."""
+    """Publish one of some versions by rename, as a deployment does."""
     hidden = folder / "adapters" / f".new-{os.getpid()}"
     shutil.rmtree(hidden, ignore_errors=True)
-    shutil.copytree(folder / "versions" / str(number % 2), hidden)
+    shutil.copytree(folder / "versions" / str(number % CONTENTS), hidden)
     target = folder / "adapters" / "word"
     if target.exists():
         old = folder / "adapters" / f".old-{os.getpid()}-{number}"
@@ -76,7 +79,7 @@ async def start(reconciler: Reconciler, registry: Registry) -> None:
     """Read the folders, bring up an engine, and load what has changed since the last run."""
     await reconciler.read_directory()
     reconciler.swaps.engine_is_up(
-        Residency(FakeEngine(), 4, Hooks(in_use=lambda version: registry.leases(version) > 0))
+        Residency(FakeEngine(), 4, Hooks(in_use=lambda weights: registry.leases_on(weights) > 0))
     )
     await reconciler.reconcile()
 
@@ -87,10 +90,11 @@ def test_30_kills_at_random_moments(tmp_path: Path) -> None:
     whole.
     """
     make_base(tmp_path / "base")
-    for number in range(2):
-        make_adapter(
-            tmp_path / "versions" / str(number), config=lora_config(lora_alpha=8 + 8 * number)
-        )
+    for number in range(CONTENTS):
+        folder = tmp_path / "versions" / str(number)
+        make_adapter(folder, config=lora_config(lora_alpha=8 + 8 * (number % 2)))
+        if number >= 2:  # other defaults of the same weights
+            (folder / "lorabay.toml").write_text(f'description = "{number}"')
     (tmp_path / "adapters").mkdir()
     moments = random.Random(0)
     put(tmp_path, 0)
@@ -121,5 +125,5 @@ def check_after_restart(folder: Path) -> None:
         assert version is not None
         stored = validate(version.path, checks)
         assert not isinstance(stored, Rejected), stored
-        assert stored.digest == spec.digest
+        assert stored.digest == spec.weights_digest
     store.close()

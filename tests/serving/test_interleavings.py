@@ -42,15 +42,18 @@ from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body
 from tests.fake_engine import echo
 from tests.serving.bay import ADMIN, POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
-from tests.serving.places import check_places
+from tests.serving.places import check_places, held
 from tests.virtual_time import VirtualTimeLoop, quiet
 
 NAMES = ("ads", "bank", "shop")
-WEIGHTS = (1, 2, 3)
+CONTENTS = (1, 2, 3, 4, 5)
+"""What a folder may hold; the last ones are other defaults of weights that come before."""
+
+OTHER_DEFAULTS = {4: (1, "other"), 5: (2, "another")}
 CAPACITY = 2
 REFUSED = AdapterRejected("it", ("refused by a test",))
 
-names, weights = st.sampled_from(NAMES), st.sampled_from(WEIGHTS)
+names, contents = st.sampled_from(NAMES), st.sampled_from(CONTENTS)
 picks = st.integers(0, 9)
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -60,6 +63,11 @@ def pick(items: Iterable[Item], which: int) -> Item:
     """One of those there are."""
     some = list(items)
     return some[which % len(some)]
+
+
+def parts(content: int) -> tuple[int, str]:
+    """Return the weights of a content, and what it says of its use."""
+    return OTHER_DEFAULTS.get(content, (content, ""))
 
 
 @dataclass
@@ -115,13 +123,18 @@ class Everything(RuleBasedStateMachine):
 
     # The directory; `seen` is whether an event tells the server
 
-    @rule(name=names, weights=weights, seen=st.booleans())
-    def put(self, name: str, weights: int, seen: bool) -> None:
-        self.bay.put(name, weights)
-        self.folders[name] = weights
+    @rule(name=names, content=contents, seen=st.booleans())
+    def put(self, name: str, content: int, seen: bool) -> None:
+        weights, says = parts(content)
+        self.bay.put(name, weights, says=says)
+        self.folders[name] = content
         self.withdrawn.discard(name)
-        self.known[self.bay.version(name, weights)] = None
+        self.known[self.version(name, content)] = None
         self.changed(seen)
+
+    def version(self, name: str, content: int) -> Version:
+        weights, says = parts(content)
+        return self.bay.version(name, weights, says=says)
 
     @rule(name=names, seen=st.booleans())
     def put_broken(self, name: str, seen: bool) -> None:
@@ -198,8 +211,10 @@ class Everything(RuleBasedStateMachine):
         request, self.running = self.running, None
         if request is None:
             return await echo(body)  # a trial
-        assert self.engine.asked[-1][2] == request.asked
-        assert request.asked in self.engine.loaded, (
+        version = request.asked
+        assert version is not None
+        assert self.engine.asked[-1][2] == version
+        assert self.engine.holds(version), (
             "a request runs on a version that the engine does not hold"
         )
         request.runs = True
@@ -290,7 +305,7 @@ class Everything(RuleBasedStateMachine):
     @rule(which=picks)
     def refuse(self, which: int) -> None:
         version = pick(self.known, which)
-        self.doubtful.add(version.id.partition("@")[2])
+        self.doubtful.add(version.weights)
         self.engine.fail(f"load {version.id}", REFUSED)
 
     @rule(times=st.integers(0, 2))
@@ -306,12 +321,17 @@ class Everything(RuleBasedStateMachine):
     @invariant()
     def at_every_step(self) -> None:
         for request in self.requests.values():
-            assert not request.runs or request.asked in self.engine.loaded
-        held = sum(count for status in self.bay.registry.snapshot() for _, count in status.leases)
-        assert held == sum(not task.done() for task in self.requests)
+            assert not request.runs or self.is_held(request.asked)
+        leased = sum(count for status in self.bay.registry.snapshot() for _, count in status.leases)
+        assert leased == sum(not task.done() for task in self.requests)
         assert self.engine.most_loaded <= CAPACITY + 1
         if self.engine.up:
-            assert set(self.manager.residency.resident()) <= self.engine.loaded
+            assert held(self.manager.residency) <= self.engine.loaded
+        # Weights are in the engine once, whatever versions share them.
+        assert len({version.weights for version in self.engine.loaded}) == len(self.engine.loaded)
+
+    def is_held(self, version: Version | None) -> bool:
+        return version is not None and self.engine.holds(version)
 
     # When all is quiet
 
@@ -331,23 +351,21 @@ class Everything(RuleBasedStateMachine):
         await asyncio.gather(*self.requests, *self.admin_calls)
         assert self.engine.up
         assert not any(status.leases for status in self.bay.registry.snapshot())
-        assert (
-            set(self.manager.residency.resident())
-            == self.manager.residency.placed()
-            == self.engine.loaded
-        )
+        residency = self.manager.residency
+        assert held(residency) == self.engine.loaded
+        assert residency.resident().keys() == residency.placed()
 
     def check_what_is_live(self) -> None:
         assert set(self.bay.registry.names()) <= set(self.folders)
-        for name, weights in self.folders.items():
+        for name, content in self.folders.items():
             status = self.bay.status(name)
             if name in self.withdrawn:
                 assert (status.state, status.live) == ("removed", None)
                 continue
-            if weights == self.unloaded.get(name, 0) and status.state == "removed":
+            if content == self.unloaded.get(name, 0) and status.state == "removed":
                 assert status.live is None
                 continue
-            if weights is None:
+            if content is None:
                 # Whoever rolls back beside a broken folder has decided what is served.
                 assert status.state == "rejected" or (status.state, status.rollback is None) == (
                     "ready",
@@ -356,23 +374,19 @@ class Everything(RuleBasedStateMachine):
                 assert status.live is None or status.live in self.known
             elif status.state == "failed":
                 # Equal weights share a refusal, under whatever name.
-                assert (
-                    self.bay.version(name, weights).digest[:12]
-                    in self.doubtful | self.quarantined()
-                )
+                assert self.version(name, content).weights in self.doubtful | self.quarantined()
             else:
                 assert status.state == "ready"
                 wanted = (
-                    status.rollback.to
-                    if status.rollback
-                    else self.bay.version(name, weights).digest
+                    status.rollback.to if status.rollback else self.version(name, content).digest
                 )
                 assert status.live is not None
                 assert status.live.digest == wanted
 
     def quarantined(self) -> set[str]:
         events = [event for event in self.bay.events.latest(1000) if event.what == "quarantined"]
-        return {str(event.version).partition("@")[2] for event in events}
+        ids = {event.version for event in events}
+        return {version.weights for version in self.known if version.id in ids}
 
     async def check_answers(self) -> None:
         for name in self.bay.registry.names():
@@ -387,7 +401,7 @@ class Everything(RuleBasedStateMachine):
     def is_refused(self, status: AdapterStatus) -> None:
         assert status.state in ("failed", "rejected")
         assert status.live is not None
-        assert status.live.digest[:12] in self.doubtful | self.quarantined()
+        assert status.live.weights in self.doubtful | self.quarantined()
 
     async def others(self) -> set[asyncio.Task[Any]]:
         await quiet()

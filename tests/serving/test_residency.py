@@ -18,11 +18,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lorabay.catalog.versions import Version
+from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import AdapterRejected, EngineUnavailable
 from lorabay.serving.residency import Hooks, Place, Residency, Stage, choose_victim
 from tests.serving.mortal_engine import MortalEngine
-from tests.serving.places import check_places
+from tests.serving.places import check_places, held
 from tests.versions import make_version
 from tests.virtual_time import VirtualTimeLoop, quiet
 
@@ -50,8 +50,10 @@ def wanted() -> Wanted:
 
 def make(engine: MortalEngine, wanted: Wanted, capacity: int, *, concurrent: int = 2) -> Residency:
     hooks = Hooks(
-        in_use=lambda version: wanted.in_use[version] > 0,
-        pinned=wanted.pinned.__contains__,
+        in_use=lambda weights: any(
+            version.weights == weights for version in wanted.in_use if wanted.in_use[version] > 0
+        ),
+        pinned=lambda: {version.weights for version in wanted.pinned},
         loaded=lambda version, seconds: wanted.loaded.append(version),
         refused=lambda version, error: wanted.refused.append(version),
         evicted=wanted.evicted.append,
@@ -81,7 +83,7 @@ async def test_what_is_resident_is_not_loaded_again(
         await residency.ensure(A)
     assert engine.steps == [f"load {A.id}"]
     assert wanted.loaded == [A]
-    assert engine.loaded == set(residency.resident()) == {A}
+    assert engine.loaded == held(residency) == {A}
 
 
 async def test_requests_for_one_version_share_its_load(
@@ -116,11 +118,12 @@ async def test_the_engine_is_not_asked_for_more_loads_at_once(
     assert engine.most_loading == concurrent
 
 
-def used_in_order(*versions: Version) -> dict[Version, Place]:
+def used_in_order(*versions: Version) -> dict[Digest, Place]:
     """Return resident places, used one second after the other; a version may come again."""
-    places: dict[Version, Place] = {}
+    places: dict[Digest, Place] = {}
     for now, version in enumerate(versions):
-        place = places[version] = places.pop(version, Place(Stage.RESIDENT))
+        weights = version.weights
+        place = places[weights] = places.pop(weights, Place(version, Stage.RESIDENT))
         place.last_used = 1e9 + now
     return places
 
@@ -145,10 +148,10 @@ def test_the_rule_of_eviction(in_use: str, pinned: str, victim: Version | None) 
     chosen = choose_victim(
         used_in_order(C, A, B, C),
         3,
-        in_use=lambda version: version.adapter in in_use,
-        pinned=lambda version: version.adapter in pinned,
+        in_use=lambda weights: weights[0] in in_use,
+        pinned={Digest(letter * 64) for letter in pinned},
     )
-    assert chosen == victim
+    assert chosen == (None if victim is None else victim.weights)
 
 
 async def test_the_least_recently_used_makes_room(
@@ -158,7 +161,7 @@ async def test_the_least_recently_used_makes_room(
     for version in (A, B, A, C):
         await residency.ensure(version)
     assert wanted.evicted == [B]
-    assert list(residency.resident()) == [A, C]
+    assert list(residency.resident()) == [A.weights, C.weights]
     assert engine.loaded == {A, C}
 
 
@@ -286,7 +289,7 @@ async def test_a_request_does_not_wait_for_ever(residency: Residency, wanted: Wa
     wanted.in_use[A] = 0
     residency.look_for_room()
     await quiet()
-    assert C in residency.resident()
+    assert C.weights in residency.resident()
 
 
 async def test_a_slow_load_is_not_begun_twice(residency: Residency, engine: MortalEngine) -> None:
@@ -312,7 +315,7 @@ async def test_a_waiter_that_leaves_does_not_stop_the_load(
     assert leaving.cancelled()
     engine.release(f"load {A.id}")
     await staying
-    assert residency.resident().keys() == {A}
+    assert residency.resident().keys() == {A.weights}
 
 
 async def test_a_load_that_everybody_left_still_ends(
@@ -325,7 +328,7 @@ async def test_a_load_that_everybody_left_still_ends(
     leaving.cancel()
     engine.release(f"load {A.id}")
     await quiet()
-    assert residency.resident().keys() == engine.loaded == {A}
+    assert held(residency) == engine.loaded == {A}
 
 
 async def test_a_refusal_reaches_everybody_who_waits_and_nobody_else(
@@ -412,7 +415,7 @@ async def test_an_eviction_that_fails_with_the_engine_fails_the_load(
     assert await failures([waiting]) == [EngineUnavailable]
     await engine.start()
     assert await failures(begin(residency, C, D)) == [None, None]
-    assert engine.loaded == set(residency.resident()) == {C, D}
+    assert engine.loaded == held(residency) == {C, D}
 
 
 @pytest.mark.parametrize("held", [True, False], ids=["in the engine", "waiting for room"])
@@ -505,7 +508,7 @@ async def test_a_version_asked_for_while_it_leaves_comes_back(
     assert engine.steps[-1] == f"unload {A.id}"
     engine.release(f"unload {A.id}")
     await asyncio.gather(dropping, asking)
-    assert engine.loaded == set(residency.resident()) == {A}
+    assert engine.loaded == held(residency) == {A}
 
 
 async def test_drop_during_the_load_unloads_after_it(
@@ -652,7 +655,64 @@ async def test_stop_leaves_nothing_behind(residency: Residency, engine: MortalEn
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-versions = st.sampled_from([A, B, C, D])
+A2 = make_version("a", "f", weights="a")
+"""Other defaults, and the weights of A."""
+
+A3 = make_version("z", "9", weights="a")
+"""The same weights under another name."""
+
+
+async def test_versions_of_the_same_weights_share_a_place(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
+    """What is resident by one of them is resident by all, and counts once."""
+    await residency.ensure(A)
+    await residency.ensure(A2, swap=True)
+    await residency.ensure(A3)
+    await residency.ensure(B)
+    assert engine.steps == [f"load {A.id}", f"load {B.id}"]
+    assert list(residency.resident()) == [A.weights, B.weights]
+    assert not wanted.evicted
+
+
+async def test_a_load_is_shared_by_versions_of_the_same_weights(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
+    """Whoever comes while it runs waits for it, and hears of its refusal."""
+    engine.fail(f"load {A.id}", AdapterRejected("a", ("no such module",)))
+    assert await failures(begin(residency, A, A2)) == [AdapterRejected, AdapterRejected]
+    assert wanted.refused == [A]
+    assert not residency.placed()
+
+
+@pytest.mark.parametrize("reason", ["in use", "pinned"])
+async def test_weights_stay_for_any_version_that_needs_them(
+    residency: Residency, engine: MortalEngine, wanted: Wanted, reason: str
+) -> None:
+    """Also for one that came after the load."""
+    await residency.ensure(A)
+    if reason == "in use":
+        wanted.in_use[A2] = 1
+        await residency.drop(A)
+    else:
+        wanted.pinned.add(A2)
+    for version in (B, C, D):
+        await residency.ensure(version)
+    assert A in engine.loaded
+    assert wanted.evicted == [B, C]
+
+
+async def test_any_version_takes_the_shared_weights_out(
+    residency: Residency, engine: MortalEngine
+) -> None:
+    """By whatever version they came in."""
+    await residency.ensure(A)
+    await residency.drop(A2)
+    assert not engine.loaded
+    assert not residency.placed()
+
+
+versions = st.sampled_from([A, A2, B, C, D])
 picks = st.integers(0, 9)
 
 
@@ -665,7 +725,8 @@ class WatchfulEngine(MortalEngine):
         self.unloaded_in_use: list[Version] = []
 
     async def unload(self, version: Version) -> None:
-        if self.wanted.in_use[version]:
+        in_use = {used.weights for used, count in self.wanted.in_use.items() if count > 0}
+        if version.weights in in_use:
             self.unloaded_in_use.append(version)
         await super().unload(version)
 
@@ -775,7 +836,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.do(asyncio.sleep(2 * LIMIT_S))
         assert all(task.done() for task in self.asking)
         assert not any(task.exception() for task in self.asking if not task.cancelled())
-        assert self.residency.resident().keys() == self.residency.placed() == self.engine.loaded
+        assert held(self.residency) == self.engine.loaded
+        assert self.residency.resident().keys() == self.residency.placed()
         self.do(self.residency.stop())
         self.runner.close()
 

@@ -143,3 +143,27 @@ def test_what_is_no_adapter_of_pefts_is_named(base: Path, tmp_path: Path) -> Non
     words = ("lorabay convert", "checkpoint-500", "--allow-pickle", "git lfs pull")
     for verdict, word in zip(verdicts, words, strict=True):
         assert word in verdict.reasons[0].text
+
+
+def test_what_a_folder_says_of_its_use_is_shown(base: Path, tmp_path: Path) -> None:
+    """As a server will follow it; what is wrong with it refuses the folder."""
+    folder = making.make_adapter(tmp_path / "good")
+    (folder / "lorabay.toml").write_text("[sampling]\nseed = 7")
+    (verdict,) = check([folder], base, max_rank=8)
+    assert verdict.servable
+    assert verdict.as_dict()["defaults"] == {"sampling": {"seed": {"value": 7, "enforced": False}}}
+    (folder / "lorabay.toml").write_text("[sampling]\nseed = 0.5")
+    (verdict,) = check([folder], base, max_rank=8)
+    assert [reason.code for reason in verdict.reasons] == ["defaults_file"]
+    assert not verdict.servable
+
+
+def test_a_composite_says_itself_how_it_is_used(base: Path, tmp_path: Path) -> None:
+    """Its members' files do not count."""
+    making.make_adapter(tmp_path / "one")
+    (tmp_path / "one" / "lorabay.toml").write_text('tags = ["one"]')
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "composite.toml").write_text('[[members]]\nadapter = "one"\n')
+    (tmp_path / "both" / "lorabay.toml").write_text('tags = ["both"]')
+    (verdict,) = check([tmp_path / "both"], base, max_rank=8)
+    assert verdict.as_dict()["defaults"] == {"tags": ["both"]}

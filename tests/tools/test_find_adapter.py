@@ -225,3 +225,16 @@ def test_a_folder_without_an_adapter_says_where_one_was_seen(tmp_path: Path) -> 
         find_adapter(str(tmp_path / "logs"), tmp_path, tmp_path),
     ):
         pass
+
+
+def test_what_an_adapter_says_of_its_use_goes_with_its_card(tmp_path: Path) -> None:
+    """An adapter that is made from it is used alike; its tokenizer stays whole."""
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.mkdir(), target.mkdir()
+    (source / "lorabay.toml").write_text('tags = ["a"]')
+    (source / "tokenizer.json").write_bytes(bytes(5 << 20))
+    ChosenAdapter.at(source).copy_card(target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == {
+        "lorabay.toml": b'tags = ["a"]',
+        "tokenizer.json": bytes(5 << 20),
+    }

@@ -6,7 +6,7 @@ host.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
@@ -17,6 +17,7 @@ from lorabay.errors import ModelNotFound
 if TYPE_CHECKING:
     from lorabay.api.auth import Gate
     from lorabay.catalog.registry import Registry
+    from lorabay.catalog.versions import Version
     from lorabay.serving.engine import Engine, Weights
 
 
@@ -32,8 +33,9 @@ def models_router(
     """Return the routes; `started` is the server's start as Unix time, shown as `created`."""
     router = APIRouter(tags=["models"])
 
-    def card(name: str, parent: str | None) -> dict[str, Any]:
-        return {
+    def card(name: str, version: Version | None = None) -> dict[str, Any]:
+        parent = None if version is None else base_names[0]
+        described = {
             "id": name,
             "object": "model",
             "created": started,
@@ -42,17 +44,19 @@ def models_router(
             "parent": parent,
             "max_model_len": engine.max_model_len,
         }
+        return described if version is None else described | _own_words(version)
 
-    def is_answered(name: str) -> bool:
-        live = registry.live(name)
-        return live is not None and weights.admits(live)
+    def cards() -> Iterator[dict[str, Any]]:
+        for name in registry.names():
+            live = registry.live(name)
+            if live is not None and weights.admits(live):
+                yield card(name, live)
 
     @router.get("/v1/models", summary="List the base and the adapters")
     async def list_models(request: Request) -> dict[str, Any]:
         identify(gate, request)
-        bases = [card(name, None) for name in base_names]
-        adapters = [card(name, base_names[0]) for name in registry.names() if is_answered(name)]
-        return {"object": "list", "data": bases + adapters}
+        bases = [card(name) for name in base_names]
+        return {"object": "list", "data": [*bases, *cards()]}
 
     @router.get(
         "/v1/models/{model:path}", summary="Describe the base, an adapter or a version of one"
@@ -64,6 +68,16 @@ def models_router(
             raise ModelNotFound(model)
         if version is not None and not weights.admits(version):
             raise ModelNotFound(model)
-        return card(model, None if version is None else base_names[0])
+        return card(model, version)
 
     return router
+
+
+def _own_words(version: Version) -> dict[str, Any]:
+    """Return what the adapter's own `lorabay.toml` says, for people who choose one."""
+    words: dict[str, Any] = {}
+    if version.defaults.description is not None:
+        words["description"] = version.defaults.description
+    if version.defaults.tags:
+        words["tags"] = list(version.defaults.tags)
+    return words

@@ -12,11 +12,11 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import torch
-from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
 
 from lorabay.base.files import CONFIG
 from lorabay.base.transformers_quiet import quiet_transformers
+from tokenizers import pre_tokenizers
 
 if TYPE_CHECKING:
     from pathlib import Path

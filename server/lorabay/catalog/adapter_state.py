@@ -1,4 +1,4 @@
-"""One name: the state of the newest attempt to serve it, its versions, and what is remembered of it.
+"""One name: the newest attempt to serve it, its versions, and what is remembered of it.
 
 `Adapter` is what the registry keeps of a name, `AdapterStatus` a snapshot of it for others. Answers
 what one name alone can tell, such as which rollback is in force. Knows nothing of other names, of

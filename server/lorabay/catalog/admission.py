@@ -12,8 +12,10 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.catalog.canonical import Canonical, measure
 from lorabay.catalog.names import bare_name
+from lorabay.catalog.own_defaults import read_own_defaults
 from lorabay.catalog.to_lora import Means, as_stored, converted
 from lorabay.files.adapter_folder import Limits
 from lorabay.formats import FORMATS, lora, refusal
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 ALLOWED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The values that vLLM takes as `max_lora_rank`."""
 
+_NO_FOLDER = frozenset({"unreadable", "vanished"})
+"""Reasons against a folder of which nothing can be read: its other files add nothing to them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checks:
@@ -49,7 +54,8 @@ class Checks:
     beside the base's weights. `approximate_error` is the largest relative error of a plain LoRA
     that stands in for an adapter with too large a rank; 0 allows none. `adapted` is what the engine
     says of the base's modules. Where it was not asked, `target_modules` are the last parts of the
-    only modules that it adapts, if it does not adapt all.
+    only modules that it adapts, if it does not adapt all. `tokenizer` is the base's, which an
+    adapter's own template and end tokens are held against.
     """
 
     base: BaseShapes
@@ -61,6 +67,7 @@ class Checks:
     approximate_error: float = 0.0
     target_modules: tuple[str, ...] | None = None
     adapted: Adapted | None = None
+    tokenizer: BaseTokenizer = field(default_factory=BaseTokenizer)
 
     @property
     def dora_weights(self) -> BaseWeights | None:
@@ -81,6 +88,8 @@ class Checks:
             facts.append(sorted(self.target_modules))
         if self.adapted is not None:
             facts.append(self.adapted.identity)
+        if self.tokenizer.folder is not None:
+            facts.append(self.tokenizer.identity)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -96,9 +105,25 @@ def validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
 def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
     """Return the canonical form of the adapter in `folder`, or every reason against it.
 
-    Checks config and header. Reads tensor values only for DoRA's magnitudes, for approximations,
-    and of tensors that may be copies of the base's.
+    Checks config and header, and what the folder says about the adapter's use. Reads tensor values
+    only for DoRA's magnitudes, for approximations, and of tensors that may be copies of the base's.
     """
+    canonical = _inspect_weights(folder, checks)
+    if isinstance(canonical, Rejected) and canonical.codes <= _NO_FOLDER:
+        return canonical
+
+    own = read_own_defaults(folder, checks.tokenizer)
+    if isinstance(canonical, Rejected):
+        return rejected([*canonical.reasons, *own.reasons])
+    if own.reasons:
+        return rejected(own.reasons)
+
+    warnings = (*canonical.warnings, *own.warnings)
+    return replace(canonical, defaults=own.defaults, warnings=warnings)
+
+
+def _inspect_weights(folder: Path, checks: Checks) -> Canonical | Rejected:
+    """Return the canonical form of the weights in `folder`, or every reason against them."""
     opened = open_adapter(folder, checks.limits)
     if isinstance(opened, Rejected):
         return opened

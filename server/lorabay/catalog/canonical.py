@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.digests import VersionDigest
+from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults
+from lorabay.catalog.digests import WeightsDigest, version_digest
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.files.adapter_folder import SCALES_FILE, WEIGHTS_FILE, Limits, Unreadable
 from lorabay.files.adapter_weights import AdapterWeights
@@ -69,6 +70,7 @@ class Canonical:
     The engine computes the scale from `rank`, `alpha` and `rslora`; `source_alpha` is the author's
     alpha. `scales` are factors of the outputs of whole modules, base and LoRA together, in addition
     to what B already has of them (DoRA). `approximate` is the relative error, None if exact.
+    `defaults` are the adapter's own, which no tensor knows of.
     """
 
     format: str
@@ -81,6 +83,7 @@ class Canonical:
     approximate: float | None = None
     base_model: str | None = None
     warnings: tuple[str, ...] = ()
+    defaults: AdapterDefaults = NO_DEFAULTS
 
     @cached_property
     def files(self) -> Mapping[str, tuple[CanonicalTensor, ...]]:
@@ -158,7 +161,7 @@ class _Meter:
 
     def __init__(self, canonical: Canonical) -> None:
         self._canonical = canonical
-        self._digest = VersionDigest(canonical.meaning)
+        self._digest = WeightsDigest(canonical.meaning)
         self._scales = {scale.name for scale in canonical.scales}
         self._reasons: list[Reason] = []
         self._without_effect: set[str] = set()
@@ -210,9 +213,9 @@ class _Meter:
         return pairs_vanish and self._scales <= self._without_effect
 
 
-def _spec(canonical: Canonical, digest: Digest, size: int) -> AdapterSpec:
+def _spec(canonical: Canonical, weights: Digest, size: int) -> AdapterSpec:
     return AdapterSpec(
-        digest=digest,
+        digest=version_digest(weights, canonical.defaults),
         format=canonical.format,
         rank=canonical.rank,
         alpha=canonical.source_alpha,
@@ -222,6 +225,7 @@ def _spec(canonical: Canonical, digest: Digest, size: int) -> AdapterSpec:
         base_model=canonical.base_model,
         warnings=canonical.warnings,
         approximate=canonical.approximate,
+        weights_digest=weights,
     )
 
 

@@ -34,6 +34,7 @@ from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import Limits, copy_adapter
 from lorabay.files.folder_read import FolderRead, Stopped
 from lorabay.files.real_paths import is_written_below
+from lorabay.files.side_files import copy_side_files
 from lorabay.formats.base_copies import Comparison
 from lorabay.formats.folder_contents import explained
 from lorabay.formats.reading import AdapterUpdates, read_updates
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
     from lorabay.algebra.updates import Load, Matrix
     from lorabay.base.shapes import BaseShapes
     from lorabay.base.weights import BaseWeights
+
+
+_NO_FOLDER = frozenset({"unreadable", "vanished", "link_outside"})
+"""Reasons against a folder of which nothing can be read: its other files add nothing to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +71,23 @@ class Assembly:
     def take(self, folder: Path, target: Path, read: FolderRead | None = None) -> Rejected | None:
         """Put the adapter of `folder` into the empty folder `target`; return None on success.
 
-        A composite is built, any other adapter is copied. Raises OSError when writing fails, and
+        A composite is built, any other adapter is copied. How the adapter is used is what its own
+        folder says: the members' defaults are theirs. Raises OSError when writing fails, and
         Stopped when `read` is to end.
         """
         members = target / "members"
-        work = _Work(self, read or FolderRead(), members)
+        read = read or FolderRead()
+        work = _Work(self, read, members)
         try:
             taken = _take(work, folder, target, within=())
         finally:
             # The result is written from the copies; then they may go.
             shutil.rmtree(members, ignore_errors=True)
-        return taken if isinstance(taken, Rejected) else None
+
+        problems = tuple(copy_side_files(folder, target, roots=self.roots, read=read))
+        if isinstance(taken, Rejected):
+            return taken if taken.codes <= _NO_FOLDER else rejected([*taken.reasons, *problems])
+        return rejected(problems) if problems else None
 
 
 @dataclass(frozen=True, slots=True)

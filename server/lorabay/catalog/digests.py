@@ -1,8 +1,10 @@
-"""The identity of a version: sha256 over its canonical config and its tensors.
+"""The identity of a version: sha256 over its canonical config, its tensors, and its defaults.
 
-It is computed while the tensors stream past; the caller adds them in the order of
-`safetensors_header.storage_order`. A file's own order, its metadata, and config fields without
-effect do not enter: two files with the same weights have the same digest.
+Weights have a digest of their own. That of a version without defaults is the same; any other is
+made of it and the defaults. The digest of weights is computed while the tensors stream past; the
+caller adds them in the order of `safetensors_header.storage_order`. A file's own order, its
+metadata, and config fields without effect do not enter: two files with the same weights have the
+same digest.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from lorabay.catalog.defaults_json import as_json
 from lorabay.catalog.versions import Digest
 
 if TYPE_CHECKING:
@@ -19,9 +22,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lorabay.catalog.defaults import AdapterDefaults
 
-class VersionDigest:
-    """Digest of one version, which grows by one tensor at a time.
+
+class WeightsDigest:
+    """Digest of one set of weights, which grows by one tensor at a time.
 
     A description frames each part, so two different inputs never feed the same bytes.
     """
@@ -40,5 +45,20 @@ class VersionDigest:
         return Digest(self._hash.hexdigest())
 
     def _add_line(self, facts: Mapping[str, object]) -> None:
-        line = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        self._hash.update(line.encode() + b"\n")
+        self._hash.update(_line(facts))
+
+
+def version_digest(weights: Digest, defaults: AdapterDefaults) -> Digest:
+    """Return the digest of the version with these weights and defaults.
+
+    Without defaults it is the weights' own.
+    """
+    stated = as_json(defaults)
+    if not stated:
+        return weights
+    return Digest(hashlib.sha256(_line({"weights": weights, "defaults": stated})).hexdigest())
+
+
+def _line(facts: Mapping[str, object]) -> bytes:
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode() + b"\n"

@@ -22,6 +22,7 @@ from lorabay.catalog.fingerprints import ABSENT, ADAPTER_FILES, UNREADABLE, desc
 from lorabay.catalog.names import backup_problems, name_problems
 from lorabay.errors import SetupError
 from lorabay.files.real_paths import both_forms
+from lorabay.files.side_files import SIDE_FILES
 from lorabay.formats.folder_contents import contents_of
 from lorabay.reasons import Reason, quoted
 
@@ -252,6 +253,7 @@ def _arriving(folder: Path) -> Iterator[str]:
 
 
 def _is_partial(name: str) -> bool:
-    if name in ADAPTER_FILES:
+    files = (*ADAPTER_FILES, *SIDE_FILES)
+    if name in files:
         return False
-    return name.endswith(PARTIAL_SUFFIXES) or any(Path(file).stem in name for file in ADAPTER_FILES)
+    return name.endswith(PARTIAL_SUFFIXES) or any(Path(file).stem in name for file in files)

@@ -1,17 +1,18 @@
 """Fingerprints of adapter folders: texts that tell whether a folder is still the same.
 
-There are two. A *fingerprint* is what the file system says of the files: inode, size and times. It
-changes with every write, also with one that sets the modification time back, because nobody can set
-the change time. A running server compares fingerprints. No file is read for one, except a
-composite's list of members, once for each form of it. The device is left out: it is a number that
-each mount gives out anew.
+There are two. A *fingerprint* is what the file system says of the files: inode, size and times.
+Those that say how the adapter is used are among them. It changes with every write, also with one
+that sets the modification time back, because nobody can set the change time. A running server
+compares fingerprints. No file is read for one, except a composite's list of members, once for each
+form of it. The device is left out: it is a number that each mount gives out anew.
 
 So do some file systems with inodes (those of object stores), and a change time is that of the copy.
 Over a restart on another volume, or when a volume comes back, neither need be left although no byte
-has changed. A *sketch* is what then remains: the sizes, the modification times, the config, and
-samples of the weights. It costs three short reads. Two versions of one adapter with equal sizes and
-equal modification times, whose weights agree in every sample, are taken for one another, but only
-if the second took the first one's place while no server ran or no volume was there.
+has changed. A *sketch* is what then remains: the sizes, the modification times, the config, the
+small side files, and samples of the weights. It costs a few short reads. Two versions of one
+adapter with equal sizes and equal modification times, whose weights agree in every sample, are
+taken for one another, but only if the second took the first one's place while no server ran or no
+volume was there.
 
 Knows nothing of names, or of when a folder has stopped changing.
 """
@@ -43,10 +44,11 @@ from lorabay.files.adapter_folder import (
     read_bytes,
 )
 from lorabay.files.real_paths import is_written_below
+from lorabay.files.side_files import SIDE_FILES, read_side_file
 from lorabay.reasons import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
 ADAPTER_FILES = (CONFIG_FILE, WEIGHTS_FILE)
@@ -123,9 +125,24 @@ def sketch(folder: Path, roots: tuple[Path, ...] = ANYWHERE) -> str | None:
             facts = [_kept(config), _hash(read_bytes(config, limits.config_bytes))]
         with open_source(folder / WEIGHTS_FILE, limits.weights_bytes, roots=roots) as weights:
             facts += [_kept(weights), _hash(*_samples(weights))]
+        facts += _sketches(folder, roots)
     except (Unreadable, OSError):
         return None
     return " ".join(facts)
+
+
+def _sketches(folder: Path, roots: tuple[Path, ...]) -> Iterator[str]:
+    """Yield the sketch of each side file that there is."""
+    for name in SIDE_FILES:
+        content = read_side_file(folder, name, roots=roots)
+        if content is not None:
+            size, changed_ns = _size_and_time(folder / name)
+            yield f"{name}={size}:{changed_ns} {_hash(content)}"
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _kept(file: BinaryIO) -> str:
@@ -157,7 +174,10 @@ class _Look:
         files = [_stat_file(folder / name) for name in ADAPTER_FILES]
         if not any(files):
             return self._look_at_composite(folder, depth)
-        return FolderState(_text(files), _newest_ns(files), is_whole=all(files))
+
+        beside = _side_files(folder)
+        newest_ns = _newest_ns([*files, *beside.values()])
+        return FolderState(_text(files) + _text_beside(beside), newest_ns, is_whole=all(files))
 
     def look_quietly(self, folder: Path, depth: int = 0) -> FolderState:
         """Look at a folder, and return a state of its own for one that cannot be read."""
@@ -179,9 +199,11 @@ class _Look:
         self.seen.add(_written(folder))
         members = _members(folder, describe(file))
         states = [self._look_at_member(member, depth + 1) for member in members]
+        beside = _side_files(folder)
+        own = describe(file) + _text_beside(beside)
         return FolderState(
-            " | ".join([describe(file), *(state.fingerprint for state in states)]),
-            max([_changed_ns(file), *(state.newest_ns for state in states)]),
+            " | ".join([own, *(state.fingerprint for state in states)]),
+            max([_newest_ns([file, *beside.values()]), *(state.newest_ns for state in states)]),
         )
 
     def _look_at_member(self, folder: Path, depth: int) -> FolderState:
@@ -228,6 +250,28 @@ def _stat_file(path: Path) -> os.stat_result | None:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _side_files(folder: Path) -> dict[str, os.stat_result]:
+    """Return the side files that there are, by name.
+
+    One listing: on some file systems each question for a file that is not there is a request.
+    """
+    try:
+        with os.scandir(folder) as listing:
+            names = {entry.name for entry in listing}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except PermissionError:  # of a folder that may be entered, and not listed
+        names = set(SIDE_FILES)
+
+    found = {name: _stat_file(folder / name) for name in SIDE_FILES if name in names}
+    return {name: file for name, file in found.items() if file is not None}
+
+
+def _text_beside(files: Mapping[str, os.stat_result]) -> str:
+    """Return what is added to a fingerprint for side files: nothing for a folder without any."""
+    return "".join(f" {name}={describe(file)}" for name, file in files.items())
 
 
 def _text(files: Sequence[os.stat_result | None]) -> str:

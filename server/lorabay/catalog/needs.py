@@ -20,14 +20,15 @@ def keepers(adapters: Mapping[str, Adapter], digest: Digest) -> list[str]:
 
 
 def needed(adapters: Mapping[str, Adapter]) -> frozenset[Digest]:
-    """Return the versions that the store must keep: leased, or named by a record.
+    """Return the versions that the store must keep: leased, or named by a record; and weights.
 
     A record names the live one, those that are kept, offered or not, what the source holds, and
     where a rollback leads.
     """
     digests: set[Digest] = set()
     for adapter in adapters.values():
-        digests.update(version.digest for version in (*adapter.kept, *adapter.leases))
+        for version in (*adapter.kept, *adapter.leases):
+            digests |= {version.digest, version.weights}
         digests |= adapter.record.digests
     return frozenset(digests)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Protocol
 
 from lorabay.catalog import needs, removed, unwanted, withheld
@@ -82,6 +82,8 @@ class Registry:
         self._keep = keep
         self._removed = removed.RemovedNames(removed_keep_s, clock, wall)
         self._adapters: dict[str, Adapter] = {}
+        self._leases_on: Counter[Digest] = Counter()
+        """Leases by weights, whatever the versions are that share them."""
         self._waiters: defaultdict[Version, list[asyncio.Future[None]]] = defaultdict(list)
         self._became_idle: Callable[[Version], None] = lambda version: None
         self._changed: Callable[[str, AdapterState, AdapterState], None] = (
@@ -137,6 +139,7 @@ class Registry:
         # No await since the look-up: a flip in between could unload the version before its lease.
         adapter = self._adapters[version.adapter]
         adapter.leases[version] += 1
+        self._leases_on[version.weights] += 1
         adapter.last_used[version] = time.time()
         return Lease(version, lambda: self._released(version))
 
@@ -201,6 +204,20 @@ class Registry:
         """Return how many requests hold `version`."""
         adapter = self._adapters.get(version.adapter)
         return adapter.leases[version] if adapter is not None else 0
+
+    def leases_on(self, weights: Digest) -> int:
+        """Return how many requests hold a version that has these weights."""
+        return self._leases_on[weights]
+
+    def live_weights(self) -> frozenset[Digest]:
+        """Return the weights that some name means now."""
+        live = (adapter.live for adapter in self._adapters.values())
+        return frozenset(version.weights for version in live if version is not None)
+
+    def pinned_weights(self) -> frozenset[Digest]:
+        """Return the weights of the live versions of pinned adapters."""
+        pinned = (adapter for adapter in self._adapters.values() if adapter.record.pinned)
+        return frozenset(adapter.live.weights for adapter in pinned if adapter.live is not None)
 
     async def idle(self, version: Version) -> None:
         """Return when nobody holds `version`.
@@ -379,15 +396,17 @@ class Registry:
             self._forget_when_drained(name)
 
     def set_quarantined(self, version: Version, quarantined: bool) -> None:
-        """Remember over a restart that a version kills engines, or no longer."""
+        """Remember over a restart that the weights of a version kill engines, or no longer."""
         adapter = self._adapters.setdefault(version.adapter, Adapter())
-        digests = tuple(digest for digest in adapter.record.quarantined if digest != version.digest)
+        digests = tuple(
+            digest for digest in adapter.record.quarantined if digest != version.weights
+        )
         if quarantined:
-            digests = (version.digest, *digests)
+            digests = (version.weights, *digests)
         self._save(version.adapter, adapter, quarantined=digests)
 
     def quarantined(self) -> frozenset[Digest]:
-        """Return the versions that are known to kill engines."""
+        """Return the weights that are known to kill engines."""
         records = (adapter.record for adapter in self._adapters.values())
         return frozenset(digest for record in records for digest in record.quarantined)
 
@@ -478,6 +497,9 @@ class Registry:
     def _released(self, version: Version) -> None:
         adapter = self._adapters[version.adapter]
         adapter.leases[version] -= 1
+        self._leases_on[version.weights] -= 1
+        if not self._leases_on[version.weights]:
+            del self._leases_on[version.weights]
         if adapter.leases[version]:
             return
 

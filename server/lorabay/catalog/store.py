@@ -1,14 +1,15 @@
 """The private folder of canonical adapters, by digest; the engine reads from nowhere else.
 
     root/lock                      held while versions appear, are held, or are removed
-    root/versions/<digest>/        adapter_config.json, adapter_model.safetensors, manifest.json,
-                                   and output_scales.safetensors for DoRA
+    root/versions/<digest>/        weights, or the defaults of a version that shares weights: see
+                                   `stored_version`
     root/work/<server>.<random>/   versions that are half made, or half removed
     root/servers/                  which server lives, and what it holds: see `holds`
     root/records/<key>/            what servers remember over a restart: see `records`
 
-A version's folder appears by one rename, when all its files are on disk: a kill at any step leaves
-nothing, or the whole version. What was checked is what is stored: a source is copied first, and
+A folder of versions appears by one rename, when all its files are on disk, and the weights that a
+version shares appear before it and go after it: a kill at any step leaves nothing, or the whole
+version. What was checked is what is stored: a source is copied first, and
 only the copy is read. Several servers may share one root.
 
 Parallel: any number of `ingest` calls, in threads and in processes. Serial, under one file lock:
@@ -21,29 +22,24 @@ are live, or of the engine.
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 from filelock import FileLock, Timeout
 
-from lorabay.catalog import disuse
-from lorabay.catalog.admission import inspect
-from lorabay.catalog.canonical import measure
+from lorabay.catalog import disuse, stored_version
 from lorabay.catalog.composite_build import Assembly
 from lorabay.catalog.holds import Holds
 from lorabay.catalog.records import Records, recorded_digests
-from lorabay.catalog.versions import AdapterSpec, Digest, Version
+from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import SetupError
 from lorabay.files import durable
-from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE
 from lorabay.files.folder_read import FolderRead
 from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Reason, Rejected, rejected
@@ -53,32 +49,17 @@ if TYPE_CHECKING:
     from datetime import date
 
     from lorabay.catalog.admission import Checks
+    from lorabay.catalog.defaults import AdapterDefaults
     from lorabay.catalog.names import AdapterName
+    from lorabay.catalog.stored_version import Made, StoredVersion
+    from lorabay.catalog.versions import AdapterSpec
 
 logger = structlog.get_logger(__name__)
 
-MANIFEST_FILE = "manifest.json"
-"""File of a version that holds its spec, and the sizes of its other files."""
-
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-
-LAYOUT = 1
-"""Version of the manifest's form; versions of another layout count as absent."""
 
 LOCK_TIMEOUT_S = 60.0
 """How long a call waits for other servers' and threads' calls."""
-
-BASES_NOTED = 16
-"""Bases that a manifest names at most, the newest of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Manifest:
-    """What is noted of one version beside its files."""
-
-    spec: AdapterSpec
-    bases: tuple[str, ...]
-    content: dict[str, Any]
 
 
 class Store:
@@ -96,6 +77,8 @@ class Store:
         self._holds = Holds(root)
         self._building: set[str] = set()
         """Names of the folders in `work` that this process fills."""
+        self._weights: dict[Digest, Digest] = {}
+        """Versions of which it is known which weights they share; that never changes."""
 
     @classmethod
     def open(cls, root: Path, *, today: Callable[[], date] | None = None) -> Self:
@@ -161,9 +144,8 @@ class Store:
         allowed = roots or both_forms((folder,))
         try:
             with self._temporary_folder() as work:
-                source, made = work / "source", work / "version"
+                source = work / "source"
                 source.mkdir()
-                made.mkdir()
 
                 assembly = Assembly(
                     checks.base, allowed, checks.limits, weights=checks.base_weights
@@ -172,11 +154,11 @@ class Store:
                 if problem is not None:
                     return problem
 
-                spec = _build(source, made, checks)
-                if isinstance(spec, Rejected):
-                    return spec
+                made = stored_version.make(source, work, checks)
+                if isinstance(made, Rejected):
+                    return made
                 read.step()
-                self._commit(made, spec.digest)
+                self._commit(made)
         except OSError as error:
             return rejected([Reason("store_write", f"the store cannot be used: {_why(error)}")])
         except SetupError as error:
@@ -184,7 +166,7 @@ class Store:
             text = "the adapter cannot be stored now; the server's log has the details"
             return rejected([Reason("store_write", text)])
 
-        return self._version(name, spec)
+        return self._version(name, made.spec, made.defaults)
 
     def get(self, name: AdapterName, digest: Digest) -> Version | None:
         """Return a stored version, and hold it from now on; None if it is absent or not whole.
@@ -193,12 +175,12 @@ class Store:
         starts with what is stored. Other servers then know its hold from its records only.
         """
         with self._exclusive_lock():
-            manifest = self._read_manifest(digest)
-            if manifest is None:
+            stored = self._read(digest)
+            if stored is None:
                 return None
             with suppress(OSError):
-                self._holds.add(digest)
-        return self._version(name, manifest.spec)
+                self._hold(stored.spec)
+        return self._version(name, stored.spec, stored.defaults)
 
     def has(self, digest: Digest) -> bool:
         """Return whether anything is stored under `digest`, whole or not.
@@ -217,12 +199,10 @@ class Store:
         server, which noted none, made it. Raises SetupError if the disk does not say.
         """
         try:
-            manifest = self._read_manifest(digest)
+            stored = self._read_weights(digest)
         except OSError as error:
             raise _unusable(self._root, error) from error
-        if manifest is None or SCALES_FILE not in manifest.content["files"]:
-            return None
-        return manifest.bases
+        return stored.bases if stored is not None and stored.has_scales else None
 
     def note_base(self, digest: Digest, identity: str) -> None:
         """Note that the output scales of a version, if it has any, are right for a base.
@@ -230,17 +210,20 @@ class Store:
         A full disk does not prevent the version's use. Raises SetupError if the store is away.
         """
         with self._exclusive_lock(), suppress(OSError):
-            manifest = self._read_manifest(digest)
-            if manifest is not None and SCALES_FILE in manifest.content["files"]:
-                _add_bases(self._versions / digest, manifest, [identity])
+            stored = self._read_weights(digest)
+            if stored is not None and stored.has_scales:
+                stored_version.add_bases(self._versions / stored.weights, stored, [identity])
 
     def versions(self) -> tuple[AdapterSpec, ...]:
-        """Return the spec of every whole version, sorted by digest; raises SetupError."""
+        """Return the spec of every whole version, sorted by digest; raises SetupError.
+
+        Weights that versions share are among them, as the version without defaults.
+        """
         try:
-            manifests = [self._read_manifest(digest) for digest in self._digests()]
+            found = [self._read(digest) for digest in self._digests()]
         except OSError as error:
             raise _unusable(self._root, error) from error
-        return tuple(manifest.spec for manifest in manifests if manifest is not None)
+        return tuple(stored.spec for stored in found if stored is not None)
 
     def sweep(
         self,
@@ -249,7 +232,8 @@ class Store:
     ) -> tuple[Digest, ...]:
         """Hold exactly `keep`, and remove the versions that no server needs; return those.
 
-        Needed is what a living server holds or a record names. `unwritten` are fields of this
+        Needed is what a living server holds or a record names, and the weights that it shares.
+        `unwritten` are fields of this
         server's own records that the disk has not taken yet: a full one must not keep what was
         given up to make room. A version that `ingest` or `get`
         returned is held until the next sweep that does not keep it: the caller puts sweeps off
@@ -258,21 +242,26 @@ class Store:
         """
         with self._exclusive_lock():
             # On a full disk the holds stay too many, and removing versions makes room.
+            keep = self._with_weights(keep)
             with suppress(OSError):
                 self._holds.replace(keep)
             keys = self._holds.keys_in_use()
             self._holds.forget_dead_servers()
             self._forget_old_records(keys)
 
-            in_use = keep | self._holds.of_others() | self._recorded(unwritten)
-            unused = tuple(digest for digest in self._digests() if digest not in in_use)
+            others = self._with_weights(self._holds.of_others() | self._recorded(unwritten))
+            unused = [digest for digest in self._digests() if digest not in keep | others]
+            # Whatever shares weights goes before them: a kill in between leaves no half version.
+            with suppress(OSError):
+                self._with_weights(frozenset(unused))
+            unused.sort(key=lambda digest: self._weights.get(digest, digest) == digest)
             for digest in unused:
                 self._move_aside(digest)
             trash = self._trash()
 
         # Outside the lock: large files take long, and nobody sees them any more.
         self._remove(trash)
-        return unused
+        return tuple(sorted(unused))
 
     def _remove(self, trash: list[Path]) -> None:
         problems: list[OSError] = []
@@ -314,20 +303,31 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
             self._building.discard(folder.name)
 
-    def _commit(self, made: Path, digest: Digest) -> None:
+    def _commit(self, made: Made) -> None:
         """Make a version appear, unless it is there already, and hold it. Raises OSError."""
-        folder = self._versions / digest
         with self._lock():
-            stored = self._read_manifest(digest)
-            if stored is None:
-                if folder.exists():  # damaged
-                    shutil.rmtree(self._move_aside(digest), ignore_errors=True)
-                durable.move(made, folder)
-            else:
-                # Equal digests mean equal scales, so that the version is right for either base.
-                made_for = json.loads((made / MANIFEST_FILE).read_bytes()).get("bases", [])
-                _add_bases(folder, stored, made_for)
-            self._holds.add(digest)
+            self._appear(made.weights, made.spec.weights_digest or made.spec.digest)
+            if made.sharing is not None:
+                self._appear(made.sharing, made.spec.digest)
+            self._hold(made.spec)
+
+    def _appear(self, made: Path, digest: Digest) -> None:
+        folder = self._versions / digest
+        stored = self._read(digest)
+        if stored is not None:
+            # Equal digests mean equal scales, so that the version is right for either base.
+            stored_version.add_bases(folder, stored, stored_version.bases_of(made))
+            return
+
+        if folder.exists():  # damaged
+            shutil.rmtree(self._move_aside(digest), ignore_errors=True)
+        durable.move(made, folder)
+
+    def _hold(self, spec: AdapterSpec) -> None:
+        """Hold a version, and the weights that it shares. Raises OSError."""
+        weights = self._weights[spec.digest] = spec.weights_digest or spec.digest
+        self._holds.add(weights)
+        self._holds.add(spec.digest)
 
     def _move_aside(self, digest: Digest) -> Path:
         """Take a version away by one rename: a kill during the removal leaves no part of it
@@ -377,74 +377,33 @@ class Store:
         names = (path.name for path in self._versions.iterdir())
         return sorted(Digest(name) for name in names if _DIGEST.fullmatch(name))
 
-    def _read_manifest(self, digest: Digest) -> _Manifest | None:
-        """Return what is noted of a version; None if it is certainly absent, or lacks bytes.
+    def _read(self, digest: Digest) -> StoredVersion | None:
+        return stored_version.read(self._versions, digest)
 
-        Raises OSError if the disk does not say.
+    def _read_weights(self, digest: Digest) -> StoredVersion | None:
+        """Return what is noted of the weights of a version. Raises OSError."""
+        stored = self._read(digest)
+        if stored is None or stored.weights == digest:
+            return stored
+        return self._read(stored.weights)
+
+    def _with_weights(self, digests: AbstractSet[Digest]) -> frozenset[Digest]:
+        """Return versions, and the weights that they share.
+
+        Raises OSError if the disk does not say: then it is unknown what is needed.
         """
-        folder = self._versions / digest
-        try:
-            content = json.loads((folder / MANIFEST_FILE).read_bytes())
-            sizes = {file: (folder / file).stat().st_size for file in content["files"]}
-            if content["layout"] != LAYOUT or sizes != content["files"]:
-                return None
+        for digest in digests - self._weights.keys():
+            weights = stored_version.weights_of(self._versions, digest)
+            if weights is not None:
+                self._weights[digest] = weights
+        return frozenset(digests) | {self._weights.get(digest, digest) for digest in digests}
 
-            # JSON has no tuples: it turned these fields into lists.
-            fields = content["spec"]
-            tuples = {key: tuple(fields[key]) for key in ("modules", "warnings")}
-            spec = AdapterSpec(**fields | tuples)
-            return _Manifest(spec, tuple(content.get("bases", ())), content)
-        except (FileNotFoundError, NotADirectoryError):
-            # Absent, unless the whole folder of versions is away: then nobody knows.
-            self._versions.stat()
-            return None
-        except (ValueError, TypeError, KeyError):
-            return None
-
-    def _version(self, name: AdapterName, spec: AdapterSpec) -> Version:
-        return Version(name, spec, self._versions / spec.digest)
+    def _version(self, name: AdapterName, spec: AdapterSpec, defaults: AdapterDefaults) -> Version:
+        folder = self._versions / (spec.weights_digest or spec.digest)
+        return Version(name, spec, folder, defaults)
 
     def _work_path(self) -> Path:
         return self._work / f"{self._holds.server}.{secrets.token_hex(8)}"
-
-
-def _build(source: Path, made: Path, checks: Checks) -> AdapterSpec | Rejected:
-    """Write a whole, read-only version folder from a private copy, and wait until it is on disk."""
-    canonical = inspect(source, checks)
-    if isinstance(canonical, Rejected):
-        return canonical
-
-    spec = measure(canonical, lambda name: (made / name).open("xb"))
-    if isinstance(spec, Rejected):
-        return spec
-    (made / CONFIG_FILE).write_text(json.dumps(canonical.config, indent=2) + "\n")
-
-    sizes = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
-    manifest: dict[str, Any] = {"layout": LAYOUT, "spec": asdict(spec), "files": sizes}
-    # Output scales are right for the weights that they were computed from only.
-    if canonical.scales and checks.base_weights is not None:
-        manifest["bases"] = [checks.base_weights.identity]
-    (made / MANIFEST_FILE).write_text(_manifest_text(manifest))
-
-    for file in (*sizes, MANIFEST_FILE):
-        (made / file).chmod(0o444)
-    durable.sync_tree(made)
-    return spec
-
-
-def _add_bases(folder: Path, stored: _Manifest, new: list[str]) -> None:
-    """Note in the manifest of a stored version further bases that it is right for."""
-    bases = tuple(dict.fromkeys((*new, *stored.bases)))[:BASES_NOTED]
-    if set(bases) == set(stored.bases):
-        return
-
-    with durable.replacing(folder / MANIFEST_FILE) as partial:
-        partial.write_text(_manifest_text(stored.content | {"bases": list(bases)}))
-        partial.chmod(0o444)
-
-
-def _manifest_text(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=2) + "\n"
 
 
 def _unusable(root: Path, error: OSError) -> SetupError:

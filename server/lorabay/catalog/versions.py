@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lorabay.catalog.names import AdapterName
 
 Digest = NewType("Digest", str)
-"""Identity of a version: sha256 over canonical config and tensors, as 64 lower-case hex digits."""
+"""Identity of a version, or of weights: a sha256 as 64 lower-case hex digits; see `digests`."""
 
 DIGEST_PREFIX = 12
 """Hex digits of a version's public id, and the fewest by which a client may name a version."""
@@ -23,7 +23,7 @@ DIGEST_PREFIX = 12
 
 @dataclass(frozen=True, slots=True)
 class AdapterSpec:
-    """Description of one set of weights, made when they were accepted."""
+    """Description of one version, made when it was accepted."""
 
     digest: Digest
     format: str
@@ -38,13 +38,16 @@ class AdapterSpec:
     """Relative error (Frobenius) of a version that approximates an adapter which LoRA cannot
     express exactly; None for an exact one.
     """
+    weights_digest: Digest | None = None
+    """Identity of the weights, which versions with other defaults share. None if it is `digest`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Version:
-    """One immutable set of weights of an adapter.
+    """One immutable set of weights and defaults of an adapter.
 
-    Versions are equal if their adapters and digests are, wherever their files lie.
+    `path` is the folder of the weights, which versions with other defaults share. Versions are
+    equal if their adapters and digests are, wherever their files lie.
     """
 
     adapter: AdapterName
@@ -55,6 +58,11 @@ class Version:
     @property
     def digest(self) -> Digest:
         return self.spec.digest
+
+    @property
+    def weights(self) -> Digest:
+        """Identity of the weights: what the engine loads, whatever the version is called."""
+        return self.spec.weights_digest or self.spec.digest
 
     @property
     def id(self) -> str:

@@ -392,14 +392,18 @@ class AdapterChanges:
         async with self._turns.turn(*self._keepers(digest)):
             # First, so that a store that is away leaves the adapters as they are.
             await self._sweep.run()
+            doomed = self._versions(digest)
             self._registry.forget(digest)
 
             # Out of the engine before out of the store: the engine reads these files.
-            placed = self._swaps.placed()
-            doomed = frozenset(version for version in placed if version.digest == digest)
             await self._swaps.unload(doomed)
             await self._sweep.run()
             self._events.add("deleted", who=who, version=digest[:DIGEST_PREFIX])
+
+    def _versions(self, digest: Digest) -> frozenset[Version]:
+        """Return what the adapters that keep a version know it as."""
+        kept = (version for status in self._registry.snapshot() for version in status.kept)
+        return frozenset(version for version in kept if version.digest == digest)
 
     def _keepers(self, digest: Digest) -> list[str]:
         return [

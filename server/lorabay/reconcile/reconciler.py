@@ -354,8 +354,7 @@ class Reconciler:
 
     def _needed(self) -> frozenset[Digest]:
         # Also those that no name means: an admin's while it is loaded, a former one until it left.
-        placed = {version.digest for version in self.swaps.placed()}
-        return self.registry.in_use() | placed
+        return self.registry.in_use() | self.swaps.placed()
 
 
 def _is_admins(status: AdapterStatus) -> bool:

@@ -1,9 +1,9 @@
 """Changes what a name means: to another version or to nothing; and notes why it cannot.
 
 A version is loaded before its name flips to it; the version that was live is unloaded when its last
-request has ended. Serial: the caller makes one change of an adapter at a time. Parallel: changes of
-different adapters, and any number of former versions that drain in the background. Knows nothing of
-folders or of the store's files.
+request has ended, unless its weights are live by another version. Serial: the caller makes one
+change of an adapter at a time. Parallel: changes of different adapters, and any number of former
+versions that drain in the background. Knows nothing of folders or of the store's files.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ class EngineWeights(Protocol):
 
     @property
     def has_room(self) -> bool:
-        """True while a further version fits without an eviction."""
+        """True while further weights fit without an eviction."""
         ...
 
-    def placed(self) -> frozenset[Version]:
-        """Return every version with a place, whose files the engine may still read."""
+    def placed(self) -> frozenset[Digest]:
+        """Return all weights with a place, whose files the engine may still read."""
         ...
 
     async def ensure(self, version: Version, *, swap: bool = False) -> None:
-        """Return when `version` is in the engine; see `Residency.ensure`."""
+        """Return when the weights of `version` are in the engine; see `Residency.ensure`."""
         ...
 
     async def drop(self, version: Version) -> None:
-        """Take a version out of the engine unless it is in use."""
+        """Take the weights of a version out of the engine unless they are in use."""
         ...
 
 
@@ -58,7 +58,7 @@ class NoEngine:
     accepts_swaps = False
     has_room = False
 
-    def placed(self) -> frozenset[Version]:
+    def placed(self) -> frozenset[Digest]:
         """Return nothing: there is nobody who reads files."""
         return frozenset()
 
@@ -94,8 +94,8 @@ class Swaps:
         """
         self._distrusted = names
 
-    def placed(self) -> frozenset[Version]:
-        """Return every version whose files the engine may still read."""
+    def placed(self) -> frozenset[Digest]:
+        """Return all weights whose files the engine may still read."""
         return self._weights.placed()
 
     async def offer(self, version: Version, source: Source, *, who: Actor) -> None:
@@ -241,9 +241,10 @@ class Swaps:
         task.add_done_callback(self._draining.discard)
 
     async def unload(self, versions: frozenset[Version]) -> None:
-        """Take versions out of the engine that are not in use."""
+        """Take versions out of the engine whose weights are not in use, and that no name means."""
         for version in versions:
-            await self._drop(version)
+            if version.weights not in self._registry.live_weights():
+                await self._drop(version)
 
     async def stop(self) -> None:
         """Stop waiting for versions that still drain."""
@@ -291,9 +292,12 @@ class Swaps:
     async def _unload_when_idle(self, version: Version) -> None:
         await self._registry.idle(version)
         # A rollback may have made it live again meanwhile.
-        if self._registry.live(version.adapter) != version:
+        if self._registry.live(version.adapter) == version:
+            return
+
+        if version.weights not in self._registry.live_weights():
             await self._drop(version)
-            self._sweep.request()
+        self._sweep.request()
 
     async def _drop(self, version: Version) -> None:
         try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from lorabay.api.request.limits import RequestLimits
+from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.catalog.adapted import NotAsked
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks, rank_over_limit, unadapted
 from lorabay.catalog.canonical import stored_modules
@@ -51,12 +52,13 @@ def build_reconciler(
     adapted: Adapted | NotAsked | None = None,
     scales_outputs: bool = True,
     rank_limit: int | None = None,
+    tokenizer: BaseTokenizer | None = None,
 ) -> Reconciler:
     """Return a reconciler of the adapter directory, with the records of the last run taken up.
 
     `weights` are the base's; without them, or if the engine does not scale outputs, there is no
     DoRA. `adapted` is what the engine says of the base's modules. `rank_limit` is the engine's,
-    once that is known. Blocks; raises SetupError or UsageError.
+    once that is known. `tokenizer` is the base's. Blocks; raises SetupError or UsageError.
     """
     records = RecordKeeper(store.records(records_key(settings.adapters, shapes)))
     registry = Registry(
@@ -79,6 +81,7 @@ def build_reconciler(
         approximate_error=settings.approximate_error,
         target_modules=targets,
         adapted=adapted,
+        tokenizer=tokenizer or BaseTokenizer(),
     )
     if settings.dora and checks.dora_weights is None:
         logger.warning("DoRA is not served: the engine's options keep it from scaling outputs")

@@ -33,6 +33,7 @@ from lorabay.base.default import cache_folder, prepare
 from lorabay.base.files import BaseFiles
 from lorabay.base.find import find_base, served_names
 from lorabay.base.shapes import BaseShapes
+from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.store import Store
 from lorabay.logs import configure_logging
@@ -259,10 +260,11 @@ class Server:
             shapes,
             self._metrics,
             BaseWeights.of(files),
-            # Asked before there is an engine: the adapters, which it decides on, decide its options.
+            # Asked before there is an engine: adapters, which it decides on, decide its options.
             adapted=self._ask_engine(base.path, settings.engine, shapes),
             # DoRA is served by scaling outputs.
             scales_outputs=self._engine_scales(os.environ, settings.engine, dora=settings.dora),
+            tokenizer=BaseTokenizer(base.path),
         )
 
     def _create_app(

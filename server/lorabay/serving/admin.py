@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorabay.catalog.adapter_state import AdapterStatus
+from lorabay.catalog.defaults_json import in_brief
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import (
@@ -96,12 +97,12 @@ class Operations:
     def _levels(self) -> Callable[[Version], str]:
         """Return a function from a version to where its weights are now."""
         resident = self._manager.residency.resident()
-        loading = self._manager.residency.loading()
+        loading = {version.weights for version in self._manager.residency.loading()}
 
         def level_of(version: Version) -> str:
-            if version in resident:
+            if version.weights in resident:
                 return "engine"
-            return "loading" if version in loading else "store"
+            return "loading" if version.weights in loading else "store"
 
         return level_of
 
@@ -307,6 +308,8 @@ def _versions(
             "size_bytes": spec.size_bytes,
             "approximate": spec.approximate,
             "warnings": list(spec.warnings),
+            "weights_digest": version.weights,
+            "defaults": in_brief(version.defaults),
             "live": version == status.live,
             "level": level_of(version),
             "leases": leases.get(version, 0),

@@ -172,6 +172,8 @@ class Engine(Protocol):
     async def load(self, version: Version) -> None:
         """Bring a version's weights into the engine; loading them again changes nothing.
 
+        Versions of equal weights share them: one load serves all, and one unload ends it for all.
+
         Raises AdapterRejected if the engine refuses the weights. Raises EngineUnavailable if it is
         gone, or could not load them now: a disk or the memory is at fault, not the weights.
         """

@@ -99,8 +99,8 @@ class AdapterManager:
             clock=clock,
         )
         hooks = Hooks(
-            in_use=lambda version: registry.leases(version) > 0,
-            pinned=self._is_pinned,
+            in_use=lambda weights: registry.leases_on(weights) > 0,
+            pinned=registry.pinned_weights,
             admit=self._quarantine.check,
             loaded=self._loaded,
             refused=self._refused,
@@ -183,7 +183,7 @@ class AdapterManager:
 
     def facts(self) -> Iterator[AdapterFacts]:
         """Return the facts of each adapter that the metrics show, at the time of a scrape."""
-        resident = {version.digest for version in self.residency.resident()}
+        resident = self.residency.resident()
         slots = self.engine.slots()
         in_slots = slots.held if slots is not None else frozenset()
         for status in self._registry.snapshot():
@@ -225,7 +225,7 @@ class AdapterManager:
         # A request that only waits for its version cannot have killed the engine.
         resident = self.residency.resident()
         leased = (version for status in self._registry.snapshot() for version, _ in status.leases)
-        running = [version for version in leased if version in resident]
+        running = [version for version in leased if version.weights in resident]
         self._quarantine.engine_died(self.residency.loading(), running, death.alive_at)
 
         # Everything is read before this: forgetting the places also forgets the suspects.
@@ -270,10 +270,6 @@ class AdapterManager:
         await self._preload()
         self._reconciler.look_again()
 
-    def _is_pinned(self, version: Version) -> bool:
-        status = self._registry.status(version.adapter)
-        return status is not None and status.pinned and status.live == version
-
     def _state_changed(self, name: str, before: AdapterState, after: AdapterState) -> None:
         if not self._registry.is_present(name):
             self._metrics.forget(name)
@@ -287,12 +283,14 @@ class AdapterManager:
         name = version.adapter
         self._metrics.of(name, self._metrics.load_seconds).observe(seconds)
         logger.info("loaded", adapter=name, version=version.id, seconds=round(seconds, 3))
-        if version not in self._shown_as_failed:
-            return
+        for failed in tuple(self._shown_as_failed):
+            if failed.weights == version.weights:
+                self._show_as_served(failed)
 
-        # It failed earlier and is good after all: show the name as served again.
+    def _show_as_served(self, version: Version) -> None:
+        """Show the name of a version that failed earlier, and is good after all, as served."""
         self._shown_as_failed.discard(version)
-        status = self._registry.status(name)
+        status = self._registry.status(version.adapter)
         if status is not None and status.live == version and status.state is AdapterState.FAILED:
             self._registry.set_live(version)
 
@@ -340,7 +338,7 @@ def _facts(
             status.name, state=state, version=None, format=None, rank=None, level=None
         )
 
-    is_resident = live.digest in resident
+    is_resident = live.weights in resident
     return AdapterFacts(
         status.name,
         state=state,
@@ -348,7 +346,7 @@ def _facts(
         format=live.spec.format,
         rank=live.spec.rank,
         level="engine" if is_resident else "store",
-        in_slot=is_resident and live.digest in in_slots,
+        in_slot=is_resident and live.weights in in_slots,
         pinned=status.pinned,
         approximate=live.spec.approximate,
     )

@@ -1,6 +1,6 @@
-"""The versions whose weights one engine holds: loaded on demand, evicted to make room.
+"""The weights that one engine holds: loaded on demand, evicted to make room.
 
-Every version has at most one place, and every place is in one stage:
+All versions with the same weights share one place, and every place is in one stage:
 
     stage      event                               next stage
     -          asked for                           WAITING
@@ -15,11 +15,11 @@ Every version has at most one place, and every place is in one stage:
     LEAVING    unloaded, well or badly             WAITING if asked for meanwhile, else -
     any        the engine died                     -
 
-PLACED, LOADING, RESIDENT and LEAVING take up room. There is room for `capacity` versions, and for
-one more that only a swap may use: a new version always fits beside the one that it replaces.
+PLACED, LOADING, RESIDENT and LEAVING take up room. There is room for `capacity` weights, and for
+one more that only a swap may use: new weights always fit beside those that they replace.
 
-Serial: the stages, on one event loop. Parallel: loads of different versions, at most
-`concurrent_loads` at a time; requests for one version share its load. Knows nothing of names, of
+Serial: the stages, on one event loop. Parallel: loads of different weights, at most
+`concurrent_loads` at a time; requests for the same ones share the load. Knows nothing of names, of
 leases, or of why a version is asked for.
 """
 
@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ RETRY_AFTER_S = 2.0
 
 
 class Stage(StrEnum):
-    """Stages of a place, in the order in which a version goes through them."""
+    """Stages of a place, in the order in which weights go through them."""
 
     WAITING = auto()
     """Waits for room."""
@@ -63,13 +63,14 @@ class Stage(StrEnum):
 
 @dataclass(slots=True)
 class Place:
-    """State of one version.
+    """State of the weights of `version`, the first one that was asked for.
 
-    `load` runs from WAITING to LOADING, `unload` in LEAVING. A place has both while a version
-    leaves that was asked for again. `is_swap` lets the load use the room that is kept for swaps.
-    `last_used` is the wall-clock time at which the version was loaded, or asked for again.
+    `load` runs from WAITING to LOADING, `unload` in LEAVING. A place has both while weights leave
+    that were asked for again. `is_swap` lets the load use the room that is kept for swaps.
+    `last_used` is the wall-clock time at which the weights were loaded, or asked for again.
     """
 
+    version: Version
     stage: Stage = Stage.WAITING
     load: asyncio.Task[None] | None = None
     unload: asyncio.Task[None] | None = None
@@ -78,24 +79,24 @@ class Place:
 
 
 def choose_victim(
-    residents: Mapping[Version, Place],
+    residents: Mapping[Digest, Place],
     capacity: int,
     *,
-    in_use: Callable[[Version], bool],
-    pinned: Callable[[Version], bool],
-) -> Version | None:
-    """Return the version that is evicted next; None if all have to stay.
+    in_use: Callable[[Digest], bool],
+    pinned: AbstractSet[Digest],
+) -> Digest | None:
+    """Return the weights that are evicted next; None if all have to stay.
 
     `residents` come in the order of their last use, so the first that may go is the least recently
-    used. A version in use stays. A pinned one stays too, unless pins fill the whole capacity: then
+    used. Weights in use stay. Pinned ones stay too, unless pins fill the whole capacity: then
     nothing else could be served.
     """
-    pins = {version for version in residents if pinned(version)}
+    pins = residents.keys() & pinned
     stay = pins if len(pins) < capacity else set()
 
-    for version in residents:
-        if version not in stay and not in_use(version):
-            return version
+    for weights in residents:
+        if weights not in stay and not in_use(weights):
+            return weights
     return None
 
 
@@ -106,27 +107,27 @@ class Hooks:
     The defaults keep nothing, admit everything and ignore the events.
     """
 
-    in_use: Callable[[Version], bool] = lambda version: False
-    """Returns whether a version is in use; then it stays."""
+    in_use: Callable[[Digest], bool] = lambda weights: False
+    """Returns whether weights are in use, by whatever version; then they stay."""
 
-    pinned: Callable[[Version], bool] = lambda version: False
-    """Returns whether a version stays as long as pins leave room for others."""
+    pinned: Callable[[], AbstractSet[Digest]] = frozenset
+    """Returns the weights that stay as long as pins leave room for others."""
 
     admit: Callable[[Version], None] = lambda version: None
     """Raises for a version that must not be loaded."""
 
     loaded: Callable[[Version, float], None] = lambda version, seconds: None
-    """Called when a version was loaded, with the seconds that it took."""
+    """Called when the weights of a version were loaded, with the seconds that it took."""
 
     refused: Callable[[Version, AdapterRejected], None] = lambda version, error: None
     """Called when the engine has refused a version."""
 
     evicted: Callable[[Version], None] = lambda version: None
-    """Called when a version has made room for another."""
+    """Called when the weights of a version have made room for others."""
 
 
 class Residency:
-    """Places of the versions in one engine.
+    """Places of the weights in one engine.
 
     Call `look_for_room` when one that `hooks` reported as in use or pinned may no longer be.
     """
@@ -145,7 +146,7 @@ class Residency:
         self._hooks = hooks
         self._load_timeout_s = load_timeout_s
 
-        self._places: dict[Version, Place] = {}
+        self._places: dict[Digest, Place] = {}
         """Places in the order in which they came into their stage, or were last used."""
         self._failed_with_engine: set[Version] = set()
         """Versions that were being loaded when the engine died, until `forget_all`."""
@@ -160,39 +161,41 @@ class Residency:
 
     @property
     def capacity(self) -> int:
-        """Versions that fit, not counting the room that is kept for swaps."""
+        """Weights that fit, not counting the room that is kept for swaps."""
         return self._capacity
 
     @property
     def has_room(self) -> bool:
-        """True while a further version fits without an eviction."""
+        """True while further weights fit without an eviction."""
         return len(self._places) < self._capacity
 
-    def resident(self) -> dict[Version, float]:
-        """Return the versions in the engine, least recently used first, with the wall-clock time of
+    def resident(self) -> dict[Digest, float]:
+        """Return the weights in the engine, least recently used first, with the wall-clock time of
         their last use.
         """
-        return {version: place.last_used for version, place in self._in(Stage.RESIDENT).items()}
+        return {weights: place.last_used for weights, place in self._in(Stage.RESIDENT).items()}
 
     def loading(self) -> frozenset[Version]:
-        """Return the versions that the engine is loading, or was loading when it died; not those
-        that still wait for their turn.
+        """Return the versions whose weights the engine is loading, or was loading when it died; not
+        those that still wait for their turn.
         """
-        return frozenset(self._in(Stage.LOADING)) | self._failed_with_engine
+        loading = (place.version for place in self._in(Stage.LOADING).values())
+        return frozenset(loading) | self._failed_with_engine
 
-    def placed(self) -> frozenset[Version]:
-        """Return every version with a place, whose files the engine may still read."""
+    def placed(self) -> frozenset[Digest]:
+        """Return all weights with a place, whose files the engine may still read."""
         return frozenset(self._places)
 
     async def ensure(self, version: Version, *, swap: bool = False) -> None:
-        """Return once `version` is in the engine; with `swap` it may use the room kept for swaps.
+        """Return once the weights of `version` are in the engine; with `swap` they may use the room
+        kept for swaps.
 
         Raises EngineUnavailable if that takes longer than the time limit (the load goes on) or
         fails for another reason than the weights, and AdapterRejected if the engine refuses them.
         """
-        place = self._places.get(version)
+        place = self._places.get(version.weights)
         if place is not None and place.stage is Stage.RESIDENT:
-            self._use(version)
+            self._use(version.weights)
             return
 
         self._engine.check()
@@ -212,11 +215,16 @@ class Residency:
         load.result()
 
     async def drop(self, version: Version) -> None:
-        """Take a version out of the engine unless it is in use; do nothing if it is not there.
+        """Take the weights of a version out of the engine unless they are in use; do nothing if
+        they are not there.
 
         A load that waits is given up; one that has its place ends first.
         """
-        place = self._places.get(version)
+        weights = version.weights
+        if self._hooks.in_use(weights):
+            return
+
+        place = self._places.get(weights)
         if place is not None and place.load is not None:
             load = place.load
             # In the other stages the engine may be at work on it, which cannot be taken back.
@@ -224,8 +232,8 @@ class Residency:
                 load.cancel()
             await asyncio.wait({load})
 
-        if version in self._in(Stage.RESIDENT) and not self._hooks.in_use(version):
-            await self._unload(version)
+        if weights in self._in(Stage.RESIDENT) and not self._hooks.in_use(weights):
+            await self._unload(weights)
 
     def look_for_room(self) -> None:
         """Make loads that wait for room look again: a version is no longer pinned or in use."""
@@ -236,12 +244,12 @@ class Residency:
 
         Whoever waits for a load gets EngineUnavailable.
         """
-        for version, place in tuple(self._places.items()):
+        for weights, place in tuple(self._places.items()):
             for task in (place.load, place.unload):
                 if task is not None:
                     task.cancel()  # its place goes when it has ended
             if place.stage is Stage.RESIDENT:
-                del self._places[version]
+                del self._places[weights]
 
         self._failed_with_engine.clear()
         self._has_held.clear()
@@ -255,31 +263,32 @@ class Residency:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _ask_for(self, version: Version, swap: bool) -> asyncio.Task[None]:
-        """Return the load of a version that is not resident, begun now unless it was before."""
-        place = self._places.setdefault(version, Place())
+        """Return the load of weights that are not resident, begun now unless it was before."""
+        place = self._places.setdefault(version.weights, Place(version))
         if place.load is None:
-            place.load = asyncio.create_task(self._load(version, place))
-            place.load.add_done_callback(lambda load: self._load_ended(version, place, load))
+            place.load = asyncio.create_task(self._load(place))
+            place.load.add_done_callback(lambda load: self._load_ended(place, load))
         if swap:
             place.is_swap = True
             self._room_changed.set()  # it may have waited for its turn until now
         return place.load
 
-    async def _load(self, version: Version, place: Place) -> None:
-        """Take a version from WAITING to RESIDENT."""
+    async def _load(self, place: Place) -> None:
+        """Take weights from WAITING to RESIDENT."""
+        version, weights = place.version, place.version.weights
         if place.unload is not None:
             await asyncio.wait({place.unload})
-        await self._take_room(version, place)
+        await self._take_room(weights, place)
 
         async with self._turns_at_engine:
             self._engine.check()
-            self._enter(version, Stage.LOADING)
+            self._enter(weights, Stage.LOADING)
             started = time.perf_counter()
             try:
                 await self._engine.load(version)
             except AdapterRejected as error:
                 # Weights that this engine has held cannot be at fault: the load may pass.
-                if version.digest in self._has_held:
+                if weights in self._has_held:
                     raise _not_now(version) from error
                 self._hooks.refused(version, error)
                 raise
@@ -289,9 +298,9 @@ class Residency:
                     self._failed_with_engine.add(version)
                 raise
 
-        self._has_held.add(version.digest)
+        self._has_held.add(weights)
         place.load, place.is_swap = None, False
-        self._use(version)
+        self._use(weights)
         self._hooks.loaded(version, time.perf_counter() - started)
 
     def _engine_is_up(self) -> bool:
@@ -301,64 +310,66 @@ class Residency:
             return False
         return True
 
-    async def _take_room(self, version: Version, place: Place) -> None:
+    async def _take_room(self, weights: Digest, place: Place) -> None:
         """Wait for room, and evict others where that makes some."""
-        while not self._fits(version, place):
-            victim = self._victim() if self._is_next(version, place) else None
+        while not self._fits(weights, place):
+            victim = self._victim() if self._is_next(weights, place) else None
             if victim is not None:
+                evicted = self._places[victim].version
                 await self._unload(victim)
-                self._hooks.evicted(victim)
+                self._hooks.evicted(evicted)
                 continue
 
             # No `await` since the checks above, so no change of the room is missed.
             self._room_changed.clear()
             await self._room_changed.wait()
 
-        self._enter(version, Stage.PLACED)
+        self._enter(weights, Stage.PLACED)
         self._room_changed.set()  # it is the next one's turn
 
-    def _fits(self, version: Version, place: Place) -> bool:
+    def _fits(self, weights: Digest, place: Place) -> bool:
         limit = self._capacity + 1 if place.is_swap else self._capacity
         taken = len(self._places) - len(self._in(Stage.WAITING))
-        return self._is_next(version, place) and taken < limit
+        return self._is_next(weights, place) and taken < limit
 
-    def _is_next(self, version: Version, place: Place) -> bool:
+    def _is_next(self, weights: Digest, place: Place) -> bool:
         """Return whether a load may look for room now.
 
         Swaps go first. Others queue: otherwise one could take the room that another, which still
         waits for its unload, has made.
         """
-        return place.is_swap or version == next(iter(self._in(Stage.WAITING)))
+        return place.is_swap or weights == next(iter(self._in(Stage.WAITING)))
 
-    def _victim(self) -> Version | None:
+    def _victim(self) -> Digest | None:
         residents, hooks = self._in(Stage.RESIDENT), self._hooks
-        return choose_victim(residents, self._capacity, in_use=hooks.in_use, pinned=hooks.pinned)
+        pinned = hooks.pinned()
+        return choose_victim(residents, self._capacity, in_use=hooks.in_use, pinned=pinned)
 
-    async def _unload(self, version: Version) -> None:
-        """Take a resident version out; once begun, that goes on even if the caller is cancelled."""
-        place = self._enter(version, Stage.LEAVING)
-        unload = place.unload = asyncio.create_task(self._engine.unload(version))
-        unload.add_done_callback(lambda unload: self._unload_ended(version, place, unload))
+    async def _unload(self, weights: Digest) -> None:
+        """Take resident weights out; once begun, that goes on even if the caller is cancelled."""
+        place = self._enter(weights, Stage.LEAVING)
+        unload = place.unload = asyncio.create_task(self._engine.unload(place.version))
+        unload.add_done_callback(lambda unload: self._unload_ended(place, unload))
 
         # `_unload_ended` was added first and runs first: the room is free before anyone looks.
         await asyncio.wait({unload})
         if not unload.cancelled():  # else the engine died, and holds nothing
             unload.result()
 
-    def _load_ended(self, version: Version, place: Place, load: asyncio.Task[None]) -> None:
+    def _load_ended(self, place: Place, load: asyncio.Task[None]) -> None:
         """Empty the place of a load that failed or was cancelled; runs before whoever awaits it."""
         self._room_changed.set()
         if not load.cancelled():
             load.exception()  # marks it as seen: a load that nobody waits for may fail
         if place.load is not load:
-            return  # the version is resident, or was
+            return  # the weights are resident, or were
 
         place.load, place.is_swap = None, False
-        # A version that leaves keeps its place until the unload has ended.
+        # Weights that leave keep their place until the unload has ended.
         if place.stage is not Stage.LEAVING:
-            del self._places[version]
+            del self._places[place.version.weights]
 
-    def _unload_ended(self, version: Version, place: Place, unload: asyncio.Task[None]) -> None:
+    def _unload_ended(self, place: Place, unload: asyncio.Task[None]) -> None:
         """Empty the place, or let the load begin that has been asked for meanwhile."""
         self._room_changed.set()
         if not unload.cancelled():
@@ -366,22 +377,22 @@ class Residency:
 
         place.unload = None
         if place.load is None:
-            del self._places[version]
+            del self._places[place.version.weights]
         else:
-            self._enter(version, Stage.WAITING)
+            self._enter(place.version.weights, Stage.WAITING)
 
-    def _use(self, version: Version) -> None:
-        """Make a version resident, as the last one used."""
-        self._enter(version, Stage.RESIDENT).last_used = time.time()
+    def _use(self, weights: Digest) -> None:
+        """Make weights resident, as the last ones used."""
+        self._enter(weights, Stage.RESIDENT).last_used = time.time()
 
-    def _enter(self, version: Version, stage: Stage) -> Place:
-        """Put a version into `stage`, behind the others in it."""
-        place = self._places[version] = self._places.pop(version)
+    def _enter(self, weights: Digest, stage: Stage) -> Place:
+        """Put weights into `stage`, behind the others in it."""
+        place = self._places[weights] = self._places.pop(weights)
         place.stage = stage
         return place
 
-    def _in(self, stage: Stage) -> dict[Version, Place]:
-        return {version: place for version, place in self._places.items() if place.stage is stage}
+    def _in(self, stage: Stage) -> dict[Digest, Place]:
+        return {weights: place for weights, place in self._places.items() if place.stage is stage}
 
 
 def _not_now(version: Version) -> EngineUnavailable:

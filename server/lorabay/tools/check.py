@@ -15,11 +15,15 @@ from rich.table import Table
 
 from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes
+from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.adapted import Adapted, NotAsked
-from lorabay.catalog.admission import Checks, validate
+from lorabay.catalog.admission import Checks, inspect
+from lorabay.catalog.canonical import measure
 from lorabay.catalog.composite import is_composite
 from lorabay.catalog.composite_build import Assembly
+from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults
+from lorabay.catalog.defaults_json import as_json
 from lorabay.catalog.names import backup_problems, name_problems
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.errors import SetupError
@@ -31,13 +35,15 @@ from lorabay.reasons import Reason, Rejected
 class Verdict:
     """The verdict on one folder: the spec of its version, or every reason against it.
 
-    `remarks` say what the verdict leaves open.
+    `remarks` say what the verdict leaves open. `defaults` are what the folder says about the
+    adapter's use, and the base does not.
     """
 
     folder: Path
     spec: AdapterSpec | None
     reasons: tuple[Reason, ...]
     remarks: tuple[str, ...] = ()
+    defaults: AdapterDefaults = NO_DEFAULTS
 
     @property
     def servable(self) -> bool:
@@ -52,6 +58,7 @@ class Verdict:
             "spec": asdict(self.spec) if self.spec else None,
             "reasons": [asdict(reason) for reason in self.reasons],
             "remarks": list(self.remarks),
+            "defaults": as_json(self.defaults),
         }
 
 
@@ -89,6 +96,7 @@ def check(
         approximate_error=approximate_error,
         target_modules=target_modules,
         adapted=answer if isinstance(answer, Adapted) else None,
+        tokenizer=BaseTokenizer(base),
     )
     remarks = (answer.sentence,) if isinstance(answer, NotAsked) else ()
     return [_verdict(folder, checks, remarks) for folder in folders]
@@ -101,7 +109,8 @@ def _verdict(folder: Path, checks: Checks, remarks: tuple[str, ...]) -> Verdict:
     result = _validate(folder, checks)
     if isinstance(result, Rejected):
         return Verdict(folder, None, (*problems, *result.brief.reasons))
-    return Verdict(folder, result, problems, remarks)
+    spec, defaults = result
+    return Verdict(folder, spec, problems, remarks, defaults)
 
 
 def _name(folder: Path) -> str:
@@ -112,17 +121,27 @@ def _name(folder: Path) -> str:
         return folder.name
 
 
-def _validate(folder: Path, checks: Checks) -> AdapterSpec | Rejected:
+def _validate(folder: Path, checks: Checks) -> tuple[AdapterSpec, AdapterDefaults] | Rejected:
     """Validate the adapter in `folder`; a composite is built in a temporary folder first."""
     if not is_composite(folder):
-        return validate(folder, checks)
+        return _validate_adapter(folder, checks)
 
     here = folder.absolute()
     roots = (here.parent, real_path(here.parent), real_path(here))
     with TemporaryDirectory() as built:
         assembly = Assembly(checks.base, roots, checks.limits, weights=checks.base_weights)
         problem = assembly.take(here, Path(built))
-        return problem or validate(Path(built), checks)
+        return problem or _validate_adapter(Path(built), checks)
+
+
+def _validate_adapter(
+    folder: Path, checks: Checks
+) -> tuple[AdapterSpec, AdapterDefaults] | Rejected:
+    canonical = inspect(folder, checks)
+    if isinstance(canonical, Rejected):
+        return canonical
+    spec = measure(canonical)
+    return spec if isinstance(spec, Rejected) else (spec, canonical.defaults)
 
 
 def render(verdicts: Sequence[Verdict]) -> Table:
@@ -134,6 +153,8 @@ def render(verdicts: Sequence[Verdict]) -> Table:
         if spec is not None:
             remarks += spec.warnings
         remarks += verdict.remarks
+        if verdict.defaults != NO_DEFAULTS:
+            remarks.append(f"its own: {', '.join(as_json(verdict.defaults))}")
 
         table.add_row(
             str(verdict.folder),

@@ -85,6 +85,7 @@ def combine(
         if not isinstance(adapter, AdapterUpdates):
             raise SetupError(f"{composite} cannot be combined: {adapter.line}")
 
+        # Also what the composite's own folder says about its use, whole.
         ChosenAdapter.at(composite).copy_card(folder)
         return Combination(
             output=str(output),

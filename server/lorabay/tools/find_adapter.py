@@ -25,6 +25,7 @@ from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE, WEIGHTS_FILE, Limits
 from lorabay.files.real_paths import real_path
 from lorabay.files.safetensors_header import TensorInfo, read_header
+from lorabay.files.side_files import SIDE_FILES
 from lorabay.files.tensors import from_bytes
 from lorabay.formats.folder_contents import contents_of
 from lorabay.formats.reading import AdapterUpdates, read_updates
@@ -151,18 +152,19 @@ class ChosenAdapter:
         return digest.hexdigest()
 
     def copy_card(self, target: Path) -> None:
-        """Copy the adapter's card, if it has one, into the folder `target`.
+        """Copy the adapter's card, and what it says about its use, into the folder `target`.
 
-        Raise SetupError if it cannot be read, and OSError if it cannot be written.
+        What it does not have is not copied. Raise SetupError if a file cannot be read, and OSError
+        if one cannot be written.
         """
-        card = self.origin / CARD
-        try:
-            if not card.is_file():
-                return
-            content = card.read_bytes()
-        except OSError as error:
-            raise SetupError(f"{card} cannot be read: {error.strerror}") from error
-        (target / CARD).write_bytes(content)
+        for name in (CARD, *SIDE_FILES):
+            path = self.origin / name
+            try:
+                content = path.read_bytes() if path.is_file() else None
+            except OSError as error:
+                raise SetupError(f"{path} cannot be read: {error.strerror}") from error
+            if content is not None:
+                (target / name).write_bytes(content)
 
 
 def with_base_warning(read: AdapterUpdates, base: BaseShapes) -> AdapterUpdates:

@@ -152,3 +152,15 @@ def test_a_quarantine_outlasts_the_server_and_ends_with_an_admin(clock: Clock) -
     quarantine.engine_died([KILLER], [], clock.now)
     quarantine.killed(KILLER)
     assert is_refused(quarantine, KILLER)
+
+
+def test_weights_are_judged_whatever_is_said_of_their_use(
+    quarantine: Quarantine, clock: Clock
+) -> None:
+    """Other defaults neither free a version that kills engines nor put a proven one in doubt."""
+    killer = make_version("killer", "f", weights="a")
+    proven = make_version("proven", "e", weights="c")
+    quarantine.killed(KILLER)
+    assert is_refused(quarantine, killer)
+    quarantine.engine_died([proven], [], clock.now)
+    assert quarantine.in_doubt() == ()

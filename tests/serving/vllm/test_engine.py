@@ -171,6 +171,23 @@ async def test_ids_are_small_and_follow_the_weights(engine: Engine, llm: Llm) ->
     assert loads == [1, 2, 1, 2, 3]
 
 
+async def test_versions_of_the_same_weights_are_one_to_vllm(engine: Engine, llm: Llm) -> None:
+    """One name, so that the prefix cache is shared; another adapter has a name of its own."""
+    plain, described = make_version("finance", "f"), make_version("finance", "e", weights="f")
+    await engine.load(plain)
+    inside = cast("Any", engine)
+    assert inside._loaded(plain) == inside._loaded(described) == f"finance@{'f' * 12}"
+    assert inside._loaded(make_version("shop", "d", weights="f")) == f"shop@{'f' * 12}"
+    assert {request.lora_int_id for request in inside._requests.values()} == {1}
+    assert {request.lora_path for request in inside._requests.values()} == {str(plain.path)}
+
+    await engine.unload(described)
+    assert llm.calls[-1] == ("remove_lora", 1)
+    for version in (plain, described):
+        with pytest.raises(EngineUnavailable):
+            inside._loaded(version)
+
+
 @pytest.mark.parametrize(
     ("outcomes", "error", "message"),
     [

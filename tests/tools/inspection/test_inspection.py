@@ -302,3 +302,27 @@ def test_how_names_were_mapped_is_shown(
     assert plain.warnings == ()
     assert [warning for warning in report.warnings if "mapped" in warning]
     assert "language_model" in shown(report)
+
+
+def test_what_an_adapter_says_of_its_use_is_reported(
+    base: Path, made: Callable[..., peft_adapters.Made]
+) -> None:
+    """As a server will follow it, in the table and as JSON, without commands for a terminal."""
+    folder = made("lora").folder
+    (folder / "lorabay.toml").write_text(
+        'description = "a \\u001b[2J b"\nsystem_prompt = { value = "Be brief.", enforced = true }\n'
+        "[sampling]\ntemperature = 0.2\nstop = ['a', 'b']\n"
+    )
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    report = inspect(open_adapter(ChosenAdapter.at(folder), base))
+    assert report.servable
+    assert report.as_dict()["defaults"]["sampling"]["temperature"]["value"] == 0.2
+    text = shown(report)
+    for line in ("Be brief. (enforced)", "default temperature", '["a", "b"]', "14 characters"):
+        assert line in text
+    assert "\x1b" not in text
+
+    (folder / "lorabay.toml").write_text("x = 1")
+    report = inspect(open_adapter(ChosenAdapter.at(folder), base))
+    assert not report.servable
+    assert any("unknown key" in reason for reason in report.reasons)

@@ -50,17 +50,17 @@ class Quarantine:
 
     def proved(self, version: Version) -> None:
         """Note that the engine has answered with `version`: it is never doubted from now on."""
-        history = self._history(version.digest)
+        history = self._history(version.weights)
         history.is_proven = True
         history.doubted = None
 
     def refused(self, version: Version, error: AdapterRejected) -> None:
         """Note that the engine does not load `version`, so that it is not asked again."""
-        self._history(version.digest).refusal = error
+        self._history(version.weights).refusal = error
 
     def ended(self, version: Version) -> None:
         """Note that a request for `version` is over, well or badly."""
-        history = self._history(version.digest)
+        history = self._history(version.weights)
         history.ended, history.ended_at = version, self._clock()
 
     def engine_died(
@@ -71,7 +71,7 @@ class Quarantine:
         Whatever was in it and is not proven is in doubt. Its refusals no longer hold.
         """
         for version in (*loading, *running, *self._ended_since(alive_at)):
-            history = self._history(version.digest)
+            history = self._history(version.weights)
             if not history.is_proven and history.doubted is None:
                 history.doubted = version
                 history.deaths += 1
@@ -88,28 +88,28 @@ class Quarantine:
 
     def trust(self, version: Version) -> None:
         """End the doubt about `version`, without a proof: it could not be tried out."""
-        self._history(version.digest).doubted = None
+        self._history(version.weights).doubted = None
 
     def killed(self, version: Version) -> None:
         """Put `version` into quarantine: the engine died with nothing else in it."""
-        history = self._history(version.digest)
+        history = self._history(version.weights)
         history.is_quarantined = True
         history.doubted = None
 
     def forgive(self, version: Version) -> None:
         """Lift quarantine and refusal of `version`, because an admin asks for it."""
-        history = self._history(version.digest)
+        history = self._history(version.weights)
         history.is_quarantined = False
         history.refusal = None
 
     def admits(self, version: Version) -> bool:
         """Return whether `version` may be loaded."""
-        history = self._histories.get(version.digest, History())
+        history = self._histories.get(version.weights, History())
         return history.refusal is None and not history.is_quarantined
 
     def check(self, version: Version) -> None:
         """Raise AdapterRejected for a version in quarantine, or refused by this engine."""
-        history = self._histories.get(version.digest, History())
+        history = self._histories.get(version.weights, History())
         if history.refusal is not None:
             raise AdapterRejected(version.adapter, history.refusal.reasons)
         if history.is_quarantined:

@@ -1,9 +1,10 @@
 """vLLM as an `Engine`: AsyncLLM in this process, vLLM's own serving classes in front of it.
 
-Owns the engine's life and the mapping from versions to vLLM's LoRA requests. Each version is known
-to vLLM under its own id and its path in the store, so that neither weights nor prefix-cache blocks
-of two versions can meet. The slow start and the shutdown run in threads; everything else runs on
-the event loop. Knows nothing of adapter folders, names' live versions or HTTP.
+Owns the engine's life and the mapping from versions to vLLM's LoRA requests. vLLM knows weights by
+their digest behind the adapter's name, and by their path in the store, so that neither weights nor
+prefix-cache blocks of two can meet; versions of an adapter that differ in their defaults alone
+share both. The slow start and the shutdown run in threads; everything else runs on the event loop.
+Knows nothing of adapter folders, names' live versions or HTTP.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from lorabay.catalog.versions import Digest, Version
+from lorabay.catalog.versions import DIGEST_PREFIX, Digest, Version
 from lorabay.errors import (
     AdapterRejected,
     EngineUnavailable,
@@ -184,6 +185,7 @@ class VllmEngine:
         self._llm: GatedLLM | None = None
         self._state = State()
         self._requests: dict[str, LoRARequest] = {}
+        """vLLM's requests for weights that are loaded, by the name of each."""
         self._ids: dict[Digest, int] = {}
         self._slot_watch: SlotWatch | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -351,7 +353,7 @@ class VllmEngine:
         Raises AdapterRejected with vLLM's reason if it refuses the weights, and EngineUnavailable
         if something else went wrong, which may be well again.
         """
-        request = LoRARequest(version.id, self._lora_id(version.digest), str(version.path))
+        request = self._request(version)
         llm = self._running()
         try:
             outcomes = await self._load_in_workers(llm, request)
@@ -363,7 +365,7 @@ class VllmEngine:
         if any(outcome != LOADED for outcome, _ in outcomes):
             await self._take_back(llm, request)
             raise _load_error(version, outcomes)
-        self._requests[version.id] = request
+        self._requests[request.lora_name] = request
         self._look_at_slots()
 
     async def _load_in_workers(self, llm: AsyncLLM, request: LoRARequest) -> list[tuple[str, str]]:
@@ -387,13 +389,37 @@ class VllmEngine:
         with contextlib.suppress(Exception):
             await llm.remove_lora(request.lora_int_id)
 
-    def _lora_id(self, digest: Digest) -> int:
+    def _request(self, version: Version) -> LoRARequest:
+        """Return vLLM's request for a version's weights.
+
+        Two names of equal weights have a request each: metrics tell adapters apart by it.
+        """
+        name = f"{version.adapter}@{version.weights[:DIGEST_PREFIX]}"
+        return LoRARequest(name, self._lora_id(version.weights), str(version.path))
+
+    def _loaded(self, version: Version) -> str:
+        """Return vLLM's name of a version's weights.
+
+        Raises EngineUnavailable if they are not loaded: an engine that held them is gone.
+        """
+        request = self._request(version)
+        if request.lora_name not in self._requests:
+            if not self._names_of(request.lora_int_id):
+                raise vllm_errors.from_exception(EngineDeadError())
+            # Loaded under the name of another adapter.
+            self._requests[request.lora_name] = request
+        return str(request.lora_name)
+
+    def _names_of(self, lora_id: int) -> list[str]:
+        return [name for name, known in self._requests.items() if known.lora_int_id == lora_id]
+
+    def _lora_id(self, weights: Digest) -> int:
         """Return vLLM's integer id for weights; an id is never reused while the engine lives.
 
         Ids are small because vLLM's workers keep them in 32 bits. Equal weights have one id, so
         that they share a slot.
         """
-        return self._ids.setdefault(digest, len(self._ids) + 1)
+        return self._ids.setdefault(weights, len(self._ids) + 1)
 
     async def _stage(self, llm: AsyncLLM, request: LoRARequest) -> None:
         """Return when the weights are read and laid out, which happens beside the engine's loop."""
@@ -402,20 +428,16 @@ class VllmEngine:
             await asyncio.sleep(STAGING_POLL_S)
 
     async def unload(self, version: Version) -> None:
-        """Drop a version's weights, unless another name shares them.
-
-        Unloading what is not loaded changes nothing.
-        """
-        request = self._requests.pop(version.id, None)
-        if request is None:
+        """Drop a version's weights; unloading what is not loaded changes nothing."""
+        lora_id = self._lora_id(version.weights)
+        names = self._names_of(lora_id)
+        if not names:
             return
 
-        ids_in_use = {other.lora_int_id for other in self._requests.values()}
-        if request.lora_int_id in ids_in_use:
-            return
-
+        for name in names:
+            del self._requests[name]
         try:
-            await self._running().remove_lora(request.lora_int_id)
+            await self._running().remove_lora(lora_id)
         except EngineDeadError as error:
             raise vllm_errors.from_exception(error) from error
         self._look_at_slots()
@@ -434,10 +456,9 @@ class VllmEngine:
         llm = self._running()
         asked_model.set(body["model"])
         # The tokeniser is the base's, and the version need not be loaded for it.
-        model = self._served_name if version is None or not call.generates else version.id
-        if model != self._served_name and model not in self._requests:
-            # Loaded into an engine that is gone by now: this one has just been built.
-            raise vllm_errors.from_exception(EngineDeadError())
+        model = self._served_name
+        if version is not None and call.generates:
+            model = self._loaded(version)
         context = RequestContext.new(request_id, headers)
         # A beam search runs a request for each token of each beam: no count of what is answered.
         current.set(None if body.get("use_beam_search") else context.tally)

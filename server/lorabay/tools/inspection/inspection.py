@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from dataclasses import asdict, dataclass
@@ -11,6 +12,8 @@ from rich.console import Group
 from rich.table import Column, Table
 
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks, smallest_limit, validate
+from lorabay.catalog.defaults_json import as_json
+from lorabay.catalog.own_defaults import OwnDefaults, read_own_defaults
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.reasons import Rejected, quoted, rejected
@@ -19,7 +22,7 @@ from lorabay.tools.inspection.modules import measured, outlined
 from lorabay.tools.inspection.opened import Misfit, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lorabay.files.safetensors_header import TensorInfo
     from lorabay.formats.reading import AdapterUpdates
@@ -56,6 +59,9 @@ class Inspection:
     """What is to be known of it although it is served."""
 
     modules: tuple[ModuleFacts, ...]
+
+    defaults: Mapping[str, Any]
+    """What the adapter says about its use, and the base does not: see `catalog.defaults_json`."""
 
     @property
     def servable(self) -> bool:
@@ -110,8 +116,31 @@ class Inspection:
             ("size", f"{self.size_bytes / 1e6:.2f} MB"),
             ("servable", servable),
             ("needs", "; ".join(self.needs)),
+            *self._shown_defaults(),
             ("warnings", "; ".join(self.warnings)),
         ]
+
+    def _shown_defaults(self) -> Iterator[tuple[str, str]]:
+        """Yield what the adapter says about its use, a line for each thing that it says."""
+        for name, value in self.defaults.items():
+            if name == "sampling":
+                for field, choice in value.items():
+                    yield f"default {field}", _choice(choice)
+            elif name == "system_prompt":
+                yield "default system prompt", _choice(value)
+            elif name == "chat_template":
+                yield "chat template", f"its own, {len(value)} characters"
+            elif isinstance(value, list):
+                yield name.replace("_", " "), ", ".join(map(_printable, value))
+            else:
+                yield name, _printable(value)
+
+
+def _choice(choice: Mapping[str, Any]) -> str:
+    """Return a value that the adapter prefers, and whether it holds for all requests."""
+    value = choice["value"]
+    text = _printable(value) if isinstance(value, str) else json.dumps(value)
+    return f"{text} (enforced)" if choice["enforced"] else text
 
 
 def whole_text(header: str) -> Column:
@@ -151,6 +180,7 @@ def inspect(opened: Opened | Misfit) -> Inspection:
 
     verdict = _verdict(opened)
     spec = None if isinstance(verdict, Rejected) else verdict
+    own = _own_defaults(opened)
     return Inspection(
         adapter=source.name,
         folder=str(source.folder),
@@ -164,6 +194,7 @@ def inspect(opened: Opened | Misfit) -> Inspection:
         reasons=verdict.sentences if isinstance(verdict, Rejected) else (),
         warnings=spec.warnings if spec else opened.updates.warnings,
         modules=measured(opened),
+        defaults=as_json(own.defaults),
     )
 
 
@@ -175,6 +206,7 @@ def _inspect_misfit(misfit: Misfit) -> Inspection:
 
     codes = verdict.codes
     more = [reason for reason in misfit.refusal.reasons if reason.code not in codes]
+    own = _own_defaults(misfit)
     base_model = misfit.config.get("base_model_name_or_path")
     return Inspection(
         adapter=misfit.source.name,
@@ -187,8 +219,9 @@ def _inspect_misfit(misfit: Misfit) -> Inspection:
         size_bytes=_size(misfit.tensors),
         needs=(),
         reasons=rejected([*verdict.reasons, *more]).sentences,
-        warnings=(),
+        warnings=own.warnings,
         modules=outlined(misfit),
+        defaults=as_json(own.defaults),
     )
 
 
@@ -196,8 +229,20 @@ def _verdict(opened: Opened | Misfit) -> AdapterSpec | Rejected:
     """Return the verdict of a server; a version in the store has passed already."""
     if opened.source.version is not None:
         return opened.source.version.spec
-    checks = Checks(opened.shapes, ALLOWED_RANKS[-1], base_weights=opened.weights)
+    checks = Checks(
+        opened.shapes,
+        ALLOWED_RANKS[-1],
+        base_weights=opened.weights,
+        tokenizer=opened.tokenizer,
+    )
     return validate(opened.source.folder, checks)
+
+
+def _own_defaults(opened: Opened | Misfit) -> OwnDefaults:
+    """Return what an adapter says about its use; a version in the store has its defaults."""
+    if opened.source.version is not None:
+        return OwnDefaults(opened.source.version.defaults)
+    return read_own_defaults(opened.source.folder, opened.tokenizer)
 
 
 def _parameters(tensors: Iterable[TensorInfo]) -> int:

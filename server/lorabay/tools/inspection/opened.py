@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes
+from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.base.weights import BaseWeights
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import read_config
@@ -35,6 +36,7 @@ class Opened:
     updates: AdapterUpdates
     shapes: BaseShapes
     weights: BaseWeights
+    tokenizer: BaseTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Misfit:
     refusal: Rejected
     shapes: BaseShapes
     weights: BaseWeights
+    tokenizer: BaseTokenizer
 
 
 def open_adapter(
@@ -64,6 +67,7 @@ def open_adapter(
     files = BaseFiles.open(base)
     shapes = BaseShapes.of(files, names=(name,))
     weights = BaseWeights.of(files)
+    tokenizer = BaseTokenizer(base)
 
     updates = source.updates(
         shapes,
@@ -72,7 +76,7 @@ def open_adapter(
         comparison=Comparison(shapes, weights),
     )
     if not isinstance(updates, Rejected):
-        return Opened(source, updates, shapes, weights)
+        return Opened(source, updates, shapes, weights, tokenizer)
 
     config = read_config(source.folder, LIMITS)
     file = AdapterWeights.open(source.folder, LIMITS)
@@ -82,7 +86,7 @@ def open_adapter(
     # Names that are refused stay as they are.
     named = named_as_base(Source(config, file.tensors, file.read), shapes)
     tensors = file.tensors if isinstance(named, Rejected) else named.tensors
-    return Misfit(source, config, tensors, updates, shapes, weights)
+    return Misfit(source, config, tensors, updates, shapes, weights, tokenizer)
 
 
 def readable(opened: Opened | Misfit) -> Opened:

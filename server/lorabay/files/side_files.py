@@ -1,0 +1,90 @@
+"""The files of an adapter folder besides config and weights that say how the adapter is used.
+
+All are optional, and small but for `tokenizer.json`, of which only the head is looked at. Each must
+be a regular file inside the allowed roots, like config and weights. Knows nothing of what they say.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorabay.files.adapter_folder import Unreadable, open_source, read_bytes
+from lorabay.files.folder_read import FolderRead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lorabay.reasons import Reason
+
+SETTINGS_FILE = "lorabay.toml"
+TEMPLATE_FILE = "chat_template.jinja"
+TEMPLATE_JSON_FILE = "chat_template.json"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+GENERATION_CONFIG_FILE = "generation_config.json"
+ADDED_TOKENS_FILE = "added_tokens.json"
+TOKENIZER_FILE = "tokenizer.json"
+
+HEAD_BYTES = 4 << 20
+"""Bytes of `tokenizer.json` that are looked at: its added tokens come before its vocabulary."""
+
+SIDE_FILES = {
+    SETTINGS_FILE: 1 << 16,
+    TEMPLATE_FILE: 1 << 18,
+    TEMPLATE_JSON_FILE: 1 << 18,
+    TOKENIZER_CONFIG_FILE: 8 << 20,
+    GENERATION_CONFIG_FILE: 1 << 18,
+    ADDED_TOKENS_FILE: 8 << 20,
+    TOKENIZER_FILE: 1 << 30,
+}
+"""Every side file, and the bytes beyond which it is refused.
+
+The longest templates of public models have 20 kB; configs that list thousands of tokens have one
+megabyte.
+"""
+
+_ANYWHERE = (Path("/"),)
+
+
+def copy_side_files(
+    folder: Path, target: Path, *, roots: tuple[Path, ...], read: FolderRead | None = None
+) -> Iterator[Reason]:
+    """Copy the side files that `folder` has into `target`; yield what is wrong with each.
+
+    Raises OSError for errors of writing.
+    """
+    for name in SIDE_FILES:
+        try:
+            content = read_side_file(folder, name, roots=roots, read=read)
+        except Unreadable as problem:
+            yield problem.reason
+            continue
+        if content is not None:
+            (target / name).write_bytes(content)
+
+
+def read_side_file(
+    folder: Path,
+    name: str,
+    *,
+    roots: tuple[Path, ...] = _ANYWHERE,
+    read: FolderRead | None = None,
+) -> bytes | None:
+    """Return the content of a side file, or its head; None if there is no such file.
+
+    Raises Unreadable if it is not a regular file inside `roots`, is too large, or a disk fails.
+    """
+    read = read or FolderRead()
+    limit = SIDE_FILES[name]
+    try:
+        with open_source(folder / name, limit, roots=roots, read=read) as file:
+            opened = os.fstat(file.fileno())
+            with read.waiting():
+                content = read_bytes(file, HEAD_BYTES if name == TOKENIZER_FILE else limit)
+    except Unreadable as problem:
+        if isinstance(problem.__cause__, FileNotFoundError | NotADirectoryError):
+            return None
+        raise
+    read.note(opened)
+    return content

@@ -1,0 +1,127 @@
+"""Fields of the files that transformers saves with a tokenizer: template, end tokens, added tokens.
+
+The forms are those of `PreTrainedTokenizerBase.save_pretrained` and `GenerationConfig` of
+transformers 4 and 5, and of `tokenizer.json` of the tokenizers library. Works on parsed JSON, and
+on the bytes of a `tokenizer.json`. What has another form raises ValueError. Knows nothing of
+folders.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ADDED_TOKENS = b'"added_tokens":'
+
+
+def chat_template(config: Mapping[str, Any]) -> str | None:
+    """Return the template in a tokenizer's config: the only one, or the one called `default`."""
+    value = config.get("chat_template")
+    if value is None or isinstance(value, str):
+        return value or None
+    return _named_templates(value).get("default")
+
+
+def other_templates(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of further templates in a tokenizer's config, such as `tool_use`."""
+    value = config.get("chat_template")
+    if value is None or isinstance(value, str):
+        return ()
+    return tuple(name for name in _named_templates(value) if name != "default")
+
+
+def _named_templates(value: object) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for entry in value if isinstance(value, list) else [value]:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        template = entry.get("template") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not isinstance(template, str):
+            raise ValueError("chat_template is neither a text nor a list of named templates")
+        named[name] = template
+    return named
+
+
+def end_token(config: Mapping[str, Any]) -> str | None:
+    """Return the text of `eos_token` in a tokenizer's config, which may be saved as an object."""
+    value = config.get("eos_token")
+    if isinstance(value, dict):
+        value = value.get("content")
+    if value is not None and not isinstance(value, str):
+        raise ValueError("eos_token is neither a text nor a token")
+    return value or None
+
+
+def end_token_ids(config: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return `eos_token_id` of a generation config: one number, or a list of them."""
+    value = config.get("eos_token_id")
+    if value is None:
+        return ()
+    ids = value if isinstance(value, list) else [value]
+    if not all(isinstance(each, int) and not isinstance(each, bool) for each in ids):
+        raise ValueError("eos_token_id is neither a number nor a list of numbers")
+    return tuple(ids)
+
+
+def added_tokens(config: Mapping[str, Any]) -> dict[str, int]:
+    """Return the tokens in `added_tokens_decoder` of a tokenizer's config, with their ids.
+
+    transformers 5 no longer writes it where there is a `tokenizer.json`.
+    """
+    decoder = config.get("added_tokens_decoder")
+    if not isinstance(decoder, dict):
+        return {}
+    return {
+        token["content"]: int(number)
+        for number, token in decoder.items()
+        if number.isdecimal() and isinstance(token, dict) and isinstance(token.get("content"), str)
+    }
+
+
+def added_tokens_in_head(head: bytes) -> dict[str, int]:
+    """Return the added tokens of a `tokenizer.json`, of which `head` is the begin.
+
+    They come before the vocabulary, which need not be there. Empty if they are not whole, or if the
+    file is none of the tokenizers library's.
+    """
+    start = head.find(_ADDED_TOKENS)
+    if start < 0:
+        return {}
+    # A character may be cut at the end of the head.
+    text = head[start + len(_ADDED_TOKENS) :].decode("utf-8", errors="ignore").lstrip()
+    try:
+        tokens, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(tokens, list):
+        return {}
+    return _numbered(tokens)
+
+
+def vocabulary(tokenizer: Mapping[str, Any]) -> dict[str, int]:
+    """Return every token of a whole `tokenizer.json` with its id: the model's and the added ones.
+
+    BPE and WordPiece keep a mapping, Unigram a list of pairs.
+    """
+    model = tokenizer.get("model")
+    tokens = model.get("vocab") if isinstance(model, dict) else None
+    found: dict[str, int] = {}
+    if isinstance(tokens, dict):
+        found |= {text: number for text, number in tokens.items() if isinstance(number, int)}
+    elif isinstance(tokens, list):
+        found |= {pair[0]: number for number, pair in enumerate(tokens) if isinstance(pair, list)}
+
+    added = tokenizer.get("added_tokens")
+    return found | _numbered(added if isinstance(added, list) else [])
+
+
+def _numbered(tokens: list[Any]) -> dict[str, int]:
+    numbered: dict[str, int] = {}
+    for token in tokens:
+        content = token.get("content") if isinstance(token, dict) else None
+        number = token.get("id") if isinstance(token, dict) else None
+        if isinstance(content, str) and isinstance(number, int):
+            numbered[content] = number
+    return numbered
