@@ -12,9 +12,15 @@ setup: $(VENV)/.cpu
 serve: setup
 	$(BIN)/lorabay serve $(ARGS)
 
-# Unit tests first: they take seconds and say most. ARGS reaches pytest, as in: make test ARGS="-k merge".
+# Everything: unit tests on all cores, then what needs the engine, which takes all cores itself.
+# With ARGS, which reach pytest, as in `make test ARGS="-k merge"`, one process runs what they choose.
 test: $(VENV)/.dev
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/e2e
+	$(BIN)/python -m pytest tests/e2e
+endif
 
 # The rooms that a server relies on; pyproject.toml has the floor. Apart from `test`, which it slows down.
 coverage: $(VENV)/.dev

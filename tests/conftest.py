@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,9 @@ from lorabay.catalog.registry import Registry
 from lorabay.settings import ENV_PREFIX
 from tests.faulty_disk import FaultyDisk
 from tests.versions import BASE_NAMES
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
 
 pytest_plugins = ["tests.fixtures.small_base", "tests.fixtures.models"]
 
@@ -78,6 +82,19 @@ def figures(request: pytest.FixtureRequest) -> list[str]:
     return request.config.stash.setdefault(FIGURES, [])
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the figures of a process that runs a part of the tests to the one that reports."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["figures"] = session.config.stash.get(FIGURES, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    """Take over the figures of a process that has run its part."""
+    lines = getattr(node, "workeroutput", {}).get("figures", [])
+    node.config.stash.setdefault(FIGURES, []).extend(lines)
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
@@ -119,6 +136,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=0,
         help="also tests/e2e/test_neighbours.py, so many rounds of each kind",
+    )
+    parser.addoption(
+        "--outage-s", type=float, default=4.0, help="outages in tests/e2e/test_store_disk.py"
     )
     parser.addoption(
         "--server-kills", type=int, default=1, help="kills in tests/e2e/test_server_death.py"

@@ -28,8 +28,13 @@ other request reads the store.
 """
 
 OUTAGES = 3
-OUTAGE_S = 4.0
 CLIENTS = 4
+
+
+@pytest.fixture(scope="module")
+def outage_s(pytestconfig: pytest.Config) -> float:
+    """How long the disk fails, each time."""
+    return float(pytestconfig.getoption("--outage-s"))
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +131,7 @@ def under_load(server: Server, answers: Counter[tuple[str, str]]) -> Iterator[No
 
 
 def test_versions_that_are_away_for_some_seconds(
-    disk_server: Server, folder: Path, capsys: pytest.CaptureFixture[str]
+    disk_server: Server, folder: Path, outage_s: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """While the store's versions cannot be read, a request gets its own adapter's answer or a 503;
     an administrator's deletion is a 503; afterwards everything answers again by itself, with the
@@ -151,7 +156,7 @@ def test_versions_that_are_away_for_some_seconds(
                 503,
                 "storage_unavailable",
             )
-            time.sleep(OUTAGE_S)
+            time.sleep(outage_s)
             away.rename(versions)
             for name, word in NAMES.items():
                 eventually(
@@ -161,7 +166,7 @@ def test_versions_that_are_away_for_some_seconds(
                 )
 
     with capsys.disabled():
-        sys.stdout.write(f"\n{OUTAGES} outages of {OUTAGE_S:.0f} s: {dict(answers)}\n")
+        sys.stdout.write(f"\n{OUTAGES} outages of {outage_s:.0f} s: {dict(answers)}\n")
     outcomes = {"right" if answer == NAMES[name] else answer for name, answer in answers if answer}
     assert {outcome for outcome in outcomes if not outcome.startswith("503 ")} == {"right"}
     eventually(lambda: states(disk_server) == before, "every adapter is what it was", 60)
@@ -170,7 +175,7 @@ def test_versions_that_are_away_for_some_seconds(
 
 
 def test_a_disk_that_takes_no_writes(
-    disk_server: Server, folder: Path, words: dict[str, Path]
+    disk_server: Server, folder: Path, outage_s: float, words: dict[str, Path]
 ) -> None:
     """A folder that changes while the disk is full keeps its version until there is room, and is
     served then without being touched; a pin that was set meanwhile is not forgotten.
@@ -183,7 +188,7 @@ def test_a_disk_that_takes_no_writes(
         try:
             put(folder / "adapters", "blue-two", words["red"])
             assert admin(disk_server, "POST", "/admin/adapters/red-two/pin").status_code == 200
-            time.sleep(OUTAGE_S)
+            time.sleep(outage_s)
             assert answer_of(disk_server, "blue-two") == "blue"
         finally:
             resource.prlimit(process, resource.RLIMIT_FSIZE, limits)

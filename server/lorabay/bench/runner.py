@@ -23,6 +23,7 @@ from lorabay.bench.scenarios.load import load
 from lorabay.bench.scenarios.many import many
 from lorabay.bench.scenarios.memory import memory
 from lorabay.bench.scenarios.merge import merge
+from lorabay.bench.scenarios.scrape import scrape
 from lorabay.bench.scenarios.stall import stall
 from lorabay.bench.scenarios.start import start
 from lorabay.bench.scenarios.strategies import strategies
@@ -41,6 +42,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "start": start,
     "swap": swap,
     "many": many,
+    "scrape": scrape,
     "adapters": adapters,
     "stall": stall,
     "memory": memory,
