@@ -118,8 +118,18 @@ class ServerSettings(BaseModel):
     api_key: SecretStr | None = Field(
         None, description="Key that clients send as `Authorization: Bearer KEY`."
     )
+    api_key_file: Path | None = Field(
+        None,
+        description=(
+            "File of such keys, one a line, beside `--api-key`. "
+            "A changed file is taken up without a restart."
+        ),
+    )
     admin_key: SecretStr | None = Field(
-        None, description="Key of the admin paths; without it they are closed."
+        None, description="Key of the admin paths; without one they are closed."
+    )
+    admin_key_file: Path | None = Field(
+        None, description="File of such keys, one a line; taken up like `--api-key-file`."
     )
     tls_cert: Path | None = Field(
         None,
@@ -313,8 +323,8 @@ class ModelSettings(BaseModel):
     base: str | None = Field(
         None,
         description=(
-            "Folder or hub id of the base model. "
-            "Default: SmolLM2-135M-Instruct, prepared on first use."
+            "Folder of the base model, or its hub id, with `@REVISION` for another one than the "
+            "newest. Default: SmolLM2-135M-Instruct, prepared on first use."
         ),
     )
     adapters: Path = Field(

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from prometheus_client import generate_latest
 
+from lorabay.api.keyring import Keyring
 from lorabay.api import auth
 from lorabay.api.admin import MAX_BODY_BYTES, admin_router
 from lorabay.api.auth import KEY_OWNER, ClosedGate, Gate, KeyGate
@@ -81,7 +82,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> BaseShapes:
 
 @pytest.fixture
 def admin_gate() -> Gate:
-    return KeyGate(ADMIN_KEY, auth.ADMIN)
+    return KeyGate(Keyring(ADMIN_KEY), auth.ADMIN)
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ async def office(tmp_path: Path, shapes: BaseShapes, admin_gate: Gate) -> AsyncI
     await quiet()
     app = make_app(
         Parts(manager.engine, bay.registry, manager, bay.metrics),
-        KeyGate(USER_KEY, KEY_OWNER),
+        KeyGate(Keyring(USER_KEY), KEY_OWNER),
         routers=[admin_router(Operations(manager, bay.reconciler), admin_gate)],
     )
     async with client_of(app) as http:

@@ -18,6 +18,7 @@ from lorabay.api.auth import (
     choose_gate,
     is_loopback,
 )
+from lorabay.api.keyring import Keyring
 from lorabay.catalog.registry import Registry
 from lorabay.errors import InvalidApiKey, PermissionDenied, SetupError
 from lorabay.serving.engine import CALLS
@@ -40,7 +41,7 @@ def bearer(text: str) -> Headers:
 @pytest.fixture
 async def http(registry: Registry) -> httpx.AsyncClient:
     registry.set_live(make_version("finance"))
-    return client_of(make_app(parts_over(registry), KeyGate(KEY, KEY_OWNER)))
+    return client_of(make_app(parts_over(registry), KeyGate(Keyring(KEY), KEY_OWNER)))
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
@@ -107,7 +108,7 @@ async def test_the_key_is_asked_for_before_the_body(http: httpx.AsyncClient) -> 
 @pytest.mark.parametrize("space", ["", " ", "  "])
 def test_scheme_and_spaces_are_read_as_http_means_them(scheme: str, space: str) -> None:
     """The scheme has no case, and spaces around the key do not belong to it."""
-    gate = KeyGate("secret", KEY_OWNER)
+    gate = KeyGate(Keyring("secret"), KEY_OWNER)
     assert gate.identify(bearer(f"{scheme} {space}secret{space}")) == KEY_OWNER
 
 
@@ -117,7 +118,7 @@ def test_no_other_text_passes(text: str) -> None:
     if text.strip() == "secret":
         return
     with pytest.raises(InvalidApiKey):
-        KeyGate("secret", KEY_OWNER).identify(
+        KeyGate(Keyring("secret"), KEY_OWNER).identify(
             Headers(raw=[(b"authorization", b"Bearer " + text.encode(errors="replace"))])
         )
 
@@ -126,7 +127,7 @@ def test_no_other_text_passes(text: str) -> None:
 def test_loopback_needs_no_key(host: str) -> None:
     """The gate is open where only this machine can call."""
     assert is_loopback(host)
-    gate = choose_gate(None, host)
+    gate = choose_gate(Keyring(), host)
     assert isinstance(gate, OpenGate)
     assert gate.identify(Headers()) == ANONYMOUS
 
@@ -138,20 +139,20 @@ def test_loopback_needs_no_key(host: str) -> None:
 def test_another_address_without_a_key_is_refused(host: str, key: str | None) -> None:
     """A server that others can reach does not start without a key, or with an empty one."""
     with pytest.raises(SetupError, match="API key"):
-        choose_gate(key, host)
-    assert isinstance(choose_gate("secret", host), KeyGate)
+        choose_gate(Keyring(key), host)
+    assert isinstance(choose_gate(Keyring("secret"), host), KeyGate)
 
 
 def test_a_key_from_a_file_may_end_in_a_newline() -> None:
     """A newline at a key's end, which no header can carry, does not count."""
-    assert choose_gate("secret\n", "0.0.0.0").identify(bearer("Bearer secret")) == KEY_OWNER
+    assert choose_gate(Keyring("secret\n"), "0.0.0.0").identify(bearer("Bearer secret")) == KEY_OWNER
 
 
 def test_admin_paths_have_their_own_key_or_none() -> None:
     """Without an admin key nobody passes; with one, only its owner does."""
-    assert isinstance(choose_admin_gate(None), ClosedGate)
+    assert isinstance(choose_admin_gate(Keyring()), ClosedGate)
     with pytest.raises(PermissionDenied):
-        choose_admin_gate("").identify(bearer("Bearer "))
-    assert choose_admin_gate("admin").identify(bearer("Bearer admin")) == ADMIN
+        choose_admin_gate(Keyring("")).identify(bearer("Bearer "))
+    assert choose_admin_gate(Keyring("admin")).identify(bearer("Bearer admin")) == ADMIN
     with pytest.raises(InvalidApiKey):
-        choose_admin_gate("admin").identify(bearer("Bearer secret"))
+        choose_admin_gate(Keyring("admin")).identify(bearer("Bearer secret"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lorabay.api.keyring import Keyring
 from lorabay.api.auth import KEY_OWNER, KeyGate
 from lorabay.api.front import front_of
 from lorabay.api.hosts import AllowedHosts
@@ -35,7 +36,7 @@ async def test_a_page_of_an_allowed_origin_may(
 ) -> None:
     """Its browser asks first, without a key; then the page reads answers and errors alike."""
     front = front_of(ANY_HOST, cors_origins=origins)
-    app = make_app(parts_over(registry), KeyGate("k", KEY_OWNER), middleware=front)
+    app = make_app(parts_over(registry), KeyGate(Keyring("k"), KEY_OWNER), middleware=front)
     async with client_of(app) as http:
         preflight = await http.options("/v1/chat/completions", headers=PREFLIGHT)
         refused = await http.get("/v1/models", headers={"origin": PAGE})

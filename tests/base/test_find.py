@@ -10,7 +10,14 @@ import pytest
 from huggingface_hub.utils import filter_repo_objects
 
 from lorabay.base import find
-from lorabay.base.find import COPIES, PATTERNS, BaseFolder, find_base, served_names
+from lorabay.base.find import (
+    COPIES,
+    PATTERNS,
+    BaseFolder,
+    find_base,
+    revision_of,
+    served_names,
+)
 from lorabay.errors import SetupError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -123,7 +130,22 @@ def test_the_hub_is_asked_for_exactly_that(monkeypatch: pytest.MonkeyPatch, tmp_
 
     monkeypatch.setattr(find, "snapshot_download", snapshot_download)
     assert find_base("acme/tiny-llama").path == tmp_path
-    assert asked == [{"allow_patterns": PATTERNS, "ignore_patterns": COPIES}]
+    wanted = {"allow_patterns": PATTERNS, "ignore_patterns": COPIES}
+    assert asked == [{"revision": None} | wanted]
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "revision"),
+    [("acme/tiny@v2", None, "v2"), ("acme/tiny", "v3", "v3"), ("acme/tiny@v2", "v3", "v2")],
+)
+def test_a_revision_is_asked_for(hub_cache: Path, text: str, option: str, revision: str) -> None:
+    """In the name, or as the engine's option; the base keeps its own name."""
+    model = hub_cache / "models--acme--tiny"
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / revision).write_text(COMMIT)
+    snapshot = model / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    assert find_base(text, revision=option) == BaseFolder(snapshot, "acme/tiny")
 
 
 @pytest.mark.parametrize(
@@ -138,3 +160,9 @@ def test_the_hub_is_asked_for_exactly_that(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_served_names(options: dict[str, object], names: tuple[str, ...]) -> None:
     """The base goes by its own name unless vLLM's option gives it one or several others."""
     assert served_names(options, BaseFolder(Path("/models/tiny"), "tiny")) == names
+
+
+def test_the_engines_option_is_a_revision() -> None:
+    """Also one that looks like a number."""
+    assert revision_of({}) is None
+    assert revision_of({"revision": 7}) == "7"

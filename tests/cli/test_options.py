@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lorabay.cli.options import name_and_value, places, prepared_base
-from lorabay.errors import UsageError
+from lorabay.errors import SetupError, UsageError
 
 pytestmark = pytest.mark.usefixtures("no_settings_in_environment")
 
@@ -20,9 +20,36 @@ def test_places_are_those_of_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (where.adapters, where.store) == (Path("/models/adapters"), Path("/elsewhere"))
 
 
-def test_a_base_that_is_named_is_taken_as_it_is() -> None:
-    """Only without a name is the default base prepared."""
-    assert prepared_base("/models/llama") == Path("/models/llama")
+def test_the_base_is_that_of_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option wins over the environment, and that over the default base."""
+    for name in ("asked", "set"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr("lorabay.base.default.prepare", lambda cache: tmp_path / "default")
+    assert prepared_base(None) == tmp_path / "default"
+
+    monkeypatch.setenv("LORABAY_BASE", str(tmp_path / "set"))
+    assert prepared_base(None) == tmp_path / "set"
+    assert prepared_base(str(tmp_path / "asked")) == tmp_path / "asked"
+
+
+def test_a_base_on_the_hub_is_brought_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the revision that the engine's options name, as for a server."""
+    asked: list[tuple[str, str | None]] = []
+
+    def snapshot_download(name: str, *, revision: str | None, **_: object) -> str:
+        asked.append((name, revision))
+        return str(tmp_path)
+
+    monkeypatch.setattr("lorabay.base.find.snapshot_download", snapshot_download)
+    monkeypatch.setenv("LORABAY_ENGINE", "revision=v2")
+    assert prepared_base("acme/tiny") == tmp_path
+    assert asked == [("acme/tiny", "v2")]
+
+
+def test_a_base_that_does_not_exist_is_told() -> None:
+    """By its path."""
+    with pytest.raises(SetupError, match="/models/llama does not exist"):
+        prepared_base("/models/llama")
 
 
 def test_names_and_values_are_split_at_the_first_equals_sign() -> None:

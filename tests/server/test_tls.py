@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from lorabay.errors import SetupError, UsageError
-from lorabay.server import tls
+from lorabay.files import followed
 from lorabay.server.tls import Certificate, choose_certificate
 from tests.certificates import make_certificate
 
@@ -157,7 +157,7 @@ async def test_a_pair_that_is_half_written_changes_nothing(tmp_path: Path) -> No
 
 async def test_the_files_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that runs looks at them again and again, until it ends."""
-    monkeypatch.setattr(tls, "POLL_S", 0.001)
+    monkeypatch.setattr(followed, "POLL_S", 0.001)
     file, key = make_certificate(tmp_path)
     certificate = Certificate(file, key)
     following = asyncio.create_task(certificate.follow())

@@ -1,9 +1,7 @@
-"""Who is calling: one API key compared in constant time, or no key on a loopback address only."""
+"""Who is calling: whoever has a key, or anybody on an address that only this machine reaches."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +11,8 @@ from lorabay.errors import InvalidApiKey, PermissionDenied, SetupError
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
     from starlette.requests import Request
+
+    from lorabay.api.keyring import Keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +44,18 @@ class OpenGate:
 
 
 class KeyGate:
-    """Lets pass whoever sends the key, as `Authorization: Bearer KEY` or as `x-api-key: KEY`; that
-    is `owner`.
+    """Lets pass whoever sends one of the keys, as `Authorization: Bearer KEY` or as
+    `x-api-key: KEY`; that is `owner`.
     """
 
-    def __init__(self, key: str, owner: Caller) -> None:
-        self._digest = hashlib.sha256(key.encode().strip()).digest()
+    def __init__(self, keys: Keyring, owner: Caller) -> None:
+        self._keys = keys
         self._owner = owner
 
     def identify(self, headers: Headers) -> Caller:
-        """Return the key's owner; takes the same time however wrong a key is."""
+        """Return the keys' owner; takes the same time however wrong a key is."""
         # A list: also the second key is compared where the first one is right.
-        fits = [self._fits(key) for key in _sent_keys(headers)]
+        fits = [self._keys.holds(key) for key in _sent_keys(headers)]
         if not any(fits):
             raise InvalidApiKey(
                 "No valid API key: send it as the header `Authorization: Bearer KEY`, "
@@ -63,17 +63,14 @@ class KeyGate:
             )
         return self._owner
 
-    def _fits(self, key: str) -> bool:
-        # Headers are read as Latin-1: encoding them so restores the bytes that were sent.
-        sent = hashlib.sha256(key.encode("latin-1").strip()).digest()
-        return hmac.compare_digest(sent, self._digest)
 
-
-def _sent_keys(headers: Headers) -> tuple[str, str]:
+def _sent_keys(headers: Headers) -> tuple[bytes, bytes]:
     """Return the keys that a request carries, as OpenAI's clients and as Anthropic's send them."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     bearer = key if scheme.lower() == "bearer" else ""
-    return bearer, headers.get("x-api-key", "")
+
+    # Headers are read as Latin-1: encoding them so restores the bytes that were sent.
+    return bearer.encode("latin-1"), headers.get("x-api-key", "").encode("latin-1")
 
 
 class ClosedGate:
@@ -82,7 +79,8 @@ class ClosedGate:
     def identify(self, headers: Headers) -> Caller:
         """Raise PermissionDenied."""
         raise PermissionDenied(
-            "the admin paths are closed: start the server with --admin-key (LORABAY_ADMIN_KEY)"
+            "the admin paths are closed: start the server with --admin-key (LORABAY_ADMIN_KEY) "
+            "or --admin-key-file"
         )
 
 
@@ -93,23 +91,24 @@ def identify(gate: Gate, request: Request) -> Caller:
     return caller
 
 
-def choose_admin_gate(key: str | None) -> Gate:
-    """Return the gate of the admin paths: one with its own key, or a closed one."""
-    return KeyGate(key, ADMIN) if key and key.strip() else ClosedGate()
+def choose_admin_gate(keys: Keyring) -> Gate:
+    """Return the gate of the admin paths: one with its own keys, or a closed one."""
+    return KeyGate(keys, ADMIN) if keys else ClosedGate()
 
 
-def choose_gate(key: str | None, host: str) -> Gate:
-    """Return the gate for a key, or an open one where only this machine can reach `host`.
+def choose_gate(keys: Keyring, host: str) -> Gate:
+    """Return the gate for these keys, or an open one if there are none and only this machine can
+    reach `host`.
 
     Raises SetupError for a server that others could reach without a key.
     """
-    if key and key.strip():
-        return KeyGate(key, KEY_OWNER)
+    if keys:
+        return KeyGate(keys, KEY_OWNER)
 
     if not is_loopback(host):
         raise SetupError(
             f"refusing to listen on {host} without an API key: "
-            "set --api-key (or LORABAY_API_KEY), or bind 127.0.0.1"
+            "set --api-key (or LORABAY_API_KEY) or --api-key-file, or bind 127.0.0.1"
         )
     return OpenGate()
 

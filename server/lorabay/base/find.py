@@ -26,11 +26,12 @@ class BaseFolder:
     served_name: str
 
 
-def find_base(base: str) -> BaseFolder:
+def find_base(base: str, *, revision: str | None = None) -> BaseFolder:
     """Return the folder of a base named by path or hub id. Raise SetupError if there is none.
 
     A path that exists wins over a hub id. A model that is not in the hub's local cache is
-    downloaded.
+    downloaded. `NAME@REVISION` names a branch, a tag or a commit of it; else `revision` does, else
+    it is the newest one.
     """
     folder = Path(base).expanduser()
     if folder.is_dir():
@@ -40,14 +41,26 @@ def find_base(base: str) -> BaseFolder:
     if folder.is_absolute() or base.startswith("."):
         raise SetupError(f"the base folder {base} does not exist")
 
+    name, _, pinned = base.partition("@")
     try:
-        snapshot = snapshot_download(base, allow_patterns=PATTERNS, ignore_patterns=COPIES)
+        snapshot = snapshot_download(
+            name,
+            revision=pinned or revision,
+            allow_patterns=PATTERNS,
+            ignore_patterns=COPIES,
+        )
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise SetupError(
             f"the base {base!r} is neither a folder nor a model that the hub gives: {reason}"
         ) from None
-    return BaseFolder(Path(snapshot), base)
+    return BaseFolder(Path(snapshot), name)
+
+
+def revision_of(options: Mapping[str, object]) -> str | None:
+    """Return the revision of the base that vLLM's option `revision` asks for."""
+    revision = options.get("revision")
+    return None if revision is None else str(revision)
 
 
 def served_names(options: Mapping[str, object], base: BaseFolder) -> tuple[str, ...]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import typer
 
-from lorabay.cli.options import prepared_base
-
 base_app = typer.Typer(help="The default base model.", no_args_is_help=True)
 
 
@@ -17,4 +15,6 @@ def add_to(app: typer.Typer) -> None:
 @base_app.command(help="Prepare the default base model; the folder is the last line printed.")
 def prepare() -> None:
     """Prepare the default base and print its folder."""
-    typer.echo(prepared_base(None))
+    from lorabay.base.default import cache_folder, prepare as prepare_default
+
+    typer.echo(prepare_default(cache_folder()))

@@ -11,7 +11,8 @@ from lorabay.errors import UsageError
 from lorabay.settings import Settings, load_settings
 
 BaseOption = Annotated[
-    str | None, typer.Option("--base", help="Base model. Default: the prepared one.")
+    str | None,
+    typer.Option("--base", help="Folder or hub id of the base model. Default: as for `serve`."),
 ]
 AdapterName = Annotated[
     str, typer.Argument(help="Folder, name in the adapter directory, or NAME@DIGEST in the store.")
@@ -50,13 +51,20 @@ def places(adapters: Path | None, store: Path | None) -> Settings:
 
 
 def prepared_base(base: str | None) -> Path:
-    """Return the folder of `base`, or of the default base, which is prepared on first use."""
-    if base is not None:
-        return Path(base)
+    """Return the folder of `base`, of the base that `LORABAY_BASE` names, or of the default one.
 
+    What is not on this machine is brought here first, as for a server. Raises SetupError for a base
+    that does not exist.
+    """
     from lorabay.base.default import cache_folder, prepare
+    from lorabay.base.find import find_base, revision_of
 
-    return prepare(cache_folder())
+    settings = load_settings({})
+    named = base or settings.base
+    if named is None:
+        return prepare(cache_folder())
+
+    return find_base(named, revision=revision_of(settings.engine)).path
 
 
 def name_and_value(option: str) -> tuple[str, str]:

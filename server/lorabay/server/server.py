@@ -28,10 +28,11 @@ from lorabay.api.auth import OpenGate, choose_admin_gate, choose_gate
 from lorabay.api.exchange import Parts
 from lorabay.api.front import front_of
 from lorabay.api.hosts import choose_hosts
+from lorabay.api.keyring import Keyring
 from lorabay.api.starting import StartingApp
 from lorabay.base.default import cache_folder, prepare
 from lorabay.base.files import BaseFiles
-from lorabay.base.find import find_base, served_names
+from lorabay.base.find import find_base, revision_of, served_names
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.base.weights import BaseWeights
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fastapi import FastAPI
+    from pydantic import SecretStr
 
     from lorabay.api.auth import Gate
     from lorabay.base.find import BaseFolder
@@ -90,19 +92,26 @@ def serve(settings: Settings) -> None:
     Raises LorabayError when it cannot start or its engine fails to.
     """
     configure_logging(settings.log_format, settings.log_level)
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
-    gate = choose_gate(key, settings.host)
-    admin_gate = choose_admin_gate(admin_key)
+    keys = Keyring(_secret(settings.api_key), settings.api_key_file)
+    admin_keys = Keyring(_secret(settings.admin_key), settings.admin_key_file)
+    gate = choose_gate(keys, settings.host)
+    admin_gate = choose_admin_gate(admin_keys)
     certificate = choose_certificate(settings.tls_cert, settings.tls_key)
 
     if links := service_links(os.environ):
         logger.info("variables of a service named like this program are ignored", names=links)
     with bind(settings.host, settings.port) as listener:
-        if not key:
+        if not keys:
             logger.warning("no API key: only this machine can call the server", host=settings.host)
         logger.info("listening", url=_url_of(listener, secure=certificate is not None))
-        Server(settings, gate, admin_gate, certificate=certificate).run(listener)
+        server = Server(
+            settings, gate, admin_gate, keyrings=(keys, admin_keys), certificate=certificate
+        )
+        server.run(listener)
+
+
+def _secret(setting: SecretStr | None) -> str | None:
+    return None if setting is None else setting.get_secret_value()
 
 
 def _url_of(listener: socket.socket, *, secure: bool) -> str:
@@ -144,6 +153,7 @@ class Server:
         gate: Gate,
         admin_gate: Gate,
         *,
+        keyrings: tuple[Keyring, ...] = (),
         certificate: Certificate | None = None,
         make_engine: MakeEngine | None = None,
         engine_scales: Callable[..., bool] = scales_outputs,
@@ -152,6 +162,7 @@ class Server:
         self._settings = settings
         self._gate = gate
         self._admin_gate = admin_gate
+        self._keyrings = keyrings
         self._metrics = Metrics(CollectorRegistry(), own_histograms=settings.metrics_adapters)
         self._make_engine = make_engine or partial(
             make_vllm_engine, settings=settings, metrics=self._metrics
@@ -196,12 +207,15 @@ class Server:
     async def _serve(self, listener: socket.socket) -> None:
         start = asyncio.create_task(self._start())
         start.add_done_callback(self._started)
+        following = [asyncio.create_task(keys.follow()) for keys in self._keyrings]
         try:
             await self._http.serve(sockets=[listener])
             # A SIGINT that uvicorn raises again cancels this task where it awaits next, which must
             # not be while the engine is being stopped.
             await asyncio.sleep(0)
         finally:
+            for task in following:
+                task.cancel()
             await self._stop(start)
 
         if self._failure is not None:
@@ -333,7 +347,10 @@ async def _limited(
 
 
 def _find_base(settings: Settings) -> BaseFolder:
-    return find_base(settings.base or str(prepare(cache_folder())))
+    if settings.base is None:
+        return find_base(str(prepare(cache_folder())))
+
+    return find_base(settings.base, revision=revision_of(settings.engine))
 
 
 def _terminate_children() -> None:

@@ -12,17 +12,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from lorabay.errors import SetupError, UsageError
+from lorabay.files.followed import FollowedFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 logger = structlog.get_logger(__name__)
-
-POLL_S = 10.0
-"""Time between two looks at the files. Certificates are renewed days before they end."""
-
-Look = tuple[tuple[int, int, int] | None, ...]
-"""What tells one state of the files from another; None for one that is not there."""
 
 
 class Certificate:
@@ -34,22 +29,19 @@ class Certificate:
     def __init__(self, certificate: Path, key: Path | None) -> None:
         self._certificate = certificate
         self._key = key
-        self._seen = self._look()
+        self._files = FollowedFiles(certificate, *(() if key is None else (key,)))
         self.context = _context(certificate, key)
 
     async def follow(self) -> None:
         """Take up changed files until cancelled."""
-        while True:
-            await asyncio.sleep(POLL_S)
-            await self.reload()
+        await self._files.follow(self._take_up)
 
     async def reload(self) -> None:
         """Show the files as they are now, if they have changed and are a pair."""
-        seen = await asyncio.to_thread(self._look)
-        if seen == self._seen:
-            return
-        self._seen = seen
+        if await self._files.have_changed():
+            await self._take_up()
 
+    async def _take_up(self) -> None:
         try:
             # Tried first: a load that fails half-way would leave a certificate without its key.
             await asyncio.to_thread(_context, self._certificate, self._key)
@@ -58,10 +50,6 @@ class Certificate:
             logger.warning("the former certificate is kept", reason=error.message)
         else:
             logger.info("new certificate", file=str(self._certificate))
-
-    def _look(self) -> Look:
-        files = (self._certificate,) if self._key is None else (self._certificate, self._key)
-        return tuple(_look_at(file) for file in files)
 
 
 def choose_certificate(certificate: Path | None, key: Path | None) -> Certificate | None:
@@ -74,14 +62,6 @@ def choose_certificate(certificate: Path | None, key: Path | None) -> Certificat
     if key is not None:
         raise UsageError("tls_key is set without tls_cert: a key alone serves nothing")
     return None
-
-
-def _look_at(file: Path) -> tuple[int, int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _context(certificate: Path, key: Path | None) -> ssl.SSLContext:
