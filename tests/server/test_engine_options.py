@@ -21,6 +21,7 @@ from lorabay.server.engine_options import (
     target_modules,
     worker_count,
 )
+from lorabay.serving.machine_defaults import PREFILL_SLICE
 from tests import making
 from tests.server.directories import changed, directory_of
 
@@ -52,6 +53,19 @@ def test_the_users_engine_options_win(settings: Settings) -> None:
     options = engine_options(chosen, reconciler)
     assert (options["max_loras"], options["max_lora_rank"], options["dtype"]) == (20, 64, "float32")
     assert options["max_cpu_loras"] > 20
+
+
+@pytest.mark.parametrize(("on_cpu", "slices"), [(True, PREFILL_SLICE), (False, None)])
+def test_long_prompts_are_sliced_on_processors_alone(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, on_cpu: bool, slices: int | None
+) -> None:
+    """There a token of a prompt costs everybody else time; the user's own choice wins."""
+    monkeypatch.setattr(module, "engine_is_on_cpu", lambda: on_cpu)
+    monkeypatch.setattr(module, "device_memory_bytes", lambda: None)
+    name = "long_prefill_token_threshold"
+    assert engine_options(settings, directory_of(settings)).get(name) == slices
+    chosen = changed(settings, engine={name: 512})
+    assert engine_options(chosen, directory_of(chosen))[name] == 512
 
 
 def test_hosts_of_media_reach_the_engine(settings: Settings) -> None:

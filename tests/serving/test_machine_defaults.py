@@ -15,10 +15,12 @@ from lorabay.serving.machine_defaults import (
     CPU_MEMORY_SHARE,
     DORA_VARIABLE,
     DUAL_STREAM_VARIABLE,
+    PREFILL_SLICE,
     RAY_VARIABLES_VARIABLE,
     SLOTS_AT_MOST,
     START_METHOD_VARIABLE,
     adapter_options,
+    cpu_options,
     even_shares,
     scales_outputs,
     server_options,
@@ -41,6 +43,18 @@ def test_the_options_always_fit_together(found: int, expected: int, memory: int,
     assert 2 <= options["max_loras"] <= SLOTS_AT_MOST
     assert options["max_cpu_loras"] > options["max_loras"]
     assert options["max_lora_rank"] == 16
+
+
+@pytest.mark.parametrize("context", [None, PREFILL_SLICE, 4096, "4k"])
+def test_long_prompts_are_read_in_slices_on_a_cpu(context: object) -> None:
+    """So that they hold no other answer up."""
+    options = {} if context is None else {"max_model_len": context}
+    assert cpu_options(options) == {"long_prefill_token_threshold": PREFILL_SLICE}
+
+
+def test_a_slice_is_not_longer_than_the_context() -> None:
+    """vLLM would refuse to start."""
+    assert cpu_options({"max_model_len": PREFILL_SLICE - 1}) == {}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from lorabay.serving.adapter_memory import largest_host_bytes, number_bytes, slo
 from lorabay.serving.host_memory import host_memory_bytes
 from lorabay.serving.machine_defaults import (
     adapter_options,
+    cpu_options,
     device_memory_bytes,
     engine_is_on_cpu,
     server_options,
@@ -72,6 +73,8 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
         or slots.cost(1, USUAL_ROOM.rank),
     )
     options = server_options(settings.grace_s) | chosen
+    if on_cpu:
+        options |= cpu_options(settings.engine)
     if settings.media_domains:  # vLLM's parser takes no empty list; the engine takes none for none
         options["allowed_media_domains"] = list(settings.media_domains)
     options |= settings.engine

@@ -23,6 +23,11 @@ SMALLEST_RANK = 16
 CPU_MEMORY_SHARE = 0.2
 """Share of the machine's memory for adapters that wait beside the slots, by default."""
 
+PREFILL_SLICE = 128
+"""Tokens of one prompt in a step that others share, on a CPU: there every token of it takes about a
+millisecond, in which nobody else gets one.
+"""
+
 DORA_VARIABLE = "LORABAY_DORA"
 """Set to 1, it makes the plugin scale outputs on devices whose compiled graphs must hold that.
 
@@ -83,6 +88,18 @@ def device_memory_bytes() -> int | None:
         return int(current_platform.get_device_total_memory())
     except Exception:  # noqa: BLE001 - each platform's driver has errors of its own
         return None
+
+
+def cpu_options(engine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return vLLM's options for an engine on processors, beside the user's own in `engine`.
+
+    A long prompt is read in slices while others wait for their next token, so that it holds nobody
+    up. Alone it is read at once.
+    """
+    context = engine.get("max_model_len")
+    # vLLM refuses a slice that is longer than the context, which may be written as `4k`.
+    fits = not isinstance(context, int) or context >= PREFILL_SLICE
+    return {"long_prefill_token_threshold": PREFILL_SLICE} if fits else {}
 
 
 def server_options(grace_s: float) -> dict[str, Any]:
