@@ -213,6 +213,9 @@ KINDS: dict[str, Kind] = {
             tool_choice="required",
         ),
     ),
+    "long prompts": posting(
+        COMPLETIONS, *(completion(prompt=f"{n} " + "word " * 1500, max_tokens=1) for n in range(20))
+    ),
     "log-probabilities of a long prompt": posting(
         COMPLETIONS, completion(prompt="word " * 1500, prompt_logprobs=20, max_tokens=1)
     ),
