@@ -138,6 +138,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="also tests/e2e/test_neighbours.py, so many rounds of each kind",
     )
     parser.addoption(
+        "--clients",
+        help="also tests/e2e/test_clients.py, by this interpreter with requirements/clients.txt",
+    )
+    parser.addoption(
         "--outage-s", type=float, default=4.0, help="outages in tests/e2e/test_store_disk.py"
     )
     parser.addoption(

@@ -30,6 +30,7 @@ ADMIN_KEY = "admin-key-for-tests"
 CONTEXT = 2048
 HANG_S = 30
 OPTIONAL = {
+    "test_clients.py": "--clients",
     "test_idle_hangs.py": "--engine-hangs",
     "test_merged.py": "--merged",
     "test_neighbours.py": "--neighbours",
