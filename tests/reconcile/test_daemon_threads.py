@@ -32,6 +32,46 @@ async def test_work_has_a_result_or_an_error() -> None:
         await threads.begin(lambda: 1 // 0)
 
 
+async def test_a_thread_that_has_ended_its_work_takes_more() -> None:
+    """Prepared once; one that works, or hangs, is given nothing."""
+    prepared: list[int] = []
+    threads = DaemonThreads("test", lambda: prepared.append(threading.get_ident()))
+    for _ in range(5):
+        await threads.begin(threading.get_ident)
+        # The work is done a moment before its thread waits for more.
+        while not threads._idle:
+            await asyncio.sleep(0)
+    assert len(prepared) == 1
+
+    ends = threading.Event()
+    hanging = threads.begin(ends.wait)
+    assert await threads.begin(threading.get_ident) != prepared[0]
+    ends.set()
+    await hanging
+
+
+async def test_threads_end_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a later piece of work has a new one."""
+    monkeypatch.setattr(daemon_threads, "LINGER_S", 0.001)
+    prepared: list[int] = []
+    threads = DaemonThreads("ends soon", lambda: prepared.append(threading.get_ident()))
+    for count in (1, 2):
+        await threads.begin(threading.get_ident)
+        while any(thread.name == "ends soon" for thread in threading.enumerate()):
+            await asyncio.sleep(0.01)
+        assert len(prepared) == count
+
+
+async def test_no_work_is_lost_between_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However a thread's end and new work meet."""
+    monkeypatch.setattr(daemon_threads, "LINGER_S", 0.0)
+    threads = DaemonThreads("test")
+    for number in range(300):
+        async with asyncio.timeout(30):
+            assert await threads.begin(lambda number=number: number) == number
+    assert threads.busy == 0
+
+
 def test_a_process_ends_while_work_hangs() -> None:
     """Neither the interpreter nor the event loop's runner waits for the thread."""
     program = (

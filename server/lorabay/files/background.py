@@ -1,7 +1,8 @@
 """A thread that writes what its owner has to write, and again until the disk takes it.
 
 Whoever asks for a write never waits for the disk: a disk that hangs holds up this thread alone, and
-the end of the process does not wait for it. The thread lives while there is something to write.
+the end of the process does not wait for it. The thread lives while there is something to write, and
+a moment longer.
 Knows nothing of what is written.
 """
 
@@ -20,6 +21,9 @@ logger = structlog.get_logger(__name__)
 
 RETRY_S = 1.0
 """Pause after a write that failed."""
+
+LINGER_S = 1.0
+"""How long the thread waits for more when everything is written."""
 
 
 class BackgroundWriter:
@@ -61,7 +65,7 @@ class BackgroundWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
-                if self._written >= self._asked:
+                if not self._changed.wait_for(lambda: self._asked > self._written, LINGER_S):
                     self._thread = None
                     return
                 asked = self._asked

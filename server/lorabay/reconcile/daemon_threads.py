@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lorabay.errors import SetupError
@@ -24,16 +27,36 @@ PATIENCE_S = 10.0
 ASKED_AT_MOST = 8
 """Questions that may wait for an answer; each costs a thread until it comes."""
 
+LINGER_S = 1.0
+"""How long a thread that has nothing to do waits for more."""
+
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A call, and where its result goes."""
+
+    future: Future[Any]
+    call: Callable[[], Any]
+
+
 class DaemonThreads:
-    """Threads of one name, one for each piece of work; `prepare` is called first in every one."""
+    """Threads of one name, one for each piece of work; `prepare` is called first in every one.
+
+    A thread that has ended its work waits a moment for more, since a thread that is made costs as
+    much as reading a small file.
+    """
 
     def __init__(self, name: str, prepare: Callable[[], object] = lambda: None) -> None:
         self._name = name
         self._prepare = prepare
         self._running: set[Future[Any]] = set()
+        self._lock = threading.Lock()
+        self._idle = 0
+        """Threads that wait for work and have not been given any yet."""
+        self._given: SimpleQueue[_Work] = SimpleQueue()
+        """Work that one of the waiting threads takes."""
 
     @property
     def busy(self) -> int:
@@ -47,29 +70,72 @@ class DaemonThreads:
         return asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Begin the work in a thread of its own, as executors do."""
+        """Begin the work in a thread that does nothing else, as executors do."""
         future: Future[Any] = Future()
-
-        def run() -> None:
-            # Given up before it began.
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                self._prepare()
-                result = work(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - raised again where the work is awaited
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
         self._running.add(future)
         future.add_done_callback(self._running.discard)
+
+        wanted = _Work(future, partial(work, *args, **kwargs))
+        if self._give(wanted):
+            return future
         try:
-            threading.Thread(target=run, name=self._name, daemon=True).start()
+            threading.Thread(
+                target=self._run, args=(wanted,), name=self._name, daemon=True
+            ).start()
         except RuntimeError:
             self._running.discard(future)
             raise
         return future
+
+    def _give(self, work: _Work) -> bool:
+        """Hand the work to a thread that waits; return whether there was one."""
+        with self._lock:
+            if self._idle == 0:
+                return False
+            self._idle -= 1
+            self._given.put(work)
+            return True
+
+    def _run(self, first: _Work) -> None:
+        _do(_Work(first.future, partial(self._prepared, first.call)))
+        # Nothing of it is kept alive while the thread waits.
+        del first
+        while (work := self._wait_for_more()) is not None:
+            _do(work)
+            del work
+
+    def _prepared(self, call: Callable[[], Any]) -> Any:
+        self._prepare()
+        return call()
+
+    def _wait_for_more(self) -> _Work | None:
+        """Return further work, or None if none came for a while."""
+        with self._lock:
+            self._idle += 1
+        try:
+            return self._given.get(timeout=LINGER_S)
+        except Empty:
+            pass
+
+        with self._lock:
+            try:
+                # It was given between the end of the wait and now.
+                return self._given.get_nowait()
+            except Empty:
+                self._idle -= 1
+                return None
+
+
+def _do(work: _Work) -> None:
+    # Given up before it began.
+    if not work.future.set_running_or_notify_cancel():
+        return
+    try:
+        result = work.call()
+    except BaseException as error:  # noqa: BLE001 - raised again where the work is awaited
+        work.future.set_exception(error)
+    else:
+        work.future.set_result(result)
 
 
 _NO_ANSWER = "a file system does not answer; what is asked of it cannot be done now"
