@@ -15,11 +15,11 @@ import httpx
 import pytest
 from prometheus_client import generate_latest
 
-from lorabay.api.keyring import Keyring
 from lorabay.api import auth
 from lorabay.api.admin import MAX_BODY_BYTES, admin_router
 from lorabay.api.auth import KEY_OWNER, ClosedGate, Gate, KeyGate
 from lorabay.api.exchange import Parts
+from lorabay.api.keyring import Keyring
 from lorabay.base.shapes import BaseShapes
 from lorabay.errors import AdapterRejected
 from lorabay.serving.admin import Operations

@@ -145,7 +145,9 @@ def test_another_address_without_a_key_is_refused(host: str, key: str | None) ->
 
 def test_a_key_from_a_file_may_end_in_a_newline() -> None:
     """A newline at a key's end, which no header can carry, does not count."""
-    assert choose_gate(Keyring("secret\n"), "0.0.0.0").identify(bearer("Bearer secret")) == KEY_OWNER
+    assert (
+        choose_gate(Keyring("secret\n"), "0.0.0.0").identify(bearer("Bearer secret")) == KEY_OWNER
+    )
 
 
 def test_admin_paths_have_their_own_key_or_none() -> None:

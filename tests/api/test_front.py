@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.api.keyring import Keyring
 from lorabay.api.auth import KEY_OWNER, KeyGate
 from lorabay.api.front import front_of
 from lorabay.api.hosts import AllowedHosts
+from lorabay.api.keyring import Keyring
 from lorabay.catalog.registry import Registry
 from tests.api.conftest import client_of, make_app, parts_over
 

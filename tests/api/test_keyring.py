@@ -51,7 +51,7 @@ def test_a_file_without_keys_stops_the_start(tmp_path: Path, content: bytes, rea
 
 def test_a_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     """And the message names it."""
-    with pytest.raises(SetupError, match="cannot read the key file .*keys: No such file"):
+    with pytest.raises(SetupError, match=r"cannot read the key file .*keys: No such file"):
         Keyring(None, tmp_path / "keys")
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import uvicorn
 
-from lorabay.api.keyring import Keyring
 from lorabay.api import auth
 from lorabay.api.admin import admin_router
 from lorabay.api.auth import KEY_OWNER, KeyGate
 from lorabay.api.exchange import Parts
+from lorabay.api.keyring import Keyring
 from lorabay.base.find import BaseFolder
 from lorabay.base.shapes import BaseShapes
 from lorabay.serving.admin import Operations
@@ -73,7 +73,9 @@ class RunningServer:
         for number, name in enumerate((ADMINS, CALLS_OWN)):
             await bay.serve(name, number)
 
-        operations = admin_router(Operations(manager, bay.reconciler), KeyGate(Keyring(KEY), auth.ADMIN))
+        operations = admin_router(
+            Operations(manager, bay.reconciler), KeyGate(Keyring(KEY), auth.ADMIN)
+        )
         parts = Parts(manager.engine, bay.registry, manager, bay.metrics)
         app = make_app(parts, KeyGate(Keyring(KEY), KEY_OWNER), routers=[operations])
         self._http = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))

@@ -1,7 +1,7 @@
 """The keys that open a gate: one that was given, and those of a file, which is followed.
 
-Holds digests alone. While keys are changed over, the file holds the old and the new one; a line that
-is taken out stops being a key without a restart.
+Holds digests alone. While keys are changed over, the file holds the old and the new one; a line
+that is taken out stops being a key without a restart.
 """
 
 from __future__ import annotations
@@ -34,40 +34,54 @@ class Keyring:
 
     def __init__(self, key: str | None = None, file: Path | None = None) -> None:
         self._given = _digests([key or ""])
-        self._file = file
-        self._of_file: frozenset[bytes] = frozenset()
-
-        if file is not None:
-            self._files = FollowedFiles(file)
-            self._of_file = _read(file)
+        self._file = None if file is None else _KeyFile(file)
 
     def __bool__(self) -> bool:
-        return bool(self._given or self._of_file)
+        return bool(self._all())
 
     def holds(self, key: bytes) -> bool:
         """Return whether this is one of the keys; takes the same time however wrong it is."""
         sent = hashlib.sha256(key.strip()).digest()
-        # A list: `any` alone would stop at the first that fits.
-        return any([hmac.compare_digest(sent, one) for one in self._given | self._of_file])
+        # All are compared: to stop at the first that fits would tell which one it was.
+        fits = [hmac.compare_digest(sent, one) for one in self._all()]
+        return any(fits)
 
     async def follow(self) -> None:
         """Take up a changed file until cancelled; returns at once if there is no file."""
         if self._file is not None:
-            await self._files.follow(self._take_up)
+            await self._file.follow()
 
     async def reload(self) -> None:
         """Take the file as it is now, if it has changed and holds keys."""
-        if self._file is not None and await self._files.have_changed():
+        if self._file is not None:
+            await self._file.reload()
+
+    def _all(self) -> frozenset[bytes]:
+        return self._given if self._file is None else self._given | self._file.digests
+
+
+class _KeyFile:
+    """The keys of a file, as they were when it held some last."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._followed = FollowedFiles(file)
+        self.digests = _read(file)
+
+    async def follow(self) -> None:
+        await self._followed.follow(self._take_up)
+
+    async def reload(self) -> None:
+        if await self._followed.have_changed():
             await self._take_up()
 
     async def _take_up(self) -> None:
-        assert self._file is not None
         try:
-            self._of_file = await asyncio.to_thread(_read, self._file)
+            self.digests = await asyncio.to_thread(_read, self._file)
         except SetupError as error:
             logger.warning("the former keys are kept", reason=error.message)
         else:
-            logger.info("new keys", file=str(self._file), count=len(self._of_file))
+            logger.info("new keys", file=str(self._file), count=len(self.digests))
 
 
 def _read(file: Path) -> frozenset[bytes]:

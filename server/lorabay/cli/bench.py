@@ -11,8 +11,9 @@ from rich.console import Console
 from lorabay.cli.options import BaseOption, JsonOption, name_and_value, prepared_base
 
 SCENARIO_HELP = (
-    "`load`, `gateway` (against vLLM's own server), `start`, `swap`, `many` and `scrape` (1000 "
-    "adapters); what adapters cost: `adapters`, `stall`, `memory`; offline: `merge`, `convert`, `strategies`."
+    "`load`, `gateway` (against vLLM's own server), `start`, `swap`; `many` and `scrape` (1000 "
+    "adapters); what adapters cost: `adapters`, `stall`, `memory`; offline: `merge`, `convert`, "
+    "`strategies`."
 )
 ADAPTER_DIRECTORY = Path("adapters")
 

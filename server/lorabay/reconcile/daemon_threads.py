@@ -79,9 +79,7 @@ class DaemonThreads:
         if self._give(wanted):
             return future
         try:
-            threading.Thread(
-                target=self._run, args=(wanted,), name=self._name, daemon=True
-            ).start()
+            threading.Thread(target=self._run, args=(wanted,), name=self._name, daemon=True).start()
         except RuntimeError:
             self._running.discard(future)
             raise

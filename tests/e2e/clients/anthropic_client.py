@@ -1,5 +1,7 @@
 """The `anthropic` package, on `/v1/messages`."""
 
+from __future__ import annotations
+
 import json
 import sys
 

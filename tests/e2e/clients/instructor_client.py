@@ -1,5 +1,7 @@
 """The `instructor` package, by tools and by JSON schema."""
 
+from __future__ import annotations
+
 import json
 import sys
 from typing import Literal

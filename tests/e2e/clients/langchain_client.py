@@ -1,5 +1,7 @@
 """The `langchain-openai` package."""
 
+from __future__ import annotations
+
 import json
 import sys
 from typing import Literal

@@ -1,5 +1,7 @@
 """The `litellm` package, as a library."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys

@@ -1,5 +1,7 @@
 """The `llm` package, with a model of its extra ones, as its documentation adds it."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys

@@ -1,5 +1,7 @@
 """The `openai-agents` package, on chat completions."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import sys

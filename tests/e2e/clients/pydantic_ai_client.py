@@ -1,5 +1,7 @@
 """The `pydantic-ai` package."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import sys

@@ -169,9 +169,7 @@ async def _scrape_until(deadline: float, target: Target, timeout_s: float) -> tu
     return tuple(scrapes)
 
 
-def scrape_facts(
-    outcomes: Sequence[Answer | Failure], rounds: Sequence[Round]
-) -> tuple[Fact, ...]:
+def scrape_facts(outcomes: Sequence[Answer | Failure], rounds: Sequence[Round]) -> tuple[Fact, ...]:
     """Return the time of a scrape, and the stream's longest pause beside scrapes against that
     without, as the median of the rounds. Raises SetupError if the stream gave no tokens meanwhile.
     """
