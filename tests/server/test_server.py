@@ -193,9 +193,9 @@ def test_the_server_answers_before_the_base_is_found(
     go = threading.Event()
     find_base = server.find_base
 
-    def find_slowly(base: str) -> BaseFolder:
+    def find_slowly(base: str, *, revision: str | None) -> BaseFolder:
         go.wait(PATIENCE_S)
-        return find_base(base)
+        return find_base(base, revision=revision)
 
     monkeypatch.setattr(server, "find_base", find_slowly)
     running = Running(settings, FakeEngine(up=False))
@@ -221,7 +221,7 @@ def test_sigterm_while_the_base_is_brought_is_a_clean_end(
     """A download that hangs is not waited for."""
     never = threading.Event()
 
-    def hang(base: str) -> BaseFolder:
+    def hang(base: str, *, revision: str | None) -> BaseFolder:
         never.wait(10 * PATIENCE_S)
         raise AssertionError
 
