@@ -89,7 +89,7 @@ def test_an_empty_header_is_no_key() -> None:
     for authorization in ("", "Bearer", "Bearer ", "Basic secret"):
         headers = Headers({"authorization": authorization, "x-api-key": ""})
         with pytest.raises(InvalidApiKey):
-            KeyGate("secret", KEY_OWNER).identify(headers)
+            KeyGate(Keyring("secret"), KEY_OWNER).identify(headers)
 
 
 @pytest.mark.parametrize("path", OPEN)
