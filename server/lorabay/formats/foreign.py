@@ -6,6 +6,7 @@ adapter as PEFT's, which everything else reads. Knows no trainer itself.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lorabay.errors import SetupError
@@ -14,6 +15,7 @@ from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.formats.foreign_files import readable_file
 from lorabay.formats.interface import Source
 from lorabay.formats.reading import AdapterUpdates, checked, read_updates
+from lorabay.formats.text_layout import TextLayout
 from lorabay.formats.trainers import trainer_of
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from lorabay.base.shapes import BaseShapes
     from lorabay.files.adapter_folder import Limits
     from lorabay.formats.base_copies import Comparison
+    from lorabay.formats.interface import Format, Updates
     from lorabay.formats.trainers import Trainer
 
 
@@ -65,7 +68,8 @@ def _read(
     config = _config(folder, trainer.config_file, limits, trainer.config_advice)
     if isinstance(config, Rejected):
         return config
-    updates = trainer.module.updates(Source(config, file.tensors, checked(file)), base)
+    source = Source(config, file.tensors, checked(file))
+    updates = _updates(trainer.module, source, base)
     if isinstance(updates, Rejected):
         return updates
 
@@ -80,6 +84,19 @@ def _read(
         config_changes={},
         warnings=updates.warnings,
     )
+
+
+def _updates(module: Format, source: Source, base: BaseShapes) -> Updates | Rejected:
+    """Return what the adapter does, also if it knows the base only as a model for text."""
+    updates = module.updates(source, base)
+    text = TextLayout.of(base) if isinstance(updates, Rejected) else None
+    if text is None:
+        return updates
+
+    read = module.updates(source, text.base)
+    if isinstance(read, Rejected):
+        return updates
+    return replace(read, by_tensor=text.in_own_names(read.by_tensor))
 
 
 def _weights_file(folder: Path) -> str | None:
