@@ -9,7 +9,13 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from lorabay.algebra.updates import LowRank
 from lorabay.base.shapes import BaseShapes
-from lorabay.formats.trainers.factors import Factor, half_rotary, product, rotary_problems
+from lorabay.formats.trainers.factors import (
+    Factor,
+    half_rotary,
+    in_base,
+    product,
+    rotary_problems,
+)
 from lorabay.reasons import Rejected
 
 HEADS, SIZE, INPUTS = 2, 8, 5
@@ -47,6 +53,22 @@ def test_heads_rotate_alike_in_both_orders() -> None:
     theirs = torch.einsum("ihd,jhd->hij", neighbours(q), neighbours(k))
     ours = torch.einsum("ihd,jhd->hij", halves[0][0], halves[1][0])
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_modules_are_found_in_a_base_of_another_layout() -> None:
+    """A text-only name means the language model of a vision base; what means two modules, none."""
+    base = BaseShapes(
+        {
+            "model.language_model.layers.0.self_attn.q_proj": (4, INPUTS),
+            "model.visual.blocks.0.attn.qkv": (4, INPUTS),
+        },
+        (),
+        None,
+        tied=False,
+    )
+    name = "model.layers.0.self_attn.q_proj"
+    assert in_base(name, base) == "model.language_model.layers.0.self_attn.q_proj"
+    assert in_base("model.layers.9.self_attn.q_proj", base) == "model.layers.9.self_attn.q_proj"
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,14 @@ def by_factor(tensors: Iterable[TensorInfo], name: re.Pattern[str]) -> Named:
     return Named(dict(sorted(modules.items())), tuple(problems))
 
 
+def in_base(name: str, base: BaseShapes) -> str:
+    """Return the one module of the base that `name` means, as for PEFT's names; else the name."""
+    found = base.module_names.find(name)
+    if found is None or found.rest or len(found.modules) != 1:
+        return name
+    return found.modules[0]
+
+
 def stored(source: Source, tensor: TensorInfo) -> Factor:
     """Return a factor that is the whole tensor."""
     return Factor(tensor.name, tensor.shape, source.load(tensor))

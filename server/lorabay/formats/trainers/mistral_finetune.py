@@ -19,6 +19,7 @@ from lorabay.formats.trainers.factors import (
     as_updates,
     by_factor,
     half_rotary,
+    in_base,
     product,
     rotary_problems,
     stored,
@@ -87,6 +88,7 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
         if name.partition(".")[2].partition(".")[2] in _ROTATED:
             reasons += rotary_problems(b, params.head_dim)
             b = half_rotary(b, params.head_dim)
+        module = in_base(module, base)
         made = product(module, a, b, params.lora.scaling, base)
         if isinstance(made, Rejected):
             reasons += made.reasons

@@ -19,7 +19,7 @@ from lorabay.algebra.updates import Directional
 from lorabay.base.shapes import HEAD, is_embedding
 from lorabay.formats.config_fields import FIELDS, Alpha, parse
 from lorabay.formats.tensor_names import missing_roles, shape_problem, unexpected
-from lorabay.formats.trainers.factors import as_updates, by_factor, expert, product, stored
+from lorabay.formats.trainers.factors import as_updates, by_factor, expert, in_base, product, stored
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
 
     reasons = [*_ambiguities(config), *named.problems]
     by_tensor: dict[str, tuple[Update, ...]] = {}
-    for module, tensors in named.modules.items():
+    for name, tensors in named.modules.items():
+        module = in_base(name, base)
         read = _module(source, config, module, tensors, base)
         if isinstance(read, Rejected):
             reasons += read.reasons

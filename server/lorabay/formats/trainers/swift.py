@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from lorabay.formats.config_fields import FIELDS, Alpha, Rank, parse
 from lorabay.formats.tensor_names import missing_roles
-from lorabay.formats.trainers.factors import as_updates, by_factor, product, stored
+from lorabay.formats.trainers.factors import as_updates, by_factor, in_base, product, stored
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
 
     scale = config.lora_alpha / (math.sqrt(config.r) if config.use_rslora else config.r)
     by_tensor: dict[str, tuple[Update, ...]] = {}
-    for module, tensors in named.modules.items():
+    for name, tensors in named.modules.items():
+        module = in_base(name, base)
         missing = [*missing_roles(module, dict(tensors), _FACTORS)]
         if missing:
             reasons += missing

@@ -22,6 +22,7 @@ from lorabay.formats.trainers.factors import (
     as_updates,
     by_factor,
     half_rotary,
+    in_base,
     product,
     rotary_problems,
     stored,
@@ -105,7 +106,8 @@ def _module(
     tensors: Mapping[str, TensorInfo],
     base: BaseShapes,
 ) -> dict[str, tuple[Update, ...]] | Rejected:
-    module = _in_transformers(name)
+    known = _in_transformers(name)
+    module = None if known is None else in_base(known, base)
     reasons = [*missing_roles(name, dict(tensors), _FACTORS)]
     if module is None:
         text = f"{quoted(name)} is no module of torchtune's that is known here"
