@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.algebra.updates import Dense, Directional, Gated, LowRank, Replaced, ReplacedRows
+from lorabay.algebra.updates import (
+    Dense,
+    Directional,
+    ExpertProducts,
+    Gated,
+    LowRank,
+    Replaced,
+    ReplacedRows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +32,14 @@ def product(update: LowRank) -> Array:
     return update.scale * (b @ a)
 
 
+def expert_products(update: ExpertProducts) -> Array:
+    changes = []
+    for a, b in zip(update.a().astype(np.float64), update.b().astype(np.float64), strict=True):
+        change = update.scale * (b @ a)
+        changes.append(change.T if update.inputs_first else change)
+    return np.stack(changes)
+
+
 def applied(weight: Array, updates: Iterable[Update]) -> Array:
     for update in updates:
         weight = _applied(weight.astype(np.float64), update)
@@ -32,8 +48,9 @@ def applied(weight: Array, updates: Iterable[Update]) -> Array:
 
 def _applied(weight: Array, update: Update) -> Array:
     match update:
-        case LowRank():
-            return weight + product(update)
+        case LowRank() | ExpertProducts():
+            is_product = isinstance(update, LowRank)
+            return weight + (product(update) if is_product else expert_products(update))
         case Directional():
             moved = weight + product(update.low_rank)
             return (

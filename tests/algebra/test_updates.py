@@ -10,6 +10,7 @@ import pytest
 from lorabay.algebra.updates import (
     Dense,
     Directional,
+    ExpertProducts,
     Gated,
     LowRank,
     PeftLayer,
@@ -122,3 +123,18 @@ def test_stored_factors_know_their_tensors() -> None:
 def test_a_transposed_product_is_the_change_of_the_transposed_weight() -> None:
     """GPT-2's layers and embeddings need it."""
     np.testing.assert_allclose(LOW_RANK.transposed.delta(), LOW_RANK.delta().T, rtol=1e-6)
+
+
+@pytest.mark.parametrize("inputs_first", [False, True])
+def test_each_expert_has_a_product_of_its_own(inputs_first: bool) -> None:
+    """In the shape in which the base stores it, whichever way round that is."""
+    shape = (3, 5, 6) if inputs_first else (3, 6, 5)
+    update = ExpertProducts(
+        always(matrix(3, 2, 5)), always(matrix(3, 6, 2)), 2, 0.5, inputs_first=inputs_first
+    )
+    weight = matrix(*shape)
+    after = update.applied_to(weight)
+    assert after.dtype == np.float32
+    np.testing.assert_allclose(after, applied(weight, (update,)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(change((update,), weight), update.delta(), rtol=1e-4, atol=1e-5)
+    assert update.as_product() is update.low_rank is None

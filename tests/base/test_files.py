@@ -166,3 +166,9 @@ def test_the_public_name_is_never_a_path(tmp_path: Path) -> None:
     assert public_name({}, tmp_path / "tiny" / ".." / "tiny") == "tiny"
     assert public_name({"_name_or_path": ""}, tmp_path / "tiny") == "tiny"
     assert public_name({"_name_or_path": "org/model"}, tmp_path / "tiny") == "org/model"
+
+
+def test_every_file_has_its_words(sharded: Path) -> None:
+    """What writers of packed weights put into headers."""
+    base = BaseFiles.open(sharded)
+    assert base.metadata() == {path: {"format": "pt"} for path in base.files}

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from safetensors.numpy import save_file
 
-from lorabay.files.safetensors_header import TensorInfo, header_bytes, read_header, storage_order
+from lorabay.files.safetensors_header import (
+    TensorInfo,
+    header_bytes,
+    read_header,
+    read_metadata,
+    storage_order,
+)
 from lorabay.reasons import Rejected
 from tests import making
 
@@ -123,3 +129,15 @@ def test_written_headers_are_read_by_the_library(tmp_path: Path) -> None:
     with (tmp_path / "file").open("rb") as file:
         found = read_header(file, max_bytes=1 << 20)
     assert all(info.start % 4 == 0 for info in found if info.dtype == "F32")
+
+
+def test_the_words_of_a_header_are_kept(tmp_path: Path) -> None:
+    """A reader finds what a writer put in; a header that is none has no words."""
+    path = tmp_path / "file"
+    path.write_bytes(header_bytes([], metadata={"made": "here", "format": "other"}))
+    with path.open("rb") as file:
+        assert read_metadata(file, max_bytes=1 << 20) == {"made": "here", "format": "pt"}
+    for content in (b"", b"\xff" * 20, (4).to_bytes(8, "little") + b"[1]\n", b"\0" * 8):
+        path.write_bytes(content)
+        with path.open("rb") as file:
+            assert read_metadata(file, max_bytes=1 << 20) == {}

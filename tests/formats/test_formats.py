@@ -39,3 +39,10 @@ def test_each_entry_is_served_or_says_what_to_do() -> None:
         assert bool(entry.advice) != entry.served
         assert entry.module is not None or not entry.served
     assert SERVED == ("LORA", "ADALORA", "LOHA", "LOKR", "VERA")
+
+
+def test_nobody_is_sent_to_a_merge_that_refuses() -> None:
+    """`lorabay merge` takes the types that some module reads, and no others."""
+    for entry in FORMATS.values():
+        if "merge" in entry.advice and "with PEFT" not in entry.advice:
+            assert entry.module is not None or "cannot be merged" in entry.advice

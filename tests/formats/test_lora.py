@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import peft
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -380,3 +381,26 @@ def test_a_packed_base_layer_takes_any_fitting_pair(tmp_path: Path, base: BaseSh
     """A quantised base hides its shapes; A and B must still fit each other."""
     packed = Checks(type(base)(dict.fromkeys(base.shapes), base.names, None, base.tied), 16)
     assert isinstance(validate(making.make_adapter(tmp_path / "a"), packed), AdapterSpec)
+
+
+def test_monteclora_is_plain_lora_once_it_is_trained(llama: Path, tmp_path: Path) -> None:
+    """It draws noise in training only; PEFT's merge leaves it out, and so do we."""
+    config = lambda: peft_adapters.lora(  # noqa: E731
+        target_modules=ATTENTION, monteclora_config=peft.MontecloraConfig(num_samples=2)
+    )
+    made = peft_adapters.make(llama, tmp_path / "a", config)
+    assert any("monteclora" in name for name in peft_adapters.stored(made.folder))
+    assert isinstance(validate(made.folder, Checks(BaseShapes.read(llama), 16)), AdapterSpec)
+    check_equal(read(made, llama), llama, made.merged())
+
+
+def test_kasa_is_sent_to_peft(llama: Path, tmp_path: Path) -> None:
+    """Its layers cut the base's weights when PEFT makes them, which nothing here does."""
+    config = lambda: peft_adapters.lora(  # noqa: E731
+        target_modules=ATTENTION, kasa_config=peft.KasaConfig()
+    )
+    made = peft_adapters.make(llama, tmp_path / "a", config)
+    base = BaseShapes.read(llama)
+    for found in (validate(made.folder, Checks(base, 16)), read_updates(made.folder, base)):
+        assert isinstance(found, Rejected)
+        assert "merge it with PEFT" in found.line

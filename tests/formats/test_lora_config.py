@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.formats.lora_config import LoraConfig, unmergeable_problems, unserved_problems
+from lorabay.formats.lora_config import (
+    FEATURES,
+    LoraConfig,
+    unmergeable_problems,
+    unserved_problems,
+)
 
 
 def config(**fields: object) -> LoraConfig:
@@ -38,18 +43,27 @@ def test_only_unknown_fields_that_are_set_are_warned_of() -> None:
     assert "'future'" in warning
 
 
-@pytest.mark.parametrize("field", ["use_dora", "modules_to_save", "lora_bias"])
+@pytest.mark.parametrize("field", ["use_dora", "modules_to_save", "lora_bias", "target_parameters"])
 def test_a_feature_may_be_merged_and_not_served(field: str) -> None:
     """It changes weights of the base only, but not as plain LoRA does."""
     assert len(list(unserved_problems({field: True}))) == 1
     assert list(unmergeable_problems({field: True})) == []
 
 
-@pytest.mark.parametrize("field", ["target_parameters", "use_qalora", "layer_replication"])
+@pytest.mark.parametrize("field", ["kasa_config", "use_qalora", "layer_replication"])
 def test_a_feature_that_is_no_known_change_is_neither(field: str) -> None:
     """Both readers refuse it, with one code."""
     (served,), (merged,) = unserved_problems({field: [1]}), unmergeable_problems({field: [1]})
     assert served.code == merged.code
+
+
+def test_nobody_is_sent_to_a_merge_that_refuses() -> None:
+    """What a merge does not take is not advised to be merged with it."""
+    every = {field: [1] for field in (*LoraConfig.model_fields, *FEATURES)}
+    refused = {reason.code for reason in unmergeable_problems(every)}
+    for reason in unserved_problems(every):
+        advises_merge = "merge" in reason.text and "with PEFT" not in reason.text
+        assert not (advises_merge and reason.code in refused), reason.text
 
 
 @pytest.mark.parametrize(

@@ -270,3 +270,49 @@ def test_something_else_is_not_overwritten(folders: Path) -> None:
             merge(merge_settings(folders, overwrite=overwrite))
     assert contents(folders / "merged") == {"thesis.txt": b"years of work"}
     assert Output(folders).work.name == ".merging"
+
+
+def test_files_in_a_folder_are_published_and_replaced_like_others(folders: Path) -> None:
+    """Named templates lie in one; an overwrite removes them with it, and resumes as before."""
+    named = folders / "adapter" / "additional_chat_templates"
+    named.mkdir()
+    (named / "rag.jinja").write_text("{{ messages }}")
+    merge(merge_settings(folders))
+    template = folders / "merged" / "additional_chat_templates" / "rag.jinja"
+    assert template.read_text() == "{{ messages }}"
+    (named / "rag.jinja").unlink()
+    merge(merge_settings(folders, overwrite=True))
+    assert contents(folders / "merged") == contents(folders / "whole")
+    assert not template.parent.exists()
+
+
+@pytest.mark.parametrize("moved", [1, 3])
+def test_a_stop_between_files_of_folders(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
+    """A later run finishes, with the same inputs or with others."""
+    named = folders / "adapter" / "additional_chat_templates"
+    named.mkdir()
+    (named / "rag.jinja").write_text("{{ messages }}")
+    with monkeypatch.context() as patch:
+        stopped_at_move(patch, folders / "merged", moved)
+        with pytest.raises(KeyboardInterrupt):
+            merge(merge_settings(folders))
+    for flags in ({}, {"dtype": "float32", "overwrite": True}):
+        merge(merge_settings(folders, **flags))
+        merge(merge_settings(folders, output=folders / f"fresh{len(flags)}", **flags))
+        assert contents(folders / "merged") == contents(folders / f"fresh{len(flags)}")
+
+
+def test_a_name_that_leads_away_is_not_removed(folders: Path) -> None:
+    """What an earlier merge says of its files is read as strangers' words."""
+    merge(merge_settings(folders))
+    victim = folders / "victim"
+    victim.mkdir()
+    (victim / "data").write_text("mine")
+    (folders / "merged" / "link").symlink_to(victim)
+    said = json.loads((folders / "merged" / "merge.json").read_bytes())
+    said["files"] |= {"link/data": 1, "../victim/data": 1, str(victim / "data"): 1, "a/b/c": 1}
+    (folders / "merged" / "merge.json").write_text(json.dumps(said))
+    merge(merge_settings(folders, overwrite=True, dtype="float32"))
+    assert (victim / "data").read_text() == "mine"

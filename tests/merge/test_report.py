@@ -38,6 +38,8 @@ def report(*changes: TensorChange) -> MergeReport:
         changed_share=0.5,
         tensors=changes,
         untied=False,
+        adapter_files=("tokenizer.json",),
+        end_tokens=(7, 9),
         resumed=2,
         seconds=1.5,
         warnings=("look here",),

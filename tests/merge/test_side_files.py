@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lorabay.errors import SetupError
-from lorabay.merge.side_files import copy_side_files, side_files
+from lorabay.merge.side_files import copy_side_files, names_from, side_files
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
@@ -15,6 +15,7 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json
 def folder(path: Path, *names: str, text: str = "{}") -> Path:
     path.mkdir()
     for name in names:
+        (path / name).parent.mkdir(exist_ok=True)
         (path / name).write_text(text)
     return path
 
@@ -57,6 +58,50 @@ def test_a_template_of_the_adapter_wins(tmp_path: Path, name: str, text: str) ->
     base = folder(tmp_path / "base", "chat_template.json")
     adapter = folder(tmp_path / "adapter", name, text=text)
     assert side_files(base, adapter) == {name: adapter / name}
+
+
+TOOLS = "additional_chat_templates/tools.jinja"
+RAG = "additional_chat_templates/rag.jinja"
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ([], {"chat_template.jinja": "base", TOOLS: "base"}),
+        (["chat_template.jinja"], {"chat_template.jinja": "adapter"}),
+        (["chat_template.jinja", RAG], {"chat_template.jinja": "adapter", RAG: "adapter"}),
+        ([RAG], {"chat_template.jinja": "base", RAG: "adapter"}),
+    ],
+)
+def test_templates_of_two_folders_are_not_mixed(
+    tmp_path: Path, own: list[str], expected: dict[str, str]
+) -> None:
+    """Named templates go with the usual one; without an own usual one, the base's is kept."""
+    base = folder(tmp_path / "base", "chat_template.jinja", TOOLS)
+    adapter = folder(tmp_path / "adapter", "adapter_config.json", *own)
+    found = side_files(base, adapter)
+    places = {"base": base, "adapter": adapter}
+    assert found == {name: places[place] / name for name, place in expected.items()}
+    assert names_from(adapter, found) == tuple(sorted(own))
+    copy_side_files(found, folder(tmp_path / "merged"))
+    assert {name for name in expected if (tmp_path / "merged" / name).is_file()} == set(expected)
+
+
+def test_a_generation_config_of_the_adapter_wins(tmp_path: Path) -> None:
+    """Its sampling belongs to the answers that it was trained for."""
+    base = folder(tmp_path / "base", "generation_config.json")
+    adapter = folder(tmp_path / "adapter", "generation_config.json")
+    assert side_files(base, adapter) == {
+        "generation_config.json": adapter / "generation_config.json"
+    }
+
+
+def test_further_files_of_the_base_are_asked_for_by_name(tmp_path: Path) -> None:
+    """Those that describe a packing belong to a base that stays packed only."""
+    base = folder(tmp_path / "base", "hf_quant_config.json")
+    adapter = folder(tmp_path / "adapter")
+    assert side_files(base, adapter) == {}
+    assert list(side_files(base, adapter, ("hf_quant_config.json",))) == ["hf_quant_config.json"]
 
 
 def test_copies(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, strategies
 from lorabay.algebra.updates import (
     Dense,
     Directional,
+    ExpertProducts,
     Gated,
     LowRank,
     Replaced,
@@ -76,6 +77,7 @@ def test_blocks_of_any_height(kind: str, dtype: type, height: int) -> None:
         LowRank(lambda: A[:, :-1], lambda: B, RANK, 1.0),
         LowRank(lambda: A[:-1], lambda: B, RANK, 1.0),
         Directional(LOW, lambda: M[1:]),
+        ExpertProducts(lambda: A[None], lambda: B[None, 1:], RANK, 1.0),
         Dense(lambda: D[1:]),
         Gated(lambda: M[1:, None]),
         ReplacedRows((OUT,), lambda: D[:1]),
@@ -85,3 +87,26 @@ def test_factors_that_do_not_fit(update: Update) -> None:
     """The tensor is named."""
     with pytest.raises(SetupError, match=r"does not fit the base.*model\.x"):
         prepare(update, "model.x", (OUT, INTO), np.float32, no_layer)
+
+
+@pytest.mark.parametrize("inputs_first", [False, True])
+@given(height=strategies.integers(1, 17))
+def test_blocks_end_within_experts_and_reach_over_them(inputs_first: bool, height: int) -> None:
+    """The rows of all experts follow one another, and each gets its own expert's change."""
+    experts, rows, columns = 3, 5, 7
+    a, b = ((RANK, columns), (rows, RANK)) if not inputs_first else ((RANK, rows), (columns, RANK))
+    factors = [RANDOM.standard_normal((experts, *side)).astype(np.float32) for side in (a, b)]
+    update = ExpertProducts(lambda: factors[0], lambda: factors[1], RANK, 0.5, inputs_first)
+    weight = RANDOM.standard_normal((experts, rows, columns)).astype(np.float32)
+
+    step = prepare(update, "x", (experts * rows, columns), np.float32, no_layer)
+    values = weight.reshape(-1, columns).copy()
+    for first in range(0, len(values), height):
+        block = slice(first, min(first + height, len(values)))
+        step.apply(block, values[block], np.empty_like(values[block]))
+
+    expected = update.applied_to(weight)
+    np.testing.assert_allclose(values.reshape(weight.shape), expected, rtol=1e-5, atol=1e-6)
+    told = step.change()
+    assert told is not None
+    assert math.isclose(told, float(np.linalg.norm(update.delta())), rel_tol=1e-4)

@@ -26,13 +26,17 @@ def test_a_tensor_that_stays_is_copied() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "matrix"), [((), (1, 1)), ((5,), (5, 1)), ((3, 4), (3, 4)), ((3, 4, 2), (3, 8))]
+    ("shape", "matrix"), [((), (1, 1)), ((5,), (5, 1)), ((3, 4), (3, 4)), ((3, 4, 2), (12, 2))]
 )
 def test_the_matrix_of_a_tensor(shape: tuple[int, ...], matrix: tuple[int, int]) -> None:
-    """Rows stay rows; a vector is a column, and so is a tensor without updates."""
+    """Rows stay rows, those of experts follow one another; a vector is a column, and so is a tensor
+    without updates.
+    """
     with_update = Target("x", "F32", shape, COMPUTED, (UPDATE,))
     assert with_update.matrix == matrix
     assert Target("x", "F32", shape, COMPUTED).matrix == (with_update.numbers, 1)
+    by_rows = Computed(shape, COMPUTED.load, rows=lambda _: np.zeros((1, 1), np.float32))
+    assert Target("x", "F32", shape, by_rows).matrix == matrix
 
 
 def test_the_size_of_a_shard() -> None:

@@ -27,9 +27,18 @@ def directory_of(
     *,
     store: Store | None = None,
     adapted: Adapted | NotAsked | None = None,
+    adapts_experts: bool = False,
 ) -> Reconciler:
     """The adapters' side of a server, before its first look."""
     shapes = BaseShapes.read(Path(str(settings.base)), names=BASE_NAMES)
     store = store or Store.open(settings.store)
     metrics = Metrics(CollectorRegistry())
-    return build_reconciler(settings, store, shapes, metrics, weights, adapted=adapted)
+    return build_reconciler(
+        settings,
+        store,
+        shapes,
+        metrics,
+        weights,
+        adapted=adapted,
+        adapts_experts=adapts_experts,
+    )

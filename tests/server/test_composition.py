@@ -22,7 +22,7 @@ from lorabay.reconcile.unread_versions import UnreadVersions
 from lorabay.server.composition import grammar_limits, request_limits
 from lorabay.serving.grammars import GrammarLimits
 from lorabay.settings import RequestSettings, Settings
-from tests import making
+from tests import making, mixtures, peft_adapters
 from tests.failing_disk import ERRORS, FailingDisk
 from tests.server.directories import changed, directory_of
 
@@ -84,6 +84,26 @@ def test_an_engine_that_could_not_be_asked_is_told(settings: Settings) -> None:
     assert line["reason"] == "vLLM knows no such base"
     asyncio.run(reconciler.read_directory())
     assert reconciler.registry.names() == ("finance",)
+
+
+def test_a_former_version_on_experts_stays_away_from_an_engine_on_processors(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """A store may be used by a host with a GPU first, and by one without it later."""
+    mixture = mixtures.make_base("Qwen3-MoE", tmp_path / "mixture")
+    made = peft_adapters.make(mixture, tmp_path / "made", mixtures.on_experts)
+    shutil.rmtree(settings.adapters / "finance")
+    shutil.copytree(made.folder, settings.adapters / "experts")
+    on_mixture = changed(settings, base=str(mixture))
+
+    def kept(*, adapts_experts: bool) -> list[str]:
+        reconciler = directory_of(on_mixture, adapts_experts=adapts_experts)
+        if adapts_experts:
+            asyncio.run(reconciler.read_directory())
+        return [status.name for status in reconciler.registry.snapshot() if status.kept]
+
+    assert kept(adapts_experts=True) == ["experts"]
+    assert kept(adapts_experts=False) == []
 
 
 def test_dora_that_was_asked_for_in_vain_is_told(settings: Settings, base: Path) -> None:

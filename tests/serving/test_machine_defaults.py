@@ -11,6 +11,7 @@ from vllm.platforms import current_platform
 from vllm.utils.ompmultiprocessing import OMPProcessManager
 
 from lorabay.errors import UsageError
+from lorabay.serving import machine_defaults
 from lorabay.serving.machine_defaults import (
     CPU_MEMORY_SHARE,
     DORA_VARIABLE,
@@ -212,3 +213,10 @@ def test_a_fork_is_refused(method: str) -> None:
     """A user who asks for it learns why it cannot be."""
     with pytest.raises(UsageError, match="unset it, or set it to 'spawn'"):
         set_start_method({START_METHOD_VARIABLE: method})
+
+
+@pytest.mark.parametrize("cpu", [True, False])
+def test_experts_are_adapted_on_a_gpu(cpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM has no kernels for them on processors."""
+    monkeypatch.setattr(machine_defaults, "engine_is_on_cpu", lambda: cpu)
+    assert machine_defaults.adapts_experts() == (not cpu)

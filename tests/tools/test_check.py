@@ -11,7 +11,7 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.cli import run
 from lorabay.tools.check import check
-from tests import making
+from tests import making, mixtures, peft_adapters
 from tests.files.test_impostors import POINTER
 
 
@@ -167,3 +167,13 @@ def test_a_composite_says_itself_how_it_is_used(base: Path, tmp_path: Path) -> N
     (tmp_path / "both" / "lorabay.toml").write_text('tags = ["both"]')
     (verdict,) = check([tmp_path / "both"], base, max_rank=8)
     assert verdict.as_dict()["defaults"] == {"tags": ["both"]}
+
+
+def test_experts_are_servable_where_the_engine_adapts_them(tmp_path: Path) -> None:
+    """vLLM does so on a GPU; elsewhere the refusal says what to do."""
+    mixture = mixtures.make_base("Qwen3-MoE", tmp_path / "mixture")
+    made = peft_adapters.make(mixture, tmp_path / "experts", mixtures.on_experts)
+    assert check([made.folder], mixture, max_rank=16, adapts_experts=True)[0].servable
+    (verdict,) = check([made.folder], mixture, max_rank=16)
+    assert [reason.code for reason in verdict.reasons] == ["module_not_adapted"]
+    assert "lorabay merge" in verdict.reasons[0].text

@@ -12,8 +12,9 @@ know the type. Each kind answers for itself:
 - `applied_to(W)`: W' of a whole weight in float32.
 
 Weights have the shape that the base's file gives them: (outputs, inputs) for a torch.nn.Linear,
-(vocabulary, hidden) for an embedding, (inputs, outputs) for a Conv1D of GPT-2, vectors for biases
-and norms. Factors fit that shape. Nothing is read before a `Load` is called. Knows no formats.
+(vocabulary, hidden) for an embedding, (inputs, outputs) for a Conv1D of GPT-2, (experts, rows,
+columns) for the experts of a mixture in one tensor, vectors for biases and norms. Factors fit that
+shape. Nothing is read before a `Load` is called. Knows no formats.
 """
 
 from __future__ import annotations
@@ -98,6 +99,46 @@ class LowRank:
         """Return scale * B A as a matrix."""
         b: Matrix = self.b() * np.float32(self.scale)
         return b @ self.a()
+
+    def applied_to(self, weight: Matrix) -> Matrix:
+        return weight + self.delta()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertProducts:
+    """W'[e] = W[e] + scale * B[e] A[e]: LoRA on the experts of a mixture that are one tensor.
+
+    A is (experts, rank, inputs), and B is (experts, outputs, rank). W[e] is (outputs, inputs), or
+    the other way round where `inputs_first`.
+    """
+
+    formula: ClassVar[str] = "W[e] + s B[e] A[e]"
+    needs_base: ClassVar[bool] = True
+    replaces: ClassVar[bool] = False
+    has_formula: ClassVar[bool] = True
+    low_rank: ClassVar[LowRank | None] = None
+
+    a: Load
+    b: Load
+    rank: int
+    scale: float
+    inputs_first: bool = False
+
+    def factors(self) -> tuple[Matrix, Matrix]:
+        """Return L and R, whose product is the change of W as it is stored; the scale is in L."""
+        left, right = self.b(), self.a()
+        if self.inputs_first:
+            left, right = right.transpose(0, 2, 1), left.transpose(0, 2, 1)
+        return left * np.float32(self.scale), right
+
+    def as_product(self) -> LowRank | None:
+        return None
+
+    def delta(self) -> Matrix:
+        """Return the change of all experts, in the shape of W."""
+        left, right = self.factors()
+        changes: Matrix = np.matmul(left, right)
+        return changes
 
     def applied_to(self, weight: Matrix) -> Matrix:
         return weight + self.delta()
@@ -263,7 +304,9 @@ class PeftLayer:
         raise TypeError(f"only PEFT can compute the weight of {self.module}")
 
 
-Update = LowRank | Directional | Dense | Gated | Replaced | ReplacedRows | PeftLayer
+Update = (
+    LowRank | ExpertProducts | Directional | Dense | Gated | Replaced | ReplacedRows | PeftLayer
+)
 """Any kind of update."""
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from lorabay.base.tensors import Stored
 from lorabay.errors import SetupError
-from lorabay.files.safetensors_header import read_header
+from lorabay.files.safetensors_header import read_header, read_metadata
 from lorabay.reasons import Rejected, quoted
 
 if TYPE_CHECKING:
@@ -106,6 +106,17 @@ class BaseFiles:
     def size(self) -> int:
         """Size of all tensors in bytes."""
         return sum(tensor.size for tensor in self.tensors.values())
+
+    def metadata(self) -> dict[Path, dict[str, str]]:
+        """Return the texts in the header of each weights file. Raise SetupError."""
+        texts: dict[Path, dict[str, str]] = {}
+        for path in self.files:
+            try:
+                with path.open("rb") as file:
+                    texts[path] = read_metadata(file, max_bytes=_HEADER_BYTES)
+            except OSError as error:
+                raise _unreadable(path, error) from error
+        return texts
 
 
 def read_config(folder: Path) -> dict[str, object]:

@@ -31,8 +31,9 @@ HEAD = "lm_head"
 _EMBEDDINGS = frozenset({"embed_tokens", "tok_embeddings", "word_embeddings", "wte"})
 _PLAIN_DTYPES = frozenset({"BF16", "F16", "F32", "F64", "F8_E4M3", "F8_E5M2"})
 
-_PACKED_SUFFIXES = (".qweight", ".weight_packed")
-"""Ends of the tensors that hold a module's weight in quantised formats; their shapes are packed."""
+_PACKED_SUFFIXES = (".qweight", ".weight_packed", ".W_q", "._weight_qdata")
+"""Ends of the tensors that hold a module's weight in quantised formats (GPTQ and AWQ,
+compressed-tensors, HQQ, torchao); their shapes are packed."""
 
 # Only the language model's: towers for images and sound count their layers on their own.
 _LAYER = re.compile(r"(?:^|\.)(?:model|language_model)\.layers\.(\d+)\.")

@@ -73,12 +73,15 @@ class Stored:
 class Computed:
     """A tensor that is made as a whole: de-quantised, or supplied by an adapter alone.
 
-    `parts` names the stored tensors that it is made from and stands in place of.
+    `parts` names the stored tensors that it is made from and stands in place of. `rows` computes a
+    few rows of a tensor that is too large to be made as a whole; its rows are those of all its
+    matrices, one after the other.
     """
 
     shape: tuple[int, ...]
     load: Callable[[], NDArray[np.float32]]
     parts: tuple[str, ...] = ()
+    rows: Callable[[slice], NDArray[np.float32]] | None = None
 
     def values(self) -> NDArray[np.float32]:
         """Compute the numbers in their shape. Raise OSError and SetupError."""

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lorabay.base.tokenizer import BaseTokenizer
-from lorabay.catalog.canonical import Canonical, measure
+from lorabay.catalog.canonical import EXPERTS, Canonical, measure
+from lorabay.catalog.expert_pairs import single_problems
 from lorabay.catalog.names import bare_name
 from lorabay.catalog.own_defaults import read_own_defaults
 from lorabay.catalog.to_lora import Means, as_stored, converted
@@ -55,7 +56,8 @@ class Checks:
     that stands in for an adapter with too large a rank; 0 allows none. `adapted` is what the engine
     says of the base's modules. Where it was not asked, `target_modules` are the last parts of the
     only modules that it adapts, if it does not adapt all. `tokenizer` is the base's, which an
-    adapter's own template and end tokens are held against.
+    adapter's own template and end tokens are held against. `adapts_experts` is whether the engine
+    adapts the experts of a mixture; vLLM does on a GPU.
     """
 
     base: BaseShapes
@@ -68,6 +70,7 @@ class Checks:
     target_modules: tuple[str, ...] | None = None
     adapted: Adapted | None = None
     tokenizer: BaseTokenizer = field(default_factory=BaseTokenizer)
+    adapts_experts: bool = False
 
     @property
     def dora_weights(self) -> BaseWeights | None:
@@ -90,6 +93,8 @@ class Checks:
             facts.append(self.adapted.identity)
         if self.tokenizer.folder is not None:
             facts.append(self.tokenizer.identity)
+        if self.adapts_experts:
+            facts.append(EXPERTS)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -146,6 +151,7 @@ def _inspect_weights(folder: Path, checks: Checks) -> Canonical | Rejected:
 
     reasons += _rank_problems(canonical.rank, checks.max_rank)
     reasons += unadapted((pair.module for pair in canonical.pairs), checks)
+    reasons += _expert_problems(canonical, checks)
     if reasons:
         return rejected(reasons)
 
@@ -220,7 +226,8 @@ def _canonical_of(source: Source, module: Format, checks: Checks) -> Canonical |
     """Return the canonical form of an adapter that replaces no tensors of the base."""
     # Without output scales, DoRA is one of the features that plain LoRA lacks.
     as_dora = bool(source.config.get("use_dora")) and checks.dora_weights is not None
-    if source.config.get("peft_type") == "LORA" and not as_dora:
+    on_parameters = bool(source.config.get("target_parameters"))
+    if source.config.get("peft_type") == "LORA" and not as_dora and not on_parameters:
         plain = lora.plain_updates(source, checks.base)
         return plain if isinstance(plain, Rejected) else as_stored(plain, source.read, checks.base)
 
@@ -254,6 +261,19 @@ def _target_problems(modules: Iterable[str], targets: tuple[str, ...] | None) ->
                 "start with that name among --engine lora_target_modules, or without the option"
             )
             yield Reason("module_not_adapted", text)
+
+
+def _expert_problems(canonical: Canonical, checks: Checks) -> Iterator[Reason]:
+    if EXPERTS not in canonical.modules:
+        return
+    if not checks.adapts_experts:
+        text = (
+            "the adapter changes experts, which this engine does not adapt (vLLM does on a GPU); "
+            f"{MERGE}"
+        )
+        yield Reason("module_not_adapted", text)
+        return
+    yield from single_problems((pair.module for pair in canonical.pairs), checks.base)
 
 
 def _claimed_rank(config: Mapping[str, object]) -> int:

@@ -43,6 +43,9 @@ UNTRAINED = (
 )
 """Warning about an adapter that changes nothing."""
 
+EXPERTS = "experts"
+"""The layer of vLLM that holds the experts of a mixture, and of the name before a single one."""
+
 
 @dataclass(frozen=True, slots=True)
 class CanonicalTensor:
@@ -96,8 +99,8 @@ class Canonical:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The last parts of the modules' names."""
-        return tuple(sorted({pair.module.rpartition(".")[2] for pair in self.pairs}))
+        """The last parts of the modules' names; `experts` for whatever is inside a mixture."""
+        return tuple(sorted({_last_part(pair.module) for pair in self.pairs}))
 
     @property
     def meaning(self) -> dict[str, object]:
@@ -135,6 +138,11 @@ def stored_modules(folder: Path, limits: Limits) -> tuple[str, ...]:
         for factor in _FIRST_FACTORS
         if name.endswith(factor)
     )
+
+
+def _last_part(module: str) -> str:
+    before, experts, _ = f"{module}.".rpartition(f".{EXPERTS}.")
+    return EXPERTS if experts and before else module.rpartition(".")[2]
 
 
 def measure(canonical: Canonical, open_file: OpenFile | None = None) -> AdapterSpec | Rejected:

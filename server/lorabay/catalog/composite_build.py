@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabay.algebra.combination import Method, Part, combine
-from lorabay.algebra.updates import LowRank
+from lorabay.algebra.updates import ExpertProducts, LowRank
 from lorabay.catalog.composite import (
     DEPTH_AT_MOST,
     PARTS_AT_MOST,
@@ -345,6 +345,9 @@ def _nesting_problem(folder: Path, within: tuple[Path, ...]) -> Reason | None:
 def _unfit(member: AdapterUpdates) -> Reason | None:
     """Return why an adapter has no weighted sum with others, if so."""
     for name, updates in member.updates.items():
+        if any(isinstance(update, ExpertProducts) for update in updates):
+            text = f"it changes the experts in {quoted(name)}, which have no weighted sum here"
+            return Reason("member_format", text)
         if not name.endswith(".weight") or any(update.replaces for update in updates):
             text = f"it trains {quoted(name)} itself, which has no weighted sum with others'"
             return Reason("member_format", text)

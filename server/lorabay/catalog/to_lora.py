@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabay.algebra.approximation import approximated
-from lorabay.algebra.updates import Directional, LowRank
+from lorabay.algebra.updates import Directional, ExpertProducts, LowRank
 from lorabay.base.shapes import HEAD, is_embedding
 from lorabay.catalog.canonical import Canonical, CanonicalTensor, LoraPair
+from lorabay.catalog.expert_pairs import empty_pairs, stacked_pairs, stacked_problems
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import Unreadable
 from lorabay.files.tensors import from_float32
@@ -68,6 +69,7 @@ def as_stored(updates: Updates, read: Read, base: BaseShapes) -> Canonical:
         _stored_pair(module, product, read, rank, folds[module])
         for module, product in products.items()
     ]
+    pairs += empty_pairs(products.keys(), base, rank, pairs[0].a.dtype)
     return Canonical(
         format=updates.format,
         rank=rank,
@@ -90,7 +92,7 @@ def converted(updates: Updates, base: BaseShapes, means: Means) -> Canonical | R
     try:
         reasons: list[Reason] = []
         for name, (update,) in updates.by_tensor.items():
-            reasons += _problems(name, update, means.weights)
+            reasons += _problems(name, update, base, means.weights)
         return rejected(reasons) if reasons else _fitted(updates, base, means)
     except Unreadable as problem:
         return rejected([problem.reason])
@@ -134,14 +136,20 @@ def _kept(info: TensorInfo, shape: Shape, read: Read, fold: float) -> CanonicalT
     return CanonicalTensor(info.name, info.dtype, shape, make)
 
 
-def _problems(name: str, update: Update, weights: BaseWeights | None) -> Iterator[Reason]:
+def _problems(
+    name: str, update: Update, base: BaseShapes, weights: BaseWeights | None
+) -> Iterator[Reason]:
     """Return why an engine cannot serve an update, even with output scales."""
-    if update.as_product() is not None:
+    module = name.removesuffix(".weight")
+    is_layer = name.endswith(".weight") and module in base.shapes
+    if isinstance(update, ExpertProducts):
+        yield from stacked_problems(name, update, base)
+        return
+    if is_layer and update.as_product() is not None:
         return
 
-    module = name.removesuffix(".weight")
     is_head = module.rpartition(".")[2] == HEAD
-    if not isinstance(update, Directional) or is_head or is_embedding(module):
+    if not isinstance(update, Directional) or not is_layer or is_head or is_embedding(module):
         text = f"what the adapter does to {quoted(name)} is not served; {MERGE}"
         yield Reason("module", text)
         return
@@ -162,12 +170,16 @@ def _problems(name: str, update: Update, weights: BaseWeights | None) -> Iterato
 def _fitted(updates: Updates, base: BaseShapes, means: Means) -> Canonical | Rejected:
     """Return the exact form, or an approximation if the rank is too large and one is allowed."""
     single = {name: update for name, (update,) in updates.by_tensor.items()}
-    products = {name: _product(update) for name, update in single.items()}
+    products: dict[str, LowRank] = {}
+    for name, update in single.items():
+        if not isinstance(update, ExpertProducts):
+            products[name] = _product(update)
 
-    # DoRA is never approximated: its scales belong to the exact product.
-    fits = max(product.rank for product in products.values()) <= means.max_rank
-    has_dora = any(isinstance(update, Directional) for update in single.values())
-    if fits or has_dora or not means.approximate_error:
+    # DoRA is never approximated: its scales belong to the exact product. Nor are experts.
+    largest = max((product.rank for product in products.values()), default=0)
+    fits = largest <= means.max_rank
+    is_exact = any(isinstance(update, Directional | ExpertProducts) for update in single.values())
+    if fits or is_exact or not means.approximate_error:
         return _canonical(updates, products, base, means.weights)
 
     best = approximated(single, means.max_rank, means.approximate_error)
@@ -191,11 +203,19 @@ def _product(update: Update) -> LowRank:
 def _canonical(
     updates: Updates, products: Mapping[str, LowRank], base: BaseShapes, weights: BaseWeights | None
 ) -> Canonical:
-    rank = max(product.rank for product in products.values())
+    experts: dict[str, ExpertProducts] = {}
+    for name, (update,) in updates.by_tensor.items():
+        if isinstance(update, ExpertProducts):
+            experts[name] = update
+
+    ranks = [product.rank for product in products.values()]
+    rank = max(ranks + [update.rank for update in experts.values()])
     pairs: list[LoraPair] = []
     scales: list[CanonicalTensor] = []
 
     for name, (update,) in updates.by_tensor.items():
+        if name in experts:
+            continue
         module = name.removesuffix(".weight")
         product = products[name].transposed if base.is_conv1d(module) else products[name]
         shape = base.layer_shape(module) or (product.b().shape[0], product.a().shape[1])
@@ -206,6 +226,8 @@ def _canonical(
             scales.append(_computed(f"{module}.scale", (shape[0],), scale))
         pairs.append(_computed_pair(module, product, scale, shape, rank))
 
+    pairs += stacked_pairs(experts, base, rank)
+    pairs += empty_pairs({pair.module for pair in pairs}, base, rank, "F32")
     return Canonical(
         format=updates.format,
         rank=rank,

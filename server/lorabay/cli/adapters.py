@@ -71,13 +71,14 @@ def check(
 
     from lorabay.server.engine_options import target_modules, whole_number
     from lorabay.serving.adapted import ask_engine as ask, do_not_ask, has_engine
-    from lorabay.serving.machine_defaults import scales_outputs
+    from lorabay.serving.machine_defaults import adapts_experts, scales_outputs
     from lorabay.tools.check import check as run_check, render
 
     folder = prepared_base(base)
-    scales = True
+    scales = takes_experts = True
     if ask_engine and has_engine():
         scales = scales_outputs(dict(os.environ), options, dora=settings.dora)
+        takes_experts = adapts_experts()
 
     verdicts = run_check(
         folders,
@@ -86,6 +87,7 @@ def check(
         ask=partial(ask, folder, options) if ask_engine else do_not_ask,
         target_modules=target_modules(options),
         scales_outputs=scales,
+        adapts_experts=takes_experts,
         refuse_foreign_base=settings.refuse_foreign_base,
         approximate_error=settings.approximate_error,
     )

@@ -17,7 +17,7 @@ from lorabay.files.impostors import SNIFFED_BYTES, impostor, text_instead
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import BinaryIO, Protocol
 
     class Described(Protocol):
@@ -95,12 +95,29 @@ def read_header(file: BinaryIO, *, max_bytes: int) -> tuple[TensorInfo, ...] | R
     return _check_entries(entries, data_start=LENGTH_BYTES + length, size=size)
 
 
-def header_bytes(tensors: Iterable[Described], size: int = 0) -> bytes:
+def read_metadata(file: BinaryIO, *, max_bytes: int) -> dict[str, str]:
+    """Return the texts that the writer of a file put into its header. Raise OSError.
+
+    They are empty for a header that `read_header` refuses.
+    """
+    length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+    if length > max_bytes:
+        return {}
+    try:
+        metadata = json.loads(file.read(length)).get("__metadata__", {})
+        return {str(name): str(text) for name, text in metadata.items()}
+    except (ValueError, RecursionError, AttributeError):
+        return {}
+
+
+def header_bytes(
+    tensors: Iterable[Described], size: int = 0, metadata: Mapping[str, str] | None = None
+) -> bytes:
     """Return the header of a file that holds `tensors` back to back in this order.
 
-    Spaces fill it up to `size` bytes.
+    `metadata` are further texts for its readers. Spaces fill it up to `size` bytes.
     """
-    entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    entries: dict[str, object] = {"__metadata__": {**(metadata or {}), "format": "pt"}}
     position = 0
     for tensor in tensors:
         end = position + ITEM_BYTES[tensor.dtype] * math.prod(tensor.shape)

@@ -1,9 +1,9 @@
 """LoRA (Hu et al. 2021) with everything that PEFT lets it carry: W' = W + s B A.
 
-`updates` reads rsLoRA, DoRA, patterns, embeddings and head, biases, Conv1D layers, and adapters
-that took a part of the base into their factors (PiSSA, OLoRA, CorDA) when that part is at hand.
-`plain_updates` reads what an engine can serve without this program's help. LoRA+, LoRA-FA and QLoRA
-only train differently; on disk they are plain LoRA.
+`updates` reads rsLoRA, DoRA, patterns, embeddings and head, biases, Conv1D layers, bare parameters,
+and adapters that took a part of the base into their factors (PiSSA, OLoRA, CorDA) when that part is
+at hand. `plain_updates` reads what an engine can serve without this program's help. LoRA+, LoRA-FA
+and QLoRA only train differently, and so does MonteCLoRA; on disk they are plain LoRA.
 """
 
 from __future__ import annotations
@@ -19,8 +19,16 @@ from lorabay.base.shapes import HEAD, is_embedding
 from lorabay.formats.config_fields import coverage_problems, parse
 from lorabay.formats.interface import Scaling, Updates
 from lorabay.formats.lora_config import LoraConfig, unmergeable_problems, unserved_problems
+from lorabay.formats.lora_parameters import ParameterUpdates, parameter_updates
 from lorabay.formats.pissa import init_problems, without_initial
-from lorabay.formats.tensor_names import PREFIX, by_module, missing_roles, shape_problem, unexpected
+from lorabay.formats.tensor_names import (
+    PREFIX,
+    ModuleTensors,
+    by_module,
+    missing_roles,
+    shape_problem,
+    unexpected,
+)
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
@@ -40,6 +48,9 @@ _BIAS, _MAGNITUDE = "lora_B.bias", "lora_magnitude_vector"
 _ROLES = (*_LINEAR, *_EMBEDDING, _BIAS, _MAGNITUDE)
 
 _NAMED = re.compile(r"\.lora_[AB]\.\w+\.weight$")
+
+_SAMPLER = ".lora_monteclora_sampler."
+"""Marks what MonteCLoRA draws its noise from, while it trains."""
 
 
 def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
@@ -133,10 +144,19 @@ def _read(
 ) -> _Adapter | Rejected:
     """Check config and tensors, and return what the tensors do on the base they were trained on."""
     config = parse(LoraConfig, source.config)
-    by_role = by_module(source.tensors, roles, base, explain, "LoRA tensors")
+    weights = tuple(tensor for tensor in source.tensors if _SAMPLER not in tensor.name)
+    source = replace(source, tensors=weights)
+
+    parameters = ParameterUpdates({}, 0, weights, ())
+    if not isinstance(config, Rejected):
+        parameters = parameter_updates(source, config, base)
+    # An adapter may be on parameters alone.
+    by_role = ModuleTensors({}, ())
+    if parameters.rest or not weights:
+        by_role = by_module(parameters.rest, roles, base, explain, "LoRA tensors")
     modules = by_role.modules
 
-    reasons = [*by_role.problems]
+    reasons = [*by_role.problems, *parameters.problems]
     for module, tensors in modules.items():
         reasons += _pair_problems(module, tensors, base)
     if isinstance(config, Rejected):
@@ -154,11 +174,12 @@ def _read(
         return rejected(reasons)
 
     # Everything fits: what remains cannot fail.
-    own: dict[str, tuple[Update, ...]] = {}
+    own: dict[str, tuple[Update, ...]] = dict(parameters.by_tensor)
+    ranks = [parameters.rank]
     for module, tensors in modules.items():
         own |= _module_updates(source, config, module, tensors, base)
-    rank = max(tensors[_pair(module, tensors)[0]].shape[0] for module, tensors in modules.items())
-    return _Adapter(config, rank, own, _followed(source, config, base))
+        ranks.append(tensors[_pair(module, tensors)[0]].shape[0])
+    return _Adapter(config, max(ranks), own, _followed(source, config, base))
 
 
 def _initial(

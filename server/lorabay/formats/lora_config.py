@@ -18,7 +18,7 @@ from lorabay.reasons import Reason, quoted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-_FEATURES = {
+FEATURES = {
     "use_dora": ("dora", "DoRA is not served with fully sharded LoRA, nor on a GPU without --dora"),
     "modules_to_save": (
         "modules_to_save",
@@ -34,7 +34,7 @@ _FEATURES = {
     ),
     "target_parameters": (
         "target_parameters",
-        "LoRA on bare parameters is not served; merge it into the base",
+        f"LoRA on bare parameters, such as experts, is not served by this engine; {MERGE}",
     ),
     "layer_replication": (
         "layer_replication",
@@ -45,21 +45,26 @@ _FEATURES = {
         "arrow",
         "Arrow routes between several adapters and is not served; retrain as plain LoRA",
     ),
-    "kasa_config": ("kasa", "KaSA changes the base and is not served; merge it into the base"),
-    "monteclora_config": ("monteclora", "MonteCLoRA is not served; merge it into the base"),
+    "kasa_config": (
+        "kasa",
+        "KaSA cuts a part off the base's weights, which only PEFT does; merge it with PEFT "
+        "(merge_and_unload) and serve the result",
+    ),
     "use_bdlora": ("bdlora", "block-diagonal LoRA is not served; retrain as plain LoRA"),
     "use_qalora": ("qalora", "QA-LoRA is not served; retrain as plain LoRA"),
 }
 """Field -> the code and the text of why plain LoRA cannot express it."""
 
-_MERGEABLE = frozenset({"use_dora", "modules_to_save", "lora_bias", "trainable_token_indices"})
+_MERGEABLE = frozenset({
+    "use_dora", "modules_to_save", "lora_bias", "trainable_token_indices", "target_parameters",
+})  # fmt: skip
 """Features that change nothing but the base's weights, in a way that is known here."""
 
 _WITHOUT_EFFECT = frozenset({
     "auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying", "eva_config",
     "fan_in_fan_out", "inference_mode", "loftq_config", "lora_dropout", "lora_ga_config",
-    "megatron_config", "megatron_core", "peft_type", "peft_version", "qalora_group_size",
-    "revision", "runtime_config", "task_type", "velora_config",
+    "megatron_config", "megatron_core", "monteclora_config", "peft_type", "peft_version",
+    "qalora_group_size", "revision", "runtime_config", "task_type", "velora_config",
 })  # fmt: skip
 """Fields that say how the adapter was trained, not what it computes."""
 
@@ -72,6 +77,7 @@ class LoraConfig(BaseModel):
     r: Annotated[int, Field(le=1 << 16)]
     lora_alpha: Alpha
     target_modules: list[str] | str | None = None
+    target_parameters: list[str] | None = None
     use_rslora: bool = False
     use_dora: bool | None = False
     lora_bias: bool | None = False
@@ -100,7 +106,7 @@ class LoraConfig(BaseModel):
     @property
     def warnings(self) -> tuple[str, ...]:
         """A warning about fields that are set and may mean something that is unknown here."""
-        known = _WITHOUT_EFFECT | _FEATURES.keys()
+        known = _WITHOUT_EFFECT | FEATURES.keys()
         extra = self.model_extra or {}
         unknown = tuple(sorted(name for name in extra if extra[name] and name not in known))
         if not unknown:
@@ -133,7 +139,7 @@ def unserved_problems(
     Modules that were to be trained as a whole are none if what was saved of them are the `copies`,
     tensors of the base that nobody has changed.
     """
-    for field, (code, text) in _FEATURES.items():
+    for field, (code, text) in FEATURES.items():
         if field == "modules_to_save" and _are_copies(config.get(field), copies):
             continue
         if config.get(field):
@@ -153,7 +159,7 @@ def _are_copies(modules: object, copies: Collection[str]) -> bool:
 
 def unmergeable_problems(config: Mapping[str, object]) -> Iterator[Reason]:
     """Return a reason for each feature that is not a known change of the base's weights."""
-    for field, (code, _) in _FEATURES.items():
+    for field, (code, advice) in FEATURES.items():
         if config.get(field) and field not in _MERGEABLE:
             text = "what it does is no change of the base's weights that is known here"
-            yield Reason(code, f"{field} is set: {text}")
+            yield Reason(code, f"{field} is set: {text}; {advice}")

@@ -18,12 +18,14 @@ from lorabay.files.rounding import STORED, narrow, widen
 from lorabay.files.safetensors_header import ITEM_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from lorabay.files.rounding import Floats
     from lorabay.merge.steps import Step
+
+    Rows = Callable[[slice], NDArray[np.float32]]
 
 BLOCK_NUMBERS = 1 << 17
 """Numbers that are read, computed and written at a time. Their buffers fit into the cache of one
@@ -76,8 +78,8 @@ class Place:
 class Merging:
     """One tensor, seen as a matrix, that is merged."""
 
-    source: Place | Floats
-    """The base's numbers: in a file, or in memory as float32."""
+    source: Place | Floats | Rows
+    """The base's numbers: in a file, or as float32 in memory or made a few rows at a time."""
 
     steps: tuple[Step, ...]
 
@@ -121,8 +123,12 @@ class Workspace:
             _write_all(merging.target.file, out, merging.target.offset(block.start))
         return tally
 
-    def _read(self, source: Place | Floats, rows: slice, columns: int) -> NDArray[np.generic]:
+    def _read(
+        self, source: Place | Floats | Rows, rows: slice, columns: int
+    ) -> NDArray[np.generic]:
         """Return the rows as one vector, as they are stored."""
+        if callable(source):
+            return source(rows).reshape(-1)
         if not isinstance(source, Place):
             # Rows first: an array that takes no memory (broadcast) must not be copied as a whole.
             return source.reshape(-1, columns)[rows].reshape(-1)

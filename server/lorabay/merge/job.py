@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabay.base.files import BaseFiles, public_name
-from lorabay.base.quantised.dense import dense_tensors
+from lorabay.base.quantised.dense import SETTINGS_FILES, read_packing
 from lorabay.base.shapes import BaseShapes
 from lorabay.errors import SetupError, UsageError
 from lorabay.files.real_paths import real_path
 from lorabay.formats.pissa import init_problems
 from lorabay.formats.reading import initial_folder
+from lorabay.merge.end_tokens import END_FIELD, adapter_end_tokens, as_field
 from lorabay.merge.plan import DTYPES, Layout, plan_merge
-from lorabay.merge.side_files import side_files
+from lorabay.merge.side_files import names_from, side_files
 from lorabay.reasons import Rejected
 from lorabay.tools.find_adapter import ChosenAdapter
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 LAYOUT = 1
 """Version of the files that a merge writes; a run of another version starts over."""
+
+_LOADED_PACKED = frozenset({"mxfp4"})
+"""Methods of packing whose models transformers loads on a CPU, where it makes them dense."""
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?)?", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -93,6 +97,9 @@ class Job:
 
     settings: MergeSettings
     base: BaseFiles
+    shapes: BaseShapes
+    """Shapes of the base, also of its packed weights."""
+
     dense: DenseBase
     adapter: ChosenAdapter
     updates: AdapterUpdates
@@ -100,6 +107,9 @@ class Job:
 
     side_files: Mapping[str, Path]
     """Name in the output -> file that is copied there."""
+
+    end_tokens: tuple[int, ...]
+    """Tokens that end a turn of the adapter and not of the base; empty if there are none."""
 
     digest: str
     """sha256 of the adapter's files."""
@@ -111,6 +121,28 @@ class Job:
         if self.settings.residual_base or not changes_base:
             return None
         return self.settings.initial or initial_folder(self.adapter.folder)
+
+    @property
+    def verifies(self) -> bool:
+        """Whether the result will be verified, which needs a library that loads it."""
+        is_loaded = not self.dense.keeps_packing or self.dense.method in _LOADED_PACKED
+        return self.settings.verify and is_loaded
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user of the merge should know before it begins."""
+        warnings = (*self.updates.warnings, *self.dense.warnings)
+        if self.settings.verify and not self.verifies:
+            text = (
+                f"not verified: no library here loads a base that is packed as {self.dense.method}"
+            )
+            warnings = (*warnings, text)
+        return warnings
+
+    @property
+    def adapter_files(self) -> tuple[str, ...]:
+        """Names of the side files that are the adapter's own."""
+        return names_from(self.adapter.origin, self.side_files)
 
     @property
     def base_name(self) -> str:
@@ -159,27 +191,44 @@ def plan_job(settings: MergeSettings, base_folder: Path, adapter: ChosenAdapter)
     not fit, or if a library that this merge needs is not installed.
     """
     base = BaseFiles.open_whole(base_folder)
-    dense = dense_tensors(base)
+    packing = read_packing(base)
     # The folder may be a temporary one; the base keeps its own name.
-    stored_shapes = BaseShapes.of(base, names=(real_path(settings.base).name,))
+    shapes = packing.shapes(BaseShapes.of(base, names=(real_path(settings.base).name,)))
 
     updates = adapter.updates(
-        dense.shapes(stored_shapes),
-        initial=settings.initial,
-        residual_base=settings.residual_base,
+        shapes, initial=settings.initial, residual_base=settings.residual_base
     )
     if isinstance(updates, Rejected):
         raise SetupError(
             f"the adapter {adapter.name!r} cannot be merged into {settings.base}: {updates.line}"
         )
 
-    layout = Layout(settings.stored_dtype or dense.dtype, settings.max_shard_bytes)
-    plan = plan_merge(dense.tensors, base.config, updates.updates, updates.config_changes, layout)
-    # Now, because a long merge must not end at a missing library.
-    _check_peft(settings, plan, updates.format)
+    dense = packing.base_for(updates.updates)
+    ends = adapter_end_tokens(settings.base, adapter.origin)
+    changes = dict(updates.config_changes)
+    if ends:
+        changes[END_FIELD] = as_field(ends)
 
-    files = side_files(settings.base, adapter.origin)
-    return Job(settings, base, dense, adapter, updates, plan, files, adapter.digest())
+    layout = _layout(settings, base, dense)
+    plan = plan_merge(dense.tensors, base.config, updates.updates, changes, layout)
+    more = SETTINGS_FILES if dense.keeps_packing else ()
+    files = side_files(settings.base, adapter.origin, more)
+
+    job = Job(settings, base, shapes, dense, adapter, updates, plan, files, ends, adapter.digest())
+    # Now, because a long merge must not end at a missing library.
+    _check_peft(job)
+    return job
+
+
+def _layout(settings: MergeSettings, base: BaseFiles, dense: DenseBase) -> Layout:
+    """Return the form of the output."""
+    return Layout(
+        dtype=settings.stored_dtype or dense.dtype,
+        max_shard_bytes=settings.max_shard_bytes,
+        keeps_packing=dense.keeps_packing,
+        packed=dense.packed,
+        metadata=base.metadata() if dense.keeps_packing else {},
+    )
 
 
 def check_places(output: Path, inputs: tuple[Path, ...]) -> None:
@@ -216,14 +265,14 @@ def parse_size(text: str) -> int:
     return int(size)
 
 
-def _check_peft(settings: MergeSettings, plan: Plan, adapter_format: str) -> None:
+def _check_peft(job: Job) -> None:
     """Raise SetupError if this merge needs PEFT, which comes with an extra, and it is missing."""
     if find_spec("peft") is not None:
         return
 
     missing = "needs PEFT, which is not installed: pip install 'lorabay[train]'"
-    for target in plan.changed:
+    for target in job.plan.changed:
         if not all(update.has_formula for update in target.updates):
-            raise SetupError(f"merging {adapter_format} {missing}")
-    if settings.verify:
+            raise SetupError(f"merging {job.updates.format} {missing}")
+    if job.verifies:
         raise SetupError(f"verifying {missing}; --no-verify merges without")

@@ -36,6 +36,9 @@ _INPUTS = "inputs.json"
 _PUBLISHED = "published.json"
 _IGNORED = frozenset({_WORK, "lost+found"})
 
+_DEPTH = 2
+"""Parts of a file's name at most: it, and the folder that it may lie in."""
+
 _LAST = (CONFIG, PROVENANCE_FILE)
 """Files that are published after all others, in this order."""
 
@@ -127,9 +130,11 @@ class Output:
 
         # The published files go first, as long as published.json still names them.
         for name in self._published():
-            (self.folder / name).unlink(missing_ok=True)
+            self._remove(name)
         for entry in list(self.work.iterdir()):
-            if entry.name != _LOCK:
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != _LOCK:
                 entry.unlink()
         durable.write(path, text)
 
@@ -173,7 +178,7 @@ class Output:
         durable.write(self.work / _PUBLISHED, json.dumps(names) + "\n")
         for name in names:
             if (self.work / name).exists():
-                (self.work / name).replace(self.folder / name)
+                self._move(name, self.work, self.folder)
                 # All weights are in place, on disk, before the config makes a model of them.
                 if name in _LAST:
                     durable.sync(self.folder)
@@ -185,9 +190,17 @@ class Output:
         """Undo an interrupted `publish`: move its files back into `work`, the last one first."""
         for name in reversed(self._published()):
             if not (self.work / name).exists() and (self.folder / name).exists():
-                (self.folder / name).replace(self.work / name)
+                self._move(name, self.folder, self.work)
         durable.sync(self.work)
         (self.work / _PUBLISHED).unlink()
+
+    def _move(self, name: str, source: Path, target: Path) -> None:
+        """Move one file between the two folders, with the folder that its name may lie in."""
+        place = target / name
+        place.parent.mkdir(exist_ok=True)
+        (source / name).replace(place)
+        if place.parent != target:
+            durable.sync(place.parent)
 
     def _remove_earlier(self) -> None:
         """Remove the files that the folder's provenance names: config first, provenance last."""
@@ -195,11 +208,26 @@ class Output:
         with suppress(ValueError, AttributeError, TypeError):
             provenance = json.loads((self.folder / PROVENANCE_FILE).read_bytes())
             for name in sorted(provenance.get("files", {}), key=lambda name: name != CONFIG):
-                if "/" not in name and name != PROVENANCE_FILE:
-                    (self.folder / name).unlink(missing_ok=True)
+                if name != PROVENANCE_FILE and self._is_inside(name):
+                    self._remove(name)
 
         (self.folder / CONFIG).unlink(missing_ok=True)
         (self.folder / PROVENANCE_FILE).unlink()
+
+    def _remove(self, name: str) -> None:
+        """Remove one file, and the folder that its name lies in if nothing else is there."""
+        place = self.folder / name
+        place.unlink(missing_ok=True)
+        if place.parent != self.folder:
+            with suppress(OSError):
+                place.parent.rmdir()
+
+    def _is_inside(self, name: str) -> bool:
+        """Return whether a name leads to a file of the folder, or of one that lies right in it."""
+        parts = name.split("/")
+        if len(parts) > _DEPTH or {"", ".", ".."} & set(parts):
+            return False
+        return len(parts) == 1 or not (self.folder / parts[0]).is_symlink()
 
     def _published(self) -> tuple[str, ...]:
         """Return the names that an interrupted `publish` was moving, in their order."""

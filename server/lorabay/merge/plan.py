@@ -8,7 +8,7 @@ still ties them would undo its change.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,14 @@ from lorabay.base.tensors import Computed
 from lorabay.errors import SetupError
 from lorabay.files.rounding import STORED
 from lorabay.files.safetensors_header import ITEM_BYTES
+from lorabay.merge.merged_config import merged_config
 from lorabay.merge.tensors import Shard, Target
 from lorabay.reasons import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from lorabay.algebra.updates import Update
@@ -35,8 +39,6 @@ DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 
 _SHOWN = 5
 _FLOATS = frozenset(STORED)
-_QUANTISED = frozenset({"quantization_config", "compression_config"})
-_DTYPE_FIELDS = ("dtype", "torch_dtype")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,15 @@ class Layout:
 
     max_shard_bytes: int | None = None
     """Largest size of a weights file; None keeps the files of the base."""
+
+    keeps_packing: bool = False
+    """Whether the output is quantised as the base is."""
+
+    packed: frozenset[str] = frozenset()
+    """Tensors that keep their dtype, because they are parts of packed weights."""
+
+    metadata: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
+    """Texts in the headers of the base's files, which readers of packed weights need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +81,11 @@ class Plan:
         """Content of the index file; None where one file holds all under its usual name."""
         if [shard.file for shard in self.shards] == [SINGLE_FILE]:
             return None
-        weight_map = {target.name: shard.file for shard in self.shards for target in shard.targets}
+
+        weight_map: dict[str, str] = {}
+        for shard in self.shards:
+            for target in shard.targets:
+                weight_map[target.name] = shard.file
         return {"metadata": {"total_size": self.size}, "weight_map": weight_map}
 
     @property
@@ -80,9 +95,15 @@ class Plan:
         return names if self.index is None else (*names, INDEX_FILE)
 
     @property
+    def targets(self) -> Iterator[Target]:
+        """The tensors of all files."""
+        for shard in self.shards:
+            yield from shard.targets
+
+    @property
     def changed(self) -> tuple[Target, ...]:
         """Tensors that have updates. A tensor that is only stored in another dtype is not one."""
-        return tuple(target for shard in self.shards for target in shard.targets if target.updates)
+        return tuple(target for target in self.targets if target.updates)
 
 
 def plan_merge(
@@ -98,6 +119,7 @@ def plan_merge(
     fields of it that the adapter sets. Raise SetupError if the updates do not fit the base.
     """
     sources = dict(sources)
+    updates = dict(updates)
     untied = False
 
     embedding = next((name for name in sources if is_embedding(_module(name))), None)
@@ -107,19 +129,28 @@ def plan_merge(
             sources[HEAD] = _as_head(sources[embedding])
         elif HEAD not in sources:
             # Both have the same updates, and only the embedding is stored.
-            updates = {name: update for name, update in updates.items() if name != HEAD}
+            updates.pop(HEAD, None)
 
     _check_names(updates, sources)
 
     # An embedding of another size brings its rows along, and so does the head.
     vocabulary = changes.get("vocab_size")
     rows = vocabulary if isinstance(vocabulary, int) else None
+
     targets = []
     for name, source in sources.items():
-        targets.append(_target(name, source, updates.get(name, ()), layout.dtype, rows))
+        dtype = None if name in layout.packed else layout.dtype
+        targets.append(_target(name, source, updates.get(name, ()), dtype, rows))
 
-    shards = _shards(targets, layout.max_shard_bytes)
-    return Plan(shards, _merged_config(config, changes, layout, untied=untied), untied)
+    names = {stored: name for name, stored in DTYPES.items()}
+    merged = merged_config(
+        config,
+        changes,
+        dtype=names.get(layout.dtype or ""),
+        keeps_packing=layout.keeps_packing,
+        untied=untied,
+    )
+    return Plan(_shards(targets, layout), merged, untied)
 
 
 def _module(tensor: str) -> str:
@@ -139,10 +170,12 @@ def _as_head(embedding: Stored | Computed) -> Stored | Computed:
 def _check_names(updates: Mapping[str, object], sources: Mapping[str, object]) -> None:
     """Raise SetupError if there are updates of tensors that the base does not have."""
     unknown = sorted(updates.keys() - sources.keys())
-    if unknown:
-        names = ", ".join(quoted(name) for name in unknown[:_SHOWN])
-        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-        raise SetupError(f"the adapter does not fit the base, which has no {names}{more}")
+    if not unknown:
+        return
+
+    names = ", ".join(map(quoted, unknown[:_SHOWN]))
+    more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+    raise SetupError(f"the adapter does not fit the base, which has no {names}{more}")
 
 
 def _target(
@@ -174,21 +207,32 @@ def _zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.broadcast_to(np.float32(0), shape)
 
 
-def _shards(targets: list[Target], limit: int | None) -> tuple[Shard, ...]:
+def _shards(targets: list[Target], layout: Layout) -> tuple[Shard, ...]:
+    limit = layout.max_shard_bytes
     groups = _by_file(targets) if limit is None else _by_size(targets, limit)
     if len(groups) == 1:
-        return (_shard(SINGLE_FILE, groups[0]),)
+        return (_shard(SINGLE_FILE, groups[0], layout),)
 
     shards = []
     for number, group in enumerate(groups, 1):
         name = f"model-{number:05}-of-{len(groups):05}.safetensors"
-        shards.append(_shard(name, group))
+        shards.append(_shard(name, group, layout))
     return tuple(shards)
 
 
-def _shard(name: str, targets: list[Target]) -> Shard:
+def _shard(name: str, targets: list[Target], layout: Layout) -> Shard:
     # Wide dtypes first, so that every tensor is aligned.
-    return Shard(name, tuple(sorted(targets, key=lambda target: -ITEM_BYTES[target.dtype])))
+    in_order = sorted(targets, key=lambda target: -ITEM_BYTES[target.dtype])
+    return Shard(name, tuple(in_order), _metadata(targets, layout))
+
+
+def _metadata(targets: list[Target], layout: Layout) -> dict[str, str]:
+    """Return the texts in the headers of the files that the tensors come from."""
+    texts: dict[str, str] = {}
+    for target in targets:
+        if not isinstance(target.source, Computed):
+            texts.update(layout.metadata.get(target.source.file, {}))
+    return texts
 
 
 def _by_file(targets: list[Target]) -> list[list[Target]]:
@@ -213,44 +257,3 @@ def _by_size(targets: list[Target], limit: int) -> list[list[Target]]:
         groups[-1].append(target)
         size += target.size
     return groups
-
-
-def _merged_config(
-    config: Mapping[str, object],
-    changes: Mapping[str, object],
-    layout: Layout,
-    *,
-    untied: bool,
-) -> dict[str, object]:
-    """Return the base's config with the adapter's changes, dense, and true about head and dtype."""
-    merged = {name: value for name, value in config.items() if name not in _QUANTISED}
-    merged = _changed(merged, changes)
-    # A config that still ties them would drop the stored head when the folder is loaded.
-    if untied:
-        merged = _changed(merged, {"tie_word_embeddings": False})
-    if layout.dtype is None:
-        return merged
-
-    # Older versions of transformers call the field `torch_dtype`.
-    dtype = next(name for name, stored in DTYPES.items() if stored == layout.dtype)
-    fields = [name for name in _DTYPE_FIELDS if name in merged] or ["dtype"]
-    merged |= dict.fromkeys(fields, dtype)
-    text = merged.get("text_config")
-    if isinstance(text, Mapping):
-        inner = [name for name in _DTYPE_FIELDS if name in text]
-        merged["text_config"] = {**text, **dict.fromkeys(inner, dtype)}
-    return merged
-
-
-def _changed(config: dict[str, object], changes: Mapping[str, object]) -> dict[str, object]:
-    """Return `config` with `changes`, also in the config of its text model.
-
-    A field that only the text model has is changed only there.
-    """
-    text = config.get("text_config")
-    if not isinstance(text, Mapping):
-        return {**config, **changes}
-
-    inner = {name: value for name, value in changes.items() if name in text}
-    outer = {name: value for name, value in changes.items() if name in config or name not in text}
-    return {**config, **outer, "text_config": {**text, **inner}}

@@ -7,6 +7,7 @@ the base.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lorabay.algebra.updates import Load
+    from lorabay.base.parameters import Matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,9 @@ class Reference:
     originals: Mapping[str, Load] | None = None
     """Set where `base` is the merged folder, for a base that cannot be loaded: the base's own
     values of the tensors that the merge changed."""
+
+    places: Mapping[str, Sequence[tuple[str, Matrix | None]]] = field(default_factory=dict)
+    """Tensor of the base's files -> names of the parameter that it is a part of, and which part."""
 
     scales: Mapping[str, Load] = field(default_factory=dict)
     """Module -> factors of its outputs, which apply before the adapter."""
@@ -105,7 +110,7 @@ def _load_base(reference: Reference) -> Any:
     names = _module_names(model)
     with torch.no_grad():
         for name, load in (reference.originals or {}).items():
-            _parameter(model, names, name).copy_(torch.from_numpy(load()))
+            _tensor(model, names, name, reference).copy_(torch.from_numpy(load()))
         for module, load in reference.scales.items():
             factors = torch.from_numpy(load()).reshape(-1, 1)
             _parameter(model, names, f"{module}.weight").mul_(factors)
@@ -122,6 +127,19 @@ def _parameter(model: Any, names: ModuleNames, tensor: str) -> Any:
     if found is None or len(found.modules) != 1:
         return model.get_parameter(tensor)
     return model.get_parameter(f"{found.modules[0]}.{found.rest}")
+
+
+def _tensor(model: Any, names: ModuleNames, name: str, reference: Reference) -> torch.Tensor:
+    """Return the part of a model's memory that a tensor of the files is loaded into.
+
+    Raise AttributeError if there is none.
+    """
+    for parameter, part in reference.places.get(name, ()):
+        with suppress(AttributeError):
+            whole: torch.Tensor = model.get_parameter(parameter)
+            return whole if part is None else whole[part.expert, part.first : part.last]
+    tensor: torch.Tensor = _parameter(model, names, name)
+    return tensor
 
 
 def _with_adapter(base: Any, reference: Reference) -> Any:

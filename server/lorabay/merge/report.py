@@ -95,6 +95,12 @@ class MergeReport:
     untied: bool
     """Whether the head was tied to the embedding and no longer is."""
 
+    adapter_files: tuple[str, ...]
+    """Tokenizer, templates and generation config that are the adapter's own."""
+
+    end_tokens: tuple[int, ...]
+    """Tokens that end a turn because the adapter says so; empty if the base's do."""
+
     resumed: int
     """Weights files that were kept from an earlier run."""
 
@@ -131,29 +137,30 @@ class MergeReport:
             changed_share=_share(total),
             tensors=tuple(changes),
             untied=job.plan.untied,
+            adapter_files=job.adapter_files,
+            end_tokens=job.end_tokens,
             resumed=resumed,
             seconds=0.0,
-            warnings=(
-                *job.updates.warnings,
-                *job.dense.warnings,
-                *_faint_warnings(changes, job.dtype),
-            ),
+            warnings=(*job.warnings, *_faint_warnings(changes, job.dtype)),
             verification=None,
         )
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        verification = self.verification.as_dict() if self.verification else None
-        del values["tensors"], values["verification"]
+        values: dict[str, Any] = {}
+        for field in fields(self):
+            values[field.name] = getattr(self, field.name)
 
-        return {
-            **values,
-            "output": str(self.output),
-            "ratio": self.ratio,
-            "tensors": [change.as_dict() for change in self.tensors],
-            "verification": verification,
-        }
+        values["output"] = str(self.output)
+        values["ratio"] = self.ratio
+        values["tensors"] = [change.as_dict() for change in self.tensors]
+        values["verification"] = self.verified
+        return values
+
+    @property
+    def verified(self) -> dict[str, Any] | None:
+        """What the verification found, as JSON values; None without one."""
+        return self.verification.as_dict() if self.verification else None
 
     def render(self) -> RenderableType:
         """Return the report for a terminal: a table, then the warnings."""
@@ -162,8 +169,7 @@ class MergeReport:
         for name, value in self._rows():
             table.add_row(name, value)
 
-        warnings = [Text.assemble(("warning:", "yellow"), f" {line}") for line in self.warnings]
-        return Group(table, *warnings)
+        return Group(table, *map(_warning, self.warnings))
 
     def _rows(self) -> list[tuple[str, str]]:
         size = f"{self.size_bytes / 1e9:.2f} GB, {self.dtype}, in {self.seconds:.1f} s"
@@ -176,6 +182,10 @@ class MergeReport:
             ("head", "parted from the embedding" if self.untied else "as in the base"),
         ]
 
+        if self.adapter_files:
+            rows.append(("files of the adapter", ", ".join(self.adapter_files)))
+        if self.end_tokens:
+            rows.append(("end tokens of the adapter", ", ".join(map(str, self.end_tokens))))
         if self.resumed:
             rows.append(("files kept from an earlier run", str(self.resumed)))
         if self.verification is None:
@@ -183,6 +193,10 @@ class MergeReport:
         else:
             rows += self.verification.rows()
         return rows
+
+
+def _warning(line: str) -> Text:
+    return Text.assemble(("warning:", "yellow"), f" {line}")
 
 
 def formula(updates: Sequence[Update]) -> str:
@@ -196,13 +210,12 @@ def provenance(report: MergeReport, job: Job, folder: Path) -> str:
     `folder` holds all other files of the result. The same inputs give the same text: it contains no
     time and no path of the machine.
     """
-    verification = report.verification.as_dict() if report.verification else None
     document = {
         "layout": LAYOUT,
         "tool": {"name": "lorabay", "version": version("lorabay")},
         "base": {
             "name": report.base,
-            "files": _sizes(job.base.files),
+            "files": _sizes(job.base.folder, [file.name for file in job.base.files]),
             "quantised": job.dense.method,
         },
         "adapter": {
@@ -215,33 +228,41 @@ def provenance(report: MergeReport, job: Job, folder: Path) -> str:
         },
         "arithmetic": job.arithmetic,
         "dtype": report.dtype,
+        "quantised": job.dense.method if job.dense.keeps_packing else None,
         "head_untied": report.untied,
+        "adapter_files": list(report.adapter_files),
+        "end_tokens": list(report.end_tokens),
         "changed_share": report.changed_share,
         "change_ratio": report.ratio,
-        "tensors": {change.name: _provenance_of(change) for change in report.tensors},
+        "tensors": _provenance_of(report.tensors),
         "warnings": list(report.warnings),
-        "verification": verification,
-        "files": _sizes(folder / name for name in sorted(_result_files(job))),
+        "verification": report.verified,
+        "files": _sizes(folder, sorted(_result_files(job))),
     }
     return json.dumps(document, indent=2) + "\n"
 
 
-def _provenance_of(change: TensorChange) -> dict[str, object]:
-    return {
-        "formula": change.formula,
-        "weight_norm": change.weight_norm,
-        "change_norm": change.change_norm,
-        "ratio": change.ratio,
-        "changed_share": change.changed_share,
-    }
+def _provenance_of(changes: Sequence[TensorChange]) -> dict[str, dict[str, object]]:
+    """Return name -> what is known of the change, for each tensor."""
+    provenance: dict[str, dict[str, object]] = {}
+    for change in changes:
+        provenance[change.name] = {
+            "formula": change.formula,
+            "weight_norm": change.weight_norm,
+            "change_norm": change.change_norm,
+            "ratio": change.ratio,
+            "changed_share": change.changed_share,
+        }
+    return provenance
 
 
 def _result_files(job: Job) -> set[str]:
     return {*job.plan.files, *job.side_files, CONFIG}
 
 
-def _sizes(files: Iterable[Path]) -> dict[str, int]:
-    return {file.name: file.stat().st_size for file in files}
+def _sizes(folder: Path, names: Iterable[str]) -> dict[str, int]:
+    """Return name -> size in bytes of files in `folder`."""
+    return {name: (folder / name).stat().st_size for name in names}
 
 
 def _share(tally: Tally) -> float:

@@ -23,6 +23,7 @@ from lorabay.base.files import CONFIG, INDEX_FILE
 from lorabay.base.shapes import model_type
 from lorabay.errors import SetupError
 from lorabay.files import durable
+from lorabay.merge.end_tokens import GENERATION_CONFIG, with_end_tokens
 from lorabay.merge.job import check_places, plan_job
 from lorabay.merge.output import PROVENANCE_FILE, Output
 from lorabay.merge.peft_layer import PeftLayers
@@ -88,7 +89,7 @@ def _finish_publishing(job: Job, output: Output) -> MergeReport | None:
         return None
 
     verification = _earlier_verification(output)
-    if job.settings.verify and verification is None:
+    if job.verifies and verification is None:
         output.withdraw()
         return None
 
@@ -101,7 +102,7 @@ def _make(job: Job, output: Output, console: Console | None) -> MergeReport:
     """Make every file of the result in the output's work folder, verify them, and report."""
     kept = _kept_files(job.plan, output)
     _check_space(job.plan, output, kept)
-    verifier = Verifier.of(job, output.work) if job.settings.verify else None
+    verifier = Verifier.of(job, output.work) if job.verifies else None
 
     # In MiB: a bar of bytes would show ten digits.
     steps = job.plan.size // _MIB + (Verifier.STEPS if verifier else 0)
@@ -136,7 +137,10 @@ def _kept_files(plan: Plan, output: Output) -> dict[str, Tallies]:
 
 
 def _joined(kept: Mapping[str, Tallies]) -> dict[str, Tally]:
-    return {name: tally for tallies in kept.values() for name, tally in tallies.items()}
+    joined: dict[str, Tally] = {}
+    for tallies in kept.values():
+        joined.update(tallies)
+    return joined
 
 
 def _earlier_verification(output: Output) -> Verification | None:
@@ -205,6 +209,10 @@ def _write_other_files(job: Job, output: Output) -> None:
     if index is not None:
         durable.write(output.work / INDEX_FILE, json.dumps(index, indent=2) + "\n")
     copy_side_files(job.side_files, output.work)
+    generation = job.side_files.get(GENERATION_CONFIG)
+    if job.end_tokens and generation is not None:
+        text = with_end_tokens(generation, job.end_tokens)
+        durable.write(output.work / GENERATION_CONFIG, text)
     durable.write(output.work / CONFIG, json.dumps(job.plan.config, indent=2) + "\n")
 
 

@@ -1,7 +1,8 @@
 """Updates of one tensor with their factors in memory, applied to any block of rows.
 
 There is a class for each kind of update. Tensors are seen as matrices; a vector is a column, so
-that its entries are rows. This module does not know files or rounding.
+that its entries are rows, and the rows of several experts follow one another. This module does not
+know files or rounding.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from lorabay.algebra.updates import (
     Dense,
     Directional,
+    ExpertProducts,
     Gated,
     LowRank,
     PeftLayer,
@@ -65,6 +67,38 @@ class Product:
         b = self.b.astype(np.float64)
         square = float(np.vdot(b.T @ b, a @ a.T))
         return math.sqrt(max(0.0, square))
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertRows:
+    """Adds L R to the rows of each expert; the scale is in `left` already."""
+
+    left: Floats
+    """(experts, rows, rank)"""
+
+    right: Floats
+    """(experts, rank, columns)"""
+
+    def apply(self, rows: slice, values: Floats, scratch: Floats) -> None:
+        height = self.left.shape[1]
+        first = rows.start
+        while first < rows.stop:
+            # A block may end within an expert, and reach over several small ones.
+            expert, begin = divmod(first, height)
+            count = min(height - begin, rows.stop - first)
+
+            block = slice(first - rows.start, first - rows.start + count)
+            factor = self.left[expert, begin : begin + count]
+            np.matmul(factor, self.right[expert], out=scratch[block])
+            values[block] += scratch[block]
+            first += count
+
+    def change(self) -> float | None:
+        squares = 0.0
+        for left, right in zip(self.left, self.right, strict=True):
+            norm = Product(right, left).change() or 0.0
+            squares += norm**2
+        return math.sqrt(squares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +181,8 @@ def prepare(update: Update, name: str, shape: Matrix, dtype: Any, layer: Layer) 
     layer has merged into it. Raise SetupError if the factors do not fit the shape.
     """
     match update:
-        case LowRank():
-            return _product(update, name, shape, dtype)
-        case Directional():
-            return _direction(update, name, shape, dtype)
+        case LowRank() | ExpertProducts() | Directional():
+            return _low_rank(update, name, shape, dtype)
         case Dense():
             return Addition(_matrix(update.delta(), name, shape, dtype))
         case Gated():
@@ -162,6 +194,18 @@ def prepare(update: Update, name: str, shape: Matrix, dtype: Any, layer: Layer) 
             return Replacement(_matrix(values, name, shape, dtype))
 
 
+def _low_rank(
+    update: LowRank | ExpertProducts | Directional, name: str, shape: Matrix, dtype: Any
+) -> Step:
+    match update:
+        case LowRank():
+            return _product(update, name, shape, dtype)
+        case ExpertProducts():
+            return _expert_rows(update, name, shape, dtype)
+        case Directional():
+            return _direction(update, name, shape, dtype)
+
+
 def _product(update: LowRank, name: str, shape: Matrix, dtype: Any) -> Product:
     a = update.a().astype(dtype, copy=False)
     b = update.b().astype(dtype, copy=False)
@@ -171,6 +215,17 @@ def _product(update: LowRank, name: str, shape: Matrix, dtype: Any) -> Product:
     # Once here, not in every block.
     scaled = b * dtype(update.scale)
     return Product(np.ascontiguousarray(a), np.ascontiguousarray(scaled))
+
+
+def _expert_rows(update: ExpertProducts, name: str, shape: Matrix, dtype: Any) -> ExpertRows:
+    left, right = update.factors()
+    experts, height, rank = left.shape
+    _check(name, (experts * height, right.shape[2]), shape)
+    _check(name, right.shape[:2], (experts, rank))
+    return ExpertRows(
+        np.ascontiguousarray(left.astype(dtype, copy=False)),
+        np.ascontiguousarray(right.astype(dtype, copy=False)),
+    )
 
 
 def _direction(update: Directional, name: str, shape: Matrix, dtype: Any) -> Direction:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lorabay.base.tensors import Stored
     from lorabay.files.rounding import Floats
-    from lorabay.merge.blocks import Tally, Workspace
+    from lorabay.merge.blocks import Rows, Tally, Workspace
     from lorabay.merge.peft_layer import PeftLayers
     from lorabay.merge.tensors import Shard, Target
 
@@ -164,9 +164,9 @@ class TaskCutter:
         change = steps[0].change() if len(steps) == 1 else None
         return Merging(self._source(target.source, place.columns), steps, change, place)
 
-    def _source(self, source: Stored | Computed, columns: int) -> Place | Floats:
+    def _source(self, source: Stored | Computed, columns: int) -> Place | Floats | Rows:
         if isinstance(source, Computed):
-            return source.load()
+            return source.rows or source.load()
         return Place(self._open(source.file), source.start, source.dtype, columns)
 
     def _layer(self, target: Target, update: PeftLayer) -> NDArray[np.float32]:

@@ -6,13 +6,15 @@ Values only. `plan` decides on them, and `shards` writes them.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lorabay.base.tensors import Computed
 from lorabay.files.safetensors_header import ITEM_BYTES, header_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lorabay.algebra.updates import Update
     from lorabay.base.tensors import Stored
 
@@ -46,21 +48,28 @@ class Target:
 
     @property
     def matrix(self) -> tuple[int, int]:
-        """Rows and columns in which the tensor is merged; a vector is a column."""
-        # It is only rounded, and any rows will do.
-        if not self.updates:
+        """Rows and columns in which the tensor is merged.
+
+        A vector is a column. The rows of experts in one tensor follow one another.
+        """
+        # What is only rounded has any rows, unless it is made by its own.
+        made_by_rows = isinstance(self.source, Computed) and self.source.rows is not None
+        is_rounded = not self.updates and not made_by_rows
+        if is_rounded or len(self.shape) < 2:
             return self.numbers, 1
-        if not self.shape:
-            return 1, 1
-        return self.shape[0], math.prod(self.shape[1:])
+        return math.prod(self.shape[:-1]), self.shape[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One weights file of the output, with its tensors in the order in which they lie there."""
+    """One weights file of the output, with its tensors in the order in which they lie there.
+
+    `metadata` are texts of its header that readers of packed weights need.
+    """
 
     file: str
     targets: tuple[Target, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -69,7 +78,7 @@ class Shard:
 
     @property
     def header(self) -> bytes:
-        return header_bytes(self.targets)
+        return header_bytes(self.targets, metadata=self.metadata)
 
     @property
     def file_size(self) -> int:

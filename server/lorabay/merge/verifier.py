@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from lorabay.base.parameters import places
 from lorabay.errors import SetupError
 from lorabay.merge.verification import Verification
 
@@ -27,6 +28,7 @@ _SUM_ORDER = 2.0**-13
 in another order."""
 
 _FLOAT32_BYTES = 4
+_PACKED_IN_A_BYTE = 2
 _OVERHEAD = 1.25
 _MEMORY = Path("/proc/meminfo")
 _PROBES = Path(__file__).with_name("probes.txt")
@@ -50,7 +52,9 @@ class Verifier:
         Raise SetupError if the prompts cannot be read, or if the model in float32 would not fit
         into memory.
         """
-        numbers = sum(target.numbers for shard in job.plan.shards for target in shard.targets)
+        numbers = sum(target.numbers for target in job.plan.targets)
+        if job.dense.keeps_packing:
+            numbers *= _PACKED_IN_A_BYTE
         needed = int(numbers * _FLOAT32_BYTES * _OVERHEAD)
         free = _free_memory()
         if free is not None and needed > free:
@@ -95,24 +99,25 @@ class Verifier:
         from lorabay.merge.reference import Reference
 
         job = self.job
-        # No library here loads a quantised base. The merged folder, which is loadable, takes its
-        # place, and gets back those values of the base that the merge changed. A tensor that was
-        # only replaced needs none: PEFT replaces it once more.
-        quantised = job.dense.method is not None
+        # No library here loads a base that had to be de-quantised. The merged folder, which is
+        # loadable, takes its place, and gets back those values of the base that the merge changed.
+        # A tensor that was only replaced needs none: PEFT replaces it once more.
+        made_dense = job.dense.method is not None and not job.dense.keeps_packing
         originals = {}
-        if quantised:
+        if made_dense:
             for target in job.plan.changed:
                 if any(update.needs_base for update in target.updates):
                     originals[target.name] = target.source.values
 
         return Reference(
-            base=self.merged if quantised else job.base.folder,
+            base=self.merged if made_dense else job.base.folder,
             adapter=job.adapter.folder,
             dtype=getattr(torch, job.dtype),
             changes=job.updates.config_changes,
             untied=job.plan.untied,
             initial=job.initial,
-            originals=originals if quantised else None,
+            originals=originals if made_dense else None,
+            places=places(job.shapes) if made_dense else {},
             scales=job.adapter.scales(),
         )
 

@@ -18,7 +18,7 @@ from lorabay.api.request.limits import RequestLimits
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.catalog.adapted import NotAsked
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks, rank_over_limit, unadapted
-from lorabay.catalog.canonical import stored_modules
+from lorabay.catalog.canonical import EXPERTS, stored_modules
 from lorabay.catalog.record_keeper import RecordKeeper
 from lorabay.catalog.registry import Registry
 from lorabay.catalog.versions import Withheld
@@ -51,14 +51,16 @@ def build_reconciler(
     *,
     adapted: Adapted | NotAsked | None = None,
     scales_outputs: bool = True,
+    adapts_experts: bool = False,
     rank_limit: int | None = None,
     tokenizer: BaseTokenizer | None = None,
 ) -> Reconciler:
     """Return a reconciler of the adapter directory, with the records of the last run taken up.
 
     `weights` are the base's; without them, or if the engine does not scale outputs, there is no
-    DoRA. `adapted` is what the engine says of the base's modules. `rank_limit` is the engine's,
-    once that is known. `tokenizer` is the base's. Blocks; raises SetupError or UsageError.
+    DoRA. `adapted` is what the engine says of the base's modules, and `adapts_experts` whether it
+    adapts the experts of a mixture. `rank_limit` is the engine's, once that is known. `tokenizer`
+    is the base's. Blocks; raises SetupError or UsageError.
     """
     records = RecordKeeper(store.records(records_key(settings.adapters, shapes)))
     registry = Registry(
@@ -82,6 +84,7 @@ def build_reconciler(
         target_modules=targets,
         adapted=adapted,
         tokenizer=tokenizer or BaseTokenizer(),
+        adapts_experts=adapts_experts,
     )
     if settings.dora and checks.dora_weights is None:
         logger.warning("DoRA is not served: the engine's options keep it from scaling outputs")
@@ -131,6 +134,8 @@ def _reason_to_withhold(version: Version, store: Store, checks: Checks) -> str |
     changed = stored_modules(version.path, checks.limits) or spec.modules
     if unadapted(changed, checks):
         return "it changes modules that the engine does not adapt in this run"
+    if EXPERTS in spec.modules and not checks.adapts_experts:
+        return "it changes experts, which the engine does not adapt in this run"
 
     bases = store.bases(version.digest)
     return None if bases is None else _reason_against_scales(bases, checks)

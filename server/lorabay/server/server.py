@@ -53,7 +53,7 @@ from lorabay.server.open_files import connections_of, raise_limit
 from lorabay.server.tls import choose_certificate
 from lorabay.serving.adapted import ask_engine
 from lorabay.serving.admin import Operations
-from lorabay.serving.machine_defaults import scales_outputs, set_cpu_environment
+from lorabay.serving.machine_defaults import adapts_experts, scales_outputs, set_cpu_environment
 from lorabay.serving.manager import AdapterManager, Loading
 from lorabay.serving.supervision.supervisor import Patience
 from lorabay.settings import service_links
@@ -279,6 +279,7 @@ class Server:
             # DoRA is served by scaling outputs.
             scales_outputs=self._engine_scales(os.environ, settings.engine, dora=settings.dora),
             tokenizer=BaseTokenizer(base.path),
+            adapts_experts=adapts_experts(),
         )
 
     def _create_app(

@@ -102,6 +102,14 @@ def cpu_options(engine: Mapping[str, Any]) -> dict[str, Any]:
     return {"long_prefill_token_threshold": PREFILL_SLICE} if fits else {}
 
 
+def adapts_experts() -> bool:
+    """Return whether vLLM adapts the experts of a mixture here; imports parts of vLLM.
+
+    Its kernels for them run on a GPU only.
+    """
+    return not engine_is_on_cpu()
+
+
 def server_options(grace_s: float) -> dict[str, Any]:
     """Return vLLM's options for the end of a server that drains for `grace_s` seconds.
 

@@ -74,14 +74,16 @@ def check(
     ask: Ask | None = None,
     target_modules: tuple[str, ...] | None = None,
     scales_outputs: bool = True,
+    adapts_experts: bool = False,
     refuse_foreign_base: bool = False,
     approximate_error: float = 0.0,
 ) -> list[Verdict]:
     """Return a verdict on each folder, as an adapter of the model in `base`.
 
     `ask` is called once; without an answer the verdicts rest on the option `target_modules`, and
-    say so. `scales_outputs` is whether the engine does that, which DoRA needs. The other rules are
-    the settings of their names. Raise SetupError if `base` does not hold a model.
+    say so. `scales_outputs` is whether the engine does that, which DoRA needs, and `adapts_experts`
+    whether it adapts the experts of a mixture. The other rules are the settings of their names.
+    Raise SetupError if `base` does not hold a model.
     """
     files = BaseFiles.open(base)
     shapes = BaseShapes.of(files, names=(base.name,))
@@ -95,6 +97,7 @@ def check(
         refuse_foreign_base=refuse_foreign_base,
         approximate_error=approximate_error,
         target_modules=target_modules,
+        adapts_experts=adapts_experts,
         adapted=answer if isinstance(answer, Adapted) else None,
         tokenizer=BaseTokenizer(base),
     )

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lorabay.algebra.low_rank import Rule, decompose, decompose_dense, decompose_product
-from lorabay.algebra.updates import Dense, LowRank, ReplacedRows, change
+from lorabay.algebra.updates import Dense, ExpertProducts, LowRank, ReplacedRows, change
 from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes, is_embedding
 from lorabay.base.weights import BaseWeights
@@ -237,7 +237,9 @@ def _check_convertible(adapter: Path, read: AdapterUpdates, shapes: BaseShapes) 
     for name, updates in read.updates.items():
         module = name.removesuffix(".weight")
         is_layer = name.endswith(".weight") and module in shapes.shapes
-        if not is_layer or any(isinstance(update, ReplacedRows) for update in updates):
+        if any(isinstance(update, ExpertProducts) for update in updates):
+            reasons.append(f"{quoted(name)} holds all experts, and LoRA stands for one layer")
+        elif not is_layer or any(isinstance(update, ReplacedRows) for update in updates):
             reasons.append(
                 f"{quoted(name)} is trained as a whole and is no layer that LoRA can stand for"
             )

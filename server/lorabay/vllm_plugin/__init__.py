@@ -32,6 +32,7 @@ def register() -> None:
     from lorabay.vllm_plugin import grammar_compiles
     from lorabay.vllm_plugin.compilation import keep_compilation, reuse_compiled
     from lorabay.vllm_plugin.parent_watch import exit_with_parent
+    from lorabay.vllm_plugin.plain_experts import compute_experts_plainly
 
     exit_with_parent()
     if not supported():
@@ -52,6 +53,7 @@ def register() -> None:
         platform.get_punica_wrapper = classmethod(lambda cls: WRAPPER)
         keep_compilation(platform)
         reuse_compiled()
+        compute_experts_plainly(platform)
     elif os.environ.get(DORA_VARIABLE) == "1":
         from lorabay.vllm_plugin import adapter_loading, scaled_outputs
 

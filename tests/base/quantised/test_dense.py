@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from lorabay.base.files import BaseFiles
-from lorabay.base.quantised.dense import METHODS, dense_tensors
+from lorabay.base.quantised.dense import METHODS, dense_tensors, read_packing
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.tensors import Computed
 from lorabay.errors import SetupError
@@ -25,8 +26,11 @@ def test_a_plain_base_is_dense_already(tmp_path: Path) -> None:
 
 
 def test_every_method_has_a_layout_to_test() -> None:
-    """A new way of quantising comes with weights in it."""
-    assert {str(settings["quant_method"]) for _, settings in KINDS.values()} == set(METHODS)
+    """A new way of quantising comes with weights in it; MXFP4 holds experts, with a test of its
+    own.
+    """
+    methods = {str(settings["quant_method"]) for _, settings in KINDS.values()}
+    assert methods | {"mxfp4"} == set(METHODS)
 
 
 def test_computed_tensors_stand_where_their_parts_were(tmp_path: Path) -> None:
@@ -34,7 +38,9 @@ def test_computed_tensors_stand_where_their_parts_were(tmp_path: Path) -> None:
     folder = make_base(tmp_path / "base", files=1, dtype="F16")
     quantise(folder, "gptq", skipped="q_proj")
     base = BaseFiles.open_whole(folder)
-    dense = dense_tensors(base)
+    packing = read_packing(base)
+    dense = packing.base_for(["model.layers.0.mlp.up_proj.weight"])
+    assert dense.tensors.keys() == dense_tensors(base).tensors.keys()
     computed = {name for name, tensor in dense.tensors.items() if isinstance(tensor, Computed)}
     assert computed == {
         f"{module}.weight" for module in making.MODULES if not module.endswith("q_proj")
@@ -45,7 +51,33 @@ def test_computed_tensors_stand_where_their_parts_were(tmp_path: Path) -> None:
     stored = BaseShapes.of(base)
     module = "model.layers.0.mlp.up_proj"
     assert stored.shapes[module] is None
-    assert dense.shapes(stored).shapes[module] == making.MODULES[module]
+    assert packing.shapes(stored).shapes[module] == making.MODULES[module]
+
+
+def test_a_base_stays_packed_for_whoever_leaves_packed_weights_alone(tmp_path: Path) -> None:
+    """Its tensors are the stored ones, and those of packed weights are named."""
+    folder = make_base(tmp_path / "base", files=1, dtype="F16")
+    quantise(folder, "gptq", skipped="q_proj")
+    base = BaseFiles.open_whole(folder)
+    kept = read_packing(base).base_for(["model.layers.0.self_attn.q_proj.weight", "lm_head.weight"])
+    assert kept.keeps_packing
+    assert list(kept.tensors.items()) == list(base.tensors.items())
+    assert "model.layers.0.mlp.up_proj.scales" in kept.packed
+    assert "model.layers.0.self_attn.q_proj.weight" not in kept.packed
+    assert kept.dtype is None
+
+
+def test_an_unknown_layout_of_a_known_method_is_an_unknown_packing(tmp_path: Path) -> None:
+    """The reason is the method's own, and comes only when a packed weight is to change."""
+    folder = make_base(tmp_path / "base", files=1, dtype="F16")
+    quantise(folder, "gptq")
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"]["bits"] = 3
+    (folder / "config.json").write_text(json.dumps(config))
+    packing = read_packing(BaseFiles.open_whole(folder))
+    assert packing.base_for(["model.norm.weight"]).keeps_packing
+    with pytest.raises(SetupError, match=r"'model.layers.0.mlp.up_proj.weight' packed.*3 bits"):
+        packing.base_for(["model.layers.0.mlp.up_proj.weight"])
 
 
 @pytest.mark.parametrize(

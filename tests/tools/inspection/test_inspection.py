@@ -136,7 +136,7 @@ def with_fields(**fields: object) -> Callable[[Path], None]:
         ),
         (with_fields(peft_type="NOVEL"), "novel", {4}, "peft_type 'NOVEL' is unknown"),
         (with_fields(peft_type=["x"]), "unknown", {4}, "peft_type ['x'] is unknown"),
-        (with_fields(target_parameters=["experts"]), "lora", {None}, "target_parameters is set"),
+        (with_fields(target_parameters=["experts"]), "lora", {None}, "target_parameters names"),
     ],
 )
 def test_a_misfit_is_reported_as_far_as_it_can_be_read(

@@ -21,7 +21,7 @@ from lorabay.errors import SetupError
 from lorabay.reasons import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -42,6 +42,9 @@ _QUANTISATION = re.compile(
 )
 """End of the name of a tensor that only describes how its module is quantised."""
 
+_PATTERN = "re:"
+"""Marks a target that is a regular expression."""
+
 _SMALL = frozenset({"I8", "F8_E4M3"})
 
 
@@ -49,27 +52,65 @@ def compressed_tensors(
     tensors: Mapping[str, Stored], config: Mapping[str, object]
 ) -> dict[str, Computed]:
     """Return the dense tensors by name. Raise SetupError for an unknown layout."""
-    groups = config.get("config_groups")
-    schemes = list(groups.values()) if isinstance(groups, dict) else []
+    schemes = _schemes(config)
     _check_formats(config.get("format"), schemes)
-    bits = {(scheme.get("weights") or {}).get("num_bits") for scheme in schemes}
+    bits = _bits(schemes)
+    descriptions = _descriptions(tensors)
 
     dense: dict[str, Computed] = {}
     for module in _modules(tensors):
         weight = f"{module}.weight"
-        # Scales of activations and of the cache belong to the module, but not to its weight.
-        parts: dict[str, Stored] = {}
-        for part in _WEIGHT_PARTS:
-            if f"{module}.{part}" in tensors:
-                parts[part] = tensors[f"{module}.{part}"]
-
-        names = (weight, *(name for name in tensors if _QUANTISATION.sub("", name) == module))
+        parts = _weight_parts(module, tensors)
+        names = (weight, *descriptions.get(module, ()))
         sizes = _named_blocks(module, schemes)
+
         if "weight_packed" in parts:
             dense[weight] = _packed(module, parts, bits, sizes, names)
         else:
             dense[weight] = _unpacked(module, parts, sizes, names)
     return dense
+
+
+def _schemes(config: Mapping[str, object]) -> list[Mapping[str, Any]]:
+    """Return what the config says of each group of modules."""
+    groups = config.get("config_groups")
+    if not isinstance(groups, Mapping):
+        return []
+    return [scheme for scheme in groups.values() if isinstance(scheme, Mapping)]
+
+
+def _bits(schemes: Iterable[Mapping[str, Any]]) -> set[int]:
+    """Return the bits that the weights of a group have, for all groups."""
+    bits: set[int] = set()
+    for scheme in schemes:
+        weights = scheme.get("weights")
+        count = weights.get("num_bits") if isinstance(weights, Mapping) else None
+        if isinstance(count, int):
+            bits.add(count)
+    return bits
+
+
+def _descriptions(tensors: Iterable[str]) -> dict[str, list[str]]:
+    """Return the tensors of each module that only describe how it is quantised."""
+    descriptions: dict[str, list[str]] = {}
+    for name in tensors:
+        module = _QUANTISATION.sub("", name)
+        if module != name:
+            descriptions.setdefault(module, []).append(name)
+    return descriptions
+
+
+def _weight_parts(module: str, tensors: Mapping[str, Stored]) -> dict[str, Stored]:
+    """Return the tensors that a module's weight is made of.
+
+    Scales of activations and of the cache belong to the module, but not to its weight.
+    """
+    parts: dict[str, Stored] = {}
+    for part in _WEIGHT_PARTS:
+        stored = tensors.get(f"{module}.{part}")
+        if stored is not None:
+            parts[part] = stored
+    return parts
 
 
 def block_float8(
@@ -100,11 +141,14 @@ def block_float8(
     return dense
 
 
-def _check_formats(default: object, schemes: list[Any]) -> None:
+def _check_formats(default: object, schemes: Iterable[Mapping[str, Any]]) -> None:
     """Raise SetupError if the config or one of its groups names an unknown format."""
-    formats = {default}
-    formats.update(scheme.get("format") for scheme in schemes if scheme.get("format"))
-    unknown = sorted(str(name) for name in formats if name not in (*_FORMATS, _MIXED))
+    formats = {str(default)}
+    for scheme in schemes:
+        if scheme.get("format"):
+            formats.add(str(scheme["format"]))
+
+    unknown = sorted(formats.difference(_FORMATS, {_MIXED}))
     if unknown:
         raise SetupError(
             f"the base is compressed as {quoted(unknown)}; known here are {', '.join(_FORMATS)}"
@@ -125,21 +169,29 @@ def _modules(tensors: Mapping[str, Stored]) -> Iterator[str]:
             yield module
 
 
-def _named_blocks(module: str, schemes: Sequence[Any]) -> list[Block]:
+def _named_blocks(module: str, schemes: Sequence[Mapping[str, Any]]) -> list[Block]:
     """Return the block sizes of the schemes that name a module, else of all.
 
     The others are for classes of modules, of which the files say nothing.
     """
     naming = [scheme for scheme in schemes if _is_named(scheme.get("targets"), module)]
-    blocks = (_block_of(scheme.get("weights")) for scheme in naming or schemes)
-    return [block for block in blocks if block is not None]
+
+    blocks: list[Block] = []
+    for scheme in naming or schemes:
+        block = _block_of(scheme.get("weights"))
+        if block is not None:
+            blocks.append(block)
+    return blocks
 
 
 def _is_named(targets: object, module: str) -> bool:
     """Return whether one of a scheme's targets is a module's name, or a pattern of it."""
-    texts = targets if isinstance(targets, list) else []
-    patterns = [text.removeprefix("re:") for text in texts if text.startswith("re:")]
-    return module in texts or any(re.match(pattern, module) for pattern in patterns)
+    for target in targets if isinstance(targets, list) else ():
+        if target == module:
+            return True
+        if str(target).startswith(_PATTERN) and re.match(target[len(_PATTERN) :], module):
+            return True
+    return False
 
 
 def _block_of(weights: object) -> Block | None:
@@ -173,7 +225,7 @@ def _unpacked(
 def _packed(
     module: str,
     parts: Mapping[str, Stored],
-    bits: set[Any],
+    bits: set[int],
     sizes: list[Block],
     names: tuple[str, ...],
 ) -> Computed:
@@ -183,11 +235,7 @@ def _packed(
         )
     outputs, inputs = (int(size) for size in parts["weight_shape"].values())
 
-    # The config has the bits of each group only: find those that fill a row's words with its
-    # inputs.
-    words = parts["weight_packed"].shape[1]
-    widths = (width for width in (4, 8) if width in bits and words == -(-inputs // (32 // width)))
-    width = next(widths, None)
+    width = _width(parts["weight_packed"].shape[1], inputs, bits)
     if width is None:
         raise SetupError(
             f"the base is compressed, and {quoted(module)} is packed in neither 4 nor 8 bits"
@@ -195,6 +243,18 @@ def _packed(
     shape = outputs, inputs
     block = fitting_block(module, shape, parts["weight_scale"].shape, sizes)
     return Computed(shape, partial(_load_packed, parts, width, shape, block), names)
+
+
+def _width(words: int, inputs: int, bits: set[int]) -> int | None:
+    """Return the bits of each input, if so many of them fill the words of a row.
+
+    The config has the bits of each group only.
+    """
+    for width in (4, 8):
+        inputs_in_a_word = 32 // width
+        if width in bits and words == -(-inputs // inputs_in_a_word):
+            return width
+    return None
 
 
 def _load_packed(

@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.table import Column, Table
 
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks, smallest_limit, validate
+from lorabay.catalog.canonical import EXPERTS
 from lorabay.catalog.defaults_json import as_json
 from lorabay.catalog.own_defaults import OwnDefaults, read_own_defaults
 from lorabay.catalog.versions import AdapterSpec
@@ -229,11 +230,13 @@ def _verdict(opened: Opened | Misfit) -> AdapterSpec | Rejected:
     """Return the verdict of a server; a version in the store has passed already."""
     if opened.source.version is not None:
         return opened.source.version.spec
+    # What some engine serves; `_needs` says which.
     checks = Checks(
         opened.shapes,
         ALLOWED_RANKS[-1],
         base_weights=opened.weights,
         tokenizer=opened.tokenizer,
+        adapts_experts=True,
     )
     return validate(opened.source.folder, checks)
 
@@ -270,6 +273,8 @@ def _needs(updates: AdapterUpdates, spec: AdapterSpec | None) -> tuple[str, ...]
     needs = [f"max_lora_rank={smallest_limit(spec.rank)}"]
     if updates.config.get("use_dora") or spec.format == "dora":
         needs.append("DoRA's output scaling (on a GPU: --dora)")
+    if EXPERTS in spec.modules:
+        needs.append("a GPU, where vLLM adapts experts")
     if updates.config.get("peft_type") != "LORA":
         needs.append("exact conversion to plain LoRA, which the server does")
     return tuple(needs)

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lorabay.algebra.updates import ExpertProducts
 from lorabay.formats.tensor_names import PREFIX
 from lorabay.tools.inspection.norms import change_norm, weight_norm
 
@@ -91,15 +92,24 @@ def rank_and_alpha(
 
     Without a product there is no rank, and other formats than LoRA have no alpha.
     """
-    products = (update.low_rank for update in updates)
-    product = next(filter(None, products), None)
-    if product is None:
+    rank, scale = _rank_and_scale(updates)
+    if rank is None or scale is None:
         return None, None
     if config.get("peft_type") != "LORA":
-        return product.rank, None
+        return rank, None
 
-    divisor = math.sqrt(product.rank) if config.get("use_rslora") else product.rank
-    return product.rank, product.scale * divisor
+    divisor = math.sqrt(rank) if config.get("use_rslora") else rank
+    return rank, scale * divisor
+
+
+def _rank_and_scale(updates: tuple[Update, ...]) -> tuple[int | None, float | None]:
+    """Return rank and scale of the first factors inside the updates."""
+    for update in updates:
+        if isinstance(update, ExpertProducts):
+            return update.rank, update.scale
+        if update.low_rank is not None:
+            return update.low_rank.rank, update.low_rank.scale
+    return None, None
 
 
 def outlined(misfit: Misfit) -> tuple[ModuleFacts, ...]:

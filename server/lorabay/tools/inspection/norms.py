@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.algebra.updates import Dense, LowRank, Replaced, ReplacedRows, change
+from lorabay.algebra.updates import (
+    Dense,
+    ExpertProducts,
+    LowRank,
+    Replaced,
+    ReplacedRows,
+    change,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +36,8 @@ def change_norm(updates: Updates, weights: BaseWeights, name: str) -> float | No
     product = _product(updates)
     if product is not None:
         return _product_norm(*product)
+    if len(updates) == 1 and isinstance(updates[0], ExpertProducts):
+        return _experts_norm(updates[0])
 
     delta = _dense(updates, weights, name)
     return None if delta is None else _norm(delta)
@@ -72,6 +81,14 @@ def _product_norm(a: Matrix, b: Matrix) -> float:
     return math.sqrt(max(square, 0.0))
 
 
+def _experts_norm(update: ExpertProducts) -> float:
+    """Return the norm of the changes of all experts together, one expert at a time."""
+    squares = 0.0
+    for left, right in zip(*update.factors(), strict=True):
+        squares += _product_norm(right.astype(np.float64), left.astype(np.float64)) ** 2
+    return math.sqrt(squares)
+
+
 def _dense(updates: Updates, weights: BaseWeights, name: str) -> NDArray[np.float32] | None:
     """Return ΔW as a matrix.
 
@@ -80,7 +97,7 @@ def _dense(updates: Updates, weights: BaseWeights, name: str) -> NDArray[np.floa
     """
     with np.errstate(over="ignore", invalid="ignore"):
         match updates:
-            case (LowRank() | Dense() as update,):
+            case (LowRank() | ExpertProducts() | Dense() as update,):
                 delta = update.delta()
             case _ if _is_measurable(updates, weights, name):
                 delta = change(updates, weights.whole(name))
