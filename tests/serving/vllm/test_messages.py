@@ -1,4 +1,4 @@
-"""vLLM's messages: what a streamed chat becomes, and what becomes of its failures."""
+"""vLLM's messages: what a chat becomes, and what becomes of one that does not end well."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from vllm.entrypoints.anthropic.protocol import AnthropicMessagesRequest
 from vllm.entrypoints.anthropic.serving import AnthropicServingMessages
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionResponse
 from vllm.entrypoints.serve import create_error_response
 from vllm.exceptions import VLLMValidationError
 
@@ -45,6 +46,9 @@ class Chat:
         self.serving: Any = SimpleNamespace()
         self.serving.message_stream_converter = lambda chat: (
             AnthropicServingMessages.message_stream_converter(self.serving, chat)
+        )
+        self.serving.messages_full_converter = lambda chat: (
+            AnthropicServingMessages.messages_full_converter(self.serving, chat)
         )
         keep_failures(self.serving)
 
@@ -131,3 +135,25 @@ def test_a_message_is_read_as_a_chat() -> None:
     chat = AnthropicServingMessages.to_chat_completion_request(request)
     assert [message["role"] for message in chat.messages] == ["system", "user"]
     assert (chat.stop, chat.tool_choice, chat.max_completion_tokens) == (["\n"], "required", 5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "finish_reason", "kinds", "stop_reason"),
+    [
+        ('{"city": "Rome"}', "stop", ["tool_use"], "tool_use"),
+        ('{"city": "Ro', "length", ["text"], "max_tokens"),
+        ('{"city": "Ro', "stop", ["text"], "end_turn"),
+    ],
+)
+def test_a_call_that_was_cut_short_is_no_call(
+    arguments: str, finish_reason: str, kinds: list[str], stop_reason: str
+) -> None:
+    """vLLM would fail on it; it becomes the text that it is, and the reason of the end stays."""
+    call = {"id": "call_1", "function": {"name": "weather", "arguments": arguments}}
+    message = {"role": "assistant", "content": "", "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason}
+    answer = ChatCompletionResponse(model="finance", choices=[choice], usage=USAGE)
+    converted = Chat().serving.messages_full_converter(answer)
+    assert [block.type for block in converted.content] == kinds
+    assert converted.stop_reason == stop_reason
+    assert converted.usage.output_tokens == 2
