@@ -287,7 +287,7 @@ def test_weights_with_a_broken_header_take_no_room(
     """
     folder = adapter(tmp_path / "a")
     (folder / CONFIG_FILE).write_text("no JSON")
-    (folder / WEIGHTS_FILE).write_bytes(b"no header")
+    (folder / WEIGHTS_FILE).write_bytes(b"\xff\xfe no header")
     os.truncate(folder / WEIGHTS_FILE, size)
     with files_limited_to(1 << 30), writes_counted() as written:
         result = store.ingest(folder, FINANCE, checks)
