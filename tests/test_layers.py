@@ -127,13 +127,14 @@ def test_functions_are_short(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_nothing_is_inherited_but_interfaces(path: Path) -> None:
     """Classes are put together from parts; what they inherit is an error, a protocol, a model, or
-    vLLM's or uvicorn's.
+    vLLM's, torch's or uvicorn's.
     """
     tree = parsed(path)
+    roots = ("vllm", "torch", "uvicorn")
     frameworks = {
         alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("vllm", "uvicorn"))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(roots)
         for alias in node.names
     }
     errors = {"LorabayError", "InvalidRequest", "ModelNotFound"}
