@@ -58,6 +58,17 @@ def test_a_path_that_does_not_exist_is_not_looked_up(text: str) -> None:
         find_base(text)
 
 
+def test_a_path_that_is_no_folder_says_what_it_is(tmp_path: Path) -> None:
+    """A file, and a link that leads to itself."""
+    (tmp_path / "file").touch()
+    with pytest.raises(SetupError, match="file is not a folder"):
+        find_base(str(tmp_path / "file"))
+
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SetupError, match="loop cannot be used: Too many levels"):
+        find_base(str(tmp_path / "loop"))
+
+
 def test_a_hub_id_in_the_cache_is_found_offline(hub_cache: Path) -> None:
     """A model that was downloaded before is served under its hub id, without any network."""
     model = hub_cache / "models--acme--tiny-llama"

@@ -290,7 +290,7 @@ def test_a_folded_value_that_overflows_is_refused(tmp_path: Path, checks: Checks
 def with_embeddings(vocabulary: int = making.VOCABULARY) -> dict[str, Stored]:
     module = f"{PREFIX}model.embed_tokens"
     return making.lora_tensors(("q_proj",)) | {
-        f"{module}.lora_embedding_A": making.stored(np.ones((4, making.VOCABULARY))),
+        f"{module}.lora_embedding_A": making.stored(np.ones((4, vocabulary))),
         f"{module}.lora_embedding_B": making.stored(np.ones((making.HIDDEN, 4))),
         f"{module}.base_layer.weight": making.stored(np.ones((vocabulary, making.HIDDEN))),
     }

@@ -61,11 +61,11 @@ BAD: Mapping[str, tuple[Spoil, str]] = {
     ),
     "base that is a file": (
         spoiled.base_that_is_a_file,
-        "config.json cannot be read: Not a directory",
+        "is not a folder",
     ),
     "base that is a loop of links": (
         spoiled.base_that_is_a_loop,
-        "base cannot be used: it is a link that leads back",
+        "cannot be used: Too many levels of symbolic links",
     ),
     "no adapter": (spoiled.no_adapter, "adapter"),
     "adapter that is a file": (spoiled.adapter_that_is_a_file, "folder"),

@@ -39,7 +39,7 @@ def find_base(base: str, *, revision: str | None = None) -> BaseFolder:
         return BaseFolder(folder, folder.name)
     # No hub id looks like this: a typing error in a path must not ask the network.
     if folder.is_absolute() or base.startswith("."):
-        raise SetupError(f"the base folder {base} does not exist")
+        raise SetupError(f"the base folder {base} {_what_is_wrong(folder)}")
 
     name, _, pinned = base.partition("@")
     try:
@@ -55,6 +55,17 @@ def find_base(base: str, *, revision: str | None = None) -> BaseFolder:
             f"the base {base!r} is neither a folder nor a model that the hub gives: {reason}"
         ) from None
     return BaseFolder(Path(snapshot), name)
+
+
+def _what_is_wrong(folder: Path) -> str:
+    """Return why a path is no folder."""
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        return "does not exist"
+    except OSError as error:
+        return f"cannot be used: {error.strerror}"
+    return "is not a folder"
 
 
 def revision_of(options: Mapping[str, object]) -> str | None:
