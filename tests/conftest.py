@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from lorabay.catalog.records import Records
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from lorabay.settings import ENV_PREFIX
 from tests.faulty_disk import FaultyDisk
 from tests.versions import BASE_NAMES

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from lorabay.base.default import BASE_REPOSITORY
-from lorabay.catalog.defaults import AdapterDefaults
-from lorabay.catalog.defaults_file import parse
+from lorabay.catalog.adapter_defaults import AdapterDefaults
+from lorabay.catalog.defaults.defaults_file import parse
 from lorabay.training.dataset import Example, read_examples
 from lorabay.training.recipe import read_recipe
 

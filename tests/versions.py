@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults
+from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.versions import AdapterSpec, Digest, Version
 

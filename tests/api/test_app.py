@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from hypothesis import HealthCheck, given, settings, strategies as st
 from starlette.routing import Route
 
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from lorabay.errors import AdapterConflict
 from lorabay.serving.engine import CALLS
 from tests.api.conftest import Api, client_of, make_app, parts_over

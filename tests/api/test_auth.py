@@ -19,7 +19,7 @@ from lorabay.api.auth import (
     is_loopback,
 )
 from lorabay.api.keyring import Keyring
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from lorabay.errors import InvalidApiKey, PermissionDenied, SetupError
 from lorabay.serving.engine import CALLS
 from tests.api.conftest import client_of, make_app, parts_over

@@ -10,7 +10,7 @@ import pytest
 from lorabay.api.cut_off import CutOff
 from lorabay.api.front import front_of
 from lorabay.api.hosts import AllowedHosts
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from lorabay.serving.engine import Answer, AnswerStream, Body
 from tests.api.conftest import FINANCE, make_app, parts_over
 from tests.api.connection import Connection

@@ -14,7 +14,7 @@ from lorabay.api.auth import ANONYMOUS
 from lorabay.api.exchange import Exchange
 from lorabay.api.measuring import request_metrics
 from lorabay.api.measuring.request_metrics import RequestMetrics
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import Version
 from lorabay.errors import EngineUnavailable, InvalidRequest, ModelNotFound, WeightsRefused
 from lorabay.serving.engine import (

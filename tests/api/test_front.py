@@ -8,7 +8,7 @@ from lorabay.api.auth import KEY_OWNER, KeyGate
 from lorabay.api.front import front_of
 from lorabay.api.hosts import AllowedHosts
 from lorabay.api.keyring import Keyring
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from tests.api.conftest import client_of, make_app, parts_over
 
 ANY_HOST = AllowedHosts((), open_to_all=True)

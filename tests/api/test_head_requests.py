@@ -7,7 +7,7 @@ import pytest
 from lorabay.api.front import front_of
 from lorabay.api.hosts import AllowedHosts
 from lorabay.api.starting import StartingApp
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from tests.api.conftest import FINANCE, client_of, make_app, parts_over
 from tests.api.test_auth import OPEN
 

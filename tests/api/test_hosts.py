@@ -9,7 +9,7 @@ from lorabay.api.auth import OpenGate
 from lorabay.api.front import front_of
 from lorabay.api.hosts import AllowedHosts, choose_hosts
 from lorabay.api.starting import StartingApp
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from tests.api.conftest import client_of, make_app, parts_over
 
 LOOPBACK = (

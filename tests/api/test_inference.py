@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import Version
 from lorabay.errors import (
     ContextLengthExceeded,

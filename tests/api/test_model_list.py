@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lorabay.catalog.defaults import AdapterDefaults
+from lorabay.catalog.adapter_defaults import AdapterDefaults
 from tests.api.conftest import FINANCE, FINANCE_BEFORE, Api
 from tests.versions import make_version
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 
 from lorabay.api.probes import vllm_version
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from lorabay.errors import EngineUnavailable
 from tests.api.conftest import Api, client_of, make_app, parts_over
 from tests.fake_engine import FakeEngine

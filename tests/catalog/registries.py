@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lorabay.catalog.adapter_state import AdapterStatus
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import FolderSource, Records
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.adapter_state import AdapterStatus
+from lorabay.catalog.registry.registry import Registry
+from lorabay.catalog.registry.withheld import Found
 from lorabay.catalog.versions import AdapterSpec, Digest, Version, Withheld
-from lorabay.catalog.withheld import Found
 from lorabay.errors import SetupError
 
 BASES = ("tiny", "acme/tiny")

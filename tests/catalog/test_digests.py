@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults, Choice
+from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults, Choice
 from lorabay.catalog.digests import WeightsDigest, version_digest
 from lorabay.catalog.versions import Digest
 

@@ -22,11 +22,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.admission import Checks
-from lorabay.catalog.leases import Lease
 from lorabay.catalog.names import AdapterName
-from lorabay.catalog.record_keeper import RecordKeeper
 from lorabay.catalog.records import FolderSource
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.leases import Lease
+from lorabay.catalog.registry.record_keeper import RecordKeeper
+from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Digest, Version, Withheld
 from lorabay.errors import AdapterConflict, SetupError

@@ -17,7 +17,7 @@ from lorabay.api.auth import OpenGate
 from lorabay.api.exchange import Parts
 from lorabay.api.problems import as_error
 from lorabay.bench.runner import SCENARIOS
-from lorabay.catalog.adapter_state import AdapterState
+from lorabay.catalog.registry.adapter_state import AdapterState
 from lorabay.errors import LorabayError
 from lorabay.settings import ENV_PREFIX, Settings, load_settings
 from tests.docs.blocks import commands

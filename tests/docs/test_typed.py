@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.catalog.defaults import AdapterDefaults
-from lorabay.catalog.defaults_file import Sampling, parse
+from lorabay.catalog.adapter_defaults import AdapterDefaults
+from lorabay.catalog.defaults.defaults_file import Sampling, parse
 from tests import peft_adapters
 from tests.docs.pages import ROOT, Block, page
 from tests.docs.typed import (

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from lorabay.base.shapes import BaseShapes
 from lorabay.catalog import fingerprints
-from lorabay.catalog.record_keeper import RecordKeeper
+from lorabay.catalog.registry.record_keeper import RecordKeeper
 from lorabay.catalog.root_identity import RootIdentity
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterConflict, AdapterRejected, ModelNotFound, SetupError

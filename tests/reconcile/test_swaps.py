@@ -8,7 +8,7 @@ import asyncio
 
 import pytest
 
-from lorabay.catalog.defaults import NO_DEFAULTS
+from lorabay.catalog.adapter_defaults import NO_DEFAULTS
 from lorabay.errors import AdapterRejected, EngineUnavailable
 from lorabay.reconcile.swaps import NoEngine
 from lorabay.serving.residency import Residency

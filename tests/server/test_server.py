@@ -21,7 +21,7 @@ import pytest
 from lorabay.api.auth import OpenGate
 from lorabay.base.find import BaseFolder
 from lorabay.catalog.adapted import Adapted
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError, UsageError

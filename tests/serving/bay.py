@@ -13,11 +13,11 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from lorabay.base.shapes import BaseShapes
-from lorabay.catalog.adapter_state import AdapterStatus
+from lorabay.catalog.adapter_defaults import AdapterDefaults
 from lorabay.catalog.admission import Checks, validate
-from lorabay.catalog.defaults import AdapterDefaults
 from lorabay.catalog.names import AdapterName
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.adapter_state import AdapterStatus
+from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import AdapterSpec, Version
 from lorabay.metrics import Metrics

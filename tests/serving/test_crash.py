@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.admission import Checks, validate
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
 from lorabay.metrics import Metrics

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 
 from lorabay.base.shapes import BaseShapes
-from lorabay.catalog.adapter_state import AdapterStatus
+from lorabay.catalog.registry.adapter_state import AdapterStatus
 from lorabay.catalog.versions import Version
 from lorabay.errors import (
     AdapterConflict,

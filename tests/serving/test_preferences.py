@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lorabay.catalog.defaults import Choice
+from lorabay.catalog.adapter_defaults import Choice
 from lorabay.errors import InvalidRequest
 from lorabay.serving.engine import CALLS, CHAT, COMPLETIONS, DETOKENIZE, RESPONSES, TOKENIZE, Call
 from lorabay.serving.preferences import (

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from lorabay.api.auth import Caller
     from lorabay.api.measuring.request_metrics import RequestMetrics
-    from lorabay.catalog.leases import Lease
-    from lorabay.catalog.registry import Registry
+    from lorabay.catalog.registry.leases import Lease
+    from lorabay.catalog.registry.registry import Registry
     from lorabay.catalog.versions import Version
     from lorabay.metrics import Metrics
     from lorabay.serving.engine import AnswerStream, Body, Call, Engine, Weights

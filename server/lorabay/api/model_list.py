@@ -16,7 +16,7 @@ from lorabay.errors import ModelNotFound
 
 if TYPE_CHECKING:
     from lorabay.api.auth import Gate
-    from lorabay.catalog.registry import Registry
+    from lorabay.catalog.registry.registry import Registry
     from lorabay.catalog.versions import Version
     from lorabay.serving.engine import Engine, Weights
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.catalog.canonical import EXPERTS, Canonical, measure
+from lorabay.catalog.defaults.own_defaults import read_own_defaults
 from lorabay.catalog.expert_pairs import single_problems
 from lorabay.catalog.names import bare_name
-from lorabay.catalog.own_defaults import read_own_defaults
 from lorabay.catalog.to_lora import Means, as_stored, converted
 from lorabay.files.adapter_folder import Limits
 from lorabay.formats import FORMATS, lora, refusal

@@ -13,7 +13,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.defaults_json import as_json
+from lorabay.catalog.defaults.defaults_json import as_json
 from lorabay.catalog.versions import Digest
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lorabay.catalog.defaults import AdapterDefaults
+    from lorabay.catalog.adapter_defaults import AdapterDefaults
 
 
 class WeightsDigest:

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Set as AbstractSet
     from datetime import date
 
+    from lorabay.catalog.adapter_defaults import AdapterDefaults
     from lorabay.catalog.admission import Checks
-    from lorabay.catalog.defaults import AdapterDefaults
     from lorabay.catalog.names import AdapterName
     from lorabay.catalog.stored_version import Made, StoredVersion
     from lorabay.catalog.versions import AdapterSpec

@@ -15,10 +15,10 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults
 from lorabay.catalog.admission import inspect
 from lorabay.catalog.canonical import measure
-from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults
-from lorabay.catalog.defaults_json import as_json, from_json
+from lorabay.catalog.defaults.defaults_json import as_json, from_json
 from lorabay.catalog.digests import version_digest
 from lorabay.catalog.versions import AdapterSpec, Digest
 from lorabay.files import durable

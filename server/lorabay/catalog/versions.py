@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NewType
 
-from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults
+from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults
 
 if TYPE_CHECKING:
     from lorabay.catalog.names import AdapterName

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.adapter_state import AdapterState
 from lorabay.catalog.fingerprints import (
     ABSENT,
     UNREADABLE,
@@ -23,6 +22,7 @@ from lorabay.catalog.fingerprints import (
 )
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import AdminSource, FolderSource
+from lorabay.catalog.registry.adapter_state import AdapterState
 from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import (
     AdapterConflict,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from lorabay.catalog.discovery import Candidate
     from lorabay.catalog.records import Source
-    from lorabay.catalog.registry import Registry
+    from lorabay.catalog.registry.registry import Registry
     from lorabay.catalog.versions import Digest, Version
     from lorabay.reconcile.events import Actor, EventLog
     from lorabay.reconcile.ingest import Ingest

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from lorabay.catalog.adapter_state import AdapterState
 from lorabay.catalog.discovery import Candidate
 from lorabay.catalog.records import AdminSource, FolderSource
+from lorabay.catalog.registry.adapter_state import AdapterState
 from lorabay.catalog.settling import Settling
 from lorabay.errors import SetupError
 from lorabay.reconcile.absences import Absences, DirectoryState
@@ -33,9 +33,9 @@ from lorabay.reconcile.swaps import Swaps
 from lorabay.reconcile.unread_versions import UnreadVersions
 
 if TYPE_CHECKING:
-    from lorabay.catalog.adapter_state import AdapterStatus
     from lorabay.catalog.admission import Checks
-    from lorabay.catalog.registry import Registry
+    from lorabay.catalog.registry.adapter_state import AdapterStatus
+    from lorabay.catalog.registry.registry import Registry
     from lorabay.catalog.root_identity import RootIdentity
     from lorabay.catalog.store import Store
     from lorabay.catalog.versions import Digest, Version

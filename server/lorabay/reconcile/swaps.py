@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from lorabay.catalog.adapter_state import AdapterState
+from lorabay.catalog.registry.adapter_state import AdapterState
 from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, LorabayError
 from lorabay.reasons import Reason
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lorabay.catalog.records import Source
-    from lorabay.catalog.registry import Registry
+    from lorabay.catalog.registry.registry import Registry
     from lorabay.metrics import Metrics
     from lorabay.reconcile.events import Actor, EventLog
     from lorabay.reconcile.store_sweep import StoreSweep

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lorabay.reconcile.bounded_work import BoundedWork
 
 if TYPE_CHECKING:
-    from lorabay.catalog.registry import Registry
+    from lorabay.catalog.registry.registry import Registry
 
 
 class UnreadVersions:

@@ -19,8 +19,8 @@ from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.catalog.adapted import NotAsked
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks, rank_over_limit, unadapted
 from lorabay.catalog.canonical import EXPERTS, stored_modules
-from lorabay.catalog.record_keeper import RecordKeeper
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.record_keeper import RecordKeeper
+from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import Withheld
 from lorabay.reconcile.events import EventLog
 from lorabay.reconcile.reconciler import Directory, Reconciler

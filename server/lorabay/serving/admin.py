@@ -16,9 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorabay.catalog.adapter_state import AdapterStatus
-from lorabay.catalog.defaults_json import in_brief
+from lorabay.catalog.defaults.defaults_json import in_brief
 from lorabay.catalog.names import AdapterName, name_problems
+from lorabay.catalog.registry.adapter_state import AdapterStatus
 from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import (
     AdapterConflict,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from lorabay.catalog.adapter_state import AdapterState, AdapterStatus
+from lorabay.catalog.registry.adapter_state import AdapterState, AdapterStatus
 from lorabay.catalog.versions import DIGEST_PREFIX, Version
 from lorabay.errors import AdapterRejected, EngineUnavailable, WeightsRefused
 from lorabay.metrics import AdapterFacts, SlotFacts

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lorabay.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from lorabay.catalog.defaults import Choice
+    from lorabay.catalog.adapter_defaults import Choice
     from lorabay.serving.engine import Body, Call
 
 SYSTEM_ROLES = frozenset({"system", "developer"})

@@ -18,12 +18,12 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.adapted import Adapted, NotAsked
+from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults
 from lorabay.catalog.admission import Checks, inspect
 from lorabay.catalog.canonical import measure
 from lorabay.catalog.composite import is_composite
 from lorabay.catalog.composite_build import Assembly
-from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults
-from lorabay.catalog.defaults_json import as_json
+from lorabay.catalog.defaults.defaults_json import as_json
 from lorabay.catalog.names import backup_problems, name_problems
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.errors import SetupError

@@ -25,7 +25,7 @@ from lorabay.api.request.limits import (
     RequestLimits,
     check_limits,
 )
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
 from lorabay.errors import InvalidRequest
 from lorabay.serving.engine import (
     CALLS,

@@ -27,7 +27,7 @@ from vllm.renderers import hf
 from vllm.renderers.online_renderer import OnlineRenderer
 from vllm.renderers.registry import renderer_from_config
 
-from lorabay.catalog.defaults import AdapterDefaults, Choice
+from lorabay.catalog.adapter_defaults import AdapterDefaults, Choice
 from lorabay.catalog.versions import Version
 from lorabay.errors import ContextLengthExceeded, InvalidRequest
 from lorabay.serving.engine import CHAT, COMPLETIONS, RESPONSES, TOKENIZE, Call

@@ -25,7 +25,7 @@ from vllm.exceptions import VLLMValidationError
 from vllm.renderers import hf
 from vllm.renderers.inputs.preprocess import extract_prompt_len, prompt_to_seq
 
-from lorabay.catalog.defaults import NO_DEFAULTS
+from lorabay.catalog.adapter_defaults import NO_DEFAULTS
 from lorabay.errors import SHOWN_CHARS, ContextLengthExceeded, InvalidRequest
 from lorabay.serving.preferences import (
     TOKEN_FIELDS,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from vllm.renderers.online_renderer import OnlineRenderer
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    from lorabay.catalog.defaults import AdapterDefaults
+    from lorabay.catalog.adapter_defaults import AdapterDefaults
     from lorabay.catalog.versions import Version
     from lorabay.serving.engine import Body, Call
     from lorabay.serving.vllm.prompt_logprobs import PromptLogprobs

@@ -13,8 +13,8 @@ from rich.table import Column, Table
 
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks, smallest_limit, validate
 from lorabay.catalog.canonical import EXPERTS
-from lorabay.catalog.defaults_json import as_json
-from lorabay.catalog.own_defaults import OwnDefaults, read_own_defaults
+from lorabay.catalog.defaults.defaults_json import as_json
+from lorabay.catalog.defaults.own_defaults import OwnDefaults, read_own_defaults
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.reasons import Rejected, quoted, rejected

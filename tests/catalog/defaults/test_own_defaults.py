@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lorabay.base.tokenizer import BaseTokenizer
-from lorabay.catalog.defaults import NO_DEFAULTS, Choice
-from lorabay.catalog.own_defaults import OwnDefaults, read_own_defaults
+from lorabay.catalog.adapter_defaults import NO_DEFAULTS, Choice
+from lorabay.catalog.defaults.own_defaults import OwnDefaults, read_own_defaults
 from tests.tokenizers import END, OTHER_END, TEMPLATE, save_tokenizer
 
 OTHER = "{{ messages[0].content }}"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lorabay.catalog.records import Records
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.registry import Registry
+from lorabay.catalog.registry.withheld import NOT_READ
 from lorabay.catalog.versions import Withheld
-from lorabay.catalog.withheld import NOT_READ
 from lorabay.errors import AdapterConflict, ModelNotFound
 from tests.catalog.registries import BASES, A, B, C, D, finds, serve, status, taken_up
 

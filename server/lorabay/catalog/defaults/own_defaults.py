@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorabay.base.tokenizer import BaseTokenizer
-from lorabay.catalog import chat_templates, defaults_file
-from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults
+from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults
+from lorabay.catalog.defaults import chat_templates, defaults_file
 from lorabay.files import tokenizer_fields
 from lorabay.files.adapter_folder import Unreadable
 from lorabay.files.side_files import (

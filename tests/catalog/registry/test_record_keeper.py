@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lorabay.catalog.names import AdapterName
-from lorabay.catalog.record_keeper import RecordKeeper
 from lorabay.catalog.records import Record, Records
+from lorabay.catalog.registry.record_keeper import RecordKeeper
 from lorabay.catalog.versions import Digest
 
 A, B = Digest("a" * 64), Digest("b" * 64)

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from lorabay.catalog.adapter_state import Adapter
-from lorabay.catalog.needs import keepers, needed, obstacle_to_forgetting
 from lorabay.catalog.records import Record, Rollback
+from lorabay.catalog.registry.adapter_state import Adapter
+from lorabay.catalog.registry.needs import keepers, needed, obstacle_to_forgetting
 from tests.catalog.registries import A, B, C, version
 
 

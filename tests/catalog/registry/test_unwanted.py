@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.catalog import unwanted
-from lorabay.catalog.adapter_state import AdapterState
 from lorabay.catalog.records import AdminSource, Record, Records
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry import unwanted
+from lorabay.catalog.registry.adapter_state import AdapterState
+from lorabay.catalog.registry.registry import Registry
 from tests.catalog.registries import BASES, A, B, restarted, serve, status
 
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.adapter_state import AdapterState
 from lorabay.catalog.records import Record
+from lorabay.catalog.registry.adapter_state import AdapterState
 
 if TYPE_CHECKING:
-    from lorabay.catalog.adapter_state import Adapter
+    from lorabay.catalog.registry.adapter_state import Adapter
 
 REMEMBERED_ANEW_S = 600.0
 """How long a new server remembers, at least, a name that an earlier one took away."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.catalog.adapter_state import AdapterState
 from lorabay.catalog.records import AdminSource, Records
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.adapter_state import AdapterState
+from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterConflict, ModelNotFound
 from tests.catalog.registries import BASES, A, B, C, Clock, folder, serve, status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.catalog.leases import Lease
+from lorabay.catalog.registry.leases import Lease
 from tests.catalog.registries import A
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.catalog.chat_templates import are_equal, problem_of
+from lorabay.catalog.defaults.chat_templates import are_equal, problem_of
 from tests.tokenizers import TEMPLATE
 
 

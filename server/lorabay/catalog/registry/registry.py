@@ -18,11 +18,11 @@ import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Protocol
 
-from lorabay.catalog import needs, removed, unwanted, withheld
-from lorabay.catalog.adapter_state import GONE, Adapter, AdapterState, AdapterStatus
-from lorabay.catalog.leases import Lease
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import AdminSource, FolderSource, Record, Rollback
+from lorabay.catalog.registry import needs, removed, unwanted, withheld
+from lorabay.catalog.registry.adapter_state import GONE, Adapter, AdapterState, AdapterStatus
+from lorabay.catalog.registry.leases import Lease
 from lorabay.catalog.versions import DIGEST_PREFIX, Digest, Version
 from lorabay.errors import AdapterConflict, ModelNotFound, SetupError
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lorabay.catalog.records import Source
-    from lorabay.catalog.withheld import Found
+    from lorabay.catalog.registry.withheld import Found
     from lorabay.reasons import Reason
 
     Find = Callable[[AdapterName, Digest], Found]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lorabay.catalog.adapter_state import Adapter
+    from lorabay.catalog.registry.adapter_state import Adapter
     from lorabay.catalog.versions import Digest
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from lorabay.catalog.defaults import AdapterDefaults, Choice
+from lorabay.catalog.adapter_defaults import AdapterDefaults, Choice
 from lorabay.catalog.versions import DIGEST_PREFIX
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from lorabay.catalog.defaults import AdapterDefaults, Choice
+from lorabay.catalog.adapter_defaults import AdapterDefaults, Choice
 from lorabay.files.side_files import SETTINGS_FILE
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 

@@ -14,7 +14,7 @@ from lorabay.catalog.versions import Digest, Version, Withheld
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lorabay.catalog.adapter_state import Adapter
+    from lorabay.catalog.registry.adapter_state import Adapter
 
 Found = Version | Withheld | None
 """What the store says of a version: here it is, why this run does not offer it, or it is gone."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults, Choice
-from lorabay.catalog.defaults_file import parse
+from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults, Choice
+from lorabay.catalog.defaults.defaults_file import parse
 from lorabay.reasons import Rejected
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults, Choice
+from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults, Choice
 
 
 def test_defaults_are_values() -> None:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from lorabay.catalog.adapter_state import AdapterState
-from lorabay.catalog.defaults import AdapterDefaults
-from lorabay.catalog.leases import Lease
+from lorabay.catalog.adapter_defaults import AdapterDefaults
 from lorabay.catalog.records import FolderSource, Records
-from lorabay.catalog.registry import Registry
+from lorabay.catalog.registry.adapter_state import AdapterState
+from lorabay.catalog.registry.leases import Lease
+from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import AdapterConflict, ModelNotFound, SetupError
 from lorabay.reasons import Reason

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from lorabay.catalog.defaults import NO_DEFAULTS, AdapterDefaults, Choice
-from lorabay.catalog.defaults_json import as_json, from_json, in_brief
+from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults, Choice
+from lorabay.catalog.defaults.defaults_json import as_json, from_json, in_brief
 
 ALL = AdapterDefaults(
     chat_template="{{ messages }}",

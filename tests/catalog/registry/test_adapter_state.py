@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.catalog.adapter_state import GONE, Adapter, AdapterState
 from lorabay.catalog.records import Record, Rollback
+from lorabay.catalog.registry.adapter_state import GONE, Adapter, AdapterState
 from lorabay.catalog.versions import Withheld
 from tests.catalog.registries import A, B, C
 
