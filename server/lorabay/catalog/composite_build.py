@@ -36,8 +36,8 @@ from lorabay.files.folder_read import FolderRead, Stopped
 from lorabay.files.real_paths import is_written_below
 from lorabay.files.side_files import copy_side_files
 from lorabay.formats.base_copies import Comparison
-from lorabay.formats.folder_contents import explained
 from lorabay.formats.reading import AdapterUpdates, read_updates
+from lorabay.formats.trainers.folder_contents import explained
 from lorabay.formats.writer import LoraFolder
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 

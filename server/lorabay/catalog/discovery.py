@@ -23,7 +23,7 @@ from lorabay.catalog.names import backup_problems, name_problems
 from lorabay.errors import SetupError
 from lorabay.files.real_paths import both_forms
 from lorabay.files.side_files import SIDE_FILES
-from lorabay.formats.folder_contents import contents_of
+from lorabay.formats.trainers.folder_contents import contents_of
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:

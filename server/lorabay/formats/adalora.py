@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from lorabay.algebra.updates import LowRank
-from lorabay.formats.config_fields import FIELDS, Alpha, Rank, coverage_problems, parse
+from lorabay.formats.config.config_fields import FIELDS, Alpha, Rank, coverage_problems, parse
 from lorabay.formats.interface import Updates
 from lorabay.formats.tensor_names import by_module, missing_roles, product_problems, shape_problem
 from lorabay.reasons import Reason, Rejected, quoted, rejected

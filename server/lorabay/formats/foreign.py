@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE, read_object
 from lorabay.files.adapter_weights import AdapterWeights
-from lorabay.formats.foreign_files import readable_file
 from lorabay.formats.interface import Source
 from lorabay.formats.reading import AdapterUpdates, checked, read_updates
-from lorabay.formats.text_layout import TextLayout
 from lorabay.formats.trainers import trainer_of
+from lorabay.formats.trainers.foreign_files import readable_file
+from lorabay.formats.trainers.text_layout import TextLayout
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:

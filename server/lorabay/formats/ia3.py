@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lorabay.algebra.updates import Gated, transposed
-from lorabay.formats.config_fields import coverage_problems
+from lorabay.formats.config.config_fields import coverage_problems
 from lorabay.formats.interface import Updates
 from lorabay.formats.tensor_names import by_module
 from lorabay.reasons import Reason, Rejected, quoted, rejected

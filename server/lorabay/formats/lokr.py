@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lorabay.algebra.updates import Dense, LowRank
-from lorabay.formats.config_fields import coverage_problems, parse
+from lorabay.formats.config.config_fields import coverage_problems, parse
 from lorabay.formats.interface import Updates
 from lorabay.formats.lycoris import LycorisConfig
 from lorabay.formats.tensor_names import by_module, product_problems

@@ -16,9 +16,9 @@ import numpy as np
 
 from lorabay.algebra.updates import Dense, Directional, LowRank, PeftLayer
 from lorabay.base.shapes import HEAD, is_embedding
-from lorabay.formats.config_fields import coverage_problems, parse
+from lorabay.formats.config.config_fields import coverage_problems, parse
+from lorabay.formats.config.lora_config import LoraConfig, unmergeable_problems, unserved_problems
 from lorabay.formats.interface import Scaling, Updates
-from lorabay.formats.lora_config import LoraConfig, unmergeable_problems, unserved_problems
 from lorabay.formats.lora_parameters import ParameterUpdates, parameter_updates
 from lorabay.formats.pissa import init_problems, without_initial
 from lorabay.formats.tensor_names import (

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from lorabay.base.parameters import Parameter
     from lorabay.base.shapes import BaseShapes
     from lorabay.files.safetensors_header import TensorInfo
+    from lorabay.formats.config.lora_config import LoraConfig
     from lorabay.formats.interface import Source
-    from lorabay.formats.lora_config import LoraConfig
     from lorabay.formats.tensor_names import Roles
 
 _ROLES = ("lora_A.weight", "lora_B.weight")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, PrivateAttr
 
-from lorabay.formats.config_fields import FIELDS, Alpha, Rank
-from lorabay.formats.patterns import PatternFields
+from lorabay.formats.config.config_fields import FIELDS, Alpha, Rank
+from lorabay.formats.config.patterns import PatternFields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

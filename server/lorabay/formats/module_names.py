@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lorabay.base.module_names import unwrapped
 from lorabay.base.shapes import tails
-from lorabay.formats.patterns import Patterns
+from lorabay.formats.config.patterns import Patterns
 from lorabay.formats.tensor_names import PREFIX
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 

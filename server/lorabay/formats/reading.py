@@ -25,13 +25,13 @@ from lorabay.files.adapter_folder import (
 from lorabay.files.adapter_weights import AdapterWeights
 from lorabay.formats import FORMATS, refusal
 from lorabay.formats.base_copies import dropped_copies
-from lorabay.formats.config_values import normalised
-from lorabay.formats.folder_contents import explained
+from lorabay.formats.config.config_values import normalised
 from lorabay.formats.interface import Source
 from lorabay.formats.module_names import named_as_base
 from lorabay.formats.modules_to_save import whole_tensors
 from lorabay.formats.pissa import init_problems
 from lorabay.formats.trainers import trainer_of
+from lorabay.formats.trainers.folder_contents import explained
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:

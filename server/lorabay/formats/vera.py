@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from lorabay.algebra.updates import LowRank
-from lorabay.formats.config_fields import FIELDS, Rank, coverage_problems, parse
+from lorabay.formats.config.config_fields import FIELDS, Rank, coverage_problems, parse
 from lorabay.formats.interface import Updates
 from lorabay.formats.tensor_names import by_module, dtype_problems, missing_roles, shape_problem
 from lorabay.reasons import Reason, Rejected, quoted, rejected

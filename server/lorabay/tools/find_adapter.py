@@ -27,8 +27,8 @@ from lorabay.files.real_paths import real_path
 from lorabay.files.safetensors_header import TensorInfo, read_header
 from lorabay.files.side_files import SIDE_FILES
 from lorabay.files.tensors import from_bytes
-from lorabay.formats.folder_contents import contents_of
 from lorabay.formats.reading import AdapterUpdates, read_updates
+from lorabay.formats.trainers.folder_contents import contents_of
 from lorabay.reasons import Rejected, quoted
 
 if TYPE_CHECKING:

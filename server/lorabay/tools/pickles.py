@@ -17,7 +17,7 @@ from lorabay.base.files import CONFIG, INDEX_FILE, SINGLE_FILE
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.files.real_paths import real_path
-from lorabay.formats.foreign_files import find_foreign
+from lorabay.formats.trainers.foreign_files import find_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from lorabay.algebra.updates import Directional
 from lorabay.base.shapes import HEAD, is_embedding
-from lorabay.formats.config_fields import FIELDS, Alpha, parse
+from lorabay.formats.config.config_fields import FIELDS, Alpha, parse
 from lorabay.formats.tensor_names import missing_roles, shape_problem, unexpected
 from lorabay.formats.trainers.factors import as_updates, by_factor, expert, in_base, product, stored
 from lorabay.reasons import Reason, Rejected, quoted, rejected

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from lorabay.formats.config_fields import FIELDS, Alpha, Rank, parse
+from lorabay.formats.config.config_fields import FIELDS, Alpha, Rank, parse
 from lorabay.formats.tensor_names import missing_roles
 from lorabay.formats.trainers.factors import as_updates, by_factor, in_base, product, stored
 from lorabay.reasons import Reason, Rejected, quoted, rejected

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from lorabay.base.shapes import HEAD
-from lorabay.formats.config_fields import FIELDS, Alpha, Rank, parse
+from lorabay.formats.config.config_fields import FIELDS, Alpha, Rank, parse
 from lorabay.formats.tensor_names import missing_roles
 from lorabay.formats.trainers.factors import as_updates, by_factor, expert, product, stored
 from lorabay.reasons import Rejected, rejected

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from lorabay.algebra.updates import Directional
-from lorabay.formats.config_fields import FIELDS, Alpha, Rank, parse
+from lorabay.formats.config.config_fields import FIELDS, Alpha, Rank, parse
 from lorabay.formats.tensor_names import missing_roles, shape_problem
 from lorabay.formats.trainers.factors import (
     as_updates,

@@ -8,7 +8,7 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from lorabay.formats.expressions import Budget, Expression, UnfitExpression
+from lorabay.formats.config.expressions import Budget, Expression, UnfitExpression
 
 ATOMS = st.sampled_from(
     ["a", "b", "_", ".", r"\.", r"\d", r"\D", r"\w", r"\W", r"\s", r"\S", "[ab]", "[^a]", "[0-9_]",

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from lorabay.base.shapes import BaseShapes
-from lorabay.formats.config_fields import (
+from lorabay.formats.config.config_fields import (
     FIELDS,
     Alpha,
     Rank,

@@ -12,7 +12,7 @@ from lorabay.algebra.updates import Replaced
 from lorabay.base.shapes import BaseShapes
 from lorabay.formats.foreign import read_foreign
 from lorabay.formats.reading import AdapterUpdates
-from lorabay.formats.text_layout import TextLayout
+from lorabay.formats.trainers.text_layout import TextLayout
 from lorabay.tools.find_adapter import LIMITS
 from tests.formats.merged import check_equal
 from tests.formats.trainers import left_behind

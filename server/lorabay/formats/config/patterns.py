@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.base.shapes import tails
 from lorabay.formats.advice import CONVERT
-from lorabay.formats.expressions import Budget, Expression, UnfitExpression
+from lorabay.formats.config.expressions import Budget, Expression, UnfitExpression
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.formats.lora_config import (
+from lorabay.formats.config.lora_config import (
     FEATURES,
     LoraConfig,
     unmergeable_problems,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lorabay.formats import folder_contents
-from lorabay.formats.folder_contents import contents_of, explained
+from lorabay.formats.trainers import folder_contents
+from lorabay.formats.trainers.folder_contents import contents_of, explained
 from lorabay.reasons import Reason, Rejected
 from tests import making
 

@@ -10,7 +10,7 @@ import pytest
 from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.admission import Checks, validate
 from lorabay.catalog.versions import AdapterSpec
-from lorabay.formats.config_values import normalised
+from lorabay.formats.config.config_values import normalised
 from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.reasons import Rejected
 from tests import peft_adapters

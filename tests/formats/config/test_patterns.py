@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, strategies as st
 from peft.utils.other import get_pattern_key
 
-from lorabay.formats import expressions
-from lorabay.formats.patterns import PatternFields, Patterns
+from lorabay.formats.config import expressions
+from lorabay.formats.config.patterns import PatternFields, Patterns
 
 MODULES = [
     f"model.layers.{layer}.{leaf}"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from lorabay.formats.advice import MERGE
-from lorabay.formats.config_fields import FIELDS, Alpha, Rank
-from lorabay.formats.patterns import PatternFields
+from lorabay.formats.config.config_fields import FIELDS, Alpha, Rank
+from lorabay.formats.config.patterns import PatternFields
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.formats.foreign_files import FOREIGN_FILES, find_foreign, readable_file
+from lorabay.formats.trainers.foreign_files import FOREIGN_FILES, find_foreign, readable_file
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""An adapter's config: loosely typed fields, patterns of names, and what of LoRA is understood."""
