@@ -27,7 +27,16 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import API_KEY
-from tests.e2e.hostile import GENERATED, KINDS, Kind, Outcomes, Target, examples, posting
+from tests.e2e.hostile import (
+    GENERATED,
+    KINDS,
+    Kind,
+    Outcomes,
+    Target,
+    constrained,
+    examples,
+    posting,
+)
 from tests.e2e.server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -205,8 +214,13 @@ def test_no_adapter_was_blamed(http: httpx.Client, admin: httpx.Client) -> None:
     assert http.post(CHAT, json=body).status_code == 200
 
 
-def test_what_everybody_has_left_stops(target: Target, server: Server, figures: list[str]) -> None:
+def test_what_everybody_has_left_stops(
+    target: Target, http: httpx.Client, server: Server, figures: list[str]
+) -> None:
     """Five seconds after the last client the server's processes are idle."""
+    # The first grammar starts the process that tries them, which takes a core for ten seconds once.
+    assert http.post(CHAT, json=constrained(regex="a|b")).status_code == 200
+
     stop = threading.Event()
     clients = [
         threading.Thread(target=kind, args=(target, stop, Counter()), daemon=True)
