@@ -147,6 +147,7 @@ def test_a_vision_tower_is_left_alone(ask: Callable[..., dict[str, str]]) -> Non
     """Qwen2.5-VL's, by the names of older files and of those that transformers writes now; the
     reason names the option that adapts it.
     """
+    # The build for torch without CUDA lies on PyTorch's own index; PyPI's breaks transformers here.
     pytest.importorskip("torchvision", reason="vLLM's classes with a tower import it")
     small = {name: value for name, value in SMALL.items() if name != "head_dim"}
     vision = {"depth": 1, "hidden_size": 64, "num_heads": 2, "intermediate_size": 128}

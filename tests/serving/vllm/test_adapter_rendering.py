@@ -276,6 +276,10 @@ async def test_an_endless_template_is_no_error_of_the_server(
         await rendered.prompt(CHAT, {"messages": HELLO}, preferring(chat_template=MARKED))
     assert caught.value.status == 400
 
+    for version in (None, sampling(temperature=0.5)):
+        with pytest.raises(InvalidRequest, match="the base's chat template takes too long"):
+            await rendered.prompt(CHAT, {"messages": HELLO}, version)
+
 
 async def test_what_comes_of_media_is_not_said_to_come_of_a_template(
     rendered: Rendered, monkeypatch: pytest.MonkeyPatch
@@ -288,6 +292,21 @@ async def test_what_comes_of_media_is_not_said_to_come_of_a_template(
     monkeypatch.setattr(hf, "parse_chat_messages_async", fetch)
     with pytest.raises(VLLMValidationError, match="not fetched"):
         await rendered.prompt(CHAT, {"messages": HELLO}, preferring(chat_template=MARKED))
+
+
+async def test_media_that_come_too_late_are_no_error_of_the_server(
+    rendered: Rendered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor of a template, with an adapter's own or without."""
+
+    async def fetch(*_: Any, **__: Any) -> Any:
+        raise TimeoutError("10.0.0.7")
+
+    monkeypatch.setattr(hf, "parse_chat_messages_async", fetch)
+    for version in (None, preferring(chat_template=MARKED)):
+        with pytest.raises(InvalidRequest, match=r"media .* did not arrive in time") as caught:
+            await rendered.prompt(CHAT, {"messages": HELLO}, version)
+        assert "10.0.0.7" not in caught.value.message
 
 
 async def test_a_prompt_that_the_adapter_made_too_long_says_so(rendered: Rendered) -> None:

@@ -37,6 +37,7 @@ from lorabay.serving.vllm.errors import PROMPT_LENGTH_PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import CodeType
 
     from pydantic import BaseModel
     from vllm.renderers.online_renderer import OnlineRenderer
@@ -172,8 +173,15 @@ class AdapterRendering:
     async def preprocess_chat(self, request: Any, messages: Any, **options: Any) -> Any:
         """Make a prompt of a conversation, with the adapter's template if it has one.
 
-        Raises InvalidRequest that names the adapter where the prompt fails because of it.
+        Raises InvalidRequest that names the adapter where the prompt fails because of it, and one
+        for a template or media that take too long.
         """
+        try:
+            return await self._preprocess(request, messages, **options)
+        except TimeoutError as error:
+            raise InvalidRequest(_what_took_too_long(error)) from error
+
+    async def _preprocess(self, request: Any, messages: Any, **options: Any) -> Any:
         preferences = current.get()
         if preferences is None:
             return await self._preprocess_chat(request, messages, **options)
@@ -336,9 +344,29 @@ def _template_fault(error: Exception) -> BaseException | None:
     vLLM wraps what a template raises, and raises TimeoutError for one that takes too long. It wraps
     what comes of media too, whose reasons are not for clients: the place tells them apart.
     """
-    if isinstance(error, TemplateError | TimeoutError):
+    if isinstance(error, TemplateError) or _is_slow_template(error):
         return error
 
-    *_, (innermost, _) = walk_tb(error.__traceback__)
-    is_wrapped = innermost.f_code is hf.safe_apply_chat_template.__code__
+    is_wrapped = _innermost(error) is hf.safe_apply_chat_template.__code__
     return error.__cause__ if is_wrapped else None
+
+
+def _what_took_too_long(error: TimeoutError) -> str:
+    if _is_slow_template(error):
+        return (
+            "the base's chat template takes too long for this conversation: send fewer or shorter "
+            "messages"
+        )
+    return "the media of the request did not arrive in time"
+
+
+def _is_slow_template(error: Exception) -> bool:
+    """Return whether vLLM gave a template up; fetching media may time out as well."""
+    is_late = isinstance(error, TimeoutError)
+    return is_late and _innermost(error) is hf.HfRenderer._render_with_timeout.__code__
+
+
+def _innermost(error: Exception) -> CodeType:
+    """Return the code in which an error was raised."""
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return frame.f_code
