@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from tests.peft_adapters import LINEAR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     Tensors = dict[str, torch.Tensor]
@@ -55,10 +55,40 @@ def modules() -> list[str]:
     return [f"model.layers.{layer}.{leaf}" for layer in range(LAYERS) for leaf in leaves()]
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A module that was trained, as transformers names it: its layer, its leaf, A and B."""
+
+    weight_name: str
+    layer: str
+    leaf: str
+    number: int
+    a: torch.Tensor
+    b: torch.Tensor
+
+
+def trained(weights: Mapping[str, torch.Tensor]) -> Iterator[Trained]:
+    """Yield every linear module of the base with factors of its own."""
+    for number, module in enumerate(modules()):
+        name = f"{module}.weight"
+        _, _, layer, leaf = module.split(".", 3)
+        yield Trained(name, layer, leaf, number, *pair(weights[name], number))
+
+
 def write(folder: Path, file: str, tensors: Tensors, config_file: str, config: object) -> None:
     folder.mkdir(parents=True)
     save_file({name: value.contiguous() for name, value in tensors.items()}, folder / file)
     (folder / config_file).write_text(json.dumps(config))
+
+
+def base_of_experts(base: Path, leaf: str) -> list[str]:
+    """Make a base of three experts of one layer, a module each; return their weights' names."""
+    names = [f"model.layers.0.mlp.experts.{expert}.{leaf}.weight" for expert in range(3)]
+    weights = {name: noise(6, 5, seed=expert) for expert, name in enumerate(names)}
+    base.mkdir()
+    save_file(weights, base / "model.safetensors")
+    (base / "config.json").write_text('{"model_type": "qwen3_moe"}')
+    return names
 
 
 def mlx_config(**fields: object) -> dict[str, object]:
@@ -154,13 +184,11 @@ def mistral_finetune(base: Path, folder: Path) -> Left:
     """`LoRALinear.merge_weight` of mistral-finetune, on weights in Mistral's own layout."""
     merged = load_file(base / "model.safetensors")
     tensors: Tensors = {}
-    for number, module in enumerate(modules()):
-        layer, leaf = module.split(".")[2], module.split(".", 3)[3]
-        weight = merged[f"{module}.weight"]
-        a, b = pair(weight, number)
-        name = f"layers.{layer}.{MISTRAL[leaf]}"
-        tensors |= {f"{name}.lora_A.weight": a, f"{name}.lora_B.weight": b}
-        merged[f"{module}.weight"] = own_rows(weight, leaf, partial(_mistral_merge, a, b))
+    for one in trained(merged):
+        name = f"layers.{one.layer}.{MISTRAL[one.leaf]}"
+        tensors |= {f"{name}.lora_A.weight": one.a, f"{name}.lora_B.weight": one.b}
+        change = partial(_mistral_merge, one.a, one.b)
+        merged[one.weight_name] = own_rows(merged[one.weight_name], one.leaf, change)
 
     params = {
         "dim": 32,
@@ -197,18 +225,15 @@ def torchtune(base: Path, folder: Path, *, dora: bool = False) -> Left:
     """
     merged = load_file(base / "model.safetensors")
     tensors: Tensors = {}
-    for number, module in enumerate(modules()):
-        layer, leaf = module.split(".")[2], module.split(".", 3)[3]
-        weight = merged[f"{module}.weight"]
-        a, b = pair(weight, number)
-        name = f"layers.{layer}.{TORCHTUNE[leaf]}"
-        tensors |= {f"{name}.lora_a.weight": a, f"{name}.lora_b.weight": b}
-        change = partial(_torchtune_lora, a, b)
+    for one in trained(merged):
+        name = f"layers.{one.layer}.{TORCHTUNE[one.leaf]}"
+        tensors |= {f"{name}.lora_a.weight": one.a, f"{name}.lora_b.weight": one.b}
+        change = partial(_torchtune_lora, one.a, one.b)
         if dora:
-            magnitude = 1 + noise(len(weight), seed=number).abs()
+            magnitude = 1 + noise(len(one.b), seed=one.number).abs()
             tensors[f"{name}.magnitude"] = magnitude
-            change = partial(_torchtune_dora, a, b, magnitude)
-        merged[f"{module}.weight"] = own_rows(weight, leaf, change)
+            change = partial(_torchtune_dora, one.a, one.b, magnitude)
+        merged[one.weight_name] = own_rows(merged[one.weight_name], one.leaf, change)
 
     folder.mkdir(parents=True)
     torch.save(tensors, folder / "adapter_0.pt")
