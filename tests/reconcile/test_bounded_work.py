@@ -72,6 +72,18 @@ async def test_work_that_hangs_holds_nobody_up() -> None:
     assert not work.is_running
 
 
+async def test_whoever_waits_is_told_of_a_stop() -> None:
+    """As of a failure; a caller that nobody cancelled is not told that it was cancelled."""
+    job = Job()
+    work = BoundedWork("the sweep", job.do)
+    asking = asyncio.create_task(work.run())
+    await quiet()
+    await work.stop()
+    with pytest.raises(SetupError, match="the sweep was given up: the server ends"):
+        await asking
+    assert not work.is_running
+
+
 async def test_a_stop_does_not_wait_for_ever() -> None:
     """Also for work that cannot be cancelled; without any it returns at once."""
 

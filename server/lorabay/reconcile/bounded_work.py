@@ -35,7 +35,8 @@ class BoundedWork:
     async def run(self) -> None:
         """Begin the work unless it is under way, and wait for its end.
 
-        Raises what the work raises, and SetupError if it does not end in time; it goes on then.
+        Raises what the work raises, and SetupError if it does not end in time, and goes on, or if
+        it is given up because the server ends.
         """
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
@@ -48,6 +49,9 @@ class BoundedWork:
             raise SetupError(
                 f"{self._what} has not ended within {WAIT_S:.0f} s: the disk is slow, or hangs"
             )
+        if task.cancelled():
+            # Whoever waits was not cancelled, and must not look as if it had been.
+            raise SetupError(f"{self._what} was given up: the server ends")
         task.result()
 
     async def stop(self) -> None:
