@@ -72,6 +72,21 @@ def posting(path: str, *bodies: Body) -> Kind:
     return sending(lambda: [("POST", path, json.dumps(body).encode()) for body in bodies])
 
 
+def together(count: int, kind: Kind) -> Kind:
+    """Return so many clients of one kind at once."""
+
+    def run(target: Target, stop: threading.Event, outcomes: Outcomes) -> None:
+        clients = [
+            threading.Thread(target=kind, args=(target, stop, outcomes)) for _ in range(count)
+        ]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+
+    return run
+
+
 def chat(**fields: Any) -> Body:
     return {"model": MODEL, "messages": MESSAGES, "max_tokens": 5} | fields
 
@@ -177,6 +192,10 @@ def leaves(target: Target, stop: threading.Event, outcomes: Outcomes) -> None:
 
 NESTED_COUNTS = ("(a|b|c){1,400}(d|e|f){1,400}", "(.*a){20}", "(.{0,5000}x){0,50}")
 
+LONG_PROMPTS = posting(
+    COMPLETIONS, *(completion(prompt=f"{n} " + "word " * 1500, max_tokens=1) for n in range(20))
+)
+
 KINDS: dict[str, Kind] = {
     "200 choices of 100 characters": posting(CHAT, constrained(choice=choices(200, 100))),
     "2,000 choices of 1,000": posting(CHAT, constrained(choice=choices(2000, 1000))),
@@ -213,9 +232,8 @@ KINDS: dict[str, Kind] = {
             tool_choice="required",
         ),
     ),
-    "long prompts": posting(
-        COMPLETIONS, *(completion(prompt=f"{n} " + "word " * 1500, max_tokens=1) for n in range(20))
-    ),
+    "long prompts": LONG_PROMPTS,
+    "8 long prompts at once": together(8, LONG_PROMPTS),
     "log-probabilities of a long prompt": posting(
         COMPLETIONS, completion(prompt="word " * 1500, prompt_logprobs=20, max_tokens=1)
     ),

@@ -23,9 +23,9 @@ SMALLEST_RANK = 16
 CPU_MEMORY_SHARE = 0.2
 """Share of the machine's memory for adapters that wait beside the slots, by default."""
 
-PREFILL_SLICE = 128
-"""Tokens of one prompt in a step that others share, on a CPU: there every token of it takes about a
-millisecond, in which nobody else gets one.
+PREFILL_SLICE = 32
+"""Tokens of prompts in a step that streams share, on a CPU: there a dozen of them or two take as
+long as the streams' own tokens, and nobody else gets one meanwhile.
 """
 
 DORA_VARIABLE = "LORABAY_DORA"
