@@ -68,6 +68,41 @@ def test_long_prompts_are_sliced_on_processors_alone(
     assert engine_options(chosen, directory_of(chosen))[name] == 512
 
 
+@pytest.mark.parametrize(
+    ("features", "on_cpu", "asked", "dtype"),
+    [
+        ("avx2", True, {}, "float32"),
+        ("avx2", True, {"dtype": "auto"}, "float32"),
+        ("avx2", True, {"dtype": "bfloat16"}, "bfloat16"),
+        ("avx2", True, {"quantization": "awq"}, None),
+        ("avx2 avx512f avx512_bf16", True, {}, None),
+        ("avx2", False, {}, None),
+    ],
+)
+def test_the_engine_computes_in_what_its_processor_multiplies_fast(
+    settings: Settings,
+    tiny_base: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    features: str,
+    on_cpu: bool,
+    asked: dict[str, str],
+    dtype: str | None,
+) -> None:
+    """Said in the log; unless the user says otherwise, or it is a GPU."""
+    monkeypatch.setattr(module, "engine_is_on_cpu", lambda: on_cpu)
+    monkeypatch.setattr(module, "device_memory_bytes", lambda: None)
+    monkeypatch.setattr(module, "processor_features", lambda: frozenset(features.split()))
+    monkeypatch.setattr(module, "host_memory_bytes", lambda: 1 << 40)
+    chosen = changed(settings, engine=asked)
+    with structlog.testing.capture_logs() as logs:
+        options = engine_options(chosen, directory_of(chosen, BaseWeights.open(tiny_base)))
+
+    assert options.get("dtype") == dtype
+    said = [line["dtype"] for line in logs if line["event"] == "compute type"]
+    is_asked = asked.keys() & {"quantization"} or asked.get("dtype", "auto") != "auto"
+    assert said == ([] if is_asked or not on_cpu else [dtype or "vLLM's choice"])
+
+
 def test_hosts_of_media_reach_the_engine(settings: Settings) -> None:
     """Without any, the option is left out, which the engine takes for none."""
     assert "allowed_media_domains" not in engine_options(settings, directory_of(settings))

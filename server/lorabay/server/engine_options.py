@@ -16,6 +16,7 @@ import structlog
 from lorabay.catalog.admission import ALLOWED_RANKS, smallest_limit
 from lorabay.errors import UsageError
 from lorabay.serving.adapter_memory import largest_host_bytes, number_bytes, slot_cost
+from lorabay.serving.compute_type import choose_compute_type, processor_features
 from lorabay.serving.host_memory import host_memory_bytes
 from lorabay.serving.machine_defaults import (
     adapter_options,
@@ -35,6 +36,7 @@ from lorabay.serving.room import (
 )
 
 if TYPE_CHECKING:
+    from lorabay.base.weights import BaseWeights
     from lorabay.catalog.names import AdapterName
     from lorabay.catalog.versions import AdapterSpec
     from lorabay.reconcile.reconciler import Reconciler
@@ -57,6 +59,9 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
     former = [version.spec for status in reconciler.registry.snapshot() for version in status.kept]
 
     on_cpu = engine_is_on_cpu()
+    if on_cpu:
+        # First of all: what adapters take of the memory follows from it.
+        settings = _with_compute_type(settings, reconciler.ingest.base_weights)
     slots = _Slots(settings, reconciler, on_cpu=on_cpu)
     room = slots.room(len(specs))
     bound = slots.outlier_rank(slot_count(max(len(specs), room.adapters)))
@@ -86,6 +91,29 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
     )
     _tell_room(options, slots, room, specs)
     return options
+
+
+def _with_compute_type(settings: Settings, weights: BaseWeights | None) -> Settings:
+    """Return settings that say in which type the engine computes, and log why; the user's wins."""
+    options = settings.engine
+    if options.get("dtype", "auto") != "auto" or options.get("quantization") or weights is None:
+        return settings
+
+    chosen = choose_compute_type(
+        processor_features(),
+        weights.tensors.values(),
+        host_memory_bytes(),
+        copies=_local_copies(options),
+    )
+    logger.info(
+        "compute type",
+        dtype=chosen.name or "vLLM's choice",
+        because=chosen.reason,
+        set_by="--engine dtype",
+    )
+    if chosen.name is None:
+        return settings
+    return settings.model_copy(update={"engine": {**options, "dtype": chosen.name}})
 
 
 class _Slots:
@@ -235,8 +263,17 @@ def worker_count(options: Mapping[str, Any]) -> int:
 
 def local_worker_count(options: Mapping[str, Any]) -> int:
     """Return the number of vLLM's processes on this machine, at most."""
-    copies = options.get("data_parallel_size_local") or options.get("data_parallel_size", 1)
-    return worker_count({**options, "data_parallel_size": copies})
+    return worker_count({**options, "data_parallel_size": _local_copies(options)})
+
+
+def _local_copies(options: Mapping[str, Any]) -> int:
+    """Return the number of whole models on this machine, at most."""
+    name = (
+        "data_parallel_size_local"
+        if options.get("data_parallel_size_local")
+        else "data_parallel_size"
+    )
+    return whole_number(options, name, default=1)
 
 
 def whole_number(options: Mapping[str, Any], name: str, *, default: int | None = None) -> int:
