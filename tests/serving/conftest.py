@@ -20,9 +20,7 @@ from tests.serving.mortal_engine import MortalEngine
 from tests.versions import BASE_NAMES
 from tests.virtual_time import VirtualTimeLoop
 
-REAL_TIME = frozenset(
-    {"test_watcher.py", "test_scanner.py", "test_daemon_threads.py", "test_hanging_disks.py"}
-)
+REAL_TIME = frozenset({"test_watcher.py", "test_scanner.py", "test_hanging_disks.py"})
 
 
 def pytest_asyncio_loop_factories(

@@ -103,7 +103,7 @@ async def test_an_unload_does_not_wait_for_a_disk(
     bay: Bay, disk: FaultyDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The name goes at once, and stays away when the folder answers again."""
-    from lorabay.reconcile import daemon_threads
+    from lorabay.files import daemon_threads
 
     monkeypatch.setattr(daemon_threads, "PATIENCE_S", 0.1)
     bay.put("finance", 1)

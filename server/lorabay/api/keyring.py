@@ -6,7 +6,6 @@ that is taken out stops being a key without a restart.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 from typing import TYPE_CHECKING
@@ -77,7 +76,7 @@ class _KeyFile:
 
     async def _take_up(self) -> None:
         try:
-            self.digests = await asyncio.to_thread(_read, self._file)
+            self.digests = await self._followed.read(_read, self._file)
         except SetupError as error:
             logger.warning("the former keys are kept", reason=error.message)
         else:

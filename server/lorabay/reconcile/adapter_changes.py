@@ -33,7 +33,7 @@ from lorabay.errors import (
 )
 from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Rejected
-from lorabay.reconcile.daemon_threads import ask
+from lorabay.files.daemon_threads import ask
 from lorabay.reconcile.events import FOLDER
 from lorabay.reconcile.turns import Turns
 

@@ -25,7 +25,7 @@ from lorabay.errors import SetupError
 from lorabay.files.folder_read import FolderRead, Stopped
 from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Reason, Rejected
-from lorabay.reconcile.daemon_threads import DaemonThreads
+from lorabay.files.daemon_threads import DaemonThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

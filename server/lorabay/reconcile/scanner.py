@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lorabay.catalog.discovery import scan
 from lorabay.catalog.root_identity import identify
 from lorabay.errors import SetupError
-from lorabay.reconcile.daemon_threads import DaemonThreads
+from lorabay.files.daemon_threads import DaemonThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

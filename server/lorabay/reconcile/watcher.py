@@ -22,7 +22,7 @@ import structlog
 import watchfiles
 
 from lorabay.catalog.discovery import stays_inside
-from lorabay.reconcile.daemon_threads import DaemonThreads
+from lorabay.files.daemon_threads import DaemonThreads
 
 logger = structlog.get_logger(__name__)
 

@@ -1,11 +1,11 @@
 """The certificate that a server shows, followed on disk: a renewed one is served without a restart.
 
-Connections that are open keep the certificate that they began with.
+Connections that are open keep the certificate that they began with; whoever makes a new one takes
+the context as it is then.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ logger = structlog.get_logger(__name__)
 
 
 class Certificate:
-    """A certificate and its key on disk, and the TLS context that shows them.
+    """A certificate and its key on disk, and the TLS context that shows them: `context`.
 
     Raises SetupError if they cannot be read or are not a pair. Blocks.
     """
@@ -43,9 +43,8 @@ class Certificate:
 
     async def _take_up(self) -> None:
         try:
-            # Tried first: a load that fails half-way would leave a certificate without its key.
-            await asyncio.to_thread(_context, self._certificate, self._key)
-            _load(self.context, self._certificate, self._key)
+            # Made anew: a load that fails half-way would leave a certificate without its key.
+            self.context = await self._files.read(_context, self._certificate, self._key)
         except SetupError as error:
             logger.warning("the former certificate is kept", reason=error.message)
         else:
@@ -66,11 +65,6 @@ def choose_certificate(certificate: Path | None, key: Path | None) -> Certificat
 
 def _context(certificate: Path, key: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _load(context, certificate, key)
-    return context
-
-
-def _load(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
     key_file = key or certificate
     try:
         context.load_cert_chain(certificate, key, password=_refuse_password)
@@ -84,6 +78,7 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
         raise SetupError(
             f"cannot read the certificate {certificate} or the key {key_file}: {error.strerror}"
         ) from None
+    return context
 
 
 def _refuse_password() -> str:

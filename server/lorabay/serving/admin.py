@@ -30,7 +30,7 @@ from lorabay.errors import (
     StorageUnavailable,
 )
 from lorabay.reasons import quoted
-from lorabay.reconcile.daemon_threads import ask
+from lorabay.files.daemon_threads import ask
 
 if TYPE_CHECKING:
     from lorabay.reconcile.events import Actor

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from lorabay.errors import SetupError
-from lorabay.reconcile import daemon_threads
-from lorabay.reconcile.daemon_threads import ASKED_AT_MOST, DaemonThreads, ask
+from lorabay.files import daemon_threads
+from lorabay.files.daemon_threads import ASKED_AT_MOST, DaemonThreads, ask
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_process_ends_while_work_hangs() -> None:
     """Neither the interpreter nor the event loop's runner waits for the thread."""
     program = (
         "import asyncio, threading\n"
-        "from lorabay.reconcile.daemon_threads import DaemonThreads\n"
+        "from lorabay.files.daemon_threads import DaemonThreads\n"
         "async def main():\n"
         "    DaemonThreads('test').begin(threading.Event().wait)\n"
         "    await asyncio.sleep(0.1)\n"
