@@ -211,11 +211,13 @@ async def test_a_new_certificate_drops_no_connection(tmp_path: Path) -> None:
 
 
 async def test_a_handshake_that_is_never_made_keeps_nobody_out(tmp_path: Path) -> None:
-    """Connections that say nothing stand beside those that do."""
+    """Connections that say nothing are counted, and give way to those that do."""
     file, key = make_certificate(tmp_path)
-    async with serving(App(), certificate=Certificate(file, key), max_connections=5) as (_, port):
+    certificate = Certificate(file, key)
+    async with serving(App(), certificate=certificate, max_connections=5) as (server, port):
         silent = await asyncio.to_thread(connect_idle, port, 20)
         assert (await ask(port, tls=trusting(file))).startswith(b"HTTP/1.1 200")
+        assert 0 < server.connections <= 5
         for connection in silent:
             connection.close()
 

@@ -65,7 +65,7 @@ class Ended(StrEnum):
     """Why the server itself ended a connection."""
 
     SILENT = "silent"
-    """No request came in time."""
+    """No request came in time, or no handshake."""
 
     SLOW_TO_SEND = "slow_to_send"
     """A request did not come as a whole in time."""
@@ -74,7 +74,7 @@ class Ended(StrEnum):
     """An answer was not read in time."""
 
     NO_HTTP = "no_http"
-    """What came is no request, or has too large a head."""
+    """What came is no request, or no handshake, or has too large a head."""
 
     CROWDED_OUT = "crowded_out"
     """It waited for a request, and another connection needed its place."""
@@ -87,7 +87,8 @@ class HttpProtocol(HttpToolsProtocol):
     """One connection of a client, with at most one request at a time.
 
     `draining` returns whether the server is about to end: answers then also end the connection.
-    `ended` is called with the reason when the server does not wait for the client any more.
+    `ended` is called with the reason when the server does not wait for the client any more,
+    `stands` once the connection stands, before it takes a place in the table.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class HttpProtocol(HttpToolsProtocol):
         timeouts: Timeouts,
         draining: Callable[[], bool],
         ended: Callable[[Ended], None],
+        stands: Callable[[], None] = lambda: None,
         **uvicorns: Any,
     ) -> None:
         super().__init__(**uvicorns)
@@ -104,6 +106,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._timeouts = timeouts
         self._draining = draining
         self._ended = ended
+        self._stands = stands
         self._sending: SendWatch
         self._receive_timer: asyncio.TimerHandle | None = None
         self._received_bytes = 0
@@ -115,6 +118,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take in a connection, or refuse it if all the others are busy."""
+        self._stands()
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._sending = SendWatch(transport, self._timeouts.send_s, self._end_slow_reader)

@@ -16,6 +16,7 @@ import uvicorn
 
 from lorabay.server.connection_table import ConnectionTable
 from lorabay.server.http_protocol import HttpProtocol, Timeouts
+from lorabay.server.tls_listener import TlsListener
 
 if TYPE_CHECKING:
     import socket
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 
     from lorabay.server.http_protocol import Ended
     from lorabay.server.tls import Certificate
-
-HANDSHAKE_S = 10.0
-"""Time for a TLS handshake. A connection is not counted before it, so this bounds their number."""
-
-CLOSE_NOTIFY_S = 5.0
-"""Time in which a client may confirm the end of a TLS connection."""
 
 
 class HttpServer(uvicorn.Server):
@@ -84,7 +79,9 @@ class HttpServer(uvicorn.Server):
             )
         )
         self._certificate = certificate
-        self._following: asyncio.Task[None] | None = None
+        self._ended = ended
+        self._over_tls: list[asyncio.Task[None]] = []
+        """What runs as long as connections over TLS are accepted."""
         self._drain_s = drain_s
         self._exit_at: float | None = None
 
@@ -114,34 +111,36 @@ class HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections; uvicorn's own way has no bounds on a TLS handshake."""
-        tls: dict[str, Any] = {}
         if self._certificate is not None:
-            tls = {
-                "ssl": self._certificate.context,
-                "ssl_handshake_timeout": HANDSHAKE_S,
-                "ssl_shutdown_timeout": CLOSE_NOTIFY_S,
-            }
-            self._following = asyncio.create_task(self._certificate.follow())
-
-        loop = asyncio.get_running_loop()
-        self.servers = [
-            await loop.create_server(
-                self._create_protocol, sock=listener, backlog=self.config.backlog, **tls
-            )
-            for listener in sockets or ()
-        ]
+            self._accept_over_tls(sockets or [], self._certificate)
+        else:
+            loop, backlog = asyncio.get_running_loop(), self.config.backlog
+            self.servers = [
+                await loop.create_server(self._create_protocol, sock=listener, backlog=backlog)
+                for listener in sockets or ()
+            ]
         self.started = True
+
+    def _accept_over_tls(self, sockets: list[socket.socket], certificate: Certificate) -> None:
+        self.servers = []
+        self._over_tls = [asyncio.create_task(certificate.follow())]
+        for listener in sockets:
+            listener.listen(self.config.backlog)
+            accepting = TlsListener(
+                listener, certificate, self._table, self._create_protocol, self._ended
+            )
+            self._over_tls.append(asyncio.create_task(accepting.run()))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nobody more, and give what runs its time to end."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        for task in self._over_tls:
+            task.cancel()
+        await asyncio.gather(*self._over_tls, return_exceptions=True)
         await super().shutdown(sockets)
 
-    def _create_protocol(self) -> asyncio.Protocol:
+    def _create_protocol(self, *, stands: Callable[[], None] = lambda: None) -> asyncio.Protocol:
         protocol: Any = self.config.http_protocol_class
         made: asyncio.Protocol = protocol(
-            config=self.config, server_state=self.server_state, app_state={}
+            config=self.config, server_state=self.server_state, app_state={}, stands=stands
         )
         return made
