@@ -22,6 +22,7 @@ from lorabay.api.request.engine_headers import engine_headers
 from lorabay.api.request.foreign_fields import check_fields
 from lorabay.api.request.form import check_form
 from lorabay.api.request.limits import check_limits
+from lorabay.api.request.media_names import check_media_names
 from lorabay.serving.engine import CALLS, Answer
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class CallEndpoint:
         body = await read_body(request, self._max_body_bytes, self._limits.max_json_values)
         check_limits(self._call, body, self._limits, context=self._parts.engine.max_model_len)
         check_form(body)
+        check_media_names(body)
         check_fields(self._call, body)
         return body
 

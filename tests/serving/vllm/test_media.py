@@ -14,6 +14,8 @@ from PIL import Image
 from vllm import envs
 from vllm.exceptions import VLLMError
 from vllm.multimodal.media.connector import MEDIA_CONNECTOR_REGISTRY
+from vllm.multimodal.parse import MultiModalDataParser
+from vllm.multimodal.processing.inputs import ProcessorInputs
 
 from lorabay.errors import InvalidRequest
 from lorabay.serving.vllm import errors as vllm_errors
@@ -221,3 +223,15 @@ def test_what_the_operator_set_stays() -> None:
     set_media_environment(variables)
     assert variables["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] == "1"
     assert variables["VLLM_MEDIA_CONNECTOR"] == CONNECTOR
+
+
+def test_without_names_media_are_known_by_what_they_hold() -> None:
+    """vLLM would take one name for one image; this is why clients may not give any."""
+    def key_of(colour: str, name: str | None) -> str:
+        items = MultiModalDataParser().parse_mm_data({"image": [Image.new("RGB", (2, 2), colour)]})
+        inputs = ProcessorInputs([1], items, None if name is None else {"image": [name]})
+        (key,) = inputs.get_mm_hashes("model", "blake3")["image"]
+        return key
+
+    assert key_of("red", None) == key_of("red", None) != key_of("blue", None)
+    assert key_of("red", "mine") == key_of("blue", "mine")
