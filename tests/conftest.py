@@ -129,6 +129,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="kills in a row in tests/e2e/test_engine_death.py",
     )
     parser.addoption(
+        "--cold-adapters", action="store_true", help="also tests/e2e/test_cold_adapters.py"
+    )
+    parser.addoption(
         "--engine-hangs", action="store_true", help="also tests/e2e/test_idle_hangs.py"
     )
     parser.addoption(

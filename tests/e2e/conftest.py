@@ -31,6 +31,7 @@ CONTEXT = 2048
 HANG_S = 30
 OPTIONAL = {
     "test_clients.py": "--clients",
+    "test_cold_adapters.py": "--cold-adapters",
     "test_idle_hangs.py": "--engine-hangs",
     "test_merged.py": "--merged",
     "test_neighbours.py": "--neighbours",
@@ -38,7 +39,7 @@ OPTIONAL = {
 """Files that take minutes, and the option that each of them waits for."""
 
 FIRST, LAST = (
-    ("test_merged.py", "test_tutorial.py", "test_store_disk.py"),
+    ("test_merged.py", "test_tutorial.py", "test_store_disk.py", "test_cold_adapters.py"),
     (
         "test_engine_death.py",
         "test_hanging_engine.py",
