@@ -29,7 +29,7 @@ def register() -> None:
     from vllm.platforms import current_platform
     from vllm.version import __version__
 
-    from lorabay.vllm_plugin import grammar_compiles, prompt_slices
+    from lorabay.vllm_plugin import grammar_compiles, prompt_slices, slot_order
     from lorabay.vllm_plugin.compilation import keep_compilation, reuse_compiled
     from lorabay.vllm_plugin.parent_watch import exit_with_parent
     from lorabay.vllm_plugin.plain_experts import compute_experts_plainly
@@ -45,6 +45,7 @@ def register() -> None:
 
     grammar_compiles.install()
     prompt_slices.install()
+    slot_order.install()
     platform: Any = type(current_platform)
     if current_platform.is_cpu():
         # vLLM compiles small kernels (log-probabilities) on first use; without a C++ compiler that
