@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,11 +65,35 @@ def state(server: Server, name: str) -> bool:
     return metric(server.url, "lorabay_directory_state", state=name) == 1
 
 
-@pytest.mark.parametrize("leaves_mount_point", [True, False])
+def leave_nothing(adapters: Path, volume: Path) -> None:
+    """As where the path itself belonged to the volume."""
+
+
+def leave_a_mount_point(adapters: Path, volume: Path) -> None:
+    """As after `umount`."""
+    adapters.mkdir()
+
+
+def leave_another(adapters: Path, volume: Path) -> None:
+    """As after a mount of an older copy, in which adapters are missing."""
+    adapters.mkdir()
+    shutil.copytree(volume / ADAPTERS[0], adapters / ADAPTERS[0])
+
+
+@pytest.mark.parametrize(
+    ("leave", "away"),
+    [
+        (leave_nothing, "unreadable"),
+        (leave_a_mount_point, "empty"),
+        (leave_another, "replaced"),
+    ],
+)
 def test_clients_do_not_notice_that_the_volume_is_away(
-    server: Server, adapters: Path, leaves_mount_point: bool
+    server: Server, adapters: Path, leave: Callable[[Path, Path], None], away: str
 ) -> None:
-    """Every request is answered by the version that was live, and all adapters are there after."""
+    """Every request is answered by the version that was live, and all adapters are there after,
+    whatever lies in the volume's place meanwhile.
+    """
     clients = Clients(server.url)
     before = {model: clients.ask(model).headers["x-adapter-version"] for model in ADAPTERS}
     aside = adapters.with_name(f"{adapters.name}-volume")
@@ -76,14 +101,11 @@ def test_clients_do_not_notice_that_the_volume_is_away(
     with clients.running():
         clients.go_on()
         adapters.rename(aside)
-        if leaves_mount_point:
-            adapters.mkdir()
-        away = "empty" if leaves_mount_point else "unreadable"
+        leave(adapters, aside)
         eventually(lambda: state(server, away), "the server has looked", 30 + LOOK_S)
         clients.go_on()
 
-        if leaves_mount_point:
-            adapters.rmdir()
+        shutil.rmtree(adapters, ignore_errors=True)
         aside.rename(adapters)
         eventually(lambda: state(server, "ready"), "the server has looked again", 90 + LOOK_S)
         clients.go_on()

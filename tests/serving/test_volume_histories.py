@@ -67,6 +67,8 @@ class Volume(RuleBasedStateMachine):
         self.place = self.bay.root
         """Where the volume is now."""
         self.is_emptied = False
+        self.is_replaced = False
+        """True while another directory with folders lies in its place."""
         self.folders: dict[str, int] = {}
         self.served: dict[str, int] = {}
         self.history: dict[str, list[int]] = {}
@@ -145,11 +147,22 @@ class Volume(RuleBasedStateMachine):
             self.bay.root.mkdir()
         self.look()
 
+    @precondition(lambda self: self.is_there and len(self.folders) > 1)
+    @rule(name=names)
+    def replace(self, name: str) -> None:
+        """Mount a copy in the volume's place in which all but one of the folders are missing."""
+        self.unmount(leaves_mount_point=True)
+        if name in self.folders:
+            shutil.copytree(self.place / name, self.bay.root / name)
+            self.is_replaced = True
+            self.look()
+
     @precondition(lambda self: self.place != self.bay.root)
     @rule()
     def mount(self) -> None:
         if self.bay.root.exists():
-            self.bay.root.rmdir()
+            shutil.rmtree(self.bay.root)
+        self.is_replaced = False
         self.place.rename(self.bay.root)
         self.place = self.bay.root
         self.look()
@@ -187,7 +200,8 @@ class Volume(RuleBasedStateMachine):
 
     # What else happens
 
-    @precondition(lambda self: self.bay.root.exists())
+    # At a start nothing is known of folders that another directory lacks: they count as removed.
+    @precondition(lambda self: self.bay.root.exists() and not self.is_replaced)
     @rule()
     def restart(self) -> None:
         self.do(self.bay.restarted(MortalEngine(up=True)))
