@@ -3,8 +3,9 @@
 prometheus_client writes a page at one go, at several times the cost a line; with a thousand
 adapters that stops every stream for as long as some tokens take. A thread would not help: it would
 let go of the interpreter only every few milliseconds, and read what the event loop changes
-meanwhile. So a page is written on the loop, a piece at a time. The series of others, which are few,
-are left to prometheus_client. Without `_created` series, which say when a series began.
+meanwhile. So a page is written on the loop, a piece at a time, and of most lines only the number is
+new. The series of others, which are few, are left to prometheus_client. Without `_created` series,
+which say when a series began.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ class Format:
         """Return a family as prometheus_client writes it."""
         return self._encode(_Single(family)).removesuffix(END)
 
-    def pieces(self, family: Metric) -> Iterator[bytes]:
+    def pieces(self, family: Metric, heads: Heads) -> Iterator[bytes]:
         """Yield a family of ours, a part at a time."""
         suffix = self._counter_suffix if family.type == "counter" else ""
         name = family.name + suffix
@@ -69,7 +70,8 @@ class Format:
         created = family.name + "_created"
         samples = (sample for sample in family.samples if sample.name != created)
         while piece := list(islice(samples, SAMPLES)):
-            yield "".join(map(_line, piece)).encode()
+            lines = [f"{heads.of(sample)}{_number(sample.value)}\n" for sample in piece]
+            yield "".join(lines).encode()
 
 
 TEXT = Format(CONTENT_TYPE_PLAIN_0_0_4, generate_latest, counter_suffix="_total", end=b"")
@@ -89,22 +91,53 @@ def choose_format(accept: str) -> Format:
     return OPENMETRICS if "application/openmetrics-text" in accept else TEXT
 
 
-async def write_page(form: Format, ours: Iterable[Metric], others: Iterable[Metric]) -> bytes:
-    """Return a page of families of ours and of others; the loop runs other work in between."""
+class Heads:
+    """What stands before the number in each line of ours, known from the page before."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], str] = {}
+        self._used: dict[tuple[str, ...], str] = {}
+
+    def of(self, sample: Sample) -> str:
+        """Return the name and the labels of a sample, as a line begins."""
+        # The names of the labels are the same in every sample of that name.
+        series = (sample.name, *sample.labels.values())
+        head = self._known.get(series)
+        if head is None:
+            head = _head(sample)
+        self._used[series] = head
+        return head
+
+    def forget_unused(self) -> None:
+        """Forget the series that are on no page any more; the end of a page."""
+        self._known, self._used = self._used, {}
+
+
+async def write_page(
+    form: Format, ours: Iterable[Metric], others: Iterable[Metric], heads: Heads | None = None
+) -> bytes:
+    """Return a page of families of ours and of others; the loop runs other work in between.
+
+    `heads` are those of the page before.
+    """
+    heads = heads or Heads()
     pieces: list[bytes] = []
     resumed = time.perf_counter()
-    for piece in _pieces(form, ours, others):
+    for piece in _pieces(form, ours, others, heads):
         pieces.append(piece)
         if time.perf_counter() - resumed > SLICE_S:
             await asyncio.sleep(0)
             resumed = time.perf_counter()
 
+    heads.forget_unused()
     return b"".join(pieces)
 
 
-def _pieces(form: Format, ours: Iterable[Metric], others: Iterable[Metric]) -> Iterator[bytes]:
+def _pieces(
+    form: Format, ours: Iterable[Metric], others: Iterable[Metric], heads: Heads
+) -> Iterator[bytes]:
     for family in ours:
-        yield from form.pieces(family)
+        yield from form.pieces(family, heads)
     for family in others:
         yield form.foreign(family)
     yield form.end
@@ -120,12 +153,15 @@ class _Single:
         return [self._family]
 
 
-def _line(sample: Sample) -> str:
-    value = floatToGoString(sample.value)  # type: ignore[no-untyped-call]
+_number: Callable[[float], str] = lru_cache(maxsize=4096)(floatToGoString)
+"""The form of a number; most are small counts, and many are 1."""
+
+
+def _head(sample: Sample) -> str:
     if not sample.labels:
-        return f"{sample.name} {value}\n"
+        return f"{sample.name} "
     labels = ",".join([f'{name}="{_escaped(text)}"' for name, text in sample.labels.items()])
-    return f"{sample.name}{{{labels}}} {value}\n"
+    return f"{sample.name}{{{labels}}} "
 
 
 def _escaped(text: str) -> str:
