@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from lorabay.catalog.names import AdapterName
 from lorabay.reasons import Rejected
 from lorabay.reconcile import ingest as ingest_module
 from lorabay.reconcile.ingest import READS_AT_ONCE, Ingest
+from tests.failing_disk import FailingDisk
 from tests.faulty_disk import FaultyDisk
 from tests.serving.bay import ADMIN, Bay
+from tests.serving.mortal_engine import MortalEngine
 
 FINANCE = AdapterName("finance")
 SOON_S = 20.0
@@ -97,6 +101,29 @@ async def test_the_server_stops_while_a_folder_hangs(bay: Bay, disk: FaultyDisk)
     running.cancel()
     await asyncio.wait_for(bay.reconciler.stop(), SOON_S)
     assert not bay.in_store()
+
+
+async def test_a_former_version_that_hangs_does_not_keep_the_process(
+    bay: Bay, disk: FaultyDisk
+) -> None:
+    """A read of what the start could not read is given up, and its thread with it."""
+    engine = MortalEngine(up=True)
+    bay.residency(engine)
+    former = await bay.serve("ads", 1)
+    await bay.serve("ads", 2)
+    with FailingDisk(former.path).attached() as failing:
+        failing.fail(errno.EIO)
+        await bay.restarted(engine)
+
+    disk.hang(former.path)
+    looking = asyncio.create_task(bay.reconciler.reconcile())
+    assert await asyncio.to_thread(disk.hit.wait, SOON_S)
+    await asyncio.wait_for(bay.reconciler.stop(), SOON_S)
+    reading = [thread for thread in threading.enumerate() if thread.name == "lorabay-former"]
+    assert reading
+    assert all(thread.daemon for thread in reading)
+    disk.mend()
+    await asyncio.wait_for(looking, SOON_S)
 
 
 async def test_an_unload_does_not_wait_for_a_disk(

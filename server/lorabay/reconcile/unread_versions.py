@@ -6,9 +6,9 @@ nothing of why a read failed.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
+from lorabay.files.daemon_threads import DaemonThreads
 from lorabay.reconcile.bounded_work import BoundedWork
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ class UnreadVersions:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._threads = DaemonThreads("lorabay-former")
         self._work = BoundedWork("reading the former versions", self._read_all)
 
     async def read(self) -> None:
@@ -33,5 +34,5 @@ class UnreadVersions:
 
     async def _read_all(self) -> None:
         for name, digest in self._registry.unread():
-            found = await asyncio.to_thread(self._registry.look_up, name, digest)
+            found = await self._threads.begin(self._registry.look_up, name, digest)
             self._registry.take_up(name, {digest: found})

@@ -242,7 +242,7 @@ class Server:
             threads=settings.cpu_threads,
             workers=worker_count(settings.engine),
         )
-        options = await asyncio.to_thread(engine_options, settings, reconciler)
+        options = await _run_abandonable(partial(engine_options, settings, reconciler))
         reconciler = await _limited(reconciler, build, whole_number(options, "max_lora_rank"))
         self.reconciler = reconciler
         loading = Loading(
@@ -337,7 +337,7 @@ async def _limited(
 
     Versions over it are not offered, as after a start with such an option: they are remembered.
     """
-    if not await asyncio.to_thread(has_rank_over, reconciler, limit):
+    if not await _run_abandonable(partial(has_rank_over, reconciler, limit)):
         reconciler.ingest.limit_rank(limit)
         return reconciler
 
