@@ -20,7 +20,7 @@ def entries() -> list[tuple[str, str, str]]:
 
 
 @lru_cache
-def tests_of(file: str) -> frozenset[str]:
+def names_in(file: str) -> frozenset[str]:
     """Return the names of the tests in a file, also those of its classes."""
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -35,7 +35,7 @@ def test_every_fault_has_a_test_that_exists() -> None:
             continue
 
         file, _, name = test.partition("::")
-        assert name in tests_of(file), (entry, test)
+        assert name in names_in(file), (entry, test)
         assert result != "open", entry
 
 

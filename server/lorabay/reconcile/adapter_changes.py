@@ -31,9 +31,9 @@ from lorabay.errors import (
     SetupError,
     StorageUnavailable,
 )
+from lorabay.files.daemon_threads import ask
 from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Rejected
-from lorabay.files.daemon_threads import ask
 from lorabay.reconcile.events import FOLDER
 from lorabay.reconcile.turns import Turns
 

@@ -22,10 +22,10 @@ import structlog
 
 from lorabay.catalog.fingerprints import fingerprint, holds_files, sketch
 from lorabay.errors import SetupError
+from lorabay.files.daemon_threads import DaemonThreads
 from lorabay.files.folder_read import FolderRead, Stopped
 from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Reason, Rejected
-from lorabay.files.daemon_threads import DaemonThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -102,9 +102,7 @@ class _Handshake:
         """True once the loop has the socket, and closes it."""
         self._task: asyncio.Task[None]
 
-    def begin(
-        self, context: ssl.SSLContext, make_protocol: MakeProtocol
-    ) -> asyncio.Task[None]:
+    def begin(self, context: ssl.SSLContext, make_protocol: MakeProtocol) -> asyncio.Task[None]:
         """Return the task that shakes hands; its end is that of the handshake."""
         self._task = asyncio.create_task(self._shake_hands(context, make_protocol))
         # A task that is cancelled before its first step never gets as far as closing the socket.

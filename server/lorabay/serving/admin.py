@@ -29,8 +29,8 @@ from lorabay.errors import (
     SetupError,
     StorageUnavailable,
 )
-from lorabay.reasons import quoted
 from lorabay.files.daemon_threads import ask
+from lorabay.reasons import quoted
 
 if TYPE_CHECKING:
     from lorabay.reconcile.events import Actor

@@ -227,6 +227,7 @@ def test_what_the_operator_set_stays() -> None:
 
 def test_without_names_media_are_known_by_what_they_hold() -> None:
     """vLLM would take one name for one image; this is why clients may not give any."""
+
     def key_of(colour: str, name: str | None) -> str:
         items = MultiModalDataParser().parse_mm_data({"image": [Image.new("RGB", (2, 2), colour)]})
         inputs = ProcessorInputs([1], items, None if name is None else {"image": [name]})
