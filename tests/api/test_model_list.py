@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
+from anthropic.types import ModelInfo
 
+from lorabay.api.request.anthropic_clients import VERSION_HEADER
 from lorabay.catalog.adapter_defaults import AdapterDefaults
 from tests.api.conftest import FINANCE, FINANCE_BEFORE, Api
 from tests.versions import make_version
@@ -113,3 +116,30 @@ async def test_an_adapter_is_described_as_it_describes_itself(api: Api) -> None:
     assert "description" not in former
     whole = (await api.http.get(f"/v1/models/{described.id}")).json()
     assert whole["description"] == "Advice"
+
+
+ANTHROPIC = {VERSION_HEADER: "2023-06-01"}
+
+
+def model_info(model: dict[str, Any]) -> ModelInfo:
+    """Return a model as the package reads it, if it is strict about it."""
+    return ModelInfo.model_validate(model)
+
+
+async def test_models_are_listed_in_the_form_of_the_package(api: Api) -> None:
+    """The names are those of the other form, on one page, and each entry is whole."""
+    page = (await api.http.get("/v1/models", headers=ANTHROPIC)).json()
+    others = (await api.http.get("/v1/models")).json()["data"]
+    models = [model_info(model) for model in page["data"]]
+    assert [model.id for model in models] == [card["id"] for card in others]
+    assert (page["has_more"], page["first_id"], page["last_id"]) == (False, "tiny", "shop")
+    for model, card in zip(models, others, strict=True):
+        assert (model.display_name, model.max_input_tokens) == (card["id"], 2048)
+        assert int(model.created_at.timestamp()) == card["created"]
+
+
+async def test_one_model_is_described_in_it(api: Api) -> None:
+    """And one that does not exist is a 404 for this package, too."""
+    model = model_info((await api.http.get("/v1/models/finance", headers=ANTHROPIC)).json())
+    assert (model.id, model.type) == ("finance", "model")
+    assert (await api.http.get("/v1/models/finanec", headers=ANTHROPIC)).status_code == 404

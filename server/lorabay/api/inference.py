@@ -17,6 +17,7 @@ from lorabay.api.disconnects import ClientGone, unless_disconnected
 from lorabay.api.event_stream import send_events
 from lorabay.api.exchange import Exchange
 from lorabay.api.measuring.request_metrics import RequestMetrics
+from lorabay.api.request.allowed_tools import with_allowed_tools
 from lorabay.api.request.body import read_body
 from lorabay.api.request.engine_headers import engine_headers
 from lorabay.api.request.foreign_fields import check_fields
@@ -99,7 +100,7 @@ class CallEndpoint:
         check_form(body)
         check_media_names(body)
         check_fields(self._call, body)
-        return body
+        return with_allowed_tools(self._call, body)
 
     async def _respond(self, exchange: Exchange, request: Request, send: Send) -> Response | None:
         """Run the exchange. Return the response of a whole answer; send a streamed one, and return

@@ -1,17 +1,19 @@
 """`GET /v1/models` and `GET /v1/models/{id}`: the base and every adapter that answers.
 
 What a request would be told does not exist is not listed either. No answer shows a path of the
-host.
+host. Clients of Anthropic's API get the list in the form that they read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 
 from lorabay.api.auth import identify
+from lorabay.api.request.anthropic_clients import is_anthropic
 from lorabay.errors import ModelNotFound
 
 if TYPE_CHECKING:
@@ -55,8 +57,10 @@ def models_router(
     @router.get("/v1/models", summary="List the base and the adapters")
     async def list_models(request: Request) -> dict[str, Any]:
         identify(gate, request)
-        bases = [card(name) for name in base_names]
-        return {"object": "list", "data": [*bases, *cards()]}
+        listed = [*(card(name) for name in base_names), *cards()]
+        if is_anthropic(request.headers):
+            return _anthropic_page(listed)
+        return {"object": "list", "data": listed}
 
     @router.get(
         "/v1/models/{model:path}", summary="Describe the base, an adapter or a version of one"
@@ -68,7 +72,8 @@ def models_router(
             raise ModelNotFound(model)
         if version is not None and not weights.admits(version):
             raise ModelNotFound(model)
-        return card(model, version)
+        described = card(model, version)
+        return _anthropic_model(described) if is_anthropic(request.headers) else described
 
     return router
 
@@ -81,3 +86,28 @@ def _own_words(version: Version) -> dict[str, Any]:
     if version.defaults.tags:
         words["tags"] = list(version.defaults.tags)
     return words
+
+
+def _anthropic_model(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a card in Anthropic's form, `ModelInfo`; what that form does not have stays in it."""
+    created = datetime.fromtimestamp(card["created"], UTC)
+    return {
+        **card,
+        "type": "model",
+        "display_name": card["id"],
+        "created_at": created.isoformat().replace("+00:00", "Z"),
+        "lifecycle": "active",
+        "max_input_tokens": card["max_model_len"],
+        "max_tokens": card["max_model_len"],
+    }
+
+
+def _anthropic_page(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return cards as the only page of Anthropic's list."""
+    models = [_anthropic_model(card) for card in cards]
+    return {
+        "data": models,
+        "has_more": False,
+        "first_id": models[0]["id"],
+        "last_id": models[-1]["id"],
+    }

@@ -37,6 +37,7 @@ CONVERSATIONS = ("messages", "input", "previous_input_messages")
 REFUSED: Mapping[str, str] = {
     "background": "nothing runs in the background here: wait for the response, or stream it",
     "previous_response_id": "no response is kept here: send the conversation in `input`",
+    "conversation": "no conversation is kept here: send it in `input`",
     "kv_transfer_params": "clients cannot move caches between engines",
     "ec_transfer_params": "clients cannot move caches between engines",
 }

@@ -67,6 +67,7 @@ from lorabay.serving.vllm.adapter_rendering import AdapterRendering
 from lorabay.serving.vllm.args import parse_engine_args
 from lorabay.serving.vllm.bodies import BodyType, StrangeForm, strange_form
 from lorabay.serving.vllm.grammars import EngineGrammars, GatedLLM
+from lorabay.serving.vllm.hosted_tools import refuse_hosted_tools
 from lorabay.serving.vllm.lora_conflicts import refuse_conflicts
 from lorabay.serving.vllm.media import set_media_environment
 from lorabay.serving.vllm.messages import keep_failures
@@ -471,6 +472,8 @@ class VllmEngine:
         try:
             request = serving.body.validate(body, model=model)
             self._prompt_logprobs.check(request)
+            if self._args.tool_server is None:
+                refuse_hosted_tools(request)
             await self._grammars.admit(request)
             result = await respond(request, cast("Any", context))
         except vllm_errors.EngineFailure as error:
