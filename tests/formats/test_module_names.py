@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from safetensors.torch import load_file, save_file
 
-from lorabay.algebra.updates import PeftLayer
+from lorabay.algebra.updates import ExpertProducts, LowRank, PeftLayer
 from lorabay.base.module_names import ModuleNames
 from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.admission import Checks, validate
@@ -24,7 +24,7 @@ from lorabay.formats.interface import Source
 from lorabay.formats.module_names import layout_in, named_as_base
 from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.reasons import Rejected
-from tests import peft_adapters, vision_bases
+from tests import mixtures, peft_adapters, vision_bases
 from tests.algebra.applied import applied
 from tests.formats.merged import check_equal
 from tests.making import PREFIX
@@ -272,6 +272,60 @@ def test_two_names_of_one_module_are_refused(llama: Path, tmp_path: Path) -> Non
         assert "model.language_model.layers" in result.line
 
 
+EXPERT_RENAMES = ["a model for images", "an older one", "FSDP and DDP", "no prefix"]
+
+
+@pytest.mark.parametrize("change", EXPERT_RENAMES)
+@pytest.mark.parametrize("name", mixtures.CONFIGS)
+def test_experts_have_layouts_too(name: str, change: str, tmp_path: Path) -> None:
+    """Their module is in no file where those hold experts one by one, or by an older name."""
+    base = mixtures.make_base(name, tmp_path / "base")
+    config = lambda: mixtures.on_experts(rank_pattern={"gate_up_proj": 2})  # noqa: E731
+    made = peft_adapters.make(base, tmp_path / "a", config)
+    expected = read(made.folder, base)
+    rename(made.folder, RENAMES[change])
+    found = read(made.folder, base)
+    assert any("mapped" in warning for warning in found.warnings)
+    assert found.updates.keys() == expected.updates.keys()
+    for tensor, updates in found.updates.items():
+        (update,), (same,) = updates, expected.updates[tensor]
+        assert isinstance(update, LowRank | ExpertProducts)
+        assert isinstance(same, LowRank | ExpertProducts)
+        np.testing.assert_array_equal(update.delta(), same.delta())
+
+
+def test_parameters_may_be_named_whole(tmp_path: Path) -> None:
+    """In the config stand the names of the training, of targets and of ranks alike."""
+    base = mixtures.make_base("gpt-oss", tmp_path / "base")
+    made = peft_adapters.make(base, tmp_path / "a", mixtures.on_experts)
+    expected = read(made.folder, base).updates
+    rename(made.folder, RENAMES["a model for images"])
+    whole = [
+        f"model.language_model.layers.{layer}.mlp.experts.{leaf}"
+        for layer in range(2)
+        for leaf in ("gate_up_proj", "down_proj")
+    ]
+    configure(made.folder, target_parameters=whole, rank_pattern=dict.fromkeys(whole, 4))
+    found = read(made.folder, base).updates
+    assert found.keys() == expected.keys()
+
+
+def test_a_lost_layer_is_missed_by_whatever_name(tmp_path: Path) -> None:
+    """Names that were mapped hide no tensor that is not there."""
+    base = mixtures.make_base("gpt-oss", tmp_path / "base")
+    made = peft_adapters.make(base, tmp_path / "a", mixtures.on_experts)
+    rename(made.folder, RENAMES["a model for images"])
+    kept = {
+        name: value
+        for name, value in load_file(made.folder / WEIGHTS).items()
+        if "layers.1.mlp.experts" not in name
+    }
+    save_file(kept, made.folder / WEIGHTS)
+    result = read_updates(made.folder, BaseShapes.read(base))
+    assert isinstance(result, Rejected)
+    assert result.codes == {"missing_tensor"}
+
+
 def info(name: str) -> TensorInfo:
     return TensorInfo(name, "F32", (2, 2), 0, 16)
 
@@ -385,3 +439,24 @@ def test_an_adapter_in_the_layout_of_a_model_in_memory() -> None:
         "rank_pattern": {"^model.language_model.layers.0.q_proj": 2},
     }
     assert layout_in(model, list(layout.names.values()), config) is None
+
+
+def test_parameters_in_the_layout_of_a_model_in_memory() -> None:
+    """PEFT wraps parameters apart from layers, and takes no module of experts for one."""
+    experts = "model.language_model.layers.0.mlp.experts"
+    model = ModuleNames.of([experts, "model.language_model.layers.0.q_proj"])
+    layer = f"{PREFIX}model.layers.0"
+    files = [f"{layer}.q_proj.lora_A.weight", f"{layer}.mlp.experts.base_layer.lora_A.weight",
+             f"{layer}.mlp.experts.lora_A.weight"]  # fmt: skip
+    config = {
+        "target_modules": ["q_proj"],
+        "target_parameters": ["experts.down_proj", "experts.gate_up_proj"],
+        "rank_pattern": {"gate_up_proj": 2},
+    }
+    layout = layout_in(model, files, config)
+    assert layout is not None
+    assert layout.config == {
+        "target_modules": ["model.language_model.layers.0.q_proj"],
+        "target_parameters": [f"{experts}.down_proj", f"{experts}.gate_up_proj"],
+        "rank_pattern": {f"^{experts}.gate_up_proj": 2},
+    }

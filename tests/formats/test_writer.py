@@ -12,6 +12,7 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import Limits, read_config
 from lorabay.formats.writer import LoraFolder
+from tests import mixtures
 
 RANKS = {
     "model.layers.0.q_proj": 3,
@@ -85,3 +86,48 @@ def test_values_that_the_dtype_cannot_hold_are_refused(tmp_path: Path) -> None:
             writer.add("a", np.full((1, 4), 1e6, np.float32), np.ones((6, 1), np.float32))
         writer.abandon()
     assert not list(tmp_path.iterdir())
+
+
+def mixture(folder: Path) -> BaseShapes:
+    return BaseShapes.read(mixtures.make_base("gpt-oss", folder))
+
+
+@pytest.mark.parametrize(
+    ("layers", "targets"),
+    [
+        ((0, 1), ["experts.down_proj", "experts.gate_up_proj"]),
+        ((1,), [f"model.layers.1.mlp.experts.{leaf}" for leaf in ("down_proj", "gate_up_proj")]),
+    ],
+)
+def test_all_experts_of_a_tensor_are_one_pair(
+    layers: tuple[int, ...], targets: list[str], tmp_path: Path
+) -> None:
+    """The parameter that a model makes last lies outside; targets mean what was written alone."""
+    experts = [
+        f"model.layers.{layer}.mlp.experts.{leaf}"
+        for layer in layers
+        for leaf in ("gate_up_proj", "down_proj")
+    ]
+    shapes = mixture(tmp_path / "base")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    with LoraFolder(folder, "F32", [], shapes, experts) as writer:
+        for name in experts:
+            outputs = 64 if name.endswith("gate_up_proj") else 32
+            a = random.standard_normal((mixtures.EXPERTS, 2, 32), np.float32)
+            b = random.standard_normal((mixtures.EXPERTS, outputs, 2), np.float32)
+            writer.add_experts(name, a, b)
+        writer.finish(None)
+
+    config = read_config(folder, Limits())
+    assert config["target_parameters"] == targets
+    assert config["target_modules"] == []
+    prefix = "base_model.model.model.layers.1.mlp.experts"
+    stored = load_file(folder / "adapter_model.safetensors")
+    # a and b are those of the last tensor, a down_proj.
+    np.testing.assert_array_equal(stored[f"{prefix}.lora_A.weight"], a.reshape(-1, 32))
+    inner = stored[f"{prefix}.base_layer.lora_B.weight"]
+    assert inner.shape == (64, 2 * mixtures.EXPERTS)
+    outer = stored[f"{prefix}.lora_B.weight"].reshape(32, 2, mixtures.EXPERTS)
+    np.testing.assert_array_equal(outer[:, :, 3], b[3])

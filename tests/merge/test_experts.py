@@ -52,6 +52,18 @@ def test_the_verification_knows_experts(name: str, tmp_path: Path) -> None:
     assert {change.formula for change in report.tensors} <= {"W + s B A", "W[e] + s B[e] A[e]"}
 
 
+@pytest.mark.parametrize("name", ["Qwen3-MoE", "Mixtral", "gpt-oss"])
+def test_the_verification_knows_experts_of_another_layout(name: str, tmp_path: Path) -> None:
+    """PEFT finds nothing by the names of the file, and gets those of the model."""
+    adapter = made(name, tmp_path)
+    file = adapter.folder / "adapter_model.safetensors"
+    tensors = load_file(file)
+    save_file({key.replace("model.layers", "llm.layers"): tensors[key] for key in tensors}, file)
+    report = merge(merge_settings(tmp_path, verify=True))
+    assert report.verification is not None
+    assert any("mapped" in warning for warning in report.warnings)
+
+
 def test_blocks_and_threads_do_not_matter(tmp_path: Path) -> None:
     """The same inputs give the same bytes, in one file or in several."""
     made("gpt-oss", tmp_path)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from lorabay.algebra.expert_products import by_expert, stacked
 from lorabay.algebra.low_rank import decompose_product
 from lorabay.algebra.updates import LowRank
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lorabay.algebra.updates import Matrix
+    from lorabay.algebra.updates import ExpertProducts, Matrix
 
     Mask = NDArray[np.bool_]
 
@@ -83,6 +84,35 @@ def combine(method: Method, module: str, parts: Sequence[Part], rank: int) -> tu
     a = _summed(method, [part.product.a() for part in parts], signed, _Draw(module, "A", parts))
     b = _summed(method, [part.product.b() for part in parts], roots, _Draw(module, "B", parts))
     return a, b
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertPart:
+    """What one member does to all experts of one tensor; `member` is its index in the list."""
+
+    member: int
+    weight: float
+    update: ExpertProducts
+
+
+def combine_experts(
+    method: Method, tensor: str, parts: Sequence[ExpertPart], rank: int
+) -> tuple[Matrix, Matrix]:
+    """Return A (experts, rank, inputs) and B (experts, outputs, rank) of all `parts` together.
+
+    Experts are combined one by one, as modules are. All have the first member's orientation.
+    """
+    inputs_first = parts[0].update.inputs_first
+    by_member = [by_expert(part.update, inputs_first=inputs_first) for part in parts]
+
+    pairs: list[tuple[Matrix, Matrix]] = []
+    for number, products in enumerate(zip(*by_member, strict=True)):
+        of_expert = [
+            Part(part.member, part.weight, product)
+            for part, product in zip(parts, products, strict=True)
+        ]
+        pairs.append(combine(method, f"{tensor}[{number}]", of_expert, rank))
+    return stacked(pairs)
 
 
 def kept_at_random(

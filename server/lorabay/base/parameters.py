@@ -3,8 +3,7 @@
 A model has parameters that no file names so: transformers keeps the experts of a layer as one of
 three dimensions, `model.layers.0.mlp.experts.gate_up_proj` (experts, outputs, inputs). Files hold
 it as it is, or as matrices of single experts, `...mlp.experts.7.gate_proj.weight` and `up_proj`,
-also under the names of an older class. The names are those of transformers' `conversion_mapping`.
-Reads no values, and knows nothing of adapters.
+also under the names of an older class. Reads no values, and knows nothing of adapters.
 """
 
 from __future__ import annotations
@@ -13,23 +12,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lorabay.base.model_names import aliases
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lorabay.base.shapes import BaseShapes, Shape
 
     Shapes = Mapping[str, tuple[int, ...]]
-
-_RENAMED = (
-    (".block_sparse_moe.input_linear.weight", ".block_sparse_moe.experts.gate_up_proj"),
-    (".block_sparse_moe.output_linear.weight", ".block_sparse_moe.experts.down_proj"),
-    (".mlp.experts.fc1.weight", ".mlp.experts.gate_up_proj"),
-    (".mlp.experts.fc2.weight", ".mlp.experts.down_proj"),
-    (".block_sparse_moe.router.layer.weight", ".block_sparse_moe.router.weight"),
-    (".block_sparse_moe.gate.weight", ".mlp.router.weight"),
-    (".block_sparse_moe.", ".mlp."),
-)
-"""Part of a name in files -> the same part in a model: GraniteMoE, Aria, PhiMoE, Mixtral."""
 
 _FUSED: dict[frozenset[str], dict[str, tuple[str, ...]]] = {
     frozenset({"gate_proj", "up_proj", "down_proj"}): {
@@ -98,7 +88,7 @@ def parameters(base: BaseShapes) -> dict[str, Parameter]:
         first = parameter.matrices[0].tensor.removesuffix(".weight")
         is_packed = base.shapes.get(first) is None
         found[name] = replace(parameter, is_packed=is_packed)
-    return {alias: found[name] for name in found for alias in _aliases(name)}
+    return {alias: found[name] for name in found for alias in aliases(name)}
 
 
 def places(base: BaseShapes) -> dict[str, list[tuple[str, Matrix | None]]]:
@@ -118,14 +108,6 @@ def places(base: BaseShapes) -> dict[str, list[tuple[str, Matrix | None]]]:
 def stores_inputs_first(base: BaseShapes) -> bool:
     """Return whether models of this type keep the matrix of an expert as (inputs, outputs)."""
     return base.model_type in _INPUTS_FIRST
-
-
-def _aliases(name: str) -> Iterator[str]:
-    """Yield the name of a parameter in files, and those that it may have in a model."""
-    yield name
-    for before, after in _RENAMED:
-        if before in name:
-            yield name.replace(before, after)
 
 
 def _single_experts(tensors: Shapes) -> Iterator[tuple[str, Parameter]]:

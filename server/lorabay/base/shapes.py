@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lorabay.base.files import BaseFiles
+from lorabay.base.model_names import aliases
 from lorabay.base.module_names import ModuleNames
 from lorabay.errors import SetupError
 
@@ -122,8 +123,12 @@ class BaseShapes:
 
     @cached_property
     def module_names(self) -> ModuleNames:
-        """Everything that holds tensors, norms included, to be found by another layout's name."""
-        owners = {tensor.rpartition(".")[0] for tensor in self.tensors}
+        """Everything that holds tensors, norms included, to be found by another layout's name.
+
+        Also what holds them in a model alone, such as all experts of a layer.
+        """
+        names = (alias for tensor in self.tensors for alias in aliases(tensor))
+        owners = {name.rpartition(".")[0] for name in names}
         return ModuleNames.of({*self.shapes, *owners})
 
     @cached_property

@@ -13,13 +13,14 @@ import itertools
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.algebra.combination import Method, Part, combine
+from lorabay.algebra.combination import ExpertPart, Part, combine, combine_experts
 from lorabay.algebra.updates import ExpertProducts, LowRank
 from lorabay.catalog.composite import (
     DEPTH_AT_MOST,
@@ -241,17 +242,25 @@ class _Build:
     def _write(self, members: Sequence[_Member]) -> Rejected | None:
         """Combine the members module by module, into `target`."""
         parts: defaultdict[str, list[Part]] = defaultdict(list)
+        experts: defaultdict[str, list[ExpertPart]] = defaultdict(list)
         for index, member in enumerate(members):
             for module, products in member.products().items():
                 parts[module] += [Part(index, member.weight, product) for product in products]
+            for tensor, update in member.experts().items():
+                experts[tensor].append(ExpertPart(index, member.weight, update))
 
         rank = self.composite.rank or max(member.updates.rank for member in members)
-        with LoraFolder(self.target, "F32", parts, self.assembly.base) as writer:
+        with LoraFolder(self.target, "F32", parts, self.assembly.base, experts) as writer:
             try:
                 for module in sorted(parts):
                     self.work.read.step()
                     a, b = self._combine(module, parts[module], rank)
                     writer.add(module, a, b)
+                for tensor in sorted(experts):
+                    self.work.read.step()
+                    with _only_finite(tensor):
+                        a, b = combine_experts(self.composite.how, tensor, experts[tensor], rank)
+                    writer.add_experts(tensor, a, b)
             except SetupError as error:
                 writer.abandon()
                 return rejected([Reason("not_finite", error.message)])
@@ -265,13 +274,14 @@ class _Build:
 
     def _combine(self, module: str, parts: Sequence[Part], rank: int) -> tuple[Matrix, Matrix]:
         """Return A and B of the combined update of one module."""
-        if not self.assembly.base.is_transposed(module):
-            return _combine_finite(self.composite.how, module, parts, rank)
+        with _only_finite(module):
+            if not self.assembly.base.is_transposed(module):
+                return combine(self.composite.how, module, parts, rank)
 
-        # Some methods treat A and B differently, and mean the factors that PEFT stores.
-        stored = [replace(part, product=part.product.transposed) for part in parts]
-        a, b = _combine_finite(self.composite.how, module, stored, rank)
-        return b.T, a.T
+            # Some methods treat A and B differently, and mean the factors that PEFT stores.
+            stored = [replace(part, product=part.product.transposed) for part in parts]
+            a, b = combine(self.composite.how, module, stored, rank)
+            return b.T, a.T
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,14 +296,23 @@ class _Member:
     def products(self) -> dict[str, list[LowRank]]:
         """Return the updates of each module, whose read errors name the member."""
         return {
-            name.removesuffix(".weight"): [self._blamed(update) for update in _products(updates)]
+            name.removesuffix(".weight"): [
+                replace(product, a=self._blamed(product.a), b=self._blamed(product.b))
+                for product in _products(updates)
+            ]
             for name, updates in self.updates.updates.items()
+            if _products(updates)
         }
 
-    def _blamed(self, product: LowRank) -> LowRank:
-        return replace(product, a=self._blamed_load(product.a), b=self._blamed_load(product.b))
+    def experts(self) -> dict[str, ExpertProducts]:
+        """Return the update of each tensor that holds all experts of a layer, likewise."""
+        return {
+            name: replace(update, a=self._blamed(update.a), b=self._blamed(update.b))
+            for name, (update, *_) in self.updates.updates.items()
+            if isinstance(update, ExpertProducts)
+        }
 
-    def _blamed_load(self, load: Load) -> Load:
+    def _blamed(self, load: Load) -> Load:
         def values() -> Matrix:
             try:
                 return load()
@@ -345,9 +364,9 @@ def _nesting_problem(folder: Path, within: tuple[Path, ...]) -> Reason | None:
 def _unfit(member: AdapterUpdates) -> Reason | None:
     """Return why an adapter has no weighted sum with others, if so."""
     for name, updates in member.updates.items():
-        if any(isinstance(update, ExpertProducts) for update in updates):
-            text = f"it changes the experts in {quoted(name)}, which have no weighted sum here"
-            return Reason("member_format", text)
+        match updates:
+            case (ExpertProducts(),):
+                continue
         if not name.endswith(".weight") or any(update.replaces for update in updates):
             text = f"it trains {quoted(name)} itself, which has no weighted sum with others'"
             return Reason("member_format", text)
@@ -357,18 +376,17 @@ def _unfit(member: AdapterUpdates) -> Reason | None:
     return None
 
 
-def _combine_finite(
-    method: Method, module: str, parts: Sequence[Part], rank: int
-) -> tuple[Matrix, Matrix]:
-    """Return A and B; raise SetupError if there are none.
+@contextmanager
+def _only_finite(name: str) -> Iterator[None]:
+    """Raise SetupError within the block if there is no sum.
 
     Values that are not finite are refused by the writer, so NumPy need not warn of them.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         try:
-            return combine(method, module, parts, rank)
+            yield
         except np.linalg.LinAlgError as error:
-            raise SetupError(f"the weighted sum on {quoted(module)} is not finite") from error
+            raise SetupError(f"the weighted sum on {quoted(name)} is not finite") from error
 
 
 def _misfits(composite: Composite, members: Sequence[_Member]) -> Iterator[Reason]:
@@ -394,8 +412,10 @@ def _uneven(members: Sequence[_Member]) -> str | None:
     """Return a module in which two members have different ranks, if there is one."""
     ranks: dict[str, int] = {}
     for member in members:
-        for module, products in member.products().items():
-            for product in products:
-                if ranks.setdefault(module, product.rank) != product.rank:
-                    return module
+        for name, updates in member.updates.updates.items():
+            for update in updates:
+                if not isinstance(update, LowRank | ExpertProducts):
+                    continue
+                if ranks.setdefault(name, update.rank) != update.rank:
+                    return name.removesuffix(".weight")
     return None

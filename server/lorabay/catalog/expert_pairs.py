@@ -19,6 +19,7 @@ from lorabay.base.shapes import is_embedding
 from lorabay.catalog.canonical import CanonicalTensor, LoraPair
 from lorabay.files.tensors import from_float32
 from lorabay.formats.advice import MERGE
+from lorabay.formats.lora_parameters import flat_a, flat_b
 from lorabay.formats.tensor_names import PREFIX
 from lorabay.reasons import Reason, quoted
 
@@ -138,14 +139,13 @@ class _Sides:
             stacked = np.zeros((self.experts, rank, self.inputs), np.float32)
             if update is not None:
                 stacked[:, : update.rank] = update.a()
-            return stacked.reshape(-1, self.inputs)
+            return flat_a(stacked)
 
         def b() -> Matrix:
-            stacked = np.zeros((self.outputs, rank, self.experts), np.float32)
+            stacked = np.zeros((self.experts, self.outputs, rank), np.float32)
             if update is not None:
-                scaled = update.b() * np.float32(update.scale)
-                stacked[:, : update.rank] = scaled.transpose(1, 2, 0)
-            return stacked.reshape(self.outputs, -1)
+                stacked[:, :, : update.rank] = update.b() * np.float32(update.scale)
+            return flat_b(stacked)
 
         count = rank * self.experts
         name = PREFIX + module

@@ -22,7 +22,7 @@ from lorabay.formats.tensor_names import PREFIX, dtype_problems, missing_roles
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lorabay.algebra.updates import Matrix, Update
     from lorabay.base.parameters import Parameter
@@ -65,7 +65,7 @@ def parameter_updates(source: Source, config: LoraConfig, base: BaseShapes) -> P
         return ParameterUpdates({}, 0, source.tensors, ())
 
     targeted = _targeted(targets, base)
-    sorting = _sorted(source.tensors, _wrapper_names(targeted))
+    sorting = _sorted(source.tensors, wrapper_names(targeted))
     # Patterns that cannot be used have no values.
     unusable = tuple(config.problems(targeted, trusted=source.trusted))
     if unusable:
@@ -90,6 +90,16 @@ def parameter_updates(source: Source, config: LoraConfig, base: BaseShapes) -> P
     return ParameterUpdates(by_tensor, rank, tuple(sorting.rest), tuple(problems))
 
 
+def flat_a(a: Matrix) -> Matrix:
+    """Return A (experts, rank, inputs) as a file has it: expert after expert."""
+    return a.reshape(-1, a.shape[2])
+
+
+def flat_b(b: Matrix) -> Matrix:
+    """Return B (experts, outputs, rank) as a file has it: rank after rank."""
+    return b.transpose(1, 2, 0).reshape(b.shape[1], -1)
+
+
 def _targeted(targets: Sequence[str], base: BaseShapes) -> dict[str, Parameter]:
     """Return the parameters that `target_parameters` means: a whole name, or the end of one."""
     targeted: dict[str, Parameter] = {}
@@ -99,10 +109,13 @@ def _targeted(targets: Sequence[str], base: BaseShapes) -> dict[str, Parameter]:
     return targeted
 
 
-def _wrapper_names(targeted: Mapping[str, Parameter]) -> dict[str, str]:
-    """Return the name of each parameter's wrapper in the adapter -> the parameter."""
+def wrapper_names(parameters: Iterable[str]) -> dict[str, str]:
+    """Return the name of each parameter's wrapper in the adapter -> the parameter.
+
+    `parameters` are all those that an adapter has LoRA on.
+    """
     by_module: defaultdict[str, list[str]] = defaultdict(list)
-    for name in targeted:
+    for name in parameters:
         by_module[name.rpartition(".")[0]].append(name)
 
     wrappers: dict[str, str] = {}
@@ -214,7 +227,7 @@ def _pair(
         )
         return [Reason("shape", text)]
 
-    inputs_first = _lies_inputs_first((b.shape[0], a.shape[1]), parameter, base)
+    inputs_first = lies_inputs_first((b.shape[0], a.shape[1]), parameter, base)
     if inputs_first is None:
         text = (
             f"{quoted(a.name)} takes {a.shape[1]} inputs and its B gives {b.shape[0]} outputs; an "
@@ -224,7 +237,7 @@ def _pair(
     return _Pair(a, b, rank, config.scale_of(name, rank, trusted=trusted), inputs_first)
 
 
-def _lies_inputs_first(
+def lies_inputs_first(
     change: tuple[int, int], parameter: Parameter, base: BaseShapes
 ) -> bool | None:
     """Return whether the base stores the transpose of B A; None if it stores neither.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lorabay.base.module_names import unwrapped
 from lorabay.base.shapes import tails
 from lorabay.formats.config.patterns import Patterns
+from lorabay.formats.parameter_names import renamed_targets, trained_parameters
 from lorabay.formats.tensor_names import PREFIX
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from lorabay.base.shapes import BaseShapes
     from lorabay.formats.interface import Source
 
-_NAMED_BY_MODULE = ("target_modules", "exclude_modules", "modules_to_save", "target_parameters")
+_NAMED_BY_MODULE = ("target_modules", "exclude_modules", "modules_to_save")
 """Fields of a config that may be lists of modules."""
 
 _ROWS = ("trainable_token_indices", "token_indices")
@@ -121,10 +122,14 @@ def layout_in(
         return None
 
     own_names = {entry.module: entry.found.own for entry in named}
-    targets = {entry.module for entry in named if _FACTOR.match(entry.role)}
+    parameters = trained_parameters(own_names, config.get("target_parameters"))
+    wrappers = {name.rpartition(".")[0] for name in parameters}
+    targets = {entry.module for entry in named if _FACTOR.match(entry.role)} - wrappers
     changes: dict[str, object] = {}
-    if targets:
+    if targets or parameters:
         changes["target_modules"] = sorted(targets)
+    if parameters:
+        changes["target_parameters"] = sorted(parameters)
     saved = config.get("modules_to_save")
     if isinstance(saved, list):
         whole = {entry.module for entry in named if not _FACTOR.match(entry.role)}
@@ -133,7 +138,7 @@ def layout_in(
     for field in _PATTERNS:
         patterns = config.get(field)
         if isinstance(patterns, Mapping) and patterns:
-            changes[field] = _patterns(patterns, own_names, trusted=True)
+            changes[field] = _patterns(patterns, own_names | parameters, trusted=True)
     return Layout(names, changes)
 
 
@@ -222,6 +227,7 @@ def _plain_role(role: str, adapter: str | None) -> str:
 def _config(source: Source, named: Iterable[_Named], base: BaseShapes) -> Mapping[str, object]:
     """Return the config with its modules in the base's names."""
     own_names = {entry.module: entry.found.own for entry in named}
+    parameters = trained_parameters(own_names, source.config.get("target_parameters"))
     config = dict(source.config)
 
     for field in _NAMED_BY_MODULE:
@@ -235,7 +241,9 @@ def _config(source: Source, named: Iterable[_Named], base: BaseShapes) -> Mappin
     for field in _PATTERNS:
         patterns = config.get(field)
         if isinstance(patterns, Mapping) and patterns:
-            config[field] = _patterns(patterns, own_names, trusted=source.trusted)
+            config[field] = _patterns(patterns, own_names | parameters, trusted=source.trusted)
+    if parameters:
+        config["target_parameters"] = [*renamed_targets(config["target_parameters"], parameters)]
     return config
 
 

@@ -18,12 +18,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from lorabay.algebra.low_rank import Rule, decompose, decompose_dense, decompose_product
-from lorabay.algebra.updates import Dense, ExpertProducts, LowRank, ReplacedRows, change
+from lorabay.algebra.low_rank import Rule
+from lorabay.algebra.updates import LowRank, ReplacedRows
 from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes, is_embedding
 from lorabay.base.weights import BaseWeights
-from lorabay.catalog.admission import ALLOWED_RANKS
 from lorabay.errors import SetupError
 from lorabay.files.durable import new_folder
 from lorabay.files.real_paths import real_path
@@ -32,19 +31,19 @@ from lorabay.formats.foreign import read_foreign
 from lorabay.formats.writer import LoraFolder
 from lorabay.progress import progress_bar
 from lorabay.reasons import Reason, Rejected, quoted, rejected
+from lorabay.tools.converted_weights import converted_weight, experts_of
 from lorabay.tools.find_adapter import LIMITS, ChosenAdapter, with_base_warning
 from lorabay.tools.pickles import without_pickled_adapter
 
 if TYPE_CHECKING:
-    from lorabay.algebra.low_rank import Decomposed
-    from lorabay.algebra.updates import Update
+    from collections.abc import Callable
+
     from lorabay.formats.reading import AdapterUpdates
 
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 """Values of `--dtype`: name -> name in safetensors."""
 
 REPORT_FILE = "conversion.json"
-DEFAULT_ENERGY = 0.99
 DEFAULT_ERROR = 0.1
 
 
@@ -202,12 +201,14 @@ def _written(
     settings: ConvertSettings,
 ) -> Conversion:
     """Write what the adapter does as plain LoRA, with its report and its card."""
-    modules = [name.removesuffix(".weight") for name in read.updates]
+    experts = [name for name, updates in read.updates.items() if experts_of(updates)]
+    modules = [name.removesuffix(".weight") for name in read.updates if name not in experts]
     places = (source.origin, base.folder, settings.initial)
     inputs = [folder for folder in places if folder is not None]
 
     with new_folder(output, inputs) as folder:
-        with LoraFolder(folder, DTYPES[settings.dtype], modules, base.shapes) as writer:
+        dtype = DTYPES[settings.dtype]
+        with LoraFolder(folder, dtype, modules, base.shapes, experts) as writer:
             converted, error = _write(read, base.weights, settings.rule, writer)
             size = writer.finish(read.base_model)
 
@@ -237,9 +238,9 @@ def _check_convertible(adapter: Path, read: AdapterUpdates, shapes: BaseShapes) 
     for name, updates in read.updates.items():
         module = name.removesuffix(".weight")
         is_layer = name.endswith(".weight") and module in shapes.shapes
-        if any(isinstance(update, ExpertProducts) for update in updates):
-            reasons.append(f"{quoted(name)} holds all experts, and LoRA stands for one layer")
-        elif not is_layer or any(isinstance(update, ReplacedRows) for update in updates):
+        if experts_of(updates):
+            continue
+        if not is_layer or any(isinstance(update, ReplacedRows) for update in updates):
             reasons.append(
                 f"{quoted(name)} is trained as a whole and is no layer that LoRA can stand for"
             )
@@ -258,9 +259,8 @@ def _write(
 ) -> tuple[list[ConvertedModule], float]:
     """Convert and write one module after the other; return them, and the error in total."""
     modules: list[ConvertedModule] = []
-    exact: list[LowRank] = []
-    # Squared norms, of what is lacking and of the whole change.
-    lacking = total = 0.0
+    totals: list[Callable[[], float]] = []
+    lacking = 0.0
 
     # Values that are not finite are refused by the decomposition; NumPy need not warn of them.
     with (
@@ -268,91 +268,21 @@ def _write(
         np.errstate(over="ignore", invalid="ignore"),
     ):
         for name, updates in read.updates.items():
-            product = _product_to_keep(name, updates, weights, rule)
-            if product is not None:
-                a = product.a()
-                b = product.b() * np.float32(product.scale)
-                error = 0.0
-                exact.append(product)
-            else:
-                decomposed = _decomposed(name, updates, weights, rule)
-                rank = decomposed.rank_for(rule or Rule(ALLOWED_RANKS[-1], DEFAULT_ENERGY))
-                a, b = decomposed.factors(rank)
-                residual = decomposed.residual(rank)
-                error = residual / decomposed.norm if decomposed.norm else 0.0
-                lacking += residual**2
-                total += decomposed.norm**2
-
+            made = converted_weight(name, updates, weights, rule)
             module = name.removesuffix(".weight")
-            writer.add(module, a, b)
-            modules.append(ConvertedModule(module, a.shape[0], error))
+            if experts_of(updates):
+                writer.add_experts(name, made.a, made.b)
+            else:
+                writer.add(module, made.a, made.b)
+
+            totals.append(made.total)
+            lacking += made.lacking
+            modules.append(ConvertedModule(module, made.rank, made.error))
             advance(module, 1)
 
-    # The norms of exact products are worth their time only beside something that is cut.
     if not lacking:
         return modules, 0.0
-    total += sum(_squared_norm(product) for product in exact)
-    return modules, math.sqrt(lacking / total)
-
-
-def _product_to_keep(
-    name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None
-) -> LowRank | None:
-    """Return the exact product that `rule` allows to stay as it is, if there is one."""
-    product = _product(name, updates, weights)
-    if product is None or rule is None:
-        return product
-    if rule.energy == 1.0 and product.rank <= (rule.rank or 0):
-        return product
-    return None
-
-
-def _product(name: str, updates: tuple[Update, ...], weights: BaseWeights) -> LowRank | None:
-    """Return the exact product that the updates are, if an engine serves its rank."""
-    if len(updates) != 1:
-        return None
-
-    product = updates[0].as_product()
-    if product is None or product.rank > ALLOWED_RANKS[-1]:
-        return None
-    if product is updates[0] or _is_smaller(product, weights, name):
-        return product
-    return None
-
-
-def _is_smaller(product: LowRank, weights: BaseWeights, name: str) -> bool:
-    """Return whether the rank is at most the smaller side of the weight, if that is known."""
-    tensor = weights.tensors.get(name)
-    return tensor is None or product.rank <= min(tensor.shape)
-
-
-def _decomposed(
-    name: str, updates: tuple[Update, ...], weights: BaseWeights, rule: Rule | None
-) -> Decomposed:
-    """Decompose the change of one weight as far as `rule` needs. Raise SetupError."""
-    rule = rule or Rule(energy=DEFAULT_ENERGY)
-    try:
-        product = _product(name, updates, weights)
-        if product is not None:
-            return decompose_product(product)
-        if len(updates) == 1 and isinstance(updates[0], LowRank | Dense):
-            return decompose(updates[0], rule)
-
-        problem = weights.problem(name)
-        if problem:
-            raise SetupError(f"what the adapter does depends on the base: {problem}")
-        return decompose_dense(change(updates, weights.whole(name)), rule)
-    except np.linalg.LinAlgError as error:
-        raise SetupError(f"what the adapter does to {quoted(name)} is not finite") from error
-
-
-def _squared_norm(product: LowRank) -> float:
-    """Return the squared Frobenius norm of the product, which is not built."""
-    a = product.a()
-    b = product.b() * np.float32(product.scale)
-    # Summed in float64: the norms of all modules are added up.
-    inner = (b.T @ b).astype(np.float64) * (a @ a.T).astype(np.float64)
-    return max(float(inner.sum()), 0.0)
+    return modules, math.sqrt(lacking / sum(total() for total in totals))
 
 
 def _check_error(report: Conversion, allowed: float) -> None:

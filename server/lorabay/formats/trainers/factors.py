@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lorabay.algebra.updates import LowRank, transposed
+from lorabay.algebra.updates import ExpertProducts, LowRank, transposed
 from lorabay.files.safetensors_header import ITEM_BYTES
 from lorabay.formats.interface import Updates
 from lorabay.formats.tensor_names import dtype_problems, product_problems, unexpected
@@ -161,6 +161,11 @@ def as_updates(
     if problems:
         return rejected(problems)
 
-    products = (update.low_rank for updates in by_tensor.values() for update in updates)
-    rank = max(made.rank for made in products if made is not None)
+    rank = max(_rank(update) for updates in by_tensor.values() for update in updates)
     return Updates(trainer, rank, alpha, by_tensor)
+
+
+def _rank(update: Update) -> int:
+    if isinstance(update, ExpertProducts):
+        return update.rank
+    return 0 if update.low_rank is None else update.low_rank.rank

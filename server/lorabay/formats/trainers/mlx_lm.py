@@ -11,6 +11,7 @@ alpha, so a config that has an alpha means one of two things, and is refused.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
@@ -19,11 +20,12 @@ from lorabay.algebra.updates import Directional
 from lorabay.base.shapes import HEAD, is_embedding
 from lorabay.formats.config.config_fields import FIELDS, Alpha, parse
 from lorabay.formats.tensor_names import missing_roles, shape_problem, unexpected
-from lorabay.formats.trainers.factors import as_updates, by_factor, expert, in_base, product, stored
+from lorabay.formats.trainers.experts import DOWN, GATE, UP, ExpertPair, expert_updates
+from lorabay.formats.trainers.factors import as_updates, by_factor, in_base, product, stored
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lorabay.algebra.updates import Update
     from lorabay.base.shapes import BaseShapes
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
 RECOGNISED = re.compile(r".+\.lora_[ab]")
 
 _NAME = re.compile(r"(?P<module>.+)\.(?P<factor>lora_a|lora_b|m)")
-_EXPERTS = re.compile(r"(?P<block>.+)\.switch_mlp\.(?P<leaf>\w+)")
+_EXPERT_DIMENSIONS = 3
+_EXPERTS = re.compile(rf"(?P<block>.+)\.(?:switch_mlp|experts)\.(?P<leaf>{GATE}|{UP}|{DOWN})")
+"""Layers of all experts; gpt-oss's class there has another name for them than the others."""
 
 
 class _Parameters(BaseModel):
@@ -60,22 +64,35 @@ def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     if isinstance(config, Rejected):
         return rejected([*config.reasons, *named.problems])
 
+    scale = config.lora_parameters.scale
     reasons = [*_ambiguities(config), *named.problems]
-    by_tensor: dict[str, tuple[Update, ...]] = {}
+    layers: defaultdict[str, dict[str, ExpertPair]] = defaultdict(dict)
+    read: list[dict[str, tuple[Update, ...]] | Rejected] = []
     for name, tensors in named.modules.items():
-        module = in_base(name, base)
-        read = _module(source, config, module, tensors, base)
-        if isinstance(read, Rejected):
-            reasons += read.reasons
+        match = _EXPERTS.fullmatch(name)
+        problems = [*_unfit(name, tensors, config, has_experts=match is not None)]
+        if problems:
+            reasons += problems
+        elif match is not None and len(tensors["lora_a"].shape) == _EXPERT_DIMENSIONS:
+            experts = in_base(f"{match['block']}.experts", base)
+            layers[experts][match["leaf"]] = ExpertPair(tensors["lora_a"], tensors["lora_b"])
         else:
-            by_tensor |= read
+            read.append(_module(source, config, in_base(name, base), tensors, base))
+    read += [expert_updates(source, name, pairs, scale, base) for name, pairs in layers.items()]
+
+    by_tensor: dict[str, tuple[Update, ...]] = {}
+    for made in read:
+        if isinstance(made, Rejected):
+            reasons += made.reasons
+        else:
+            by_tensor |= made
 
     # mlx-lm applies LoRA on an embedding to the head, too, where the two are tied.
     embedding = next(filter(is_embedding, base.shapes), None)
     shared = by_tensor.get(f"{embedding}.weight")
     if base.tied and shared is not None:
         by_tensor[f"{HEAD}.weight"] = shared
-    return as_updates("mlx-lm", config.lora_parameters.scale, by_tensor, reasons)
+    return as_updates("mlx-lm", scale, by_tensor, reasons)
 
 
 def _ambiguities(config: _Config) -> list[Reason]:
@@ -90,18 +107,25 @@ def _ambiguities(config: _Config) -> list[Reason]:
     return [Reason("config_field", f"adapter_config.json: {text}")]
 
 
+def _unfit(name: str, tensors: Tensors, config: _Config, *, has_experts: bool) -> Iterator[Reason]:
+    """Return why the tensors of a module make no update of any base."""
+    wanted = {"lora_a", "lora_b"} | ({"m"} if config.fine_tune_type == "dora" else set())
+    lacking = [*missing_roles(name, dict(tensors), wanted)]
+    yield from lacking
+    yield from (unexpected(tensors[factor]) for factor in sorted(tensors.keys() - wanted))
+
+    if lacking or len(tensors["lora_a"].shape) != _EXPERT_DIMENSIONS:
+        return
+    a, b = tensors["lora_a"], tensors["lora_b"]
+    if not has_experts or len(b.shape) != _EXPERT_DIMENSIONS or 0 in (*a.shape, *b.shape):
+        text = f"{quoted(a.name)} has shape {a.shape} and its lora_b {b.shape}; no layer of "
+        yield Reason("shape", f"{text}experts with such factors is known")
+
+
 def _module(
     source: Source, config: _Config, module: str, tensors: Tensors, base: BaseShapes
 ) -> dict[str, tuple[Update, ...]] | Rejected:
-    """Return the updates of one module, or of every expert of it."""
-    wanted = {"lora_a", "lora_b"} | ({"m"} if config.fine_tune_type == "dora" else set())
-    reasons = [*missing_roles(module, dict(tensors), wanted)]
-    reasons += [unexpected(tensors[factor]) for factor in sorted(tensors.keys() - wanted)]
-    if reasons:
-        return rejected(reasons)
-    if len(tensors["lora_a"].shape) == 3:
-        return _experts(source, config, module, tensors, base)
-
+    """Return the update of one module."""
     first, second = (stored(source, tensors[factor]) for factor in ("lora_a", "lora_b"))
     if is_embedding(module):
         a, b = second, first
@@ -119,24 +143,3 @@ def _module(
     if problems:
         return rejected(problems)
     return {f"{module}.weight": (Directional(made, source.load(tensors["m"])),)}
-
-
-def _experts(
-    source: Source, config: _Config, module: str, tensors: Tensors, base: BaseShapes
-) -> dict[str, tuple[Update, ...]] | Rejected:
-    """Return the updates of a layer that mlx-lm keeps in one tensor for all experts."""
-    match = _EXPERTS.fullmatch(module)
-    a, b = tensors["lora_a"], tensors["lora_b"]
-    if match is None or len(b.shape) != 3 or a.shape[0] != b.shape[0]:
-        text = f"{quoted(a.name)} has shape {a.shape} and its lora_b {b.shape}; no layer of "
-        return rejected([Reason("shape", f"{text}experts with such factors is known")])
-
-    by_tensor: dict[str, tuple[Update, ...]] = {}
-    for number in range(a.shape[0]):
-        name = f"{match['block']}.experts.{number}.{match['leaf']}"
-        parts = expert(source, a, number), expert(source, b, number)
-        made = product(name, *parts, config.lora_parameters.scale, base)
-        if isinstance(made, Rejected):
-            return made
-        by_tensor[f"{name}.weight"] = (made,)
-    return by_tensor
