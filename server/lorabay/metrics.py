@@ -217,6 +217,10 @@ class AdapterFacts:
     """Relative error of a version that approximates an adapter of another format."""
 
 
+Row = tuple[dict[str, str], float]
+"""The labels of a sample, in the order of its family, and its value."""
+
+
 class AdapterCollector:
     """The adapters' gauges, made anew at each scrape, so that they are never stale."""
 
@@ -225,14 +229,15 @@ class AdapterCollector:
         facts: Callable[[], Iterable[AdapterFacts]],
         slots: Callable[[], SlotFacts | None] = lambda: None,
     ) -> None:
-        self._facts = facts
+        self.facts = facts
         self._slots = slots
 
     def describe(self) -> tuple[GaugeMetricFamily, ...]:
         """Return the families without samples; prometheus_client asks for their names."""
-        return (*self._described(), *_slot_families())
+        return (*self.families(), *_slot_families())
 
-    def _described(self) -> tuple[GaugeMetricFamily, ...]:
+    def families(self) -> tuple[GaugeMetricFamily, ...]:
+        """Return the families that have a sample for an adapter, without any."""
         info = GaugeMetricFamily(
             "lorabay_adapter_info",
             "1 for the live version of each adapter.",
@@ -262,23 +267,32 @@ class AdapterCollector:
 
     def collect(self) -> tuple[GaugeMetricFamily, ...]:
         """Return the families with a sample for each adapter that has one."""
-        families = self._described()
-        info, state, resident, approximate, loaded = families
+        families = self.families()
+        for fact in self.facts():
+            for family, row in zip(families, self.rows(fact), strict=True):
+                if row is not None:
+                    labels, value = row
+                    family.add_metric(list(labels.values()), value)
+        return (*families, *self.slot_gauges())
 
-        for fact in self._facts():
-            state.add_metric([fact.adapter, fact.state], 1)
-            if fact.version is not None:
-                info.add_metric([fact.adapter, fact.version, str(fact.format), str(fact.rank)], 1)
-                resident.add_metric([fact.adapter, str(fact.level)], 1)
-            if fact.level == "engine":
-                level = "gpu" if fact.in_slot else "cpu"
-                loaded.add_metric([fact.adapter, level, str(fact.pinned).lower()], 1)
-            if fact.approximate is not None:
-                approximate.add_metric([fact.adapter], fact.approximate)
+    def rows(self, fact: AdapterFacts) -> tuple[Row | None, ...]:
+        """Return the labels and the value of an adapter in each of the families; None for none."""
+        name = fact.adapter
+        info = resident = approximate = loaded = None
+        if fact.version is not None:
+            facts = {"version": fact.version, "format": str(fact.format), "rank": str(fact.rank)}
+            info = {"adapter": name} | facts, 1.0
+            resident = {"adapter": name, "level": str(fact.level)}, 1.0
+        if fact.approximate is not None:
+            approximate = {"adapter": name}, fact.approximate
+        if fact.level == "engine":
+            level, pinned = "gpu" if fact.in_slot else "cpu", str(fact.pinned).lower()
+            loaded = {"adapter_name": name, "level": level, "pinned": pinned}, 1.0
 
-        return (*families, *self._slot_gauges())
+        state = {"adapter": name, "state": fact.state}, 1.0
+        return info, state, resident, approximate, loaded
 
-    def _slot_gauges(self) -> tuple[GaugeMetricFamily, ...]:
+    def slot_gauges(self) -> tuple[GaugeMetricFamily, ...]:
         """Return the gauges of the slots; none while there is no engine to ask."""
         slots = self._slots()
         if slots is None:

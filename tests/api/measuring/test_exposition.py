@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Sample
 
-from lorabay.api.measuring.exposition import OPENMETRICS, TEXT, Heads, choose_format, write_page
+from lorabay.api.measuring.exposition import OPENMETRICS, TEXT, choose_format, write_page
 
 WHOLE = {TEXT: generate_latest, OPENMETRICS: openmetrics.generate_latest}
 PARSERS = {TEXT: parse_text, OPENMETRICS: parse_openmetrics}
@@ -52,22 +52,6 @@ def test_pages_say_what_the_registry_says(form: object, texts: list[str]) -> Non
     page = asyncio.run(write_page(form, registry.collect(), ()))  # type: ignore[arg-type]
     read = samples_of(PARSERS[form](page.decode()))  # type: ignore[index]
     assert read == samples_of(registry.collect())
-
-
-@FORMATS
-async def test_lines_are_begun_once(form: object) -> None:
-    """A later page has the numbers of its own time; what is gone is kept nowhere."""
-    registry, heads = registry_with("a", 'b"'), Heads()
-    first = await write_page(form, registry.collect(), (), heads)  # type: ignore[arg-type]
-    known = dict(heads._known)
-    assert await write_page(form, registry.collect(), (), heads) == first  # type: ignore[arg-type]
-    assert all(head is known[series] for series, head in heads._known.items())
-
-    changed = registry_with("a")
-    page = await write_page(form, changed.collect(), (), heads)  # type: ignore[arg-type]
-    read = samples_of(PARSERS[form](page.decode()))  # type: ignore[index]
-    assert read == samples_of(changed.collect())
-    assert len(heads._known) == len(read)
 
 
 @FORMATS

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from lorabay.api.measuring.exposition import TEXT
 from lorabay.api.measuring.metrics_page import LORA_INFO, OURS, Pages, VllmSeries
 from lorabay.api.measuring.request_metrics import RequestMetrics
+from lorabay.api.measuring.series import Series
 from lorabay.metrics import AdapterCollector, AdapterFacts, Metrics
 from lorabay.serving.engine import CHAT, Usage
 from tests.api.conftest import Api
@@ -172,7 +173,7 @@ def series_of(adapters: int) -> Metrics:
 async def test_a_thousand_adapters_fit_on_a_page() -> None:
     """Each has its counters and gauges, and fifty have histograms."""
     metrics = series_of(1000)
-    page = await Pages(TEXT, metrics.registry, CollectorRegistry()).read()
+    page = await Pages(TEXT, Series(metrics.registry), CollectorRegistry()).read()
     assert page.text.count(b"\n") < 12_000
     assert len(page.text) < 1_000_000
     assert page.text.count(b"lorabay_requests_total{") == 1000

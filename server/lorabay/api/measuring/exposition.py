@@ -3,9 +3,8 @@
 prometheus_client writes a page at one go, at several times the cost a line; with a thousand
 adapters that stops every stream for as long as some tokens take. A thread would not help: it would
 let go of the interpreter only every few milliseconds, and read what the event loop changes
-meanwhile. So a page is written on the loop, a piece at a time, and of most lines only the number is
-new. The series of others, which are few, are left to prometheus_client. Without `_created` series,
-which say when a series began.
+meanwhile. So a page is written on the loop, a piece at a time. The series of others, which are few,
+are left to prometheus_client. Without `_created` series, which say when a series began.
 """
 
 from __future__ import annotations
@@ -13,25 +12,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.utils import floatToGoString
+
+from lorabay.api.measuring.lines import Lines, head, number
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
     from prometheus_client.registry import Collector
-    from prometheus_client.samples import Sample
 
 SLICE_S = 0.002
 """Time after which a page that is being written lets others run."""
 
-SAMPLES = 100
-"""Samples in a piece, which is written without looking at the clock."""
+TEXTS = 50
+"""Texts in a piece, which is written without looking at the clock."""
 
 END = b"# EOF\n"
 
@@ -61,17 +60,15 @@ class Format:
         """Return a family as prometheus_client writes it."""
         return self._encode(_Single(family)).removesuffix(END)
 
-    def pieces(self, family: Metric, heads: Heads) -> Iterator[bytes]:
+    def pieces(self, family: Metric | Lines) -> Iterator[bytes]:
         """Yield a family of ours, a part at a time."""
         suffix = self._counter_suffix if family.type == "counter" else ""
         name = family.name + suffix
         yield f"# HELP {name} {family.documentation}\n# TYPE {name} {family.type}\n".encode()
 
-        created = family.name + "_created"
-        samples = (sample for sample in family.samples if sample.name != created)
-        while piece := list(islice(samples, SAMPLES)):
-            lines = [f"{heads.of(sample)}{_number(sample.value)}\n" for sample in piece]
-            yield "".join(lines).encode()
+        lines = iter(family.texts) if isinstance(family, Lines) else _lines(family)
+        while piece := "".join(islice(lines, TEXTS)):
+            yield piece.encode()
 
 
 TEXT = Format(CONTENT_TYPE_PLAIN_0_0_4, generate_latest, counter_suffix="_total", end=b"")
@@ -91,53 +88,26 @@ def choose_format(accept: str) -> Format:
     return OPENMETRICS if "application/openmetrics-text" in accept else TEXT
 
 
-class Heads:
-    """What stands before the number in each line of ours, known from the page before."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, ...], str] = {}
-        self._used: dict[tuple[str, ...], str] = {}
-
-    def of(self, sample: Sample) -> str:
-        """Return the name and the labels of a sample, as a line begins."""
-        # The names of the labels are the same in every sample of that name.
-        series = (sample.name, *sample.labels.values())
-        head = self._known.get(series)
-        if head is None:
-            head = _head(sample)
-        self._used[series] = head
-        return head
-
-    def forget_unused(self) -> None:
-        """Forget the series that are on no page any more; the end of a page."""
-        self._known, self._used = self._used, {}
-
-
 async def write_page(
-    form: Format, ours: Iterable[Metric], others: Iterable[Metric], heads: Heads | None = None
+    form: Format, ours: Iterable[Metric | Lines], others: Iterable[Metric]
 ) -> bytes:
-    """Return a page of families of ours and of others; the loop runs other work in between.
-
-    `heads` are those of the page before.
-    """
-    heads = heads or Heads()
+    """Return a page of families of ours and of others; the loop runs other work in between."""
     pieces: list[bytes] = []
     resumed = time.perf_counter()
-    for piece in _pieces(form, ours, others, heads):
+    for piece in _pieces(form, ours, others):
         pieces.append(piece)
         if time.perf_counter() - resumed > SLICE_S:
             await asyncio.sleep(0)
             resumed = time.perf_counter()
 
-    heads.forget_unused()
     return b"".join(pieces)
 
 
 def _pieces(
-    form: Format, ours: Iterable[Metric], others: Iterable[Metric], heads: Heads
+    form: Format, ours: Iterable[Metric | Lines], others: Iterable[Metric]
 ) -> Iterator[bytes]:
     for family in ours:
-        yield from form.pieces(family, heads)
+        yield from form.pieces(family)
     for family in others:
         yield form.foreign(family)
     yield form.end
@@ -153,18 +123,8 @@ class _Single:
         return [self._family]
 
 
-_number: Callable[[float], str] = lru_cache(maxsize=4096)(floatToGoString)
-"""The form of a number; most are small counts, and many are 1."""
-
-
-def _head(sample: Sample) -> str:
-    if not sample.labels:
-        return f"{sample.name} "
-    labels = ",".join([f'{name}="{_escaped(text)}"' for name, text in sample.labels.items()])
-    return f"{sample.name}{{{labels}}} "
-
-
-def _escaped(text: str) -> str:
-    if "\\" in text or '"' in text or "\n" in text:
-        return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-    return text
+def _lines(family: Metric) -> Iterator[str]:
+    created = family.name + "_created"
+    for sample in family.samples:
+        if sample.name != created:
+            yield f"{head(sample.name, sample.labels)}{number(sample.value)}\n"

@@ -19,14 +19,8 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import gzip_accepted
 
-from lorabay.api.measuring.exposition import (
-    OPENMETRICS,
-    TEXT,
-    Format,
-    Heads,
-    choose_format,
-    write_page,
-)
+from lorabay.api.measuring.exposition import OPENMETRICS, TEXT, Format, choose_format, write_page
+from lorabay.api.measuring.series import Series
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -52,7 +46,8 @@ OURS = frozenset(
 def metrics_router(registry: CollectorRegistry) -> APIRouter:
     """Return the route; lorabay's series are in `registry`, vLLM's in the process's own."""
     router = APIRouter(tags=["server"])
-    pages = {form: Pages(form, registry, VllmSeries(REGISTRY)) for form in (TEXT, OPENMETRICS)}
+    ours, others = Series(registry), VllmSeries(REGISTRY)
+    pages = {form: Pages(form, ours, others) for form in (TEXT, OPENMETRICS)}
 
     @router.get(
         "/metrics",
@@ -94,7 +89,7 @@ class Pages:
     def __init__(
         self,
         form: Format,
-        ours: Collector,
+        ours: Collector | Series,
         others: Collector,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -103,7 +98,6 @@ class Pages:
         self._ours = ours
         self._others = others
         self._clock = clock
-        self._heads = Heads()
         self._turn = asyncio.Lock()
         self._page: Page | None = None
 
@@ -113,7 +107,7 @@ class Pages:
         async with self._turn:
             if self._page is None or self._clock() - self._page.made_at >= KEEP_S:
                 ours, others = self._ours.collect(), self._others.collect()
-                text = await write_page(self._form, ours, others, self._heads)
+                text = await write_page(self._form, ours, others)
                 self._page = Page(text, self._clock())
             return self._page
 
