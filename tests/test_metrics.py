@@ -26,6 +26,7 @@ CONTRACT = {
     "lorabay_generation_tokens": ("adapter",),
     "lorabay_requests_running": ("adapter",),
     "lorabay_adapter_load_seconds": ("adapter",),
+    "lorabay_slot_wait_seconds": (),
     "lorabay_adapter_evictions": ("adapter",),
     "lorabay_reconcile_seconds": (),
     "lorabay_rejected": ("reason",),

@@ -82,6 +82,10 @@ class Metrics:
             "Loading a version's weights into the engine.",
             ["adapter"],
         )
+        self.slot_wait_seconds = latency(
+            "lorabay_slot_wait_seconds",
+            "Waits of requests whose adapter had no slot of the engine.",
+        )
         self.evictions = counter(
             "lorabay_adapter_evictions",
             "Times an adapter left the engine to make room.",

@@ -439,6 +439,16 @@ class EngineSettings(BaseModel):
             "no bound on a CPU."
         ),
     )
+    # Shorter, and slots would change hands before a batch has used them.
+    slot_wait_s: float = Field(
+        2.0,
+        gt=0,
+        description=(
+            "Seconds that an adapter waits for a slot until another one, which has had its slot "
+            "longest, must give it up: new requests for that one wait then. Less if requests "
+            "usually take less."
+        ),
+    )
     # A step is all that may delay a sign of life. The longest are prompts on a CPU without AVX-512:
     # 2,048 tokens of the default base take 11 s in bfloat16. vLLM itself gives up after 300 s.
     engine_hang_s: float = Field(

@@ -21,6 +21,7 @@ from lorabay.server.composition import request_limits
 from lorabay.settings import Settings
 from tests.fake_engine import FakeEngine
 from tests.fake_weights import FakeWeights
+from tests.slots import enough_slots
 from tests.versions import BASE_NAMES, make_version
 
 FINANCE = make_version("finance", "a")
@@ -32,7 +33,9 @@ LIMITS = request_limits(Settings())
 
 def parts_over(registry: Registry, **others: Any) -> Parts:
     """Return parts that answer at once, with metrics of their own; `others` replace some."""
-    fresh = Parts(FakeEngine(), registry, FakeWeights(), Metrics(CollectorRegistry()))
+    fresh = Parts(
+        FakeEngine(), registry, FakeWeights(), enough_slots(), Metrics(CollectorRegistry())
+    )
     return replace(fresh, **others)
 
 

@@ -30,6 +30,7 @@ from tests.api.connection import Connection
 from tests.fake_engine import echo
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
+from tests.slots import enough_slots
 from tests.versions import BASE_NAMES
 from tests.virtual_time import quiet
 
@@ -94,7 +95,7 @@ async def office(tmp_path: Path, shapes: BaseShapes, admin_gate: Gate) -> AsyncI
         await bay.serve("ads", weights)
     await quiet()
     app = make_app(
-        Parts(manager.engine, bay.registry, manager, bay.metrics),
+        Parts(manager.engine, bay.registry, manager, enough_slots(), bay.metrics),
         KeyGate(Keyring(USER_KEY), KEY_OWNER),
         routers=[admin_router(Operations(manager, bay.reconciler), admin_gate)],
     )

@@ -29,11 +29,14 @@ from lorabay.serving.engine import (
     Call,
     Usage,
 )
-from tests.api.conftest import FINANCE, FINANCE_BEFORE, Api, make_app, parts_over
+from lorabay.serving.slot_gate import SlotGate
+from tests.api.conftest import FINANCE, FINANCE_BEFORE, SHOP, Api, make_app, parts_over
 from tests.api.connection import Connection
 from tests.fake_engine import echo
 from tests.fake_stream import FakeStream, words
 from tests.fake_weights import FakeWeights
+from tests.versions import BASE_NAMES
+from tests.virtual_time import quiet
 
 DEAD = EngineUnavailable("the engine stopped")
 ANNOUNCED, DELTA = b"event: response.created\n\n", b"event: response.output_text.delta\n\n"
@@ -291,6 +294,52 @@ async def test_an_exchange_keeps_its_version_when_the_name_moves_on(api: Api) ->
             assert api.registry.leases(FINANCE) == 1
     assert api.engine.asked[0][2] == FINANCE
     assert api.at_rest()
+
+
+@pytest.mark.parametrize("failure", [None, InvalidRequest("no"), DEAD])
+async def test_an_adapter_without_a_slot_waits_for_its_turn(
+    api: Api, failure: Exception | None
+) -> None:
+    """However the request before it ends; then its weights are asked for again, because the engine
+    may have died meanwhile.
+    """
+    may_end = asyncio.Event()
+
+    async def reply(body: Body) -> Answer | AnswerStream:
+        await may_end.wait()
+        if failure is not None and body["model"] == "finance":
+            raise failure
+        return await echo(body)
+
+    api.engine.reply = reply
+    slots = SlotGate(1, timeout_s=60.0, drain_after_s=60.0)
+    parts = parts_over(api.registry, engine=api.engine, weights=api.weights, slots=slots)
+
+    async def ask(name: str) -> None:
+        measured = RequestMetrics(api.metrics, CHAT)
+        with measured, suppress(InvalidRequest, EngineUnavailable):
+            async with Exchange(CHAT, ANONYMOUS, {"model": name}, parts, measured) as exchange:
+                await exchange.run("r-1")
+
+    first, second = (asyncio.create_task(ask(name)) for name in ("finance", "shop"))
+    await quiet()
+    assert [version for _, _, version, *_ in api.engine.asked] == [FINANCE]
+    may_end.set()
+    await asyncio.gather(first, second)
+    assert [version for _, _, version, *_ in api.engine.asked] == [FINANCE, SHOP]
+    assert api.weights.notes.count(("ensure", SHOP)) == 2
+    assert api.at_rest()
+
+
+async def test_the_base_needs_no_slot(api: Api) -> None:
+    """Nor does a call that computes nothing with an adapter."""
+    slots = SlotGate(1, timeout_s=0.1, drain_after_s=60.0)
+    parts = parts_over(api.registry, slots=slots, metrics=api.metrics)
+    await slots.take(SHOP)
+    for call, model in ((CHAT, BASE_NAMES[0]), (TOKENIZE, "finance")):
+        with RequestMetrics(api.metrics, call) as measured:
+            async with Exchange(call, ANONYMOUS, {"model": model}, parts, measured) as exchange:
+                await exchange.run("r-1")
 
 
 async def test_an_exchange_knows_who_asks_for_which_model(api: Api) -> None:

@@ -28,6 +28,7 @@ from tests.api.conftest import make_app
 from tests.documented import MODES, Statuses, exercise, operations_of
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
+from tests.slots import enough_slots
 from tests.versions import BASE_NAMES
 
 ADMINS, CALLS_OWN = "ads", "bank"
@@ -76,7 +77,7 @@ class RunningServer:
         operations = admin_router(
             Operations(manager, bay.reconciler), KeyGate(Keyring(KEY), auth.ADMIN)
         )
-        parts = Parts(manager.engine, bay.registry, manager, bay.metrics)
+        parts = Parts(manager.engine, bay.registry, manager, enough_slots(), bay.metrics)
         app = make_app(parts, KeyGate(Keyring(KEY), KEY_OWNER), routers=[operations])
         self._http = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
         with socket.socket() as listener:

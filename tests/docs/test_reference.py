@@ -46,7 +46,7 @@ def test_every_endpoint_is_described() -> None:
     registry = cast("Any", SimpleNamespace(registry=None))
     gate = OpenGate()
     app = create_app(
-        Parts(engine, absent, absent, registry),
+        Parts(engine, absent, absent, absent, registry),
         gate,
         base_names=("base",),
         max_body_bytes=1,

@@ -2,8 +2,8 @@
 
 A streamed answer is sent in between, a whole one afterwards. However a request ends, its exchange
 settles it once, in `__aexit__`: the stream is closed, the quarantine hears that the generation is
-over, the lease is released. Each request has an exchange of its own; many run side by side on the
-event loop. Knows nothing of HTTP, of vLLM or of folders.
+over, its turn in the engine ends, and the lease is released. Each request has an exchange of its
+own; many run side by side on the event loop. Knows nothing of HTTP, of vLLM or of folders.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lorabay.catalog.versions import Version
     from lorabay.metrics import Metrics
     from lorabay.serving.engine import AnswerStream, Body, Call, Engine, Weights
+    from lorabay.serving.slot_gate import SlotGate, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Parts:
     engine: Engine
     registry: Registry
     weights: Weights
+    slots: SlotGate
     metrics: Metrics
 
 
@@ -56,6 +58,7 @@ class Exchange:
         self._parts = parts
         self._measured = measured
         self._lease: Lease
+        self._turn: Turn | None = None
         self._stream: AnswerStream | None = None
         self._meter = Meter()
         self._computes = False
@@ -76,6 +79,7 @@ class Exchange:
         Raises LorabayError. A stream is closed by leaving the exchange.
         """
         await self._ensure_weights()
+        await self._take_turn()
 
         # Should the engine die from here on, this request's version may be why.
         self._computes = self.call.generates
@@ -126,6 +130,17 @@ class Exchange:
             else:
                 return
 
+    async def _take_turn(self) -> None:
+        """Return when the leased version has a slot, if the call computes with it."""
+        version = self._lease.version
+        if version is None or not self.call.generates:
+            return
+
+        self._turn = await self._parts.slots.take(version)
+        if self._turn.waited:
+            # The engine may have died meanwhile, and its successor holds nothing yet.
+            await self._ensure(version)
+
     async def _ensure(self, version: Version) -> None:
         if self.call.generates:
             await self._parts.weights.ensure(version)
@@ -171,6 +186,8 @@ class Exchange:
         finally:
             if self._computes and self._lease.version is not None:
                 self._parts.weights.ended(self._lease.version)
+            if self._turn is not None:
+                self._turn.end()
             self._lease.release()
             # Read last: a stream's usage is complete only when it has ended.
             if self._stream is not None:

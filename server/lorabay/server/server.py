@@ -55,6 +55,7 @@ from lorabay.serving.adapted import ask_engine
 from lorabay.serving.admin import Operations
 from lorabay.serving.machine_defaults import adapts_experts, scales_outputs, set_cpu_environment
 from lorabay.serving.manager import AdapterManager, Loading
+from lorabay.serving.slot_gate import SlotGate
 from lorabay.serving.supervision.supervisor import Patience
 from lorabay.settings import service_links
 
@@ -258,7 +259,14 @@ class Server:
         manager = AdapterManager(engine, reconciler, self._metrics, loading, patience=patience)
         # Kept before the engine is started: from here on `_stop` has something to stop.
         self._manager = manager
-        self._app.hand_over(self._create_app(base, manager, reconciler))
+        copies = whole_number(options, "data_parallel_size", default=1)
+        slots = SlotGate(
+            whole_number(options, "max_loras") * copies,
+            timeout_s=settings.load_timeout_s,
+            drain_after_s=settings.slot_wait_s,
+            waited=self._metrics.slot_wait_seconds.observe,
+        )
+        self._app.hand_over(self._create_app(base, manager, reconciler, slots))
         await manager.start()
 
     def _prepare_reconciler(self, base: BaseFolder) -> Callable[..., Reconciler]:
@@ -283,10 +291,10 @@ class Server:
         )
 
     def _create_app(
-        self, base: BaseFolder, manager: AdapterManager, reconciler: Reconciler
+        self, base: BaseFolder, manager: AdapterManager, reconciler: Reconciler, slots: SlotGate
     ) -> FastAPI:
         return create_app(
-            Parts(manager.engine, reconciler.registry, manager, self._metrics),
+            Parts(manager.engine, reconciler.registry, manager, slots, self._metrics),
             self._gate,
             # Only the served ones: the base also answers to names that are not listed.
             base_names=served_names(self._settings.engine, base),
