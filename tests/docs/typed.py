@@ -35,6 +35,9 @@ ON_THE_ENGINE: frozenset[str] = frozenset(
         "README.md: from openai import OpenAI",
         "docs/guides/bring-an-adapter.md: cp -r adapters/finance my-adapters/bank",
         "docs/guides/bring-an-adapter.md: cp -r adapters/finance my-adapters/.bank-new",
+        "docs/guides/adapter-defaults.md: curl -s http://127.0.0.1:8000/v1/chat/completions "
+        '-H "Content-Type: application/json" -d \'{',
+        "docs/guides/clients.md: import json",
         "docs/guides/clients.md: from anthropic import Anthropic",
         "docs/guides/operate.md: export ADMIN_KEY=learn-the-bay",
         "docs/guides/operate.md: admin POST /admin/rescan",

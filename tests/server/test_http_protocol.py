@@ -519,6 +519,26 @@ async def test_a_stream_does_not_live_on_a_trickle(app: App) -> None:
     assert client.lost
 
 
+async def test_a_client_of_http_1_0_gets_no_chunks(app: App) -> None:
+    """A stream without a length ends with its connection; an answer with one keeps it."""
+    client = connect(app)
+    client.send(b"POST /stream HTTP/1.0\r\nContent-Length: 0\r\n\r\n")
+    await quiet()
+    head, _, body = client.received.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head
+    assert body == bytes(30 * PIECE)
+    assert client.lost
+
+    client = connect(app)
+    client.send(b"POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\none")
+    await quiet()
+    head, _, body = client.received.partition(b"\r\n\r\n")
+    assert b"content-length: 3" in head
+    assert body == b"one"
+    assert client.lost
+
+
 async def test_a_slow_client_gets_a_whole_answer(app: App) -> None:
     """What is complete costs nobody else: it is sent as long as the client goes on reading."""
     client = connect(app, reads=False)

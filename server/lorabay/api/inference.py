@@ -19,6 +19,7 @@ from lorabay.api.exchange import Exchange
 from lorabay.api.measuring.request_metrics import RequestMetrics
 from lorabay.api.request.allowed_tools import with_allowed_tools
 from lorabay.api.request.body import read_body
+from lorabay.api.request.conversation import check_conversation
 from lorabay.api.request.engine_headers import engine_headers
 from lorabay.api.request.foreign_fields import check_fields
 from lorabay.api.request.form import check_form
@@ -100,6 +101,7 @@ class CallEndpoint:
         check_form(body)
         check_media_names(body)
         check_fields(self._call, body)
+        check_conversation(self._call, body)
         return with_allowed_tools(self._call, body)
 
     async def _respond(self, exchange: Exchange, request: Request, send: Send) -> Response | None:

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from lorabay.api.wrong_paths import no_such_path, wrong_method
 from lorabay.errors import InvalidRequest, LorabayError, SetupError, StorageUnavailable
 from lorabay.serving.engine import CALLS, Dialect
 
@@ -89,6 +90,8 @@ def _told(error: LorabayError, kind: str) -> dict[str, Any]:
 async def respond(request: Request, failure: Exception) -> Response:
     """Return the response for any exception of a route; logs an unexpected one as a bug."""
     error = as_error(failure)
+    if isinstance(failure, HTTPException):
+        error.message = _of_the_path(request, failure) or error.message
     if isinstance(failure, SetupError):
         logger.warning("not done", path=request.url.path, reason=failure.message)
     if error.status == 500:
@@ -103,6 +106,18 @@ async def respond(request: Request, failure: Exception) -> Response:
         _headers(request, failure, error),
         media_type="application/json",
     )
+
+
+def _of_the_path(request: Request, failure: HTTPException) -> str | None:
+    """Return what is said where the router found no path, or not the method."""
+    path = str(request.scope["path"])
+    if failure.status_code == 404:
+        return no_such_path(path)
+
+    allowed = (failure.headers or {}).get("Allow")
+    if failure.status_code == 405 and allowed:
+        return wrong_method(path, request.method, allowed)
+    return None
 
 
 def _headers(request: Request, failure: Exception, error: LorabayError) -> dict[str, str]:

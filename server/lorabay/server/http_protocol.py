@@ -24,6 +24,9 @@ from lorabay.errors import EngineUnavailable, InvalidRequest, LorabayError
 from lorabay.server.send_watch import SendWatch
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
     from lorabay.server.connection_table import ConnectionTable
 
 logger = structlog.get_logger(__name__)
@@ -223,6 +226,8 @@ class HttpProtocol(HttpToolsProtocol):
             return
 
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0":
+            _end_with_connection(self.cycle)
         self._in_body = True
         self._table.is_busy(self)
         self._sending.begin(paused=self.flow.write_paused)
@@ -308,6 +313,22 @@ class HttpProtocol(HttpToolsProtocol):
             cycle.message_event.set()
         self.transport.close()
         self._sending.end()
+
+
+def _end_with_connection(cycle: RequestResponseCycle) -> None:
+    """Have a response end with its connection, and not come in chunks: HTTP/1.0 has none.
+
+    uvicorn sends chunks wherever a response does not tell its length.
+    """
+    send = cycle.send
+    cycle.chunked_encoding = False
+
+    async def send_plain(message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.body":
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    cycle.send = send_plain  # type: ignore[method-assign]
 
 
 def last_response(error: LorabayError) -> bytes:

@@ -82,6 +82,51 @@ async def test_a_bad_body_is_a_400_that_says_what_is_wrong(api: Api, bad: str) -
     assert (await api.http.post(CHAT, json={"model": "finance"})).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b'\'{"model": "finance"}\'', b"{model: finance}", b'{"model": finance}', b"model=finance"],
+)
+async def test_it_is_shown_where_a_body_is_no_json(content: bytes) -> None:
+    """What a shell's quoting made of a body is seen in the answer, and never more than a little."""
+    with pytest.raises(InvalidRequest, match="not valid JSON") as refused:
+        await read_body(request_of(content), 100, MANY)
+    assert "which is" in refused.value.message
+    assert "inance" in refused.value.message
+
+    with pytest.raises(InvalidRequest) as refused:
+        await read_body(request_of(b"x" * 50_000), 100_000, MANY)
+    assert len(refused.value.message) < 150
+
+
+async def test_a_mark_of_windows_programs_is_passed_over() -> None:
+    """A byte order mark in front of UTF-8 is no part of the JSON."""
+    body = '\ufeff{"model": "é"}'.encode()
+    assert await read_body(request_of(body), 100, MANY) == {"model": "é"}
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "zstd", "deflate", "gzip, identity"])
+async def test_a_compressed_body_is_415(api: Api, encoding: str) -> None:
+    """The answer names the encoding, where the bytes would look like broken text."""
+    headers = JSON | {"content-encoding": encoding}
+    response = await api.http.post(CHAT, content=b"\x1f\x8b\x08", headers=headers)
+    assert response.status_code == 415
+    assert encoding in response.json()["error"]["message"]
+    plain = JSON | {"content-encoding": "identity"}
+    response = await api.http.post(CHAT, content=b'{"model": "finance"}', headers=plain)
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", '"windows-1252"', "utf-16", "UTF-16LE"])
+async def test_text_in_another_encoding_is_415_and_ascii_is_not(api: Api, charset: str) -> None:
+    """It would be misread, also where its bytes happen to be UTF-8."""
+    headers = {"content-type": f"application/json; charset={charset}"}
+    response = await api.http.post(CHAT, content='{"model": "é"}'.encode(), headers=headers)
+    assert response.status_code == 415
+    assert charset.strip('"') in response.json()["error"]["message"]
+    response = await api.http.post(CHAT, content=b'{"model": "finance"}', headers=headers)
+    assert response.status_code == 200
+
+
 async def test_pairs_of_surrogates_are_text() -> None:
     """An escaped emoji is one character."""
     assert await read_body(request_of(rb'{"model": "\ud83d\ude00"}'), 100, MANY) == {"model": "😀"}

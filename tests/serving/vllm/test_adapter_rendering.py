@@ -262,6 +262,20 @@ async def test_the_bases_template_is_not_the_adapters_fault(rendered: Rendered) 
         await rendered.prompt(CHAT, asked, version)  # it is the client's own
 
 
+async def test_a_role_must_be_one_that_the_template_knows(rendered: Rendered) -> None:
+    """The adapter's own template decides for its requests, the base's for the others."""
+    named = "{% if messages[0]['role'] == 'narrator' %}NARRATED{% endif %}"
+    body = {"messages": [{"role": "narrator", "content": "Once"}, *HELLO]}
+    for call in (CHAT, TOKENIZE):
+        assert await rendered.prompt(call, body, preferring(chat_template=named)) == "NARRATED"
+        for version in (None, preferring(chat_template=MARKED), sampling(temperature=0.5)):
+            with pytest.raises(InvalidRequest, match=r"messages\.0\.role.*'narrator'"):
+                await rendered.prompt(call, body, version)
+
+    developer = {"messages": [{"role": "developer", "content": "Be brief."}, *HELLO]}
+    assert "Be brief." in await rendered.prompt(CHAT, developer, None)
+
+
 async def test_an_endless_template_is_no_error_of_the_server(
     rendered: Rendered, monkeypatch: pytest.MonkeyPatch
 ) -> None:

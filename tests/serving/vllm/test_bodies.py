@@ -10,7 +10,8 @@ from vllm.entrypoints.serve.engine.protocol import _REMOVED_GUIDED_FIELDS
 from vllm.exceptions import VLLMValidationError
 from vllm.sampling_params import SamplingParams
 
-from lorabay.api.request.foreign_fields import FOREIGN, GENERATING, WISHES, WRAPPERS
+from lorabay.api.request.foreign_fields import FOREIGN, WRAPPERS
+from lorabay.api.request.wishes import GENERATING, WISHES
 from lorabay.errors import InvalidRequest, LorabayError
 from lorabay.serving.engine import (
     CHAT,

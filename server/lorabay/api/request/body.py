@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from lorabay.serving.engine import Body
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
+
+BOM = b"\xef\xbb\xbf"
+"""What Windows programs put in front of UTF-8; RFC 8259 lets a reader pass over it."""
+
+UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+"""Declared encodings whose text is UTF-8 in any case."""
+
+SHOWN_CHARS = 30
+"""Characters of a body that an answer repeats, to show where it is no JSON."""
 
 
 async def read_body(request: Request, limit: int, max_values: int) -> Body:
@@ -27,28 +37,62 @@ async def read_body(request: Request, limit: int, max_values: int) -> Body:
     ClientGone if the client leaves while it sends. A body of more than `max_values` JSON values is
     refused unparsed: parsed, each would take many times its bytes.
     """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind != "application/json":
         raise InvalidRequest(
-            f"content type {content_type or 'missing'!r}: send `application/json`", status=415
+            f"content type {kind or 'missing'!r}: send `application/json`", status=415
         )
+    _refuse_packed(request.headers.get("content-encoding", ""))
 
+    content = await _read(request, limit)
+    _refuse_charset(content_type, content)
     try:
-        body = _parse(await _read(request, limit), max_values)
+        body = _parse(content, max_values)
     except UnicodeDecodeError as error:
         raise InvalidRequest(
-            f"the body is not valid UTF-8: {error.reason} at byte {error.start}"
+            f"the body is not valid UTF-8: {error.reason} at byte {error.start}; send it as UTF-8"
         ) from None
     except UnicodeEncodeError:
         raise InvalidRequest("the body holds half of a surrogate pair, which is no text") from None
     except RecursionError:
         raise InvalidRequest("the body is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}{_shown(error)}") from None
     except ValueError as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
 
     if not isinstance(body, dict):
         raise InvalidRequest(f"the body must be a JSON object, not {type(body).__name__}")
     return body
+
+
+def _refuse_packed(encoding: str) -> None:
+    """Raise InvalidRequest for a body that is compressed: its size would not be known."""
+    if encoding.strip().lower() not in ("", "identity"):
+        raise InvalidRequest(
+            f"content encoding {encoding[:SHOWN_CHARS]!r}: send the body uncompressed", status=415
+        )
+
+
+def _refuse_charset(content_type: str, content: bytearray) -> None:
+    """Raise InvalidRequest for text in another encoding than UTF-8, which would be misread.
+
+    ASCII is the same in all that clients declare.
+    """
+    declared = _CHARSET.search(content_type)
+    if declared is None or declared[1].lower() in UTF8_NAMES or content.isascii():
+        return
+
+    raise InvalidRequest(
+        f"charset {declared[1][:SHOWN_CHARS]!r}: send the body as UTF-8", status=415
+    )
+
+
+def _shown(error: json.JSONDecodeError) -> str:
+    """Return what stands where a body is no JSON, so that a shell's quoting shows."""
+    found = error.doc[error.pos : error.pos + SHOWN_CHARS]
+    return f", which is {found!r}" if found else ""
 
 
 async def _read(request: Request, limit: int) -> bytearray:
@@ -70,6 +114,7 @@ async def _read(request: Request, limit: int) -> bytearray:
 
 def _parse(content: bytearray, max_values: int) -> object:
     """Parse strict JSON: no NaN or infinity, no strings that could not be written out again."""
+    content = content.removeprefix(BOM)
     values = count_values(content, max_values)
     if values > max_values:
         raise InvalidRequest(

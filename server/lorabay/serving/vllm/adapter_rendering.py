@@ -34,9 +34,10 @@ from lorabay.serving.preferences import (
     with_system_prompt,
 )
 from lorabay.serving.vllm.errors import PROMPT_LENGTH_PARAMETERS
+from lorabay.serving.vllm.roles import check_roles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import CodeType
 
     from pydantic import BaseModel
@@ -174,12 +175,27 @@ class AdapterRendering:
         """Make a prompt of a conversation, with the adapter's template if it has one.
 
         Raises InvalidRequest that names the adapter where the prompt fails because of it, and one
-        for a template or media that take too long.
+        for a template or media that take too long, or a role that the template does not know.
         """
+        if self._uses_templates:
+            check_roles(messages, partial(self._template_of, request, options))
         try:
             return await self._preprocess(request, messages, **options)
         except TimeoutError as error:
             raise InvalidRequest(_what_took_too_long(error)) from error
+
+    def _template_of(self, request: Any, options: Mapping[str, Any]) -> str | None:
+        """Return the template that renders a request: its own, the adapter's, or the base's."""
+        preferences = current.get()
+        of_adapter = None if preferences is None else preferences.template_for(request)
+        of_client = getattr(request, "chat_template", None)
+        template: str | None = hf.resolve_chat_template(
+            self._renderer.renderer.get_tokenizer(),
+            chat_template=of_client or of_adapter or options.get("default_template"),
+            tools=options.get("tool_dicts"),
+            model_config=self._model_config,
+        )
+        return template
 
     async def _preprocess(self, request: Any, messages: Any, **options: Any) -> Any:
         preferences = current.get()

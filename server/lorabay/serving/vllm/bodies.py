@@ -8,13 +8,14 @@ a request is run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator
 
 from lorabay.errors import InvalidRequest
+from lorabay.serving.vllm.asked import asked
 
 if TYPE_CHECKING:
     from lorabay.serving.engine import Body
@@ -32,11 +33,20 @@ SHOWN_CHARS = 200
 
 
 class BodyType:
-    """The type of a call's body; `fixed` are fields that no client decides."""
+    """The type of a call's body; `fixed` are fields that no client decides.
 
-    def __init__(self, kind: Any, fixed: Mapping[str, Any] | None = None) -> None:
+    `read` returns what a body asks for, in the words of the type.
+    """
+
+    def __init__(
+        self,
+        kind: Any,
+        fixed: Mapping[str, Any] | None = None,
+        read: Callable[[Body], Body] = asked,
+    ) -> None:
         self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
         self._fixed = dict(fixed or {})
+        self._read = read
         # The validators that the types themselves hold look for every mistake.
         self._validator = SchemaValidator(
             _fail_fast(self._adapter.core_schema), _use_prebuilt=False
@@ -52,7 +62,8 @@ class BodyType:
         Raises InvalidRequest, or one of `vllm_errors.EngineFailure`.
         """
         try:
-            return self._validator.validate_python(body | self._fixed | {"model": model})
+            given = self._read(body) | self._fixed | {"model": model}
+            return self._validator.validate_python(given)
         except StrangeForm as error:
             raise strange_form(error) from error
 

@@ -65,11 +65,13 @@ from lorabay.serving.supervision.engine_processes import EngineProcesses
 from lorabay.serving.vllm import adapter_rendering, errors as vllm_errors
 from lorabay.serving.vllm.adapter_rendering import AdapterRendering
 from lorabay.serving.vllm.args import parse_engine_args
+from lorabay.serving.vllm.asked import asked_of_responses
 from lorabay.serving.vllm.bodies import BodyType, StrangeForm, strange_form
 from lorabay.serving.vllm.grammars import EngineGrammars, GatedLLM
 from lorabay.serving.vllm.hosted_tools import refuse_hosted_tools
 from lorabay.serving.vllm.lora_conflicts import refuse_conflicts
 from lorabay.serving.vllm.media import set_media_environment
+from lorabay.serving.vllm.message_requests import read_whole
 from lorabay.serving.vllm.messages import keep_failures
 from lorabay.serving.vllm.parsers import drop_unfit, with_parsers
 from lorabay.serving.vllm.prompt_logprobs import PromptLogprobs
@@ -102,7 +104,11 @@ SERVING_METHODS: Mapping[Call, ServingMethod] = {
     RESPONSES: ServingMethod(
         # vLLM would keep responses for ever, tell them to whoever knows their id, and run those in
         # the background when their lease has ended.
-        BodyType(ResponsesRequest, fixed={"store": False, "background": False}),
+        BodyType(
+            ResponsesRequest,
+            fixed={"store": False, "background": False},
+            read=asked_of_responses,
+        ),
         "openai_serving_responses",
         "create_responses",
     ),
@@ -216,6 +222,7 @@ class VllmEngine:
         ) as error:
             raise SetupError(f"vLLM did not start: {_first_line(error)}") from error
 
+        read_whole(self._state.anthropic_serving_messages)
         keep_failures(self._state.anthropic_serving_messages)
         models = self._state.openai_serving_models
         models.lora_requests = self._requests
