@@ -29,7 +29,7 @@ def register() -> None:
     from vllm.platforms import current_platform
     from vllm.version import __version__
 
-    from lorabay.vllm_plugin import grammar_compiles, prompt_slices, slot_order
+    from lorabay.vllm_plugin import grammar_compiles, prompt_slices, seeded_prompts, slot_order
     from lorabay.vllm_plugin.compilation import keep_compilation, reuse_compiled
     from lorabay.vllm_plugin.parent_watch import exit_with_parent
     from lorabay.vllm_plugin.plain_experts import compute_experts_plainly
@@ -56,6 +56,7 @@ def register() -> None:
         keep_compilation(platform)
         reuse_compiled()
         compute_experts_plainly(platform)
+        seeded_prompts.install()
     elif os.environ.get(DORA_VARIABLE) == "1":
         from lorabay.vllm_plugin import adapter_loading, scaled_outputs
 
