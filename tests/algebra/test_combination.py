@@ -15,7 +15,7 @@ from lorabay.algebra.combination import kept_at_random
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.transformers_quiet import quiet_transformers
 from lorabay.base.weights import BaseWeights
-from lorabay.catalog.composite_build import Assembly
+from lorabay.catalog.composite.assembly import Assembly
 from lorabay.files.adapter_folder import Limits
 from tests import peft_adapters
 

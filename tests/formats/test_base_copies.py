@@ -17,7 +17,7 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.base.transformers_quiet import quiet_transformers
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import Checks, validate
-from lorabay.catalog.composite_build import Assembly
+from lorabay.catalog.composite.assembly import Assembly
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import Limits

@@ -28,7 +28,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorabay.catalog.composite import (
+from lorabay.catalog.composite.composite_file import (
     COMPOSITE_FILE,
     DEPTH_AT_MOST,
     PARTS_AT_MOST,

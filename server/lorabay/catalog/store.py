@@ -34,7 +34,7 @@ import structlog
 from filelock import FileLock, Timeout
 
 from lorabay.catalog import disuse, stored_version
-from lorabay.catalog.composite_build import Assembly
+from lorabay.catalog.composite.assembly import Assembly
 from lorabay.catalog.holds import Holds
 from lorabay.catalog.records import Records, recorded_digests
 from lorabay.catalog.versions import Digest, Version

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.algebra.updates import Gated
 from lorabay.catalog.admission import foreign_base
-from lorabay.catalog.composite import is_composite
+from lorabay.catalog.composite.composite_file import is_composite
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.records import Records
 from lorabay.catalog.store import Store

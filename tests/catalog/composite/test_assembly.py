@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from lorabay.base.shapes import BaseShapes
-from lorabay.catalog import composite_build
 from lorabay.catalog.admission import Checks
-from lorabay.catalog.composite import PARTS_AT_MOST
-from lorabay.catalog.composite_build import Assembly
+from lorabay.catalog.composite import assembly, weighted_sum
+from lorabay.catalog.composite.composite_file import PARTS_AT_MOST
+from lorabay.catalog.composite.assembly import Assembly
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
@@ -227,13 +227,13 @@ def test_three_small_files_make_no_work_for_hours(
     for name, member in (("a", "b"), ("b", "c"), ("c", "one")):
         composite(root / name, of(*[member] * 16, method="cat"))
     copies: list[Path] = []
-    really_copy = composite_build.copy_adapter
+    really_copy = assembly.copy_adapter
 
     def note(folder: Path, *rest: Any, **options: Any) -> Rejected | None:
         copies.append(folder)
         return really_copy(folder, *rest, **options)
 
-    monkeypatch.setattr(composite_build, "copy_adapter", note)
+    monkeypatch.setattr(assembly, "copy_adapter", note)
     result = take(root, "a", base)
     assert isinstance(result, Rejected)
     assert result.codes == {"composite_size"}
@@ -280,13 +280,13 @@ def test_a_build_that_nobody_waits_for_ends(
     members(root, one=2, two=3)
     folder = composite(root / "mix", of("one", "two", method="cat"))
     read = FolderRead()
-    really_combine = composite_build.combine
+    really_combine = weighted_sum.combine
 
     def combine_once(*arguments: Any) -> Any:
         read.stop()
         return really_combine(*arguments)
 
-    monkeypatch.setattr(composite_build, "combine", combine_once)
+    monkeypatch.setattr(weighted_sum, "combine", combine_once)
     (tmp_path / "out").mkdir()
     with pytest.raises(Stopped):
         Assembly(base, (root.resolve(),), Limits()).take(folder, tmp_path / "out", read)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lorabay.algebra.combination import MethodName
-from lorabay.catalog.composite import Composite, member_folder, read_composite
+from lorabay.catalog.composite.composite_file import Composite, member_folder, read_composite
 from lorabay.reasons import Rejected
 
 USES = {
