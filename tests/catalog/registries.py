@@ -9,7 +9,7 @@ from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import FolderSource, Records
 from lorabay.catalog.registry.adapter_state import AdapterStatus
 from lorabay.catalog.registry.registry import Registry
-from lorabay.catalog.registry.withheld import Found
+from lorabay.catalog.registry.last_run import Found
 from lorabay.catalog.versions import AdapterSpec, Digest, Version, Withheld
 from lorabay.errors import SetupError
 
@@ -44,7 +44,7 @@ def status(registry: Registry, name: str = "finance") -> AdapterStatus:
 
 def restarted(records: Records, *known: Version) -> Registry:
     registry = Registry(BASES, records, keep=2)
-    registry.restore(
+    registry.last_run.restore(
         lambda name, digest: next(
             (v for v in known if (v.adapter, v.digest) == (name, digest)), None
         )
@@ -66,7 +66,7 @@ def finds(**results: Version | Withheld | None) -> Callable[[AdapterName, Digest
 
 def taken_up(records: Records, find: Callable[[AdapterName, Digest], Found]) -> Registry:
     registry = Registry(BASES, records, keep=2)
-    registry.restore(find)
+    registry.last_run.restore(find)
     return registry
 
 

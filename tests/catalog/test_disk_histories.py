@@ -134,7 +134,7 @@ class Histories(RuleBasedStateMachine):
         try:
             keeper = StepKeeper(store.records("key"))
             registry = Registry(BASES, keeper, keep=KEEP)
-            registry.restore(find)
+            registry.last_run.restore(find)
         except SetupError:
             store.close()
             raise
@@ -159,9 +159,9 @@ class Histories(RuleBasedStateMachine):
         """
         for name, content in self.holds.items():
             self.take_in(AdapterName(name), content)
-        for name, digest in self.server.registry.unread():
-            found = self.server.registry.look_up(name, digest)
-            self.server.registry.take_up(name, {digest: found})
+        for name, digest in self.server.registry.last_run.unread():
+            found = self.server.registry.last_run.look_up(name, digest)
+            self.server.registry.last_run.take_up(name, {digest: found})
         self.server.keeper.step()
 
     def take_in(self, name: AdapterName, content: int) -> None:
@@ -358,7 +358,7 @@ class Histories(RuleBasedStateMachine):
         self.look()
         registry, store = self.server.registry, self.server.store
         assert self.server.keeper.step()
-        assert registry.unread() == ()
+        assert registry.last_run.unread() == ()
         store.sweep(registry.in_use(), registry.unwritten())
         store.sweep(registry.in_use(), registry.unwritten())
 

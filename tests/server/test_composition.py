@@ -243,9 +243,9 @@ def test_a_start_over_a_disk_with_a_hiccup_loses_nothing(settings: Settings, err
     with FailingDisk(version.path).attached() as disk:
         disk.fail(error)
         later = directory_of(settings)
-        assert later.registry.unread() == (("finance", version.digest),)
+        assert later.registry.last_run.unread() == (("finance", version.digest),)
         disk.heal()
-        asyncio.run(UnreadVersions(later.registry).read())
+        asyncio.run(UnreadVersions(later.registry.last_run).read())
     assert [status.kept for status in later.registry.snapshot()] == [(version,)]
 
 

@@ -526,7 +526,7 @@ async def test_versions_that_are_withheld_are_described(desk: Desk) -> None:
     """With their digest and the reason, so that an administrator knows what to change."""
     former = desk.bay.version("ads", 1)
     withheld = Withheld("its rank is too large")
-    desk.bay.registry.take_up("ads", {former.digest: withheld})
+    desk.bay.registry.last_run.take_up("ads", {former.digest: withheld})
     ads = desk.operations.adapter("ads")
     assert ads["withheld"] == [{"digest": former.digest, "reason": withheld.reason}]
 

@@ -75,7 +75,7 @@ class AdapterChanges:
         self._events = events
         self._look_again = look_again
         self._turns = Turns()
-        self._handled: dict[str, str] = registry.withdrawn()
+        self._handled: dict[str, str] = registry.unwanted.withdrawn()
         self._recognised: set[str] = set()
         """Names whose folders were dealt with since their volume was mounted."""
         self._postponed: set[str] = set()
@@ -131,7 +131,7 @@ class AdapterChanges:
 
         Return False if the same folder should be tried again later.
         """
-        if self._registry.is_unwanted(name, candidate.fingerprint):
+        if self._registry.unwanted.has(name, candidate.fingerprint):
             return self._pass_over(name, candidate)
 
         source = await self._described(name, candidate)
@@ -142,13 +142,13 @@ class AdapterChanges:
         if isinstance(result, Rejected):
             return self._refuse(name, result)
 
-        if self._registry.is_unwanted(name, candidate.fingerprint, result.digest):
+        if self._registry.unwanted.has(name, candidate.fingerprint, result.digest):
             return self._pass_over(name, candidate)
         return await self._offer(result, source)
 
     def _pass_over(self, name: AdapterName, candidate: Candidate) -> bool:
         """Leave a folder alone that an admin unloaded, or loaded another one over."""
-        self._registry.note_unwanted(name, candidate.fingerprint)
+        self._registry.unwanted.note_fingerprint(name, candidate.fingerprint)
         self._go_on_with_admins(name)
         return True
 
@@ -252,7 +252,7 @@ class AdapterChanges:
             return
         self._turns.cancel(name)
         if was_taken:
-            self._registry.forget_unwanted(name)
+            self._registry.unwanted.forget(name)
 
     def _remove(
         self,

@@ -83,7 +83,7 @@ class Reconciler:
 
         self.ingest = Ingest(store, checks, (directory.root, *directory.allowed_roots))
         self._sweep = StoreSweep(self.ingest, self._needed, registry.unwritten)
-        self._unread = UnreadVersions(registry)
+        self._unread = UnreadVersions(registry.last_run)
         self.swaps = Swaps(registry, self._sweep, events, metrics)
         self.changes = AdapterChanges(
             directory.root,

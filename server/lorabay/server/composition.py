@@ -89,7 +89,7 @@ def build_reconciler(
     if settings.dora and checks.dora_weights is None:
         logger.warning("DoRA is not served: the engine's options keep it from scaling outputs")
     limited = checks if rank_limit is None else replace(checks, max_rank=rank_limit)
-    registry.restore(partial(find_version, store, limited))
+    registry.last_run.restore(partial(find_version, store, limited))
 
     directory = Directory(
         settings.adapters,

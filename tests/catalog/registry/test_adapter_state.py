@@ -41,3 +41,22 @@ def test_a_name_that_was_taken_away_shows_no_versions() -> None:
     shown = adapter.status("finance")
     assert (shown.kept, shown.withheld, shown.is_gone) == ((), (), True)
     assert shown.state in GONE
+
+
+def test_a_flip_moves_a_version_to_the_front_and_keeps_so_many_former_ones() -> None:
+    """What falls out is offered no more, and it is not known when it was used."""
+    record = Record(kept=(A.digest, B.digest))
+    adapter = Adapter(live=A, kept=(A, B), record=record, last_used={A: 1.0, B: 2.0})
+    assert adapter.former_version() == B
+    assert adapter.flip_to(C, keep=1) == (C.digest, A.digest)
+    assert (adapter.live, adapter.kept, adapter.last_used) == (C, (C, A), {A: 1.0})
+
+
+def test_a_flip_counts_versions_that_are_withheld() -> None:
+    """They are as much a choice for later; one that is live itself is withheld no more."""
+    withheld = {A.digest: Withheld("a test"), B.digest: Withheld("a test")}
+    adapter = Adapter(withheld=withheld, record=Record(kept=(A.digest, B.digest)))
+    assert adapter.flip_to(B, keep=2) == (B.digest, A.digest)
+    assert (adapter.kept, set(adapter.withheld)) == ((B,), {A.digest})
+    adapter.drop(A.digest)
+    assert adapter.withheld == {}

@@ -88,6 +88,38 @@ class Adapter:
         matches = [version for version in self.kept if version.digest.startswith(digest_prefix)]
         return matches[0] if len(matches) == 1 else None
 
+    def former_version(self) -> Version | None:
+        """Return the version that was live before the live one; None if there is none."""
+        return next((version for version in self.kept if version != self.live), None)
+
+    def flip_to(self, version: Version, keep: int) -> tuple[Digest, ...]:
+        """Make a version live; return the digests that are kept now, the version's first.
+
+        The version that was live becomes the newest of the former ones, of which at most `keep`
+        stay: the one that was live longest ago falls out first. Withheld ones count as well: they
+        are as much a choice for later.
+        """
+        former = [digest for digest in self.record.kept if digest != version.digest]
+        digests = (version.digest, *former[:keep])
+
+        offered = {other.digest: other for other in self.kept}
+        offered[version.digest] = version
+        self.live = version
+        self.kept = tuple(offered[digest] for digest in digests if digest in offered)
+
+        for digest in tuple(self.withheld):
+            if digest in offered or digest not in digests:
+                del self.withheld[digest]
+        for other in tuple(self.last_used):
+            if other not in self.kept:
+                del self.last_used[other]
+        return digests
+
+    def drop(self, digest: Digest) -> None:
+        """Offer a former version no more, and withhold it no more."""
+        self.kept = tuple(version for version in self.kept if version.digest != digest)
+        self.withheld.pop(digest, None)
+
     def status(self, name: str) -> AdapterStatus:
         """Return a snapshot of everything that is known."""
         return AdapterStatus(

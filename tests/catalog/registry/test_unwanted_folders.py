@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lorabay.catalog.records import AdminSource, Record, Records
-from lorabay.catalog.registry import unwanted
+from lorabay.catalog.registry import unwanted_folders
 from lorabay.catalog.registry.adapter_state import AdapterState
 from lorabay.catalog.registry.registry import Registry
 from tests.catalog.registries import BASES, A, B, restarted, serve, status
@@ -30,17 +30,17 @@ def test_what_an_admin_does_not_want_is_known_by_its_content(
     serve(registry, A, "as it was")
     registry.remove("finance", withdrawn="as it was", withdrawn_digest=A.digest)
     for known in (registry, restarted(records, A)):
-        assert known.is_unwanted("finance", "as it was")
-        assert known.is_unwanted("finance", "on another mount", A.digest)
-        assert not known.is_unwanted("finance", "on another mount")
-        assert not known.is_unwanted("finance", "on another mount", B.digest)
-        assert not known.is_unwanted("shop", "as it was", A.digest)
+        assert known.unwanted.has("finance", "as it was")
+        assert known.unwanted.has("finance", "on another mount", A.digest)
+        assert not known.unwanted.has("finance", "on another mount")
+        assert not known.unwanted.has("finance", "on another mount", B.digest)
+        assert not known.unwanted.has("shop", "as it was", A.digest)
 
-    registry.note_unwanted("finance", "on another mount")
-    assert registry.withdrawn() == {"finance": "on another mount"}
+    registry.unwanted.note_fingerprint("finance", "on another mount")
+    assert registry.unwanted.withdrawn() == {"finance": "on another mount"}
     assert status(registry).state is AdapterState.REMOVED
     serve(registry, B)
-    assert not registry.is_unwanted("finance", "on another mount", A.digest)
+    assert not registry.unwanted.has("finance", "on another mount", A.digest)
 
 
 def test_what_is_known_of_a_folder_goes_with_it() -> None:
@@ -49,17 +49,17 @@ def test_what_is_known_of_a_folder_goes_with_it() -> None:
         path=Path("/srv/a"), passed_over="1", passed_over_digest=A.digest, checks="c"
     )
     record = Record(withdrawn="1", withdrawn_digest=A.digest, source=named, pinned=True)
-    later = record.model_copy(update=unwanted.nothing(record))
-    assert not unwanted.is_unwanted(later, "1", A.digest)
+    later = record.model_copy(update=unwanted_folders.without_folder(record))
+    assert not unwanted_folders.is_unwanted(later, "1", A.digest)
     assert later.pinned
-    assert unwanted.nothing(Record()) == {}
+    assert unwanted_folders.without_folder(Record()) == {}
 
 
 def test_a_folder_that_was_passed_over_is_known_by_its_new_fingerprint() -> None:
     """What another folder was loaded over is found again, and not taken for a change."""
     named = AdminSource(path=Path("/srv/a"), passed_over="1", checks="c")
     record = Record(source=named)
-    later = record.model_copy(update=unwanted.found_as(record, "2"))
-    assert unwanted.is_unwanted(later, "2")
-    assert not unwanted.is_unwanted(later, "1")
-    assert unwanted.found_as(Record(), "2") == {}
+    later = record.model_copy(update=unwanted_folders.with_fingerprint(record, "2"))
+    assert unwanted_folders.is_unwanted(later, "2")
+    assert not unwanted_folders.is_unwanted(later, "1")
+    assert unwanted_folders.with_fingerprint(Record(), "2") == {}

@@ -8,7 +8,7 @@ import pytest
 
 from lorabay.catalog.records import Records
 from lorabay.catalog.registry.registry import Registry
-from lorabay.catalog.registry.withheld import NOT_READ
+from lorabay.catalog.registry.last_run import NOT_READ
 from lorabay.catalog.versions import Withheld
 from lorabay.errors import AdapterConflict, ModelNotFound
 from tests.catalog.registries import BASES, A, B, C, D, finds, serve, status, taken_up
@@ -87,14 +87,14 @@ def test_a_name_does_not_go_back_behind_a_version_that_was_not_read(
         serve(registry, found)
     later = taken_up(records, finds(a=A, b=NOT_READ))
     assert status(later).kept == ()
-    assert set(later.unread()) == {("finance", A.digest), ("finance", B.digest)}
+    assert set(later.last_run.unread()) == {("finance", A.digest), ("finance", B.digest)}
 
-    later.take_up("finance", {A.digest: A})
+    later.last_run.take_up("finance", {A.digest: A})
     assert status(later).kept == ()
-    later.take_up("finance", {B.digest: B})
-    later.take_up("finance", {A.digest: A})
+    later.last_run.take_up("finance", {B.digest: B})
+    later.last_run.take_up("finance", {A.digest: A})
     assert status(later).kept == (B, A)
-    assert later.unread() == ()
+    assert later.last_run.unread() == ()
 
 
 def test_what_the_folder_holds_is_served_whatever_could_not_be_read(
@@ -105,12 +105,12 @@ def test_what_the_folder_holds_is_served_whatever_could_not_be_read(
         serve(registry, found)
     later = taken_up(records, finds(a=NOT_READ, b=NOT_READ))
     serve(later, C)
-    later.take_up("finance", {A.digest: A, B.digest: NOT_READ})
+    later.last_run.take_up("finance", {A.digest: A, B.digest: NOT_READ})
     assert status(later).kept == (C, A)
-    later.take_up("finance", {B.digest: None})
+    later.last_run.take_up("finance", {B.digest: None})
     assert status(later).kept == (C, A)
-    assert later.unread() == ()
-    later.take_up("unknown", {A.digest: A})
+    assert later.last_run.unread() == ()
+    later.last_run.take_up("unknown", {A.digest: A})
 
 
 def test_a_rollback_outlasts_a_run_that_cannot_offer_its_target(
