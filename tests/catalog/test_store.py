@@ -20,11 +20,11 @@ import pytest
 
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import validate
-from lorabay.catalog.disuse import DAYS_KEPT
+from lorabay.catalog.storage.disuse import DAYS_KEPT
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Rollback
 from lorabay.catalog.store import Store
-from lorabay.catalog.stored_version import MANIFEST_FILE
+from lorabay.catalog.storage.stored_version import MANIFEST_FILE
 from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE, WEIGHTS_FILE
@@ -635,16 +635,6 @@ def test_a_removal_that_failed_is_made_again(
     monkeypatch.undo()
     assert store.sweep(frozenset()) == ()
     assert not files(tmp_path / "store")
-
-
-def test_a_sweep_spares_what_is_being_made(tmp_path: Path, store: Store, checks: Checks) -> None:
-    """A folder that another thread of this server fills is no litter."""
-    with store._temporary_folder() as made:
-        store.sweep(frozenset())
-        assert made.is_dir()
-    (made.parent / made.name).mkdir()
-    store.sweep(frozenset())
-    assert not made.exists()
 
 
 def test_what_is_not_ours_among_the_versions_stays(tmp_path: Path, store: Store) -> None:

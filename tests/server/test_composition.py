@@ -13,7 +13,7 @@ import structlog
 
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.adapted import Adapted, NotAsked
-from lorabay.catalog.stored_version import MANIFEST_FILE
+from lorabay.catalog.storage.stored_version import MANIFEST_FILE
 from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import SCALES_FILE

@@ -41,6 +41,11 @@ class AdapterSpec:
     weights_digest: Digest | None = None
     """Identity of the weights, which versions with other defaults share. None if it is `digest`."""
 
+    @property
+    def weights(self) -> Digest:
+        """Identity of the weights: what the engine loads, whatever the version is called."""
+        return self.weights_digest or self.digest
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Version:
@@ -62,7 +67,7 @@ class Version:
     @property
     def weights(self) -> Digest:
         """Identity of the weights: what the engine loads, whatever the version is called."""
-        return self.spec.weights_digest or self.spec.digest
+        return self.spec.weights
 
     @property
     def id(self) -> str:

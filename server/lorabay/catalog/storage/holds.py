@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from lorabay.catalog import disuse
+from lorabay.catalog.storage import disuse
 from lorabay.catalog.versions import Digest
 from lorabay.files import durable
 

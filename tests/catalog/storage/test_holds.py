@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lorabay.catalog.holds import Holds
+from lorabay.catalog.storage.holds import Holds
 from lorabay.catalog.versions import Digest
 from tests.failing_disk import ERRORS, FailingDisk, files_limited_to
 

@@ -58,7 +58,7 @@ class StoredVersion:
     @property
     def weights(self) -> Digest:
         """The digest of its weights, whose folder holds the tensors."""
-        return self.spec.weights_digest or self.spec.digest
+        return self.spec.weights
 
     @property
     def has_scales(self) -> bool:
@@ -113,7 +113,7 @@ def _make_sharing(spec: AdapterSpec, defaults: AdapterDefaults, work: Path) -> P
 
 def _fields_of_weights(spec: AdapterSpec) -> dict[str, Any]:
     """Return the spec of weights alone, as servers of before defaults wrote and still read it."""
-    fields = asdict(replace(spec, digest=spec.weights_digest or spec.digest))
+    fields = asdict(replace(spec, digest=spec.weights))
     del fields["weights_digest"]
     return fields
 

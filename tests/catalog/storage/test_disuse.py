@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypothesis import given, strategies as st
 
-from lorabay.catalog.disuse import DAYS_KEPT, note_unused, note_used
+from lorabay.catalog.storage.disuse import DAYS_KEPT, note_unused, note_used
 from tests.failing_disk import files_limited_to
 
 TODAY = date(2026, 11, 28)
