@@ -89,7 +89,7 @@ class Bay:
         self.reconciler = Reconciler(
             self.directory, self.store, self.checks, self.registry, self.events, self.metrics
         )
-        self.changes = self.reconciler.changes
+        self.changes = self.reconciler.changes.admins
 
     def restart(self) -> None:
         """A new process over the same disk."""

@@ -163,7 +163,7 @@ class Reconciler:
         # Not guarded: a directory that cannot be listed ends the start.
         await self._find()
         self.swaps.distrust(self._accepted_under_other_checks())
-        await self.changes.restore_admin_sources()
+        await self.changes.admin_sources.restore()
 
         clock = asyncio.get_running_loop().time
         deadline = clock() + 2 * self.directory.settle_s
@@ -328,7 +328,7 @@ class Reconciler:
         # Removals first: a folder that was renamed makes room before its new name asks for it.
         for name in todo.removals:
             was_taken = name not in self._absences.withheld
-            self.changes.folder_is_gone(name, was_taken=was_taken)
+            self.changes.folders.folder_is_gone(name, was_taken=was_taken)
         if self.registry.forget_removed():
             self._sweep.request()
 
@@ -340,8 +340,8 @@ class Reconciler:
             self._await_settling(candidate)
 
         for candidate in todo.changes:
-            self.changes.take_in(candidate)
-        self.changes.retry_postponed()
+            self.changes.folders.take_in(candidate)
+        self.changes.admin_sources.retry()
 
     def _await_settling(self, candidate: Candidate) -> None:
         """Show that a folder is waited for, and serve its last version meanwhile."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from lorabay.catalog.registry.adapter_state import AdapterState
 from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, LorabayError
-from lorabay.reasons import Reason
+from lorabay.reasons import Reason, Rejected
+from lorabay.reconcile.events import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +122,24 @@ class Swaps:
         before = self._registry.live(target.adapter)
         self._registry.set_live(target)
         self._flipped(before, target, who=who)
+
+    async def take(self, name: str, result: Version | Rejected, source: Source) -> bool:
+        """Offer what was read from a source without anybody's asking, or note why it cannot be.
+
+        Return False if the same source should be tried again later: it is not to blame.
+        """
+        if isinstance(result, Rejected):
+            self.refuse(name, AdapterState.REJECTED, result.reasons, who=FOLDER)
+            return not result.transient
+
+        # No `await` until the registry knows the version: a sweep in between would remove it.
+        try:
+            await self.offer(result, source, who=FOLDER)
+        except AdapterRejected:
+            return True
+        except EngineUnavailable:
+            return False
+        return True
 
     def keep_former(self, name: str, target: Version | None = None) -> bool:
         """Make sure that the version that was live last is live, if need be that of the last run.

@@ -61,7 +61,7 @@ class Operations:
     def __init__(self, manager: AdapterManager, reconciler: Reconciler) -> None:
         self._manager = manager
         self._reconciler = reconciler
-        self._changes = reconciler.changes
+        self._changes = reconciler.changes.admins
         self._registry = reconciler.registry
         self._events = reconciler.events
         self._directory = reconciler.directory
