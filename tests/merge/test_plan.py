@@ -1,4 +1,4 @@
-"""The plan of a merge: files, config, and when a tied head parts from its embedding."""
+"""The plan of a merge: the tensors with their files, and the config."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 from lorabay.algebra.updates import Dense, Replaced
 from lorabay.base.tensors import Computed, Stored
 from lorabay.errors import SetupError
-from lorabay.merge.plan import HEAD, Layout, Plan, plan_merge
+from lorabay.merge.layout import Layout
+from lorabay.merge.plan import Plan, plan_merge
+from lorabay.merge.tied_head import HEAD
 
 EMBEDDING = "model.embed_tokens.weight"
 NORM = "model.norm.weight"
@@ -57,20 +59,6 @@ def test_one_file_has_no_index() -> None:
     assert result.index is None
 
 
-def test_files_of_a_given_size() -> None:
-    """No file is larger than the limit, unless a single tensor is."""
-    result = plan("a", "b", "c", layout=Layout(max_shard_bytes=130))
-    assert [shard.size for shard in result.shards] == [128, 64]
-    result = plan("a", "b", layout=Layout(max_shard_bytes=10))
-    assert [shard.size for shard in result.shards] == [64, 64]
-
-
-def test_wide_dtypes_come_first() -> None:
-    """Every tensor of a file is aligned."""
-    result = plan(stored("a", dtype="BF16"), stored("b", dtype="F32"))
-    assert [target.name for target in result.shards[0].targets] == ["b", "a"]
-
-
 def test_a_tied_head_parts_when_only_the_embedding_changes() -> None:
     """The head is the base's embedding, written as its own tensor, and the config says so."""
     result = plan(EMBEDDING, updates={EMBEDDING: (UPDATE,)}, config={"tie_word_embeddings": True})
@@ -78,23 +66,6 @@ def test_a_tied_head_parts_when_only_the_embedding_changes() -> None:
     assert result.config["tie_word_embeddings"] is False
     head = next(target for target in result.shards[0].targets if target.name == HEAD)
     assert head.copied is not None
-
-
-def test_a_tied_head_stays_when_both_change_alike() -> None:
-    """One tensor is written, and nothing about it is added to the config."""
-    same = (UPDATE,)
-    result = plan(EMBEDDING, updates={EMBEDDING: same, HEAD: same})
-    assert not result.untied
-    assert [target.name for target in result.shards[0].targets] == [EMBEDDING]
-    assert "tie_word_embeddings" not in result.config
-
-
-def test_a_stored_head_that_is_tied_by_the_config() -> None:
-    """It parts as well: one that stays tied would lose its update when the folder is loaded."""
-    config: dict[str, object] = {"text_config": {"tie_word_embeddings": True}}
-    result = plan(EMBEDDING, HEAD, updates={HEAD: (UPDATE,)}, config=config)
-    assert result.untied
-    assert result.config["text_config"] == {"tie_word_embeddings": False}
 
 
 def test_updates_of_tensors_that_are_not_there() -> None:

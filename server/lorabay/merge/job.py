@@ -23,7 +23,8 @@ from lorabay.files.real_paths import real_path
 from lorabay.formats.pissa import init_problems
 from lorabay.formats.reading import initial_folder
 from lorabay.merge.end_tokens import END_FIELD, adapter_end_tokens, as_field
-from lorabay.merge.plan import DTYPES, Layout, plan_merge
+from lorabay.merge.layout import Layout
+from lorabay.merge.plan import DTYPES, plan_merge
 from lorabay.merge.side_files import names_from, side_files
 from lorabay.reasons import Rejected
 from lorabay.tools.find_adapter import ChosenAdapter

@@ -1,64 +1,42 @@
 """The merged model as a plan: every tensor, its origin, its file, and a config that fits them.
 
-Pure: works on headers and updates, and reads no numbers. Decides when a tied head must part from
-its embedding. An adapter that changed only one of the two makes them differ, and a config that
-still ties them would undo its change.
+Pure: works on headers and updates, and reads no numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lorabay.base.files import INDEX_FILE, SINGLE_FILE
-from lorabay.base.shapes import is_embedding
 from lorabay.base.tensors import Computed
 from lorabay.errors import SetupError
 from lorabay.files.rounding import STORED
-from lorabay.files.safetensors_header import ITEM_BYTES
+from lorabay.merge.layout import put_into_files
 from lorabay.merge.merged_config import merged_config
-from lorabay.merge.tensors import Shard, Target
+from lorabay.merge.tensors import Target
+from lorabay.merge.tied_head import has_vocabulary, parted
 from lorabay.reasons import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from lorabay.algebra.updates import Update
     from lorabay.base.tensors import Stored
+    from lorabay.merge.layout import Layout
+    from lorabay.merge.tensors import Shard
 
-HEAD = "lm_head.weight"
 DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 """Values of `--dtype`: name in a config -> name in safetensors."""
 
+_CONFIG_NAMES = {stored: name for name, stored in DTYPES.items()}
+
 _SHOWN = 5
-_FLOATS = frozenset(STORED)
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Form of the output."""
-
-    dtype: str | None = None
-    """Name in safetensors of the dtype of all floats; None keeps that of each tensor."""
-
-    max_shard_bytes: int | None = None
-    """Largest size of a weights file; None keeps the files of the base."""
-
-    keeps_packing: bool = False
-    """Whether the output is quantised as the base is."""
-
-    packed: frozenset[str] = frozenset()
-    """Tensors that keep their dtype, because they are parts of packed weights."""
-
-    metadata: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
-    """Texts in the headers of the base's files, which readers of packed weights need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,53 +96,26 @@ def plan_merge(
     `sources` are in the order of the base's files. `config` is the base's, and `changes` are the
     fields of it that the adapter sets. Raise SetupError if the updates do not fit the base.
     """
-    sources = dict(sources)
-    updates = dict(updates)
-    untied = False
-
-    embedding = next((name for name in sources if is_embedding(_module(name))), None)
-    if embedding is not None and (HEAD not in sources or _ties_head(config)):
-        untied = updates.get(embedding, ()) != updates.get(HEAD, ())
-        if HEAD not in sources and untied:
-            sources[HEAD] = _as_head(sources[embedding])
-        elif HEAD not in sources:
-            # Both have the same updates, and only the embedding is stored.
-            updates.pop(HEAD, None)
-
-    _check_names(updates, sources)
+    tensors = parted(sources, updates, config)
+    _check_names(tensors.updates, tensors.sources)
 
     # An embedding of another size brings its rows along, and so does the head.
     vocabulary = changes.get("vocab_size")
     rows = vocabulary if isinstance(vocabulary, int) else None
 
     targets = []
-    for name, source in sources.items():
+    for name, source in tensors.sources.items():
         dtype = None if name in layout.packed else layout.dtype
-        targets.append(_target(name, source, updates.get(name, ()), dtype, rows))
+        targets.append(_target(name, source, tensors.updates.get(name, ()), dtype, rows))
 
-    names = {stored: name for name, stored in DTYPES.items()}
     merged = merged_config(
         config,
         changes,
-        dtype=names.get(layout.dtype or ""),
+        dtype=_CONFIG_NAMES.get(layout.dtype or ""),
         keeps_packing=layout.keeps_packing,
-        untied=untied,
+        untied=tensors.untied,
     )
-    return Plan(_shards(targets, layout), merged, untied)
-
-
-def _module(tensor: str) -> str:
-    return tensor.removesuffix(".weight")
-
-
-def _ties_head(config: Mapping[str, object]) -> bool:
-    text = config.get("text_config")
-    inner = text.get("tie_word_embeddings") if isinstance(text, Mapping) else None
-    return True in (config.get("tie_word_embeddings"), inner)
-
-
-def _as_head(embedding: Stored | Computed) -> Stored | Computed:
-    return embedding if isinstance(embedding, Computed) else replace(embedding, name=HEAD)
+    return Plan(put_into_files(targets, layout), merged, tensors.untied)
 
 
 def _check_names(updates: Mapping[str, object], sources: Mapping[str, object]) -> None:
@@ -174,8 +125,9 @@ def _check_names(updates: Mapping[str, object], sources: Mapping[str, object]) -
         return
 
     names = ", ".join(map(quoted, unknown[:_SHOWN]))
-    more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-    raise SetupError(f"the adapter does not fit the base, which has no {names}{more}")
+    if len(unknown) > _SHOWN:
+        names += f" and {len(unknown) - _SHOWN} more"
+    raise SetupError(f"the adapter does not fit the base, which has no {names}")
 
 
 def _target(
@@ -185,75 +137,37 @@ def _target(
     dtype: str | None,
     rows: int | None,
 ) -> Target:
-    """Return one tensor of the output. `rows` is the adapter's vocabulary, if it sets one."""
+    """Return one tensor of the output.
+
+    `dtype` is that of all floats, if there is one, and `rows` the adapter's vocabulary, if it sets
+    one. Raise SetupError for integers that have updates.
+    """
     stored = "F32" if isinstance(source, Computed) else source.dtype
-    if updates and stored not in _FLOATS:
+    is_float = stored in STORED
+    if updates and not is_float:
         raise SetupError(f"the base stores {quoted(name)} as {stored}, which cannot be merged into")
 
-    shape = source.shape
-    replaced = bool(updates) and not updates[0].needs_base
-    has_vocabulary = name == HEAD or is_embedding(_module(name))
-    if replaced and has_vocabulary and rows is not None and shape[0] != rows:
-        shape = (rows, *shape[1:])
-        # The base has no values of this shape; the whole tensor counts as changed.
-        source = Computed(shape, partial(_zeros, shape))
+    out_dtype = dtype if dtype is not None and is_float else stored
+    if rows is not None and _brings_its_rows(name, updates):
+        source = _with_rows(source, rows)
+    return Target(name, out_dtype, source.shape, source, updates)
 
-    out_dtype = dtype if dtype is not None and stored in _FLOATS else stored
-    return Target(name, out_dtype, shape, source, updates)
+
+def _brings_its_rows(name: str, updates: tuple[Update, ...]) -> bool:
+    """Return whether the adapter replaces a tensor that has a row for each token."""
+    is_replaced = bool(updates) and not updates[0].needs_base
+    return is_replaced and has_vocabulary(name)
+
+
+def _with_rows(source: Stored | Computed, rows: int) -> Stored | Computed:
+    """Return the former values of a tensor that gets so many rows."""
+    if source.shape[0] == rows:
+        return source
+    shape = (rows, *source.shape[1:])
+    # The base has no values of this shape; the whole tensor counts as changed.
+    return Computed(shape, partial(_zeros, shape))
 
 
 def _zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return the former values of a tensor that got another shape; they take no memory."""
     return np.broadcast_to(np.float32(0), shape)
-
-
-def _shards(targets: list[Target], layout: Layout) -> tuple[Shard, ...]:
-    limit = layout.max_shard_bytes
-    groups = _by_file(targets) if limit is None else _by_size(targets, limit)
-    if len(groups) == 1:
-        return (_shard(SINGLE_FILE, groups[0], layout),)
-
-    shards = []
-    for number, group in enumerate(groups, 1):
-        name = f"model-{number:05}-of-{len(groups):05}.safetensors"
-        shards.append(_shard(name, group, layout))
-    return tuple(shards)
-
-
-def _shard(name: str, targets: list[Target], layout: Layout) -> Shard:
-    # Wide dtypes first, so that every tensor is aligned.
-    in_order = sorted(targets, key=lambda target: -ITEM_BYTES[target.dtype])
-    return Shard(name, tuple(in_order), _metadata(targets, layout))
-
-
-def _metadata(targets: list[Target], layout: Layout) -> dict[str, str]:
-    """Return the texts in the headers of the files that the tensors come from."""
-    texts: dict[str, str] = {}
-    for target in targets:
-        if not isinstance(target.source, Computed):
-            texts.update(layout.metadata.get(target.source.file, {}))
-    return texts
-
-
-def _by_file(targets: list[Target]) -> list[list[Target]]:
-    """Group the targets by the base's files. A computed tensor goes with the one before it."""
-    groups: dict[object, list[Target]] = {}
-    file: object = None
-    for target in targets:
-        if not isinstance(target.source, Computed):
-            file = target.source.file
-        groups.setdefault(file, []).append(target)
-    return list(groups.values())
-
-
-def _by_size(targets: list[Target], limit: int) -> list[list[Target]]:
-    """Fill groups in order up to `limit` bytes. A tensor that is larger has its own group."""
-    groups: list[list[Target]] = [[]]
-    size = 0
-    for target in targets:
-        if groups[-1] and size + target.size > limit:
-            groups.append([])
-            size = 0
-        groups[-1].append(target)
-        size += target.size
-    return groups
