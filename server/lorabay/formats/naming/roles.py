@@ -1,0 +1,76 @@
+"""The role of a tensor in its module, such as `lora_A.weight`, as PEFT's saved files name it.
+
+A model in memory holds one tensor for each of its adapters, under the adapter's name. PEFT leaves
+that name out of its files, and other writers leave it in. Knows nothing of modules.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_FACTORS = (
+    r"(lora|vera_lambda|hada|lokr|ia3|oft|boft|hra|c3a|miss|fourierft|randlora|vblora|shira|road"
+    r"|delora|gralora|hira|waveft)_\w+"
+)
+_FACTOR = re.compile(_FACTORS)
+_HOLDER = re.compile(rf"{_FACTORS}|ranknum|trainable_tokens_delta|modules_to_save")
+"""What holds one tensor for each adapter of a model; the adapter's name follows."""
+
+_PLAIN_ENDS = frozenset({"weight", "bias"})
+
+_MAGNITUDE = ["lora_magnitude_vector", "weight"]
+"""PEFT saves this one without the end that it has in the model."""
+
+
+def is_factor(role: str) -> bool:
+    """Return whether a tensor is a factor of a change, and not a whole tensor of its own."""
+    return _FACTOR.match(role) is not None
+
+
+def adapter_name(roles: Iterable[str]) -> str | None:
+    """Return the adapter's name in PEFT that stands in all roles, if it is one and the same."""
+    names: set[str | None] = set()
+    for role in roles:
+        parts = role.split(".")
+        holder = _place_of_holder(parts)
+        if holder is not None:
+            names.add(_name_behind(holder, parts))
+
+    if len(names) != 1:
+        return None
+    name = names.pop()
+    # A number is a place in a list of modules.
+    return None if name is None or name.isdigit() else name
+
+
+def without_adapter(role: str, adapter: str | None) -> str:
+    """Return a role without the adapter's name in it."""
+    kept: list[str] = []
+    before = ""
+    for part in role.split("."):
+        is_name = part == adapter and _HOLDER.fullmatch(before) is not None
+        if not is_name:
+            kept.append(part)
+        before = part
+
+    if kept[-2:] == _MAGNITUDE:
+        kept.pop()
+    return ".".join(kept)
+
+
+def _place_of_holder(parts: Sequence[str]) -> int | None:
+    for place, part in enumerate(parts):
+        if _HOLDER.fullmatch(part):
+            return place
+    return None
+
+
+def _name_behind(holder: int, parts: Sequence[str]) -> str | None:
+    if holder + 1 == len(parts):
+        return None
+    name = parts[holder + 1]
+    return None if name in _PLAIN_ENDS else name
