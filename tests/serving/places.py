@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lorabay.catalog.versions import Version
-from lorabay.serving.residency import Place, Residency, Stage
+from lorabay.serving.places import Place, Stage
+from lorabay.serving.residency import Residency
 from tests.serving.mortal_engine import MortalEngine
 
 
@@ -12,7 +13,7 @@ def check_places(residency: Residency, engine: MortalEngine) -> None:
 
     Call it when every task that can go on has done so.
     """
-    places = residency._places
+    places = residency._places.by_weights
     for weights, place in places.items():
         assert place.version.weights == weights
         check_place(place.version, place, engine)
@@ -29,7 +30,7 @@ def check_places(residency: Residency, engine: MortalEngine) -> None:
 
 def held(residency: Residency) -> set[Version]:
     """Return the versions whose weights are resident, each the one that was asked for first."""
-    return {residency._places[weights].version for weights in residency.resident()}
+    return {residency._places.by_weights[weights].version for weights in residency.resident()}
 
 
 def check_place(version: Version, place: Place, engine: MortalEngine) -> None:
@@ -55,7 +56,7 @@ def check_place(version: Version, place: Place, engine: MortalEngine) -> None:
 
 def check_nobody_waits_in_vain(residency: Residency) -> None:
     """Fail if a load waits although there is room, or could be made."""
-    stages = {weights: place.stage for weights, place in residency._places.items()}
+    stages = {weights: place.stage for weights, place in residency._places.by_weights.items()}
     waiting = [weights for weights, stage in stages.items() if stage is Stage.WAITING]
     leaving = [weights for weights, stage in stages.items() if stage is Stage.LEAVING]
     if waiting and not leaving:

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import AdapterRejected, EngineUnavailable
-from lorabay.serving.residency import Hooks, Place, Residency, Stage, choose_victim
+from lorabay.serving.residency import Hooks, Residency
 from tests.serving.mortal_engine import MortalEngine
 from tests.serving.places import check_places, held
 from tests.versions import make_version
@@ -116,42 +116,6 @@ async def test_the_engine_is_not_asked_for_more_loads_at_once(
         engine.release(f"load {version.id}")
     assert await failures(waiting) == [None] * 5
     assert engine.most_loading == concurrent
-
-
-def used_in_order(*versions: Version) -> dict[Digest, Place]:
-    """Return resident places, used one second after the other; a version may come again."""
-    places: dict[Digest, Place] = {}
-    for now, version in enumerate(versions):
-        weights = version.weights
-        place = places[weights] = places.pop(weights, Place(version, Stage.RESIDENT))
-        place.last_used = 1e9 + now
-    return places
-
-
-@pytest.mark.parametrize(
-    ("in_use", "pinned", "victim"),
-    [
-        ("", "", A),
-        ("a", "", B),
-        ("", "a", B),
-        ("b", "a", C),
-        ("abc", "", None),
-        ("bc", "a", None),
-        ("", "abc", A),
-        ("a", "abc", B),
-    ],
-)
-def test_the_rule_of_eviction(in_use: str, pinned: str, victim: Version | None) -> None:
-    """The least recently used goes that is neither in use nor pinned; pins count only while they
-    leave room for others.
-    """
-    chosen = choose_victim(
-        used_in_order(C, A, B, C),
-        3,
-        in_use=lambda weights: weights[0] in in_use,
-        pinned={Digest(letter * 64) for letter in pinned},
-    )
-    assert chosen == (None if victim is None else victim.weights)
 
 
 async def test_the_least_recently_used_makes_room(

@@ -34,14 +34,15 @@ def other_templates(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _named_templates(value: object) -> dict[str, str]:
-    named: dict[str, str] = {}
-    for entry in value if isinstance(value, list) else [value]:
-        name = entry.get("name") if isinstance(entry, dict) else None
-        template = entry.get("template") if isinstance(entry, dict) else None
+    """Return the templates of a list by name; a single one need not be in a list."""
+    entries = value if isinstance(value, list) else [value]
+    templates: dict[str, str] = {}
+    for entry in entries:
+        name, template = _field(entry, "name"), _field(entry, "template")
         if not isinstance(name, str) or not isinstance(template, str):
             raise ValueError("chat_template is neither a text nor a list of named templates")
-        named[name] = template
-    return named
+        templates[name] = template
+    return templates
 
 
 def end_token(config: Mapping[str, Any]) -> str | None:
@@ -60,8 +61,9 @@ def end_token_ids(config: Mapping[str, Any]) -> tuple[int, ...]:
     if value is None:
         return ()
     ids = value if isinstance(value, list) else [value]
-    if not all(isinstance(each, int) and not isinstance(each, bool) for each in ids):
-        raise ValueError("eos_token_id is neither a number nor a list of numbers")
+    for number in ids:
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise ValueError("eos_token_id is neither a number nor a list of numbers")
     return tuple(ids)
 
 
@@ -73,11 +75,13 @@ def added_tokens(config: Mapping[str, Any]) -> dict[str, int]:
     decoder = config.get("added_tokens_decoder")
     if not isinstance(decoder, dict):
         return {}
-    return {
-        token["content"]: int(number)
-        for number, token in decoder.items()
-        if number.isdecimal() and isinstance(token, dict) and isinstance(token.get("content"), str)
-    }
+
+    ids: dict[str, int] = {}
+    for number, token in decoder.items():
+        content = _field(token, "content")
+        if isinstance(content, str) and number.isdecimal():
+            ids[content] = int(number)
+    return ids
 
 
 def added_tokens_in_head(head: bytes) -> dict[str, int]:
@@ -105,23 +109,32 @@ def vocabulary(tokenizer: Mapping[str, Any]) -> dict[str, int]:
 
     BPE and WordPiece keep a mapping, Unigram a list of pairs.
     """
-    model = tokenizer.get("model")
-    tokens = model.get("vocab") if isinstance(model, dict) else None
-    found: dict[str, int] = {}
-    if isinstance(tokens, dict):
-        found |= {text: number for text, number in tokens.items() if isinstance(number, int)}
-    elif isinstance(tokens, list):
-        found |= {pair[0]: number for number, pair in enumerate(tokens) if isinstance(pair, list)}
-
+    ids = _vocabulary_of(tokenizer.get("model"))
     added = tokenizer.get("added_tokens")
-    return found | _numbered(added if isinstance(added, list) else [])
+    if isinstance(added, list):
+        ids |= _numbered(added)
+    return ids
+
+
+def _vocabulary_of(model: object) -> dict[str, int]:
+    tokens = _field(model, "vocab")
+    if isinstance(tokens, dict):
+        return {text: number for text, number in tokens.items() if isinstance(number, int)}
+    if isinstance(tokens, list):
+        return {pair[0]: number for number, pair in enumerate(tokens) if isinstance(pair, list)}
+    return {}
 
 
 def _numbered(tokens: list[Any]) -> dict[str, int]:
-    numbered: dict[str, int] = {}
+    """Return the ids of tokens that are saved as objects with an id each."""
+    ids: dict[str, int] = {}
     for token in tokens:
-        content = token.get("content") if isinstance(token, dict) else None
-        number = token.get("id") if isinstance(token, dict) else None
+        content, number = _field(token, "content"), _field(token, "id")
         if isinstance(content, str) and isinstance(number, int):
-            numbered[content] = number
-    return numbered
+            ids[content] = number
+    return ids
+
+
+def _field(value: object, name: str) -> Any:
+    """Return a field of an object; None if it is absent, or `value` is not an object."""
+    return value.get(name) if isinstance(value, dict) else None

@@ -27,77 +27,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Set as AbstractSet
+from collections.abc import Callable, Set as AbstractSet
 from dataclasses import dataclass
-from enum import StrEnum, auto
 from typing import TYPE_CHECKING
 
 from lorabay.errors import AdapterRejected, EngineUnavailable
+from lorabay.serving.places import Places, Stage, choose_victim
 
 if TYPE_CHECKING:
     from lorabay.catalog.versions import Digest, Version
+    from lorabay.serving.places import Place
     from lorabay.serving.engine import Engine
 
 RETRY_AFTER_S = 2.0
 """When a client should ask again for a version that is not loaded yet."""
-
-
-class Stage(StrEnum):
-    """Stages of a place, in the order in which weights go through them."""
-
-    WAITING = auto()
-    """Waits for room."""
-
-    PLACED = auto()
-    """Has room, and waits until the engine takes one more load."""
-
-    LOADING = auto()
-    """The engine loads it."""
-
-    RESIDENT = auto()
-    """The engine answers with it."""
-
-    LEAVING = auto()
-    """The engine unloads it."""
-
-
-@dataclass(slots=True)
-class Place:
-    """State of the weights of `version`, the first one that was asked for.
-
-    `load` runs from WAITING to LOADING, `unload` in LEAVING. A place has both while weights leave
-    that were asked for again. `is_swap` lets the load use the room that is kept for swaps.
-    `last_used` is the wall-clock time at which the weights were loaded, or asked for again.
-    """
-
-    version: Version
-    stage: Stage = Stage.WAITING
-    load: asyncio.Task[None] | None = None
-    unload: asyncio.Task[None] | None = None
-    is_swap: bool = False
-    last_used: float = 0.0
-
-
-def choose_victim(
-    residents: Mapping[Digest, Place],
-    capacity: int,
-    *,
-    in_use: Callable[[Digest], bool],
-    pinned: AbstractSet[Digest],
-) -> Digest | None:
-    """Return the weights that are evicted next; None if all have to stay.
-
-    `residents` come in the order of their last use, so the first that may go is the least recently
-    used. Weights in use stay. Pinned ones stay too, unless pins fill the whole capacity: then
-    nothing else could be served.
-    """
-    pins = residents.keys() & pinned
-    stay = pins if len(pins) < capacity else set()
-
-    for weights in residents:
-        if weights not in stay and not in_use(weights):
-            return weights
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +89,7 @@ class Residency:
         self._hooks = hooks
         self._load_timeout_s = load_timeout_s
 
-        self._places: dict[Digest, Place] = {}
-        """Places in the order in which they came into their stage, or were last used."""
+        self._places = Places()
         self._failed_with_engine: set[Version] = set()
         """Versions that were being loaded when the engine died, until `forget_all`."""
         self._has_held: set[Digest] = set()
@@ -167,24 +109,26 @@ class Residency:
     @property
     def has_room(self) -> bool:
         """True while further weights fit without an eviction."""
-        return len(self._places) < self._capacity
+        return len(self._places.by_weights) < self._capacity
 
     def resident(self) -> dict[Digest, float]:
         """Return the weights in the engine, least recently used first, with the wall-clock time of
         their last use.
         """
-        return {weights: place.last_used for weights, place in self._in(Stage.RESIDENT).items()}
+        residents = self._places.at(Stage.RESIDENT)
+        return {weights: place.last_used for weights, place in residents.items()}
 
     def loading(self) -> frozenset[Version]:
         """Return the versions whose weights the engine is loading, or was loading when it died; not
         those that still wait for their turn.
         """
-        loading = (place.version for place in self._in(Stage.LOADING).values())
-        return frozenset(loading) | self._failed_with_engine
+        loading = self._places.at(Stage.LOADING).values()
+        versions = {place.version for place in loading}
+        return frozenset(versions | self._failed_with_engine)
 
     def placed(self) -> frozenset[Digest]:
         """Return all weights with a place, whose files the engine may still read."""
-        return frozenset(self._places)
+        return frozenset(self._places.by_weights)
 
     async def ensure(self, version: Version, *, swap: bool = False) -> None:
         """Return once the weights of `version` are in the engine; with `swap` they may use the room
@@ -195,7 +139,7 @@ class Residency:
         """
         place = self._places.get(version.weights)
         if place is not None and place.stage is Stage.RESIDENT:
-            self._use(version.weights)
+            self._places.use(version.weights)
             return
 
         self._engine.check()
@@ -232,7 +176,10 @@ class Residency:
                 load.cancel()
             await asyncio.wait({load})
 
-        if weights in self._in(Stage.RESIDENT) and not self._hooks.in_use(weights):
+        # Looked up again: what has been awaited may have taken it away.
+        place = self._places.get(weights)
+        is_resident = place is not None and place.stage is Stage.RESIDENT
+        if is_resident and not self._hooks.in_use(weights):
             await self._unload(weights)
 
     def look_for_room(self) -> None:
@@ -244,12 +191,10 @@ class Residency:
 
         Whoever waits for a load gets EngineUnavailable.
         """
-        for weights, place in tuple(self._places.items()):
-            for task in (place.load, place.unload):
-                if task is not None:
-                    task.cancel()  # its place goes when it has ended
-            if place.stage is Stage.RESIDENT:
-                del self._places[weights]
+        for task in self._tasks():
+            task.cancel()  # its place goes when it has ended
+        for weights in self._places.at(Stage.RESIDENT):
+            self._places.remove(weights)
 
         self._failed_with_engine.clear()
         self._has_held.clear()
@@ -257,14 +202,23 @@ class Residency:
 
     async def stop(self) -> None:
         """Cancel the loads and unloads that still run, and wait until they have ended."""
-        places = self._places.values()
-        tasks = [task for place in places for task in (place.load, place.unload) if task]
+        tasks = self._tasks()
         self.forget_all()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        """Return the loads and unloads under way, also those that wait."""
+        tasks: list[asyncio.Task[None]] = []
+        for place in self._places.by_weights.values():
+            if place.load is not None:
+                tasks.append(place.load)
+            if place.unload is not None:
+                tasks.append(place.unload)
+        return tasks
+
     def _ask_for(self, version: Version, swap: bool) -> asyncio.Task[None]:
         """Return the load of weights that are not resident, begun now unless it was before."""
-        place = self._places.setdefault(version.weights, Place(version))
+        place = self._places.get_or_add(version)
         if place.load is None:
             place.load = asyncio.create_task(self._load(place))
             place.load.add_done_callback(lambda load: self._load_ended(place, load))
@@ -282,7 +236,7 @@ class Residency:
 
         async with self._turns_at_engine:
             self._engine.check()
-            self._enter(weights, Stage.LOADING)
+            self._places.enter(weights, Stage.LOADING)
             started = time.perf_counter()
             try:
                 await self._engine.load(version)
@@ -300,7 +254,7 @@ class Residency:
 
         self._has_held.add(weights)
         place.load, place.is_swap = None, False
-        self._use(weights)
+        self._places.use(weights)
         self._hooks.loaded(version, time.perf_counter() - started)
 
     def _engine_is_up(self) -> bool:
@@ -315,7 +269,7 @@ class Residency:
         while not self._fits(weights, place):
             victim = self._victim() if self._is_next(weights, place) else None
             if victim is not None:
-                evicted = self._places[victim].version
+                evicted = self._places.by_weights[victim].version
                 await self._unload(victim)
                 self._hooks.evicted(evicted)
                 continue
@@ -324,13 +278,12 @@ class Residency:
             self._room_changed.clear()
             await self._room_changed.wait()
 
-        self._enter(weights, Stage.PLACED)
+        self._places.enter(weights, Stage.PLACED)
         self._room_changed.set()  # it is the next one's turn
 
     def _fits(self, weights: Digest, place: Place) -> bool:
         limit = self._capacity + 1 if place.is_swap else self._capacity
-        taken = len(self._places) - len(self._in(Stage.WAITING))
-        return self._is_next(weights, place) and taken < limit
+        return self._is_next(weights, place) and self._places.taking_room < limit
 
     def _is_next(self, weights: Digest, place: Place) -> bool:
         """Return whether a load may look for room now.
@@ -338,16 +291,19 @@ class Residency:
         Swaps go first. Others queue: otherwise one could take the room that another, which still
         waits for its unload, has made.
         """
-        return place.is_swap or weights == next(iter(self._in(Stage.WAITING)))
+        return place.is_swap or weights == self._places.first_waiting()
 
     def _victim(self) -> Digest | None:
-        residents, hooks = self._in(Stage.RESIDENT), self._hooks
-        pinned = hooks.pinned()
-        return choose_victim(residents, self._capacity, in_use=hooks.in_use, pinned=pinned)
+        return choose_victim(
+            self._places.at(Stage.RESIDENT),
+            self._capacity,
+            in_use=self._hooks.in_use,
+            pinned=self._hooks.pinned(),
+        )
 
     async def _unload(self, weights: Digest) -> None:
         """Take resident weights out; once begun, that goes on even if the caller is cancelled."""
-        place = self._enter(weights, Stage.LEAVING)
+        place = self._places.enter(weights, Stage.LEAVING)
         unload = place.unload = asyncio.create_task(self._engine.unload(place.version))
         unload.add_done_callback(lambda unload: self._unload_ended(place, unload))
 
@@ -367,7 +323,7 @@ class Residency:
         place.load, place.is_swap = None, False
         # Weights that leave keep their place until the unload has ended.
         if place.stage is not Stage.LEAVING:
-            del self._places[place.version.weights]
+            self._places.remove(place.version.weights)
 
     def _unload_ended(self, place: Place, unload: asyncio.Task[None]) -> None:
         """Empty the place, or let the load begin that has been asked for meanwhile."""
@@ -377,22 +333,9 @@ class Residency:
 
         place.unload = None
         if place.load is None:
-            del self._places[place.version.weights]
+            self._places.remove(place.version.weights)
         else:
-            self._enter(place.version.weights, Stage.WAITING)
-
-    def _use(self, weights: Digest) -> None:
-        """Make weights resident, as the last ones used."""
-        self._enter(weights, Stage.RESIDENT).last_used = time.time()
-
-    def _enter(self, weights: Digest, stage: Stage) -> Place:
-        """Put weights into `stage`, behind the others in it."""
-        place = self._places[weights] = self._places.pop(weights)
-        place.stage = stage
-        return place
-
-    def _in(self, stage: Stage) -> dict[Digest, Place]:
-        return {weights: place for weights, place in self._places.items() if place.stage is stage}
+            self._places.enter(place.version.weights, Stage.WAITING)
 
 
 def _not_now(version: Version) -> EngineUnavailable:
