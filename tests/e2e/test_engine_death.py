@@ -9,13 +9,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import openai
 import psutil
 import pytest
 from openai import OpenAI
 
 from tests.e2e.conftest import MODELS
 from tests.e2e.folders import eventually
+from tests.e2e.long_streams import end_of_long_stream
 from tests.e2e.server import Server, metric
 
 
@@ -61,22 +61,11 @@ def kill_under_load(client: OpenAI, server: Server) -> tuple[float, float, float
     answer again.
     """
 
-    def long_stream(model: str) -> tuple[str, float]:
-        try:
-            for _ in client.chat.completions.create(
-                model=model,
-                messages=[{"role": "user", "content": "Tell me a long story."}],
-                max_tokens=1000,
-                stream=True,
-                extra_body={"ignore_eos": True},
-            ):
-                pass
-        except openai.APIError as error:
-            return str(error.code), time.monotonic()
-        return "finished", time.monotonic()
+    def end_and_time(model: str) -> tuple[str, float]:
+        return end_of_long_stream(client, model), time.monotonic()
 
     with ThreadPoolExecutor(9) as pool:
-        streams = [pool.submit(long_stream, model) for model in MODELS * 2]
+        streams = [pool.submit(end_and_time, model) for model in MODELS * 2]
         eventually(
             lambda: metric(server.url, "vllm:num_requests_running") == 8, "8 streams run", 60
         )

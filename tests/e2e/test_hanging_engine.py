@@ -10,13 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
-import openai
 import psutil
 import pytest
 from openai import OpenAI
 
 from tests.e2e.conftest import HANG_S, MODELS
 from tests.e2e.folders import eventually
+from tests.e2e.long_streams import end_of_long_stream
 from tests.e2e.server import Server, metric
 from tests.e2e.test_engine_death import ask
 
@@ -33,22 +33,8 @@ def worker_of(server: Server) -> psutil.Process:
 def streams(client: OpenAI, server: Server) -> Iterator[list[Future[str]]]:
     """Long streams that run; each ends in the code of its error."""
 
-    def long_stream(model: str) -> str:
-        try:
-            for _ in client.chat.completions.create(
-                model=model,
-                messages=[{"role": "user", "content": "Tell me a long story."}],
-                max_tokens=1000,
-                stream=True,
-                extra_body={"ignore_eos": True},
-            ):
-                pass
-        except openai.APIError as error:
-            return str(error.code)
-        return "finished"
-
     with ThreadPoolExecutor(STREAMS) as pool:
-        running = [pool.submit(long_stream, model) for model in MODELS]
+        running = [pool.submit(end_of_long_stream, client, model) for model in MODELS]
         eventually(
             lambda: metric(server.url, "vllm:num_requests_running") == STREAMS, "streams run", 60
         )

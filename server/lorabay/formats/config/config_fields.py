@@ -31,6 +31,15 @@ Config = TypeVar("Config", bound=BaseModel)
 _RESTRICTIONS = ("exclude_modules", "layers_pattern", "modules_to_save")
 
 
+class RankAndAlpha(BaseModel):
+    """The fields of a config that says nothing else of the adapter's size."""
+
+    model_config = FIELDS
+
+    r: Rank
+    lora_alpha: Alpha
+
+
 def parse(
     kind: type[Config], config: Mapping[str, object], file: str = "adapter_config.json"
 ) -> Config | Rejected:

@@ -13,10 +13,8 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
 from lorabay.base.shapes import HEAD
-from lorabay.formats.config.config_fields import FIELDS, Alpha, Rank, parse
+from lorabay.formats.config.config_fields import RankAndAlpha, parse
 from lorabay.formats.tensor_names import missing_roles
 from lorabay.formats.trainers.experts import DOWN, GATE, UP, ExpertPair, expert_updates
 from lorabay.formats.trainers.factors import as_updates, by_factor, in_base, product, stored
@@ -39,16 +37,9 @@ _EXPERT_LEAVES = {"w1": GATE, "w2": DOWN, "w3": UP}
 _EXPERT_DIMENSIONS = 3
 
 
-class _Config(BaseModel):
-    model_config = FIELDS
-
-    r: Rank
-    lora_alpha: Alpha
-
-
 def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     """Return a product for each module and for each expert."""
-    config = parse(_Config, source.config)
+    config = parse(RankAndAlpha, source.config)
     named = by_factor(source.tensors, _NAME)
     if isinstance(config, Rejected):
         return rejected([*config.reasons, *named.problems])

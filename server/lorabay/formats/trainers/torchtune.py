@@ -13,10 +13,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
 from lorabay.algebra.updates import Directional
-from lorabay.formats.config.config_fields import FIELDS, Alpha, Rank, parse
+from lorabay.formats.config.config_fields import RankAndAlpha, parse
 from lorabay.formats.tensor_names import missing_roles, shape_problem
 from lorabay.formats.trainers.factors import (
     as_updates,
@@ -64,16 +62,9 @@ _IS_REORDERED = {"llama": True, "mistral": True, "qwen2": False, "qwen3": False}
 """`model_type` of a base -> whether torchtune keeps its heads' rows in another order."""
 
 
-class _Config(BaseModel):
-    model_config = FIELDS
-
-    r: Rank
-    lora_alpha: Alpha
-
-
 def updates(source: Source, base: BaseShapes) -> Updates | Rejected:
     """Return a product for each module, or a DoRA where magnitudes were trained."""
-    config = parse(_Config, source.config)
+    config = parse(RankAndAlpha, source.config)
     named = by_factor(source.tensors, _NAME)
     reasons = [*_base_problems(base), *named.problems]
     if isinstance(config, Rejected) or reasons:
@@ -101,7 +92,7 @@ def _base_problems(base: BaseShapes) -> list[Reason]:
 
 def _module(
     source: Source,
-    config: _Config,
+    config: RankAndAlpha,
     name: str,
     tensors: Mapping[str, TensorInfo],
     base: BaseShapes,
