@@ -13,14 +13,8 @@ import structlog
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import ALLOWED_RANKS
 from lorabay.errors import UsageError
-from lorabay.server import engine_options as module
-from lorabay.server.engine_options import (
-    engine_options,
-    has_rank_over,
-    local_worker_count,
-    target_modules,
-    worker_count,
-)
+from lorabay.server import engine_options as module, slots
+from lorabay.server.engine_options import engine_options, has_rank_over
 from lorabay.serving.machine_defaults import PREFILL_SLICE
 from tests import making
 from tests.server.directories import changed, directory_of
@@ -61,7 +55,7 @@ def test_long_prompts_are_sliced_on_processors_alone(
 ) -> None:
     """There a token of a prompt costs everybody else time; the user's own choice wins."""
     monkeypatch.setattr(module, "engine_is_on_cpu", lambda: on_cpu)
-    monkeypatch.setattr(module, "device_memory_bytes", lambda: None)
+    monkeypatch.setattr(slots, "device_memory_bytes", lambda: None)
     name = "long_prefill_token_threshold"
     assert engine_options(settings, directory_of(settings)).get(name) == slices
     chosen = changed(settings, engine={name: 512})
@@ -90,7 +84,7 @@ def test_the_engine_computes_in_what_its_processor_multiplies_fast(
 ) -> None:
     """Said in the log; unless the user says otherwise, or it is a GPU."""
     monkeypatch.setattr(module, "engine_is_on_cpu", lambda: on_cpu)
-    monkeypatch.setattr(module, "device_memory_bytes", lambda: None)
+    monkeypatch.setattr(slots, "device_memory_bytes", lambda: None)
     monkeypatch.setattr(module, "processor_features", lambda: frozenset(features.split()))
     monkeypatch.setattr(module, "host_memory_bytes", lambda: 1 << 40)
     chosen = changed(settings, engine=asked)
@@ -121,28 +115,6 @@ def test_an_engine_option_that_is_no_number_is_a_usage_error(
         engine_options(wrong, directory_of(wrong))
 
 
-def test_workers_are_counted_over_every_kind_of_parallelism(settings: Settings) -> None:
-    """Ranks of one model and its copies alike."""
-    assert worker_count({}) == worker_count({"max_loras": 4}) == 1
-    assert (
-        worker_count(
-            {"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "data_parallel_size": "2"}
-        )
-        == 12
-    )
-    with pytest.raises(UsageError, match="'tensor_parallel_size' takes a whole number"):
-        worker_count({"tensor_parallel_size": "many"})
-    with pytest.raises(UsageError, match="'pipeline_parallel_size' is at least 1, not 0"):
-        worker_count({"pipeline_parallel_size": 0})
-
-
-def test_workers_of_other_machines_take_no_memory_here() -> None:
-    """Of the copies of the model, those on this machine count."""
-    assert local_worker_count({"tensor_parallel_size": 2, "data_parallel_size": 4}) == 8
-    copies = {"data_parallel_size": 4, "data_parallel_size_local": 1}
-    assert local_worker_count({"tensor_parallel_size": 2} | copies) == 2
-
-
 def test_memory_for_adapters_is_shared_by_the_workers(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +139,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> dict[str, int | None]:
     """A host with a GPU, whose memory may be changed."""
     device: dict[str, int | None] = {"memory": 1 << 30}
     monkeypatch.setattr(module, "engine_is_on_cpu", lambda: False)
-    monkeypatch.setattr(module, "device_memory_bytes", lambda: device["memory"])
+    monkeypatch.setattr(slots, "device_memory_bytes", lambda: device["memory"])
     return device
 
 
@@ -276,22 +248,3 @@ def test_versions_over_a_limit_are_seen(settings: Settings, base: Path) -> None:
     asyncio.run(reconciler.read_directory())
     assert has_rank_over(reconciler, 128)
     assert not has_rank_over(reconciler, 256)
-
-
-@pytest.mark.parametrize(
-    ("value", "modules"),
-    [
-        (None, None),
-        ("q_proj", ("q_proj",)),
-        (["q_proj", "v_proj"], ("q_proj", "v_proj")),
-    ],
-)
-def test_the_modules_that_the_engine_adapts(value: object, modules: object) -> None:
-    """One name, or a list of them."""
-    assert target_modules({"lora_target_modules": value}) == modules
-
-
-@pytest.mark.parametrize("value", [7, [7], {"a": 1}])
-def test_modules_that_are_no_names_are_a_usage_error(value: object) -> None:
-    with pytest.raises(UsageError, match="takes a list of module names"):
-        target_modules({"lora_target_modules": value})

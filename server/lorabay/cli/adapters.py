@@ -69,7 +69,7 @@ def check(
     settings = load_settings({} if engine is None else {"engine": engine})
     options = settings.engine
 
-    from lorabay.server.engine_options import target_modules, whole_number
+    from lorabay.server.user_options import target_modules, whole_number
     from lorabay.serving.adapted import ask_engine as ask, do_not_ask, has_engine
     from lorabay.serving.machine_defaults import adapts_experts, scales_outputs
     from lorabay.tools.check import check as run_check, render

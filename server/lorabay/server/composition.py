@@ -24,7 +24,7 @@ from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import Withheld
 from lorabay.reconcile.events import EventLog
 from lorabay.reconcile.reconciler import Directory, Reconciler
-from lorabay.server.engine_options import target_modules, whole_number
+from lorabay.server.user_options import target_modules, whole_number
 from lorabay.serving.grammars import GrammarLimits
 
 if TYPE_CHECKING:

@@ -40,17 +40,13 @@ from lorabay.catalog.store import Store
 from lorabay.logs import configure_logging
 from lorabay.metrics import Metrics
 from lorabay.server.composition import build_reconciler, grammar_limits, request_limits
-from lorabay.server.engine_options import (
-    engine_options,
-    has_rank_over,
-    whole_number,
-    worker_count,
-)
+from lorabay.server.engine_options import engine_options, has_rank_over
 from lorabay.server.http_protocol import Timeouts
 from lorabay.server.http_server import HttpServer
 from lorabay.server.listener import bind
 from lorabay.server.open_files import connections_of, raise_limit
 from lorabay.server.tls import choose_certificate
+from lorabay.server.user_options import whole_number, worker_count
 from lorabay.serving.adapted import ask_engine
 from lorabay.serving.admin import Operations
 from lorabay.serving.machine_defaults import adapts_experts, scales_outputs, set_cpu_environment
