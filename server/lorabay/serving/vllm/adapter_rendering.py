@@ -2,124 +2,47 @@
 adapter prefers: its chat template, its sampling, its end tokens.
 
 One place for all calls: whatever a body looked like, vLLM has made one of its own requests of it
-here, and not yet read its sampling. What the adapter prefers is bound to the task that runs the
-request, so requests of several adapters and of the base run side by side. Also bounds prompts that
-are to be scored, as they are first counted here. Knows nothing of how preferences are weighed
-against a client's wishes; `preferences` does.
+here, and not yet read its sampling. What the adapter prefers is in `current_preferences`. Also
+bounds prompts that are to be scored, as they are first counted here. Knows nothing of how
+preferences are weighed against a client's wishes; `preferences` does.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from traceback import walk_tb
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from jinja2 import TemplateError
 from vllm.entrypoints.openai.completion.protocol import CompletionRequest
 from vllm.entrypoints.serve.engine.protocol import ErrorResponse
-from vllm.exceptions import VLLMValidationError
 from vllm.renderers import hf
 from vllm.renderers.inputs.preprocess import extract_prompt_len, prompt_to_seq
 
-from lorabay.catalog.adapter_defaults import NO_DEFAULTS
-from lorabay.errors import SHOWN_CHARS, ContextLengthExceeded, InvalidRequest
-from lorabay.serving.preferences import (
-    TOKEN_FIELDS,
-    EndTokens,
-    preferred_sampling,
-    with_system_prompt,
-)
-from lorabay.serving.vllm.errors import PROMPT_LENGTH_PARAMETERS
+from lorabay.errors import InvalidRequest
+from lorabay.serving.preferences import TOKEN_FIELDS, preferred_sampling
+from lorabay.serving.vllm.current_preferences import current
 from lorabay.serving.vllm.roles import check_roles
+from lorabay.serving.vllm.template_faults import (
+    PROMPT_FAILURES,
+    adapters_fault,
+    what_took_too_long,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from types import CodeType
 
     from pydantic import BaseModel
     from vllm.renderers.online_renderer import OnlineRenderer
-    from vllm.v1.engine.async_llm import AsyncLLM
 
-    from lorabay.catalog.adapter_defaults import AdapterDefaults
     from lorabay.catalog.versions import Version
-    from lorabay.serving.engine import Body, Call
+    from lorabay.serving.vllm.current_preferences import Preferences
     from lorabay.serving.vllm.prompt_logprobs import PromptLogprobs
 
 logger = structlog.get_logger(__name__)
 
 MOST_TEMPLATES = 4_096
 """Templates of which vLLM remembers how they read content; of its own accord it remembers 32."""
-
-
-@dataclass(frozen=True, slots=True)
-class Preferences:
-    """What the adapter of one request prefers.
-
-    `has_prompt` says that its system prompt is in the request, `has_length` that the client says
-    how long an answer may be: vLLM itself fills that in where it is open.
-    """
-
-    version: Version
-    end: EndTokens
-    has_prompt: bool
-    has_length: bool
-
-    @property
-    def defaults(self) -> AdapterDefaults:
-        """What the version says of its own use."""
-        return self.version.defaults
-
-    def template_for(self, request: Any) -> str | None:
-        """Return the adapter's template, unless the client was trusted to bring another."""
-        own = self.defaults.chat_template
-        return None if getattr(request, "chat_template", None) else own
-
-
-current: ContextVar[Preferences | None] = ContextVar("preferences", default=None)
-"""The preferences of the request that runs in this context; None for those of the base."""
-
-
-def begin(call: Call, body: Body, version: Version | None, llm: AsyncLLM) -> Body:
-    """Have what runs in this context follow a version's own defaults, and return the body for it.
-
-    That is the client's, with the version's system prompt where it belongs.
-    """
-    if version is None or version.defaults == NO_DEFAULTS:
-        current.set(None)
-        return body
-
-    defaults = version.defaults
-    filled = with_system_prompt(call, body, defaults.system_prompt)
-    end = end_tokens(defaults.end_tokens, llm.tokenizer) if defaults.end_tokens else EndTokens()
-    has_length = any(body.get(field) is not None for field in TOKEN_FIELDS)
-    current.set(Preferences(version, end, has_prompt=filled is not body, has_length=has_length))
-    return filled
-
-
-@lru_cache(maxsize=1024)
-def end_tokens(texts: tuple[str, ...], tokenizer: Any) -> EndTokens:
-    """Return the ids of end tokens; a text that is not one token of the base stays a text."""
-    ids = {text: None if tokenizer is None else _token_id(text, tokenizer) for text in texts}
-    others = tuple(text for text, number in ids.items() if number is None)
-    if others:
-        logger.warning("end tokens are not tokens of the base: taken for stop strings", of=others)
-    return EndTokens(tuple(number for number in ids.values() if number is not None), others)
-
-
-def _token_id(text: str, tokenizer: Any) -> int | None:
-    """Return the id of the one token that is `text`, None if there is none."""
-    # An unknown token has the id of the token for unknown ones.
-    known = tokenizer.convert_tokens_to_ids(text)
-    if isinstance(known, int) and tokenizer.convert_ids_to_tokens(known) == text:
-        return known
-
-    # The vocabulary spells white space and bytes in its own way.
-    ids = tokenizer.encode(text, add_special_tokens=False)
-    return ids[0] if len(ids) == 1 and tokenizer.decode(ids) == text else None
 
 
 class AdapterRendering:
@@ -182,7 +105,7 @@ class AdapterRendering:
         try:
             return await self._preprocess(request, messages, **options)
         except TimeoutError as error:
-            raise InvalidRequest(_what_took_too_long(error)) from error
+            raise InvalidRequest(what_took_too_long(error)) from error
 
     def _template_of(self, request: Any, options: Mapping[str, Any]) -> str | None:
         """Return the template that renders a request: its own, the adapter's, or the base's."""
@@ -213,11 +136,11 @@ class AdapterRendering:
 
         try:
             return await self._preprocess_chat(request, messages, **options)
-        except (TemplateError, VLLMValidationError, TimeoutError) as error:
-            blamed = _blame(error, preferences, owns_template=template is not None)
-            if blamed is None:
+        except PROMPT_FAILURES as error:
+            fault = adapters_fault(error, preferences, owns_template=template is not None)
+            if fault is None:
                 raise
-            raise blamed from error
+            raise fault from error
 
     async def _learn(self, template: str) -> None:
         """Have vLLM find out how a template reads content, once, beside the event loop.
@@ -283,7 +206,9 @@ class AdapterRendering:
         """Return the most tokens that a client could ask of each sequence of such a request."""
         context = int(self._model_config.max_model_len)
         sequences = _sequences(request)
-        return context if sequences < 2 else min(context, self._max_asked_tokens // sequences)
+        if sequences < 2:
+            return context
+        return min(context, self._max_asked_tokens // sequences)
 
     def _check_length(self, request: Any, inputs: Iterable[Any]) -> None:
         """Raise InvalidRequest if prompts are to be scored that are too long for it."""
@@ -293,14 +218,14 @@ class AdapterRendering:
 
 def _asked(request: BaseModel, preferences: Preferences) -> dict[str, Any]:
     """Return the fields of a request that its client has given, without nulls."""
-    not_asked = () if preferences.has_length else TOKEN_FIELDS
     # Read past the attributes: some warn that they are old.
     values = vars(request)
-    return {
-        name: values[name]
-        for name in request.model_fields_set
-        if values.get(name) is not None and name not in not_asked
-    }
+    asked: dict[str, Any] = {}
+    for name in request.model_fields_set:
+        is_filled_in = name in TOKEN_FIELDS and not preferences.has_length
+        if values.get(name) is not None and not is_filled_in:
+            asked[name] = values[name]
+    return asked
 
 
 def _sequences(request: Any) -> int:
@@ -309,80 +234,8 @@ def _sequences(request: Any) -> int:
     if not isinstance(request, CompletionRequest):
         return choices
 
-    given = (request.prompt, request.prompt_embeds)
-    prompts = sum(len(prompt_to_seq(prompt)) for prompt in given if prompt is not None)
+    prompts = 0
+    for given in (request.prompt, request.prompt_embeds):
+        if given is not None:
+            prompts += len(prompt_to_seq(given))
     return choices * max(prompts, 1)
-
-
-def _blame(
-    error: Exception, preferences: Preferences, *, owns_template: bool
-) -> InvalidRequest | None:
-    """Return the error for a prompt that the adapter's own template or system prompt spoiled.
-
-    None where neither has a part in it.
-    """
-    adapter = preferences.version.adapter
-    if isinstance(error, VLLMValidationError) and error.parameter in PROMPT_LENGTH_PARAMETERS:
-        if not preferences.has_prompt:
-            return None
-        return ContextLengthExceeded(
-            f"{error.args[0]} The system prompt of adapter {adapter!r} counts too.",
-            param=error.parameter,
-        )
-
-    cause = _template_fault(error)
-    if cause is None or not (owns_template or preferences.has_prompt):
-        return None
-
-    # Jinja's reasons may repeat what a client sent.
-    reason = f"{type(cause).__name__}: {cause}"[:SHOWN_CHARS]
-    logger.warning("chat template failed", version=preferences.version.id, reason=reason)
-    if not owns_template:
-        return InvalidRequest(
-            "the base's chat template does not take this conversation with the system prompt of "
-            f"adapter {adapter!r}: {reason}"
-        )
-    if type(cause) is TemplateError:
-        # The template itself refused, in its own words.
-        return InvalidRequest(
-            f"the chat template of adapter {adapter!r} does not take this conversation: "
-            f"{str(cause)[:SHOWN_CHARS]}"
-        )
-    return InvalidRequest(
-        f"the chat template of adapter {adapter!r} failed on this conversation ({reason}); who "
-        "serves the adapter has to mend it"
-    )
-
-
-def _template_fault(error: Exception) -> BaseException | None:
-    """Return what a template raised, None if an error came from elsewhere.
-
-    vLLM wraps what a template raises, and raises TimeoutError for one that takes too long. It wraps
-    what comes of media too, whose reasons are not for clients: the place tells them apart.
-    """
-    if isinstance(error, TemplateError) or _is_slow_template(error):
-        return error
-
-    is_wrapped = _innermost(error) is hf.safe_apply_chat_template.__code__
-    return error.__cause__ if is_wrapped else None
-
-
-def _what_took_too_long(error: TimeoutError) -> str:
-    if _is_slow_template(error):
-        return (
-            "the base's chat template takes too long for this conversation: send fewer or shorter "
-            "messages"
-        )
-    return "the media of the request did not arrive in time"
-
-
-def _is_slow_template(error: Exception) -> bool:
-    """Return whether vLLM gave a template up; fetching media may time out as well."""
-    is_late = isinstance(error, TimeoutError)
-    return is_late and _innermost(error) is hf.HfRenderer._render_with_timeout.__code__
-
-
-def _innermost(error: Exception) -> CodeType:
-    """Return the code in which an error was raised."""
-    *_, (frame, _) = walk_tb(error.__traceback__)
-    return frame.f_code

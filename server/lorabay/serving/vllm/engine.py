@@ -62,7 +62,7 @@ from lorabay.serving.engine import (
 )
 from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
 from lorabay.serving.supervision.engine_processes import EngineProcesses
-from lorabay.serving.vllm import adapter_rendering, errors as vllm_errors
+from lorabay.serving.vllm import current_preferences, errors as vllm_errors
 from lorabay.serving.vllm.adapter_rendering import AdapterRendering
 from lorabay.serving.vllm.args import parse_engine_args
 from lorabay.serving.vllm.asked import asked_of_responses
@@ -473,7 +473,7 @@ class VllmEngine:
         if meter is not None:
             meter.read = context.tally.usage
 
-        body = adapter_rendering.begin(call, body, version, llm)
+        body = current_preferences.begin(call, body, version, llm)
         serving = SERVING_METHODS[call]
         respond = getattr(getattr(self._state, serving.part), serving.method)
         try:
