@@ -8,8 +8,8 @@ from pathlib import Path
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import FolderSource, Records
 from lorabay.catalog.registry.adapter_state import AdapterStatus
-from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.registry.last_run import Found
+from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import AdapterSpec, Digest, Version, Withheld
 from lorabay.errors import SetupError
 

@@ -20,11 +20,11 @@ import pytest
 
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import validate
-from lorabay.catalog.storage.disuse import DAYS_KEPT
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Rollback
-from lorabay.catalog.store import Store
+from lorabay.catalog.storage.disuse import DAYS_KEPT
 from lorabay.catalog.storage.stored_version import MANIFEST_FILE
+from lorabay.catalog.store import Store
 from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE, WEIGHTS_FILE

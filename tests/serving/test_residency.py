@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lorabay.catalog.versions import Digest, Version
+from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterRejected, EngineUnavailable
 from lorabay.serving.residency import Hooks, Residency
 from tests.serving.mortal_engine import MortalEngine

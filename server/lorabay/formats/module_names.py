@@ -50,7 +50,9 @@ def named_as_base(source: Source, base: BaseShapes) -> Source | Rejected:
     if not new_names:
         return source
 
-    tensors = [replace(tensor, name=new_names.get(tensor.name, tensor.name)) for tensor in source.tensors]
+    tensors = [
+        replace(tensor, name=new_names.get(tensor.name, tensor.name)) for tensor in source.tensors
+    ]
     twice = _twice(tensor.name for tensor in tensors)
     if twice is not None:
         text = f"two tensors of the file are both {quoted(twice)} of the base; keep one of them"

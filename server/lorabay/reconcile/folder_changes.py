@@ -121,8 +121,9 @@ class FolderChanges:
         result = await self._ingest.read(
             candidate.path, name, found_as=candidate.fingerprint, known=remembered
         )
-        is_version = not isinstance(result, Rejected)
-        if is_version and unwanted.has(name, candidate.fingerprint, result.digest):
+        if isinstance(result, Rejected):
+            return await self._swaps.take(name, result, source)
+        if unwanted.has(name, candidate.fingerprint, result.digest):
             self._pass_over(name, candidate)
             return True
         return await self._swaps.take(name, result, source)

@@ -36,8 +36,8 @@ from lorabay.serving.places import Places, Stage, choose_victim
 
 if TYPE_CHECKING:
     from lorabay.catalog.versions import Digest, Version
-    from lorabay.serving.places import Place
     from lorabay.serving.engine import Engine
+    from lorabay.serving.places import Place
 
 RETRY_AFTER_S = 2.0
 """When a client should ask again for a version that is not loaded yet."""

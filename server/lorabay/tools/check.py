@@ -21,8 +21,8 @@ from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults
 from lorabay.catalog.admission import Checks, inspect
 from lorabay.catalog.canonical import measure
-from lorabay.catalog.composite.composite_file import is_composite
 from lorabay.catalog.composite.assembly import Assembly
+from lorabay.catalog.composite.composite_file import is_composite
 from lorabay.catalog.defaults.defaults_json import as_json
 from lorabay.catalog.names import backup_problems, name_problems
 from lorabay.catalog.versions import AdapterSpec

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
+from lorabay.catalog.composite.assembly import Assembly
 from lorabay.catalog.composite.composite_file import (
     COMPOSITE_FILE,
     DEPTH_AT_MOST,
@@ -18,7 +19,6 @@ from lorabay.catalog.composite.composite_file import (
     member_folder,
     read_composite,
 )
-from lorabay.catalog.composite.assembly import Assembly
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import WEIGHTS_FILE
 from lorabay.files.durable import new_folder

@@ -10,8 +10,8 @@ import pytest
 from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.admission import Checks
 from lorabay.catalog.composite import assembly, weighted_sum
-from lorabay.catalog.composite.composite_file import PARTS_AT_MOST
 from lorabay.catalog.composite.assembly import Assembly
+from lorabay.catalog.composite.composite_file import PARTS_AT_MOST
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version

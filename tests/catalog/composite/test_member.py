@@ -66,11 +66,10 @@ def test_a_member_that_cannot_be_read_is_named(tmp_path: Path, base: BaseShapes)
     updates = read(making.make_adapter(tmp_path / "nan", tensors=tensors), base)
     member = Member("nan", 1.0, Contents(updates, adapters=1))
 
+    broken = first.removeprefix(making.PREFIX).partition(".lora_")[0]
+    (product,) = member.products()[broken]
     with pytest.raises(SetupError, match=r"^member 'nan': .*NaN"):
-        for products in member.products().values():
-            for product in products:
-                product.a()
-                product.b()
+        product.a()
 
 
 def test_an_adapter_without_products_has_no_sum(tmp_path: Path, base: BaseShapes) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lorabay.catalog.records import Records
-from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.registry.last_run import NOT_READ
+from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import Withheld
 from lorabay.errors import AdapterConflict, ModelNotFound
 from tests.catalog.registries import BASES, A, B, C, D, finds, serve, status, taken_up

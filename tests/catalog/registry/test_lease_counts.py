@@ -37,7 +37,9 @@ def test_leases_are_counted_by_version_and_by_weights(counts: LeaseCounts) -> No
 def test_the_counter_is_empty_when_the_last_release_is_heard_of() -> None:
     """Whoever is called looks there."""
     adapter, seen = Adapter(), []
-    counts = LeaseCounts({"finance": adapter}, fell_idle=lambda _: seen.append(dict(adapter.leases)))
+    counts = LeaseCounts(
+        {"finance": adapter}, fell_idle=lambda _: seen.append(dict(adapter.leases))
+    )
     first, second = counts.take(A), counts.take(A)
     first.release()
     assert not seen

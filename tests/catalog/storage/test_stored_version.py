@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.catalog.storage import stored_version
 from lorabay.catalog.admission import Checks
-from lorabay.catalog.storage.stored_version import DEFAULTS_FILE, LAYOUT, MANIFEST_FILE, Made, StoredVersion
+from lorabay.catalog.storage import stored_version
+from lorabay.catalog.storage.stored_version import (
+    DEFAULTS_FILE,
+    LAYOUT,
+    MANIFEST_FILE,
+    Made,
+    StoredVersion,
+)
 from lorabay.catalog.versions import Digest
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.reasons import Rejected

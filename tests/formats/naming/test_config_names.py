@@ -32,7 +32,9 @@ def test_lists_of_rows_are_renamed(base: BaseShapes) -> None:
 def test_patterns_become_values_of_modules() -> None:
     """They are matched with the names of the training."""
     config: dict[str, object] = {"rank_pattern": {r"^layers\.\d+\..*": 8}, "alpha_pattern": {}}
-    assert patterns_by_module(config, OWN_NAMES, trusted=True) == {"rank_pattern": {f"^{Q_PROJ}": 8}}
+    assert patterns_by_module(config, OWN_NAMES, trusted=True) == {
+        "rank_pattern": {f"^{Q_PROJ}": 8}
+    }
 
 
 def test_patterns_that_cannot_be_used_stay() -> None:

@@ -48,7 +48,12 @@ def test_the_name_is_left_out_behind_what_holds_it(
 
 @pytest.mark.parametrize(
     ("role", "expected"),
-    [("lora_A.weight", True), ("ia3_l", True), ("weight", False), ("modules_to_save.weight", False)],
+    [
+        ("lora_A.weight", True),
+        ("ia3_l", True),
+        ("weight", False),
+        ("modules_to_save.weight", False),
+    ],
 )
 def test_a_factor_is_told_from_a_whole_tensor(role: str, expected: bool) -> None:
     """What replaces a module is no factor."""

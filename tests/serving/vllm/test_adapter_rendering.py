@@ -4,6 +4,7 @@ whose tokens are bytes; no engine runs."""
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from vllm.config import VllmConfig
 from vllm.exceptions import VLLMValidationError
 from vllm.renderers import hf
 
-from lorabay.catalog.adapter_defaults import Choice
+from lorabay.catalog.adapter_defaults import AdapterDefaults, Choice
+from lorabay.catalog.versions import Version
 from lorabay.errors import InvalidRequest
 from lorabay.serving.engine import CHAT, COMPLETIONS, RESPONSES, TOKENIZE, Call
 from tests.serving.vllm.rendered import (
@@ -25,6 +27,7 @@ from tests.serving.vllm.rendered import (
     preferring,
     sampling,
 )
+from tests.versions import make_version
 
 # vLLM reads a field of its own that it calls old.
 pytestmark = pytest.mark.filterwarnings("ignore:max_tokens is deprecated:DeprecationWarning")

@@ -152,7 +152,7 @@ class _Building:
         if misfits:
             return rejected(misfits)
         refusal = total.write(target, self._read)
-        return adapters if refusal is None else problem_of_sum
+        return adapters if refusal is None else refusal
 
     def _members(
         self, composite: Composite, folder: Path, nesting: Nesting

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lorabay.catalog.storage.work_folder import WorkFolder
     from lorabay.catalog.versions import Digest
 
+
 class RecordFolders:
     """The records in `folder`; `work` takes what is removed."""
 
