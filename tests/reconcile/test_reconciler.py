@@ -893,7 +893,7 @@ async def test_a_record_that_cannot_be_written_costs_no_request(
     bay: Bay, residency: Residency
 ) -> None:
     """The swap goes on; only a restart would not know of it before the disk takes it."""
-    bay.registry._records = RecordKeeper(bay.store.records("bay"))
+    bay.registry._table.records = RecordKeeper(bay.store.records("bay"))
     await bay.serve("finance", 1)
     assert bay.registry.flush(30)
     records = bay.folder / "store" / "records" / "bay"

@@ -47,7 +47,7 @@ class AdapterTable:
     """Every name that a server knows, with what it remembers of each."""
 
     def __init__(self, records: Memory) -> None:
-        self._records = records
+        self.records = records
         self._adapters: dict[str, Adapter] = {}
         self._changed: Changed = lambda name, before, after: None
 
@@ -69,7 +69,7 @@ class AdapterTable:
 
     def load(self) -> list[AdapterName]:
         """Add every name that the records remember; return those. Blocks; raises SetupError."""
-        records = self._records.load()
+        records = self.records.load()
         for name, record in records.items():
             self._adapters[name] = Adapter(AdapterState.REMOVED, record=record)
         return list(records)
@@ -100,7 +100,7 @@ class AdapterTable:
             return
 
         adapter.record = adapter.record.model_copy(update=changes)
-        self._records.update(AdapterName(name), changes, adapter.record)
+        self.records.update(AdapterName(name), changes, adapter.record)
 
     def forget_when_drained(self, name: str) -> None:
         """End the draining of a name that was taken away, and forget it unless a record is left."""

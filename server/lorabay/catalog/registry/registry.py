@@ -58,7 +58,6 @@ class Registry:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._base_names = base_names
-        self._records = records
         self._keep = keep
         self._removed = removed.RemovedNames(removed_keep_s, clock, wall)
         self._table = AdapterTable(records)
@@ -70,11 +69,11 @@ class Registry:
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything that is remembered is on disk; return whether it is. Blocks."""
-        return self._records.flush(timeout_s)
+        return self._table.records.flush(timeout_s)
 
     def unwritten(self) -> Mapping[AdapterName, Mapping[str, object]]:
         """Return the fields of each record that are remembered and not on disk yet."""
-        return self._records.unwritten()
+        return self._table.records.unwritten()
 
     def acquire(self, model: str) -> Lease:
         """Return a lease on the version that `model` names; raises ModelNotFound."""
