@@ -12,9 +12,9 @@ from lorabay.catalog.fingerprints import ABSENT, UNREADABLE, fingerprint
 from lorabay.catalog.records import AdminSource, FolderSource
 from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import AdapterConflict, AdapterRejected, SetupError, StorageUnavailable
+from lorabay.files.daemon_threads import ask
 from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Rejected
-from lorabay.files.daemon_threads import ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
