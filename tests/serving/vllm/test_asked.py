@@ -102,6 +102,21 @@ def test_nulls_in_a_message_are_as_good_as_nothing(message: dict[str, Any]) -> N
     assert read["role"] == message["role"]
 
 
+@pytest.mark.parametrize(
+    "part",
+    ["Hello", {"type": "input_text", "text": "Hello"}, {"type": "output_text", "text": "Hello"}],
+)
+@pytest.mark.parametrize("call", [CHAT, TOKENIZE, MESSAGES], ids=lambda call: call.name)
+def test_a_text_by_another_name_is_one(call: Call, part: Any) -> None:
+    """Clients of the Responses API, and of simpler servers, send their parts to chats as well."""
+    message = {"role": "user", "content": [part]}
+    (read,) = validated(call, LEAST[call] | {"messages": [message]}).messages
+    content = read.content if call is MESSAGES else read["content"]
+    texts = [part.text if call is MESSAGES else part["text"] for part in content]
+    assert texts == ["Hello"]
+    assert message == {"role": "user", "content": [part]}
+
+
 def text(part: str, kind: str = "output_text") -> dict[str, Any]:
     return {"type": kind, "text": part}
 

@@ -26,6 +26,7 @@ from lorabay.serving.engine import (
 )
 from lorabay.serving.vllm import errors as vllm_errors
 from lorabay.serving.vllm.engine import SERVING_METHODS
+from lorabay.serving.vllm.invalid_bodies import MOST_ERRORS
 
 MESSAGE = {"role": "user", "content": "Hello"}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -143,7 +144,7 @@ def test_a_list_of_wrong_elements_makes_few_errors(name: str) -> None:
     """The number of errors, which is what validation costs, does not grow with the list."""
     call, body = MANY[name]
     assert refusal(call, **body).status == 400
-    assert count_of(call, body) <= vllm_errors.MOST_ERRORS
+    assert count_of(call, body) <= MOST_ERRORS
 
 
 def count_of(call: Call, body: Body) -> int:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 from jinja2 import TemplateError
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 from vllm.entrypoints.serve import create_error_response
 from vllm.entrypoints.serve.engine.protocol import ErrorInfo
 from vllm.exceptions import (
@@ -18,7 +16,7 @@ from vllm.exceptions import (
 )
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from lorabay.errors import InvalidRequest, LorabayError, ModelNotFound
+from lorabay.errors import ModelNotFound
 from lorabay.serving.vllm.errors import EngineFailure, from_exception, from_info, from_response
 
 FAILURES: tuple[tuple[Exception, int, str], ...] = (
@@ -88,66 +86,6 @@ def test_every_status_becomes_an_error(code: int) -> None:
     error = from_info(ErrorInfo(message="what is wrong", type="x", param="p", code=code))
     assert error.status == {422: 400, 501: 400, 502: 500}.get(code, code)
     assert error.message == "what is wrong"
-
-
-def refusal(kind: type[BaseModel], body: object) -> LorabayError:
-    """Return the error for a body that vLLM's own request type refuses."""
-    with pytest.raises(ValidationError) as caught:
-        kind.model_validate(body)
-    return from_exception(caught.value)
-
-
-MESSAGES = [{"role": "user", "content": "Hello"}]
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({"messages": "Hello"}, "messages"),
-        ({}, "messages"),
-        ({"messages": MESSAGES, "max_tokens": "many"}, "max_tokens"),
-        ({"messages": MESSAGES, "temperature": []}, "temperature"),
-        ({"messages": MESSAGES, "stop": {"a": 1}}, "stop"),
-        ({"messages": [{"role": "user", "content": 7}]}, "messages"),
-        ({"messages": MESSAGES, "tools": [{"type": "function"}]}, "tools"),
-    ],
-)
-def test_a_wrong_field_is_named(body: dict[str, object], field: str) -> None:
-    """A body that fails validation is a 400 in one line that says where."""
-    error = refusal(ChatCompletionRequest, {"model": "tiny", **body})
-    assert isinstance(error, InvalidRequest)
-    assert error.param == field
-    assert error.message.startswith(field)
-    assert "\n" not in error.message
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"messages": MESSAGES, "stream": False, "stream_options": {"include_usage": True}},
-        {"messages": MESSAGES, "top_logprobs": 3, "logprobs": False},
-    ],
-)
-def test_fields_that_do_not_go_together_are_told(body: dict[str, object]) -> None:
-    """A rule over several fields is a 400 with vLLM's sentence, without a preamble."""
-    try:
-        ChatCompletionRequest.model_validate({"model": "tiny", **body})
-    except EngineFailure as failure:
-        error = from_exception(failure)
-        assert error.status == 400
-        assert not error.message.startswith("Value error")
-    else:
-        pytest.fail("vLLM takes this body")
-
-
-def test_a_body_of_countless_mistakes_is_told_in_one_sentence() -> None:
-    """Errors are counted before any is made: each would take a kilobyte."""
-    kind = TypeAdapter(list[int | float | dict[str, int]])
-    with pytest.raises(ValidationError) as caught:
-        kind.validate_python([None] * 10_000)
-    error = from_exception(caught.value)
-    assert error.status == 400
-    assert "30000 values" in error.message
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,9 @@ EMPTY: Mapping[str, object] = {
 FREE_CHOICES = ("auto", "none")
 """Choices of a tool that ask for nothing where there are no tools."""
 
+OTHER_TEXTS = ("input_text", "output_text")
+"""Names that the Responses API has for a part of text; clients of both send them to chats."""
+
 SAID = ("text", "refusal")
 """Where a part of an assistant's message holds its text."""
 
@@ -44,8 +47,24 @@ def asked(body: Body) -> Body:
         del given["tool_choice"]
 
     if isinstance(given.get("messages"), list):
-        given["messages"] = [_without_nulls(message) for message in given["messages"]]
+        given["messages"] = [_as_message(message) for message in given["messages"]]
     return given
+
+
+def _as_message(message: Any) -> Any:
+    """Return a message without nulls, and with its texts as parts that vLLM's chats have."""
+    message = _without_nulls(message)
+    if not isinstance(message, dict) or not isinstance(message.get("content"), list):
+        return message
+    return message | {"content": [_as_part(part) for part in message["content"]]}
+
+
+def _as_part(part: Any) -> Any:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if isinstance(part, dict) and part.get("type") in OTHER_TEXTS:
+        return part | {"type": "text"}
+    return part
 
 
 def _without_nulls(message: Any) -> Any:
