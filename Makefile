@@ -14,6 +14,8 @@ serve: setup
 
 # Everything: unit tests on all cores, then what needs the engine, which takes all cores itself.
 # With ARGS, which reach pytest, as in `make test ARGS="-k merge"`, one process runs what they choose.
+# Sets have the same order in every run, so that what fails in CI fails everywhere.
+test: export PYTHONHASHSEED ?= 0
 test: $(VENV)/.dev
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)

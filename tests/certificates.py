@@ -37,8 +37,17 @@ def make_certificate(
     if password is not None:
         encryption = serialization.BestAvailableEncryption(password)
     certificate_file, key_file = folder / f"{name}.crt", folder / f"{name}.key"
-    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-    )
+    pem = serialization.Encoding.PEM
+    put(certificate_file, certificate.public_bytes(pem))
+    put(key_file, key.private_bytes(pem, serialization.PrivateFormat.PKCS8, encryption))
     return certificate_file, key_file
+
+
+def put(file: Path, content: bytes) -> None:
+    """Write a file beside its place and rename it into it, as those who renew certificates do.
+
+    So it is another file, also where the clock of the file system has not moved on since the last.
+    """
+    fresh = file.with_name(f".{file.name}")
+    fresh.write_bytes(content)
+    fresh.replace(file)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
 
 from lorabay.catalog.records import Records
 from lorabay.catalog.registry.registry import Registry
 from lorabay.settings import ENV_PREFIX
+from tests import examples
 from tests.faulty_disk import FaultyDisk
 from tests.versions import BASE_NAMES
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.fixtures.small_base", "tests.fixtures.models"]
 
-# How long one example takes on a busy machine says nothing.
-settings.register_profile("lorabay", deadline=None)
-settings.load_profile("lorabay")
+examples.register_profiles()
 
 FIGURES = pytest.StashKey[list[str]]()
 
@@ -108,7 +106,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of single tests, here because pytest asks only the topmost file for them."""
     parser.addoption("--gpu", action="store_true", help="the tests in tests/gpu, on a CUDA device")
     parser.addoption(
-        "--swaps", type=int, default=12, help="swaps under load in tests/e2e/test_hot_swap.py"
+        "--swaps", type=int, default=6, help="swaps under load in tests/e2e/test_hot_swap.py"
     )
     parser.addoption(
         "--whole-base", action="store_true", help="the default base in tests of formats"
@@ -146,6 +144,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--outage-s", type=float, default=4.0, help="outages in tests/e2e/test_store_disk.py"
+    )
+    parser.addoption(
+        "--prompts",
+        type=int,
+        choices=(1, 2, 4, 8, 16),
+        default=8,
+        help="prompts of each model that tests/e2e/test_peft_equality.py asks alone",
     )
     parser.addoption(
         "--server-kills", type=int, default=1, help="kills in tests/e2e/test_server_death.py"

@@ -38,6 +38,9 @@ MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 NAMES = frozenset({"model", "name", "lora_name"})
 """Fields and parameters that name an adapter."""
 
+PATIENCE_S = 120.0
+"""How long a server may take for an answer on a busy machine."""
+
 Statuses = Counter[int]
 
 
@@ -89,7 +92,9 @@ def exercise(
             steer(case, name)
         if isinstance(case.body, dict):
             case.body.update(fields or {})
-        response = case.call(base_url=url, session=session, headers=dict(headers))
+        response = case.call(
+            base_url=url, session=session, headers=dict(headers), timeout=PATIENCE_S
+        )
         statuses[response.status_code] += 1
         case.validate_response(response, checks=CHECKS)
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from lorabay.algebra.low_rank import Decomposed, Rule, decompose_dense, decompose_product
 from lorabay.algebra.updates import LowRank
+from tests.examples import examples
 
 
 def product(outputs: int, inputs: int, rank: int, seed: int) -> LowRank:
@@ -34,7 +35,7 @@ def check(found: Decomposed, delta: np.ndarray, rank: int, slack: float) -> None
     assert found.norm == pytest.approx(whole, rel=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(
     outputs=st.integers(1, 40),
     inputs=st.integers(1, 40),

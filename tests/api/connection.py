@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message
 
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 
 
 class Connection:

@@ -6,13 +6,14 @@ from urllib.parse import quote
 
 import pytest
 from fastapi import APIRouter, FastAPI
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 from starlette.routing import Route
 
 from lorabay.catalog.registry.registry import Registry
 from lorabay.errors import AdapterConflict
 from lorabay.serving.engine import CALLS
 from tests.api.conftest import Api, client_of, make_app, parts_over
+from tests.examples import BESIDE_FIXTURES, examples
 
 CONTRACT = {
     ("POST", "/v1/chat/completions"),
@@ -92,9 +93,7 @@ async def test_a_wrong_method_is_405_and_tells_the_right_one(
     assert response.json()["error"]["code"] == "method_not_allowed"
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(60), suppress_health_check=BESIDE_FIXTURES)
 @given(
     path=st.text(max_size=30),
     method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),

@@ -8,6 +8,7 @@ import pytest
 from starlette.types import Message
 
 from lorabay.api.disconnects import ClientGone, unless_disconnected, until_disconnect
+from tests.api.connection import PATIENCE_S
 
 
 class Client:
@@ -32,7 +33,7 @@ async def test_only_a_disconnect_ends_the_waiting() -> None:
     done, _ = await asyncio.wait({waiting}, timeout=0)
     assert not done
     client.send("http.disconnect")
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, PATIENCE_S)
 
 
 async def test_work_that_ends_first_gives_its_result() -> None:

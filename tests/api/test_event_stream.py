@@ -12,7 +12,7 @@ from lorabay.api.event_stream import COMMENT
 from lorabay.errors import EngineUnavailable, LorabayError
 from lorabay.serving.engine import Answer, AnswerStream, Body
 from tests.api.conftest import FINANCE, Api, make_app, parts_over
-from tests.api.connection import Connection
+from tests.api.connection import PATIENCE_S, Connection
 from tests.fake_stream import FakeStream, words
 
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
@@ -213,7 +213,7 @@ async def test_a_client_that_takes_nothing_more_stops_the_generation(api: Api) -
         "query_string": b"",
         "headers": [(b"content-type", b"application/json")],
     }
-    await asyncio.wait_for(api.app(scope, receive, send), 5)
+    await asyncio.wait_for(api.app(scope, receive, send), PATIENCE_S)
     assert stream.closed == 1
     assert api.codes("finance") == {"499": 1}
     assert api.at_rest()

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import structlog
-from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from lorabay.base.shapes import BaseShapes
@@ -32,6 +32,7 @@ from lorabay.catalog.versions import Digest, Version, Withheld
 from lorabay.errors import AdapterConflict, SetupError
 from lorabay.reasons import Rejected
 from tests import making
+from tests.examples import examples
 from tests.failing_disk import ERRORS, FailingDisk
 
 BASES = ("tiny",)
@@ -381,10 +382,5 @@ class Histories(RuleBasedStateMachine):
         assert {status.name: status.kept for status in self.server.registry.snapshot()} == kept
 
 
-Histories.TestCase.settings = settings(
-    max_examples=30,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+Histories.TestCase.settings = settings(max_examples=examples(30), stateful_step_count=30)
 TestHistories = Histories.TestCase

@@ -14,6 +14,9 @@ from lorabay.errors import SetupError
 from lorabay.files import daemon_threads
 from lorabay.files.daemon_threads import ASKED_AT_MOST, DaemonThreads, ask
 
+LONG_S = 120.0
+"""More than a busy machine takes for anything here."""
+
 
 @pytest.fixture
 def never() -> Iterator[threading.Event]:
@@ -67,7 +70,7 @@ async def test_no_work_is_lost_between_threads(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(daemon_threads, "LINGER_S", 0.0)
     threads = DaemonThreads("test")
     for number in range(300):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONG_S):
             assert await threads.begin(lambda number=number: number) == number
     assert threads.busy == 0
 
@@ -82,20 +85,22 @@ def test_a_process_ends_while_work_hangs() -> None:
         "    await asyncio.sleep(0.1)\n"
         "asyncio.run(main())\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=LONG_S)
 
 
 async def test_a_question_without_an_answer_is_given_up(
     never: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only so many wait: further ones are refused at once, until an answer comes."""
-    monkeypatch.setattr(daemon_threads, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(daemon_threads, "PATIENCE_S", LONG_S)
     assert await ask(len, "four") == 4
+
+    monkeypatch.setattr(daemon_threads, "PATIENCE_S", 0.01)
     for _ in range(ASKED_AT_MOST):
         with pytest.raises(SetupError, match="does not answer"):
             await ask(never.wait)
 
-    monkeypatch.setattr(daemon_threads, "PATIENCE_S", 30.0)
+    monkeypatch.setattr(daemon_threads, "PATIENCE_S", LONG_S)
     with pytest.raises(SetupError, match="does not answer"):
         await ask(len, "four")
     never.set()

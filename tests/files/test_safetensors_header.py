@@ -19,6 +19,7 @@ from lorabay.files.safetensors_header import (
 )
 from lorabay.reasons import Rejected
 from tests import making
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +103,7 @@ def test_a_file_shorter_than_its_length_field_is_refused(tmp_path: Path, size: i
     assert result.codes == {"header_truncated"}
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.data())
 def test_no_damage_raises(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Whatever bytes are flipped or cut, the result is tensors inside the file, or reasons."""

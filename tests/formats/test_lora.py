@@ -18,6 +18,7 @@ from lorabay.catalog.versions import AdapterSpec
 from lorabay.formats.reading import read_updates
 from lorabay.reasons import Rejected
 from tests import making, peft_adapters
+from tests.examples import examples
 from tests.formats.merged import (
     CODES,
     check_defect,
@@ -163,7 +164,7 @@ def test_an_adapter_without_patterns_keeps_every_bit(
     assert validate(folder, checks).format == ("rslora" if rslora else "lora")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(
     rslora=st.booleans(),
     alpha=st.sampled_from([1, 8, 10.5]),

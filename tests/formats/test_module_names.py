@@ -26,6 +26,7 @@ from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.reasons import Rejected
 from tests import mixtures, peft_adapters, vision_bases
 from tests.algebra.applied import applied
+from tests.examples import examples
 from tests.formats.merged import check_equal
 from tests.making import PREFIX
 from tests.vision_bases import LANGUAGE_MODEL, LAYOUTS, SAVED
@@ -401,7 +402,7 @@ LEAVES = ["layers.0.self_attn.q_proj", "layers.1.mlp.up_proj", "embed_tokens", "
 FRONT = st.lists(st.sampled_from(["model", "language_model", "module", "_orig_mod", "tower", "x"]))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(st.tuples(FRONT, st.sampled_from(LEAVES), st.sampled_from("AB")), unique_by=str))
 def test_no_tensor_is_lost_or_doubled(names: list[tuple[list[str], str, str]]) -> None:
     """Whatever the names are, they are refused, or there are as many after the mapping."""

@@ -285,7 +285,10 @@ def train(
         mutates = isinstance(start, str)
         started = load(base)
         if start == "corda":
-            preprocess_corda(started, made, run_model=lambda: answer(started, inputs))
+            # It takes what flows through a layer for one text at a time.
+            preprocess_corda(
+                started, made, run_model=lambda: [answer(started, [ids]) for ids in inputs]
+            )
         model = peft.get_peft_model(started, made)
         if mutates:
             model.peft_config["default"].init_lora_weights = True
@@ -336,4 +339,7 @@ def load(folder: Path) -> Any:
 
 @torch.no_grad()
 def answer(model: Any, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Return the logits of the last positions; inputs of one length are asked at once."""
+    if len({len(ids) for ids in inputs}) == 1:
+        return list(model(input_ids=torch.stack(inputs)).logits[:, -POSITIONS:])
     return [model(input_ids=ids[None]).logits[0, -POSITIONS:] for ids in inputs]

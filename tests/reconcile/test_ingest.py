@@ -214,26 +214,6 @@ async def test_trouble_of_this_machine_is_no_fault_of_the_folder(
     assert isinstance(await ingest.read(path, FINANCE), Version)
 
 
-async def test_a_long_read_holds_up_no_sweep(
-    bay: Bay, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The sweep is put off, not waited for."""
-    begun, may_end = threading.Event(), threading.Event()
-
-    def hang(folder: Path) -> None:
-        begun.set()
-        may_end.wait(10)
-
-    while_read(monkeypatch, bay.store, hang)
-    reading = asyncio.create_task(ingest.read(bay.make(1), FINANCE))
-    await asyncio.to_thread(begun.wait, 10)
-    assert not await ingest.sweep(frozenset)
-    may_end.set()
-    await reading
-    assert await ingest.sweep(frozenset)
-    assert not bay.in_store()
-
-
 async def test_a_version_that_was_just_read_is_not_swept_out(bay: Bay, ingest: Ingest) -> None:
     """A sweep waits for the reads under way, and sees the versions that they registered."""
     kept: set[Digest] = set()

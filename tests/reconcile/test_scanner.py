@@ -15,6 +15,8 @@ from lorabay.reconcile.scanner import HANGING_AT_MOST, ITSELF, Scanner
 from tests import making
 from tests.faulty_disk import FaultyDisk
 
+PATIENCE_S = 60.0
+
 
 class Woken:
     """Counts the times that a file system answered again."""
@@ -33,8 +35,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "adapters"
 
 
-def impatient(root: Path, woken: Woken) -> Scanner:
-    return Scanner(root, (), woken, patience_s=0.1)
+def impatient(root: Path, woken: Woken, patience_s: float = 1.0) -> Scanner:
+    """Return a scanner that waits longer than a busy machine looks at a folder that is well."""
+    return Scanner(root, (), woken, patience_s=patience_s)
 
 
 async def test_a_look_finds_folders_and_the_directory(root: Path) -> None:
@@ -60,7 +63,7 @@ async def test_a_folder_that_hangs_hides_no_other(root: Path, disk: FaultyDisk) 
     assert not look.candidates["bank"].reasons
 
     disk.mend()
-    await asyncio.wait_for(woken.event.wait(), 30)
+    await asyncio.wait_for(woken.event.wait(), PATIENCE_S)
     assert not scanner.hanging
     assert (await scanner.look()).candidates["legal"] == before.candidates["legal"]
 
@@ -75,7 +78,7 @@ async def test_a_directory_that_hangs_is_no_empty_one(root: Path, disk: FaultyDi
             await scanner.look()
     assert scanner.hanging == {ITSELF}
     disk.mend()
-    await asyncio.wait_for(woken.event.wait(), 30)
+    await asyncio.wait_for(woken.event.wait(), PATIENCE_S)
     assert set((await scanner.look()).candidates) == {"finance", "legal", "shop"}
 
 
@@ -85,7 +88,7 @@ async def test_only_so_many_threads_hang(tmp_path: Path, disk: FaultyDisk) -> No
     for number in range(HANGING_AT_MOST + 3):
         making.make_adapter(root / f"a{number}")
         disk.hang(root / f"a{number}")
-    scanner = impatient(root, Woken())
+    scanner = impatient(root, Woken(), patience_s=0.1)
     with pytest.raises(SetupError, match="does not answer"):
         await scanner.look()
     assert len(scanner.hanging) == HANGING_AT_MOST + 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 from uvicorn.server import ServerState
 
 from lorabay.server.connection_table import ConnectionTable
@@ -21,6 +21,7 @@ from lorabay.server.http_protocol import (
     HttpProtocol,
     Timeouts,
 )
+from tests.examples import BESIDE_FIXTURES, examples
 from tests.server.fake_transport import FakeTransport
 from tests.virtual_time import quiet
 
@@ -370,9 +371,7 @@ async def test_garbage_in_a_body_ends_its_request(app: App) -> None:
     assert (statuses(client), client.lost) == ([413], True)
 
 
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(200), suppress_health_check=BESIDE_FIXTURES)
 @given(
     st.lists(
         st.sampled_from([*GARBAGE, GET, post("/", b"abc"), post("/early", b"x"), post("/wait")])
@@ -397,9 +396,7 @@ async def test_no_bytes_hurt_the_server(app: App, parts: list[bytes], size: int)
     assert len(client.protocol._table) == 0
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(60), suppress_health_check=BESIDE_FIXTURES)
 @given(st.integers(min_value=1, max_value=120))
 async def test_a_request_is_the_same_in_any_pieces(app: App, size: int) -> None:
     """Where the network cuts it does not matter, also if it asks for another protocol."""

@@ -23,7 +23,7 @@ from tests.certificates import make_certificate
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 PATIENT = Timeouts(receive_s=60.0, send_s=60.0)
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 

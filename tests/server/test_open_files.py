@@ -14,7 +14,7 @@ from lorabay.errors import UsageError
 from lorabay.server import open_files
 from lorabay.server.open_files import DEFAULT_CONNECTIONS, connections_of, raise_limit
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

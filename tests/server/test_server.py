@@ -11,9 +11,10 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -38,7 +39,7 @@ from tests.fake_stream import FakeStream
 from tests.faulty_disk import FaultyDisk
 from tests.server.directories import changed, directory_of
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Running:
@@ -71,19 +72,28 @@ class Running:
 
     def wait_until(self, code: int, path: str = "/ready") -> None:
         """Poll a path until it answers with a status."""
-        end = threading.Event()
-        for _ in range(500):
+        pause, deadline = threading.Event(), time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
             if self.get(path) == code:
                 return
-            end.wait(PATIENCE_S / 500)
+            pause.wait(0.02)
         raise AssertionError(f"{path} never answered {code}")
 
     def get(self, path: str) -> int | None:
         """The status of an answer; None when nobody listens."""
         try:
-            return httpx.get(self.url + path, timeout=PATIENCE_S).status_code
+            return self.read(path).status_code
         except httpx.TransportError:
             return None
+
+    def read(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """Get a path of a server that listens."""
+        return httpx.get(self.url + path, headers=headers, timeout=PATIENCE_S)
+
+    def ask(self) -> httpx.Response:
+        """Ask `finance` for tokens."""
+        body = {"model": "finance"}
+        return httpx.post(self.url + "/tokenize", json=body, timeout=PATIENCE_S)
 
 
 def end(signum: int = signal.SIGTERM) -> None:
@@ -138,7 +148,7 @@ def test_only_served_names_of_the_base_are_listed(settings: Settings) -> None:
 
     def client() -> list[str]:
         running.wait_until(200)
-        models = httpx.get(f"{running.url}/v1/models", timeout=PATIENCE_S).json()["data"]
+        models = running.read("/v1/models").json()["data"]
         end()
         return [model["id"] for model in models if model["parent"] is None]
 
@@ -202,10 +212,8 @@ def test_the_server_answers_before_the_base_is_found(
 
     def client() -> list[tuple[int, str]]:
         running.wait_until(200, "/health")
-        refusals = [
-            httpx.get(running.url + path) for path in ("/ready", "/v1/models", "/no/such/path")
-        ]
-        refusals.append(httpx.post(running.url + "/tokenize", json={"model": "finance"}))
+        refusals = [running.read(path) for path in ("/ready", "/v1/models", "/no/such/path")]
+        refusals.append(running.ask())
         assert all(int(refusal.headers["retry-after"]) > 0 for refusal in refusals)
         go.set()
         running.wait_until(200)
@@ -222,7 +230,7 @@ def test_sigterm_while_the_base_is_brought_is_a_clean_end(
     never = threading.Event()
 
     def hang(base: str, *, revision: str | None) -> BaseFolder:
-        never.wait(10 * PATIENCE_S)
+        never.wait(3 * PATIENCE_S)
         raise AssertionError
 
     monkeypatch.setattr(server, "find_base", hang)
@@ -272,11 +280,11 @@ def test_the_server_answers_while_the_engine_starts(settings: Settings) -> None:
         running.wait_until(200, "/health")
         seen = [
             running.get("/ready"),
-            httpx.post(running.url + "/tokenize", json={"model": "finance"}).status_code,
+            running.ask().status_code,
         ]
         go.set()
         running.wait_until(200)
-        seen.append(httpx.post(running.url + "/tokenize", json={"model": "finance"}).status_code)
+        seen.append(running.ask().status_code)
         end()
         return seen
 
@@ -338,7 +346,7 @@ class Silent(FakeEngine):
 def test_an_engine_that_hangs_is_rebuilt_as_soon_as_the_settings_say(settings: Settings) -> None:
     """When it cannot be rebuilt as often as they say, the server is neither ready nor healthy."""
     engine = Silent()
-    running = Running(changed(settings, engine_hang_s=0.4, failed_restarts=1), engine)
+    running = Running(changed(settings, engine_hang_s=1.0, failed_restarts=1), engine)
 
     def client() -> None:
         running.wait_until(200)
@@ -424,7 +432,7 @@ def test_the_grace_time_is_not_exceeded(settings: Settings) -> None:
         running.wait_until(200)
         try:
             with httpx.stream(
-                "POST", running.url + "/tokenize", json={"model": "finance"}, timeout=30
+                "POST", running.url + "/tokenize", json={"model": "finance"}, timeout=PATIENCE_S
             ) as response:
                 lines = response.iter_lines()
                 first = next(lines)
@@ -454,7 +462,7 @@ def test_a_request_that_is_cut_off_before_its_answer_is_503(settings: Settings) 
     def client() -> tuple[int, str]:
         running.wait_until(200)
         threading.Thread(target=lambda: (asked.wait(PATIENCE_S), end())).start()
-        answer = httpx.post(running.url + "/tokenize", json={"model": "finance"}, timeout=30)
+        answer = running.ask()
         return answer.status_code, answer.json()["error"]["code"]
 
     assert running.serve(client).result() == (503, "engine_unavailable")
@@ -591,9 +599,9 @@ def test_only_loopback_names_reach_a_server_without_a_key(settings: Settings) ->
         def client(running: Running = running) -> list[int]:
             headers = {"host": "bay.example"}
             running.wait_until(200, "/health")
-            codes = [httpx.get(running.url + "/health", headers=headers).status_code]
+            codes = [running.read("/health", headers).status_code]
             running.wait_until(200)
-            codes.append(httpx.get(running.url + "/v1/models", headers=headers).status_code)
+            codes.append(running.read("/v1/models", headers).status_code)
             end()
             return codes
 
@@ -607,7 +615,7 @@ def test_connections_are_counted(settings: Settings) -> None:
     def client() -> str:
         running.wait_until(200)
         idle = [socket.create_connection(running.listener.getsockname()) for _ in range(10)]
-        page = httpx.get(running.url + "/metrics", timeout=PATIENCE_S).text
+        page = running.read("/metrics").text
         for connection in idle:
             connection.close()
         end()
@@ -618,17 +626,23 @@ def test_connections_are_counted(settings: Settings) -> None:
     assert re.search(r'lorabay_connections_ended_total\{reason="crowded_out"\} [89]\.0\n', page)
 
 
-def test_a_server_drains_before_it_ends(settings: Settings) -> None:
+def test_a_server_drains_before_it_ends(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After SIGTERM it is not ready, answers as before, and ends when its time is over."""
-    running = Running(changed(settings, drain_s=2.0), FakeEngine())
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("lorabay.server.http_server.time", clock)
+    running = Running(changed(settings, drain_s=1000.0), FakeEngine())
 
     def client() -> list[int | None]:
         running.wait_until(200)
         end()
         running.wait_until(503)
-        body = {"model": "finance"}
-        answer = httpx.post(running.url + "/tokenize", json=body, timeout=PATIENCE_S)
-        return [answer.status_code, running.get("/health")]
+        answer = running.ask()
+        seen = [answer.status_code, running.get("/health")]
+        now[0] = 1000.0
+        return seen
 
     assert running.serve(client).result() == [200, 200]
     assert not running.engine.up

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from hypothesis import HealthCheck, Phase, settings, strategies as st
+from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
@@ -39,6 +39,7 @@ from lorabay.errors import (
     WeightsRefused,
 )
 from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body
+from tests.examples import histories
 from tests.fake_engine import echo
 from tests.serving.bay import ADMIN, POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
@@ -413,12 +414,4 @@ def test_whatever_the_order(shapes: BaseShapes) -> None:
     thing live.
     """
     Everything.shapes = shapes
-    # A shrunk order would be nicer to read, and takes minutes to find.
-    budget = settings(
-        max_examples=60,
-        stateful_step_count=40,
-        deadline=None,
-        phases=(Phase.reuse, Phase.generate),
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(Everything, settings=budget)
+    run_state_machine_as_test(Everything, settings=histories(60, steps=40))

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings, strategies as st
+from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterRejected, EngineUnavailable
 from lorabay.serving.residency import Hooks, Residency
+from tests.examples import histories
 from tests.serving.mortal_engine import MortalEngine
 from tests.serving.places import check_places, held
 from tests.versions import make_version
@@ -810,12 +811,4 @@ def test_whatever_the_order() -> None:
     """No order of events leads to an impossible stage, more versions than fit, an unload of a
     version in use, or a load that waits in vain.
     """
-    # A shrunk order would be nicer to read, and takes minutes to find.
-    budget = settings(
-        max_examples=120,
-        stateful_step_count=40,
-        deadline=None,
-        phases=(Phase.reuse, Phase.generate),
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(AnyOrder, settings=budget)
+    run_state_machine_as_test(AnyOrder, settings=histories(120, steps=40))

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import HealthCheck, Phase, settings, strategies as st
+from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 )
 
 from lorabay.base.shapes import BaseShapes
+from tests.examples import histories
 from tests.faulty_disk import FaultyDisk
 from tests.serving.bay import ADMIN, POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
@@ -248,12 +249,4 @@ class Volume(RuleBasedStateMachine):
 def test_whatever_becomes_of_the_volume(shapes: BaseShapes) -> None:
     """No fault removes a name, flips it, or costs a version, and all come back by themselves."""
     Volume.shapes = shapes
-    # A shrunk history would be nicer to read, and takes minutes to find.
-    budget = settings(
-        max_examples=40,
-        stateful_step_count=25,
-        deadline=None,
-        phases=(Phase.reuse, Phase.generate),
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(Volume, settings=budget)
+    run_state_machine_as_test(Volume, settings=histories(40, steps=25))

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from lorabay.base.causal_lm import load_tokenizer
 from lorabay.errors import SetupError
@@ -70,7 +70,6 @@ def test_prompt_and_answer_are_those_of_a_chat(tiny_base: Path) -> None:
     assert len(tokens) == len(tokens.prompt) + len(tokens.answer)
 
 
-@settings(deadline=None)  # the first text is slow on a busy machine, which says nothing
 @given(instruction=st.text(min_size=1), answer=st.text(min_size=1))
 def test_no_text_is_lost(tiny_base: Path, instruction: str, answer: str) -> None:
     """Whatever is asked and answered, in any script, comes back from the tokens unchanged."""

@@ -10,6 +10,7 @@ from lorabay.vllm_plugin.apply_lora import RowKernel, add_by_matmuls, add_looked
 from lorabay.vllm_plugin.batch_rows import BatchRows
 from lorabay.vllm_plugin.kernel.arguments import PANEL
 from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
+from tests.examples import examples
 from tests.vllm_plugin.updates import filled_slots, random_weights, reference
 
 SLOTS = 4
@@ -47,7 +48,7 @@ types = st.sampled_from([torch.float32, torch.bfloat16, torch.float16])
     dtype=types,
     scaled=st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_every_row_gets_its_own_adapters_update(
     rows: list[int],
     ranks: list[int],

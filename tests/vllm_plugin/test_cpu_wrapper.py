@@ -12,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from lorabay.vllm_plugin.cpu_wrapper import CpuLoraWrapper, _follow_prompt_rows
 from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
+from tests.examples import examples
 from tests.vllm_plugin.updates import random_weights, reference
 
 SLOTS = 4
@@ -46,7 +47,7 @@ def product(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, slots: list[int])
 
 
 @given(slots=st.lists(st.integers(-1, SLOTS - 1), min_size=1, max_size=12))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 def test_stacked_weights_are_multiplied_row_by_row(slots: list[int]) -> None:
     """The fused product, and shrink and expand apart at a column offset, equal the reference."""
     x, start = torch.randn(len(slots), 6), torch.randn(len(slots), 7)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 from starlette.requests import Request
 
 from lorabay.api.request.body import asked_model, read_body
@@ -15,6 +15,7 @@ from lorabay.errors import InvalidRequest, RequestTooLarge
 from lorabay.serving.engine import CALLS
 from tests.api.conftest import LIMITS, MAX_BODY_BYTES, Api
 from tests.api.connection import Connection
+from tests.examples import BESIDE_FIXTURES, examples
 
 CHAT = "/v1/chat/completions"
 JSON = {"content-type": "application/json"}
@@ -221,9 +222,7 @@ async def test_model_must_be_text(api: Api, model: object) -> None:
         asked_model({"model": model})
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(80), suppress_health_check=BESIDE_FIXTURES)
 @given(
     content=st.binary(max_size=300)
     | st.text(max_size=50).map(lambda text: json.dumps({"model": text}).encode()),

@@ -123,7 +123,7 @@ async def test_the_probe_asks_until_the_version_answers(
 
 async def test_a_version_that_never_answers_is_one_clear_line(fake: Fake) -> None:
     """The wait is bounded and names the version; requests that are refused are counted."""
-    async with version_probe(Target(fake.url), "refused", timeout_s=0.2) as probe:
+    async with version_probe(Target(fake.url), "refused", timeout_s=1.0) as probe:
         with pytest.raises(
             SetupError, match="version 0123456789ab was published and did not answer"
         ):
@@ -135,7 +135,7 @@ async def test_a_version_that_never_answers_is_one_clear_line(fake: Fake) -> Non
 
 async def test_a_server_that_is_gone_counts_as_failing() -> None:
     """Refused connections are counted as failures; the probe goes on."""
-    async with version_probe(Target("http://127.0.0.1:9"), "finance", timeout_s=0.1) as probe:
+    async with version_probe(Target("http://127.0.0.1:9"), "finance", timeout_s=1.0) as probe:
         with pytest.raises(SetupError):
             await probe.first_answer_of("0123456789ab")
     assert probe.failures > 0

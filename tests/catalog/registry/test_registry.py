@@ -35,7 +35,10 @@ from tests.catalog.registries import (
     taken_up,
     version,
 )
+from tests.examples import examples
 from tests.failing_disk import FailingDisk
+
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -164,7 +167,7 @@ async def test_idle_waits_for_the_last_lease(registry: Registry) -> None:
     released.
     """
     serve(registry, A)
-    await asyncio.wait_for(registry.idle(A), 1)
+    await asyncio.wait_for(registry.idle(A), PATIENCE_S)
     leases = [registry.acquire("finance") for _ in range(2)]
     waiting = [asyncio.create_task(registry.idle(A)) for _ in range(2)]
     leases[0].release()
@@ -173,7 +176,7 @@ async def test_idle_waits_for_the_last_lease(registry: Registry) -> None:
     waiting[0].cancel()
     await asyncio.sleep(0)
     leases[1].release()
-    await asyncio.wait_for(waiting[1], 1)
+    await asyncio.wait_for(waiting[1], PATIENCE_S)
 
 
 async def test_idle_keeps_waiting_when_the_version_is_taken_again(registry: Registry) -> None:
@@ -188,7 +191,7 @@ async def test_idle_keeps_waiting_when_the_version_is_taken_again(registry: Regi
     await asyncio.sleep(0)
     assert not waiting.done()
     again.release()
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, PATIENCE_S)
 
 
 def test_a_bad_folder_does_not_disturb_what_is_live(registry: Registry) -> None:
@@ -532,5 +535,5 @@ class RegistryMachine(RuleBasedStateMachine):
         assert kept == self.history
 
 
-RegistryMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+RegistryMachine.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=30)
 TestRegistryMachine = RegistryMachine.TestCase

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -16,6 +17,8 @@ import psutil
 import pytest
 
 from lorabay.serving.supervision.engine_processes import EngineProcesses
+
+PATIENCE_S = 120.0
 
 spawn = multiprocessing.get_context("spawn")
 
@@ -33,24 +36,24 @@ def engine() -> Iterator[tuple[BaseProcess, int]]:
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=be_an_engine, args=(theirs,), name="EngineCore")
     process.start()
-    assert ours.poll(60)
+    assert ours.poll(PATIENCE_S)
     yield process, ours.recv()
     EngineProcesses.find().kill()
-    process.join(60)
+    process.join(PATIENCE_S)
 
 
 def end_of(process: psutil.Process) -> None:
     """Return when a process has ended; without an init it stays in the table as a zombie."""
     with suppress(psutil.NoSuchProcess):
         while process.status() != psutil.STATUS_ZOMBIE:
-            pass
+            time.sleep(0.01)
 
 
 def stop(pid: int) -> None:
     """Stop a process; returns when the system says that it is stopped."""
     os.kill(pid, signal.SIGSTOP)
     while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
-        pass
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("which", ["engine", "worker"])
@@ -65,7 +68,7 @@ def test_a_stopped_process_is_seen_and_killed(engine: tuple[BaseProcess, int], w
     assert processes.any_stopped()
 
     processes.kill()
-    process.join(60)
+    process.join(PATIENCE_S)
     assert process.exitcode == -signal.SIGKILL
     end_of(worker)
 
@@ -75,7 +78,7 @@ def test_what_is_gone_already_is_left(engine: tuple[BaseProcess, int]) -> None:
     process, _ = engine
     processes = EngineProcesses.find()
     processes.kill()
-    process.join(60)
+    process.join(PATIENCE_S)
     processes.kill()
     assert not processes.any_stopped()
     assert EngineProcesses.find()._processes == ()
@@ -87,11 +90,11 @@ def test_other_children_are_not_the_engines() -> None:
     helper = spawn.Process(target=be_an_engine, args=(theirs,), name="helper")
     helper.start()
     try:
-        assert ours.poll(60)
+        assert ours.poll(PATIENCE_S)
         worker = psutil.Process(ours.recv())
         EngineProcesses.find().kill()
         assert helper.is_alive()
         worker.kill()
     finally:
         helper.kill()
-        helper.join(60)
+        helper.join(PATIENCE_S)

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings, strategies as st
+from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     precondition,
@@ -26,6 +26,7 @@ from lorabay.serving.supervision.suspects import (
     Suspects,
     fingerprint,
 )
+from tests.examples import histories
 from tests.versions import make_version
 from tests.virtual_time import VirtualTimeLoop, quiet
 
@@ -415,11 +416,4 @@ def test_whatever_the_order(machine: type[Engines]) -> None:
     """A request that kills engines does so three times at most; an innocent one is never refused if
     there is one killer, and never for good if there are more.
     """
-    budget = settings(
-        max_examples=150,
-        stateful_step_count=40,
-        deadline=None,
-        phases=(Phase.reuse, Phase.generate),
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(machine, settings=budget)
+    run_state_machine_as_test(machine, settings=histories(150, steps=40))
