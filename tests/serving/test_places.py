@@ -5,18 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lorabay.catalog.versions import Digest, Version
-from lorabay.serving.places import Place, Places, Stage, choose_victim
+from lorabay.serving.places import Places, Stage, choose_victim
 from tests.catalog.registries import A, B, C
-
-
-def used_in_order(*versions: Version) -> dict[Digest, Place]:
-    """Return resident places, used one second after the other; a version may come again."""
-    places: dict[Digest, Place] = {}
-    for now, version in enumerate(versions):
-        weights = version.weights
-        place = places[weights] = places.pop(weights, Place(version, Stage.RESIDENT))
-        place.last_used = 1e9 + now
-    return places
 
 
 @pytest.mark.parametrize(
@@ -33,11 +23,11 @@ def used_in_order(*versions: Version) -> dict[Digest, Place]:
     ],
 )
 def test_the_rule_of_eviction(in_use: str, pinned: str, victim: Version | None) -> None:
-    """The least recently used goes that is neither in use nor pinned; pins count only while they
-    leave room for others.
+    """The first goes that is neither in use nor pinned; pins count only while they leave room for
+    others.
     """
     chosen = choose_victim(
-        used_in_order(C, A, B, C),
+        [A.weights, B.weights, C.weights],
         3,
         in_use=lambda weights: weights[0] in in_use,
         pinned={Digest(letter * 64) for letter in pinned},
@@ -53,6 +43,16 @@ def test_places_come_in_the_order_in_which_they_entered_their_stage() -> None:
     places.enter(A.weights, Stage.WAITING)
     assert list(places.at(Stage.WAITING)) == [B.weights, C.weights, A.weights]
     assert places.first_waiting() == B.weights
+
+
+def test_what_is_asked_for_least_stands_in_front() -> None:
+    """Of equal ones, what was used longest ago."""
+    places = Places(clock=lambda: 0.0)
+    for version in (A, B, C):
+        places.get_or_add(version)
+    for version in (B, B, C, A):
+        places.use(version.weights)
+    assert places.least_wanted_first() == [C.weights, A.weights, B.weights]
 
 
 def test_what_waits_takes_up_no_room() -> None:

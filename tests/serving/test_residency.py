@@ -119,14 +119,24 @@ async def test_the_engine_is_not_asked_for_more_loads_at_once(
     assert engine.most_loading == concurrent
 
 
-async def test_the_least_recently_used_makes_room(
+async def test_of_equal_ones_the_least_recently_used_makes_room(
     residency: Residency, engine: MortalEngine, wanted: Wanted
 ) -> None:
     """A request counts as a use, and moves a version to the end."""
-    for version in (A, B, A, C):
+    for version in (B, A, B, A, C):
         await residency.ensure(version)
     assert wanted.evicted == [B]
     assert list(residency.resident()) == [A.weights, C.weights]
+    assert engine.loaded == {A, C}
+
+
+async def test_the_one_that_is_asked_for_less_makes_room(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
+    """Although the other one was asked for before it."""
+    for version in (A, A, A, B, C):
+        await residency.ensure(version)
+    assert wanted.evicted == [B]
     assert engine.loaded == {A, C}
 
 

@@ -112,6 +112,7 @@ class AdapterManager:
             hooks,
             load_timeout_s=loading.timeout_s,
             concurrent_loads=loading.concurrent,
+            clock=clock,
         )
 
         registry.when_idle(lambda version: self.residency.look_for_room())

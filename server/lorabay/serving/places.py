@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import TYPE_CHECKING
 
+from lorabay.serving.popularity import Popularity
+
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping, Set as AbstractSet
+    from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 
     from lorabay.catalog.versions import Digest, Version
 
@@ -57,8 +59,9 @@ class Place:
 class Places:
     """All places, in the order in which they came into their stage, or were last used."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._places: dict[Digest, Place] = {}
+        self._popularity = Popularity(clock)
 
     @property
     def by_weights(self) -> Mapping[Digest, Place]:
@@ -93,8 +96,15 @@ class Places:
         place.stage = stage
         return place
 
+    def least_wanted_first(self) -> list[Digest]:
+        """Return the resident weights, those in front that are asked for least; of equal ones the
+        least recently used.
+        """
+        return sorted(self.at(Stage.RESIDENT), key=self._popularity.of)
+
     def use(self, weights: Digest) -> None:
         """Make weights resident, as the last ones used."""
+        self._popularity.use(weights)
         self.enter(weights, Stage.RESIDENT).last_used = time.time()
 
     def remove(self, weights: Digest) -> None:
@@ -103,7 +113,7 @@ class Places:
 
 
 def choose_victim(
-    residents: Mapping[Digest, Place],
+    residents: Sequence[Digest],
     capacity: int,
     *,
     in_use: Callable[[Digest], bool],
@@ -111,11 +121,10 @@ def choose_victim(
 ) -> Digest | None:
     """Return the weights that are evicted next; None if all have to stay.
 
-    `residents` come in the order of their last use, so the first that may go is the least recently
-    used. Weights in use stay. Pinned ones stay too, unless pins fill the whole capacity: then
-    nothing else could be served.
+    The first of `residents` goes that may. Weights in use stay. Pinned ones stay too, unless pins
+    fill the whole capacity: then nothing else could be served.
     """
-    pins = residents.keys() & pinned
+    pins = pinned & set(residents)
     if len(pins) >= capacity:
         pins = set()
 

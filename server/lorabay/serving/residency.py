@@ -83,13 +83,14 @@ class Residency:
         *,
         load_timeout_s: float = 30.0,
         concurrent_loads: int = 2,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._capacity = max(1, capacity)
         self._hooks = hooks
         self._load_timeout_s = load_timeout_s
 
-        self._places = Places()
+        self._places = Places(clock)
         self._failed_with_engine: set[Version] = set()
         """Versions that were being loaded when the engine died, until `forget_all`."""
         self._has_held: set[Digest] = set()
@@ -295,7 +296,7 @@ class Residency:
 
     def _victim(self) -> Digest | None:
         return choose_victim(
-            self._places.at(Stage.RESIDENT),
+            self._places.least_wanted_first(),
             self._capacity,
             in_use=self._hooks.in_use,
             pinned=self._hooks.pinned(),
