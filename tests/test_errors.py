@@ -7,6 +7,7 @@ import pytest
 from lorabay import errors
 from lorabay.errors import (
     AdapterRejected,
+    ContextLengthExceeded,
     InvalidRequest,
     LorabayError,
     ModelNotFound,
@@ -59,3 +60,10 @@ def test_all_reasons_of_a_rejection_are_told() -> None:
 def test_a_request_may_be_wrong_in_its_own_way() -> None:
     """A media type that is not accepted is the client's mistake, under another status."""
     assert (InvalidRequest("x").status, InvalidRequest("x", status=415).status) == (400, 415)
+
+
+def test_a_prompt_that_is_too_long_is_told_in_the_words_of_clients() -> None:
+    """Those by which they find out that a conversation has to be shortened."""
+    error = ContextLengthExceeded("at most 2048 tokens", param="input_tokens")
+    assert error.message == str(error) == "prompt is too long: at most 2048 tokens"
+    assert (error.status, error.param) == (400, "input_tokens")

@@ -32,9 +32,16 @@ class InvalidRequest(LorabayError):
 
 
 class ContextLengthExceeded(InvalidRequest):
-    """Prompt and requested output do not fit into the context of the base."""
+    """Prompt and requested output do not fit into the context of the base.
+
+    Programs that shorten a conversation look for the words that Anthropic's API begins with, and
+    many see nothing of an error but its message.
+    """
 
     code = "context_length_exceeded"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(f"prompt is too long: {message}", param=param)
 
 
 class InvalidApiKey(LorabayError):

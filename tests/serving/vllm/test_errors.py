@@ -59,7 +59,8 @@ def test_the_message_and_parameter_are_vllms() -> None:
     error = from_exception(
         VLLMValidationError("The prompt has 9000 tokens.", parameter="input_tokens", value=9000)
     )
-    assert (error.message, error.param) == ("The prompt has 9000 tokens.", "input_tokens")
+    assert error.message == "prompt is too long: The prompt has 9000 tokens."
+    assert error.param == "input_tokens"
     assert from_exception(VLLMValidationError("bad", parameter="top_p")).param == "top_p"
 
 
