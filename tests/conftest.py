@@ -143,6 +143,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="also tests/e2e/test_clients.py, by this interpreter with requirements/clients.txt",
     )
     parser.addoption(
+        "--matrix",
+        action="store_true",
+        help="all of tests/matrix, and tests/e2e/test_architectures.py: an engine for each",
+    )
+    parser.addoption(
         "--outage-s", type=float, default=4.0, help="outages in tests/e2e/test_store_disk.py"
     )
     parser.addoption(

@@ -36,3 +36,17 @@ def save_tokenizer(
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder, save_jinja_files=not legacy)
     return folder
+
+
+def save_numbered_tokenizer(folder: Path, count: int) -> Path:
+    """Save a tokenizer whose token N is the word `wN`, into the folder of a base."""
+    from transformers import PreTrainedTokenizerFast
+
+    from tokenizers import Tokenizer, models
+
+    model = models.WordLevel({f"w{number}": number for number in range(count)}, unk_token="w0")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(model), unk_token="w0", bos_token="w1", eos_token="w2"
+    )
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -30,6 +30,7 @@ ADMIN_KEY = "admin-key-for-tests"
 CONTEXT = 2048
 HANG_S = 30
 OPTIONAL = {
+    "test_architectures.py": "--matrix",
     "test_clients.py": "--clients",
     "test_cold_adapters.py": "--cold-adapters",
     "test_idle_hangs.py": "--engine-hangs",
@@ -39,7 +40,13 @@ OPTIONAL = {
 """Files that take minutes, and the option that each of them waits for."""
 
 FIRST, LAST = (
-    ("test_merged.py", "test_tutorial.py", "test_store_disk.py", "test_cold_adapters.py"),
+    (
+        "test_architectures.py",
+        "test_merged.py",
+        "test_tutorial.py",
+        "test_store_disk.py",
+        "test_cold_adapters.py",
+    ),
     (
         "test_engine_death.py",
         "test_hanging_engine.py",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from lorabay.serving.adapted import modules_of
 from lorabay.serving.vllm import adapted
 from lorabay.serving.vllm.adapted import answer, main
 from lorabay.tools.check import check
+from tests.matrix.architectures import ARCHITECTURES
+from tests.torchvision_stand_in import write_stand_in
 
 LAYER = "model.layers.0"
 ATTENTION = [f"{LAYER}.self_attn.{part}_proj" for part in "qkvo"]
@@ -143,26 +147,58 @@ def test_latent_attention_does_not_call_the_layer_that_it_has_folded_in(
     assert "computes with that weight itself" in found[folded]
 
 
-def test_a_vision_tower_is_left_alone(ask: Callable[..., dict[str, str]]) -> None:
-    """Qwen2.5-VL's, by the names of older files and of those that transformers writes now; the
-    reason names the option that adapts it.
-    """
-    # The build for torch without CUDA lies on PyTorch's own index; PyPI's breaks transformers here.
-    pytest.importorskip("torchvision", reason="vLLM's classes with a tower import it")
-    small = {name: value for name, value in SMALL.items() if name != "head_dim"}
-    vision = {"depth": 1, "hidden_size": 64, "num_heads": 2, "intermediate_size": 128}
-    fields = {"text_config": small, "vision_config": vision | {"out_hidden_size": 128}}
-    tower = ["visual.blocks.0.attn.qkv", "model.visual.blocks.0.mlp.up_proj"]
-    language = [*ATTENTION, *MLP]
-    renamed = [name.replace("model.", "model.language_model.") for name in language]
-    found = ask(
-        "Qwen2_5_VLConfig",
-        "Qwen2_5_VLForConditionalGeneration",
-        [*tower, *language, *renamed],
-        fields,
+ANSWER = (
+    "import json, sys; from lorabay.serving.vllm.adapted import answer; "
+    "answers = [answer(question) for question in json.load(sys.stdin)]; "
+    "open(sys.argv[1], 'w').write(json.dumps(answers))"
+)
+"""A program that answers many questions; vLLM's own lines go to standard output."""
+
+
+@pytest.fixture(scope="module")
+def towers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, str]]:
+    """What vLLM says of bases with a vision tower, asked in a process that can import them."""
+    folder = tmp_path_factory.mktemp("towers")
+    questions = []
+    for name in TOWERS:
+        base = ARCHITECTURES[name].make_base(folder / name)
+        modules = modules_of(BaseShapes.read(base))
+        questions.append({"base": str(base), "options": {}, "modules": modules})
+
+    path = [str(write_stand_in(folder / "stand-in")), *filter(None, sys.path)]
+    subprocess.run(
+        [sys.executable, "-c", ANSWER, str(folder / "answers")],
+        input=json.dumps(questions),
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+        text=True,
+        capture_output=True,
+        check=True,
     )
-    assert set(found) == set(tower)
-    assert all("enable_tower_connector_lora" in reason for reason in found.values())
+    answers = json.loads((folder / "answers").read_text())
+    assert all("unadapted" in found for found in answers), answers
+    return {name: found["unadapted"] for name, found in zip(TOWERS, answers, strict=True)}
+
+
+TOWERS = {
+    "Qwen2.5-VL": "visual.",
+    "Qwen3-VL": "model.visual.",
+    "Gemma 3": ("vision_tower.", "multi_modal_projector."),
+    "Gemma 4": ("model.vision_tower.", "model.embed_vision."),
+}
+"""Architecture -> begin of the names of its tower in the files that transformers saves."""
+
+
+@pytest.mark.parametrize("name", TOWERS)
+def test_a_vision_tower_is_left_alone(name: str, towers: Mapping[str, Mapping[str, str]]) -> None:
+    """By the names of older files and of those that transformers writes now; the reason names the
+    option that adapts it. The language model's layers are adapted.
+    """
+    unadapted = towers[name]
+    tower = {module: why for module, why in unadapted.items() if module.startswith(TOWERS[name])}
+    assert tower
+    assert all("enable_tower_connector_lora" in why for why in tower.values())
+    layers = [module for module in unadapted if module not in tower and "_proj" in module]
+    assert layers == []
 
 
 def test_experts_are_adapted_by_the_names_that_vllm_takes(
