@@ -8,6 +8,7 @@ imported. Takes about a minute for all of them.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from tests.torchvision_stand_in import write_stand_in
 def main(arguments: Sequence[str]) -> int:
     """Fill the rows that are named, or all."""
     with TemporaryDirectory() as place:
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         # Before transformers and vLLM look for it.
         sys.path.insert(0, str(write_stand_in(Path(place) / "stand-in")))
         from tests.matrix.architectures import ARCHITECTURES

@@ -213,9 +213,9 @@ def _gemma3n() -> PreTrainedConfig:
     )
 
 
-LATENT_TARGETS = ("q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "o_proj", *MLP)
-"""DeepSeek-V2's layers without `kv_b_proj`, which vLLM computes with in another way. Its dense
-layers and shared experts have the others' names."""
+LATENT_ATTENTION = ("q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "o_proj")
+"""DeepSeek-V2's without `kv_b_proj`, which vLLM computes with in another way. Its dense layers and
+shared experts have the names of matrices of its experts: PEFT takes those for all of them."""
 
 _ALL = (
     Architecture("Llama", lambda: LlamaConfig(**_TEXT)),
@@ -242,8 +242,8 @@ _ALL = (
     Architecture("Qwen3-MoE, experts", _qwen3_moe, ATTENTION, experts=True),
     Architecture("gpt-oss", _gpt_oss, ATTENTION),
     Architecture("gpt-oss, experts", _gpt_oss, ATTENTION, experts=True),
-    Architecture("DeepSeek-V2", _deepseek_v2, LATENT_TARGETS),
-    Architecture("DeepSeek-V2, experts", _deepseek_v2, LATENT_TARGETS, experts=True),
+    Architecture("DeepSeek-V2", _deepseek_v2, LATENT_ATTENTION),
+    Architecture("DeepSeek-V2, experts", _deepseek_v2, LATENT_ATTENTION + MLP, experts=True),
 )
 
 ARCHITECTURES = {architecture.name: architecture for architecture in _ALL}

@@ -8,7 +8,7 @@ refusal is a result, with its reason.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from lorabay.catalog.canonical import Canonical, measure
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.errors import SetupError
 from lorabay.merge.run import merge
+from lorabay.reasons import Reason
 from lorabay.serving.adapted import modules_of
 from lorabay.serving.vllm.adapted import answer
 from lorabay.tools.check import check
@@ -50,27 +51,14 @@ LOGIT_TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Cell:
-    """The result: what each of the three said, and how far it was from PEFT's."""
+    """The result: the table's word or reason, and how far all was from PEFT's."""
 
-    checked: str
-    served: str
-    merged: str
+    text: str
     weights: float = 0.0
     logits: float = 0.0
 
-    @property
-    def text(self) -> str:
-        """The cell of the table."""
-        if self == ABSENT:
-            return "-"
-        words = {"check": self.checked, "serve": self.served, "merge": self.merged}
-        if set(words.values()) == {OK}:
-            return "equal"
-        return "; ".join(f"{what}: {word}" for what, word in words.items())
 
-
-OK = "equal"
-ABSENT = Cell("-", "-", "-")
+ABSENT = Cell("-")
 
 
 @dataclass(frozen=True)
@@ -114,7 +102,7 @@ class Bench:
             assert {reason.code for reason in verdict.reasons} == {"foreign_format"}, verdict
             left = self._converted(left)
             if isinstance(left, str):
-                return Cell(left, left, left)
+                return Cell(f"not converted: {left}")
         return self._judged(left, trained)
 
     def _converted(self, left: Path) -> Any:
@@ -134,15 +122,14 @@ class Bench:
             [left], self.base, max_rank=16, ask=lambda _: self.asked, adapts_experts=True
         )
         if not verdict.servable:
-            reason = _brief(verdict.reasons)
-            return Cell(reason, "refused", OK, logits=logits)
+            return Cell(f"not served: {_brief(verdict.reasons)}; merged: equal", 0.0, logits)
 
         assert self.engine is not None
         assert trained.changes is not None
         changes = self.engine.adapter_changes(self._stored(left))
         weights = largest_difference(changes, trained.changes)
         assert weights <= WEIGHT_TOLERANCE, (self.architecture.name, left.name, weights)
-        return Cell(OK, OK, OK, weights, logits)
+        return Cell("equal", weights, logits)
 
     def _stored(self, left: Path) -> Path:
         """Return the folder of the version as a store has it."""
@@ -173,10 +160,14 @@ class Bench:
         return difference(logits(self.architecture.load(target)), trained.logits)
 
 
-def _brief(reasons: Any) -> str:
-    """Return what the reasons have in common: the part after the module's name."""
-    texts = {reason.text.partition(" does not adapt: ")[2] or reason.text for reason in reasons}
-    return "; ".join(sorted(texts))
+def _brief(reasons: Sequence[Reason]) -> str:
+    """Return why modules are not adapted, once, and for which module if it is one alone."""
+    parted = [reason.text.partition(" does not adapt: ") for reason in reasons]
+    whys = {why: found for found, _, why in parted if why}
+    assert len(whys) == 1, reasons
+    ((why, found),) = whys.items()
+    module = found.split("'")[1]
+    return why if len(reasons) > 1 else f"{module}: {why}"
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class LoadedBase:
 
     def changes_of(self, merged: Parameters) -> Parameters:
         """Return what a merged model's weights change; the model has them from now on."""
-        self.model.load_weights(iter(merged.items()))
+        self.model.load_weights(_without_tower(merged))
         changed = _parameters(self.model)
         return {name: changed[name] - before for name, before in self.parameters.items()}
 
@@ -111,13 +111,15 @@ def loaded_base(base: Path, **options: object) -> Iterator[LoadedBase]:
     with set_current_vllm_config(config), skeleton._one_rank():
         with set_default_torch_dtype(torch.float32):
             model = initialize_model(vllm_config=config)
-        model.load_weights(iter(files(base).items()))
+        model.load_weights(_without_tower(load_file(base / "model.safetensors")))
         yield LoadedBase(model, config, _parameters(model))
 
 
-def files(folder: Path) -> dict[str, torch.Tensor]:
-    """Return all tensors of a model's folder."""
-    return load_file(folder / "model.safetensors")
+def _without_tower(weights: Parameters) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the language model's tensors: transformers saves towers by names that are not vLLM's,
+    and no adapter here changes one.
+    """
+    return ((name, value) for name, value in weights.items() if "vision_tower" not in name)
 
 
 def largest_difference(changes: Parameters, expected: Parameters) -> float:

@@ -1,6 +1,6 @@
 """The matrix of architectures and layouts is the one on its page.
 
-Two rows are filled in every run, all of them with `--matrix`.
+Parts of two rows are filled in every run, all of it with `--matrix`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ def own_environment() -> Iterator[None]:
 @pytest.mark.usefixtures("own_environment")
 @pytest.mark.parametrize(
     ("name", "layouts"),
-    [("Llama", tuple(LAYOUTS)), ("Qwen3-MoE, experts", ("PEFT, other class", "Tinker"))],
+    [
+        ("Llama", ("PEFT, wrapped", "mlx-lm", "mistral-finetune", "torchtune", "ms-swift")),
+        ("Qwen3-MoE, experts", ("PEFT, other class", "Tinker")),
+    ],
 )
 def test_every_layout_is_pefts(
     name: str, layouts: tuple[str, ...], tmp_path: Path, figures: list[str]
@@ -55,7 +58,8 @@ def test_the_page_has_the_matrix(request: pytest.FixtureRequest) -> None:
     command = [sys.executable, "-m", "tests.matrix"]
     filled = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert filled.returncode == 0, filled.stderr[-3000:]
-    assert filled.stdout.partition("\nlargest difference")[0].strip() == written_matrix()
+    begin = filled.stdout.index("| architecture |")
+    assert filled.stdout[begin:].partition("\nlargest")[0].strip() == written_matrix()
 
 
 def test_a_cell_that_is_not_equal_has_its_reason_below() -> None:

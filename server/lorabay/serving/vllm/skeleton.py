@@ -32,6 +32,7 @@ from vllm.lora import model_manager
 from vllm.lora.layers import BaseLayerWithLoRA
 from vllm.lora.model_manager import LoRAModelManager
 from vllm.lora.utils import _all_lora_classes
+from vllm.model_executor.layers.fused_moe import MoERunner
 from vllm.model_executor.model_loader.utils import initialize_model
 from vllm.model_executor.models import registry, supports_lora
 from vllm.usage.usage_lib import UsageContext
@@ -48,6 +49,9 @@ class StandIn(BaseLayerWithLoRA):  # type: ignore[misc] # vLLM has no types here
     def __init__(self, base_layer: torch.nn.Module) -> None:
         super().__init__()
         self.base_layer = base_layer
+        if isinstance(base_layer, MoERunner):
+            # As vLLM's layer for experts does: by this name it finds those that every token uses.
+            self._shared_experts = base_layer._shared_experts
 
 
 class _Numbers(TorchFunctionMode):
