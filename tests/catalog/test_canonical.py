@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import load
 
 from lorabay.catalog.canonical import (
+    SCALED_AWAY,
     UNTRAINED,
     Canonical,
     CanonicalTensor,
@@ -112,8 +113,9 @@ def test_an_adapter_without_effect_has_a_warning(a: float, scale: float | None, 
 
 
 def test_an_alpha_of_zero_has_a_warning_too() -> None:
-    """Whatever A and B hold."""
-    assert spec_of(replace(adapter(), alpha=0.0)).warnings == (UNTRAINED,)
+    """Of a trained adapter it is a mistake, and the config is what is wrong."""
+    assert spec_of(replace(adapter(), alpha=0.0)).warnings == (SCALED_AWAY,)
+    assert spec_of(replace(adapter(a=0 * ONES), alpha=0.0)).warnings == (UNTRAINED,)
 
 
 def test_a_tensor_that_cannot_be_read_is_a_reason() -> None:

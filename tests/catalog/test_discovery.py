@@ -283,3 +283,41 @@ def test_a_link_made_after_its_target_is_in_place(tmp_path: Path) -> None:
     wait_for_another_timestamp(tmp_path / "..v2")
     (tmp_path / "finance").symlink_to("..v2")
     assert scan(tmp_path)["finance"].in_place
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("finance.zip", "unpack it"),
+        ("finance.tar.gz", "unpack it"),
+        ("finance.safetensors", "put it into a folder"),
+        ("finance-f16.gguf", "put it into a folder"),
+        (CONFIG_FILE, "put it into a folder"),
+        (WEIGHTS_FILE, "put it into a folder"),
+    ],
+)
+def test_a_file_of_an_adapter_in_the_directory_itself_is_shown(
+    tmp_path: Path, name: str, advice: str
+) -> None:
+    """It is not served, and says how it becomes an adapter; `--adapters` may lead to one."""
+    (tmp_path / name).write_bytes(b"")
+    found = scan(tmp_path)[name]
+    assert codes(found) == {"not_a_folder"}
+    assert advice in found.reasons[0].text
+
+    (tmp_path / name).write_bytes(b"more of it")
+    assert scan(tmp_path)[name] == found
+
+
+def test_other_files_in_the_directory_itself_mean_nothing(tmp_path: Path) -> None:
+    """Notes, hidden files and what is still being downloaded are no adapters."""
+    for name in ("README.md", "index.json", "finance.zip.part", ".finance.zip", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert scan(tmp_path) == {}
+
+
+def test_a_copied_snapshot_is_shown(tmp_path: Path) -> None:
+    """Its files are links to nowhere; without a word nothing would be seen of it."""
+    (tmp_path / "finance").mkdir()
+    (tmp_path / "finance" / WEIGHTS_FILE).symlink_to("../../blobs/123")
+    assert codes(scan(tmp_path)["finance"]) == {"link_broken"}

@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from lorabay.catalog.names import adapter_name, backup_problems, name_problems
+from lorabay.catalog.names import adapter_name, backup_problems, bare_name, name_problems
 
 
 @pytest.mark.parametrize("text", ["finance", "e-commerce", "Tech_support.v2", "7b", "a" * 64])
@@ -77,3 +77,39 @@ def test_names_of_backups_are_legal_and_told(text: str) -> None:
 def test_other_names_are_no_backups(text: str) -> None:
     """Only an ending of its own, with a number or a date after it, makes a backup."""
     assert backup_problems(text) == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Qwen2.5-0.5B-Instruct",
+        "Qwen/Qwen2.5-0.5B-Instruct",
+        "/models/Qwen2.5-0.5B-Instruct/",
+        "C:\\models\\Qwen2.5-0.5B-Instruct",
+        "D:\\models\\Qwen2.5-0.5B-Instruct\\",
+        "/root/.cache/huggingface/hub/models--Qwen--Qwen2.5-0.5B-Instruct/snapshots/7ae557604adf67be",
+        "/root/.cache/modelscope/hub/models/Qwen/Qwen2___5-0___5B-Instruct",
+        "unsloth/qwen2.5-0.5b-instruct-unsloth-bnb-4bit",
+        "Qwen/Qwen2.5-0.5B-Instruct-GPTQ-Int4",
+        "Qwen/Qwen2.5-0.5B-Instruct-AWQ",
+        "RedHatAI/Qwen2.5-0.5B-Instruct-FP8-dynamic",
+        "mlx-community/Qwen2.5-0.5B-Instruct-4bit",
+    ],
+)
+def test_a_base_is_known_wherever_a_trainer_loaded_it_from(name: str) -> None:
+    """Paths of any system, the caches of both hubs, and packed copies name one model."""
+    assert bare_name(name) == "qwen2.5-0.5b-instruct"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Qwen2.5-0.5B", "Qwen2.5-0.5B-Instruct"),
+        ("Qwen2.5-7B", "Qwen2.5-8B"),
+        ("phi-4", "phi"),
+        ("models--acme--one/snapshots/1", "models--acme--two/snapshots/1"),
+    ],
+)
+def test_bases_of_other_names_stay_apart(one: str, other: str) -> None:
+    """A number of a model's own name is no packing."""
+    assert bare_name(one) != bare_name(other)

@@ -93,3 +93,12 @@ def test_a_folder_that_is_not_there_has_no_side_files(tmp_path: Path) -> None:
     assert read_side_file(tmp_path / "gone", SETTINGS_FILE) is None
     (tmp_path / "file").write_text("")
     assert read_side_file(tmp_path / "file", SETTINGS_FILE) is None
+
+
+def test_a_link_to_nowhere_is_refused(folder: Path) -> None:
+    """A copy of a hub's snapshot has such links; the adapter's template would silently be lost."""
+    (folder / TEMPLATE_FILE).symlink_to("../../blobs/123")
+    with pytest.raises(Unreadable) as caught:
+        read_side_file(folder, TEMPLATE_FILE)
+    assert caught.value.reason.code == "link_broken"
+    assert "cp -rL" in caught.value.reason.text

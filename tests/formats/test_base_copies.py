@@ -108,6 +108,9 @@ COPIES: dict[str, Callable[[Tensors], object]] = {
     "as a module to save": lambda tensors: renamed(
         tensors, f"{HEAD}.weight", f"{HEAD}.modules_to_save.weight"
     ),
+    "beside what older models compute": lambda tensors: tensors.update(
+        {"base_model.model.model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}
+    ),
     "beside its old values": lambda tensors: tensors.update(
         {f"{HEAD}.original_module.weight": tensors[f"{HEAD}.weight"].clone()}
     ),

@@ -63,15 +63,26 @@ def test_a_renamed_file_is_recognised_by_its_tensors(llama: Path, tmp_path: Path
     check_equal(read, llama, left.merged)
 
 
-def test_a_trainer_without_a_known_mapping_is_named(llama: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("trainer", "tensor"),
+    [
+        ("mlx-vlm", "language_model.model.layers.0.self_attn.q_proj.A"),
+        ("Megatron", "decoder.layers.0.self_attention.linear_qkv.adapter.linear_in.weight"),
+        ("kohya", "lora_te_text_model_layers_0_self_attn_q_proj.lora_down.weight"),
+        ("LyCORIS", "lycoris_model_layers_0_self_attn_q_proj.hada_w1_a"),
+    ],
+)
+def test_a_trainer_without_a_known_mapping_is_named(
+    trainer: str, tensor: str, llama: Path, tmp_path: Path
+) -> None:
     """The refusal says what to do instead of converting it."""
-    tensors = {"language_model.model.layers.0.self_attn.q_proj.A": torch.ones(32, 4)}
+    tensors = {tensor: torch.ones(32, 4)}
     config = {"rank": 4, "alpha": 8.0, "dropout": 0.0}
     folder = tmp_path / "a"
     left_behind.write(folder, "adapters.safetensors", tensors, "adapter_config.json", config)
     result = read_foreign(folder, BaseShapes.read(llama), LIMITS)
     assert isinstance(result, Rejected)
-    assert "mlx-vlm" in result.line
+    assert trainer in result.line
 
 
 def test_pefts_names_belong_to_no_other_trainer() -> None:

@@ -13,18 +13,33 @@ from lorabay.formats import FORMATS, SERVED, refusal
 )
 def test_a_known_type_that_is_not_served_says_what_to_do(peft_type: str) -> None:
     """The refusal names the type and a way out."""
-    reason = refusal(peft_type)
+    reason = refusal({"peft_type": peft_type})
     assert reason.code == "peft_type_unsupported"
     assert peft_type in reason.text
     assert "merge" in reason.text or "train" in reason.text
 
 
-@pytest.mark.parametrize("peft_type", [None, 3, ["LORA"], "lora", "SOMETHING"])
+@pytest.mark.parametrize("peft_type", [3, ["LORA"], "lora", "SOMETHING"])
 def test_an_unknown_type_says_what_is_served(peft_type: object) -> None:
     """Anything else is refused with the list of what is served."""
-    reason = refusal(peft_type)
+    reason = refusal({"peft_type": peft_type})
     assert reason.code == "peft_type_unknown"
     assert all(name in reason.text for name in SERVED)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"r": 8, "lora_alpha": 16}, 'add "peft_type": "LORA"'),
+        ({"architectures": ["LlamaForCausalLM"], "hidden_size": 64}, "a model's config"),
+        ({"model_class": "BertAdapterModel", "config": {"r": 8}}, "AdapterHub"),
+    ],
+)
+def test_a_config_without_a_type_is_named(config: dict[str, object], words: str) -> None:
+    """It may be another file under this name, or one of another library."""
+    reason = refusal(config)
+    assert reason.code == "peft_type_unknown"
+    assert words in reason.text
 
 
 def test_every_entry_is_a_type_of_pefts() -> None:

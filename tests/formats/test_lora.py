@@ -217,6 +217,22 @@ def test_patterns_are_folded_into_one_rank_and_scale(
         np.testing.assert_allclose(update, np.float32(scale) * b @ a, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", ["BF16", "F16"])
+@pytest.mark.parametrize("alpha", [3, 8, 1e6])
+def test_a_folded_value_is_not_rounded_to_few_bits(
+    dtype: str, alpha: float, tmp_path: Path, checks: Checks
+) -> None:
+    """Nor is it too large for them: what PEFT multiplies in float32 is kept in float32."""
+    tensors = making.lora_tensors(dtype=dtype)
+    config = making.lora_config(lora_alpha=7, alpha_pattern={"q_proj": alpha})
+    folder = making.make_adapter(tmp_path / "a", config=config, tensors=tensors)
+    written, stored = canonical(folder, checks)
+    for module, update in updates(written, stored).items():
+        scale = (alpha if module.endswith("q_proj") else 7) / 4
+        b, a = (making.values(tensors[f"{module}.lora_{half}.weight"]) for half in "BA")
+        np.testing.assert_allclose(update, np.float32(scale) * b @ a, rtol=1e-6)
+
+
 def test_equal_scales_need_no_folding(tmp_path: Path, checks: Checks) -> None:
     """Patterns that change ranks and alphas alike leave the trained values as they are."""
     targets = ("q_proj", "up_proj")
@@ -277,11 +293,15 @@ def test_modules_that_the_training_did_not_know_need_no_weights(tmp_path: Path, 
 
 
 def test_a_folded_value_that_overflows_is_refused(tmp_path: Path, checks: Checks) -> None:
-    """A scale that overflows the dtype is found before the adapter is served."""
+    """A scale that overflows float32 is found before the adapter is served."""
+    tensors = {
+        name: making.stored(1e35 * making.values(tensor))
+        for name, tensor in making.lora_tensors().items()
+    }
     folder = making.make_adapter(
         tmp_path / "a",
         config=making.lora_config(alpha_pattern={"q_proj": 1e6}),
-        tensors=making.lora_tensors(dtype="F16"),
+        tensors=tensors,
     )
     result = validate(folder, checks)
     assert isinstance(result, Rejected)

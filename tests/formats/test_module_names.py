@@ -53,6 +53,10 @@ RENAMES: dict[str, Rename] = {
     "a model for images": lambda name: name.replace("model.layers", "model.language_model.layers"),
     "an older one": lambda name: name.replace("model.layers", "language_model.model.layers"),
     "a state dict": lambda name: name.replace(".weight", ".default.weight"),
+    "a state dict that was loaded by hand": lambda name: name.replace(
+        ".weight", ".default.default.weight"
+    ),
+    "loralib": lambda name: name.removeprefix(PREFIX).removesuffix(".weight"),
 }
 """What trainers do to the names of PEFT's file."""
 

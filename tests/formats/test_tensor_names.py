@@ -50,9 +50,10 @@ def test_every_stray_tensor_is_named(tensor: TensorInfo, code: str) -> None:
 
 
 def test_no_tensors_are_a_problem_too() -> None:
-    """An adapter without any would do nothing."""
+    """An adapter without any would do nothing; the commonest cause is named."""
     (problem,) = by_module([], ("b",), BASE).problems
     assert problem.code == "no_tensors"
+    assert "ZeRO-3" in problem.text
 
 
 def test_a_format_may_explain_strange_tensors_itself() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 import structlog
 
+from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.catalog.storage.stored_version import MANIFEST_FILE
@@ -19,7 +20,7 @@ from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.reconcile.reconciler import Reconciler
 from lorabay.reconcile.unread_versions import UnreadVersions
-from lorabay.server.composition import grammar_limits, request_limits
+from lorabay.server.composition import grammar_limits, records_key, request_limits
 from lorabay.serving.grammars import GrammarLimits
 from lorabay.settings import RequestSettings, Settings
 from tests import making, mixtures, peft_adapters
@@ -280,3 +281,15 @@ def test_the_limits_of_structured_outputs_are_the_settings(settings: Settings) -
     assert grammar_limits(settings) == GrammarLimits()
     chosen = changed(settings, grammar_compile_s=7, grammar_token_s=0.1, grammar_memory_mib=64)
     assert grammar_limits(chosen) == GrammarLimits(compile_s=7.0, token_s=0.1, memory_mib=64)
+
+
+def test_what_is_learned_of_packed_weights_parts_no_server_from_its_records(
+    base: Path, tmp_path: Path
+) -> None:
+    """The key is that of the shapes as they are stored."""
+    shapes = BaseShapes.read(base)
+    module = next(iter(shapes.shapes))
+    hidden = replace(shapes, shapes={**shapes.shapes, module: None})
+    known = replace(shapes, packed=frozenset({module}))
+    assert records_key(tmp_path, known) == records_key(tmp_path, hidden)
+    assert records_key(tmp_path, shapes) != records_key(tmp_path, hidden)

@@ -12,7 +12,9 @@ from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.cli import run
 from lorabay.tools.check import check
 from tests import making, mixtures, peft_adapters
+from tests.base.quantised.layouts import quantise
 from tests.files.test_impostors import POINTER
+from tests.merge.bases import make_base
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def test_each_folder_has_a_verdict(base: Path, tmp_path: Path) -> None:
     assert last.servable
     assert [{reason.code for reason in verdict.reasons} for verdict in bad] == [
         {"unreadable"},
-        {"vanished"},
+        {"not_a_folder"},
         {"vanished"},
     ]
 
@@ -177,3 +179,46 @@ def test_experts_are_servable_where_the_engine_adapts_them(tmp_path: Path) -> No
     (verdict,) = check([made.folder], mixture, max_rank=16)
     assert [reason.code for reason in verdict.reasons] == ["module_not_adapted"]
     assert "lorabay merge" in verdict.reasons[0].text
+
+
+def test_a_link_has_its_own_name(base: Path, tmp_path: Path) -> None:
+    """A server calls the adapter as the link, not as what it leads to."""
+    making.make_adapter(tmp_path / "run.old")
+    (tmp_path / "bank").symlink_to("run.old")
+    (good,) = check([tmp_path / "bank"], base, max_rank=8)
+    assert good.servable
+    making.make_adapter(tmp_path / "run")
+    (tmp_path / "größe").symlink_to("run")
+    (bad,) = check([tmp_path / "größe"], base, max_rank=8)
+    assert [reason.code for reason in bad.reasons] == ["name_characters"]
+
+
+def test_a_link_that_leads_away_is_remarked_on(base: Path, tmp_path: Path) -> None:
+    """The hub's cache has such links; a server takes them with a setting, or copied as files."""
+    cache, root = tmp_path / "cache", tmp_path / "adapters"
+    making.make_adapter(cache / "snapshot")
+    root.mkdir()
+    (root / "bank").symlink_to(cache / "snapshot")
+    (verdict,) = check([root / "bank"], base, max_rank=8)
+    assert verdict.spec is not None
+    assert "--allowed-roots" in verdict.remarks[0]
+    (verdict,) = check([root / "bank"], base, max_rank=8, allowed_roots=(cache,))
+    assert verdict.remarks == ()
+
+
+def test_an_adapter_of_another_size_does_not_fit_a_packed_base(tmp_path: Path) -> None:
+    """The base's files hide the shapes; a smaller adapter would fit into an engine's slots."""
+    packed = make_base(tmp_path / "packed", files=1, dtype="F16")
+    quantise(packed, "gptq")
+    (good,) = check([making.make_adapter(tmp_path / "good")], packed, max_rank=8)
+    assert good.servable, good.reasons
+
+    tensors = making.lora_tensors()
+    small = {
+        name: making.stored(making.values(tensor)[: tensor.shape[0] // 2])
+        if "lora_B" in name
+        else tensor
+        for name, tensor in tensors.items()
+    }
+    (bad,) = check([making.make_adapter(tmp_path / "bad", tensors=small)], packed, max_rank=8)
+    assert {reason.code for reason in bad.reasons} == {"shape"}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from lorabay.base.context import Context
 from lorabay.base.files import BaseFiles
 from lorabay.base.model_names import aliases
 from lorabay.base.module_names import ModuleNames
@@ -59,7 +60,8 @@ class BaseShapes:
     embedding counts as (vocabulary, hidden) and a Conv1D as (inputs, outputs), as they are stored.
     `tensors` has the shape of every stored tensor by its full name, biases and norms included.
     `tied` is whether embedding and head share one weight. `layers` is the config's number of
-    layers, and `head_size` the outputs of one attention head.
+    layers, and `head_size` the outputs of one attention head. `packed` are modules whose shape is
+    known although their weight is stored packed. `context` is how the model reads positions.
     """
 
     shapes: Mapping[str, Shape | None]
@@ -70,6 +72,8 @@ class BaseShapes:
     model_type: str | None = None
     layers: int | None = None
     head_size: int | None = None
+    packed: frozenset[str] = frozenset()
+    context: Context = field(default_factory=Context)
 
     @classmethod
     def read(cls, folder: Path, *, names: tuple[str, ...] = ()) -> BaseShapes:
@@ -114,7 +118,16 @@ class BaseShapes:
             model_type=model_type(base.config),
             layers=_layers(base.config),
             head_size=_head_size(base.config),
+            context=Context.of(base.config),
         )
+
+    @cached_property
+    def stored_shapes(self) -> Mapping[str, Shape | None]:
+        """`shapes` as they are stored: None for every packed weight."""
+        return {
+            module: None if module in self.packed else shape
+            for module, shape in self.shapes.items()
+        }
 
     @cached_property
     def tails(self) -> Mapping[str, str]:

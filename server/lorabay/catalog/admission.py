@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.catalog.canonical import EXPERTS, Canonical, measure
+from lorabay.catalog.defaults.own_context import context_warnings
 from lorabay.catalog.defaults.own_defaults import read_own_defaults
 from lorabay.catalog.expert_pairs import single_problems
 from lorabay.catalog.names import bare_name
@@ -123,7 +124,8 @@ def inspect(folder: Path, checks: Checks) -> Canonical | Rejected:
     if own.reasons:
         return rejected(own.reasons)
 
-    warnings = (*canonical.warnings, *own.warnings)
+    context = context_warnings(folder, checks.base.context)
+    warnings = (*canonical.warnings, *own.warnings, *context)
     return replace(canonical, defaults=own.defaults, warnings=warnings)
 
 
@@ -207,7 +209,7 @@ def _canonical(source: Source, checks: Checks) -> Canonical | Rejected:
     peft_type = source.config.get("peft_type")
     entry = FORMATS.get(str(peft_type))
     if entry is None or entry.module is None or not entry.served:
-        return rejected([refusal(peft_type)])
+        return rejected([refusal(source.config)])
 
     # Copies of the base's tensors are no part of an adapter, and no format need know of them.
     whole = whole_tensors(source, checks.base, Comparison(checks.base, checks.base_weights))

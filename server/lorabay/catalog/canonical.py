@@ -37,11 +37,14 @@ _FIRST_FACTORS = (".lora_A.weight", ".lora_embedding_A")
 
 
 # Trainers send their adapter before its first step, so that its name is served from then on.
-UNTRAINED = (
-    "untrained: it answers like the base, because A or B of every module is all zeros, or "
-    "lora_alpha is 0"
-)
+UNTRAINED = "untrained: it answers like the base, because A or B of every module is all zeros"
 """Warning about an adapter that changes nothing."""
+
+SCALED_AWAY = (
+    "it answers like the base, because lora_alpha is 0, although A and B are trained; verl's model "
+    "merger writes that: set lora_alpha to the training's"
+)
+"""Warning about an adapter of which the config takes every effect."""
 
 EXPERTS = "experts"
 """The layer of vLLM that holds the experts of a mixture, and of the name before a single one."""
@@ -205,20 +208,24 @@ class _Meter:
             return rejected(self._reasons)
 
         canonical = self._canonical
-        if self._has_no_effect():
-            canonical = replace(canonical, warnings=(*canonical.warnings, UNTRAINED))
+        why = self._without_effect_because()
+        if why is not None:
+            canonical = replace(canonical, warnings=(*canonical.warnings, why))
         return _spec(canonical, self._digest.digest(), self._size)
 
-    def _has_no_effect(self) -> bool:
-        if not self._canonical.alpha:
-            return self._scales <= self._without_effect
+    def _without_effect_because(self) -> str | None:
+        """Return why the adapter changes nothing; None if it changes something."""
+        if not self._scales <= self._without_effect:
+            return None
 
         # An update B A vanishes when either factor does.
         pairs_vanish = all(
             pair.a.name in self._without_effect or pair.b.name in self._without_effect
             for pair in self._canonical.pairs
         )
-        return pairs_vanish and self._scales <= self._without_effect
+        if pairs_vanish:
+            return UNTRAINED
+        return None if self._canonical.alpha else SCALED_AWAY
 
 
 def _spec(canonical: Canonical, weights: Digest, size: int) -> AdapterSpec:

@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING
 from lorabay.catalog.fingerprints import ABSENT, ADAPTER_FILES, UNREADABLE, describe, look_at
 from lorabay.catalog.names import backup_problems, name_problems
 from lorabay.errors import SetupError
+from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.files.real_paths import both_forms
 from lorabay.files.side_files import SIDE_FILES
 from lorabay.formats.trainers.folder_contents import contents_of
+from lorabay.formats.trainers.foreign_files import find_foreign
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:
@@ -82,8 +84,9 @@ def scan(
     name.
 
     A folder in which only another form of adapter was seen, or one further down, is there with the
-    reason, unless its name is in `live`: then its adapter was taken away. One that looks like a
-    backup is refused unless it is in `live`.
+    reason, unless its name is in `live`: then its adapter was taken away. So is a file of an
+    adapter, or an archive, that lies in `root` itself. One that looks like a backup is refused
+    unless it is in `live`.
 
     A folder may be a link that stays inside `root` or `roots`. Of names that differ only in case
     one stays: a name that is served from `elsewhere`, else one in `live`, else the one in lower
@@ -142,7 +145,7 @@ def _candidate(
 
     try:
         if not stat.S_ISDIR(entry.stat().st_mode):
-            return None
+            return None if name in live else _file(name, path)
         if not stays_inside(entry, allowed):
             reasons.append(
                 Reason("link_outside", "the folder is a link that leaves the adapter directory")
@@ -177,6 +180,20 @@ def _stray(name: str, path: Path, reasons: list[Reason]) -> Candidate | None:
     if contents is None:
         return None
     return Candidate(name, path, contents.trace, reasons=(*reasons, contents.reason))
+
+
+def _file(name: str, path: Path) -> Candidate | None:
+    """Return the candidate that a file is if it should lie in a folder, or be one."""
+    found = find_foreign([name], common=False) or find_foreign([name], common=True)
+    if found is None and name not in (CONFIG_FILE, WEIGHTS_FILE):
+        return None
+
+    what = "put it into a folder with the adapter's name"
+    if found is not None and found[0].said.code == "archive":
+        what = "unpack it"
+    text = f"{quoted(name)} is a file, and an adapter is a folder of files; {what}"
+    # Not described: a large file that is being copied is one finding, not many.
+    return Candidate(name, path, "file", reasons=(Reason("not_a_folder", text),))
 
 
 def _hanging(entry: os.DirEntry[str], reserved: frozenset[str]) -> Candidate:

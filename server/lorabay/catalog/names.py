@@ -26,7 +26,14 @@ _BACKUP = re.compile(
 """Names that deploy scripts give to a folder for a moment, or to the one that it replaced."""
 
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
-_QUANTISED_COPY = re.compile(r"(-unsloth)?(-bnb-4bit|-gptq|-awq|-fp8)?$")
+
+_QUANTISED_COPY = re.compile(
+    r"(-unsloth)?(-bnb-[48]bit|(-gptq|-awq|-fp8(-dynamic|-block)?|-mlx)?(-int[48]|-[48]-?bit)?)$"
+)
+"""Ends of the names that publishers give to packed copies of a model."""
+
+_HUB_CACHE = re.compile(r"(?:^|/)models--(?P<id>[^/]+)/snapshots/[^/]+$", re.IGNORECASE)
+_DOT_OF_MODELSCOPE = "___"
 
 
 def name_problems(text: str, reserved: frozenset[str] = frozenset()) -> tuple[Reason, ...]:
@@ -89,6 +96,14 @@ def adapter_name(text: str, *, reserved: frozenset[str] = frozenset()) -> Adapte
 def bare_name(name: str) -> str:
     """Return a base's name without organisation, folder and case, and without the suffix of a
     quantised copy.
+
+    Trainers write the path that they loaded it from: also one of Windows, of the hub's cache, which
+    ends in a commit, or of ModelScope's, which has three underscores for a dot.
     """
-    last = name.rstrip("/").rpartition("/")[2].casefold()
+    path = name.replace("\\", "/").rstrip("/")
+    cached = _HUB_CACHE.search(path)
+    if cached is not None:
+        path = cached["id"].replace("--", "/")
+
+    last = path.rpartition("/")[2].casefold().replace(_DOT_OF_MODELSCOPE, ".")
     return _QUANTISED_COPY.sub("", last)

@@ -10,6 +10,7 @@ computes all values here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -128,12 +129,23 @@ def _stored_pair(module: str, product: LowRank, read: Read, rank: int, fold: flo
 
 
 def _kept(info: TensorInfo, shape: Shape, read: Read, fold: float) -> CanonicalTensor:
-    """Return a stored tensor times `fold`, filled up with zeros, which add nothing."""
+    """Return a stored tensor times `fold`, filled up with zeros, which add nothing.
+
+    A product that the tensor's own dtype would round, or make too large, is kept in float32: then
+    the engine's dtype is the only rounding.
+    """
+    is_power_of_two = math.frexp(fold)[0] in (0.5, -0.5)
+    is_exact = fold == 1.0 or (info.dtype == "BF16" and is_power_of_two)
+    dtype = info.dtype if is_exact else "F32"
 
     def make() -> Tensor:
-        return read(info).scaled(fold).padded(shape)
+        tensor = read(info)
+        if dtype == info.dtype:
+            return tensor.scaled(fold).padded(shape)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return from_float32(tensor.as_float32() * np.float32(fold), dtype).padded(shape)
 
-    return CanonicalTensor(info.name, info.dtype, shape, make)
+    return CanonicalTensor(info.name, dtype, shape, make)
 
 
 def _problems(

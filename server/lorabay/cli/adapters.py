@@ -90,6 +90,7 @@ def check(
         adapts_experts=takes_experts,
         refuse_foreign_base=settings.refuse_foreign_base,
         approximate_error=settings.approximate_error,
+        allowed_roots=settings.allowed_roots,
     )
 
     if as_json:

@@ -33,6 +33,8 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 SCALES_FILE = "output_scales.safetensors"
 """In a stored version only: `<module>.scale`, DoRA's factor of each output of the base's module."""
 
+_SMALLER = "`lorabay convert ADAPTER -o SMALLER --rank 64 --dtype bfloat16`"
+
 _PICKLES = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
 _CHUNK = 1 << 20
 _ANYWHERE = (Path("/"),)
@@ -44,10 +46,14 @@ themselves, as when descriptors run out or a disk is away."""
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes beyond which a file is not read."""
+    """Sizes in bytes beyond which a file is not read.
 
-    config_bytes: int = 1 << 20
-    header_bytes: int = 8 << 20
+    An adapter on every expert of a large mixture names some ten thousand modules: its config has
+    two megabytes, and the header of its weights ten.
+    """
+
+    config_bytes: int = 4 << 20
+    header_bytes: int = 16 << 20
     weights_bytes: int = 4 << 30
 
 
@@ -206,9 +212,10 @@ def open_source(
                 "link_outside", f"{path.name} is a link that leaves the adapter directory"
             )
         if status.st_size > limit:
-            raise Unreadable(
-                "file_too_large", f"{path.name} has {status.st_size} bytes; the limit is {limit}"
-            )
+            text = f"{path.name} has {status.st_size} bytes; the limit is {limit}"
+            if path.name == WEIGHTS_FILE:
+                text += f"; make it smaller: {_SMALLER}"
+            raise Unreadable("file_too_large", text)
         yield file
 
 
@@ -293,7 +300,9 @@ def _open_problem(path: Path, error: OSError) -> Unreadable:
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         return _read_problem(path.name, error)
     if not path.parent.is_dir():
-        return _vanished()
+        return _no_folder(path.parent)
+    if broken := broken_link(path):
+        return Unreadable(broken.code, broken.text)
     if path.name == CONFIG_FILE:
         text = f"there is no {CONFIG_FILE}; copy it from where the adapter was trained"
         return Unreadable("config_missing", text)
@@ -306,6 +315,24 @@ def _open_problem(path: Path, error: OSError) -> Unreadable:
                 "with `lorabay convert FOLDER -o NEW --allow-pickle`",
             )
     return Unreadable("weights_missing", f"there is no {WEIGHTS_FILE}")
+
+
+def broken_link(path: Path) -> Reason | None:
+    """Return why a file that is not there was seen in its folder: it is a link to nowhere.
+
+    A copy of a snapshot in the hub's cache has such links, unless they were followed.
+    """
+    if not path.is_symlink() or path.exists():
+        return None
+    text = f"{path.name} is a link to a file that is not there; copy the folder with `cp -rL`"
+    return Reason("link_broken", text)
+
+
+def _no_folder(path: Path) -> Unreadable:
+    if path.is_file():
+        text = f"{quoted(path.name)} is a file; an adapter is the folder that holds its files"
+        return Unreadable("not_a_folder", text)
+    return _vanished()
 
 
 def _vanished() -> Unreadable:

@@ -25,6 +25,7 @@ TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 GENERATION_CONFIG_FILE = "generation_config.json"
 ADDED_TOKENS_FILE = "added_tokens.json"
 TOKENIZER_FILE = "tokenizer.json"
+MODEL_CONFIG_FILE = "config.json"
 
 HEAD_BYTES = 4 << 20
 """Bytes of `tokenizer.json` that are looked at: its added tokens come before its vocabulary."""
@@ -37,6 +38,7 @@ SIDE_FILES = {
     GENERATION_CONFIG_FILE: 1 << 18,
     ADDED_TOKENS_FILE: 8 << 20,
     TOKENIZER_FILE: 1 << 30,
+    MODEL_CONFIG_FILE: 1 << 20,
 }
 """Every side file, and the bytes beyond which it is refused.
 
@@ -58,7 +60,9 @@ def copy_side_files(
         try:
             content = read_side_file(folder, name, roots=roots, read=read)
         except Unreadable as problem:
-            yield problem.reason
+            # Of a model's config only a warning ever comes.
+            if name != MODEL_CONFIG_FILE:
+                yield problem.reason
             continue
         if content is not None:
             (target / name).write_bytes(content)
@@ -73,7 +77,8 @@ def read_side_file(
 ) -> bytes | None:
     """Return the content of a side file, or its head; None if there is no such file.
 
-    Raises Unreadable if it is not a regular file inside `roots`, is too large, or a disk fails.
+    Raises Unreadable if it is not a regular file inside `roots`, is too large or a link to nowhere,
+    or a disk fails.
     """
     read = read or FolderRead()
     limit = SIDE_FILES[name]
@@ -83,7 +88,8 @@ def read_side_file(
             with read.waiting():
                 content = read_bytes(file, HEAD_BYTES if name == TOKENIZER_FILE else limit)
     except Unreadable as problem:
-        if isinstance(problem.__cause__, FileNotFoundError | NotADirectoryError):
+        is_absent = isinstance(problem.__cause__, FileNotFoundError | NotADirectoryError)
+        if is_absent and problem.reason.code != "link_broken":
             return None
         raise
     read.note(opened)

@@ -13,6 +13,8 @@ from lorabay.formats.advice import MERGE
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lorabay.formats.interface import Format
 
 _CONVERT = "convert it to LoRA (PEFT's convert_to_lora) or merge it into the base"
@@ -74,11 +76,24 @@ FORMATS: dict[str, Entry] = {
 SERVED = tuple(name for name, entry in FORMATS.items() if entry.served)
 
 
-def refusal(peft_type: object) -> Reason:
+def refusal(config: Mapping[str, object]) -> Reason:
     """Return why an adapter of a type that is not served is refused, and what to do about it."""
+    peft_type = config.get("peft_type")
+    if peft_type is None:
+        return Reason("peft_type_unknown", f"adapter_config.json {_instead_of_a_type(config)}")
+
     entry = FORMATS.get(peft_type) if isinstance(peft_type, str) else None
     if entry is None or entry.served:
         text = f"peft_type {quoted(peft_type)} is unknown; served are: {', '.join(SERVED)}"
         return Reason("peft_type_unknown", text)
     text = f"adapters of peft_type {peft_type} are not served; {entry.advice}"
     return Reason("peft_type_unsupported", text)
+
+
+def _instead_of_a_type(config: Mapping[str, object]) -> str:
+    """Return what a config without a type is, and what to do, as the end of a sentence."""
+    if "architectures" in config or "model_type" in config:
+        return "is a model's config, not an adapter's; copy it from where the adapter was trained"
+    if "model_class" in config and isinstance(config.get("config"), dict):
+        return "is of AdapterHub's library, not of PEFT; train a LoRA adapter with PEFT instead"
+    return 'has no peft_type; if the adapter is LoRA, add "peft_type": "LORA"'

@@ -87,7 +87,10 @@ def plain_updates(source: Source, base: BaseShapes) -> Updates | Rejected:
 
     Whatever plain LoRA cannot express is a problem.
     """
-    reasons = [*unserved_problems(source.config, source.copies), *init_problems(source.config)]
+    # The head of a tied base is no tensor of its own.
+    known = {*base.tensors, f"{HEAD}.weight"} if base.tensors else ()
+    features = unserved_problems(source.config, source.copies, known)
+    reasons = [*features, *init_problems(source.config)]
     for tensor in source.tensors:
         reasons += _embedding_problems(tensor)
 
@@ -230,11 +233,15 @@ def _pair_problems(module: str, roles: Roles, base: BaseShapes) -> Iterator[Reas
 
     a, b = (factors[role] for role in wanted)
     shapes = f"{quoted(a.name)} has shape {a.shape} and its B {b.shape}"
+    if 0 in (*a.shape, *b.shape):
+        text = (
+            f"{shapes}; no dimension may be 0: DeepSpeed ZeRO-3 saves that where the weights are "
+            "not gathered; save the adapter again, gathered"
+        )
+        yield Reason("rank_zero", text)
+        return
     if len(a.shape) != 2 or len(b.shape) != 2:
         yield Reason("shape", f"{shapes}; both must be matrices")
-        return
-    if 0 in (*a.shape, *b.shape):
-        yield Reason("rank_zero", f"{shapes}; no dimension may be 0")
         return
     if a.shape[0] != b.shape[1]:
         text = f"{quoted(a.name)} has rank {a.shape[0]}, its B has rank {b.shape[1]}"
@@ -315,8 +322,7 @@ def _not_plain(tensor: TensorInfo) -> Reason:
         hint = "it belongs to DoRA"
     elif _NAMED.search(tensor.name):
         hint = "the adapter's name is still in it; save with PEFT's save_pretrained"
-    reason = unexpected(tensor)
-    return replace(reason, text=f"{reason.text}: {hint}")
+    return unexpected(tensor, hint)
 
 
 def _embedding_problems(tensor: TensorInfo) -> Iterator[Reason]:

@@ -33,6 +33,9 @@ _ROWS = re.compile(r"(?:\.token_adapter)?\.trainable_tokens_delta$")
 _BEFORE = ".original_module."
 """Marks the old values of a grown module, which PEFT saves beside the trained ones."""
 
+_BUFFER = re.compile(r"\.(?:inv_freq|original_inv_freq|masked_bias|position_ids)$")
+"""Marks what older models computed from their config and saved with their state."""
+
 _COPY = ".base_layer."
 """Marks an embedding or head that PEFT saves beside LoRA on it, as it was before the training."""
 
@@ -93,7 +96,7 @@ def whole_tensors(
     sorting = _Sorting(dict(base.shapes), comparison)
     # Shorter names last: of a module that is there twice, the one without a wrapper counts.
     for tensor in sorted(source.tensors, key=lambda tensor: -len(tensor.name)):
-        if _BEFORE not in tensor.name:
+        if _BEFORE not in tensor.name and not _BUFFER.search(tensor.name):
             _sort(tensor, source, base, sorting)
 
     _keep_tie(source, base, sorting)

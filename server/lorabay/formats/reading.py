@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from lorabay.base.context import longer
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import (
     CONFIG_FILE,
@@ -23,6 +24,7 @@ from lorabay.files.adapter_folder import (
     read_object,
 )
 from lorabay.files.adapter_weights import AdapterWeights
+from lorabay.files.side_files import MODEL_CONFIG_FILE
 from lorabay.formats import FORMATS, refusal
 from lorabay.formats.base_copies import dropped_copies
 from lorabay.formats.config.config_values import normalised
@@ -45,10 +47,6 @@ if TYPE_CHECKING:
     from lorabay.formats.base_copies import Comparison
 
 _INITIAL_FOLDERS = ("pissa_init", "olora_init", "corda_init", "init")
-_MODEL_CONFIG = "config.json"
-
-_LONGER_CONTEXT = ("max_position_embeddings", "rope_parameters", "rope_scaling", "rope_theta")
-"""Fields of a model config beside the adapter that LongLoRA's training changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ def read_updates(
     # A type that nobody reads is refused before its tensors are looked at.
     entry = FORMATS.get(str(source.config.get("peft_type")))
     if entry is None or entry.module is None:
-        return rejected([refusal(source.config.get("peft_type"))])
+        return rejected([refusal(source.config)])
 
     # The copies are of what the initialisation left; the updates are for the original base.
     takes_initial = start is not None and any(init_problems(source.config))
@@ -235,10 +233,10 @@ def _config_changes(
 ) -> Mapping[str, object]:
     """Return a longer context from a model config beside the adapter, and a grown vocabulary."""
     changes: dict[str, object] = {}
-    if (folder / _MODEL_CONFIG).is_file():
-        config = read_object(folder / _MODEL_CONFIG, limits)
+    if (folder / MODEL_CONFIG_FILE).is_file():
+        config = read_object(folder / MODEL_CONFIG_FILE, limits)
         if not isinstance(config, Rejected):
-            changes = {field: config[field] for field in _LONGER_CONTEXT if field in config}
+            changes = longer(config, base.context)
 
     for module, shape in grown.shapes.items():
         if shape and shape != base.shapes.get(module):

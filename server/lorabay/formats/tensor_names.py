@@ -6,6 +6,7 @@ them so. Every tensor that belongs nowhere is a problem. Reads no values and kno
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 PREFIX = "base_model.model."
 
+_OTHER_HEAD = re.compile(
+    r"(?:^|\.)(?:score|classifier|qa_outputs|v_head|value_head|reward_head|medusa_heads?)\."
+)
+"""Marks tensors of classifiers, reward models and models that predict several tokens."""
+
 Roles = dict[str, "TensorInfo"]
 """The tensors of one module by role, such as `lora_A.weight`."""
 
@@ -33,9 +39,12 @@ class ModuleTensors:
     problems: tuple[Reason, ...]
 
 
-def unexpected(tensor: TensorInfo) -> Reason:
-    """Return the reason for a tensor that is none of a format's."""
-    return Reason("unexpected_tensor", f"unexpected tensor {quoted(tensor.name)}")
+def unexpected(tensor: TensorInfo, hint: str = "") -> Reason:
+    """Return the reason for a tensor that is none of a format's, with a hint at why."""
+    if _OTHER_HEAD.search(tensor.name):
+        hint = "it is of a head that this base does not have; serve it on a base with one"
+    colon = ": " if hint else ""
+    return Reason("unexpected_tensor", f"unexpected tensor {quoted(tensor.name)}{colon}{hint}")
 
 
 def by_module(
@@ -68,7 +77,10 @@ def by_module(
         modules[module][suffix[1:]] = tensor
 
     if not modules and not problems:
-        text = f"the safetensors file holds no {kind}"
+        text = (
+            f"the safetensors file holds no {kind}; DeepSpeed ZeRO-3 and FSDP save such a file "
+            "where the weights are not gathered: save the adapter again, gathered"
+        )
         problems.append(Reason("no_tensors", text))
     return ModuleTensors(dict(sorted(modules.items())), tuple(problems))
 

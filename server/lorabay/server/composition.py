@@ -156,7 +156,8 @@ def records_key(adapters: Path, shapes: BaseShapes) -> str:
 
     Servers with the same key share their records.
     """
-    facts = [str(adapters.resolve()), shapes.names[0], sorted(shapes.shapes.items())]
+    # As stored: what is learned about packed weights must not part a server from its records.
+    facts = [str(adapters.resolve()), shapes.names[0], sorted(shapes.stored_shapes.items())]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 

@@ -33,6 +33,7 @@ from lorabay.api.starting import StartingApp
 from lorabay.base.default import cache_folder, prepare
 from lorabay.base.files import BaseFiles
 from lorabay.base.find import find_base, revision_of, served_names
+from lorabay.base.quantised.dense import with_hidden_shapes
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.base.weights import BaseWeights
@@ -269,7 +270,8 @@ class Server:
         """Return a function that builds the adapters' side, given the engine's rank limit."""
         settings = self._settings
         files = BaseFiles.open(base.path)
-        shapes = BaseShapes.of(files, names=served_names(settings.engine, base))
+        stored = BaseShapes.of(files, names=served_names(settings.engine, base))
+        shapes = with_hidden_shapes(files, stored)
 
         return partial(
             build_reconciler,

@@ -5,7 +5,8 @@ Whoever calls knows the engine: its options, and which modules it adapts. This m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from typing import Any
 from rich.table import Table
 
 from lorabay.base.files import BaseFiles
+from lorabay.base.quantised.dense import with_hidden_shapes
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.base.weights import BaseWeights
@@ -27,7 +29,9 @@ from lorabay.catalog.defaults.defaults_json import as_json
 from lorabay.catalog.names import backup_problems, name_problems
 from lorabay.catalog.versions import AdapterSpec
 from lorabay.errors import SetupError
-from lorabay.files.real_paths import real_path
+from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.files.real_paths import both_forms, real_path
+from lorabay.files.side_files import SIDE_FILES
 from lorabay.reasons import Reason, Rejected
 
 
@@ -77,16 +81,18 @@ def check(
     adapts_experts: bool = False,
     refuse_foreign_base: bool = False,
     approximate_error: float = 0.0,
+    allowed_roots: tuple[Path, ...] = (),
 ) -> list[Verdict]:
     """Return a verdict on each folder, as an adapter of the model in `base`.
 
     `ask` is called once; without an answer the verdicts rest on the option `target_modules`, and
     say so. `scales_outputs` is whether the engine does that, which DoRA needs, and `adapts_experts`
-    whether it adapts the experts of a mixture. The other rules are the settings of their names.
+    whether it adapts the experts of a mixture. The other rules are the settings of their names; a
+    folder is taken to lie in the adapter directory, or where it will be moved from.
     Raise SetupError if `base` does not hold a model.
     """
     files = BaseFiles.open(base)
-    shapes = BaseShapes.of(files, names=(base.name,))
+    shapes = with_hidden_shapes(files, BaseShapes.of(files, names=(base.name,)))
     answer = ask(shapes) if ask else None
 
     checks = Checks(
@@ -102,7 +108,10 @@ def check(
         tokenizer=BaseTokenizer(base),
     )
     remarks = (answer.sentence,) if isinstance(answer, NotAsked) else ()
-    return [_verdict(folder, checks, remarks) for folder in folders]
+    return [
+        _verdict(folder, checks, (*remarks, *_links_away(folder, allowed_roots)))
+        for folder in folders
+    ]
 
 
 def _verdict(folder: Path, checks: Checks, remarks: tuple[str, ...]) -> Verdict:
@@ -117,11 +126,32 @@ def _verdict(folder: Path, checks: Checks, remarks: tuple[str, ...]) -> Verdict:
 
 
 def _name(folder: Path) -> str:
+    """Return the name that a server would give: the folder's own, wherever a link leads."""
+    return _written(folder).name
+
+
+def _written(path: Path) -> Path:
+    """Return a path as an absolute one, with its links."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _links_away(folder: Path, allowed: tuple[Path, ...]) -> Iterator[str]:
+    """Yield a remark if a server would take the folder's links only with another setting."""
+    files = [folder / name for name in (CONFIG_FILE, WEIGHTS_FILE, *SIDE_FILES)]
     try:
-        return real_path(folder).name
-    except SetupError:
+        roots = both_forms((_written(folder).parent, *allowed))
+        real = [real_path(path) for path in (folder, *files) if path.exists()]
+    except (OSError, SetupError):
         # Reading the folder reports why its links lead nowhere.
-        return folder.name
+        return
+
+    for path in real:
+        if not any(path.is_relative_to(root) for root in roots):
+            yield (
+                f"a link leads to {path}: a server takes it with "
+                f"--allowed-roots {path.parent}, or copy the folder with `cp -rL`"
+            )
+            return
 
 
 def _validate(folder: Path, checks: Checks) -> tuple[AdapterSpec, AdapterDefaults] | Rejected:

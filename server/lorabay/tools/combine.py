@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorabay.base.files import BaseFiles
+from lorabay.base.quantised.dense import with_hidden_shapes
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.composite.assembly import Assembly
@@ -67,7 +68,7 @@ def combine(
     """
     name = real_path(base).name
     files = BaseFiles.open(base)
-    shapes = BaseShapes.of(files, names=(name,))
+    shapes = with_hidden_shapes(files, BaseShapes.of(files, names=(name,)))
     description = _description(composite)
     named = (composite.absolute().parent, *roots, composite)
     allowed = [form for root in named for form in (root.absolute(), real_path(root))]

@@ -21,6 +21,7 @@ from rich.text import Text
 from lorabay.algebra.low_rank import Rule
 from lorabay.algebra.updates import LowRank, ReplacedRows
 from lorabay.base.files import BaseFiles
+from lorabay.base.quantised.dense import with_hidden_shapes
 from lorabay.base.shapes import BaseShapes, is_embedding
 from lorabay.base.weights import BaseWeights
 from lorabay.errors import SetupError
@@ -34,6 +35,7 @@ from lorabay.reasons import Reason, Rejected, quoted, rejected
 from lorabay.tools.converted_weights import converted_weight, experts_of
 from lorabay.tools.find_adapter import LIMITS, ChosenAdapter, with_base_warning
 from lorabay.tools.pickles import without_pickled_adapter
+from lorabay.tools.split_weights import with_joined_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +102,7 @@ class _Base:
         """Open a base folder. Raise SetupError if it holds no model."""
         name = real_path(folder).name
         files = BaseFiles.open(folder)
-        shapes = BaseShapes.of(files, names=(name,))
+        shapes = with_hidden_shapes(files, BaseShapes.of(files, names=(name,)))
         return cls(folder, shapes, BaseWeights.of(files))
 
 
@@ -166,7 +168,10 @@ def convert(adapter: Path, base: Path, output: Path, settings: ConvertSettings) 
 
     model = _Base.at(base)
     source = ChosenAdapter.at(adapter)
-    with without_pickled_adapter(adapter, allowed=settings.allow_pickle) as folder:
+    with (
+        without_pickled_adapter(adapter, allowed=settings.allow_pickle) as unpickled,
+        with_joined_weights(unpickled) as folder,
+    ):
         read = _read(replace(source, folder=folder), model, settings)
         if isinstance(read, Rejected):
             raise SetupError(f"{adapter} cannot be converted: {read.line}")

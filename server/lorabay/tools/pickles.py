@@ -64,7 +64,7 @@ def _readable_adapter(folder: Path, stack: ExitStack, *, allowed: bool) -> Path:
             f"read; save it as {WEIGHTS_FILE}, or pass --allow-pickle"
         )
 
-    made = _temporary_folder(folder, stack)
+    made = temporary_folder(folder, stack)
     # Some trainers write none; then its reader says what is missing.
     if (folder / CONFIG_FILE).exists():
         (made / CONFIG_FILE).write_bytes((folder / CONFIG_FILE).read_bytes())
@@ -94,7 +94,7 @@ def _readable_base(folder: Path, stack: ExitStack) -> Path:
     if safe or not (in_parts or (folder / _BASE).exists()):
         return folder
 
-    made = _temporary_folder(folder, stack)
+    made = temporary_folder(folder, stack)
     (made / CONFIG).write_bytes((folder / CONFIG).read_bytes())
     if in_parts:
         _convert_parts(folder, made)
@@ -103,7 +103,7 @@ def _readable_base(folder: Path, stack: ExitStack) -> Path:
     return made
 
 
-def _temporary_folder(like: Path, stack: ExitStack) -> Path:
+def temporary_folder(like: Path, stack: ExitStack) -> Path:
     """Make a folder that is gone with `stack`, with the name of `like` because reports use it."""
     parent = stack.enter_context(tempfile.TemporaryDirectory(prefix="lorabay-"))
     folder = Path(parent, real_path(like).name)

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from lorabay.base.files import BaseFiles
-from lorabay.base.quantised.dense import METHODS, dense_tensors, read_packing
+from lorabay.base.quantised.dense import (
+    METHODS,
+    dense_tensors,
+    read_packing,
+    with_hidden_shapes,
+)
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.tensors import Computed
 from lorabay.errors import SetupError
@@ -93,3 +98,28 @@ def test_unknown_methods_are_refused(tmp_path: Path, settings: object, text: str
     make_base(tmp_path / "base", quantization_config=settings)
     with pytest.raises(SetupError, match=text):
         dense_tensors(BaseFiles.open_whole(tmp_path / "base"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_shapes_that_a_packing_hides_are_known(kind: str, tmp_path: Path) -> None:
+    """Only shapes are told; the tensors stay those of the files."""
+    folder = make_base(tmp_path / "base", files=1, dtype="F16")
+    quantise(folder, kind)
+    base = BaseFiles.open(folder)
+    stored = BaseShapes.of(base)
+    known = with_hidden_shapes(base, stored)
+    assert {module: known.shapes[module] for module in making.MODULES} == making.MODULES
+    assert known.tensors == stored.tensors
+    assert known.stored_shapes == stored.shapes
+
+
+def test_an_unknown_packing_hides_its_shapes(tmp_path: Path) -> None:
+    """Nobody fails for it: an adapter is held against what is known."""
+    folder = make_base(tmp_path / "base", files=1, dtype="F16")
+    quantise(folder, "gptq")
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "next_year"}
+    (folder / "config.json").write_text(json.dumps(config))
+    base = BaseFiles.open(folder)
+    stored = BaseShapes.of(base)
+    assert with_hidden_shapes(base, stored) == stored

@@ -91,3 +91,8 @@ def test_where_members_are(tmp_path: Path) -> None:
     assert member_folder(folder, "one") == tmp_path / "one"
     assert member_folder(folder, "./one") == folder / "one"
     assert member_folder(folder, "/one") == Path("/one")
+
+
+def test_a_file_of_a_windows_editor_is_read(tmp_path: Path) -> None:
+    """It begins with a mark, and its lines end otherwise."""
+    assert isinstance(read(tmp_path, '\ufeffmethod = "cat"\r'), Composite)

@@ -35,6 +35,7 @@ def test_templates_of_transformers_are_templates(template: str) -> None:
         ("{{ messages | no_such_filter }}", "no filter named 'no_such_filter'"),
         ("{{ messages is no_such_test }}", "no test named 'no_such_test'"),
         ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "nested too deeply"),
+        ("{{ messages }}\ud83d", "half of a character"),
     ],
 )
 def test_what_is_wrong_with_a_template_is_told(template: str, problem: str) -> None:

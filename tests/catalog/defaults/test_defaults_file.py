@@ -137,3 +137,10 @@ def test_a_key_of_a_stranger_is_quoted() -> None:
     """It may hold characters that command a terminal."""
     (problem,) = refused('"\\u001b[2J" = 1')
     assert problem.isprintable()
+
+
+def test_a_file_of_a_windows_editor_is_read() -> None:
+    """It begins with a mark, and its lines end otherwise."""
+    found = parse('\ufefftags = ["a"]\r\n[sampling]\r\nseed = 7\r\n'.encode())
+    assert found == parse(b'tags = ["a"]\n[sampling]\nseed = 7\n')
+    assert not isinstance(found, Rejected)

@@ -10,6 +10,7 @@ import pytest
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.catalog.adapter_defaults import NO_DEFAULTS, Choice
 from lorabay.catalog.defaults.own_defaults import OwnDefaults, read_own_defaults
+from tests.files.test_impostors import CASES
 from tests.tokenizers import END, OTHER_END, TEMPLATE, save_tokenizer
 
 OTHER = "{{ messages[0].content }}"
@@ -151,3 +152,25 @@ def test_settings_and_tokenizer_come_together(folder: Path, base: BaseTokenizer)
     defaults = read_own_defaults(folder, base).defaults
     assert defaults.chat_template == OTHER
     assert defaults.system_prompt == Choice("Be brief.")
+
+
+@pytest.mark.parametrize("case", ["pointer", "page", "zip"])
+@pytest.mark.parametrize(
+    "name", ["chat_template.jinja", "tokenizer_config.json", "generation_config.json"]
+)
+def test_another_file_in_the_place_of_one_is_named(
+    name: str, case: str, folder: Path, base: BaseTokenizer
+) -> None:
+    """A failed download would be a chat template otherwise: any text is one."""
+    content, code, words = CASES[case]
+    (folder / name).write_bytes(content)
+    own = read_own_defaults(folder, base)
+    assert codes(own) == [code]
+    assert name in own.reasons[0].text
+    assert words in own.reasons[0].text
+
+
+def test_a_pointer_to_a_vocabulary_is_no_obstacle(folder: Path, base: BaseTokenizer) -> None:
+    """Hubs keep it in Git LFS, and nothing here needs it."""
+    (folder / "tokenizer.json").write_bytes(CASES["pointer"][0])
+    assert read_own_defaults(folder, base) == OwnDefaults()

@@ -29,6 +29,7 @@ class Fields(BaseModel):
 
     r: Rank
     alpha: Alpha = 1.0
+    ranks: dict[str, Rank] = {}
 
 
 def test_each_field_of_a_wrong_type_is_a_reason() -> None:
@@ -38,6 +39,17 @@ def test_each_field_of_a_wrong_type_is_a_reason() -> None:
     assert isinstance(result, Rejected)
     assert result.codes == {"config_field"}
     assert [reason.text.split(": ")[1] for reason in result.reasons] == ["r", "alpha"]
+
+
+@pytest.mark.parametrize("key", ["\ud83d", "\x1b[2J", "a\nb", "x" * 5000])
+def test_a_key_of_a_stranger_is_quoted(key: str) -> None:
+    """It may be no text that a response can hold, or one that commands a terminal."""
+    result = parse(Fields, {"r": 4, "ranks": {key: 0}})
+    assert isinstance(result, Rejected)
+    (reason,) = result.reasons
+    assert reason.text.isascii()
+    assert reason.text.isprintable()
+    assert len(reason.text) < 300
 
 
 @pytest.mark.parametrize(

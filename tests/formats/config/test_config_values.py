@@ -43,6 +43,9 @@ if TYPE_CHECKING:
         ("init_lora_weights", "false", False),
         ("init_lora_weights", 1, True),
         ("bias", None, "none"),
+        ("peft_type", "lora", "LORA"),
+        ("peft_type", "PeftType.LORA", "LORA"),
+        ("peft_type", "AdaLora", "ADALORA"),
     ],
 )
 def test_a_value_that_can_mean_one_thing_means_it(field: str, value: object, meant: object) -> None:
@@ -72,6 +75,9 @@ def test_a_value_that_can_mean_one_thing_means_it(field: str, value: object, mea
         ("rank_pattern", {"init": [True, False]}),
         ("target_modules", "q_proj"),
         ("save_projection", None),
+        ("peft_type", None),
+        ("peft_type", ["LORA"]),
+        ("peft_type", "a lora"),
     ],
 )
 def test_any_other_value_stays(field: str, value: object) -> None:
@@ -88,6 +94,7 @@ LOOSE: list[dict[str, object]] = [
     {"init_lora_weights": "true", "inference_mode": "true", "loftq_config": None},
     {"some_new_config": None, "some_new_flag": False, "some_new_list": [], "some_new_number": 0},
     {"rank_pattern": {"q_proj": "4"}, "alpha_pattern": {"q_proj": "8.0"}},
+    {"peft_type": "PeftType.LORA", "task_type": "TaskType.CAUSAL_LM"},
 ]
 
 

@@ -87,6 +87,18 @@ def test_modules_that_nobody_has_changed_are_no_feature() -> None:
     assert [reason.code for reason in unserved_problems({"modules_to_save": "x"}, copies)]
 
 
+def test_modules_that_the_base_lacks_are_not_sent_to_a_merge() -> None:
+    """A classifier's head has no place in a base that writes text; without tensors nobody knows."""
+    config = {"modules_to_save": ["classifier", "score"]}
+    (problem,) = unserved_problems(config, (), {"model.norm.weight", "lm_head.weight"})
+    assert problem.code == "modules_to_save"
+    assert "a class with another head" in problem.text
+    assert "merge" not in problem.text
+    for tensors in ((), {"model.norm.weight", "score.weight"}):
+        (problem,) = unserved_problems(config, (), tensors)
+        assert "merge" in problem.text
+
+
 def test_targets_may_be_left_out() -> None:
     """Then the tensors say what was trained, as with an expression."""
     assert config(target_modules=None).target_modules is None

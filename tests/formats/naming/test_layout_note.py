@@ -35,4 +35,4 @@ def test_the_most_frequent_differences_are_told() -> None:
 def test_only_the_adapters_name_may_be_left_out() -> None:
     """Then the modules are called as in the base."""
     note = layout_note([tensor(f"{PREFIX}model.up", "model.up")], mapped=1)
-    assert note.endswith("mapped: the adapter's name in them is left out")
+    assert note.endswith("mapped: their ends are written as PEFT writes them")

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.formats.naming.roles import adapter_name, is_factor, without_adapter
+from lorabay.formats.naming.roles import (
+    adapter_name,
+    is_factor,
+    lack_their_ends,
+    with_its_end,
+    without_adapter,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +38,7 @@ def test_a_name_that_all_roles_share_is_the_adapters(roles: list[str], name: str
     [
         ("lora_A.default.weight", "default", "lora_A.weight"),
         ("lora_A.weight", None, "lora_A.weight"),
+        ("lora_A.default.default.weight", "default", "lora_A.weight"),
         ("default.lora_A.default.weight", "default", "default.lora_A.weight"),
         ("lora_magnitude_vector.default.weight", "default", "lora_magnitude_vector"),
         ("lora_magnitude_vector.weight", None, "lora_magnitude_vector"),
@@ -58,3 +65,11 @@ def test_the_name_is_left_out_behind_what_holds_it(
 def test_a_factor_is_told_from_a_whole_tensor(role: str, expected: bool) -> None:
     """What replaces a module is no factor."""
     assert is_factor(role) is expected
+
+
+def test_loralibs_names_get_pefts_ends() -> None:
+    """Those of AdaLoRA have none in PEFT, either, and stay."""
+    assert lack_their_ends(["lora_A", "lora_B"])
+    assert not lack_their_ends(["lora_A", "lora_B", "lora_E", "ranknum"])
+    assert not lack_their_ends(["lora_A.weight", "lora_B.weight"])
+    assert [with_its_end(role) for role in ("lora_A", "weight")] == ["lora_A.weight", "weight"]

@@ -127,3 +127,24 @@ def test_a_refusal_for_a_missing_file_is_explained(tmp_path: Path) -> None:
     bare = Rejected((weights,))
     assert explained(put(tmp_path / "bare"), bare) is bare
     assert explained(tmp_path / "gone", bare) is bare
+
+
+def test_links_to_nowhere_are_told(tmp_path: Path) -> None:
+    """`cp -r` of a snapshot in the hub's cache makes them; the folder would not be seen at all."""
+    folder = put(tmp_path / "finance", "README.md")
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (folder / name).symlink_to("../../blobs/123")
+    reason = found(folder)
+    assert reason.code == "link_broken"
+    assert "cp -rL" in reason.text
+
+
+def test_shards_further_down_are_not_offered_to_be_moved(tmp_path: Path) -> None:
+    """FSDP and DeepSpeed leave them; moving them would help nobody."""
+    put(tmp_path / "run" / "pytorch_model_fsdp_0", "__0_0.distcp", "__1_0.distcp")
+    reason = found(tmp_path / "run")
+    assert reason.code == "foreign_format"
+    assert "'pytorch_model_fsdp_0/__0_0.distcp'" in reason.text
+    assert "save_pretrained" in reason.text
+    making.make_adapter(tmp_path / "run" / "checkpoint-500")
+    assert found(tmp_path / "run").code == "adapter_nested"

@@ -25,6 +25,13 @@ from lorabay.formats.trainers.foreign_files import FOREIGN_FILES, find_foreign, 
         ("model-00001-of-00002.safetensors", "whole_model", "--base"),
         ("pytorch_model.bin", "whole_model", "--base"),
         ("finance.tar.gz", "archive", "unpack"),
+        ("adapter_model.safetensors.gz", "archive", "unpack"),
+        ("adapter_model-00001-of-00002.safetensors", "foreign_format", "lorabay convert"),
+        ("adapter_model.safetensors.index.json", "foreign_format", "lorabay convert"),
+        ("pytorch_adapter.bin", "foreign_format", "AdapterHub"),
+        ("lit_model.pth.lora", "foreign_format", "litgpt"),
+        ("finance.nemo", "foreign_format", "NeMo"),
+        ("my_lora.pt", "pickle", "--allow-pickle"),
         ("finance.safetensors", "weights_missing", "adapter_model.safetensors"),
     ],
 )
@@ -40,7 +47,16 @@ def test_each_kind_is_known_by_its_name(name: str, code: str, word: str) -> None
 
 @pytest.mark.parametrize(
     "name",
-    ["adapter_model.safetensors", "README.md", "optimizer.pt", "trainer_state.json", "args.json"],
+    [
+        "adapter_model.safetensors",
+        "README.md",
+        "optimizer.pt",
+        "rng_state.pth",
+        "training_args.bin",
+        "trainer_state.json",
+        "args.json",
+        "server.log.1.gz",
+    ],
 )
 def test_other_files_mean_nothing(name: str) -> None:
     """What trainers leave beside an adapter is no adapter, and PEFT's own file is not foreign."""

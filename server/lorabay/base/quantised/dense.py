@@ -183,6 +183,21 @@ def read_packing(base: BaseFiles) -> Packing:
     return Packing(base.tensors, method, computed)
 
 
+def with_hidden_shapes(base: BaseFiles, stored: BaseShapes) -> BaseShapes:
+    """Return the `stored` shapes with those that a packing hides, where it is one that is known.
+
+    The tensors stay as they are stored.
+    """
+    try:
+        packing = read_packing(base)
+    except SetupError:
+        return stored
+
+    shapes = packing.shapes(stored).shapes
+    hidden = frozenset(module for module in shapes if shapes[module] != stored.shapes[module])
+    return replace(stored, shapes=shapes, packed=hidden)
+
+
 def dense_tensors(base: BaseFiles) -> DenseBase:
     """Return the tensors of a base. Raise SetupError if it is quantised in an unknown way."""
     return read_packing(base).dense()

@@ -119,7 +119,8 @@ def read_composite(
             opened = os.fstat(file.fileno())
             with read.waiting():
                 written = read_bytes(file, limit)
-        content = tomllib.loads(written.decode())
+        # Editors of Windows put a mark in front, which TOML does not know.
+        content = tomllib.loads(written.decode("utf-8-sig"))
         read.note(opened)
         composite = Composite.model_validate(content)
     except Unreadable as problem:
@@ -144,7 +145,7 @@ def member_folder(folder: Path, member: str) -> Path:
 
 
 def _field_problem(problem: ErrorDetails) -> Reason:
-    place = ".".join(map(str, problem["loc"]))[:100]
+    place = quoted(".".join(map(str, problem["loc"]))).strip("'\"")
     return Reason("composite", f"{COMPOSITE_FILE}: {place}: {problem['msg']}")
 
 

@@ -42,6 +42,9 @@ def problem_of(template: str) -> str | None:
     """Return why a text is no chat template, as the end of a sentence; None if it is one."""
     if not template.strip():
         return "is empty"
+    # JSON can spell half of a character, which no tokenizer and no response takes.
+    if any("\ud800" <= char <= "\udfff" for char in template):
+        return "holds half of a character (a lone surrogate); save the tokenizer again"
     try:
         # Not compiled: that computes with the constants of the template, of whatever size.
         tree = _environment().parse(template)

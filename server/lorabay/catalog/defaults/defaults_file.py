@@ -77,7 +77,8 @@ class Settings(BaseModel):
 def parse(content: bytes) -> AdapterDefaults | Rejected:
     """Return what the file says, or every reason why it cannot be used."""
     try:
-        fields = tomllib.loads(content.decode())
+        # Editors of Windows put a mark in front, which TOML does not know.
+        fields = tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         return rejected([_reason(f"it is not valid TOML: {quoted(str(error))}")])
 

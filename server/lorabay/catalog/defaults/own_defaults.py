@@ -19,6 +19,7 @@ from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults
 from lorabay.catalog.defaults import chat_templates, defaults_file
 from lorabay.files import tokenizer_fields
 from lorabay.files.adapter_folder import Unreadable
+from lorabay.files.impostors import SNIFFED_BYTES, impostor
 from lorabay.files.side_files import (
     ADDED_TOKENS_FILE,
     GENERATION_CONFIG_FILE,
@@ -205,10 +206,18 @@ class _Files:
 
     def _read(self, name: str) -> bytes | None:
         try:
-            return read_side_file(self.folder, name)
+            content = read_side_file(self.folder, name)
         except Unreadable as problem:
             self._add(problem.reason)
             return None
+
+        # A template may be any text: an error page would be one, too. A whole vocabulary is not
+        # needed, so it does not matter what lies there.
+        other = impostor(name, (content or b"")[:SNIFFED_BYTES])
+        if other is None or name == TOKENIZER_FILE:
+            return content
+        self._add(other)
+        return None
 
     def _add(self, reason: Reason) -> None:
         # A file may be looked at more than once.

@@ -54,7 +54,8 @@ def parse(
 
 
 def _field_problem(problem: ErrorDetails, file: str) -> Reason:
-    place = ".".join(map(str, problem["loc"]))[:100]
+    # A key of a stranger's file is any text, also one that commands a terminal.
+    place = quoted(".".join(map(str, problem["loc"]))).strip("'\"")
     return Reason("config_field", f"{file}: {place}: {problem['msg']}")
 
 

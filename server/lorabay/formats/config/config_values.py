@@ -27,6 +27,9 @@ _FLAGS = (
 
 _TRUE_BY_DEFAULT = ("save_projection",)
 
+_TYPE = re.compile(r"(?:PeftType\.)?(?P<name>[A-Za-z0-9_]+)")
+"""A type of PEFT, also as Python prints the member of its enumeration."""
+
 
 def normalised(config: Mapping[str, object]) -> dict[str, object]:
     """Return `config` with the values of known fields in their own types, where that is certain."""
@@ -81,6 +84,12 @@ def _init(value: object) -> object:
     return _truth(value)
 
 
+def _type(value: object) -> object:
+    """Return a type as PEFT writes it: in capitals, and without the name of its enumeration."""
+    match = _TYPE.fullmatch(value.strip()) if isinstance(value, str) else None
+    return value if match is None else match["name"].upper()
+
+
 def _none(value: object) -> object:
     return "none" if value is None else value
 
@@ -93,4 +102,5 @@ _CHANGES: tuple[tuple[tuple[str, ...], Callable[[object], object]], ...] = (
     (_TRUE_BY_DEFAULT, _truth),
     (("init_lora_weights",), _init),
     (("bias",), _none),
+    (("peft_type",), _type),
 )

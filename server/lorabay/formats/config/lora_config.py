@@ -55,6 +55,11 @@ FEATURES = {
 }
 """Field -> the code and the text of why plain LoRA cannot express it."""
 
+_OTHER_CLASS = (
+    "the base has none of these modules, so the adapter was trained on a class with another head, "
+    "such as a classifier's; serve it on a base of that class"
+)
+
 _MERGEABLE = frozenset({
     "use_dora", "modules_to_save", "lora_bias", "trainable_token_indices", "target_parameters",
 })  # fmt: skip
@@ -132,15 +137,19 @@ class LoraConfig(BaseModel):
 
 
 def unserved_problems(
-    config: Mapping[str, object], copies: Collection[str] = ()
+    config: Mapping[str, object], copies: Collection[str] = (), tensors: Collection[str] = ()
 ) -> Iterator[Reason]:
     """Return a reason for each feature that an engine cannot serve as plain LoRA.
 
     Modules that were to be trained as a whole are none if what was saved of them are the `copies`,
-    tensors of the base that nobody has changed.
+    tensors of the base that nobody has changed. `tensors` are all of the base's; none if they are
+    not known.
     """
     for field, (code, text) in FEATURES.items():
         if field == "modules_to_save" and _are_copies(config.get(field), copies):
+            continue
+        if field == "modules_to_save" and tensors and _are_foreign(config.get(field), tensors):
+            yield Reason(code, f"{field} is {quoted(config[field])}: {_OTHER_CLASS}")
             continue
         if config.get(field):
             yield Reason(code, f"{field} is set: {text}")
@@ -155,6 +164,14 @@ def _are_copies(modules: object, copies: Collection[str]) -> bool:
         return False
     names = [name.rpartition(".")[0] for name in copies]
     return all(any(name.endswith(str(module)) for name in names) for module in modules)
+
+
+def _are_foreign(modules: object, tensors: Collection[str]) -> bool:
+    """Return whether the base has none of `modules`, which PEFT takes as ends of names."""
+    if not isinstance(modules, list) or not modules:
+        return False
+    names = [name.rpartition(".")[0] for name in tensors]
+    return not any(name.endswith(str(module)) for name in names for module in modules)
 
 
 def unmergeable_problems(config: Mapping[str, object]) -> Iterator[Reason]:

@@ -28,7 +28,7 @@ def layout_note(named: Iterable[NamedTensor], *, mapped: int) -> str:
     shown = [f"{old} is {new}" for (old, new), _ in differences.most_common(_SHOWN)]
     if len(differences) > _SHOWN:
         shown.append(f"and {len(differences) - _SHOWN} more")
-    what = ", ".join(shown) or "the adapter's name in them is left out"
+    what = ", ".join(shown) or "their ends are written as PEFT writes them"
     return f"{mapped} tensors are named in another way than the base and were mapped: {what}"
 
 

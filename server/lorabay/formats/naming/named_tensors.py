@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lorabay.base.module_names import unwrapped
-from lorabay.formats.naming.roles import adapter_name, without_adapter
+from lorabay.formats.naming.roles import (
+    adapter_name,
+    lack_their_ends,
+    with_its_end,
+    without_adapter,
+)
 from lorabay.formats.tensor_names import PREFIX
 from lorabay.reasons import Reason, quoted
 
@@ -52,10 +57,10 @@ def named_tensors(tensors: Iterable[str], modules: ModuleNames) -> list[NamedTen
             found[name] = meaning
 
     adapter = adapter_name(meaning.rest for meaning in found.values())
-    named: list[NamedTensor] = []
-    for name, meaning in found.items():
-        named.append(NamedTensor(name, meaning, without_adapter(meaning.rest, adapter)))
-    return named
+    roles = {name: without_adapter(meaning.rest, adapter) for name, meaning in found.items()}
+    if lack_their_ends(roles.values()):
+        roles = {name: with_its_end(role) for name, role in roles.items()}
+    return [NamedTensor(name, meaning, roles[name]) for name, meaning in found.items()]
 
 
 def canonical_names(tensors: Iterable[str], named: Iterable[NamedTensor]) -> dict[str, str]:

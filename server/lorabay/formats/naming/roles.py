@@ -21,6 +21,7 @@ _HOLDER = re.compile(rf"{_FACTORS}|ranknum|trainable_tokens_delta|modules_to_sav
 """What holds one tensor for each adapter of a model; the adapter's name follows."""
 
 _PLAIN_ENDS = frozenset({"weight", "bias"})
+_LORA = frozenset({"lora_A", "lora_B"})
 
 _MAGNITUDE = ["lora_magnitude_vector", "weight"]
 """PEFT saves this one without the end that it has in the model."""
@@ -50,16 +51,29 @@ def adapter_name(roles: Iterable[str]) -> str | None:
 def without_adapter(role: str, adapter: str | None) -> str:
     """Return a role without the adapter's name in it."""
     kept: list[str] = []
-    before = ""
     for part in role.split("."):
-        is_name = part == adapter and _HOLDER.fullmatch(before) is not None
+        # What was saved and loaded by hand may have the name twice.
+        is_name = part == adapter and bool(kept) and _HOLDER.fullmatch(kept[-1]) is not None
         if not is_name:
             kept.append(part)
-        before = part
 
     if kept[-2:] == _MAGNITUDE:
         kept.pop()
     return ".".join(kept)
+
+
+def lack_their_ends(roles: Iterable[str]) -> bool:
+    """Return whether the factors are named as loralib does, which has no `.weight` behind them.
+
+    Nor does AdaLoRA in PEFT, which has one factor more.
+    """
+    lasts = {role.rpartition(".")[2] for role in roles}
+    return not lasts.isdisjoint(_LORA) and "lora_E" not in lasts
+
+
+def with_its_end(role: str) -> str:
+    """Return a role that lacks its end as PEFT has it."""
+    return f"{role}.weight" if role in _LORA else role
 
 
 def _place_of_holder(parts: Sequence[str]) -> int | None:

@@ -71,6 +71,16 @@ TRAINERS: tuple[Trainer, ...] = (
     ),
     Trainer("Tinker", tinker.RECOGNISED, module=tinker),
     Trainer("ms-swift", swift.RECOGNISED, field="swift_type", module=swift),
+    Trainer(
+        "Megatron",
+        re.compile(r".+\.adapter\.linear_(?:in|out)\.weight"),
+        advice="export it to Hugging Face's form with Megatron Bridge, which knows its rows",
+    ),
+    Trainer(
+        "kohya's scripts or LyCORIS",
+        re.compile(r"(?:lora|lycoris)_[^.]+\.(?:lora_(?:down|up)\.weight|(?:hada|lokr)_\w+|alpha)"),
+        advice="it is for models of images, and names its modules in a way that cannot be undone",
+    ),
 )
 """In this order; the first that recognises an adapter reads it."""
 

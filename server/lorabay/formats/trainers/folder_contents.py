@@ -14,13 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE, broken_link
 from lorabay.formats.trainers.foreign_files import find_foreign
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from lorabay.formats.trainers.foreign_files import ForeignFile
 
 LEVELS_AT_MOST = 3
 """Levels below a folder; a hub cache has its adapter at the second, `snapshots/COMMIT`."""
@@ -48,18 +50,26 @@ def contents_of(folder: Path) -> Contents | None:
     Raises OSError if the folder itself cannot be listed.
     """
     names, folders = _listed(folder, ENTRIES_AT_MOST)
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        broken = broken_link(folder / name) if name in names else None
+        if broken is not None:
+            return Contents(broken, _trace("broken", (name,)))
 
     foreign = find_foreign(names, common=False)
-    if foreign is None:
-        below = tuple(_adapters_below(folder, folders, ENTRIES_AT_MOST - len(names)))
-        if below:
-            return Contents(_nested(folder.name, below), _trace("below", below))
-        foreign = find_foreign(names, common=True)
-    if foreign is None:
-        return None
+    if foreign is not None:
+        return _foreign(*foreign)
 
-    kind, name = foreign
-    return Contents(kind.reason(name), _trace("foreign", (name,)))
+    below = tuple(_seen_below(folder, folders, ENTRIES_AT_MOST - len(names)))
+    adapters = [seen.path for seen in below if seen.is_adapter]
+    if adapters:
+        return Contents(_nested(folder.name, adapters), _trace("below", adapters))
+    for seen in below:
+        if seen.foreign is not None:
+            kind, name = seen.foreign
+            return _foreign(kind, f"{seen.path}/{name}")
+
+    foreign = find_foreign(names, common=True)
+    return None if foreign is None else _foreign(*foreign)
 
 
 def explained(folder: Path, refusal: Rejected) -> Rejected:
@@ -94,8 +104,25 @@ def _listed(folder: Path, at_most: int) -> tuple[list[str], list[str]]:
     return sorted(names), sorted(folders, key=_in_order)
 
 
-def _adapters_below(folder: Path, folders: Sequence[str], entries: int) -> Iterator[str]:
-    """Yield the paths below `folder` that hold an adapter, level by level."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A folder further down, by its path, and the file in it that another program left."""
+
+    path: str
+    foreign: tuple[ForeignFile, str] | None
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it can be served or converted once it is moved."""
+        return self.foreign is None or self.foreign[0].usable
+
+
+def _foreign(kind: ForeignFile, name: str) -> Contents:
+    return Contents(kind.reason(name), _trace("foreign", (name,)))
+
+
+def _seen_below(folder: Path, folders: Sequence[str], entries: int) -> Iterator[_Seen]:
+    """Yield what lies below `folder` and may be an adapter, level by level."""
     waiting = deque((name, 1) for name in folders)
     while waiting and entries > 0:
         path, level = waiting.popleft()
@@ -105,8 +132,11 @@ def _adapters_below(folder: Path, folders: Sequence[str], entries: int) -> Itera
             continue
         entries -= len(names)
 
-        if {CONFIG_FILE, WEIGHTS_FILE} & set(names) or find_foreign(names, common=False):
-            yield path
+        foreign = find_foreign(names, common=False)
+        if {CONFIG_FILE, WEIGHTS_FILE} & set(names):
+            yield _Seen(path, None)
+        elif foreign is not None:
+            yield _Seen(path, foreign)
         elif level < LEVELS_AT_MOST:
             waiting.extend((f"{path}/{name}", level + 1) for name in inner)
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _CONVERT_PICKLE = "make it a PEFT adapter with `lorabay convert FOLDER -o NEW --allow-pickle`"
 _SHARDS = "save the adapter as a whole: let the trainer gather it and call save_pretrained"
+_JOIN = "join the parts with `lorabay convert FOLDER -o NEW`"
+
+PART = re.compile(r"adapter_model-(?P<number>\d+)-of-(?P<count>\d+)\.safetensors")
+"""A part of weights that were split: transformers does so over a size, and PEFT reads no parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,11 @@ class ForeignFile:
     said: Reason
     readable: bool = False
     common: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether a tool makes an adapter of it, rather than only saying what it is."""
+        return "lorabay convert" in self.said.text
 
     def reason(self, name: str) -> Reason:
         """Return why a folder with this file in place of PEFT's is not served."""
@@ -76,6 +85,12 @@ FOREIGN_FILES: tuple[ForeignFile, ...] = (
     ),
     _kind(
         "foreign_format",
+        "a part of an adapter that was split over several files",
+        _JOIN,
+        rf"{PART.pattern}|adapter_model\.safetensors\.index\.json",
+    ),
+    _kind(
+        "foreign_format",
         "a checkpoint of mlx-lm",
         f"call the one to use adapters.safetensors, then {CONVERT}",
         r"\d+_adapters\.safetensors",
@@ -91,6 +106,25 @@ FOREIGN_FILES: tuple[ForeignFile, ...] = (
         "an adapter of diffusers",
         "it is for a model of images, and no language model takes it",
         r"pytorch_lora_weights\.(?:safetensors|bin)",
+    ),
+    _kind(
+        "foreign_format",
+        "an adapter of AdapterHub's library, which is not PEFT's",
+        "train a LoRA adapter with PEFT instead",
+        r"pytorch_adapter\.bin|pytorch_model_head\.bin|model_head\.safetensors",
+    ),
+    _kind(
+        "foreign_format",
+        "an adapter of LitGPT",
+        "merge it with `litgpt merge_lora`, convert the result with `litgpt convert_from_litgpt` "
+        "and serve it as the base",
+        r"lit_model\.pth(?:\.lora)?",
+    ),
+    _kind(
+        "foreign_format",
+        "an archive of NeMo",
+        "export the adapter to Hugging Face's form with NeMo or Megatron Bridge",
+        r".+\.nemo",
     ),
     _kind("foreign_format", "a part of a distributed checkpoint", _SHARDS, r".+\.distcp"),
     _kind("foreign_format", "left by a DeepSpeed checkpoint", _SHARDS, r"zero_to_fp32\.py"),
@@ -112,7 +146,14 @@ FOREIGN_FILES: tuple[ForeignFile, ...] = (
         "archive",
         "an archive",
         "unpack it",
-        r".+\.(?:zip|tar|tgz|tar\.(?:gz|xz|bz2|zst))",
+        r".+\.(?:zip|tar|tgz|7z|rar|(?:tar|safetensors|bin|gguf)\.(?:gz|xz|bz2|zst))",
+        common=True,
+    ),
+    _kind(
+        "pickle",
+        "a pickle under a name that PEFT does not give",
+        "call it adapter_model.bin, and " + _CONVERT_PICKLE,
+        r"(?i:.*(?:lora|adapter).*\.(?:bin|pt|pth|ckpt))",
         common=True,
     ),
     _kind(

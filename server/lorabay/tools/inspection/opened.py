@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lorabay.base.files import BaseFiles
+from lorabay.base.quantised.dense import with_hidden_shapes
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.base.weights import BaseWeights
@@ -65,7 +66,7 @@ def open_adapter(
     """
     name = real_path(base).name
     files = BaseFiles.open(base)
-    shapes = BaseShapes.of(files, names=(name,))
+    shapes = with_hidden_shapes(files, BaseShapes.of(files, names=(name,)))
     weights = BaseWeights.of(files)
     tokenizer = BaseTokenizer(base)
 
