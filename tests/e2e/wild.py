@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -517,7 +517,7 @@ WILD: Mapping[str, Wild] = {
         ]
     ),
     "a beginning": message(
-        says='"input_tokens": 36', messages=[HELLO, {"role": "assistant", "content": "Well,"}]
+        says='"input_tokens": 33', messages=[HELLO, {"role": "assistant", "content": "Well,"}]
     ),
     "a call and its result in blocks": message(
         messages=[
@@ -650,21 +650,28 @@ WILD: Mapping[str, Wild] = {
 }
 
 
+def outcomes(
+    http: httpx.Client, names: Iterable[str] = WILD
+) -> Iterator[tuple[str, httpx.Response, str | None]]:
+    """Send the cases, eight at a time; yield of each its name, its answer and what is wrong."""
+
+    def outcome(name: str) -> tuple[str, httpx.Response, str | None]:
+        answer = WILD[name].send(http)
+        return name, answer, WILD[name].fault(answer)
+
+    with ThreadPoolExecutor(8) as pool:
+        yield from pool.map(outcome, names)
+
+
 def main(url: str, key: str = "none", *names: str) -> None:
     """Print every case, or those that are named, with its outcome."""
     headers = {"authorization": f"Bearer {key}"}
     with httpx.Client(base_url=url, headers=headers, timeout=300) as http:
-
-        def told(name: str) -> str:
-            answer = WILD[name].send(http)
-            fault = WILD[name].fault(answer)
+        for name, answer, fault in outcomes(http, names or WILD):
             shown = (fault or answer.text)[:400]
-            return f"{'WRONG' if fault else 'right'}\t{name}\t{answer.status_code}\t{shown!r}\n"
-
-        with ThreadPoolExecutor(8) as pool:
-            for line in pool.map(told, names or WILD):
-                sys.stdout.write(line)
-                sys.stdout.flush()
+            mark = "WRONG" if fault else "right"
+            sys.stdout.write(f"{mark}\t{name}\t{answer.status_code}\t{shown!r}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
