@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
@@ -14,7 +15,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.samples import Sample
 
-from lorabay.api.measuring.exposition import OPENMETRICS, TEXT, choose_format, write_page
+from lorabay.api.measuring.exposition import (
+    OPENMETRICS,
+    TEXT,
+    ForeignFamilies,
+    choose_format,
+    write_page,
+)
 
 WHOLE = {TEXT: generate_latest, OPENMETRICS: openmetrics.generate_latest}
 PARSERS = {TEXT: parse_text, OPENMETRICS: parse_openmetrics}
@@ -60,6 +67,21 @@ async def test_families_of_others_are_as_prometheus_client_writes_them(form: obj
     registry = registry_with("a", "b")
     page = await write_page(form, (), registry.collect())  # type: ignore[arg-type]
     assert page == WHOLE[form](registry)  # type: ignore[index]
+
+
+@FORMATS
+async def test_a_family_of_others_is_written_when_it_has_changed(form: Any) -> None:
+    """Each page has the numbers of its own time; what stayed the same is not written again."""
+    registry, foreign = registry_with("a", "b"), ForeignFamilies(form)
+    first = await write_page(form, (), registry.collect(), foreign)
+    written = {name: text for name, (_, text) in foreign._written.items()}
+    assert await write_page(form, (), registry.collect(), foreign) == first
+    again = {name: text for name, (_, text) in foreign._written.items()}
+    assert all(again[name] is text for name, text in written.items())
+
+    changed = registry_with("c")
+    page = await write_page(form, (), changed.collect(), foreign)
+    assert page == WHOLE[form](changed)
 
 
 async def test_others_run_while_a_large_page_is_written() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from lorabay.api.measuring.lines import Lines, head, number
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
     from prometheus_client.registry import Collector
+    from prometheus_client.samples import Sample
 
 SLICE_S = 0.002
 """Time after which a page that is being written lets others run."""
@@ -88,13 +89,39 @@ def choose_format(accept: str) -> Format:
     return OPENMETRICS if "application/openmetrics-text" in accept else TEXT
 
 
+class ForeignFamilies:
+    """The families of others in one format, each written anew only when a sample has changed.
+
+    Most have not, from one scrape to the next.
+    """
+
+    def __init__(self, form: Format) -> None:
+        self._form = form
+        self._written: dict[str, tuple[Sequence[Sample], bytes]] = {}
+
+    def write(self, family: Metric) -> bytes:
+        """Return a family as prometheus_client writes it."""
+        samples, text = self._written.get(family.name, (None, b""))
+        if samples != family.samples:
+            text = self._form.foreign(family)
+            self._written[family.name] = family.samples, text
+        return text
+
+
 async def write_page(
-    form: Format, ours: Iterable[Metric | Lines], others: Iterable[Metric]
+    form: Format,
+    ours: Iterable[Metric | Lines],
+    others: Iterable[Metric],
+    foreign: ForeignFamilies | None = None,
 ) -> bytes:
-    """Return a page of families of ours and of others; the loop runs other work in between."""
+    """Return a page of families of ours and of others; the loop runs other work in between.
+
+    `foreign` knows the others' families of the page before.
+    """
+    foreign = foreign or ForeignFamilies(form)
     pieces: list[bytes] = []
     resumed = time.perf_counter()
-    for piece in _pieces(form, ours, others):
+    for piece in _pieces(form, ours, others, foreign):
         pieces.append(piece)
         if time.perf_counter() - resumed > SLICE_S:
             await asyncio.sleep(0)
@@ -104,12 +131,15 @@ async def write_page(
 
 
 def _pieces(
-    form: Format, ours: Iterable[Metric | Lines], others: Iterable[Metric]
+    form: Format,
+    ours: Iterable[Metric | Lines],
+    others: Iterable[Metric],
+    foreign: ForeignFamilies,
 ) -> Iterator[bytes]:
     for family in ours:
         yield from form.pieces(family)
     for family in others:
-        yield form.foreign(family)
+        yield foreign.write(family)
     yield form.end
 
 

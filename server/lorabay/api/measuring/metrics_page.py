@@ -19,7 +19,14 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import gzip_accepted
 
-from lorabay.api.measuring.exposition import OPENMETRICS, TEXT, Format, choose_format, write_page
+from lorabay.api.measuring.exposition import (
+    OPENMETRICS,
+    TEXT,
+    ForeignFamilies,
+    Format,
+    choose_format,
+    write_page,
+)
 from lorabay.api.measuring.series import Series
 
 if TYPE_CHECKING:
@@ -98,6 +105,7 @@ class Pages:
         self._ours = ours
         self._others = others
         self._clock = clock
+        self._foreign = ForeignFamilies(form)
         self._turn = asyncio.Lock()
         self._page: Page | None = None
 
@@ -107,7 +115,7 @@ class Pages:
         async with self._turn:
             if self._page is None or self._clock() - self._page.made_at >= KEEP_S:
                 ours, others = self._ours.collect(), self._others.collect()
-                text = await write_page(self._form, ours, others)
+                text = await write_page(self._form, ours, others, self._foreign)
                 self._page = Page(text, self._clock())
             return self._page
 
