@@ -9,7 +9,17 @@ from typing import Any
 
 from lorabay.catalog.versions import Version
 from lorabay.errors import EngineUnavailable
-from lorabay.serving.engine import CALLS, Answer, AnswerStream, Body, Call, Meter, Slots, Usage
+from lorabay.serving.engine import (
+    CALLS,
+    Answer,
+    AnswerStream,
+    Body,
+    Call,
+    Meter,
+    Slots,
+    Usage,
+    not_served,
+)
 from tests.fake_stream import USAGE, FakeStream, words
 
 
@@ -32,6 +42,7 @@ class FakeEngine:
         self.in_slots: Slots | None = None
         self.spent = Usage()
         self.headers: dict[str, str] = {}
+        self.calls = CALLS
 
     async def start(self) -> None:
         self.up = True
@@ -61,6 +72,10 @@ class FakeEngine:
     def check(self) -> None:
         if not self.up:
             raise EngineUnavailable("the engine is not up yet", retry_after=4.2)
+
+    def check_call(self, call: Call) -> None:
+        if call not in self.calls:
+            raise not_served(call, self.calls)
 
     def schemas(self) -> Mapping[str, Mapping[str, Any]]:
         names = {"model": {"$ref": "#/components/schemas/Word"}}

@@ -78,6 +78,12 @@ class ModelNotFound(LorabayError):
         super().__init__(message or f"The model `{shown}` does not exist.", param="model")
 
 
+class CallNotServed(LorabayError):
+    """The base does not answer this kind of call: it generates text, or pools, not both."""
+
+    status, code, type = 404, "call_not_served", "not_found_error"
+
+
 class WeightsRefused(ModelNotFound):
     """The engine refuses the weights of `model`. Clients see no such model, admins the reason."""
 

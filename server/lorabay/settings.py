@@ -251,6 +251,13 @@ class RequestSettings(BaseModel):
         16, ge=1, description="Sequences that are generated at once: `n` or beams, times prompts."
     )
     max_prompts: int = Field(16, ge=1, description="Prompts in one text completion.")
+    # LangChain sends a thousand. Each is a request of its own to the engine, and a thousand of them
+    # keep the event loop for a tenth of a second.
+    max_inputs: int = Field(
+        1_024,
+        ge=1,
+        description="Inputs of a request to a pooling base: texts, or pairs of texts.",
+    )
     max_asked_tokens: int = Field(
         262_144,
         ge=1,

@@ -21,6 +21,14 @@ CONTRACT = {
     ("POST", "/v1/responses"),
     ("POST", "/v1/messages"),
     ("POST", "/v1/messages/count_tokens"),
+    ("POST", "/v1/embeddings"),
+    ("POST", "/v1/score"),
+    ("POST", "/score"),
+    ("POST", "/v1/rerank"),
+    ("POST", "/rerank"),
+    ("POST", "/v2/rerank"),
+    ("POST", "/classify"),
+    ("POST", "/pooling"),
     ("POST", "/tokenize"),
     ("POST", "/detokenize"),
     ("GET", "/v1/models"),
@@ -58,7 +66,7 @@ UNKNOWN_PATHS = (
     "/",
     "/v1",
     "/v1/",
-    "/v1/embeddings",
+    "/v1/images/generations",
     "/v1/chat/completions/",
     "/health/",
     "/redoc",
@@ -81,7 +89,7 @@ async def test_an_unknown_path_is_404(api: Api, method: str, path: str) -> None:
     assert response.json()["error"]["code"] == "not_found"
 
 
-@pytest.mark.parametrize("path", [call.path for call in CALLS])
+@pytest.mark.parametrize("path", [path for call in CALLS for path in call.paths])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
 async def test_a_wrong_method_is_405_and_tells_the_right_one(
     api: Api, method: str, path: str

@@ -27,7 +27,7 @@ from tests.versions import make_version
 
 KEY = "a key of höchster secrecy"
 GUARDED = (
-    *(("POST", call.path) for call in CALLS),
+    *(("POST", path) for call in CALLS for path in call.paths),
     ("GET", "/v1/models"),
     ("GET", "/v1/models/finance"),
 )

@@ -18,7 +18,16 @@ from lorabay.errors import (
     ModelNotFound,
     WeightsRefused,
 )
-from lorabay.serving.engine import CALLS, Answer, AnswerStream, Body, Call, Usage
+from lorabay.serving.engine import (
+    CALLS,
+    EMBEDDINGS,
+    RERANK,
+    Answer,
+    AnswerStream,
+    Body,
+    Call,
+    Usage,
+)
 from tests.api.conftest import (
     FINANCE,
     FINANCE_BEFORE,
@@ -403,3 +412,57 @@ async def test_a_request_follows_its_name_back_to_a_former_version(
     )
     assert by_version.status_code == 404
     assert not any(status.leases for status in api.registry.snapshot())
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+async def test_a_call_that_the_base_does_not_answer_is_told_so(api: Api, call: Call) -> None:
+    """A 404 with its own code says what the base does and which paths it answers; nothing is read,
+    leased or loaded.
+    """
+    others = [other for other in CALLS if other.pools is not call.pools]
+    api.engine.calls = tuple(others)
+    answer = await api.http.post(call.path, content=b"not even JSON", headers=JSON)
+    error = answer.json()["error"]
+    assert answer.status_code == 404
+    assert error["code"] == "call_not_served"
+    assert ("pooling model" in error["message"]) is not call.pools
+    assert all(other.path in error["message"] for other in others)
+    assert not api.engine.asked
+    assert api.codes("__unknown__", call.name) == {"404": 1}
+    assert api.at_rest()
+
+
+@pytest.mark.parametrize("path", RERANK.paths)
+async def test_every_path_of_a_call_means_the_same(api: Api, path: str) -> None:
+    """Aliases count under the call's own name."""
+    answer = await api.http.post(path, json={"model": "finance", "query": "a", "documents": ["b"]})
+    assert answer.status_code == 200
+    assert [call for call, *_ in api.engine.asked] == [RERANK]
+    assert api.codes("finance", "rerank") == {"200": 1}
+
+
+async def test_vectors_may_be_bytes(api: Api) -> None:
+    """The answer arrives as what the engine says that it is, with the headers to read it by."""
+
+    async def reply(body: Body) -> Answer:
+        headers = {"metadata": "{}"}
+        return Answer(b"\x00\xff", Usage(5, 0), "application/octet-stream", headers)
+
+    api.engine.reply = reply
+    answer = await api.http.post(EMBEDDINGS.path, json={"model": "finance", "input": "a"})
+    assert answer.content == b"\x00\xff"
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert (answer.headers["metadata"], answer.headers["x-adapter"]) == ("{}", "finance")
+
+
+async def test_a_vector_proves_that_the_version_computes(api: Api) -> None:
+    """It is no token, and counts the prompt alone."""
+
+    async def reply(body: Body) -> Answer:
+        return Answer(b"{}", Usage(5, 0))
+
+    api.engine.reply = reply
+    await api.http.post(EMBEDDINGS.path, json={"model": "finance", "input": "a"})
+    assert ("answered", FINANCE) in api.weights.notes
+    assert api.count("lorabay_prompt_tokens_total", adapter="finance") == 5
+    assert api.count("lorabay_generation_tokens_total", adapter="finance") == 0

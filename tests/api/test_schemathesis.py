@@ -34,11 +34,11 @@ from tests.versions import BASE_NAMES
 ADMINS, CALLS_OWN = "ads", "bank"
 KEY = "one key for all paths"
 HEADERS = {"authorization": f"Bearer {KEY}"}
-CASES, CASES_OF_A_LARGE_SCHEMA = 118, 12
+CASES, CASES_OF_A_LARGE_SCHEMA, CASES_OF_ALIKE = 118, 12, 6
 """Requests of each sort to an operation.
 
 A request of one of vLLM's large schemas takes half a second of processor time to make; of the
-others, some hundredths.
+others, some hundredths. The calls that pool are alike.
 """
 
 SMALL_SCHEMAS = frozenset({"/v1/completions", "/detokenize"})
@@ -120,6 +120,8 @@ def test_every_answer_is_one_that_the_document_allows(url: str, figures: list[st
         is_call = operation[1] in {call.path for call in CALLS}
         is_large = is_call and operation[1] not in SMALL_SCHEMAS
         count = CASES_OF_A_LARGE_SCHEMA if is_large else CASES
+        if operation[1] in {call.path for call in CALLS if call.pools}:
+            count = CASES_OF_ALIKE
         names = (CALLS_OWN, "tiny") if is_call else (ADMINS,)
         for mode in MODES:
             total += exercise(url, operation, mode, count, headers=HEADERS, names=names)

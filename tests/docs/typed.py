@@ -59,6 +59,7 @@ tutorial's own blocks.
 """
 
 _STARTS_A_SERVER = "starts a server that runs until it is stopped; the tutorial starts one"
+_POOLS = "needs a base that pools; tests/e2e/test_pooling.py asks tiny ones the same"
 _DOCKER = "needs Docker and minutes of building; names of profiles are checked"
 _CHECKOUT = "commands of a checkout: they would install or test themselves"
 
@@ -80,6 +81,9 @@ CHECKED: Mapping[str, str] = {
     "--adapters /models/adapters \\": "needs a GPU and a model of 16 GB",
     "docs/guides/docker-and-gpu.md: .venv/bin/lorabay serve "
     """--engine 'lora_target_modules=["q_proj","k_proj","v_proj","o_proj"]'""": _STARTS_A_SERVER,
+    "docs/guides/pooling.md: .venv/bin/lorabay serve --base /models/Qwen3-Embedding-0.6B "
+    "--adapters /models/embedders": _POOLS,
+    "docs/guides/pooling.md: from openai import OpenAI": _POOLS,
     "docs/reference/settings.md: .venv/bin/lorabay serve --port 8080": _STARTS_A_SERVER,
     "docs/reference/settings.md: "
     ".venv/bin/lorabay serve --engine max_model_len=4096 --engine dtype=float32": _STARTS_A_SERVER,

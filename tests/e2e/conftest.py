@@ -43,6 +43,7 @@ FIRST, LAST = (
     (
         "test_architectures.py",
         "test_merged.py",
+        "test_pooling.py",
         "test_tutorial.py",
         "test_store_disk.py",
         "test_cold_adapters.py",

@@ -293,3 +293,11 @@ def test_a_wrong_key(client: OpenAI) -> None:
     with pytest.raises(openai.AuthenticationError) as error:
         client.with_options(api_key="wrong").models.list()
     assert error.value.code == "invalid_api_key"
+
+
+def test_a_base_that_generates_says_that_it_does_not_pool(client: OpenAI) -> None:
+    """In OpenAI's envelope, with the paths that it answers; no adapter is loaded for it."""
+    with pytest.raises(openai.NotFoundError, match="generates text") as refused:
+        client.embeddings.create(model=BASE, input="Hello")
+    assert refused.value.code == "call_not_served"
+    assert "/v1/chat/completions" in str(refused.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.serving.engine import CALLS, Answer, Engine, Usage, Weights
+from lorabay.serving.engine import CALLS, Answer, Call, Engine, Usage, Weights, Work
 from tests.fake_engine import FakeEngine
 from tests.fake_weights import FakeWeights
 from tests.versions import make_version
@@ -18,9 +18,23 @@ def test_calls_are_told_apart(field: str) -> None:
     assert all(values)
 
 
+def test_no_path_means_two_calls() -> None:
+    """Aliases included."""
+    paths = [path for call in CALLS for path in call.paths]
+    assert len(set(paths)) == len(paths)
+    assert {"/score", "/rerank", "/v2/rerank"} <= set(paths)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+def test_a_call_does_one_kind_of_work(call: Call) -> None:
+    """What generates or pools computes with an adapter's weights; the tokeniser does not."""
+    assert call.generates + call.pools + (call.work is Work.TOKENIZES) == 1
+    assert call.computes is (call.generates or call.pools)
+
+
 def test_only_calls_that_generate_stream_typed_events() -> None:
     """The tokeniser alone has nothing to announce."""
-    assert {call.name for call in CALLS if not call.generates} == {
+    assert {call.name for call in CALLS if not call.computes} == {
         "count_tokens",
         "detokenize",
         "tokenize",
@@ -40,6 +54,7 @@ async def test_the_fakes_are_an_engine_and_weights() -> None:
         answer = await engine.run(call, {"model": "finance"}, version, request_id="r-1")
         assert isinstance(answer, Answer)
         assert answer.usage != Usage()
+        engine.check_call(call)
     for _ in range(2):
         await engine.unload(version)
     assert set(engine.schemas()) == {call.name for call in CALLS}

@@ -10,7 +10,17 @@ import pytest
 
 from lorabay.catalog.adapter_defaults import Choice
 from lorabay.errors import InvalidRequest
-from lorabay.serving.engine import CALLS, CHAT, COMPLETIONS, DETOKENIZE, RESPONSES, TOKENIZE, Call
+from lorabay.serving.engine import (
+    CALLS,
+    CHAT,
+    COMPLETIONS,
+    DETOKENIZE,
+    RERANK,
+    RESPONSES,
+    SCORE,
+    TOKENIZE,
+    Call,
+)
 from lorabay.serving.preferences import (
     SYSTEM_PLACES,
     EndTokens,
@@ -252,5 +262,5 @@ def test_an_adapter_without_a_system_prompt_adds_none() -> None:
 
 def test_every_call_with_conversations_has_its_place() -> None:
     """Those that the API mounts, by their names."""
-    without = {COMPLETIONS.name, DETOKENIZE.name}
+    without = {COMPLETIONS.name, DETOKENIZE.name, SCORE.name, RERANK.name}
     assert {call.name for call in CALLS} - without <= SYSTEM_PLACES.keys()

@@ -42,7 +42,7 @@ def test_scales_are_found_under_vllms_names(tmp_path: Path) -> None:
         {f"{LAYER}.{name}.scale": tensor for name, tensor in tensors.items()},
         tmp_path / SCALES_FILE,
     )
-    found = read_scales(tmp_path, manager())
+    found = read_scales(tmp_path, manager(modules={}))
     assert set(found) == {f"{LAYER}.self_attn.qkv_proj", f"{LAYER}.self_attn.o_proj"}
     first, second, third = found[f"{LAYER}.self_attn.qkv_proj"]
     assert torch.equal(first, q)
@@ -51,9 +51,16 @@ def test_scales_are_found_under_vllms_names(tmp_path: Path) -> None:
     assert torch.equal(found[f"{LAYER}.self_attn.o_proj"], o)
 
 
+def test_scales_of_a_base_without_the_class_around_its_layers_are_found(tmp_path: Path) -> None:
+    """Pooling bases are saved like that, and their adapters name modules as they do."""
+    save_file({"layers.0.self_attn.v_proj.scale": torch.ones(4)}, tmp_path / SCALES_FILE)
+    found = read_scales(tmp_path, manager(modules=dict.fromkeys(PACKED)))
+    assert set(found) == {f"{LAYER}.self_attn.qkv_proj"}
+
+
 def test_a_version_without_the_file_has_none(tmp_path: Path) -> None:
     """Plain LoRA, as ever."""
-    assert read_scales(tmp_path, manager()) == {}
+    assert read_scales(tmp_path, manager(modules={})) == {}
 
 
 def test_scales_that_the_engine_cannot_apply_are_an_error() -> None:

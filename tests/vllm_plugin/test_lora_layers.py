@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 import torch
 from vllm.config.lora import LoRAConfig
-from vllm.lora.utils import from_layer, from_layer_logits_processor
+from vllm.lora.utils import (
+    from_layer,
+    from_layer_classification,
+    from_layer_logits_processor,
+)
 from vllm.model_executor.layers.linear import (
     ColumnParallelLinear,
     MergedColumnParallelLinear,
@@ -188,6 +192,32 @@ def test_fully_sharded_layers_keep_vllms_own_way() -> None:
     assert torch.equal(layer.lora_a_stacked[0][1, 0, :4], a[0])
     layer.reset_lora(1)
     assert not layer.lora_a_stacked[0].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_head_of_a_classifier_adds_each_requests_update(dtype: torch.dtype) -> None:
+    """It has a row for each request, not for each token, and computes in float32 itself."""
+    base = ReplicatedLinear(HIDDEN, 3, bias=False, params_dtype=torch.float32, return_bias=False)
+    fill(base)
+    config = LoRAConfig(max_lora_rank=8, max_loras=SLOTS, lora_dtype=dtype)
+    layer = from_layer_classification(base, SLOTS, config)
+    requests = [1, -1, 3]
+    layer.set_mapping(wrapper_for([1] * 4 + [-1] * 2 + [3] * 5, requests))
+    layer.set_output_mapping(tuple(requests))
+
+    x = torch.randn(len(requests), HIDDEN)
+    plain = forward(base, x)
+    assert torch.equal(forward(layer, x), plain)
+
+    (a,), (b,) = factors([3])
+    layer.set_lora(1, a.to(dtype), b.to(dtype))
+    result = forward(layer, x)
+    tolerance = 1e-4 if dtype is torch.float32 else 0.3
+    torch.testing.assert_close(result[0], plain[0] + b @ (a @ x[0]), rtol=0.02, atol=tolerance)
+    assert torch.equal(result[1:], plain[1:])
+
+    layer.reset_lora(1)
+    assert torch.equal(forward(layer, x), plain)
 
 
 def test_an_embedding_adds_what_its_ids_look_up() -> None:

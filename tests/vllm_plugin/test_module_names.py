@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 from vllm.model_executor.models.utils import WeightsMapper
 
-from lorabay.vllm_plugin.module_names import factor_name, modules_in, renames_of, vllm_name
+from lorabay.vllm_plugin.module_names import (
+    factor_name,
+    layer_name,
+    modules_in,
+    renames_of,
+    vllm_name,
+)
 
 RENAMING = SimpleNamespace(
     hf_to_vllm_mapper=WeightsMapper(orig_to_new_prefix={"model.": "language_model.model."})
@@ -31,3 +38,13 @@ def test_an_adapters_file_names_its_modules() -> None:
         f"{prefix}a.embed_tokens.base_layer.weight",
     ]
     assert modules_in(names) == ["a.embed_tokens", "b"]
+
+
+def test_a_layer_is_found_with_or_without_the_class_around_it() -> None:
+    """Only where nothing has the shorter name, and something has the longer one."""
+    manager: Any = SimpleNamespace(
+        modules={"model.norm_proj": None, "score": None, "model.score": None},
+        packed_modules={"model.qkv": ["model.q", "model.k"]},
+    )
+    found = [layer_name(name, manager) for name in ("q", "norm_proj", "score", "absent")]
+    assert found == ["model.q", "model.norm_proj", "score", "absent"]

@@ -15,6 +15,7 @@ from vllm.model_executor.models.utils import PPMissingLayer
 
 from lorabay.vllm_plugin.unadapted_modules import (
     ABSENT,
+    CLASSIFIES_TOKENS,
     LEFT_OUT,
     NO_LAYER,
     PACKED,
@@ -128,3 +129,15 @@ def test_an_adapter_of_many_such_modules_gets_a_short_message() -> None:
     message = r"visual\.0, visual\.1, visual\.2 and 6 more, which .*; .* changes mtp\.0, which"
     with pytest.raises(ValueError, match=message):
         check_all_adapted(engine(lora_skip_prefixes=["mtp."]), [*names, "mtp.0"])
+
+
+@pytest.mark.parametrize(
+    ("task", "found"), [("classify", {}), ("token_classify", CLASSIFIES_TOKENS)]
+)
+def test_the_head_of_a_classifier_of_tokens_is_left_alone(task: str, found: Any) -> None:
+    """vLLM refuses such an adapter at its load; that of a classifier of texts is adapted."""
+    classifier = engine()
+    classifier.modules["score"] = BaseLayerWithLoRA()
+    classifier.supported_modules_to_save = {"score", "classifier"}
+    classifier._pooling_task = task
+    assert unadapted(classifier, ["score"]) == ({"score": found} if found else {})

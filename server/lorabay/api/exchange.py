@@ -82,7 +82,7 @@ class Exchange:
         await self._take_turn()
 
         # Should the engine die from here on, this request's version may be why.
-        self._computes = self.call.generates
+        self._computes = self.call.computes
         try:
             answer = await self._parts.engine.run(
                 self.call,
@@ -99,7 +99,7 @@ class Exchange:
 
         # A whole answer is the end of the generation; a stream has only begun.
         if isinstance(answer, Answer):
-            if answer.usage.generation_tokens:
+            if answer.usage.generation_tokens or self.call.pools:
                 self._prove()
             self.note_end(200)
             self._measured.usage = answer.usage
@@ -142,7 +142,7 @@ class Exchange:
             await self._ensure(version)
 
     async def _ensure(self, version: Version) -> None:
-        if self.call.generates:
+        if self.call.computes:
             await self._parts.weights.ensure(version)
         # The tokeniser is the base's: it needs no weights, so it neither loads nor evicts any.
         elif not self._parts.weights.admits(version):

@@ -44,15 +44,16 @@ def inference_routes(
     limits: RequestLimits,
     stream_comment_s: float,
 ) -> list[Route]:
-    """Return one route for each call; `openapi` describes them, as FastAPI does not see them."""
+    """Return the routes of each call; `openapi` describes them, as FastAPI does not see them."""
     return [
         Route(
-            call.path,
+            path,
             CallEndpoint(call, parts, gate, max_body_bytes, limits, stream_comment_s),
             methods=["POST"],
             include_in_schema=False,
         )
         for call in CALLS
+        for path in call.paths
     ]
 
 
@@ -82,6 +83,7 @@ class CallEndpoint:
             with RequestMetrics(self._parts.metrics, self._call) as measured:
                 # The key comes first: a stranger's body is not read.
                 caller = identify(self._gate, request)
+                self._parts.engine.check_call(self._call)
                 body = await self._read(request)
                 async with Exchange(self._call, caller, body, self._parts, measured) as exchange:
                     response = await unless_disconnected(
@@ -98,7 +100,7 @@ class CallEndpoint:
         """Return the request's body, if it asks for no more than one request may."""
         body = await read_body(request, self._max_body_bytes, self._limits.max_json_values)
         check_limits(self._call, body, self._limits, context=self._parts.engine.max_model_len)
-        check_form(body)
+        check_form(self._call, body)
         check_media_names(body)
         check_fields(self._call, body)
         check_conversation(self._call, body)
@@ -113,6 +115,10 @@ class CallEndpoint:
         headers = engine_headers(request.headers)
         answer = await exchange.run(request.state.request_id, headers)
         if isinstance(answer, Answer):
-            return Response(answer.content, media_type="application/json", headers=exchange.headers)
+            return Response(
+                answer.content,
+                media_type=answer.media_type,
+                headers={**answer.headers, **exchange.headers},
+            )
         await send_events(answer, exchange, send, comment_s=self._stream_comment_s)
         return None

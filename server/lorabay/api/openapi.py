@@ -153,15 +153,16 @@ def _describe(call: Call, schema: Document, document: Document) -> None:
 
     components = document.setdefault("components", {}).setdefault("schemas", {})
     components |= definitions
-    document["paths"][call.path] = {
-        "post": {
-            "tags": ["inference"],
-            "summary": call.summary,
-            "operationId": call.name,
-            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-            "responses": {"200": _answer(call)},
-        }
+    operation: Document = {
+        "tags": ["inference"],
+        "summary": call.summary,
+        "operationId": call.name,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {"200": _answer(call)},
     }
+    if call.aliases:
+        operation["description"] = f"Also at {', '.join(call.aliases)}."
+    document["paths"][call.path] = {"post": operation}
 
 
 def _bodies(schema: Document, definitions: Document) -> list[Document]:

@@ -28,7 +28,7 @@ logger = structlog.get_logger(__name__)
 FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed"}
 """Codes of the failures that Starlette's router raises, by status."""
 
-DIALECTS: Mapping[str, Dialect] = {call.path: call.dialect for call in CALLS}
+DIALECTS: Mapping[str, Dialect] = {path: call.dialect for call in CALLS for path in call.paths}
 """The dialect of each path of a call; all other paths speak OpenAI's."""
 
 ANTHROPIC_TYPES: Mapping[int, str] = {

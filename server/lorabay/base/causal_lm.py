@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
 )
 
@@ -17,6 +20,11 @@ from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_POOLING = (AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoModel)
+_POOLING_ENDS = ("Classification", "Model")
+"""Ends of the names of classes that give classes, or hidden states alone."""
 
 
 def load_model(folder: Path) -> Any:
@@ -41,13 +49,26 @@ def load_float32(folder: Path) -> Any:
 
 
 def model_class(config: Any) -> Any:
-    """Return transformers' class for a model with this config: for text, or for images and text.
+    """Return transformers' class for a model with this config: the one that pools, if it names one,
+    else for text, or for images and text.
 
     A base with a vision tower is loaded whole. Its class answers text like any other.
     """
+    name = next(iter(getattr(config, "architectures", None) or ()), "")
+    for kind in _POOLING:
+        if name.endswith(_POOLING_ENDS) and name == _class_name(kind, config):
+            return kind
+
     if type(config) in AutoModelForImageTextToText._model_mapping:
         return AutoModelForImageTextToText
     return AutoModelForCausalLM
+
+
+def _class_name(kind: Any, config: Any) -> str | None:
+    """Return the name of the class that an automatic class of transformers stands for here."""
+    if type(config) not in kind._model_mapping:
+        return None
+    return str(kind._model_mapping[type(config)].__name__)
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.catalog.canonical import EXPERTS, Canonical, measure
+from lorabay.catalog.classifier_heads import head_notes, head_products
 from lorabay.catalog.defaults.own_context import context_warnings
 from lorabay.catalog.defaults.own_defaults import read_own_defaults
 from lorabay.catalog.expert_pairs import single_problems
@@ -30,9 +31,10 @@ from lorabay.formats.reading import base_model_of, open_adapter
 from lorabay.reasons import Reason, Rejected, quoted, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from lorabay.algebra.updates import LowRank
     from lorabay.base.shapes import BaseShapes
     from lorabay.base.weights import BaseWeights
     from lorabay.catalog.adapted import Adapted
@@ -213,39 +215,47 @@ def _canonical(source: Source, checks: Checks) -> Canonical | Rejected:
 
     # Copies of the base's tensors are no part of an adapter, and no format need know of them.
     whole = whole_tensors(source, checks.base, Comparison(checks.base, checks.base_weights))
+    heads = head_products(whole.updates, checks.base, checks.base_weights, checks.max_rank)
     own = replace(source, tensors=whole.rest, copies=whole.copies)
-    canonical = _canonical_of(own, entry.module, replace(checks, base=whole.base))
+    canonical = _canonical_of(own, entry.module, replace(checks, base=whole.base), heads)
 
-    problems = [*whole.problems, *_replaced_problems(whole)]
+    problems = [*whole.problems, *_replaced_problems(whole, heads)]
     if isinstance(canonical, Rejected):
         return rejected([*problems, *canonical.reasons])
     if problems:
         return rejected(problems)
-    return replace(canonical, warnings=(*whole.warnings, *canonical.warnings))
+    notes = (*whole.warnings, *head_notes(heads))
+    return replace(canonical, warnings=(*notes, *canonical.warnings))
 
 
-def _canonical_of(source: Source, module: Format, checks: Checks) -> Canonical | Rejected:
-    """Return the canonical form of an adapter that replaces no tensors of the base."""
+def _canonical_of(
+    source: Source, module: Format, checks: Checks, heads: Mapping[str, LowRank]
+) -> Canonical | Rejected:
+    """Return the canonical form of an adapter that replaces no tensors of the base but `heads`."""
     # Without output scales, DoRA is one of the features that plain LoRA lacks.
     as_dora = bool(source.config.get("use_dora")) and checks.dora_weights is not None
     on_parameters = bool(source.config.get("target_parameters"))
-    if source.config.get("peft_type") == "LORA" and not as_dora and not on_parameters:
+    is_lora = source.config.get("peft_type") == "LORA"
+    if is_lora and not (as_dora or on_parameters or heads):
         plain = lora.plain_updates(source, checks.base)
         return plain if isinstance(plain, Rejected) else as_stored(plain, source.read, checks.base)
 
     updates = module.updates(source, checks.base)
     if isinstance(updates, Rejected):
         return updates
+    if heads:
+        changed = {name: (product,) for name, product in heads.items()}
+        updates = replace(updates, by_tensor={**updates.by_tensor, **changed})
     means = Means(checks.max_rank, checks.dora_weights, checks.approximate_error)
     return converted(updates, checks.base, means)
 
 
-def _replaced_problems(whole: WholeTensors) -> Iterator[Reason]:
+def _replaced_problems(whole: WholeTensors, heads: Collection[str]) -> Iterator[Reason]:
     """Return why an engine cannot serve tensors that take the place of the base's."""
     # A tied head shares its embedding's update, and only one of the two is in the file.
     seen: set[int] = set()
     for name, update in whole.updates.items():
-        if id(update) in seen:
+        if id(update) in seen or name in heads:
             continue
         seen.add(id(update))
         text = f"{quoted(name)} is retrained as a whole; {MERGE}"

@@ -71,19 +71,35 @@ def answer(model: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     def length(number: int) -> int:
         return len(inputs[number])
 
+    size = 1 if _is_classifier(model) else _BATCH
     logits: dict[int, torch.Tensor] = {}
     by_length = sorted(range(len(inputs)), key=length)
     for _, group in groupby(by_length, key=length):
         numbers = list(group)
-        for first in range(0, len(numbers), _BATCH):
-            batch = numbers[first : first + _BATCH]
+        for first in range(0, len(numbers), size):
+            batch = numbers[first : first + size]
             stacked = torch.stack([inputs[number] for number in batch])
-            rows = model(stacked).logits[:, -POSITIONS:].float()
+            rows = _positions(model(stacked))[:, -POSITIONS:].float()
 
             # A clone lets go of the logits of all other positions.
             for number, row in zip(batch, rows, strict=True):
                 logits[number] = row.clone()
     return [logits[number] for number in range(len(inputs))]
+
+
+def _is_classifier(model: Any) -> bool:
+    """Return whether a model answers for whole texts: it then looks for padding in a batch."""
+    names = getattr(getattr(model, "config", None), "architectures", None) or ()
+    return any(name.endswith("SequenceClassification") for name in names)
+
+
+def _positions(output: Any) -> torch.Tensor:
+    """Return an output as (inputs, positions, values)."""
+    logits: torch.Tensor | None = getattr(output, "logits", None)
+    if logits is None:
+        hidden: torch.Tensor = output.last_hidden_state
+        return hidden
+    return logits[:, None] if logits.ndim == 2 else logits
 
 
 def difference(expected: Sequence[torch.Tensor], actual: Sequence[torch.Tensor]) -> Difference:

@@ -71,8 +71,8 @@ _DECIDING = (
 )
 """Modules whose change makes former answers worthless."""
 
-_MADE_FROM = ("config.json", "hf_quant_config.json", "params.json", "*.py")
-"""Files of a base that vLLM makes its model from."""
+_MADE_FROM = ("config.json", "hf_quant_config.json", "modules.json", "params.json", "*.py")
+"""Files of a base that vLLM makes its model from, and tells its task from."""
 
 _SPARING = {"OMP_NUM_THREADS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
 """Variables of the helper: it computes nothing."""

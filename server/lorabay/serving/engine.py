@@ -6,15 +6,29 @@ or a stream of server-sent events. This module knows nothing of HTTP, keys, adap
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 from lorabay.catalog.versions import Digest, Version
+from lorabay.errors import CallNotServed
 
 Body = dict[str, Any]
 """A request body as parsed JSON."""
+
+
+class Work(StrEnum):
+    """What an engine does for a call."""
+
+    TOKENIZES = "tokenizes"
+    """Its tokeniser alone: no adapter's weights are needed."""
+
+    GENERATES = "generates"
+    """It generates tokens; the answer may be streamed."""
+
+    POOLS = "pools"
+    """It makes vectors, classes or scores of its inputs; a base does this or generates."""
 
 
 class Dialect(StrEnum):
@@ -35,13 +49,35 @@ class Call:
     path: str
     summary: str
 
-    generates: bool = True
-    """True where the engine computes with an adapter's weights; False for the tokeniser alone."""
+    work: Work = Work.GENERATES
 
     typed_events: bool = False
     """True where streamed events carry a type, and some go out before anything is generated."""
 
     dialect: Dialect = Dialect.OPENAI
+
+    aliases: tuple[str, ...] = ()
+    """Further paths of the same call, which clients of other servers know."""
+
+    @property
+    def generates(self) -> bool:
+        """Whether the answer is generated, token by token."""
+        return self.work is Work.GENERATES
+
+    @property
+    def pools(self) -> bool:
+        """Whether the answer is made of the inputs' hidden states, in one step."""
+        return self.work is Work.POOLS
+
+    @property
+    def computes(self) -> bool:
+        """Whether the engine computes with an adapter's weights."""
+        return self.work is not Work.TOKENIZES
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path of the call, its own first."""
+        return (self.path, *self.aliases)
 
 
 CHAT = Call("chat", "/v1/chat/completions", "Chat completion, whole or streamed")
@@ -58,14 +94,62 @@ COUNT_TOKENS = Call(
     "count_tokens",
     "/v1/messages/count_tokens",
     "Tokens that a message of Anthropic's API takes",
-    generates=False,
+    Work.TOKENIZES,
     dialect=Dialect.ANTHROPIC,
 )
-TOKENIZE = Call("tokenize", "/tokenize", "Text or messages to token ids", generates=False)
-DETOKENIZE = Call("detokenize", "/detokenize", "Token ids to text", generates=False)
+EMBEDDINGS = Call(
+    "embeddings", "/v1/embeddings", "Vectors of texts, on a base that embeds", Work.POOLS
+)
+SCORE = Call(
+    "score",
+    "/v1/score",
+    "Scores of pairs of texts, on a base that embeds or ranks",
+    Work.POOLS,
+    aliases=("/score",),
+)
+RERANK = Call(
+    "rerank",
+    "/v1/rerank",
+    "Documents by their relevance to a query, on a base that embeds or ranks",
+    Work.POOLS,
+    aliases=("/rerank", "/v2/rerank"),
+)
+CLASSIFY = Call("classify", "/classify", "Classes of texts, on a base that classifies", Work.POOLS)
+POOLING = Call(
+    "pooling",
+    "/pooling",
+    "What the base's pooler makes of texts, on any base that pools",
+    Work.POOLS,
+)
+TOKENIZE = Call("tokenize", "/tokenize", "Text or messages to token ids", Work.TOKENIZES)
+DETOKENIZE = Call("detokenize", "/detokenize", "Token ids to text", Work.TOKENIZES)
 
-CALLS = (CHAT, COMPLETIONS, RESPONSES, MESSAGES, COUNT_TOKENS, TOKENIZE, DETOKENIZE)
-"""Every call that the API mounts and an engine answers."""
+CALLS = (
+    CHAT,
+    COMPLETIONS,
+    RESPONSES,
+    MESSAGES,
+    COUNT_TOKENS,
+    TOKENIZE,
+    DETOKENIZE,
+    EMBEDDINGS,
+    SCORE,
+    RERANK,
+    CLASSIFY,
+    POOLING,
+)
+"""Every call that the API mounts. Which of them an engine answers, follows from its base."""
+
+
+def not_served(call: Call, answered: Collection[Call]) -> CallNotServed:
+    """Return the error for a call that a base does not answer, which answers others."""
+    pools = any(other.pools for other in answered)
+    kind = "is a pooling model" if pools else "generates text"
+    paths = ", ".join(other.path for other in CALLS if other in answered)
+    return CallNotServed(
+        f"`{call.path}` is not served: the base of this server {kind}; it answers {paths}",
+        param="model",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +172,15 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole response: its JSON and what it cost."""
+    """A whole response: its content and what it cost.
+
+    `headers` are further ones that a client needs to read the content.
+    """
 
     content: bytes
     usage: Usage
+    media_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +243,12 @@ class Engine(Protocol):
 
     def check(self) -> None:
         """Raise EngineUnavailable unless requests can be answered now."""
+        ...
+
+    def check_call(self, call: Call) -> None:
+        """Raise CallNotServed for a call that the base cannot answer; nothing while that is not
+        known.
+        """
         ...
 
     @property

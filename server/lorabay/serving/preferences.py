@@ -47,6 +47,9 @@ SYSTEM_PLACES: Mapping[str, SystemPlace] = {
     "responses": SystemPlace("instructions", ("input", "previous_input_messages")),
     "messages": SystemPlace("system", ("messages",)),
     "count_tokens": SystemPlace("system", ("messages",)),
+    "embeddings": _IN_MESSAGES,
+    "classify": _IN_MESSAGES,
+    "pooling": _IN_MESSAGES,
 }
 """By the call's name. A call that is not here has no conversations."""
 

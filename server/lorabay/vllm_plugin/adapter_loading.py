@@ -20,7 +20,7 @@ from vllm.lora.model_manager import LoRAModelManager
 from vllm.lora.worker_manager import WorkerLoRAManager
 
 from lorabay.vllm_plugin import staged_loads
-from lorabay.vllm_plugin.module_names import modules_in, renames_of, vllm_name
+from lorabay.vllm_plugin.module_names import layer_name, modules_in, renames_of, vllm_name
 from lorabay.vllm_plugin.scaled_outputs import can_scale, cut_scales, put_scales
 from lorabay.vllm_plugin.unadapted_modules import check_all_adapted
 
@@ -136,7 +136,7 @@ def read_scales(folder: Path, manager: LoRAModelManager) -> dict[str, Any]:
     with safe_open(folder / SCALES_FILE, framework="pt") as file:
         for name in tuple(file.keys()):
             module = vllm_name(name.removesuffix(_SUFFIX), renames)
-            factors[module] = file.get_tensor(name).float()
+            factors[layer_name(module, manager)] = file.get_tensor(name).float()
 
     return _by_packed_module(factors, manager.packed_modules)
 

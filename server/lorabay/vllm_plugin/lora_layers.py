@@ -137,6 +137,8 @@ def _create_linear(original: Any) -> Any:
         )
 
         _give_slots(self, ModuleSlots(self.input_size, widths, max_loras, dtype))
+        # The head of a classifier hands its stacked weights, not itself, to the wrapper.
+        self.lora_a_stacked[0].slots = self.lora_slots
 
     return create_lora_weights
 

@@ -13,7 +13,12 @@ from vllm.lora.utils import parse_fine_tuned_lora_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from vllm.lora.model_manager import LoRAModelManager
+
 PREFIX = "base_model.model."
+
+_AROUND = "model."
+"""What vLLM leaves out of a layer's name, of a base that pools, where no weights are found."""
 
 _FACTORS = (".lora_A.weight", ".lora_B.weight", ".lora_embedding_A", ".lora_embedding_B")
 
@@ -33,6 +38,18 @@ def vllm_name(module: str, renames: Any) -> str:
     """Return vLLM's name of a module of the base."""
     name: str = parse_fine_tuned_lora_name(factor_name(module), renames)[0]
     return name
+
+
+def layer_name(module: str, manager: LoRAModelManager) -> str:
+    """Return the name of the layer, or of the part of one, that takes the weights of `module`.
+
+    A base that pools may have been saved without the class around its layers; vLLM looks for the
+    name with and without that class.
+    """
+    around = f"{_AROUND}{module}"
+    parts = (part for parts in manager.packed_modules.values() for part in parts)
+    known = {*manager.modules, *parts}
+    return around if module not in known and around in known else module
 
 
 def modules_in(tensors: Iterable[str]) -> list[str]:

@@ -36,6 +36,7 @@ TOWER = "it adapts the language model only"
 TOWER_ON_REQUEST = (
     f"{TOWER}; start with --engine enable_tower_connector_lora=true to adapt this part, too"
 )
+CLASSIFIES_TOKENS = "vLLM adapts the head of a classifier of whole texts, not that of one of tokens"
 NO_LAYER = "vLLM's class of the base takes no adapters there"
 
 _NAMED = 3
@@ -68,6 +69,8 @@ def unadapted(manager: LoRAModelManager, modules: Iterable[str]) -> dict[str, st
     layers: dict[str, Any] = dict(manager.model.named_modules(remove_duplicate=False))
     renames = renames_of(manager.model)
     skipped = getattr(manager.model, "lora_skip_prefixes", None) or []
+    of_tokens = getattr(manager, "_pooling_task", None) == "token_classify"
+    heads = manager.supported_modules_to_save if of_tokens else ()
 
     found: dict[str, str] = {}
     for module in modules:
@@ -76,7 +79,9 @@ def unadapted(manager: LoRAModelManager, modules: Iterable[str]) -> dict[str, st
             continue
 
         name = vllm_name(module, renames)
-        if name not in taken and not _is_elsewhere(name, layers):
+        if name in heads:
+            found[module] = CLASSIFIES_TOKENS
+        elif name not in taken and not _is_elsewhere(name, layers):
             found[module] = _reason(name, manager, layers)
 
     return found

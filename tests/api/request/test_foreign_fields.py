@@ -8,16 +8,21 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from lorabay.api.request.foreign_fields import WRAPPERS, check_fields
+from lorabay.api.request.foreign_fields import FOREIGN, WRAPPERS, check_fields
+from lorabay.api.request.pooling_wishes import POOLING_CALLS, POOLING_WISHES
 from lorabay.api.request.wishes import WISHES
 from lorabay.errors import InvalidRequest
 from lorabay.serving.engine import (
     CALLS,
     CHAT,
+    CLASSIFY,
     COMPLETIONS,
     DETOKENIZE,
+    EMBEDDINGS,
     MESSAGES,
+    RERANK,
     RESPONSES,
+    SCORE,
     TOKENIZE,
     Call,
 )
@@ -145,6 +150,31 @@ REFUSED: dict[str, tuple[Call, dict[str, Any], str, str]] = {
         "text",
         "json_schema",
     ),
+    "an adapter of a pooling base": (EMBEDDINGS, {"adapter_id": "shop"}, "adapter_id", "`model`"),
+    "Cohere's kind of input": (
+        EMBEDDINGS,
+        {"input_type": "search_query"},
+        "input_type",
+        "nothing like it",
+    ),
+    "TEI's truncation": (EMBEDDINGS, {"truncate": True}, "truncate", "`truncate_prompt_tokens`"),
+    "Voyage's dimension": (
+        EMBEDDINGS,
+        {"output_dimension": 8},
+        "output_dimension",
+        "`dimensions`",
+    ),
+    "TEI's texts": (RERANK, {"texts": ["a"]}, "texts", "`documents`"),
+    "a number of ranks": (RERANK, {"top_k": 3}, "top_k", "`top_n`"),
+    "an instruction to embed": (
+        EMBEDDINGS,
+        {"instruction": "Find answers"},
+        "instruction",
+        "nothing like it",
+    ),
+    "TEI's raw scores": (CLASSIFY, {"raw_scores": True}, "raw_scores", "`use_activation`"),
+    "a stream of scores": (SCORE, {"stream": True}, "stream", "nothing like it"),
+    "options of a pooling base": (SCORE, {"options": {"a": 1}}, "options", "body itself"),
     "a format without its schema": (
         CHAT,
         {"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}},
@@ -236,6 +266,10 @@ HARMLESS: tuple[tuple[Call, dict[str, Any]], ...] = (
     (MESSAGES, {"system": "Be kind.", "thinking": {"type": "disabled"}, "metadata": {}}),
     (TOKENIZE, {"guided_json": SCHEMA, "max_new_tokens": 5}),
     (DETOKENIZE, {"best_of": 5}),
+    (EMBEDDINGS, {"input": "a", "encoding_format": "base64", "dimensions": 8, "user": "x"}),
+    (EMBEDDINGS, {"temperature": 0.5, "truncate": "NONE", "stream": False}),
+    (RERANK, {"query": "a", "documents": ["b"], "top_n": 1, "return_documents": False}),
+    (CLASSIFY, {"truncate": False, "raw_scores": False, "encoding_format": "float"}),
 )
 
 
@@ -243,6 +277,15 @@ HARMLESS: tuple[tuple[Call, dict[str, Any]], ...] = (
 def test_what_asks_for_nothing_passes(call: Call, changes: dict[str, Any]) -> None:
     """Empty and neutral values, repetitions of the call's own fields, and what nobody knows."""
     check_fields(call, {"model": "tiny"} | changes)
+
+
+@pytest.mark.parametrize("call", POOLING_CALLS, ids=lambda call: call.name)
+def test_every_advice_on_pooling_is_a_field_of_the_call(call: Call) -> None:
+    """No wish of a client of a pooling base is sent to a field that is refused in its turn."""
+    own = {field for wish in POOLING_WISHES for field in wish.here.get(call, ())}
+    assert not own & FOREIGN[call].keys()
+    assert not own & set(WRAPPERS)
+    assert len(FOREIGN[call]) >= 30
 
 
 @given(

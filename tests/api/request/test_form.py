@@ -8,7 +8,7 @@ import pytest
 
 from lorabay.api.request.form import REFUSED, check_form
 from lorabay.errors import InvalidRequest
-from lorabay.serving.engine import CALLS
+from lorabay.serving.engine import CALLS, EMBEDDINGS, RESPONSES
 from tests.api.conftest import Api
 
 MESSAGE = {"role": "user", "content": "Hello"}
@@ -45,7 +45,7 @@ def test_lists_of_wrong_things_are_told_by_their_field(name: str) -> None:
     """One wrong element refuses a list, with the field and the kind that was found."""
     field, value = WRONG[name]
     with pytest.raises(InvalidRequest, match=f"`{field}` must hold") as refused:
-        check_form({"model": "finance", field: value})
+        check_form(RESPONSES, {"model": "finance", field: value})
     assert refused.value.param == field
     assert len(refused.value.message) < 200
 
@@ -68,7 +68,15 @@ def test_lists_of_wrong_things_are_told_by_their_field(name: str) -> None:
 )
 def test_right_forms_and_single_values_pass(body: dict[str, Any]) -> None:
     """What is no list is left to the engine, and so is an empty list."""
-    check_form({"model": "finance"} | body)
+    check_form(RESPONSES, {"model": "finance"} | body)
+
+
+def test_the_inputs_of_a_call_that_pools_are_texts() -> None:
+    """What holds messages or documents elsewhere holds texts there; all else is held as ever."""
+    check_form(EMBEDDINGS, {"model": "finance", "input": ["a", "b"], "documents": ["x"]})
+    for body in ({"input": ["a", 1]}, {"documents": [1]}, {"messages": ["Hello"]}):
+        with pytest.raises(InvalidRequest, match=f"`{next(iter(body))}` must hold"):
+            check_form(EMBEDDINGS, {"model": "finance"} | body)
 
 
 @pytest.mark.parametrize("field", REFUSED)

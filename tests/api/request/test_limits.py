@@ -32,8 +32,11 @@ from lorabay.serving.engine import (
     CHAT,
     COMPLETIONS,
     DETOKENIZE,
+    EMBEDDINGS,
     MESSAGES,
+    RERANK,
     RESPONSES,
+    SCORE,
     TOKENIZE,
     Body,
     Call,
@@ -75,6 +78,10 @@ def response(limit: str | int, param: str, **changes: Any) -> Oversized:
 def message(limit: str | int, param: str, **changes: Any) -> Oversized:
     body = {"model": "finance", "messages": [MESSAGE], "max_tokens": 16} | changes
     return Oversized(MESSAGES, body, str(limit), param)
+
+
+def pooled(call: Call, limit: str | int, param: str, **changes: Any) -> Oversized:
+    return Oversized(call, {"model": "finance"} | changes, str(limit), param)
 
 
 def structured(limit: str, name: str, value: Any) -> Oversized:
@@ -281,6 +288,20 @@ KINDS = {
         "max_tools",
         "tools",
     ),
+    # Inputs of bases that pool.
+    "texts to embed": pooled(EMBEDDINGS, "max_inputs", "input", input=["a"] * 3000),
+    "token ids to embed": pooled(EMBEDDINGS, "max_inputs", "input", input=[[1, 2]] * 3000),
+    "documents to rank": pooled(
+        RERANK, "max_inputs", "documents", query="a", documents=["b"] * 3000
+    ),
+    "pairs to score": pooled(
+        SCORE, "max_inputs", "text_1", text_1=["a"] * 3000, text_2=["b"] * 2999
+    ),
+    "a long text to embed": pooled(EMBEDDINGS, "max_text_chars", "input", input=[BOOK]),
+    "long texts to score": pooled(SCORE, "max_text_chars", "data_2", data_1="a", data_2=[BOOK]),
+    "a query that is read with many documents": pooled(
+        RERANK, "max_text_chars", "query", query="x" * 10_000, documents=["b"] * 1000
+    ),
     # Everything else.
     "fields": chat(MOST_FIELDS, "", **{f"field{number}": 1 for number in range(5000)}),
     "a long user": chat(NAME_CHARS, "user", user=LONG),
@@ -418,6 +439,10 @@ def passes(
         (COMPLETIONS, {"prompt": ["a"] * 16, "max_tokens": None}),
         (RESPONSES, {"input": [MESSAGE] * 100, "metadata": {"a": "b"}, "max_output_tokens": 2048}),
         (TOKENIZE, {"prompt": "word " * 100_000}),
+        (EMBEDDINGS, {"input": ["a text of a few words"] * 1024}),
+        (EMBEDDINGS, {"input": list(range(100_000))}),
+        (RERANK, {"query": "a question", "documents": ["x" * 400] * 1000}),
+        (SCORE, {"text_1": "a", "text_2": "b", "priority": 1}),
         (DETOKENIZE, {"tokens": list(range(200_000))}),
     ],
 )
@@ -447,7 +472,7 @@ def test_no_body_breaks_the_checks(call: Call, body: Body, context: int | None) 
     """Any JSON object passes or is an InvalidRequest."""
     with suppress(InvalidRequest):
         check_limits(call, body, LIMITS, context=context)
-        check_form(body)
+        check_form(call, body)
 
 
 def test_all_limits_are_told_at_once() -> None:

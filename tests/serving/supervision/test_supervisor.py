@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from lorabay.errors import EngineUnavailable, InvalidRequest, RequestRefused, SetupError
+from lorabay.errors import (
+    CallNotServed,
+    EngineUnavailable,
+    InvalidRequest,
+    RequestRefused,
+    SetupError,
+)
 from lorabay.serving.engine import CHAT, TOKENIZE, Answer, AnswerStream, Body, Slots
 from lorabay.serving.supervision.supervisor import (
     LONGEST_PAUSE_S,
@@ -133,6 +139,10 @@ async def test_everything_reaches_a_healthy_engine(
     assert not inner.loaded
     assert supervised.max_model_len == inner.max_model_len
     assert supervised.schemas() == inner.schemas()
+
+    inner.calls = ()
+    with pytest.raises(CallNotServed):
+        supervised.check_call(CHAT)
 
 
 async def test_a_dead_engine_comes_back(

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from lorabay.errors import AdapterRejected, EngineUnavailable, InvalidRequest
-from lorabay.serving.engine import COMPLETIONS, Answer, AnswerStream, Body, Usage
+from lorabay.serving.engine import CALLS, COMPLETIONS, POOLING, Answer, AnswerStream, Body, Usage
 from lorabay.serving.supervision.quarantine import Quarantine
 from lorabay.serving.supervision.trials import AT_MOST, LIMIT_S, Trials
 from tests.serving.mortal_engine import MortalEngine
@@ -135,6 +135,23 @@ async def test_an_answer_without_a_token_proves_nothing(
     await trials.run()
     quarantine.engine_died([A], [], 0.0)
     assert quarantine.in_doubt() == (A,)
+
+
+async def test_on_a_base_that_pools_a_vector_is_asked_for(
+    trials: Trials, engine: MortalEngine, quarantine: Quarantine
+) -> None:
+    """It has no tokens to give, and its vector proves the version."""
+
+    async def pool(body: Body) -> Answer | AnswerStream:
+        return Answer(b"{}", Usage(prompt_tokens=1))
+
+    engine.calls = tuple(call for call in CALLS if not call.generates)
+    engine.reply = pool
+    await trials.run()
+    assert [call for call, *_ in engine.asked] == [POOLING, POOLING]
+    assert all(body["input"] for _, body, *_ in engine.asked)
+    quarantine.engine_died([A], [B], 0.0)
+    assert quarantine.in_doubt() == ()
 
 
 async def test_clients_do_not_wait_for_many_trials(engine: MortalEngine) -> None:

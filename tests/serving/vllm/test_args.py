@@ -23,6 +23,7 @@ READ_BY_SERVING_CLASSES = {
     "cohere_format",
     "default_chat_template_kwargs",
     "enable_auto_tool_choice",
+    "enable_flash_late_interaction",
     "enable_force_include_usage",
     "enable_log_deltas",
     "enable_log_outputs",

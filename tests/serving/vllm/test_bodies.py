@@ -11,6 +11,7 @@ from vllm.exceptions import VLLMValidationError
 from vllm.sampling_params import SamplingParams
 
 from lorabay.api.request.foreign_fields import FOREIGN, WRAPPERS
+from lorabay.api.request.pooling_wishes import POOLING_CALLS, POOLING_WISHES
 from lorabay.api.request.wishes import GENERATING, WISHES
 from lorabay.errors import InvalidRequest, LorabayError
 from lorabay.serving.engine import (
@@ -19,14 +20,15 @@ from lorabay.serving.engine import (
     COUNT_TOKENS,
     DETOKENIZE,
     MESSAGES,
+    RERANK,
     RESPONSES,
     TOKENIZE,
     Body,
     Call,
 )
 from lorabay.serving.vllm import errors as vllm_errors
-from lorabay.serving.vllm.engine import SERVING_METHODS
 from lorabay.serving.vllm.invalid_bodies import MOST_ERRORS
+from lorabay.serving.vllm.serving_methods import SERVING_METHODS
 
 MESSAGE = {"role": "user", "content": "Hello"}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -243,6 +245,22 @@ def test_only_what_vllm_would_ignore_is_foreign(call: Call) -> None:
     assert {
         field.partition(".")[0] for wish in WISHES for field in wish.here.get(call, ())
     } <= fields
+
+
+def choices_of(call: Call) -> list[set[str]]:
+    """Return the fields of each of the types that vLLM takes as a call's body."""
+    schema = SERVING_METHODS[call].body.json_schema()
+    types = [schema["$defs"][choice["$ref"].rpartition("/")[2]] for choice in schema["anyOf"]]
+    return [set(kind["properties"]) for kind in types]
+
+
+@pytest.mark.parametrize("call", POOLING_CALLS, ids=lambda call: call.name)
+def test_only_what_vllm_would_ignore_is_foreign_on_pooling(call: Call) -> None:
+    """No field that vLLM reads is refused, and what is advised instead is one that it reads."""
+    fields = fields_of(call) if call is RERANK else set.union(*choices_of(call))
+    assert not fields & FOREIGN[call].keys()
+    assert not fields & set(WRAPPERS)
+    assert {field for wish in POOLING_WISHES for field in wish.here.get(call, ())} <= fields
 
 
 UNSAID = {

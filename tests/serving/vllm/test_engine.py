@@ -31,6 +31,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from lorabay.base.find import BaseFolder
 from lorabay.errors import (
     AdapterRejected,
+    CallNotServed,
     EngineUnavailable,
     InvalidRequest,
     LorabayError,
@@ -40,11 +41,14 @@ from lorabay.errors import (
 from lorabay.serving.engine import (
     CALLS,
     CHAT,
+    CLASSIFY,
     COMPLETIONS,
     COUNT_TOKENS,
+    EMBEDDINGS,
     MESSAGES,
     TOKENIZE,
     Answer,
+    Call,
     Engine,
     Meter,
     Usage,
@@ -54,6 +58,7 @@ from lorabay.serving.vllm import engine as vllm_engine
 from lorabay.serving.vllm.constrained_tools import CONSTRAINED
 from lorabay.serving.vllm.engine import VllmEngine
 from lorabay.serving.vllm.media import ListedMediaConnector
+from lorabay.serving.vllm.serving_methods import SERVING_METHODS
 from tests.versions import make_version
 
 TINY = BaseFolder(Path("/models/tiny"), "tiny")
@@ -482,6 +487,11 @@ def test_every_call_has_vllms_own_schema(engine: Engine) -> None:
         "count_tokens": {"messages", "system"},
         "tokenize": {"prompt", "messages"},
         "detokenize": {"tokens"},
+        "embeddings": {"input", "messages", "dimensions", "encoding_format"},
+        "score": {"queries", "documents", "data_1", "text_2"},
+        "rerank": {"query", "documents", "top_n"},
+        "classify": {"input", "use_activation"},
+        "pooling": {"input", "task"},
     }
     for call, names in fields.items():
         text = json.dumps(schemas[call])
@@ -598,6 +608,33 @@ async def test_counting_the_tokens_of_a_message_needs_no_version(engine: Engine,
     assert json.loads(answer.content)["input_tokens"] == 9
     assert answer.usage == Usage()
     assert [request.model for request in serving.asked] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("part", "call", "other"),
+    [
+        ("serving_embedding", EMBEDDINGS, CHAT),
+        ("serving_classification", CLASSIFY, EMBEDDINGS),
+        ("openai_serving_chat", CHAT, EMBEDDINGS),
+    ],
+)
+async def test_only_what_the_base_does_is_answered(
+    engine: Engine, llm: Llm, part: str, call: Call, other: Call
+) -> None:
+    """What vLLM has no part for is refused by name; before the first start nothing is."""
+    vllm = cast("Any", engine)
+    engine.check_call(other)
+    setattr(vllm._state, part, object())
+    vllm._state.serving_tokenization = object()
+    vllm._answered = frozenset(filter(vllm._has_part, SERVING_METHODS))
+
+    engine.check_call(call)
+    engine.check_call(TOKENIZE)
+    with pytest.raises(CallNotServed, match=f"`{other.path}` is not served") as refused:
+        engine.check_call(other)
+    assert call.path in refused.value.message
+    with pytest.raises(CallNotServed):
+        await engine.run(other, {"model": "tiny"}, None, request_id="r-1")
 
 
 def test_a_base_without_a_known_form_takes_demanded_calls(engine: Engine) -> None:

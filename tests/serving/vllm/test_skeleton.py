@@ -126,3 +126,48 @@ def test_an_engine_with_its_own_layers_decides_alike(
         worker = LRUCacheWorkerLoRAManager(with_layers, torch.device("cpu"), {})
         worker.create_lora_manager(model, with_layers)
         assert unadapted(worker._adapter_manager, modules) == found
+
+
+CLASSES = {"id2label": {0: "no", 1: "yes"}}
+
+
+@pytest.mark.parametrize(
+    ("config", "architecture", "options", "adapted", "left_out"),
+    [
+        (
+            Qwen2Config(**SMALL, **CLASSES),
+            "Qwen2ForSequenceClassification",
+            {},
+            ["score", f"{LAYER}.self_attn.q_proj", "layers.0.mlp.up_proj"],
+            ["lm_head"],
+        ),
+        (
+            Qwen2Config(**SMALL),
+            "Qwen2Model",
+            {"runner": "pooling"},
+            ["layers.0.self_attn.q_proj"],
+            ["lm_head", "score"],
+        ),
+        (
+            Qwen2Config(**SMALL),
+            "Qwen2ForCausalLM",
+            {"runner": "pooling", "convert": "embed"},
+            [f"{LAYER}.self_attn.q_proj"],
+            ["lm_head"],
+        ),
+    ],
+)
+def test_pooling_bases_are_adapted_in_their_layers_and_their_head(
+    tmp_path: Path,
+    config: Any,
+    architecture: str,
+    options: Any,
+    adapted: list[str],
+    left_out: list[str],
+) -> None:
+    """Whether or not their files name the class around the layers."""
+    config.architectures = [architecture]
+    config.save_pretrained(tmp_path)
+    manager = adapter_manager(parse_engine_args(str(tmp_path), options | {"dtype": "float32"}))
+    assert manager.is_pooling_model
+    assert unadapted(manager, [*adapted, *left_out]).keys() == set(left_out)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from lorabay.api.request.pooling_wishes import POOLING_CALLS, POOLING_WISHES
 from lorabay.api.request.wishes import GENERATING, WISHES, Wish
 from lorabay.errors import InvalidRequest
 
@@ -40,15 +41,18 @@ SCHEMA_PLACES: Mapping[str, str] = {
 
 def _foreign(call: Call) -> Mapping[str, Wish]:
     """Return the wishes by the names that `call` does not have for them."""
-    return {name: wish for wish in WISHES for name in wish.names if name not in _own(wish, call)}
+    wishes = POOLING_WISHES if call.pools else WISHES
+    return {name: wish for wish in wishes for name in wish.names if name not in _own(wish, call)}
 
 
 def _own(wish: Wish, call: Call) -> set[str]:
     return {field.partition(".")[0] for field in wish.here.get(call, ())}
 
 
-FOREIGN: Mapping[Call, Mapping[str, Wish]] = {call: _foreign(call) for call in GENERATING}
-"""For each call that generates: the fields that it would ignore, with the wish that each holds."""
+FOREIGN: Mapping[Call, Mapping[str, Wish]] = {
+    call: _foreign(call) for call in (*GENERATING, *POOLING_CALLS)
+}
+"""For each call that computes: the fields that it would ignore, with the wish that each holds."""
 
 
 def check_fields(call: Call, body: Body) -> None:
@@ -67,7 +71,8 @@ def check_fields(call: Call, body: Body) -> None:
                 f"`{field}` would be ignored: put what it holds into the body itself", param=field
             )
 
-    _check_formats(body)
+    if call.generates:
+        _check_formats(body)
 
 
 def _asks(wish: Wish, value: object, call: Call, body: Body) -> bool:

@@ -8,13 +8,15 @@ Knows nothing of vLLM.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from lorabay.api.request.elements import check_elements
+from lorabay.api.request.pooled_inputs import INPUT_FIELDS, check_inputs
 from lorabay.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from lorabay.serving.engine import Body
+    from lorabay.serving.engine import Body, Call
 
 ELEMENTS: Mapping[str, tuple[type, str]] = {
     "messages": (dict, "objects"),
@@ -30,7 +32,7 @@ ELEMENTS: Mapping[str, tuple[type, str]] = {
     "stop_token_ids": (int, "whole numbers"),
     "tokens": (int, "whole numbers"),
 }
-"""What each list holds, wherever it is a list."""
+"""What each list holds, wherever it is a list; the inputs of calls that pool are told apart."""
 
 CONVERSATIONS = ("messages", "input", "previous_input_messages")
 
@@ -47,21 +49,27 @@ A kept response could be read by every key, and a background one would outlive i
 """
 
 
-def check_form(body: Body) -> None:
+def check_form(call: Call, body: Body) -> None:
     """Raise InvalidRequest if `body` has a form that no engine could answer."""
     for field, why in REFUSED.items():
         if body.get(field):
             raise InvalidRequest(f"`{field}` is not supported: {why}", param=field)
 
+    inputs = INPUT_FIELDS if call.pools else ()
     for field, (kind, noun) in ELEMENTS.items():
-        _check_elements(field, body.get(field), {kind}, noun)
+        if field not in inputs:
+            check_elements(field, body.get(field), {kind}, noun)
 
     for field in CONVERSATIONS:
         messages = body.get(field)
-        for message in messages if isinstance(messages, list) else ():
-            _check_elements(field, message.get("content"), {dict, str}, "objects in `content`")
+        if field in inputs or not isinstance(messages, list):
+            continue
+        for message in messages:
+            check_elements(field, message.get("content"), {dict, str}, "objects in `content`")
 
     _check_prompt(body.get("prompt"))
+    if call.pools:
+        check_inputs(body)
 
 
 def _check_prompt(prompt: object) -> None:
@@ -74,19 +82,6 @@ def _check_prompt(prompt: object) -> None:
         raise InvalidRequest(
             f"`prompt` must hold text or token ids, not {kind.__name__}", param="prompt"
         )
-    _check_elements("prompt", prompt, {kind}, "one kind of prompt")
+    check_elements("prompt", prompt, {kind}, "one kind of prompt")
     for ids in prompt if kind is list else ():
-        _check_elements("prompt", ids, {int}, "lists of whole numbers")
-
-
-def _check_elements(field: str, elements: object, kinds: set[type], noun: str) -> None:
-    if not isinstance(elements, list):
-        return
-
-    wrong = set(map(type, elements)) - kinds
-    if wrong:
-        raise InvalidRequest(f"`{field}` must hold {noun}, not {_names(wrong)}", param=field)
-
-
-def _names(kinds: Iterable[type]) -> str:
-    return ", ".join(sorted(kind.__name__ for kind in kinds))
+        check_elements("prompt", ids, {int}, "lists of whole numbers")

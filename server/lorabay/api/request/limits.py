@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lorabay.api.request.json_size import JsonSize, size_of
+from lorabay.api.request.pooled_inputs import INPUT_FIELDS, longest_list, repeated_chars
 from lorabay.errors import InvalidRequest
 from lorabay.serving.engine import CHAT, COMPLETIONS, MESSAGES, RESPONSES
 
@@ -28,6 +29,7 @@ class RequestLimits:
     max_json_values: int
     max_sequences: int
     max_prompts: int
+    max_inputs: int
     max_asked_tokens: int
     max_messages: int
     max_content_parts: int
@@ -176,6 +178,8 @@ class _Measured:
         self._body = body
         self._limits = limits
         self._context = context
+        # What a call that pools calls its inputs has other meanings elsewhere.
+        self._inputs = INPUT_FIELDS if call.pools else ()
         self._sizes = {name: size_of(value) for name, value in body.items()}
 
     def excesses(self) -> Iterator[Excess]:
@@ -206,7 +210,7 @@ class _Measured:
     def _counts(self) -> Iterator[Excess]:
         for field, (noun, setting) in COUNTED.items():
             entries = self._body.get(field)
-            if isinstance(entries, list | dict):
+            if isinstance(entries, list | dict) and field not in self._inputs:
                 yield from self._over(field, len(entries), noun, setting)
 
         # Whatever lists a message holds: content, tool calls, annotations.
@@ -223,6 +227,9 @@ class _Measured:
         sequences = prompts * max(self._number(field) or 1, 1)
         yield from self._over(field, sequences, "sequences", "max_sequences")
 
+        if self._inputs:
+            field, inputs = longest_list(self._body)
+            yield from self._over(field, inputs, "inputs", "max_inputs")
         if self._call in OUTPUT_TOKENS:
             yield from self._asked_tokens(OUTPUT_TOKENS[self._call], sequences)
 
@@ -241,13 +248,15 @@ class _Measured:
         )
 
     def _texts(self) -> Iterator[Excess]:
-        sizes = {field: self._sizes[field] for field in TEXTS if field in self._sizes}
+        fields = dict.fromkeys((*TEXTS, *self._inputs))
+        sizes = {field: self._sizes[field] for field in fields if field in self._sizes}
         texts = {field: size.chars - size.media_chars for field, size in sizes.items()}
         if texts:
             longest = max(texts, key=lambda field: texts[field])
-            yield from self._over(
-                longest, sum(texts.values()), "characters of text", "max_text_chars"
-            )
+            chars = sum(texts.values())
+            if self._inputs:
+                chars += repeated_chars(self._body)
+            yield from self._over(longest, chars, "characters of text", "max_text_chars")
 
         for field, size in sizes.items():
             yield from _deeper(field, size, MOST_DEPTH)
@@ -316,7 +325,7 @@ class _Measured:
         for field, size in self._sizes.items():
             if field in NAMES and size.chars > NAME_CHARS:
                 yield Excess(field, f"{size.chars} characters", str(NAME_CHARS))
-            elif field not in LARGE:
+            elif field not in LARGE and field not in self._inputs:
                 yield from self._plain_field(field, size)
 
     def _plain_field(self, field: str, size: JsonSize) -> Iterator[Excess]:

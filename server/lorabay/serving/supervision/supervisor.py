@@ -171,6 +171,10 @@ class SupervisedEngine:
             )
         self._engine.check()
 
+    def check_call(self, call: Call) -> None:
+        """Raise CallNotServed for a call that the base cannot answer."""
+        self._engine.check_call(call)
+
     def check_health(self) -> None:
         """Raise EngineUnavailable when too many restarts in a row have failed."""
         limit = self._patience.failed_restarts
@@ -214,7 +218,7 @@ class SupervisedEngine:
             headers=headers,
             meter=meter,
         )
-        if not call.generates:
+        if not call.computes:
             return await run()
 
         request = Running(call, body, version)

@@ -1,4 +1,4 @@
-"""Trials of versions: each is alone in a new engine, and asked for one token.
+"""Trials of versions: each is alone in a new engine, and asked for one token or one vector.
 
 A trial decides whether a version kills the engine, whatever requests were in it when that died. It
 happens before requests reach the new engine. Serial: one version at a time. Knows nothing of how
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from lorabay.errors import EngineUnavailable, LorabayError
-from lorabay.serving.engine import COMPLETIONS, Answer
+from lorabay.errors import CallNotServed, EngineUnavailable, LorabayError
+from lorabay.serving.engine import COMPLETIONS, POOLING, Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lorabay.catalog.versions import Version
-    from lorabay.serving.engine import Body, Engine
+    from lorabay.serving.engine import Body, Call, Engine
     from lorabay.serving.supervision.quarantine import Quarantine
 
 logger = structlog.get_logger(__name__)
@@ -29,7 +31,11 @@ they were there at another death."""
 LIMIT_S = 30.0
 """Longest time that one trial may take."""
 
-QUESTION: Body = {"prompt": "Hello", "max_tokens": 1, "temperature": 0.0}
+QUESTIONS: Mapping[Call, Body] = {
+    COMPLETIONS: {"prompt": "Hello", "max_tokens": 1, "temperature": 0.0},
+    POOLING: {"input": "Hello"},
+}
+"""What a version is asked; every base answers one of these calls."""
 
 
 class Trials:
@@ -75,17 +81,25 @@ class Trials:
         await self._engine.unload(version)
 
     async def _failure(self, version: Version) -> str | None:
-        """Return why the engine gives no token with a version; None if it does."""
-        question = QUESTION | {"model": version.id}
+        """Return why the engine computes nothing with a version; None if it does."""
+        call = COMPLETIONS if self._answers(COMPLETIONS) else POOLING
+        question = QUESTIONS[call] | {"model": version.id}
         try:
             async with asyncio.timeout(LIMIT_S):
                 await self._engine.load(version)
-                answer = await self._engine.run(COMPLETIONS, question, version, request_id="trial")
+                answer = await self._engine.run(call, question, version, request_id="trial")
         except TimeoutError:
             return f"no answer in {LIMIT_S:g} s"
         except LorabayError as error:
             return error.message
 
-        if isinstance(answer, Answer) and answer.usage.generation_tokens:
+        if isinstance(answer, Answer) and (answer.usage.generation_tokens or call.pools):
             return None
         return "it answered without a token"
+
+    def _answers(self, call: Call) -> bool:
+        try:
+            self._engine.check_call(call)
+        except CallNotServed:
+            return False
+        return True

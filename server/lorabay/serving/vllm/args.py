@@ -51,7 +51,6 @@ REPLACED = {
     "dp_supervisor_probe_failure_threshold": _NO_SUPERVISOR,
     "dp_supervisor_probe_interval_s": _NO_SUPERVISOR,
     "dp_supervisor_probe_timeout_s": _NO_SUPERVISOR,
-    "enable_flash_late_interaction": "pooling models are not served",
     "enable_offline_docs": "/docs needs no other host",
     "enable_request_id_headers": "every answer has the header x-request-id",
     "enable_scale_out": _NO_SUCH_PATH,

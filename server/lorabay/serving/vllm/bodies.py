@@ -52,6 +52,11 @@ class BodyType:
             _fail_fast(self._adapter.core_schema), _use_prebuilt=False
         )
 
+    @property
+    def type(self) -> TypeAdapter[Any]:
+        """vLLM's type, which describes the body."""
+        return self._adapter
+
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON schema, with references into an OpenAPI document."""
         return self._adapter.json_schema(ref_template="#/components/schemas/{model}")

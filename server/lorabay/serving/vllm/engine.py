@@ -15,26 +15,21 @@ import os
 from argparse import Namespace
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 from starlette.datastructures import State
+from starlette.responses import Response
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.entrypoints.anthropic.protocol import (
-    AnthropicCountTokensRequest,
     AnthropicCountTokensResponse,
-    AnthropicMessagesRequest,
     AnthropicMessagesResponse,
 )
 from vllm.entrypoints.launchers.api_server.app_state import init_app_state
-from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
-from vllm.entrypoints.openai.completion.protocol import CompletionRequest
-from vllm.entrypoints.openai.responses.protocol import ResponsesRequest, ResponsesResponse
+from vllm.entrypoints.openai.responses.protocol import ResponsesResponse
 from vllm.entrypoints.serve.engine.protocol import ErrorResponse
-from vllm.entrypoints.serve.tokenize.protocol import DetokenizeRequest, TokenizeRequest
 from vllm.lora.request import LoRARequest
 from vllm.platforms import current_platform
 from vllm.plugins import load_general_plugins
@@ -49,24 +44,13 @@ from lorabay.errors import (
     LorabayError,
     SetupError,
 )
-from lorabay.serving.engine import (
-    CHAT,
-    COMPLETIONS,
-    COUNT_TOKENS,
-    DETOKENIZE,
-    MESSAGES,
-    RESPONSES,
-    TOKENIZE,
-    Answer,
-    Slots,
-)
+from lorabay.serving.engine import MESSAGES, Answer, Slots, not_served
 from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
 from lorabay.serving.supervision.engine_processes import EngineProcesses
 from lorabay.serving.vllm import current_preferences, errors as vllm_errors
 from lorabay.serving.vllm.adapter_rendering import AdapterRendering
 from lorabay.serving.vllm.args import parse_engine_args
-from lorabay.serving.vllm.asked import asked_of_responses
-from lorabay.serving.vllm.bodies import BodyType, StrangeForm, strange_form
+from lorabay.serving.vllm.bodies import StrangeForm, strange_form
 from lorabay.serving.vllm.grammars import EngineGrammars, GatedLLM
 from lorabay.serving.vllm.hosted_tools import refuse_hosted_tools
 from lorabay.serving.vllm.lora_conflicts import refuse_conflicts
@@ -74,7 +58,9 @@ from lorabay.serving.vllm.media import set_media_environment
 from lorabay.serving.vllm.message_requests import read_whole
 from lorabay.serving.vllm.messages import keep_failures
 from lorabay.serving.vllm.parsers import drop_unfit, with_parsers
+from lorabay.serving.vllm.pooling import adapt_parts, answer_of, keep_prompts_whole
 from lorabay.serving.vllm.prompt_logprobs import PromptLogprobs
+from lorabay.serving.vllm.serving_methods import SERVING_METHODS, request_schemas
 from lorabay.serving.vllm.slots import SlotWatch
 from lorabay.serving.vllm.stat_logger import StatLogger
 from lorabay.serving.vllm.stream import RequestContext, VllmStream, usage_of
@@ -84,45 +70,6 @@ if TYPE_CHECKING:
     from lorabay.base.find import BaseFolder
     from lorabay.serving.engine import AnswerStream, Body, Call, Meter
 
-
-@dataclass(frozen=True, slots=True)
-class ServingMethod:
-    """Where vLLM answers a call: the type of its body, and a method of a part of vLLM's state."""
-
-    body: BodyType
-    part: str
-    method: str
-
-
-SERVING_METHODS: Mapping[Call, ServingMethod] = {
-    CHAT: ServingMethod(
-        BodyType(ChatCompletionRequest), "openai_serving_chat", "create_chat_completion"
-    ),
-    COMPLETIONS: ServingMethod(
-        BodyType(CompletionRequest), "openai_serving_completion", "create_completion"
-    ),
-    RESPONSES: ServingMethod(
-        # vLLM would keep responses for ever, tell them to whoever knows their id, and run those in
-        # the background when their lease has ended.
-        BodyType(
-            ResponsesRequest,
-            fixed={"store": False, "background": False},
-            read=asked_of_responses,
-        ),
-        "openai_serving_responses",
-        "create_responses",
-    ),
-    MESSAGES: ServingMethod(
-        BodyType(AnthropicMessagesRequest), "anthropic_serving_messages", "create_messages"
-    ),
-    COUNT_TOKENS: ServingMethod(
-        BodyType(AnthropicCountTokensRequest), "anthropic_serving_messages", "count_tokens"
-    ),
-    TOKENIZE: ServingMethod(BodyType(TokenizeRequest), "serving_tokenization", "create_tokenize"),
-    DETOKENIZE: ServingMethod(
-        BodyType(DetokenizeRequest), "serving_tokenization", "create_detokenize"
-    ),
-}
 
 SHUTDOWN_S = 5.0
 """Time in which the engine process may end by itself before it is killed."""
@@ -191,6 +138,8 @@ class VllmEngine:
         self._grammars = grammars or EngineGrammars()
         self._llm: GatedLLM | None = None
         self._state = State()
+        self._answered: frozenset[Call] | None = None
+        """The calls that the base answers; None before the first start."""
         self._requests: dict[str, LoRARequest] = {}
         """vLLM's requests for weights that are loaded, by the name of each."""
         self._ids: dict[Digest, int] = {}
@@ -222,8 +171,11 @@ class VllmEngine:
         ) as error:
             raise SetupError(f"vLLM did not start: {_first_line(error)}") from error
 
-        read_whole(self._state.anthropic_serving_messages)
-        keep_failures(self._state.anthropic_serving_messages)
+        self._answered = frozenset(filter(self._has_part, SERVING_METHODS))
+        if MESSAGES in self._answered:
+            read_whole(self._state.anthropic_serving_messages)
+            keep_failures(self._state.anthropic_serving_messages)
+        adapt_parts(self._state)
         models = self._state.openai_serving_models
         models.lora_requests = self._requests
         # vLLM would answer with the version's internal id: clients get their own spelling back.
@@ -237,6 +189,10 @@ class VllmEngine:
         self._processes = await asyncio.to_thread(EngineProcesses.find)
         self._grammars.open(llm)
         self._llm = llm
+
+    def _has_part(self, call: Call) -> bool:
+        """Return whether vLLM has made what answers a call: that depends on the base's tasks."""
+        return getattr(self._state, SERVING_METHODS[call].part, None) is not None
 
     def _watch(self, llm: AsyncLLM) -> None:
         """Follow what the engine's requests cost, and which adapters are in its slots."""
@@ -260,6 +216,7 @@ class VllmEngine:
         drop_unfit(self._args, self._options)
         engine_args = AsyncEngineArgs.from_cli_args(self._args)
         config = engine_args.create_engine_config(usage_context=UsageContext.OPENAI_API_SERVER)
+        keep_prompts_whole(config.scheduler_config)
         llm: GatedLLM = GatedLLM.from_vllm_config(
             vllm_config=config,
             usage_context=UsageContext.OPENAI_API_SERVER,
@@ -330,6 +287,11 @@ class VllmEngine:
         """Raise EngineUnavailable unless requests can be answered now."""
         self._running()
 
+    def check_call(self, call: Call) -> None:
+        """Raise CallNotServed for a call that vLLM does not answer with this base."""
+        if self._answered is not None and call not in self._answered:
+            raise not_served(call, self._answered)
+
     def _running(self) -> AsyncLLM:
         if self._llm is None:
             raise EngineUnavailable(
@@ -341,7 +303,7 @@ class VllmEngine:
 
     def schemas(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the JSON schema of each call's body, as vLLM validates it."""
-        return {call.name: serving.body.json_schema() for call, serving in SERVING_METHODS.items()}
+        return request_schemas()
 
     def slots(self) -> Slots | None:
         """Return the slots as vLLM last told; None if it cannot be asked."""
@@ -462,14 +424,16 @@ class VllmEngine:
     ) -> Answer | AnswerStream:
         """Answer a request through vLLM's serving class of its call; see `Engine.run`."""
         llm = self._running()
+        self.check_call(call)
         asked_model.set(body["model"])
         # The tokeniser is the base's, and the version need not be loaded for it.
         model = self._served_name
-        if version is not None and call.generates:
+        if version is not None and call.computes:
             model = self._loaded(version)
         context = RequestContext.new(request_id, headers)
         # A beam search runs a request for each token of each beam: no count of what is answered.
-        current.set(None if body.get("use_beam_search") else context.tally)
+        has_beams = call.generates and body.get("use_beam_search")
+        current.set(None if has_beams else context.tally)
         if meter is not None:
             meter.read = context.tally.usage
 
@@ -498,6 +462,8 @@ class VllmEngine:
             raise self._in_public(failure, llm, model, body["model"])
         if isinstance(result, BaseModel):
             return Answer(_dump(result), usage_of(context, result))
+        if isinstance(result, Response):
+            return answer_of(result, context.tally.usage())
         return VllmStream(result, context, self.check)
 
     def _in_public(

@@ -129,6 +129,7 @@ def _manager_over(model: Any, config: VllmConfig) -> LoRAModelManager:
         model_manager,
         from_layer=_stand_in,
         from_layer_logits_processor=lambda layer, *_: StandIn(layer),
+        from_layer_classification=lambda layer, *_: StandIn(layer),
         get_punica_wrapper=lambda *_, **__: object(),
     ):
         return LoRAModelManager(

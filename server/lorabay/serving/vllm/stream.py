@@ -43,8 +43,8 @@ class RequestContext:
 
     @property
     def has_prompt(self) -> bool:
-        """Whether vLLM has made a prompt of the body; it then leaves its metadata here."""
-        return hasattr(self.state, "request_metadata")
+        """Whether vLLM has made a prompt of the body: its metadata is here, or it is begun."""
+        return hasattr(self.state, "request_metadata") or self.tally.has_begun
 
 
 def usage_of(context: RequestContext, result: BaseModel | None = None) -> Usage:

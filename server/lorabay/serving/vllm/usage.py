@@ -31,6 +31,11 @@ class Tally:
         """Count a request from now on."""
         self._requests.append(request)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the engine has taken in any of the requests."""
+        return bool(self._requests)
+
     def usage(self) -> Usage:
         """Return the tokens of the requests so far.
 
