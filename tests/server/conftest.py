@@ -7,20 +7,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from lorabay.settings import Settings, load_settings
 from tests import making
 from tests.virtual_time import VirtualTimeLoop
 
 IN_VIRTUAL_TIME = ("test_http_protocol.py", "test_send_watch.py")
+ON_THE_SERVERS_LOOP = ("test_tls_listener.py",)
 
 
 def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Time is virtual where no socket is."""
+    """Time is virtual where no socket is; what loops do in their own way is tried on both."""
     if item.path.name in IN_VIRTUAL_TIME:
         return {"virtual": VirtualTimeLoop}
+    if item.path.name in ON_THE_SERVERS_LOOP:
+        return {"real": asyncio.SelectorEventLoop, "servers": uvloop.new_event_loop}
     return {"real": asyncio.SelectorEventLoop}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -29,8 +30,7 @@ class Greeter(asyncio.Protocol):
     def __init__(self, stands: Callable[[], None]) -> None:
         self._stands = stands
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._stands()
         transport.write(b"hello")
         transport.close()
@@ -65,10 +65,12 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(folder: Path, *, limit: int = 3) -> AsyncIterator[Listening]:
+async def listening(
+    folder: Path, *, limit: int = 3, kind: type[socket.socket] = socket.socket
+) -> AsyncIterator[Listening]:
     """Run a listener while the block lasts."""
     file, key = make_certificate(folder)
-    listener = bind("127.0.0.1", 0)
+    listener = kind(fileno=bind("127.0.0.1", 0).detach())
     shown = Listening(listener.getsockname()[1], ConnectionTable(limit), file)
     accepting = TlsListener(
         listener, Certificate(file, key), shown.table, Greeter, shown.reasons.append
@@ -159,15 +161,15 @@ async def test_a_listener_without_files_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that could not be accepted is tried again, as the kernel keeps it."""
-    loop = asyncio.get_running_loop()
-    accept, failures = loop.sock_accept, iter([OSError(24, "Too many open files")])
+    failures = [OSError(errno.EMFILE, "Too many open files")]
 
-    async def fail_once(listener: socket.socket) -> tuple[socket.socket, object]:
-        for failure in failures:
-            raise failure
-        return await accept(listener)
+    class FailsOnce(socket.socket):
+        def accept(self) -> tuple[socket.socket, object]:
+            if failures:
+                raise failures.pop()
+            return super().accept()
 
-    monkeypatch.setattr(loop, "sock_accept", fail_once)
     monkeypatch.setattr(tls_listener, "ACCEPT_AGAIN_S", 0.001)
-    async with listening(tmp_path) as server:
+    async with listening(tmp_path, kind=FailsOnce) as server:
         assert await server.greeting() == b"hello"
+    assert not failures
