@@ -6,7 +6,9 @@ Training steps are stood in for by random values in every parameter that PEFT wo
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import peft
@@ -103,18 +105,30 @@ def make(
 ) -> Made:
     """Wrap, set every trainable parameter, save, and load again from disk."""
     with quiet_transformers():
-        model = peft.get_peft_model(
-            AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), config()
-        )
+        model = peft.get_peft_model(plain(base), config())
         randomise(model, seed, scale)
+        # Nobody reads the card, and its template takes as long as the rest.
+        model.create_or_update_model_card = lambda folder: None
         model.save_pretrained(folder, **save)
         return loaded(base, folder)
 
 
 def loaded(base: Path, folder: Path) -> Made:
     with quiet_transformers():
-        plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-        return Made(folder, peft.PeftModel.from_pretrained(plain, folder).eval())
+        return Made(folder, peft.PeftModel.from_pretrained(plain(base), folder).eval())
+
+
+def plain(base: Path) -> Any:
+    """Return a small base as transformers loads it, in float32; it is read once."""
+    files = sorted(path for path in base.iterdir() if path.is_file())
+    state = tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    return copy.deepcopy(_read(base, state))
+
+
+@lru_cache(maxsize=4)
+def _read(base: Path, state: object) -> Any:
+    """Return what a folder holds while its files are in a state."""
+    return AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
 
 
 def randomise(model: torch.nn.Module, seed: int, scale: float) -> None:

@@ -290,6 +290,8 @@ def train(
                 started, made, run_model=lambda: [answer(started, [ids]) for ids in inputs]
             )
         model = peft.get_peft_model(started, made)
+        # Nobody reads the card, and its template takes as long as the training.
+        model.create_or_update_model_card = lambda folder: None
         if mutates:
             model.peft_config["default"].init_lora_weights = True
             model.save_pretrained(folder / "init")

@@ -37,6 +37,16 @@ async def test_a_withdrawn_adapter_comes_back_with_a_change(bay: Bay, residency:
     assert bay.live("finance") is not None
 
 
+async def test_what_no_look_has_found_yet_is_unloaded_too(bay: Bay, residency: Residency) -> None:
+    """What lies there when an admin unloads is what they do not want."""
+    await bay.serve("finance", 1)
+    bay.put("finance", 2)
+    await bay.changes.withdraw("finance", who=ADMIN)
+    await bay.look()
+    assert bay.live("finance") is None
+    await bay.serve("finance", 3)
+
+
 @pytest.mark.parametrize("restarts", [True, False])
 @pytest.mark.parametrize("disturb", [copy_in_place, change_mode, Bay.touch])
 async def test_an_unload_outlasts_what_changes_no_content(

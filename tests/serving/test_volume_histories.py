@@ -210,6 +210,8 @@ class Volume(RuleBasedStateMachine):
 
     @rule(name=names)
     def unload(self, name: str) -> None:
+        # What lies there now is unwanted, also where no look has found it yet.
+        self.look()
         if name in self.served:
             self.do(self.bay.changes.withdraw(name, who=ADMIN))
             self.withdrawn[name] = self.served.pop(name)
