@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the lock files from pyproject.toml. Usage: requirements/lock.sh PATH_TO_UV
+# Writes the lock files from pyproject.toml and the .in files. Usage: requirements/lock.sh PATH_TO_UV
 # PIP_FIND_LINKS is honoured, so that the CPU torch wheel may come from a folder instead of PyTorch's index.
 set -eu
 cd "$(dirname "$0")/.."
@@ -10,13 +10,17 @@ export UV_FIND_LINKS
 export UV_EXTRA_INDEX_URL="${UV_EXTRA_INDEX_URL:-}"
 header="# Written by 'make lock'; installed with 'pip install --no-deps'."
 
-lock() { # lock OUTPUT ARGUMENTS...
+compile() { # compile OUTPUT ARGUMENTS...
     out=$1; shift
     "$uv" pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --index-strategy unsafe-best-match \
-        --overrides requirements/overrides.txt --no-emit-package torch "$@" > "$out.part"
+        "$@" > "$out.part"
     { echo "$header"; cat "$out.part"; } > "$out"
     rm "$out.part"
     echo "$out: $(grep -c == "$out") packages"
+}
+
+lock() { # lock OUTPUT ARGUMENTS...: for an environment that lorabay is installed into
+    compile "$@" --overrides requirements/overrides.txt --no-emit-package torch
 }
 
 without() { # without OUTPUT LOCK: drops from OUTPUT what LOCK pins already
@@ -35,3 +39,7 @@ lock requirements/vllm.txt requirements/vllm.in -c requirements/cpu.txt
 lock requirements/gpu.txt pyproject.toml --extra cpu --extra train -c requirements/cpu.txt
 without requirements/gpu.txt requirements/vllm.txt
 rm requirements/vllm.in requirements/vllm.txt
+# Other people's packages (tests/e2e/test_clients.py), each with what it asks for itself. instructor keeps libraries back
+# that the others want newer, so it has an environment of its own.
+compile requirements/clients.txt requirements/clients.in
+compile requirements/instructor.txt requirements/instructor.in

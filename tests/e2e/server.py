@@ -74,6 +74,11 @@ class Server:
                 )
             return self._events[event]
 
+    def has_logged(self, event: str) -> bool:
+        """Return whether the log has had an event of that name by now."""
+        with self._changed:
+            return event in self._events
+
     @property
     def url(self) -> str:
         return str(self.wait_for("listening")["url"])

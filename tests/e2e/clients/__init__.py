@@ -1,8 +1,8 @@
 """Programs that use a server through other people's packages, one package each.
 
-    python tests/e2e/clients/NAME.py URL KEY MODEL
+    PYTHON tests/e2e/clients/NAME_client.py URL KEY MODEL
 
-Each asks for a chat, a stream, a tool call and a structured answer, as its package's documentation
-says, and prints what it got as one JSON object. They run in an environment of their own
-(requirements/clients.txt).
+PYTHON has the package: that of requirements/clients.txt, or of requirements/instructor.txt. Each
+program asks as its package's documentation says, in `parts`, and tells as JSON what came of each.
+The base that tests serve writes nonsense: what is asserted are types and shapes.
 """
