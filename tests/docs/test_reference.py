@@ -146,6 +146,7 @@ def test_flags_in_the_text_exist() -> None:
         "--merged",
         "--gpu",
         "--engine-hangs",
+        "--matrix",
         "--neighbours",
     }
     used = {
