@@ -146,9 +146,9 @@ def unserved_problems(
     not known.
     """
     for field, (code, text) in FEATURES.items():
-        if field == "modules_to_save" and _are_copies(config.get(field), copies):
+        if field == "modules_to_save" and _are_copies(config.get(field), copies, tensors):
             continue
-        if field == "modules_to_save" and tensors and _are_foreign(config.get(field), tensors):
+        if field == "modules_to_save" and _are_foreign(config.get(field), tensors):
             yield Reason(code, f"{field} is {quoted(config[field])}: {_OTHER_CLASS}")
             continue
         if config.get(field):
@@ -158,20 +158,26 @@ def unserved_problems(
         yield Reason("bias", f"bias is {quoted(config['bias'])}: {text}")
 
 
-def _are_copies(modules: object, copies: Collection[str]) -> bool:
-    """Return whether each of `modules` is there as a copy; PEFT takes them as ends of names."""
-    if not isinstance(modules, list):
+def _are_copies(modules: object, copies: Collection[str], tensors: Collection[str]) -> bool:
+    """Return whether each of `modules` that the base has is there as a copy.
+
+    PEFT takes them as ends of names, and for a classifier it names every head that there might be.
+    """
+    if not isinstance(modules, list) or _are_foreign(modules, tensors):
         return False
-    names = [name.rpartition(".")[0] for name in copies]
-    return all(any(name.endswith(str(module)) for name in names) for module in modules)
+    present = [module for module in modules if not tensors or _has(tensors, module)]
+    return all(_has(copies, module) for module in present)
+
+
+def _has(tensors: Collection[str], module: object) -> bool:
+    return any(tensor.rpartition(".")[0].endswith(str(module)) for tensor in tensors)
 
 
 def _are_foreign(modules: object, tensors: Collection[str]) -> bool:
     """Return whether the base has none of `modules`, which PEFT takes as ends of names."""
-    if not isinstance(modules, list) or not modules:
+    if not isinstance(modules, list) or not modules or not tensors:
         return False
-    names = [name.rpartition(".")[0] for name in tensors]
-    return not any(name.endswith(str(module)) for name in names for module in modules)
+    return not any(_has(tensors, module) for module in modules)
 
 
 def unmergeable_problems(config: Mapping[str, object]) -> Iterator[Reason]:
