@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -308,3 +309,12 @@ def test_modules_that_were_trained_as_a_whole_are_no_copies() -> None:
         "a": (trained,),
         "c": (product,),
     }
+
+
+def test_a_model_under_the_adapters_name_is_told(llama: Path, tmp_path: Path) -> None:
+    """Its tensors are all copies, and nothing is left that would be served."""
+    folder = saved(llama, tmp_path / "a")
+    shutil.copy(llama / "model.safetensors", folder / "adapter_model.safetensors")
+    result = refused(folder, llama)
+    assert "whole_model" in result.codes
+    assert "save_pretrained" in result.line

@@ -49,6 +49,12 @@ _ROLES = (*_LINEAR, *_EMBEDDING, _BIAS, _MAGNITUDE)
 
 _NAMED = re.compile(r"\.lora_[AB]\.\w+\.weight$")
 
+_NO_ADAPTER = Reason(
+    "whole_model",
+    "the safetensors file holds the base's own tensors and no LoRA: it is the model, saved under "
+    "the adapter's name; save the adapter with PEFT's save_pretrained",
+)
+
 _SAMPLER = ".lora_monteclora_sampler."
 """Marks what MonteCLoRA draws its noise from, while it trains."""
 
@@ -155,7 +161,9 @@ def _read(
         parameters = parameter_updates(source, config, base)
     # An adapter may be on parameters alone.
     by_role = ModuleTensors({}, ())
-    if parameters.rest or not weights:
+    if source.copies and not weights:
+        by_role = ModuleTensors({}, (_NO_ADAPTER,))
+    elif parameters.rest or not weights:
         by_role = by_module(parameters.rest, roles, base, explain, "LoRA tensors")
     modules = by_role.modules
 

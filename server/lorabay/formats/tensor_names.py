@@ -27,6 +27,11 @@ _OTHER_HEAD = re.compile(
 )
 """Marks tensors of classifiers, reward models and models that predict several tokens."""
 
+NOT_GATHERED = (
+    "DeepSpeed ZeRO-3 and FSDP save such a file where the weights are not gathered: save the "
+    "adapter again, gathered"
+)
+
 Roles = dict[str, "TensorInfo"]
 """The tensors of one module by role, such as `lora_A.weight`."""
 
@@ -77,11 +82,9 @@ def by_module(
         modules[module][suffix[1:]] = tensor
 
     if not modules and not problems:
-        text = (
-            f"the safetensors file holds no {kind}; DeepSpeed ZeRO-3 and FSDP save such a file "
-            "where the weights are not gathered: save the adapter again, gathered"
+        problems.append(
+            Reason("no_tensors", f"the safetensors file holds no {kind}; {NOT_GATHERED}")
         )
-        problems.append(Reason("no_tensors", text))
     return ModuleTensors(dict(sorted(modules.items())), tuple(problems))
 
 

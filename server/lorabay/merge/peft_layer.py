@@ -14,6 +14,7 @@ from lorabay.base.shapes import is_conv1d, is_embedding
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import WEIGHTS_FILE
 from lorabay.formats.module_names import layout_in
+from lorabay.merge.peft_config import peft_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +51,7 @@ class PeftLayers:
         Each comes with the shape of the weight that it changes in a model of `model_type`. Raise
         SetupError if PEFT does not know them.
         """
-        from peft import PeftConfig, get_peft_model, set_peft_model_state_dict
+        from peft import get_peft_model, set_peft_model_state_dict
         from safetensors import safe_open
 
         from lorabay.base.transformers_quiet import quiet_transformers
@@ -59,7 +60,7 @@ class PeftLayers:
         names = {name for layer in layers for name in (*layer.tensors, *layer.shared)}
 
         try:
-            config = PeftConfig.from_pretrained(folder)
+            config = peft_config(folder)
             config.task_type = None
             # Outside of these layers there is no model here that the fields could be about.
             for field in _OTHER_PARTS:

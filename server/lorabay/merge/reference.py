@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from peft import PeftModel, get_peft_model, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 from transformers import AutoConfig
@@ -25,6 +25,7 @@ from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import WEIGHTS_FILE
 from lorabay.formats.module_names import layout_in
 from lorabay.merge.answers import answer
+from lorabay.merge.peft_config import peft_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,7 +181,7 @@ def _residual(base: Any, initial: Path) -> Any:
 
 
 def _config(folder: Path) -> Any:
-    config = PeftConfig.from_pretrained(folder)
+    config = peft_config(folder)
     if isinstance(getattr(config, "init_lora_weights", None), str):
         # The weights are loaded; initialising them again would change the base a second time.
         config.init_lora_weights = True

@@ -27,7 +27,7 @@ _FLAGS = (
 
 _TRUE_BY_DEFAULT = ("save_projection",)
 
-_TYPE = re.compile(r"(?:PeftType\.)?(?P<name>[A-Za-z0-9_]+)")
+_TYPE = re.compile(r"(?:PeftType\.|TaskType\.)?(?P<name>[A-Za-z0-9_]+)")
 """A type of PEFT, also as Python prints the member of its enumeration."""
 
 
@@ -102,5 +102,5 @@ _CHANGES: tuple[tuple[tuple[str, ...], Callable[[object], object]], ...] = (
     (_TRUE_BY_DEFAULT, _truth),
     (("init_lora_weights",), _init),
     (("bias",), _none),
-    (("peft_type",), _type),
+    (("peft_type", "task_type"), _type),
 )
