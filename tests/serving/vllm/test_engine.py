@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -30,7 +29,6 @@ from vllm.v1.engine.exceptions import EngineDeadError
 
 from lorabay.base.find import BaseFolder
 from lorabay.errors import (
-    AdapterRejected,
     CallNotServed,
     EngineUnavailable,
     InvalidRequest,
@@ -59,6 +57,7 @@ from lorabay.serving.vllm.constrained_tools import CONSTRAINED
 from lorabay.serving.vllm.engine import VllmEngine
 from lorabay.serving.vllm.media import ListedMediaConnector
 from lorabay.serving.vllm.serving_methods import SERVING_METHODS
+from tests.serving.vllm.fake_llm import Llm
 from tests.versions import make_version
 
 TINY = BaseFolder(Path("/models/tiny"), "tiny")
@@ -89,163 +88,12 @@ async def test_stopping_and_unloading_what_is_not_there_is_success(engine: Engin
     await engine.stop()
 
 
-class Llm:
-    """vLLM's engine, as far as loads and signs of life go; `outcomes` are those of its workers."""
-
-    errored = False
-    output_handler = None
-
-    def __init__(self) -> None:
-        self.engine_core = self
-        self.output_processor = self
-        self.calls: list[tuple[str, Any]] = []
-        self.outcomes: list[tuple[str, str]] = [("loaded", "")]
-        self.failure: Exception | None = None
-        self.told: list[Exception] = []
-        self.looks = [0]
-        """How often each engine has to be asked until it has staged."""
-
-    async def call_utility_all_async(
-        self, utility: str, method: str, timeout: None, args: tuple[Any, ...], kwargs: None
-    ) -> list[list[Any]]:
-        assert utility == "collective_rpc"
-        self.calls.append((method, args))
-        if self.failure is not None:
-            raise self.failure
-        if method == "load_adapter":
-            return [self.outcomes]
-
-        staged = [[left == 0] for left in self.looks]
-        if method == "adapter_is_staged":
-            self.looks = [max(0, left - 1) for left in self.looks]
-        return staged
-
-    async def add_lora(self, request: Any) -> bool:
-        self.calls.append(("add_lora", request.lora_int_id))
-        if self.failure is not None:
-            raise self.failure
-        return True
-
-    async def remove_lora(self, lora_id: int) -> bool:
-        self.calls.append(("remove_lora", lora_id))
-        return False
-
-    async def is_sleeping(self) -> bool:
-        if self.errored:
-            raise EngineDeadError
-        return False
-
-    def propagate_error(self, error: Exception) -> None:
-        self.told.append(error)
-
-    def shutdown(self, timeout: float) -> None:
-        self.errored = True
-
-    @property
-    def dead_error(self) -> Exception:
-        return EngineDeadError()
-
-
 @pytest.fixture
 def llm(engine: Engine) -> Llm:
     """What `engine` has started."""
     llm = Llm()
     cast("Any", engine)._llm = llm
     return llm
-
-
-async def test_a_load_waits_for_the_workers_of_every_engine(engine: Engine, llm: Llm) -> None:
-    """Of data-parallel engines, the last to have staged the weights decides: an engine that is told
-    to add what it has not staged would stop its streams and wait.
-    """
-    llm.outcomes = [("loaded", "")] * 2
-    llm.looks = [0, 2]
-    await engine.load(make_version("finance"))
-    methods = [method for method, _ in llm.calls]
-    assert methods == ["stage_adapter", *["adapter_is_staged"] * 3, "load_adapter"]
-
-
-async def test_ids_are_small_and_follow_the_weights(engine: Engine, llm: Llm) -> None:
-    """Equal weights under two names share an id; others never do, also not later."""
-    first, second = make_version("finance", "f"), make_version("finance", "e")
-    for version in (first, second, make_version("sales", "f"), second):
-        await engine.load(version)
-    await engine.unload(second)
-    await engine.load(make_version("finance", "d"))
-    loads = [arguments[1] for method, arguments in llm.calls if method == "load_adapter"]
-    assert loads == [1, 2, 1, 2, 3]
-
-
-async def test_versions_of_the_same_weights_are_one_to_vllm(engine: Engine, llm: Llm) -> None:
-    """One name, so that the prefix cache is shared; another adapter has a name of its own."""
-    plain, described = make_version("finance", "f"), make_version("finance", "e", weights="f")
-    await engine.load(plain)
-    inside = cast("Any", engine)
-    assert inside._loaded(plain) == inside._loaded(described) == f"finance@{'f' * 12}"
-    assert inside._loaded(make_version("shop", "d", weights="f")) == f"shop@{'f' * 12}"
-    assert {request.lora_int_id for request in inside._requests.values()} == {1}
-    assert {request.lora_path for request in inside._requests.values()} == {str(plain.path)}
-
-    await engine.unload(described)
-    assert llm.calls[-1] == ("remove_lora", 1)
-    for version in (plain, described):
-        with pytest.raises(EngineUnavailable):
-            inside._loaded(version)
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "error", "message"),
-    [
-        ([("refused", "rank 512 is too high")], AdapterRejected, "rank 512 is too high"),
-        ([("failed", "Input/output error")], EngineUnavailable, "Input/output error"),
-        ([("loaded", ""), ("failed", "MemoryError")], EngineUnavailable, "MemoryError"),
-        ([("failed", "No such file"), ("refused", "bad shape")], AdapterRejected, "bad shape"),
-    ],
-)
-async def test_a_load_that_fails_anywhere_is_taken_back_everywhere(
-    engine: Engine,
-    llm: Llm,
-    outcomes: list[tuple[str, str]],
-    error: type[LorabayError],
-    message: str,
-) -> None:
-    """All workers must hold the same adapters. What is said of the weights is a refusal, anything
-    else may pass.
-    """
-    llm.outcomes = outcomes
-    with pytest.raises(error, match=message) as failure:
-        await engine.load(make_version("finance"))
-    assert llm.calls[-1] == ("remove_lora", 1)
-    assert failure.value.retry_after or error is AdapterRejected
-    assert "/store" not in failure.value.message
-
-    llm.outcomes = [("loaded", "")]
-    await engine.load(make_version("finance"))
-
-
-async def test_a_lost_call_says_nothing_of_the_weights(engine: Engine, llm: Llm) -> None:
-    """The engine could not be asked, so that it has refused nothing."""
-    llm.failure = Exception("Call to collective_rpc method failed: RPC call timed out")
-    with pytest.raises(EngineUnavailable, match="could not be loaded now") as failure:
-        await engine.load(make_version("finance"))
-    assert failure.value.retry_after
-
-
-@pytest.mark.parametrize(
-    ("is_there", "error"), [(True, AdapterRejected), (False, EngineUnavailable)]
-)
-async def test_a_foreign_worker_tells_its_reason_in_words(
-    engine: Engine, llm: Llm, tmp_path: Path, is_there: bool, error: type[LorabayError]
-) -> None:
-    """With a worker that is not the plugin's, only a folder that is gone is told apart."""
-    cast("Any", engine)._args.worker_extension_cls = "company.Worker"
-    path = tmp_path if is_there else tmp_path / "gone"
-    version = replace(make_version("finance"), path=path)
-    await engine.load(version)
-    assert llm.calls == [("add_lora", 1)]
-    llm.failure = Exception("Call to add_lora method failed: no such module")
-    with pytest.raises(error):
-        await engine.load(version)
 
 
 async def test_a_beat_is_an_answer_of_processes_that_all_run(engine: Engine, llm: Llm) -> None:
@@ -298,7 +146,7 @@ async def test_a_request_that_outlives_its_engine_is_a_503(engine: Engine, llm: 
     """vLLM no longer knows its version: that is no 404, and no internal id is told."""
     version = make_version("finance")
     await engine.load(version)
-    known = cast("Any", engine)._requests
+    known = cast("Any", engine)._weights.requests
     failure = VLLMNotFoundError(f"The model `{version.id}` does not exist.")
     cast("Any", engine)._state.openai_serving_chat = Part(failure, engine.stop)
     with pytest.raises(EngineUnavailable) as caught:

@@ -17,7 +17,13 @@ from vllm.exceptions import (
 from vllm.v1.engine.exceptions import EngineDeadError
 
 from lorabay.errors import ModelNotFound
-from lorabay.serving.vllm.errors import EngineFailure, from_exception, from_info, from_response
+from lorabay.serving.vllm.errors import (
+    EngineFailure,
+    first_line,
+    from_exception,
+    from_info,
+    from_response,
+)
 
 FAILURES: tuple[tuple[Exception, int, str], ...] = (
     (
@@ -100,3 +106,11 @@ def test_every_status_becomes_an_error(code: int) -> None:
 def test_a_message_that_repeats_what_was_sent_is_cut(failure: Exception) -> None:
     """vLLM quotes values in its sentences, and a client may send megabytes."""
     assert len(from_exception(failure).message) < 1_100
+
+
+@pytest.mark.parametrize(
+    ("message", "line"), [("\n  too large\nat line 7", "too large"), ("", "ValueError")]
+)
+def test_the_first_line_that_says_something_is_told(message: str, line: str) -> None:
+    """An error without words has the name of its type."""
+    assert first_line(ValueError(message)) == line

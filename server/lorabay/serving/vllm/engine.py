@@ -1,45 +1,34 @@
 """vLLM as an `Engine`: AsyncLLM in this process, vLLM's own serving classes in front of it.
 
-Owns the engine's life and the mapping from versions to vLLM's LoRA requests. vLLM knows weights by
-their digest behind the adapter's name, and by their path in the store, so that neither weights nor
-prefix-cache blocks of two can meet; versions of an adapter that differ in their defaults alone
-share both. The slow start and the shutdown run in threads; everything else runs on the event loop.
-Knows nothing of adapter folders, names' live versions or HTTP.
+Owns the engine's life, and the way of a request through it; `lora_weights` has the weights of
+adapters in it. The slow start and the shutdown run in threads; everything else runs on the event
+loop. Knows nothing of adapter folders, names' live versions or HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from argparse import Namespace
 from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 from starlette.datastructures import State
 from starlette.responses import Response
 from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.entrypoints.anthropic.protocol import (
-    AnthropicCountTokensResponse,
-    AnthropicMessagesResponse,
-)
 from vllm.entrypoints.launchers.api_server.app_state import init_app_state
-from vllm.entrypoints.openai.responses.protocol import ResponsesResponse
 from vllm.entrypoints.serve.engine.protocol import ErrorResponse
-from vllm.lora.request import LoRARequest
 from vllm.platforms import current_platform
 from vllm.plugins import load_general_plugins
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from lorabay.catalog.versions import DIGEST_PREFIX, Digest, Version
+from lorabay.catalog.versions import Version
 from lorabay.errors import (
-    AdapterRejected,
     EngineUnavailable,
     LorabayError,
     SetupError,
@@ -49,11 +38,13 @@ from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
 from lorabay.serving.supervision.engine_processes import EngineProcesses
 from lorabay.serving.vllm import current_preferences, errors as vllm_errors
 from lorabay.serving.vllm.adapter_rendering import AdapterRendering
+from lorabay.serving.vllm.answers import as_json
 from lorabay.serving.vllm.args import parse_engine_args
 from lorabay.serving.vllm.bodies import StrangeForm, strange_form
 from lorabay.serving.vllm.grammars import EngineGrammars, GatedLLM
 from lorabay.serving.vllm.hosted_tools import refuse_hosted_tools
 from lorabay.serving.vllm.lora_conflicts import refuse_conflicts
+from lorabay.serving.vllm.lora_weights import LoraWeights
 from lorabay.serving.vllm.media import set_media_environment
 from lorabay.serving.vllm.message_requests import read_whole
 from lorabay.serving.vllm.messages import keep_failures
@@ -80,17 +71,11 @@ STOPPED_POLL_S = 0.5
 STAGING_WORKER = "lorabay.vllm_plugin.staging.StagingWorker"
 """The plugin's addition to vLLM's worker. Only named here: vLLM imports it in that process."""
 
-LOADED, REFUSED = "loaded", "refused"
-"""Outcomes of a load as the plugin reports them; any other one may pass."""
-
 MAX_ASKED_TOKENS = 262_144
 """Tokens that all sequences of one request may generate, unless the caller says another number."""
 
 MAX_PROMPT_LOGPROB_TOKENS = 512
 """Tokens of prompts that one request may have scored, unless the caller says another number."""
-
-STAGING_POLL_S = 0.02
-"""Time between two looks at a load: each costs the engine's loop well under a millisecond."""
 
 asked_model: ContextVar[str] = ContextVar("asked_model")
 """`model` as the client wrote it, for vLLM's serving classes to echo."""
@@ -140,9 +125,8 @@ class VllmEngine:
         self._state = State()
         self._answered: frozenset[Call] | None = None
         """The calls that the base answers; None before the first start."""
-        self._requests: dict[str, LoRARequest] = {}
-        """vLLM's requests for weights that are loaded, by the name of each."""
-        self._ids: dict[Digest, int] = {}
+        can_stage = self._args.worker_extension_cls == STAGING_WORKER
+        self._weights = LoraWeights(self._running, can_stage=can_stage)
         self._slot_watch: SlotWatch | None = None
         self._watching: asyncio.Task[None] | None = None
         self._processes = EngineProcesses()
@@ -169,7 +153,7 @@ class VllmEngine:
             ImportError,
             EngineDeadError,
         ) as error:
-            raise SetupError(f"vLLM did not start: {_first_line(error)}") from error
+            raise SetupError(f"vLLM did not start: {vllm_errors.first_line(error)}") from error
 
         self._answered = frozenset(filter(self._has_part, SERVING_METHODS))
         if MESSAGES in self._answered:
@@ -177,7 +161,7 @@ class VllmEngine:
             keep_failures(self._state.anthropic_serving_messages)
         adapt_parts(self._state)
         models = self._state.openai_serving_models
-        models.lora_requests = self._requests
+        models.lora_requests = self._weights.requests
         # vLLM would answer with the version's internal id: clients get their own spelling back.
         models.model_name = lambda lora_request=None: asked_model.get(self._served_name)
         AdapterRendering(
@@ -242,10 +226,7 @@ class VllmEngine:
         self._slot_watch = None
         if self._watching is not None:
             self._watching.cancel()
-        # Not emptied: a request that is still being prepared looks there for its version, and must
-        # then find an engine that is gone, not a model that does not exist.
-        self._requests = {}
-        self._ids.clear()
+        self._weights.forget_all()
         self._processes = EngineProcesses()
         await self._grammars.close()
         if llm is None:
@@ -310,8 +291,8 @@ class VllmEngine:
         if self._llm is None or self._slot_watch is None or self._slot_watch.held is None:
             return None
 
-        held = {digest for digest, number in self._ids.items() if number in self._slot_watch.held}
-        return Slots(frozenset(held), self._llm.vllm_config.lora_config.max_loras)
+        held = self._weights.with_ids(self._slot_watch.held)
+        return Slots(held, self._llm.vllm_config.lora_config.max_loras)
 
     def _look_at_slots(self) -> None:
         if self._slot_watch is not None:
@@ -323,93 +304,12 @@ class VllmEngine:
         Raises AdapterRejected with vLLM's reason if it refuses the weights, and EngineUnavailable
         if something else went wrong, which may be well again.
         """
-        request = self._request(version)
-        llm = self._running()
-        try:
-            outcomes = await self._load_in_workers(llm, request)
-        except Exception as error:
-            # A dead engine refuses everything, and one that answers nothing says nothing either.
-            self.check()
-            raise _not_loaded_now(version, type(error).__name__) from error
-
-        if any(outcome != LOADED for outcome, _ in outcomes):
-            await self._take_back(llm, request)
-            raise _load_error(version, outcomes)
-        self._requests[request.lora_name] = request
+        await self._weights.load(version)
         self._look_at_slots()
-
-    async def _load_in_workers(self, llm: AsyncLLM, request: LoRARequest) -> list[tuple[str, str]]:
-        """Load an adapter; return the outcome in each worker, and the reason where it failed."""
-        if self._args.worker_extension_cls == STAGING_WORKER:
-            await self._stage(llm, request)
-            return await _ask_every_worker(llm, "load_adapter", *_identity(request))
-
-        # Another worker: vLLM's own call tells of any failure in words alone.
-        try:
-            loaded = await llm.add_lora(request)
-        except Exception as error:
-            self.check()
-            if not Path(request.lora_path).is_dir():
-                raise
-            return [(REFUSED, _first_line(error))]
-        return [(LOADED if loaded else REFUSED, "the engine did not take it")]
-
-    async def _take_back(self, llm: AsyncLLM, request: LoRARequest) -> None:
-        """Unload what only some workers hold: they must all have the same adapters."""
-        with contextlib.suppress(Exception):
-            await llm.remove_lora(request.lora_int_id)
-
-    def _request(self, version: Version) -> LoRARequest:
-        """Return vLLM's request for a version's weights.
-
-        Two names of equal weights have a request each: metrics tell adapters apart by it.
-        """
-        name = f"{version.adapter}@{version.weights[:DIGEST_PREFIX]}"
-        return LoRARequest(name, self._lora_id(version.weights), str(version.path))
-
-    def _loaded(self, version: Version) -> str:
-        """Return vLLM's name of a version's weights.
-
-        Raises EngineUnavailable if they are not loaded: an engine that held them is gone.
-        """
-        request = self._request(version)
-        if request.lora_name not in self._requests:
-            if not self._names_of(request.lora_int_id):
-                raise vllm_errors.from_exception(EngineDeadError())
-            # Loaded under the name of another adapter.
-            self._requests[request.lora_name] = request
-        return str(request.lora_name)
-
-    def _names_of(self, lora_id: int) -> list[str]:
-        return [name for name, known in self._requests.items() if known.lora_int_id == lora_id]
-
-    def _lora_id(self, weights: Digest) -> int:
-        """Return vLLM's integer id for weights; an id is never reused while the engine lives.
-
-        Ids are small because vLLM's workers keep them in 32 bits. Equal weights have one id, so
-        that they share a slot.
-        """
-        return self._ids.setdefault(weights, len(self._ids) + 1)
-
-    async def _stage(self, llm: AsyncLLM, request: LoRARequest) -> None:
-        """Return when the weights are read and laid out, which happens beside the engine's loop."""
-        await _ask_every_worker(llm, "stage_adapter", *_identity(request))
-        while not all(await _ask_every_worker(llm, "adapter_is_staged", request.lora_int_id)):
-            await asyncio.sleep(STAGING_POLL_S)
 
     async def unload(self, version: Version) -> None:
         """Drop a version's weights; unloading what is not loaded changes nothing."""
-        lora_id = self._lora_id(version.weights)
-        names = self._names_of(lora_id)
-        if not names:
-            return
-
-        for name in names:
-            del self._requests[name]
-        try:
-            await self._running().remove_lora(lora_id)
-        except EngineDeadError as error:
-            raise vllm_errors.from_exception(error) from error
+        await self._weights.unload(version)
         self._look_at_slots()
 
     async def run(
@@ -429,7 +329,7 @@ class VllmEngine:
         # The tokeniser is the base's, and the version need not be loaded for it.
         model = self._served_name
         if version is not None and call.computes:
-            model = self._loaded(version)
+            model = self._weights.name_of(version)
         context = RequestContext.new(request_id, headers)
         # A beam search runs a request for each token of each beam: no count of what is answered.
         has_beams = call.generates and body.get("use_beam_search")
@@ -461,7 +361,7 @@ class VllmEngine:
             failure = vllm_errors.from_response(result)
             raise self._in_public(failure, llm, model, body["model"])
         if isinstance(result, BaseModel):
-            return Answer(_dump(result), usage_of(context, result))
+            return Answer(as_json(result), usage_of(context, result))
         if isinstance(result, Response):
             return answer_of(result, context.tally.usage())
         return VllmStream(result, context, self.check)
@@ -489,38 +389,6 @@ async def _adapters_in_slots(llm: AsyncLLM) -> list[int]:
     return workers[0]
 
 
-async def _ask_every_worker(llm: AsyncLLM, method: str, *arguments: object) -> list[Any]:
-    """Call a method of each worker of every data-parallel engine, and return all answers.
-
-    vLLM's own `collective_rpc` returns those of the first engine's workers alone.
-    """
-    by_engine = await llm.engine_core.call_utility_all_async(
-        "collective_rpc", method, None, arguments, None
-    )
-    return [answer for workers in by_engine for answer in workers]
-
-
-def _identity(request: LoRARequest) -> tuple[str, int, str]:
-    return request.lora_name, request.lora_int_id, request.lora_path
-
-
-def _load_error(version: Version, outcomes: list[tuple[str, str]]) -> LorabayError:
-    """Return the error of a load that at least one worker has not done."""
-    reasons = [reason for outcome, reason in outcomes if outcome == REFUSED]
-    if reasons:
-        return AdapterRejected(version.adapter, (f"the engine refused it: {reasons[0]}",))
-
-    failures = [reason for outcome, reason in outcomes if outcome != LOADED]
-    return _not_loaded_now(version, failures[0])
-
-
-def _not_loaded_now(version: Version, reason: str) -> EngineUnavailable:
-    return EngineUnavailable(
-        f"adapter {version.adapter!r} could not be loaded now: {reason}",
-        retry_after=vllm_errors.RETRY_AFTER_S,
-    )
-
-
 def _end_if_cancelled() -> None:
     """Raise CancelledError if that was asked for.
 
@@ -529,18 +397,3 @@ def _end_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
-
-
-def _dump(result: BaseModel) -> bytes:
-    if isinstance(result, ResponsesResponse):
-        return str(result.model_dump_json(by_alias=True)).encode()
-    if isinstance(result, AnthropicMessagesResponse | AnthropicCountTokensResponse):
-        # As vLLM's own server does: a block has the fields of every kind of block.
-        return str(result.model_dump_json(exclude_none=True)).encode()
-    return result.model_dump_json().encode()
-
-
-def _first_line(error: BaseException) -> str:
-    """Return the first line of an error's message that says something, or its type's name."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return next(filter(None, lines), type(error).__name__)

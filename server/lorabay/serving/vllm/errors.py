@@ -54,6 +54,14 @@ def from_exception(error: Exception) -> LorabayError:
     return from_response(create_error_response(error))
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message that says something, or its type's name."""
+    for line in str(error).splitlines():
+        if line.strip():
+            return line.strip()
+    return type(error).__name__
+
+
 def from_response(response: ErrorResponse) -> LorabayError:
     """Return the lorabay error for an error that vLLM returned as a value."""
     return from_info(response.error)
