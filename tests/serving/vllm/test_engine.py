@@ -279,7 +279,7 @@ async def test_prompts_are_not_scored_on_a_gpu() -> None:
     engine._state.openai_serving_completion = running
     body = {"model": "finance", "prompt": "hi", "prompt_logprobs": 1}
     finance = make_version("finance")
-    cast("Any", engine)._requests[finance.id] = "loaded"
+    cast("Any", engine)._weights.requests[finance.id] = "loaded"
     for version in (None, finance):
         with pytest.raises(InvalidRequest, match="log-probabilities of the prompt"):
             await engine.run(COMPLETIONS, body, version, request_id="r-1")
