@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from lorabay.api.auth import Gate
     from lorabay.api.exchange import Parts
-    from lorabay.api.request.limits import RequestLimits
+    from lorabay.api.request.request_limits import RequestLimits
     from lorabay.serving.engine import Body, Call
 
 
