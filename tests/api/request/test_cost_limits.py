@@ -21,9 +21,7 @@ from tests.api.conftest import LIMITS
 
 
 def measured(call: Call, context: int | None = 100, **body: Any) -> MeasuredBody:
-    strict = replace(
-        LIMITS, max_prompts=2, max_sequences=4, max_asked_tokens=200, max_inputs=2
-    )
+    strict = replace(LIMITS, max_prompts=2, max_sequences=4, max_asked_tokens=200, max_inputs=2)
     return MeasuredBody(call, body, strict, context)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from lorabay.api.request.form import check_form
 from lorabay.api.request.cost_limits import MOST_PENALTY, PATTERN_TOKENS
 from lorabay.api.request.field_limits import FIELD_CHARS, FIELD_VALUES, NAME_CHARS
+from lorabay.api.request.form import check_form
 from lorabay.api.request.limits import MOST_FIELDS, MOST_TOLD, check_limits
 from lorabay.api.request.measured_body import MOST_DEPTH
 from lorabay.api.request.request_limits import RequestLimits

@@ -46,9 +46,7 @@ def schemas(body: MeasuredBody) -> Iterator[Excess]:
             yield from _schema(body, field, body.sizes[field], wrapping)
 
 
-def _schema(
-    body: MeasuredBody, field: str, size: JsonSize, wrapping: int = 0
-) -> Iterator[Excess]:
+def _schema(body: MeasuredBody, field: str, size: JsonSize, wrapping: int = 0) -> Iterator[Excess]:
     """Yield excesses of a schema that lies `wrapping` levels inside of its field."""
     chars = size.chars + size.values
     yield from body.over(field, chars, "characters of schema", "max_schema_chars")

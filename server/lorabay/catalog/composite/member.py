@@ -1,7 +1,8 @@
 """A member of a composite: where it lies, what it does, and whether that can be summed.
 
 A member changes weights by products of two factors only, of a module or of each expert: nothing
-else has a weighted sum. A problem with its tensors is told with its name. Knows nothing of copies or of the other members.
+else has a weighted sum. A problem with its tensors is told with its name. Knows nothing of copies
+or of the other members.
 """
 
 from __future__ import annotations
