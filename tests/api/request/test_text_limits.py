@@ -35,7 +35,7 @@ def test_all_text_counts_together_and_the_longest_field_is_told() -> None:
     """Pictures are no text; a query is read again with each document."""
     (excess,) = texts(measured(CHAT, messages="a" * 6, system="b" * 5))
     assert (excess.field, excess.found) == ("messages", "11 characters of text")
-    assert not list(texts(measured(CHAT, messages=[{"image_url": {"url": "x" * 90}}])))
+    assert not list(texts(measured(CHAT, messages=[{"url": "x" * 90}])))
     assert list(texts(measured(RERANK, query="a" * 5, documents=["b", "c", "d"])))
 
 
