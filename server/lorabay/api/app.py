@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lorabay.api.auth import Gate
     from lorabay.api.exchange import Parts
-    from lorabay.api.request.request_limits import RequestLimits
+    from lorabay.api.limits.request_limits import RequestLimits
 
 
 def create_app(

@@ -16,6 +16,7 @@ from lorabay.api.auth import identify
 from lorabay.api.disconnects import ClientGone, unless_disconnected
 from lorabay.api.event_stream import send_events
 from lorabay.api.exchange import Exchange
+from lorabay.api.limits.limits import check_limits
 from lorabay.api.measuring.request_metrics import RequestMetrics
 from lorabay.api.request.allowed_tools import with_allowed_tools
 from lorabay.api.request.body import read_body
@@ -23,7 +24,6 @@ from lorabay.api.request.conversation import check_conversation
 from lorabay.api.request.engine_headers import engine_headers
 from lorabay.api.request.foreign_fields import check_fields
 from lorabay.api.request.form import check_form
-from lorabay.api.request.limits import check_limits
 from lorabay.api.request.media_names import check_media_names
 from lorabay.serving.engine import CALLS, Answer
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from lorabay.api.auth import Gate
     from lorabay.api.exchange import Parts
-    from lorabay.api.request.request_limits import RequestLimits
+    from lorabay.api.limits.request_limits import RequestLimits
     from lorabay.serving.engine import Body, Call
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from lorabay.api.request.request_limits import RequestLimits
+from lorabay.api.limits.request_limits import RequestLimits
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.catalog.adapted import NotAsked
 from lorabay.catalog.admission import ALLOWED_RANKS, Checks, rank_over_limit, unadapted

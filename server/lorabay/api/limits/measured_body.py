@@ -14,8 +14,8 @@ from lorabay.api.request.json_values import as_number
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lorabay.api.limits.request_limits import RequestLimits
     from lorabay.api.request.json_size import JsonSize
-    from lorabay.api.request.request_limits import RequestLimits
     from lorabay.serving.engine import Body, Call
 
 MOST_DEPTH = 32

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lorabay.api.request.cost_limits import (
+from lorabay.api.limits.cost_limits import (
     COMPLETION_TOKENS,
     MOST_PENALTY,
     PATTERN_TOKENS,
@@ -15,7 +15,7 @@ from lorabay.api.request.cost_limits import (
     powers,
     sequences,
 )
-from lorabay.api.request.measured_body import MeasuredBody
+from lorabay.api.limits.measured_body import MeasuredBody
 from lorabay.serving.engine import CHAT, COMPLETIONS, EMBEDDINGS, Call
 from tests.api.conftest import LIMITS
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lorabay.api.request.grammar_limits import SCHEMAS
-from lorabay.api.request.measured_body import Excess, too_deep
+from lorabay.api.limits.grammar_limits import SCHEMAS
+from lorabay.api.limits.measured_body import Excess, too_deep
+from lorabay.api.limits.text_limits import COUNTED, TEXTS, WORD_CHARS
 from lorabay.api.request.pooled_inputs import INPUT_FIELDS
-from lorabay.api.request.text_limits import COUNTED, TEXTS, WORD_CHARS
 
 if TYPE_CHECKING:
+    from lorabay.api.limits.measured_body import MeasuredBody
     from lorabay.api.request.json_size import JsonSize
-    from lorabay.api.request.measured_body import MeasuredBody
 
 NAME_CHARS = 512
 """Characters of a field that names something; the engine and its log repeat it."""

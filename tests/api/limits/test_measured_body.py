@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lorabay.api.limits.measured_body import MOST_DEPTH, SHOWN_CHARS, MeasuredBody, too_deep
 from lorabay.api.request.json_size import size_of
-from lorabay.api.request.measured_body import MOST_DEPTH, SHOWN_CHARS, MeasuredBody, too_deep
 from lorabay.serving.engine import CHAT
 from tests.api.conftest import LIMITS
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from lorabay.api.limits.measured_body import Excess, too_deep
 from lorabay.api.request.json_values import as_list, chars_of
-from lorabay.api.request.measured_body import Excess, too_deep
 from lorabay.api.request.pooled_inputs import INPUT_FIELDS, repeated_chars
 
 if TYPE_CHECKING:
+    from lorabay.api.limits.measured_body import MeasuredBody
     from lorabay.api.request.json_size import JsonSize
-    from lorabay.api.request.measured_body import MeasuredBody
 
 WORD_CHARS = 256
 """Characters of a stop string or a bad word; each generated token is compared with them."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from lorabay.api.limits.measured_body import Excess
 from lorabay.api.request.json_values import as_number, as_object
-from lorabay.api.request.measured_body import Excess
 from lorabay.api.request.pooled_inputs import longest_list
 from lorabay.serving.engine import CHAT, COMPLETIONS, MESSAGES, RESPONSES
 
 if TYPE_CHECKING:
-    from lorabay.api.request.measured_body import MeasuredBody
+    from lorabay.api.limits.measured_body import MeasuredBody
     from lorabay.serving.engine import Call
 
 PATTERN_TOKENS = 1_024

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from lorabay.api.request.grammar_limits import schemas, structured_outputs
-from lorabay.api.request.measured_body import MeasuredBody
+from lorabay.api.limits.grammar_limits import schemas, structured_outputs
+from lorabay.api.limits.measured_body import MeasuredBody
 from lorabay.serving.engine import CHAT
 from tests.api.conftest import LIMITS
 

@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lorabay.api.request.cost_limits import log_probabilities, powers, sequences
-from lorabay.api.request.field_limits import other_fields
-from lorabay.api.request.grammar_limits import schemas, structured_outputs
-from lorabay.api.request.measured_body import SHOWN_CHARS, Excess, MeasuredBody
-from lorabay.api.request.text_limits import counts, texts, words
+from lorabay.api.limits.cost_limits import log_probabilities, powers, sequences
+from lorabay.api.limits.field_limits import other_fields
+from lorabay.api.limits.grammar_limits import schemas, structured_outputs
+from lorabay.api.limits.measured_body import SHOWN_CHARS, Excess, MeasuredBody
+from lorabay.api.limits.text_limits import counts, texts, words
 from lorabay.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from lorabay.api.request.request_limits import RequestLimits
+    from lorabay.api.limits.request_limits import RequestLimits
     from lorabay.serving.engine import Body, Call
 
 MOST_FIELDS = 256

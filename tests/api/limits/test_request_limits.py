@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from lorabay.api.request.request_limits import RequestLimits
+from lorabay.api.limits.request_limits import RequestLimits
 from lorabay.settings import Settings
 
 

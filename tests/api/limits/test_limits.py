@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from lorabay.api.request.cost_limits import MOST_PENALTY, PATTERN_TOKENS
-from lorabay.api.request.field_limits import FIELD_CHARS, FIELD_VALUES, NAME_CHARS
+from lorabay.api.limits.cost_limits import MOST_PENALTY, PATTERN_TOKENS
+from lorabay.api.limits.field_limits import FIELD_CHARS, FIELD_VALUES, NAME_CHARS
+from lorabay.api.limits.limits import MOST_FIELDS, MOST_TOLD, check_limits
+from lorabay.api.limits.measured_body import MOST_DEPTH
+from lorabay.api.limits.request_limits import RequestLimits
+from lorabay.api.limits.text_limits import WORD_CHARS
 from lorabay.api.request.form import check_form
-from lorabay.api.request.limits import MOST_FIELDS, MOST_TOLD, check_limits
-from lorabay.api.request.measured_body import MOST_DEPTH
-from lorabay.api.request.request_limits import RequestLimits
-from lorabay.api.request.text_limits import WORD_CHARS
 from lorabay.catalog.registry.registry import Registry
 from lorabay.errors import InvalidRequest
 from lorabay.serving.engine import (

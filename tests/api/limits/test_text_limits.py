@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lorabay.api.request.measured_body import MeasuredBody
-from lorabay.api.request.text_limits import WORD_CHARS, counts, texts, words
+from lorabay.api.limits.measured_body import MeasuredBody
+from lorabay.api.limits.text_limits import WORD_CHARS, counts, texts, words
 from lorabay.serving.engine import CHAT, EMBEDDINGS, RERANK, Call
 from tests.api.conftest import LIMITS
 

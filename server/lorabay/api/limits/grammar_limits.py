@@ -13,7 +13,7 @@ from lorabay.api.request.json_size import JsonSize, size_of
 from lorabay.api.request.json_values import as_list, as_object, chars_of
 
 if TYPE_CHECKING:
-    from lorabay.api.request.measured_body import Excess, MeasuredBody
+    from lorabay.api.limits.measured_body import Excess, MeasuredBody
 
 STRUCTURED = "structured_outputs"
 

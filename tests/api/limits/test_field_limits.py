@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from lorabay.api.request.field_limits import (
+from lorabay.api.limits.field_limits import (
     FIELD_CHARS,
     FIELD_VALUES,
     NAME_CHARS,
     other_fields,
 )
-from lorabay.api.request.measured_body import MeasuredBody
+from lorabay.api.limits.measured_body import MeasuredBody
 from lorabay.serving.engine import CHAT, SCORE, Call
 from tests.api.conftest import LIMITS
 
