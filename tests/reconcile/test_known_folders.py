@@ -36,11 +36,11 @@ def test_what_an_admin_unloaded_is_dealt_with_from_the_start(registry: Registry,
 def test_a_folder_is_dealt_with_again_unless_it_changed(known: KnownFolders) -> None:
     """A change that was noted meanwhile has its own turn."""
     candidate = Candidate("finance", Path("/adapters/finance"), "1")
-    known.handle("finance", "2")
-    known.handle_again(candidate)
+    known.note_handled("finance", "2")
+    known.note_unhandled(candidate)
     assert known.handled == {"finance": "2"}
-    known.handle("finance", "1")
-    known.handle_again(candidate)
+    known.note_handled("finance", "1")
+    known.note_unhandled(candidate)
     assert known.handled == {}
 
 
@@ -78,7 +78,7 @@ def test_the_version_in_a_folder_is_known_by_its_fingerprint(
 def test_a_folder_out_of_sight_is_what_it_was(known: KnownFolders, registry: Registry) -> None:
     """The fingerprint that is served counts first, then the one that was dealt with."""
     assert known.last_seen("finance") == ABSENT
-    known.handle("finance", "2")
+    known.note_handled("finance", "2")
     assert known.last_seen("finance") == "2"
     serve(registry, SKETCHED)
     assert known.last_seen("finance") == "1"

@@ -105,7 +105,7 @@ class AdminChanges:
         # the adapter, as for any other folder.
         own = FolderSource(fingerprint=own_fingerprint, checks=self._ingest.identity)
         await self._swaps.replace(version, own, who=who, is_wanted=load.is_wanted)
-        self._known.handle(name, own_fingerprint)
+        self._known.note_handled(name, own_fingerprint)
         return version
 
     async def _read(self, path: Path, name: AdapterName) -> Version:
@@ -167,7 +167,7 @@ class AdminChanges:
             return
 
         # Handled, so that the next look does not take the same folder in again.
-        self._known.handle(name, present)
+        self._known.note_handled(name, present)
         digest = self._known.version_in(name, present)
         self._removals.remove(name, who=who, withdrawn=present, withdrawn_digest=digest)
 

@@ -41,7 +41,7 @@ class AdminSources:
             if not isinstance(source, AdminSource):
                 continue
             if source.passed_over is not None:
-                self._known.handle(status.name, source.passed_over)
+                self._known.note_handled(status.name, source.passed_over)
             self._postponed.add(status.name)
             await self._restore(status.name)
 

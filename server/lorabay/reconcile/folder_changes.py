@@ -59,7 +59,7 @@ class FolderChanges:
     def take_in(self, candidate: Candidate) -> None:
         """Begin to serve what a folder holds now; a change that still waits is overtaken."""
         self._admin_sources.give_way(candidate.name)
-        self._known.handle(candidate.name, candidate.fingerprint)
+        self._known.note_handled(candidate.name, candidate.fingerprint)
         self._turns.start(candidate.name, partial(self._take_in, candidate))
 
     def folder_is_gone(self, name: str, *, was_taken: bool = True) -> None:
@@ -91,7 +91,7 @@ class FolderChanges:
             self._request_sweep()
         else:
             # The folder is not to blame: the next look takes it in again.
-            self._known.handle_again(candidate)
+            self._known.note_unhandled(candidate)
 
     def _refuse_unread(self, name: AdapterName, candidate: Candidate) -> None:
         """Refuse a folder that nobody needs to read to know that it cannot be served."""

@@ -36,11 +36,11 @@ class KnownFolders:
         """Fingerprint of the folder that each name was last changed for, or that was withdrawn."""
         return self._handled
 
-    def handle(self, name: str, fingerprint: str) -> None:
+    def note_handled(self, name: str, fingerprint: str) -> None:
         """Note that a folder is dealt with: looks pass it over while it stays as it is."""
         self._handled[name] = fingerprint
 
-    def handle_again(self, candidate: Candidate) -> None:
+    def note_unhandled(self, candidate: Candidate) -> None:
         """Have the next look deal with a folder once more, unless it is another one by now."""
         if self._handled.get(candidate.name) == candidate.fingerprint:
             del self._handled[candidate.name]
