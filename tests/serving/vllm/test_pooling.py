@@ -104,15 +104,15 @@ class Pooling:
         models = [BaseModelPath("tiny", "/tiny")]
         state.openai_serving_models = OpenAIServingModels(self.client, models)
         init_pooling_state(self.client, state, self.engine._args, None, (task,))
-        state.openai_serving_models.lora_requests = self.engine._requests
+        state.openai_serving_models.lora_requests = self.engine._weights.requests
         state.openai_serving_models.model_name = lambda lora_request=None: "asked"
         adapt_parts(state)
         self.engine._answered = frozenset(filter(self.engine._has_part, SERVING_METHODS))
         self.engine._llm = self.client
 
     def serve(self, version: Version) -> None:
-        request = self.engine._request(version)
-        self.engine._requests[request.lora_name] = request
+        request = self.engine._weights._request(version)
+        self.engine._weights.requests[request.lora_name] = request
 
     async def ask(self, call: Call, version: Version | None = None, **body: Any) -> Answer:
         answer = await self.engine.run(call, {"model": "asked"} | body, version, request_id="r-1")
