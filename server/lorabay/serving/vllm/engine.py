@@ -60,6 +60,7 @@ from lorabay.serving.vllm.usage import current, watch_requests
 if TYPE_CHECKING:
     from lorabay.base.find import BaseFolder
     from lorabay.serving.engine import AnswerStream, Body, Call, Meter
+    from lorabay.serving.vllm.bodies import BodyType
 
 
 SHUTDOWN_S = 5.0
@@ -330,6 +331,7 @@ class VllmEngine:
         model = self._served_name
         if version is not None and call.computes:
             model = self._weights.name_of(version)
+
         context = RequestContext.new(request_id, headers)
         # A beam search runs a request for each token of each beam: no count of what is answered.
         has_beams = call.generates and body.get("use_beam_search")
@@ -341,11 +343,7 @@ class VllmEngine:
         serving = SERVING_METHODS[call]
         respond = getattr(getattr(self._state, serving.part), serving.method)
         try:
-            request = serving.body.validate(body, model=model)
-            self._prompt_logprobs.check(request)
-            if self._args.tool_server is None:
-                refuse_hosted_tools(request)
-            await self._grammars.admit(request)
+            request = await self._checked(serving.body, body, model)
             result = await respond(request, cast("Any", context))
         except vllm_errors.EngineFailure as error:
             failure = vllm_errors.from_exception(error)
@@ -365,6 +363,15 @@ class VllmEngine:
         if isinstance(result, Response):
             return answer_of(result, context.tally.usage())
         return VllmStream(result, context, self.check)
+
+    async def _checked(self, form: BodyType, body: Body, model: str) -> Any:
+        """Return vLLM's request for a body, which has passed every check in front of vLLM."""
+        request = form.validate(body, model=model)
+        self._prompt_logprobs.check(request)
+        if self._args.tool_server is None:
+            refuse_hosted_tools(request)
+        await self._grammars.admit(request)
+        return request
 
     def _in_public(
         self, error: LorabayError, llm: AsyncLLM, model: str, asked: str
