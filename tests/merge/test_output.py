@@ -192,7 +192,7 @@ def test_stopped_while_published_then_verified(
                 merge(merge_settings(folders, verify=True))
         assert not looks_like_a_model(folders / "merged")
     with monkeypatch.context() as patch:
-        patch.setattr("lorabay.merge.verifier.Verifier.run", fail)
+        patch.setattr("lorabay.merge.verify.verifier.Verifier.run", fail)
         with pytest.raises(SetupError, match="no proof"):
             merge(merge_settings(folders, verify=True))
     assert {path.name for path in (folders / "merged").iterdir()} == {".merging"}

@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from lorabay.base.transformers_quiet import quiet_transformers
-from lorabay.merge.verifier import read_probes
+from lorabay.merge.verify.verifier import read_probes
 
 VOCABULARY = 96
 TARGETS = ["q_proj", "v_proj", "down_proj"]

@@ -11,11 +11,11 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from lorabay.api.documents import documents_router
+from lorabay.api.description.documents import documents_router
+from lorabay.api.description.openapi import document_of
 from lorabay.api.inference import inference_routes
 from lorabay.api.measuring.metrics_page import metrics_router
 from lorabay.api.model_list import models_router
-from lorabay.api.openapi import document_of
 from lorabay.api.probes import probes_router
 from lorabay.api.problems import respond
 from lorabay.api.request_ids import RequestIds

@@ -14,7 +14,7 @@ from lorabay.base.shapes import is_conv1d, is_embedding
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import WEIGHTS_FILE
 from lorabay.formats.module_names import layout_in
-from lorabay.merge.peft_config import peft_config
+from lorabay.merge.verify.peft_config import peft_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

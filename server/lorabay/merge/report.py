@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lorabay.algebra.updates import Update
     from lorabay.merge.job import Job
     from lorabay.merge.tensors import Target
-    from lorabay.merge.verification import Verification
+    from lorabay.merge.verify.verification import Verification
 
 _SHOWN = 5
 

@@ -30,8 +30,8 @@ from lorabay.merge.peft_layer import PeftLayers
 from lorabay.merge.report import MergeReport, provenance
 from lorabay.merge.shards import ShardWriter, read_tallies
 from lorabay.merge.side_files import copy_side_files
-from lorabay.merge.verification import Verification
-from lorabay.merge.verifier import Verifier
+from lorabay.merge.verify.verification import Verification
+from lorabay.merge.verify.verifier import Verifier
 from lorabay.progress import progress_bar
 from lorabay.tools.find_adapter import find_adapter
 from lorabay.tools.pickles import without_pickles

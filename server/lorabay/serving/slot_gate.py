@@ -39,7 +39,7 @@ SHORTEST_WAIT_S = 1e-3
 
 
 class Turn:
-    """One request's right to run on the weights of an adapter; `waited` if it did not come at once."""
+    """One request's right to run on some weights; `waited` if it did not come at once."""
 
     __slots__ = ("_end", "waited")
 

@@ -29,9 +29,10 @@ def register() -> None:
     from vllm.platforms import current_platform
     from vllm.version import __version__
 
-    from lorabay.vllm_plugin import grammar_compiles, prompt_slices, seeded_prompts, slot_order
+    from lorabay.vllm_plugin import slot_order
     from lorabay.vllm_plugin.compilation import keep_compilation, reuse_compiled
-    from lorabay.vllm_plugin.parent_watch import exit_with_parent
+    from lorabay.vllm_plugin.engine_process import grammar_compiles, prompt_slices, seeded_prompts
+    from lorabay.vllm_plugin.engine_process.parent_watch import exit_with_parent
     from lorabay.vllm_plugin.plain_experts import compute_experts_plainly
 
     exit_with_parent()

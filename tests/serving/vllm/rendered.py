@@ -22,9 +22,9 @@ from vllm.renderers.registry import renderer_from_config
 
 from lorabay.catalog.adapter_defaults import AdapterDefaults, Choice
 from lorabay.serving.engine import CHAT, COMPLETIONS, RESPONSES, TOKENIZE, Call
-from lorabay.serving.vllm.adapter_rendering import AdapterRendering
-from lorabay.serving.vllm.current_preferences import begin
-from lorabay.serving.vllm.prompt_logprobs import PromptLogprobs
+from lorabay.serving.vllm.rendering.adapter_rendering import AdapterRendering
+from lorabay.serving.vllm.rendering.current_preferences import begin
+from lorabay.serving.vllm.requests.prompt_logprobs import PromptLogprobs
 from lorabay.serving.vllm.stream import RequestContext
 from tests.versions import make_version
 

@@ -53,9 +53,9 @@ from lorabay.serving.engine import (
 )
 from lorabay.serving.machine_defaults import DORA_VARIABLE, START_METHOD_VARIABLE
 from lorabay.serving.vllm import engine as vllm_engine
-from lorabay.serving.vllm.constrained_tools import CONSTRAINED
 from lorabay.serving.vllm.engine import VllmEngine
-from lorabay.serving.vllm.media import ListedMediaConnector
+from lorabay.serving.vllm.requests.constrained_tools import CONSTRAINED
+from lorabay.serving.vllm.requests.media import ListedMediaConnector
 from lorabay.serving.vllm.serving_methods import SERVING_METHODS
 from tests.serving.vllm.fake_llm import Llm
 from tests.versions import make_version

@@ -12,7 +12,6 @@ from vllm.tool_parsers import ToolParserManager
 
 from lorabay.serving.vllm import parsers as module
 from lorabay.serving.vllm.args import parse_engine_args
-from lorabay.serving.vllm.constrained_tools import CONSTRAINED
 from lorabay.serving.vllm.parsers import (
     FORMS_WITHOUT_TEMPLATE,
     REASONING_FORMS,
@@ -24,6 +23,7 @@ from lorabay.serving.vllm.parsers import (
     read_template,
     with_parsers,
 )
+from lorabay.serving.vllm.requests.constrained_tools import CONSTRAINED
 
 CHATML = "{% for message in messages %}{{ '<|im_start|>' + message.role }}{% endfor %}"
 PLAIN_END = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"

@@ -36,21 +36,22 @@ from lorabay.errors import (
 from lorabay.serving.engine import MESSAGES, Answer, Slots, not_served
 from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
 from lorabay.serving.supervision.engine_processes import EngineProcesses
-from lorabay.serving.vllm import current_preferences, errors as vllm_errors
-from lorabay.serving.vllm.adapter_rendering import AdapterRendering
+from lorabay.serving.vllm import errors as vllm_errors
 from lorabay.serving.vllm.answers import as_json
 from lorabay.serving.vllm.args import parse_engine_args
-from lorabay.serving.vllm.bodies import StrangeForm, strange_form
 from lorabay.serving.vllm.grammars import EngineGrammars, GatedLLM
-from lorabay.serving.vllm.hosted_tools import refuse_hosted_tools
 from lorabay.serving.vllm.lora_conflicts import refuse_conflicts
 from lorabay.serving.vllm.lora_weights import LoraWeights
-from lorabay.serving.vllm.media import set_media_environment
-from lorabay.serving.vllm.message_requests import read_whole
 from lorabay.serving.vllm.messages import keep_failures
 from lorabay.serving.vllm.parsers import drop_unfit, with_parsers
 from lorabay.serving.vllm.pooling import adapt_parts, answer_of, keep_prompts_whole
-from lorabay.serving.vllm.prompt_logprobs import PromptLogprobs
+from lorabay.serving.vllm.rendering import current_preferences
+from lorabay.serving.vllm.rendering.adapter_rendering import AdapterRendering
+from lorabay.serving.vllm.requests.bodies import StrangeForm, strange_form
+from lorabay.serving.vllm.requests.hosted_tools import refuse_hosted_tools
+from lorabay.serving.vllm.requests.media import set_media_environment
+from lorabay.serving.vllm.requests.message_requests import read_whole
+from lorabay.serving.vllm.requests.prompt_logprobs import PromptLogprobs
 from lorabay.serving.vllm.serving_methods import SERVING_METHODS, request_schemas
 from lorabay.serving.vllm.slots import SlotWatch
 from lorabay.serving.vllm.stat_logger import StatLogger
@@ -60,7 +61,7 @@ from lorabay.serving.vllm.usage import current, watch_requests
 if TYPE_CHECKING:
     from lorabay.base.find import BaseFolder
     from lorabay.serving.engine import AnswerStream, Body, Call, Meter
-    from lorabay.serving.vllm.bodies import BodyType
+    from lorabay.serving.vllm.requests.bodies import BodyType
 
 
 SHUTDOWN_S = 5.0

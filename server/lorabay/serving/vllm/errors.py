@@ -16,7 +16,7 @@ from lorabay.errors import (
     LorabayError,
     ModelNotFound,
 )
-from lorabay.serving.vllm.invalid_bodies import from_validation, shown
+from lorabay.serving.vllm.requests.invalid_bodies import from_validation, shown
 
 RETRY_AFTER_S = 5.0
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lorabay.errors import UsageError
-from lorabay.serving.vllm.prompt_logprobs import head_takes_adapters
+from lorabay.serving.vllm.requests.prompt_logprobs import head_takes_adapters
 
 
 def _drafts_beside_an_adapted_head(arguments: Namespace) -> bool:

@@ -20,7 +20,7 @@ from vllm.reasoning import ReasoningParserManager
 from vllm.tokenizers import get_tokenizer
 from vllm.tool_parsers import ToolParserManager
 
-from lorabay.serving.vllm.constrained_tools import CONSTRAINED, register_constrained
+from lorabay.serving.vllm.requests.constrained_tools import CONSTRAINED, register_constrained
 
 if TYPE_CHECKING:
     from argparse import Namespace

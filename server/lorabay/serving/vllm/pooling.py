@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from vllm.entrypoints.pooling import utils as pooling_utils
 
 from lorabay.serving.engine import Answer
-from lorabay.serving.vllm import current_preferences
+from lorabay.serving.vllm.rendering import current_preferences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -1,0 +1,1 @@
+"""What the API is, for programs and for people. Answers no call."""
