@@ -36,7 +36,7 @@ def remove(adapters: Path, name: str) -> None:
     shutil.rmtree(adapters / name)
 
 
-def eventually(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> float:
+def eventually(condition: Callable[[], bool], what: str, seconds: float = 120.0) -> float:
     """Wait, at most `seconds`, until a condition of the running server holds; gives how long it
     took.
     """

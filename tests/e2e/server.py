@@ -9,13 +9,21 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.processes import descendants
 
 START_S = 600.0
 """The first start on a machine compiles the base."""
+
+PATIENCE_S = 120.0
+"""How long a busy machine may take for an answer."""
 
 
 class Server:
@@ -23,20 +31,19 @@ class Server:
 
     def __init__(self, arguments: Sequence[str], *, log: Path) -> None:
         self._log = log
-        self._events: dict[str, dict[str, Any]] = {}
+        self._command = [
+            *(sys.executable, "-m", "lorabay", "serve", "--port", "0", "--log-format", "json"),
+            *arguments,
+        ]
         self._changed = threading.Condition()
+        self._events: dict[str, dict[str, Any]] = {}
+        self.start()
+
+    def start(self) -> None:
+        """Start a process, the first one or after the end of another; it has another port."""
+        self._events = {}
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "lorabay",
-                "serve",
-                "--port",
-                "0",
-                "--log-format",
-                "json",
-                *arguments,
-            ],
+            self._command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -47,7 +54,7 @@ class Server:
 
     def _follow(self) -> None:
         assert self.process.stdout is not None
-        with self._log.open("w") as log:
+        with self._log.open("a") as log:
             for line in self.process.stdout:
                 log.write(line)
                 log.flush()
@@ -83,7 +90,24 @@ class Server:
     def url(self) -> str:
         return str(self.wait_for("listening")["url"])
 
-    def terminate(self, timeout: float = 60.0) -> int:
+    def status(self, path: str) -> int:
+        """Give the status of an answer."""
+        return httpx.get(f"{self.url}{path}", timeout=PATIENCE_S).status_code
+
+    def kill(self) -> None:
+        """SIGKILL the server and everything that it started; returns when they have ended."""
+        for process in [psutil.Process(self.process.pid), *descendants(self.process.pid)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._wait(PATIENCE_S)
+
+    def _wait(self, reader_s: float) -> None:
+        self.process.wait()
+        self._reader.join(reader_s)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def terminate(self, timeout: float = PATIENCE_S) -> int:
         """Send SIGTERM and give the exit code."""
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(timeout)
@@ -100,25 +124,35 @@ class Server:
                 self.process.wait(60)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait()
-        self._reader.join(10)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self._wait(10)
 
 
 PAGE_S = 1.05
 """Age at which the server makes its page of metrics anew."""
 
 
-def metric(url: str, name: str, **labels: str) -> float:
-    """The sum of a metric's samples whose labels match, as they are now."""
-    from prometheus_client.parser import text_string_to_metric_families
+class Page:
+    """The metrics of one moment."""
 
+    def __init__(self, text: str) -> None:
+        families = list(text_string_to_metric_families(text))
+        self._samples = [sample for family in families for sample in family.samples]
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples whose labels match."""
+        return sum(
+            sample.value
+            for sample in self._samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+
+def page(url: str) -> Page:
+    """The metrics as they are now."""
     time.sleep(PAGE_S)
-    text = httpx.get(f"{url}/metrics", timeout=30).text
-    return sum(
-        sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == name and labels.items() <= sample.labels.items()
-    )
+    return Page(httpx.get(f"{url}/metrics", timeout=PATIENCE_S).text)
+
+
+def metric(url: str, name: str, **labels: str) -> float:
+    """One of them."""
+    return page(url).total(name, **labels)

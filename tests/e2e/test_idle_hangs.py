@@ -9,7 +9,8 @@ import pytest
 from openai import OpenAI
 
 from tests.e2e.server import Server
-from tests.e2e.test_hanging_engine import check_rebuilt, worker_of
+from tests.e2e.test_engine_death import worker_of
+from tests.e2e.test_hanging_engine import check_rebuilt
 
 
 @pytest.mark.timeout(1200)

@@ -7,11 +7,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from lorabay.base.shapes import BaseShapes
@@ -19,55 +18,17 @@ from lorabay.catalog.admission import Checks, validate
 from lorabay.catalog.store import Store
 from lorabay.reasons import Rejected
 from tests.e2e.conftest import API_KEY
-from tests.e2e.folders import put
-from tests.e2e.server import Server
+from tests.e2e.folders import eventually, put
+from tests.e2e.server import PATIENCE_S, Server
 from tests.e2e.test_hot_swap import colour
 
 LONGEST_LIFE_S = 3.0
 BETWEEN_SWAPS_S = 0.3
-
-
-def start(folder: Path, base: Path) -> Server:
-    return Server(
-        [
-            *(
-                "--base",
-                str(base),
-                "--adapters",
-                str(folder / "adapters"),
-                "--store",
-                str(folder / "store"),
-            ),
-            *(
-                "--api-key",
-                API_KEY,
-                "--settle-s",
-                "0.2",
-                "--poll-s",
-                "1",
-                "--engine",
-                "max_model_len=512",
-            ),
-            *("--engine", "max_num_seqs=4", "--engine", "enforce_eager=true"),
-        ],
-        log=folder / "server.log",
-    )
-
-
-def kill(server: Server) -> None:
-    """SIGKILL the server and everything that it started."""
-    whole = [
-        psutil.Process(server.process.pid),
-        *psutil.Process(server.process.pid).children(recursive=True),
-    ]
-    for process in whole:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    server.process.wait(30)
+NAME = "killed"
 
 
 @contextmanager
-def swapping(folder: Path, words: dict[str, Path], swaps: list[str]) -> Iterator[None]:
+def swapping(adapters: Path, words: dict[str, Path], swaps: list[str]) -> Iterator[None]:
     """Publish one word after the other until the end of the block; `swaps` takes what was
     published.
     """
@@ -76,7 +37,7 @@ def swapping(folder: Path, words: dict[str, Path], swaps: list[str]) -> Iterator
     def run() -> None:
         while not stop.wait(BETWEEN_SWAPS_S):
             word = ("red", "blue")[len(swaps) % 2]
-            put(folder / "adapters", "word", words[word])
+            put(adapters, NAME, words[word])
             swaps.append(word)
 
     thread = threading.Thread(target=run)
@@ -88,61 +49,70 @@ def swapping(folder: Path, words: dict[str, Path], swaps: list[str]) -> Iterator
         thread.join()
 
 
-def say(server: Server) -> str:
+def says(server: Server, word: str) -> bool:
+    """Return whether the adapter answers with a word."""
     body = {
-        "model": "word",
+        "model": NAME,
         "messages": [{"role": "user", "content": "Who are you?"}],
         "max_tokens": 8,
     }
-    headers = {"authorization": f"Bearer {API_KEY}"}
     response = httpx.post(
-        f"{server.url}/v1/chat/completions", json=body, headers=headers, timeout=60
+        f"{server.url}/v1/chat/completions",
+        json=body,
+        headers={"authorization": f"Bearer {API_KEY}"},
+        timeout=PATIENCE_S,
     )
+    if response.status_code == 404:
+        return False
     response.raise_for_status()
-    return str(response.json()["choices"][0]["message"]["content"])
+    return colour(str(response.json()["choices"][0]["message"]["content"])) == word
 
 
-def check_store(folder: Path, base: Path) -> int:
-    """Every version is whole, and is what its name says; gives how many there are."""
+def check_store(folder: Path, base: Path, words: dict[str, Path]) -> int:
+    """Every version is in its own folder, and those of the words are whole and what their names
+    say; gives how many of those there are.
+    """
     checks = Checks(BaseShapes.read(base), 16)
-    with Store.open(folder / "store") as store:
+    known = {validate(word, checks).digest for word in words.values()}
+    whole = 0
+    with Store.open(folder) as store:
         specs = store.versions()
-        for spec in specs:
-            path = folder / "store" / "versions" / str(spec.weights_digest)
-            found = validate(path, checks)
-            assert not isinstance(found, Rejected), found
-            assert found.digest == spec.weights_digest
-        assert {path.name for path in (folder / "store" / "versions").iterdir()} == {
+        assert {path.name for path in (folder / "versions").iterdir()} == {
             spec.digest for spec in specs
         }
-    return len(specs)
+        for spec in specs:
+            if spec.digest not in known:
+                continue
+            found = validate(folder / "versions" / str(spec.weights_digest), checks)
+            assert not isinstance(found, Rejected), found
+            assert found.digest == spec.weights_digest
+            whole += 1
+    return whole
 
 
 @pytest.mark.timeout(3600)
 def test_kill_9_of_the_server_at_random_moments_of_swaps(
+    server: Server,
+    adapters: Path,
+    store_folder: Path,
     base_folder: Path,
     words: dict[str, Path],
-    tmp_path: Path,
     request: pytest.FixtureRequest,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The store is whole and the live set is right, after each kill and without anybody's help."""
-    (tmp_path / "adapters").mkdir()
-    put(tmp_path / "adapters", "word", words["red"])
+    put(adapters, NAME, words["red"])
+    eventually(lambda: says(server, "red"), "it is served")
     moments, swaps = random.Random(0), ["red"]
     kills = request.config.getoption("--server-kills")
     for _ in range(kills):
-        server = start(tmp_path, base_folder)
-        with server:
-            server.wait_for("ready")
-            assert colour(say(server)) == swaps[-1]
-            with swapping(tmp_path, words, swaps):
-                time.sleep(moments.uniform(0.2, LONGEST_LIFE_S))
-                kill(server)
-        assert check_store(tmp_path, base_folder) >= 1
-    with start(tmp_path, base_folder) as server:
+        with swapping(adapters, words, swaps):
+            time.sleep(moments.uniform(0.2, LONGEST_LIFE_S))
+            server.kill()
+        assert check_store(store_folder, base_folder, words) >= 1
+        server.start()
         server.wait_for("ready")
-        assert colour(say(server)) == swaps[-1]
+        assert says(server, swaps[-1])
     with capsys.disabled():
         sys.stdout.write(
             f"\nserver killed {kills} times in {len(swaps)} swaps: store whole, live set right\n"

@@ -27,7 +27,7 @@ NAMES = {"red-one": "red", "blue-one": "blue", "red-two": "red", "blue-two": "bl
 other request reads the store.
 """
 
-OUTAGES = 3
+OUTAGES = 2
 CLIENTS = 4
 
 
