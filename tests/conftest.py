@@ -133,6 +133,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--engine-hangs", action="store_true", help="also tests/e2e/test_idle_hangs.py"
     )
     parser.addoption(
+        "--pooling",
+        action="store_true",
+        help="also tests/e2e/test_pooling.py, which starts two engines",
+    )
+    parser.addoption(
         "--neighbours",
         type=int,
         default=0,

@@ -36,6 +36,7 @@ OPTIONAL = {
     "test_idle_hangs.py": "--engine-hangs",
     "test_merged.py": "--merged",
     "test_neighbours.py": "--neighbours",
+    "test_pooling.py": "--pooling",
 }
 """Files that take minutes, and the option that each of them waits for."""
 
