@@ -238,7 +238,9 @@ WILD: Mapping[str, Wild] = {
         },
         status=400,
     ),
-    "an unknown part": talk({"role": "user", "content": [part("x")]}, status=400, says="part type"),
+    "an unknown part": talk(
+        {"role": "user", "content": [part("x")]}, status=400, says="`messages`"
+    ),
     "Mistral's beginning": talk(
         HELLO,
         {"role": "assistant", "content": "x", "prefix": True},
@@ -452,7 +454,7 @@ WILD: Mapping[str, Wild] = {
     "a file in a response": response(
         400, "", input=[{"role": "user", "content": [part("input_file", file_id="x")]}]
     ),
-    "an empty input": response(400, "input", input=[]),
+    "an empty input": response(400, "at least one message", input=[]),
     "messages in a response": response(400, "input", input="ABSENT", messages=[HELLO]),
     "Codex's fields": response(
         instructions="Be brief.",
@@ -470,7 +472,7 @@ WILD: Mapping[str, Wild] = {
     "a search of the server's": response(400, "web_search", tools=[{"type": "web_search"}]),
     "a search that is demanded": response(
         400,
-        "tool_choice",
+        "web_search_preview",
         tools=[FLAT, {"type": "web_search_preview"}],
         tool_choice={"type": "web_search_preview"},
     ),
