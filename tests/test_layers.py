@@ -127,10 +127,10 @@ def test_functions_are_short(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_nothing_is_inherited_but_interfaces(path: Path) -> None:
     """Classes are put together from parts; what they inherit is an error, a protocol, a model, or
-    vLLM's, torch's or uvicorn's.
+    vLLM's, torch's, uvicorn's or Starlette's.
     """
     tree = parsed(path)
-    roots = ("vllm", "torch", "uvicorn")
+    roots = ("vllm", "torch", "uvicorn", "starlette", "fastapi")
     frameworks = {
         alias.name
         for node in ast.walk(tree)

@@ -82,10 +82,6 @@ class Metrics:
             "Loading a version's weights into the engine.",
             ["adapter"],
         )
-        self.slot_wait_seconds = latency(
-            "lorabay_slot_wait_seconds",
-            "Waits of requests whose adapter had no slot of the engine.",
-        )
         self.evictions = counter(
             "lorabay_adapter_evictions",
             "Times an adapter left the engine to make room.",
@@ -112,9 +108,18 @@ class Metrics:
             "lorabay_requests_refused",
             "Times a request was found that kills the engine, and is refused from then on.",
         )
+        self._add_slots(registry)
         self._add_directory(registry)
         self._add_connections(registry)
         self._add_grammars(registry)
+
+    def _add_slots(self, registry: CollectorRegistry) -> None:
+        self.slot_wait_seconds = Histogram(
+            "lorabay_slot_wait_seconds",
+            "Waits of requests whose adapter had no slot of the engine.",
+            buckets=_LATENCY,
+            registry=registry,
+        )
 
     def _add_directory(self, registry: CollectorRegistry) -> None:
         self.directory_state = Gauge(
