@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.api.request.test_limits import KINDS
+from tests.api.limits.test_limits import KINDS
 from tests.e2e.conftest import BASE
 from tests.e2e.server import Server, metric
 
