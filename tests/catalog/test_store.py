@@ -27,7 +27,7 @@ from lorabay.catalog.storage.stored_version import MANIFEST_FILE
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import SetupError
-from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE, WEIGHTS_FILE
+from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE, WEIGHTS_FILE, Limits
 from lorabay.reasons import Rejected
 from tests import making
 from tests.failing_disk import ERRORS, FailingDisk, files_limited_to
@@ -282,8 +282,8 @@ def test_what_is_stored_is_found_on_a_full_disk(
 def test_weights_with_a_broken_header_take_no_room(
     tmp_path: Path, store: Store, checks: Checks, size: int
 ) -> None:
-    """All reasons are reported, none blames the disk, and nothing is copied, however large the
-    file is.
+    """All reasons are reported, none blames the disk, and no more than a header is copied, however
+    large the file is.
     """
     folder = adapter(tmp_path / "a")
     (folder / CONFIG_FILE).write_text("no JSON")
@@ -295,7 +295,7 @@ def test_weights_with_a_broken_header_take_no_room(
     assert isinstance(result, Rejected)
     assert result == expected
     assert result.codes == {"config_not_json", "header_too_large"}
-    assert written() < 16 << 20
+    assert written() < Limits().header_bytes + (1 << 20)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError, UsageError
 from lorabay.reconcile.events import Actor
-from lorabay.server import engine_options, server
+from lorabay.server import engine_options, server, slots
 from lorabay.server.listener import bind
 from lorabay.server.server import Server
 from lorabay.serving.engine import Answer, AnswerStream, Body
@@ -167,7 +167,7 @@ def test_an_adapter_that_would_make_every_slot_large_is_refused(
 ) -> None:
     """It was read before the limit was known; the others are served, and it is remembered."""
     monkeypatch.setattr(engine_options, "engine_is_on_cpu", lambda: False)
-    monkeypatch.setattr(engine_options, "device_memory_bytes", lambda: None)
+    monkeypatch.setattr(slots, "device_memory_bytes", lambda: None)
     for name, rank in (("small", 8), ("legal", 256)):
         making.make_adapter(
             settings.adapters / name,
@@ -664,7 +664,7 @@ async def test_a_rollback_outlives_another_server_over_the_same_store(
     making.make_adapter(tmp_path / "adapters" / "finance", tensors=making.lora_tensors(seed=1))
     await office.reconcile()
     assert office.registry.live("finance") != before
-    await office.changes.roll_back("finance", None, who=Actor("admin"))
+    await office.changes.admins.roll_back("finance", None, who=Actor("admin"))
     store.close()
 
     (tmp_path / "others").mkdir()
