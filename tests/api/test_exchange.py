@@ -20,6 +20,7 @@ from lorabay.errors import EngineUnavailable, InvalidRequest, ModelNotFound, Wei
 from lorabay.serving.engine import (
     CHAT,
     COMPLETIONS,
+    EMBEDDINGS,
     MESSAGES,
     RESPONSES,
     TOKENIZE,
@@ -329,6 +330,17 @@ async def test_an_adapter_without_a_slot_waits_for_its_turn(
     assert [version for _, _, version, *_ in api.engine.asked] == [FINANCE, SHOP]
     assert api.weights.notes.count(("ensure", SHOP)) == 2
     assert api.at_rest()
+
+
+@pytest.mark.parametrize("call", [CHAT, EMBEDDINGS])
+async def test_whoever_computes_with_an_adapter_needs_a_slot(api: Api, call: Call) -> None:
+    """To generate, or to make vectors."""
+    slots = SlotGate(1, timeout_s=0.1, drain_after_s=60.0)
+    parts = parts_over(api.registry, slots=slots, metrics=api.metrics)
+    await slots.take(SHOP)
+    with RequestMetrics(api.metrics, call) as measured, pytest.raises(EngineUnavailable):
+        async with Exchange(call, ANONYMOUS, {"model": "finance"}, parts, measured) as exchange:
+            await exchange.run("r-1")
 
 
 async def test_the_base_needs_no_slot(api: Api) -> None:

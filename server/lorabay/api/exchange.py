@@ -133,7 +133,7 @@ class Exchange:
     async def _take_turn(self) -> None:
         """Return when the leased version has a slot, if the call computes with it."""
         version = self._lease.version
-        if version is None or not self.call.generates:
+        if version is None or not self.call.computes:
             return
 
         self._turn = await self._parts.slots.take(version)
