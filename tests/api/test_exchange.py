@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from lorabay.api.auth import ANONYMOUS
-from lorabay.api.exchange import Exchange
+from lorabay.api.exchange import UNREAD_S, Exchange
 from lorabay.api.measuring import request_metrics
 from lorabay.api.measuring.request_metrics import RequestMetrics
 from lorabay.catalog.registry.registry import Registry
@@ -330,6 +330,22 @@ async def test_an_adapter_without_a_slot_waits_for_its_turn(
     assert [version for _, _, version, *_ in api.engine.asked] == [FINANCE, SHOP]
     assert api.weights.notes.count(("ensure", SHOP)) == 2
     assert api.at_rest()
+
+
+async def test_a_stream_that_nobody_reads_keeps_no_slot(api: Api) -> None:
+    """The next adapter is let in although the exchange goes on; while events flow it waits."""
+    slots = SlotGate(1, timeout_s=60.0, drain_after_s=60.0)
+    parts = parts_over(api.registry, slots=slots, metrics=api.metrics)
+    with RequestMetrics(api.metrics, CHAT) as measured:
+        async with Exchange(CHAT, ANONYMOUS, {"model": "finance"}, parts, measured) as exchange:
+            await exchange.run("r-1")
+            waiting = asyncio.create_task(slots.take(SHOP))
+            for _ in range(3):
+                exchange.note_event(DELTA)
+                await asyncio.sleep(0.9 * UNREAD_S)
+            assert not waiting.done()
+            await asyncio.sleep(0.2 * UNREAD_S)
+            assert waiting.done()
 
 
 @pytest.mark.parametrize("call", [CHAT, EMBEDDINGS])

@@ -8,6 +8,7 @@ own; many run side by side on the event loop. Knows nothing of HTTP, of vLLM or 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from lorabay.metrics import Metrics
     from lorabay.serving.engine import AnswerStream, Body, Call, Engine, Weights
     from lorabay.serving.slot_gate import SlotGate, Turn
+
+
+UNREAD_S = 10.0
+"""Time without an event of a stream after which its adapter's slot may go to another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class Exchange:
         self._measured = measured
         self._lease: Lease
         self._turn: Turn | None = None
+        self._turn_limit: asyncio.TimerHandle | None = None
         self._stream: AnswerStream | None = None
         self._meter = Meter()
         self._computes = False
@@ -141,6 +147,18 @@ class Exchange:
             # The engine may have died meanwhile, and its successor holds nothing yet.
             await self._ensure(version)
 
+    def _limit_turn(self) -> None:
+        """End the turn unless another event comes soon.
+
+        The engine may be done with a stream that its client does not read, and nobody else should
+        wait for that client. If the engine is only slow, it sorts the adapters out by itself.
+        """
+        if self._turn_limit is not None:
+            self._turn_limit.cancel()
+        if self._turn is not None:
+            loop = asyncio.get_running_loop()
+            self._turn_limit = loop.call_later(UNREAD_S, self._turn.end)
+
     async def _ensure(self, version: Version) -> None:
         if self.call.computes:
             await self._parts.weights.ensure(version)
@@ -150,6 +168,7 @@ class Exchange:
 
     def note_event(self, event: bytes) -> None:
         """Note that a piece of the streamed answer is about to be sent."""
+        self._limit_turn()
         if carries_token(self.call, event):
             self._measured.token()
             self._prove()
@@ -186,6 +205,8 @@ class Exchange:
         finally:
             if self._computes and self._lease.version is not None:
                 self._parts.weights.ended(self._lease.version)
+            if self._turn_limit is not None:
+                self._turn_limit.cancel()
             if self._turn is not None:
                 self._turn.end()
             self._lease.release()
