@@ -22,7 +22,12 @@ from tests.versions import BASE_NAMES
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
-pytest_plugins = ["tests.fixtures.small_base", "tests.fixtures.models"]
+pytest_plugins = [
+    "tests.fixtures.small_base",
+    "tests.fixtures.models",
+    "tests.fixtures.databases",
+    "tests.fixtures.redis",
+]
 
 examples.register_profiles()
 

@@ -16,6 +16,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "server"
 FILES = sorted((SOURCE / "lorabay").rglob("*.py"))
 HEAVY = {"vllm", "torch", "transformers", "peft", "fastapi", "starlette", "uvicorn", "ray"}
+DATABASES = {"sqlalchemy", "alembic", "psycopg", "redis"}
 LIGHT = ("cli", "settings", "errors", "metrics", "logs", "catalog", "formats", "algebra", "files")
 """Modules and packages that start at once and run anywhere."""
 
@@ -87,6 +88,12 @@ def test_vllm_is_loaded_only_when_an_engine_is_made(heavy: str) -> None:
     assert "torch" not in loaded
 
 
+def test_a_server_without_accounts_loads_no_library_of_databases() -> None:
+    """Neither does the command line, before a command that needs one runs."""
+    for modules in (["lorabay.cli"], ["lorabay.server.server"]):
+        assert DATABASES.isdisjoint(imported(*modules)["loaded"])
+
+
 def test_importing_does_nothing() -> None:
     """Every module, imported: none reads or sets a variable of the environment, or registers a
     series.
@@ -145,6 +152,7 @@ def test_nothing_is_inherited_but_interfaces(path: Path) -> None:
         "EngineSettings",
         "GrammarSettings",
         "LogSettings",
+        "AccountSettings",
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):

@@ -407,6 +407,20 @@ class ModelSettings(BaseModel):
     )
 
 
+class AccountSettings(BaseModel):
+    """Accounts: keys in a database."""
+
+    # A URL may hold a password.
+    database: SecretStr | None = Field(
+        None,
+        description=(
+            "Database of keys, limits and usage: postgresql://USER:PASSWORD@HOST/NAME, for several "
+            "servers, or sqlite:////FOLDER/FILE. "
+            "Default: `accounts.db` in the store, once `lorabay keys create` has made it."
+        ),
+    )
+
+
 class EngineSettings(BaseModel):
     """vLLM."""
 
@@ -545,6 +559,7 @@ GROUPS: tuple[type[BaseModel], ...] = (
     ServerSettings,
     RequestSettings,
     ModelSettings,
+    AccountSettings,
     EngineSettings,
     GrammarSettings,
     LogSettings,
@@ -552,7 +567,13 @@ GROUPS: tuple[type[BaseModel], ...] = (
 
 
 class Settings(
-    ServerSettings, RequestSettings, ModelSettings, EngineSettings, GrammarSettings, LogSettings
+    ServerSettings,
+    RequestSettings,
+    ModelSettings,
+    AccountSettings,
+    EngineSettings,
+    GrammarSettings,
+    LogSettings,
 ):
     """Every setting of a server, frozen."""
 

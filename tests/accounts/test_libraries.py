@@ -1,0 +1,20 @@
+"""What is told where the extra `accounts` is not installed."""
+
+from __future__ import annotations
+
+import pytest
+
+from lorabay.accounts import libraries
+from lorabay.errors import SetupError
+
+
+def test_a_missing_library_is_one_line_that_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With all of them nothing is said."""
+    libraries.check_libraries()
+    monkeypatch.setattr(libraries, "LIBRARIES", ("json", "no_such_library"))
+    with pytest.raises(
+        SetupError, match=r"need no_such_library: pip install 'lorabay\[accounts\]'"
+    ):
+        libraries.check_libraries()
