@@ -7,7 +7,8 @@ LOCKS  := requirements/torch.txt requirements/cpu.txt
 .PHONY: setup serve test coverage check format lock bench clean
 .DELETE_ON_ERROR:
 
-setup: $(VENV)/.cpu
+# `make setup EXTRAS=accounts` also installs what an optional part needs.
+setup: $(VENV)/.cpu $(EXTRAS:%=$(VENV)/.%)
 
 serve: setup
 	$(BIN)/lorabay serve $(ARGS)
@@ -59,6 +60,10 @@ $(VENV)/.cpu: $(VENV)/.python $(LOCKS) requirements/install.sh pyproject.toml
 	requirements/install.sh $(BIN)/python $(LOCKS)
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.cpu requirements/dev.txt
+$(VENV)/.accounts: $(VENV)/.cpu requirements/accounts.txt
+	requirements/install.sh $(BIN)/python requirements/accounts.txt
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.accounts requirements/dev.txt
 	requirements/install.sh $(BIN)/python requirements/dev.txt
 	touch $@

