@@ -218,7 +218,6 @@ BAD_FOLDERS: dict[str, tuple[Spoil, set[str]]] = {
     "infinity": (set_value(float("-inf")), {"not_finite"}),
     "alpha not a number": (config(lora_alpha="sixteen"), {"config_field"}),
     "alpha absurd": (config(lora_alpha=1e300), {"config_field"}),
-    "float64": (every(lambda _, raw: making.stored(np.ones(raw.shape), "F64")), {"dtype"}),
     "integers": (every(lambda _, raw: making.stored(np.ones(raw.shape), "I32")), {"dtype"}),
     "pickle only": (pickle_only, {"pickle"}),
     "no weights": (remove(WEIGHTS), {"weights_missing"}),
@@ -235,7 +234,7 @@ BAD_FOLDERS: dict[str, tuple[Spoil, set[str]]] = {
     "peft type not a text": (config(peft_type=["LORA"]), {"peft_type_unknown"}),
     "another peft type": (config(peft_type="VBLORA"), {"peft_type_unsupported"}),
     "modules_to_save": (config(modules_to_save=["lm_head"]), {"modules_to_save"}),
-    "bias": (config(bias="lora_only"), {"bias"}),
+    "an unknown bias": (config(bias="some"), {"bias"}),
     "lora_bias": (config(lora_bias=True), {"bias"}),
     "DoRA": (config(use_dora=True), {"dora"}),
     "retrained tokens": (config(trainable_token_indices=[1, 2]), {"trainable_tokens"}),
@@ -288,7 +287,7 @@ BAD_FOLDERS: dict[str, tuple[Spoil, set[str]]] = {
     ),
     "several at once": (
         in_turn(
-            config(bias="all", use_dora=True, lora_alpha=None),
+            config(bias="some", use_dora=True, lora_alpha=None),
             set_value(float("nan")),
             rename("_proj", "_p"),
         ),

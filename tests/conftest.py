@@ -160,6 +160,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="all of tests/matrix, and tests/e2e/test_architectures.py: an engine for each",
     )
     parser.addoption(
+        "--strangers",
+        action="store_true",
+        help="also tests/e2e/test_strangers.py, which makes two dozen adapters",
+    )
+    parser.addoption(
         "--outage-s", type=float, default=4.0, help="outages in tests/e2e/test_store_disk.py"
     )
     parser.addoption(

@@ -70,6 +70,22 @@ def test_an_exact_conversion_answers_like_the_original(
     torch.testing.assert_close(served.logits(), made.logits(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["lora", "lora-patterns", "dora", "loha"])
+def test_float64_is_kept_in_float32(
+    name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks
+) -> None:
+    """What a model in double precision saves is the version of its rounded values."""
+    config = peft_adapters.CONFIGS[name]
+    made = peft_adapters.make(base, tmp_path / "a", config)
+    wide = shutil.copytree(made.folder, tmp_path / "b")
+    doubles = {key: value.double() for key, value in peft_adapters.stored(made.folder).items()}
+    save_file(doubles, wide / "adapter_model.safetensors")
+
+    assert (
+        ingest(store, wide, llama_checks).digest == ingest(store, made.folder, llama_checks).digest
+    )
+
+
 @pytest.mark.parametrize("name", ["dora", "dora-rslora"])
 def test_dora_is_a_product_and_a_factor_on_each_output(
     name: str, base: Path, tmp_path: Path, store: Store, llama_checks: Checks

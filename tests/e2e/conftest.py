@@ -37,6 +37,7 @@ OPTIONAL = {
     "test_merged.py": "--merged",
     "test_neighbours.py": "--neighbours",
     "test_pooling.py": "--pooling",
+    "test_strangers.py": "--strangers",
 }
 """Files that take minutes, and the option that each of them waits for."""
 

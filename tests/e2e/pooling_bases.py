@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,19 @@ from typing import Any
 import peft
 import torch
 from transformers import (
-    PreTrainedTokenizerFast,
+    AutoTokenizer,
     Qwen2Config,
     Qwen2ForSequenceClassification,
     Qwen2Model,
+    Qwen2Tokenizer,
 )
 
 from tests.peft_adapters import randomise
-from tokenizers import Tokenizer, models, pre_tokenizers
 
-WORDS = ("<unk>", "<pad>", "a", "late", "parcel", "what", "is", "bond", "rate", "of", "the", "law")
+_SPACE = "Ġ"
+"""How a byte-level tokenizer writes it."""
+
+TOKENS = ("<unk>", "<pad>", _SPACE, *string.ascii_lowercase)
 CONTEXT = 512
 LAYERS = ["q_proj", "v_proj", "o_proj", "up_proj", "down_proj"]
 
@@ -31,7 +35,7 @@ def _config(**fields: Any) -> Qwen2Config:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        vocab_size=len(WORDS),
+        vocab_size=len(TOKENS),
         max_position_embeddings=CONTEXT,
         pad_token_id=1,
         tie_word_embeddings=False,
@@ -47,14 +51,13 @@ def _save(model: Any, folder: Path) -> Path:
                 parameter.normal_(0, 0.15)
     model.save_pretrained(folder)
 
-    words = {word: number for number, word in enumerate(WORDS)}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token=WORDS[0]))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        unk_token=WORDS[0],
-        pad_token=WORDS[1],
-        model_input_names=["input_ids", "attention_mask"],
+    # transformers reads a base of this type with this class, whatever its files say.
+    Qwen2Tokenizer(
+        vocab={token: number for number, token in enumerate(TOKENS)},
+        merges=[],
+        unk_token=TOKENS[0],
+        eos_token=TOKENS[1],
+        pad_token=TOKENS[1],
     ).save_pretrained(folder)
     return folder
 
@@ -96,17 +99,22 @@ class Reference:
         model = kind.from_pretrained(base, dtype=torch.float32).eval()
         if adapter is not None:
             model = peft.PeftModel.from_pretrained(model, adapter).eval()
-        return cls(model, PreTrainedTokenizerFast.from_pretrained(base))
+        return cls(model, AutoTokenizer.from_pretrained(base))
+
+    def ids(self, text: str, pair: str | None = None) -> list[int]:
+        """The tokens of a text, or of a pair."""
+        found: list[int] = self.tokenizer(text, pair)["input_ids"]
+        return found
 
     def vector(self, text: str | Sequence[int]) -> torch.Tensor:
         """The last token's hidden state, of length one."""
-        ids = self.tokenizer(text)["input_ids"] if isinstance(text, str) else list(text)
+        ids = self.ids(text) if isinstance(text, str) else list(text)
         with torch.no_grad():
             hidden = self.model(torch.tensor([ids])).last_hidden_state[0, -1]
         return torch.nn.functional.normalize(hidden, dim=0)
 
     def logit(self, text: str, pair: str | None = None) -> float:
         """What the classifier's head says of a text, or of a pair."""
-        ids = self.tokenizer(text, pair)["input_ids"]
+        ids = self.ids(text, pair)
         with torch.no_grad():
             return float(self.model(torch.tensor([ids])).logits[0, 0])

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,10 @@ ADAPTER = "finance"
 
 PROGRAM_S = 900.0
 """A program may wait for a first start, which compiles the base."""
+
+pytestmark = pytest.mark.timeout(PROGRAM_S)
+
+Told = dict[str, Any]
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "demanded": (),
@@ -70,6 +75,27 @@ def server(starting: Server) -> Server:
     return starting
 
 
+@pytest.fixture(scope="module")
+def programs(
+    server: Server, tools: str, pytestconfig: pytest.Config, request: pytest.FixtureRequest
+) -> Iterator[Mapping[str, Future[Told]]]:
+    """The programs that were chosen, all at once: their streams share the engine's steps."""
+    chosen = {
+        package
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        for package in [item.callspec.params.get("package")]
+        if package in PACKAGES
+    }
+    with ThreadPoolExecutor(len(PACKAGES)) as pool:
+        yield {
+            package: pool.submit(
+                run, interpreter(package, pytestconfig), f"{package}_client", server.url, tools
+            )
+            for package in sorted(chosen)
+        }
+
+
 def test_the_packages_wait_for_a_server_that_starts(
     starting: Server, tools: str, pytestconfig: pytest.Config
 ) -> None:
@@ -80,10 +106,10 @@ def test_the_packages_wait_for_a_server_that_starts(
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_works(
-    server: Server, tools: str, pytestconfig: pytest.Config, figures: list[str], package: str
+    programs: Mapping[str, Future[Told]], tools: str, figures: list[str], package: str
 ) -> None:
     """Every part of its program gets what it asks for, from an adapter, in the package's types."""
-    told = run(interpreter(package, pytestconfig), f"{package}_client", server.url, tools)
+    told = programs[package].result()
     figures.append(row(told, tools))
     assert failures(told) == {}
 
@@ -103,7 +129,7 @@ def interpreter(package: str, config: pytest.Config) -> str:
     raise AssertionError(f"no interpreter of --clients has {module}")
 
 
-def run(python: str, program: str, url: str, tools: str) -> dict[str, Any]:
+def run(python: str, program: str, url: str, tools: str) -> Told:
     """Run a program to its end and return what it told."""
     arguments = [python, str(FOLDER / f"{program}.py"), url, API_KEY, ADAPTER, tools]
     home = {"HOME": os.environ["HOME"], "PATH": os.environ["PATH"]}
@@ -111,16 +137,16 @@ def run(python: str, program: str, url: str, tools: str) -> dict[str, Any]:
         arguments, env=home, capture_output=True, text=True, timeout=PROGRAM_S, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    result: Told = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def failures(told: dict[str, Any]) -> dict[str, str]:
+def failures(told: Told) -> dict[str, str]:
     """Return why each part failed that did, by its name."""
     return {part["name"]: part["failure"] for part in told["parts"] if part["failure"]}
 
 
-def row(told: dict[str, Any], tools: str) -> str:
+def row(told: Told, tools: str) -> str:
     """Return a program's row of the table: how many of the parts of each column passed."""
     cells = [told["package"], told["version"], tools]
     for column in COLUMNS:

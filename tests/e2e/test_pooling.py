@@ -23,7 +23,7 @@ from lorabay.cli import run
 from tests.e2e.conftest import API_KEY
 from tests.e2e.pooling_bases import (
     CONTEXT,
-    WORDS,
+    TOKENS,
     Reference,
     make_adapter,
     make_embedder,
@@ -34,7 +34,7 @@ from tests.e2e.server import Server, metric
 pytestmark = pytest.mark.timeout(600)
 
 TEXTS = ("what is a bond", "the late parcel", "rate of the law")
-LONG = [2 + number % (len(WORDS) - 2) for number in range(400)]
+LONG = [2 + number % (len(TOKENS) - 2) for number in range(400)]
 """A prompt that the engine reads in slices while it has company."""
 
 ENGINE = [
@@ -136,7 +136,7 @@ def test_the_vectors_of_openais_client_are_pefts(embedders: Bay, coding: Any) ->
         options = {} if coding is None else {"encoding_format": coding}
         answer = embedders.openai.embeddings.create(model=name, input=list(TEXTS), **options)
         assert answer.model == name
-        assert answer.usage.prompt_tokens == sum(len(text.split()) for text in TEXTS)
+        assert answer.usage.prompt_tokens == sum(len(reference.ids(text)) for text in TEXTS)
         for text, item in zip(TEXTS, answer.data, strict=True):
             vector = item.embedding
             if coding == "base64":

@@ -51,6 +51,15 @@ def test_values_exact_in_a_dtype_survive_the_way_there_and_back(values: np.ndarr
     assert np.array_equal(from_float32(held, "BF16").as_float32(), held)
 
 
+def test_a_double_that_is_too_large_is_infinite() -> None:
+    """float64 is computed with in float32."""
+    values = np.asarray([1e300, 0.1])
+    raw = values.tobytes()
+    large = from_bytes(raw, TensorInfo("x", "F64", values.shape, 0, len(raw)))
+    assert not large.is_finite
+    assert large.as_float32().tolist() == [np.inf, np.float32(0.1)]
+
+
 @pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
 def test_one_bad_value_is_found(dtype: str, bad: float) -> None:

@@ -132,11 +132,11 @@ def _kept(info: TensorInfo, shape: Shape, read: Read, fold: float) -> CanonicalT
     """Return a stored tensor times `fold`, filled up with zeros, which add nothing.
 
     A product that the tensor's own dtype would round, or make too large, is kept in float32: then
-    the engine's dtype is the only rounding.
+    the engine's dtype is the only rounding. float64 is kept in float32, too: no engine has more.
     """
     is_power_of_two = math.frexp(fold)[0] in (0.5, -0.5)
     is_exact = fold == 1.0 or (info.dtype == "BF16" and is_power_of_two)
-    dtype = info.dtype if is_exact else "F32"
+    dtype = info.dtype if is_exact and info.dtype != "F64" else "F32"
 
     def make() -> Tensor:
         tensor = read(info)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lorabay.files.safetensors_header import TensorInfo
 
-DTYPE_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
+DTYPE_NAMES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 """The dtypes of adapter weights: name in safetensors -> name in PyTorch."""
 
 _BF16_EXPONENT = 0x7F80
@@ -39,7 +39,9 @@ class Tensor:
         if self.dtype == "BF16":
             exponents = self.values.view(np.uint16) & _BF16_EXPONENT
             return not bool((exponents == _BF16_EXPONENT).any())
-        return bool(np.isfinite(self.values.astype(np.float32, copy=False)).all())
+        # What float32 cannot hold is computed with as infinite.
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(self.values.astype(np.float32, copy=False)).all())
 
     @property
     def is_zero(self) -> bool:
@@ -54,9 +56,10 @@ class Tensor:
         return bool((np.abs(self.as_float32() - 1) < 1e-6).all())
 
     def as_float32(self) -> NDArray[np.float32]:
-        """Return a copy of the values, exact."""
+        """Return a copy of the values: exact, but for those in float64, which are rounded."""
         wide = np.empty(self.values.shape, np.float32)
-        widen(self.values, self.dtype, wide)
+        with np.errstate(over="ignore"):
+            widen(self.values, self.dtype, wide)
         return wide
 
     def scaled(self, factor: float) -> Tensor:

@@ -102,3 +102,13 @@ def test_modules_that_the_base_lacks_are_not_sent_to_a_merge() -> None:
 def test_targets_may_be_left_out() -> None:
     """Then the tensors say what was trained, as with an expression."""
     assert config(target_modules=None).target_modules is None
+
+
+@pytest.mark.parametrize("bias", ["all", "lora_only"])
+def test_biases_that_the_base_does_not_have_were_not_trained(bias: str) -> None:
+    """Where it has some, or nobody knows, they are refused."""
+    without = {"model.norm.weight", "lm_head.weight"}
+    assert list(unserved_problems({"bias": bias}, (), without)) == []
+    for tensors in (without | {"model.layers.0.self_attn.q_proj.bias"}, ()):
+        assert [one.code for one in unserved_problems({"bias": bias}, (), tensors)] == ["bias"]
+    assert [one.code for one in unserved_problems({"bias": "some"}, (), without)] == ["bias"]

@@ -65,6 +65,10 @@ _MERGEABLE = frozenset({
 })  # fmt: skip
 """Features that change nothing but the base's weights, in a way that is known here."""
 
+_BIAS = ".bias"
+_TRAINED_BIASES = ("all", "lora_only")
+"""Values of `bias` for which PEFT trains those that the base has."""
+
 _WITHOUT_EFFECT = frozenset({
     "auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying", "eva_config",
     "fan_in_fan_out", "inference_mode", "loftq_config", "lora_dropout", "lora_ga_config",
@@ -142,8 +146,8 @@ def unserved_problems(
     """Return a reason for each feature that an engine cannot serve as plain LoRA.
 
     Modules that were to be trained as a whole are none if what was saved of them are the `copies`,
-    tensors of the base that nobody has changed. `tensors` are all of the base's; none if they are
-    not known.
+    tensors of the base that nobody has changed. Biases were trained only where the base has some.
+    `tensors` are all of the base's; none if they are not known.
     """
     for field, (code, text) in FEATURES.items():
         if field == "modules_to_save" and _are_copies(config.get(field), copies, tensors):
@@ -153,9 +157,15 @@ def unserved_problems(
             continue
         if config.get(field):
             yield Reason(code, f"{field} is set: {text}")
-    if config.get("bias", "none") != "none":
+    if config.get("bias", "none") != "none" and not _lacks_biases(config, tensors):
         text = f"biases are not served; retrain with bias='none', or {MERGE}"
         yield Reason("bias", f"bias is {quoted(config['bias'])}: {text}")
+
+
+def _lacks_biases(config: Mapping[str, object], tensors: Collection[str]) -> bool:
+    """Return whether a training of the base's biases trained none, as the base has none."""
+    is_known = bool(tensors) and config["bias"] in _TRAINED_BIASES
+    return is_known and not any(name.endswith(_BIAS) for name in tensors)
 
 
 def _are_copies(modules: object, copies: Collection[str], tensors: Collection[str]) -> bool:
