@@ -5,8 +5,9 @@ waited for until it is on disk, and renamed. What a kill leaves has a hidden nam
 of this program looks for.
 
 `write` and `replacing` make one file, `building` makes a folder, `new_folder` makes the folder that
-a user asked a tool for, and `build_once` makes a folder that processes share. This module does not
-know what the files hold.
+a user asked a tool for, and `build_once` makes a folder that processes share. `append` makes a file
+longer, which no rename can do: its reader must know a whole piece from a torn one (`append_log`).
+This module does not know what the files hold.
 """
 
 from __future__ import annotations
@@ -51,6 +52,17 @@ def move(source: Path, target: Path) -> None:
     """Rename `source`, which is on disk, to `target`, and wait until the new name is on disk."""
     source.replace(target)
     sync(target.parent)
+
+
+def append(descriptor: int, data: bytes) -> None:
+    """Write `data` at the end of an open file, and wait until it is on disk. Raise OSError.
+
+    After an error nobody knows how much of it is there.
+    """
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    os.fsync(descriptor)
 
 
 def write(path: Path, content: bytes | str, *, lasting: bool = True) -> None:
