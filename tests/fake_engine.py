@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Set
 from typing import Any
 
-from lorabay.catalog.versions import Version
+from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import EngineUnavailable
 from lorabay.serving.engine import (
     CALLS,
@@ -40,6 +40,7 @@ class FakeEngine:
         self.loaded: set[Version] = set()
         self.asked: list[tuple[Call, Body, Version | None, str]] = []
         self.in_slots: Slots | None = None
+        self.pinned: Callable[[], Set[Digest]] = frozenset
         self.spent = Usage()
         self.headers: dict[str, str] = {}
         self.calls = CALLS
@@ -84,6 +85,9 @@ class FakeEngine:
 
     def slots(self) -> Slots | None:
         return self.in_slots
+
+    def keep_in_slots(self, pinned: Callable[[], Set[Digest]]) -> None:
+        self.pinned = pinned
 
     async def run(
         self,

@@ -107,6 +107,14 @@ async def test_pinned_adapters_are_loaded_first(server: Server) -> None:
     assert resident(server) == ["shop", "ads"]
 
 
+async def test_the_engine_knows_the_pins_of_the_moment(server: Server) -> None:
+    """Whenever it looks, so that they reach its slots, too."""
+    await start(server, "ads", "bank")
+    assert server.engine.pinned() == set()
+    server.bay.registry.set_pinned("bank", True)
+    assert server.engine.pinned() == {server.bay.live("bank").weights}
+
+
 async def test_what_was_asked_for_last_is_loaded_first_again(server: Server) -> None:
     """After a death those adapters come back first that are in use, whatever their names."""
     await start(server, "ads", "bank", "law", "tax")

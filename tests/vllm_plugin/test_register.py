@@ -16,6 +16,7 @@ from lorabay.vllm_plugin import (
     scaled_outputs,
     supported,
 )
+from lorabay.vllm_plugin.device_slots import batch_metadata, device_slots
 
 
 @pytest.fixture(autouse=True)
@@ -60,21 +61,36 @@ def test_other_platforms_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None
     assert current_platform.get_punica_wrapper() == before
 
 
-def test_dora_on_a_gpu_brings_its_loader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever worker the user names, the factors are read: the loader does not wait for the first
-    staged adapter.
+def test_a_gpu_gets_slots_as_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever worker the user names, adapters are laid out and DoRA's factors read: the loader
+    does not wait for the first staged adapter. DoRA's layers come only with its flag.
     """
     installed: list[str] = []
-    for module in (scaled_outputs, adapter_loading):
+    parts = (adapter_loading, device_slots, batch_metadata, scaled_outputs)
+    for module in parts:
+        monkeypatch.setattr(
+            module, "install", lambda module=module: installed.append(module.__name__)
+        )
+    monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
+    monkeypatch.setattr(type(current_platform), "is_cuda_alike", lambda self: True)
+    register()
+    assert installed == [module.__name__ for module in parts[:3]]
+    del installed[:]
+    monkeypatch.setenv(DORA_VARIABLE, "1")
+    register()
+    assert installed == [module.__name__ for module in parts]
+
+
+def test_other_devices_get_the_loader_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that vLLM has another wrapper for."""
+    installed: list[str] = []
+    for module in (adapter_loading, device_slots, batch_metadata):
         monkeypatch.setattr(
             module, "install", lambda module=module: installed.append(module.__name__)
         )
     monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
     register()
-    assert installed == []
-    monkeypatch.setenv(DORA_VARIABLE, "1")
-    register()
-    assert set(installed) == {scaled_outputs.__name__, adapter_loading.__name__}
+    assert installed == [adapter_loading.__name__]
 
 
 def test_it_stays_out_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import vllm.version
 
-from lorabay.vllm_plugin import adapter_loading, staged_loads
+from lorabay.vllm_plugin import adapter_loading, slot_order, staged_loads
 from lorabay.vllm_plugin.staged_loads import take
 from lorabay.vllm_plugin.staging import StagingWorker
 
@@ -19,9 +19,8 @@ class Worker(StagingWorker):
     """vLLM's worker, as far as staging looks at it."""
 
     def __init__(self, loaded: set[int]) -> None:
-        self.model_runner = SimpleNamespace(
-            lora_manager=SimpleNamespace(list_adapters=lambda: loaded)
-        )
+        adapters = SimpleNamespace(_registered_adapters=loaded)
+        self.model_runner = SimpleNamespace(lora_manager=SimpleNamespace(_adapter_manager=adapters))
 
 
 @pytest.fixture
@@ -91,12 +90,23 @@ def test_what_is_loaded_is_not_loaded_again(prepare: Any) -> None:
     assert take(7) is None
 
 
-def test_the_worker_tells_which_adapters_are_in_slots() -> None:
-    """By vLLM's ids, without the slots that are empty."""
+def test_the_worker_tells_which_adapters_are_in_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By vLLM's ids, without the slots that are empty; and it hears which ones are pinned."""
+    pinned: list[list[int]] = []
+    monkeypatch.setattr(slot_order, "pin", lambda manager, ids: pinned.append(ids))
     worker = Worker(loaded={7, 9})
-    adapters = SimpleNamespace(lora_index_to_id=[9, None, 7, None])
-    worker.model_runner.lora_manager._adapter_manager = adapters
-    assert worker.adapters_in_slots() == [9, 7]
+    worker.model_runner.lora_manager._adapter_manager.lora_index_to_id = [9, None, 7, None]
+    assert worker.adapters_in_slots([7]) == [9, 7]
+    assert pinned == [[7]]
+
+
+def test_a_vllm_that_is_left_alone_pins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It still tells which adapters are in slots."""
+    monkeypatch.setattr(vllm.version, "__version__", "9.9.9")
+    monkeypatch.setattr(slot_order, "pin", lambda *_: pytest.fail("a vLLM that is not known"))
+    worker = Worker(loaded={7})
+    worker.model_runner.lora_manager._adapter_manager.lora_index_to_id = [7]
+    assert worker.adapters_in_slots([7]) == [7]
 
 
 def test_a_load_comes_back_as_a_value() -> None:

@@ -6,7 +6,7 @@ or a stream of server-sent events. This module knows nothing of HTTP, keys, adap
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -262,6 +262,13 @@ class Engine(Protocol):
 
     def slots(self) -> Slots | None:
         """Return the slots as they were a moment ago; None if nobody can tell."""
+        ...
+
+    def keep_in_slots(self, pinned: Callable[[], AbstractSet[Digest]]) -> None:
+        """Let the weights that `pinned` returns give up their slots last, from now on.
+
+        It is asked again and again. One slot at least is left for others.
+        """
         ...
 
     async def load(self, version: Version) -> None:

@@ -98,6 +98,7 @@ class AdapterManager:
             sleep=sleep,
             clock=clock,
         )
+        self.engine.keep_in_slots(registry.pinned_weights)
         hooks = Hooks(
             in_use=lambda weights: registry.leases_on(weights) > 0,
             pinned=registry.pinned_weights,

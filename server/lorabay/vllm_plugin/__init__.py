@@ -58,12 +58,21 @@ def register() -> None:
         reuse_compiled()
         compute_experts_plainly(platform)
         seeded_prompts.install()
-    elif os.environ.get(DORA_VARIABLE) == "1":
-        from lorabay.vllm_plugin import adapter_loading, scaled_outputs
+        return
+
+    from lorabay.vllm_plugin import adapter_loading
+
+    # Whatever worker vLLM runs: the loader also reads DoRA's factors.
+    adapter_loading.install()
+    if current_platform.is_cuda_alike():
+        from lorabay.vllm_plugin.device_slots import batch_metadata, device_slots
+
+        device_slots.install()
+        batch_metadata.install()
+    if os.environ.get(DORA_VARIABLE) == "1":
+        from lorabay.vllm_plugin import scaled_outputs
 
         scaled_outputs.install()
-        # The loader reads the factors, whatever worker vLLM runs.
-        adapter_loading.install()
 
 
 def supported() -> bool:

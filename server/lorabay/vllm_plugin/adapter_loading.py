@@ -3,8 +3,8 @@
 vLLM reads, checks, converts and packs an adapter on the loop that computes tokens, so that every
 stream waits. Here `prepare` does that in the staging thread. On the loop, the adapter is only
 entered into vLLM's tables and put into its slot. Output scales of DoRA versions, which vLLM does
-not know, are read here too. Works on every device; on a CPU the tensors also get the layout that
-the kernels read.
+not know, are read here too. Works on every device: on a CPU the tensors get the layout that the
+kernels read, for a GPU they become one block (see `device_slots`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from vllm.lora.model_manager import LoRAModelManager
 from vllm.lora.worker_manager import WorkerLoRAManager
 
 from lorabay.vllm_plugin import staged_loads
+from lorabay.vllm_plugin.device_slots.device_slots import slots_of
 from lorabay.vllm_plugin.module_names import layer_name, modules_in, renames_of, vllm_name
 from lorabay.vllm_plugin.scaled_outputs import can_scale, cut_scales, put_scales
 from lorabay.vllm_plugin.unadapted_modules import check_all_adapted
@@ -73,9 +74,14 @@ def prepare(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
     model.output_scales = cut_scales(adapters.modules, factors)
 
     adapters._create_merged_loras_inplace(model)
-    if torch.device(adapters.device).type == "cpu":
-        _lay_out(adapters, model, factors)
+    device_slots = slots_of(adapters)
+    if device_slots is not None:
+        fits = device_slots.lay_out(adapters, model)
+    else:
+        fits = on_cpu(adapters) and _lay_out(adapters, model, factors)
 
+    # Factors are not compared with the layers before they are written there.
+    model.surely_fits = fits and not model.output_scales
     model.is_prepared = True
     return model
 
@@ -98,10 +104,14 @@ def activate(manager: LoRAModelManager, lora_id: int) -> bool:
     half of it that it has.
     """
     try:
+        device_slots = slots_of(manager)
+        if device_slots is not None:
+            return device_slots.activate(manager, lora_id, _activate_adapter)
+
         activated: bool = _activate_adapter(manager, lora_id)
         if activated:
             slot = manager.lora_index_to_id.index(lora_id)
-            model = manager._registered_adapters.cache[lora_id]
+            model = manager.get_adapter(lora_id)
             put_scales(manager.modules, slot, getattr(model, "output_scales", {}))
     except Exception:
         manager.remove_adapter(lora_id)
@@ -173,24 +183,35 @@ def _check_scales(manager: LoRAModelManager, scales: dict[str, Any]) -> None:
             raise ValueError(f"DoRA on {name} cannot be served by this engine")
 
 
-def _lay_out(manager: LoRAModelManager, model: LoRAModel, factors: dict[str, Any]) -> None:
-    """Replace the tensors by their final layout, to which the slots refer."""
+def on_cpu(manager: LoRAModelManager) -> bool:
+    """Return whether a manager's slots are those of a CPU."""
+    return torch.device(manager.device).type == "cpu"
+
+
+def _lay_out(manager: LoRAModelManager, model: LoRAModel, factors: dict[str, Any]) -> bool:
+    """Replace the tensors by their final layout, to which the slots refer; return whether all of
+    them have one.
+    """
     from lorabay.vllm_plugin.lora_layers import module_weights
     from lorabay.vllm_plugin.weight_memory import gathered
 
     replaced: list[Any] = []
     laid_out: list[ModuleWeights] = []
+    is_whole = True
     for name, layer in manager.modules.items():
         weights = manager._get_lora_layer_weights(model, name)
         if weights is None:
             continue
 
         final = module_weights(layer, weights.lora_a, weights.lora_b, factors.get(name))
-        if final is not None:
-            # The former tensors go at once: an adapter is never held twice as a whole.
-            weights.lora_a = weights.lora_b = None
-            replaced.append(weights)
-            laid_out.append(final)
+        if final is None:
+            is_whole = False
+            continue
+        # The former tensors go at once: an adapter is never held twice as a whole.
+        weights.lora_a = weights.lora_b = None
+        replaced.append(weights)
+        laid_out.append(final)
 
     for weights, final in zip(replaced, gathered(laid_out), strict=True):
         weights.lora_a = final
+    return is_whole

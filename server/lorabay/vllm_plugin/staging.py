@@ -30,7 +30,7 @@ class StagingWorker:
 
         adapter_loading.install()
         manager = self.model_runner.lora_manager  # type: ignore[attr-defined]
-        if engine_id in manager.list_adapters():
+        if engine_id in manager._adapter_manager._registered_adapters:
             return
 
         request = LoRARequest(name, engine_id, path)
@@ -40,10 +40,19 @@ class StagingWorker:
         """Return whether a load of this adapter would not wait; true also if none is staged."""
         return staged_loads.is_done(engine_id)
 
-    def adapters_in_slots(self) -> list[int]:
-        """Return vLLM's ids of the adapters that are in the device's slots."""
-        manager = self.model_runner.lora_manager._adapter_manager  # type: ignore[attr-defined]
-        return [number for number in manager.lora_index_to_id if number is not None]
+    def adapters_in_slots(self, pinned: list[int]) -> list[int]:
+        """Return vLLM's ids of the adapters that are in the device's slots.
+
+        From now on those that are `pinned` give their slots up last; see `slot_order.pin`.
+        """
+        manager = self.model_runner.lora_manager  # type: ignore[attr-defined]
+        if supported():
+            from lorabay.vllm_plugin import slot_order
+
+            slot_order.pin(manager, pinned)
+
+        slots = manager._adapter_manager.lora_index_to_id
+        return [number for number in slots if number is not None]
 
     def load_adapter(self, name: str, engine_id: int, path: str) -> tuple[str, str]:
         """Load an adapter, from where it is staged if it is; return the outcome and the reason.

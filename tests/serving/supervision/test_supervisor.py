@@ -357,6 +357,13 @@ async def test_slots_are_those_of_an_engine_that_runs(
     assert supervised.slots() is None
 
 
+async def test_pins_reach_the_engine(supervised: SupervisedEngine, inner: MortalEngine) -> None:
+    """Whatever becomes of it: it looks them up whenever it wants to know."""
+    supervised.keep_in_slots(lambda: {A.weights})
+    await supervised.start()
+    assert inner.pinned() == {A.weights}
+
+
 async def test_an_engine_that_hangs_is_killed_and_comes_back(
     supervised: SupervisedEngine, inner: MortalEngine, witness: Witness
 ) -> None:

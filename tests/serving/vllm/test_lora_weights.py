@@ -64,6 +64,8 @@ async def test_versions_of_the_same_weights_are_one_to_vllm(weights: LoraWeights
     assert {request.lora_int_id for request in weights.requests.values()} == {1}
     assert {request.lora_path for request in weights.requests.values()} == {str(plain.path)}
     assert weights.with_ids([1, 7]) == {plain.weights}
+    other = make_version("law", "9").weights
+    assert weights.ids_of({other, plain.weights}) == [1]
 
     await weights.unload(described)
     assert llm.calls[-1] == ("remove_lora", 1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
-from lorabay.serving.vllm.slots import POLL_S, SlotWatch
+from lorabay.serving.vllm.slots import POLL_S, SlotWatch, adapters_in_slots
 from tests.virtual_time import quiet
 
 
@@ -83,3 +84,20 @@ async def test_news_in_a_row_cost_one_question_a_pause(watch: SlotWatch, worker:
         watch.look_again()
         await asyncio.sleep(POLL_S / 1000)
     assert worker.questions <= 3
+
+
+async def test_pins_go_along_with_each_question() -> None:
+    """As they are at that moment; the first worker answers for all."""
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    class Llm:
+        async def collective_rpc(self, method: str, args: tuple[object, ...]) -> list[list[int]]:
+            asked.append((method, args))
+            return [[3, 1], [3, 1]]
+
+    llm: Any = Llm()
+    pinned = [1]
+    assert await adapters_in_slots(llm, lambda: list(pinned)) == [3, 1]
+    pinned.append(3)
+    await adapters_in_slots(llm, lambda: list(pinned))
+    assert asked == [("adapters_in_slots", ([1],)), ("adapters_in_slots", ([1, 3],))]

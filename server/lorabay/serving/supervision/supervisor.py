@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from lorabay.serving.supervision.suspects import Running
 from lorabay.serving.supervision.watched_stream import WatchedStream
 
 if TYPE_CHECKING:
-    from lorabay.catalog.versions import Version
+    from lorabay.catalog.versions import Digest, Version
     from lorabay.serving.engine import AnswerStream, Body, Call, Engine, Meter, Slots
     from lorabay.serving.supervision.suspects import Suspects
 
@@ -135,6 +135,10 @@ class SupervisedEngine:
     def slots(self) -> Slots | None:
         """Return the slots of the engine; None while it is down."""
         return self._engine.slots() if self._up else None
+
+    def keep_in_slots(self, pinned: Callable[[], AbstractSet[Digest]]) -> None:
+        """Let these weights give up their slots last, also after a restart."""
+        self._engine.keep_in_slots(pinned)
 
     async def start(self) -> None:
         """Start the engine and watch it from then on."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set as AbstractSet
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -27,7 +27,7 @@ from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from lorabay.catalog.versions import Version
+from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import (
     EngineUnavailable,
     LorabayError,
@@ -53,7 +53,7 @@ from lorabay.serving.vllm.requests.media import set_media_environment
 from lorabay.serving.vllm.requests.message_requests import read_whole
 from lorabay.serving.vllm.requests.prompt_logprobs import PromptLogprobs
 from lorabay.serving.vllm.serving_methods import SERVING_METHODS, request_schemas
-from lorabay.serving.vllm.slots import SlotWatch
+from lorabay.serving.vllm.slots import SlotWatch, adapters_in_slots
 from lorabay.serving.vllm.stat_logger import StatLogger
 from lorabay.serving.vllm.stream import RequestContext, VllmStream, usage_of
 from lorabay.serving.vllm.usage import current, watch_requests
@@ -130,6 +130,7 @@ class VllmEngine:
         can_stage = self._args.worker_extension_cls == STAGING_WORKER
         self._weights = LoraWeights(self._running, can_stage=can_stage)
         self._slot_watch: SlotWatch | None = None
+        self._pinned: Callable[[], AbstractSet[Digest]] = frozenset
         self._watching: asyncio.Task[None] | None = None
         self._processes = EngineProcesses()
 
@@ -183,7 +184,8 @@ class VllmEngine:
     def _watch(self, llm: AsyncLLM) -> None:
         """Follow what the engine's requests cost, and which adapters are in its slots."""
         processor = llm.output_processor
-        slots = SlotWatch(partial(_adapters_in_slots, llm), processor.has_unfinished_requests)
+        ask = partial(adapters_in_slots, llm, lambda: self._weights.ids_of(self._pinned()))
+        slots = SlotWatch(ask, processor.has_unfinished_requests)
         watch_requests(processor, slots.look_again)
 
         self._slot_watch = slots
@@ -296,6 +298,10 @@ class VllmEngine:
         held = self._weights.with_ids(self._slot_watch.held)
         return Slots(held, self._llm.vllm_config.lora_config.max_loras)
 
+    def keep_in_slots(self, pinned: Callable[[], AbstractSet[Digest]]) -> None:
+        """Tell vLLM's workers, each time that they are asked for their slots."""
+        self._pinned = pinned
+
     def _look_at_slots(self) -> None:
         if self._slot_watch is not None:
             self._slot_watch.look_again()
@@ -389,12 +395,6 @@ class VllmEngine:
         error.message = error.message.replace(model, asked)
         error.args = (error.message,)
         return error
-
-
-async def _adapters_in_slots(llm: AsyncLLM) -> list[int]:
-    """Return vLLM's ids of the adapters in the slots of the first worker; all have the same."""
-    workers: list[list[int]] = await llm.collective_rpc("adapters_in_slots")
-    return workers[0]
 
 
 def _end_if_cancelled() -> None:

@@ -61,6 +61,10 @@ class LoraWeights:
         """Return the weights that vLLM knows by these ids."""
         return frozenset(digest for digest, number in self._ids.items() if number in ids)
 
+    def ids_of(self, weights: Collection[Digest]) -> list[int]:
+        """Return vLLM's ids of weights that were loaded once, in the order of their first load."""
+        return sorted(self._ids[digest] for digest in weights if digest in self._ids)
+
     def name_of(self, version: Version) -> str:
         """Return vLLM's name of a version's weights.
 

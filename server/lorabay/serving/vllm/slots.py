@@ -1,17 +1,30 @@
-"""Follows which adapters vLLM has in its slots.
+"""Follows which adapters vLLM has in its slots, and tells it which ones are pinned.
 
 vLLM moves adapters in and out of slots within its own process, whenever a batch needs others. So it
-is asked: after a load, and again and again while requests run. The answer is a moment old. Knows
-nothing of versions.
+is asked: after a load, and again and again while requests run. The answer is a moment old. Pins go
+along with each question: they matter only when adapters move. Knows nothing of versions.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vllm.v1.engine.async_llm import AsyncLLM
 
 POLL_S = 0.5
 """Shortest time between two questions. Each costs the engine's loop well under a millisecond."""
+
+
+async def adapters_in_slots(llm: AsyncLLM, pinned: Callable[[], list[int]]) -> list[int]:
+    """Return vLLM's ids of the adapters in the slots of the first worker; all have the same.
+
+    From now on those that `pinned` returns give up their slots last.
+    """
+    workers: list[list[int]] = await llm.collective_rpc("adapters_in_slots", args=(pinned(),))
+    return workers[0]
 
 
 class SlotWatch:
