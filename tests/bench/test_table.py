@@ -65,7 +65,8 @@ def test_a_comparison_shows_median_spread_and_verdict() -> None:
     """Least and most stand beside the median; a bar can be a floor or a ceiling."""
     ratio = Comparison("8 streams", (0.91, 0.98, 1.02), "x", 0.97)
     later = Comparison("start", (5.5,), "s", 5.0, at_least=False)
-    text = shown(Findings(starts=(Start("vllm", 0, 31.26),), comparisons=(ratio, later)))
+    hits = Comparison("hits", (10.0, 11.25), "points", 5.0)
+    text = shown(Findings(starts=(Start("vllm", 0, 31.26),), comparisons=(ratio, later, hits)))
 
     assert cells(text, "8 streams")[1:] == [
         "0.980 x",
@@ -76,6 +77,7 @@ def test_a_comparison_shows_median_spread_and_verdict() -> None:
         "passed",
     ]
     assert cells(text, "<= 5.0 s")[1:] == ["5.5 s", "5.5 s", "5.5 s", "1", "<= 5.0 s", "missed"]
+    assert cells(text, "hits")[1] == "10.6 points"
     assert cells(text, "31.3") == ["vllm", "1", "31.3"]
 
 

@@ -33,7 +33,7 @@ class Comparison:
 
     name: str
     values: tuple[float, ...]
-    unit: Literal["x", "s"]
+    unit: Literal["x", "s", "points"]
     bar: float
     at_least: bool = True
 

@@ -53,12 +53,12 @@ class Start:
 class Fact:
     """One figure that is neither a run nor a comparison of sides, and its bar if it has one.
 
-    `unit` follows the figure when it is shown: s, ms, MiB, x, or nothing for a number of things.
+    `unit` follows the figure when it is shown: s, ms, MiB, x, %, or nothing for a number of things.
     """
 
     name: str
     value: float
-    unit: Literal["s", "ms", "MiB", "x", ""]
+    unit: Literal["s", "ms", "MiB", "x", "%", ""]
     bar: float | None = None
     """Ceiling of the value; the bar itself passes."""
 

@@ -24,6 +24,7 @@ from lorabay.bench.scenarios.many import many
 from lorabay.bench.scenarios.memory import memory
 from lorabay.bench.scenarios.merge import merge
 from lorabay.bench.scenarios.scrape import scrape
+from lorabay.bench.scenarios.slots import slots
 from lorabay.bench.scenarios.stall import stall
 from lorabay.bench.scenarios.start import start
 from lorabay.bench.scenarios.strategies import strategies
@@ -49,10 +50,11 @@ SCENARIOS: Mapping[str, Scenario] = {
     "merge": merge,
     "convert": convert,
     "strategies": strategies,
+    "slots": slots,
 }
 """Scenarios by their names on the command line, in the order of their help."""
-OWN_MODEL = frozenset({"merge", "convert"})
-"""Scenarios that make the model that they measure, so that no base is prepared for them."""
+OWN_MODEL = frozenset({"merge", "convert", "slots"})
+"""Scenarios that make what they measure, so that no base is prepared for them."""
 
 
 def run_bench(

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 NOTHING = "-"
 
+FORMS = {"x": "{:.3f} x", "s": "{:.1f} s", "points": "{:.1f} points"}
+"""How a compared figure is written, by its unit."""
+
 
 def render(report: Report) -> RenderableType:
     """Return runs, failures, starts, facts and comparisons as tables, then place and date.
@@ -117,7 +120,7 @@ def _comparisons(comparisons: Sequence[Comparison]) -> Table:
     table.add_column("")
 
     for comparison in comparisons:
-        form = "{:.3f} x" if comparison.unit == "x" else "{:.1f} s"
+        form = FORMS[comparison.unit]
         direction = ">=" if comparison.at_least else "<="
         table.add_row(
             comparison.name,

@@ -13,7 +13,7 @@ from lorabay.cli.options import BaseOption, JsonOption, name_and_value, prepared
 SCENARIO_HELP = (
     "`load`, `gateway` (against vLLM's own server), `start`, `swap`; `many` and `scrape` (1000 "
     "adapters); what adapters cost: `adapters`, `stall`, `memory`; offline: `merge`, `convert`, "
-    "`strategies`."
+    "`strategies`; without an engine: `slots`."
 )
 ADAPTER_DIRECTORY = Path("adapters")
 
