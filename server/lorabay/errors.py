@@ -104,6 +104,18 @@ class AdapterRejected(LorabayError):
         self.reasons = reasons
 
 
+class KeyNotFound(LorabayError):
+    """No key has this id or name."""
+
+    status, code, type = 404, "key_not_found", "not_found_error"
+
+
+class KeyConflict(LorabayError):
+    """A wish does not fit the keys that there are."""
+
+    status, code, type = 409, "key_conflict", "invalid_request_error"
+
+
 class RequestTooLarge(LorabayError):
     """The body is larger than the server accepts."""
 

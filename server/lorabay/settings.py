@@ -419,6 +419,16 @@ class AccountSettings(BaseModel):
             "Default: `accounts.db` in the store, once `lorabay keys create` has made it."
         ),
     )
+    # Longer than a database takes to be brought back by hand, and no longer than an operator who
+    # revokes a key meanwhile may be ignored.
+    keys_max_age_s: float = Field(
+        3_600.0,
+        ge=1,
+        description=(
+            "Seconds that keys are taken from memory while the database does not answer; "
+            "after them, 503."
+        ),
+    )
 
 
 class EngineSettings(BaseModel):

@@ -16,7 +16,8 @@ import pytest
 from prometheus_client import generate_latest
 
 from lorabay.api import auth
-from lorabay.api.admin import MAX_BODY_BYTES, admin_router
+from lorabay.api.admin import admin_router
+from lorabay.api.admin_bodies import MAX_BODY_BYTES
 from lorabay.api.auth import KEY_OWNER, ClosedGate, Gate, KeyGate
 from lorabay.api.exchange import Parts
 from lorabay.api.keyring import Keyring

@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given, strategies as st
 from starlette.datastructures import Headers
 
+from lorabay.accounts.callers import Caller
+from lorabay.accounts.keys.key_form import new_key
 from lorabay.api.auth import (
     ADMIN,
     ANONYMOUS,
     KEY_OWNER,
+    AccountGate,
     ClosedGate,
     KeyGate,
     OpenGate,
@@ -158,3 +161,61 @@ def test_admin_paths_have_their_own_key_or_none() -> None:
     assert choose_admin_gate(Keyring("admin")).identify(bearer("Bearer admin")) == ADMIN
     with pytest.raises(InvalidApiKey):
         choose_admin_gate(Keyring("admin")).identify(bearer("Bearer secret"))
+
+
+SENT = new_key("abcd1234")
+
+
+class Known:
+    """Knows one key."""
+
+    def identify(self, text: str) -> Caller:
+        if text != SENT:
+            raise InvalidApiKey("This server does not know the API key.")
+        return Caller("abcd1234", "retail")
+
+
+@pytest.mark.parametrize(
+    ("headers", "caller"),
+    [
+        ({"authorization": f"Bearer {SENT}"}, "abcd1234"),
+        ({"authorization": f"bearer  {SENT} "}, "abcd1234"),
+        ({"x-api-key": SENT}, "abcd1234"),
+        ({"authorization": "Bearer other", "x-api-key": SENT}, "abcd1234"),
+        ({"authorization": f"Bearer {new_key('zzzzzzzz')}", "x-api-key": SENT}, "abcd1234"),
+        ({"authorization": "Bearer secret"}, "key"),
+        ({"authorization": f"Bearer {SENT}", "x-api-key": "secret"}, "key"),
+    ],
+)
+def test_keys_of_accounts_and_of_the_operator_stand_side_by_side(
+    headers: dict[str, str], caller: str
+) -> None:
+    """In either header; the operator's goes first."""
+    gate = AccountGate(Known(), Keyring("secret"))
+    assert gate.identify(Headers(headers)).id == caller
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("", "No valid API key"),
+        ("other", "No valid API key"),
+        ("lb_", "does not know"),
+        (new_key("zzzzzzzz"), "does not know"),
+        ("lb_ü", "does not know"),
+    ],
+)
+def test_no_other_key_passes_accounts(key: str, words: str) -> None:
+    """What looks like a key of ours is told about as such."""
+    gate = AccountGate(Known(), Keyring())
+    for headers in ({"x-api-key": key}, {"authorization": f"Bearer {key}"}):
+        with pytest.raises(InvalidApiKey, match=words):
+            gate.identify(Headers(raw=[(n.encode(), v.encode()) for n, v in headers.items()]))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_with_accounts_every_address_asks_for_a_key(host: str) -> None:
+    """Also one that only this machine reaches, and without a key of the operator."""
+    gate = choose_gate(Keyring(), host, Known())
+    with pytest.raises(InvalidApiKey):
+        gate.identify(Headers())

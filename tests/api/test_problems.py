@@ -30,6 +30,8 @@ PUBLIC_CODES = {
     "ModelNotFound": (404, "model_not_found"),
     "AdapterConflict": (409, "adapter_conflict"),
     "AdapterRejected": (409, "adapter_rejected"),
+    "KeyNotFound": (404, "key_not_found"),
+    "KeyConflict": (409, "key_conflict"),
     "RequestTooLarge": (413, "request_too_large"),
     "RequestRefused": (422, "request_refused"),
     "EngineUnavailable": (503, "engine_unavailable"),

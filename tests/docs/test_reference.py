@@ -12,6 +12,7 @@ import yaml
 from starlette.exceptions import HTTPException
 
 from lorabay.api.admin import admin_router
+from lorabay.api.admin_keys import keys_router
 from lorabay.api.app import create_app
 from lorabay.api.auth import OpenGate
 from lorabay.api.exchange import Parts
@@ -53,7 +54,7 @@ def test_every_endpoint_is_described() -> None:
         limits=absent,
         declared_set_loaded=bool,
         check_health=lambda: None,
-        routers=[admin_router(absent, gate)],
+        routers=[admin_router(absent, gate), keys_router(absent, gate, tuple)],
     )
 
     mounted = {

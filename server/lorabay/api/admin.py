@@ -9,21 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from lorabay.api.admin_bodies import body_of, documented
 from lorabay.api.auth import identify
-from lorabay.api.request.body import read_body
 from lorabay.errors import AdapterConflict, InvalidRequest, ModelNotFound
 from lorabay.reconcile.events import Actor
 
 if TYPE_CHECKING:
     from lorabay.api.auth import Gate
     from lorabay.serving.admin import Operations
-
-MAX_BODY_BYTES = 100_000
-MAX_BODY_VALUES = 1_000
 
 
 class LoadRequest(BaseModel):
@@ -66,38 +62,6 @@ def admin_router(operations: Operations, gate: Gate) -> APIRouter:
     return router
 
 
-def _body(model: type[BaseModel], who: Any) -> Any:
-    """Return a dependency that reads a body once the caller is identified.
-
-    FastAPI reads its own body parameters before any dependency runs, and without a limit.
-    """
-
-    async def read(request: Request, who: Actor = who) -> BaseModel:
-        if _has_no_body(request):
-            return _validate(model, {})
-        return _validate(model, await read_body(request, MAX_BODY_BYTES, MAX_BODY_VALUES))
-
-    return Depends(read)
-
-
-def _has_no_body(request: Request) -> bool:
-    chunked = "transfer-encoding" in request.headers
-    return not chunked and request.headers.get("content-length", "0") == "0"
-
-
-def _validate(model: type[BaseModel], content: dict[str, Any]) -> BaseModel:
-    """Return the body as `model`, or fail as FastAPI does for a body that it reads itself."""
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        raise RequestValidationError(error.errors()) from None
-
-
-def _documented(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the part of the OpenAPI document for a body that FastAPI does not see."""
-    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
-
-
 def _add_reads(router: APIRouter, operations: Operations, who: Any) -> None:
     @router.get(
         "/admin/adapters", summary="Every adapter with state, reasons, versions and residency"
@@ -137,12 +101,12 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
     async def preload(name: str, who: Actor = who) -> dict[str, Any]:
         return await operations.preload(name, who)
 
-    rollback_body = _body(RollbackRequest, who)
+    rollback_body = body_of(RollbackRequest, who)
 
     @router.post(
         "/admin/adapters/{name}/rollback",
         summary="Go back to a kept version until the folder changes",
-        openapi_extra=_documented(RollbackRequest),
+        openapi_extra=documented(RollbackRequest),
     )
     async def rollback(name: str, body: Any = rollback_body, who: Actor = who) -> dict[str, Any]:
         return await operations.roll_back(name, body.version, who)
@@ -161,14 +125,14 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
 
 
 def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None:
-    load_body = _body(LoadRequest, who)
-    unload_body = _body(UnloadRequest, who)
+    load_body = body_of(LoadRequest, who)
+    unload_body = body_of(UnloadRequest, who)
 
     @router.post(
         "/v1/load_lora_adapter",
         summary="vLLM's verb: serve the adapter in a folder",
         response_class=PlainTextResponse,
-        openapi_extra=_documented(LoadRequest),
+        openapi_extra=documented(LoadRequest),
     )
     async def load_lora_adapter(body: Any = load_body, who: Actor = who) -> PlainTextResponse:
         name = body.lora_name
@@ -190,7 +154,7 @@ def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None
         "/v1/unload_lora_adapter",
         summary="vLLM's verb: stop serving an adapter",
         response_class=PlainTextResponse,
-        openapi_extra=_documented(UnloadRequest),
+        openapi_extra=documented(UnloadRequest),
     )
     async def unload_lora_adapter(body: Any = unload_body, who: Actor = who) -> PlainTextResponse:
         name = body.lora_name

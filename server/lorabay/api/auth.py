@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from lorabay.accounts.callers import Caller
+from lorabay.accounts.keys.key_form import looks_like_key
 from lorabay.errors import InvalidApiKey, PermissionDenied, SetupError
 
 if TYPE_CHECKING:
@@ -15,16 +16,13 @@ if TYPE_CHECKING:
     from lorabay.api.keyring import Keyring
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whoever sends a request; `id` is fit for logs and never holds a key."""
-
-    id: str
-
-
 ANONYMOUS = Caller("anonymous")
 KEY_OWNER = Caller("key")
 ADMIN = Caller("admin")
+
+NO_VALID_KEY = (
+    "No valid API key: send it as the header `Authorization: Bearer KEY`, or as `x-api-key: KEY`."
+)
 
 
 class Gate(Protocol):
@@ -57,11 +55,41 @@ class KeyGate:
         # A list: also the second key is compared where the first one is right.
         fits = [self._keys.holds(key) for key in _sent_keys(headers)]
         if not any(fits):
-            raise InvalidApiKey(
-                "No valid API key: send it as the header `Authorization: Bearer KEY`, "
-                "or as `x-api-key: KEY`."
-            )
+            raise InvalidApiKey(NO_VALID_KEY)
         return self._owner
+
+
+class KnownKeys(Protocol):
+    """The keys of the accounts, as a server knows them."""
+
+    def identify(self, text: str) -> Caller:
+        """Return who sends a key; raises InvalidApiKey, or StorageUnavailable if none can tell."""
+        ...
+
+
+class AccountGate:
+    """Lets pass whoever sends a key of the accounts, or one of `owners`, the operator's own."""
+
+    def __init__(self, keys: KnownKeys, owners: Keyring) -> None:
+        self._keys = keys
+        self._owners = owners
+
+    def identify(self, headers: Headers) -> Caller:
+        """Return the caller; of two wrong keys the second is told of."""
+        sent = _sent_keys(headers)
+        # A list: also the second key is compared where the first one is right.
+        fits = [self._owners.holds(key) for key in sent]
+        if any(fits):
+            return KEY_OWNER
+
+        refused = InvalidApiKey(NO_VALID_KEY)
+        for text in (key.decode("ascii", "replace").strip() for key in sent):
+            if looks_like_key(text):
+                try:
+                    return self._keys.identify(text)
+                except InvalidApiKey as error:
+                    refused = error
+        raise refused
 
 
 def _sent_keys(headers: Headers) -> tuple[bytes, bytes]:
@@ -91,17 +119,25 @@ def identify(gate: Gate, request: Request) -> Caller:
     return caller
 
 
+def check_endpoint(caller: Caller, call: str) -> None:
+    """Raise PermissionDenied unless the caller's key may make the call of this name."""
+    if not caller.permissions.allows_endpoint(call):
+        raise PermissionDenied(f"this API key may not use the endpoint `{call}`")
+
+
 def choose_admin_gate(keys: Keyring) -> Gate:
     """Return the gate of the admin paths: one with its own keys, or a closed one."""
     return KeyGate(keys, ADMIN) if keys else ClosedGate()
 
 
-def choose_gate(keys: Keyring, host: str) -> Gate:
-    """Return the gate for these keys, or an open one if there are none and only this machine can
-    reach `host`.
+def choose_gate(keys: Keyring, host: str, accounts: KnownKeys | None = None) -> Gate:
+    """Return the gate for these keys and those of the accounts, or an open one if there are neither
+    and only this machine can reach `host`.
 
     Raises SetupError for a server that others could reach without a key.
     """
+    if accounts is not None:
+        return AccountGate(accounts, keys)
     if keys:
         return KeyGate(keys, KEY_OWNER)
 

@@ -22,7 +22,7 @@ from lorabay.serving.engine import Answer, Meter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lorabay.api.auth import Caller
+    from lorabay.accounts.callers import Caller
     from lorabay.api.measuring.request_metrics import RequestMetrics
     from lorabay.catalog.registry.leases import Lease
     from lorabay.catalog.registry.registry import Registry
@@ -50,7 +50,8 @@ class Parts:
 class Exchange:
     """One request on one version: an async context manager that holds the version's lease.
 
-    `caller` sent `body` to `call`. Entering raises ModelNotFound for a `model` that is not served.
+    `caller` sent `body` to `call`. Entering raises ModelNotFound for a `model` that is not
+    served, or that `caller` may not use.
     """
 
     def __init__(
@@ -72,10 +73,13 @@ class Exchange:
 
     async def __aenter__(self) -> Self:
         """Take the lease; from here on the request counts as running."""
-        self._lease = self._parts.registry.acquire(self.model)
+        self._lease = self._acquire()
         version = self._lease.version
         self._measured.begin(BASE_ADAPTER if version is None else version.adapter)
         return self
+
+    def _acquire(self) -> Lease:
+        return self._parts.registry.acquire(self.model, self.caller.permissions)
 
     async def run(
         self, request_id: str, headers: Mapping[str, str] | None = None
@@ -130,7 +134,7 @@ class Exchange:
             except WeightsRefused:
                 # Released first: a version that is leased cannot be taken out of the engine.
                 self._lease.release()
-                self._lease = self._parts.registry.acquire(self.model)
+                self._lease = self._acquire()
                 if self._lease.version == version:
                     raise
             else:

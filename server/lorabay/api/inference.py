@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lorabay.api.auth import identify
+from lorabay.api.auth import check_endpoint, identify
 from lorabay.api.disconnects import ClientGone, unless_disconnected
 from lorabay.api.event_stream import send_events
 from lorabay.api.exchange import Exchange
@@ -83,6 +83,7 @@ class CallEndpoint:
             with RequestMetrics(self._parts.metrics, self._call) as measured:
                 # The key comes first: a stranger's body is not read.
                 caller = identify(self._gate, request)
+                check_endpoint(caller, self._call.name)
                 self._parts.engine.check_call(self._call)
                 body = await self._read(request)
                 async with Exchange(self._call, caller, body, self._parts, measured) as exchange:

@@ -1,12 +1,13 @@
-"""`GET /v1/models` and `GET /v1/models/{id}`: the base and every adapter that answers.
+"""`GET /v1/models` and `GET /v1/models/{id}`: the base and every adapter that answers the caller.
 
-What a request would be told does not exist is not listed either. No answer shows a path of the
-host. Clients of Anthropic's API get the list in the form that they read.
+What a request of the caller would be told does not exist is not listed either. No answer shows a
+path of the host. Clients of Anthropic's API get the list in the form that they read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from lorabay.api.request.anthropic_clients import is_anthropic
 from lorabay.errors import ModelNotFound
 
 if TYPE_CHECKING:
+    from lorabay.accounts.callers import Caller
     from lorabay.api.auth import Gate
     from lorabay.catalog.registry.registry import Registry
     from lorabay.catalog.versions import Version
@@ -34,30 +36,11 @@ def models_router(
 ) -> APIRouter:
     """Return the routes; `started` is the server's start as Unix time, shown as `created`."""
     router = APIRouter(tags=["models"])
-
-    def card(name: str, version: Version | None = None) -> dict[str, Any]:
-        parent = None if version is None else base_names[0]
-        described = {
-            "id": name,
-            "object": "model",
-            "created": started,
-            "owned_by": "lorabay",
-            "root": parent or name,
-            "parent": parent,
-            "max_model_len": engine.max_model_len,
-        }
-        return described if version is None else described | _own_words(version)
-
-    def cards() -> Iterator[dict[str, Any]]:
-        for name in registry.names():
-            live = registry.live(name)
-            if live is not None and weights.admits(live):
-                yield card(name, live)
+    models = _Models(engine, registry, weights, base_names, started)
 
     @router.get("/v1/models", summary="List the base and the adapters")
     async def list_models(request: Request) -> dict[str, Any]:
-        identify(gate, request)
-        listed = [*(card(name) for name in base_names), *cards()]
+        listed = list(models.offered(identify(gate, request)))
         if is_anthropic(request.headers):
             return _anthropic_page(listed)
         return {"object": "list", "data": listed}
@@ -66,16 +49,52 @@ def models_router(
         "/v1/models/{model:path}", summary="Describe the base, an adapter or a version of one"
     )
     async def get_model(model: str, request: Request) -> dict[str, Any]:
-        identify(gate, request)
-        version = registry.find(model)
-        if version is None and model not in base_names:
-            raise ModelNotFound(model)
-        if version is not None and not weights.admits(version):
-            raise ModelNotFound(model)
-        described = card(model, version)
+        described = models.named(model, identify(gate, request))
         return _anthropic_model(described) if is_anthropic(request.headers) else described
 
     return router
+
+
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """The models of a server, each described by a card in OpenAI's form."""
+
+    engine: Engine
+    registry: Registry
+    weights: Weights
+    base_names: Sequence[str]
+    started: int
+
+    def offered(self, caller: Caller) -> Iterator[dict[str, Any]]:
+        """Yield a card for each name that a request of the caller may use."""
+        if caller.permissions.allows_base():
+            yield from (self._card(name) for name in self.base_names)
+
+        for name, version in self.registry.offered(caller.permissions):
+            if self.weights.admits(version):
+                yield self._card(name, version)
+
+    def named(self, model: str, caller: Caller) -> dict[str, Any]:
+        """Return the card of one; raises ModelNotFound as a request for it would."""
+        version = self.registry.find(model, caller.permissions)
+        if version is None and model not in self.base_names:
+            raise ModelNotFound(model)
+        if version is not None and not self.weights.admits(version):
+            raise ModelNotFound(model)
+        return self._card(model, version)
+
+    def _card(self, name: str, version: Version | None = None) -> dict[str, Any]:
+        parent = None if version is None else self.base_names[0]
+        card = {
+            "id": name,
+            "object": "model",
+            "created": self.started,
+            "owned_by": "lorabay",
+            "root": parent or name,
+            "parent": parent,
+            "max_model_len": self.engine.max_model_len,
+        }
+        return card if version is None else card | _own_words(version)
 
 
 def _own_words(version: Version) -> dict[str, Any]:
@@ -108,6 +127,6 @@ def _anthropic_page(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "data": models,
         "has_more": False,
-        "first_id": models[0]["id"],
-        "last_id": models[-1]["id"],
+        "first_id": models[0]["id"] if models else None,
+        "last_id": models[-1]["id"] if models else None,
     }

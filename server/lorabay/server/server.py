@@ -23,6 +23,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from lorabay.api.admin import admin_router
+from lorabay.api.admin_keys import keys_router
 from lorabay.api.app import create_app
 from lorabay.api.auth import OpenGate, choose_admin_gate, choose_gate
 from lorabay.api.exchange import Parts
@@ -40,6 +41,7 @@ from lorabay.base.weights import BaseWeights
 from lorabay.catalog.store import Store
 from lorabay.logs import configure_logging
 from lorabay.metrics import Metrics
+from lorabay.server.accounts import open_accounts
 from lorabay.server.composition import build_reconciler, grammar_limits, request_limits
 from lorabay.server.engine_options import engine_options, has_rank_over
 from lorabay.server.http_protocol import Timeouts
@@ -59,13 +61,14 @@ from lorabay.settings import service_links
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fastapi import FastAPI
+    from fastapi import APIRouter, FastAPI
     from pydantic import SecretStr
 
     from lorabay.api.auth import Gate
     from lorabay.base.find import BaseFolder
     from lorabay.catalog.adapted import Adapted, NotAsked
     from lorabay.reconcile.reconciler import Reconciler
+    from lorabay.server.accounts import Accounts
     from lorabay.server.tls import Certificate
     from lorabay.serving.engine import Engine
     from lorabay.settings import Settings
@@ -92,20 +95,25 @@ def serve(settings: Settings) -> None:
     configure_logging(settings.log_format, settings.log_level)
     keys = Keyring(_secret(settings.api_key), settings.api_key_file)
     admin_keys = Keyring(_secret(settings.admin_key), settings.admin_key_file)
-    gate = choose_gate(keys, settings.host)
-    admin_gate = choose_admin_gate(admin_keys)
     certificate = choose_certificate(settings.tls_cert, settings.tls_key)
 
     if links := service_links(os.environ):
         logger.info("variables of a service named like this program are ignored", names=links)
-    with bind(settings.host, settings.port) as listener:
-        if not keys:
-            logger.warning("no API key: only this machine can call the server", host=settings.host)
-        logger.info("listening", url=_url_of(listener, secure=certificate is not None))
-        server = Server(
-            settings, gate, admin_gate, keyrings=(keys, admin_keys), certificate=certificate
-        )
-        server.run(listener)
+    with open_accounts(settings) as accounts:
+        gate = choose_gate(keys, settings.host, None if accounts is None else accounts.keys)
+        with bind(settings.host, settings.port) as listener:
+            if isinstance(gate, OpenGate):
+                logger.warning("no API key: only this machine can call", host=settings.host)
+            logger.info("listening", url=_url_of(listener, secure=certificate is not None))
+            server = Server(
+                settings,
+                gate,
+                choose_admin_gate(admin_keys),
+                keyrings=(keys, admin_keys),
+                certificate=certificate,
+                accounts=accounts,
+            )
+            server.run(listener)
 
 
 def _secret(setting: SecretStr | None) -> str | None:
@@ -153,6 +161,7 @@ class Server:
         *,
         keyrings: tuple[Keyring, ...] = (),
         certificate: Certificate | None = None,
+        accounts: Accounts | None = None,
         make_engine: MakeEngine | None = None,
         engine_scales: Callable[..., bool] = scales_outputs,
         ask_engine: AskEngine = ask_engine,
@@ -161,6 +170,7 @@ class Server:
         self._gate = gate
         self._admin_gate = admin_gate
         self._keyrings = keyrings
+        self._accounts = accounts
         self._metrics = Metrics(CollectorRegistry(), own_histograms=settings.metrics_adapters)
         self._make_engine = make_engine or partial(
             make_vllm_engine, settings=settings, metrics=self._metrics
@@ -206,6 +216,8 @@ class Server:
         start = asyncio.create_task(self._start())
         start.add_done_callback(self._started)
         following = [asyncio.create_task(keys.follow()) for keys in self._keyrings]
+        if self._accounts is not None:
+            following.append(asyncio.create_task(self._accounts.keys.follow()))
         try:
             await self._http.serve(sockets=[listener])
             # A SIGINT that uvicorn raises again cancels this task where it awaits next, which must
@@ -303,8 +315,16 @@ class Server:
             draining=lambda: self._http.draining,
             middleware=self._front,
             check_health=manager.engine.check_health,
-            routers=[admin_router(Operations(manager, reconciler), self._admin_gate)],
+            routers=self._routers(manager, reconciler),
         )
+
+    def _routers(self, manager: AdapterManager, reconciler: Reconciler) -> list[APIRouter]:
+        """Return the paths that administrators use."""
+        routers = [admin_router(Operations(manager, reconciler), self._admin_gate)]
+        if self._accounts is not None:
+            names = reconciler.registry.names
+            routers.append(keys_router(self._accounts.desk, self._admin_gate, names))
+        return routers
 
     def _started(self, start: asyncio.Task[None]) -> None:
         # A start that was cut off because the server is being stopped has not failed.

@@ -12,8 +12,8 @@ from lorabay.api.description.openapi import ERRORS, document_of
 from lorabay.errors import (
     AdapterConflict,
     AdapterRejected,
+    KeyConflict,
     LorabayError,
-    PermissionDenied,
     SetupError,
     UsageError,
 )
@@ -147,7 +147,7 @@ async def test_every_failure_of_a_call_is_told(api: Api) -> None:
     document = (await api.http.get("/openapi.json")).json()
     told = {int(status) for status in document["paths"][CALLS[0].path]["post"]["responses"]}
     # An admin call's, and those that end a start.
-    elsewhere = {PermissionDenied, AdapterConflict, AdapterRejected, SetupError, UsageError}
+    elsewhere = {AdapterConflict, AdapterRejected, KeyConflict, SetupError, UsageError}
     of_calls = [kind for kind in failures() if kind not in elsewhere]
     assert len(of_calls) >= 6
     assert {kind.status for kind in of_calls} <= told

@@ -111,6 +111,45 @@ def test_one_question_tells_everything_about_an_adapter(registry: Registry) -> N
     assert [version for version, _ in finance.last_used] == [A]
 
 
+class Only:
+    """Permission for some versions, and for the base or not."""
+
+    def __init__(self, *versions: Version, base: bool = False) -> None:
+        self._versions, self._base = versions, base
+
+    def allows(self, version: Version) -> bool:
+        return version in self._versions
+
+    def allows_base(self) -> bool:
+        return self._base
+
+
+def test_what_may_not_be_used_does_not_exist(registry: Registry) -> None:
+    """By any form of its name, with the words for a name that means nothing."""
+    serve(registry, A)
+    serve(registry, B)
+    names = ("finance", f"finance@{'b' * 12}", "tiny:finance")
+    for model in (*names, *BASES):
+        for ask in (registry.find, registry.acquire):
+            with pytest.raises(ModelNotFound) as refused:
+                ask(model, Only(A))
+            assert refused.value.message == ModelNotFound(model).message
+    assert status(registry).leases == ()
+    assert registry.find(f"finance@{'a' * 12}", Only(A)) == A
+    assert [registry.find(model, Only(B)) for model in names] == [B, B, B]
+    assert [registry.find(model, Only(base=True)) for model in BASES] == [None] * len(BASES)
+
+
+def test_what_may_be_used_is_offered_by_a_name_that_means_it(registry: Registry) -> None:
+    """A former version by its own, if the live one may not be used."""
+    serve(registry, A)
+    serve(registry, B)
+    assert list(registry.offered()) == [("finance", B)]
+    assert list(registry.offered(Only(A, B))) == [("finance", B)]
+    assert list(registry.offered(Only(A))) == [(A.id, A)]
+    assert list(registry.offered(Only())) == []
+
+
 @pytest.mark.parametrize("model", BASES)
 def test_the_base_is_leased_without_a_version(registry: Registry, model: str) -> None:
     """A request for the base holds nothing."""

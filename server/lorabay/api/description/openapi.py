@@ -27,9 +27,9 @@ ERRORS: Mapping[int, str] = {
     400: "The request is wrong; `param` names the field",
     401: "No API key, or one that this server does not know",
     403: "The caller may not do this",
-    404: "There is no such model, adapter, version or path",
+    404: "There is no such model, adapter, version, key or path",
     408: "The request did not come as a whole in time",
-    409: "It does not fit the present state of the adapter",
+    409: "It does not fit the present state of the adapter or the key",
     413: "The body is too large",
     415: "The body is not `application/json`",
     421: "The header `host` names a host that is not this server",
@@ -47,7 +47,7 @@ ANYWHERE = (408, 421, 431, 500, 503)
 """
 
 BY_TAG: Mapping[str, tuple[int, ...]] = {
-    "inference": (400, 401, 404, 413, 415, 422, 429),
+    "inference": (400, 401, 403, 404, 413, 415, 422, 429),
     "models": (401, 404),
     "admin": (400, 401, 403, 404, 409, 413, 415),
     "server": (),

@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from lorabay.catalog.permission import EVERYTHING
 from lorabay.catalog.records import AdminSource, FolderSource, Rollback
 from lorabay.catalog.registry import needs, removed
 from lorabay.catalog.registry.adapter_state import GONE, Adapter, AdapterState, AdapterStatus
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from lorabay.catalog.names import AdapterName
+    from lorabay.catalog.permission import Permission
     from lorabay.catalog.records import Source
     from lorabay.catalog.registry.adapter_table import Memory
     from lorabay.reasons import Reason
@@ -75,9 +77,12 @@ class Registry:
         """Return the fields of each record that are remembered and not on disk yet."""
         return self._table.records.unwritten()
 
-    def acquire(self, model: str) -> Lease:
-        """Return a lease on the version that `model` names; raises ModelNotFound."""
-        version = self.find(model)
+    def acquire(self, model: str, permission: Permission = EVERYTHING) -> Lease:
+        """Return a lease on the version that `model` names.
+
+        Raises ModelNotFound, also for what may not be used.
+        """
+        version = self.find(model, permission)
         if version is None:
             return Lease(None)
 
@@ -85,19 +90,35 @@ class Registry:
         self._table[version.adapter].last_used[version] = time.time()
         return self._leases.take(version)
 
-    def find(self, model: str) -> Version | None:
+    def find(self, model: str, permission: Permission = EVERYTHING) -> Version | None:
         """Return the version that `model` names, or None for a name of the base.
 
         `model` is `finance`, `finance@<digest prefix>`, either behind `<base>:`, or a base name.
-        Raises ModelNotFound.
+        Raises ModelNotFound. What may not be used is no different from what does not exist.
         """
         if model in self._base_names:
+            if not permission.allows_base():
+                raise ModelNotFound(model)
             return None
 
         version = version_of(model, self._table.adapters, self._base_names)
-        if version is None:
+        if version is None or not permission.allows(version):
             raise ModelNotFound(model)
         return version
+
+    def offered(self, permission: Permission = EVERYTHING) -> Iterator[tuple[str, Version]]:
+        """Yield the names that may be used, sorted, each with the version that it means.
+
+        An adapter of which only former versions may be used is named by those.
+        """
+        for name in self.names():
+            adapter = self._table[name]
+            if adapter.live is not None and permission.allows(adapter.live):
+                yield name, adapter.live
+                continue
+            for version in adapter.kept:
+                if permission.allows(version):
+                    yield version.id, version
 
     def names(self) -> tuple[AdapterName, ...]:
         """Return the adapters that can be asked for, sorted."""

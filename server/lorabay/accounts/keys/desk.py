@@ -1,0 +1,60 @@
+"""The desk where keys are made and ended while a server runs: the book, and this server's snapshot.
+
+A change holds for this server when its call returns; others notice it within a second. Knows
+nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lorabay.accounts.keys import book
+from lorabay.accounts.keys.book import DEFAULT_OVERLAP_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from sqlalchemy.engine import Connection
+
+    from lorabay.accounts.database.database import Database
+    from lorabay.accounts.keys.book import NewKey
+    from lorabay.accounts.keys.record import Key
+    from lorabay.accounts.keys.snapshot import KeySnapshot
+    from lorabay.accounts.keys.wishes import KeyWishes
+
+    Result = TypeVar("Result")
+
+
+class KeyDesk:
+    """Changes of keys. Every method raises SetupError if the database cannot be used now."""
+
+    def __init__(self, database: Database, snapshot: KeySnapshot) -> None:
+        self._database = database
+        self._snapshot = snapshot
+
+    async def create(self, wishes: KeyWishes, *, who: str) -> NewKey:
+        """Make a key; raises KeyConflict."""
+        return await self._change(partial(book.create, wishes=wishes, who=who))
+
+    async def rotate(self, key: str, *, overlap_s: int = DEFAULT_OVERLAP_S) -> NewKey:
+        """Give a key a new secret; raises KeyNotFound or KeyConflict."""
+        return await self._change(partial(book.rotate, key=key, overlap_s=overlap_s))
+
+    async def revoke(self, key: str, *, who: str) -> Key:
+        """End a key for ever; raises KeyNotFound or KeyConflict."""
+        return await self._change(partial(book.revoke, key=key, who=who))
+
+    async def listed(self, tenant: str | None = None) -> tuple[Key, ...]:
+        """Return all keys, or those of a tenant."""
+        return await self._database.in_reader(partial(book.listed, tenant=tenant))
+
+    async def find(self, key: str) -> Key:
+        """Return one key; raises KeyNotFound or KeyConflict."""
+        return await self._database.in_reader(partial(book.find, key=key))
+
+    async def _change(self, change: Callable[[Connection], Result]) -> Result:
+        changed = await self._database.in_writer(change)
+        await self._snapshot.refresh()
+        return changed
