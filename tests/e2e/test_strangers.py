@@ -5,6 +5,7 @@ Runs with `--strangers` alone: two dozen adapters are made first.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,13 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
-from lorabay.base.transformers_quiet import quiet_transformers
+from tests.e2e import strangers
 from tests.e2e.conftest import BASE
 from tests.e2e.folders import eventually, put, remove
-from tests.e2e.strangers import LENGTH, PROMPTS, STRANGERS, Greedy, greedy, make
+from tests.e2e.strangers import LENGTH, PLAIN, PROMPTS, STRANGERS, Greedy, made_in
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -34,15 +34,16 @@ def tokenizer(base_folder: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
-def made(
-    base_folder: Path, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Answers]:
-    """Folders of all strangers, and PEFT's answers with each and with none."""
-    folder = tmp_path_factory.mktemp("strangers")
-    with quiet_transformers():
-        base: Any = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
-    answers = {name: make(name, base, folder / name, tokenizer) for name in STRANGERS}
-    return folder, answers | {BASE: greedy(base, tokenizer)}
+def made(base_folder: Path, request: pytest.FixtureRequest) -> tuple[Path, Answers]:
+    """Folders of all strangers, and PEFT's answers with each and with none.
+
+    Making them takes minutes, so a later run finds them in pytest's cache while they are the same.
+    """
+    seal = hashlib.sha256(Path(strangers.__file__).read_bytes()).hexdigest()[:16]
+    folder = request.config.cache.mkdir(f"strangers-{seal}")
+    answers = made_in(folder, base_folder)
+    answers[BASE] = answers.pop(PLAIN)
+    return folder, answers
 
 
 @pytest.fixture(scope="module")

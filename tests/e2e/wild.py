@@ -290,6 +290,25 @@ WILD: Mapping[str, Wild] = {
         "json_schema.schema",
         response_format={"type": "json_schema", "json_schema": {"name": "x"}},
     ),
+    "a schema with what nobody follows": chat(
+        400,
+        "['not']",
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "a", "schema": {"type": "string", "not": {"const": "a"}}},
+        },
+    ),
+    "a schema of alternatives beside properties": chat(
+        says="yes",
+        max_tokens=30,
+        response_format={
+            "type": "json_schema",
+            "json_schema": {
+                "name": "a",
+                "schema": TOOL["function"]["parameters"] | {"anyOf": [{"required": ["yes"]}]},  # type: ignore[index]
+            },
+        },
+    ),
     "no tools": chat(tools=[]),
     "no tools, and a free choice": chat(tools=[], tool_choice="auto"),
     "a free choice without tools": chat(tool_choice="auto"),

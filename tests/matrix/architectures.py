@@ -178,6 +178,9 @@ def _deepseek_v2() -> PreTrainedConfig:
             "n_routed_experts": EXPERTS,
             "n_shared_experts": 1,
             "moe_intermediate_size": EXPERT,
+            # As in the published models; vLLM takes no base without them.
+            "n_group": 1,
+            "topk_group": 1,
         }
     )
 

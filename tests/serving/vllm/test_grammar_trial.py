@@ -47,6 +47,12 @@ GOOD: dict[str, dict[str, Any]] = {
     "Lark": {"grammar": 'start: "yes" | "no" NUMBER\nNUMBER: /[0-9]+/'},
     "structural tag": {"structural_tag": json.dumps(TAGS)},
 }
+PASSED_OVER: dict[str, Any] = {
+    "a pattern": {"pattern": "^a$"},
+    "properties": PERSON | {"anyOf": [{"required": ["name"]}, {"required": ["age"]}]},
+}
+"""Schemas of which xgrammar would not follow a part."""
+
 OTHER_BACKEND: dict[str, dict[str, Any]] = {
     "guidance": {"json": {"type": "integer", "multipleOf": 5}},
     "outlines": {
@@ -156,6 +162,12 @@ def test_a_good_grammar_of_each_kind_passes(bench: Bench, kind: str) -> None:
 def test_what_xgrammar_lacks_goes_to_another_backend(bench: Bench, backend: str) -> None:
     """vLLM's own choice among its backends stays."""
     assert bench.verdict(OTHER_BACKEND[backend]) == Passed(backend)
+
+
+@pytest.mark.parametrize("kind", PASSED_OVER)
+def test_no_part_of_a_schema_is_passed_over(bench: Bench, kind: str) -> None:
+    """llguidance takes what xgrammar would follow in part."""
+    assert bench.verdict({"json": PASSED_OVER[kind]}) == Passed("guidance")
 
 
 @pytest.mark.parametrize("kind", WRONG)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -238,6 +239,25 @@ async def test_the_grammar_of_each_request_type_is_let_through_before_it_begins(
         await grammars.admit(kind.model_validate({"model": "tiny", **changed}))
     await grammars.close()
     await grammars.close()
+
+
+@pytest.mark.parametrize("keyword", ["not", "if", "$dynamicRef"])
+async def test_a_schema_that_nobody_follows_is_refused(
+    gate: GrammarGate, compiler: Compiler, keyword: str
+) -> None:
+    """It is named before anything is tried: the answer would be bound to less than it says."""
+    grammars = EngineGrammars()
+    grammars._gate = gate
+    schema = {"type": "object", "properties": {"a": {keyword: {}}}}
+    asked = {"name": "a", "schema": schema}
+    request = ChatCompletionRequest(
+        model="m",
+        messages=MESSAGES,
+        response_format={"type": "json_schema", "json_schema": asked},
+    )
+    with pytest.raises(InvalidRequest, match=re.escape(f"['{keyword}']")):
+        await grammars.admit(request)
+    assert compiler.asked == []
 
 
 async def test_a_request_that_generates_nothing_has_no_grammar(

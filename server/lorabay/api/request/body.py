@@ -59,8 +59,9 @@ async def read_body(request: Request, limit: int, max_values: int) -> Body:
         raise InvalidRequest("the body is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}{_shown(error)}") from None
-    except ValueError as error:
-        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+    except ValueError:
+        # Nothing else is left that JSON allows and Python does not read.
+        raise InvalidRequest("the body holds a whole number of more than 4,000 digits") from None
 
     if not isinstance(body, dict):
         raise InvalidRequest(f"the body must be a JSON object, not {type(body).__name__}")
@@ -132,7 +133,7 @@ def _parse(content: bytearray, max_values: int) -> object:
 
 
 def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
+    raise InvalidRequest(f"the body is not valid JSON: {name} is not JSON")
 
 
 def asked_model(body: Body) -> str:

@@ -24,6 +24,7 @@ from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.v1.structured_output.request import get_structured_output_key
 
 from lorabay.serving.grammars import GrammarLimits, Passed, Refused, Verdict
+from lorabay.serving.vllm import schema_features
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
@@ -67,6 +68,7 @@ def preparation(config: VllmConfig) -> Prepare:
 
 def prepare(config: VllmConfig, limits: GrammarLimits) -> Try:
     """Read the engine's tokenizer and make ready the backend that most grammars take."""
+    schema_features.install()
     trials = Trials(config, limits.token_s)
     configured = config.structured_outputs_config.backend
     if trials.tokenizer is not None:

@@ -23,8 +23,10 @@ from vllm.v1.structured_output import backend_xgrammar
 from vllm.v1.structured_output.utils import choice_as_grammar, grammar_is_likely_lark
 
 from lorabay.errors import EngineUnavailable, InvalidRequest
+from lorabay.reasons import quoted
 from lorabay.serving.grammar_helper import GrammarHelper
 from lorabay.serving.grammars import GrammarGate, GrammarLimits
+from lorabay.serving.vllm import schema_features
 from lorabay.serving.vllm.grammar_trial import TRIAL_ENVIRONMENT, preparation
 
 if TYPE_CHECKING:
@@ -93,12 +95,22 @@ class EngineGrammars:
         """Have the grammar that a request names itself let through, before anything is begun.
 
         What vLLM makes of a request's tools is let through later, on the way to the engine. Raises
-        what `GrammarGate.admit` raises.
+        what `GrammarGate.admit` raises, and InvalidRequest for a schema that says more than an
+        answer can be bound to. Tools describe as much as they like.
         """
         extract = getattr(request, "extract_structured_outputs", lambda: None)
         wanted = extract()
-        if wanted is not None and self._gate is not None:
-            await admit(wanted, self._gate)
+        if wanted is None or self._gate is None:
+            return
+
+        keywords = await asyncio.to_thread(schema_features.unfollowed, wanted.json)
+        if keywords:
+            named = quoted(list(keywords))
+            raise InvalidRequest(
+                f"the structured output is refused: no answer can be bound to {named} of "
+                "its JSON schema; say it in other keywords, or check the answer yourself"
+            )
+        await admit(wanted, self._gate)
 
     async def close(self) -> None:
         """End all trials and their process; idempotent."""
@@ -170,4 +182,5 @@ def keep_compilers_off_the_loop() -> None:
     They call it on the event loop, for structural tags and for tools. The gate tries the same
     grammar later. Idempotent.
     """
+    schema_features.install()
     backend_xgrammar.validate_xgrammar_grammar = check_lightly
