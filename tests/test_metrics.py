@@ -38,6 +38,9 @@ CONTRACT = {
     "lorabay_swaps": ("adapter",),
     "lorabay_connections": (),
     "lorabay_connections_ended": ("reason",),
+    "lorabay_usage_records": ("outcome",),
+    "lorabay_usage_failures": ("where",),
+    "lorabay_usage_waiting": (),
 }
 ADAPTER_GAUGES = {
     "lorabay_adapter_info": ("adapter", "version", "format", "rank"),

@@ -112,6 +112,26 @@ class Metrics:
         self._add_directory(registry)
         self._add_connections(registry)
         self._add_grammars(registry)
+        self._add_usage(registry)
+
+    def _add_usage(self, registry: CollectorRegistry) -> None:
+        self.usage_records = Counter(
+            "lorabay_usage_records",
+            "Records of usage, by what became of them: `inserted`, `lost` or `damaged`.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.usage_failures = Counter(
+            "lorabay_usage_failures",
+            "Times that the disk of the `journal` or the `database` did not take usage.",
+            ["where"],
+            registry=registry,
+        )
+        self.usage_waiting = Gauge(
+            "lorabay_usage_waiting",
+            "Records of usage that are not in the database yet.",
+            registry=registry,
+        )
 
     def _add_slots(self, registry: CollectorRegistry) -> None:
         self.slot_wait_seconds = Histogram(

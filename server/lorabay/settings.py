@@ -429,6 +429,16 @@ class AccountSettings(BaseModel):
             "after them, 503."
         ),
     )
+    usage_journal: Path | None = Field(
+        None,
+        description=(
+            "Folder, on a disk of this machine, where usage waits for the database. "
+            "Default: `usage` in the store."
+        ),
+    )
+    usage_prices: Path | None = Field(
+        None, description="TOML file of prices of tokens, for amounts in reports of usage."
+    )
 
 
 class EngineSettings(BaseModel):

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lorabay.accounts.usage.records import UsageRecord
 from lorabay.api.auth import ANONYMOUS
 from lorabay.api.exchange import UNREAD_S, Exchange
 from lorabay.api.measuring import request_metrics
@@ -31,7 +32,7 @@ from lorabay.serving.engine import (
     Usage,
 )
 from lorabay.serving.slot_gate import SlotGate
-from tests.api.conftest import FINANCE, FINANCE_BEFORE, SHOP, Api, make_app, parts_over
+from tests.api.conftest import FINANCE, FINANCE_BEFORE, SHOP, Api, client_of, make_app, parts_over
 from tests.api.connection import Connection
 from tests.fake_engine import echo
 from tests.fake_stream import FakeStream, words
@@ -155,6 +156,62 @@ async def test_however_a_request_ends_it_is_settled_once(api: Api, name: str) ->
     assert api.weights.notes.count(("answered", FINANCE)) == way.proved
     assert api.weights.notes.count(("ended", FINANCE)) == way.over
     assert api.at_rest()
+
+
+ENDINGS = {
+    "a whole answer": "done",
+    "a stream to its end": "done",
+    "a request that is refused": "error",
+    "an engine that dies in the stream": "error",
+    "a bug in the stream": "error",
+    "a client that leaves before the answer": "left",
+    "a client that leaves the stream": "left",
+    "a shutdown before the answer": "cut",
+    "a shutdown in the stream": "cut",
+}
+
+
+class Records:
+    """Keeps usage in a list."""
+
+    waiting = 0
+
+    def __init__(self) -> None:
+        self.kept: list[UsageRecord] = []
+
+    def record(self, usage: UsageRecord) -> None:
+        self.kept.append(usage)
+
+    def flush(self, timeout_s: float) -> bool:
+        return True
+
+    def stop(self, timeout_s: float) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("name", WAYS)
+async def test_however_a_request_ends_its_usage_is_recorded_once(
+    registry: Registry, name: str
+) -> None:
+    """With the caller, the version, what the metrics count, and how it ended."""
+    way, usage = WAYS[name], Records()
+    registry.set_live(FINANCE)
+    parts = parts_over(registry, usage=usage)
+    app = make_app(parts)
+    api = Api(app, parts.engine, registry, parts.weights, parts.metrics, client_of(app))  # type: ignore[arg-type]
+    api.engine.reply = way.reply
+    await go(api, way)
+
+    [record] = usage.kept
+    assert (record.key, record.call, record.code) == ("anonymous", way.call.name, way.code)
+    assert record.ended == ENDINGS.get(name, "done" if way.code == 200 else record.ended)
+    if way.model == "finance":
+        assert (record.adapter, record.version) == ("finance", FINANCE.digest[:12])
+    else:
+        assert (record.adapter, record.version) == ("__base__", "")
+    adapter = record.adapter
+    assert record.prompt_tokens == api.count("lorabay_prompt_tokens_total", adapter=adapter)
+    assert record.generated_tokens == api.count("lorabay_generation_tokens_total", adapter=adapter)
 
 
 async def go(api: Api, way: Way) -> None:

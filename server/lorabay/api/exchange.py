@@ -2,27 +2,33 @@
 
 A streamed answer is sent in between, a whole one afterwards. However a request ends, its exchange
 settles it once, in `__aexit__`: the stream is closed, the quarantine hears that the generation is
-over, its turn in the engine ends, and the lease is released. Each request has an exchange of its
-own; many run side by side on the event loop. Knows nothing of HTTP, of vLLM or of folders.
+over, its turn in the engine ends, the lease is released, and its usage is recorded. Each request
+has an exchange of its own; many run side by side on the event loop. Knows nothing of HTTP, of vLLM
+or of folders.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from lorabay.accounts.usage.recorder import NoRecorder
+from lorabay.api.measuring.request_metrics import status_of
 from lorabay.api.measuring.token_events import carries_token
+from lorabay.api.measuring.usage_records import Moment, usage_record
 from lorabay.api.request.body import asked_model
 from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import InvalidRequest, WeightsRefused
 from lorabay.metrics import BASE_ADAPTER
-from lorabay.serving.engine import Answer, Meter
+from lorabay.serving.engine import Answer, Meter, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import TracebackType
 
     from lorabay.accounts.callers import Caller
+    from lorabay.accounts.usage.recorder import Recorder
     from lorabay.api.measuring.request_metrics import RequestMetrics
     from lorabay.catalog.registry.leases import Lease
     from lorabay.catalog.registry.registry import Registry
@@ -45,6 +51,7 @@ class Parts:
     weights: Weights
     slots: SlotGate
     metrics: Metrics
+    usage: Recorder = field(default_factory=NoRecorder)
 
 
 class Exchange:
@@ -68,6 +75,7 @@ class Exchange:
         self._turn_limit: asyncio.TimerHandle | None = None
         self._stream: AnswerStream | None = None
         self._meter = Meter()
+        self._began = Moment.now()
         self._computes = False
         self._proved = False
 
@@ -199,7 +207,12 @@ class Exchange:
             "x-adapter-version": version.digest[:DIGEST_PREFIX],
         }
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         """Settle the request: this runs once, however it ends."""
         # The stream comes first: with the lease released before it is closed, the engine could be
         # made to unload a version that still generates.
@@ -219,3 +232,18 @@ class Exchange:
                 self._measured.usage = self._stream.usage
             elif self._measured.usage is None and self._computes:
                 self._measured.usage = self._meter.read()  # it was cut off before its answer
+            self._record(failure)
+
+    def _record(self, failure: BaseException | None) -> None:
+        """Record what the request has cost."""
+        self._parts.usage.record(
+            usage_record(
+                self.caller,
+                self.call,
+                self._lease.version,
+                self._measured.usage or Usage(),
+                self._began,
+                status=self._measured.status or status_of(failure),
+                failure=failure,
+            )
+        )

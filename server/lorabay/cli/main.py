@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lorabay.cli import adapters, base, bench, database, keys, merge, serve, training
+from lorabay.cli import adapters, base, bench, database, keys, merge, serve, training, usage
 from lorabay.errors import LorabayError
 
 EXIT_BUG, EXIT_INTERRUPTED = 3, 130
@@ -39,6 +39,7 @@ adapters.add_check(app)
 merge.add_to(app)
 adapters.add_to(app)
 keys.add_to(app)
+usage.add_to(app)
 database.add_to(app)
 bench.add_to(app)
 base.add_to(app)

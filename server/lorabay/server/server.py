@@ -31,6 +31,7 @@ from lorabay.api.front import front_of
 from lorabay.api.hosts import choose_hosts
 from lorabay.api.keyring import Keyring
 from lorabay.api.starting import StartingApp
+from lorabay.api.usage import usage_router
 from lorabay.base.default import cache_folder, prepare
 from lorabay.base.files import BaseFiles
 from lorabay.base.find import find_base, revision_of, served_names
@@ -49,6 +50,7 @@ from lorabay.server.http_server import HttpServer
 from lorabay.server.listener import bind
 from lorabay.server.open_files import connections_of, raise_limit
 from lorabay.server.tls import choose_certificate
+from lorabay.server.usage import STOP_S, choose_recorder, usage_answers
 from lorabay.server.user_options import whole_number, worker_count
 from lorabay.serving.adapted import ask_engine
 from lorabay.serving.admin import Operations
@@ -172,6 +174,7 @@ class Server:
         self._keyrings = keyrings
         self._accounts = accounts
         self._metrics = Metrics(CollectorRegistry(), own_histograms=settings.metrics_adapters)
+        self._usage = choose_recorder(settings, accounts, self._metrics)
         self._make_engine = make_engine or partial(
             make_vllm_engine, settings=settings, metrics=self._metrics
         )
@@ -227,6 +230,8 @@ class Server:
             for task in following:
                 task.cancel()
             await self._stop(start)
+            # Last: what is cut off is recorded, too.
+            await asyncio.to_thread(self._usage.stop, STOP_S)
 
         if self._failure is not None:
             raise self._failure
@@ -304,7 +309,14 @@ class Server:
         self, base: BaseFolder, manager: AdapterManager, reconciler: Reconciler, slots: SlotGate
     ) -> FastAPI:
         return create_app(
-            Parts(manager.engine, reconciler.registry, manager, slots, self._metrics),
+            Parts(
+                manager.engine,
+                reconciler.registry,
+                manager,
+                slots,
+                self._metrics,
+                usage=self._usage,
+            ),
             self._gate,
             # Only the served ones: the base also answers to names that are not listed.
             base_names=served_names(self._settings.engine, base),
@@ -324,6 +336,8 @@ class Server:
         if self._accounts is not None:
             names = reconciler.registry.names
             routers.append(keys_router(self._accounts.desk, self._admin_gate, names))
+            answer = usage_answers(self._settings, self._accounts.database, self._usage)
+            routers.append(usage_router(answer, self._admin_gate))
         return routers
 
     def _started(self, start: asyncio.Task[None]) -> None:

@@ -154,10 +154,19 @@ def not_served(call: Call, answered: Collection[Call]) -> CallNotServed:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that one request cost."""
+    """What one request cost, and when the engine came to it.
+
+    A prompt counts once, however many of the `sequences` are made of it; `cached_tokens` of it were
+    in the prefix cache. Times are those of `time.monotonic()`, None while they have not come.
+    """
 
     prompt_tokens: int = 0
     generation_tokens: int = 0
+    cached_tokens: int = 0
+    prompts: int = 0
+    sequences: int = 0
+    begun_at: float | None = None
+    first_token_at: float | None = None
 
 
 @dataclass(slots=True)

@@ -55,6 +55,18 @@ FOR_PAIRS = (
 )
 
 
+def read_request(length: int) -> Any:
+    """Return what vLLM keeps of a request whose input it has read."""
+    return SimpleNamespace(
+        request_index=0,
+        prompt_len=length,
+        is_prefilling=False,
+        num_cached_tokens=0,
+        detokenizer=None,
+        stats=None,
+    )
+
+
 class Client:
     """vLLM's front end as far as its classes for pooling go; every vector is that of its prompt."""
 
@@ -75,7 +87,7 @@ class Client:
         self.asked.append((ids, pooling_params.task, options["lora_request"]))
         tally = current.get()
         assert tally is not None
-        tally.add(SimpleNamespace(request_index=0, prompt_len=len(ids), detokenizer=None))  # type: ignore[arg-type]
+        tally.add(read_request(len(ids)))
         vector = torch.tensor(
             [float(len(ids)), 1.0][: 1 if pooling_params.task == "classify" else 2]
         )
@@ -140,7 +152,7 @@ async def test_vectors_are_those_of_the_version_that_was_asked(embedding: Poolin
     assert [item["embedding"][0] for item in content["data"]] == lengths
     assert content["model"] == "asked"
     assert content["usage"]["prompt_tokens"] == sum(lengths)
-    assert answer.usage == Usage(sum(lengths), 0)
+    assert answer.usage == Usage(sum(lengths), 0, prompts=2, sequences=2)
     assert answer.media_type == "application/json"
     assert {request.lora_name for _, _, request in embedding.client.asked} == {version.id}
 

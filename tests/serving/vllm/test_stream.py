@@ -180,7 +180,12 @@ async def test_a_stream_knows_its_usage() -> None:
     """Until vLLM reports it, it is what the requests have cost so far."""
     context = RequestContext.new("r-1")
     running = SimpleNamespace(
-        request_index=0, prompt_len=9, detokenizer=SimpleNamespace(num_output_tokens=lambda: 2)
+        request_index=0,
+        prompt_len=9,
+        is_prefilling=False,
+        num_cached_tokens=8,
+        detokenizer=SimpleNamespace(num_output_tokens=lambda: 2),
+        stats=None,
     )
     context.tally.add(running)  # type: ignore[arg-type]
 
@@ -192,9 +197,9 @@ async def test_a_stream_knows_its_usage() -> None:
         )
 
     stream = VllmStream(generate(), context, engine_is_up)
-    assert stream.usage == Usage(9, 2)
+    assert stream.usage == Usage(9, 2, cached_tokens=8, prompts=1, sequences=1)
     assert [event async for event in stream]
-    assert stream.usage == Usage(9, 4)
+    assert stream.usage == Usage(9, 4, cached_tokens=8, prompts=1, sequences=1)
 
 
 async def test_the_engines_death_is_told_from_other_failures() -> None:

@@ -74,7 +74,9 @@ class Journal:
     ) -> None:
         self.folder = journals / new_id()
         try:
-            self.folder.mkdir(parents=True)
+            # For its owner alone, as the store is, which may not be there yet.
+            for folder in (journals.parent, journals, self.folder):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             durable.sync(journals)
             self._claim = claim(self.folder)
         except OSError as error:

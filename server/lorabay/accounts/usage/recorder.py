@@ -27,6 +27,11 @@ logger = structlog.get_logger(__name__)
 class Recorder(Protocol):
     """Takes the usage of each exchange when it has ended."""
 
+    @property
+    def waiting(self) -> int:
+        """Records of this server that are not in the database yet."""
+        ...
+
     def record(self, usage: UsageRecord) -> None:
         """Keep a record; returns at once, and never raises."""
         ...
@@ -42,6 +47,8 @@ class Recorder(Protocol):
 
 class NoRecorder:
     """Keeps nothing: for servers without accounts."""
+
+    waiting = 0
 
     def record(self, usage: UsageRecord) -> None:
         """Do nothing."""

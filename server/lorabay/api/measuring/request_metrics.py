@@ -70,7 +70,7 @@ class RequestMetrics:
         traceback: TracebackType | None,
     ) -> None:
         """Record the request."""
-        status = self.status or _status_of(failure)
+        status = self.status or status_of(failure)
         seconds = time.perf_counter() - self._started
 
         metrics, adapter, endpoint = self._metrics, self._adapter, self._call.name
@@ -86,7 +86,7 @@ class RequestMetrics:
             metrics.of(adapter, metrics.generation_tokens).inc(self.usage.generation_tokens)
 
 
-def _status_of(failure: BaseException | None) -> int:
+def status_of(failure: BaseException | None) -> int:
     """Return the status of a request that `failure` ended; a cancelled one was cut off."""
     if isinstance(failure, Exception) and not isinstance(failure, ClientGone):
         return as_error(failure).status

@@ -56,7 +56,7 @@ from lorabay.serving.vllm.serving_methods import SERVING_METHODS, request_schema
 from lorabay.serving.vllm.slots import SlotWatch, adapters_in_slots
 from lorabay.serving.vllm.stat_logger import StatLogger
 from lorabay.serving.vllm.stream import RequestContext, VllmStream, usage_of
-from lorabay.serving.vllm.usage import current, watch_requests
+from lorabay.serving.vllm.usage import BeamTally, Tally, current, watch_requests
 
 if TYPE_CHECKING:
     from lorabay.base.find import BaseFolder
@@ -339,10 +339,10 @@ class VllmEngine:
         if version is not None and call.computes:
             model = self._weights.name_of(version)
 
-        context = RequestContext.new(request_id, headers)
-        # A beam search runs a request for each token of each beam: no count of what is answered.
-        has_beams = call.generates and body.get("use_beam_search")
-        current.set(None if has_beams else context.tally)
+        has_beams = call.generates and bool(body.get("use_beam_search"))
+        tally = BeamTally() if has_beams else Tally()
+        context = RequestContext.new(request_id, headers, tally)
+        current.set(tally)
         if meter is not None:
             meter.read = context.tally.usage
 

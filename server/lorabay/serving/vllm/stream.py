@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,9 +37,12 @@ class RequestContext:
     tally: Tally = field(default_factory=Tally)
 
     @classmethod
-    def new(cls, request_id: str, headers: Mapping[str, str] | None = None) -> RequestContext:
+    def new(
+        cls, request_id: str, headers: Mapping[str, str] | None = None, tally: Tally | None = None
+    ) -> RequestContext:
         """Return a context that carries a request id, and no header of the client but `headers`."""
-        return cls(headers={**(headers or {}), "X-Request-Id": request_id})
+        named = {**(headers or {}), "X-Request-Id": request_id}
+        return cls(headers=named, tally=tally or Tally())
 
     @property
     def has_prompt(self) -> bool:
@@ -54,13 +57,16 @@ def usage_of(context: RequestContext, result: BaseModel | None = None) -> Usage:
     """
     metadata = getattr(context.state, "request_metadata", None)
     usage: Any = getattr(metadata, "final_usage_info", None) or getattr(result, "usage", None)
+    counted = context.tally.usage()
     if usage is None:
-        return context.tally.usage()
+        return counted
 
     # Responses name their fields differently.
     if hasattr(usage, "input_tokens"):
-        return Usage(usage.input_tokens, usage.output_tokens)
-    return Usage(usage.prompt_tokens, usage.completion_tokens or 0)
+        prompt, generated = usage.input_tokens, usage.output_tokens
+    else:
+        prompt, generated = usage.prompt_tokens, usage.completion_tokens or 0
+    return replace(counted, prompt_tokens=prompt, generation_tokens=generated)
 
 
 class VllmStream:

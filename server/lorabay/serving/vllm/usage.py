@@ -1,19 +1,21 @@
 """Counts what vLLM spends on a call while it runs, so that a call that is cut off counts, too.
 
 vLLM reports a request's tokens when it has finished; a client that leaves, or an engine that dies,
-comes before that. What vLLM keeps of each request tells how far it has come. One call may run
-several requests, for several prompts or choices. Knows nothing of how a call ends.
+comes before that. What vLLM keeps of each request tells how far it has come, and its own counters
+(`vllm:prompt_tokens`, `vllm:generation_tokens`) grow at the same moments. One call may run several
+requests, for several prompts or choices. Knows nothing of how a call ends.
 """
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from lorabay.serving.engine import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from vllm.v1.engine.output_processor import OutputProcessor, RequestState
 
@@ -37,17 +39,66 @@ class Tally:
         return bool(self._requests)
 
     def usage(self) -> Usage:
-        """Return the tokens of the requests so far.
+        """Return what the requests have cost so far.
 
-        A prompt counts from the moment at which the engine has taken it in, and once, however many
-        choices are made of it.
+        A prompt counts once it has been read, and once only, however many choices are made of it.
         """
-        firsts = (request for request in self._requests if request.request_index == 0)
-        generated = (request.detokenizer for request in self._requests)
+        read = [request for request in self._requests if not request.is_prefilling]
+        firsts = [request for request in read if request.request_index == 0]
+        generated = (request.detokenizer for request in read)
+        times = [request.stats for request in self._requests if request.stats is not None]
         return Usage(
             sum(request.prompt_len for request in firsts),
             sum(tokens.num_output_tokens() for tokens in generated if tokens is not None),
+            cached_tokens=sum(request.num_cached_tokens for request in firsts),
+            prompts=sum(request.request_index == 0 for request in self._requests),
+            sequences=len(self._requests),
+            begun_at=_earliest(time.scheduled_ts for time in times),
+            first_token_at=_earliest(time.first_token_ts for time in times),
         )
+
+
+class BeamTally(Tally):
+    """The requests of a beam search: one for each token of each beam, thousands in all.
+
+    None of them is kept. A prompt is that of the first request of its search.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._prompts: dict[str, int] = {}
+        self._tokens = 0
+        self._begun_at: float | None = None
+
+    def add(self, request: RequestState) -> None:
+        """Count a request from now on."""
+        # vLLM names it SEARCH-RANDOM-beam-NUMBER.
+        search = request.external_req_id.rsplit("-", 3)[0]
+        self._prompts.setdefault(search, request.prompt_len)
+        self._tokens += 1
+        self._begun_at = self._begun_at or time.monotonic()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the engine has taken in any of the requests."""
+        return bool(self._prompts)
+
+    def usage(self) -> Usage:
+        """Return what the search has cost so far, as its answer would tell it: a beam's tokens, and
+        the prompt once.
+        """
+        return Usage(
+            sum(self._prompts.values()),
+            self._tokens,
+            prompts=len(self._prompts),
+            sequences=len(self._prompts),
+            begun_at=self._begun_at,
+        )
+
+
+def _earliest(moments: Iterable[float]) -> float | None:
+    """Return the first of vLLM's monotonic times; those that have not come are 0."""
+    return min((moment for moment in moments if moment > 0), default=None)
 
 
 def watch_requests(processor: OutputProcessor, added: Callable[[], None]) -> None:
