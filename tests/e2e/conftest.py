@@ -142,8 +142,18 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def accounts(store_folder: Path) -> Path:
+    """The database of the shared server's accounts."""
+    return store_folder.with_name("accounts.db")
+
+
+@pytest.fixture(scope="session")
 def server(
-    base_folder: Path, adapters: Path, store_folder: Path, request: pytest.FixtureRequest
+    base_folder: Path,
+    adapters: Path,
+    store_folder: Path,
+    accounts: Path,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Server]:
     arguments = [
         *(
@@ -153,6 +163,8 @@ def server(
             str(adapters),
             "--store",
             str(store_folder),
+            "--database",
+            f"sqlite:///{accounts}",
         ),
         *(
             "--api-key",
