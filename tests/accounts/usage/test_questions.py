@@ -35,6 +35,14 @@ def test_words_that_say_nothing_are_refused(words: dict[str, str], param: str) -
     assert refused.value.param == param
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\udcff"])
+def test_names_that_no_database_holds_are_refused(name: str) -> None:
+    """Bytes of a command line that are no text among them."""
+    with pytest.raises(InvalidRequest) as refused:
+        asked("", only={By.TENANT: name})
+    assert refused.value.param == "tenant"
+
+
 def test_the_total_is_the_sum_of_the_lines() -> None:
     """Of amounts as they are told, so that whoever adds them up gets the same."""
     lines = (

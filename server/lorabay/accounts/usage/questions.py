@@ -103,10 +103,22 @@ def asked(
             f"usage cannot be told apart by {wrong[0]!r}; choose from {', '.join(By)}", param="by"
         )
 
+    for name, value in only.items():
+        if not is_storable(value):
+            raise InvalidRequest(f"`{name}` holds characters that no name has", param=name)
+
     first, last = _date_of(since, "since"), _date_of(until, "until")
     if first is not None and last is not None and first > last:
         raise InvalidRequest("`since` is later than `until`", param="since")
     return Question(tuple(By(name) for name in dict.fromkeys(names)), first, last, only)
+
+
+def is_storable(name: str) -> bool:
+    """Return whether a database could hold a name: not with NUL, nor with half a character."""
+    try:
+        return b"\0" not in name.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _date_of(text: str | None, name: str) -> date | None:
