@@ -5,12 +5,13 @@ It asks for structured answers alone, so those are its chats, too.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import instructor
 from instructor import Mode
-from instructor.core.exceptions import InstructorRetryException
+from instructor.core.exceptions import IncompleteOutputException, InstructorRetryException
 from openai import AsyncOpenAI, OpenAI
 from parts import QUESTION, TOO_LONG, Target, main, part, raises
 from pydantic import BaseModel
@@ -82,10 +83,13 @@ def by_tools(target: Target) -> None:
 
 @part("tools", frees_tools=True)
 def several_tools(target: Target) -> None:
-    """The model chooses by itself, and may call none, which the package makes nothing of."""
+    """The model chooses by itself, and may call none: the package makes nothing of its words, and
+    takes them for a failure where they are cut.
+    """
     asked = client(target, Mode.PARALLEL_TOOLS)
-    found = asked.create(**request(target), response_model=Iterable[Weather | Forecast])
-    assert all(one.city for one in found)
+    with contextlib.suppress(IncompleteOutputException):
+        found = asked.create(**request(target), response_model=Iterable[Weather | Forecast])
+        assert all(one.city for one in found)
 
 
 @part("structured")
