@@ -8,8 +8,9 @@ statement.
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future, wait
 from functools import partial
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import structlog
 from sqlalchemy import update
@@ -51,6 +52,7 @@ class Database:
         self._reads = engine.execution_options(**{READS_ONLY: True})
         self._writer = Writer("lorabay-database-write")
         self._readers = DaemonThreads("lorabay-database-read")
+        self._reading: set[Future[Any]] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -75,12 +77,18 @@ class Database:
 
     async def in_reader(self, work: Callable[[Connection], Result]) -> Result:
         """Do the same as `read`, in a thread beside the writer's."""
-        return await self._readers.begin(self.read, work)
+        reading = self._readers.submit(self.read, work)
+        self._reading.add(reading)
+        reading.add_done_callback(self._reading.discard)
+        return await asyncio.wrap_future(reading)
 
     def close(self) -> None:
         """Wait, for a while, until everything is written, and close the connections. Blocks."""
         if not self._writer.close(CLOSE_S):
             logger.warning("the database does not answer; something was not written to it")
+
+        # A read that goes on would leave its connection open.
+        wait(tuple(self._reading), CLOSE_S)
         self.engine.dispose()
 
 

@@ -1,6 +1,6 @@
 """The keys as the database had them last: what requests are answered from.
 
-A task asks every half second whether a key has changed, which is one short statement in a thread,
+A task asks four times a second whether a key has changed, which is one short statement in a thread,
 and takes up the changed ones. While the database does not answer, the keys that are known stay what
 they are, for a bounded time. `identify` and all of its answers come from memory.
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger(__name__)
 
-POLL_S = 0.5
+POLL_S = 0.25
 """Time between two looks at the database: a key that was revoked opens nothing a second later."""
 
 RETRY_AFTER_S = 5.0
