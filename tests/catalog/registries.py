@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import FolderSource, Records
 from lorabay.catalog.registry.adapter_state import AdapterStatus
-from lorabay.catalog.registry.last_run import Found
+from lorabay.catalog.registry.last_run import Find, Found
 from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import AdapterSpec, Digest, Version, Withheld
 from lorabay.errors import SetupError
@@ -44,27 +44,24 @@ def status(registry: Registry, name: str = "finance") -> AdapterStatus:
 
 def restarted(records: Records, *known: Version) -> Registry:
     registry = Registry(BASES, records, keep=2)
-    registry.last_run.restore(
-        lambda name, digest: next(
-            (v for v in known if (v.adapter, v.digest) == (name, digest)), None
-        )
-    )
+    versions = {(version.adapter, version.digest): version for version in known}
+    registry.last_run.restore(lambda wanted: [versions.get(one) for one in wanted])
     return registry
 
 
-def finds(**results: Version | Withheld | None) -> Callable[[AdapterName, Digest], Found]:
+def finds(**results: Version | Withheld | None) -> Find:
     """Return a store: by the letter of a digest what it finds; `unread` for a disk that fails."""
 
-    def find(name: AdapterName, digest: Digest) -> Found:
-        found = results.get(digest[0])
-        if isinstance(found, Withheld) and found.is_passing:
+    def find(wanted: Sequence[tuple[AdapterName, Digest]]) -> list[Found]:
+        found = [results.get(digest[0]) for _, digest in wanted]
+        if any(isinstance(one, Withheld) and one.is_passing for one in found):
             raise SetupError("the disk failed")
         return found
 
     return find
 
 
-def taken_up(records: Records, find: Callable[[AdapterName, Digest], Found]) -> Registry:
+def taken_up(records: Records, find: Find) -> Registry:
     registry = Registry(BASES, records, keep=2)
     registry.last_run.restore(find)
     return registry

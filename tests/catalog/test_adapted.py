@@ -29,3 +29,9 @@ def test_no_answer_says_why() -> None:
     assert NotAsked("vLLM is not installed here").sentence == (
         "the engine was not asked which modules it adapts: vLLM is not installed here"
     )
+
+
+def test_ends_of_names_tell_which_versions_need_a_closer_look() -> None:
+    """As specs have them: `experts` for whatever lies in a mixture."""
+    adapted = Adapted({"model.layers.0.mlp.experts.3.w1": "x", "lm_head": "y"})
+    assert adapted.unadapted_ends == {"experts", "lm_head"}

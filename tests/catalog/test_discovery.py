@@ -16,8 +16,10 @@ from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 from tests import making
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from lorabay.catalog.fingerprints import FolderState
     from tests.faulty_disk import FaultyDisk
 
 
@@ -321,3 +323,75 @@ def test_a_copied_snapshot_is_shown(tmp_path: Path) -> None:
     (tmp_path / "finance").mkdir()
     (tmp_path / "finance" / WEIGHTS_FILE).symlink_to("../../blobs/123")
     assert codes(scan(tmp_path)["finance"]) == {"link_broken"}
+
+
+def served(root: Path) -> dict[str, Candidate]:
+    """Scan as a server does that has dealt with every folder: once more, with what it knows."""
+    found = scan(root)
+    known = {name: candidate.fingerprint for name, candidate in found.items()}
+    return scan(root, known=known, before=found, live=set(found))
+
+
+def test_an_unchanged_folder_is_the_same_candidate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is thought about it again; a link, a composite and a refused one are looked at."""
+    for name in ("finance", "legal"):
+        making.make_adapter(tmp_path / name)
+    (tmp_path / "link").symlink_to(tmp_path / "finance")
+    looked: list[str] = []
+    really_look = discovery.look_at
+
+    def note(folder: Path, roots: tuple[Path, ...]) -> FolderState:
+        looked.append(folder.name)
+        return really_look(folder, roots)
+
+    found = scan(tmp_path)
+    known = {name: candidate.fingerprint for name, candidate in found.items()}
+    monkeypatch.setattr(discovery, "look_at", note)
+    again = scan(tmp_path, known=known, before=found, live=set(found))
+    assert again == found
+    assert again["finance"] is found["finance"]
+    assert looked == ["link"]
+
+    # One that is not served, or was not dealt with, is no known one.
+    scan(tmp_path, known=known, before=found, live={"legal"})
+    scan(tmp_path, known={"legal": known["legal"]}, before=found, live=set(found))
+    assert sorted(looked[1:]) == ["finance", "finance", "link", "link"]
+
+
+def rewrite(folder: Path) -> None:
+    (folder / WEIGHTS_FILE).write_bytes(b"other")
+
+
+def empty(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+
+
+def exchange(folder: Path) -> None:
+    folder.rename(folder.with_name("aside"))
+    making.make_adapter(folder)
+
+
+def link_elsewhere(folder: Path) -> None:
+    folder.rename(folder.with_name("aside"))
+    folder.symlink_to("aside")
+
+
+def describe_it(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+
+
+@pytest.mark.parametrize("change", [rewrite, empty, exchange, link_elsewhere, describe_it])
+def test_what_is_known_hides_no_change(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    """A scan that knows the one before finds what a scan finds that knows nothing."""
+    for name in ("finance", "legal"):
+        making.make_adapter(tmp_path / name)
+    found = served(tmp_path)
+    known = {name: candidate.fingerprint for name, candidate in found.items()}
+    change(tmp_path / "finance")
+    knowing = scan(tmp_path, known=known, before=found, live=set(found))
+    assert knowing == scan(tmp_path, known=known, live=set(found))
+    assert knowing.get("finance") != found["finance"]
+    assert knowing["legal"] is found["legal"]

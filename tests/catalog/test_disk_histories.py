@@ -9,7 +9,7 @@ than it should. When the disk is well again everything is served, and the store 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -126,11 +126,15 @@ class Histories(RuleBasedStateMachine):
     def started(self, max_rank: int) -> Server:
         store = Store.open(self.folder / "store", today=lambda: self.today)
 
-        def find(name: AdapterName, digest: Digest) -> Version | Withheld | None:
-            version = store.get(name, digest)
+        def offered(version: Version | None) -> Version | Withheld | None:
             if version is not None and version.spec.rank > max_rank:
                 return Withheld("its rank is too large")
             return version
+
+        def find(
+            wanted: Sequence[tuple[AdapterName, Digest]],
+        ) -> list[Version | Withheld | None]:
+            return [offered(version) for version in store.get_all(wanted)]
 
         try:
             keeper = StepKeeper(store.records("key"))

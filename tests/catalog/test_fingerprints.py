@@ -287,9 +287,9 @@ def test_composites_of_composites_cost_little(
     looked: list[Path] = []
     really_look = fingerprints._stat_file
 
-    def note(path: Path) -> os.stat_result | None:
-        looked.append(path)
-        return really_look(path)
+    def note(folder: Path, name: str) -> os.stat_result | None:
+        looked.append(folder / name)
+        return really_look(folder, name)
 
     monkeypatch.setattr(fingerprints, "_stat_file", note)
     assert len(fingerprint(tmp_path / "a")) < 2000

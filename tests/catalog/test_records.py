@@ -15,6 +15,7 @@ from hypothesis import given, strategies as st
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import (
     AdminSource,
+    Change,
     FolderSource,
     Record,
     Records,
@@ -197,6 +198,24 @@ def test_a_record_is_on_disk_when_it_is_written(
     monkeypatch.setattr(os, "replace", note("replace", os.replace))
     Records(tmp_path).update(FINANCE, {"pinned": True})
     assert steps == ["fsync", "replace", "fsync"]
+
+
+def test_many_records_are_written_together(tmp_path: Path) -> None:
+    """Each keeps its other fields, and one that is empty now leaves no file."""
+    records, bank, shop = Records(tmp_path), AdapterName("bank"), AdapterName("shop")
+    records.update(FINANCE, {"kept": (A,)})
+    records.update(shop, {"pinned": True})
+    records.update_all(
+        {
+            FINANCE: Change({"pinned": True}),
+            bank: Change({"kept": (B,)}),
+            shop: Change({"pinned": False}),
+        }
+    )
+    assert records.load() == {
+        FINANCE: Record(kept=(A,), pinned=True),
+        bank: Record(kept=(B,)),
+    }
 
 
 def test_foreign_files_are_left_alone(tmp_path: Path) -> None:

@@ -116,6 +116,21 @@ def test_parallel_ingests_do_not_disturb_each_other(
     assert len({version.digest for version in versions}) == len(store.versions()) == 4
 
 
+def test_many_versions_are_found_in_one_go(tmp_path: Path, store: Store, checks: Checks) -> None:
+    """In the order in which they are asked for, each under the name that asks, and held."""
+    first, second = (ingest(store, adapter(tmp_path / f"a{seed}", seed), checks) for seed in (0, 1))
+    with Store.open(tmp_path / "store") as later:
+        wanted = [
+            (SHOP, second.digest),
+            (FINANCE, Digest("0" * 64)),
+            (FINANCE, first.digest),
+        ]
+        assert later.get_all(wanted) == (replace(second, adapter=SHOP), None, first)
+        store.close()
+        with Store.open(tmp_path / "store") as other:
+            assert other.sweep(frozenset()) == ()
+
+
 def test_collect_removes_what_is_not_kept(tmp_path: Path, store: Store, checks: Checks) -> None:
     """Kept versions stay whole, the others leave nothing behind."""
     kept, dropped = (
@@ -524,7 +539,7 @@ def test_a_disk_that_does_not_say_is_no_absence(
             try:
                 assert store.get(FINANCE, version.digest) == version
                 assert store.has(version.digest)
-                assert store.bases(version.digest) is None
+                assert store.bases(version) is None
             except SetupError as failure:
                 assert os.strerror(error) in failure.message  # noqa: PT017
         disk.heal()
@@ -717,31 +732,31 @@ def test_a_version_knows_the_bases_that_its_scales_are_right_for(
     gave the same scales later; one without depends on none.
     """
     plain = ingest(store, adapter(tmp_path / "plain"), checks)
-    assert store.bases(plain.digest) is None
+    assert store.bases(plain) is None
 
     bases = [random_base(tmp_path / name) for name in ("one", "two")]
     first, second = (over(checks, base) for base in bases)
     version = ingest(store, dora, first)
     assert (version.path / SCALES_FILE).exists()
-    assert store.bases(version.digest) == (first.base_weights.identity,)  # type: ignore[union-attr]
+    assert store.bases(version) == (first.base_weights.identity,)  # type: ignore[union-attr]
 
     assert ingest(store, dora, second) == version
     identities = [checks.base_weights.identity for checks in (second, first)]  # type: ignore[union-attr]
-    assert store.bases(version.digest) == tuple(identities)
+    assert store.bases(version) == tuple(identities)
     assert (version.path / MANIFEST_FILE).stat().st_mode & 0o777 == 0o444
 
     manifest = json.loads((version.path / MANIFEST_FILE).read_bytes())
     del manifest["bases"]
     (version.path / MANIFEST_FILE).chmod(0o644)
     (version.path / MANIFEST_FILE).write_text(json.dumps(manifest))
-    assert store.bases(version.digest) == ()
-    store.note_base(version.digest, "third")
-    assert store.bases(version.digest) == ("third",)
-    store.note_base(plain.digest, "third")
-    assert store.bases(plain.digest) is None
+    assert store.bases(version) == ()
+    store.note_base([version], "third")
+    assert store.bases(version) == ("third",)
+    store.note_base([plain], "third")
+    assert store.bases(plain) is None
     with files_limited_to(0):
-        store.note_base(version.digest, "fourth")
-    assert store.bases(version.digest) == ("third",)
+        store.note_base([version], "fourth")
+    assert store.bases(version) == ("third",)
 
 
 def random_base(folder: Path) -> Path:

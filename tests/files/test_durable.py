@@ -14,6 +14,7 @@ import pytest
 from lorabay.errors import SetupError
 from lorabay.files import durable
 from lorabay.files.durable import MARKER, build_once, is_complete, new_folder
+from tests.failing_disk import files_limited_to
 from tests.nobody import as_nobody
 
 
@@ -107,6 +108,38 @@ def test_a_folder_is_on_disk_before_its_name(tmp_path: Path, steps: list[str]) -
     assert [last, name, parent] == ["sync .hidden", "rename to made", f"sync {tmp_path.name}"]
     assert (tmp_path / "made" / "sub" / "file").exists()
     assert names(tmp_path) == {"made"}
+
+
+def test_many_files_are_on_disk_before_any_name_shows_them(
+    tmp_path: Path, steps: list[str]
+) -> None:
+    """All contents first, then the names, and the folder once."""
+    (tmp_path / "one").write_text("old")
+    durable.write_all(tmp_path, {"one": "größe", "two": "2"})
+    assert steps == [
+        "sync .one.PID.partial",
+        "sync .two.PID.partial",
+        "rename to one",
+        "rename to two",
+        f"sync {tmp_path.name}",
+    ]
+    assert (tmp_path / "one").read_bytes() == "größe".encode()
+    assert names(tmp_path) == {"one", "two"}
+
+
+def test_a_disk_that_refuses_one_of_many_keeps_the_old_ones(tmp_path: Path) -> None:
+    """Nothing is half written, and nothing hidden stays."""
+    (tmp_path / "one").write_text("old")
+    with files_limited_to(3), pytest.raises(OSError, match="File too large"):
+        durable.write_all(tmp_path, {"one": "1", "two": "22222"})
+    assert (tmp_path / "one").read_text() == "old"
+    assert names(tmp_path) == {"one"}
+
+
+def test_a_head_start_is_no_promise(tmp_path: Path) -> None:
+    """What cannot be written out will be waited for all the same."""
+    durable.write_out(tmp_path)
+    durable.write_out(tmp_path / "missing")
 
 
 @pytest.fixture

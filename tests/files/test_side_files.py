@@ -4,6 +4,7 @@ out of the folder.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from lorabay.files.side_files import (
     TOKENIZER_FILE,
     copy_side_files,
     read_side_file,
+    side_files_in,
 )
+from tests.faulty_disk import FaultyDisk
 
 
 @pytest.fixture
@@ -102,3 +105,18 @@ def test_a_link_to_nowhere_is_refused(folder: Path) -> None:
         read_side_file(folder, TEMPLATE_FILE)
     assert caught.value.reason.code == "link_broken"
     assert "cp -rL" in caught.value.reason.text
+
+
+def test_only_what_a_listing_shows_is_asked_for(folder: Path, disk: FaultyDisk) -> None:
+    """In the order of the files; where a folder cannot be listed, any of them may be there."""
+    assert side_files_in(folder) == ()
+    for name in (TEMPLATE_FILE, "README.md", SETTINGS_FILE):
+        (folder / name).write_text("")
+    assert side_files_in(folder) == (SETTINGS_FILE, TEMPLATE_FILE)
+    assert side_files_in(folder / SETTINGS_FILE) == ()
+    disk.fail(folder, errno.EACCES)
+    assert side_files_in(folder) == tuple(SIDE_FILES)
+    disk.mend()
+    disk.fail(folder, errno.EIO)
+    with pytest.raises(OSError, match="Input/output"):
+        side_files_in(folder)

@@ -19,7 +19,8 @@ from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Digest, Version
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.reasons import Rejected
-from lorabay.reconcile.ingest import NICENESS, READS_AT_ONCE, Ingest
+from lorabay.reconcile.ingest import NICENESS, Ingest
+from lorabay.reconcile.reads.read_slots import READS_AT_ONCE
 from tests import making
 from tests.failing_disk import ERRORS, FailingDisk
 from tests.serving.bay import Bay

@@ -84,7 +84,7 @@ class Bay:
             clock=seconds,
             wall=seconds,
         )
-        self.registry.last_run.restore(self.store.get)
+        self.registry.last_run.restore(self.store.get_all)
         self.metrics = Metrics(CollectorRegistry())
         self.events = EventLog(self.folder / "store" / "events.jsonl")
         self.reconciler = Reconciler(

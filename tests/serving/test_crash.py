@@ -43,7 +43,7 @@ def open_server(folder: Path) -> tuple[Reconciler, Registry, Store]:
     store = Store.open(folder / "store")
     base = BaseShapes.read(folder / "base")
     registry = Registry(("base-model",), store.records("bay"))
-    registry.last_run.restore(store.get)
+    registry.last_run.restore(store.get_all)
     directory = Directory(folder / "adapters", settle_s=0.0)
     events = EventLog(folder / "store" / "events.jsonl")
     checks = Checks(base, 16)

@@ -14,7 +14,8 @@ from lorabay.catalog.names import AdapterName
 from lorabay.files import daemon_threads
 from lorabay.reasons import Rejected
 from lorabay.reconcile import ingest as ingest_module
-from lorabay.reconcile.ingest import READS_AT_ONCE, Ingest
+from lorabay.reconcile.ingest import Ingest
+from lorabay.reconcile.reads.read_slots import READS_AT_ONCE
 from tests.failing_disk import FailingDisk
 from tests.faulty_disk import FaultyDisk
 from tests.serving.bay import ADMIN, Bay

@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from lorabay.catalog.canonical import last_part
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Adapted:
     """The answer of an engine: it adapts every module of the base but those in `unadapted`.
 
@@ -31,6 +33,11 @@ class Adapted:
         """Hash that changes whenever an adapter might be judged differently."""
         facts = sorted(self.unadapted.items())
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    @cached_property
+    def unadapted_ends(self) -> frozenset[str]:
+        """How the names of those modules end, as specs of versions name them."""
+        return frozenset(map(last_part, self.unadapted))
 
     def problems(self, modules: Iterable[str]) -> Iterator[Reason]:
         """Yield a reason for each of `modules` that the engine would not adapt."""

@@ -18,6 +18,7 @@ from lorabay.catalog.classifier_heads import head_notes, head_products
 from lorabay.catalog.defaults.own_context import context_warnings
 from lorabay.catalog.defaults.own_defaults import read_own_defaults
 from lorabay.catalog.expert_pairs import single_problems
+from lorabay.catalog.known_layouts import KnownLayouts, WatchedReader, layout_of
 from lorabay.catalog.names import bare_name
 from lorabay.catalog.to_lora import Means, as_stored, converted
 from lorabay.files.adapter_folder import Limits
@@ -60,7 +61,7 @@ class Checks:
     says of the base's modules. Where it was not asked, `target_modules` are the last parts of the
     only modules that it adapts, if it does not adapt all. `tokenizer` is the base's, which an
     adapter's own template and end tokens are held against. `adapts_experts` is whether the engine
-    adapts the experts of a mixture; vLLM does on a GPU.
+    adapts the experts of a mixture; vLLM does on a GPU. `layouts` are those that have passed.
     """
 
     base: BaseShapes
@@ -74,6 +75,9 @@ class Checks:
     adapted: Adapted | None = None
     tokenizer: BaseTokenizer = field(default_factory=BaseTokenizer)
     adapts_experts: bool = False
+    layouts: KnownLayouts = field(
+        default_factory=KnownLayouts, init=False, compare=False, repr=False
+    )
 
     @property
     def dora_weights(self) -> BaseWeights | None:
@@ -138,7 +142,22 @@ def _inspect_weights(folder: Path, checks: Checks) -> Canonical | Rejected:
         return opened
     config, file = opened
 
-    source = named_as_base(Source(config, file.tensors, file.read), checks.base)
+    layout = layout_of(config, file.tensors)
+    known = checks.layouts.get(layout, file.read)
+    if known is not None:
+        return known
+
+    read = WatchedReader(file.read)
+    canonical = _inspect_opened(Source(config, file.tensors, read), checks)
+    if isinstance(canonical, Canonical) and not read.was_asked:
+        checks.layouts.keep(layout, canonical)
+    return canonical
+
+
+def _inspect_opened(opened: Source, checks: Checks) -> Canonical | Rejected:
+    """Return the canonical form of an adapter as it came, or every reason against it."""
+    config = opened.config
+    source = named_as_base(opened, checks.base)
     canonical = source if isinstance(source, Rejected) else _noted(source, checks)
 
     # A foreign base is reported beside other defects, as a warning or as a reason.
@@ -172,6 +191,16 @@ def unadapted(modules: Iterable[str], checks: Checks) -> list[Reason]:
 
     lasts = sorted({module.rpartition(".")[2] for module in modules})
     return list(_target_problems(lasts, checks.target_modules))
+
+
+def may_be_unadapted(lasts: Iterable[str], checks: Checks) -> bool:
+    """Return whether the engine does not adapt some module whose name ends as one of `lasts`.
+
+    These are the `modules` of a spec. Then `unadapted` tells of the modules' full names.
+    """
+    if checks.adapted is not None:
+        return not checks.adapted.unadapted_ends.isdisjoint(lasts)
+    return bool(unadapted(lasts, checks))
 
 
 def smallest_limit(rank: int) -> int | None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from lorabay.catalog.versions import Digest
     from lorabay.files.tensors import Tensor
+    from lorabay.formats.interface import Read
 
     Sink = Callable[[bytes | memoryview], object]
     OpenFile = Callable[[str], AbstractContextManager[BinaryIO]]
@@ -52,12 +53,17 @@ EXPERTS = "experts"
 
 @dataclass(frozen=True, slots=True)
 class CanonicalTensor:
-    """One tensor of the canonical adapter; `make` reads or computes its values at each call."""
+    """One tensor of the canonical adapter; `make` reads or computes its values at each call.
+
+    `read_by` returns the same tensor of another file with this one's header, by that file's reader;
+    None if the values are computed.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     make: Callable[[], Tensor]
+    read_by: Callable[[Read], CanonicalTensor] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,12 @@ class LoraPair:
     module: str
     a: CanonicalTensor
     b: CanonicalTensor
+
+    def read_by(self, read: Read) -> LoraPair | None:
+        """Return the same pair of another file; None if it is of this one alone."""
+        if self.a.read_by is None or self.b.read_by is None:
+            return None
+        return LoraPair(self.module, self.a.read_by(read), self.b.read_by(read))
 
 
 @dataclass(frozen=True)
@@ -91,6 +103,17 @@ class Canonical:
     warnings: tuple[str, ...] = ()
     defaults: AdapterDefaults = NO_DEFAULTS
 
+    def read_by(self, read: Read) -> Canonical | None:
+        """Return the same form of another file with this one's header, by that file's reader.
+
+        None if the form has values of its own file.
+        """
+        pairs = [pair.read_by(read) for pair in self.pairs]
+        others = [pair for pair in pairs if pair is not None]
+        if self.scales or len(others) < len(pairs):
+            return None
+        return replace(self, pairs=tuple(others))
+
     @cached_property
     def files(self) -> Mapping[str, tuple[CanonicalTensor, ...]]:
         """File name -> its tensors, in the order in which they are written and hashed."""
@@ -103,7 +126,7 @@ class Canonical:
     @property
     def modules(self) -> tuple[str, ...]:
         """The last parts of the modules' names; `experts` for whatever is inside a mixture."""
-        return tuple(sorted({_last_part(pair.module) for pair in self.pairs}))
+        return tuple(sorted({last_part(pair.module) for pair in self.pairs}))
 
     @property
     def meaning(self) -> dict[str, object]:
@@ -143,7 +166,8 @@ def stored_modules(folder: Path, limits: Limits) -> tuple[str, ...]:
     )
 
 
-def _last_part(module: str) -> str:
+def last_part(module: str) -> str:
+    """Return the last part of a module's name; `experts` for whatever is inside a mixture."""
     before, experts, _ = f"{module}.".rpartition(f".{EXPERTS}.")
     return EXPERTS if experts and before else module.rpartition(".")[2]
 

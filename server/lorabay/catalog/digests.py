@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lorabay.catalog.defaults.defaults_json import as_json
@@ -37,7 +38,7 @@ class WeightsDigest:
 
     def add(self, name: str, dtype: str, values: NDArray[np.generic]) -> None:
         """Feed one tensor, which is contiguous; `dtype` is its name in safetensors."""
-        self._add_line({"name": name, "dtype": dtype, "shape": list(values.shape)})
+        self._hash.update(_tensor_line(name, dtype, values.shape))
         self._hash.update(values.data)
 
     def digest(self) -> Digest:
@@ -57,6 +58,12 @@ def version_digest(weights: Digest, defaults: AdapterDefaults) -> Digest:
     if not stated:
         return weights
     return Digest(hashlib.sha256(_line({"weights": weights, "defaults": stated})).hexdigest())
+
+
+@lru_cache(maxsize=4096)
+def _tensor_line(name: str, dtype: str, shape: tuple[int, ...]) -> bytes:
+    # Adapters of one recipe have the same lines.
+    return _line({"name": name, "dtype": dtype, "shape": list(shape)})
 
 
 def _line(facts: Mapping[str, object]) -> bytes:

@@ -1,10 +1,11 @@
 """The folders of the adapter directory that may hold adapters.
 
-A scan asks the file system for names, sizes and times, so that an unchanged directory costs a few
-`stat` calls an adapter. It looks for files that are still on their way only in folders that
-changed. A file system that does not answer blocks it: it says which folder it asks about, and takes
-those that it must not ask about. Knows nothing of what the files hold, or of when a folder has
-stopped changing.
+A scan asks the file system for names, sizes and times, so that an unchanged directory costs a
+listing and a few `stat` calls an adapter. A folder of which these are what they were in the scan
+before is not thought about again. It looks for files that are still on their way only in folders
+that changed. A file system that does not answer blocks it: it says which folder it asks about, and
+takes those that it must not ask about. Knows nothing of what the files hold, or of when a folder
+has stopped changing.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import os
 import stat
 from collections import defaultdict
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorabay.catalog.file_facts import facts_of
 from lorabay.catalog.fingerprints import ABSENT, ADAPTER_FILES, UNREADABLE, describe, look_at
 from lorabay.catalog.names import backup_problems, name_problems
 from lorabay.errors import SetupError
@@ -29,7 +31,9 @@ from lorabay.formats.trainers.foreign_files import find_foreign
 from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from lorabay.catalog.file_facts import Facts
 
 RENAME_MARGIN_NS = 2_000_000
 """How much later than its contents a folder must have been named to count as renamed.
@@ -58,7 +62,8 @@ class Candidate:
 
     `fingerprint` changes whenever a file does. `in_place` is true if the folder got its name after
     its last file was complete. `reasons` refuse it unread. `arriving` changes while a copy or a
-    download of one of the files grows beside it.
+    download of one of the files grows beside it. `facts` are those of its files if nothing else
+    decides on all this.
     """
 
     name: str
@@ -67,6 +72,7 @@ class Candidate:
     in_place: bool = False
     reasons: tuple[Reason, ...] = ()
     arriving: str = ""
+    facts: Facts | None = field(default=None, compare=False, repr=False)
 
 
 def scan(
@@ -77,6 +83,7 @@ def scan(
     live: Collection[str] = (),
     elsewhere: Collection[str] = (),
     known: Mapping[str, str] | None = None,
+    before: Mapping[str, Candidate] | None = None,
     hanging: Collection[str] = (),
     asking: Callable[[str], object] = lambda name: None,
 ) -> dict[str, Candidate]:
@@ -91,7 +98,8 @@ def scan(
     A folder may be a link that stays inside `root` or `roots`. Of names that differ only in case
     one stays: a name that is served from `elsewhere`, else one in `live`, else the one in lower
     case. `known` holds fingerprints by name; a folder that still has its own is not searched for
-    arriving files. `asking` is called with the name of each folder before its file system is asked
+    arriving files; if it is also as it was in `before`, what an earlier scan returned, it is the
+    same candidate. `asking` is called with the name of each folder before its file system is asked
     about it; those in `hanging` are candidates that cannot be read. Raises SetupError if `root`
     cannot be listed: then nothing may be concluded about what it holds.
     """
@@ -109,7 +117,8 @@ def scan(
             present.append(_hanging(entry, reserved))
             continue
         asking(entry.name)
-        found = _candidate(entry, reserved, allowed, live)
+        found = _unchanged(entry, before or {}, known or {}, live)
+        found = found or _candidate(entry, reserved, allowed, live)
         if found is not None:
             present.append(found)
 
@@ -131,6 +140,24 @@ def stays_inside(entry: os.DirEntry[str], allowed: tuple[Path, ...]) -> bool:
     return any(target.is_relative_to(root) for root in allowed)
 
 
+def _unchanged(
+    entry: os.DirEntry[str],
+    before: Mapping[str, Candidate],
+    known: Mapping[str, str],
+    live: Collection[str],
+) -> Candidate | None:
+    """Return the candidate that an entry was before; None if it may be another by now."""
+    candidate = before.get(entry.name)
+    if candidate is None or candidate.facts is None:
+        return None
+    if known.get(entry.name) != candidate.fingerprint or entry.name not in live:
+        return None
+    with suppress(OSError):
+        if facts_of(entry) == candidate.facts:
+            return candidate
+    return None
+
+
 def _candidate(
     entry: os.DirEntry[str],
     reserved: frozenset[str],
@@ -141,6 +168,7 @@ def _candidate(
     holds no adapter.
     """
     path, name = Path(entry.path), _shown(entry)
+    facts: Facts | None = None
     reasons = [*name_problems(name, reserved), *(() if name in live else backup_problems(name))]
 
     try:
@@ -152,6 +180,8 @@ def _candidate(
             )
         # Before the files: a file that comes in between then makes the folder look too young.
         folder = entry.stat(follow_symlinks=False)
+        with suppress(OSError):
+            facts = facts_of(entry)
         state = look_at(path, allowed)
         if state.fingerprint == ABSENT:
             return None if name in live else _stray(name, path, reasons)
@@ -164,7 +194,15 @@ def _candidate(
     # Renamed into place: whole at once, so there is nothing to wait for.
     is_newer = folder.st_ctime_ns >= state.newest_ns
     in_place = state.is_whole and is_newer and _was_named_last(folder)
-    return Candidate(name, path, state.fingerprint, in_place, tuple(reasons))
+    is_plain = not reasons and name == entry.name
+    return Candidate(
+        name,
+        path,
+        state.fingerprint,
+        in_place,
+        tuple(reasons),
+        facts=facts if is_plain else None,
+    )
 
 
 def _stray(name: str, path: Path, reasons: list[Reason]) -> Candidate | None:
@@ -220,9 +258,14 @@ def _was_named_last(folder: os.stat_result) -> bool:
 
 
 def _refuse_case_twins(
-    candidates: Iterable[Candidate], live: Collection[str], elsewhere: Collection[str]
+    candidates: Sequence[Candidate], live: Collection[str], elsewhere: Collection[str]
 ) -> Iterator[Candidate]:
     """Add a reason to each candidate whose name differs only in case from one that stays."""
+    folded = {candidate.name.casefold() for candidate in candidates}
+    if len(folded) == len(candidates) and not elsewhere:
+        yield from candidates
+        return
+
     by_folded_name: defaultdict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
         by_folded_name[candidate.name.casefold()].append(candidate)

@@ -44,7 +44,7 @@ from lorabay.files.adapter_folder import (
     read_bytes,
 )
 from lorabay.files.real_paths import is_written_below
-from lorabay.files.side_files import SIDE_FILES, read_side_file
+from lorabay.files.side_files import read_side_file, side_files_in
 from lorabay.reasons import Rejected
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def sketch(folder: Path, roots: tuple[Path, ...] = ANYWHERE) -> str | None:
 
 def _sketches(folder: Path, roots: tuple[Path, ...]) -> Iterator[str]:
     """Yield the sketch of each side file that there is."""
-    for name in SIDE_FILES:
+    for name in side_files_in(folder):
         content = read_side_file(folder, name, roots=roots)
         if content is not None:
             size, changed_ns = _size_and_time(folder / name)
@@ -171,7 +171,7 @@ class _Look:
     seen: set[Path] = field(default_factory=set)
 
     def look_at(self, folder: Path, depth: int = 0) -> FolderState:
-        files = [_stat_file(folder / name) for name in ADAPTER_FILES]
+        files = [_stat_file(folder, name) for name in ADAPTER_FILES]
         if not any(files):
             return self._look_at_composite(folder, depth)
 
@@ -188,7 +188,7 @@ class _Look:
 
     def _look_at_composite(self, folder: Path, depth: int) -> FolderState:
         try:
-            file = _stat_file(folder / COMPOSITE_FILE)
+            file = _stat_file(folder, COMPOSITE_FILE)
         except OSError as error:
             return _unreadable(error)
         if file is None:
@@ -245,27 +245,17 @@ def _unreadable(error: OSError | ValueError) -> FolderState:
     return FolderState(f"{UNREADABLE} {getattr(error, 'errno', None)}")
 
 
-def _stat_file(path: Path) -> os.stat_result | None:
+def _stat_file(folder: Path, name: str) -> os.stat_result | None:
+    # Not through a path object: a look does this twice and more for each of thousands of folders.
     try:
-        return path.stat()
+        return os.stat(f"{folder}/{name}")  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
 def _side_files(folder: Path) -> dict[str, os.stat_result]:
-    """Return the side files that there are, by name.
-
-    One listing: on some file systems each question for a file that is not there is a request.
-    """
-    try:
-        with os.scandir(folder) as listing:
-            names = {entry.name for entry in listing}
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except PermissionError:  # of a folder that may be entered, and not listed
-        names = set(SIDE_FILES)
-
-    found = {name: _stat_file(folder / name) for name in SIDE_FILES if name in names}
+    """Return the side files that there are, by name."""
+    found = {name: _stat_file(folder, name) for name in side_files_in(folder)}
     return {name: file for name, file in found.items() if file is not None}
 
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -163,6 +166,17 @@ def _source_of_key(key: object) -> Source | None:
         return None
 
 
+_EMPTY = Record()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Fields of a record that get new values, and the whole record with them, if that is known."""
+
+    fields: Mapping[str, object]
+    memory: Record | None = None
+
+
 class Records:
     """The records of one adapter directory over one base, in one folder.
 
@@ -186,7 +200,7 @@ class Records:
                 if content is None:
                     logger.warning("record damaged; it counts as absent", path=str(path))
                 record = _parse(content or {})
-                if record != Record() and not name_problems(path.stem):
+                if record != _EMPTY and not name_problems(path.stem):
                     records[AdapterName(path.stem)] = record
         except OSError as error:
             raise SetupError(
@@ -203,20 +217,24 @@ class Records:
         after the change, for a file that turns out to be no record. An empty record is removed.
         Raises OSError if the disk refuses.
         """
-        path = self._folder / f"{name}.json"
-        with FileLock(self._folder / "lock", timeout=_LOCK_SECONDS):
-            content = _read(path)
-            if content is None:
-                _move_aside(path)
-                content = {} if memory is None else _dumped(memory)
+        self.update_all({name: Change(changes, memory)})
 
-            content |= _dumped(Record(**changes), only=set(changes))  # type: ignore[arg-type]
-            # The fields of the former layout are those of this one by now.
-            content = _upgraded(content)
-            if _is_empty(content):
-                path.unlink(missing_ok=True)
-            else:
-                durable.write(path, json.dumps(content))
+    def update_all(self, changes: Mapping[AdapterName, Change]) -> None:
+        """Update many records, as `update` does; the disk takes them together.
+
+        Raises OSError if it refuses, with some of them written, or none.
+        """
+        written: dict[str, str] = {}
+        with FileLock(self._folder / "lock", timeout=_LOCK_SECONDS):
+            for name, change in changes.items():
+                path = self._folder / f"{name}.json"
+                content = _changed(path, change)
+                if _is_empty(content):
+                    path.unlink(missing_ok=True)
+                else:
+                    written[path.name] = json.dumps(content)
+            if written:
+                durable.write_all(self._folder, written)
 
     def unwritten(self) -> dict[AdapterName, Mapping[str, object]]:
         """Return nothing: what was updated is on disk already."""
@@ -288,8 +306,12 @@ def _digests_in(path: Path) -> set[Digest]:
 
 def _parse(content: Mapping[str, Any]) -> Record:
     """Return the fields that this version understands; the others have their defaults."""
+    fields = _upgraded(content)
+    with suppress(ValidationError):
+        return Record.model_validate(fields)
+
     known: dict[str, Any] = {}
-    for name, value in _upgraded(content).items():
+    for name, value in fields.items():
         try:
             Record.model_validate({name: value})
         except ValidationError:
@@ -308,14 +330,32 @@ def _upgraded(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_empty(content: Mapping[str, Any]) -> bool:
-    defaults = _dumped(Record())
+    defaults = _defaults()
     return all(name in defaults and value == defaults[name] for name, value in content.items())
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return _dumped(_EMPTY)
 
 
 def _dumped(record: Record, *, only: set[str] | None = None) -> dict[str, Any]:
     # Through JSON, so that a field is on disk what it is here.
     fields: dict[str, Any] = json.loads(json.dumps(record.model_dump(include=only)))
     return fields
+
+
+def _changed(path: Path, change: Change) -> dict[str, Any]:
+    """Return the content of a record's file with a change; a file that is none is moved aside."""
+    content = _read(path)
+    if content is None:
+        _move_aside(path)
+        content = {} if change.memory is None else _dumped(change.memory)
+
+    fields = change.fields
+    content |= _dumped(Record(**fields), only=set(fields))  # type: ignore[arg-type]
+    # The fields of the former layout are those of this one by now.
+    return _upgraded(content)
 
 
 def _move_aside(path: Path) -> None:

@@ -12,8 +12,9 @@ version shares appear before it and go after it: a kill at any step leaves nothi
 version. What was checked is what is stored: a source is copied first, and only the copy is read.
 Several servers may share one root.
 
-Parallel: any number of `ingest` calls, in threads and in processes. Serial, under one file lock:
-appearing, holding, removing.
+Parallel: any number of `ingest` calls, in threads and in processes; those of one process that wait
+for the disk at the same time wait once, together. Serial, under one file lock: appearing, holding,
+removing.
 
 What the disk does not say is an error, never an answer: a version that cannot be read is not
 absent, and while it is unknown what others need, nothing is removed. Knows nothing of names that
@@ -22,8 +23,10 @@ are live, or of the engine.
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -32,17 +35,19 @@ from filelock import FileLock, Timeout
 
 from lorabay.catalog.composite.assembly import Assembly
 from lorabay.catalog.storage import stored_version, work_folder
+from lorabay.catalog.storage.group_commit import GroupCommit
 from lorabay.catalog.storage.holds import Holds
 from lorabay.catalog.storage.record_folders import RecordFolders
 from lorabay.catalog.storage.version_folders import VersionFolders
 from lorabay.catalog.storage.work_folder import WorkFolder
 from lorabay.errors import SetupError
+from lorabay.files import durable
 from lorabay.files.folder_read import FolderRead
 from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Reason, Rejected, rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Set as AbstractSet
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
     from datetime import date
 
     from lorabay.catalog.admission import Checks
@@ -70,6 +75,7 @@ class Store:
         self._work = WorkFolder(root / "work", self._holds.server)
         self._versions = VersionFolders(root / "versions", self._work)
         self._records = RecordFolders(root / "records", self._work)
+        self._commits: GroupCommit[Made] = GroupCommit(self._commit_all)
 
     @classmethod
     def open(cls, root: Path, *, today: Callable[[], date] | None = None) -> Self:
@@ -149,7 +155,11 @@ class Store:
                 if isinstance(made, Rejected):
                     return made
                 read.step()
-                self._commit(made)
+                # The disk need not take the copy, too.
+                shutil.rmtree(source, ignore_errors=True)
+                # What is left needs the store's disk alone.
+                read.finish()
+                self._commits.commit(made)
         except OSError as error:
             return rejected([Reason("store_write", f"the store cannot be used: {_why(error)}")])
         except SetupError as error:
@@ -165,13 +175,22 @@ class Store:
         Raises SetupError if the disk does not say. A full disk does not prevent this: a server
         starts with what is stored. Other servers then know its hold from its records only.
         """
+        return self.get_all([(name, digest)])[0]
+
+    def get_all(self, wanted: Sequence[tuple[AdapterName, Digest]]) -> tuple[Version | None, ...]:
+        """Return many versions as `get` does, in the order in which they are asked for.
+
+        Raises SetupError if the disk does not say of one of them; then nothing is known of any.
+        """
         with self._exclusive_lock():
-            stored = self._versions.read(digest)
-            if stored is None:
-                return None
+            found = [self._versions.read(digest) for _, digest in wanted]
             with suppress(OSError):
-                self._hold(stored.spec)
-        return self._versions.version(name, stored.spec, stored.defaults)
+                self._hold(stored.spec for stored in found if stored is not None)
+
+        return tuple(
+            None if stored is None else self._versions.version(name, stored.spec, stored.defaults)
+            for (name, _), stored in zip(wanted, found, strict=True)
+        )
 
     def has(self, digest: Digest) -> bool:
         """Return whether anything is stored under `digest`, whole or not.
@@ -183,25 +202,35 @@ class Store:
         except OSError as error:
             raise _unusable(self._root, error) from error
 
-    def bases(self, digest: Digest) -> tuple[str, ...] | None:
+    def bases(self, version: Version) -> tuple[str, ...] | None:
         """Return the identities of the bases that the output scales of a version are right for.
 
         None for a version without scales, which depends on no base's weights. Empty if an older
         server, which noted none, made it. Raises SetupError if the disk does not say.
         """
         try:
-            stored = self._versions.read_weights(digest)
+            if not stored_version.has_scales(version.path):
+                return None
+            stored = self._versions.read(version.weights)
         except OSError as error:
             raise _unusable(self._root, error) from error
-        return stored.bases if stored is not None and stored.has_scales else None
+        return stored.bases if stored is not None else None
 
-    def note_base(self, digest: Digest, identity: str) -> None:
-        """Note that the output scales of a version, if it has any, are right for a base.
+    def note_base(self, versions: Iterable[Version], identity: str) -> None:
+        """Note that the output scales of versions, where they have any, are right for a base.
 
-        A full disk does not prevent the version's use. Raises SetupError if the store is away.
+        A full disk does not prevent the versions' use. Raises SetupError if the store is away.
         """
+        try:
+            scaled = [one for one in versions if stored_version.has_scales(one.path)]
+        except OSError as error:
+            raise _unusable(self._root, error) from error
+        if not scaled:
+            return
+
         with self._exclusive_lock(), suppress(OSError):
-            self._versions.note_base(digest, identity)
+            for version in scaled:
+                self._versions.note_base(version.weights, identity)
 
     def versions(self) -> tuple[AdapterSpec, ...]:
         """Return the spec of every whole version, sorted by digest; raises SetupError.
@@ -252,17 +281,31 @@ class Store:
             raise _unusable(self._root, error) from error
         return tuple(unused)
 
-    def _commit(self, made: Made) -> None:
-        """Make a version appear, unless it is there already, and hold it. Raises OSError."""
-        with self._lock():
-            self._versions.add(made)
-            self._hold(made.spec)
+    def _commit_all(self, group: Sequence[Made]) -> list[Exception | None]:
+        """Make versions appear, unless they are there already, and hold them.
 
-    def _hold(self, spec: AdapterSpec) -> None:
-        """Hold a version, and the weights that it shares. Raises OSError."""
-        self._versions.note_weights(spec)
-        self._holds.add(spec.weights)
-        self._holds.add(spec.digest)
+        Return what went wrong with each. Raises OSError if that concerns them all.
+        """
+        if len(group) > 1:
+            durable.write_out(self._root)
+        problems = [_problem_of(made.sync) for made in group]
+
+        with self._lock():
+            for number, made in enumerate(group):
+                if problems[number] is None:
+                    problems[number] = _problem_of(partial(self._versions.add, made))
+            lasting = [made for made, problem in zip(group, problems, strict=True) if not problem]
+            self._versions.sync()
+            self._hold(made.spec for made in lasting)
+        return problems
+
+    def _hold(self, specs: Iterable[AdapterSpec]) -> None:
+        """Hold versions, and the weights that they share. Raises OSError."""
+        digests: list[Digest] = []
+        for spec in specs:
+            self._versions.note_weights(spec)
+            digests += [spec.weights, spec.digest]
+        self._holds.add(*digests)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -279,6 +322,15 @@ class Store:
                 yield
         except OSError as error:
             raise _unusable(self._root, error) from error
+
+
+def _problem_of(step: Callable[[], object]) -> Exception | None:
+    """Make one version's step; return what the disk says against it."""
+    try:
+        step()
+    except OSError as error:
+        return error
+    return None
 
 
 def _unusable(root: Path, error: OSError) -> SetupError:

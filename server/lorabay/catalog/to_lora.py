@@ -145,7 +145,10 @@ def _kept(info: TensorInfo, shape: Shape, read: Read, fold: float) -> CanonicalT
         with np.errstate(over="ignore", invalid="ignore"):
             return from_float32(tensor.as_float32() * np.float32(fold), dtype).padded(shape)
 
-    return CanonicalTensor(info.name, dtype, shape, make)
+    def read_by(other: Read) -> CanonicalTensor:
+        return _kept(info, shape, other, fold)
+
+    return CanonicalTensor(info.name, dtype, shape, make, read_by)
 
 
 def _problems(

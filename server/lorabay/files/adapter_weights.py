@@ -55,7 +55,10 @@ class AdapterWeights:
         done = 0
 
         try:
-            while count := os.preadv(self._descriptor, [view[done:]], info.start + done):
+            while done < len(data):
+                count = os.preadv(self._descriptor, [view[done:]], info.start + done)
+                if count == 0:
+                    break
                 done += count
             # Asked after the last byte: a change before it could have been read.
             if done != len(data) or _state(self._descriptor) != self._state:

@@ -4,19 +4,22 @@ The pattern is the same everywhere. The content is made under a hidden name besi
 waited for until it is on disk, and renamed. What a kill leaves has a hidden name, which no reader
 of this program looks for.
 
-`write` and `replacing` make one file, `building` makes a folder, `new_folder` makes the folder that
-a user asked a tool for, and `build_once` makes a folder that processes share. `append` makes a file
-longer, which no rename can do: its reader must know a whole piece from a torn one (`append_log`).
-This module does not know what the files hold.
+`write` and `replacing` make one file, `write_all` makes many, `building` makes a folder,
+`new_folder` makes the folder that a user asked a tool for, and `build_once` makes a folder that
+processes share. `append` makes a file longer, which no rename can do: its reader must know a whole
+piece from a torn one (`append_log`). Whoever has much to wait for calls `write_out` first: what is
+then waited for file by file is there already. This module does not know what the files hold.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import secrets
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -25,7 +28,7 @@ from lorabay.errors import SetupError
 from lorabay.files.real_paths import real_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 MARKER = "complete.json"
@@ -46,6 +49,29 @@ def sync_tree(folder: Path) -> None:
     for path in folder.rglob("*"):
         sync(path)
     sync(folder)
+
+
+def write_out(place: Path) -> None:
+    """Have the file system of `place` write whatever it has not written yet, in a few large writes.
+
+    A head start for many waits, and no promise: some file systems do nothing here, and errors show
+    when each file is waited for.
+    """
+    syncfs = _syncfs()
+    if syncfs is None:
+        return
+    with suppress(OSError):
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            syncfs(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@cache
+def _syncfs() -> Callable[[int], int] | None:
+    """Return the C library's function, which Python does not offer; None where there is none."""
+    return getattr(ctypes.CDLL(None), "syncfs", None)
 
 
 def move(source: Path, target: Path) -> None:
@@ -76,6 +102,28 @@ def write(path: Path, content: bytes | str, *, lasting: bool = True) -> None:
         partial.write_bytes(data)
 
 
+def write_all(folder: Path, contents: Mapping[str, str]) -> None:
+    """Make texts the contents of the files of these names in `folder`, each in one step.
+
+    They survive a power cut when this returns, and cost little more than one. Raise OSError, with
+    some of them replaced, or none.
+    """
+    with ExitStack() as leftovers:
+        partials: dict[str, Path] = {}
+        for name, text in contents.items():
+            partial = partials[name] = _partial(folder / name)
+            leftovers.callback(_remove, partial)
+            partial.write_bytes(text.encode())
+
+        if len(partials) > 1:
+            write_out(folder)
+        for partial in partials.values():
+            sync(partial)
+        for name, partial in partials.items():
+            partial.replace(folder / name)
+        sync(folder)
+
+
 @contextmanager
 def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """Yield a hidden path beside `path`, whose file takes its place when the block ends.
@@ -83,9 +131,7 @@ def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     After an exception in the block `path` is as before, and the hidden file is gone. `lasting` is
     that of `write`.
     """
-    # The suffix is not .json or .safetensors: nothing that looks for an adapter's files may find
-    # it. The next write by a process of this number replaces what a kill has left.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _partial(path)
     try:
         yield partial
         if lasting:
@@ -94,8 +140,19 @@ def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
         else:
             partial.replace(path)
     finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        _remove(partial)
+
+
+def _partial(path: Path) -> Path:
+    """Return the hidden path beside `path` at which its next content is written."""
+    # The suffix is not .json or .safetensors: nothing that looks for an adapter's files may find
+    # it. The next write by a process of this number replaces what a kill has left.
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def _remove(partial: Path) -> None:
+    with suppress(OSError):
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager

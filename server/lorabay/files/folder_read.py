@@ -1,8 +1,9 @@
 """One read of an adapter folder that is under way: how to end it, and how to see that it hangs.
 
 A thread cannot be stopped from outside, and a file system may answer never. So a read asks between
-two chunks whether anybody still waits for it, says while it waits for the folder's file system, and
-notes which files it has read. Knows nothing of what the files hold.
+two chunks whether anybody still waits for it, says while it waits for the folder's file system,
+notes which files it has read, and says when it has read them all. Knows nothing of what the files
+hold.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Stopped(Exception):
@@ -22,9 +23,13 @@ class Stopped(Exception):
 
 
 class FolderRead:
-    """One read, which one thread makes and another one may watch and stop."""
+    """One read, which one thread makes and another one may watch and stop.
 
-    def __init__(self) -> None:
+    `finished` is called by the thread that reads, when what the folder holds is read and judged.
+    """
+
+    def __init__(self, finished: Callable[[], object] = lambda: None) -> None:
+        self._finished = finished
         self._is_stopped = threading.Event()
         self._waiting_since: float | None = None
         self._files: list[os.stat_result] = []
@@ -37,6 +42,10 @@ class FolderRead:
         """Begin a further step; raise Stopped if there is to be none."""
         if self._is_stopped.is_set():
             raise Stopped
+
+    def finish(self) -> None:
+        """Note that everything is read, and no longer in memory."""
+        self._finished()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

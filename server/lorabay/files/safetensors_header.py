@@ -11,6 +11,7 @@ import json
 import math
 import os
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from lorabay.files.impostors import SNIFFED_BYTES, impostor, text_instead
@@ -43,6 +44,9 @@ ITEM_BYTES = {
 
 LENGTH_BYTES = 8
 """Size of the length field at the start of the file."""
+
+REMEMBERED_BYTES = 1 << 18
+"""Bytes of a header that is remembered for the next file with the same one, at most."""
 
 _MAX_DIMENSIONS = 8
 _MAX_NAME = 256
@@ -82,8 +86,16 @@ def read_header(file: BinaryIO, *, max_bytes: int) -> tuple[TensorInfo, ...] | R
         return rejected([problem])
 
     file.seek(LENGTH_BYTES)
+    text = file.read(length)
+    if length > REMEMBERED_BYTES:
+        return _parse(text, size)
+    return _parse_again(text, size)
+
+
+def _parse(text: bytes, size: int) -> tuple[TensorInfo, ...] | Rejected:
+    """Return the tensors of a header in a file of that size, or why it cannot be used."""
     try:
-        entries = json.loads(file.read(length), object_pairs_hook=_unique)
+        entries = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         return _refused(
             "header_not_json", f"the safetensors header is not valid JSON: {quoted(str(error))}"
@@ -92,7 +104,11 @@ def read_header(file: BinaryIO, *, max_bytes: int) -> tuple[TensorInfo, ...] | R
         return _refused("header_malformed", "the safetensors header is not a JSON object")
 
     entries.pop("__metadata__", None)
-    return _check_entries(entries, data_start=LENGTH_BYTES + length, size=size)
+    return _check_entries(entries, data_start=LENGTH_BYTES + len(text), size=size)
+
+
+_parse_again = lru_cache(maxsize=8)(_parse)
+"""The same for a header that may come again: in a copy, or in adapters of one recipe."""
 
 
 def read_metadata(file: BinaryIO, *, max_bytes: int) -> dict[str, str]:

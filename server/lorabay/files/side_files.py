@@ -49,6 +49,22 @@ megabyte.
 _ANYWHERE = (Path("/"),)
 
 
+def side_files_in(folder: Path) -> tuple[str, ...]:
+    """Return the names of the side files that there may be, in their order.
+
+    One listing: on some file systems each question for a file that is not there is a request. All
+    of them for a folder that may be entered and not listed. Raises OSError.
+    """
+    try:
+        with os.scandir(folder) as listing:
+            names = {entry.name for entry in listing}
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except PermissionError:
+        return tuple(SIDE_FILES)
+    return tuple(name for name in SIDE_FILES if name in names)
+
+
 def copy_side_files(
     folder: Path, target: Path, *, roots: tuple[Path, ...], read: FolderRead | None = None
 ) -> Iterator[Reason]:
@@ -56,7 +72,7 @@ def copy_side_files(
 
     Raises OSError for errors of writing.
     """
-    for name in SIDE_FILES:
+    for name in _asked_for(folder, read or FolderRead()):
         try:
             content = read_side_file(folder, name, roots=roots, read=read)
         except Unreadable as problem:
@@ -66,6 +82,15 @@ def copy_side_files(
             continue
         if content is not None:
             (target / name).write_bytes(content)
+
+
+def _asked_for(folder: Path, read: FolderRead) -> tuple[str, ...]:
+    """Return the names of the side files that are worth asking for."""
+    try:
+        with read.waiting():
+            return side_files_in(folder)
+    except OSError:
+        return tuple(SIDE_FILES)  # the files will say what is wrong
 
 
 def read_side_file(

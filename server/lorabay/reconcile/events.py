@@ -15,11 +15,16 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from lorabay.files.background import BackgroundWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 logger = structlog.get_logger(__name__)
 
@@ -28,6 +33,9 @@ REMEMBERED = 1000
 
 WAITING = 10_000
 """Lines that wait for a disk that refuses them, at most; older ones are only missing."""
+
+WRITES_TO_LIMIT = 100
+"""Writes, at least, in which the file grows to its limit: that is how far it may go beyond it."""
 
 LIMIT_BYTES = 10_000_000
 """Size at which the file is renamed and a new one begins."""
@@ -116,29 +124,56 @@ class EventLog:
     def _write(self) -> None:
         """Append every line that waits; raises OSError, and then the rest waits on."""
         while True:
-            with self._lock:
-                line = self._waiting[0] if self._waiting else None
-            if line is None or self._path is None:
+            lines = self._next_lines()
+            if not lines or self._path is None:
                 return
 
-            self._append(self._path, line)
-            with self._lock:
+            written = self._append(self._path, b"".join(lines))
+            self._forget(_whole(lines, written))
+            if self._is_cut:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            self._set_aside(self._path)
+
+    def _next_lines(self) -> list[bytes]:
+        """Return the lines that are written next, in one go."""
+        lines: list[bytes] = []
+        size = 0
+        with self._lock:
+            for line in self._waiting:
+                size += len(line)
+                if lines and size > self._limit_bytes // WRITES_TO_LIMIT:
+                    break
+                lines.append(line)
+        return lines
+
+    def _append(self, path: Path, lines: bytes) -> int:
+        """Append what the disk takes of some lines; return how many bytes of them that were."""
+        # A full disk may have taken a part of the line before.
+        start = b"\n" if self._is_cut else b""
+        with path.open("ab", buffering=0) as file:
+            written = file.write(start + lines)
+        self._is_cut = written < len(start + lines)
+        return max(0, written - len(start))
+
+    def _forget(self, lines: Sequence[bytes]) -> None:
+        """Note that lines are in the file."""
+        with self._lock:
+            for line in lines:
                 # Many newer lines may have pushed it out meanwhile.
                 if self._waiting and self._waiting[0] is line:
                     self._waiting.popleft()
 
-    def _append(self, path: Path, line: bytes) -> None:
-        with path.open("ab", buffering=0) as file:
-            # A full disk may have taken a part of the line before.
-            data = b"\n" + line if self._is_cut else line
-            written = file.write(data)
-            self._is_cut = written < len(data)
-            if self._is_cut:
-                raise OSError(errno.ENOSPC, "No space left on device")
-
+    def _set_aside(self, path: Path) -> None:
+        """Rename the file if it has grown to its limit."""
         # The line is in the file, whatever becomes of this: the next one tries again.
         with suppress(OSError):
             # The size of the path, not of the open file: another server over the same store may
             # have renamed that one since.
             if path.stat().st_size >= self._limit_bytes:
                 path.replace(f"{path}.1")
+
+
+def _whole(lines: Sequence[bytes], written: int) -> list[bytes]:
+    """Return the lines that lie within the first bytes of all of them."""
+    ends = accumulate(map(len, lines))
+    return [line for line, end in zip(lines, ends, strict=True) if end <= written]

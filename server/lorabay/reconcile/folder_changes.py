@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lorabay.catalog.discovery import Candidate
+    from lorabay.catalog.records import FolderSource
     from lorabay.catalog.registry.registry import Registry
+    from lorabay.catalog.versions import Version
     from lorabay.reconcile.admin_sources import AdminSources
     from lorabay.reconcile.ingest import Ingest
     from lorabay.reconcile.known_folders import KnownFolders
@@ -116,17 +118,30 @@ class FolderChanges:
             self._pass_over(name, candidate)
             return True
 
-        source = await self._known.described(candidate)
-        remembered = self._registry.remembered(name, self._known.comparable(name, source))
-        result = await self._ingest.read(
-            candidate.path, name, found_as=candidate.fingerprint, known=remembered
-        )
+        source, result = await self._read(name, candidate)
         if isinstance(result, Rejected):
             return await self._swaps.take(name, result, source)
         if unwanted.has(name, candidate.fingerprint, result.digest):
             self._pass_over(name, candidate)
             return True
         return await self._swaps.take(name, result, source)
+
+    async def _read(
+        self, name: AdapterName, candidate: Candidate
+    ) -> tuple[FolderSource, Version | Rejected]:
+        """Return how a folder will be remembered, and the version that it holds.
+
+        It is not read if it is the one that the name was served from.
+        """
+        path, found_as = candidate.path, candidate.fingerprint
+        if self._known.served_from(name) is None:
+            new, sketch = await self._ingest.read_and_sketch(path, name, found_as)
+            return self._known.source_of(candidate, sketch), new
+
+        source = await self._known.described(candidate)
+        remembered = self._registry.remembered(name, self._known.comparable(name, source))
+        result = await self._ingest.read(path, name, found_as=found_as, known=remembered)
+        return source, result
 
     def _pass_over(self, name: AdapterName, candidate: Candidate) -> None:
         """Leave a folder alone that an admin unloaded, or loaded another one over."""

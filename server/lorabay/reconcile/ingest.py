@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from lorabay.catalog.fingerprints import fingerprint, holds_files, sketch
 from lorabay.errors import SetupError
 from lorabay.files.daemon_threads import DaemonThreads
-from lorabay.files.folder_read import FolderRead, Stopped
-from lorabay.files.real_paths import both_forms
+from lorabay.files.folder_read import FolderRead
 from lorabay.reasons import Reason, Rejected
+from lorabay.reconcile.reads.folder_reading import FolderReading, not_now
+from lorabay.reconcile.reads.known_versions import KnownVersions
+from lorabay.reconcile.reads.read_slots import ReadSlots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from lorabay.catalog.names import AdapterName
     from lorabay.catalog.store import Store
     from lorabay.catalog.versions import Digest, Version
+    from lorabay.reconcile.reads.read_slots import ReadSlot
 
 logger = structlog.get_logger(__name__)
 
@@ -44,12 +46,6 @@ NICENESS = 5
 
 Under load on two cores, adapters of 37 MiB are served after 0.8 s with 0, 1.5 s with 5 and 3.5 s
 with 10; streams wait 3.0, 2.3 and 2.8 steps for a token meanwhile (`lorabay bench stall`).
-"""
-
-READS_AT_ONCE = 4
-"""Folders that are read at the same time.
-
-Enough to hide the disk's waits, few enough for a small host's memory.
 """
 
 STALLED_S = 30.0
@@ -77,7 +73,9 @@ class Ingest:
         # Taken before the rank limit is known: that is chosen from what the folders hold, and a
         # folder is the same folder under another limit.
         self.identity = checks.identity
-        self._read_slots = asyncio.Semaphore(READS_AT_ONCE)
+        self._reading = FolderReading(store, roots)
+        self._known = KnownVersions(store, _readers, lambda: self._base_identity)
+        self._slots = ReadSlots()
         self._sweeping = asyncio.Lock()
         self._pending_reads = 0
         """Reads that run or wait for a slot, and whose version may still be registered."""
@@ -98,6 +96,12 @@ class Ingest:
     def base_weights(self) -> BaseWeights | None:
         """The base's own weights, if they are at hand."""
         return self._checks.base_weights
+
+    @property
+    def _base_identity(self) -> str | None:
+        """Which base a version's output scales are right for: its checks have accepted them."""
+        weights = self._checks.dora_weights
+        return None if weights is None else weights.identity
 
     @property
     def base_names(self) -> tuple[str, ...]:
@@ -128,12 +132,42 @@ class Ingest:
         anywhere. `known` is the version that this very folder held before, if any. Register the
         version before the next `await`: until then it cannot be swept out of the store.
         """
-        work = partial(self._read, path, name, found_as, known)
+        if known is not None:
+            result = await self._look_up(name, known)
+            if result is not None:
+                return result
+
+        work = partial(self._reading.read, path, name, self._checks, found_as)
         return await self._in_turn(path, work, otherwise=_STALLED)
+
+    async def read_and_sketch(
+        self, path: Path, name: AdapterName, found_as: str
+    ) -> tuple[Version | Rejected, str | None]:
+        """Return the version that a folder holds, as `read` does, and the folder's sketch.
+
+        For a folder of which nothing is remembered: one thread reads both.
+        """
+        work = partial(self._reading.read_and_sketch, path, name, self._checks, found_as)
+        return await self._in_turn(path, work, otherwise=(_STALLED, None))
+
+    async def _look_up(self, name: AdapterName, known: Digest) -> Version | Rejected | None:
+        """Return the version that an unchanged folder is known to hold: it need not be read again.
+
+        None if it has to be: the version is not whole, or the rank limit is lower now.
+        """
+        async with self._sweeping:
+            self._pending_reads += 1
+        try:
+            version = await self._known.get(name, known)
+        except (SetupError, OSError, MemoryError, RuntimeError) as error:
+            return not_now(error, name)
+        finally:
+            self._pending_reads -= 1
+        return version if version and version.spec.rank <= self._checks.max_rank else None
 
     async def sketch(self, path: Path) -> str | None:
         """Return the sketch of a folder; None if it has none, or its disk does not answer."""
-        return await self._in_turn(path, partial(self._sketch, path), otherwise=None)
+        return await self._in_turn(path, partial(self._reading.sketch, path), otherwise=None)
 
     async def _in_turn(
         self, path: Path, work: Callable[[FolderRead], Result], *, otherwise: Result
@@ -151,17 +185,15 @@ class Ingest:
         async with self._sweeping:
             self._pending_reads += 1
         try:
-            await self._read_slots.acquire()
-            return await self._watched(path, work, otherwise)
+            return await self._watched(path, work, otherwise, await self._slots.take())
         finally:
             self._pending_reads -= 1
 
     async def _watched(
-        self, path: Path, work: Callable[[FolderRead], Result], otherwise: Result
+        self, path: Path, work: Callable[[FolderRead], Result], otherwise: Result, slot: ReadSlot
     ) -> Result:
         """Do the work in a thread of its own, which takes the slot over."""
-        read, slot = FolderRead(), ExitStack()
-        slot.callback(self._read_slots.release)
+        read = FolderRead(partial(_tell, asyncio.get_running_loop(), slot.has_read))
         try:
             thread = _begin(work, read)
         except RuntimeError as error:  # no thread can be started
@@ -181,7 +213,7 @@ class Ingest:
         return thread.result() if thread.done() else otherwise
 
     def _leave(
-        self, path: Path, thread: asyncio.Future[Any], read: FolderRead, slot: ExitStack
+        self, path: Path, thread: asyncio.Future[Any], read: FolderRead, slot: ReadSlot
     ) -> None:
         """Let a read end by itself. Its slot goes to another once it is sure to hang."""
         read.stop()
@@ -214,81 +246,14 @@ class Ingest:
             await _run_to_end(self._store.sweep, needed(), unwritten())
         return True
 
-    def _sketch(self, path: Path, read: FolderRead) -> str | None:
-        try:
-            with read.waiting():
-                return sketch(path, both_forms(self.roots))
-        except Stopped:
-            return None
-
-    def _read(
-        self,
-        path: Path,
-        name: AdapterName,
-        found_as: str | None,
-        known: Digest | None,
-        read: FolderRead,
-    ) -> Version | Rejected:
-        try:
-            # An unchanged folder need not be read again, unless the rank limit is lower now.
-            version = self._store.get(name, known) if known else None
-            if version is not None and version.spec.rank <= self._checks.max_rank:
-                self._note_base(version)
-                return version
-            return self._read_anew(path, name, found_as, read)
-        except Stopped:
-            return Rejected((Reason("read_failed", "the read was given up"),))
-        except (SetupError, OSError, MemoryError) as error:
-            return _not_now(error, name)
-        except Exception:  # a folder that finds a bug in a check must not stop the others
-            logger.exception("bug", adapter=name, path=str(path))
-            reason = Reason(
-                "internal", "a check failed unexpectedly; the server's log has the details"
-            )
-            return Rejected((reason,))
-
-    def _read_anew(
-        self, path: Path, name: AdapterName, found_as: str | None, read: FolderRead
-    ) -> Version | Rejected:
-        with read.waiting():
-            roots = both_forms(self.roots)
-            # A path that was checked by the caller is a root itself, but not what a link leads to
-            # that has been put in its place since.
-            roots = (*roots, path) if found_as is None else roots
-            before = found_as or fingerprint(path, roots)
-
-        result = self._store.ingest(path, name, self._checks, roots=roots, read=read)
-        if isinstance(result, Rejected):
-            return result.brief
-
-        # If the folder was replaced between its two files (a rename, Kubernetes' `..data`), they
-        # may not belong together; also if what was read has gone again since.
-        with read.waiting():
-            after = fingerprint(path, roots)
-        if after != before or not holds_files(before, read.files):
-            return Rejected((Reason("changed_while_read", "the folder changed while it was read"),))
-
-        for warning in result.spec.warnings:
-            logger.warning("adapter read with a warning", adapter=name, warning=warning)
-        return result
-
-    def _note_base(self, version: Version) -> None:
-        """Note that a version is right for this base: the same checks have accepted it."""
-        if self._checks.dora_weights is not None:
-            self._store.note_base(version.digest, self._checks.dora_weights.identity)
-
-
-def _not_now(error: Exception, name: AdapterName) -> Rejected:
-    """Return a refusal that passes: the store or this machine failed, not the folder."""
-    logger.warning("folder not read", adapter=name, reason=str(error) or type(error).__name__)
-    if isinstance(error, SetupError):
-        text = "the store cannot be used now; the server's log has the details"
-        return Rejected((Reason("store_write", text),))
-    text = f"the folder cannot be read now: {type(error).__name__}"
-    return Rejected((Reason("read_failed", text),))
-
 
 _STALLED = Rejected((Reason("read_failed", "the folder's file system does not answer"),))
+
+
+def _tell(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    """Have the loop make a call; the loop of a server that has ended makes none."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)
 
 
 @cache

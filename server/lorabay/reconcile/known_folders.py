@@ -13,9 +13,10 @@ from lorabay.catalog.fingerprints import ABSENT, differ_in_inodes_only
 from lorabay.catalog.records import AdminSource, FolderSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from lorabay.catalog.discovery import Candidate
+    from lorabay.catalog.registry.adapter_state import AdapterStatus
     from lorabay.catalog.registry.registry import Registry
     from lorabay.catalog.versions import Digest
     from lorabay.reconcile.ingest import Ingest
@@ -59,14 +60,17 @@ class KnownFolders:
         self._recognised.clear()
 
     async def described(self, candidate: Candidate) -> FolderSource:
-        """Return how a folder will be remembered."""
+        """Return how a folder may be recognised as the one that its name was served from."""
         before = self.served_from(candidate.name)
         sketch = None
         if before is not None and before.fingerprint == candidate.fingerprint:
             sketch = before.sketch
         if sketch is None:
             sketch = await self._ingest.sketch(candidate.path)
+        return self.source_of(candidate, sketch)
 
+    def source_of(self, candidate: Candidate, sketch: str | None) -> FolderSource:
+        """Return how a folder will be remembered."""
         checks = self._ingest.identity
         return FolderSource(fingerprint=candidate.fingerprint, checks=checks, sketch=sketch)
 
@@ -107,3 +111,12 @@ class KnownFolders:
         if isinstance(source, AdminSource) and source.passed_over == fingerprint:
             return source.passed_over_digest
         return None
+
+
+def accepted(statuses: Iterable[AdapterStatus]) -> dict[str, str]:
+    """Return the fingerprint of each name's own folder when it was accepted last."""
+    fingerprints: dict[str, str] = {}
+    for status in statuses:
+        if isinstance(status.source, FolderSource):
+            fingerprints[status.name] = status.source.fingerprint
+    return fingerprints

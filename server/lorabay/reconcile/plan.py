@@ -35,7 +35,7 @@ def plan(
     """Compare the folders with what was done about them.
 
     `handled` holds the fingerprint of each folder that was dealt with. `remaining` holds the
-    seconds until each candidate has settled. `absence` holds, for each name that has lost its
+    seconds until each other candidate has settled. `absence` holds, for each name that has lost its
     folder, the seconds until it counts as removed, infinite if it will not. A folder is taken in
     once it has settled and is not the one that was dealt with.
     """

@@ -26,6 +26,7 @@ from lorabay.errors import SetupError
 from lorabay.reconcile.absences import Absences, DirectoryState
 from lorabay.reconcile.adapter_changes import AdapterChanges
 from lorabay.reconcile.ingest import Ingest
+from lorabay.reconcile.known_folders import accepted
 from lorabay.reconcile.plan import Plan, plan
 from lorabay.reconcile.scanner import Look, Scanner
 from lorabay.reconcile.store_sweep import StoreSweep
@@ -251,11 +252,17 @@ class Reconciler:
         self._show(self._absences.state)
 
         self._settling.observe(candidates.values())
-        remaining = {name: self._remaining(candidate) for name, candidate in candidates.items()}
+        handled = self.changes.handled
+        remaining = {
+            name: self._remaining(candidate)
+            for name, candidate in candidates.items()
+            # Of the others nobody asks.
+            if handled.get(name) != candidate.fingerprint
+        }
         if self._absences.state is DirectoryState.UNMOUNTED:
             # What lies below the volume is not what anybody put there to be served.
             candidates = {}
-        return plan(candidates, self.changes.handled, remaining, absence)
+        return plan(candidates, handled, remaining, absence)
 
     async def _look_at_directory(self) -> Look:
         try:
@@ -278,11 +285,13 @@ class Reconciler:
 
     async def _find(self) -> Look:
         statuses = self.registry.snapshot()
+        present = [status for status in statuses if not status.is_gone]
         return await self._scanner.look(
             reserved=frozenset(self.ingest.base_names),
-            live=[status.name for status in statuses if status.live or status.kept],
-            elsewhere=[status.name for status in self._present() if _is_admins(status)],
-            known=dict(self.changes.handled),
+            live={status.name for status in statuses if status.live or status.kept},
+            elsewhere=[status.name for status in present if _is_admins(status)],
+            # Nothing arrives in a folder that is as it was accepted, before it is dealt with too.
+            known={**accepted(statuses), **self.changes.handled},
         )
 
     def _show(self, state: DirectoryState, *, tell: bool = True) -> None:
@@ -333,8 +342,9 @@ class Reconciler:
             self._sweep.request()
 
         # Also at the start: a volume that is not there yet held what was served last.
-        for name in self._absences.withheld & self._expected():
-            self.swaps.keep_former(name)
+        if self._absences.withheld:
+            for name in self._absences.withheld & self._expected():
+                self.swaps.keep_former(name)
 
         for candidate in todo.unsettled:
             self._await_settling(candidate)

@@ -68,6 +68,8 @@ class Scanner:
         self._answered = answered
         self._patience_s = patience_s
         self._hanging: dict[str, asyncio.Future[Look]] = {}
+        self._before: dict[str, Candidate] = {}
+        """What the last look found; a left one never replaces it."""
         self._threads = DaemonThreads("lorabay-look")
 
     @property
@@ -90,13 +92,23 @@ class Scanner:
                 raise SetupError(f"the adapter directory {self._root} does not answer")
 
             place = _Place()
-            find = partial(_look, self._root, self._roots, place, hanging=self.hanging, **facts)
+            find = partial(
+                _look,
+                self._root,
+                self._roots,
+                place,
+                hanging=self.hanging,
+                before=self._before,
+                **facts,
+            )
             try:
                 thread = self._threads.begin(find)
             except RuntimeError as error:
                 raise SetupError(f"no thread to look at {self._root}: {error}") from error
             if await self._ends(thread, place):
-                return thread.result()
+                look = thread.result()
+                self._before = look.candidates
+                return look
             self._leave(place.name, thread)
 
     async def _ends(self, thread: asyncio.Future[Look], place: _Place) -> bool:

@@ -17,7 +17,13 @@ import structlog
 from lorabay.api.limits.request_limits import RequestLimits
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.catalog.adapted import NotAsked
-from lorabay.catalog.admission import ALLOWED_RANKS, Checks, rank_over_limit, unadapted
+from lorabay.catalog.admission import (
+    ALLOWED_RANKS,
+    Checks,
+    may_be_unadapted,
+    rank_over_limit,
+    unadapted,
+)
 from lorabay.catalog.canonical import EXPERTS, stored_modules
 from lorabay.catalog.registry.record_keeper import RecordKeeper
 from lorabay.catalog.registry.registry import Registry
@@ -28,6 +34,7 @@ from lorabay.server.user_options import target_modules, whole_number
 from lorabay.serving.grammars import GrammarLimits
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from lorabay.base.shapes import BaseShapes
@@ -89,7 +96,7 @@ def build_reconciler(
     if settings.dora and checks.dora_weights is None:
         logger.warning("DoRA is not served: the engine's options keep it from scaling outputs")
     limited = checks if rank_limit is None else replace(checks, max_rank=rank_limit)
-    registry.last_run.restore(partial(find_version, store, limited))
+    registry.last_run.restore(partial(find_versions, store, limited))
 
     directory = Directory(
         settings.adapters,
@@ -105,21 +112,25 @@ def build_reconciler(
     return reconciler
 
 
-def find_version(
-    store: Store, checks: Checks, name: AdapterName, digest: Digest
-) -> Version | Withheld | None:
-    """Return a version of the last run, or why this run does not offer it.
+def find_versions(
+    store: Store, checks: Checks, wanted: Sequence[tuple[AdapterName, Digest]]
+) -> list[Version | Withheld | None]:
+    """Return versions of the last run, or why this run does not offer them.
 
-    None if it is certainly not in the store. Blocks; raises SetupError if the disk does not say.
+    None for one that is certainly not in the store. Blocks; raises SetupError if the disk does not
+    say.
     """
-    version = store.get(name, digest)
-    if version is not None:
-        reason = _reason_to_withhold(version, store, checks)
-        return version if reason is None else Withheld(reason)
-
-    if store.has(digest):
-        return Withheld("its files are damaged, or written by a newer lorabay")
-    return None
+    versions = store.get_all(wanted)
+    found: list[Version | Withheld | None] = []
+    for (_, digest), version in zip(wanted, versions, strict=True):
+        if version is not None:
+            reason = _reason_to_withhold(version, store, checks)
+            found.append(version if reason is None else Withheld(reason))
+        elif store.has(digest):
+            found.append(Withheld("its files are damaged, or written by a newer lorabay"))
+        else:
+            found.append(None)
+    return found
 
 
 def _reason_to_withhold(version: Version, store: Store, checks: Checks) -> str | None:
@@ -131,13 +142,14 @@ def _reason_to_withhold(version: Version, store: Store, checks: Checks) -> str |
         allowed = checks.approximate_error
         return f"it lacks {spec.approximate:.2%} of its adapter; --approximate-error is {allowed}"
 
-    changed = stored_modules(version.path, checks.limits) or spec.modules
-    if unadapted(changed, checks):
-        return "it changes modules that the engine does not adapt in this run"
+    if may_be_unadapted(spec.modules, checks):
+        changed = stored_modules(version.path, checks.limits) or spec.modules
+        if unadapted(changed, checks):
+            return "it changes modules that the engine does not adapt in this run"
     if EXPERTS in spec.modules and not checks.adapts_experts:
         return "it changes experts, which the engine does not adapt in this run"
 
-    bases = store.bases(version.digest)
+    bases = store.bases(version)
     return None if bases is None else _reason_against_scales(bases, checks)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lorabay.catalog.names import AdapterName
-from lorabay.catalog.records import Record, Records
+from lorabay.catalog.records import Change, Record, Records
 from lorabay.catalog.registry.record_keeper import RecordKeeper
 from lorabay.catalog.versions import Digest
 
@@ -26,12 +26,10 @@ class FailingRecords(Records):
         self.has_refused = threading.Event()
         self.may_go_on = threading.Event()
 
-    def update(
-        self, name: AdapterName, changes: Mapping[str, object], memory: Record | None = None
-    ) -> None:
-        if name in self.refused:
+    def update_all(self, changes: Mapping[AdapterName, Change]) -> None:
+        if self.refused & changes.keys():
             raise OSError(errno.ENOSPC, "No space left on device")
-        super().update(name, changes, memory)
+        super().update_all(changes)
 
     def pause(self) -> None:
         """Wait, as after a failure, until the test says that the disk is well again."""

@@ -568,7 +568,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @invariant()
     def a_restart_would_find_the_same(self) -> None:
         later = Registry(BASES, Records(Path(self.folder.name)), keep=2)
-        later.last_run.restore(lambda name, digest: self.known.get((name, digest)))
+        later.last_run.restore(lambda wanted: [self.known.get(one) for one in wanted])
         assert later.names() == ()
         kept = {found.name: list(found.kept) for found in later.snapshot() if found.kept}
         assert kept == self.history

@@ -34,7 +34,7 @@ def remembering(
         BASES, records, keep=2, removed_keep_s=KEPT_S, clock=clock, wall=wall or clock
     )
     versions = {(found.adapter, found.digest): found for found in known}
-    registry.last_run.restore(lambda name, digest: versions.get((name, digest)))
+    registry.last_run.restore(lambda wanted: [versions.get(one) for one in wanted])
     return registry
 
 

@@ -24,16 +24,18 @@ from lorabay.files.side_files import (
     ADDED_TOKENS_FILE,
     GENERATION_CONFIG_FILE,
     SETTINGS_FILE,
+    SIDE_FILES,
     TEMPLATE_FILE,
     TEMPLATE_JSON_FILE,
     TOKENIZER_CONFIG_FILE,
     TOKENIZER_FILE,
     read_side_file,
+    side_files_in,
 )
 from lorabay.reasons import Reason, Rejected, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 _SHOWN = 5
 """Tokens that a warning names at most."""
@@ -52,7 +54,7 @@ class OwnDefaults:
 
 def read_own_defaults(folder: Path, base: BaseTokenizer) -> OwnDefaults:
     """Return what the side files of `folder` say that `base` does not say itself."""
-    files = _Files(folder)
+    files = _Files(folder, _names(folder))
     stated = files.settings()
     tokenizer = files.config(TOKENIZER_CONFIG_FILE)
     template = files.template(tokenizer)
@@ -77,6 +79,13 @@ def read_own_defaults(folder: Path, base: BaseTokenizer) -> OwnDefaults:
     return OwnDefaults(defaults, tuple(files.warnings), tuple(files.reasons))
 
 
+def _names(folder: Path) -> Collection[str]:
+    try:
+        return side_files_in(folder)
+    except OSError:
+        return tuple(SIDE_FILES)  # each of them will say what is wrong
+
+
 def _additions(added: Mapping[str, int], base: BaseTokenizer) -> Iterator[str]:
     """Warn of tokens that the base would read as other tokens, or as several."""
     known = base.added
@@ -95,9 +104,10 @@ def _additions(added: Mapping[str, int], base: BaseTokenizer) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """The side files of one folder, and what is wrong with them."""
+    """The side files of one folder, those in `names`, and what is wrong with them."""
 
     folder: Path
+    names: Collection[str]
     warnings: list[str] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
 
@@ -205,6 +215,8 @@ class _Files:
             return otherwise
 
     def _read(self, name: str) -> bytes | None:
+        if name not in self.names:
+            return None
         try:
             content = read_side_file(self.folder, name)
         except Unreadable as problem:

@@ -6,7 +6,7 @@ from the store is dropped. Knows nothing of the store, except what it said of ea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from lorabay.catalog.names import AdapterName
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 Found = Version | Withheld | None
 """What the store says of a version: here it is, why this run does not offer it, or it is gone."""
 
-Find = Callable[[AdapterName, Digest], Found]
-"""Asks the store for a version. Raises SetupError if the disk does not say."""
+Wanted = tuple[AdapterName, Digest]
+"""A version of an adapter."""
+
+Find = Callable[[Sequence[Wanted]], Sequence[Found]]
+"""Asks the store for versions. Raises SetupError if the disk does not say of one of them."""
 
 NOT_READ = Withheld("the store could not be read", is_passing=True)
 """The disk did not say."""
@@ -37,7 +40,7 @@ class LastRun:
     def __init__(self, table: AdapterTable, removed: RemovedNames) -> None:
         self._table = table
         self._removed = removed
-        self._find: Find = lambda name, digest: None
+        self._find: Find = lambda wanted: [None] * len(wanted)
 
     def restore(self, find: Find) -> None:
         """Take up the records of the last run; nothing is live yet. Blocks; raises SetupError.
@@ -45,10 +48,14 @@ class LastRun:
         What `find` cannot say for now is among the unread versions.
         """
         self._find = find
-        for name in self._table.load():
+        names = self._table.load()
+        found = self._look_up_all(
+            [(name, digest) for name in names for digest in self._table[name].record.kept]
+        )
+        for name in names:
             adapter = self._table[name]
-            results = {digest: self.look_up(name, digest) for digest in adapter.record.kept}
-            self.take_up(name, results)
+            kept = adapter.record.kept
+            self.take_up(name, {digest: found[name, digest] for digest in kept})
             self._removed.go_on(adapter)
             if adapter.record.kept and not adapter.is_removed:
                 adapter.state = AdapterState.PENDING
@@ -56,9 +63,16 @@ class LastRun:
     def look_up(self, name: AdapterName, digest: Digest) -> Found:
         """Ask the store for a version; blocks, and may be called in any thread."""
         try:
-            return self._find(name, digest)
+            return self._find([(name, digest)])[0]
         except SetupError:
             return NOT_READ
+
+    def _look_up_all(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, Found]:
+        try:
+            return dict(zip(wanted, self._find(wanted), strict=True))
+        except SetupError:
+            # A hiccup at one version says nothing of the others.
+            return {one: self.look_up(*one) for one in wanted}
 
     def unread(self) -> tuple[tuple[AdapterName, Digest], ...]:
         """Return the versions that the disk has not given yet."""

@@ -8,24 +8,21 @@ if the server is killed before the disk is back.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from lorabay.catalog.records import Change
 from lorabay.files.background import BackgroundWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lorabay.catalog.names import AdapterName
     from lorabay.catalog.records import Record, Records
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """Fields that differ from the disk, and the whole record with them."""
-
-    fields: Mapping[str, object]
-    memory: Record | None
+WRITTEN_TOGETHER = 64
+"""Records that the disk takes at a time, under the lock of all servers that share them."""
 
 
 class RecordKeeper:
@@ -33,7 +30,7 @@ class RecordKeeper:
 
     def __init__(self, records: Records, *, pause: Callable[[], None] | None = None) -> None:
         self._records = records
-        self._waiting: dict[AdapterName, _Change] = {}
+        self._waiting: dict[AdapterName, Change] = {}
         self._lock = threading.Lock()
         self._writer = BackgroundWriter("records", self._write, pause=pause)
 
@@ -48,7 +45,7 @@ class RecordKeeper:
         with self._lock:
             before = self._waiting.get(name)
             fields = changes if before is None else {**before.fields, **changes}
-            self._waiting[name] = _Change(fields, memory)
+            self._waiting[name] = Change(fields, memory)
         self._writer.wake()
 
     def unwritten(self) -> dict[AdapterName, Mapping[str, object]]:
@@ -66,18 +63,36 @@ class RecordKeeper:
             changes = dict(self._waiting)
 
         problem: OSError | None = None
-        for name, change in changes.items():
+        for group in _groups(changes):
             try:
-                self._records.update(name, change.fields, change.memory)
-            except OSError as error:
-                problem = error
-            else:
-                self._written(name, change)
+                self._records.update_all(group)
+                self._written(group)
+            except OSError:
+                # What the disk refuses of one of them holds up no other.
+                problem = self._write_each(group) or problem
         if problem is not None:
             raise problem
 
-    def _written(self, name: AdapterName, change: _Change) -> None:
+    def _write_each(self, changes: Mapping[AdapterName, Change]) -> OSError | None:
+        """Write one record after the other; return the last problem."""
+        problem: OSError | None = None
+        for name, change in changes.items():
+            try:
+                self._records.update(name, change.fields, change.memory)
+                self._written({name: change})
+            except OSError as error:
+                problem = error
+        return problem
+
+    def _written(self, changes: Mapping[AdapterName, Change]) -> None:
         with self._lock:
-            # One that has grown meanwhile waits on, as a whole.
-            if self._waiting.get(name) is change:
-                del self._waiting[name]
+            for name, change in changes.items():
+                # One that has grown meanwhile waits on, as a whole.
+                if self._waiting.get(name) is change:
+                    del self._waiting[name]
+
+
+def _groups(changes: Mapping[AdapterName, Change]) -> Iterator[dict[AdapterName, Change]]:
+    waiting = iter(changes.items())
+    while group := dict(islice(waiting, WRITTEN_TOGETHER)):
+        yield group

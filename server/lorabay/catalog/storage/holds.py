@@ -54,13 +54,15 @@ class Holds:
             with suppress(OSError):
                 self._path(suffix).unlink(missing_ok=True)
 
-    def add(self, digest: Digest) -> None:
-        """Hold one more version; raises OSError if the disk refuses the note."""
-        if digest in self._held:
+    def add(self, *digests: Digest) -> None:
+        """Hold further versions; raises OSError if the disk refuses the note."""
+        new = [digest for digest in dict.fromkeys(digests) if digest not in self._held]
+        if not new:
             return
         with self._path("held").open("a") as held:
-            held.write(f"\n{digest}")  # a full disk may have cut the line before
-        self._held.add(digest)
+            # A full disk may have cut the line before.
+            held.write("".join(f"\n{digest}" for digest in new))
+        self._held.update(new)
 
     def replace(self, digests: AbstractSet[Digest]) -> None:
         """Hold exactly `digests`; raises OSError, and then holds what it held before."""

@@ -39,6 +39,9 @@ LAYOUT = 1
 SHARING_LAYOUT = 2
 """The same for versions that share the weights in another folder."""
 
+BUFFER_BYTES = 1 << 20
+"""Bytes that are handed to the system at a time: a tensor may have few."""
+
 BASES_NOTED = 16
 """Bases that a manifest names at most, the newest of them."""
 
@@ -68,7 +71,7 @@ class StoredVersion:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A version that is on disk and not yet visible.
+    """A version that is written and not yet visible.
 
     `weights` is the folder of its tensors, and `sharing` its own, if it has defaults.
     """
@@ -78,16 +81,22 @@ class Made:
     weights: Path
     sharing: Path | None
 
+    def sync(self) -> None:
+        """Wait until all of it is on disk."""
+        durable.sync_tree(self.weights)
+        if self.sharing is not None:
+            durable.sync_tree(self.sharing)
+
 
 def make(source: Path, work: Path, checks: Checks) -> Made | Rejected:
-    """Make a version from a private copy, below `work`, and wait until it is on disk."""
+    """Make a version from a private copy, below `work`."""
     canonical = inspect(source, checks)
     if isinstance(canonical, Rejected):
         return canonical
 
     folder = work / "weights"
     folder.mkdir()
-    spec = measure(canonical, lambda name: (folder / name).open("xb"))
+    spec = measure(canonical, lambda name: (folder / name).open("xb", BUFFER_BYTES))
     if isinstance(spec, Rejected):
         return spec
     (folder / CONFIG_FILE).write_text(json.dumps(canonical.config, indent=2) + "\n")
@@ -119,12 +128,11 @@ def _fields_of_weights(spec: AdapterSpec) -> dict[str, Any]:
 
 
 def _finish(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest, make all files read-only, and wait until they are on disk."""
+    """Write the manifest, and make all files read-only."""
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     (folder / MANIFEST_FILE).write_text(_text(manifest | {"files": sizes}))
-    for path in folder.iterdir():
-        path.chmod(0o444)
-    durable.sync_tree(folder)
+    for name in (*sizes, MANIFEST_FILE):
+        (folder / name).chmod(0o444)
 
 
 def read(versions: Path, digest: Digest) -> StoredVersion | None:
@@ -152,6 +160,20 @@ def read(versions: Path, digest: Digest) -> StoredVersion | None:
         return None
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def has_scales(weights: Path) -> bool:
+    """Return whether the weights in a folder come with output scales, without reading anything.
+
+    Raises OSError if the disk does not say.
+    """
+    try:
+        (weights / SCALES_FILE).stat()
+    except FileNotFoundError:
+        # As in `read`: the whole folder of versions may be away.
+        weights.parent.stat()
+        return False
+    return True
 
 
 def _spec(fields: dict[str, Any]) -> AdapterSpec:

@@ -63,7 +63,10 @@ class VersionFolders:
         return Version(name, spec, self._folder / spec.weights, defaults)
 
     def add(self, made: Made) -> None:
-        """Make a version appear, and before it the weights that it shares."""
+        """Make a version appear that is on disk, and before it the weights that it shares.
+
+        Their names survive a power cut after `sync`.
+        """
         self._add_folder(made.weights, made.spec.weights)
         if made.sharing is not None:
             self._add_folder(made.sharing, made.spec.digest)
@@ -78,7 +81,11 @@ class VersionFolders:
 
         if folder.exists():  # damaged
             shutil.rmtree(self._move_aside(digest), ignore_errors=True)
-        durable.move(made, folder)
+        made.rename(folder)
+
+    def sync(self) -> None:
+        """Wait until the names of all versions are on disk."""
+        durable.sync(self._folder)
 
     def note_base(self, digest: Digest, identity: str) -> None:
         """Note that the output scales of a version, if it has any, are right for a base."""
