@@ -42,6 +42,8 @@ class FakeEngine:
         self.in_slots: Slots | None = None
         self.pinned: Callable[[], Set[Digest]] = frozenset
         self.spent = Usage()
+        self.prompt_tokens: int | None = None
+        """What the engine counts of a prompt; None if it does not count."""
         self.headers: dict[str, str] = {}
         self.calls = CALLS
 
@@ -103,4 +105,6 @@ class FakeEngine:
             meter.read = lambda: self.spent
         self.asked.append((call, body, version, request_id))
         self.headers = dict(headers or {})
+        if meter is not None and self.prompt_tokens is not None:
+            await meter.admit(self.prompt_tokens)
         return await self.reply(body)

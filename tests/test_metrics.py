@@ -35,6 +35,8 @@ CONTRACT = {
     "lorabay_engine_restarts": ("reason",),
     "lorabay_requests_refused": (),
     "lorabay_grammars": ("outcome",),
+    "lorabay_limit_refusals": ("limit",),
+    "lorabay_limits_divided": ("store",),
     "lorabay_swaps": ("adapter",),
     "lorabay_connections": (),
     "lorabay_connections_ended": ("reason",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 SHOWN_CHARS = 200
 """Characters that a message repeats of a name that a client made up."""
 
@@ -126,6 +128,42 @@ class RequestRefused(LorabayError):
     """The engine died more than once while it answered this very request."""
 
     status, code, type = 422, "request_refused", "invalid_request_error"
+
+
+class RateLimited(LorabayError):
+    """A limit of the caller's is reached; the same request may pass later.
+
+    `headers` tell clients when, and how the limits stand.
+    """
+
+    status, code, type = 429, "rate_limit_exceeded", "rate_limit_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.headers = {**(headers or {})}
+
+
+class QuotaExceeded(RateLimited):
+    """The tokens of a day or a month are used: asking again soon is in vain."""
+
+    code, type = "insufficient_quota", "insufficient_quota"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        # OpenAI's own clients then do not try again by themselves.
+        again = {"x-should-retry": "false"}
+        super().__init__(message, retry_after=retry_after, headers={**(headers or {}), **again})
 
 
 class EngineUnavailable(LorabayError):

@@ -113,6 +113,7 @@ class Metrics:
         self._add_connections(registry)
         self._add_grammars(registry)
         self._add_usage(registry)
+        self._add_limits(registry)
 
     def _add_usage(self, registry: CollectorRegistry) -> None:
         self.usage_records = Counter(
@@ -170,6 +171,20 @@ class Metrics:
             "lorabay_grammars",
             "Structured outputs that were new, by what became of their compilation.",
             ["outcome"],
+            registry=registry,
+        )
+
+    def _add_limits(self, registry: CollectorRegistry) -> None:
+        self.limit_refusals = Counter(
+            "lorabay_limit_refusals",
+            "Requests that a limit of a key, a tenant or an adapter refused, by the limit.",
+            ["limit"],
+            registry=registry,
+        )
+        self.limits_divided = Gauge(
+            "lorabay_limits_divided",
+            "1 while a store of limits is gone, and the server keeps to its part of each limit.",
+            ["store"],
             registry=registry,
         )
 

@@ -439,6 +439,13 @@ class AccountSettings(BaseModel):
     usage_prices: Path | None = Field(
         None, description="TOML file of prices of tokens, for amounts in reports of usage."
     )
+    redis: SecretStr | None = Field(
+        None,
+        description=(
+            "Redis, as redis://HOST:PORT/0, that several servers count a minute's limits and "
+            "running requests in. Default: in the database, as days and months."
+        ),
+    )
 
 
 class EngineSettings(BaseModel):

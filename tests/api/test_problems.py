@@ -17,6 +17,7 @@ from lorabay.errors import (
     EngineUnavailable,
     InvalidRequest,
     LorabayError,
+    RateLimited,
     SetupError,
 )
 from lorabay.serving.engine import CALLS, Dialect
@@ -33,6 +34,8 @@ PUBLIC_CODES = {
     "KeyNotFound": (404, "key_not_found"),
     "KeyConflict": (409, "key_conflict"),
     "RequestTooLarge": (413, "request_too_large"),
+    "RateLimited": (429, "rate_limit_exceeded"),
+    "QuotaExceeded": (429, "insufficient_quota"),
     "RequestRefused": (422, "request_refused"),
     "EngineUnavailable": (503, "engine_unavailable"),
     "StorageUnavailable": (503, "storage_unavailable"),
@@ -65,6 +68,7 @@ ANTHROPIC_TYPES = {
     409: "invalid_request_error",
     413: "request_too_large",
     422: "invalid_request_error",
+    429: "rate_limit_error",
     500: "api_error",
     503: "overloaded_error",
 }
@@ -186,3 +190,17 @@ def test_every_error_fills_the_envelope(name: str, error: LorabayError) -> None:
     assert all(
         isinstance(problem[part], str) and problem[part] for part in ("message", "type", "code")
     )
+
+
+async def test_an_answer_of_a_limited_caller_tells_what_is_left() -> None:
+    """Whatever it failed of; what the failure itself knows is newer."""
+    asked = request()
+    asked.state.limit_headers = {"x-ratelimit-remaining-tokens": "7"}
+    response = await respond(asked, InvalidRequest("no"))
+    assert response.headers["x-ratelimit-remaining-tokens"] == "7"
+
+    told = {"x-ratelimit-remaining-tokens": "0", "retry-after-ms": "1500"}
+    response = await respond(asked, RateLimited("wait", retry_after=1.5, headers=told))
+    assert response.headers["x-ratelimit-remaining-tokens"] == "0"
+    assert response.headers["retry-after"] == "2"
+    assert response.headers["retry-after-ms"] == "1500"

@@ -2,9 +2,9 @@
 
 A streamed answer is sent in between, a whole one afterwards. However a request ends, its exchange
 settles it once, in `__aexit__`: the stream is closed, the quarantine hears that the generation is
-over, its turn in the engine ends, the lease is released, and its usage is recorded. Each request
-has an exchange of its own; many run side by side on the event loop. Knows nothing of HTTP, of vLLM
-or of folders.
+over, its turn in the engine ends, the lease is released, its usage is recorded and committed. Each
+request has an exchange of its own; many run side by side on the event loop. Knows nothing of HTTP,
+of vLLM or of folders.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from lorabay.accounts.usage.recorder import NoRecorder
+from lorabay.api.allowance.allowance import Allowances
 from lorabay.api.measuring.request_metrics import status_of
 from lorabay.api.measuring.token_events import carries_token
 from lorabay.api.measuring.usage_records import Moment, usage_record
 from lorabay.api.request.body import asked_model
 from lorabay.catalog.versions import DIGEST_PREFIX
-from lorabay.errors import InvalidRequest, WeightsRefused
+from lorabay.errors import InvalidRequest, RateLimited, WeightsRefused
 from lorabay.metrics import BASE_ADAPTER
 from lorabay.serving.engine import Answer, Meter, Usage
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from lorabay.accounts.callers import Caller
     from lorabay.accounts.usage.recorder import Recorder
+    from lorabay.api.allowance.allowance import Allowance
     from lorabay.api.measuring.request_metrics import RequestMetrics
     from lorabay.catalog.registry.leases import Lease
     from lorabay.catalog.registry.registry import Registry
@@ -52,6 +54,7 @@ class Parts:
     slots: SlotGate
     metrics: Metrics
     usage: Recorder = field(default_factory=NoRecorder)
+    allowances: Allowances = field(default_factory=Allowances)
 
 
 class Exchange:
@@ -76,6 +79,8 @@ class Exchange:
         self._stream: AnswerStream | None = None
         self._meter = Meter()
         self._began = Moment.now()
+        self._allowance: Allowance | None = None
+        self._was_asked = False
         self._computes = False
         self._proved = False
 
@@ -96,11 +101,13 @@ class Exchange:
 
         Raises LorabayError. A stream is closed by leaving the exchange.
         """
+        await self._reserve()
         await self._ensure_weights()
         await self._take_turn()
 
         # Should the engine die from here on, this request's version may be why.
         self._computes = self.call.computes
+        self._was_asked = True
         try:
             answer = await self._parts.engine.run(
                 self.call,
@@ -110,7 +117,7 @@ class Exchange:
                 headers=headers,
                 meter=self._meter,
             )
-        except InvalidRequest:
+        except (InvalidRequest, RateLimited):
             # Refused before anything was computed: the version had no part in it.
             self._computes = False
             raise
@@ -124,6 +131,14 @@ class Exchange:
         else:
             self._stream = answer
         return answer
+
+    async def _reserve(self) -> None:
+        """Reserve what the request will probably take of its caller's limits, or raise."""
+        parts = self._parts
+        self._allowance = await parts.allowances.reserve(
+            self.caller, self._lease.version, self.call, self._body, parts.engine.max_model_len
+        )
+        self._meter.admit = self._allowance.admit
 
     async def _ensure_weights(self) -> None:
         """Return when the engine holds the leased version, if the call computes with it.
@@ -198,14 +213,20 @@ class Exchange:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Response headers that name the adapter and the version that answer."""
+        """Response headers: the adapter and the version that answer, and what limits leave."""
         version = self._lease.version
         if version is None:
-            return {"x-adapter": BASE_ADAPTER}
+            return {"x-adapter": BASE_ADAPTER, **self.limit_headers}
         return {
             "x-adapter": version.adapter,
             "x-adapter-version": version.digest[:DIGEST_PREFIX],
+            **self.limit_headers,
         }
+
+    @property
+    def limit_headers(self) -> dict[str, str]:
+        """Headers of any answer, that tell what is left of the caller's limits."""
+        return {} if self._allowance is None else self._allowance.headers
 
     async def __aexit__(
         self,
@@ -232,6 +253,8 @@ class Exchange:
                 self._measured.usage = self._stream.usage
             elif self._measured.usage is None and self._computes:
                 self._measured.usage = self._meter.read()  # it was cut off before its answer
+            if self._allowance is not None:
+                self._allowance.settle(self._measured.usage, was_asked=self._was_asked)
             self._record(failure)
 
     def _record(self, failure: BaseException | None) -> None:

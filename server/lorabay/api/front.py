@@ -15,7 +15,20 @@ from lorabay.api.hosts import HostCheck
 if TYPE_CHECKING:
     from lorabay.api.hosts import AllowedHosts
 
-SHOWN_HEADERS = ("retry-after", "x-adapter", "x-adapter-version", "x-request-id")
+LIMIT_HEADERS = tuple(
+    f"x-ratelimit-{fact}-{unit}"
+    for unit in ("requests", "tokens")
+    for fact in ("limit", "remaining", "reset")
+)
+
+SHOWN_HEADERS = (
+    "retry-after",
+    "retry-after-ms",
+    "x-adapter",
+    "x-adapter-version",
+    "x-request-id",
+    *LIMIT_HEADERS,
+)
 """Headers of an answer that a web page of an allowed origin may read."""
 
 

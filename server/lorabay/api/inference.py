@@ -114,7 +114,11 @@ class CallEndpoint:
         A stream is sent here because its version stays leased until the last event.
         """
         headers = engine_headers(request.headers)
-        answer = await exchange.run(request.state.request_id, headers)
+        try:
+            answer = await exchange.run(request.state.request_id, headers)
+        finally:
+            # For a failure, which `problems` answers.
+            request.state.limit_headers = exchange.limit_headers
         if isinstance(answer, Answer):
             return Response(
                 answer.content,

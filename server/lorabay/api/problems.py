@@ -121,7 +121,8 @@ def _of_the_path(request: Request, failure: HTTPException) -> str | None:
 
 
 def _headers(request: Request, failure: Exception, error: LorabayError) -> dict[str, str]:
-    headers = dict(getattr(failure, "headers", None) or {})
+    headers = dict(getattr(request.state, "limit_headers", {}))
+    headers |= getattr(failure, "headers", None) or {}
 
     # Starlette answers bugs outside of all middleware, so also of the one that sets this header.
     request_id = getattr(request.state, "request_id", None)

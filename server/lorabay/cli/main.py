@@ -15,7 +15,18 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lorabay.cli import adapters, base, bench, database, keys, merge, serve, training, usage
+from lorabay.cli import (
+    adapters,
+    base,
+    bench,
+    database,
+    keys,
+    limits,
+    merge,
+    serve,
+    training,
+    usage,
+)
 from lorabay.errors import LorabayError
 
 EXIT_BUG, EXIT_INTERRUPTED = 3, 130
@@ -41,6 +52,7 @@ adapters.add_to(app)
 keys.add_to(app)
 usage.add_to(app)
 database.add_to(app)
+limits.add_to(app)
 bench.add_to(app)
 base.add_to(app)
 

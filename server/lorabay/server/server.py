@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry
 
 from lorabay.api.admin import admin_router
 from lorabay.api.admin_keys import keys_router
+from lorabay.api.allowance.allowance import Allowances
 from lorabay.api.app import create_app
 from lorabay.api.auth import OpenGate, choose_admin_gate, choose_gate
 from lorabay.api.exchange import Parts
@@ -40,6 +41,7 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.store import Store
+from lorabay.errors import SetupError
 from lorabay.logs import configure_logging
 from lorabay.metrics import Metrics
 from lorabay.server.accounts import open_accounts
@@ -47,6 +49,7 @@ from lorabay.server.composition import build_reconciler, grammar_limits, request
 from lorabay.server.engine_options import engine_options, has_rank_over
 from lorabay.server.http_protocol import Timeouts
 from lorabay.server.http_server import HttpServer
+from lorabay.server.limit_keeper import LimitKeeper
 from lorabay.server.listener import bind
 from lorabay.server.open_files import connections_of, raise_limit
 from lorabay.server.tls import choose_certificate
@@ -102,6 +105,11 @@ def serve(settings: Settings) -> None:
     if links := service_links(os.environ):
         logger.info("variables of a service named like this program are ignored", names=links)
     with open_accounts(settings) as accounts:
+        if accounts is None and settings.redis is not None:
+            raise SetupError(
+                "--redis counts what keys in a database may use, and there is none: make one "
+                "with `lorabay keys create`, or leave --redis out"
+            )
         gate = choose_gate(keys, settings.host, None if accounts is None else accounts.keys)
         with bind(settings.host, settings.port) as listener:
             if isinstance(gate, OpenGate):
@@ -183,6 +191,11 @@ class Server:
         self.reconciler: Reconciler | None = None
         """The adapters' side; None until the base is found."""
         self._manager: AdapterManager | None = None
+        self._limits: LimitKeeper | None = None
+        if accounts is not None:
+            self._limits = LimitKeeper(
+                accounts.database, self._metrics, redis=_secret(settings.redis)
+            )
         self._failure: BaseException | None = None
 
         hosts = choose_hosts(settings.allowed_hosts, with_key=not isinstance(gate, OpenGate))
@@ -221,6 +234,8 @@ class Server:
         following = [asyncio.create_task(keys.follow()) for keys in self._keyrings]
         if self._accounts is not None:
             following.append(asyncio.create_task(self._accounts.keys.follow()))
+        if self._limits is not None:
+            following.append(asyncio.create_task(self._limits.run()))
         try:
             await self._http.serve(sockets=[listener])
             # A SIGINT that uvicorn raises again cancels this task where it awaits next, which must
@@ -230,6 +245,8 @@ class Server:
             for task in following:
                 task.cancel()
             await self._stop(start)
+            if self._limits is not None:
+                await self._limits.close()
             # Last: what is cut off is recorded, too.
             await asyncio.to_thread(self._usage.stop, STOP_S)
 
@@ -308,6 +325,7 @@ class Server:
     def _create_app(
         self, base: BaseFolder, manager: AdapterManager, reconciler: Reconciler, slots: SlotGate
     ) -> FastAPI:
+        limits = self._limits
         return create_app(
             Parts(
                 manager.engine,
@@ -316,6 +334,7 @@ class Server:
                 slots,
                 self._metrics,
                 usage=self._usage,
+                allowances=Allowances() if limits is None else limits.allowances,
             ),
             self._gate,
             # Only the served ones: the base also answers to names that are not listed.

@@ -6,7 +6,14 @@ or a stream of server-sent events. This module knows nothing of HTTP, keys, adap
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Set as AbstractSet
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Set as AbstractSet,
+)
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -169,14 +176,21 @@ class Usage:
     first_token_at: float | None = None
 
 
+async def _admit(prompt_tokens: int) -> None:
+    """Let every prompt through."""
+
+
 @dataclass(slots=True)
 class Meter:
     """Shows what a request has cost so far, also one that is cut off before it is answered.
 
-    The engine that runs the request sets `read`.
+    The engine that runs the request sets `read`. It awaits `admit` with the tokens of the prompts
+    when it has counted them and computed nothing yet, again if there are further prompts; what that
+    raises ends the request, and is raised by `run` or by the stream.
     """
 
     read: Callable[[], Usage] = Usage
+    admit: Callable[[int], Awaitable[None]] = _admit
 
 
 @dataclass(frozen=True, slots=True)

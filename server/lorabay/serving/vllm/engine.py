@@ -33,10 +33,11 @@ from lorabay.errors import (
     LorabayError,
     SetupError,
 )
-from lorabay.serving.engine import MESSAGES, Answer, Slots, not_served
+from lorabay.serving.engine import MESSAGES, Answer, Meter, Slots, not_served
 from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
 from lorabay.serving.supervision.engine_processes import EngineProcesses
 from lorabay.serving.vllm import errors as vllm_errors
+from lorabay.serving.vllm.admission import Admission, current as current_admission
 from lorabay.serving.vllm.answers import as_json
 from lorabay.serving.vllm.args import parse_engine_args
 from lorabay.serving.vllm.grammars import EngineGrammars, GatedLLM
@@ -60,7 +61,7 @@ from lorabay.serving.vllm.usage import BeamTally, Tally, current, watch_requests
 
 if TYPE_CHECKING:
     from lorabay.base.find import BaseFolder
-    from lorabay.serving.engine import AnswerStream, Body, Call, Meter
+    from lorabay.serving.engine import AnswerStream, Body, Call
     from lorabay.serving.vllm.requests.bodies import BodyType
 
 
@@ -343,8 +344,11 @@ class VllmEngine:
         tally = BeamTally() if has_beams else Tally()
         context = RequestContext.new(request_id, headers, tally)
         current.set(tally)
-        if meter is not None:
-            meter.read = context.tally.usage
+        meter = meter or Meter()
+        meter.read = context.tally.usage
+        admission = Admission(meter)
+        # The requests of a beam search are no prompts that somebody sent.
+        current_admission.set(None if has_beams else admission)
 
         body = current_preferences.begin(call, body, version, llm)
         serving = SERVING_METHODS[call]
@@ -353,6 +357,7 @@ class VllmEngine:
             request = await self._checked(serving.body, body, model)
             result = await respond(request, cast("Any", context))
         except vllm_errors.EngineFailure as error:
+            admission.check()
             failure = vllm_errors.from_exception(error)
             raise self._in_public(failure, llm, model, body["model"]) from error
         except StrangeForm as error:
@@ -363,13 +368,19 @@ class VllmEngine:
 
         if isinstance(result, ErrorResponse):
             _end_if_cancelled()
+            admission.check()
             failure = vllm_errors.from_response(result)
             raise self._in_public(failure, llm, model, body["model"])
         if isinstance(result, BaseModel):
             return Answer(as_json(result), usage_of(context, result))
         if isinstance(result, Response):
             return answer_of(result, context.tally.usage())
-        return VllmStream(result, context, self.check)
+        return VllmStream(result, context, partial(self._check_failure, admission))
+
+    def _check_failure(self, admission: Admission) -> None:
+        """Raise why a stream failed, if that is known better here than vLLM tells it."""
+        admission.check()
+        self.check()
 
     async def _checked(self, form: BodyType, body: Body, model: str) -> Any:
         """Return vLLM's request for a body, which has passed every check in front of vLLM."""

@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from vllm.exceptions import GracefulHTTPError, VLLMValidationError
+from vllm.renderers.inputs.preprocess import extract_prompt_len
 from vllm.sampling_params import SamplingParams, StructuredOutputsParams, check_json_nesting
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.structured_output import backend_xgrammar
@@ -27,6 +28,7 @@ from lorabay.reasons import quoted
 from lorabay.serving.grammar_helper import GrammarHelper
 from lorabay.serving.grammars import GrammarGate, GrammarLimits
 from lorabay.serving.vllm import schema_features
+from lorabay.serving.vllm.admission import current
 from lorabay.serving.vllm.grammar_trial import TRIAL_ENVIRONMENT, preparation
 
 if TYPE_CHECKING:
@@ -50,10 +52,14 @@ class GatedLLM(AsyncLLM):  # type: ignore[misc] # vLLM has no types
     async def add_request(
         self, request_id: str, prompt: Any, params: Any, *arguments: Any, **options: Any
     ) -> Any:
-        """Hand a request to the engine, after its grammar was let through.
+        """Hand a request to the engine, after its prompt and its grammar were let through.
 
-        Raises VLLMValidationError or GracefulHTTPError where it is not.
+        Raises VLLMValidationError or GracefulHTTPError where they are not.
         """
+        admission = current.get()
+        if admission is not None:
+            await admission.let_in(extract_prompt_len(self.model_config, prompt))
+
         wanted = params.structured_outputs if isinstance(params, SamplingParams) else None
         if self._gate is not None and wanted is not None:
             try:

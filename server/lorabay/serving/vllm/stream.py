@@ -72,18 +72,19 @@ def usage_of(context: RequestContext, result: BaseModel | None = None) -> Usage:
 class VllmStream:
     """The events of one streamed answer.
 
-    `check_engine` raises EngineUnavailable if the engine is gone.
+    `check_failure` raises what a failure is known to come from: EngineUnavailable if the engine is
+    gone.
     """
 
     def __init__(
         self,
         events: AsyncGenerator[Any, None],
         context: RequestContext,
-        check_engine: Callable[[], object],
+        check_failure: Callable[[], object],
     ) -> None:
         self._events = events
         self._context = context
-        self._check_engine = check_engine
+        self._check_failure = check_failure
         self._last: BaseModel | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -92,16 +93,17 @@ class VllmStream:
             async for event in self._events:
                 yield self._encode(event)
         except vllm_errors.EngineFailure as error:
+            self._check_failure()
             raise vllm_errors.from_exception(error) from error
 
     def _encode(self, event: Any) -> bytes:
         if isinstance(event, str):
             if event.startswith(BROKEN_EVENT):
-                self._check_engine()
+                self._check_failure()
                 raise LorabayError("the answer broke off; the server's log has the details")
             if event.startswith(ERROR_EVENT):
                 # vLLM reports the engine's death in a stream as any other internal error.
-                self._check_engine()
+                self._check_failure()
                 failure = json.loads(event.removeprefix("data: "))
                 raise vllm_errors.from_info(ErrorInfo.model_validate(failure["error"]))
             return event.encode()

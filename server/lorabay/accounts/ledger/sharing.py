@@ -1,0 +1,127 @@
+"""The shares of one server in the limits that one store keeps, filled and reported in rounds.
+
+A round takes every share that has something to tell, or of which more is needed, and settles all of
+them at once. At most one round goes on; whoever needs more meanwhile waits for the next one.
+Serial, on one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from lorabay.accounts.ledger.share import Share
+from lorabay.accounts.ledger.tally import LEASE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lorabay.accounts.ledger.guarded_store import GuardedStore
+    from lorabay.accounts.ledger.tally import Counter
+
+TICK_S = 0.25
+"""How long news may wait for a round if nobody needs anything."""
+
+IDLE_S = 10.0
+"""Time without a request after which a share gives back what it has.
+
+While much of a limit is left, what each server has lets it go on without its store for a while.
+"""
+
+HEARTBEAT_S = LEASE_S / 4
+"""Time after which a server reports although nothing is new."""
+
+STALE_S = LEASE_S / 2
+"""Time without a round after which what a share has may have been given to others."""
+
+
+class Sharing:
+    """The shares of one server; `clock` returns seconds that only go on."""
+
+    def __init__(self, store: GuardedStore, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._shares: dict[str, Share] = {}
+        self._round: asyncio.Task[None] | None = None
+        self._settled_at = clock()
+
+    def share_of(self, counter: Counter) -> Share:
+        """Return the share of a counter, as it is limited now."""
+        share = self._shares.get(counter.name)
+        if share is None:
+            share = self._shares[counter.name] = Share(counter)
+        elif share.counter.limit != counter.limit:
+            share.counter = counter
+            share.give_back()
+
+        share.spent_at = self._clock()
+        self._drop_stale(share)
+        return share
+
+    def _drop_stale(self, share: Share) -> None:
+        """Give up what a share has if the store may have taken this server for dead."""
+        if self._clock() - self._settled_at > STALE_S:
+            share.give_back()
+
+    async def fill(self) -> None:
+        """Return after a round that began after this call."""
+        running = self._round
+        if running is not None and not running.done():
+            await asyncio.wait({running})
+
+        # Of those who come here at once, the first begins the round, and the others join it.
+        begun = self._round
+        if begun is None or begun is running:
+            begun = self._round = asyncio.create_task(self._settle())
+        await asyncio.shield(begun)
+
+    async def run(self) -> None:
+        """Report what is new, and that this server lives, until cancelled."""
+        await self.fill()
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._give_back_idle()
+            is_due = self._clock() - self._settled_at >= HEARTBEAT_S
+            if is_due or self._store.wants_everything or any(self._due()):
+                await self.fill()
+
+    async def close(self) -> None:
+        """Give everything back and tell the store."""
+        for share in self._shares.values():
+            share.give_back()
+        await self.fill()
+
+    def _give_back_idle(self) -> None:
+        now = self._clock()
+        for share in self._shares.values():
+            patience_s = TICK_S if share.is_scarce else IDLE_S
+            if share.free and now - share.spent_at >= patience_s:
+                share.give_back()
+
+    def _due(self) -> Iterator[Share]:
+        """Yield the shares that are to be settled."""
+        everything = self._store.wants_everything
+        now = self._clock()
+        for share in self._shares.values():
+            keeps = share.held and now - share.told_at >= HEARTBEAT_S
+            if everything or share.needs or share.changed or keeps:
+                yield share
+
+    async def _settle(self) -> None:
+        """Settle all shares that are due."""
+        begun = self._clock()
+        shares = {share.counter: share for share in self._due()}
+        reports = {counter: share.report(begun) for counter, share in shares.items()}
+        replies = await self._store.settle(reports)
+
+        self._settled_at = begun
+        for counter, share in shares.items():
+            share.take_up(replies[counter])
+            if share.is_empty and not share.needs:
+                del self._shares[counter.name]
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no request holds anything; what a share has beyond that is free."""
+        return all(share.held == share.free for share in self._shares.values())

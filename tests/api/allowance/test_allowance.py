@@ -1,0 +1,60 @@
+"""One request's hold on its limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from lorabay.accounts.callers import Caller
+from lorabay.accounts.ledger.guarded_store import GuardedStore
+from lorabay.accounts.ledger.ledger import SharedLedger
+from lorabay.accounts.ledger.memory_store import MemoryStore
+from lorabay.accounts.ledger.rules import NO_RULES
+from lorabay.accounts.ledger.sharing import Sharing
+from lorabay.accounts.limits import Limits
+from lorabay.api.allowance.allowance import Allowances
+from lorabay.errors import InvalidRequest, RateLimited
+from lorabay.serving.engine import CHAT, Body, Usage
+
+LIMITED = Caller("k", limits=Limits(tokens_per_minute=100, requests_per_minute=4))
+FREE = Caller("free")
+ASKS: Body = {"model": "finance", "messages": [], "max_tokens": 40}
+
+
+@pytest.fixture
+async def allowances() -> Allowances:
+    sharing = Sharing(GuardedStore(MemoryStore(), "a"))
+    return Allowances(SharedLedger(sharing, sharing), lambda: NO_RULES)
+
+
+async def test_what_is_left_follows_what_is_used(allowances: Allowances) -> None:
+    """Reserved when it comes, corrected by the prompt, settled by what the engine counted."""
+    one = await allowances.reserve(LIMITED, None, CHAT, ASKS, 2_048)
+    await one.admit(50)
+    assert one.headers["x-ratelimit-limit-tokens"] == "100"
+    assert one.headers["x-ratelimit-remaining-tokens"] == "10"
+    assert one.headers["x-ratelimit-remaining-requests"] == "3"
+    with pytest.raises(RateLimited):
+        await allowances.reserve(LIMITED, None, CHAT, ASKS, 2_048)
+    one.settle(Usage(50, 5), was_asked=True)
+    one.settle(Usage(50, 5), was_asked=True)
+    two = await allowances.reserve(LIMITED, None, CHAT, ASKS, 2_048)
+    two.settle(None, was_asked=False)
+    third = await allowances.reserve(LIMITED, None, CHAT, ASKS, 2_048)
+    assert third.headers["x-ratelimit-remaining-requests"] == "2"
+
+
+async def test_a_prompt_that_is_too_long_gives_nothing_away(allowances: Allowances) -> None:
+    """It is refused before the engine has computed it, and the reservation goes back."""
+    one = await allowances.reserve(LIMITED, None, CHAT, ASKS, 2_048)
+    with pytest.raises(InvalidRequest):
+        await one.admit(61)
+    one.settle(None, was_asked=False)
+    await allowances.reserve(LIMITED, None, CHAT, ASKS | {"max_tokens": 90}, 2_048)
+
+
+async def test_a_caller_without_limits_has_no_headers(allowances: Allowances) -> None:
+    """And nothing to wait for."""
+    one = await allowances.reserve(FREE, None, CHAT, ASKS, None)
+    await one.admit(10**9)
+    one.settle(Usage(10**9, 1), was_asked=True)
+    assert one.headers == {}
