@@ -47,8 +47,8 @@ ON_A_CPU = (
     "Gemma 4 (text)",
     "gpt-oss",
 )
-"""DeepSeek-V2 comes up, too. Its latent attention is not transformers' there, for the base as for
-adapters, while vLLM's own layers with plain attention in its place are, within 6e-6.
+"""DeepSeek-V2 is not among them: vLLM 0.32 itself, without adapters, answers wrongly with latent
+attention on a CPU, and not alike to equal prompts of one batch.
 """
 
 LogProbs = Mapping[int, float]
