@@ -135,6 +135,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cold-adapters", action="store_true", help="also tests/e2e/test_cold_adapters.py"
     )
     parser.addoption(
+        "--first-minute",
+        action="store_true",
+        help="also tests/e2e/test_first_minute.py, which compiles for minutes",
+    )
+    parser.addoption(
         "--engine-hangs", action="store_true", help="also tests/e2e/test_idle_hangs.py"
     )
     parser.addoption(

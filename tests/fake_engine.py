@@ -15,6 +15,7 @@ from lorabay.serving.engine import (
     AnswerStream,
     Body,
     Call,
+    Compiled,
     Meter,
     Slots,
     Usage,
@@ -32,6 +33,7 @@ async def echo(body: Body) -> Answer | AnswerStream:
 
 class FakeEngine:
     max_model_len: int | None = 2048
+    compiled: Compiled | None = Compiled.YES
 
     def __init__(
         self, reply: Callable[[Body], Awaitable[Answer | AnswerStream]] = echo, *, up: bool = True

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 
 import pytest
 import structlog
 
-from lorabay.logs import configure_logging
+from lorabay.logs import ENGINE_LOG_VARIABLE, configure_logging, quiet_engine
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +76,24 @@ def test_uvicorns_warnings_are_shown(capsys: pytest.CaptureFixture[str]) -> None
     configure_logging("console", "info")
     logging.getLogger("uvicorn.error").warning("a client is slow")
     assert capsys.readouterr().err == "WARNING: a client is slow\n"
+
+
+def test_the_engine_is_quiet_unless_somebody_debugs() -> None:
+    """What the user has set for it stays."""
+    for level, expected in (("info", "ERROR"), ("error", "ERROR"), ("debug", None)):
+        environ: dict[str, str] = {}
+        quiet_engine(environ, level)
+        assert environ.get(ENGINE_LOG_VARIABLE) == expected
+    environ = {ENGINE_LOG_VARIABLE: "INFO"}
+    quiet_engine(environ, "info")
+    assert environ[ENGINE_LOG_VARIABLE] == "INFO"
+
+
+def test_lines_go_where_stderr_points_now(capsys: pytest.CaptureFixture[str]) -> None:
+    """A progress bar stands in for stderr while it is shown, and puts lines above itself."""
+    configure_logging("json", "info")
+    elsewhere = io.StringIO()
+    with redirect_stderr(elsewhere):
+        structlog.get_logger().info("loaded")
+    assert "loaded" in elsewhere.getvalue()
+    assert capsys.readouterr().err == ""

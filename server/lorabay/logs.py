@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 
 import structlog
+
+ENGINE_LOG_VARIABLE = "VLLM_LOGGING_LEVEL"
+"""The lowest level that vLLM logs, in all of its processes."""
+
+_QUIET = {
+    ENGINE_LOG_VARIABLE: "ERROR",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+    # Libraries warn one another of what they will change.
+    "PYTHONWARNINGS": "ignore::FutureWarning,ignore::DeprecationWarning",
+}
+"""Variables of vLLM's processes where nobody debugs."""
 
 
 def configure_logging(log_format: str, level: str) -> None:
@@ -25,7 +37,7 @@ def configure_logging(log_format: str, level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_print_on_stderr,
     )
 
     # uvicorn logs through the standard library; its warnings and errors go to the same place.
@@ -34,3 +46,23 @@ def configure_logging(log_format: str, level: str) -> None:
     uvicorn_logger = logging.getLogger("uvicorn")
     uvicorn_logger.handlers = [handler]
     uvicorn_logger.propagate = False
+
+
+def quiet_engine(environ: MutableMapping[str, str], level: str) -> None:
+    """Have vLLM and torch log errors alone, unless `level` is debug or the user set a level.
+
+    To be called before vLLM is imported. What matters of its start is told by lorabay's events.
+    """
+    if level == "debug":
+        return
+
+    for variable, value in _QUIET.items():
+        environ.setdefault(variable, value)
+
+
+def _print_on_stderr(*_: object) -> structlog.PrintLogger:
+    """Return a logger of what stderr is when it is first used.
+
+    A progress bar takes the place of stderr while it is shown, so that lines appear above it.
+    """
+    return structlog.PrintLogger(sys.stderr)

@@ -531,6 +531,14 @@ class EngineSettings(BaseModel):
             "Default: none; media then come in the request, as `data:` URLs."
         ),
     )
+    # Compiling takes minutes, answers from an uncompiled base a tenth to a half longer.
+    compile_first: bool = Field(
+        False,
+        description=(
+            "Wait at the first start on a CPU host until the base is compiled; otherwise it is "
+            "compiled beside the first answers, which come slower."
+        ),
+    )
     cpu_kv_cache_gib: int = Field(
         1, ge=1, description="Memory for the KV cache on a CPU host, in GiB."
     )

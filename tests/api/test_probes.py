@@ -7,6 +7,7 @@ from importlib import metadata
 from lorabay.api.probes import vllm_version
 from lorabay.catalog.registry.registry import Registry
 from lorabay.errors import EngineUnavailable
+from lorabay.serving.engine import Compiled
 from tests.api.conftest import Api, client_of, make_app, parts_over
 from tests.fake_engine import FakeEngine
 
@@ -74,5 +75,16 @@ async def test_a_server_that_drains_is_alive_and_not_ready(registry: Registry) -
 async def test_versions(api: Api) -> None:
     """The answer names the installed versions, under whichever name vLLM is installed."""
     versions = (await api.http.get("/version")).json()
-    assert versions == {"lorabay": metadata.version("lorabay"), "vllm": vllm_version()}
+    assert versions == {
+        "lorabay": metadata.version("lorabay"),
+        "vllm": vllm_version(),
+        "compiled": "yes",
+    }
     assert versions["vllm"]
+
+
+async def test_whether_the_base_is_compiled_can_be_asked(api: Api) -> None:
+    """In three words, and null while there is no engine."""
+    for compiled in (*Compiled, None):
+        api.engine.compiled = compiled
+        assert (await api.http.get("/version")).json()["compiled"] == compiled

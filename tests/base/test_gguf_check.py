@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from lorabay.base import gguf_check
 from lorabay.base.causal_lm import load_tokenizer
 from lorabay.base.default import find_gguf
 from lorabay.base.gguf_check import check, check_source, difference, recorded_answers
@@ -96,3 +97,32 @@ def test_the_recording_is_readable(base_tokenizer: Any) -> None:
     assert sum(len(answer.tokens) for answer in recorded.answers) >= 100
     for answer in recorded.answers:
         assert base_tokenizer.decode(answer.tokens, skip_special_tokens=True) == answer.text
+
+
+def test_bytes_that_passed_before_are_not_asked_again(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking takes seconds of a first start. One other byte, and it is asked."""
+    recorded = recorded_answers()
+    for name in recorded.converted_sha256:
+        (tmp_path / name).symlink_to(prepared.folder / name)
+    asked: list[Path] = []
+
+    def load(folder: Path) -> None:
+        asked.append(folder)
+        raise SetupError("asked")
+
+    monkeypatch.setattr(gguf_check, "load_model", load)
+    known = {name: gguf_check._sha256(tmp_path / name) for name in recorded.converted_sha256}
+    passed = recorded.model_copy(update={"converted_sha256": known})
+    check(tmp_path, passed)
+    assert asked == []
+
+    (tmp_path / "config.json").unlink()
+    for config in ("{}", None):
+        if config is not None:
+            (tmp_path / "config.json").write_text(config)
+        else:
+            (tmp_path / "config.json").unlink()
+        with pytest.raises(SetupError, match="asked"):
+            check(tmp_path, passed)

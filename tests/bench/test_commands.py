@@ -53,6 +53,7 @@ def test_both_servers_get_the_same_engine(adapters: Path) -> None:
         "--enable-lora",
         "--lora-modules",
         "--port",
+        "--compile-first",
     }
     shared = {name: value for name, value in ours.items() if name not in own}
 
@@ -102,6 +103,11 @@ def test_our_server_keeps_its_own_defaults() -> None:
     assert command[:4] == [sys.executable, "-m", "lorabay", "serve"]
     assert "--base" not in command
     assert "--adapters" not in command
+
+
+def test_our_server_is_compiled_before_it_is_measured() -> None:
+    """A base that is compiled beside its answers would grow faster during a scenario."""
+    assert options(lorabay_command("/base", None, {}, 1))["--compile-first"] == "true"
 
 
 def test_further_flags_reach_our_server() -> None:

@@ -33,6 +33,7 @@ OPTIONAL = {
     "test_architectures.py": "--matrix",
     "test_clients.py": "--clients",
     "test_cold_adapters.py": "--cold-adapters",
+    "test_first_minute.py": "--first-minute",
     "test_idle_hangs.py": "--engine-hangs",
     "test_merged.py": "--merged",
     "test_neighbours.py": "--neighbours",
@@ -49,6 +50,7 @@ FIRST, LAST = (
         "test_tutorial.py",
         "test_store_disk.py",
         "test_cold_adapters.py",
+        "test_first_minute.py",
     ),
     (
         "test_engine_death.py",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -29,10 +30,15 @@ PATIENCE_S = 120.0
 class Server:
     """Starts the server, follows its log, and ends it; use as a context manager."""
 
-    def __init__(self, arguments: Sequence[str], *, log: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[str], *, log: Path, environ: Mapping[str, str] | None = None
+    ) -> None:
         self._log = log
+        self._environ = os.environ | dict(environ or {})
         self._command = [
             *(sys.executable, "-m", "lorabay", "serve", "--port", "0", "--log-format", "json"),
+            # Tests with limits of time have the same engine from the first answer on.
+            *("--compile-first", "true"),
             *arguments,
         ]
         self._changed = threading.Condition()
@@ -44,6 +50,7 @@ class Server:
         self._events = {}
         self.process = subprocess.Popen(
             self._command,
+            env=self._environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

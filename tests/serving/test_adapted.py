@@ -11,7 +11,7 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.errors import UsageError
 from lorabay.serving import adapted
-from lorabay.serving.adapted import ask_engine, do_not_ask, modules_of
+from lorabay.serving.adapted import EngineHelper, ask_engine, do_not_ask, modules_of
 from tests import making
 
 ANSWER = {"unadapted": {"lm_head": "its class takes none"}}
@@ -87,3 +87,15 @@ def test_adapters_of_packed_experts_are_asked_about_by_their_two_names(base: Pat
     asked = set(modules_of(BaseShapes({}, (), None, tied=False, tensors=packed)))
     assert asked == {"model.layers.0.mlp.experts", "model.layers.0.mlp.experts.base_layer"}
     assert set(modules_of(shapes)) == set(shapes.shapes)
+
+
+def test_a_helper_that_was_started_before_answers(base: Path) -> None:
+    """And is ended, whether it was asked or not."""
+    shapes = BaseShapes.read(base)
+    cache = base.parent / "cache"
+    for _ in range(2):
+        helper = EngineHelper.start()
+        assert isinstance(
+            ask_engine(base, {"answer": ANSWER}, shapes, cache=cache, helper=helper), Adapted
+        )
+        assert helper._process.poll() is not None

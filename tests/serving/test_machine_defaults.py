@@ -85,7 +85,7 @@ def test_the_engine_drains_at_least_as_long_as_the_server(grace: float, seconds:
     """A signal that also reaches the engine's process does not cut off requests that the server
     lets finish.
     """
-    assert server_options(grace) == {"shutdown_timeout": seconds}
+    assert server_options(grace)["shutdown_timeout"] == seconds
 
 
 def test_all_cores_work_by_default() -> None:

@@ -98,4 +98,9 @@ def test_cores_of_another_process_are_left_alone(monkeypatch: pytest.MonkeyPatch
     """A worker that was started on two cores of a large machine loads on these two."""
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(os, "sched_getaffinity", lambda thread: {4, 5})
-    assert staged_loads._cores() == {4, 5}
+    assert staged_loads.cores_of_process() == {4, 5}
+
+
+def test_other_work_takes_its_turn_in_the_staging_thread() -> None:
+    """And whoever asked for it gets its result."""
+    assert staged_loads.beside(threading.get_native_id).result(60) != threading.get_native_id()

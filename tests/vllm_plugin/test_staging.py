@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import vllm.version
 
-from lorabay.vllm_plugin import adapter_loading, slot_order, staged_loads
+from lorabay.vllm_plugin import adapter_loading, compile_beside, slot_order, staged_loads
 from lorabay.vllm_plugin.staged_loads import take
 from lorabay.vllm_plugin.staging import StagingWorker
 
@@ -121,3 +121,9 @@ def test_a_load_comes_back_as_a_value() -> None:
     assert worker.load_adapter("a@1", 7, "/store/a") == ("failed", "No such file or directory")
     worker.add_lora = lambda request: True
     assert worker.load_adapter("a@1", 7, "/store/a") == ("loaded", "")
+
+
+def test_the_worker_tells_how_far_the_compilation_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question is also what lets it go on."""
+    monkeypatch.setattr(compile_beside, "advance", lambda: ("compiling", 7, ""))
+    assert Worker(loaded=set()).advance_compilation() == ("compiling", 7, "")

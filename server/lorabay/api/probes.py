@@ -45,9 +45,15 @@ def probes_router(
             raise EngineUnavailable("the adapters are still being loaded", retry_after=1)
         return {"status": "ready"}
 
-    @router.get("/version", summary="Versions of lorabay and vLLM")
+    @router.get(
+        "/version", summary="Versions of lorabay and vLLM, and whether the base runs compiled"
+    )
     async def version() -> dict[str, str | None]:
-        return {"lorabay": metadata.version("lorabay"), "vllm": vllm_version()}
+        return {
+            "lorabay": metadata.version("lorabay"),
+            "vllm": vllm_version(),
+            "compiled": engine.compiled,
+        }
 
     return router
 

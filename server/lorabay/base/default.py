@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from lorabay.errors import SetupError
-from lorabay.files.durable import build_once
+from lorabay.files.durable import build_once, is_complete
 from lorabay.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ def prepare(cache_dir: Path, *, console: Console | None = None) -> Path:
         ) from error
 
 
+def is_prepared(cache_dir: Path) -> bool:
+    """Return whether `prepare` would return at once."""
+    return is_complete(cache_dir / BASE_NAME, _REVISION)
+
+
 def find_gguf(package: str = PACKAGE) -> Path:
     """Return the GGUF file that an installed package carries. Raise SetupError without one."""
     try:
@@ -78,10 +83,11 @@ def _convert(folder: Path, console: Console | None) -> None:
         advance("read the GGUF file", 1)
         answers = gguf_check.recorded_answers()
         gguf_check.check_source(source, answers)
-        tokenizer = gguf.read_tokenizer(source)
+        with gguf.read_once():
+            tokenizer = gguf.read_tokenizer(source)
 
-        advance("dequantise", 1)
-        model = gguf.dequantise(source)
+            advance("dequantise", 1)
+            model = gguf.dequantise(source)
 
         advance("write", 1)
         gguf.write(folder, model, tokenizer, BASE_REPOSITORY)

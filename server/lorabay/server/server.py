@@ -13,6 +13,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -41,12 +42,15 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.store import Store
-from lorabay.errors import SetupError
-from lorabay.logs import configure_logging
+from lorabay.errors import CallNotServed, SetupError
+from lorabay.logs import configure_logging, quiet_engine
 from lorabay.metrics import Metrics
+from lorabay.progress import progress_bar
 from lorabay.server.accounts import open_accounts
+from lorabay.server.ahead import Ahead
 from lorabay.server.composition import build_reconciler, grammar_limits, request_limits
 from lorabay.server.engine_options import engine_options, has_rank_over
+from lorabay.server.first_steps import first_steps
 from lorabay.server.http_protocol import Timeouts
 from lorabay.server.http_server import HttpServer
 from lorabay.server.limit_keeper import LimitKeeper
@@ -57,6 +61,7 @@ from lorabay.server.usage import STOP_S, choose_recorder, usage_answers
 from lorabay.server.user_options import whole_number, worker_count
 from lorabay.serving.adapted import ask_engine
 from lorabay.serving.admin import Operations
+from lorabay.serving.engine import CHAT
 from lorabay.serving.machine_defaults import adapts_experts, scales_outputs, set_cpu_environment
 from lorabay.serving.manager import AdapterManager, Loading
 from lorabay.serving.slot_gate import SlotGate
@@ -75,10 +80,13 @@ if TYPE_CHECKING:
     from lorabay.reconcile.reconciler import Reconciler
     from lorabay.server.accounts import Accounts
     from lorabay.server.tls import Certificate
-    from lorabay.serving.engine import Engine
+    from lorabay.serving.engine import Call, Engine
     from lorabay.settings import Settings
 
 logger = structlog.get_logger(__name__)
+
+STEPS = 5
+"""Steps of a start that a terminal sees, from the base on."""
 
 TERMINATE_AGAIN_S = 0.5
 """How often a starting engine's processes are ended, until its start has given up."""
@@ -98,6 +106,7 @@ def serve(settings: Settings) -> None:
     Raises LorabayError when it cannot start or its engine fails to.
     """
     configure_logging(settings.log_format, settings.log_level)
+    quiet_engine(os.environ, settings.log_level)
     keys = Keyring(_secret(settings.api_key), settings.api_key_file)
     admin_keys = Keyring(_secret(settings.admin_key), settings.admin_key_file)
     certificate = choose_certificate(settings.tls_cert, settings.tls_key)
@@ -114,7 +123,9 @@ def serve(settings: Settings) -> None:
         with bind(settings.host, settings.port) as listener:
             if isinstance(gate, OpenGate):
                 logger.warning("no API key: only this machine can call", host=settings.host)
-            logger.info("listening", url=_url_of(listener, secure=certificate is not None))
+            url = _url_of(listener, secure=certificate is not None)
+            logger.info("listening", url=url)
+            ahead = Ahead.begin(settings.base, cache_folder())
             server = Server(
                 settings,
                 gate,
@@ -122,8 +133,15 @@ def serve(settings: Settings) -> None:
                 keyrings=(keys, admin_keys),
                 certificate=certificate,
                 accounts=accounts,
+                ask_engine=ahead.ask_engine,
+                ahead=ahead,
             )
-            server.run(listener)
+            has_key = not isinstance(gate, OpenGate)
+            server.when_ready = partial(_show_first_steps, server, settings, url, has_key=has_key)
+            try:
+                server.run(listener)
+            finally:
+                ahead.leave()
 
 
 def _secret(setting: SecretStr | None) -> str | None:
@@ -134,6 +152,25 @@ def _url_of(listener: socket.socket, *, secure: bool) -> str:
     host, port = listener.getsockname()[:2]
     url_host = f"[{host}]" if ":" in host else host
     return f"{'https' if secure else 'http'}://{url_host}:{port}"
+
+
+def _show_first_steps(server: Server, settings: Settings, url: str, *, has_key: bool) -> None:
+    """Tell whoever reads a console what to try; programs that read the log are not told."""
+    if settings.log_format != "console" or settings.log_level not in ("debug", "info"):
+        return
+
+    assert server.reconciler is not None  # noqa: S101
+    adapters = [
+        status.name for status in server.reconciler.registry.snapshot() if status.live is not None
+    ]
+    steps = first_steps(
+        url,
+        base=server.base_name,
+        adapters=adapters,
+        has_key=has_key,
+        generates=server.answers(CHAT),
+    )
+    sys.stderr.write(f"\n{steps}\n")
 
 
 def make_vllm_engine(
@@ -157,6 +194,7 @@ def make_vllm_engine(
         grammars,
         max_asked_tokens=settings.max_asked_tokens,
         max_prompt_logprob_tokens=settings.max_prompt_logprob_tokens,
+        compile_first=settings.compile_first,
     )
 
 
@@ -175,6 +213,7 @@ class Server:
         make_engine: MakeEngine | None = None,
         engine_scales: Callable[..., bool] = scales_outputs,
         ask_engine: AskEngine = ask_engine,
+        ahead: Ahead | None = None,
     ) -> None:
         self._settings = settings
         self._gate = gate
@@ -188,8 +227,13 @@ class Server:
         )
         self._engine_scales = engine_scales
         self._ask_engine = ask_engine
+        self._ahead = ahead
         self.reconciler: Reconciler | None = None
         """The adapters' side; None until the base is found."""
+        self.base_name = ""
+        """What requests call the base; empty until it is found."""
+        self.when_ready: Callable[[], None] = lambda: None
+        """Called once, when the start is over and has not failed."""
         self._manager: AdapterManager | None = None
         self._limits: LimitKeeper | None = None
         if accounts is not None:
@@ -225,6 +269,17 @@ class Server:
         with asyncio.Runner(loop_factory=self._http.config.get_loop_factory()) as runner:
             runner.run(self._serve(listener))
 
+    def answers(self, call: Call) -> bool:
+        """Return whether the engine answers a call; false until there is one."""
+        if self._manager is None:
+            return False
+
+        try:
+            self._manager.engine.check_call(call)
+        except CallNotServed:
+            return False
+        return True
+
     def _end(self) -> None:
         self._http.should_exit = True
 
@@ -256,7 +311,20 @@ class Server:
     async def _start(self) -> None:
         """Bring up everything behind HTTP, step by step."""
         settings = self._settings
-        base = await _run_abandonable(partial(_find_base, settings))
+        base = await _run_abandonable(partial(_find_base, settings, self._ahead))
+        self.base_name = served_names(settings.engine, base)[0]
+
+        logger.info(
+            "starting", base=self.base_name, takes="half a minute; a minute at the first start here"
+        )
+        with progress_bar(STEPS, "look at the base and its adapters") as advance:
+            await self._start_engine(base, lambda text: advance(text, 1))
+
+    async def _start_engine(self, base: BaseFolder, step: Callable[[str], None]) -> None:
+        """Bring up everything behind the base; `step` tells what comes next."""
+        settings = self._settings
+        if self._ahead is not None:
+            await _run_abandonable(self._ahead.wait_for_imports)
 
         # Opening the store waits for other servers' locks, and the adapter directory's file system
         # may not answer; asking whether the engine scales outputs imports vLLM.
@@ -264,9 +332,11 @@ class Server:
         reconciler = await _run_abandonable(build)
         self.reconciler = reconciler
 
+        step("read the adapters")
         # Before there is an engine: what the adapters need decides how it is started.
         await reconciler.read_directory()
 
+        step("choose the engine's options")
         # Set before the engine is made, because vLLM reads them then.
         set_cpu_environment(
             os.environ,
@@ -284,6 +354,8 @@ class Server:
             timeout_s=settings.load_timeout_s,
             concurrent=settings.concurrent_loads,
         )
+
+        step("load vLLM")
         engine = await asyncio.to_thread(self._make_engine, base, options)
 
         patience = Patience(hang_s=settings.engine_hang_s, failed_restarts=settings.failed_restarts)
@@ -298,7 +370,10 @@ class Server:
             waited=self._metrics.slot_wait_seconds.observe,
         )
         self._app.hand_over(self._create_app(base, manager, reconciler, slots))
+
+        step("start the engine, and load adapters into it")
         await manager.start()
+        step("ready")
 
     def _prepare_reconciler(self, base: BaseFolder) -> Callable[..., Reconciler]:
         """Return a function that builds the adapters' side, given the engine's rank limit."""
@@ -367,6 +442,7 @@ class Server:
         self._failure = start.exception()
         if self._failure is None:
             logger.info("ready")
+            self.when_ready()
         else:
             self._end()
 
@@ -406,9 +482,10 @@ async def _limited(
     return limited
 
 
-def _find_base(settings: Settings) -> BaseFolder:
+def _find_base(settings: Settings, ahead: Ahead | None) -> BaseFolder:
     if settings.base is None:
-        return find_base(str(prepare(cache_folder())))
+        prepared = prepare if ahead is None else ahead.prepare
+        return find_base(str(prepared(cache_folder())))
 
     return find_base(settings.base, revision=revision_of(settings.engine))
 

@@ -26,6 +26,7 @@ from platformdirs import user_cache_path
 from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.errors import UsageError
 from lorabay.files.durable import write
+from lorabay.logs import ENGINE_LOG_VARIABLE
 
 if TYPE_CHECKING:
     from lorabay.base.shapes import BaseShapes
@@ -78,26 +79,87 @@ _SPARING = {"OMP_NUM_THREADS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
 """Variables of the helper: it computes nothing."""
 
 
+class EngineHelper:
+    """The helper process: it imports vLLM at its start, and answers one question when asked."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    @classmethod
+    def start(cls) -> EngineHelper:
+        """Start the process; raises OSError if that cannot be."""
+        path = os.pathsep.join(filter(None, sys.path))
+        return cls(
+            subprocess.Popen(
+                [sys.executable, "-m", HELPER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | _SPARING | {"PYTHONPATH": path},
+                text=True,
+            )
+        )
+
+    def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer; where there is none, it is `unknown` why. The process ends."""
+        try:
+            text, _ = self._process.communicate(json.dumps(question), timeout=ANSWER_S)
+        except subprocess.TimeoutExpired:
+            self.leave()
+            return {"unknown": f"no answer in {ANSWER_S:.0f} s"}
+
+        with suppress(ValueError):
+            answer = json.loads(text)
+            if isinstance(answer, dict):
+                return answer
+        return {"unknown": f"the process ended with code {self._process.returncode}"}
+
+    def leave(self) -> None:
+        """End the process without a question; nothing happens if it has ended."""
+        with self._process:
+            self._process.kill()
+
+
 def ask_engine(
-    base: Path, options: Mapping[str, Any], shapes: BaseShapes, *, cache: Path | None = None
+    base: Path,
+    options: Mapping[str, Any],
+    shapes: BaseShapes,
+    *,
+    cache: Path | None = None,
+    helper: EngineHelper | None = None,
 ) -> Adapted | NotAsked:
     """Return what an engine with these options adapts of the base in a folder.
 
-    Blocks for some seconds, if the answer is not in the folder `cache`. Raises UsageError for
+    Blocks for some seconds, if the answer is not in the folder `cache`; less if a `helper` was
+    started before, which is ended here in any case. Raises UsageError for
     options that vLLM does not take, and OSError if the base's files cannot be read.
     """
     if not has_engine():
         return NotAsked("vLLM is not installed here")
 
+    try:
+        return _asked(base, options, shapes, cache or user_cache_path("lorabay") / "engine", helper)
+    finally:
+        if helper is not None:
+            helper.leave()
+
+
+def _asked(
+    base: Path,
+    options: Mapping[str, Any],
+    shapes: BaseShapes,
+    cache: Path,
+    helper: EngineHelper | None,
+) -> Adapted | NotAsked:
+    """Return the answer that is kept in `cache`, or the helper's."""
     question = {
         "base": str(base.absolute()),
         "options": dict(filter(_has_influence, options.items())),
         "modules": modules_of(shapes),
     }
-    folder = cache or user_cache_path("lorabay") / "engine"
-    place = folder / f"{_key(base, question)}.json"
+    place = cache / f"{_key(base, question)}.json"
 
-    answer = _read(place) or _ask(question)
+    answer = _read(place) or _ask(question, helper)
     if "wrong" in answer:
         raise UsageError(answer["wrong"])
     if "unknown" in answer:
@@ -144,9 +206,15 @@ def _key(base: Path, question: Mapping[str, Any]) -> str:
         "modules": question["modules"],
         "files": [(path.name, _digest(path)) for path in (*made_from, *code)],
         "engines": [_version(name) for name in ENGINES],
-        "variables": sorted(item for item in os.environ.items() if item[0].startswith("VLLM_")),
+        "variables": sorted(filter(_is_vllms, os.environ.items())),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _is_vllms(variable: tuple[str, str]) -> bool:
+    """Return whether a variable may decide how vLLM makes a model."""
+    name, _ = variable
+    return name.startswith("VLLM_") and name != ENGINE_LOG_VARIABLE
 
 
 def _digest(path: Path) -> str:
@@ -160,30 +228,14 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _ask(question: Mapping[str, Any]) -> dict[str, Any]:
+def _ask(question: dict[str, Any], helper: EngineHelper | None) -> dict[str, Any]:
     """Return the helper's answer; one that gives none makes it unknown."""
-    path = os.pathsep.join(filter(None, sys.path))
     try:
-        ended = subprocess.run(
-            [sys.executable, "-m", HELPER],
-            input=json.dumps(question),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | _SPARING | {"PYTHONPATH": path},
-            text=True,
-            timeout=ANSWER_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return {"unknown": f"no answer in {ANSWER_S:.0f} s"}
+        helper = helper or EngineHelper.start()
     except OSError as error:
         return {"unknown": error.strerror or str(error)}
 
-    with suppress(ValueError):
-        answer = json.loads(ended.stdout)
-        if isinstance(answer, dict):
-            return answer
-    return {"unknown": f"the process ended with code {ended.returncode}"}
+    return helper.answer(question)
 
 
 def _read(place: Path) -> dict[str, Any] | None:

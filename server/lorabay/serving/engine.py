@@ -206,6 +206,16 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Compiled(StrEnum):
+    """Whether the base runs as code that a compiler has made of it; otherwise it is slower."""
+
+    NO = "no"
+    COMPILING = "compiling"
+    """It answers uncompiled while that is being made."""
+
+    YES = "yes"
+
+
 @dataclass(frozen=True, slots=True)
 class Slots:
     """Places for adapters in the device's memory: the weights that have one, and how many there
@@ -277,6 +287,11 @@ class Engine(Protocol):
     @property
     def max_model_len(self) -> int | None:
         """Context length in tokens; None before the first start."""
+        ...
+
+    @property
+    def compiled(self) -> Compiled | None:
+        """Whether the base runs compiled; None while no engine is up."""
         ...
 
     def schemas(self) -> Mapping[str, Mapping[str, Any]]:

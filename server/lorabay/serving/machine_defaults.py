@@ -33,6 +33,11 @@ DORA_VARIABLE = "LORABAY_DORA"
 
 Scaling is the plugin's work, in vLLM's own processes; an environment variable reaches it there."""
 
+BESIDE_VARIABLE = "_LORABAY_COMPILES_BESIDE"
+"""Set to 1, it makes the plugin answer before the base is compiled, on a CPU.
+
+Not the name of a setting: those are read from `LORABAY_*`."""
+
 DUAL_STREAM_VARIABLE = "VLLM_LORA_ENABLE_DUAL_STREAM"
 """Set to 1, it makes vLLM compute base and update on two streams of a GPU."""
 
@@ -115,7 +120,8 @@ def server_options(grace_s: float) -> dict[str, Any]:
 
     A signal to the whole process group reaches the engine's process too; it drains as long.
     """
-    return {"shutdown_timeout": math.ceil(grace_s)}
+    # vLLM draws a bar for the base's files, in a process whose log is not the server's.
+    return {"shutdown_timeout": math.ceil(grace_s), "use_tqdm_on_load": False}
 
 
 def set_start_method(environ: MutableMapping[str, str]) -> None:

@@ -11,7 +11,8 @@ import logging
 import os
 import platform
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from copy import copy
 from functools import cache
 from pathlib import Path
@@ -61,11 +62,12 @@ def _obstacle(lora: Any) -> str | None:
 def reuse_compiled() -> None:
     """Let a start use the graphs that an earlier one compiled on such a processor; once a process.
 
-    Three things stand in the way. vLLM 0.32 asks every loaded artefact to finish its loading, which
+    Four things stand in the way. vLLM 0.32 asks every loaded artefact to finish its loading, which
     only artefacts of its own compiler backend can; on a CPU torch's backend compiles, the load
     fails, and each start compiles again for a minute. Neither checks that the processor can run the
     code, which matters where a cache is shared. And vLLM keeps a graph for each number of slots and
-    each rank limit, though no graph with our operators depends on either.
+    each rank limit, though no graph with our operators depends on either. And torch prepares
+    headers for a C++ compiler that has nothing to do, which takes seconds.
     """
     import torch
     from vllm.compilation import caching
@@ -73,7 +75,8 @@ def reuse_compiled() -> None:
     load, factors = torch.compiler.load_compiled_function, caching.aot_compile_hash_factors
 
     def load_compiled_function(*arguments: Any, **options: Any) -> Any:
-        loaded = load(*arguments, **options)
+        with _unprepared_headers():
+            loaded = load(*arguments, **options)
         compiled: Any = loaded._artifacts.compiled_fn  # type: ignore[attr-defined]
         if not hasattr(compiled, "finalize_loading"):
             compiled.finalize_loading = lambda vllm_config: None
@@ -84,6 +87,21 @@ def reuse_compiled() -> None:
 
     torch.compiler.load_compiled_function = load_compiled_function
     caching.aot_compile_hash_factors = aot_compile_hash_factors
+
+
+@contextmanager
+def _unprepared_headers() -> Iterator[None]:
+    """Let torch compile without its precompiled headers while the block lasts: where all is in its
+    cache, nothing is compiled.
+    """
+    from torch._inductor import codecache
+
+    prepare = codecache._precompile_header
+    codecache._precompile_header = lambda *_, **__: None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        codecache._precompile_header = prepare
 
 
 def _without_limits(vllm_config: Any) -> Any:

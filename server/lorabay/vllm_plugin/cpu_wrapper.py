@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
-from lorabay.vllm_plugin import adapter_loading, lora_layers
+from lorabay.vllm_plugin import adapter_loading, compile_beside, lora_layers
 from lorabay.vllm_plugin.apply_lora import RowKernel, add_update
 from lorabay.vllm_plugin.batch_rows import BatchRows
 from lorabay.vllm_plugin.kernel import row_kernel
@@ -45,6 +45,7 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         # import all this.
         lora_layers.install()
         adapter_loading.install()
+        compile_beside.install()
         _follow_prompt_rows()
 
         super().__init__(max_num_batched_tokens, max_batches, device, **kwargs)

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lorabay.vllm_plugin.kernel.row_kernel import use_one_thread
 
@@ -29,6 +29,8 @@ NICENESS = 5
 SWITCH_INTERVAL_S = 0.0005
 """Longest wait of the engine's loop for Python code of the staging thread. Python's default of 5 ms
 shows in every step."""
+
+Result = TypeVar("Result")
 
 _loads: OrderedDict[int, Future[Any]] = OrderedDict()
 
@@ -47,6 +49,11 @@ def start(engine_id: int, load: Callable[[], Any]) -> None:
     surplus = max(0, len(_loads) - KEPT)
     for forgotten in finished[:surplus]:
         del _loads[forgotten]
+
+
+def beside(work: Callable[[], Result]) -> Future[Result]:
+    """Begin other work in the staging thread, after the loads that wait there."""
+    return _thread().submit(work)
 
 
 def is_done(engine_id: int) -> bool:
@@ -80,11 +87,11 @@ def _step_aside() -> None:
     # On Linux a nice value belongs to one thread.
     os.nice(NICENESS)
     # A runtime may have bound the main thread to one core, which this thread has inherited.
-    os.sched_setaffinity(0, _cores())
+    os.sched_setaffinity(0, cores_of_process())
     use_one_thread()
 
 
-def _cores() -> set[int]:
+def cores_of_process() -> set[int]:
     """Return the cores that the threads of this process may use, all of them together.
 
     Others are not touched: a worker that is bound to the memory beside its GPU stays there.

@@ -1,5 +1,5 @@
 """Remote calls of the server to vLLM's worker: stage an adapter, ask whether it is staged, load it,
-and ask which adapters are in slots.
+ask which adapters are in slots, and how far the base's compilation is.
 
 vLLM mixes `StagingWorker` into its worker (`worker_extension_cls`). A staged adapter is read,
 checked and laid out beside the engine's loop, so that the load itself takes no time on it.
@@ -53,6 +53,15 @@ class StagingWorker:
 
         slots = manager._adapter_manager.lora_index_to_id
         return [number for number in slots if number is not None]
+
+    def advance_compilation(self) -> tuple[str, int | None, str]:
+        """Take up the base's compiled code, if a helper has made it; return how far that is.
+
+        See `compile_beside.advance`.
+        """
+        from lorabay.vllm_plugin import compile_beside
+
+        return compile_beside.advance()
 
     def load_adapter(self, name: str, engine_id: int, path: str) -> tuple[str, str]:
         """Load an adapter, from where it is staged if it is; return the outcome and the reason.

@@ -16,7 +16,7 @@ from lorabay.errors import (
     RequestRefused,
     SetupError,
 )
-from lorabay.serving.engine import CHAT, TOKENIZE, Answer, AnswerStream, Body, Slots
+from lorabay.serving.engine import CHAT, TOKENIZE, Answer, AnswerStream, Body, Compiled, Slots
 from lorabay.serving.supervision.supervisor import (
     LONGEST_PAUSE_S,
     NOTICE_S,
@@ -362,6 +362,19 @@ async def test_pins_reach_the_engine(supervised: SupervisedEngine, inner: Mortal
     supervised.keep_in_slots(lambda: {A.weights})
     await supervised.start()
     assert inner.pinned() == {A.weights}
+
+
+async def test_whether_the_base_is_compiled_is_known_of_an_engine_that_runs(
+    supervised: SupervisedEngine, inner: MortalEngine
+) -> None:
+    """A rebuilt one may have to compile again."""
+    assert supervised.compiled is None
+    await supervised.start()
+    assert supervised.compiled is Compiled.YES
+    inner.die()
+    inner.hold("start")
+    await quiet()
+    assert supervised.compiled is None
 
 
 async def test_an_engine_that_hangs_is_killed_and_comes_back(

@@ -28,7 +28,7 @@ from lorabay.serving.supervision.watched_stream import WatchedStream
 
 if TYPE_CHECKING:
     from lorabay.catalog.versions import Digest, Version
-    from lorabay.serving.engine import AnswerStream, Body, Call, Engine, Meter, Slots
+    from lorabay.serving.engine import AnswerStream, Body, Call, Compiled, Engine, Meter, Slots
     from lorabay.serving.supervision.suspects import Suspects
 
 logger = structlog.get_logger(__name__)
@@ -127,6 +127,11 @@ class SupervisedEngine:
     def max_model_len(self) -> int | None:
         """Context length in tokens, once started."""
         return self._engine.max_model_len
+
+    @property
+    def compiled(self) -> Compiled | None:
+        """Whether the base runs compiled; None while the engine is down."""
+        return self._engine.compiled if self._up else None
 
     def schemas(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the JSON schema of each call's request body, by the call's name."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel
 from starlette.datastructures import State
 from starlette.responses import Response
+from vllm.config import CompilationMode
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.entrypoints.launchers.api_server.app_state import init_app_state
 from vllm.entrypoints.serve.engine.protocol import ErrorResponse
@@ -33,16 +34,18 @@ from lorabay.errors import (
     LorabayError,
     SetupError,
 )
-from lorabay.serving.engine import MESSAGES, Answer, Meter, Slots, not_served
-from lorabay.serving.machine_defaults import DORA_VARIABLE, set_start_method
+from lorabay.serving.engine import MESSAGES, Answer, Compiled, Meter, Slots, not_served
+from lorabay.serving.machine_defaults import BESIDE_VARIABLE, DORA_VARIABLE, set_start_method
 from lorabay.serving.supervision.engine_processes import EngineProcesses
 from lorabay.serving.vllm import errors as vllm_errors
 from lorabay.serving.vllm.admission import Admission, current as current_admission
 from lorabay.serving.vllm.answers import as_json
 from lorabay.serving.vllm.args import parse_engine_args
+from lorabay.serving.vllm.compilation import CompilationWatch
 from lorabay.serving.vllm.grammars import EngineGrammars, GatedLLM
+from lorabay.serving.vllm.kernel_ahead import compile_kernel_ahead
 from lorabay.serving.vllm.lora_conflicts import refuse_conflicts
-from lorabay.serving.vllm.lora_weights import LoraWeights
+from lorabay.serving.vllm.lora_weights import LoraWeights, ask_every_worker
 from lorabay.serving.vllm.messages import keep_failures
 from lorabay.serving.vllm.parsers import drop_unfit, with_parsers
 from lorabay.serving.vllm.pooling import adapt_parts, answer_of, keep_prompts_whole
@@ -87,8 +90,8 @@ asked_model: ContextVar[str] = ContextVar("asked_model")
 class VllmEngine:
     """One base model in vLLM, with vLLM's engine options by name.
 
-    Structured outputs pass `grammars` first. The two limits are the settings of their names. Raises
-    UsageError at once for options that vLLM does not take, or that LoRA does not.
+    Structured outputs pass `grammars` first. The other arguments are the settings of their names.
+    Raises UsageError at once for options that vLLM does not take, or that LoRA does not.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class VllmEngine:
         *,
         max_asked_tokens: int = MAX_ASKED_TOKENS,
         max_prompt_logprob_tokens: int = MAX_PROMPT_LOGPROB_TOKENS,
+        compile_first: bool = True,
     ) -> None:
         # vLLM reads these variables when it starts processes and when it fetches media.
         set_start_method(os.environ)
@@ -132,13 +136,27 @@ class VllmEngine:
         self._weights = LoraWeights(self._running, can_stage=can_stage)
         self._slot_watch: SlotWatch | None = None
         self._pinned: Callable[[], AbstractSet[Digest]] = frozenset
-        self._watching: asyncio.Task[None] | None = None
+        # Whoever has a worker of their own compiles first: that one cannot be asked.
+        self._compiles_beside = can_stage and current_platform.is_cpu() and not compile_first
+        os.environ[BESIDE_VARIABLE] = "1" if self._compiles_beside else "0"
+        self._compilation: CompilationWatch | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._processes = EngineProcesses()
 
     @property
     def max_model_len(self) -> int | None:
         """Context length in tokens; None before the first start."""
         return None if self._llm is None else self._llm.model_config.max_model_len
+
+    @property
+    def compiled(self) -> Compiled | None:
+        """Whether the base runs compiled; None before the first start."""
+        if self._llm is None:
+            return None
+        if self._compilation is not None:
+            return self._compilation.compiled
+
+        return Compiled.YES if _may_compile(self._llm) else Compiled.NO
 
     async def start(self) -> None:
         """Start the engine process and load the base; takes tens of seconds.
@@ -183,16 +201,26 @@ class VllmEngine:
         return getattr(self._state, SERVING_METHODS[call].part, None) is not None
 
     def _watch(self, llm: AsyncLLM) -> None:
-        """Follow what the engine's requests cost, and which adapters are in its slots."""
+        """Follow what the engine's requests cost, which adapters are in its slots, and a base that
+        is compiled meanwhile.
+        """
         processor = llm.output_processor
         ask = partial(adapters_in_slots, llm, lambda: self._weights.ids_of(self._pinned()))
         slots = SlotWatch(ask, processor.has_unfinished_requests)
         watch_requests(processor, slots.look_again)
 
         self._slot_watch = slots
-        self._watching = asyncio.create_task(slots.run())
-        # A worker of the user's own cannot be asked, and a dead one does not answer.
-        self._watching.add_done_callback(lambda task: task.cancelled() or task.exception())
+        runs = [slots.run()]
+        if self._compiles_beside and _may_compile(llm):
+            self._compilation = CompilationWatch(
+                partial(ask_every_worker, llm, "advance_compilation")
+            )
+            runs.append(self._compilation.run())
+
+        self._watching = [asyncio.create_task(run) for run in runs]
+        for task in self._watching:
+            # A worker of the user's own cannot be asked, and a dead one does not answer.
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def _build(self) -> GatedLLM:
         load_general_plugins()
@@ -206,6 +234,8 @@ class VllmEngine:
         engine_args = AsyncEngineArgs.from_cli_args(self._args)
         config = engine_args.create_engine_config(usage_context=UsageContext.OPENAI_API_SERVER)
         keep_prompts_whole(config.scheduler_config)
+        if current_platform.is_cpu() and config.lora_config is not None:
+            compile_kernel_ahead(str(config.lora_config.lora_dtype).removeprefix("torch."))
         llm: GatedLLM = GatedLLM.from_vllm_config(
             vllm_config=config,
             usage_context=UsageContext.OPENAI_API_SERVER,
@@ -228,9 +258,9 @@ class VllmEngine:
     async def stop(self) -> None:
         """End the engine process and forget what it held; idempotent."""
         llm, self._llm = self._llm, None
-        self._slot_watch = None
-        if self._watching is not None:
-            self._watching.cancel()
+        self._slot_watch = self._compilation = None
+        for task in self._watching:
+            task.cancel()
         self._weights.forget_all()
         self._processes = EngineProcesses()
         await self._grammars.close()
@@ -406,6 +436,11 @@ class VllmEngine:
         error.message = error.message.replace(model, asked)
         error.args = (error.message,)
         return error
+
+
+def _may_compile(llm: AsyncLLM) -> bool:
+    """Return whether vLLM compiles the base at all: with this configuration, on this machine."""
+    return bool(llm.vllm_config.compilation_config.mode != CompilationMode.NONE)
 
 
 def _end_if_cancelled() -> None:

@@ -112,7 +112,7 @@ class LoraWeights:
         """Load an adapter; return the outcome in each worker, and the reason where it failed."""
         if self._can_stage:
             await _stage(llm, request)
-            return await _ask_every_worker(llm, "load_adapter", *_identity(request))
+            return await ask_every_worker(llm, "load_adapter", *_identity(request))
 
         # Another worker: vLLM's own call tells of any failure in words alone.
         try:
@@ -146,8 +146,8 @@ class LoraWeights:
 
 async def _stage(llm: AsyncLLM, request: LoRARequest) -> None:
     """Return when the weights are read and laid out, which happens beside the engine's loop."""
-    await _ask_every_worker(llm, "stage_adapter", *_identity(request))
-    while not all(await _ask_every_worker(llm, "adapter_is_staged", request.lora_int_id)):
+    await ask_every_worker(llm, "stage_adapter", *_identity(request))
+    while not all(await ask_every_worker(llm, "adapter_is_staged", request.lora_int_id)):
         await asyncio.sleep(STAGING_POLL_S)
 
 
@@ -157,7 +157,7 @@ async def _take_back(llm: AsyncLLM, request: LoRARequest) -> None:
         await llm.remove_lora(request.lora_int_id)
 
 
-async def _ask_every_worker(llm: AsyncLLM, method: str, *arguments: object) -> list[Any]:
+async def ask_every_worker(llm: AsyncLLM, method: str, *arguments: object) -> list[Any]:
     """Call a method of each worker of every data-parallel engine, and return all answers.
 
     vLLM's own `collective_rpc` returns those of the first engine's workers alone.
