@@ -122,7 +122,9 @@ def test_a_key_is_found_by_its_id_or_its_name(database: Database) -> None:
     assert found(database, "CI") == one.key
 
 
-@pytest.mark.parametrize("key", ["", "nobody", "' OR 1=1 --", "\x1b[2J", "x" * 5000])
+@pytest.mark.parametrize(
+    "key", ["", "nobody", "' OR 1=1 --", "\x1b[2J", "a\x00b", "\udcff", "x" * 5000]
+)
 def test_what_no_key_is_called_is_not_found(database: Database, key: str) -> None:
     """In a message that can be printed."""
     make(database)
@@ -147,7 +149,8 @@ def test_keys_are_listed_by_tenant_and_name(database: Database) -> None:
     listed = database.read(book.listed)
     assert [(key.tenant, key.name) for key in listed] == [("a", "y"), ("a", "z"), ("b", "x")]
     assert [key.name for key in database.read(partial(book.listed, tenant="b"))] == ["x"]
-    assert database.read(partial(book.listed, tenant="' OR 1=1")) == ()
+    for tenant in ("' OR 1=1", "a\x00b", "\udcff"):
+        assert database.read(partial(book.listed, tenant=tenant)) == ()
 
 
 def test_every_change_is_counted(database: Database) -> None:

@@ -122,6 +122,9 @@ def listed(connection: Connection, *, tenant: str | None = None) -> tuple[Key, .
     """Return all keys, or those of a tenant, by tenant and name, the oldest first."""
     wanted = select(KEYS).order_by(KEYS.c.tenant, KEYS.c.name, KEYS.c.created_at, KEYS.c.id)
     if tenant is not None:
+        # No name holds such characters, and databases refuse some of them.
+        if not tenant.isprintable():
+            return ()
         wanted = wanted.where(KEYS.c.tenant == tenant)
     return tuple(map(_key_of, connection.execute(wanted)))
 
@@ -138,7 +141,9 @@ def find(connection: Connection, key: str) -> Key:
     Raises KeyNotFound, and KeyConflict if several have the name.
     """
     wanted = select(KEYS).where(or_(KEYS.c.id == key, KEYS.c.name == key))
-    found = [_key_of(row) for row in connection.execute(wanted)]
+    # No name holds such characters, and databases refuse some of them.
+    rows = connection.execute(wanted) if key.isprintable() else ()
+    found = [_key_of(row) for row in rows]
     for one in found:
         if one.id == key:
             return one
