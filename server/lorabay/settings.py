@@ -518,7 +518,7 @@ class EngineSettings(BaseModel):
     dora: bool = Field(
         False,
         description=(
-            "Serve DoRA adapters on a GPU, at one more small operation a module in every batch. "
+            "Serve DoRA adapters on a GPU, by a kernel of lorabay's own for every adapter. "
             "On a CPU host DoRA is always served and the flag has no effect."
         ),
     )

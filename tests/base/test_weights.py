@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from lorabay.base.files import BaseFiles
 from lorabay.base.weights import BaseWeights
 from lorabay.errors import SetupError
 from tests import making
+from tests.base.quantised.layouts import KINDS, quantise
+from tests.merge.bases import make_base
 
 NAME = "model.layers.0.mlp.up_proj.weight"
 
@@ -81,3 +84,38 @@ def test_a_base_that_changes_is_an_expected_failure(folder: Path, spoil: object,
     spoil(folder / "model.safetensors")
     with pytest.raises(SetupError, match=text):
         list(weights.blocks(last.name))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_packed_weights_come_dense(kind: str, tmp_path: Path) -> None:
+    """In rows of their own shape, with the values that the packing stands for."""
+    base = make_base(tmp_path / "base", files=1, dtype="F16")
+    dense = quantise(base, kind)
+    weights = BaseWeights.open(base)
+    for name, expected in dense.items():
+        assert weights.problem(name) is None
+        assert weights.shape(name) == tuple(expected.shape)
+        np.testing.assert_allclose(weights.whole(name), expected.numpy(), rtol=2e-7, atol=0)
+
+
+def test_a_packed_weight_comes_in_blocks_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a stored one does, though it is made as a whole."""
+    monkeypatch.setattr("lorabay.base.weights._BLOCK_BYTES", 1)
+    base = make_base(tmp_path / "base", files=1, dtype="F16")
+    name, expected = next(iter(quantise(base, "awq").items()))
+    blocks = list(BaseWeights.open(base).blocks(name))
+    assert [first for first, _ in blocks] == list(range(len(expected)))
+    assert {rows.shape for _, rows in blocks} == {(1, expected.shape[1])}
+
+
+def test_a_packing_without_weights_explains_nothing(tmp_path: Path) -> None:
+    """A config that says it is packed over files that are not: plain tensors stay readable."""
+    base = make_base(tmp_path / "base", files=1, dtype="F16")
+    config = json.loads((base / "config.json").read_bytes())
+    config["quantization_config"] = {"quant_method": "awq", "bits": 4, "group_size": 8}
+    (base / "config.json").write_text(json.dumps(config))
+    weights = BaseWeights.open(base)
+    assert weights.unpacked == {}
+    assert weights.shape("nothing") is None

@@ -13,6 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lorabay.base.files import BaseFiles
+from lorabay.base.quantised.dense import with_hidden_shapes
 from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import Checks
@@ -22,6 +24,7 @@ from lorabay.catalog.versions import Version
 from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.reasons import Rejected
 from tests import peft_adapters
+from tests.base.quantised.layouts import quantise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,6 +225,32 @@ def test_dora_needs_the_bases_values(
     )
     assert isinstance(result, Rejected)
     assert result.codes == {"quantised_base"}
+
+
+@pytest.mark.parametrize("kind", ["gptq", "awq", "float8 by block", "float8", "packed"])
+def test_dora_over_a_packed_base_divides_by_its_dense_norms(
+    kind: str, base: Path, tmp_path: Path, store: Store
+) -> None:
+    """The engine multiplies by what the packing stands for: so do the scales."""
+    made = peft_adapters.make(base, tmp_path / "a", peft_adapters.CONFIGS["dora"])
+    packed = shutil.copytree(base, tmp_path / "packed")
+    dense = {name: weight.contiguous() for name, weight in quantise(packed, kind).items()}
+    plain = shutil.copytree(base, tmp_path / "plain")
+    save_file(load_file(plain / "model.safetensors") | dense, plain / "model.safetensors")
+
+    scales: list[dict[str, torch.Tensor]] = []
+    for folder in (packed, plain):
+        files = BaseFiles.open(folder)
+        shapes = with_hidden_shapes(files, BaseShapes.of(files))
+        checks = Checks(shapes, max_rank=64, base_weights=BaseWeights.of(files))
+        version = ingest(store, made.folder, checks)
+        scales.append(load_file(version.path / SCALES_FILE))
+
+    of_packed, of_plain = scales
+    assert of_packed
+    assert of_packed.keys() == of_plain.keys()
+    for name, scale in of_packed.items():
+        torch.testing.assert_close(scale, of_plain[name], rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("name", ["lora", "dora", "vera", "loha", "lokr", "adalora"])

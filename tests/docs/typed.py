@@ -77,6 +77,8 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/docker-and-gpu.md: export LORABAY_API_KEY=choose-a-long-random-text": _DOCKER,
     "docs/guides/docker-and-gpu.md: docker compose -f deploy/compose.yaml --profile gpu "
     "--profile monitoring up --build": _DOCKER,
+    "docs/guides/docker-and-gpu.md: .venv/bin/lorabay bench tune "
+    "--base /models/Llama-3.1-8B-Instruct --engine max_loras=8 --output lora-kernels": "a GPU",
     "docs/guides/docker-and-gpu.md: .venv/bin/lorabay serve --base /models/Llama-3.1-8B-Instruct "
     "--adapters /models/adapters \\": "needs a GPU and a model of 16 GB",
     "docs/guides/docker-and-gpu.md: .venv/bin/lorabay serve "

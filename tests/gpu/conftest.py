@@ -17,6 +17,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if is_test and not config.getoption("--gpu") else None
 
 
+@pytest.fixture(autouse=True)
+def forget_addresses() -> None:
+    """vLLM knows weights by their addresses, which those of a test before may have had."""
+    from vllm.lora.ops.triton_ops import utils
+
+    utils._LORA_A_PTR_DICT.clear()
+    utils._LORA_B_PTR_DICT.clear()
+
+
 @pytest.fixture(scope="session")
 def one_rank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """vLLM's parallel state for a single rank on the device."""

@@ -40,9 +40,9 @@ KINDS: dict[str, tuple[list[str], list[int], int]] = {
 """Layer -> (the modules packed in it, outputs of each, inputs)."""
 
 
-def make_base(kind: str) -> Any:
+def make_base(kind: str, *, bias: bool = False) -> Any:
     """Return a base layer of bfloat16 on the device, with random weights."""
-    options: dict[str, Any] = {"bias": False, "params_dtype": DTYPE}
+    options: dict[str, Any] = {"bias": bias, "params_dtype": DTYPE}
 
     with torch.device("cuda"):
         match kind:
@@ -60,6 +60,8 @@ def make_base(kind: str) -> Any:
                 layer = ReplicatedLinear(HIDDEN, HIDDEN, **options)
 
     torch.nn.init.normal_(layer.weight, std=0.02)
+    if bias:
+        torch.nn.init.normal_(layer.bias)
     return layer
 
 
@@ -86,6 +88,7 @@ class Layer:
 
     kind: str
     wrapper: PunicaWrapperGPU
+    bias: bool = False
     base: Any = None
     lora: Any = None
     factors: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
@@ -93,7 +96,7 @@ class Layer:
 
     def __post_init__(self) -> None:
         packed, _, _ = KINDS[self.kind]
-        self.base = make_base(self.kind)
+        self.base = make_base(self.kind, bias=self.bias)
         self.lora = from_layer(self.base, SLOTS, lora_config(), packed)
         self.lora.set_mapping(self.wrapper)
 
@@ -124,7 +127,7 @@ class Layer:
             put_scales(layers, slot, cut_scales(layers, given))
 
     def expected(self, x: torch.Tensor, slots: Sequence[int]) -> torch.Tensor:
-        """Return c * (W x) + B (A x) of each row in float64: DoRA's c is folded into B already."""
+        """Return c * (W x) + b + B (A x) of each row in float64: DoRA's c is in B already."""
         _, widths, _ = KINDS[self.kind]
         exact = x.double() @ self.base.weight.double().T
 
@@ -139,7 +142,7 @@ class Layer:
             ]
             exact[rows] = exact[rows] * self.scales[slot].double() + torch.cat(parts, dim=1)
 
-        return exact
+        return exact if self.base.bias is None else exact + self.base.bias.double()
 
 
 def forward(layer: Any, x: torch.Tensor) -> torch.Tensor:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from vllm.lora.utils import get_captured_lora_counts
 
 from lorabay.vllm_plugin import scaled_outputs
+from lorabay.vllm_plugin.device.adapter_counts import count_batch
 from tests.gpu.lora_batch import (
+    SLOTS,
     Layer,
     forward,
     inputs_for,
@@ -53,24 +56,28 @@ def test_a_replay_follows_slots_and_rows() -> None:
     assert torch.equal(output, forward(layer.lora, x))
 
 
+def rows_of_capture(count: int) -> list[int]:
+    """The slots of the rows that a graph for a count is captured with, as the plugin has them."""
+    if count > SLOTS:
+        return [row % (SLOTS + 1) - 1 for row in range(ROWS)]
+    return [row % count for row in range(ROWS)]
+
+
 @pytest.mark.parametrize("adapters", [1, 2, 3, 4])
-def test_which_rows_a_graph_for_a_count_of_adapters_serves(
-    adapters: int, figures: list[str]
-) -> None:
+def test_a_graph_for_a_count_of_adapters_serves_them_all(adapters: int, figures: list[str]) -> None:
     """The option `specialize_active_lora` captures one graph for each count of adapters.
 
-    vLLM 0.32 does not count base rows, which take a place in the graph too. Until it does,
-    the engine must not be started with the option. The test says which adapters lose their rows.
+    Rows of the base count as one more, so that no adapter loses its rows beside them.
     """
     config = lora_config(specialize_active_lora=True)
     wrapper = make_wrapper(config)
     layer = Layer("o_proj", wrapper)
-    for slot in range(adapters):
-        layer.put(slot, seed=slot + 1)
+    for slot in range(SLOTS):
+        layer.put(slot, seed=slot + 1, dora=slot % 2 == 1)
 
-    # vLLM captures with rows of adapters alone.
-    slots = [row % adapters for row in range(ROWS)]
-    set_rows(wrapper, slots)
+    count = count_batch(adapters, has_base_rows=True)
+    captured = next(case for case in get_captured_lora_counts(SLOTS, True) if case >= count)
+    set_rows(wrapper, rows_of_capture(captured))
     x = inputs_for(layer, ROWS)
     forward(layer.lora, x)
     torch.cuda.synchronize()
@@ -80,17 +87,14 @@ def test_which_rows_a_graph_for_a_count_of_adapters_serves(
 
     mixed = [-1 if row % 5 == 0 else row % adapters for row in range(ROWS)]
     set_rows(wrapper, mixed)
+    x.copy_(inputs_for(layer, ROWS, seed=9))
     graph.replay()
     torch.cuda.synchronize()
 
-    plain = forward(layer.base, x)
-    lost = {
-        slot
-        for row, slot in enumerate(mixed)
-        if slot != -1 and torch.equal(output[row], plain[row])
-    }
+    error = largest_error(output, layer.expected(x, mixed))
     figures.append(
-        f"counts: a graph for {adapters} adapters with base rows: adapters without effect "
-        f"{sorted(lost) or 'none'}"
+        f"counts: {adapters} adapters and the base by the graph for {captured}: largest error "
+        f"{error:.1e} of the largest output"
     )
-    assert torch.equal(output[::5], plain[::5])
+    assert error < 0.02
+    assert torch.equal(output[::5], forward(layer.base, x)[::5])

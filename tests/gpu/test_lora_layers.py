@@ -61,6 +61,37 @@ def test_each_row_meets_its_own_adapter(
     assert torch.equal(result[base_rows], forward(layer.base, x)[base_rows])
 
 
+@pytest.mark.parametrize("kind", ["qkv_proj", "down_proj"])
+def test_the_bias_of_a_base_is_not_scaled(wrapper: PunicaWrapperGPU, kind: str) -> None:
+    """It is added back to what DoRA's factor took of it."""
+    layer = Layer(kind, wrapper, bias=True)
+    layer.put(1, seed=2, dora=True)
+    slots = [(-1, 1)[row % 2] for row in range(16)]
+    set_rows(wrapper, slots)
+
+    x = inputs_for(layer, 16)
+    assert largest_error(forward(layer.lora, x), layer.expected(x, slots)) < BF16_ERROR
+
+
+@pytest.mark.parametrize("kind", ["qkv_proj", "down_proj"])
+def test_two_streams_compute_the_same(wrapper: PunicaWrapperGPU, kind: str) -> None:
+    """A's product beside the base's, and the update when both are there; many times."""
+    layer = Layer(kind, wrapper)
+    layer.put(0, seed=1)
+    layer.put(1, seed=2, dora=True)
+    slots = [(-1, 0, 1)[row % 3] for row in range(256)]
+    set_rows(wrapper, slots)
+    layer.lora._events = [torch.cuda.Event(), torch.cuda.Event()]
+    layer.lora._lora_stream = torch.cuda.Stream()
+
+    x = inputs_for(layer, 256)
+    plain = forward(layer.lora, x)
+    for _ in range(50):
+        beside = layer.lora._apply_async_impl(x)
+        error = largest_error(beside, plain.double())
+        assert error < BF16_ERROR  # split sums are added in any order
+
+
 def test_a_batch_of_base_rows_is_the_base(wrapper: PunicaWrapperGPU) -> None:
     """Adapters in the slots leave requests to the base alone, to the bit."""
     layer = Layer("qkv_proj", wrapper)

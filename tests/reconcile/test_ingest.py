@@ -84,6 +84,22 @@ async def test_what_is_known_and_above_the_rank_limit_is_judged_again(
     assert result.codes == {"rank_over_limit"}
 
 
+async def test_an_adapter_of_a_module_that_was_left_out_is_refused(
+    bay: Bay, ingest: Ingest
+) -> None:
+    """With the reason, from the engine's start on; the folder is the same under that."""
+    path, identity = bay.make(1), ingest.identity
+    version = await ingest.read(path, FINANCE)
+    assert isinstance(version, Version)
+    ingest.leave_out({})
+    ingest.leave_out(dict.fromkeys(ingest.base.shapes, "it was left out"))
+    result = await ingest.read(path, FINANCE)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"module_not_adapted"}
+    assert "which the engine does not adapt: it was left out" in result.line
+    assert ingest.identity == identity
+
+
 async def test_two_halves_of_different_moments_are_no_version(
     bay: Bay, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

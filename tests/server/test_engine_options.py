@@ -124,7 +124,7 @@ def test_memory_for_adapters_is_shared_by_the_workers(
     monkeypatch.setattr(module, "host_memory_bytes", lambda: 1_000_000)
     given: list[int] = []
 
-    def adapter_options(found: int, memory: int, **_: object) -> dict[str, int]:
+    def adapter_options(adapters: int, memory: int, **_: object) -> dict[str, int]:
         given.append(memory)
         return {"max_loras": 2, "max_cpu_loras": 3, "max_lora_rank": 16}
 
@@ -230,6 +230,39 @@ def test_one_adapter_of_a_high_rank_does_not_make_every_slot_large(
     gpu["memory"] = 1 << 40
     options, _ = options_of(settings, base)
     assert options["max_lora_rank"] == 256
+
+
+def test_the_vocabulary_takes_no_room_in_slots_of_a_gpu_that_nobody_uses(
+    settings: Settings, base: Path, gpu: dict[str, int | None]
+) -> None:
+    """Told with the modules that are left; the user's own list stays."""
+    reconciler = directory_of(settings, BaseWeights.open(base))
+    asyncio.run(reconciler.read_directory())
+    with structlog.testing.capture_logs() as logs:
+        options = engine_options(settings, reconciler)
+    targets = options["lora_target_modules"]
+    assert {"q_proj", "down_proj"} <= set(targets)
+    assert not {"lm_head", "embed_tokens"} & set(targets)
+    (line,) = (line for line in logs if line["event"] == "modules that adapters may change")
+    assert line["names"] == ", ".join(targets)
+
+    own = changed(settings, engine={"lora_target_modules": ["q_proj", "lm_head"]})
+    options, _ = options_of(own, base)
+    assert options["lora_target_modules"] == ["q_proj", "lm_head"]
+
+
+@pytest.mark.parametrize(("slots", "is_chosen"), [(8, True), (4, False)])
+def test_graphs_by_number_of_adapters_where_they_pay(
+    settings: Settings, base: Path, gpu: dict[str, int | None], slots: int, is_chosen: bool
+) -> None:
+    """Beside many slots of a GPU; the user's own graphs stay."""
+    chosen = changed(settings, engine={"max_loras": slots})
+    options, _ = options_of(chosen, base)
+    assert options.get("specialize_active_lora", False) is is_chosen
+    own = changed(settings, engine={"max_loras": slots, "cudagraph_capture_sizes": [1, 2]})
+    options, _ = options_of(own, base)
+    assert options["cudagraph_capture_sizes"] == [1, 2]
+    assert "specialize_active_lora" not in options
 
 
 @pytest.mark.parametrize("value", ["half", None])

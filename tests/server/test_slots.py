@@ -11,6 +11,7 @@ from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import ALLOWED_RANKS
 from lorabay.server import slots as module
 from lorabay.server.slots import Slots
+from lorabay.serving.machine_defaults import MANY_SLOTS, SLOTS_AT_MOST
 from lorabay.serving.room import NO_ROOM, USUAL_ROOM, Room
 from lorabay.settings import Settings
 from tests.server.directories import changed
@@ -54,3 +55,43 @@ def test_what_the_settings_ask_for_wins(settings: Settings, base: Path) -> None:
     slots = slots_of(settings, base, on_cpu=True, expected_adapters=9, outlier_rank=32)
     assert slots.room(0) == Room(9, ALLOWED_RANKS[-1])
     assert slots.outlier_rank(5) == 32
+
+
+@pytest.mark.parametrize(
+    ("adapters", "rank", "memory", "slots"),
+    [
+        (100, 16, 1 << 40, MANY_SLOTS),
+        (100, 64, 1 << 40, MANY_SLOTS),
+        (16, 16, 1 << 40, SLOTS_AT_MOST),
+        (100, 128, 1 << 40, SLOTS_AT_MOST),
+        (100, 64, 1 << 20, SLOTS_AT_MOST),
+        (100, 16, None, SLOTS_AT_MOST),
+        (3, 16, 1 << 40, 4),
+    ],
+)
+def test_many_adapters_of_usual_ranks_get_more_slots_of_a_gpu(
+    settings: Settings, base: Path, monkeypatch: pytest.MonkeyPatch,
+    adapters: int, rank: int, memory: int | None, slots: int,
+) -> None:  # fmt: skip
+    """Where they take little of its memory."""
+    monkeypatch.setattr(module, "device_memory_bytes", lambda: memory)
+    assert slots_of(settings, base, on_cpu=False).count(adapters, rank) == slots
+
+
+def test_many_adapters_share_the_usual_slots_of_a_cpu(settings: Settings, base: Path) -> None:
+    """There they are references, and none is copied."""
+    assert slots_of(settings, base, on_cpu=True).count(100, 16) == SLOTS_AT_MOST
+
+
+def test_two_gpus_hold_twice_as_much(
+    settings: Settings, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of one copy of the model; a second copy has slots of its own."""
+    slots = slots_of(settings, base, on_cpu=False)
+    limit = int(slots.cost(MANY_SLOTS, 16) / module.MANY_SHARE)
+    monkeypatch.setattr(module, "device_memory_bytes", lambda: limit - 1024)
+    assert slots.count(100, 16) == SLOTS_AT_MOST
+    copies = slots_of(settings, base, on_cpu=False, engine={"data_parallel_size": 2})
+    assert copies.count(100, 16) == SLOTS_AT_MOST
+    two = slots_of(settings, base, on_cpu=False, engine={"tensor_parallel_size": 2})
+    assert two.count(100, 16) == MANY_SLOTS

@@ -15,7 +15,7 @@ from lorabay.serving import machine_defaults
 from lorabay.serving.machine_defaults import (
     CPU_MEMORY_SHARE,
     DORA_VARIABLE,
-    DUAL_STREAM_VARIABLE,
+    MANY_SLOTS,
     PREFILL_SLICE,
     RAY_VARIABLES_VARIABLE,
     SLOTS_AT_MOST,
@@ -27,21 +27,25 @@ from lorabay.serving.machine_defaults import (
     server_options,
     set_cpu_environment,
     set_start_method,
+    slot_count,
 )
 
 GIB = 1 << 30
 
 
 @given(
-    found=st.integers(0, 40),
-    expected=st.integers(1, 40),
+    adapters=st.integers(0, 40),
     memory=st.integers(0, 1 << 40),
     size=st.integers(0, 1 << 32),
+    at_most=st.sampled_from([SLOTS_AT_MOST, MANY_SLOTS]),
 )
-def test_the_options_always_fit_together(found: int, expected: int, memory: int, size: int) -> None:
+def test_the_options_always_fit_together(
+    adapters: int, memory: int, size: int, at_most: int
+) -> None:
     """vLLM accepts the numbers for any adapters and machine."""
-    options = adapter_options(found, memory, expected=expected, rank=16, adapter_bytes=size)
-    assert 2 <= options["max_loras"] <= SLOTS_AT_MOST
+    slots = slot_count(max(adapters, 1), at_most=at_most)
+    options = adapter_options(adapters, memory, slots=slots, rank=16, adapter_bytes=size)
+    assert 2 <= options["max_loras"] <= at_most
     assert options["max_cpu_loras"] > options["max_loras"]
     assert options["max_lora_rank"] == 16
 
@@ -59,20 +63,21 @@ def test_a_slice_is_not_longer_than_the_context() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "expected", "slots"),
-    [(0, 1, 2), (1, 1, 2), (3, 1, 4), (7, 1, 8), (8, 1, 8), (100, 1, 8), (0, 4, 5), (6, 4, 7)],
+    ("adapters", "slots"), [(1, 2), (3, 4), (4, 5), (6, 7), (7, 8), (8, 8), (100, 8)]
 )
-def test_a_slot_for_each_adapter_and_one_more(found: int, expected: int, slots: int) -> None:
-    """A new version finds a free one beside the old; those that may come have room, too."""
-    options = adapter_options(found, GIB, expected=expected, rank=16, adapter_bytes=1)
-    assert options["max_loras"] == slots
+def test_a_slot_for_each_adapter_and_one_more(adapters: int, slots: int) -> None:
+    """A new version finds a free one beside the old."""
+    assert slot_count(adapters) == slots
+    assert slot_count(100, at_most=MANY_SLOTS) == MANY_SLOTS
 
 
 def test_memory_holds_every_adapter_twice_where_it_can() -> None:
     """All adapters and their next versions stay in memory, up to a share of the machine's."""
 
     def places(memory_bytes: int) -> object:
-        options = adapter_options(50, memory_bytes, expected=4, rank=16, adapter_bytes=1_000_000)
+        options = adapter_options(
+            50, memory_bytes, slots=SLOTS_AT_MOST, rank=16, adapter_bytes=1_000_000
+        )
         return options["max_cpu_loras"]
 
     assert places(GIB) == 101
@@ -160,8 +165,9 @@ def test_a_cpu_scales_outputs_without_being_asked() -> None:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A platform that is not a CPU."""
+    """A platform with vLLM's Triton kernels."""
     monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: False)
+    monkeypatch.setattr(type(current_platform), "is_cuda_alike", lambda self: True)
 
 
 @pytest.mark.usefixtures("gpu")
@@ -184,14 +190,12 @@ def test_workers_on_other_machines_scale_too() -> None:
 
 
 @pytest.mark.usefixtures("gpu")
-@pytest.mark.parametrize(("value", "scales"), [("1", False), ("0", True)])
-def test_two_streams_scale_nothing(value: str, scales: bool) -> None:
-    """Layers that compute beside the base have no output to scale: DoRA is refused when it is read,
-    not when a request waits for it.
-    """
-    environ = {DUAL_STREAM_VARIABLE: value}
-    assert scales_outputs(environ, {}, dora=True) is scales
-    assert (DORA_VARIABLE in environ) is scales
+def test_a_device_without_vllms_kernels_scales_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There DoRA is refused when it is read, not when a request waits for it."""
+    monkeypatch.setattr(type(current_platform), "is_cuda_alike", lambda self: False)
+    environ: dict[str, str] = {}
+    assert not scales_outputs(environ, {}, dora=True)
+    assert environ == {}
 
 
 @pytest.mark.parametrize("cpu", [True, False])

@@ -16,11 +16,14 @@ from lorabay.vllm_plugin import (
     scaled_outputs,
     supported,
 )
+from lorabay.vllm_plugin.device import adapter_counts
 from lorabay.vllm_plugin.device_slots import batch_metadata, device_slots
 
 
 @pytest.fixture(autouse=True)
 def stock_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What it replaces on a GPU is vLLM's own for every test that comes after.
+    monkeypatch.setattr(adapter_counts, "install", lambda: None)
     stock = "vllm.lora.punica_wrapper.punica_cpu.PunicaWrapperCPU"
     monkeypatch.setattr(
         type(current_platform), "get_punica_wrapper", classmethod(lambda cls: stock)
@@ -59,6 +62,18 @@ def test_other_platforms_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None
     before = current_platform.get_punica_wrapper()
     register()
     assert current_platform.get_punica_wrapper() == before
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_adapters_of_graphs_are_counted_on_a_gpu(
+    on_cpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CPU has no graphs."""
+    installed: list[bool] = []
+    monkeypatch.setattr(adapter_counts, "install", lambda: installed.append(True))
+    monkeypatch.setattr(type(current_platform), "is_cpu", lambda self: on_cpu)
+    register()
+    assert bool(installed) is not on_cpu
 
 
 def test_a_gpu_gets_slots_as_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

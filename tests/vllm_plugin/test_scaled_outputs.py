@@ -1,6 +1,4 @@
-"""DoRA's factors as plain device operations, which other devices than the CPU use; the operations
-run here on one.
-"""
+"""DoRA's factors on their way into the layers' slots; `device.test_scaled_expand` uses them."""
 
 from __future__ import annotations
 
@@ -10,9 +8,7 @@ from typing import Any
 import pytest
 import torch
 from vllm.config.lora import LoRAConfig
-from vllm.lora.layers import MergedColumnParallelLinearWithLoRA
-from vllm.lora.layers.base_linear import BaseLinearLayerWithLoRA
-from vllm.lora.punica_wrapper.punica_base import PunicaWrapperBase
+from vllm.lora.layers import ColumnParallelLinearWithLoRA, RowParallelLinearWithLoRA
 from vllm.model_executor.layers.linear import ColumnParallelLinear, RowParallelLinear
 
 from lorabay.vllm_plugin import scaled_outputs
@@ -21,51 +17,55 @@ from lorabay.vllm_plugin.scaled_outputs import can_scale, cut_scales, put_scales
 SLOTS = 3
 
 
+def with_factors(layer: Any, **options: Any) -> Any:
+    """The layer as it is when its weights were created, but for those."""
+    create = scaled_outputs._with_factors(lambda *_: None)
+    create(layer, SLOTS, LoRAConfig(max_lora_rank=8, max_loras=SLOTS, **options))
+    return layer
+
+
 @pytest.fixture
 def layer(one_rank: None) -> Any:
-    """A column-parallel LoRA layer with factors, whose LoRA product adds nothing; rows in slots 0,
-    none, 2.
-    """
-    from vllm.lora.layers import ColumnParallelLinearWithLoRA
-
-    made: Any = ColumnParallelLinearWithLoRA(
-        ColumnParallelLinear(4, 6, bias=True, params_dtype=torch.float32)
-    )
-    create = scaled_outputs._with_factors(lambda *_: None)
-    create(made, SLOTS, LoRAConfig(max_lora_rank=8, max_loras=SLOTS))
-    made.punica_wrapper = SimpleNamespace(_token_lora_indices=torch.tensor([0, -1, 2, 1, 1]))
-    return made
+    """A column-parallel LoRA layer over a base with a bias."""
+    base = ColumnParallelLinear(4, 6, bias=True, params_dtype=torch.float32)
+    torch.nn.init.normal_(base.bias)
+    return with_factors(ColumnParallelLinearWithLoRA(base))
 
 
 def put(layer: Any, slot: int, factors: dict[str, torch.Tensor]) -> None:
     put_scales({"q": layer}, slot, cut_scales({"q": layer}, factors))
 
 
-def scaled(layer: Any, output: torch.Tensor) -> torch.Tensor:
-    apply = scaled_outputs._scale_first(lambda layer, x, output: output)
-    result: torch.Tensor = apply(layer, torch.zeros(output.shape[0], 4), output)
-    return result
-
-
-def test_each_row_is_scaled_by_its_own_adapter(layer: Any) -> None:
-    """c * (y - b) + b for the adapter's rows; the others keep their bits, also in a short type."""
-    torch.nn.init.normal_(layer.base_layer.bias)
-    factor, bias = torch.rand(6) + 0.5, layer.base_layer.bias.detach()
+def test_an_adapters_factors_are_in_its_slot_alone(layer: Any) -> None:
+    """With what keeps the base's bias unscaled: b * (1 - c)."""
+    factor = torch.rand(6) + 0.5
     put(layer, 2, {"q": factor})
-    output = torch.randn(3, 6)
-    result = scaled(layer, output)
-    torch.testing.assert_close(result[2], factor * (output[2] - bias) + bias)
-    assert torch.equal(result[:2], output[:2])
-    short = torch.randn(3, 6).bfloat16()
-    assert torch.equal(scaled(layer, short)[:2], short[:2])
+    assert torch.equal(layer.output_factors[2], factor)
+    torch.testing.assert_close(layer.output_shifts[2], layer.base_layer.bias * (1 - factor))
+    assert (layer.output_factors[:2] == 1).all()
+    assert (layer.output_shifts[:2] == 0).all()
 
 
 def test_a_slot_that_is_used_again_forgets_its_factors(layer: Any) -> None:
     """A plain LoRA after a DoRA adapter."""
     put(layer, 2, {"q": torch.rand(6)})
     put(layer, 2, {})
-    output = torch.randn(3, 6)
-    assert torch.equal(scaled(layer, output), output)
+    assert (layer.output_factors == 1).all()
+    assert (layer.output_shifts == 0).all()
+
+
+def test_plain_adapters_write_nothing(layer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slot that holds ones keeps them: a load of a plain LoRA launches nothing for DoRA."""
+    monkeypatch.setattr(layer, "output_factors", None)  # writing would fail
+    put(layer, 1, {})
+
+
+def test_a_layer_without_a_bias_has_no_shifts(one_rank: None) -> None:
+    """Nothing is read for them."""
+    base = ColumnParallelLinear(4, 6, bias=False, params_dtype=torch.float32)
+    made = with_factors(ColumnParallelLinearWithLoRA(base))
+    put(made, 0, {"q": torch.rand(6)})
+    assert made.output_shifts is None
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -73,20 +73,37 @@ def test_a_row_parallel_layer_of_two_ranks_takes_the_whole_factor(
     one_rank: None, rank: int
 ) -> None:
     """Its inputs are cut, its outputs are not; the bias is put back by the rank that adds it."""
-    from vllm.lora.layers import RowParallelLinearWithLoRA
-
     made: Any = RowParallelLinearWithLoRA(
         RowParallelLinear(4, 6, bias=True, params_dtype=torch.float32)
     )
     made.tp_size, made.tp_rank, made.input_size = 2, rank, 2
-    scaled_outputs._with_factors(lambda *_: None)(
-        made, SLOTS, LoRAConfig(max_lora_rank=8, max_loras=SLOTS)
-    )
+    with_factors(made)
     torch.nn.init.ones_(made.base_layer.bias)
     factor = torch.rand(6)
     put(made, 1, {"q": factor})
     assert torch.equal(made.output_factors[1], factor)
-    torch.testing.assert_close(made.output_shifts[1], (1 - factor) if rank == 0 else torch.zeros(6))
+    if rank == 0:
+        torch.testing.assert_close(made.output_shifts[1], 1 - factor)
+    else:
+        assert made.output_shifts is None
+
+
+def test_scales_beside_a_gpu_lie_in_one_pinned_block(
+    layer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One allocation an adapter: each stops the device."""
+    pinned: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self) or self)
+    factors = {"q": torch.rand(6), "k": torch.rand(6)}
+    scales = cut_scales({"q": layer, "k": layer}, factors)
+    (block,) = pinned
+    assert block.shape == (24,)
+    for name, factor in factors.items():
+        assert torch.equal(scales[name].factor, factor)
+        storage = scales[name].factor.untyped_storage()
+        assert storage.data_ptr() == block.untyped_storage().data_ptr()
+    assert cut_scales({"q": layer}, {}) == {}
 
 
 def test_a_layer_that_another_stage_has_is_passed_over(layer: Any) -> None:
@@ -95,44 +112,16 @@ def test_a_layer_that_another_stage_has_is_passed_over(layer: Any) -> None:
 
 
 def test_only_layers_with_factors_can_scale(layer: Any) -> None:
-    """The loader asks before it takes a DoRA version."""
+    """The loader asks before it takes a DoRA version; fully sharded layers compute on their own."""
     assert can_scale(layer)
     assert not can_scale(SimpleNamespace())  # type: ignore[arg-type]
+    sharded = with_factors(SimpleNamespace(), fully_sharded_loras=True)
+    assert not can_scale(sharded)
 
 
-def test_rows_that_no_step_has_written_are_the_bases() -> None:
-    """Padding of a first batch, or a tower that runs before any mapping, must not pick factors by
-    whatever the memory held.
-    """
-
-    def left_as_found(self: Any, rows: int) -> None:
-        self._token_lora_indices = torch.full((rows,), 1 << 40)
-
-    wrapper = SimpleNamespace()
-    scaled_outputs._with_base_rows(left_as_found)(wrapper, 5)
-    assert wrapper._token_lora_indices.tolist() == [-1] * 5
-
-
-def test_vllms_own_wrapper_begins_with_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The list of slots that the layers read is made by vLLM's constructor, which is replaced with
-    the layers' methods.
-    """
-    for linear in (BaseLinearLayerWithLoRA, MergedColumnParallelLinearWithLoRA):
-        monkeypatch.setattr(linear, "create_lora_weights", linear.create_lora_weights)
-    apply = BaseLinearLayerWithLoRA._apply_lora_to_output
-    monkeypatch.setattr(BaseLinearLayerWithLoRA, "_apply_lora_to_output", apply)
-    monkeypatch.setattr(PunicaWrapperBase, "__init__", PunicaWrapperBase.__init__)
-    monkeypatch.setattr(PunicaWrapperBase, "__abstractmethods__", frozenset())
-    monkeypatch.setattr(torch, "empty", lambda *size, **_: torch.full(size, 1 << 40))
-
-    scaled_outputs.install.__wrapped__()
-    assert PunicaWrapperBase(8, 2, "cpu")._token_lora_indices.tolist() == [-1] * 8
-
-
-def test_a_row_of_the_base_is_not_scaled(layer: Any) -> None:
-    """Slot -1 means factors of one, whatever the slots hold."""
-    put(layer, 0, {"q": torch.rand(6)})
-    put(layer, SLOTS - 1, {"q": torch.rand(6)})
-    layer.punica_wrapper._token_lora_indices.fill_(-1)
-    output = torch.randn(4, 6)
-    assert torch.equal(scaled(layer, output), output)
+@pytest.mark.parametrize("way", ["_scaled", "_scaled_beside"])
+def test_a_layer_without_factors_goes_vllms_own_way(way: str) -> None:
+    """Fully sharded layers, and whatever was built before."""
+    wrapped = getattr(scaled_outputs, way)(lambda layer, x, other: (layer, x, other))
+    plain = SimpleNamespace()
+    assert wrapped(plain, 1, 2) == (plain, 1, 2)

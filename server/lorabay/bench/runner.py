@@ -29,6 +29,7 @@ from lorabay.bench.scenarios.stall import stall
 from lorabay.bench.scenarios.start import start
 from lorabay.bench.scenarios.strategies import strategies
 from lorabay.bench.scenarios.swap import swap
+from lorabay.bench.scenarios.tune import tune
 from lorabay.bench.settings import BenchSettings
 from lorabay.errors import UsageError
 
@@ -51,6 +52,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "convert": convert,
     "strategies": strategies,
     "slots": slots,
+    "tune": tune,
 }
 """Scenarios by their names on the command line, in the order of their help."""
 OWN_MODEL = frozenset({"merge", "convert", "slots"})

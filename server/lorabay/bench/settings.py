@@ -53,6 +53,8 @@ class BenchSettings:
     """Folder or hub id of the base for started servers."""
     adapters: Path | None = None
     """Adapter directory for started servers."""
+    output: Path | None = None
+    """Folder for the files that scenario `tune` makes; None for its own default."""
     models: tuple[str, ...] = ()
     """Models that are asked in turn; `base` means the server's base. Empty: the base and every
     adapter that the server lists.

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lorabay.base.tokenizer import BaseTokenizer
+from lorabay.catalog.adapted import Adapted
 from lorabay.catalog.canonical import EXPERTS, Canonical, measure
 from lorabay.catalog.classifier_heads import head_notes, head_products
 from lorabay.catalog.defaults.own_context import context_warnings
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from lorabay.algebra.updates import LowRank
     from lorabay.base.shapes import BaseShapes
     from lorabay.base.weights import BaseWeights
-    from lorabay.catalog.adapted import Adapted
     from lorabay.catalog.versions import AdapterSpec
     from lorabay.formats.interface import Format
     from lorabay.formats.modules_to_save import WholeTensors
@@ -83,6 +83,11 @@ class Checks:
     def dora_weights(self) -> BaseWeights | None:
         """The base's weights if DoRA can be served with them."""
         return self.base_weights if self.scales_outputs else None
+
+    def without(self, modules: Mapping[str, str]) -> Checks:
+        """Return checks by which the engine adapts none of `modules`, each with its reason."""
+        known = {} if self.adapted is None else self.adapted.unadapted
+        return replace(self, adapted=Adapted({**known, **modules}))
 
     @property
     def identity(self) -> str:

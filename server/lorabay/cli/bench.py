@@ -13,7 +13,7 @@ from lorabay.cli.options import BaseOption, JsonOption, name_and_value, prepared
 SCENARIO_HELP = (
     "`load`, `gateway` (against vLLM's own server), `start`, `swap`; `many` and `scrape` (1000 "
     "adapters); what adapters cost: `adapters`, `stall`, `memory`; offline: `merge`, `convert`, "
-    "`strategies`; without an engine: `slots`."
+    "`strategies`; without an engine: `slots`; on a GPU: `tune` (LoRA kernels)."
 )
 ADAPTER_DIRECTORY = Path("adapters")
 
@@ -55,6 +55,9 @@ def bench(
     engine: Annotated[
         list[str] | None, typer.Option(help="vLLM engine option NAME=VALUE; repeats.")
     ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for what `tune` finds. Default: lora-kernels.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run one scenario and print its findings; exit with 1 when a bar is missed."""
@@ -75,6 +78,7 @@ def bench(
         api_key=api_key,
         base=str(prepared_base(base)) if needs_base else None,
         adapters=None if url else adapters,
+        output=output,
         models=tuple(model or ()),
         concurrency=tuple(concurrency or (8, 32)),
         prompt_tokens=prompt_tokens,

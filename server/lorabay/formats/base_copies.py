@@ -104,6 +104,8 @@ def _values_differ(
 ) -> Reason | None:
     if problem := weights.problem(stored):
         return _retrained(tensor, f"it cannot be compared with the base's: {problem}")
+    if stored in weights.unpacked:
+        return _retrained(tensor, "the base's own is packed, so that no copy equals it")
     try:
         first = _first_row(tensor, source, weights, stored)
     except SetupError as error:

@@ -113,6 +113,11 @@ class Ingest:
         """Largest rank that is accepted."""
         return self._checks.max_rank
 
+    def leave_out(self, modules: Mapping[str, str]) -> None:
+        """Refuse from now on adapters that change one of `modules`, each with its reason."""
+        if modules:
+            self._checks = self._checks.without(modules)
+
     def limit_rank(self, max_rank: int) -> None:
         """Refuse from now on adapters above the rank that the engine was started with."""
         self._checks = replace(self._checks, max_rank=max_rank)

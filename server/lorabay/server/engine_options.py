@@ -1,7 +1,6 @@
 """vLLM's options of one server: the user's, and those that follow from adapters and machine.
 
-Knows the settings and what was found in the adapter directory. Starts nothing; tells in the log
-what the engine has room for, what that costs, and what would change it.
+Knows the settings and what was found in the adapter directory. Starts nothing.
 """
 
 from __future__ import annotations
@@ -10,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from lorabay.catalog.admission import ALLOWED_RANKS, smallest_limit
+from lorabay.catalog.admission import ALLOWED_RANKS
+from lorabay.server.adapted_modules import OPTION, usual_targets
+from lorabay.server.room_log import Chosen, tell_room
 from lorabay.server.slots import Slots
 from lorabay.server.user_options import local_copies, local_worker_count, whole_number
+from lorabay.serving.adapter_graphs import graph_options
 from lorabay.serving.adapter_memory import largest_host_bytes
 from lorabay.serving.compute_type import choose_compute_type, processor_features
 from lorabay.serving.host_memory import host_memory_bytes
@@ -23,11 +25,12 @@ from lorabay.serving.machine_defaults import (
     server_options,
     slot_count,
 )
-from lorabay.serving.room import USUAL_ROOM, rank_limit, rank_setters
+from lorabay.serving.room import USUAL_ROOM, rank_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lorabay.base.shapes import BaseShapes
     from lorabay.base.weights import BaseWeights
     from lorabay.catalog.names import AdapterName
     from lorabay.catalog.versions import AdapterSpec, Version
@@ -52,17 +55,26 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
     if on_cpu:
         # First of all: what adapters take of the memory follows from it.
         settings = _with_compute_type(settings, ingest.base_weights)
+    else:
+        # So does what a slot takes.
+        kept = [version.spec for version in _kept(reconciler)]
+        settings = _with_target_modules(settings, ingest.base, [*specs.values(), *kept])
     slots = Slots(settings, ingest.base, ingest.base_weights, on_cpu=on_cpu)
     room = slots.room(len(specs))
 
+    # Each worker has a whole copy of every adapter.
+    memory_bytes = host_memory_bytes() // local_worker_count(settings.engine)
+    adapter_bytes = _adapter_bytes([*versions.values()], slots, pinned=not on_cpu)
+    adapters = max(len(specs), room.adapters)
+    rank = _rank(specs, reconciler, slots, room)
+
     options = server_options(settings.grace_s)
     options |= adapter_options(
-        len(specs),
-        # Each worker has a whole copy of every adapter.
-        host_memory_bytes() // local_worker_count(settings.engine),
-        expected=room.adapters,
-        rank=_rank(specs, reconciler, slots, room),
-        adapter_bytes=_adapter_bytes([*versions.values()], slots, pinned=not on_cpu),
+        adapters,
+        memory_bytes,
+        slots=slots.count(adapters, rank),
+        rank=rank,
+        adapter_bytes=adapter_bytes,
     )
     if on_cpu:
         options |= cpu_options(settings.engine)
@@ -74,7 +86,10 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
     # than slots.
     places = whole_number(options, "max_cpu_loras")
     options["max_cpu_loras"] = max(places, whole_number(options, "max_loras") + 1)
-    _tell_room(options, slots, room, specs)
+    if not on_cpu:
+        options |= graph_options(whole_number(options, "max_loras"), settings.engine)
+
+    tell_room(Chosen(options, room, specs, memory_bytes, adapter_bytes), slots)
     return options
 
 
@@ -101,6 +116,16 @@ def _with_compute_type(settings: Settings, weights: BaseWeights | None) -> Setti
     return settings.model_copy(update={"engine": {**options, "dtype": chosen.name}})
 
 
+def _with_target_modules(
+    settings: Settings, base: BaseShapes, specs: Sequence[AdapterSpec]
+) -> Settings:
+    """Return settings that say which modules the engine adapts; the user's win."""
+    targets = usual_targets(base, specs)
+    if targets is None or settings.engine.get(OPTION) is not None:
+        return settings
+    return settings.model_copy(update={"engine": {**settings.engine, OPTION: list(targets)}})
+
+
 def _rank(
     specs: Mapping[AdapterName, AdapterSpec], reconciler: Reconciler, slots: Slots, room: Room
 ) -> int:
@@ -122,69 +147,6 @@ def _kept(reconciler: Reconciler) -> list[Version]:
     for status in reconciler.registry.snapshot():
         versions += status.kept
     return versions
-
-
-def _tell_room(
-    options: Mapping[str, Any],
-    slots: Slots,
-    room: Room,
-    specs: Mapping[AdapterName, AdapterSpec],
-) -> None:
-    """Log what the engine has room for, what that costs, and which adapters decide the rank."""
-    count, rank = whole_number(options, "max_loras"), whole_number(options, "max_lora_rank")
-    logger.info(
-        "slots" if specs else "no adapters yet, slots are for those to come",
-        count=count,
-        rank=rank,
-        cost_mib=0 if slots.are_free else slots.cost(count, rank) >> 20,
-        set_by="--expected-adapters and --expected-rank, or --engine max_loras and max_lora_rank",
-    )
-
-    _tell_refused(slots, specs, count=count, rank=rank)
-    if rank > room.rank and not slots.are_free:
-        _tell_large_slots(slots, room, specs, count=count, rank=rank)
-
-
-def _tell_refused(
-    slots: Slots, specs: Mapping[AdapterName, AdapterSpec], *, count: int, rank: int
-) -> None:
-    """Warn of adapters whose rank no slot takes."""
-    over = {name: spec.rank for name, spec in specs.items() if spec.rank > rank}
-    if not over:
-        return
-
-    needed = smallest_limit(max(over.values())) or ALLOWED_RANKS[-1]
-    logger.warning(
-        "adapters are refused that would make every slot larger",
-        adapters=", ".join(sorted(over)),
-        rank=needed,
-        limit=rank,
-        more_mib=(slots.cost(count, needed) - slots.cost(count, rank)) >> 20,
-        advice=f"--outlier-rank {needed}, or lorabay convert --rank {rank}",
-    )
-
-
-def _tell_large_slots(
-    slots: Slots,
-    room: Room,
-    specs: Mapping[AdapterName, AdapterSpec],
-    *,
-    count: int,
-    rank: int,
-) -> None:
-    """Warn of the few adapters, if they are few, for which every slot is large."""
-    setters = rank_setters(specs, ALLOWED_RANKS, rank)
-    if setters is None:
-        return
-
-    rest = max(setters.rest, room.rank)
-    logger.warning(
-        "slots are large for a few adapters only",
-        adapters=", ".join(setters.adapters),
-        rank=rank,
-        cost_mib_without=slots.cost(count, rest) >> 20,
-        advice=f"lorabay convert --rank {rest}",
-    )
 
 
 def has_rank_over(reconciler: Reconciler, limit: int) -> bool:

@@ -47,6 +47,7 @@ from lorabay.logs import configure_logging, quiet_engine
 from lorabay.metrics import Metrics
 from lorabay.progress import progress_bar
 from lorabay.server.accounts import open_accounts
+from lorabay.server.adapted_modules import left_out
 from lorabay.server.ahead import Ahead
 from lorabay.server.composition import build_reconciler, grammar_limits, request_limits
 from lorabay.server.engine_options import engine_options, has_rank_over
@@ -346,6 +347,8 @@ class Server:
         )
         options = await _run_abandonable(partial(engine_options, settings, reconciler))
         reconciler = await _limited(reconciler, build, whole_number(options, "max_lora_rank"))
+        ingest = reconciler.ingest
+        ingest.leave_out(left_out(ingest.base, options, settings.engine))
         self.reconciler = reconciler
         loading = Loading(
             # The last of vLLM's places is kept for swaps; see `Residency`.

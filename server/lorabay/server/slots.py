@@ -13,13 +13,22 @@ from lorabay.catalog.admission import ALLOWED_RANKS
 from lorabay.server.user_options import memory_share, target_modules, worker_count
 from lorabay.serving.adapter_memory import number_bytes, slot_cost
 from lorabay.serving.host_memory import host_memory_bytes
-from lorabay.serving.machine_defaults import device_memory_bytes, slot_count
+from lorabay.serving.machine_defaults import (
+    MANY_ADAPTERS,
+    MANY_SLOTS,
+    device_memory_bytes,
+    slot_count,
+)
 from lorabay.serving.room import USUAL_ROOM, Room, affordable_rank, affordable_room
 
 if TYPE_CHECKING:
     from lorabay.base.shapes import BaseShapes
     from lorabay.base.weights import BaseWeights
     from lorabay.settings import Settings
+
+
+MANY_SHARE = 0.04
+"""Share of the devices' memory up to which there are more slots for many adapters."""
 
 
 class Slots:
@@ -64,6 +73,16 @@ class Slots:
         rank = self._settings.expected_rank or usual.rank
         return Room(adapters, rank)
 
+    def count(self, adapters: int, rank: int) -> int:
+        """Return how many slots of `rank` there should be for so many adapters."""
+        usual = slot_count(adapters)
+        device = self._device_bytes()
+        if adapters <= MANY_ADAPTERS or rank > USUAL_ROOM.rank or device is None:
+            return usual
+
+        many = slot_count(adapters, at_most=MANY_SLOTS)
+        return many if self.cost(many, rank) <= MANY_SHARE * device else usual
+
     def outlier_rank(self, count: int) -> int:
         """Return the rank up to which a few adapters may make all of `count` slots larger."""
         if self._settings.outlier_rank is not None:
@@ -83,10 +102,17 @@ class Slots:
         if self._on_cpu:
             return host_memory_bytes() - self._weights.size_bytes
 
-        device = device_memory_bytes()
+        device = self._device_bytes()
         if device is None:
             return None
-        options = self._settings.engine
+        share = memory_share(self._settings.engine)
+        return int(device * share) - self._weights.size_bytes
+
+    def _device_bytes(self) -> int | None:
+        """Return the memory of all GPUs of one copy of the model; None if it is not known."""
+        device = None if self._on_cpu else device_memory_bytes()
+        if device is None:
+            return None
+
         # Each copy of the model has devices, and slots, of its own.
-        devices = worker_count({**options, "data_parallel_size": 1})
-        return int(device * memory_share(options)) * devices - self._weights.size_bytes
+        return device * worker_count({**self._settings.engine, "data_parallel_size": 1})

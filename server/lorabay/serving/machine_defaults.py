@@ -17,6 +17,12 @@ from lorabay.errors import UsageError
 SLOTS_AT_MOST = 8
 """Engine slots by default; when there are more adapters, they take turns."""
 
+MANY_SLOTS = 16
+"""Slots for many adapters beside a GPU, where that costs little: a third fewer wait for one."""
+
+MANY_ADAPTERS = 16
+"""Adapters beyond which they are many."""
+
 SMALLEST_RANK = 16
 """The rank limit where no adapter needs a larger one: vLLM's own default."""
 
@@ -38,9 +44,6 @@ BESIDE_VARIABLE = "_LORABAY_COMPILES_BESIDE"
 
 Not the name of a setting: those are read from `LORABAY_*`."""
 
-DUAL_STREAM_VARIABLE = "VLLM_LORA_ENABLE_DUAL_STREAM"
-"""Set to 1, it makes vLLM compute base and update on two streams of a GPU."""
-
 RAY_VARIABLES_VARIABLE = "VLLM_RAY_EXTRA_ENV_VARS_TO_COPY"
 """Names, joined by commas, of variables that vLLM's workers on other nodes get too."""
 
@@ -49,17 +52,14 @@ START_METHOD_VARIABLE = "VLLM_WORKER_MULTIPROC_METHOD"
 
 
 def adapter_options(
-    found: int, memory_bytes: int, *, expected: int, rank: int, adapter_bytes: int
+    adapters: int, memory_bytes: int, *, slots: int, rank: int, adapter_bytes: int
 ) -> dict[str, Any]:
     """Return vLLM's options for adapters where each worker has `memory_bytes` of memory.
 
-    There is room for those that were `found`, and for `expected` ones if that is more. Memory holds
-    each adapter twice, because a new version loads while the old one drains, within
-    `CPU_MEMORY_SHARE`; one takes `adapter_bytes` of it. `rank` is what each slot takes.
+    Memory holds each adapter twice, because a new version loads while the old one drains, within
+    `CPU_MEMORY_SHARE`; one takes `adapter_bytes` of it. A place that holds none costs nothing.
+    `rank` is what each of the slots takes.
     """
-    adapters = max(found, expected)
-    slots = slot_count(adapters)
-
     affordable = int(CPU_MEMORY_SHARE * memory_bytes) // max(adapter_bytes, 1)
     in_memory = min(2 * adapters + 1, affordable)
     return {
@@ -69,10 +69,10 @@ def adapter_options(
     }
 
 
-def slot_count(adapters: int) -> int:
+def slot_count(adapters: int, *, at_most: int = SLOTS_AT_MOST) -> int:
     """Return the number of slots for so many adapters."""
     # One more than adapters: a new version finds a free one beside the old.
-    return min(adapters + 1, SLOTS_AT_MOST)
+    return min(adapters + 1, at_most)
 
 
 def engine_is_on_cpu() -> bool:
@@ -170,19 +170,26 @@ def scales_outputs(
 ) -> bool:
     """Return whether the engine will scale outputs; sets `DORA_VARIABLE` if `dora` asks for it.
 
-    A CPU always scales. Layers never do that compute their updates themselves: those of fully
-    sharded LoRA, and those with a stream of their own for it.
+    A CPU always scales, a GPU with vLLM's Triton kernels if it is asked to. Layers of fully sharded
+    LoRA never do, since they compute their updates themselves.
     """
     if options.get("fully_sharded_loras"):
         return False
     if engine_is_on_cpu():
         return True
-    if not dora or environ.get(DUAL_STREAM_VARIABLE, "0") != "0":
+    if not dora or not has_lora_kernels():
         return False
 
     environ[DORA_VARIABLE] = "1"
     _carry_to_other_nodes(environ, DORA_VARIABLE)
     return True
+
+
+def has_lora_kernels() -> bool:
+    """Return whether vLLM computes adapters by Triton kernels here; imports parts of vLLM."""
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cuda_alike())
 
 
 def _carry_to_other_nodes(environ: MutableMapping[str, str], variable: str) -> None:

@@ -144,8 +144,8 @@ def _product(name: str, updates: tuple[Update, ...], weights: BaseWeights) -> Lo
 
 def _is_smaller(product: LowRank, weights: BaseWeights, name: str) -> bool:
     """Return whether the rank is at most the smaller side of the weight, if that is known."""
-    tensor = weights.tensors.get(name)
-    return tensor is None or product.rank <= min(tensor.shape)
+    shape = weights.shape(name)
+    return shape is None or product.rank <= min(shape)
 
 
 def _decomposed(

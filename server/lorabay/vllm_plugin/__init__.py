@@ -61,9 +61,11 @@ def register() -> None:
         return
 
     from lorabay.vllm_plugin import adapter_loading
+    from lorabay.vllm_plugin.device import adapter_counts
 
     # Whatever worker vLLM runs: the loader also reads DoRA's factors.
     adapter_loading.install()
+    adapter_counts.install()
     if current_platform.is_cuda_alike():
         from lorabay.vllm_plugin.device_slots import batch_metadata, device_slots
 

@@ -24,6 +24,16 @@ def slice_widths(layer: BaseLinearLayerWithLoRA) -> tuple[int, ...]:
     return (layer.output_size,)
 
 
+def adds_bias(layer: BaseLinearLayerWithLoRA) -> bool:
+    """Return whether a bias is in this rank's output when the update is added."""
+    base = layer.base_layer
+    if base.bias is None or base.skip_bias_add:
+        return False
+
+    # Of a row-parallel layer's ranks, the first adds the bias.
+    return not isinstance(layer, RowParallelLinearWithLoRA) or layer.tp_rank == 0
+
+
 def local_factors(layer: BaseLinearLayerWithLoRA, a: Any, b: Any) -> list[Factors | None]:
     """Return A and B of each slice, None where the adapter has none."""
     a, b = _by_slice(layer, a, b)
@@ -87,13 +97,8 @@ def _by_slice(layer: BaseLinearLayerWithLoRA, a: Any, b: Any) -> tuple[Any, Any]
 
 def _bias(layer: BaseLinearLayerWithLoRA) -> torch.Tensor | None:
     """Return the bias that is in this rank's output when the update is added, if any."""
-    base = layer.base_layer
-    if base.bias is None or base.skip_bias_add:
+    if not adds_bias(layer):
         return None
 
-    # Of a row-parallel layer's ranks, the first adds the bias.
-    if isinstance(layer, RowParallelLinearWithLoRA) and layer.tp_rank > 0:
-        return None
-
-    bias: torch.Tensor = base.bias.detach().cpu()
+    bias: torch.Tensor = layer.base_layer.bias.detach().cpu()
     return bias

@@ -256,8 +256,8 @@ def test_media_are_fetched_by_lists_of_hosts_alone(
 @pytest.mark.usefixtures("on_a_gpu")
 def test_an_option_that_adapters_do_not_go_with_is_refused_when_the_engine_is_made() -> None:
     """The operator reads why before anything starts."""
-    with pytest.raises(UsageError, match="'specialize_active_lora' does not go with adapters"):
-        VllmEngine(TINY, {"specialize_active_lora": True})
+    with pytest.raises(UsageError, match="'enable_dbo' does not go with adapters"):
+        VllmEngine(TINY, {"enable_dbo": True})
 
 
 class Running:

@@ -36,12 +36,6 @@ class Conflict:
 
 CONFLICTS = (
     Conflict(
-        "specialize_active_lora",
-        lambda arguments: bool(arguments.specialize_active_lora),
-        "its graphs leave out one adapter of a batch that also holds requests to the base, and "
-        "that adapter answers like the base; leave it off",
-    ),
-    Conflict(
         "dtype",
         lambda arguments: arguments.dtype in ("float", "float32"),
         "a GPU's LoRA kernels compute in float16 and bfloat16 only; leave it at auto",

@@ -112,7 +112,7 @@ def _is_measurable(updates: Updates, weights: BaseWeights, name: str) -> bool:
     if any(isinstance(update, ReplacedRows) or not update.has_formula for update in updates):
         return False
 
-    shape = weights.tensors[name].shape
+    shape = weights.shape(name)
     replaced = [update for update in updates if isinstance(update, Replaced)]
     return all(update.values().shape == shape for update in replaced)
 
