@@ -54,26 +54,23 @@ class StepPace:
         """Note that a step beside streams is planned now, with so many tokens of prompts."""
         now = Step(self._clock(), tokens)
         if self._step is not None and self._before is not None:
-            self._learn(now.began_s - self._step.began_s)
+            self._learn(self._before, self._step, now.began_s - self._step.began_s)
         self._before, self._step = self._step, now
 
     def paused(self) -> None:
         """Note a step without streams: the time until the next one says nothing of either."""
         self._before = self._step = None
 
-    def _learn(self, took_s: float) -> None:
-        """Learn from the time between two steps.
+    def _learn(self, before: Step, step: Step, took_s: float) -> None:
+        """Learn from the time between the beginning of `step` and that of the next one.
 
         While one step is computed the next one may be planned already, so that the time belongs to
-        this step or to the one before it: it says something if they are of one kind.
+        `step` or to the one before it: it says something if they are of one kind.
         """
-        assert self._step is not None
-        assert self._before is not None
-
-        if not self._step.tokens and not self._before.tokens:
+        if not step.tokens and not before.tokens:
             self._plain_s = averaged(self._plain_s, took_s)
-        elif self._step.tokens and self._before.tokens and self._plain_s is not None:
-            tokens = (self._step.tokens + self._before.tokens) / 2
+        elif step.tokens and before.tokens and self._plain_s is not None:
+            tokens = (step.tokens + before.tokens) / 2
             self._token_s = averaged(self._token_s, max(took_s - self._plain_s, 0.0) / tokens)
 
 
