@@ -123,8 +123,12 @@ def test_modules_are_small_nouns(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_functions_are_short(path: Path) -> None:
-    """No function has more than 80 lines besides its docstring."""
+    """No function has more than 80 lines besides its docstring, but for kernels of Triton, which
+    are one function each.
+    """
     for function in functions(parsed(path)):
+        if any(ast.unparse(decorator) == "triton.jit" for decorator in function.decorator_list):
+            continue
         docstring = function.body[0] if ast.get_docstring(function) else None
         described = (docstring.end_lineno or 0) - docstring.lineno + 1 if docstring else 0
         length = (function.end_lineno or 0) - function.lineno + 1 - described
@@ -144,7 +148,7 @@ def test_nothing_is_inherited_but_interfaces(path: Path) -> None:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(roots)
         for alias in node.names
     }
-    errors = {"LorabayError", "InvalidRequest", "ModelNotFound"}
+    errors = {"LorabayError", "InvalidRequest", "ModelNotFound", "RateLimited"}
     settings = {
         "ServerSettings",
         "RequestSettings",

@@ -99,21 +99,26 @@ class Metrics:
         self.rejected = counter(
             "lorabay_rejected", "Adapter folders refused, by kind of defect.", ["reason"]
         )
-        self.engine_restarts = counter(
-            "lorabay_engine_restarts",
-            "Times the engine was rebuilt, by why: it `died`, or it `hung`.",
-            ["reason"],
-        )
-        self.requests_refused = counter(
-            "lorabay_requests_refused",
-            "Times a request was found that kills the engine, and is refused from then on.",
-        )
+        self._add_rebuilds(registry)
         self._add_slots(registry)
         self._add_directory(registry)
         self._add_connections(registry)
         self._add_grammars(registry)
         self._add_usage(registry)
         self._add_limits(registry)
+
+    def _add_rebuilds(self, registry: CollectorRegistry) -> None:
+        self.engine_restarts = Counter(
+            "lorabay_engine_restarts",
+            "Times the engine was rebuilt, by why: it `died`, or it `hung`.",
+            ["reason"],
+            registry=registry,
+        )
+        self.requests_refused = Counter(
+            "lorabay_requests_refused",
+            "Times a request was found that kills the engine, and is refused from then on.",
+            registry=registry,
+        )
 
     def _add_usage(self, registry: CollectorRegistry) -> None:
         self.usage_records = Counter(

@@ -17,6 +17,7 @@ from lorabay.api.app import create_app
 from lorabay.api.auth import OpenGate
 from lorabay.api.exchange import Parts
 from lorabay.api.problems import as_error
+from lorabay.api.usage import usage_router
 from lorabay.bench.runner import SCENARIOS
 from lorabay.catalog.registry.adapter_state import AdapterState
 from lorabay.errors import LorabayError
@@ -54,7 +55,11 @@ def test_every_endpoint_is_described() -> None:
         limits=absent,
         declared_set_loaded=bool,
         check_health=lambda: None,
-        routers=[admin_router(absent, gate), keys_router(absent, gate, tuple)],
+        routers=[
+            admin_router(absent, gate),
+            keys_router(absent, gate, tuple),
+            usage_router(absent, gate),
+        ],
     )
 
     mounted = {

@@ -7,14 +7,14 @@ from hypothesis import given, strategies as st
 from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
 
 from lorabay.vllm_plugin import slot_order
-from lorabay.vllm_plugin.slot_costs import OurWorker, request
+from lorabay.vllm_plugin.slot_costs import OURS, CountingWorker, request
 from lorabay.vllm_plugin.slot_order import SlotUse
 from lorabay.vllm_plugin.slot_popularity import SlotPopularity
 
 
-def worker_with(*, slots: int, memory: int = 100) -> OurWorker:
+def worker_with(*, slots: int, memory: int = 100) -> CountingWorker:
     """vLLM's manager of a worker, with our order."""
-    return OurWorker(slots, memory)
+    return CountingWorker(OURS, slots, memory)
 
 
 def test_it_takes_the_place_of_vllms(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -80,13 +81,24 @@ class CountingAdapters(LRUCacheLoRAModelManager):  # type: ignore[misc]
         self._registered_adapters[lora.id] = lora
 
 
-class StockWorker(LRUCacheWorkerLoRAManager):  # type: ignore[misc]
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a worker fills its slots: for a batch, and with an adapter that is loaded."""
+
+    apply: Callable[..., Any]
+    add: Callable[..., Any]
+
+
+STOCK = Rules(slot_order.vllm_apply, slot_order.vllm_add)
+OURS = Rules(slot_order.apply, slot_order.add)
+
+
+class CountingWorker(LRUCacheWorkerLoRAManager):  # type: ignore[misc]
     """vLLM's manager of one worker, whose adapters need no files."""
 
-    _apply_adapters = slot_order.vllm_apply
-    add_adapter = slot_order.vllm_add
-
-    def __init__(self, slots: int = SLOTS, memory: int = IN_MEMORY) -> None:
+    def __init__(self, rules: Rules, slots: int = SLOTS, memory: int = IN_MEMORY) -> None:
+        self._apply_adapters = partial(rules.apply, self)
+        self.add_adapter = partial(rules.add, self)
         self._adapter_manager = CountingAdapters(slots, memory)
         self.surely_fit = True
 
@@ -107,26 +119,21 @@ class StockWorker(LRUCacheWorkerLoRAManager):  # type: ignore[misc]
         return list(self.adapters.copies)
 
 
-class OurWorker(StockWorker):
-    """The same with `slot_order`."""
-
-    _apply_adapters = slot_order.apply
-    add_adapter = slot_order.add
-
-
 def request(number: int) -> LoRARequest:
     """Return vLLM's request for the adapter of an id."""
     return LoRARequest(f"a@{number}", number, "/store/a")
 
 
-def costs_of(worker: type[StockWorker], seed: int) -> Costs:
+def costs_of(rules: Rules, seed: int) -> Costs:
     """Return the figures of one side; every side gets the same orders and the same requests."""
     chance = random.Random(seed)
-    copies = tuple(copies_of_a_load(worker(), chance) for _ in range(ORDERS))
-    return Costs(copies, lookup_ms(worker(), chance), hits(worker(), chance))
+    copies = tuple(copies_of_a_load(CountingWorker(rules), chance) for _ in range(ORDERS))
+    return Costs(
+        copies, lookup_ms(CountingWorker(rules), chance), hits(CountingWorker(rules), chance)
+    )
 
 
-def copies_of_a_load(worker: StockWorker, chance: random.Random) -> int:
+def copies_of_a_load(worker: CountingWorker, chance: random.Random) -> int:
     """Return how many adapters are copied for a ninth one beside eight that run.
 
     It is loaded; the eight take one more step; then one of them has ended, and it is in the batch.
@@ -143,7 +150,7 @@ def copies_of_a_load(worker: StockWorker, chance: random.Random) -> int:
     return copies + len(worker.step(*running[1:], SLOTS + 1))
 
 
-def lookup_ms(worker: StockWorker, chance: random.Random) -> float:
+def lookup_ms(worker: CountingWorker, chance: random.Random) -> float:
     """Return the median time of a step for eight adapters that all have their slots."""
     for number in range(1, IN_MEMORY + 1):
         worker.add_adapter(request(number))
@@ -158,7 +165,7 @@ def lookup_ms(worker: StockWorker, chance: random.Random) -> float:
     return 1_000 * statistics.median(times)
 
 
-def hits(worker: StockWorker, chance: random.Random) -> float:
+def hits(worker: CountingWorker, chance: random.Random) -> float:
     """Return the share of requests that find their adapter in a slot; each ends before the next."""
     now = 0.0
     slot_order.use_of(worker.adapters).popularity = SlotPopularity(lambda: now)
@@ -183,7 +190,7 @@ def _zipf(chance: random.Random) -> Iterator[tuple[float, int]]:
 def main(file: str, rounds: str) -> None:
     """Measure both sides in each round, and write what they cost."""
     costs = [
-        {"stock": asdict(costs_of(StockWorker, seed)), "ours": asdict(costs_of(OurWorker, seed))}
+        {"stock": asdict(costs_of(STOCK, seed)), "ours": asdict(costs_of(OURS, seed))}
         for seed in range(int(rounds))
     ]
     Path(file).write_text(json.dumps(costs), encoding="utf-8")

@@ -19,7 +19,7 @@ from vllm.v1.engine.parallel_sampling import ParentRequest
 from vllm.v1.metrics.stats import IterationStats, PrefillStats
 
 from lorabay.serving.engine import Usage
-from lorabay.serving.vllm.usage import BeamTally, Tally, current, watch_requests
+from lorabay.serving.vllm.usage import BeamTally, RequestTally, Tally, current, watch_requests
 
 
 def request(name: str, prompt: int, *, kind: RequestOutputKind = RequestOutputKind.DELTA) -> Any:
@@ -75,7 +75,7 @@ class Processor:
 
 
 def begin(tally: Tally | None = None) -> Tally:
-    tally = tally or Tally()
+    tally = tally or RequestTally()
     current.set(tally)
     return tally
 

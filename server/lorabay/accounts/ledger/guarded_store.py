@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from enum import Enum, auto
+from enum import StrEnum, auto
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ try takes.
 """
 
 
-class Trust(Enum):
+class Trust(StrEnum):
     """How far the store decides what this server is given."""
 
     RELIED_ON = auto()

@@ -23,16 +23,17 @@ PER = Decimal(1_000_000)
 Amount = Annotated[Decimal, Field(ge=0, lt=10**9, allow_inf_nan=False)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+_STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
-class Price(_Strict):
+class Price(BaseModel):
     """Prices of a million tokens; for `tenant`, `adapter`, both or everybody.
 
     `cached` is for those tokens of a prompt that were in the prefix cache; they cost as much as the
     others if there is none.
     """
+
+    model_config = _STRICT
 
     tenant: str | None = None
     adapter: str | None = None
@@ -49,8 +50,10 @@ class Price(_Strict):
         return total / PER
 
 
-class Prices(_Strict):
+class Prices(BaseModel):
     """Every price, in one currency; amounts have `decimals` digits behind the point."""
+
+    model_config = _STRICT
 
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
     decimals: int = Field(6, ge=0, le=12)

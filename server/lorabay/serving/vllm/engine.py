@@ -60,7 +60,7 @@ from lorabay.serving.vllm.serving_methods import SERVING_METHODS, request_schema
 from lorabay.serving.vllm.slots import SlotWatch, adapters_in_slots
 from lorabay.serving.vllm.stat_logger import StatLogger
 from lorabay.serving.vllm.stream import RequestContext, VllmStream, usage_of
-from lorabay.serving.vllm.usage import BeamTally, Tally, current, watch_requests
+from lorabay.serving.vllm.usage import BeamTally, RequestTally, current, watch_requests
 
 if TYPE_CHECKING:
     from lorabay.base.find import BaseFolder
@@ -371,7 +371,7 @@ class VllmEngine:
             model = self._weights.name_of(version)
 
         has_beams = call.generates and bool(body.get("use_beam_search"))
-        tally = BeamTally() if has_beams else Tally()
+        tally = BeamTally() if has_beams else RequestTally()
         context = RequestContext.new(request_id, headers, tally)
         current.set(tally)
         meter = meter or Meter()

@@ -19,7 +19,7 @@ from vllm.entrypoints.serve.engine.protocol import ErrorInfo
 from lorabay.errors import LorabayError
 from lorabay.serving.engine import Usage
 from lorabay.serving.vllm import errors as vllm_errors
-from lorabay.serving.vllm.usage import Tally
+from lorabay.serving.vllm.usage import RequestTally, Tally
 
 ERROR_EVENT = 'data: {"error"'
 """How vLLM's serving classes begin an event that reports a failure after the stream has begun."""
@@ -34,7 +34,7 @@ class RequestContext:
 
     headers: Mapping[str, str]
     state: SimpleNamespace = field(default_factory=SimpleNamespace)
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = field(default_factory=RequestTally)
 
     @classmethod
     def new(
@@ -42,7 +42,7 @@ class RequestContext:
     ) -> RequestContext:
         """Return a context that carries a request id, and no header of the client but `headers`."""
         named = {**(headers or {}), "X-Request-Id": request_id}
-        return cls(headers=named, tally=tally or Tally())
+        return cls(headers=named, tally=tally or RequestTally())
 
     @property
     def has_prompt(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lorabay.serving.engine import Usage
 
@@ -23,7 +23,24 @@ current: ContextVar[Tally | None] = ContextVar("tally", default=None)
 """The tally of the call that runs in this context, and in the tasks that it begins."""
 
 
-class Tally:
+class Tally(Protocol):
+    """What vLLM spends on one call."""
+
+    def add(self, request: RequestState) -> None:
+        """Count a request from now on."""
+        ...
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the engine has taken in any of the requests."""
+        ...
+
+    def usage(self) -> Usage:
+        """Return what the requests have cost so far."""
+        ...
+
+
+class RequestTally:
     """The requests that vLLM runs for one call."""
 
     def __init__(self) -> None:
@@ -58,14 +75,13 @@ class Tally:
         )
 
 
-class BeamTally(Tally):
+class BeamTally:
     """The requests of a beam search: one for each token of each beam, thousands in all.
 
     None of them is kept. A prompt is that of the first request of its search.
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self._prompts: dict[str, int] = {}
         self._tokens = 0
         self._begun_at: float | None = None
