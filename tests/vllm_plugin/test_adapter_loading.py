@@ -19,7 +19,7 @@ from lorabay.vllm_plugin.adapter_loading import (
     read_modules,
     read_scales,
 )
-from lorabay.vllm_plugin.module_slots import OutputScale
+from lorabay.vllm_plugin.scaled_outputs import RowScale
 
 LAYER = "model.layers.0"
 PACKED = {f"{LAYER}.self_attn.qkv_proj": [f"{LAYER}.self_attn.{part}_proj" for part in "qkv"]}
@@ -112,6 +112,7 @@ def test_an_adapter_that_fails_on_its_way_into_a_slot_is_forgotten(
     layer = SimpleNamespace(
         output_factors=torch.ones(3, 4),
         output_shifts=torch.zeros(3, 4),
+        scaled_slots=set(),
         output_size=4,
         reset_lora=lambda slot: None,
     )
@@ -124,7 +125,9 @@ def test_an_adapter_that_fails_on_its_way_into_a_slot_is_forgotten(
     two_slots._registered_adapters = AdapterLRUCache(4, two_slots.deactivate_adapter)
     two_slots._active_adapters = AdapterLRUCache(2, two_slots._deactivate_adapter)
     two_slots._get_lora_layer_weights = lambda *_: None
-    bad = SimpleNamespace(id=7, is_prepared=True, output_scales={"q": [OutputScale(torch.ones(3))]})
+    bad = SimpleNamespace(
+        id=7, is_prepared=True, output_scales={"q": RowScale(torch.ones(3), None)}
+    )
     two_slots._registered_adapters[7] = bad
     with pytest.raises(RuntimeError):
         two_slots.activate_adapter(7)
@@ -132,7 +135,7 @@ def test_an_adapter_that_fails_on_its_way_into_a_slot_is_forgotten(
     assert 7 not in two_slots._active_adapters
     assert two_slots.lora_index_to_id == [None, None]
     good = SimpleNamespace(
-        id=7, is_prepared=True, output_scales={"q": [OutputScale(torch.full((4,), 0.5))]}
+        id=7, is_prepared=True, output_scales={"q": RowScale(torch.full((4,), 0.5), None)}
     )
     two_slots._registered_adapters[7] = good
     assert two_slots.activate_adapter(7)
