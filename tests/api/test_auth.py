@@ -201,7 +201,7 @@ def test_keys_of_accounts_and_of_the_operator_stand_side_by_side(
         ("", "No valid API key"),
         ("other", "No valid API key"),
         ("lb_", "does not know"),
-        (new_key("zzzzzzzz"), "does not know"),
+        pytest.param(new_key("zzzzzzzz"), "does not know", id="a key of nobody"),
         ("lb_ü", "does not know"),
     ],
 )
