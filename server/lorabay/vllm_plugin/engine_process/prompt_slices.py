@@ -3,7 +3,7 @@
 vLLM's `long_prefill_token_threshold` cuts each long prompt for itself, so that a step in which ten
 of them are read takes ten slices, and every stream waits that long for its next token. Where a
 token of a prompt costs a good part of a step, as on a CPU, that is what one client could do to all
-others. The slice becomes smaller where steps take long. Knows nothing of adapters.
+others. Knows nothing of adapters.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
-
-from lorabay.vllm_plugin.engine_process.step_pace import StepPace
 
 
 @cache
@@ -24,8 +22,8 @@ def install() -> None:
 
 
 def share_slices(scheduler: Any) -> None:
-    """Let a class of vLLM's schedulers read at most `long_prefill_token_threshold` tokens of all
-    prompts together in a step that others share.
+    """Let a class of vLLM's schedulers read `long_prefill_token_threshold` tokens of all prompts
+    together in a step that others share.
 
     Without the threshold, or where vLLM must read images whole, nothing changes.
     """
@@ -33,36 +31,21 @@ def share_slices(scheduler: Any) -> None:
 
     def schedule_beside_streams(self: Any, *arguments: Any, **options: Any) -> Any:
         streams = [request for request in self.running if not request.is_prefill_chunk]
-        pace = pace_of(self)
         if not streams or not may_slice(self.scheduler_config):
-            pace.paused()
             return schedule(self, *arguments, **options)
 
         # Prompts under way may stand before a stream, and would take its tokens of the budget.
         self.running.sort(key=lambda request: request.is_prefill_chunk)
 
         whole = self.max_num_scheduled_tokens
-        answers = next_tokens(streams)
-        slice_ = pace.tokens(self.scheduler_config.long_prefill_token_threshold)
-        self.max_num_scheduled_tokens = min(whole, answers + slice_)
+        shared = next_tokens(streams) + self.scheduler_config.long_prefill_token_threshold
+        self.max_num_scheduled_tokens = min(whole, shared)
         try:
-            planned = schedule(self, *arguments, **options)
+            return schedule(self, *arguments, **options)
         finally:
             self.max_num_scheduled_tokens = whole
 
-        pace.planned(max(planned.total_num_scheduled_tokens - answers, 0))
-        return planned
-
     scheduler.schedule = schedule_beside_streams
-
-
-def pace_of(scheduler: Any) -> StepPace:
-    """Return what is known of a scheduler's steps."""
-    try:
-        pace: StepPace = scheduler.lorabay_step_pace
-    except AttributeError:
-        pace = scheduler.lorabay_step_pace = StepPace()
-    return pace
 
 
 def may_slice(config: Any) -> bool:
