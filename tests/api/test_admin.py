@@ -560,7 +560,7 @@ async def test_a_reserved_or_unfit_name_is_refused(office: Office, name: str) ->
 async def test_a_bad_folder_is_refused_with_every_reason(office: Office) -> None:
     """A bad folder is a 409 with every reason."""
     folder = office.bay.make(3)
-    (folder / "adapter_config.json").write_text(json.dumps(making.lora_config(bias="all", r=0)))
+    (folder / "adapter_config.json").write_text(json.dumps(making.lora_config(bias="some", r=0)))
     shutil.move(folder, office.bay.root / ".checkpoint")
     response = await office.post(LOAD, body_for("law", office.bay.root / ".checkpoint"))
     assert is_error(response, 409, "adapter_rejected")

@@ -62,6 +62,7 @@ _STARTS_A_SERVER = "starts a server that runs until it is stopped; the tutorial 
 _POOLS = "needs a base that pools; tests/e2e/test_pooling.py asks tiny ones the same"
 _DOCKER = "needs Docker and minutes of building; names of profiles are checked"
 _CHECKOUT = "commands of a checkout: they would install or test themselves"
+_ACCOUNTS = "needs accounts with what the page tells; tests/cli runs each command"
 
 CHECKED: Mapping[str, str] = {
     f"{TUTORIAL}: make setup": "would install into the environment that runs the tests",
@@ -86,6 +87,13 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/pooling.md: .venv/bin/lorabay serve --base /models/Qwen3-Embedding-0.6B "
     "--adapters /models/embedders": _POOLS,
     "docs/guides/pooling.md: from openai import OpenAI": _POOLS,
+    "docs/guides/tenants.md: "
+    ".venv/bin/pip install --no-deps -r requirements/accounts.txt": _CHECKOUT,
+    "docs/guides/tenants.md: "
+    "lorabay keys create ledger-bot --tenant finance --adapters 'finance,base'": _ACCOUNTS,
+    "docs/guides/tenants.md: lorabay keys list --tenant acme": _ACCOUNTS,
+    "docs/guides/tenants.md: lorabay database upgrade": _ACCOUNTS,
+    "docs/guides/usage.md: lorabay usage --by key,adapter --since 2026-11-01": _ACCOUNTS,
     "docs/reference/settings.md: .venv/bin/lorabay serve --port 8080": _STARTS_A_SERVER,
     "docs/reference/settings.md: "
     ".venv/bin/lorabay serve --engine max_model_len=4096 --engine dtype=float32": _STARTS_A_SERVER,
