@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -19,6 +20,13 @@ from tests.versions import BASE_NAMES
 
 def changed(settings: Settings, **changes: object) -> Settings:
     return load_settings(settings.model_dump() | changes, environ={})
+
+
+def read(reconciler: Reconciler) -> None:
+    """Look at the directory once, and wait until what is remembered of it is on disk: another
+    server may be started."""
+    asyncio.run(reconciler.read_directory())
+    assert reconciler.registry.flush(30)
 
 
 def directory_of(

@@ -25,7 +25,7 @@ from lorabay.serving.grammars import GrammarLimits
 from lorabay.settings import RequestSettings, Settings
 from tests import making, mixtures, peft_adapters
 from tests.failing_disk import ERRORS, FailingDisk
-from tests.server.directories import changed, directory_of
+from tests.server.directories import changed, directory_of, read
 
 
 def test_a_former_dora_version_stays_away_from_an_engine_that_scales_nothing(
@@ -33,7 +33,7 @@ def test_a_former_dora_version_stays_away_from_an_engine_that_scales_nothing(
 ) -> None:
     """It would answer without its factors; a server that scales outputs finds it again."""
     reconciler = directory_of(settings)
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     weights = BaseWeights.open(base)
     scale_outputs(reconciler, weights)
     names = [status.name for status in directory_of(settings).registry.snapshot() if status.kept]
@@ -44,7 +44,7 @@ def test_a_former_dora_version_stays_away_from_an_engine_that_scales_nothing(
 
 def test_a_former_version_stays_away_from_an_engine_that_adapts_less(settings: Settings) -> None:
     """It would answer with a part of itself; an engine that adapts all its modules finds it."""
-    asyncio.run(directory_of(settings).read_directory())
+    read(directory_of(settings))
 
     def kept(**engine: object) -> list[str]:
         reconciler = directory_of(changed(settings, engine=engine))
@@ -58,7 +58,7 @@ def test_a_former_version_stays_away_from_an_engine_that_leaves_a_module_alone(
     settings: Settings,
 ) -> None:
     """What the engine says is held against the whole names in the stored file."""
-    asyncio.run(directory_of(settings).read_directory())
+    read(directory_of(settings))
 
     def kept(*unadapted: str) -> list[str]:
         reconciler = directory_of(settings, adapted=Adapted(dict.fromkeys(unadapted, "no layer")))
@@ -72,7 +72,7 @@ def test_adapters_are_held_against_what_the_engine_says(settings: Settings) -> N
     """A folder that the engine would apply in part is rejected before it is loaded."""
     adapted = Adapted({"model.layers.1.self_attn.v_proj": "no layer"})
     reconciler = directory_of(settings, adapted=adapted)
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     (status,) = reconciler.registry.snapshot()
     assert [reason.code for reason in status.reasons] == ["module_not_adapted"]
 
@@ -83,7 +83,7 @@ def test_an_engine_that_could_not_be_asked_is_told(settings: Settings) -> None:
         reconciler = directory_of(settings, adapted=NotAsked("vLLM knows no such base"))
     (line,) = [line for line in logs if "not asked" in line["event"]]
     assert line["reason"] == "vLLM knows no such base"
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     assert reconciler.registry.names() == ("finance",)
 
 
@@ -100,7 +100,7 @@ def test_a_former_version_on_experts_stays_away_from_an_engine_on_processors(
     def kept(*, adapts_experts: bool) -> list[str]:
         reconciler = directory_of(on_mixture, adapts_experts=adapts_experts)
         if adapts_experts:
-            asyncio.run(reconciler.read_directory())
+            read(reconciler)
         return [status.name for status in reconciler.registry.snapshot() if status.kept]
 
     assert kept(adapts_experts=True) == ["experts"]
@@ -124,7 +124,7 @@ def test_an_adapter_is_refused_that_the_engine_would_apply_in_part(settings: Set
     """The engine's own option decides what the folders are held against."""
     less = changed(settings, engine={"lora_target_modules": ["v_proj"]})
     reconciler = directory_of(less)
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     (status,) = reconciler.registry.snapshot()
     assert str(status.state) == "rejected"
 
@@ -165,7 +165,7 @@ def test_a_former_dora_version_of_another_base_is_not_offered(
     """
     before, after = BaseWeights.open(base), BaseWeights.open(making.make_base(tmp_path / "other"))
     reconciler = directory_of(settings, before)
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     version = scale_outputs(reconciler, before)
 
     changed_base = directory_of(settings, after)
@@ -195,7 +195,7 @@ def test_a_start_with_narrower_settings_keeps_former_versions(
     """
     wide = changed(settings, approximate_error=0.2)
     reconciler = directory_of(wide)
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     version = only_version(reconciler)
     path = version.path / MANIFEST_FILE
     manifest = json.loads(path.read_bytes())
@@ -208,7 +208,7 @@ def test_a_start_with_narrower_settings_keeps_former_versions(
     making.make_adapter(settings.adapters / "finance", tensors=making.lora_tensors(seed=1))
     narrow = directory_of(changed(wide, **change))
     assert reason in withheld(narrow)["finance"]
-    asyncio.run(narrow.read_directory())
+    read(narrow)
     assert narrow.registry.flush(30)
     assert version.path.is_dir()
     assert version.digest in narrow.registry.in_use()
@@ -222,7 +222,7 @@ def test_a_start_with_narrower_settings_keeps_former_versions(
 def test_a_damaged_version_is_not_offered_and_not_forgotten(settings: Settings) -> None:
     """Nor is one in a form that only a newer server knows; one whose folder is gone is."""
     reconciler = directory_of(settings)
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     version = only_version(reconciler)
     manifest = version.path / MANIFEST_FILE
     manifest.chmod(0o644)
@@ -239,7 +239,7 @@ def test_a_damaged_version_is_not_offered_and_not_forgotten(settings: Settings) 
 def test_a_start_over_a_disk_with_a_hiccup_loses_nothing(settings: Settings, error: int) -> None:
     """What could not be read is read again later, and offered then."""
     reconciler = directory_of(settings)
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     version = only_version(reconciler)
     with FailingDisk(version.path).attached() as disk:
         disk.fail(error)
@@ -254,7 +254,7 @@ def test_adapters_that_do_not_exist_stop_the_start(settings: Settings, tmp_path:
     """A mistyped folder is told at once, not served as an empty one."""
     reconciler = directory_of(changed(settings, adapters=tmp_path / "nowhere"))
     with pytest.raises(SetupError, match="nowhere"):
-        asyncio.run(reconciler.read_directory())
+        read(reconciler)
 
 
 def test_a_broken_adapter_does_not_stop_the_start(settings: Settings) -> None:
@@ -262,7 +262,7 @@ def test_a_broken_adapter_does_not_stop_the_start(settings: Settings) -> None:
     (settings.adapters / "broken").mkdir()
     (settings.adapters / "broken" / "adapter_config.json").write_text("{")
     reconciler = directory_of(settings)
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     states = {status.name: str(status.state) for status in reconciler.registry.snapshot()}
     assert states == {"finance": "ready", "broken": "rejected"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from lorabay.server import engine_options as module, slots
 from lorabay.server.engine_options import engine_options, has_rank_over
 from lorabay.serving.machine_defaults import PREFILL_SLICE
 from tests import making
-from tests.server.directories import changed, directory_of
+from tests.server.directories import changed, directory_of, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 def test_the_adapters_of_the_folder_are_live_before_the_engine_starts(settings: Settings) -> None:
     """The folder is read first, because its adapters decide the engine's options."""
     reconciler = directory_of(settings)
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     assert reconciler.registry.names() == ("finance",)
     options = engine_options(settings, reconciler)
     assert (options["max_loras"], options["max_lora_rank"], options["shutdown_timeout"]) == (
@@ -120,7 +119,7 @@ def test_memory_for_adapters_is_shared_by_the_workers(
 ) -> None:
     """Each of them holds every adapter, so two hold half as many in the same memory."""
     reconciler = directory_of(settings)
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     monkeypatch.setattr(module, "host_memory_bytes", lambda: 1_000_000)
     given: list[int] = []
 
@@ -154,7 +153,7 @@ def add_adapter(settings: Settings, name: str, rank: int) -> None:
 def options_of(settings: Settings, base: Path) -> tuple[dict[str, Any], list[Any]]:
     """Return the engine's options for the adapters that are there, and what the log says."""
     reconciler = directory_of(settings, BaseWeights.open(base))
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     with structlog.testing.capture_logs() as logs:
         options = engine_options(settings, reconciler)
     return options, [line for line in logs if "slot" in line["event"]]
@@ -237,7 +236,7 @@ def test_the_vocabulary_takes_no_room_in_slots_of_a_gpu_that_nobody_uses(
 ) -> None:
     """Told with the modules that are left; the user's own list stays."""
     reconciler = directory_of(settings, BaseWeights.open(base))
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     with structlog.testing.capture_logs() as logs:
         options = engine_options(settings, reconciler)
     targets = options["lora_target_modules"]
@@ -278,6 +277,6 @@ def test_versions_over_a_limit_are_seen(settings: Settings, base: Path) -> None:
     """Those that are live, wait for the engine, or may be rolled back to."""
     add_adapter(settings, "legal", 256)
     reconciler = directory_of(settings, BaseWeights.open(base))
-    asyncio.run(reconciler.read_directory())
+    read(reconciler)
     assert has_rank_over(reconciler, 128)
     assert not has_rank_over(reconciler, 256)
