@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lorabay.errors import SetupError
+from lorabay.files.awaited_call import AwaitedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,14 +33,6 @@ LINGER_S = 1.0
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """A call, and where its result goes."""
-
-    future: Future[Any]
-    call: Callable[[], Any]
-
-
 class DaemonThreads:
     """Threads of one name, one for each piece of work; `prepare` is called first in every one.
 
@@ -55,7 +47,7 @@ class DaemonThreads:
         self._lock = threading.Lock()
         self._idle = 0
         """Threads that wait for work and have not been given any yet."""
-        self._given: SimpleQueue[_Work] = SimpleQueue()
+        self._given: SimpleQueue[AwaitedCall] = SimpleQueue()
         """Work that one of the waiting threads takes."""
 
     @property
@@ -75,7 +67,7 @@ class DaemonThreads:
         self._running.add(future)
         future.add_done_callback(self._running.discard)
 
-        wanted = _Work(future, partial(work, *args, **kwargs))
+        wanted = AwaitedCall(future, partial(work, *args, **kwargs))
         if self._give(wanted):
             return future
         try:
@@ -85,7 +77,7 @@ class DaemonThreads:
             raise
         return future
 
-    def _give(self, work: _Work) -> bool:
+    def _give(self, work: AwaitedCall) -> bool:
         """Hand the work to a thread that waits; return whether there was one."""
         with self._lock:
             if self._idle == 0:
@@ -94,19 +86,19 @@ class DaemonThreads:
             self._given.put(work)
             return True
 
-    def _run(self, first: _Work) -> None:
-        _do(_Work(first.future, partial(self._prepared, first.call)))
+    def _run(self, first: AwaitedCall) -> None:
+        AwaitedCall(first.future, partial(self._prepared, first.call)).make()
         # Nothing of it is kept alive while the thread waits.
         del first
         while (work := self._wait_for_more()) is not None:
-            _do(work)
+            work.make()
             del work
 
     def _prepared(self, call: Callable[[], Any]) -> Any:
         self._prepare()
         return call()
 
-    def _wait_for_more(self) -> _Work | None:
+    def _wait_for_more(self) -> AwaitedCall | None:
         """Return further work, or None if none came for a while."""
         with self._lock:
             self._idle += 1
@@ -122,18 +114,6 @@ class DaemonThreads:
             except Empty:
                 self._idle -= 1
                 return None
-
-
-def _do(work: _Work) -> None:
-    # Given up before it began.
-    if not work.future.set_running_or_notify_cancel():
-        return
-    try:
-        result = work.call()
-    except BaseException as error:  # noqa: BLE001 - raised again where the work is awaited
-        work.future.set_exception(error)
-    else:
-        work.future.set_result(result)
 
 
 _NO_ANSWER = "a file system does not answer; what is asked of it cannot be done now"

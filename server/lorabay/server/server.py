@@ -9,12 +9,10 @@ start that fails ends the server, and `serve` raises its reason.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing import active_children
@@ -43,6 +41,7 @@ from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.store import Store
 from lorabay.errors import CallNotServed, SetupError
+from lorabay.files.daemon_threads import DaemonThreads
 from lorabay.logs import configure_logging, quiet_engine
 from lorabay.metrics import Metrics
 from lorabay.progress import progress_bar
@@ -504,25 +503,4 @@ async def _run_abandonable(work: Callable[[], Result]) -> Result:
     Downloading or converting a base takes minutes, and a file system that does not answer takes for
     ever; all of it survives a kill at any moment.
     """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Result] = loop.create_future()
-
-    def finish(result: Result | None, error: BaseException | None) -> None:
-        if future.done():
-            return  # nobody waits any more
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = work()
-        except BaseException as failure:  # noqa: BLE001 - raised again where the work is awaited
-            error = failure
-        with contextlib.suppress(RuntimeError):  # the loop has been closed
-            loop.call_soon_threadsafe(finish, result, error)
-
-    threading.Thread(target=run, name="lorabay-start", daemon=True).start()
-    return await future
+    return await DaemonThreads("lorabay-start").begin(work)

@@ -6,6 +6,7 @@ import asyncio
 
 from lorabay.accounts.ledger.memory_store import MemoryStore
 from lorabay.accounts.ledger.periods import MINUTE
+from lorabay.accounts.ledger.share import Share
 from lorabay.accounts.ledger.sharing import HEARTBEAT_S, STALE_S
 from lorabay.accounts.ledger.store import Replies, Reports
 from lorabay.accounts.ledger.tally import Counter
@@ -36,6 +37,16 @@ def made() -> tuple[Cluster, Noting]:
     return cluster, store
 
 
+def filled(cluster: Cluster) -> Share:
+    """Let the first server have ten tokens of the limit, which nobody spends; return its share."""
+    sharing = cluster.servers[0].sharing
+    share = sharing.share_of(TOKENS)
+    share.needs.append(10)
+    cluster.do(sharing.fill())
+    share.needs.clear()
+    return share
+
+
 def test_those_who_wait_share_a_round() -> None:
     """One that goes on already does not know of them; the next one does."""
     cluster, store = made()
@@ -58,10 +69,7 @@ def test_a_server_that_idles_keeps_nothing_and_still_lives() -> None:
     """What was free goes back; a report comes often enough to be known."""
     cluster, store = made()
     sharing = cluster.servers[0].sharing
-    share = sharing.share_of(TOKENS)
-    share.needs.append(10)
-    cluster.do(sharing.fill())
-    share.needs.clear()
+    share = filled(cluster)
     assert share.free >= 10
     cluster.wait(90.0)
     assert share.free == 0
@@ -76,10 +84,7 @@ def test_a_server_that_slept_does_not_spend_what_it_had() -> None:
     """Others may have it by now."""
     cluster, _ = made()
     sharing = cluster.servers[0].sharing
-    share = sharing.share_of(TOKENS)
-    share.needs.append(10)
-    cluster.do(sharing.fill())
-    share.needs.clear()
+    filled(cluster)
     cluster.sleep_through(2 * STALE_S)
     assert sharing.share_of(TOKENS).free == 0
     cluster.close()
@@ -89,10 +94,7 @@ def test_a_limit_that_is_changed_holds_at_once() -> None:
     """What was had under the former one goes back."""
     cluster, _ = made()
     sharing = cluster.servers[0].sharing
-    share = sharing.share_of(TOKENS)
-    share.needs.append(10)
-    cluster.do(sharing.fill())
-    share.needs.clear()
+    share = filled(cluster)
     lower = Counter(TOKENS.name, MINUTE, 5)
     assert sharing.share_of(lower) is share
     assert (share.free, share.counter.limit) == (0, 5)
@@ -103,10 +105,7 @@ def test_closing_gives_everything_back() -> None:
     """The other servers need not wait for the end of a lease."""
     cluster, store = made()
     sharing = cluster.servers[0].sharing
-    share = sharing.share_of(TOKENS)
-    share.needs.append(10)
-    cluster.do(sharing.fill())
-    share.needs.clear()
+    filled(cluster)
     cluster.do(sharing.close())
     assert store.rounds[-1][TOKENS].held == 0
     cluster.close()

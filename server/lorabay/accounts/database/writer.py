@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from lorabay.files.awaited_call import AwaitedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,20 +19,12 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """A call, and where its result goes."""
-
-    future: Future[Any]
-    call: Callable[[], Any]
-
-
 class Writer:
     """A thread named `name`, which starts with its first work."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._queue: SimpleQueue[AwaitedCall | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_closed = False
@@ -47,7 +40,7 @@ class Writer:
                 raise RuntimeError("the writer is closed")
             if self._thread is None:
                 self._thread = self._start()
-            self._queue.put(_Work(future, call))
+            self._queue.put(AwaitedCall(future, call))
         return future
 
     def close(self, timeout_s: float) -> bool:
@@ -70,18 +63,6 @@ class Writer:
 
     def _run(self) -> None:
         while (work := self._queue.get()) is not None:
-            _do(work)
+            work.make()
             # Nothing of it is kept alive while the thread waits.
             del work
-
-
-def _do(work: _Work) -> None:
-    # Given up before it began.
-    if not work.future.set_running_or_notify_cancel():
-        return
-    try:
-        result = work.call()
-    except BaseException as error:  # noqa: BLE001 - raised again where the work is awaited
-        work.future.set_exception(error)
-    else:
-        work.future.set_result(result)
