@@ -167,8 +167,8 @@ async def test_openais_own_client_waits_as_long_as_it_is_told(
     limited: Limited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And is answered then, without a word of its program."""
-    httpx2 = pytest.importorskip("httpx2")
     import anyio
+    import httpx2
     from openai import AsyncOpenAI
 
     waited: list[float] = []

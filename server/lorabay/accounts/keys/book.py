@@ -95,12 +95,14 @@ def rotate(
     _refuse_ended(found, moment)
 
     text = new_key(found.id)
-    changes = {
+    changes: dict[str, object] = {
         "secret_hash": _hash_of(text),
-        "former_hash": found.secret_hash if overlap_s > 0 else None,
-        "former_until": moment + overlap_s if overlap_s > 0 else None,
+        "former_hash": None,
+        "former_until": None,
         "change": number,
     }
+    if overlap_s > 0:
+        changes |= {"former_hash": found.secret_hash, "former_until": moment + overlap_s}
     connection.execute(update(KEYS).where(KEYS.c.id == found.id).values(changes))
     return NewKey(_get(connection, found.id), text)
 
