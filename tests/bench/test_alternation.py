@@ -17,17 +17,10 @@ from lorabay.bench.alternation import (
     median_of,
     ratios,
 )
+from tests.clocks import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_sides_take_turns_in_order() -> None:

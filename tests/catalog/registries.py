@@ -65,11 +65,3 @@ def taken_up(records: Records, find: Find) -> Registry:
     registry = Registry(BASES, records, keep=2)
     registry.last_run.restore(find)
     return registry
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1e6
-
-    def __call__(self) -> float:
-        return self.now

@@ -15,17 +15,7 @@ from lorabay.catalog.settling import Settling
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 from tests import making
 from tests.catalog.composites import make_composite
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
+from tests.clocks import Clock
 
 FRESH = Candidate("finance", Path("/adapters/finance"), "one")
 
@@ -38,7 +28,7 @@ def remaining(settling: Settling, candidate: Candidate) -> float:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture
@@ -104,7 +94,7 @@ def test_a_folder_never_counts_within_the_wait_after_a_change(
     steps: list[tuple[float, bool]],
 ) -> None:
     """Whatever the rhythm of changes and looks, the last change was seen the settle time ago."""
-    clock = Clock()
+    clock = Clock(1000.0)
     settling = Settling(2.0, monotonic=clock)
     candidate, changed = FRESH, clock.now
     settling.observe([FRESH])
@@ -147,7 +137,7 @@ def test_a_file_on_its_way_keeps_a_folder_from_settling(tmp_path: Path, partial:
     with the old weights.
     """
     folder = making.make_adapter(tmp_path / "finance")
-    clock = Clock()
+    clock = Clock(1000.0)
     settling = Settling(2.0, monotonic=clock)
     growing = folder / partial
     growing.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +154,7 @@ def test_a_file_on_its_way_keeps_a_folder_from_settling(tmp_path: Path, partial:
 def test_other_files_may_change_for_ever(tmp_path: Path) -> None:
     """A training log that grows beside a finished adapter does not keep it from being served."""
     folder = making.make_adapter(tmp_path / "finance")
-    clock = Clock()
+    clock = Clock(1000.0)
     settling = Settling(2.0, monotonic=clock)
     remaining(settling, scan(tmp_path)["finance"])
     for size in range(3):

@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 
 from lorabay.catalog.root_identity import RootIdentity
 from lorabay.reconcile.absences import REMOVAL_CONFIRM_S, Absences, DirectoryState
+from tests.clocks import Clock
 
 EMPTY_ROOT_S = 60.0
 HOME = RootIdentity(Path("/adapters"), device=1, inode=2, mount=3, mount_point=Path("/"))
@@ -18,14 +19,6 @@ VOLUME = replace(HOME, device=9, mount=9, mount_point=Path("/adapters"))
 OTHER = replace(HOME, inode=4)
 FLIPPED = replace(HOME, real=Path("/releases/2"), inode=5)
 THREE = ("finance", "legal", "shop")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

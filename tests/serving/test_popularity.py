@@ -9,18 +9,9 @@ import pytest
 
 from lorabay.catalog.versions import Digest
 from lorabay.serving.popularity import HALF_LIFE_S, Popularity
+from tests.clocks import Clock
 
 A, B, C = (Digest(letter * 64) for letter in "abc")
-
-
-class Clock:
-    """A clock that a test moves on."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

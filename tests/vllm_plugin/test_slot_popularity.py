@@ -5,16 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lorabay.vllm_plugin.slot_popularity import HALF_LIFE_S, USE_S, SlotPopularity
-
-
-class Clock:
-    """A clock that a test moves on."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clocks import Clock
 
 
 @pytest.fixture

@@ -17,24 +17,15 @@ from lorabay.accounts.keys.key_form import new_key
 from lorabay.accounts.keys.snapshot import KeySnapshot
 from lorabay.accounts.keys.wishes import KeyWishes
 from lorabay.errors import InvalidApiKey, SetupError, StorageUnavailable
+from tests.clocks import Clock
 
 MAX_AGE_S = 100.0
 PATIENCE_S = 60.0
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1_795_900_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_795_900_000.0)
 
 
 @pytest.fixture

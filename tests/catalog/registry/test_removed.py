@@ -11,7 +11,8 @@ from lorabay.catalog.registry.adapter_state import AdapterState
 from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterConflict, ModelNotFound
-from tests.catalog.registries import BASES, A, B, C, Clock, folder, serve, status
+from tests.catalog.registries import BASES, A, B, C, folder, serve, status
+from tests.clocks import Clock
 
 KEPT_S = 1000.0
 
@@ -23,7 +24,7 @@ def records(tmp_path: Path) -> Records:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1e6)
 
 
 def remembering(
@@ -86,7 +87,7 @@ def test_a_clock_that_is_set_forgets_nothing_early(
     """Neither while the server runs nor over a restart does the wall clock alone end a memory, or
     keep it for ever.
     """
-    wall = Clock()
+    wall = Clock(1e6)
     registry = remembering(records, clock, wall=wall)
     serve(registry, A)
     registry.remove("finance")

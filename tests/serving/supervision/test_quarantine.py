@@ -7,6 +7,7 @@ import pytest
 from lorabay.catalog.versions import Version
 from lorabay.errors import AdapterRejected
 from lorabay.serving.supervision.quarantine import Quarantine
+from tests.clocks import Clock
 from tests.versions import make_version
 
 KILLER, OTHER, PROVEN = (
@@ -16,17 +17,9 @@ KILLER, OTHER, PROVEN = (
 )
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture
