@@ -180,5 +180,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="prompts of each model that tests/e2e/test_peft_equality.py asks alone",
     )
     parser.addoption(
+        "--usage-requests", type=int, default=200, help="requests in tests/e2e/test_usage.py"
+    )
+    parser.addoption(
         "--server-kills", type=int, default=1, help="kills in tests/e2e/test_server_death.py"
     )

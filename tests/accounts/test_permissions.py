@@ -9,6 +9,7 @@ from lorabay.accounts.permissions import (
     ALL,
     MOST_WORDS,
     Permissions,
+    _glob,
     permissions,
     split_words,
     without_match,
@@ -74,8 +75,17 @@ def test_endpoints_are_all_or_those_that_are_named() -> None:
     assert not some.allows_endpoint("embeddings")
 
 
+def test_a_plain_name_is_not_compiled() -> None:
+    """Ten thousand keys, each for an adapter of its own, do not have ten thousand patterns."""
+    before = _glob.cache_info().currsize
+    for number in range(100):
+        own = Permissions((f"customer-{number}", f"tag:kind-{number}", f"a-{number}@{'a' * 12}"))
+        assert not own.allows(LEGAL)
+    assert _glob.cache_info().currsize == before
+
+
 def test_keys_that_may_use_the_same_share_it() -> None:
-    """Ten thousand keys do not have ten thousand compiled patterns."""
+    """What they may use is read once."""
     words = ("finance", "shop-*")
     assert permissions(words, frozenset({"chat"})) is permissions(words, frozenset({"chat"}))
 

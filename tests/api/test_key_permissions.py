@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import httpx
 import pytest
 from starlette.datastructures import Headers
 
+import lorabay
 from lorabay.accounts.callers import Caller
 from lorabay.accounts.permissions import permissions, split_words
 from lorabay.api.request.anthropic_clients import VERSION_HEADER
@@ -27,6 +32,7 @@ KEYS: Mapping[str, Caller] = {
     "none": Caller("none", permissions=permissions(("nobody",))),
     "embeds": Caller("embeds", permissions=permissions(("*",), frozenset({"embeddings"}))),
 }
+OURS = str(Path(lorabay.__file__).parent)
 FORMS = ("shop", SHOP.id, "tiny:shop", f"org/tiny:{SHOP.id}")
 
 
@@ -77,6 +83,36 @@ async def test_what_may_not_be_used_is_an_unknown_name_to_the_byte(
         assert seen == as_seen(await ask(http, "finance", unknown, path), unknown)
         assert (await ask(http, "all", model, path)).status_code == 200
     assert {version for _, _, version, _ in engine.asked} == {SHOP}
+
+
+async def test_what_may_not_be_used_takes_the_steps_of_an_unknown_name(
+    http: httpx.AsyncClient,
+) -> None:
+    """Every function of ours is called as often, so that the time tells nothing either;
+    `python -m tests.api.forbidden` measures it.
+    """
+
+    async def steps(model: str) -> Counter[str]:
+        called: Counter[str] = Counter()
+
+        def note(frame: FrameType, event: str, _: object) -> None:
+            if event == "call" and frame.f_code.co_filename.startswith(OURS):
+                called[frame.f_code.co_qualname] += 1
+
+        sys.setprofile(note)
+        try:
+            response = await ask(http, "finance", model)
+        finally:
+            sys.setprofile(None)
+        assert response.status_code == 404
+        return called
+
+    # What is done once only, such as making metrics, is done here.
+    await steps("pohs")
+    unknown = await steps("pohs")
+    assert unknown["Registry.find"] == 1
+    assert await steps("shop") == unknown
+    assert await steps("tiny") == unknown
 
 
 @pytest.mark.parametrize("model", FORMS)

@@ -6,6 +6,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from lorabay.bench.load_generator import Target
@@ -31,6 +32,17 @@ def test_a_started_server_answers_until_the_block_ends(
         assert server.start_s > 0
     with pytest.raises(SetupError, match="no server answers"):
         list_models(Target(server.target.url), timeout_s=10)
+
+
+def test_a_started_server_is_asked_with_the_key(
+    launch_fake: Callable[..., Callable[[int], list[str]]],
+) -> None:
+    """One with accounts, named by its environment, answers nobody else."""
+    settings = BenchSettings(api_key="k3y")
+    with started("ours", launch_fake("finance"), settings) as server:
+        assert server.target.headers["Authorization"] == "Bearer k3y"
+        seen = httpx.get(f"{server.target.url}/seen", trust_env=False).json()
+    assert {asked["authorization"] for asked in seen["requests"]} == {"Bearer k3y"}
 
 
 def test_a_failed_start_says_why() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from lorabay.catalog.names import AdapterName
-from lorabay.catalog.versions import AdapterSpec, Digest, Version
+from lorabay.catalog.names import AdapterName, name_problems
+from lorabay.catalog.versions import NO_VERSION, AdapterSpec, Digest, Version
 
 SPEC = AdapterSpec(Digest("ab" * 32), "lora", 4, 8.0, ("q_proj",), "float32", 100)
 
@@ -30,3 +30,8 @@ def test_versions_of_one_set_of_weights_share_them() -> None:
     assert plain.weights == SPEC.digest
     assert sharing.weights == weights
     assert sharing == plain  # what a version is called is its own digest
+
+
+def test_no_adapter_is_called_as_no_version_is() -> None:
+    """It never stands for one that somebody serves."""
+    assert name_problems(NO_VERSION.adapter)

@@ -7,13 +7,18 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
+from lorabay.accounts.database.database import open_database
 from lorabay.cli import run
 from lorabay.settings import Settings
 from tests import making
+from tests.fixtures.databases import free_port
 
 pytestmark = pytest.mark.usefixtures("no_settings_in_environment")
 
@@ -211,3 +216,70 @@ def test_a_wrong_engine_option_is_2(
         monkeypatch.setenv(name, os.environ.get(name, "0"))
     assert serve(engine="max_lorras=4") == 2
     assert the_error() == "unknown engine option 'max_lorras'; did you mean 'max_loras'?"
+
+
+def newer(place: Path) -> str:
+    """A database that a newer program has upgraded."""
+    with open_database(place) as database:
+        database.write(
+            lambda connection: connection.exec_driver_sql(
+                "UPDATE lorabay_version SET version_num = '9999'"
+            )
+        )
+    return f"sqlite:///{place}"
+
+
+def read_only(place: Path) -> str:
+    """A database that nobody may write to."""
+    open_database(place).close()
+    return f"sqlite:///file:{place}?mode=ro&uri=true"
+
+
+def spoiled(place: Path) -> str:
+    """A file that is something else."""
+    place.write_text("notes " * 1_000)
+    return f"sqlite:///{place}"
+
+
+def gone(_: Path) -> str:
+    """A server that does not answer."""
+    return f"postgresql://ada:s3cret@127.0.0.1:{free_port()}/accounts"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (newer, "has schema 9999, which this lorabay does not know: upgrade lorabay"),
+        (read_only, "cannot be used: attempt to write a readonly database"),
+        (spoiled, "cannot be used: file is not a database"),
+        (gone, "cannot be used: "),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_1(
+    serve: Callable[..., int],
+    tmp_path: Path,
+    the_error: Callable[[], str],
+    make: Callable[[Path], str],
+    words: str,
+) -> None:
+    """Told before a port is bound or a base prepared, in a line without the password."""
+    assert serve(database=make(tmp_path / "accounts.db")) == 1
+    line = the_error()
+    assert words in line
+    assert "s3cret" not in line
+
+
+def test_a_database_on_a_full_disk_is_1(
+    serve: Callable[..., int], tmp_path: Path, the_error: Callable[[], str]
+) -> None:
+    """As what it is."""
+
+    def fill(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA max_page_count = 2")
+
+    event.listen(Engine, "connect", fill)
+    try:
+        assert serve(database=f"sqlite:///{tmp_path / 'accounts.db'}") == 1
+    finally:
+        event.remove(Engine, "connect", fill)
+    assert "accounts.db cannot be used: database or disk is full" in the_error()

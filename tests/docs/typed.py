@@ -15,6 +15,8 @@ TYPED = ("sh", "python")
 
 HERE: frozenset[str] = frozenset(
     {
+        "README.md: .venv/bin/lorabay keys create acme --tenant acme --adapters 'shop*' "
+        "--expires 90d  # shown this once",
         "docs/guides/adapter-defaults.md: .venv/bin/lorabay check adapters/finance",
         "docs/guides/bring-an-adapter.md: .venv/bin/lorabay check adapters/finance",
         "docs/guides/train.md: .venv/bin/lorabay train adapters/finance --output finance-again",
@@ -58,11 +60,22 @@ ON_THE_ENGINE: frozenset[str] = frozenset(
 tutorial's own blocks.
 """
 
+WITH_ACCOUNTS: frozenset[str] = frozenset(
+    {
+        "docs/guides/tenants.md: "
+        "lorabay keys create ledger-bot --tenant finance --adapters 'finance,base'",
+        "docs/guides/tenants.md: ask() {",
+        "docs/guides/tenants.md: lorabay usage --by tenant,adapter",
+        "docs/guides/tenants.md: lorabay database upgrade",
+        "docs/guides/usage.md: lorabay usage --by key,adapter --since 2026-11-01",
+    }
+)
+"""Run by tests/e2e/test_tenants.py in one shell, against a server with accounts."""
+
 _STARTS_A_SERVER = "starts a server that runs until it is stopped; the tutorial starts one"
 _POOLS = "needs a base that pools; tests/e2e/test_pooling.py asks tiny ones the same"
 _DOCKER = "needs Docker and minutes of building; names of profiles are checked"
 _CHECKOUT = "commands of a checkout: they would install or test themselves"
-_ACCOUNTS = "needs accounts with what the page tells; tests/cli runs each command"
 
 CHECKED: Mapping[str, str] = {
     f"{TUTORIAL}: make setup": "would install into the environment that runs the tests",
@@ -75,6 +88,8 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/merge.md: .venv/bin/lorabay merge ecommerce -o merged/ecommerce": _STARTS_A_SERVER,
     "docs/guides/merge.md: .venv/bin/lorabay serve --adapters adapters": _STARTS_A_SERVER,
     "docs/guides/bench.md: .venv/bin/lorabay bench gateway --rounds 5": "takes an hour",
+    "docs/guides/bench.md: "
+    "export LORABAY_DATABASE=postgresql://USER:PASSWORD@HOST/NAME": "takes half an hour",
     "docs/guides/docker-and-gpu.md: export LORABAY_API_KEY=choose-a-long-random-text": _DOCKER,
     "docs/guides/docker-and-gpu.md: docker compose -f deploy/compose.yaml --profile gpu "
     "--profile monitoring up --build": _DOCKER,
@@ -90,10 +105,7 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/tenants.md: "
     ".venv/bin/pip install --no-deps -r requirements/accounts.txt": _CHECKOUT,
     "docs/guides/tenants.md: "
-    "lorabay keys create ledger-bot --tenant finance --adapters 'finance,base'": _ACCOUNTS,
-    "docs/guides/tenants.md: lorabay keys list --tenant acme": _ACCOUNTS,
-    "docs/guides/tenants.md: lorabay database upgrade": _ACCOUNTS,
-    "docs/guides/usage.md: lorabay usage --by key,adapter --since 2026-11-01": _ACCOUNTS,
+    "lorabay serve --adapters adapters --admin-key-file /run/secrets/admin": _STARTS_A_SERVER,
     "docs/reference/settings.md: .venv/bin/lorabay serve --port 8080": _STARTS_A_SERVER,
     "docs/reference/settings.md: "
     ".venv/bin/lorabay serve --engine max_model_len=4096 --engine dtype=float32": _STARTS_A_SERVER,

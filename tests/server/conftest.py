@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ def pytest_asyncio_loop_factories(
     if item.path.name in ON_THE_SERVERS_LOOP:
         return {"real": asyncio.SelectorEventLoop, "servers": uvloop.new_event_loop}
     return {"real": asyncio.SelectorEventLoop}
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Puts back what a server does with the process's signals."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +19,8 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from lorabay.api.auth import OpenGate
+from lorabay.api.auth import AccountGate, OpenGate
+from lorabay.api.keyring import Keyring
 from lorabay.base.find import BaseFolder
 from lorabay.catalog.adapted import Adapted
 from lorabay.catalog.registry.registry import Registry
@@ -28,6 +29,7 @@ from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError, UsageError
 from lorabay.reconcile.events import Actor
 from lorabay.server import engine_options, server, slots
+from lorabay.server.accounts import Accounts
 from lorabay.server.listener import bind
 from lorabay.server.server import Server
 from lorabay.serving.engine import Answer, AnswerStream, Body
@@ -39,18 +41,24 @@ from tests.fake_stream import FakeStream
 from tests.faulty_disk import FaultyDisk
 from tests.server.directories import changed, directory_of
 
+pytestmark = pytest.mark.usefixtures("own_signals")
+
 PATIENCE_S = 60.0
 
 
 class Running:
     """A server on a free port: `serve` runs it in this thread, its client runs in another."""
 
-    def __init__(self, settings: Settings, engine: FakeEngine) -> None:
+    def __init__(
+        self, settings: Settings, engine: FakeEngine, accounts: Accounts | None = None
+    ) -> None:
         self.engine = engine
+        gate = OpenGate() if accounts is None else AccountGate(accounts.keys, Keyring())
         self.server = Server(
             settings,
+            gate,
             OpenGate(),
-            OpenGate(),
+            accounts=accounts,
             make_engine=lambda base, options: engine,
             engine_scales=lambda *arguments, **options: False,
             ask_engine=lambda *question: Adapted({}),
@@ -98,15 +106,6 @@ class Running:
 
 def end(signum: int = signal.SIGTERM) -> None:
     os.kill(os.getpid(), signum)
-
-
-@pytest.fixture(autouse=True)
-def own_signals() -> Iterator[None]:
-    """Puts back what a server does with the process's signals."""
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
 
 
 @pytest.mark.parametrize("failure", [SetupError("vLLM did not start"), RuntimeError("a bug")])

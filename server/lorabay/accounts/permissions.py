@@ -37,23 +37,32 @@ MOST_WORDS = 100
 
 _GLOB = re.compile(r"[A-Za-z0-9*?\[][A-Za-z0-9._*?\[\]!-]*", re.ASCII)
 _TAG = re.compile(r"[^,\s\x00-\x1f\x7f]+")
+_SPECIAL = frozenset("*?[")
 _DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_PREFIX},64}}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """One word that means adapters: its name or tag, and the digest if it means one version."""
+    """One word that means adapters: its name or tag, and the digest if it means one version.
 
-    text: re.Pattern[str]
+    Most words are plain names, and ten thousand keys may have one each: only a glob is compiled,
+    and that when it is first asked about.
+    """
+
+    text: str
+    is_glob: bool
     of_tag: bool = False
     digest: str = ""
 
     def means(self, version: Version) -> bool:
         if self.of_tag:
-            return any(self.text.fullmatch(tag) for tag in version.defaults.tags)
-        if not version.digest.startswith(self.digest):
-            return False
-        return self.text.fullmatch(version.adapter) is not None
+            return any(self._fits(tag) for tag in version.defaults.tags)
+        return version.digest.startswith(self.digest) and self._fits(version.adapter)
+
+    def _fits(self, text: str) -> bool:
+        if not self.is_glob:
+            return text == self.text
+        return _glob(self.text).fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +157,17 @@ def _check(word: str) -> None:
 
 def _pattern(word: str) -> _Pattern:
     if word.startswith(TAG):
-        return _Pattern(_glob(word.removeprefix(TAG)), of_tag=True)
+        tag = word.removeprefix(TAG)
+        return _Pattern(tag, _is_glob(tag), of_tag=True)
 
     name, _, digest = word.partition("@")
-    return _Pattern(_glob(name), digest=digest)
+    return _Pattern(name, _is_glob(name), digest=digest)
 
 
+def _is_glob(text: str) -> bool:
+    return not _SPECIAL.isdisjoint(text)
+
+
+@lru_cache(maxsize=16_384)
 def _glob(text: str) -> re.Pattern[str]:
     return re.compile(translate(text))

@@ -74,7 +74,8 @@ def spawned(
 ) -> Iterator[tuple[ServerProcess, Target]]:
     """Start a server without waiting for it; it is stopped when the block ends."""
     port = free_port()
-    target = Target(f"http://{HOST}:{port}")
+    # A server that asks for no key does not look at one.
+    target = Target(f"http://{HOST}:{port}", settings.api_key)
     env = default_env() | dict(settings.env)
 
     with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:

@@ -49,6 +49,7 @@ class BenchSettings:
     url: str | None = None
     """A running server, without `/v1`; None starts one. Only scenario `load` takes it."""
     api_key: str | None = field(default=None, repr=False)
+    """Sent to every server, also to those that are started, whose own settings decide about it."""
     base: str | None = None
     """Folder or hub id of the base for started servers."""
     adapters: Path | None = None

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NewType
+from typing import NewType
 
 from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults
-
-if TYPE_CHECKING:
-    from lorabay.catalog.names import AdapterName
+from lorabay.catalog.names import AdapterName
 
 Digest = NewType("Digest", str)
 """Identity of a version, or of weights: a sha256 as 64 lower-case hex digits; see `digests`."""
@@ -81,6 +79,16 @@ class Version:
 
     def __hash__(self) -> int:
         return hash((self.adapter, self.digest))
+
+
+NO_VERSION = Version(
+    AdapterName("-"),
+    AdapterSpec(Digest("0" * 64), format="", rank=0, alpha=0.0, modules=(), dtype="", size_bytes=0),
+    Path("/nonexistent"),
+)
+"""Stands where a name means nothing, so that whoever asks about it does the same work. No adapter
+can have its name.
+"""
 
 
 @dataclass(frozen=True, slots=True)

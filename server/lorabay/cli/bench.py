@@ -29,7 +29,7 @@ def bench(
     scenario: Annotated[str, typer.Argument(help=SCENARIO_HELP)] = "load",
     url: Annotated[str | None, typer.Option(help="A running server; default: start one.")] = None,
     api_key: Annotated[
-        str | None, typer.Option(envvar="LORABAY_API_KEY", help="Key of a running server.")
+        str | None, typer.Option(envvar="LORABAY_API_KEY", help="Key that requests are sent with.")
     ] = None,
     base: BaseOption = None,
     adapters: Annotated[

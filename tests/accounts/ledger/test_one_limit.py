@@ -16,7 +16,7 @@ from lorabay.accounts.ledger.memory_store import MemoryStore
 from lorabay.accounts.ledger.scopes import Scope, ScopeKind
 from lorabay.accounts.limits import Limits
 from lorabay.errors import RateLimited
-from tests.accounts.ledger.cluster import START, Cluster
+from tests.accounts.ledger.cluster import START, WINDOW_S, Cluster, most_in
 from tests.accounts.ledger.test_store import redis_stores, sql_stores
 from tests.virtual_time import VirtualTimeLoop
 
@@ -40,6 +40,8 @@ class Crowd:
             self.cluster.add_server()
         self.cluster.wait(6.0)
         self.drawn = random.Random(7)
+        self.scopes = [SCOPES] * servers
+        """What each server knows of the limits."""
 
     def run(self, minutes: float) -> None:
         """Have all clients ask for so many minutes; any other failure than a 429 is raised."""
@@ -52,10 +54,11 @@ class Crowd:
 
     async def _client(self, number: int, end: float) -> None:
         cluster = self.cluster
-        server = cluster.servers[number % len(cluster.servers)]
+        place = number % len(cluster.servers)
+        server, scopes = cluster.servers[place], self.scopes[place]
         while cluster.now() < end:
             try:
-                request = await cluster.reserve(server, SCOPES, PROMPT + 4 + OUTPUT)
+                request = await cluster.reserve(server, scopes, PROMPT + 4 + OUTPUT)
             except RateLimited as error:
                 await asyncio.sleep(error.retry_after or 0.0)
                 continue
@@ -82,6 +85,23 @@ def check(crowd: Crowd) -> None:
 def test_in_memory(servers: int) -> None:
     """One server alone, and two of one process."""
     check(Crowd(servers, MemoryStore))
+
+
+def test_two_servers_that_know_different_limits() -> None:
+    """One has not heard of a change yet: it keeps to what it knows, and both together to the larger
+    limit.
+    """
+    crowd = Crowd(2, MemoryStore)
+    small = Limits(tokens_per_minute=LIMIT // 3)
+    crowd.scopes[1] = (Scope(ScopeKind.KEY, "k", small),)
+    crowd.run(MINUTES)
+    cluster = crowd.cluster
+    late = [request for request in cluster.log if request.server is cluster.servers[1]]
+    most = cluster.most_tokens_in_a_minute()
+    most_of_late = most_in(WINDOW_S, [piece for request in late for piece in request.tokens])
+    cluster.close()
+    assert most <= LIMIT
+    assert most_of_late <= LIMIT // 3
 
 
 def test_two_servers_on_one_postgres(postgres_url: str) -> None:

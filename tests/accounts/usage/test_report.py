@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -112,6 +111,6 @@ def test_a_database_without_usage_has_no_lines(database: Database) -> None:
     assert found.total.tokens == Tokens()
 
 
-def test_reports_over_many_rows_read_the_sums_alone(tmp_path: Path, figures: list[str]) -> None:
+def test_reports_over_many_rows_read_the_sums_alone(sqlite_url: str, figures: list[str]) -> None:
     """Figures for few rows; `python -m tests.accounts.usage.million` has them for a million."""
-    figures.append(measure(tmp_path / "accounts.db", 5_000))
+    figures.append(measure(sqlite_url, 5_000))

@@ -36,6 +36,11 @@ def told(call: Call, **body: Any) -> Estimate:
         (RESPONSES, {"max_output_tokens": 7}, 7),
         (MESSAGES, {"max_tokens": 0}, 0),
         (MESSAGES, {"max_tokens": -5}, 0),
+        # As the engine reads them, whatever the client hopes that we read.
+        (CHAT, {"max_tokens": "20", "n": 2.0}, 40),
+        (CHAT, {"max_completion_tokens": None, "max_tokens": 90}, 90),
+        (COMPLETIONS, {"prompt": "a", "max_tokens": 1, "best_of": 5}, 5),
+        (COMPLETIONS, {"prompt": [[1, 2], [3]], "max_tokens": 4}, 8),
     ],
 )
 def test_output_is_what_is_asked_for(call: Call, body: Body, output: int) -> None:

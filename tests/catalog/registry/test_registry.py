@@ -140,6 +140,36 @@ def test_what_may_not_be_used_does_not_exist(registry: Registry) -> None:
     assert [registry.find(model, Only(base=True)) for model in BASES] == [None] * len(BASES)
 
 
+class Counting(Only):
+    """Permission that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: Counter[str] = Counter()
+
+    def allows(self, version: Version) -> bool:
+        self.asked["version"] += 1
+        return super().allows(version)
+
+    def allows_base(self) -> bool:
+        self.asked["base"] += 1
+        return super().allows_base()
+
+
+@pytest.mark.parametrize(
+    "model", ["finance", f"finance@{'b' * 12}", "tiny:finance", *BASES, "ecnanif", "finance@cc"]
+)
+def test_what_may_not_be_used_takes_the_work_of_what_does_not_exist(
+    registry: Registry, model: str
+) -> None:
+    """The permission is asked the same in every case: the time of an answer tells nothing."""
+    serve(registry, B)
+    permission = Counting()
+    with pytest.raises(ModelNotFound):
+        registry.acquire(model, permission)
+    assert permission.asked == {"version": 1, "base": 1}
+
+
 def test_what_may_be_used_is_offered_by_a_name_that_means_it(registry: Registry) -> None:
     """A former version by its own, if the live one may not be used."""
     serve(registry, A)

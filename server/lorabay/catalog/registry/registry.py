@@ -26,7 +26,7 @@ from lorabay.catalog.registry.lease_counts import LeaseCounts
 from lorabay.catalog.registry.leases import Lease
 from lorabay.catalog.registry.lookup import version_of
 from lorabay.catalog.registry.unwanted_folders import UnwantedFolders
-from lorabay.catalog.versions import DIGEST_PREFIX, Digest, Version
+from lorabay.catalog.versions import DIGEST_PREFIX, NO_VERSION, Digest, Version
 from lorabay.errors import AdapterConflict, ModelNotFound
 
 if TYPE_CHECKING:
@@ -96,13 +96,15 @@ class Registry:
         `model` is `finance`, `finance@<digest prefix>`, either behind `<base>:`, or a base name.
         Raises ModelNotFound. What may not be used is no different from what does not exist.
         """
-        if model in self._base_names:
-            if not permission.allows_base():
-                raise ModelNotFound(model)
-            return None
-
+        # All of it in any case: the time of an answer does not tell what there is, either.
+        is_base = model in self._base_names
         version = version_of(model, self._table.adapters, self._base_names)
-        if version is None or not permission.allows(version):
+        may_use_base = permission.allows_base()
+        may_use = permission.allows(NO_VERSION if version is None else version)
+
+        if is_base and may_use_base:
+            return None
+        if is_base or version is None or not may_use:
             raise ModelNotFound(model)
         return version
 
