@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.fixtures.models",
     "tests.fixtures.databases",
     "tests.fixtures.redis",
+    "tests.fixtures.otlp",
 ]
 
 examples.register_profiles()

@@ -94,6 +94,12 @@ def test_a_server_without_accounts_loads_no_library_of_databases() -> None:
         assert DATABASES.isdisjoint(imported(*modules)["loaded"])
 
 
+def test_a_server_without_a_collector_loads_nothing_of_opentelemetry() -> None:
+    """Neither does the command line, or the seam that requests are told through."""
+    for modules in (["lorabay.cli"], ["lorabay.server.server"], ["lorabay.tracing.tracer"]):
+        assert "opentelemetry" not in imported(*modules)["loaded"]
+
+
 def test_importing_does_nothing() -> None:
     """Every module, imported: none reads or sets a variable of the environment, or registers a
     series.
@@ -138,10 +144,10 @@ def test_functions_are_short(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_nothing_is_inherited_but_interfaces(path: Path) -> None:
     """Classes are put together from parts; what they inherit is an error, a protocol, a model, or
-    vLLM's, torch's, uvicorn's or Starlette's.
+    vLLM's, torch's, uvicorn's, Starlette's or OpenTelemetry's.
     """
     tree = parsed(path)
-    roots = ("vllm", "torch", "uvicorn", "starlette", "fastapi")
+    roots = ("vllm", "torch", "uvicorn", "starlette", "fastapi", "opentelemetry")
     frameworks = {
         alias.name
         for node in ast.walk(tree)
@@ -157,6 +163,7 @@ def test_nothing_is_inherited_but_interfaces(path: Path) -> None:
         "GrammarSettings",
         "LogSettings",
         "AccountSettings",
+        "TraceSettings",
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):

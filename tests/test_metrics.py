@@ -43,6 +43,7 @@ CONTRACT = {
     "lorabay_usage_records": ("outcome",),
     "lorabay_usage_failures": ("where",),
     "lorabay_usage_waiting": (),
+    "lorabay_trace_spans": ("outcome",),
 }
 ADAPTER_GAUGES = {
     "lorabay_adapter_info": ("adapter", "version", "format", "rank"),

@@ -106,6 +106,7 @@ class Metrics:
         self._add_grammars(registry)
         self._add_usage(registry)
         self._add_limits(registry)
+        self._add_traces(registry)
 
     def _add_rebuilds(self, registry: CollectorRegistry) -> None:
         self.engine_restarts = Counter(
@@ -136,6 +137,15 @@ class Metrics:
         self.usage_waiting = Gauge(
             "lorabay_usage_waiting",
             "Records of usage that are not in the database yet.",
+            registry=registry,
+        )
+
+    def _add_traces(self, registry: CollectorRegistry) -> None:
+        self.trace_spans = Counter(
+            "lorabay_trace_spans",
+            "Spans of traces, by what became of them: `exported`; `failed`, as the collector did "
+            "not take them; `dropped`, as too many waited for it.",
+            ["outcome"],
             registry=registry,
         )
 

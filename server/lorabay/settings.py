@@ -590,6 +590,29 @@ class LogSettings(BaseModel):
     )
 
 
+class TraceSettings(BaseModel):
+    """Traces of requests, sent to a collector over OTLP."""
+
+    # A URL may hold a password.
+    otlp_endpoint: SecretStr | None = Field(
+        None,
+        description=(
+            "Address of the collector that takes traces, as http://collector:4318. "
+            "Default: that of OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT; "
+            "without any, nothing is traced."
+        ),
+    )
+    trace_share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description=(
+            "Share of the requests that are traced, of those that come without a trace of their "
+            "client's, which says it itself. Default: what OTEL_TRACES_SAMPLER says, else all."
+        ),
+    )
+
+
 GROUPS: tuple[type[BaseModel], ...] = (
     ServerSettings,
     RequestSettings,
@@ -597,6 +620,7 @@ GROUPS: tuple[type[BaseModel], ...] = (
     AccountSettings,
     EngineSettings,
     GrammarSettings,
+    TraceSettings,
     LogSettings,
 )
 
@@ -608,6 +632,7 @@ class Settings(
     AccountSettings,
     EngineSettings,
     GrammarSettings,
+    TraceSettings,
     LogSettings,
 ):
     """Every setting of a server, frozen."""

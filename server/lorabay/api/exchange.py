@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from lorabay.accounts.usage.recorder import NoRecorder
 from lorabay.api.allowance.allowance import Allowances
 from lorabay.api.measuring.request_metrics import status_of
+from lorabay.api.measuring.request_trace import RequestTrace, Wait
 from lorabay.api.measuring.token_events import carries_token
 from lorabay.api.measuring.usage_records import Moment, usage_record
 from lorabay.api.request.body import asked_model
@@ -23,6 +24,7 @@ from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import InvalidRequest, RateLimited, WeightsRefused
 from lorabay.metrics import BASE_ADAPTER
 from lorabay.serving.engine import Answer, Meter, Usage
+from lorabay.tracing.tracer import NO_SPAN, NoTracer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from lorabay.metrics import Metrics
     from lorabay.serving.engine import AnswerStream, Body, Call, Engine, Weights
     from lorabay.serving.slot_gate import SlotGate, Turn
+    from lorabay.tracing.tracer import Tracer
 
 
 UNREAD_S = 10.0
@@ -55,17 +58,24 @@ class Parts:
     metrics: Metrics
     usage: Recorder = field(default_factory=NoRecorder)
     allowances: Allowances = field(default_factory=Allowances)
+    tracer: Tracer = field(default_factory=NoTracer)
 
 
 class Exchange:
     """One request on one version: an async context manager that holds the version's lease.
 
-    `caller` sent `body` to `call`. Entering raises ModelNotFound for a `model` that is not
-    served, or that `caller` may not use.
+    `caller` sent `body` to `call`; `measured` and `trace` hear how it goes. Entering raises
+    ModelNotFound for a `model` that is not served, or that `caller` may not use.
     """
 
     def __init__(
-        self, call: Call, caller: Caller, body: Body, parts: Parts, measured: RequestMetrics
+        self,
+        call: Call,
+        caller: Caller,
+        body: Body,
+        parts: Parts,
+        measured: RequestMetrics,
+        trace: RequestTrace | None = None,
     ) -> None:
         self.call = call
         self.caller = caller
@@ -73,6 +83,7 @@ class Exchange:
         self._body = body
         self._parts = parts
         self._measured = measured
+        self._trace = trace or RequestTrace(NO_SPAN)
         self._lease: Lease
         self._turn: Turn | None = None
         self._turn_limit: asyncio.TimerHandle | None = None
@@ -102,9 +113,12 @@ class Exchange:
         Raises LorabayError. A stream is closed by leaving the exchange.
         """
         await self._reserve()
-        await self._ensure_weights()
-        await self._take_turn()
+        with self._trace.waiting(Wait.LOAD):
+            await self._ensure_weights()
+        with self._trace.waiting(Wait.SLOT):
+            await self._take_turn()
 
+        self._trace.asked()
         # Should the engine die from here on, this request's version may be why.
         self._computes = self.call.computes
         self._was_asked = True
@@ -255,6 +269,12 @@ class Exchange:
                 self._measured.usage = self._meter.read()  # it was cut off before its answer
             if self._allowance is not None:
                 self._allowance.settle(self._measured.usage, was_asked=self._was_asked)
+            self._trace.ran(
+                self.model,
+                self._lease.version,
+                self._measured.usage,
+                streamed=self._stream is not None,
+            )
             self._record(failure)
 
     def _record(self, failure: BaseException | None) -> None:

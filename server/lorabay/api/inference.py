@@ -18,16 +18,19 @@ from lorabay.api.event_stream import send_events
 from lorabay.api.exchange import Exchange
 from lorabay.api.limits.limits import check_limits
 from lorabay.api.measuring.request_metrics import RequestMetrics
+from lorabay.api.measuring.request_trace import traced
 from lorabay.api.request.allowed_tools import with_allowed_tools
 from lorabay.api.request.body import read_body
 from lorabay.api.request.conversation import check_conversation
-from lorabay.api.request.engine_headers import engine_headers
+from lorabay.api.request.engine_headers import engine_headers, trace_headers
 from lorabay.api.request.foreign_fields import check_fields
 from lorabay.api.request.form import check_form
 from lorabay.api.request.media_names import check_media_names
 from lorabay.serving.engine import CALLS, Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import Receive, Scope, Send
 
     from lorabay.api.auth import Gate
@@ -80,15 +83,27 @@ class CallEndpoint:
         """Answer one request; its failures are raised for `problems` to answer."""
         request = Request(scope, receive)
         try:
-            with RequestMetrics(self._parts.metrics, self._call) as measured:
+            with (
+                RequestMetrics(self._parts.metrics, self._call) as measured,
+                traced(
+                    self._parts.tracer,
+                    self._call,
+                    measured,
+                    request_id=request.state.request_id,
+                    headers=trace_headers(request.headers),
+                ) as trace,
+            ):
                 # The key comes first: a stranger's body is not read.
                 caller = identify(self._gate, request)
+                trace.identify(caller)
                 check_endpoint(caller, self._call.name)
                 self._parts.engine.check_call(self._call)
                 body = await self._read(request)
-                async with Exchange(self._call, caller, body, self._parts, measured) as exchange:
+                exchange = Exchange(self._call, caller, body, self._parts, measured, trace)
+                async with exchange:
+                    headers = trace.passed_on(engine_headers(request.headers))
                     response = await unless_disconnected(
-                        receive, self._respond(exchange, request, send)
+                        receive, self._respond(exchange, request, headers, send)
                     )
         except ClientGone:
             return  # nobody is left to answer
@@ -107,13 +122,14 @@ class CallEndpoint:
         check_conversation(self._call, body)
         return with_allowed_tools(self._call, body)
 
-    async def _respond(self, exchange: Exchange, request: Request, send: Send) -> Response | None:
-        """Run the exchange. Return the response of a whole answer; send a streamed one, and return
-        None.
+    async def _respond(
+        self, exchange: Exchange, request: Request, headers: Mapping[str, str], send: Send
+    ) -> Response | None:
+        """Run the exchange, whose engine reads `headers`.
 
-        A stream is sent here because its version stays leased until the last event.
+        Return the response of a whole answer; send a streamed one, and return None. A stream is
+        sent here because its version stays leased until the last event.
         """
-        headers = engine_headers(request.headers)
         try:
             answer = await exchange.run(request.state.request_id, headers)
         finally:

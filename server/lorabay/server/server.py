@@ -57,6 +57,7 @@ from lorabay.server.limit_keeper import LimitKeeper
 from lorabay.server.listener import bind
 from lorabay.server.open_files import connections_of, raise_limit
 from lorabay.server.tls import choose_certificate
+from lorabay.server.tracing import choose_tracing
 from lorabay.server.usage import STOP_S, choose_recorder, usage_answers
 from lorabay.server.user_options import whole_number, worker_count
 from lorabay.serving.adapted import ask_engine
@@ -90,6 +91,9 @@ STEPS = 5
 
 TERMINATE_AGAIN_S = 0.5
 """How often a starting engine's processes are ended, until its start has given up."""
+
+TRACES_STOP_S = 2.0
+"""How long the end of a server waits for the collector of its traces."""
 
 Result = TypeVar("Result")
 
@@ -174,9 +178,14 @@ def _show_first_steps(server: Server, settings: Settings, url: str, *, has_key: 
 
 
 def make_vllm_engine(
-    base: BaseFolder, options: Mapping[str, Any], settings: Settings, metrics: Metrics
+    base: BaseFolder,
+    options: Mapping[str, Any],
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    traced: bool = False,
 ) -> Engine:
-    """Return vLLM's engine for a base, not started yet.
+    """Return vLLM's engine for a base, not started yet; `traced` if it makes spans of requests.
 
     Imports vLLM, which takes seconds. Raises UsageError for options that vLLM does not take.
     """
@@ -195,6 +204,7 @@ def make_vllm_engine(
         max_asked_tokens=settings.max_asked_tokens,
         max_prompt_logprob_tokens=settings.max_prompt_logprob_tokens,
         compile_first=settings.compile_first,
+        traced=traced,
     )
 
 
@@ -222,8 +232,12 @@ class Server:
         self._accounts = accounts
         self._metrics = Metrics(CollectorRegistry(), own_histograms=settings.metrics_adapters)
         self._usage = choose_recorder(settings, accounts, self._metrics)
+        self._tracing = choose_tracing(settings, self._metrics)
         self._make_engine = make_engine or partial(
-            make_vllm_engine, settings=settings, metrics=self._metrics
+            make_vllm_engine,
+            settings=settings,
+            metrics=self._metrics,
+            traced=self._tracing.is_on,
         )
         self._engine_scales = engine_scales
         self._ask_engine = ask_engine
@@ -304,6 +318,7 @@ class Server:
                 await self._limits.close()
             # Last: what is cut off is recorded, too.
             await asyncio.to_thread(self._usage.stop, STOP_S)
+            await asyncio.to_thread(self._tracing.stop, TRACES_STOP_S)
 
         if self._failure is not None:
             raise self._failure
@@ -412,6 +427,7 @@ class Server:
                 self._metrics,
                 usage=self._usage,
                 allowances=Allowances() if limits is None else limits.allowances,
+                tracer=self._tracing.tracer,
             ),
             self._gate,
             # Only the served ones: the base also answers to names that are not listed.

@@ -10,12 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lorabay.errors import InvalidRequest
+from lorabay.tracing.names import TRACE_HEADERS
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
-
-TRACE = ("traceparent", "tracestate")
-"""What W3C's Trace Context adds to a request."""
 
 TRACE_CHARS = 512
 """Length of a trace header up to which it is passed on; the standard asks for that much."""
@@ -24,14 +22,18 @@ ENGINE_RANK = "X-data-parallel-rank"
 """Which of several data-parallel engines answers, under the name that vLLM reads."""
 
 
+def trace_headers(headers: Headers) -> dict[str, str]:
+    """Return the headers that name a request's trace; one that is too long is left out."""
+    sent = {name: headers[name] for name in TRACE_HEADERS if name in headers}
+    return {name: value for name, value in sent.items() if len(value) <= TRACE_CHARS}
+
+
 def engine_headers(headers: Headers) -> dict[str, str]:
     """Return the headers that an engine reads, under the names by which it knows them.
 
     Raises InvalidRequest for a rank that is no number, which an engine would pass over.
     """
-    sent = {name: headers[name] for name in TRACE if name in headers}
-    passed = {name: value for name, value in sent.items() if len(value) <= TRACE_CHARS}
-
+    passed = trace_headers(headers)
     rank = headers.get(ENGINE_RANK)
     if rank is None:
         return passed

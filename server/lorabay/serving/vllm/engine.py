@@ -51,6 +51,7 @@ from lorabay.serving.vllm.parsers import drop_unfit, with_parsers
 from lorabay.serving.vllm.pooling import adapt_parts, answer_of, keep_prompts_whole
 from lorabay.serving.vllm.rendering import current_preferences
 from lorabay.serving.vllm.rendering.adapter_rendering import AdapterRendering
+from lorabay.serving.vllm.request_spans import trace_requests, without_trace
 from lorabay.serving.vllm.requests.bodies import StrangeForm, strange_form
 from lorabay.serving.vllm.requests.hosted_tools import refuse_hosted_tools
 from lorabay.serving.vllm.requests.media import set_media_environment
@@ -90,7 +91,8 @@ asked_model: ContextVar[str] = ContextVar("asked_model")
 class VllmEngine:
     """One base model in vLLM, with vLLM's engine options by name.
 
-    Structured outputs pass `grammars` first. The other arguments are the settings of their names.
+    Structured outputs pass `grammars` first. `traced` has vLLM make a span of each request that
+    carries a trace. The other arguments are the settings of their names.
     Raises UsageError at once for options that vLLM does not take, or that LoRA does not.
     """
 
@@ -103,6 +105,7 @@ class VllmEngine:
         max_asked_tokens: int = MAX_ASKED_TOKENS,
         max_prompt_logprob_tokens: int = MAX_PROMPT_LOGPROB_TOKENS,
         compile_first: bool = True,
+        traced: bool = False,
     ) -> None:
         # vLLM reads these variables when it starts processes and when it fetches media.
         set_start_method(os.environ)
@@ -117,6 +120,7 @@ class VllmEngine:
             self._args, on_cpu=current_platform.is_cpu(), max_tokens=max_prompt_logprob_tokens
         )
         self._max_asked_tokens = max_asked_tokens
+        self._traced = traced
         self._served_name: str = self._args.served_model_name[0]
         self._args.worker_extension_cls = self._args.worker_extension_cls or STAGING_WORKER
 
@@ -192,6 +196,8 @@ class VllmEngine:
             max_asked_tokens=self._max_asked_tokens,
         )
         self._watch(llm)
+        if self._traced:
+            trace_requests(llm)
         self._processes = await asyncio.to_thread(EngineProcesses.find)
         self._grammars.open(llm)
         self._llm = llm
@@ -371,6 +377,8 @@ class VllmEngine:
             model = self._weights.name_of(version)
 
         has_beams = call.generates and bool(body.get("use_beam_search"))
+        if has_beams and self._traced:
+            headers = without_trace(headers)
         tally = BeamTally() if has_beams else RequestTally()
         context = RequestContext.new(request_id, headers, tally)
         current.set(tally)

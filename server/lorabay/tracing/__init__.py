@@ -1,0 +1,1 @@
+"""Traces: one span of each request, and its way to a collector over OTLP."""

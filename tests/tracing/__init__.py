@@ -1,0 +1,1 @@
+"""Tests of traces, on a collector of their own."""
