@@ -20,6 +20,7 @@ from tests.e2e import dora as dora_module, words as words_module
 from tests.e2e.dora import train_dora
 from tests.e2e.server import Server
 from tests.e2e.words import train_words
+from tests.fixtures.otlp import Collector
 
 REPOSITORY = Path(__file__).parents[2]
 ADAPTERS = ("finance", "ecommerce", "tech-support")
@@ -155,6 +156,7 @@ def server(
     adapters: Path,
     store_folder: Path,
     accounts: Path,
+    shared_collector: Collector,
     request: pytest.FixtureRequest,
 ) -> Iterator[Server]:
     arguments = [
@@ -180,7 +182,7 @@ def server(
             "--poll-s",
             "2",
         ),
-        *("--engine-hang-s", str(HANG_S)),
+        *("--engine-hang-s", str(HANG_S), "--otlp-endpoint", shared_collector.url),
         *("--engine", "dtype=float32", "--engine", f"max_model_len={CONTEXT}"),
     ]
     with Server(arguments, log=store_folder.with_name("server.log")) as running:

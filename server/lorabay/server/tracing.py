@@ -73,8 +73,6 @@ def choose_tracing(
             "lock file has them, or leave --otlp-endpoint out"
         ) from error
 
-    # The exporter's own complaints would come with every batch; ours come once.
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     try:
         exporter = exporter_to(destination)
         provider = TracerProvider(
@@ -86,6 +84,8 @@ def choose_tracing(
             f"{type(error).__name__} in OpenTelemetry"
         ) from error
 
+    # What it has said of its variables stays; of batches that fail it would say so each time.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     provider.add_span_processor(
         BoundedSpans(
             exporter, lambda outcome, spans: metrics.trace_spans.labels(outcome).inc(spans)
