@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from lorabay.errors import SetupError, UsageError
 from lorabay.metrics import Metrics
@@ -53,7 +54,7 @@ def test_spans_reach_the_collector_of_the_setting(
 ) -> None:
     """By the end of the server at the latest; vLLM gets the same tracer, and the same protocol."""
     environ: dict[str, str] = {}
-    tracing = choose_tracing(Settings(otlp_endpoint=collector.url), metrics, environ)
+    tracing = choose_tracing(Settings(otlp_endpoint=SecretStr(collector.url)), metrics, environ)
     assert tracing.is_on
     assert len(providers) == 1
     assert environ == {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"}
@@ -83,7 +84,7 @@ def test_opentelemetrys_variables_say_the_rest(
 
 def test_a_share_of_the_traces_is_kept(metrics: Metrics, collector: Collector) -> None:
     """Of those that begin here: a client that keeps its own has the whole of it."""
-    settings = Settings(otlp_endpoint=collector.url, trace_share=0)
+    settings = Settings(otlp_endpoint=SecretStr(collector.url), trace_share=0)
     tracing = choose_tracing(settings, metrics, {})
     tracing.tracer.begin("here", {}, {}).end()
     tracing.tracer.begin("there", KEPT, {}).end()
@@ -102,7 +103,7 @@ def test_a_server_ends_without_a_collector_that_does_not_answer() -> None:
 def test_what_is_no_collector_ends_the_start(metrics: Metrics) -> None:
     """In a line that says where it is wrong, without the value."""
     with pytest.raises(UsageError, match="--otlp-endpoint"):
-        choose_tracing(Settings(otlp_endpoint="secret"), metrics, {})
+        choose_tracing(Settings(otlp_endpoint=SecretStr("secret")), metrics, {})
 
 
 def test_a_variable_that_opentelemetry_does_not_take_ends_the_start(
@@ -111,4 +112,4 @@ def test_a_variable_that_opentelemetry_does_not_take_ends_the_start(
     """A server that should trace and does not is found out weeks later."""
     monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "nobody")
     with pytest.raises(SetupError, match="OTEL_"):
-        choose_tracing(Settings(otlp_endpoint="http://127.0.0.1:9"), metrics, {})
+        choose_tracing(Settings(otlp_endpoint=SecretStr("http://127.0.0.1:9")), metrics, {})
