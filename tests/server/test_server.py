@@ -18,6 +18,8 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+from opentelemetry import trace
+from pydantic import SecretStr
 
 from lorabay.api.auth import AccountGate, OpenGate
 from lorabay.api.keyring import Keyring
@@ -35,10 +37,12 @@ from lorabay.server.server import Server
 from lorabay.serving.engine import Answer, AnswerStream, Body
 from lorabay.serving.residency import Hooks, Residency
 from lorabay.settings import Settings
+from lorabay.tracing.destination import TRACES_PROTOCOL
 from tests import making
 from tests.fake_engine import FakeEngine
 from tests.fake_stream import FakeStream
 from tests.faulty_disk import FaultyDisk
+from tests.fixtures.otlp import Collector
 from tests.server.directories import changed, directory_of
 
 pytestmark = pytest.mark.usefixtures("own_signals")
@@ -106,6 +110,24 @@ class Running:
 
 def end(signum: int = signal.SIGTERM) -> None:
     os.kill(os.getpid(), signum)
+
+
+def test_what_a_server_has_traced_reaches_the_collector_before_it_ends(
+    settings: Settings, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what ended a moment before."""
+    monkeypatch.setattr(trace, "set_tracer_provider", lambda provider: None)
+    monkeypatch.setenv(TRACES_PROTOCOL, "http/protobuf")  # put back: the server would set it
+    traced = changed(settings, otlp_endpoint=SecretStr(collector.url))
+    running = Running(traced, FakeEngine(up=False))
+
+    def client() -> None:
+        running.wait_until(200)
+        assert running.ask().status_code == 200
+        end()
+
+    running.serve(client).result()
+    assert [span.name for span in collector.spans()] == ["POST /tokenize"]
 
 
 @pytest.mark.parametrize("failure", [SetupError("vLLM did not start"), RuntimeError("a bug")])
