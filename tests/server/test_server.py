@@ -119,14 +119,16 @@ def test_what_a_server_has_traced_reaches_the_collector_before_it_ends(
     monkeypatch.setattr(trace, "set_tracer_provider", lambda provider: None)
     monkeypatch.setenv(TRACES_PROTOCOL, "http/protobuf")  # put back: the server would set it
     traced = changed(settings, otlp_endpoint=SecretStr(collector.url))
-    running = Running(traced, FakeEngine(up=False))
+    running = Running(traced, FakeEngine())
 
-    def client() -> None:
-        running.wait_until(200)
-        assert running.ask().status_code == 200
-        end()
+    def client() -> int:
+        try:
+            running.wait_until(200)
+            return running.ask().status_code
+        finally:
+            end()
 
-    running.serve(client).result()
+    assert running.serve(client).result() == 200
     assert [span.name for span in collector.spans()] == ["POST /tokenize"]
 
 
