@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Sequence
 
@@ -15,22 +14,11 @@ from structlog.testing import capture_logs
 from lorabay.tracing.destination import Destination, Wire
 from lorabay.tracing.export import BoundedSpans, CountedExporter, exporter_to
 from tests.fixtures.databases import free_port
-from tests.fixtures.otlp import Collector
+from tests.fixtures.otlp import Collector, GrpcCollector
+from tests.tracing.gate import Gate
 
 PATIENCE_S = 30.0
 NEVER_S = 3_600.0
-
-
-class Gate(SpanExporter):
-    """An exporter that waits, as one whose collector does not answer, until it is opened."""
-
-    def __init__(self) -> None:
-        self.busy, self.open = threading.Event(), threading.Event()
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self.busy.set()
-        assert self.open.wait(PATIENCE_S)
-        return SpanExportResult.SUCCESS
 
 
 class Outcomes(SpanExporter):
@@ -79,6 +67,20 @@ def test_spans_reach_a_collector(collector: Collector) -> None:
     assert counts == {"exported": 3}
 
 
+def test_spans_reach_a_collector_over_grpc(
+    grpc_collector: GrpcCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the headers of OpenTelemetry's variable, such as a vendor's key."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-vendor-key=k")
+    counts: Counter[str] = Counter()
+    provider = provider_over(exporter_to(Destination(grpc_collector.url, Wire.GRPC)), counts)
+    end_spans(provider, 3)
+    provider.shutdown()
+    assert [span.name for span in grpc_collector.spans()] == ["span 0", "span 1", "span 2"]
+    assert grpc_collector.headers[0]["x-vendor-key"] == "k"
+    assert counts == {"exported": 3}
+
+
 def test_a_collector_that_does_not_answer_costs_the_newest_spans_and_no_time() -> None:
     """So many wait, those on their way included; the others are dropped and counted."""
     counts: Counter[str] = Counter()
@@ -107,13 +109,15 @@ def test_after_a_pause_of_the_collector_there_is_room_again() -> None:
     provider.shutdown()
 
 
-def test_a_collector_that_is_gone_costs_a_count() -> None:
+@pytest.mark.parametrize("wire", Wire)
+def test_a_collector_that_is_gone_costs_a_count(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody listens on that port; nothing is raised."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.1")
     counts: Counter[str] = Counter()
     url = f"http://127.0.0.1:{free_port()}/v1/traces"
-    exporter = exporter_to(Destination(url, Wire.HTTP))
-    exporter._client._timeout = 0.1  # type: ignore[attr-defined] # it would try for ten seconds
-    provider = provider_over(exporter, counts)
+    provider = provider_over(exporter_to(Destination(url, wire)), counts)
     end_spans(provider, 3)
     provider.shutdown()
     assert counts == {"failed": 3}
@@ -148,11 +152,3 @@ def test_the_log_tells_once_that_a_collector_is_gone_and_once_that_it_is_back() 
     ]
     assert counts == {"exported": 6, "failed": 6}
     assert taken == [2] * 6
-
-
-@pytest.mark.parametrize("wire", Wire)
-def test_each_protocol_has_an_exporter(wire: Wire) -> None:
-    """Making one connects to nothing."""
-    exporter = exporter_to(Destination("http://127.0.0.1:9", wire))
-    assert f".{'grpc' if wire is Wire.GRPC else 'http'}." in type(exporter).__module__
-    exporter.shutdown()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.trace import StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import CollectorRegistry
@@ -32,11 +33,13 @@ from lorabay.serving.engine import (
     Call,
     Usage,
 )
+from lorabay.tracing.export import BoundedSpans
 from lorabay.tracing.opentelemetry_tracer import OpenTelemetryTracer
 from tests.api.conftest import FINANCE, client_of, make_app, parts_over
 from tests.fake_engine import FakeEngine, echo
 from tests.fake_stream import FakeStream
 from tests.fake_weights import FakeWeights
+from tests.tracing.gate import Gate
 from tests.tracing.memory import Memory
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -191,6 +194,27 @@ async def test_a_failure_of_the_server_is_one_of_the_span(
     assert told["lorabay.load_s"] >= 0
     assert "lorabay.slot_s" not in told
     assert span.status.status_code is StatusCode.ERROR
+
+
+async def test_requests_are_answered_while_no_collector_takes_their_spans(
+    registry: Registry,
+) -> None:
+    """Some spans wait, and the others are dropped and counted; no request fails, and none waits."""
+    registry.set_live(FINANCE)
+    gate, counts = Gate(), Counter[str]()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(
+        BoundedSpans(gate, lambda outcome, spans: counts.update({outcome: spans}), max_waiting=8)
+    )
+    app = make_app(parts_over(registry, tracer=OpenTelemetryTracer(provider)))
+    async with client_of(app) as http:
+        answers = [await http.post(CHAT.path, json=chat()) for _ in range(20)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert counts == {"dropped": 12}
+
+    gate.open.set()
+    provider.shutdown()
+    assert counts == {"dropped": 12, "exported": 8}
 
 
 async def test_probes_and_metrics_are_not_traced(registry: Registry, memory: Memory) -> None:

@@ -11,6 +11,7 @@ from opentelemetry import trace
 from vllm.config import ObservabilityConfig
 from vllm.sampling_params import SamplingParams
 from vllm.v1.engine import EngineCoreOutput, EngineCoreRequest, FinishReason
+from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.output_processor import OutputProcessor
 from vllm.v1.metrics.stats import IterationStats
 
@@ -95,12 +96,12 @@ async def test_without_statistics_there_is_no_span_and_the_engine_lives(memory: 
     assert memory.spans == ()
 
 
-def test_vllm_passes_headers_on_to_its_engine() -> None:
-    """It does so if it knows an address; ours is none that anything is sent to."""
+async def test_vllm_passes_headers_on_to_its_engine() -> None:
+    """It does so if it takes itself for traced."""
     llm = llm_of()
-    assert llm.observability_config.otlp_traces_endpoint is None
+    assert not await AsyncLLM.is_tracing_enabled(llm)
     trace_requests(llm)
-    assert llm.observability_config.otlp_traces_endpoint is not None
+    assert await AsyncLLM.is_tracing_enabled(llm)
 
 
 def test_a_beam_search_is_told_of_no_trace() -> None:
