@@ -270,5 +270,5 @@ def test_times_are_told_from_where_they_begin(
     told = facts(memory.spans[0])
     assert told["lorabay.load_s"] == 2
     assert told["lorabay.slot_s"] == 3
-    assert told["lorabay.queue_s"] == 4
+    assert told["lorabay.engine_queue_s"] == 4
     assert told["gen_ai.response.time_to_first_chunk"] == 10

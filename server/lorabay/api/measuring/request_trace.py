@@ -105,7 +105,7 @@ class RequestTrace:
         self._span.set(names.PROMPT_TOKENS, usage.prompt_tokens)
         self._span.set(names.CACHED_TOKENS, usage.cached_tokens)
         self._span.set(names.GENERATED_TOKENS, usage.generation_tokens)
-        self._span.set(names.QUEUE_S, _between(self._asked, usage.begun_at))
+        self._span.set(names.ENGINE_QUEUE_S, _between(self._asked, usage.begun_at))
         self._span.set(names.FIRST_TOKEN_S, _between(self._began, usage.first_token_at))
 
     def end(self, status: int, failure: BaseException | None) -> None:
