@@ -139,7 +139,7 @@ class BoundedSpans(SpanProcessor):
 
     def shutdown(self) -> None:
         """Send what waits, and end. Blocks as long as the collector does."""
-        self._batches.shutdown()
+        self._batches.shutdown()  # type: ignore[no-untyped-call]
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what waits, and return whether that was possible. Blocks."""
