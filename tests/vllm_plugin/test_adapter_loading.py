@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,17 +10,25 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from vllm.lora.lora_model import LoRAModel
 from vllm.lora.model_manager import AdapterLRUCache, LoRAModelManager, LRUCacheLoRAModelManager
+from vllm.lora.peft_helper import PEFTHelper
 
-from lorabay.files.adapter_folder import SCALES_FILE as STORED, WEIGHTS_FILE as WEIGHTS
-from lorabay.vllm_plugin import adapter_loading
+from lorabay.files.adapter_folder import (
+    CONFIG_FILE as CONFIG,
+    SCALES_FILE as STORED,
+    WEIGHTS_FILE as WEIGHTS,
+)
+from lorabay.vllm_plugin import adapter_loading, lora_layers
 from lorabay.vllm_plugin.adapter_loading import (
     SCALES_FILE,
     WEIGHTS_FILE,
     read_modules,
     read_scales,
 )
+from lorabay.vllm_plugin.module_slots import ModuleWeights
 from lorabay.vllm_plugin.scaled_outputs import RowScale
+from tests.vllm_plugin.device_slots import toys
 
 LAYER = "model.layers.0"
 PACKED = {f"{LAYER}.self_attn.qkv_proj": [f"{LAYER}.self_attn.{part}_proj" for part in "qkv"]}
@@ -88,6 +97,62 @@ def test_an_adapter_that_would_be_applied_in_part_is_not_loaded(
             SimpleNamespace(_adapter_manager=lacking),  # type: ignore[arg-type]
             SimpleNamespace(lora_path=str(tmp_path)),
         )
+
+
+@pytest.mark.parametrize("alphas", [{}, {"down_proj": 3}])
+def test_what_is_prepared_is_what_vllm_makes_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_rank: None, alphas: dict[str, int]
+) -> None:
+    """To the bit: converted to the engine's type, and B scaled after that, one scale or several."""
+    lora_layers.install()
+    names = ["layers.0.qkv_proj", "layers.0.down_proj"]
+    config = toys.lora_config(lora_dtype=torch.float32)
+    layers = {name: toys.make_layer(name.rpartition(".")[2], config) for name in names}
+    adapters: Any = toys.ToyManager(layers, config)
+    adapters.model = SimpleNamespace()
+    worker: Any = SimpleNamespace(_adapter_manager=adapters, lora_config=config)
+
+    stored = toys.make_adapter(1, names, without=["layers.0.k_proj"])
+    tensors: dict[str, torch.Tensor] = {}
+    for module, weights in stored.loras.items():
+        tensors[f"base_model.model.{module}.lora_A.weight"] = weights.lora_a
+        tensors[f"base_model.model.{module}.lora_B.weight"] = weights.lora_b
+    save_file(tensors, tmp_path / WEIGHTS)
+    ends = {module.rpartition(".")[2] for module in stored.loras}
+    facts = {"r": 4, "lora_alpha": 6, "target_modules": sorted(ends), "alpha_pattern": alphas}
+    (tmp_path / CONFIG).write_text(json.dumps(facts))
+
+    def read(manager: Any, request: Any) -> LoRAModel:
+        return LoRAModel.from_local_checkpoint(
+            request.lora_path,
+            ends,
+            peft_helper=PEFTHelper.from_local_dir(request.lora_path, None),
+            lora_model_id=1,
+            device="cpu",
+            dtype=manager.lora_config.lora_dtype,
+        )
+
+    request = SimpleNamespace(lora_path=str(tmp_path))
+    expected = read(worker, request)
+    adapters._create_merged_loras_inplace(expected)
+    monkeypatch.setattr(adapter_loading, "_read_adapter", read)
+    monkeypatch.setattr(adapter_loading, "check_all_adapted", lambda *_: None)
+    prepared = adapter_loading.prepare(worker, request)
+
+    assert prepared.surely_fits
+    for name in names:
+        found = prepared.loras[name].lora_a
+        assert isinstance(found, ModuleWeights)
+        own = expected.loras[name]
+        a_parts, b_parts = (
+            [part] if torch.is_tensor(part) else part for part in (own.lora_a, own.lora_b)
+        )
+        for i, (a, b) in enumerate(zip(a_parts, b_parts, strict=True)):
+            if b is None:
+                assert found.b[i] is None
+                continue
+            assert torch.equal(found.a[found.starts[i] : found.starts[i] + 4], a)
+            assert torch.equal(found.layout.unpack_b(found.b[i], len(b))[:4], b.t())
 
 
 def test_a_folder_without_weights_is_left_to_vllm(tmp_path: Path) -> None:

@@ -114,13 +114,14 @@ def test_the_output_is_the_bases_and_each_rows_own_update(kind: str, dora: bool)
     a, b = factors(widths)
     scales = [torch.rand(width) + 0.5 for width in widths]
     packed = len(widths) > 1
-    weights = lora_layers.module_weights(
+    own = lora_layers.module_factors(
         layer,
         a if packed else a[0],
         b if packed else b[0],
         (scales if packed else scales[0]) if dora else None,
     )
-    layer.set_lora(1, weights, None)
+    assert own is not None
+    layer.set_lora(1, own.laid_out(), None)
     x = torch.randn(len(ROWS), HIDDEN)
     plain = forward(base, x)
     expected = plain.clone()

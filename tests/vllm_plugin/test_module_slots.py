@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from lorabay.vllm_plugin.kernel import arguments as kernel_arguments
-from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
+from lorabay.vllm_plugin.module_slots import ModuleFactors, ModuleSlots, ModuleWeights
 from tests.vllm_plugin.updates import random_weights
 
 WIDTHS = [8, 4, 4]
@@ -44,6 +44,22 @@ def test_a_slice_without_factors_holds_nothing() -> None:
     assert weights.ranks == (4, 0, 4)
     assert weights.b[1] is None
     assert weights.starts == (0, 4, 4)
+
+
+def test_factors_are_laid_out_in_the_engines_type() -> None:
+    """As if they had been converted and scaled one after the other, B alone; zeros fill A up."""
+    (pair, none), scales = random_weights(6, [8, 4], 3, 1, missing=1)
+    assert pair is not None
+    assert none is None
+    stored = (pair[0].bfloat16(), pair[1].bfloat16())
+    found = ModuleFactors((stored, None), tuple(scales), torch.float32).laid_out(scaling=0.3)
+
+    assert torch.equal(found.a[:3], stored[0].float())
+    assert not found.a[3:].any()
+    assert len(found.a) == found.ranks[0] == 4
+    assert found.b[0] is not None
+    rows = found.layout.unpack_b(found.b[0], 8)
+    assert torch.equal(rows[:3], (stored[1].float() * 0.3).t())
 
 
 def test_an_emptied_slot_holds_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Remote calls that stage an adapter beside the engine's loop."""
+"""Remote calls that load an adapter beside the engine's loop."""
 
 from __future__ import annotations
 
@@ -16,11 +16,26 @@ from lorabay.vllm_plugin.staging import StagingWorker
 
 
 class Worker(StagingWorker):
-    """vLLM's worker, as far as staging looks at it."""
+    """vLLM's worker, as far as staging looks at it; it takes in what was staged."""
 
     def __init__(self, loaded: set[int]) -> None:
+        self.loaded = loaded
+        self.taken: list[object] = []
         adapters = SimpleNamespace(_registered_adapters=loaded)
         self.model_runner = SimpleNamespace(lora_manager=SimpleNamespace(_adapter_manager=adapters))
+
+    def add_lora(self, request: Any) -> bool:
+        staged = take(request.lora_int_id)
+        if staged is not None:
+            self.taken.append(staged.result(10))
+            self.loaded.add(request.lora_int_id)
+        return True
+
+    def outcome(self, *identity: Any) -> tuple[str, str]:
+        """Ask until the load has ended, as the server does."""
+        while (outcome := self.load_adapter(*identity)) is None:
+            staged_loads.beside(lambda: None).result(10)
+        return outcome
 
 
 @pytest.fixture
@@ -32,10 +47,8 @@ def prepare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Any
     staged_loads.forget_all()
 
 
-def test_a_load_runs_beside_and_is_taken_once(prepare: Any) -> None:
-    """The call returns while the load still runs; whoever takes it gets the result, and nobody
-    else.
-    """
+def test_a_load_runs_beside_and_is_taken_in_by_the_call_after_its_end(prepare: Any) -> None:
+    """Until then each call returns at once. It is staged once, however often it is asked for."""
     may_end = threading.Event()
 
     def work(request: Any) -> str:
@@ -44,15 +57,12 @@ def test_a_load_runs_beside_and_is_taken_once(prepare: Any) -> None:
 
     prepare(work)
     worker = Worker(loaded=set())
-    worker.stage_adapter("a@1", 7, "/store/a")
-    worker.stage_adapter("a@1", 7, "/store/a")
-    assert not worker.adapter_is_staged(7)
+    assert worker.load_adapter("a@1", 7, "/store/a") is None
+    assert worker.load_adapter("a@1", 7, "/store/a") is None
     may_end.set()
-    staged = take(7)
-    assert staged is not None
-    assert staged.result(10) == "a@1 from /store/a"
-    assert take(7) is None
-    assert worker.adapter_is_staged(7)
+    assert worker.outcome("a@1", 7, "/store/a") == ("loaded", "")
+    assert worker.load_adapter("a@1", 7, "/store/a") == ("loaded", "")
+    assert worker.taken == ["a@1 from /store/a"]
 
 
 def test_a_vllm_that_is_left_alone_loads_by_itself(
@@ -65,29 +75,33 @@ def test_a_vllm_that_is_left_alone_loads_by_itself(
         adapter_loading, "install", lambda: pytest.fail("a vLLM that is not known was patched")
     )
     worker = Worker(loaded=set())
-    worker.stage_adapter("a@1", 7, "/store/a")
-    assert worker.adapter_is_staged(7)
-    assert take(7) is None
+    assert worker.load_adapter("a@1", 7, "/store/a") == ("loaded", "")
+    assert worker.taken == []
 
 
-def test_a_failed_load_fails_whoever_takes_it(prepare: Any) -> None:
-    """The reason arrives where vLLM's own load would have raised it."""
+def test_a_failed_load_comes_back_as_a_value(prepare: Any) -> None:
+    """What is said of the weights is told apart from what failed here; then it begins anew."""
 
-    def work(request: Any) -> None:
+    def refuse(request: Any) -> None:
         raise ValueError("bad tensors")
 
-    prepare(work)
-    Worker(loaded=set()).stage_adapter("a@1", 7, "/store/a")
-    staged = take(7)
-    assert staged is not None
-    with pytest.raises(ValueError, match="bad tensors"):
-        staged.result(10)
+    def fail(request: Any) -> None:
+        raise FileNotFoundError(2, "No such file or directory", request.lora_path)
+
+    worker = Worker(loaded=set())
+    prepare(refuse)
+    assert worker.outcome("a@1", 7, "/store/a") == ("refused", "bad tensors")
+    prepare(fail)
+    assert worker.outcome("a@1", 7, "/store/a") == ("failed", "No such file or directory")
+    prepare(lambda request: request.lora_name)
+    assert worker.outcome("a@1", 7, "/store/a") == ("loaded", "")
 
 
 def test_what_is_loaded_is_not_loaded_again(prepare: Any) -> None:
     prepare(lambda request: request.lora_name)
-    Worker(loaded={7}).stage_adapter("a@1", 7, "/store/a")
-    assert take(7) is None
+    worker = Worker(loaded={7})
+    assert worker.load_adapter("a@1", 7, "/store/a") == ("loaded", "")
+    assert worker.taken == []
 
 
 def test_the_worker_tells_which_adapters_are_in_slots(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,20 +121,6 @@ def test_a_vllm_that_is_left_alone_pins_nothing(monkeypatch: pytest.MonkeyPatch)
     worker = Worker(loaded={7})
     worker.model_runner.lora_manager._adapter_manager.lora_index_to_id = [7]
     assert worker.adapters_in_slots([7]) == [7]
-
-
-def test_a_load_comes_back_as_a_value() -> None:
-    """A worker that cannot read the folder says so, in a form that keeps its kind on the way."""
-    worker: Any = Worker(loaded=set())
-
-    def add_lora(request: Any) -> bool:
-        assert (request.lora_name, request.lora_int_id) == ("a@1", 7)
-        raise FileNotFoundError(2, "No such file or directory", request.lora_path)
-
-    worker.add_lora = add_lora
-    assert worker.load_adapter("a@1", 7, "/store/a") == ("failed", "No such file or directory")
-    worker.add_lora = lambda request: True
-    assert worker.load_adapter("a@1", 7, "/store/a") == ("loaded", "")
 
 
 def test_the_worker_tells_how_far_the_compilation_is(monkeypatch: pytest.MonkeyPatch) -> None:

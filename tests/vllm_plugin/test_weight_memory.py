@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import torch
 
-from lorabay.vllm_plugin.module_slots import ModuleWeights
-from lorabay.vllm_plugin.weight_memory import HUGE_PAGE, LINE, gathered
+from lorabay.vllm_plugin.module_slots import ModuleFactors, ModuleWeights
+from lorabay.vllm_plugin.weight_memory import HUGE_PAGE, LINE, WeightMemory
 from tests.vllm_plugin.updates import random_weights
 
 
-def weights(inputs: int, widths: list[int], seed: int, missing: int = -1) -> ModuleWeights:
-    return ModuleWeights.lay_out(
-        *random_weights(inputs, widths, 5, seed, missing=missing), torch.bfloat16
-    )
+def factors(inputs: int, widths: list[int], seed: int, missing: int = -1) -> ModuleFactors:
+    pairs, scales = random_weights(inputs, widths, 5, seed, missing=missing)
+    return ModuleFactors(tuple(pairs), tuple(scales), torch.bfloat16)
+
+
+def in_one_block(modules: list[ModuleFactors]) -> list[ModuleWeights]:
+    shapes = [shape for module in modules for shape in module.shapes]
+    memory = WeightMemory(shapes, torch.bfloat16)
+    return [module.laid_out(memory.zeros) for module in modules]
 
 
 def test_the_weights_are_the_same() -> None:
-    """Bit for bit, with what a slice lacks still lacking."""
-    given = [weights(9, [130, 3], 1), weights(70, [64, 64], 2, missing=1)]
-    for before, after in zip(given, gathered(given), strict=True):
+    """Bit for bit those that lie anywhere, with what a slice lacks still lacking."""
+    given = [factors(9, [130, 3], 1), factors(70, [64, 64], 2, missing=1)]
+    for module, after in zip(given, in_one_block(given), strict=True):
+        before = module.laid_out()
         assert torch.equal(after.a, before.a)
         assert after.ranks == before.ranks
         for old, new in zip(before.b, after.b, strict=True):
@@ -28,7 +34,7 @@ def test_the_weights_are_the_same() -> None:
 
 def test_they_lie_side_by_side_in_the_order_of_the_modules() -> None:
     """From a boundary of huge pages on, each tensor at the beginning of a cache line."""
-    found = gathered([weights(9, [130, 3], 1), weights(70, [64], 2)])
+    found = in_one_block([factors(9, [130, 3], 1), factors(70, [64], 2)])
     tensors = [tensor for module in found for tensor in (module.a, *module.b) if tensor is not None]
     addresses = [tensor.data_ptr() for tensor in tensors]
     assert addresses[0] % HUGE_PAGE == 0
@@ -41,7 +47,7 @@ def test_they_lie_side_by_side_in_the_order_of_the_modules() -> None:
 
 def test_the_block_outlives_all_but_the_last_of_them() -> None:
     """An adapter's tensors may be let go of in any order."""
-    first, second = gathered([weights(9, [130], 1), weights(9, [130], 2)])
+    first, second = in_one_block([factors(9, [130], 1), factors(9, [130], 2)])
     expected = second.a.clone()
     del first
     assert torch.equal(second.a, expected)
@@ -49,4 +55,4 @@ def test_the_block_outlives_all_but_the_last_of_them() -> None:
 
 def test_an_adapter_without_weights_here() -> None:
     """Another pipeline stage may have all of them."""
-    assert gathered([]) == []
+    assert in_one_block([]) == []

@@ -49,6 +49,7 @@ def bench(
     rounds: Annotated[
         int | None, typer.Option(help="Turns of each side. Default: the scenario's own.")
     ] = None,
+    count: Annotated[int, typer.Option(help="Adapters that `many` and `scrape` make.")] = 1000,
     size_gb: Annotated[
         float, typer.Option(help="Size of the model that `merge` and `convert` make, in GB.")
     ] = 2.0,
@@ -85,6 +86,7 @@ def bench(
         output_tokens=output_tokens,
         requests=requests,
         rounds=rounds,
+        adapter_count=count,
         size_gb=size_gb,
         engine=dict(name_and_value(option) for option in engine or ()),
     )

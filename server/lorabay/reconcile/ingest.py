@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
@@ -46,6 +47,13 @@ NICENESS = 5
 
 Under load on two cores, adapters of 37 MiB are served after 0.8 s with 0, 1.5 s with 5 and 3.5 s
 with 10; streams wait 3.0, 2.3 and 2.8 steps for a token meanwhile (`lorabay bench stall`).
+"""
+
+SWITCH_INTERVAL_S = 0.0005
+"""Longest wait of the event loop for Python code of a reader thread.
+
+The loop takes turns with it at each event that it sends. Python's default of 5 ms makes a stream
+wait several steps for a token while an adapter is read.
 """
 
 STALLED_S = 30.0
@@ -264,6 +272,7 @@ def _tell(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
 @cache
 def _readers() -> DaemonThreads:
     """Return threads of low priority: checking an adapter must not take the engine's cores."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     return DaemonThreads("lorabay-ingest", lambda: os.nice(NICENESS))
 
 

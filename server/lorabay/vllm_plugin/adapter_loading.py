@@ -9,6 +9,7 @@ kernels read, for a GPU they become one block (see `device_slots`).
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from lorabay.vllm_plugin.scaled_outputs import can_scale, cut_scales, put_scales
 from lorabay.vllm_plugin.unadapted_modules import check_all_adapted
 
 if TYPE_CHECKING:
-    from lorabay.vllm_plugin.module_slots import ModuleWeights
+    from lorabay.vllm_plugin.module_slots import ModuleFactors
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 
@@ -67,7 +68,7 @@ def prepare(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
 
     # Before vLLM reads it: where vLLM refuses a name, it tells of the store's paths.
     check_all_adapted(adapters, read_modules(folder))
-    model: LoRAModel = _read_adapter(manager, request)
+    model, scaling = _read(manager, request)
 
     factors = read_scales(folder, adapters)
     _check_scales(adapters, factors)
@@ -78,7 +79,7 @@ def prepare(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
     if device_slots is not None:
         fits = device_slots.lay_out(adapters, model)
     else:
-        fits = on_cpu(adapters) and _lay_out(adapters, model, factors)
+        fits = on_cpu(adapters) and _lay_out(adapters, model, factors, scaling)
 
     # Factors are not compared with the layers before they are written there.
     model.surely_fits = fits and not model.output_scales
@@ -188,30 +189,76 @@ def on_cpu(manager: LoRAModelManager) -> bool:
     return torch.device(manager.device).type == "cpu"
 
 
-def _lay_out(manager: LoRAModelManager, model: LoRAModel, factors: dict[str, Any]) -> bool:
+def _read(manager: WorkerLoRAManager, request: Any) -> tuple[LoRAModel, float]:
+    """Return what vLLM reads of an adapter, and what B is still to be multiplied by.
+
+    On a CPU the tensors are the file's own, mapped into memory: the layout converts and scales them
+    on the way, where vLLM would make a copy for each.
+    """
+    if not on_cpu(manager._adapter_manager):
+        return _read_adapter(manager, request), 1.0
+
+    as_stored = copy(manager)
+    as_stored.lora_config = copy(manager.lora_config)
+    as_stored.lora_config.lora_dtype = None
+    model: LoRAModel = _read_adapter(as_stored, request)
+
+    return model, _take_scaling(model, manager.lora_config.lora_dtype)
+
+
+def _take_scaling(model: LoRAModel, dtype: torch.dtype) -> float:
+    """Return the scaling that all modules of an adapter share, and take it from each of them.
+
+    1 where they differ: then vLLM scales each B itself, in the engine's type.
+    """
+    modules = model.loras.values()
+    scalings = {module.scaling for module in modules}
+    if len(scalings) != 1:
+        for module in modules:
+            module.lora_b = module.lora_b.to(dtype, copy=True)
+        return 1.0
+
+    for module in modules:
+        module.scaling = 1
+    return float(scalings.pop())
+
+
+def _lay_out(
+    manager: LoRAModelManager, model: LoRAModel, factors: dict[str, Any], scaling: float
+) -> bool:
     """Replace the tensors by their final layout, to which the slots refer; return whether all of
     them have one.
     """
-    from lorabay.vllm_plugin.lora_layers import module_weights
-    from lorabay.vllm_plugin.weight_memory import gathered
+    from lorabay.vllm_plugin.lora_layers import module_factors
+    from lorabay.vllm_plugin.weight_memory import WeightMemory
 
-    replaced: list[Any] = []
-    laid_out: list[ModuleWeights] = []
+    dtype = manager.lora_config.lora_dtype
+    found: list[tuple[Any, ModuleFactors]] = []
     is_whole = True
     for name, layer in manager.modules.items():
         weights = manager._get_lora_layer_weights(model, name)
         if weights is None:
             continue
 
-        final = module_weights(layer, weights.lora_a, weights.lora_b, factors.get(name))
-        if final is None:
+        own = module_factors(layer, weights.lora_a, weights.lora_b, factors.get(name))
+        if own is None:
+            _convert(weights, dtype, scaling)
             is_whole = False
-            continue
-        # The former tensors go at once: an adapter is never held twice as a whole.
-        weights.lora_a = weights.lora_b = None
-        replaced.append(weights)
-        laid_out.append(final)
+        else:
+            found.append((weights, own))
 
-    for weights, final in zip(replaced, gathered(laid_out), strict=True):
-        weights.lora_a = final
+    shapes = [shape for _, own in found for shape in own.shapes]
+    memory = WeightMemory(shapes, dtype)
+    for weights, own in found:
+        weights.lora_a, weights.lora_b = own.laid_out(memory.zeros, scaling=scaling), None
     return is_whole
+
+
+def _convert(weights: Any, dtype: torch.dtype, scaling: float) -> None:
+    """Bring the tensors of a module that vLLM keeps in its own form into the engine's type."""
+    if isinstance(weights.lora_a, list):
+        weights.lora_a = [a if a is None else a.to(dtype) for a in weights.lora_a]
+        weights.lora_b = [b if b is None else b.to(dtype) * scaling for b in weights.lora_b]
+    else:
+        weights.lora_a = weights.lora_a.to(dtype)
+        weights.lora_b = weights.lora_b.to(dtype) * scaling

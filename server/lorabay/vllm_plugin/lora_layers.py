@@ -26,7 +26,7 @@ from vllm.lora.model_manager import LoRAModelManager
 from vllm.utils.torch_utils import direct_register_custom_op
 
 from lorabay.vllm_plugin.apply_lora import add_looked_up, add_update
-from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
+from lorabay.vllm_plugin.module_slots import ModuleFactors, ModuleSlots, ModuleWeights
 from lorabay.vllm_plugin.tensor_parallel import local_factors, local_scales, slice_widths
 
 _layers: list[BaseLayerWithLoRA] = []
@@ -67,10 +67,10 @@ def install() -> None:
         single.reset_lora = _reset_lora
 
 
-def module_weights(
+def module_factors(
     layer: BaseLayerWithLoRA, a: Any, b: Any, factor: Any = None
-) -> ModuleWeights | None:
-    """Return an adapter's weights of `layer`, laid out.
+) -> ModuleFactors | None:
+    """Return an adapter's factors of `layer`, as they are to be laid out.
 
     `a`, `b` and `factor` (DoRA's output factors) are tensors, or lists with an entry for each
     packed module. None for a layer whose weights vLLM keeps in its own form.
@@ -81,11 +81,11 @@ def module_weights(
 
     # Embedding and head are single modules, and never scaled.
     if not isinstance(layer, BaseLinearLayerWithLoRA):
-        return ModuleWeights.lay_out([(a, b)], [None], slots.dtype)
+        return ModuleFactors(((a, b),), (None,), slots.dtype)
 
     factors = local_factors(layer, a, b)
     scales = [None] * len(factors) if factor is None else local_scales(layer, factor)
-    return ModuleWeights.lay_out(factors, scales, slots.dtype)
+    return ModuleFactors(tuple(factors), tuple(scales), slots.dtype)
 
 
 def _replace(owner: type, name: str, wrap: Callable[[Any], Any]) -> None:
@@ -164,8 +164,11 @@ def _reset_linear(original: Any) -> Any:
 
 
 def _set_lora(self: Any, index: int, lora_a: Any, lora_b: Any) -> None:
-    weights = lora_a if isinstance(lora_a, ModuleWeights) else module_weights(self, lora_a, lora_b)
-    assert weights is not None  # noqa: S101
+    weights = lora_a
+    if not isinstance(weights, ModuleWeights):
+        factors = module_factors(self, lora_a, lora_b)
+        assert factors is not None  # noqa: S101
+        weights = factors.laid_out()
     self.lora_slots.put(index, weights)
 
 

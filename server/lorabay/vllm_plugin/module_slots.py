@@ -12,15 +12,18 @@ type. Knows nothing of vLLM.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from lorabay.vllm_plugin.kernel import arguments as kernel_arguments, row_kernel
 from lorabay.vllm_plugin.weight_layout import WeightLayout, layout_for
+from lorabay.vllm_plugin.weight_memory import Shape
 
 Factors = tuple[torch.Tensor, torch.Tensor]
 """A (rank, inputs) and B (outputs, rank) of one slice, as PEFT stores them."""
@@ -38,7 +41,7 @@ class OutputScale:
     shift: torch.Tensor | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ModuleWeights:
     """One adapter's weights of one module.
 
@@ -50,6 +53,11 @@ class ModuleWeights:
     ranks: tuple[int, ...]
     scales: tuple[OutputScale | None, ...]
     layout: WeightLayout
+    entries: NDArray[np.int64] = field(init=False, repr=False)
+    """Their rows of the table that the row kernel reads, worked out before a step waits for it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "entries", _entries(self))
 
     @classmethod
     def lay_out(
@@ -59,28 +67,69 @@ class ModuleWeights:
         dtype: torch.dtype,
     ) -> ModuleWeights:
         """Copy factors into the layout for `dtype`; at least one slice must have factors."""
-        layout = layout_for(dtype)
-
-        parts: list[torch.Tensor] = []
-        ranks: list[int] = []
-        b: list[torch.Tensor | None] = []
-        for pair in factors:
-            if pair is None:
-                ranks.append(0)
-                b.append(None)
-                continue
-
-            part = layout.pack_a(pair[0].to(dtype))
-            parts.append(part)
-            ranks.append(part.shape[0])
-            b.append(layout.pack_b(pair[1].to(dtype)))
-
-        return cls(torch.cat(parts).contiguous(), tuple(b), tuple(ranks), tuple(scales), layout)
+        return ModuleFactors(tuple(factors), tuple(scales), dtype).laid_out()
 
     @property
     def starts(self) -> tuple[int, ...]:
         """The row of `a` where each slice begins."""
         return tuple(accumulate(self.ranks, initial=0))[:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleFactors:
+    """An adapter's factors of one module, of any type, that are to be served in `dtype`.
+
+    An entry for each slice, None where the adapter has none; at least one has factors.
+    """
+
+    factors: tuple[Factors | None, ...]
+    scales: tuple[OutputScale | None, ...]
+    dtype: torch.dtype
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """The shapes of the tensors that `laid_out` makes, in the order in which it makes them."""
+        layout = layout_for(self.dtype)
+        pairs = [pair for pair in self.factors if pair is not None]
+        a_shape = sum(self._ranks()), pairs[0][0].shape[1]
+        return [a_shape, *(layout.b_shape(*b.shape) for _, b in pairs)]
+
+    def laid_out(
+        self, zeros: Callable[[Shape], torch.Tensor] | None = None, *, scaling: float = 1.0
+    ) -> ModuleWeights:
+        """Copy the factors into their final layout, B times `scaling`.
+
+        Each number is read once, and written once. `zeros` makes the tensors of `shapes`.
+        """
+        layout = layout_for(self.dtype)
+        zeros = zeros or partial(torch.zeros, dtype=self.dtype)
+        shapes = iter(self.shapes)
+
+        a = zeros(next(shapes))
+        packed: list[torch.Tensor | None] = []
+        start = 0
+        for pair, ranks in zip(self.factors, self._ranks(), strict=True):
+            if pair is None:
+                packed.append(None)
+                continue
+
+            a[start : start + len(pair[0])] = pair[0]
+            start += ranks
+
+            b = zeros(next(shapes))
+            layout.write_b(pair[1], b)
+            if scaling != 1:
+                b *= scaling
+            packed.append(b)
+
+        return ModuleWeights(a, tuple(packed), self._ranks(), self.scales, layout)
+
+    def _ranks(self) -> tuple[int, ...]:
+        """Return the padded rank of each slice."""
+        layout = layout_for(self.dtype)
+        return tuple(
+            0 if pair is None else layout.whole_ranks(len(pair[0])) for pair in self.factors
+        )
 
 
 class ModuleSlots:
@@ -92,6 +141,8 @@ class ModuleSlots:
         self.widths = tuple(widths)
         *self.offsets, self.outputs = accumulate(self.widths, initial=0)
         self.weights: list[ModuleWeights | None] = [None] * slots
+        self._ranks = [0] * slots
+        """The highest rank of each slot's slices."""
         self.low_width = 0
         """Numbers that a row shrinks to, at most; 0 while no slot has weights of this module."""
 
@@ -104,32 +155,40 @@ class ModuleSlots:
     def put(self, slot: int, weights: ModuleWeights) -> None:
         """Serve `weights` in `slot` from the next step on."""
         self.weights[slot] = weights
-
-        row_bytes = weights.a.stride(0) * weights.a.element_size()
-        for i, scale in enumerate(weights.scales):
-            factor = None if scale is None else scale.factor
-            shift = None if scale is None else scale.shift
-            self.table[slot, i] = (
-                weights.a.data_ptr() + weights.starts[i] * row_bytes,
-                _address(weights.b[i]),
-                weights.ranks[i],
-                _address(factor),
-                _address(shift),
-            )
-
-        self._refresh()
+        self.table[slot] = weights.entries
+        self._set_rank(slot, max(weights.ranks))
 
     def clear(self, slot: int) -> None:
         """Leave the base's output of `slot`'s rows alone from the next step on."""
         if self.weights[slot] is not None:
             self.weights[slot] = None
             self.table[slot] = 0
-            self._refresh()
+            self._set_rank(slot, 0)
 
-    def _refresh(self) -> None:
-        highest = int(self.table[:, :, kernel_arguments.RANK].max())
+    def _set_rank(self, slot: int, rank: int) -> None:
+        self._ranks[slot] = rank
+        highest = max(self._ranks)
         self._block[kernel_arguments.MAX_RANK] = highest
         self.low_width = len(self.widths) * highest
+
+
+def _entries(weights: ModuleWeights) -> NDArray[np.int64]:
+    """Return the addresses and the rank of each slice (slices, FIELDS)."""
+    row_bytes = weights.a.stride(0) * weights.a.element_size()
+    entries: list[tuple[int, ...]] = []
+    for i, scale in enumerate(weights.scales):
+        factor = None if scale is None else scale.factor
+        shift = None if scale is None else scale.shift
+        entry = (
+            weights.a.data_ptr() + weights.starts[i] * row_bytes,
+            _address(weights.b[i]),
+            weights.ranks[i],
+            _address(factor),
+            _address(shift),
+        )
+        entries.append(entry)
+
+    return np.array(entries, np.int64)
 
 
 def _address(tensor: torch.Tensor | None) -> int:

@@ -36,11 +36,8 @@ _loads: OrderedDict[int, Future[Any]] = OrderedDict()
 
 
 def start(engine_id: int, load: Callable[[], Any]) -> None:
-    """Begin `load` in the staging thread, unless a load of this adapter is there already.
-
-    One that has failed, and that nobody took, is begun anew.
-    """
-    if engine_id in _loads and not _has_failed(_loads[engine_id]):
+    """Begin `load` in the staging thread, unless a load of this adapter is there already."""
+    if engine_id in _loads:
         return
 
     _loads[engine_id] = _thread().submit(load)
@@ -57,18 +54,14 @@ def beside(work: Callable[[], Result]) -> Future[Result]:
 
 
 def is_done(engine_id: int) -> bool:
-    """Return whether a load of this adapter would not wait; true also if there is none."""
+    """Return whether a load of this adapter is there, and has ended, well or badly."""
     load = _loads.get(engine_id)
-    return load is None or load.done()
+    return load is not None and load.done()
 
 
 def take(engine_id: int) -> Future[Any] | None:
     """Remove and return the load of an adapter, finished or not."""
     return _loads.pop(engine_id, None)
-
-
-def _has_failed(load: Future[Any]) -> bool:
-    return load.done() and load.exception() is not None
 
 
 def forget_all() -> None:

@@ -1,13 +1,14 @@
-"""Remote calls of the server to vLLM's worker: stage an adapter, ask whether it is staged, load it,
-ask which adapters are in slots, and how far the base's compilation is.
+"""Remote calls of the server to vLLM's worker: load an adapter, ask which adapters are in slots and
+how far the base's compilation is.
 
-vLLM mixes `StagingWorker` into its worker (`worker_extension_cls`). A staged adapter is read,
-checked and laid out beside the engine's loop, so that the load itself takes no time on it.
+vLLM mixes `StagingWorker` into its worker (`worker_extension_cls`). An adapter is read, checked and
+laid out beside the engine's loop, so that what is left of the load takes next to no time on it.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from lorabay.vllm_plugin import staged_loads, supported
 
@@ -15,30 +16,36 @@ from lorabay.vllm_plugin import staged_loads, supported
 class StagingWorker:
     """Methods added to vLLM's worker."""
 
-    def stage_adapter(self, name: str, engine_id: int, path: str) -> None:
-        """Start to load an adapter, and return at once.
+    def load_adapter(self, name: str, engine_id: int, path: str) -> tuple[str, str] | None:
+        """Load an adapter; return the outcome and the reason, or None while it is being staged.
 
-        Nothing happens if a load is under way or the adapter is loaded. A vLLM that this plugin
-        does not support loads by itself when the adapter is added.
+        The first call begins that, and one that comes after its end takes the adapter in. So a load
+        costs the engine's loop two short calls, and whoever asks no more often than it has to. See
+        `load_outcomes`. A vLLM that this plugin does not support loads here and now.
         """
-        if not supported():
-            return
-
         from vllm.lora.request import LoRARequest
 
+        from lorabay.vllm_plugin.load_outcomes import outcome_of
+
+        request = LoRARequest(name, engine_id, path)
+        if supported() and not self._is_staged(request):
+            return None
+        return outcome_of(lambda: self.add_lora(request))  # type: ignore[attr-defined]
+
+    def _is_staged(self, request: Any) -> bool:
+        """Return whether a load would not wait; else begin to stage the adapter, if nobody has."""
         from lorabay.vllm_plugin import adapter_loading
 
         adapter_loading.install()
         manager = self.model_runner.lora_manager  # type: ignore[attr-defined]
+        engine_id = request.lora_int_id
         if engine_id in manager._adapter_manager._registered_adapters:
-            return
+            return True
 
-        request = LoRARequest(name, engine_id, path)
+        if staged_loads.is_done(engine_id):
+            return True
         staged_loads.start(engine_id, partial(adapter_loading.prepare, manager, request))
-
-    def adapter_is_staged(self, engine_id: int) -> bool:
-        """Return whether a load of this adapter would not wait; true also if none is staged."""
-        return staged_loads.is_done(engine_id)
+        return False
 
     def adapters_in_slots(self, pinned: list[int]) -> list[int]:
         """Return vLLM's ids of the adapters that are in the device's slots.
@@ -62,15 +69,3 @@ class StagingWorker:
         from lorabay.vllm_plugin import compile_beside
 
         return compile_beside.advance()
-
-    def load_adapter(self, name: str, engine_id: int, path: str) -> tuple[str, str]:
-        """Load an adapter, from where it is staged if it is; return the outcome and the reason.
-
-        See `load_outcomes`.
-        """
-        from vllm.lora.request import LoRARequest
-
-        from lorabay.vllm_plugin.load_outcomes import outcome_of
-
-        request = LoRARequest(name, engine_id, path)
-        return outcome_of(lambda: self.add_lora(request))  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vllm.lora.lora_model import LoRAModel
@@ -66,11 +67,12 @@ def unadapted(manager: LoRAModelManager, modules: Iterable[str]) -> dict[str, st
     A layer that is in another process of a pipeline takes what belongs to it there.
     """
     taken = _taken_names(manager)
-    layers: dict[str, Any] = dict(manager.model.named_modules(remove_duplicate=False))
     renames = renames_of(manager.model)
     skipped = getattr(manager.model, "lora_skip_prefixes", None) or []
     of_tokens = getattr(manager, "_pooling_task", None) == "token_classify"
     heads = manager.supported_modules_to_save if of_tokens else ()
+    # Gone through for adapters alone that have something to be told of.
+    layers_of = cache(lambda: dict(manager.model.named_modules(remove_duplicate=False)))
 
     found: dict[str, str] = {}
     for module in modules:
@@ -81,14 +83,25 @@ def unadapted(manager: LoRAModelManager, modules: Iterable[str]) -> dict[str, st
         name = vllm_name(module, renames)
         if name in heads:
             found[module] = CLASSIFIES_TOKENS
-        elif name not in taken and not _is_elsewhere(name, layers):
-            found[module] = _reason(name, manager, layers)
+        elif name not in taken and not _is_elsewhere(name, layers_of()):
+            found[module] = _reason(name, manager, layers_of())
 
     return found
 
 
 def _taken_names(manager: LoRAModelManager) -> set[str]:
     """Return vLLM's names of all weights that some layer of the model takes.
+
+    Found once for each manager: every load asks, and a model's layers stay what they are.
+    """
+    known: set[str] | None = manager.__dict__.get("taken_names")
+    if known is None:
+        known = manager.taken_names = _find_taken_names(manager)
+    return known
+
+
+def _find_taken_names(manager: LoRAModelManager) -> set[str]:
+    """Go through the layers.
 
     A packed layer takes its parts and nothing else. Experts that are stored as one tensor have two
     names: PEFT puts the adapter of a module's second parameter below its first.

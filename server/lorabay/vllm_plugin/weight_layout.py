@@ -23,17 +23,33 @@ class WeightLayout:
     columns: int = 0
     together: int = 1
 
-    def pack_a(self, a: torch.Tensor) -> torch.Tensor:
-        """Return A (rank, inputs) with rows of zeros below."""
-        return pad(a, (0, 0, 0, -a.shape[0] % self.ranks))
+    def whole_ranks(self, rank: int) -> int:
+        """Return the rank with what it is padded by."""
+        return rank + -rank % self.ranks
 
-    def pack_b(self, b: torch.Tensor) -> torch.Tensor:
-        """Return B (outputs, rank) as (blocks, rank / together, columns, together)."""
-        outputs, rank = b.shape
+    def b_shape(self, outputs: int, rank: int) -> tuple[int, int, int, int]:
+        """Return the shape of B (outputs, rank): (blocks, rank / together, columns, together)."""
         columns = self.columns or outputs
-        filled = pad(b, (0, -rank % self.ranks, 0, -outputs % columns))
-        in_blocks = filled.view(-1, columns, filled.shape[1] // self.together, self.together)
-        return in_blocks.transpose(1, 2).contiguous()
+        return (
+            -(-outputs // columns),
+            self.whole_ranks(rank) // self.together,
+            columns,
+            self.together,
+        )
+
+    def write_b(self, b: torch.Tensor, packed: torch.Tensor) -> None:
+        """Write B (outputs, rank) of any type into zeros of its `b_shape`."""
+        outputs, rank = b.shape
+        columns = packed.shape[2]
+
+        groups = pad(b, (0, -rank % self.together)).view(outputs, -1, self.together)
+        in_order = packed.transpose(1, 2)[:, :, : groups.shape[1]]
+
+        whole, rest = divmod(outputs, columns)
+        if whole:
+            in_order[:whole] = groups[: outputs - rest].view(whole, columns, -1, self.together)
+        if rest:
+            in_order[whole, :rest] = groups[outputs - rest :]
 
     def unpack_b(self, packed: torch.Tensor, outputs: int) -> torch.Tensor:
         """Return B transposed (rank, outputs) for a matmul; a copy unless it lies like that."""

@@ -89,7 +89,7 @@ def test_three_starts_and_alternating_turns(
     settings = BenchSettings(
         adapter_count=3, requests=10, rounds=2, prompt_tokens=4, start_timeout_s=60
     )
-    findings = measure_many(serving, kind, settings, NoProgress(), idle_s=0.0)
+    findings = measure_many(serving, kind, settings, NoProgress(), idle_s=0.0, pause_s=0.0)
 
     assert served == [(1, "store-of-one", 10.0), (3, "store", 1.0), (3, "store", 10.0)]
     assert [(run.side, run.round) for run in findings.runs] == [
@@ -102,6 +102,8 @@ def test_three_starts_and_alternating_turns(
     assert facts["first start, empty store: scan"].value == 0.25
     assert facts["idle pass: wall time"].value == 0.25
     assert facts["request, all adapters: 8 tokens, 4 streams, p50"].value > 0
+    assert facts["/v1/models: median of 5"].value > 0
+    assert facts["/metrics: median of 5"].value > 0
     assert [name for name, fact in facts.items() if fact.bar is not None] == [
         "restart, full store: read beyond one adapter",
         "idle pass: processor time of the gateway",

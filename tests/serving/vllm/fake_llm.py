@@ -30,13 +30,11 @@ class Llm:
         self.calls.append((method, args))
         if self.failure is not None:
             raise self.failure
-        if method == "load_adapter":
-            return [self.outcomes]
-
-        staged = [[left == 0] for left in self.looks]
-        if method == "adapter_is_staged":
-            self.looks = [max(0, left - 1) for left in self.looks]
-        return staged
+        answers: list[list[Any]] = []
+        for left in self.looks:
+            answers.append([None] if left else list(self.outcomes))
+        self.looks = [max(0, left - 1) for left in self.looks]
+        return answers
 
     async def add_lora(self, request: Any) -> bool:
         self.calls.append(("add_lora", request.lora_int_id))

@@ -34,14 +34,21 @@ def weights(llm: Llm) -> LoraWeights:
 
 
 async def test_a_load_waits_for_the_workers_of_every_engine(weights: LoraWeights, llm: Llm) -> None:
-    """Of data-parallel engines, the last to have staged the weights decides: an engine that is told
-    to add what it has not staged would stop its streams and wait.
+    """Of data-parallel engines, the last to have staged the weights decides: each takes them in
+    when it is asked after that, and one question does for both.
     """
-    llm.outcomes = [("loaded", "")] * 2
     llm.looks = [0, 2]
     await weights.load(make_version("finance"))
-    methods = [method for method, _ in llm.calls]
-    assert methods == ["stage_adapter", *["adapter_is_staged"] * 3, "load_adapter"]
+    assert [method for method, _ in llm.calls] == ["load_adapter"] * 3
+
+
+async def test_nobody_is_asked_again_after_a_refusal(weights: LoraWeights, llm: Llm) -> None:
+    """A worker that has refused would begin anew while others still read."""
+    llm.outcomes = [("refused", "bad shape")]
+    llm.looks = [0, 2]
+    with pytest.raises(AdapterRejected, match="bad shape"):
+        await weights.load(make_version("finance"))
+    assert [method for method, _ in llm.calls] == ["load_adapter", "remove_lora"]
 
 
 async def test_ids_are_small_and_follow_the_weights(weights: LoraWeights, llm: Llm) -> None:

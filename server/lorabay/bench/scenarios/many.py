@@ -2,7 +2,7 @@
 
 Three starts: with one adapter, with all of them and an empty store, with all of them and that store
 full. Then short requests, spread over all by popularity against one adapter alone, in turns on the
-same server.
+same server, and the pages that show all of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.bench.alternation import Turn, alternate, figures, median_of, ratios
 from lorabay.bench.commands import LORABAY, lorabay_command
 from lorabay.bench.load_generator import measure, warm_up
-from lorabay.bench.readiness import read_metrics, wait_metrics
+from lorabay.bench.readiness import list_models, read_metrics, wait_metrics
 from lorabay.bench.report import Fact, Findings, Run, Start
 from lorabay.bench.resources import MIB, ProcessUse, read_process
 from lorabay.bench.servers import Launch, spawned, wait_ready
@@ -34,6 +34,7 @@ from lorabay.errors import SetupError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lorabay.bench.load_generator import Target
     from lorabay.bench.progress import Progress
     from lorabay.bench.servers import ReadyServer
     from lorabay.bench.settings import BenchSettings
@@ -56,6 +57,10 @@ READ_BAR = 0.05
 IDLE_S = 12.0
 IDLE_POLL_S, USUAL_POLL_S = 1.0, 10.0
 ENGINE = {"max_loras": "8"}
+PAGE_READS = 5
+"""Times that each page is read; the median counts."""
+PAGE_PAUSE_S = 1.1
+"""Seconds between them: a page of metrics is not made anew within one."""
 ALL, ONE = "all adapters", "one adapter"
 SERIES = "lorabay_reconcile_seconds"
 
@@ -78,10 +83,11 @@ def measure_many(
     settings: BenchSettings,
     progress: Progress,
     idle_s: float = IDLE_S,
+    pause_s: float = PAGE_PAUSE_S,
 ) -> Findings:
     """Make the adapters, start three times, leave the server idle, ask."""
     rounds = settings.rounds or ROUNDS
-    progress.plan(6 + 2 * rounds)
+    progress.plan(7 + 2 * rounds)
 
     with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
         root = Path(folder)
@@ -105,6 +111,8 @@ def measure_many(
         launch = serving(root / "all", root / "store", USUAL_POLL_S)
         with observed_start(launch, settings) as again:
             turns = _take_turns(again.server, names, rounds, settings, progress)
+            progress.step("reading the pages that show all adapters")
+            pages = page_facts(again.server.target, settings.request_timeout_s, pause_s)
 
     read_bar_mib = READ_BAR * settings.adapter_count * kind.size_bytes / MIB
     facts = (
@@ -112,6 +120,7 @@ def measure_many(
         *start_facts("restart, full store", again, alone, read_bar_mib),
         *idle_facts(idle, kind.size_bytes),
         *latency_facts(turns),
+        *pages,
     )
     starts = tuple(
         Start(LORABAY, number, start.server.start_s)
@@ -244,6 +253,28 @@ def _take_turns(
         ONE: side(ONE, lambda number: (names[0],)),
     }
     return alternate(sides, rounds)
+
+
+def page_facts(target: Target, timeout_s: float, pause_s: float) -> tuple[Fact, ...]:
+    """Return how long the pages take that show all adapters, when many of them have answered."""
+    return tuple(
+        Fact(f"{path}: median of {PAGE_READS}", _median_s(read, pause_s) * 1_000, "ms")
+        for path, read in (
+            ("/v1/models", lambda: list_models(target, timeout_s)),
+            ("/metrics", lambda: read_metrics(target, timeout_s)),
+        )
+    )
+
+
+def _median_s(read: Callable[[], object], pause_s: float) -> float:
+    seconds: list[float] = []
+    for _ in range(PAGE_READS):
+        time.sleep(pause_s)
+        began = time.perf_counter()
+        read()
+        seconds.append(time.perf_counter() - began)
+
+    return statistics.median(seconds)
 
 
 def start_facts(

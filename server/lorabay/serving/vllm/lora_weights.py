@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 LOADED, REFUSED = "loaded", "refused"
 """Outcomes of a load as the plugin reports them; any other one may pass."""
 
-STAGING_POLL_S = 0.02
-"""Time between two looks at a load: each costs the engine's loop well under a millisecond."""
+STAGING_POLL_S = 0.01
+"""Time between two looks at a load: each costs the engine's loop well under a millisecond, and is
+answered between two steps."""
 
 
 class LoraWeights:
@@ -111,8 +112,7 @@ class LoraWeights:
     async def _load_in_workers(self, llm: AsyncLLM, request: LoRARequest) -> list[tuple[str, str]]:
         """Load an adapter; return the outcome in each worker, and the reason where it failed."""
         if self._can_stage:
-            await _stage(llm, request)
-            return await ask_every_worker(llm, "load_adapter", *_identity(request))
+            return await _load_beside(llm, request)
 
         # Another worker: vLLM's own call tells of any failure in words alone.
         try:
@@ -144,11 +144,21 @@ class LoraWeights:
         return self._ids.setdefault(weights, len(self._ids) + 1)
 
 
-async def _stage(llm: AsyncLLM, request: LoRARequest) -> None:
-    """Return when the weights are read and laid out, which happens beside the engine's loop."""
-    await ask_every_worker(llm, "stage_adapter", *_identity(request))
-    while not all(await ask_every_worker(llm, "adapter_is_staged", request.lora_int_id)):
+async def _load_beside(llm: AsyncLLM, request: LoRARequest) -> list[tuple[str, str]]:
+    """Load an adapter, which is read and laid out beside the engine's loop; return all outcomes.
+
+    Each worker takes it in as soon as it is asked after that. One that has done so says it again
+    when it is asked for the others' sake.
+    """
+    identity = request.lora_name, request.lora_int_id, request.lora_path
+    while None in (outcomes := await ask_every_worker(llm, "load_adapter", *identity)):
+        # One that has failed would begin again.
+        told = [outcome for outcome in outcomes if outcome is not None]
+        if any(outcome != LOADED for outcome, _ in told):
+            return told
         await asyncio.sleep(STAGING_POLL_S)
+
+    return outcomes
 
 
 async def _take_back(llm: AsyncLLM, request: LoRARequest) -> None:
@@ -166,10 +176,6 @@ async def ask_every_worker(llm: AsyncLLM, method: str, *arguments: object) -> li
         "collective_rpc", method, None, arguments, None
     )
     return [answer for workers in by_engine for answer in workers]
-
-
-def _identity(request: LoRARequest) -> tuple[str, int, str]:
-    return request.lora_name, request.lora_int_id, request.lora_path
 
 
 def _load_error(version: Version, outcomes: list[tuple[str, str]]) -> LorabayError:
