@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 from lorabay.vllm_plugin.module_slots import ModuleFactors, ModuleWeights
+from lorabay.vllm_plugin.weight_copies import WeightCopies
+from lorabay.vllm_plugin.weight_layout import layout_for
 from lorabay.vllm_plugin.weight_memory import HUGE_PAGE, LINE, WeightMemory
 from tests.vllm_plugin.updates import random_weights
 
@@ -17,7 +19,10 @@ def factors(inputs: int, widths: list[int], seed: int, missing: int = -1) -> Mod
 def in_one_block(modules: list[ModuleFactors]) -> list[ModuleWeights]:
     shapes = [shape for module in modules for shape in module.shapes]
     memory = WeightMemory(shapes, torch.bfloat16)
-    return [module.laid_out(memory.zeros) for module in modules]
+    copies = WeightCopies(layout_for(torch.bfloat16), torch.bfloat16)
+    weights = [module.place(memory.zeros, copies, scaling=1.0) for module in modules]
+    copies.make()
+    return weights
 
 
 def test_the_weights_are_the_same() -> None:

@@ -230,6 +230,8 @@ def _lay_out(
     them have one.
     """
     from lorabay.vllm_plugin.lora_layers import module_factors
+    from lorabay.vllm_plugin.weight_copies import WeightCopies
+    from lorabay.vllm_plugin.weight_layout import layout_for
     from lorabay.vllm_plugin.weight_memory import WeightMemory
 
     dtype = manager.lora_config.lora_dtype
@@ -249,8 +251,11 @@ def _lay_out(
 
     shapes = [shape for _, own in found for shape in own.shapes]
     memory = WeightMemory(shapes, dtype)
+    copies = WeightCopies(layout_for(dtype), dtype)
     for weights, own in found:
-        weights.lora_a, weights.lora_b = own.laid_out(memory.zeros, scaling=scaling), None
+        weights.lora_a = own.place(memory.zeros, copies, scaling=scaling)
+        weights.lora_b = None
+    copies.make()
     return is_whole
 
 

@@ -22,7 +22,7 @@ from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 from lorabay.vllm_plugin import adapter_loading, compile_beside, lora_layers
 from lorabay.vllm_plugin.apply_lora import RowKernel, add_update
 from lorabay.vllm_plugin.batch_rows import BatchRows
-from lorabay.vllm_plugin.kernel import row_kernel
+from lorabay.vllm_plugin.kernel import packing, row_kernel
 
 if TYPE_CHECKING:
     from vllm.lora.layers import LoRAMapping
@@ -52,6 +52,7 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         config = kwargs.get("lora_config")
         if config is not None:
             row_kernel.get_ready(config.lora_dtype)
+            packing.get_ready(config.lora_dtype)
 
         self.tokens = self.sampled = BatchRows(_NO_ROWS)
         self.kernel = RowKernel()

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from lorabay.vllm_plugin.kernel import arguments as kernel_arguments, row_kernel
+from lorabay.vllm_plugin.weight_copies import WeightCopies
 from lorabay.vllm_plugin.weight_layout import WeightLayout, layout_for
 from lorabay.vllm_plugin.weight_memory import Shape
 
@@ -94,15 +95,21 @@ class ModuleFactors:
         a_shape = sum(self._ranks()), pairs[0][0].shape[1]
         return [a_shape, *(layout.b_shape(*b.shape) for _, b in pairs)]
 
-    def laid_out(
-        self, zeros: Callable[[Shape], torch.Tensor] | None = None, *, scaling: float = 1.0
-    ) -> ModuleWeights:
-        """Copy the factors into their final layout, B times `scaling`.
+    def laid_out(self, *, scaling: float = 1.0) -> ModuleWeights:
+        """Return copies of the factors in their final layout, B times `scaling`."""
+        copies = WeightCopies(layout_for(self.dtype), self.dtype)
+        weights = self.place(partial(torch.zeros, dtype=self.dtype), copies, scaling=scaling)
+        copies.make()
+        return weights
 
-        Each number is read once, and written once. `zeros` makes the tensors of `shapes`.
+    def place(
+        self, zeros: Callable[[Shape], torch.Tensor], copies: WeightCopies, *, scaling: float
+    ) -> ModuleWeights:
+        """Return the weights in their final layout, which are there when `copies` are made.
+
+        `zeros` makes the tensors of `shapes`.
         """
         layout = layout_for(self.dtype)
-        zeros = zeros or partial(torch.zeros, dtype=self.dtype)
         shapes = iter(self.shapes)
 
         a = zeros(next(shapes))
@@ -113,13 +120,11 @@ class ModuleFactors:
                 packed.append(None)
                 continue
 
-            a[start : start + len(pair[0])] = pair[0]
+            copies.add_a(pair[0], a[start : start + len(pair[0])])
             start += ranks
 
             b = zeros(next(shapes))
-            layout.write_b(pair[1], b)
-            if scaling != 1:
-                b *= scaling
+            copies.add_b(pair[1], b, scaling)
             packed.append(b)
 
         return ModuleWeights(a, tuple(packed), self._ranks(), self.scales, layout)

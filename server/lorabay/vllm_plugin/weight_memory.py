@@ -33,8 +33,8 @@ class WeightMemory:
 
         # Pages before the first boundary are never touched, so the system never provides them.
         memory = mmap.mmap(-1, size + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self._memory = torch.frombuffer(memory, dtype=torch.uint8)
-        self._next = -self._memory.data_ptr() % HUGE_PAGE
+        self._memory = memory
+        self._next = -torch.frombuffer(memory, dtype=torch.uint8).data_ptr() % HUGE_PAGE
 
         whole = size - size % HUGE_PAGE
         if whole and hasattr(mmap, "MADV_HUGEPAGE"):
@@ -42,10 +42,11 @@ class WeightMemory:
 
     def zeros(self, shape: Shape) -> torch.Tensor:
         """Return the next part of the block; the system provides it with zeros."""
-        count = self._bytes_of(shape)
-        part = self._memory[self._next : self._next + count]
-        self._next += _room(count)
-        return part.view(self._dtype).view(shape)
+        part = torch.frombuffer(
+            self._memory, dtype=self._dtype, count=math.prod(shape), offset=self._next
+        )
+        self._next += _room(part.nbytes)
+        return part.view(shape)
 
     def _bytes_of(self, shape: Shape) -> int:
         return math.prod(shape) * self._dtype.itemsize

@@ -18,12 +18,13 @@ import lorabay
 
 PROGRAM = """
 import sys, torch
-from lorabay.vllm_plugin.kernel.row_kernel import get_ready
-get_ready(getattr(torch, sys.argv[1]))
+from lorabay.vllm_plugin.kernel import packing, row_kernel
+for kernel in (row_kernel, packing):
+    kernel.get_ready(getattr(torch, sys.argv[1]))
 """
 
-KEPT = "vllm_plugin/kernel/__pycache__/row_kernel.*.nbi"
-"""Where numba keeps compiled code, if the package's folder can be written."""
+KEPT = "vllm_plugin/kernel/__pycache__/packing.*.nbi"
+"""Where numba keeps the code that is compiled last, if the package's folder can be written."""
 
 PLACE_VARIABLE = "NUMBA_CACHE_DIR"
 """The variable that names another place."""
