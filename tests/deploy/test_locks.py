@@ -20,10 +20,6 @@ LOCKS = ("torch.txt", "cpu.txt", "accounts.txt", "dev.txt", "gpu.txt")
 CLIENT_LOCKS = {"clients.txt": "clients.in", "instructor.txt": "instructor.in"}
 """Environments of other people's packages, which lorabay is not installed into, and what is wanted
 in each."""
-NOT_NEEDED = {"intel-cmplr-lib-ur"}
-"""Required on paper only: intel-openmp's wheel for x86-64 names it for its GPU offload, which
-nothing here loads.
-"""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -45,9 +41,9 @@ def pins(*locks: str) -> dict[str, str]:
     }
 
 
-def left_out() -> set[str]:
-    """The packages that overrides.txt keeps out."""
-    entries = [Requirement(line) for line in lines("overrides.txt")]
+def left_out(by: str = "overrides.txt") -> set[str]:
+    """The packages that a file of overrides keeps out."""
+    entries = [Requirement(line) for line in lines(by)]
     return {
         canonicalize_name(entry.name)
         for entry in entries
@@ -98,6 +94,14 @@ def test_nothing_harmful_is_installed(lock: str) -> None:
     assert ("torch" in names) == (lock == "torch.txt")
 
 
+@pytest.mark.parametrize("lock", ["cpu.txt", "accounts.txt", "gpu.txt"])
+def test_users_install_nothing_that_is_not_used(lock: str) -> None:
+    """A gigabyte of them is for GPUs: Triton, which tests need."""
+    names = {canonicalize_name(Requirement(entry).name) for entry in lines(lock)}
+    assert not names & left_out("unused.txt")
+    assert left_out("unused.txt") & pins("dev.txt").keys() <= {"triton"}
+
+
 @pytest.mark.parametrize(
     ("extra", "locks"),
     [
@@ -145,7 +149,7 @@ def test_the_locks_are_complete() -> None:
     accident.
     """
     locked = pins("torch.txt", "cpu.txt", "accounts.txt", "dev.txt")
-    excused = left_out() | NOT_NEEDED
+    excused = left_out() | left_out("unused.txt")
     problems = [
         f"{name} needs {requirement}, locked is {locked.get(needed)}"
         for name in locked

@@ -29,7 +29,7 @@ def register() -> None:
     from vllm.platforms import current_platform
     from vllm.version import __version__
 
-    from lorabay.vllm_plugin import slot_order
+    from lorabay.vllm_plugin import kernel_overrides, slot_order
     from lorabay.vllm_plugin.compilation import keep_compilation, reuse_compiled
     from lorabay.vllm_plugin.engine_process import grammar_compiles, prompt_slices, seeded_prompts
     from lorabay.vllm_plugin.engine_process.parent_watch import exit_with_parent
@@ -54,6 +54,7 @@ def register() -> None:
         platform.simple_compile_backend = "eager"
         # A classmethod of the platform names the wrapper that each LoRA manager builds.
         platform.get_punica_wrapper = classmethod(lambda cls: WRAPPER)
+        kernel_overrides.install()
         keep_compilation(platform)
         reuse_compiled()
         compute_experts_plainly(platform)
