@@ -64,6 +64,10 @@ $(VENV)/.accounts: $(VENV)/.cpu requirements/accounts.txt
 	requirements/install.sh $(BIN)/python requirements/accounts.txt
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.accounts requirements/dev.txt
+$(VENV)/.forge: $(VENV)/.cpu requirements/forge.txt
+	requirements/install.sh $(BIN)/python requirements/forge.txt
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.accounts $(VENV)/.forge requirements/dev.txt
 	requirements/install.sh $(BIN)/python requirements/dev.txt
 	touch $@

@@ -34,13 +34,16 @@ unused=requirements/unused.txt
 lock requirements/cpu.txt pyproject.toml requirements/base-model.in --extra cpu --extra train
 lock requirements/accounts.txt pyproject.toml --extra accounts --extra cpu --extra train -c requirements/cpu.txt
 without requirements/accounts.txt requirements/cpu.txt
+lock requirements/forge.txt pyproject.toml --extra forge --extra cpu --extra train -c requirements/cpu.txt
+without requirements/forge.txt requirements/cpu.txt
 # Tests have Triton run its kernels on a CPU.
 grep -v '^triton ' "$unused" > requirements/unused.dev
 unused=requirements/unused.dev
-lock requirements/dev.txt pyproject.toml --extra dev --extra accounts --extra cpu --extra train \
-    -c requirements/cpu.txt -c requirements/accounts.txt
+lock requirements/dev.txt pyproject.toml --extra dev --extra accounts --extra forge --extra cpu --extra train \
+    -c requirements/cpu.txt -c requirements/accounts.txt -c requirements/forge.txt
 without requirements/dev.txt requirements/cpu.txt
 without requirements/dev.txt requirements/accounts.txt
+without requirements/dev.txt requirements/forge.txt
 rm "$unused"
 unused=requirements/unused.txt
 # The vLLM image brings vLLM's own packages; gpu.txt holds only what lorabay needs beside them.

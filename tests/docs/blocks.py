@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from lorabay.cli import app
+from lorabay.data.reasons import MEANINGS
 from lorabay.formats import FORMATS, peft_layers
 from lorabay.metrics import AdapterFacts, Metrics, SlotFacts
 from lorabay.settings import ENV_PREFIX, GROUPS
@@ -193,6 +194,16 @@ def _text(node: ast.expr) -> str:
     return "…"
 
 
+def data_reasons() -> str:
+    """Return one row for each reason to remove or change a row of data."""
+    rows = [
+        f"| `{code}` | {meaning.step} | {'removed' if meaning.removes else 'changed'} "
+        f"| {meaning.text} |"
+        for code, meaning in MEANINGS.items()
+    ]
+    return "\n".join(["| reason | step | the row is | meaning |", "|---|---|---|---|", *rows])
+
+
 def formats() -> str:
     """Return one row for each PEFT type that the program knows."""
     head = ["| `peft_type` | served | merged | advice |", "|---|---|---|---|"]
@@ -238,6 +249,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "metrics": metrics,
     "reasons": reasons,
+    "data-reasons": data_reasons,
     "formats": formats,
     "modules": modules,
 }
@@ -247,6 +259,7 @@ PAGES: Mapping[str, str] = {
     "settings": "docs/reference/settings.md",
     "metrics": "docs/reference/metrics.md",
     "reasons": "docs/reference/errors.md",
+    "data-reasons": "docs/reference/data.md",
     "formats": "docs/reference/formats.md",
     "modules": "docs/explanation/modules.md",
 }

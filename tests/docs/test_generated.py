@@ -12,6 +12,7 @@ ROWS_AT_LEAST = {
     "settings": 24,
     "metrics": 20,
     "reasons": 45,
+    "data-reasons": 25,
     "formats": 27,
     "modules": 200,
 }

@@ -76,6 +76,7 @@ _STARTS_A_SERVER = "starts a server that runs until it is stopped; the tutorial 
 _POOLS = "needs a base that pools; tests/e2e/test_pooling.py asks tiny ones the same"
 _DOCKER = "needs Docker and minutes of building; names of profiles are checked"
 _CHECKOUT = "commands of a checkout: they would install or test themselves"
+_DATA = "needs files of your own; tests/cli/test_data.py runs the command"
 
 CHECKED: Mapping[str, str] = {
     f"{TUTORIAL}: make setup": "would install into the environment that runs the tests",
@@ -106,6 +107,11 @@ CHECKED: Mapping[str, str] = {
     ".venv/bin/pip install --no-deps -r requirements/accounts.txt": _CHECKOUT,
     "docs/guides/tenants.md: "
     "lorabay serve --adapters adapters --admin-key-file /run/secrets/admin": _STARTS_A_SERVER,
+    "docs/guides/data.md: .venv/bin/lorabay data prepare exports/ chats.txt -o prepared": _DATA,
+    "docs/guides/data.md: .venv/bin/lorabay data prepare tickets.csv -o prepared "
+    "--fields instruction=ask,output=reply": _DATA,
+    "docs/guides/data.md: .venv/bin/lorabay data prepare chats.jsonl -o prepared "
+    "--base /models/Llama-3.1-8B-Instruct --max-tokens 2048 --system move": _DATA,
     "docs/reference/settings.md: .venv/bin/lorabay serve --port 8080": _STARTS_A_SERVER,
     "docs/reference/settings.md: "
     ".venv/bin/lorabay serve --engine max_model_len=4096 --engine dtype=float32": _STARTS_A_SERVER,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from lorabay.base.causal_lm import load_tokenizer
+from lorabay.data.example import Example as Conversation
 from lorabay.errors import SetupError
 from lorabay.training.dataset import Example, encode, read_examples
 
@@ -42,12 +43,27 @@ def test_the_input_follows_the_instruction_after_an_empty_line(tmp_path: Path) -
         ('{"instruction": "a"}', "output is missing or empty"),
         ('{"instruction": " ", "output": "b"}', "instruction is missing or empty"),
         ('{"instruction": "a", "input": null, "output": "b"}', "input is not a string"),
+        ('{"instruction": "a", "output": "b", "system": 1}', "system is not a string"),
+        ('{"instruction": "a", "output": "b", "history": "x"}', "history is not a list"),
+        ('{"instruction": "a", "output": "b", "history": [["x"]]}', "history is not pairs"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, problem: str) -> None:
     """The error names file, line and problem."""
     with pytest.raises(SetupError, match=rf"data\.jsonl:2.*{problem}"):
         _read(tmp_path, GOOD + line + "\n")
+
+
+def test_earlier_turns_and_the_system_message_are_in_the_prompt(tmp_path: Path) -> None:
+    """As `lorabay data prepare` writes them; the answer is not."""
+    line = Conversation("And?", "Yes.", history=(("Hi", "Hello"),), system="Be brief.").as_line()
+    [example] = _read(tmp_path, line + "\n")
+    assert [message["content"] for message in example.prompt] == [
+        "Be brief.",
+        "Hi",
+        "Hello",
+        "And?",
+    ]
 
 
 def test_an_absent_or_empty_file_is_named(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from lorabay.cli import (
     adapters,
     base,
     bench,
+    data,
     database,
     keys,
     limits,
@@ -45,6 +46,7 @@ app = typer.Typer(
 
 # The order here is the order in `lorabay --help`.
 serve.add_to(app)
+data.add_to(app)
 training.add_to(app)
 adapters.add_check(app)
 merge.add_to(app)

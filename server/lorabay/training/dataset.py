@@ -1,7 +1,7 @@
 """Instruction data: JSON lines of instruction, input and output, and their tokens as a chat.
 
-Owns the wording of a question (the input follows the instruction after an empty line). Owns which
-tokens are learnt: the answer and the token that ends it. Knows nothing of models.
+Owns which tokens are learnt: the last answer and the token that ends it. What an example is, and
+how a question is worded, is `data.example`'s. Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -10,27 +10,40 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lorabay.data.example import Example as Conversation, Message
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _FIELDS = {"instruction", "input", "output"}
+_OPTIONAL = {"history", "system"}
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question and its answer; `source` names file and line."""
+    """One question and its answer; `source` names file and line, `history` has earlier turns."""
 
     instruction: str
     input: str
     output: str
     source: str
+    history: tuple[tuple[str, str], ...] = ()
+    system: str = ""
 
     @property
     def question(self) -> str:
         """The user's message."""
-        return f"{self.instruction}\n\n{self.input}" if self.input else self.instruction
+        return self._conversation.question
+
+    @property
+    def prompt(self) -> list[Message]:
+        """The messages that the answer follows."""
+        return self._conversation.messages()[:-1]
+
+    @property
+    def _conversation(self) -> Conversation:
+        return Conversation(self.instruction, self.output, self.input, self.history, self.system)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +84,9 @@ def encode(tokenizer: Any, example: Example, max_tokens: int | None = None) -> E
 
     Raises SetupError if they are more than `max_tokens`.
     """
-    user = [{"role": "user", "content": example.question}]
-    chat = tokenizer.apply_chat_template(user, add_generation_prompt=True, return_dict=True)
+    chat = tokenizer.apply_chat_template(
+        example.prompt, add_generation_prompt=True, return_dict=True
+    )
     prompt = chat["input_ids"]
     # The answer is cut into tokens on its own, because that is how a model meets it: after a
     # prompt that was already cut.
@@ -93,9 +107,10 @@ def _example(line: str, source: str) -> Example:
     except ValueError as error:
         raise SetupError(f"{source} is not JSON: {error}") from error
 
-    if not isinstance(record, dict) or not set(record) <= _FIELDS:
+    if not isinstance(record, dict) or not set(record) <= _FIELDS | _OPTIONAL:
         raise SetupError(
-            f"{source}: expected an object with instruction, input and output, nothing else"
+            f"{source}: expected an object with instruction, input and output, history and system, "
+            "nothing else"
         )
     for field in sorted(_FIELDS):
         text = record.get(field, "")
@@ -104,4 +119,30 @@ def _example(line: str, source: str) -> Example:
         if field != "input" and not text.strip():
             raise SetupError(f"{source}: {field} is missing or empty")
 
-    return Example(record["instruction"], record.get("input", ""), record["output"], source)
+    system = record.get("system", "")
+    if not isinstance(system, str):
+        raise SetupError(f"{source}: system is not a string")
+
+    return Example(
+        record["instruction"],
+        record.get("input", ""),
+        record["output"],
+        source,
+        _history(record.get("history", []), source),
+        system,
+    )
+
+
+def _history(turns: object, source: str) -> tuple[tuple[str, str], ...]:
+    """Return earlier turns; raises SetupError unless each is a question and an answer."""
+    if not isinstance(turns, list):
+        raise SetupError(f"{source}: history is not a list")
+
+    history = []
+    for turn in turns:
+        match turn:
+            case [str() as question, str() as answer]:
+                history.append((question, answer))
+            case _:
+                raise SetupError(f"{source}: history is not pairs of a question and an answer")
+    return tuple(history)

@@ -1,0 +1,119 @@
+"""`lorabay data`: examples to learn from, made of what a company has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lorabay.cli.options import JsonOption, OutputFolder, prepared_base
+from lorabay.cli.output import print_json, print_report
+
+_MIB = 1 << 20
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands `data ...`."""
+    group = typer.Typer(no_args_is_help=True, help="Examples to learn from.")
+    group.command("prepare", help="Read, clean, find duplicates, and split into parts.")(prepare)
+    app.add_typer(group, name="data")
+
+
+def prepare(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(help="Files, or folders of files: JSON lines, JSON, CSV, Parquet, chats."),
+    ],
+    output: OutputFolder,
+    file_type: Annotated[
+        str | None,
+        typer.Option(help="jsonl, json, csv, parquet or transcript. Default: as found."),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="messages, sharegpt, alpaca or pairs. Default: as found."),
+    ] = None,
+    fields: Annotated[
+        str,
+        typer.Option(
+            help="Fields of pairs, as in instruction=question,output=reply; also input, system."
+        ),
+    ] = "",
+    language: Annotated[
+        str | None,
+        typer.Option(help="Languages to keep, as in zh,en. Default: all."),
+    ] = None,
+    max_chars: Annotated[int, typer.Option(min=1, help="Longest example, in characters.")] = 16_000,
+    max_line_mib: Annotated[
+        int, typer.Option(min=1, help="Longest line or value that is read, in Mi characters.")
+    ] = 8,
+    boilerplate: Annotated[
+        Path | None,
+        typer.Option(help="File of regular expressions for lines that go, besides the built-in."),
+    ] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(help="A step of cleaning to leave out; repeats.")
+    ] = None,
+    similarity: Annotated[
+        float, typer.Option(help="Jaccard similarity from which a row is a near duplicate.")
+    ] = 0.8,
+    cluster_similarity: Annotated[
+        float, typer.Option(help="Similarity from which rows are in the same part.")
+    ] = 0.6,
+    split_by: Annotated[
+        str,
+        typer.Option(
+            help="cluster, time, customer, or parts: those that the names of the files say."
+        ),
+    ] = "cluster",
+    dev: Annotated[float, typer.Option(help="Share of the rows for dev.")] = 0.05,
+    test: Annotated[float, typer.Option(help="Share of the rows for test.")] = 0.05,
+    time_field: Annotated[
+        str | None, typer.Option(help="Field of the time: ISO 8601, or seconds since 1970.")
+    ] = None,
+    customer_field: Annotated[
+        str | None, typer.Option(help="Field that tells one customer from another.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another number is another split.")] = 0,
+    base: Annotated[
+        str | None,
+        typer.Option(help="Base whose chat template is tried on every row. Default: none is."),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="With --base: longest example, in tokens.")
+    ] = None,
+    system: Annotated[
+        str, typer.Option(help="System messages: keep, move (into the first question) or drop.")
+    ] = "keep",
+    as_json: JsonOption = False,
+) -> None:
+    """Write train, dev and test, and a report with every row that was removed or changed."""
+    from lorabay.data.libraries import check_libraries
+
+    # Before a base is prepared, and before the modules that need them.
+    check_libraries()
+
+    from lorabay.data.cleaning.cleaner import CleaningWishes
+    from lorabay.data.inputs import InputWishes
+    from lorabay.data.layouts.pairs import names_of
+    from lorabay.data.prepare import PrepareWishes, prepare as run_preparation
+    from lorabay.data.splitting import SplitWishes
+    from lorabay.data.system_message import SystemMessage
+
+    wishes = PrepareWishes(
+        inputs=InputWishes(file_type, layout, names_of(fields), max_line_mib * _MIB),
+        cleaning=CleaningWishes(max_chars, language, boilerplate, frozenset(skip or ())),
+        split=SplitWishes(split_by, dev, test, seed, time_field, customer_field),
+        similarity=similarity,
+        cluster_similarity=cluster_similarity,
+        system=SystemMessage(system),
+        base=None if base is None else prepared_base(base),
+        max_tokens=max_tokens,
+    )
+    report = run_preparation(inputs, output, wishes)
+
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_report(report.table())

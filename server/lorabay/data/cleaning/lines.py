@@ -1,0 +1,30 @@
+"""Lines of a text: spaces at their ends, empty ones, and ones that repeat."""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+
+_MANY_EMPTY = re.compile(r"\n{3,}")
+_END_SPACE = re.compile(r"[^\S\n]+(?=\n|\Z)")
+
+
+def trimmed(text: str) -> str:
+    """Return a text without spaces at the ends of lines, and with one empty line where many were.
+
+    Spaces at the beginning of a line stay: they may be those of a list or of code.
+    """
+    text = _END_SPACE.sub("", text)
+    return _MANY_EMPTY.sub("\n\n", text).strip()
+
+
+def collapsed(text: str) -> str:
+    """Return a text in which a line with letters that follows itself stands once."""
+    if "\n" not in text:
+        return text
+
+    kept: list[str] = []
+    for line, copies in groupby(text.split("\n")):
+        says_something = len(line.strip()) > 3 and any(char.isalpha() for char in line)
+        kept.extend([line] if says_something else copies)
+    return "\n".join(kept)
