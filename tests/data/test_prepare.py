@@ -50,7 +50,8 @@ def test_inputs_of_several_kinds_become_one_format(tmp_path: Path) -> None:
     """In the order of the input, several turns kept."""
     (tmp_path / "a.csv").write_text("question,answer\nWhere is it?,It left our warehouse today.\n")
     (tmp_path / "b.txt").write_text(
-        "User: hello there\nAgent: Good morning to you.\nUser: 怎么退货？\nAgent: 请点击我的订单。\n"
+        "User: hello there\nAgent: Good morning to you.\n"
+        "User: 怎么退货？\nAgent: 请点击我的订单。\n"
     )
     _write(
         tmp_path / "c.jsonl",
@@ -198,7 +199,7 @@ def test_parts_that_files_say_are_kept_and_leaks_go_from_train(tmp_path: Path) -
         ('{"a": "x", "b": "y"}\n', "the layout cannot be told from the fields a, b"),
         (
             json.dumps({"instruction": "Why is it?", "output": "So it is."}),
-            "be empty: 1 rows",
+            "empty: 1 rows",
         ),
     ],
 )
