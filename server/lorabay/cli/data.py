@@ -12,6 +12,69 @@ from lorabay.cli.output import print_json, print_report
 
 _MIB = 1 << 20
 
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(help="Files, or folders of files: JSON lines, JSON, CSV, Parquet, chats."),
+]
+FileType = Annotated[
+    str | None,
+    typer.Option(help="jsonl, json, csv, parquet or transcript. Default: as found."),
+]
+LayoutName = Annotated[
+    str | None,
+    typer.Option(help="messages, sharegpt, alpaca or pairs. Default: as found."),
+]
+FieldNames = Annotated[
+    str,
+    typer.Option(
+        help="Fields of pairs, as in instruction=question,output=reply; also input, system."
+    ),
+]
+Languages = Annotated[
+    str | None,
+    typer.Option(help="Languages to keep, as in zh,en. Default: all."),
+]
+MostChars = Annotated[int, typer.Option(min=1, help="Longest example, in characters.")]
+LongestLine = Annotated[
+    int, typer.Option(min=1, help="Longest line or value that is read, in Mi characters.")
+]
+OwnPatterns = Annotated[
+    Path | None,
+    typer.Option(help="File of regular expressions for lines that go, besides the built-in."),
+]
+SkippedSteps = Annotated[
+    list[str] | None, typer.Option(help="A step of cleaning to leave out; repeats.")
+]
+Similarity = Annotated[
+    float, typer.Option(help="Jaccard similarity from which a row is a near duplicate.")
+]
+ClusterSimilarity = Annotated[
+    float, typer.Option(help="Similarity from which rows are in the same part.")
+]
+SplitBy = Annotated[
+    str,
+    typer.Option(help="cluster, time, customer, or parts: those that the names of the files say."),
+]
+DevShare = Annotated[float, typer.Option(help="Share of the rows for dev.")]
+TestShare = Annotated[float, typer.Option(help="Share of the rows for test.")]
+TimeField = Annotated[
+    str | None, typer.Option(help="Field of the time: ISO 8601, or seconds since 1970.")
+]
+CustomerField = Annotated[
+    str | None, typer.Option(help="Field that tells one customer from another.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Another number is another split.")]
+TemplateBase = Annotated[
+    str | None,
+    typer.Option(help="Base whose chat template is tried on every row. Default: none is."),
+]
+MostTokens = Annotated[
+    int | None, typer.Option(min=1, help="With --base: longest example, in tokens.")
+]
+SystemChoice = Annotated[
+    str, typer.Option(help="System messages: keep, move (into the first question) or drop.")
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands `data ...`."""
@@ -21,71 +84,27 @@ def add_to(app: typer.Typer) -> None:
 
 
 def prepare(
-    inputs: Annotated[
-        list[Path],
-        typer.Argument(help="Files, or folders of files: JSON lines, JSON, CSV, Parquet, chats."),
-    ],
+    inputs: Inputs,
     output: OutputFolder,
-    file_type: Annotated[
-        str | None,
-        typer.Option(help="jsonl, json, csv, parquet or transcript. Default: as found."),
-    ] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(help="messages, sharegpt, alpaca or pairs. Default: as found."),
-    ] = None,
-    fields: Annotated[
-        str,
-        typer.Option(
-            help="Fields of pairs, as in instruction=question,output=reply; also input, system."
-        ),
-    ] = "",
-    language: Annotated[
-        str | None,
-        typer.Option(help="Languages to keep, as in zh,en. Default: all."),
-    ] = None,
-    max_chars: Annotated[int, typer.Option(min=1, help="Longest example, in characters.")] = 16_000,
-    max_line_mib: Annotated[
-        int, typer.Option(min=1, help="Longest line or value that is read, in Mi characters.")
-    ] = 8,
-    boilerplate: Annotated[
-        Path | None,
-        typer.Option(help="File of regular expressions for lines that go, besides the built-in."),
-    ] = None,
-    skip: Annotated[
-        list[str] | None, typer.Option(help="A step of cleaning to leave out; repeats.")
-    ] = None,
-    similarity: Annotated[
-        float, typer.Option(help="Jaccard similarity from which a row is a near duplicate.")
-    ] = 0.8,
-    cluster_similarity: Annotated[
-        float, typer.Option(help="Similarity from which rows are in the same part.")
-    ] = 0.6,
-    split_by: Annotated[
-        str,
-        typer.Option(
-            help="cluster, time, customer, or parts: those that the names of the files say."
-        ),
-    ] = "cluster",
-    dev: Annotated[float, typer.Option(help="Share of the rows for dev.")] = 0.05,
-    test: Annotated[float, typer.Option(help="Share of the rows for test.")] = 0.05,
-    time_field: Annotated[
-        str | None, typer.Option(help="Field of the time: ISO 8601, or seconds since 1970.")
-    ] = None,
-    customer_field: Annotated[
-        str | None, typer.Option(help="Field that tells one customer from another.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another number is another split.")] = 0,
-    base: Annotated[
-        str | None,
-        typer.Option(help="Base whose chat template is tried on every row. Default: none is."),
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="With --base: longest example, in tokens.")
-    ] = None,
-    system: Annotated[
-        str, typer.Option(help="System messages: keep, move (into the first question) or drop.")
-    ] = "keep",
+    file_type: FileType = None,
+    layout: LayoutName = None,
+    fields: FieldNames = "",
+    language: Languages = None,
+    max_chars: MostChars = 16_000,
+    max_line_mib: LongestLine = 8,
+    boilerplate: OwnPatterns = None,
+    skip: SkippedSteps = None,
+    similarity: Similarity = 0.8,
+    cluster_similarity: ClusterSimilarity = 0.6,
+    split_by: SplitBy = "cluster",
+    dev: DevShare = 0.05,
+    test: TestShare = 0.05,
+    time_field: TimeField = None,
+    customer_field: CustomerField = None,
+    seed: Seed = 0,
+    base: TemplateBase = None,
+    max_tokens: MostTokens = None,
+    system: SystemChoice = "keep",
     as_json: JsonOption = False,
 ) -> None:
     """Write train, dev and test, and a report with every row that was removed or changed."""
