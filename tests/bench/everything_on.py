@@ -1,4 +1,4 @@
-"""`lorabay bench gateway` with everything on: accounts in PostgreSQL, all limits, usage.
+"""`lorabay bench gateway` with everything on: accounts in PostgreSQL, all limits, usage, traces.
 
     python -m tests.bench.everything_on [ROUNDS] [STREAMS]
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +23,7 @@ from lorabay.metrics import BASE_ADAPTER
 from tests.accounts.limited_key import make_limited_key
 from tests.docs.pages import ROOT
 from tests.fixtures.databases import postgres_programs, running_postgres
+from tests.fixtures.otlp import Collector
 
 ADAPTERS = ROOT / "adapters"
 ROUNDS, STREAMS = 5, 32
@@ -36,10 +37,22 @@ def switched_on() -> Iterator[tuple[str, Mapping[str, str]]]:
         raise SystemExit("PostgreSQL is not installed")
 
     names = [folder.name for folder in adapter_folders(ADAPTERS)]
-    with running_postgres(programs) as postgres, TemporaryDirectory() as folder:
+    with (
+        running_postgres(programs) as postgres,
+        closing(Collector()) as collector,
+        TemporaryDirectory() as folder,
+    ):
         url = postgres.new_database()
         key = make_limited_key(url, (BASE_ADAPTER, *names))
-        yield key, {"LORABAY_DATABASE": url, "LORABAY_STORE": str(Path(folder) / "store")}
+        yield (
+            key,
+            {
+                "LORABAY_DATABASE": url,
+                "LORABAY_STORE": str(Path(folder) / "store"),
+                "LORABAY_OTLP_ENDPOINT": collector.url,
+                "LORABAY_TRACE_SHARE": "1",
+            },
+        )
 
 
 def main(rounds: int, streams: int) -> bool:

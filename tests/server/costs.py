@@ -2,9 +2,9 @@
 
     python -m tests.server.costs [latency] [keys]
 
-prints a line for each figure and its bar: what a request takes longer with all limits and usage,
-over PostgreSQL, than on a server that does nothing but answer; and what ten thousand keys add to
-the start and to the memory. Sides take turns, and medians are compared.
+prints a line for each figure and its bar: what a request takes longer with all limits, usage and
+traces, over PostgreSQL, than on a server that does nothing but answer; and what ten thousand keys
+add to the start and to the memory. Sides take turns, and medians are compared.
 """
 
 from __future__ import annotations
@@ -15,20 +15,22 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from sqlalchemy import insert
+
 from lorabay.accounts.database.database import open_database
-from lorabay.accounts.keys import book
-from lorabay.accounts.keys.wishes import KeyWishes
-from lorabay.accounts.limits import Limits
+from lorabay.accounts.keys.key_form import hash_secret
+from lorabay.accounts.keys.tables import KEYS as KEYS_TABLE, TENANTS
 from lorabay.bench.load_generator import Target, open_session
 from lorabay.serving.engine import CHAT
 from tests import making
 from tests.accounts.limited_key import make_limited_key
 from tests.fixtures.databases import postgres_programs, running_postgres
+from tests.fixtures.otlp import Collector
 from tests.server.standing import API_KEY, Standing, running, standing
 
 if TYPE_CHECKING:
@@ -50,10 +52,12 @@ def latency(folder: Path) -> Iterator[str]:
         if (programs := postgres_programs()) is not None:
             url = stack.enter_context(running_postgres(programs)).new_database()
         key = make_limited_key(url, (ADAPTER,))
+        traces = stack.enter_context(closing(Collector())).url
+        on = {"database": url, "otlp_endpoint": traces, "trace_share": "1"}
 
         bare = stack.enter_context(running([sys.executable, "-m", "tests.server.bare"]))
         plain = stack.enter_context(standing(settings_in(folder, "plain")))
-        everything = stack.enter_context(standing(settings_in(folder, "all", database=url)))
+        everything = stack.enter_context(standing(settings_in(folder, "all", **on)))
         sides = {
             "nothing but an answer": Target(bare.url),
             "without accounts": Target(plain.url, API_KEY),
@@ -66,7 +70,7 @@ def latency(folder: Path) -> Iterator[str]:
             shown = ", ".join(f"{name} {ms:.2f} ms" for name, ms in medians.items())
             yield (
                 f"p50 of {kind}: {shown}; added {full - floor:.2f} ms (bar {ADDED_MS}), "
-                f"{full - without:.2f} ms of it by accounts"
+                f"{full - without:.2f} ms of it by accounts and traces"
             )
 
 
@@ -129,14 +133,24 @@ def keys(folder: Path) -> Iterator[str]:
 
 def make_keys(connection: Connection, count: int) -> None:
     """Make keys of as many tenants, each for an adapter of its own and with limits of its own."""
-    for number in range(count):
-        wishes = KeyWishes(
-            f"key-{number}",
-            f"tenant-{number}",
-            adapters=(f"customer-{number}", "base"),
-            limits=Limits(tokens_per_minute=1_000 + number, parallel=8),
-        )
-        book.create(connection, wishes, who="test")
+    tenants = [{"id": f"tenant-{number}", "created_at": 0} for number in range(count)]
+    made = [
+        {
+            "id": f"{number:08}",
+            "name": f"key-{number}",
+            "tenant": tenant["id"],
+            "secret_hash": hash_secret(str(number)),
+            "adapters": f"customer-{number},base",
+            "created_at": 0,
+            "created_by": "test",
+            "change": 0,
+            "tokens_per_minute": 1_000 + number,
+            "parallel": 8,
+        }
+        for number, tenant in enumerate(tenants)
+    ]
+    connection.execute(insert(TENANTS), tenants)
+    connection.execute(insert(KEYS_TABLE), made)
 
 
 def settings_in(folder: Path, name: str, **others: str) -> dict[str, object]:

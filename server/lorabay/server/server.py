@@ -232,8 +232,6 @@ class Server:
         self._accounts = accounts
         self._metrics = Metrics(CollectorRegistry(), own_histograms=settings.metrics_adapters)
         self._tracing = choose_tracing(settings, self._metrics)
-        self._tracing = choose_tracing(settings, self._metrics)
-        self._usage = choose_recorder(settings, accounts, self._metrics)
         self._usage = choose_recorder(settings, accounts, self._metrics)
         self._make_engine = make_engine or partial(
             make_vllm_engine,
