@@ -28,7 +28,8 @@ class Connection:
         self.code: int | None = None
         self.body = b""
         self.received = 0
-        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        named = {"host": "server", **headers}
+        raw = [(name.lower().encode(), value.encode()) for name, value in named.items()]
         scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0"},

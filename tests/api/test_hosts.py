@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx
 import pytest
+from starlette.types import Message
 
 from lorabay.api.auth import OpenGate
 from lorabay.api.front import front_of
@@ -84,12 +87,46 @@ async def test_a_foreign_name_is_421(registry: Registry) -> None:
         assert (await http.get("/health", headers={"host": "localhost:1"})).status_code == 200
 
 
-async def test_a_second_name_is_looked_at_too(registry: Registry) -> None:
-    """A foreign name does not pass behind one of ours."""
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [
+        ("1.1", [], 400),
+        ("1.1", ["localhost", "evil.example"], 400),
+        ("1.1", ["localhost", "localhost"], 400),
+        ("1.1", [""], 200),
+        ("1.0", [], 200),
+        ("1.0", ["localhost", "localhost"], 400),
+        ("1.0", ["evil.example"], 421),
+    ],
+)
+async def test_a_request_has_one_name(
+    registry: Registry, version: str, hosts: list[str], status: int
+) -> None:
+    """As RFC 9112 demands; HTTP/1.0 knew no header for it."""
     app = make_app(parts_over(registry), middleware=front_of(AllowedHosts((), open_to_all=False)))
-    async with client_of(app) as http:
-        headers = [("host", "localhost"), ("host", "evil.example")]
-        assert (await http.get("/health", headers=headers)).status_code == 421
+    scope = {
+        "type": "http",
+        "http_version": version,
+        "method": "GET",
+        "path": "/health",
+        "raw_path": b"/health",
+        "query_string": b"",
+        "headers": [(b"host", host.encode()) for host in hosts],
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    assert sent[0]["status"] == status
+    if status == 400:
+        error = json.loads(sent[1]["body"])["error"]
+        assert error["code"] == "invalid_request"
+        assert f"has {len(hosts)}" in error["message"]
 
 
 async def test_a_starting_server_is_as_careful() -> None:

@@ -1,4 +1,4 @@
-"""Which names a server may be called by.
+"""Which names a server may be called by, and that each request calls it by one.
 
 A web page may give its own name the address of this machine, and then calls the server as if it
 came from there. Only the name in the request tells such a call from an honest one.
@@ -15,12 +15,17 @@ from starlette.requests import Request
 
 from lorabay.api.auth import is_loopback
 from lorabay.api.problems import respond
-from lorabay.errors import HostNotAllowed
+from lorabay.errors import HostNotAllowed, InvalidRequest
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from lorabay.errors import LorabayError
+
 ANY = "*"
+OLD_HTTP = "1.0"
+"""The version of HTTP whose requests need not name a host."""
+
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[^\s:\[\]]+?)\.?)(?::\d*)?")
 
 
@@ -38,7 +43,7 @@ class AllowedHosts:
     def allow(self, host: str) -> bool:
         """Return whether `host`, the value of a Host header, is allowed.
 
-        An empty one is: every web page names a host, and old probes do not.
+        An empty one is: every web page names a host, and plain clients may have none to name.
         """
         if self._any or not host:
             return True
@@ -51,7 +56,9 @@ class AllowedHosts:
 
 
 class HostCheck:
-    """ASGI middleware that refuses a request that calls the server by a name of somebody else."""
+    """ASGI middleware that refuses a request that calls the server by a name of somebody else, by
+    several names, or by none.
+    """
 
     def __init__(self, app: ASGIApp, allowed: AllowedHosts) -> None:
         self._app = app
@@ -63,14 +70,25 @@ class HostCheck:
             await self._app(scope, receive, send)
             return
 
-        # A request may not hide a second name behind a first one.
-        for host in Headers(scope=scope).getlist("host"):
-            if not self._allowed.allow(host.strip()):
-                response = await respond(Request(scope), HostNotAllowed(host.strip()))
-                await response(scope, receive, send)
-                return
+        problem = self._problem(scope)
+        if problem is None:
+            await self._app(scope, receive, send)
+        else:
+            response = await respond(Request(scope), problem)
+            await response(scope, receive, send)
 
-        await self._app(scope, receive, send)
+    def _problem(self, scope: Scope) -> LorabayError | None:
+        """Return what is wrong with the names in a request, or None."""
+        hosts = Headers(scope=scope).getlist("host")
+        if not hosts and scope["http_version"] == OLD_HTTP:
+            return None
+        # RFC 9112, section 3.2. Neither the parser nor uvicorn asks for it, and whoever stands in
+        # front may have judged by the other one of two names.
+        if len(hosts) != 1:
+            return InvalidRequest(f"a request has one header Host, and this one has {len(hosts)}")
+
+        host = hosts[0].strip()
+        return None if self._allowed.allow(host) else HostNotAllowed(host)
 
 
 def choose_hosts(names: Collection[str], *, with_key: bool) -> AllowedHosts:
