@@ -325,13 +325,10 @@ class Reconciler:
 
     def _expected(self) -> set[str]:
         """Return the names that are served from folders of the directory, or wait for it."""
-        names = {status.name for status in self._present() if not _is_admins(status)}
+        sources = self.registry.sources()
+        names = {name for name, source in sources if not isinstance(source, AdminSource)}
         # A name that an admin is loading for the first time has no source yet.
         return names - self.changes.being_loaded
-
-    def _present(self) -> list[AdapterStatus]:
-        """Return the adapters that are not gone, whatever became of their newest attempt."""
-        return [status for status in self.registry.snapshot() if not status.is_gone]
 
     def _apply(self, todo: Plan) -> None:
         # Removals first: a folder that was renamed makes room before its new name asks for it.

@@ -418,6 +418,16 @@ def test_an_unchanged_folder_is_remembered(registry: Registry, records: Records)
     assert later.in_use() == {A.digest}
 
 
+def test_names_that_were_not_taken_away_have_a_source(registry: Registry) -> None:
+    """Whether they are served or not; None where nothing was read yet."""
+    source = folder("a")
+    registry.set_live(registry.offer(A, source))
+    registry.mark("legal", AdapterState.PENDING)
+    registry.mark("sales", AdapterState.PENDING)
+    registry.note_gone("sales")
+    assert dict(registry.sources()) == {A.adapter: source, "legal": None}
+
+
 def test_a_copy_of_a_folder_is_recognised(registry: Registry, records: Records) -> None:
     """A folder with another fingerprint and the same sketch is the same, under the same checks."""
     source = FolderSource(fingerprint="here", checks="checks", sketch="sizes and samples")

@@ -153,6 +153,15 @@ class Registry:
                 statuses.append(adapter.status(name))
         return tuple(statuses)
 
+    def sources(self) -> Iterator[tuple[str, Source | None]]:
+        """Yield each name that was not taken away, with where its newest version came from.
+
+        Costs a tenth of a `snapshot`: every look at the directory asks.
+        """
+        for name, adapter in self._table.adapters.items():
+            if adapter.state not in GONE:
+                yield name, adapter.record.source
+
     def leases(self, version: Version) -> int:
         """Return how many requests hold `version`."""
         return self._leases.on(version)
