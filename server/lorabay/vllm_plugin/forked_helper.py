@@ -36,7 +36,7 @@ class ForkedHelper:
 
     @classmethod
     def start(cls, work: Callable[[], None], *, niceness: int) -> ForkedHelper:
-        """Fork, and do `work` there at a low priority; the exit code is 0 if it returns.
+        """Fork, and do `work` there at a priority; the exit code is 0 if it returns.
 
         Raises OSError if there is no memory for another process. To be called while no other
         thread of this process holds a lock that `work` needs.
