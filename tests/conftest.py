@@ -136,6 +136,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cold-adapters", action="store_true", help="also tests/e2e/test_cold_adapters.py"
     )
     parser.addoption(
+        "--fairness",
+        action="store_true",
+        help="also tests/e2e/test_fairness.py, which starts two engines",
+    )
+    parser.addoption(
         "--first-minute",
         action="store_true",
         help="also tests/e2e/test_first_minute.py, which compiles for minutes",

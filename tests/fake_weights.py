@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lorabay.catalog.versions import Version
 from lorabay.errors import LorabayError
+from lorabay.serving.holds import Hold, Holds
 
 
 class FakeWeights:
@@ -13,6 +14,10 @@ class FakeWeights:
         self.failure = failure
         self.refused: set[Version] = set()
         self.notes: list[tuple[str, Version]] = []
+        self.holds = Holds(freed=lambda: None)
+
+    def hold(self, version: Version) -> Hold:
+        return self.holds.take(version)
 
     async def ensure(self, version: Version) -> None:
         self.notes.append(("ensure", version))

@@ -156,6 +156,24 @@ class Metrics:
             buckets=_LATENCY,
             registry=registry,
         )
+        self.queue_seconds = Histogram(
+            "lorabay_queue_seconds",
+            "Waits of requests for a turn in the engine, while others had all of its places.",
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.queue_waiting = Gauge(
+            "lorabay_queue_waiting",
+            "Requests that wait for a turn in the engine.",
+            registry=registry,
+        )
+        self.queue_refusals = Counter(
+            "lorabay_queue_refusals",
+            "Requests that got no turn, by why: too many waited (`full`), too many of the same "
+            "tenant (`tenant_full`), or it did not come in time (`timeout`).",
+            ["reason"],
+            registry=registry,
+        )
 
     def _add_directory(self, registry: CollectorRegistry) -> None:
         self.directory_state = Gauge(

@@ -448,6 +448,42 @@ class AccountSettings(BaseModel):
     )
 
 
+class QueueSettings(BaseModel):
+    """The queue in front of the engine, and how it is shared."""
+
+    shares: Path | None = Field(
+        None,
+        description=(
+            "TOML file of weights and priorities by which tenants and adapters share the engine. "
+            "Default: all are equal."
+        ),
+    )
+    # A shorter one than the engine's own leaves more to fairness, and a little throughput.
+    max_running: int | None = Field(
+        None,
+        ge=1,
+        description=(
+            "Sequences in the engine at once; other requests wait in front of it, where it is "
+            "decided who goes next. "
+            "Default: as many as it computes (`max_num_seqs`), and an eighth more."
+        ),
+    )
+    max_queued: int = Field(
+        10_000, ge=0, description="Requests that wait for the engine; beyond, 503."
+    )
+    max_queued_per_tenant: int | None = Field(
+        None,
+        ge=0,
+        description="Requests of one tenant that wait for the engine; beyond, 429. Default: any.",
+    )
+    # Longer than most clients wait: what they have given up leaves the queue by itself.
+    queue_timeout_s: float = Field(
+        600.0,
+        gt=0,
+        description="Seconds that a request waits for its turn in the engine; after it, 503.",
+    )
+
+
 class EngineSettings(BaseModel):
     """vLLM."""
 
@@ -618,6 +654,7 @@ GROUPS: tuple[type[BaseModel], ...] = (
     RequestSettings,
     ModelSettings,
     AccountSettings,
+    QueueSettings,
     EngineSettings,
     GrammarSettings,
     TraceSettings,
@@ -630,6 +667,7 @@ class Settings(
     RequestSettings,
     ModelSettings,
     AccountSettings,
+    QueueSettings,
     EngineSettings,
     GrammarSettings,
     TraceSettings,

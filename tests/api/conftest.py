@@ -101,7 +101,7 @@ class Api:
         }
 
     def at_rest(self) -> bool:
-        """Return whether nobody holds a lease and no request counts as running."""
+        """Return whether nobody holds a lease or weights, and no request counts as running."""
         running = [
             sample.value
             for family in self.metrics.registry.collect()
@@ -109,7 +109,7 @@ class Api:
             if sample.name == "lorabay_requests_running"
         ]
         held = [status.leases for status in self.registry.snapshot()]
-        return not any(running) and not any(held)
+        return not any(running) and not any(held) and not self.weights.holds.versions()
 
 
 @pytest.fixture

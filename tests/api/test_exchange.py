@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lorabay.accounts.callers import Caller
 from lorabay.accounts.usage.records import UsageRecord
 from lorabay.api.auth import ANONYMOUS
 from lorabay.api.exchange import UNREAD_S, Exchange
@@ -31,15 +32,18 @@ from lorabay.serving.engine import (
     Call,
     Usage,
 )
-from lorabay.serving.slot_gate import SlotGate
+from lorabay.serving.turns.flows import Flow, cost
+from lorabay.serving.turns.turn_gate import Bounds, TurnGate
 from tests.api.conftest import FINANCE, FINANCE_BEFORE, SHOP, Api, client_of, make_app, parts_over
 from tests.api.connection import Connection
 from tests.fake_engine import echo
 from tests.fake_stream import FakeStream, words
 from tests.fake_weights import FakeWeights
+from tests.slots import enough_slots, few_slots
 from tests.versions import BASE_NAMES
 from tests.virtual_time import quiet
 
+TENANTS = Caller("k", tenant="shop-team")
 DEAD = EngineUnavailable("the engine stopped")
 ANNOUNCED, DELTA = b"event: response.created\n\n", b"event: response.output_text.delta\n\n"
 
@@ -337,6 +341,38 @@ async def test_the_lease_follows_a_name_that_falls_back(api: Api, former: Versio
     assert api.at_rest()
 
 
+async def test_what_falls_back_takes_the_turn_of_what_it_falls_back_to(api: Api) -> None:
+    """The refused version keeps neither slot nor weights, and costs its tenant nothing."""
+    weights = Refusing(api.registry, FINANCE_BEFORE)
+    slots = few_slots(1, timeout_s=60.0, drain_after_s=60.0)
+    parts = parts_over(api.registry, weights=weights, turns=slots, metrics=api.metrics)
+    with RequestMetrics(api.metrics, CHAT) as measured:
+        async with Exchange(CHAT, TENANTS, {"model": "finance"}, parts, measured) as exchange:
+            await exchange.run("r-1")
+            assert weights.holds.versions() == {FINANCE_BEFORE}
+            assert slots.running == 1
+    used = measured.usage
+    assert used is not None
+    assert slots._queue.used(Flow(TENANTS.tenant, "finance")) == cost(
+        used.prompt_tokens, used.generation_tokens, cached_tokens=used.cached_tokens
+    )
+    assert slots.running == 0
+    assert not weights.holds.versions()
+
+
+async def test_what_was_refused_before_waits_for_no_turn(api: Api) -> None:
+    """The client has its 404 at once, however many wait."""
+    weights = Refusing(api.registry, None)
+    slots = few_slots(1, timeout_s=60.0, drain_after_s=60.0)
+    weights.refused.add(FINANCE)
+    parts = parts_over(api.registry, weights=weights, turns=slots, metrics=api.metrics)
+    await slots.take(SHOP)
+    with RequestMetrics(api.metrics, CHAT) as measured:
+        async with Exchange(CHAT, ANONYMOUS, {"model": "finance"}, parts, measured) as exchange:
+            with pytest.raises(WeightsRefused):
+                await asyncio.wait_for(exchange.run("r-1"), 1.0)
+
+
 def exchange_over(api: Api, measured: RequestMetrics) -> Exchange:
     parts = parts_over(api.registry, engine=api.engine, weights=api.weights)
     return Exchange(CHAT, ANONYMOUS, {"model": "finance"}, parts, measured)
@@ -358,9 +394,7 @@ async def test_an_exchange_keeps_its_version_when_the_name_moves_on(api: Api) ->
 async def test_an_adapter_without_a_slot_waits_for_its_turn(
     api: Api, failure: Exception | None
 ) -> None:
-    """However the request before it ends; then its weights are asked for again, because the engine
-    may have died meanwhile.
-    """
+    """However the request before it ends; while it waits it holds no weights, and loads none."""
     may_end = asyncio.Event()
 
     async def reply(body: Body) -> Answer | AnswerStream:
@@ -370,8 +404,8 @@ async def test_an_adapter_without_a_slot_waits_for_its_turn(
         return await echo(body)
 
     api.engine.reply = reply
-    slots = SlotGate(1, timeout_s=60.0, drain_after_s=60.0)
-    parts = parts_over(api.registry, engine=api.engine, weights=api.weights, slots=slots)
+    slots = few_slots(1, timeout_s=60.0, drain_after_s=60.0)
+    parts = parts_over(api.registry, engine=api.engine, weights=api.weights, turns=slots)
 
     async def ask(name: str) -> None:
         measured = RequestMetrics(api.metrics, CHAT)
@@ -382,17 +416,20 @@ async def test_an_adapter_without_a_slot_waits_for_its_turn(
     first, second = (asyncio.create_task(ask(name)) for name in ("finance", "shop"))
     await quiet()
     assert [version for _, _, version, *_ in api.engine.asked] == [FINANCE]
+    assert api.weights.notes == [("ensure", FINANCE)]
+    assert api.weights.holds.versions() == {FINANCE}
     may_end.set()
     await asyncio.gather(first, second)
     assert [version for _, _, version, *_ in api.engine.asked] == [FINANCE, SHOP]
-    assert api.weights.notes.count(("ensure", SHOP)) == 2
+    assert api.weights.notes.count(("ensure", SHOP)) == 1
+    assert slots.running == 0
     assert api.at_rest()
 
 
 async def test_a_stream_that_nobody_reads_keeps_no_slot(api: Api) -> None:
     """The next adapter is let in although the exchange goes on; while events flow it waits."""
-    slots = SlotGate(1, timeout_s=60.0, drain_after_s=60.0)
-    parts = parts_over(api.registry, slots=slots, metrics=api.metrics)
+    slots = few_slots(1, timeout_s=60.0, drain_after_s=60.0)
+    parts = parts_over(api.registry, turns=slots, metrics=api.metrics)
     with RequestMetrics(api.metrics, CHAT) as measured:
         async with Exchange(CHAT, ANONYMOUS, {"model": "finance"}, parts, measured) as exchange:
             await exchange.run("r-1")
@@ -408,8 +445,8 @@ async def test_a_stream_that_nobody_reads_keeps_no_slot(api: Api) -> None:
 @pytest.mark.parametrize("call", [CHAT, EMBEDDINGS])
 async def test_whoever_computes_with_an_adapter_needs_a_slot(api: Api, call: Call) -> None:
     """To generate, or to make vectors."""
-    slots = SlotGate(1, timeout_s=0.1, drain_after_s=60.0)
-    parts = parts_over(api.registry, slots=slots, metrics=api.metrics)
+    slots = few_slots(1, timeout_s=0.1, drain_after_s=60.0)
+    parts = parts_over(api.registry, turns=slots, metrics=api.metrics)
     await slots.take(SHOP)
     with RequestMetrics(api.metrics, call) as measured, pytest.raises(EngineUnavailable):
         async with Exchange(call, ANONYMOUS, {"model": "finance"}, parts, measured) as exchange:
@@ -418,13 +455,66 @@ async def test_whoever_computes_with_an_adapter_needs_a_slot(api: Api, call: Cal
 
 async def test_the_base_needs_no_slot(api: Api) -> None:
     """Nor does a call that computes nothing with an adapter."""
-    slots = SlotGate(1, timeout_s=0.1, drain_after_s=60.0)
-    parts = parts_over(api.registry, slots=slots, metrics=api.metrics)
+    slots = few_slots(1, timeout_s=0.1, drain_after_s=60.0)
+    parts = parts_over(api.registry, turns=slots, metrics=api.metrics)
     await slots.take(SHOP)
     for call, model in ((CHAT, BASE_NAMES[0]), (TOKENIZE, "finance")):
         with RequestMetrics(api.metrics, call) as measured:
             async with Exchange(call, ANONYMOUS, {"model": model}, parts, measured) as exchange:
                 await exchange.run("r-1")
+
+
+async def test_the_base_needs_a_place_in_the_engine(api: Api) -> None:
+    """As adapters do; what computes nothing needs none."""
+    turns = TurnGate(8, Bounds(0.1, running=1), drain_after_s=60.0)
+    parts = parts_over(api.registry, turns=turns, metrics=api.metrics)
+    await turns.take(SHOP)
+
+    async def ask(call: Call, model: str) -> None:
+        with RequestMetrics(api.metrics, call) as measured:
+            async with Exchange(call, ANONYMOUS, {"model": model}, parts, measured) as exchange:
+                await exchange.run("r-1")
+
+    await ask(TOKENIZE, "finance")
+    for model in (BASE_NAMES[0], "finance"):
+        with pytest.raises(EngineUnavailable, match="the engine is busy"):
+            await ask(CHAT, model)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_tenant_is_charged_what_the_engine_counted(api: Api, stream: bool) -> None:
+    """In place of what was guessed, and also if the client leaves before the end."""
+    turns = enough_slots()
+    parts = parts_over(api.registry, engine=api.engine, turns=turns, metrics=api.metrics)
+    body = {"model": "finance", "max_tokens": 200, "stream": stream}
+    with RequestMetrics(api.metrics, CHAT) as measured:
+        async with Exchange(CHAT, TENANTS, body, parts, measured) as exchange:
+            await exchange.run("r-1")
+    used = measured.usage
+    assert used is not None
+    charged = turns._queue.used(Flow(TENANTS.tenant, "finance"))
+    assert charged == cost(
+        used.prompt_tokens, used.generation_tokens, cached_tokens=used.cached_tokens
+    )
+
+
+async def test_a_tenants_requests_have_its_salt(api: Api) -> None:
+    """Whatever its client sent; others have what they sent, and so has what computes nothing."""
+    parts = parts_over(api.registry, engine=api.engine, weights=api.weights, metrics=api.metrics)
+
+    async def salt(call: Call, caller: Caller, **body: object) -> object:
+        with RequestMetrics(api.metrics, call) as measured:
+            asked = {"model": "finance", **body}
+            async with Exchange(call, caller, asked, parts, measured) as exchange:
+                await exchange.run("r-1")
+        return api.engine.asked[-1][1].get("cache_salt")
+
+    own = await salt(CHAT, TENANTS)
+    assert own == await salt(EMBEDDINGS, TENANTS)
+    assert await salt(CHAT, TENANTS, cache_salt="mine") not in (None, "mine", own)
+    assert await salt(CHAT, ANONYMOUS, cache_salt="mine") == "mine"
+    assert await salt(CHAT, ANONYMOUS) is None
+    assert await salt(TOKENIZE, TENANTS) is None
 
 
 async def test_an_exchange_knows_who_asks_for_which_model(api: Api) -> None:

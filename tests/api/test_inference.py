@@ -39,6 +39,7 @@ from tests.api.conftest import (
 )
 from tests.api.connection import Connection
 from tests.fake_stream import USAGE, FakeStream, words
+from tests.fake_weights import FakeWeights
 
 CHAT = "/v1/chat/completions"
 JSON = {"content-type": "application/json"}
@@ -377,10 +378,11 @@ async def test_weights_that_cannot_be_had_stop_the_request(api: Api) -> None:
     assert api.at_rest()
 
 
-class Fickle:
+class Fickle(FakeWeights):
     """Weights of which one version is refused; its name then goes back to the former one."""
 
     def __init__(self, registry: Registry, *, falls_back: bool) -> None:
+        super().__init__()
         self._registry = registry
         self._falls_back = falls_back
 
@@ -390,10 +392,6 @@ class Fickle:
         if self._falls_back:
             self._registry.set_live(FINANCE_BEFORE)
         raise WeightsRefused("finance")
-
-    def answered(self, version: Version) -> None: ...
-
-    def ended(self, version: Version) -> None: ...
 
 
 @pytest.mark.parametrize("falls_back", [True, False])

@@ -34,6 +34,7 @@ OPTIONAL = {
     "test_architectures.py": "--matrix",
     "test_clients.py": "--clients",
     "test_cold_adapters.py": "--cold-adapters",
+    "test_fairness.py": "--fairness",
     "test_first_minute.py": "--first-minute",
     "test_idle_hangs.py": "--engine-hangs",
     "test_merged.py": "--merged",
@@ -51,6 +52,7 @@ FIRST, LAST = (
         "test_tutorial.py",
         "test_store_disk.py",
         "test_cold_adapters.py",
+        "test_fairness.py",
         "test_first_minute.py",
     ),
     (

@@ -197,7 +197,14 @@ class Everything(RuleBasedStateMachine):
     async def client(self, request: Request, version: Version | None) -> None:
         assert version is not None
         self.manager.engine.check()
-        await self.manager.ensure(version)
+        held = self.manager.hold(version)
+        try:
+            await self.manager.ensure(version)
+            await self.compute(request, version)
+        finally:
+            held.release()
+
+    async def compute(self, request: Request, version: Version) -> None:
         self.running = request
         # No two requests ask the same: the same one would be refused after two deaths.
         body = {"model": "it", "prompt": str(next(self.count))}

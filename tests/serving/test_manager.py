@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,10 @@ class Server:
 
     async def ask(self, model: str, prompt: str = "Hi") -> Version | None:
         """Send one request; gives the version that answered."""
-        with self.bay.registry.acquire(model) as lease:
+        with self.bay.registry.acquire(model) as lease, ExitStack() as held:
             self.manager.engine.check()
             if lease.version is not None:
+                held.callback(self.manager.hold(lease.version).release)
                 await self.manager.ensure(lease.version)
             try:
                 body = {"model": model, "prompt": prompt}
@@ -229,6 +231,23 @@ async def test_forty_adapters_take_turns_in_three_places(server: Server) -> None
     assert server.engine.most_loaded == 3
     assert server.count("lorabay_adapter_evictions_total", adapter="a05") == 2
     assert server.count("lorabay_adapter_load_seconds_count", adapter="a05") == 2
+
+
+async def test_whoever_waits_for_a_turn_keeps_nobody_out(server: Server) -> None:
+    """Leases on all that the engine holds: whose turn it is still finds room. Whoever computes
+    keeps its weights.
+    """
+    await start(server, "ads", "bank", "law", "shop")
+    await server.ask("law")
+    leases = [server.bay.registry.acquire(name) for name in ("ads", "bank", "law")]
+    ads = server.bay.live("ads")
+    assert ads is not None
+    held = server.manager.hold(ads)
+    assert await server.ask("shop") == server.bay.live("shop")
+    assert resident(server) == ["ads", "law", "shop"]
+    held.release()
+    for lease in leases:
+        lease.release()
 
 
 def labels_of(server: Server, series: str) -> list[tuple[str, ...]]:
@@ -559,7 +578,8 @@ async def test_a_version_that_waited_is_not_blamed(server: Server) -> None:
     for name in ("ads", "bank", "law"):
         await server.ask(name)
     for _ in range(4):
-        holding = [server.bay.registry.acquire(name) for name in ("ads", "bank", "law")]
+        leases = [server.bay.registry.acquire(name) for name in ("ads", "bank", "law")]
+        computed = [server.manager.hold(lease.version) for lease in leases if lease.version]
         for name in ("ads", "bank", "law"):
             await server.ask(name)
         asking = asyncio.create_task(server.ask("new"))
@@ -567,8 +587,8 @@ async def test_a_version_that_waited_is_not_blamed(server: Server) -> None:
         await die(server)
         with pytest.raises(EngineUnavailable):
             await asking
-        for lease in holding:
-            lease.release()
+        for held in (*computed, *leases):
+            held.release()
     assert await server.ask("new") == server.bay.live("new")
 
 

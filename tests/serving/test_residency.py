@@ -49,7 +49,9 @@ def wanted() -> Wanted:
     return Wanted()
 
 
-def make(engine: MortalEngine, wanted: Wanted, capacity: int, *, concurrent: int = 2) -> Residency:
+def make(
+    engine: MortalEngine, wanted: Wanted, capacity: int, *, concurrent: int = 2, **more: Any
+) -> Residency:
     hooks = Hooks(
         in_use=lambda weights: any(
             version.weights == weights for version in wanted.in_use if wanted.in_use[version] > 0
@@ -58,6 +60,7 @@ def make(engine: MortalEngine, wanted: Wanted, capacity: int, *, concurrent: int
         loaded=lambda version, seconds: wanted.loaded.append(version),
         refused=lambda version, error: wanted.refused.append(version),
         evicted=wanted.evicted.append,
+        **more,
     )
     return Residency(engine, capacity, hooks, load_timeout_s=LIMIT_S, concurrent_loads=concurrent)
 
@@ -197,6 +200,23 @@ async def test_a_load_waits_until_a_place_is_no_longer_in_use(
     residency.look_for_room()
     await waiting
     assert engine.loaded == {A, C}
+
+
+async def test_what_is_only_waited_for_makes_room_last(
+    engine: MortalEngine, wanted: Wanted
+) -> None:
+    """What nobody uses goes first; then what is in use and not held; what is held stays."""
+    computed = {A.weights}
+    residency = make(engine, wanted, 3, held=lambda weights: weights in computed)
+    for version in (A, B, C):
+        await residency.ensure(version)
+    wanted.in_use.update({A: 1, B: 1})
+    for version in (D, E):
+        await residency.ensure(version)
+        wanted.in_use[version] = 1
+        computed.add(version.weights)
+    assert wanted.evicted == [C, B]
+    assert engine.loaded == {A, D, E}
 
 
 async def test_waiting_beside_an_idle_pinned_version_is_waiting(

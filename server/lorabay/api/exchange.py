@@ -2,9 +2,9 @@
 
 A streamed answer is sent in between, a whole one afterwards. However a request ends, its exchange
 settles it once, in `__aexit__`: the stream is closed, the quarantine hears that the generation is
-over, its turn in the engine ends, the lease is released, its usage is recorded and committed. Each
-request has an exchange of its own; many run side by side on the event loop. Knows nothing of HTTP,
-of vLLM or of folders.
+over, its turn in the engine ends, hold and lease are released, its usage is recorded and committed.
+Each request has an exchange of its own; many run side by side on the event loop. Knows nothing of
+HTTP, of vLLM or of folders.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ from lorabay.api.measuring.request_trace import RequestTrace, Wait
 from lorabay.api.measuring.token_events import carries_token
 from lorabay.api.measuring.usage_records import Moment, usage_record
 from lorabay.api.request.body import asked_model
+from lorabay.api.request.cache_salts import CacheSalts
+from lorabay.api.request.priorities import check_priority
 from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import InvalidRequest, RateLimited, WeightsRefused
 from lorabay.metrics import BASE_ADAPTER
 from lorabay.serving.engine import Answer, Meter, Usage
+from lorabay.serving.turns.flows import cost
+from lorabay.serving.turns.shares import Shares
 from lorabay.tracing.tracer import NO_SPAN, NoTracer
 
 if TYPE_CHECKING:
@@ -39,7 +43,8 @@ if TYPE_CHECKING:
     from lorabay.catalog.versions import Version
     from lorabay.metrics import Metrics
     from lorabay.serving.engine import AnswerStream, Body, Call, Engine, Weights
-    from lorabay.serving.slot_gate import SlotGate, Turn
+    from lorabay.serving.holds import Hold
+    from lorabay.serving.turns.turn_gate import Turn, TurnGate
     from lorabay.tracing.tracer import Tracer
 
 
@@ -54,11 +59,13 @@ class Parts:
     engine: Engine
     registry: Registry
     weights: Weights
-    slots: SlotGate
+    turns: TurnGate
     metrics: Metrics
     usage: Recorder = field(default_factory=NoRecorder)
     allowances: Allowances = field(default_factory=Allowances)
     tracer: Tracer = field(default_factory=NoTracer)
+    shares: Shares = field(default_factory=Shares)
+    salts: CacheSalts = field(default_factory=CacheSalts)
 
 
 class Exchange:
@@ -86,6 +93,7 @@ class Exchange:
         self._trace = trace or RequestTrace(NO_SPAN)
         self._lease: Lease
         self._turn: Turn | None = None
+        self._hold: Hold | None = None
         self._turn_limit: asyncio.TimerHandle | None = None
         self._stream: AnswerStream | None = None
         self._meter = Meter()
@@ -98,9 +106,14 @@ class Exchange:
     async def __aenter__(self) -> Self:
         """Take the lease; from here on the request counts as running."""
         self._lease = self._acquire()
-        version = self._lease.version
-        self._measured.begin(BASE_ADAPTER if version is None else version.adapter)
+        self._measured.begin(self._adapter)
         return self
+
+    @property
+    def _adapter(self) -> str:
+        """The name of the adapter that answers, or the label of the base."""
+        version = self._lease.version
+        return BASE_ADAPTER if version is None else version.adapter
 
     def _acquire(self) -> Lease:
         return self._parts.registry.acquire(self.model, self.caller.permissions)
@@ -108,15 +121,16 @@ class Exchange:
     async def run(
         self, request_id: str, headers: Mapping[str, str] | None = None
     ) -> Answer | AnswerStream:
-        """Have the engine answer, once it holds the weights; `headers` are those that it reads.
+        """Have the engine answer, in this request's turn; `headers` are those that it reads.
 
         Raises LorabayError. A stream is closed by leaving the exchange.
         """
+        body = self._body
+        if self.call.computes:
+            check_priority(body, self.caller.tenant)
+            body = self._parts.salts.salted(body, self.caller.tenant)
         await self._reserve()
-        with self._trace.waiting(Wait.LOAD):
-            await self._ensure_weights()
-        with self._trace.waiting(Wait.SLOT):
-            await self._take_turn()
+        await self._get_ready()
 
         self._trace.asked()
         # Should the engine die from here on, this request's version may be why.
@@ -125,7 +139,7 @@ class Exchange:
         try:
             answer = await self._parts.engine.run(
                 self.call,
-                self._body,
+                body,
                 self._lease.version,
                 request_id=request_id,
                 headers=headers,
@@ -154,8 +168,9 @@ class Exchange:
         )
         self._meter.admit = self._allowance.admit
 
-    async def _ensure_weights(self) -> None:
-        """Return when the engine holds the leased version, if the call computes with it.
+    async def _get_ready(self) -> None:
+        """Return when it is this request's turn, and the engine holds the leased version, as far as
+        the call needs either.
 
         After a refusal the name may mean a former version: the lease then moves to that one. Raises
         WeightsRefused if the name still means the refused version.
@@ -163,13 +178,11 @@ class Exchange:
         while True:
             self._parts.engine.check()
             version = self._lease.version
-            if version is None:
-                return
-
             try:
-                await self._ensure(version)
+                await self._get_ready_with(version)
             except WeightsRefused:
                 # Released first: a version that is leased cannot be taken out of the engine.
+                self._give_back()
                 self._lease.release()
                 self._lease = self._acquire()
                 if self._lease.version == version:
@@ -177,16 +190,53 @@ class Exchange:
             else:
                 return
 
-    async def _take_turn(self) -> None:
-        """Return when the leased version has a slot, if the call computes with it."""
-        version = self._lease.version
-        if version is None or not self.call.computes:
+    async def _get_ready_with(self, version: Version | None) -> None:
+        """Wait for a turn with `version`, and for its weights; raise WeightsRefused without them.
+
+        In this order: whoever waits for a turn takes up no room in the engine, and what has room
+        there is chosen by those who are next.
+        """
+        weights = self._parts.weights
+        if not self.call.computes:
+            # The tokeniser is the base's: it needs no weights, so it neither loads nor evicts any.
+            if version is not None and not weights.admits(version):
+                raise WeightsRefused(version.adapter)
             return
 
-        self._turn = await self._parts.slots.take(version)
-        if self._turn.waited:
-            # The engine may have died meanwhile, and its successor holds nothing yet.
-            await self._ensure(version)
+        # What has been refused before is refused at once: nobody waits for a turn for that.
+        if version is not None and not weights.admits(version):
+            await weights.ensure(version)
+
+        with self._trace.waiting(Wait.TURN):
+            self._turn = await self._take_turn(version)
+        if version is not None:
+            self._hold = weights.hold(version)
+            with self._trace.waiting(Wait.LOAD):
+                await weights.ensure(version)
+
+    async def _take_turn(self, version: Version | None) -> Turn:
+        """Return this request's turn in the engine, when it comes."""
+        parts = self._parts
+        guess = parts.allowances.estimate(
+            version, self.call, self._body, parts.engine.max_model_len
+        )
+        return await parts.turns.take(
+            version,
+            parts.shares.flow(self.caller.tenant, self._adapter),
+            cost=cost(guess.prompt, guess.likely),
+            sequences=guess.sequences,
+        )
+
+    def _give_back(self) -> None:
+        """Give back a turn in which nothing was computed, and what it held."""
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.end()
+            turn.settle(0.0)
+
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            hold.release()
 
     def _limit_turn(self) -> None:
         """End the turn unless another event comes soon.
@@ -199,13 +249,6 @@ class Exchange:
         if self._turn is not None:
             loop = asyncio.get_running_loop()
             self._turn_limit = loop.call_later(UNREAD_S, self._turn.end)
-
-    async def _ensure(self, version: Version) -> None:
-        if self.call.computes:
-            await self._parts.weights.ensure(version)
-        # The tokeniser is the base's: it needs no weights, so it neither loads nor evicts any.
-        elif not self._parts.weights.admits(version):
-            raise WeightsRefused(version.adapter)
 
     def note_event(self, event: bytes) -> None:
         """Note that a piece of the streamed answer is about to be sent."""
@@ -261,14 +304,15 @@ class Exchange:
                 self._turn_limit.cancel()
             if self._turn is not None:
                 self._turn.end()
+            if self._hold is not None:
+                self._hold.release()
             self._lease.release()
             # Read last: a stream's usage is complete only when it has ended.
             if self._stream is not None:
                 self._measured.usage = self._stream.usage
             elif self._measured.usage is None and self._computes:
                 self._measured.usage = self._meter.read()  # it was cut off before its answer
-            if self._allowance is not None:
-                self._allowance.settle(self._measured.usage, was_asked=self._was_asked)
+            self._settle()
             self._trace.ran(
                 self.model,
                 self._lease.version,
@@ -276,6 +320,16 @@ class Exchange:
                 streamed=self._stream is not None,
             )
             self._record(failure)
+
+    def _settle(self) -> None:
+        """Charge what the engine has counted, in place of what was guessed."""
+        used = self._measured.usage or Usage()
+        if self._turn is not None:
+            self._turn.settle(
+                cost(used.prompt_tokens, used.generation_tokens, cached_tokens=used.cached_tokens)
+            )
+        if self._allowance is not None:
+            self._allowance.settle(self._measured.usage, was_asked=self._was_asked)
 
     def _record(self, failure: BaseException | None) -> None:
         """Record what the request has cost."""

@@ -15,7 +15,7 @@ from typing import Protocol
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.versions import AdapterSpec, Digest, Version
 from lorabay.errors import EngineUnavailable
-from lorabay.serving.slot_gate import SlotGate, Turn
+from lorabay.serving.turns.turn_gate import Bounds, Turn, TurnGate
 
 SLOTS, CLIENTS, REQUEST_S = 2, 4, 0.5
 """So many clients of each busy adapter, which ask again as soon as they have their answer."""
@@ -54,7 +54,7 @@ class VllmRule:
                 await scheduled
         except TimeoutError:
             raise EngineUnavailable("never scheduled", retry_after=1.0) from None
-        return Turn(lambda: self._end(version.weights))
+        return Turn(lambda: self._end(version.weights), lambda cost: None)
 
     def _end(self, weights: Digest) -> None:
         self._running[weights] -= 1
@@ -76,7 +76,7 @@ class VllmRule:
 
 def our_gate() -> Gate:
     """Return the gate of our server, with its default patience."""
-    return SlotGate(SLOTS, timeout_s=LONGEST_WAIT_S, drain_after_s=2.0)
+    return TurnGate(SLOTS, Bounds(LONGEST_WAIT_S), drain_after_s=2.0)
 
 
 def worst_wait(gate: Gate) -> float:

@@ -58,6 +58,7 @@ from lorabay.server.listener import bind
 from lorabay.server.open_files import connections_of, raise_limit
 from lorabay.server.tls import choose_certificate
 from lorabay.server.tracing import choose_tracing
+from lorabay.server.turns import choose_shares, make_gate
 from lorabay.server.usage import STOP_S, choose_recorder, usage_answers
 from lorabay.server.user_options import whole_number, worker_count
 from lorabay.serving.adapted import ask_engine
@@ -65,7 +66,6 @@ from lorabay.serving.admin import Operations
 from lorabay.serving.engine import CHAT
 from lorabay.serving.machine_defaults import adapts_experts, scales_outputs, set_cpu_environment
 from lorabay.serving.manager import AdapterManager, Loading
-from lorabay.serving.slot_gate import SlotGate
 from lorabay.serving.supervision.supervisor import Patience
 from lorabay.settings import service_links
 
@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from lorabay.server.accounts import Accounts
     from lorabay.server.tls import Certificate
     from lorabay.serving.engine import Call, Engine
+    from lorabay.serving.turns.turn_gate import TurnGate
     from lorabay.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -233,6 +234,7 @@ class Server:
         self._metrics = Metrics(CollectorRegistry(), own_histograms=settings.metrics_adapters)
         self._tracing = choose_tracing(settings, self._metrics)
         self._usage = choose_recorder(settings, accounts, self._metrics)
+        self._shares = choose_shares(settings)
         self._make_engine = make_engine or partial(
             make_vllm_engine,
             settings=settings,
@@ -379,14 +381,8 @@ class Server:
         manager = AdapterManager(engine, reconciler, self._metrics, loading, patience=patience)
         # Kept before the engine is started: from here on `_stop` has something to stop.
         self._manager = manager
-        copies = whole_number(options, "data_parallel_size", default=1)
-        slots = SlotGate(
-            whole_number(options, "max_loras") * copies,
-            timeout_s=settings.load_timeout_s,
-            drain_after_s=settings.slot_wait_s,
-            waited=self._metrics.slot_wait_seconds.observe,
-        )
-        self._app.hand_over(self._create_app(base, manager, reconciler, slots))
+        turns = make_gate(settings, options, manager.engine, self._metrics)
+        self._app.hand_over(self._create_app(base, manager, reconciler, turns))
 
         step("start the engine, and load adapters into it")
         await manager.start()
@@ -415,7 +411,7 @@ class Server:
         )
 
     def _create_app(
-        self, base: BaseFolder, manager: AdapterManager, reconciler: Reconciler, slots: SlotGate
+        self, base: BaseFolder, manager: AdapterManager, reconciler: Reconciler, turns: TurnGate
     ) -> FastAPI:
         limits = self._limits
         return create_app(
@@ -423,11 +419,12 @@ class Server:
                 manager.engine,
                 reconciler.registry,
                 manager,
-                slots,
+                turns,
                 self._metrics,
                 usage=self._usage,
                 allowances=Allowances() if limits is None else limits.allowances,
                 tracer=self._tracing.tracer,
+                shares=self._shares,
             ),
             self._gate,
             # Only the served ones: the base also answers to names that are not listed.

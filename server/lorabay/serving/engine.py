@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import CallNotServed
+from lorabay.serving.holds import Hold
 
 Body = dict[str, Any]
 """A request body as parsed JSON."""
@@ -290,6 +291,13 @@ class Engine(Protocol):
         ...
 
     @property
+    def max_sequences(self) -> int | None:
+        """Sequences that the engine computes at once, in all of its copies; None before the first
+        start.
+        """
+        ...
+
+    @property
     def compiled(self) -> Compiled | None:
         """Whether the base runs compiled; None while no engine is up."""
         ...
@@ -352,6 +360,13 @@ class Weights(Protocol):
 
     In a server it is the `AdapterManager`.
     """
+
+    def hold(self, version: Version) -> Hold:
+        """Keep the weights of `version` in the engine, once they are there, until the release.
+
+        For a request whose turn it is: it comes before `ensure`.
+        """
+        ...
 
     async def ensure(self, version: Version) -> None:
         """Return when the engine holds `version`.

@@ -23,6 +23,7 @@ from lorabay.metrics import AdapterFacts, SlotFacts
 from lorabay.reasons import Reason
 from lorabay.reconcile.events import ENGINE
 from lorabay.reconcile.watcher import watch
+from lorabay.serving.holds import Holds
 from lorabay.serving.residency import Hooks, Residency
 from lorabay.serving.supervision.quarantine import Quarantine
 from lorabay.serving.supervision.supervisor import Death, Patience, SupervisedEngine
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from lorabay.metrics import Metrics
     from lorabay.reconcile.reconciler import Reconciler
     from lorabay.serving.engine import Engine
+    from lorabay.serving.holds import Hold
 
 logger = structlog.get_logger(__name__)
 
@@ -59,7 +61,9 @@ class Loading:
 
 
 class AdapterManager:
-    """One server's adapters: `start`, then `ensure` before each request, `stop` at the end."""
+    """One server's adapters: `start`, then `hold` and `ensure` before each request, `stop` at the
+    end.
+    """
 
     def __init__(
         self,
@@ -99,8 +103,10 @@ class AdapterManager:
             clock=clock,
         )
         self.engine.keep_in_slots(registry.pinned_weights)
+        self._holds = Holds(freed=lambda: self.residency.look_for_room())  # noqa: PLW0108
         hooks = Hooks(
             in_use=lambda weights: registry.leases_on(weights) > 0,
+            held=self._holds.on,
             pinned=registry.pinned_weights,
             admit=self._quarantine.check,
             loaded=self._loaded,
@@ -166,6 +172,10 @@ class AdapterManager:
             self._fail(version, _reasons(error))
             raise WeightsRefused(version.adapter) from error
 
+    def hold(self, version: Version) -> Hold:
+        """Keep the weights of `version` in the engine, once they are there, until the release."""
+        return self._holds.take(version)
+
     def admits(self, version: Version) -> bool:
         """Return whether `version` may be loaded; one that may not is answered with 404."""
         return self._quarantine.admits(version)
@@ -226,8 +236,7 @@ class AdapterManager:
     def _engine_died(self, death: Death) -> None:
         # A request that only waits for its version cannot have killed the engine.
         resident = self.residency.resident()
-        leased = (version for status in self._registry.snapshot() for version, _ in status.leases)
-        running = [version for version in leased if version.weights in resident]
+        running = [version for version in self._holds.versions() if version.weights in resident]
         self._quarantine.engine_died(self.residency.loading(), running, death.alive_at)
 
         # Everything is read before this: forgetting the places also forgets the suspects.

@@ -53,6 +53,11 @@ class Hooks:
     in_use: Callable[[Digest], bool] = lambda weights: False
     """Returns whether weights are in use, by whatever version; then they stay."""
 
+    held: Callable[[Digest], bool] = lambda weights: True
+    """Returns whether weights in use are computed with, or will be as soon as they are there. Those
+    that are only waited for go when nothing else can: whose turn it is must find room.
+    """
+
     pinned: Callable[[], AbstractSet[Digest]] = frozenset
     """Returns the weights that stay as long as pins leave room for others."""
 
@@ -295,12 +300,15 @@ class Residency:
         return place.is_swap or weights == self._places.first_waiting()
 
     def _victim(self) -> Digest | None:
-        return choose_victim(
-            self._places.least_wanted_first(),
-            self._capacity,
-            in_use=self._hooks.in_use,
-            pinned=self._hooks.pinned(),
-        )
+        residents, pinned = self._places.least_wanted_first(), self._hooks.pinned()
+        for stays in (self._hooks.in_use, self._is_held):
+            victim = choose_victim(residents, self._capacity, in_use=stays, pinned=pinned)
+            if victim is not None:
+                return victim
+        return None
+
+    def _is_held(self, weights: Digest) -> bool:
+        return self._hooks.in_use(weights) and self._hooks.held(weights)
 
     async def _unload(self, weights: Digest) -> None:
         """Take resident weights out; once begun, that goes on even if the caller is cancelled."""

@@ -13,6 +13,7 @@ from lorabay.serving.engine import (
     EMBEDDINGS,
     MESSAGES,
     RESPONSES,
+    SCORE,
     TOKENIZE,
     Body,
     Call,
@@ -69,3 +70,19 @@ def test_calls_that_make_nothing_take_no_output() -> None:
     """Vectors take their inputs, and the tokenizer nothing of the model."""
     assert told(EMBEDDINGS, input=["a" * 40] * 3).total == 31
     assert told(TOKENIZE, prompt="a" * 400).total == 0
+
+
+def test_inputs_that_are_pooled_are_sequences() -> None:
+    """Each takes a place in the engine of its own."""
+    assert told(EMBEDDINGS, input=["a", "b", "c"]).sequences == 3
+    assert told(EMBEDDINGS, input=[1, 2, 3]).sequences == 1
+    assert told(SCORE, queries="a", documents=["b", "c"]).sequences == 2
+
+
+def test_an_answer_is_probably_no_longer_than_usual() -> None:
+    """However much is asked; each of several counts."""
+    asked = told(CHAT, max_tokens=2_000, n=3)
+    assert (asked.output, asked.likely, asked.sequences) == (6_000, 3 * USUAL, 3)
+    assert told(CHAT, max_tokens=5).likely == 5
+    assert told(COMPLETIONS, prompt=["a", "b"]).sequences == 2
+    assert told(TOKENIZE).likely == 0

@@ -122,7 +122,7 @@ async def test_a_span_tells_who_asked_what_answered_and_what_it_cost(
 
     told = facts(memory.spans[-1])
     assert told.pop("lorabay.load_s") >= 0
-    assert told.pop("lorabay.slot_s") >= 0
+    assert told.pop("lorabay.queue_s") >= 0
     assert told == {
         "http.request.method": "POST",
         "http.route": "/v1/chat/completions",
@@ -192,7 +192,7 @@ async def test_a_failure_of_the_server_is_one_of_the_span(
     assert told["error.type"] == "engine_unavailable"
     assert told["lorabay.adapter"] == "finance"
     assert told["lorabay.load_s"] >= 0
-    assert "lorabay.slot_s" not in told
+    assert told["lorabay.queue_s"] >= 0
     assert span.status.status_code is StatusCode.ERROR
 
 
@@ -260,7 +260,7 @@ def test_times_are_told_from_where_they_begin(
     trace = RequestTrace(span)
     with trace.waiting(Wait.LOAD):
         now[0] += 2
-    with trace.waiting(Wait.SLOT):
+    with trace.waiting(Wait.TURN):
         now[0] += 3
     trace.asked()
     usage = Usage(1, 1, begun_at=now[0] + 4, first_token_at=now[0] + 5)
@@ -269,6 +269,6 @@ def test_times_are_told_from_where_they_begin(
 
     told = facts(memory.spans[0])
     assert told["lorabay.load_s"] == 2
-    assert told["lorabay.slot_s"] == 3
+    assert told["lorabay.queue_s"] == 3
     assert told["lorabay.engine_queue_s"] == 4
     assert told["gen_ai.response.time_to_first_chunk"] == 10

@@ -138,6 +138,7 @@ async def test_everything_reaches_a_healthy_engine(
     await supervised.unload(A)
     assert not inner.loaded
     assert supervised.max_model_len == inner.max_model_len
+    assert supervised.max_sequences == inner.max_sequences
     assert supervised.schemas() == inner.schemas()
 
     inner.calls = ()

@@ -110,6 +110,7 @@ class Rendered:
             inputs = [result.engine_input]
         else:
             inputs = result[1] if isinstance(result, tuple) else result
+        self.inputs: list[Any] = list(inputs)
         return [self.tokenizer.decode(prompt["prompt_token_ids"]) for prompt in inputs]
 
     async def prompt(self, call: Call, body: dict[str, Any], version: Version | None) -> str:

@@ -52,6 +52,14 @@ def test_lora_is_always_on() -> None:
     assert (arguments.model, arguments.enable_lora) == (MODEL, True)
 
 
+def test_nothing_that_is_asked_or_answered_is_logged() -> None:
+    """Unless an operator chooses it, with vLLM's own options."""
+    arguments = parse_engine_args(MODEL, {})
+    assert not arguments.enable_log_requests
+    assert not arguments.enable_log_outputs
+    assert parse_engine_args(MODEL, {"enable_log_requests": True}).enable_log_requests
+
+
 def test_options_reach_vllm_with_their_types() -> None:
     """Numbers, text, switches, lists and JSON mean what they mean on vLLM's command line."""
     arguments = parse_engine_args(

@@ -52,10 +52,17 @@ class Allowances:
         if not scopes:
             return Allowance(self, adapter)
 
-        usual = self._default_of(version) or self.usual.of(adapter)
-        guess = estimate(call, body, context=context, usual_output=usual)
+        guess = self.estimate(version, call, body, context)
         reservation = await self.ledger.reserve(scopes, guess.total, at_least=guess.at_least)
         return Allowance(self, adapter, reservation, guess)
+
+    def estimate(
+        self, version: Version | None, call: Call, body: Body, context: int | None
+    ) -> Estimate:
+        """Return the tokens that a request will take on a base with so long a `context`."""
+        adapter = BASE_ADAPTER if version is None else version.adapter
+        usual = self._default_of(version) or self.usual.of(adapter)
+        return estimate(call, body, context=context, usual_output=usual)
 
     @staticmethod
     def _default_of(version: Version | None) -> int | None:

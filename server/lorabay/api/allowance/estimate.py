@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lorabay.api.limits.cost_limits import COMPLETION_TOKENS, OUTPUT_TOKENS, SEQUENCES
 from lorabay.api.request.json_values import as_number
+from lorabay.api.request.pooled_inputs import longest_list
 from lorabay.serving.engine import COMPLETIONS
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ class Estimate:
     output: int
     is_asked: bool
 
+    likely: int = 0
+    """Tokens that it will probably generate: clients ask for more than most answers take."""
+
+    sequences: int = 1
+    """Sequences that are computed side by side: answers, or inputs that are pooled."""
+
     @property
     def total(self) -> int:
         """All of them."""
@@ -64,7 +71,8 @@ def estimate(call: Call, body: Body, *, context: int | None, usual_output: int) 
 
     prompt = _prompt_tokens(body)
     if not call.generates:
-        return Estimate(prompt, 0, is_asked=True)
+        _, inputs = longest_list(body)
+        return Estimate(prompt, 0, is_asked=True, sequences=max(1, inputs))
 
     fields = (as_number(body.get(name)) for name in OUTPUT_TOKENS[call])
     asked = next((number for number in fields if number is not None), None)
@@ -74,7 +82,9 @@ def estimate(call: Call, body: Body, *, context: int | None, usual_output: int) 
     each = usual_output if asked is None else max(asked, 0)
     if context is not None:
         each = min(each, context)
-    return Estimate(prompt, each * _sequences(body), is_asked=asked is not None)
+    sequences = _sequences(body)
+    likely = min(each, usual_output) * sequences
+    return Estimate(prompt, each * sequences, asked is not None, likely, sequences)
 
 
 def _sequences(body: Body) -> int:

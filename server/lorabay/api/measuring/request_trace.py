@@ -43,11 +43,11 @@ OPERATIONS: Mapping[Call, str] = {
 class Wait(StrEnum):
     """What a request waits for before the engine is asked."""
 
+    TURN = names.QUEUE_S
+    """Its turn, for a place in the engine and a slot for its version's weights."""
+
     LOAD = names.LOAD_S
     """The weights of its version."""
-
-    SLOT = names.SLOT_S
-    """A slot for them."""
 
 
 FAILED = 400

@@ -129,6 +129,11 @@ class SupervisedEngine:
         return self._engine.max_model_len
 
     @property
+    def max_sequences(self) -> int | None:
+        """Sequences that the engine computes at once; None before the first start."""
+        return self._engine.max_sequences
+
+    @property
     def compiled(self) -> Compiled | None:
         """Whether the base runs compiled; None while the engine is down."""
         return self._engine.compiled if self._up else None

@@ -133,6 +133,7 @@ class VllmEngine:
 
         self._grammars = grammars or EngineGrammars()
         self._llm: GatedLLM | None = None
+        self._max_sequences: int | None = None
         self._state = State()
         self._answered: frozenset[Call] | None = None
         """The calls that the base answers; None before the first start."""
@@ -151,6 +152,11 @@ class VllmEngine:
     def max_model_len(self) -> int | None:
         """Context length in tokens; None before the first start."""
         return None if self._llm is None else self._llm.model_config.max_model_len
+
+    @property
+    def max_sequences(self) -> int | None:
+        """Sequences that vLLM computes at once, in all copies; None before the first start."""
+        return self._max_sequences
 
     @property
     def compiled(self) -> Compiled | None:
@@ -200,6 +206,9 @@ class VllmEngine:
             trace_requests(llm)
         self._processes = await asyncio.to_thread(EngineProcesses.find)
         self._grammars.open(llm)
+        config = llm.vllm_config
+        copies = config.parallel_config.data_parallel_size
+        self._max_sequences = config.scheduler_config.max_num_seqs * copies
         self._llm = llm
 
     def _has_part(self, call: Call) -> bool:

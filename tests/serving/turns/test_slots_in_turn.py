@@ -12,7 +12,8 @@ from hypothesis import given, settings, strategies as st
 
 from lorabay.catalog.versions import Version
 from lorabay.errors import EngineUnavailable
-from lorabay.serving.slot_gate import SlotGate
+from lorabay.serving.turns.turn_gate import TurnGate
+from tests.slots import few_slots
 from tests.versions import make_version
 from tests.virtual_time import VirtualTimeLoop, quiet
 
@@ -23,7 +24,7 @@ LONG_S = 1000.0
 class Clients:
     """Clients of one gate; `waits` are the seconds that requests waited, by adapter."""
 
-    def __init__(self, gate: SlotGate) -> None:
+    def __init__(self, gate: TurnGate) -> None:
         self.gate = gate
         self.running: Counter[Version] = Counter()
         self.waits: dict[Version, list[float]] = {version: [] for version in ADAPTERS}
@@ -49,8 +50,8 @@ class Clients:
             await self.ask(version, seconds)
 
 
-def gate(slots: int, *, timeout_s: float = LONG_S, drain_after_s: float = LONG_S) -> SlotGate:
-    return SlotGate(slots, timeout_s=timeout_s, drain_after_s=drain_after_s)
+def gate(slots: int, *, timeout_s: float = LONG_S, drain_after_s: float = LONG_S) -> TurnGate:
+    return few_slots(slots, timeout_s=timeout_s, drain_after_s=drain_after_s)
 
 
 def start(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -143,7 +144,7 @@ async def test_a_turn_that_comes_as_its_client_leaves_is_not_lost() -> None:
     assert stays.done()
 
 
-async def _take(the_gate: SlotGate, version: Version) -> None:
+async def _take(the_gate: TurnGate, version: Version) -> None:
     await the_gate.take(version)
 
 
@@ -159,15 +160,6 @@ async def test_a_turn_ends_once() -> None:
     assert not clients.running[B]
     other.end()
     await waiting
-
-
-async def test_waits_are_told() -> None:
-    """Of those that had to wait alone."""
-    told: list[float] = []
-    the_gate = SlotGate(1, timeout_s=5.0, drain_after_s=1.0, waited=told.append)
-    clients = Clients(the_gate)
-    await asyncio.gather(clients.ask(A, 2.0), clients.ask(B, 1.0))
-    assert told == [pytest.approx(2.0, abs=0.01)]
 
 
 LONGEST_S, DRAIN_S = 4.0, 2.0

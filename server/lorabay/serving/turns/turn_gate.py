@@ -1,0 +1,313 @@
+"""The gate in front of one engine: every request that computes takes a turn, and gives it back.
+
+It lets as many requests into the engine as can run at once, and a few more, so that the engine
+never waits for the next one. The others wait here, where it is decided who goes next: fairly
+between those who ask (`fair_queue`), and among the adapters that have slots (`slot_rota`). What is
+in the engine's own queue is out of reach: it goes in the order in which it came.
+
+Serial, on one event loop. Knows nothing of what weights are, nor whether the engine has them: they
+are loaded in the turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from lorabay.errors import EngineUnavailable, RateLimited
+from lorabay.serving.turns.fair_queue import FairQueue
+from lorabay.serving.turns.flows import Flow
+from lorabay.serving.turns.slot_rota import Line, SlotRota
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from lorabay.catalog.versions import Digest, Version
+
+SOONEST_S, LATEST_S = 1.0, 60.0
+"""Bounds of when a client should ask again that got no turn."""
+
+AHEAD = 1 / 8
+"""Sequences that wait in the engine's own queue, in parts of those that it computes at once: when
+some end, others begin with the next step, before anybody here has heard of it.
+"""
+
+KEPT_PART = 8
+"""One place more for so many that are shared: for tenants that have nothing in the engine. Whoever
+asks once waits for no place then, however many have come before.
+"""
+
+ANYBODY = Flow("", "")
+"""The flow of requests that nobody tells apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much one gate lets through, and how much waits.
+
+    `running` are sequences in the engine, None for as many as it computes at once and a few more;
+    a few are kept beside them for tenants that have none.
+    `waiting` are requests that wait, of everybody and of one tenant. A request waits at most
+    `timeout_s` seconds.
+    """
+
+    timeout_s: float
+    running: int | None = None
+    waiting: int | None = None
+    waiting_of_tenant: int | None = None
+
+
+class Observer(Protocol):
+    """Hears what becomes of requests at a gate."""
+
+    def waited(self, seconds: float, *, for_slot: bool) -> None:
+        """Note a request that had to wait, at first for a slot or not, and goes or gives up now."""
+        ...
+
+    def refused(self, reason: str) -> None:
+        """Note a request that got no turn: `full`, `tenant_full` or `timeout`."""
+        ...
+
+
+class NoObserver:
+    """An observer that hears nothing."""
+
+    def waited(self, seconds: float, *, for_slot: bool) -> None:
+        """Do nothing."""
+
+    def refused(self, reason: str) -> None:
+        """Do nothing."""
+
+
+class Turn:
+    """One request's right to run."""
+
+    __slots__ = ("_end", "_settle")
+
+    def __init__(self, end: Callable[[], None], settle: Callable[[float], None]) -> None:
+        self._end: Callable[[], None] | None = end
+        self._settle: Callable[[float], None] | None = settle
+
+    def end(self) -> None:
+        """Give it back; idempotent."""
+        end, self._end = self._end, None
+        if end is not None:
+            end()
+
+    def settle(self, cost: float) -> None:
+        """Charge what the request has cost in place of what was guessed; idempotent."""
+        settle, self._settle = self._settle, None
+        if settle is not None:
+            settle(cost)
+
+
+@dataclass(eq=False, slots=True)
+class _Request:
+    """A request that waits, since a time of the event loop."""
+
+    flow: Flow
+    weights: Digest | None
+    cost: float
+    sequences: int
+    since: float
+    turn: asyncio.Future[Turn]
+
+
+class TurnGate:
+    """The gate in front of one engine with `slots`; for `drain_after_s` see `SlotRota`.
+
+    `computes` returns how many sequences the engine computes at once, None while nobody knows.
+    """
+
+    def __init__(
+        self,
+        slots: int,
+        bounds: Bounds,
+        *,
+        drain_after_s: float,
+        computes: Callable[[], int | None] = lambda: None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._bounds = bounds
+        self._computes = computes
+        self._rota = SlotRota(slots, drain_after_s=drain_after_s)
+        self._observer = observer or NoObserver()
+        self._queue: FairQueue[_Request] = FairQueue()
+        self._next_look: asyncio.TimerHandle | None = None
+        self.running = 0
+        """Sequences of requests that have a turn."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a turn."""
+        return len(self._queue)
+
+    async def take(
+        self,
+        version: Version | None,
+        flow: Flow = ANYBODY,
+        *,
+        cost: float = 0.0,
+        sequences: int = 1,
+    ) -> Turn:
+        """Return a turn on the weights of `version`, None for the base's own.
+
+        The request of `flow` will probably have this `cost`, see `flows.cost`, and make so many
+        `sequences`. Raises EngineUnavailable if too many wait or the turn does not come in time,
+        RateLimited if too many of the same tenant wait.
+        """
+        weights = None if version is None else version.weights
+        turn: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+        request = _Request(flow, weights, cost, sequences, _now(), turn)
+        self._queue.enter(flow, request, weights)
+        self._hand_over()
+        if turn.done():
+            return turn.result()
+
+        self._check_room(request)
+        for_slot = not self._rota.may_run(weights)
+        try:
+            async with asyncio.timeout(self._bounds.timeout_s):
+                return await self._wait(request)
+        except TimeoutError:
+            self._observer.refused("timeout")
+            raise self._too_late(version if for_slot else None) from None
+        finally:
+            self._observer.waited(_now() - request.since, for_slot=for_slot)
+
+    def _check_room(self, request: _Request) -> None:
+        """Turn a request away that has to wait, if too many do."""
+        most, of_tenant = self._bounds.waiting, self._bounds.waiting_of_tenant
+        if of_tenant is not None and self._queue.of_tenant(request.flow.tenant) > of_tenant:
+            self._leave(request)
+            self._observer.refused("tenant_full")
+            raise RateLimited(
+                f"{of_tenant} requests of the same tenant wait for the engine, and more may not; "
+                "try again later, or send fewer at once",
+                retry_after=self._retry_after_s,
+            )
+
+        if most is not None and len(self._queue) > most:
+            self._leave(request)
+            self._observer.refused("full")
+            raise EngineUnavailable(
+                f"{most} requests wait for the engine, and more may not; try again later",
+                retry_after=self._retry_after_s,
+            )
+
+    async def _wait(self, request: _Request) -> Turn:
+        try:
+            return await request.turn
+        except asyncio.CancelledError:
+            # The turn may have come in the same moment.
+            if request.turn.done() and not request.turn.cancelled():
+                request.turn.result().end()
+                request.turn.result().settle(0.0)
+            self._leave(request)
+            raise
+
+    def _leave(self, request: _Request) -> None:
+        if self._queue.leave(request.flow, request, request.weights):
+            self._hand_over()
+
+    def _too_late(self, version: Version | None) -> EngineUnavailable:
+        """Return the error for a turn that has not come in time, of `version` if it was waiting for
+        a slot at first.
+        """
+        if version is None:
+            message = f"the engine is busy with {self.running} sequences, and others wait"
+        else:
+            message = (
+                f"adapter {version.adapter!r} waits for one of {self._rota.slots} slots, which "
+                "others use"
+            )
+        return EngineUnavailable(f"{message}; try again later", retry_after=self._retry_after_s)
+
+    @property
+    def _retry_after_s(self) -> float:
+        """How long a request usually takes, within bounds: then others will have ended."""
+        return min(max(self._rota.usual_s, SOONEST_S), LATEST_S)
+
+    def _hand_over(self) -> None:
+        """Let requests into the engine, while it has room and there are any that may go."""
+        look_in_s = self._look()
+        while (request := self._next()) is not None:
+            if request.turn.cancelled():
+                # Its client has left in this moment.
+                self._queue.end(request.flow, -request.cost)
+                continue
+            self._begin(request)
+            look_in_s = self._look()
+        self._look_again_in(look_in_s)
+
+    def _next(self) -> _Request | None:
+        """Take the next request that may go out of the queue; None if there is none."""
+        bound = self._bound
+        if bound is not None and self.running >= bound + bound // KEPT_PART:
+            return None
+        return self._queue.go(self._may_go, lambda request: request.cost)
+
+    @property
+    def _bound(self) -> int | None:
+        """Sequences that may be in the engine; None for any number."""
+        if self._bounds.running is not None:
+            return self._bounds.running
+        computes = self._computes()
+        return None if computes is None else computes + math.ceil(AHEAD * computes)
+
+    def _may_go(self, request: _Request) -> bool:
+        return self._has_place(request.flow) and self._rota.may_run(request.weights)
+
+    def _has_place(self, flow: Flow) -> bool:
+        """Return whether a flow's tenant has a place; some are kept for those that have none yet.
+
+        A request of many sequences may pass the bound, so that it need not wait for many places.
+        """
+        bound = self._bound
+        return bound is None or self.running < bound or not self._queue.runs(flow)
+
+    def _look(self) -> float | None:
+        """Have it decided who gets slots; return the seconds until it must be again."""
+        return self._rota.look(self._lines(), _now())
+
+    def _lines(self) -> Iterable[Line]:
+        """Return who waits for which weights."""
+        lines: dict[Digest, Line] = {}
+        for request in self._queue.heads():
+            if request.weights is None:
+                continue
+            line = Line(request.weights, request.flow.priority, request.since)
+            other = lines.get(request.weights, line)
+            lines[request.weights] = Line(
+                line.weights, min(line.priority, other.priority), min(line.since, other.since)
+            )
+        return lines.values()
+
+    def _begin(self, request: _Request) -> None:
+        begun = _now()
+        self.running += request.sequences
+        self._rota.begin(request.weights, request.flow.priority)
+
+        def end() -> None:
+            self.running -= request.sequences
+            self._rota.end(request.weights, _now() - begun)
+            self._hand_over()
+
+        def settle(cost: float) -> None:
+            self._queue.end(request.flow, cost - request.cost)
+
+        request.turn.set_result(Turn(end, settle))
+
+    def _look_again_in(self, seconds: float | None) -> None:
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
+        if seconds is not None:
+            loop = asyncio.get_running_loop()
+            self._next_look = loop.call_later(seconds, self._hand_over)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,70 @@
+"""The gate that a server makes of its settings, and what it records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from lorabay.errors import EngineUnavailable, RateLimited, SetupError
+from lorabay.metrics import Metrics
+from lorabay.server.turns import choose_shares, make_gate
+from lorabay.serving.turns.flows import Flow
+from lorabay.settings import Settings
+from tests.fake_engine import FakeEngine
+from tests.versions import make_version
+
+OPTIONS = {"max_loras": 1}
+FINANCE, SHOP = make_version("finance", "f"), make_version("shop", "e")
+A, B = Flow("a", "finance"), Flow("b", "finance")
+
+
+async def test_the_settings_bound_the_gate_and_metrics_tell() -> None:
+    """Refusals by reason, waits by what was waited for, and how many wait now."""
+    metrics = Metrics(CollectorRegistry())
+    settings = Settings(max_running=2, max_queued=1, max_queued_per_tenant=0, queue_timeout_s=0.05)
+    gate = make_gate(settings, OPTIONS, FakeEngine(), metrics)
+    read = metrics.registry.get_sample_value
+
+    await gate.take(FINANCE, A)
+    with pytest.raises(RateLimited):
+        await gate.take(SHOP, B)
+    assert read("lorabay_queue_refusals_total", {"reason": "tenant_full"}) == 1
+
+    settings = settings.model_copy(update={"max_queued_per_tenant": None})
+    gate = make_gate(settings, OPTIONS, FakeEngine(), metrics)
+    await gate.take(FINANCE, A)
+    with pytest.raises(EngineUnavailable, match="slots"):
+        await gate.take(SHOP, B)
+    await gate.take(None, B)
+    with pytest.raises(EngineUnavailable, match="busy"):
+        await gate.take(None, B)
+    assert read("lorabay_queue_refusals_total", {"reason": "timeout"}) == 2
+    assert read("lorabay_slot_wait_seconds_count") == 1
+    assert read("lorabay_queue_seconds_count") == 1
+    assert read("lorabay_queue_waiting") == 0
+
+
+async def test_by_default_the_engine_says_how_much_it_computes() -> None:
+    """And slots are those of all its copies."""
+    engine = FakeEngine()
+    engine.max_sequences = 8
+    settings = Settings(queue_timeout_s=0.05)
+    options = OPTIONS | {"data_parallel_size": 2}
+    gate = make_gate(settings, options, engine, Metrics(CollectorRegistry()))
+    for version in (FINANCE, SHOP, *[None] * 7):
+        await gate.take(version, A)
+    with pytest.raises(EngineUnavailable, match="busy with 9 sequences"):
+        await gate.take(None, A)
+
+
+def test_shares_are_those_of_the_file(tmp_path: Path) -> None:
+    """Without one all are equal; a wrong one is refused."""
+    assert choose_shares(Settings()).flow("a", "finance") == A
+    path = tmp_path / "shares.toml"
+    path.write_text("[[share]]\ntenant = 'a'\nweight = 2\n")
+    assert choose_shares(Settings(shares=path)).flow("a", "finance").tenant_weight == 2.0
+    path.write_text("[[share]]\n")
+    with pytest.raises(SetupError):
+        choose_shares(Settings(shares=path))
