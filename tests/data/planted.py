@@ -227,8 +227,17 @@ def parts_of(output: Path) -> dict[str, bytes]:
     return {path.relative_to(output).as_posix(): path.read_bytes() for path in files}
 
 
-def measured(source: Path, output: Path) -> tuple[float, float]:
-    """Prepare in a process of its own; return seconds and the most MiB of memory."""
+@dataclass(frozen=True)
+class Cost:
+    """Seconds on the clock, seconds of a processor, and the most MiB of memory."""
+
+    seconds: float
+    processor: float
+    memory: float
+
+
+def measured(source: Path, output: Path) -> Cost:
+    """Prepare in a process of its own, and return what that cost."""
     command = "from lorabay.cli import main; main()"
     started = time.perf_counter()
     child = os.posix_spawn(
@@ -241,7 +250,7 @@ def measured(source: Path, output: Path) -> tuple[float, float]:
     seconds = time.perf_counter() - started
     if status:
         sys.exit(f"the preparation ended with {os.waitstatus_to_exitcode(status)}")
-    return seconds, usage.ru_maxrss / 1024
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def main() -> None:
@@ -259,8 +268,12 @@ def main() -> None:
 
         outputs = [folder / f"out-{number}" for number in range(wishes.runs)]
         for output in outputs:
-            seconds, memory = measured(source, output)
-            sys.stdout.write(f"{wishes.rows} rows: {seconds:.1f} s, {memory:.0f} MiB\n")
+            cost = measured(source, output)
+            sys.stdout.write(
+                f"{wishes.rows} rows: {cost.seconds:.1f} s, {cost.processor:.1f} s of a processor, "
+                f"{cost.memory:.0f} MiB\n"
+            )
+            sys.stdout.flush()
         sys.stdout.write(f"{judge(planted, outputs[0])}\n")
         same = all(parts_of(output) == parts_of(outputs[0]) for output in outputs)
         sys.stdout.write(f"same bytes: {same}\n")

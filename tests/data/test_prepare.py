@@ -22,6 +22,7 @@ from lorabay.data.splitting import SplitWishes
 from lorabay.data.system_message import SystemMessage
 from lorabay.errors import SetupError, UsageError
 from tests.data.planted import Writer
+from tests.failing_disk import files_limited_to
 
 WHOLE = PrepareWishes(split=SplitWishes(dev=0, test=0))
 
@@ -221,6 +222,29 @@ def test_an_output_that_is_there_is_not_touched(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "train.jsonl").read_text() == "mine"
     with pytest.raises(SetupError, match="lies inside"):
         prepare([tmp_path], tmp_path / "new", WHOLE)
+
+
+def test_a_disk_that_takes_no_more_is_one_line(tmp_path: Path) -> None:
+    """Also while rows are read; nothing is left of what was written."""
+    source = _write(tmp_path / "a.jsonl", _rows(200))
+    problem = "out cannot be written: File too large"
+    with files_limited_to(8192), pytest.raises(SetupError, match=problem):
+        prepare([source], tmp_path / "out", WHOLE)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_a_line_of_many_megabytes_is_listed_and_not_kept_in_memory(tmp_path: Path) -> None:
+    """The rows around it are read."""
+    rows = _rows(2)
+    _write(tmp_path / "a.jsonl", rows[:1])
+    with (tmp_path / "a.jsonl").open("a", encoding="utf-8") as file:
+        file.write(f'{{"instruction": "{"x" * (20 << 20)}"}}\n')
+        file.write(f"{json.dumps(rows[1], ensure_ascii=False)}\n")
+
+    wishes = PrepareWishes(inputs=InputWishes(max_line_chars=1 << 20), split=WHOLE.split)
+    report = prepare([tmp_path / "a.jsonl"], tmp_path / "out", wishes)
+    assert report.reasons == {Code.LINE_TOO_LONG: 1}
+    assert len(_read(tmp_path / "out" / "train.jsonl")) == 2
 
 
 @pytest.mark.parametrize(

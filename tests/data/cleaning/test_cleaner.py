@@ -20,7 +20,7 @@ from lorabay.errors import UsageError
 
 DIRTY = Example(
     "<p>Where is my &amp;lt;b&amp;gt;parcel&amp;lt;/b&amp;gt;?</p>\r\n\r\nSent from my iPhone",
-    "It doesnâ€™t  arrive today.\u200b  \nIt doesnâ€™t  arrive today.",
+    "It doesnâ€™t  arrive today.\u200b  \n" + "It doesnâ€™t  arrive today.\n" * 2,
 )
 
 

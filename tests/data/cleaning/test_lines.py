@@ -12,7 +12,7 @@ def test_spaces_at_the_ends_go() -> None:
 
 
 def test_a_line_that_repeats_is_one() -> None:
-    """Numbers, signs and short lines are left: they may be a table or a list."""
+    """Two are left, and numbers, signs and short lines: they may be meant."""
     assert collapsed("Restart it.\nRestart it.\nRestart it.\nDone.") == "Restart it.\nDone."
-    assert collapsed("1.50\n1.50\n---\n---\nok\nok") == "1.50\n1.50\n---\n---\nok\nok"
-    assert collapsed("aaaa bb\nx\naaaa bb") == "aaaa bb\nx\naaaa bb"
+    assert collapsed("1.50\n" * 3 + "---\n" * 3 + "ok") == "1.50\n" * 3 + "---\n" * 3 + "ok"
+    assert collapsed("+24.90 Baywater\n+24.90 Baywater") == "+24.90 Baywater\n+24.90 Baywater"

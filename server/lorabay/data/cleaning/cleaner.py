@@ -84,7 +84,8 @@ class Cleaner:
                 example = after
             # Entities may hold tags, and tags lines: a round may find what the one before made.
             if example == before:
-                return Kept(example, tuple(Note(code) for code in Code if code in codes))
+                notes = [Note(change.code) for change in self._changes if change.code in codes]
+                return Kept(example, tuple(notes))
         return Removed(Note(Code.UNSTABLE_TEXT))
 
 

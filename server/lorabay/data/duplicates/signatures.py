@@ -39,7 +39,8 @@ class Signer:
     def __init__(self) -> None:
         from datasketch import MinHash
 
-        self._empty: Any = MinHash(num_perm=PLACES, seed=_SEED, hashfunc=_as_is)
+        # The grams are hashes already.
+        self._empty: Any = MinHash(num_perm=PLACES, seed=_SEED, hashfunc=int)
 
     def sign(self, grams: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return the PLACES least hashes of a text's grams, each of 32 bits."""
@@ -49,10 +50,6 @@ class Signer:
         for start in range(0, len(hashes), _GRAMS_AT_ONCE):
             sketch.update_batch(hashes[start : start + _GRAMS_AT_ONCE])
         return np.asarray(sketch.hashvalues, dtype=np.uint64)
-
-
-def _as_is(value: int) -> int:
-    return value
 
 
 def bands_of(signature: NDArray[np.uint64]) -> NDArray[np.uint64]:
