@@ -186,7 +186,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="prompts of each model that tests/e2e/test_peft_equality.py asks alone",
     )
     parser.addoption(
-        "--usage-requests", type=int, default=200, help="requests in tests/e2e/test_usage.py"
+        "--mixed-usage",
+        type=int,
+        default=0,
+        help="also tests/e2e/test_mixed_usage.py, with so many requests",
     )
     parser.addoption(
         "--server-kills", type=int, default=1, help="kills in tests/e2e/test_server_death.py"

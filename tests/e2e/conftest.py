@@ -38,6 +38,7 @@ OPTIONAL = {
     "test_first_minute.py": "--first-minute",
     "test_idle_hangs.py": "--engine-hangs",
     "test_merged.py": "--merged",
+    "test_mixed_usage.py": "--mixed-usage",
     "test_neighbours.py": "--neighbours",
     "test_pooling.py": "--pooling",
     "test_strangers.py": "--strangers",

@@ -3,121 +3,104 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import random
 import sqlite3
-from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.e2e.conftest import ADAPTERS
-from tests.e2e.mixed import Asked, drawn
-from tests.e2e.server import PATIENCE_S, Page, Server, page
+from tests.e2e.server import PATIENCE_S, Server, page
 from tests.e2e.test_metrics import at_rest
 
-pytestmark = pytest.mark.timeout(900)
-
-AT_ONCE = 32
-STAY, LEAVE = 4, 2
-"""Keys of those who stay, and of those who leave."""
+STREAMS, AT_ONCE, TOKENS = 200, 16, 10
+KEYS = 4
+PROMPTS = ("Good morning", "What is a bond?", "Where is my parcel? I have waited for a week.")
 
 SPENT = """
-SELECT count(*), sum(ended = 'done'),
-    sum(prompt_tokens * sequences / max(prompts, 1)), sum(generated_tokens)
-FROM usage WHERE key IN (SELECT value FROM json_each(?))
+SELECT count(*), sum(prompt_tokens * sequences / prompts), sum(generated_tokens)
+FROM usage WHERE prompts > 0
 """
 """vLLM counts a prompt once for each answer to it."""
 
 
-@dataclass(frozen=True)
-class Spent:
-    """What some keys have used."""
-
-    requests: int
-    done: int
-    prompt: int
-    generated: int
-
-
-def spent(accounts: Path, keys: Sequence[dict[str, str]]) -> Spent:
-    """Return what the database has of some keys."""
-    ids = json.dumps([key["id"] for key in keys])
+def spent(accounts: Path) -> tuple[int, int, int]:
+    """Return requests, prompt tokens and generated tokens of all usage."""
     with closing(sqlite3.connect(accounts)) as database:
-        (row,) = database.execute(SPENT, (ids,)).fetchall()
-    return Spent(*(number or 0 for number in row))
+        requests, prompt, generated = database.execute(SPENT).fetchone()
+    return requests, prompt or 0, generated or 0
 
 
-def recorded(server: Server) -> Page:
-    """Return the metrics of a moment in which nobody asks and all usage is in the database."""
+def counted(server: Server) -> tuple[float, float]:
+    """Return vLLM's own counters, when nobody asks."""
     at_rest(server)
-    while (now := page(server.url)).total("lorabay_usage_waiting"):
-        pass
-    return now
+    now = page(server.url)
+    return now.total("vllm:prompt_tokens_total"), now.total("vllm:generation_tokens_total")
 
 
-async def send_all(server: Server, requests: Sequence[Asked]) -> dict[str, int]:
-    """Send requests, and return the tokens that each key was told of."""
-    told: dict[str, int] = {}
-    turn = asyncio.Semaphore(AT_ONCE)
-
-    async def send(http: httpx.AsyncClient, request: Asked) -> None:
-        async with turn:
-            tokens = await request.send(http)
-        told[request.key] = told.get(request.key, 0) + tokens
-
-    limits = httpx.Limits(max_connections=AT_ONCE)
+async def ask(
+    http: httpx.AsyncClient, turn: asyncio.Semaphore, key: str, number: int, leaves_at: int
+) -> None:
+    """Read a stream of one of the adapters to its end, or to an event."""
+    body = {
+        "model": ADAPTERS[number % len(ADAPTERS)],
+        "messages": [{"role": "user", "content": PROMPTS[number % len(PROMPTS)]}],
+        "max_tokens": TOKENS,
+        "ignore_eos": True,
+        "stream": True,
+        # Whoever left might leave before the prompt was read for both.
+        "n": 2 if number % 10 == 0 and leaves_at < 0 else 1,
+    }
+    headers = {"authorization": f"Bearer {key}"}
     async with (
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S, limits=limits) as http,
-        asyncio.TaskGroup() as together,
+        turn,
+        http.stream("POST", "/v1/chat/completions", json=body, headers=headers) as answer,
     ):
-        for request in requests:
-            together.create_task(send(http, request))
-    return told
+        assert answer.status_code == 200
+        events = 0
+        async for line in answer.aiter_lines():
+            events += line.startswith("data: {")
+            if events == leaves_at:
+                return
 
 
 async def test_usage_is_what_the_engine_counted(
-    server: Server,
-    admin: httpx.Client,
-    accounts: Path,
-    figures: list[str],
-    pytestconfig: pytest.Config,
+    server: Server, admin: httpx.Client, accounts: Path, figures: list[str]
 ) -> None:
-    """Requests of every kind over three adapters, of which three of ten are left at some token: all
-    that was answered is counted exactly, and what was left to one token each.
-    """
-    names = [f"usage-{number}" for number in range(STAY + LEAVE)]
-    made = [admin.post("/admin/keys", json={"name": name}).json() for name in names]
-    stay, leave = made[:STAY], made[STAY:]
-    keys = [[key["key"] for key in some] for some in (stay, leave)]
-    requests = list(islice(drawn(ADAPTERS, *keys), pytestconfig.getoption("--usage-requests")))
-    left = sum(request.leaves_at is not None for request in requests)
+    """200 streams of four keys over three adapters; a third of them is left at some token."""
+    made = [admin.post("/admin/keys", json={"name": f"usage-{n}"}).json() for n in range(KEYS)]
+    drawn = random.Random(3)
+    leaves = [drawn.randrange(2, TOKENS) if drawn.random() < 0.3 else -1 for _ in range(STREAMS)]
+    prompt, generated = counted(server)
+    assert admin.get("/admin/usage").status_code == 200
+    before = spent(accounts)
 
-    before = recorded(server)
-    told = await send_all(server, requests)
-    after = recorded(server)
+    turn = asyncio.Semaphore(AT_ONCE)
+    async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http:
+        asked = (
+            ask(http, turn, made[number % KEYS]["key"], number, leaves_at)
+            for number, leaves_at in enumerate(leaves)
+        )
+        await asyncio.gather(*asked)
 
-    stayed, abandoned = spent(accounts, stay), spent(accounts, leave)
-    prompt, generated = (
-        after.total(name) - before.total(name)
-        for name in ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
-    )
-    off = stayed.generated + abandoned.generated - generated
-    figures.append(
-        f"usage of {len(requests)} requests, {left} of them left: "
-        f"{stayed.prompt + abandoned.prompt} prompt tokens (engine {prompt:.0f}), "
-        f"{stayed.generated + abandoned.generated} generated (engine {generated:.0f})"
-    )
-    assert stayed.requests == stayed.done == len(requests) - left
-    assert stayed.generated == sum(told.get(key, 0) for key in keys[0])
-    assert stayed.prompt + abandoned.prompt == prompt
-    assert abs(off) <= left
-
+    prompt_now, generated_now = counted(server)
     report = admin.get("/admin/usage?by=key,adapter").json()
-    ids = {key["id"] for key in stay}
+    after = spent(accounts)
+    requests, prompt_spent, generated_spent = (
+        now - then for now, then in zip(after, before, strict=True)
+    )
+    left = sum(leaves_at > 0 for leaves_at in leaves)
+    off = abs(generated_spent - (generated_now - generated))
+    figures.append(
+        f"usage of {STREAMS} streams, {left} of them left: {prompt_spent} prompt tokens "
+        f"(engine {prompt_now - prompt:.0f}), {generated_spent} generated "
+        f"(engine {generated_now - generated:.0f})"
+    )
+    assert requests == STREAMS
+    assert prompt_spent == prompt_now - prompt
+    assert off <= left
+    ids = {key["id"] for key in made}
     lines = [line for line in report["lines"] if line["key"] in ids]
-    assert len(lines) == STAY * len(ADAPTERS)
-    assert sum(line["generated_tokens"] for line in lines) == stayed.generated
+    assert len(lines) == KEYS * len(ADAPTERS)
+    assert sum(line["requests"] for line in lines) == STREAMS
