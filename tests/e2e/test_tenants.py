@@ -65,4 +65,4 @@ def test_a_company_with_two_departments_and_a_customer(
     assert "tech-support" in ended
     assert "revoked" in ended
     assert "The API key was revoked at" in refused
-    assert "acme,tech-support" in (tmp_path / "november.csv").read_text()
+    assert ",acme,1," in (tmp_path / "november.csv").read_text()
