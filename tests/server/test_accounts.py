@@ -133,7 +133,7 @@ async def test_two_servers_take_up_what_happens_to_keys(
             await until(lambda: both(made.text, 200))
             assert [await ask(http, made.text, "shop") for http in (one, other)] == [404, 404]
 
-            rotated = office.write(partial(book.rotate, key="CI", overlap_s=600))
+            rotated = office.write(partial(book.rotate, who="cli:ada", key="CI", overlap_s=600))
             await until(lambda: both(rotated.text, 200))
             assert await both(made.text, 200)
 

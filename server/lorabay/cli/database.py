@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -47,3 +48,11 @@ def place(database: str | None, store: Path | None) -> str | Path:
 
     url = None if settings.database is None else settings.database.get_secret_value()
     return place_of_database(url, settings.store)
+
+
+def who_runs() -> str:
+    """Return who runs the command, as keys and the audit record it."""
+    try:
+        return f"cli:{getpass.getuser()}"[:128]
+    except (KeyError, OSError):  # a container's user may have no name
+        return "cli"

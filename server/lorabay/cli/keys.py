@@ -5,14 +5,13 @@ Servers that use the database take a change up within a second; none needs to ru
 
 from __future__ import annotations
 
-import getpass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lorabay.cli.database import DatabaseOption, place
+from lorabay.cli.database import DatabaseOption, place, who_runs
 from lorabay.cli.options import JsonOption, StoreOption
 from lorabay.cli.output import print_json, print_report
 from lorabay.settings import load_settings
@@ -91,7 +90,7 @@ def create(
         known_endpoints=[call.name for call in CALLS],
     )
     with _opened(where) as opened:
-        made = opened.write(partial(book.create, wishes=wishes, who=_who()))
+        made = opened.write(partial(book.create, wishes=wishes, who=who_runs()))
 
     warnings = _warnings(wishes.adapters)
     _print_new(made, warnings, as_json=as_json)
@@ -149,7 +148,7 @@ def rotate(
 
     overlap_s = read_span(overlap)
     with _opened(where) as opened:
-        made = opened.write(partial(book.rotate, key=key, overlap_s=overlap_s))
+        made = opened.write(partial(book.rotate, key=key, who=who_runs(), overlap_s=overlap_s))
     _print_new(made, [], as_json=as_json)
 
 
@@ -165,7 +164,7 @@ def revoke(
     from lorabay.accounts.keys import book
 
     with _opened(where) as opened:
-        ended = opened.write(partial(book.revoke, key=key, who=_who()))
+        ended = opened.write(partial(book.revoke, key=key, who=who_runs()))
     _print_fields(ended.as_dict(), as_json=as_json)
 
 
@@ -173,14 +172,6 @@ def _opened(where: str | Path) -> Database:
     from lorabay.accounts.database.database import open_database
 
     return open_database(where)
-
-
-def _who() -> str:
-    """Return who runs the command, as the book records it."""
-    try:
-        return f"cli:{getpass.getuser()}"[:128]
-    except (KeyError, OSError):  # a container's user may have no name
-        return "cli"
 
 
 def _warnings(words: Sequence[str]) -> list[str]:

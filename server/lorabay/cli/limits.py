@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lorabay.cli.database import DatabaseOption, place
+from lorabay.cli.database import DatabaseOption, place, who_runs
 from lorabay.cli.options import JsonOption, StoreOption
 from lorabay.cli.output import print_json, print_report
 from lorabay.errors import UsageError
@@ -72,7 +72,7 @@ def set_(
         raise UsageError(str(error)) from None
 
     with open_database(where) as opened:
-        opened.write(partial(set_limits, place=limited, limits=limits))
+        opened.write(partial(set_limits, place=limited, limits=limits, who=who_runs()))
         _print(opened.read(read_rules), as_json=as_json)
 
 

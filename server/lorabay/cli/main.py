@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from lorabay.cli import (
     adapters,
+    audit,
     base,
     bench,
     data,
@@ -53,6 +54,7 @@ merge.add_to(app)
 adapters.add_to(app)
 keys.add_to(app)
 usage.add_to(app)
+audit.add_to(app)
 database.add_to(app)
 limits.add_to(app)
 bench.add_to(app)

@@ -24,7 +24,7 @@ import structlog
 from lorabay.files.background import BackgroundWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 logger = structlog.get_logger(__name__)
 
@@ -87,6 +87,8 @@ class EventLog:
         self._waiting: deque[bytes] = deque(maxlen=WAITING)
         self._lock = threading.Lock()
         self._writer = BackgroundWriter("event log", self._write)
+        self.told: Callable[[Event], object] = lambda event: None
+        """Called with every event, when it happens; returns at once, and never raises."""
         self._is_cut = False
         """True after a line of which the disk took a part only."""
 
@@ -103,6 +105,7 @@ class EventLog:
         when = datetime.now(UTC).isoformat(timespec="milliseconds")
         event = Event(when, who.kind, who.request_id, what, adapter, version, result)
         self._events.append(event)
+        self.told(event)
 
         log = logger.info if result == "ok" else logger.warning
         asked_by = {} if who.request_id is None else {"request_id": who.request_id}

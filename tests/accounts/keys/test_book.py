@@ -81,14 +81,14 @@ def test_a_name_is_an_active_keys_alone_in_its_tenant(database: Database) -> Non
 def test_a_rotated_key_keeps_its_id_and_for_a_while_its_secret(database: Database) -> None:
     """What it may use stays, too."""
     before = make(database, adapters=("finance",))
-    after = database.write(partial(book.rotate, key="CI", overlap_s=60, now=NOW))
+    after = database.write(partial(book.rotate, who="cli:ada", key="CI", overlap_s=60, now=NOW))
     assert after.text != before.text
     assert after.key.id == before.key.id
     assert after.key.adapters == ("finance",)
     assert after.key.former_hash == before.key.secret_hash
     assert after.key.former_until == NOW + 60
 
-    at_once = database.write(partial(book.rotate, key="CI", overlap_s=0, now=NOW))
+    at_once = database.write(partial(book.rotate, who="cli:ada", key="CI", overlap_s=0, now=NOW))
     assert (at_once.key.former_hash, at_once.key.former_until) == (None, None)
 
 
@@ -100,14 +100,14 @@ def test_a_revoked_key_stays_in_the_book(database: Database) -> None:
         assert (ended.revoked_at, ended.revoked_by) == (NOW + 5, "admin")
     assert found(database, made.key.id).state(NOW) is KeyState.REVOKED
     with pytest.raises(KeyConflict, match="is revoked"):
-        database.write(partial(book.rotate, key=made.key.id))
+        database.write(partial(book.rotate, who="cli:ada", key=made.key.id))
 
 
 def test_an_expired_key_cannot_be_rotated(database: Database) -> None:
     """A new secret would open nothing."""
     made = make(database, expires_at=NOW)
     with pytest.raises(KeyConflict, match="is expired"):
-        database.write(partial(book.rotate, key=made.key.id, now=NOW))
+        database.write(partial(book.rotate, who="cli:ada", key=made.key.id, now=NOW))
 
 
 def test_a_key_is_found_by_its_id_or_its_name(database: Database) -> None:
@@ -158,7 +158,7 @@ def test_every_change_is_counted(database: Database) -> None:
     first = make(database, "one")
     number = database.read(partial(newest_change, name="keys"))
     make(database, "two")
-    database.write(partial(book.rotate, key="one"))
+    database.write(partial(book.rotate, who="cli:ada", key="one"))
     with pytest.raises(KeyConflict):
         make(database, "two")
     changed = database.read(partial(book.changed_since, number=number))

@@ -22,7 +22,7 @@ async def test_a_change_holds_when_its_call_returns(database: Database) -> None:
     assert await desk.listed() == await desk.listed("retail") == (made.key,)
     assert await desk.find("CI") == made.key
 
-    rotated = await desk.rotate("CI", overlap_s=0)
+    rotated = await desk.rotate("CI", who="admin", overlap_s=0)
     assert snapshot.identify(rotated.text).id == made.key.id
     with pytest.raises(InvalidApiKey):
         snapshot.identify(made.text)

@@ -97,7 +97,7 @@ async def test_both_secrets_of_a_rotated_key_are_taken_for_a_while(
 ) -> None:
     """They are one caller; behind the overlap only the new one is."""
     before = make(database)
-    rotate = partial(book.rotate, key="CI", overlap_s=10, now=clock.now)
+    rotate = partial(book.rotate, who="cli:ada", key="CI", overlap_s=10, now=clock.now)
     after = database.write(rotate)
     await snapshot.refresh()
     assert snapshot.identify(before.text) == snapshot.identify(after.text)

@@ -23,7 +23,9 @@ async def test_a_change_is_taken_up_and_an_outage_changes_nothing(
     with open_database(postgres_url) as opened:
         book = RuleBook(opened)
         assert book.rules.limits == {}
-        opened.write(lambda connection: set_limits(connection, PLACE, Limits(parallel=2)))
+        opened.write(
+            lambda connection: set_limits(connection, PLACE, Limits(parallel=2), who="cli")
+        )
         await book.look()
         assert book.rules.limits == {PLACE: Limits(parallel=2)}
 

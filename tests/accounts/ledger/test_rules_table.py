@@ -19,8 +19,10 @@ def test_limits_are_read_as_they_were_set(database: Database) -> None:
     before = database.read(newest)
     largest = Limits(tokens_per_month=MOST, parallel=0)
     for limits in (Limits(parallel=1), largest):
-        database.write(lambda connection, limits=limits: set_limits(connection, PLACE, limits))
+        database.write(
+            lambda connection, limits=limits: set_limits(connection, PLACE, limits, who="cli")
+        )
     assert database.read(read_rules).limits == {PLACE: largest}
-    database.write(lambda connection: set_limits(connection, PLACE, UNLIMITED))
+    database.write(lambda connection: set_limits(connection, PLACE, UNLIMITED, who="cli"))
     assert database.read(read_rules).limits == {}
     assert database.read(newest) == before + 3

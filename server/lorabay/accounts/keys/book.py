@@ -2,7 +2,7 @@
 
 Each function runs inside a transaction of `Database`, and each change is counted in it, so that all
 servers take it up. A key's text is returned once, when its secret is made; the database keeps the
-hash.
+hash. Each change is written to the audit, too, in the same transaction.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, or_, select, update
 
+from lorabay.accounts.audit.book import record
+from lorabay.accounts.audit.deeds import Deed
 from lorabay.accounts.database.changes import count_change
 from lorabay.accounts.keys.key_form import looks_like_key, new_id, new_key, read_key
-from lorabay.accounts.keys.record import KEYS_CHANGE, Key, KeyState
+from lorabay.accounts.keys.record import KEYS_CHANGE, Key, KeyState, shown_time
 from lorabay.accounts.keys.tables import KEYS, TENANTS
 from lorabay.accounts.limits import LIMIT_NAMES, Limits
 from lorabay.errors import SHOWN_CHARS, KeyConflict, KeyNotFound
@@ -45,7 +47,12 @@ class NewKey:
 
 
 def create(
-    connection: Connection, wishes: KeyWishes, *, who: str, now: float | None = None
+    connection: Connection,
+    wishes: KeyWishes,
+    *,
+    who: str,
+    request_id: str | None = None,
+    now: float | None = None,
 ) -> NewKey:
     """Make a key, and its tenant if there is none of that name. Raises KeyConflict for a name that
     an active key of the tenant has.
@@ -75,13 +82,17 @@ def create(
         **wishes.limits.as_dict(),
     }
     connection.execute(insert(KEYS).values(row))
-    return NewKey(_get(connection, key_id), text)
+    made = _get(connection, key_id)
+    record(connection, Deed(who, "key.create", key_id, _told(made), request_id=request_id), now=now)
+    return NewKey(made, text)
 
 
 def rotate(
     connection: Connection,
     key: str,
     *,
+    who: str,
+    request_id: str | None = None,
     overlap_s: int = DEFAULT_OVERLAP_S,
     now: float | None = None,
 ) -> NewKey:
@@ -104,10 +115,19 @@ def rotate(
     if overlap_s > 0:
         changes |= {"former_hash": found.secret_hash, "former_until": moment + overlap_s}
     connection.execute(update(KEYS).where(KEYS.c.id == found.id).values(changes))
+    detail = {"name": found.name, "tenant": found.tenant, "overlap_s": overlap_s}
+    record(connection, Deed(who, "key.rotate", found.id, detail, request_id=request_id), now=now)
     return NewKey(_get(connection, found.id), text)
 
 
-def revoke(connection: Connection, key: str, *, who: str, now: float | None = None) -> Key:
+def revoke(
+    connection: Connection,
+    key: str,
+    *,
+    who: str,
+    request_id: str | None = None,
+    now: float | None = None,
+) -> Key:
     """End the key of this id or name for ever, and return it; one that is revoked stays as it is.
 
     Raises KeyNotFound or KeyConflict.
@@ -117,6 +137,9 @@ def revoke(connection: Connection, key: str, *, who: str, now: float | None = No
     if found.revoked_at is None:
         changes = {"revoked_at": _whole(now), "revoked_by": who, "change": number}
         connection.execute(update(KEYS).where(KEYS.c.id == found.id).values(changes))
+        detail = {"name": found.name, "tenant": found.tenant}
+        deed = Deed(who, "key.revoke", found.id, detail, request_id=request_id)
+        record(connection, deed, now=now)
     return _get(connection, found.id)
 
 
@@ -157,6 +180,19 @@ def find(connection: Connection, key: str) -> Key:
     if not alive:
         raise KeyNotFound(f"there is no key of the id or name {_shown(key)}")
     return alive[0]
+
+
+def _told(key: Key) -> dict[str, object]:
+    """Return what the audit tells of a new key: all that was wanted of it."""
+    limits = {name: limit for name, limit in key.limits.as_dict().items() if limit is not None}
+    return {
+        "name": key.name,
+        "tenant": key.tenant,
+        "adapters": list(key.adapters),
+        "endpoints": None if key.endpoints is None else list(key.endpoints),
+        "limits": limits,
+        "expires_at": shown_time(key.expires_at),
+    }
 
 
 def _shown(key: str) -> str:

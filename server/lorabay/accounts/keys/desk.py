@@ -34,17 +34,28 @@ class KeyDesk:
         self._database = database
         self._snapshot = snapshot
 
-    async def create(self, wishes: KeyWishes, *, who: str) -> NewKey:
+    async def create(self, wishes: KeyWishes, *, who: str, request_id: str | None = None) -> NewKey:
         """Make a key; raises KeyConflict."""
-        return await self._change(partial(book.create, wishes=wishes, who=who))
+        return await self._change(
+            partial(book.create, wishes=wishes, who=who, request_id=request_id)
+        )
 
-    async def rotate(self, key: str, *, overlap_s: int = DEFAULT_OVERLAP_S) -> NewKey:
+    async def rotate(
+        self,
+        key: str,
+        *,
+        who: str,
+        request_id: str | None = None,
+        overlap_s: int = DEFAULT_OVERLAP_S,
+    ) -> NewKey:
         """Give a key a new secret; raises KeyNotFound or KeyConflict."""
-        return await self._change(partial(book.rotate, key=key, overlap_s=overlap_s))
+        return await self._change(
+            partial(book.rotate, key=key, who=who, request_id=request_id, overlap_s=overlap_s)
+        )
 
-    async def revoke(self, key: str, *, who: str) -> Key:
+    async def revoke(self, key: str, *, who: str, request_id: str | None = None) -> Key:
         """End a key for ever; raises KeyNotFound or KeyConflict."""
-        return await self._change(partial(book.revoke, key=key, who=who))
+        return await self._change(partial(book.revoke, key=key, who=who, request_id=request_id))
 
     async def listed(self, tenant: str | None = None) -> tuple[Key, ...]:
         """Return all keys, or those of a tenant."""
