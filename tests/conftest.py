@@ -28,6 +28,7 @@ pytest_plugins = [
     "tests.fixtures.databases",
     "tests.fixtures.redis",
     "tests.fixtures.otlp",
+    "tests.fixtures.issuer",
 ]
 
 examples.register_profiles()

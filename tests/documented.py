@@ -35,8 +35,8 @@ CHECKS = [
 ]
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
-NAMES = frozenset({"model", "name", "lora_name"})
-"""Fields and parameters that name an adapter."""
+NAMES = frozenset({"key", "lora_name", "model", "name"})
+"""Fields and parameters that name an adapter or a key."""
 
 PATIENCE_S = 120.0
 """How long a server may take for an answer on a busy machine."""

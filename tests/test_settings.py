@@ -14,6 +14,7 @@ from lorabay.settings import (
     Settings,
     load_settings,
     parse_engine_options,
+    parse_groups,
     service_links,
     split_hosts,
     split_names,
@@ -323,3 +324,12 @@ def test_connections_are_kept_longer_than_balancers_keep_theirs() -> None:
     """Those keep them for 60 seconds, and the server must not be the first to end one."""
     assert Settings().keep_alive_s > 60
     assert 0 < Settings().stream_comment_s < 60
+
+
+def test_groups_and_their_roles_are_read_from_flags_variables_and_files() -> None:
+    """A group may hold `=`; in a file also spaces and commas."""
+    roles = {"ml-team": "operator", "a=b": "viewer"}
+    assert load_settings({"oidc_roles": ["ml-team=operator", "a=b = viewer"]}).oidc_roles == roles
+    environ = {"LORABAY_OIDC_ROLES": "ml-team=operator, a=b=viewer,"}
+    assert load_settings({}, environ=environ).oidc_roles == roles
+    assert parse_groups({"Platform, all": "owner"}) == {"Platform, all": "owner"}

@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from platformdirs import user_cache_path
@@ -95,6 +95,22 @@ def split_names(value: object) -> object:
         return value
 
     return tuple(value.replace(",", " ").split())
+
+
+def parse_groups(value: object) -> object:
+    """Read `GROUP=ROLE`, several of them joined by `,` or as a list, as a mapping."""
+    if isinstance(value, str):
+        value = [pair for pair in value.split(",") if pair.strip()]
+    if not isinstance(value, list | tuple):
+        return value
+
+    groups = {}
+    for pair in value:
+        group, equals, role = str(pair).rpartition("=")
+        if not equals or not group.strip():
+            raise ValueError(f"{str(pair)[:100]!r} is not GROUP=ROLE")
+        groups[group.strip()] = role.strip()
+    return groups
 
 
 def _json_or_text(text: str) -> object:
@@ -484,6 +500,47 @@ class QueueSettings(BaseModel):
     )
 
 
+class OidcSettings(BaseModel):
+    """Administrators who log in elsewhere: tokens of an issuer of OpenID Connect."""
+
+    oidc_issuer: str | None = Field(
+        None,
+        description=(
+            "URL of the issuer whose tokens the admin paths take, beside the admin key. "
+            "Default: none."
+        ),
+    )
+    oidc_audience: str | None = Field(
+        None, description="What a token must be for: its claim `aud`. Needed with an issuer."
+    )
+    oidc_roles: Annotated[
+        dict[str, Literal["viewer", "operator", "owner"]], BeforeValidator(parse_groups)
+    ] = Field(
+        default_factory=dict,
+        description=(
+            "What the members of a group may do, as GROUP=viewer, GROUP=operator or GROUP=owner; "
+            "the flag repeats. Needed with an issuer."
+        ),
+    )
+    # What Keycloak, Entra ID, Okta and Dex call it; Keycloak's roles are `realm_access.roles`.
+    oidc_groups_claim: str = Field(
+        "groups", description="Claim that holds a token's groups; dots lead into objects."
+    )
+    # Clocks of machines that are kept in time differ by less than a second; of others by minutes.
+    oidc_leeway_s: float = Field(
+        60.0, ge=0, le=600, description="Seconds that the issuer's clock may differ from ours."
+    )
+    # Longer than an outage of an issuer is left alone over a weekend's night.
+    oidc_keys_max_age_s: float = Field(
+        86_400.0,
+        ge=60,
+        description=(
+            "Seconds that the issuer's keys are taken from memory while it cannot be reached; "
+            "after them tokens get 503. The admin key needs no issuer."
+        ),
+    )
+
+
 class EngineSettings(BaseModel):
     """vLLM."""
 
@@ -655,6 +712,7 @@ GROUPS: tuple[type[BaseModel], ...] = (
     ModelSettings,
     AccountSettings,
     QueueSettings,
+    OidcSettings,
     EngineSettings,
     GrammarSettings,
     TraceSettings,
@@ -668,6 +726,7 @@ class Settings(
     ModelSettings,
     AccountSettings,
     QueueSettings,
+    OidcSettings,
     EngineSettings,
     GrammarSettings,
     TraceSettings,

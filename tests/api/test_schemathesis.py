@@ -6,20 +6,36 @@ import asyncio
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from fastapi import APIRouter
 
+from lorabay.accounts.database.database import open_database
+from lorabay.accounts.keys import book
+from lorabay.accounts.keys.desk import KeyDesk
+from lorabay.accounts.keys.snapshot import KeySnapshot
+from lorabay.accounts.keys.wishes import KeyWishes
+from lorabay.accounts.ledger.desk import LimitDesk
+from lorabay.accounts.ledger.rule_book import RuleBook
+from lorabay.accounts.usage.questions import Question, Report
+from lorabay.accounts.usage.store import DatabaseStore
 from lorabay.api import auth
 from lorabay.api.admin import admin_router
-from lorabay.api.auth import KEY_OWNER, KeyGate
+from lorabay.api.admin_keys import keys_router
+from lorabay.api.admin_limits import limits_router
+from lorabay.api.audit import audit_router
+from lorabay.api.auth import KEY_OWNER, Gate, KeyGate
 from lorabay.api.exchange import Parts
 from lorabay.api.keyring import Keyring
+from lorabay.api.usage import usage_router
 from lorabay.base.find import BaseFolder
 from lorabay.base.shapes import BaseShapes
+from lorabay.server.audit import Auditor
 from lorabay.serving.admin import Operations
 from lorabay.serving.engine import CALLS
 from lorabay.serving.vllm.engine import VllmEngine
@@ -31,7 +47,7 @@ from tests.serving.mortal_engine import MortalEngine
 from tests.slots import enough_slots
 from tests.versions import BASE_NAMES
 
-ADMINS, CALLS_OWN = "ads", "bank"
+ADMINS, CALLS_OWN, KEYS_NAME = "ads", "bank", "CI"
 KEY = "one key for all paths"
 HEADERS = {"authorization": f"Bearer {KEY}"}
 CASES, CASES_OF_A_LARGE_SCHEMA, CASES_OF_ALIKE = 100, 12, 6
@@ -58,6 +74,31 @@ class DocumentedEngine(MortalEngine):
         return self._vllm.schemas()
 
 
+class Office:
+    """The paths of accounts, over a database in a file that has one key."""
+
+    def __init__(self, file: Path) -> None:
+        self.database = open_database(file)
+        self._keys = KeySnapshot(self.database, max_age_s=3600)
+        self._keys.load()
+        wishes = KeyWishes(KEYS_NAME)
+        self.database.write(partial(book.create, wishes=wishes, who="cli"))
+
+    def routers(self, gate: Gate, names: Callable[[], Iterable[str]]) -> list[APIRouter]:
+        """Return the paths of keys, limits, usage and audit."""
+        usage, audit = DatabaseStore(self.database), Auditor(self.database)
+
+        async def answer(question: Question) -> Report:
+            return await asyncio.to_thread(usage.answer, question, None)
+
+        return [
+            keys_router(KeyDesk(self.database, self._keys), gate, names),
+            limits_router(LimitDesk(self.database, RuleBook(self.database)), gate),
+            usage_router(answer, gate),
+            audit_router(audit.answers(), gate),
+        ]
+
+
 class RunningServer:
     """uvicorn on a loop of its own, in a thread; `url` is there when the server is."""
 
@@ -80,11 +121,12 @@ class RunningServer:
         for number, name in enumerate((ADMINS, CALLS_OWN)):
             await bay.serve(name, number)
 
-        operations = admin_router(
-            Operations(manager, bay.reconciler), KeyGate(Keyring(KEY), auth.ADMIN)
-        )
+        gate = KeyGate(Keyring(KEY), auth.ADMIN)
+        operations = admin_router(Operations(manager, bay.reconciler), gate)
+        office = Office(self._folder / "accounts.db")
+        routers = [operations, *office.routers(gate, bay.registry.names)]
         parts = Parts(manager.engine, bay.registry, manager, enough_slots(), bay.metrics)
-        app = make_app(parts, KeyGate(Keyring(KEY), KEY_OWNER), routers=[operations])
+        app = make_app(parts, KeyGate(Keyring(KEY), KEY_OWNER), routers=routers)
         self._http = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
@@ -94,6 +136,7 @@ class RunningServer:
             await self._http.serve(sockets=[listener])
 
         await manager.stop()
+        office.database.close()
         bay.store.close()
 
     def __enter__(self) -> str:
@@ -122,7 +165,7 @@ def test_every_answer_is_one_that_the_document_allows(url: str, figures: list[st
         count = CASES_OF_A_LARGE_SCHEMA if is_large else CASES
         if operation[1] in {call.path for call in CALLS if call.pools}:
             count = CASES_OF_ALIKE
-        names = (CALLS_OWN, "tiny") if is_call else (ADMINS,)
+        names = (CALLS_OWN, "tiny") if is_call else (ADMINS, KEYS_NAME)
         for mode in MODES:
             total += exercise(url, operation, mode, count, headers=HEADERS, names=names)
     figures.append(f"requests from the document: {total.total()}, {dict(sorted(total.items()))}")

@@ -13,7 +13,9 @@ from starlette.exceptions import HTTPException
 
 from lorabay.api.admin import admin_router
 from lorabay.api.admin_keys import keys_router
+from lorabay.api.admin_limits import limits_router
 from lorabay.api.app import create_app
+from lorabay.api.audit import audit_router
 from lorabay.api.auth import OpenGate
 from lorabay.api.exchange import Parts
 from lorabay.api.problems import as_error
@@ -58,7 +60,9 @@ def test_every_endpoint_is_described() -> None:
         routers=[
             admin_router(absent, gate),
             keys_router(absent, gate, tuple),
+            limits_router(absent, gate),
             usage_router(absent, gate),
+            audit_router(absent, gate),
         ],
     )
 

@@ -154,3 +154,14 @@ def test_a_disk_that_stays_away_takes_bounded_memory(tmp_path: Path) -> None:
     assert log.flush(WAIT_S)
     written = [line["what"] for line in lines(tmp_path / "missing" / "events.jsonl")]
     assert written == [str(number) for number in range(10, WAITING + 10)]
+
+
+def test_whoever_wants_to_is_told_of_every_event() -> None:
+    """When it happens."""
+    told: list[str] = []
+    log = EventLog()
+    log.add("scan")
+    log.told = lambda event: told.append(event.what)
+    log.add("pinned", adapter="finance")
+    log.add("removed", adapter="finance")
+    assert told == ["pinned", "removed"]

@@ -1,4 +1,4 @@
-"""Who asks: the id of a key, its tenant, what it may use and how much.
+"""Who asks: the id of a key, its tenant, what it may use and how much; or an administrator.
 
 Values only. Knows nothing of how a caller was identified.
 """
@@ -13,6 +13,7 @@ from lorabay.accounts.permissions import ALL, permissions
 
 if TYPE_CHECKING:
     from lorabay.accounts.permissions import Permissions
+    from lorabay.accounts.roles import Role
 
 DEFAULT_TENANT = "default"
 """The tenant of who has none: the operator's own keys, and keys that were made without one."""
@@ -28,3 +29,6 @@ class Caller:
     tenant: str = DEFAULT_TENANT
     permissions: Permissions = ALL_PERMISSIONS
     limits: Limits = UNLIMITED
+
+    role: Role | None = None
+    """What an administrator may do; None for clients."""

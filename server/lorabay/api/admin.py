@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict
 
 from lorabay.api.admin_bodies import body_of, documented
-from lorabay.api.auth import identify
+from lorabay.api.administrators import administrator
+from lorabay.api.description.admin_answers import (
+    AdapterAnswer,
+    AdaptersAnswer,
+    EventsAnswer,
+    answers,
+)
 from lorabay.errors import AdapterConflict, InvalidRequest, ModelNotFound
 from lorabay.reconcile.events import Actor
 
@@ -48,14 +54,8 @@ class RollbackRequest(BaseModel):
 
 def admin_router(operations: Operations, gate: Gate) -> APIRouter:
     """Return the routes; `gate` decides who may use them."""
-
-    def admin(request: Request) -> Actor:
-        """Return who asks, as events record it: the caller's id is ours, the request's is not."""
-        caller = identify(gate, request)
-        return Actor(caller.id, str(request.state.request_id))
-
     router = APIRouter(tags=["admin"])
-    who = Depends(admin)
+    who = Depends(administrator(gate))
     _add_reads(router, operations, who)
     _add_changes(router, operations, who)
     _add_vllm_verbs(router, operations, who)
@@ -64,16 +64,29 @@ def admin_router(operations: Operations, gate: Gate) -> APIRouter:
 
 def _add_reads(router: APIRouter, operations: Operations, who: Any) -> None:
     @router.get(
-        "/admin/adapters", summary="Every adapter with state, reasons, versions and residency"
+        "/admin/adapters",
+        summary="Every adapter with state, reasons, versions and residency",
+        response_model=None,
+        responses=answers(AdaptersAnswer),
     )
     async def list_adapters(who: Actor = who) -> dict[str, Any]:
         return {"adapters": operations.adapters()}
 
-    @router.get("/admin/adapters/{name}", summary="One adapter")
+    @router.get(
+        "/admin/adapters/{name}",
+        summary="One adapter",
+        response_model=None,
+        responses=answers(AdapterAnswer),
+    )
     async def get_adapter(name: str, who: Actor = who) -> dict[str, Any]:
         return operations.adapter(name)
 
-    @router.get("/admin/events", summary="What happened, newest first")
+    @router.get(
+        "/admin/events",
+        summary="What happened, newest first",
+        response_model=None,
+        responses=answers(EventsAnswer),
+    )
     async def list_events(
         count: Annotated[int, Query(ge=1, le=1000)] = 100, who: Actor = who
     ) -> dict[str, Any]:
@@ -81,11 +94,21 @@ def _add_reads(router: APIRouter, operations: Operations, who: Any) -> None:
 
 
 def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
-    @router.post("/admin/rescan", summary="Look at the adapter directory now")
+    @router.post(
+        "/admin/rescan",
+        summary="Look at the adapter directory now",
+        response_model=None,
+        responses=answers(AdaptersAnswer),
+    )
     async def rescan(who: Actor = who) -> dict[str, Any]:
         return {"adapters": await operations.rescan(who)}
 
-    @router.post("/admin/adapters/{name}/pin", summary="Keep an adapter in the engine")
+    @router.post(
+        "/admin/adapters/{name}/pin",
+        summary="Keep an adapter in the engine",
+        response_model=None,
+        responses=answers(AdapterAnswer),
+    )
     async def pin(name: str, who: Actor = who) -> dict[str, Any]:
         described = operations.set_pinned(name, True, who)
         await operations.saved()
@@ -97,7 +120,12 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         await operations.saved()
         return described
 
-    @router.post("/admin/adapters/{name}/preload", summary="Load an adapter into the engine now")
+    @router.post(
+        "/admin/adapters/{name}/preload",
+        summary="Load an adapter into the engine now",
+        response_model=None,
+        responses=answers(AdapterAnswer),
+    )
     async def preload(name: str, who: Actor = who) -> dict[str, Any]:
         return await operations.preload(name, who)
 
@@ -106,6 +134,8 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
     @router.post(
         "/admin/adapters/{name}/rollback",
         summary="Go back to a kept version until the folder changes",
+        response_model=None,
+        responses=answers(AdapterAnswer),
         openapi_extra=documented(RollbackRequest),
     )
     async def rollback(name: str, body: Any = rollback_body, who: Actor = who) -> dict[str, Any]:

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, StrictInt
 
 from lorabay.accounts.keys.wishes import read_span, read_wishes
 from lorabay.accounts.limits import LIMIT_NAMES
 from lorabay.accounts.permissions import without_match
 from lorabay.api.admin_bodies import body_of, documented
-from lorabay.api.auth import identify
+from lorabay.api.administrators import administrator
+from lorabay.api.description.admin_answers import (
+    KeyAnswer,
+    KeysAnswer,
+    NewKeyAnswer,
+    NewSecretAnswer,
+    answers,
+)
 from lorabay.reconcile.events import Actor
 from lorabay.serving.engine import CALLS
 
@@ -58,25 +65,31 @@ def keys_router(desk: KeyDesk, gate: Gate, adapter_names: Callable[[], Iterable[
 
     `adapter_names` returns the adapters that are served: a key for none of them gets a warning.
     """
-
-    def admin(request: Request) -> Actor:
-        return Actor(identify(gate, request).id, str(request.state.request_id))
-
     router = APIRouter(tags=["admin"])
-    who = Depends(admin)
+    who = Depends(administrator(gate))
     _add_reads(router, desk, who)
     _add_changes(router, desk, who, adapter_names)
     return router
 
 
 def _add_reads(router: APIRouter, desk: KeyDesk, who: Any) -> None:
-    @router.get("/admin/keys", summary="Every key: whose it is, and what it may use")
+    @router.get(
+        "/admin/keys",
+        summary="Every key: whose it is, and what it may use",
+        response_model=None,
+        responses=answers(KeysAnswer),
+    )
     async def list_keys(
         tenant: Annotated[str | None, Query()] = None, who: Actor = who
     ) -> dict[str, Any]:
         return {"keys": [key.as_dict() for key in await desk.listed(tenant)]}
 
-    @router.get("/admin/keys/{key}", summary="One key, by its id or name")
+    @router.get(
+        "/admin/keys/{key}",
+        summary="One key, by its id or name",
+        response_model=None,
+        responses=answers(KeyAnswer),
+    )
     async def show_key(key: str, who: Actor = who) -> dict[str, Any]:
         return (await desk.find(key)).as_dict()
 
@@ -90,6 +103,8 @@ def _add_changes(
     @router.post(
         "/admin/keys",
         summary="Make a key; its text is in this answer and never again",
+        response_model=None,
+        responses=answers(NewKeyAnswer),
         openapi_extra=documented(CreateKeyRequest),
     )
     async def create_key(
@@ -104,7 +119,7 @@ def _add_changes(
             expires=body.expires,
             known_endpoints=ENDPOINTS,
         )
-        made = await desk.create(wishes, who=who.kind)
+        made = await desk.create(wishes, who=who.kind, request_id=who.request_id)
         unknown = without_match(wishes.adapters, adapter_names())
         warnings = [f"no adapter that is served is meant by {word!r}" for word in unknown]
         return _shown_once(response, made) | {"warnings": warnings}
@@ -112,17 +127,30 @@ def _add_changes(
     @router.post(
         "/admin/keys/{key}/rotate",
         summary="Give a key a new secret; the former one is taken for a while",
+        response_model=None,
+        responses=answers(NewSecretAnswer),
         openapi_extra=documented(RotateKeyRequest),
     )
     async def rotate_key(
         key: str, response: Response, body: Any = rotate_body, who: Actor = who
     ) -> dict[str, Any]:
-        made = await desk.rotate(key, overlap_s=read_span(body.overlap))
+        made = await desk.rotate(
+            key,
+            who=who.kind,
+            request_id=who.request_id,
+            overlap_s=read_span(body.overlap),
+        )
         return _shown_once(response, made)
 
-    @router.post("/admin/keys/{key}/revoke", summary="End a key for ever, on every server")
+    @router.post(
+        "/admin/keys/{key}/revoke",
+        summary="End a key for ever, on every server",
+        response_model=None,
+        responses=answers(KeyAnswer),
+    )
     async def revoke_key(key: str, who: Actor = who) -> dict[str, Any]:
-        return (await desk.revoke(key, who=who.kind)).as_dict()
+        ended = await desk.revoke(key, who=who.kind, request_id=who.request_id)
+        return ended.as_dict()
 
 
 def _shown_once(response: Response, made: NewKey) -> dict[str, Any]:

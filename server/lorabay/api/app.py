@@ -61,6 +61,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # What a client that is made from the document calls it: `create_key`, `list_adapters`.
+        generate_unique_id_function=lambda route: route.name,
         middleware=middleware,
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lorabay.accounts.callers import Caller
 from lorabay.accounts.keys.key_form import looks_like_key
+from lorabay.accounts.roles import Role
 from lorabay.errors import InvalidApiKey, PermissionDenied, SetupError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 ANONYMOUS = Caller("anonymous")
 KEY_OWNER = Caller("key")
-ADMIN = Caller("admin")
+ADMIN = Caller("admin", role=Role.OWNER)
 
 NO_VALID_KEY = (
     "No valid API key: send it as the header `Authorization: Bearer KEY`, or as `x-api-key: KEY`."
@@ -53,7 +54,7 @@ class KeyGate:
     def identify(self, headers: Headers) -> Caller:
         """Return the keys' owner; takes the same time however wrong a key is."""
         # A list: also the second key is compared where the first one is right.
-        fits = [self._keys.holds(key) for key in _sent_keys(headers)]
+        fits = [self._keys.holds(key) for key in sent_keys(headers)]
         if not any(fits):
             raise InvalidApiKey(NO_VALID_KEY)
         return self._owner
@@ -76,7 +77,7 @@ class AccountGate:
 
     def identify(self, headers: Headers) -> Caller:
         """Return the caller; of two wrong keys the second is told of."""
-        sent = _sent_keys(headers)
+        sent = sent_keys(headers)
         # A list: also the second key is compared where the first one is right.
         fits = [self._owners.holds(key) for key in sent]
         if any(fits):
@@ -92,7 +93,7 @@ class AccountGate:
         raise refused
 
 
-def _sent_keys(headers: Headers) -> tuple[bytes, bytes]:
+def sent_keys(headers: Headers) -> tuple[bytes, bytes]:
     """Return the keys that a request carries, as OpenAI's clients and as Anthropic's send them."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     bearer = key if scheme.lower() == "bearer" else ""
@@ -107,8 +108,8 @@ class ClosedGate:
     def identify(self, headers: Headers) -> Caller:
         """Raise PermissionDenied."""
         raise PermissionDenied(
-            "the admin paths are closed: start the server with --admin-key (LORABAY_ADMIN_KEY) "
-            "or --admin-key-file"
+            "the admin paths are closed: start the server with --admin-key (LORABAY_ADMIN_KEY), "
+            "--admin-key-file or --oidc-issuer"
         )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import PlainTextResponse
 
 from lorabay.accounts.usage.forms import as_csv, as_json
 from lorabay.accounts.usage.questions import By, asked
-from lorabay.api.auth import identify
+from lorabay.api.administrators import administrator
+from lorabay.api.description.admin_answers import UsageAnswer
 
 if TYPE_CHECKING:
     from lorabay.accounts.usage.questions import Question, Report
@@ -27,17 +28,13 @@ CSV = "text/csv; charset=utf-8"
 
 def usage_router(answer: Answer, gate: Gate) -> APIRouter:
     """Return the route; `gate` decides who may use it."""
-
-    def admin(request: Request) -> None:
-        identify(gate, request)
-
-    router = APIRouter(tags=["admin"], dependencies=[Depends(admin)])
+    router = APIRouter(tags=["admin"], dependencies=[Depends(administrator(gate))])
 
     @router.get(
         "/admin/usage",
         summary="Requests and tokens by key, tenant, adapter, version, call, day or month",
         response_model=None,
-        responses={200: {"content": {"application/json": {}, "text/csv": {}}}},
+        responses={200: {"model": UsageAnswer, "content": {"text/csv": {}}}},
     )
     async def usage(
         by: Annotated[

@@ -14,10 +14,10 @@ import typer
 from lorabay.cli.database import DatabaseOption, place, who_runs
 from lorabay.cli.options import JsonOption, StoreOption
 from lorabay.cli.output import print_json, print_report
-from lorabay.errors import UsageError
+from lorabay.errors import InvalidRequest, UsageError
 
 if TYPE_CHECKING:
-    from lorabay.accounts.ledger.rules import Place, Rules
+    from lorabay.accounts.ledger.rules import Rules
 
 TenantOption = Annotated[str | None, typer.Option(help="Limit a tenant: all its keys together.")]
 AdapterOption = Annotated[
@@ -25,8 +25,6 @@ AdapterOption = Annotated[
 ]
 KeyOption = Annotated[str | None, typer.Option(help="With --adapter: limit this key id on it.")]
 Limit = Annotated[int | None, typer.Option(min=0, help="Default: no limit.")]
-
-MOST_NAME_CHARS = 120
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,23 +51,23 @@ def set_(
     as_json: JsonOption = False,
 ) -> None:
     """Set all limits of one place, in place of those that it had; without any it has none."""
-    limited = _place_of(tenant, adapter, key)
     where = place(database, store)
 
     from lorabay.accounts.database.database import open_database
     from lorabay.accounts.ledger.rules_table import read_rules, set_limits
-    from lorabay.accounts.limits import Limits
+    from lorabay.accounts.ledger.wishes import read_wish
 
+    named = {
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "tokens_per_day": tokens_per_day,
+        "tokens_per_month": tokens_per_month,
+        "parallel": parallel,
+    }
     try:
-        limits = Limits(
-            requests_per_minute=requests_per_minute,
-            tokens_per_minute=tokens_per_minute,
-            tokens_per_day=tokens_per_day,
-            tokens_per_month=tokens_per_month,
-            parallel=parallel,
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+        limited, limits = read_wish(tenant=tenant, adapter=adapter, key=key, limits=named)
+    except InvalidRequest as error:
+        raise UsageError(error.message) from None
 
     with open_database(where) as opened:
         opened.write(partial(set_limits, place=limited, limits=limits, who=who_runs()))
@@ -89,36 +87,8 @@ def show(
         _print(opened.read(read_rules), as_json=as_json)
 
 
-def _place_of(tenant: str | None, adapter: str | None, key: str | None) -> Place:
-    """Return what the options name; raises UsageError unless it is one thing."""
-    from lorabay.accounts.ledger.scopes import ScopeKind
-
-    match tenant, adapter, key:
-        case (str(), None, None):
-            return ScopeKind.TENANT, _name(tenant)
-        case (None, str(), None):
-            return ScopeKind.ADAPTER, _name(adapter)
-        case (None, str(), str()):
-            return ScopeKind.KEY_ON_ADAPTER, f"{_name(key)}/{_name(adapter)}"
-        case _:
-            raise UsageError("name one of --tenant, --adapter, or --key with --adapter")
-
-
-def _name(name: str | None) -> str:
-    """Return a name that tables and messages can hold; raises UsageError for another one."""
-    if not name or len(name) > MOST_NAME_CHARS or not name.isprintable() or "/" in name:
-        raise UsageError(
-            f"{(name or '')[:MOST_NAME_CHARS]!a} is no name: it has 1 to {MOST_NAME_CHARS} "
-            "printable characters, none of them a slash"
-        )
-    return name
-
-
 def _print(rules: Rules, *, as_json: bool) -> None:
-    rows = [
-        {"kind": str(kind), "name": name, **limits.as_dict()}
-        for (kind, name), limits in rules.limits.items()
-    ]
+    rows = rules.as_list()
     if as_json:
         print_json(rows)
         return

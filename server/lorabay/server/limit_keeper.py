@@ -32,12 +32,14 @@ class LimitKeeper:
     """
 
     def __init__(self, database: Database, metrics: Metrics, *, redis: str | None = None) -> None:
+        from lorabay.accounts.ledger.desk import LimitDesk
         from lorabay.accounts.ledger.rule_book import RuleBook
         from lorabay.accounts.ledger.sql_store import SqlStore
 
         self._metrics = metrics
         self._server = uuid.uuid4().hex[:12]
         self._rules = RuleBook(database)
+        self.desk = LimitDesk(database, self._rules)
         durable = self._sharing(SqlStore(database), "database")
         quick = durable if redis is None else self._sharing(_redis_store(redis), "redis")
         self._sharings = (durable,) if quick is durable else (durable, quick)

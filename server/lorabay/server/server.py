@@ -23,9 +23,11 @@ from prometheus_client import CollectorRegistry
 
 from lorabay.api.admin import admin_router
 from lorabay.api.admin_keys import keys_router
+from lorabay.api.admin_limits import limits_router
 from lorabay.api.allowance.allowance import Allowances
 from lorabay.api.app import create_app
-from lorabay.api.auth import OpenGate, choose_admin_gate, choose_gate
+from lorabay.api.audit import audit_router
+from lorabay.api.auth import OpenGate, choose_gate
 from lorabay.api.exchange import Parts
 from lorabay.api.front import front_of
 from lorabay.api.hosts import choose_hosts
@@ -48,6 +50,7 @@ from lorabay.progress import progress_bar
 from lorabay.server.accounts import open_accounts
 from lorabay.server.adapted_modules import left_out
 from lorabay.server.ahead import Ahead
+from lorabay.server.audit import Auditor
 from lorabay.server.composition import build_reconciler, grammar_limits, request_limits
 from lorabay.server.engine_options import engine_options, has_rank_over
 from lorabay.server.first_steps import first_steps
@@ -55,6 +58,7 @@ from lorabay.server.http_protocol import Timeouts
 from lorabay.server.http_server import HttpServer
 from lorabay.server.limit_keeper import LimitKeeper
 from lorabay.server.listener import bind
+from lorabay.server.oidc import admin_side
 from lorabay.server.open_files import connections_of, raise_limit
 from lorabay.server.tls import choose_certificate
 from lorabay.server.tracing import choose_tracing
@@ -75,6 +79,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
     from pydantic import SecretStr
 
+    from lorabay.accounts.oidc.issuer_keys import IssuerKeys
     from lorabay.api.auth import Gate
     from lorabay.base.find import BaseFolder
     from lorabay.catalog.adapted import Adapted, NotAsked
@@ -114,6 +119,7 @@ def serve(settings: Settings) -> None:
     quiet_engine(os.environ, settings.log_level)
     keys = Keyring(_secret(settings.api_key), settings.api_key_file)
     admin_keys = Keyring(_secret(settings.admin_key), settings.admin_key_file)
+    admin_gate, issuer_keys = admin_side(settings, admin_keys)
     certificate = choose_certificate(settings.tls_cert, settings.tls_key)
 
     if links := service_links(os.environ):
@@ -134,8 +140,9 @@ def serve(settings: Settings) -> None:
             server = Server(
                 settings,
                 gate,
-                choose_admin_gate(admin_keys),
+                admin_gate,
                 keyrings=(keys, admin_keys),
+                issuer_keys=issuer_keys,
                 certificate=certificate,
                 accounts=accounts,
                 ask_engine=ahead.ask_engine,
@@ -219,6 +226,7 @@ class Server:
         admin_gate: Gate,
         *,
         keyrings: tuple[Keyring, ...] = (),
+        issuer_keys: IssuerKeys | None = None,
         certificate: Certificate | None = None,
         accounts: Accounts | None = None,
         make_engine: MakeEngine | None = None,
@@ -230,6 +238,7 @@ class Server:
         self._gate = gate
         self._admin_gate = admin_gate
         self._keyrings = keyrings
+        self._issuer_keys = issuer_keys
         self._accounts = accounts
         self._metrics = Metrics(CollectorRegistry(), own_histograms=settings.metrics_adapters)
         self._tracing = choose_tracing(settings, self._metrics)
@@ -256,6 +265,7 @@ class Server:
             self._limits = LimitKeeper(
                 accounts.database, self._metrics, redis=_secret(settings.redis)
             )
+        self._auditor = None if accounts is None else Auditor(accounts.database)
         self._failure: BaseException | None = None
 
         hosts = choose_hosts(settings.allowed_hosts, with_key=not isinstance(gate, OpenGate))
@@ -303,6 +313,8 @@ class Server:
         start = asyncio.create_task(self._start())
         start.add_done_callback(self._started)
         following = [asyncio.create_task(keys.follow()) for keys in self._keyrings]
+        if self._issuer_keys is not None:
+            following.append(asyncio.create_task(self._issuer_keys.follow()))
         if self._accounts is not None:
             following.append(asyncio.create_task(self._accounts.keys.follow()))
         if self._limits is not None:
@@ -321,6 +333,8 @@ class Server:
             # Last: what is cut off is recorded, too.
             await asyncio.to_thread(self._usage.stop, STOP_S)
             await asyncio.to_thread(self._tracing.stop, TRACES_STOP_S)
+            if self._auditor is not None:
+                await asyncio.to_thread(self._auditor.end)
 
         if self._failure is not None:
             raise self._failure
@@ -366,6 +380,10 @@ class Server:
         ingest = reconciler.ingest
         ingest.leave_out(left_out(ingest.base, options, settings.engine))
         self.reconciler = reconciler
+        if self._auditor is not None:
+            # Not before: what the adapter directory holds at the start was nobody's deed.
+            self._auditor.begin()
+            reconciler.events.told = self._auditor.note
         loading = Loading(
             # The last of vLLM's places is kept for swaps; see `Residency`.
             capacity=whole_number(options, "max_cpu_loras") - 1,
@@ -447,6 +465,10 @@ class Server:
             routers.append(keys_router(self._accounts.desk, self._admin_gate, names))
             answer = usage_answers(self._settings, self._accounts.database, self._usage)
             routers.append(usage_router(answer, self._admin_gate))
+        if self._limits is not None:
+            routers.append(limits_router(self._limits.desk, self._admin_gate))
+        if self._auditor is not None:
+            routers.append(audit_router(self._auditor.answers(), self._admin_gate))
         return routers
 
     def _started(self, start: asyncio.Task[None]) -> None:

@@ -41,6 +41,13 @@ class Rules:
         ruled = [_scope(*place, self.limits[place]) for place in places if place in self.limits]
         return (*own, *ruled)
 
+    def as_list(self) -> list[dict[str, object]]:
+        """Return every rule as plain values, for people and programs."""
+        return [
+            {"kind": str(kind), "name": name, **limits.as_dict()}
+            for (kind, name), limits in self.limits.items()
+        ]
+
 
 NO_RULES = Rules()
 

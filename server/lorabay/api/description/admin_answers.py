@@ -1,0 +1,193 @@
+"""What the admin paths answer with, for the OpenAPI document: enough to make a client from.
+
+Only described: what a path answers is made where it is made, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+State = Literal["pending", "loading", "ready", "draining", "rejected", "failed", "removed"]
+
+
+class Described(BaseModel):
+    """An answer; a later lorabay may add fields to it."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ReasonAnswer(Described):
+    """Why an adapter is not served."""
+
+    code: str
+    text: str
+
+
+class VersionAnswer(Described):
+    """A version of an adapter."""
+
+    id: str
+    digest: str
+    format: str
+    rank: int
+    alpha: float
+    modules: list[str]
+    size_bytes: int
+    approximate: float | None
+    warnings: list[str]
+    weights_digest: str
+    defaults: dict[str, Any]
+    live: bool
+    level: Literal["engine", "loading", "store"]
+    leases: int
+    last_used: float | None = Field(description="Seconds since 1970")
+
+
+class WithheldAnswer(Described):
+    """A former version that this run cannot serve."""
+
+    digest: str
+    reason: str
+
+
+class AdapterAnswer(Described):
+    """An adapter."""
+
+    name: str
+    state: State
+    reasons: list[ReasonAnswer]
+    live: str | None
+    pinned: bool
+    rolled_back: bool
+    versions: list[VersionAnswer]
+    withheld: list[WithheldAnswer]
+
+
+class AdaptersAnswer(Described):
+    """Every adapter."""
+
+    adapters: list[AdapterAnswer]
+
+
+class EventAnswer(Described):
+    """Something that happened."""
+
+    when: str
+    who: str
+    request_id: str | None
+    what: str
+    adapter: str | None
+    version: str | None
+    result: str
+
+
+class EventsAnswer(Described):
+    """What happened, newest first."""
+
+    events: list[EventAnswer]
+
+
+class LimitsOf(Described):
+    """Limits; null is none."""
+
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    tokens_per_day: int | None
+    tokens_per_month: int | None
+    parallel: int | None
+
+
+class KeyAnswer(LimitsOf):
+    """A key, without its secret. Times are ISO 8601 in UTC."""
+
+    id: str
+    name: str
+    tenant: str
+    state: Literal["active", "expired", "revoked"]
+    adapters: list[str]
+    endpoints: list[str] | None
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    former_secret_until: str | None
+    revoked_at: str | None
+    revoked_by: str | None
+
+
+class NewSecretAnswer(KeyAnswer):
+    """A key with its text, which is in this answer and never again."""
+
+    key: str
+
+
+class NewKeyAnswer(NewSecretAnswer):
+    """A new key, with what may not be meant."""
+
+    warnings: list[str]
+
+
+class KeysAnswer(Described):
+    """Keys."""
+
+    keys: list[KeyAnswer]
+
+
+class RuleAnswer(LimitsOf):
+    """The limits of a tenant, an adapter, or a key on an adapter."""
+
+    kind: Literal["tenant", "adapter", "key_on_adapter"]
+    name: str
+
+
+class RulesAnswer(Described):
+    """Every limit but those of keys themselves."""
+
+    limits: list[RuleAnswer]
+
+
+class AuditRowAnswer(Described):
+    """A row of the audit; of a row that cannot be read most is null."""
+
+    number: int
+    at: str | None
+    who: str | None
+    action: str | None
+    target: str | None
+    detail: dict[str, Any]
+    result: str
+    request_id: str | None
+    hash: str | None
+
+
+class AuditAnswer(Described):
+    """Rows of the audit, newest first."""
+
+    rows: list[AuditRowAnswer]
+
+
+class UsageLine(Described):
+    """Sums, with what the line is told apart by, and an amount where there are prices."""
+
+    requests: int
+    prompt_tokens: int
+    cached_tokens: int
+    generated_tokens: int
+    amount: str | None = None
+
+
+class UsageAnswer(Described):
+    """A report of usage."""
+
+    since: str | None
+    until: str | None
+    by: list[str]
+    lines: list[UsageLine]
+    total: UsageLine
+    currency: str | None = None
+
+
+def answers(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Return the part of a route that tells of its answer."""
+    return {200: {"model": model}}
