@@ -85,7 +85,7 @@ KEYS: Document = {
     "key": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API key, or the admin key on the paths of administrators",
+        "description": "An API key; on the paths of administrators the admin key or a token",
     },
     "x-api-key": {
         "type": "apiKey",
