@@ -47,6 +47,8 @@ CONTRACT = {
     "lorabay_usage_failures": ("where",),
     "lorabay_usage_waiting": (),
     "lorabay_trace_spans": ("outcome",),
+    "lorabay_audit_lost": (),
+    "lorabay_issuer_keys_age_seconds": ("issuer",),
 }
 ADAPTER_GAUGES = {
     "lorabay_adapter_info": ("adapter", "version", "format", "rank"),

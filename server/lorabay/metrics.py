@@ -107,6 +107,7 @@ class Metrics:
         self._add_usage(registry)
         self._add_limits(registry)
         self._add_traces(registry)
+        self._add_administrators(registry)
 
     def _add_rebuilds(self, registry: CollectorRegistry) -> None:
         self.engine_restarts = Counter(
@@ -218,6 +219,19 @@ class Metrics:
             "lorabay_limits_divided",
             "1 while a store of limits is gone, and the server keeps to its part of each limit.",
             ["store"],
+            registry=registry,
+        )
+
+    def _add_administrators(self, registry: CollectorRegistry) -> None:
+        self.audit_lost = Counter(
+            "lorabay_audit_lost",
+            "Deeds that are missing from the audit: the database did not take them in time.",
+            registry=registry,
+        )
+        self.issuer_keys_age = Gauge(
+            "lorabay_issuer_keys_age_seconds",
+            "Time since the issuer of administrators' tokens has last told its keys.",
+            ["issuer"],
             registry=registry,
         )
 

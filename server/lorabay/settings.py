@@ -514,7 +514,8 @@ class OidcSettings(BaseModel):
         None, description="What a token must be for: its claim `aud`. Needed with an issuer."
     )
     oidc_roles: Annotated[
-        dict[str, Literal["viewer", "operator", "owner"]], BeforeValidator(parse_groups)
+        dict[Annotated[str, Field(min_length=1)], Literal["viewer", "operator", "owner"]],
+        BeforeValidator(parse_groups),
     ] = Field(
         default_factory=dict,
         description=(

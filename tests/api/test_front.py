@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lorabay.api.administrators import NEEDED
 from lorabay.api.auth import KEY_OWNER, KeyGate
 from lorabay.api.front import front_of
 from lorabay.api.hosts import AllowedHosts
@@ -48,6 +49,15 @@ async def test_a_page_of_an_allowed_origin_may(
     assert refused.headers["access-control-allow-origin"] in allowed
     assert "x-adapter" in refused.headers["access-control-expose-headers"]
     assert "access-control-allow-credentials" not in refused.headers
+
+
+async def test_a_page_may_use_every_method_of_the_admin_side(registry: Registry) -> None:
+    """Its browser asks for each of them."""
+    front = front_of(ANY_HOST, cors_origins=(PAGE,))
+    async with client_of(make_app(parts_over(registry), middleware=front)) as http:
+        for method in {operation.partition(" ")[0] for operation in NEEDED}:
+            asked = PREFLIGHT | {"access-control-request-method": method}
+            assert (await http.options("/admin/limits", headers=asked)).status_code == 200
 
 
 async def test_another_page_may_not(registry: Registry) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi import APIRouter
+from prometheus_client import CollectorRegistry
 
 from lorabay.accounts.database.database import open_database
 from lorabay.accounts.keys import book
@@ -35,6 +36,7 @@ from lorabay.api.keyring import Keyring
 from lorabay.api.usage import usage_router
 from lorabay.base.find import BaseFolder
 from lorabay.base.shapes import BaseShapes
+from lorabay.metrics import Metrics
 from lorabay.server.audit import Auditor
 from lorabay.serving.admin import Operations
 from lorabay.serving.engine import CALLS
@@ -86,7 +88,8 @@ class Office:
 
     def routers(self, gate: Gate, names: Callable[[], Iterable[str]]) -> list[APIRouter]:
         """Return the paths of keys, limits, usage and audit."""
-        usage, audit = DatabaseStore(self.database), Auditor(self.database)
+        usage = DatabaseStore(self.database)
+        audit = Auditor(self.database, Metrics(CollectorRegistry()))
 
         async def answer(question: Question) -> Report:
             return await asyncio.to_thread(usage.answer, question, None)

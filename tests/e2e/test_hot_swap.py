@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -19,6 +20,7 @@ import torch
 from openai import OpenAI
 from safetensors.torch import load_file, save_file
 
+from lorabay.cli import run
 from tests.e2e.conftest import BASE
 from tests.e2e.folders import eventually, overwrite, put, remove
 
@@ -203,6 +205,45 @@ def test_a_version_can_be_asked_for_and_rolled_back_to(
         lambda: not admin.get("/admin/adapters/word").json()["rolled_back"],
         "the folder ends the rollback",
     )
+
+
+def test_the_audit_tells_of_a_swap_and_a_pin(
+    admin: httpx.Client,
+    adapters: Path,
+    accounts: Path,
+    words: dict[str, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Who did it, in a chain that is whole, while the server goes on."""
+
+    def live() -> object:
+        answer = admin.get("/admin/adapters/word-audit")
+        return answer.json()["live"] if answer.status_code == 200 else None
+
+    def audit(*words: str) -> Any:
+        assert run(["audit", *words, "--database", f"sqlite:///{accounts}", "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    put(adapters, "word-audit", words["red"])
+    eventually(lambda: live() is not None, "the adapter is served")
+    red = live()
+    put(adapters, "word-audit", words["blue"])
+    eventually(lambda: live() != red, "the swap")
+    for verb in ("pin", "unpin"):
+        assert admin.post(f"/admin/adapters/word-audit/{verb}").status_code == 200
+    assert admin.get("/admin/audit").status_code == 200  # all that was done is written now
+
+    rows = audit("list", "--target", "word-audit")
+    assert [(row["who"], row["action"]) for row in rows] == [
+        ("admin", "adapter.unpinned"),
+        ("admin", "adapter.pinned"),
+        ("folder", "adapter.swapped"),
+        ("folder", "adapter.added"),
+    ]
+    assert rows[2]["detail"] == {"version": live()}
+    assert rows[3]["detail"] == {"version": red}
+    head = audit("verify")["head"]
+    assert audit("verify", "--noted", head)["ok"]
 
 
 def test_a_bad_folder_disturbs_nothing(

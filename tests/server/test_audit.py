@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from lorabay.accounts.audit.deeds import Deed
 from lorabay.accounts.audit.questions import Question
 from lorabay.accounts.database.database import Database
 from lorabay.errors import SetupError, StorageUnavailable
+from lorabay.metrics import Metrics
 from lorabay.reconcile.events import ENGINE, FOLDER, Actor, Event, EventLog
 from lorabay.server.audit import Auditor, deed_of
 
@@ -47,7 +49,7 @@ def test_what_was_done_to_adapters_is_a_deed(told: Event, deed: Deed | None) -> 
 
 async def test_an_event_is_found_as_soon_as_it_has_happened(sqlite: Database) -> None:
     """Between the start and the end of the server."""
-    auditor = Auditor(sqlite)
+    auditor = Auditor(sqlite, Metrics(CollectorRegistry()))
     answer = auditor.answers()
     log = EventLog()
     log.told = auditor.note
@@ -70,5 +72,5 @@ async def test_a_database_that_is_gone_is_told(
 
     monkeypatch.setattr(sqlite, "in_reader", gone)
     with pytest.raises(StorageUnavailable) as caught:
-        await Auditor(sqlite).answers()(Question())
+        await Auditor(sqlite, Metrics(CollectorRegistry())).answers()(Question())
     assert "secret" not in caught.value.message

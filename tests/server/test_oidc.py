@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from starlette.datastructures import Headers
 
 from lorabay.accounts.roles import Role
@@ -12,7 +13,8 @@ from lorabay.api.auth import ClosedGate, KeyGate
 from lorabay.api.keyring import Keyring
 from lorabay.api.token_gate import TokenGate
 from lorabay.errors import UsageError
-from lorabay.server.oidc import admin_side
+from lorabay.metrics import Metrics
+from lorabay.server.oidc import admin_side, show_age
 from lorabay.settings import load_settings
 from tests.fixtures.issuer import AUDIENCE, Issuer
 
@@ -45,6 +47,12 @@ async def test_an_issuers_tokens_open_the_admin_side(issuer: Issuer) -> None:
     await gate.learn(headers)
     assert gate.identify(headers).role is Role.OPERATOR
 
+    metrics = Metrics(CollectorRegistry())
+    show_age(settings(**flags), keys, metrics)
+    labels = {"issuer": issuer.url}
+    age = metrics.registry.get_sample_value("lorabay_issuer_keys_age_seconds", labels)
+    assert age == pytest.approx(keys.age_s, abs=600)
+
 
 @pytest.mark.parametrize(
     ("flags", "words"),
@@ -52,6 +60,7 @@ async def test_an_issuers_tokens_open_the_admin_side(issuer: Issuer) -> None:
         ({"oidc_audience": "x"}, "need --oidc-issuer"),
         ({"oidc_roles": "staff=viewer"}, "need --oidc-issuer"),
         ({"oidc_issuer": "http://login.example.com"}, "https://"),
+        ({"oidc_issuer": "https://login.example.com?x"}, "without a query"),
         ({"oidc_issuer": "https://x.example"}, "--oidc-audience"),
         ({"oidc_issuer": "https://x.example", "oidc_audience": "x"}, "--oidc-roles"),
     ],
@@ -62,7 +71,9 @@ def test_settings_that_do_not_go_together_are_refused(flags: dict[str, Any], wor
         admin_side(settings(**flags), Keyring("secret"))
 
 
-@pytest.mark.parametrize("roles", ["staff", "=viewer", "staff=root", ["staff=viewer=no"], 5])
+@pytest.mark.parametrize(
+    "roles", ["staff", "=viewer", "staff=root", ["staff=viewer=no"], 5, {"": "owner"}]
+)
 def test_roles_that_are_none_are_refused(roles: Any) -> None:
     """By the settings."""
     with pytest.raises(UsageError, match="oidc_roles"):

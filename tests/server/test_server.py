@@ -13,15 +13,19 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
 from opentelemetry import trace
 from pydantic import SecretStr
 
-from lorabay.api.auth import AccountGate, OpenGate
+from lorabay.accounts.audit.book import listed, verify
+from lorabay.accounts.audit.questions import Question
+from lorabay.api.auth import AccountGate, Gate, OpenGate
 from lorabay.api.keyring import Keyring
 from lorabay.base.find import BaseFolder
 from lorabay.catalog.adapted import Adapted
@@ -31,8 +35,9 @@ from lorabay.catalog.versions import Version
 from lorabay.errors import SetupError, UsageError
 from lorabay.reconcile.events import Actor
 from lorabay.server import engine_options, server, slots
-from lorabay.server.accounts import Accounts
+from lorabay.server.accounts import Accounts, open_accounts
 from lorabay.server.listener import bind
+from lorabay.server.oidc import admin_side
 from lorabay.server.server import Server
 from lorabay.serving.engine import Answer, AnswerStream, Body
 from lorabay.serving.residency import Hooks, Residency
@@ -42,6 +47,7 @@ from tests import making
 from tests.fake_engine import FakeEngine
 from tests.fake_stream import FakeStream
 from tests.faulty_disk import FaultyDisk
+from tests.fixtures.issuer import AUDIENCE, Issuer
 from tests.fixtures.otlp import Collector
 from tests.server.directories import changed, directory_of
 
@@ -54,15 +60,22 @@ class Running:
     """A server on a free port: `serve` runs it in this thread, its client runs in another."""
 
     def __init__(
-        self, settings: Settings, engine: FakeEngine, accounts: Accounts | None = None
+        self,
+        settings: Settings,
+        engine: FakeEngine,
+        accounts: Accounts | None = None,
+        *,
+        admin_gate: Gate | None = None,
+        **others: Any,
     ) -> None:
         self.engine = engine
         gate = OpenGate() if accounts is None else AccountGate(accounts.keys, Keyring())
         self.server = Server(
             settings,
             gate,
-            OpenGate(),
+            admin_gate or OpenGate(),
             accounts=accounts,
+            **others,
             make_engine=lambda base, options: engine,
             engine_scales=lambda *arguments, **options: False,
             ask_engine=lambda *question: Adapted({}),
@@ -669,6 +682,63 @@ def test_a_server_drains_before_it_ends(
 
     assert running.serve(client).result() == [200, 200]
     assert not running.engine.up
+
+
+def test_who_did_what_to_a_server_is_in_its_audit(
+    settings: Settings, sqlite_url: str, issuer: Issuer, tmp_path: Path
+) -> None:
+    """From its start to its end: the adapter directory, and an administrator with a token."""
+    guarded = changed(
+        settings,
+        database=sqlite_url,
+        oidc_issuer=issuer.url,
+        oidc_audience=AUDIENCE,
+        oidc_roles={"board": "owner", "staff": "viewer"},
+    )
+    admin_gate, issuer_keys = admin_side(guarded, Keyring())
+    with open_accounts(guarded) as accounts:
+        assert accounts is not None
+        running = Running(
+            guarded, FakeEngine(), accounts, admin_gate=admin_gate, issuer_keys=issuer_keys
+        )
+
+        def call(method: str, path: str, group: str = "board") -> httpx.Response:
+            headers = {"authorization": f"Bearer {issuer.token(groups=[group])}"}
+            return httpx.request(method, running.url + path, headers=headers, timeout=PATIENCE_S)
+
+        def client() -> tuple[list[int], str]:
+            try:
+                running.wait_until(200)
+                statuses = [call("POST", "/admin/adapters/finance/pin", "staff").status_code]
+                statuses += [call("POST", "/admin/adapters/finance/pin").status_code]
+                making.make_adapter(tmp_path / "adapters" / "shop")
+                pause, shown = threading.Event(), [""]
+                while shown[0] != "adapter.added":
+                    pause.wait(0.02)
+                    rows = call("GET", "/admin/audit").json()["rows"]
+                    shown = [row["action"] for row in rows]
+                assert shown[1:] == ["adapter.pinned", "server.start"]
+                return statuses, running.read("/metrics").text
+            finally:
+                end()
+
+        statuses, page = running.serve(client).result()
+        assert statuses == [403, 200]
+        age = re.search(rf'\nlorabay_issuer_keys_age_seconds{{issuer="{issuer.url}"}} (.*)\n', page)
+        assert age is not None
+        assert 0 <= float(age[1]) < PATIENCE_S
+        assert "\nlorabay_audit_lost_total 0.0\n" in page
+
+        rows = accounts.database.read(partial(listed, question=Question()))
+        told = [row.as_dict() for row in reversed(rows)]
+        done = [(row["who"], row["action"], row["target"]) for row in told]
+        assert done == [
+            ("server", "server.start", ""),
+            ("oidc:ada", "adapter.pinned", "finance"),
+            ("folder", "adapter.added", "shop"),
+            ("server", "server.stop", ""),
+        ]
+        assert accounts.database.read(verify).is_whole
 
 
 async def test_a_rollback_outlives_another_server_over_the_same_store(

@@ -17,7 +17,10 @@ from lorabay.api.administrators import administrator
 from lorabay.api.description.admin_answers import (
     AdapterAnswer,
     AdaptersAnswer,
+    DeletedAnswer,
     EventsAnswer,
+    NothingAnswer,
+    UnloadedAnswer,
     answers,
 )
 from lorabay.errors import AdapterConflict, InvalidRequest, ModelNotFound
@@ -114,7 +117,12 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         await operations.saved()
         return described
 
-    @router.post("/admin/adapters/{name}/unpin", summary="Let an adapter be evicted again")
+    @router.post(
+        "/admin/adapters/{name}/unpin",
+        summary="Let an adapter be evicted again",
+        response_model=None,
+        responses=answers(AdapterAnswer | NothingAnswer),
+    )
     async def unpin(name: str, who: Actor = who) -> dict[str, Any]:
         described = operations.set_pinned(name, False, who)
         await operations.saved()
@@ -136,19 +144,27 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         summary="Go back to a kept version until the folder changes",
         response_model=None,
         responses=answers(AdapterAnswer),
-        openapi_extra=documented(RollbackRequest),
+        openapi_extra=documented(RollbackRequest, required=False),
     )
     async def rollback(name: str, body: Any = rollback_body, who: Actor = who) -> dict[str, Any]:
         return await operations.roll_back(name, body.version, who)
 
     @router.post(
-        "/admin/adapters/{name}/unload", summary="Stop serving an adapter until its folder changes"
+        "/admin/adapters/{name}/unload",
+        summary="Stop serving an adapter until its folder changes",
+        response_model=None,
+        responses=answers(UnloadedAnswer),
     )
     async def unload(name: str, who: Actor = who) -> dict[str, str]:
         await operations.unload(name, who)
         return {"unloaded": name}
 
-    @router.delete("/admin/versions/{digest}", summary="Delete a kept version from the store")
+    @router.delete(
+        "/admin/versions/{digest}",
+        summary="Delete a kept version from the store",
+        response_model=None,
+        responses=answers(DeletedAnswer),
+    )
     async def delete(digest: str, who: Actor = who) -> dict[str, str]:
         await operations.delete(digest, who)
         return {"deleted": digest}

@@ -42,6 +42,7 @@ def _validate(model: type[BaseModel], content: dict[str, Any]) -> BaseModel:
         raise RequestValidationError(error.errors()) from None
 
 
-def documented(model: type[BaseModel]) -> dict[str, Any]:
+def documented(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """Return the part of the OpenAPI document for a body that FastAPI does not see."""
-    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": required, "content": content}}

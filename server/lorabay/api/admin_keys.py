@@ -129,7 +129,7 @@ def _add_changes(
         summary="Give a key a new secret; the former one is taken for a while",
         response_model=None,
         responses=answers(NewSecretAnswer),
-        openapi_extra=documented(RotateKeyRequest),
+        openapi_extra=documented(RotateKeyRequest, required=False),
     )
     async def rotate_key(
         key: str, response: Response, body: Any = rotate_body, who: Actor = who

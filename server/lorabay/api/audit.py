@@ -14,7 +14,7 @@ from fastapi.responses import PlainTextResponse
 from lorabay.accounts.audit.forms import as_csv, as_json
 from lorabay.accounts.audit.questions import DEFAULT_LIMIT, MOST, asked
 from lorabay.api.administrators import administrator
-from lorabay.api.description.admin_answers import AuditAnswer
+from lorabay.api.description.admin_answers import TEXT, AuditAnswer
 
 if TYPE_CHECKING:
     from lorabay.accounts.audit.chain import Row
@@ -35,7 +35,7 @@ def audit_router(answer: Answer, gate: Gate) -> APIRouter:
         "/admin/audit",
         summary="What was done to keys, limits and adapters, and by whom, newest first",
         response_model=None,
-        responses={200: {"model": AuditAnswer, "content": {"text/csv": {}}}},
+        responses={200: {"model": AuditAnswer, "content": {"text/csv": TEXT}}},
     )
     async def audit(
         who: Annotated[str | None, Query(description="Only what they did.")] = None,

@@ -43,7 +43,7 @@ def front_of(hosts: AllowedHosts, *, cors_origins: Collection[str] = ()) -> list
         cors = Middleware(
             CORSMiddleware,
             allow_origins=list(cors_origins),
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
             expose_headers=list(SHOWN_HEADERS),
         )

@@ -14,7 +14,7 @@ from fastapi.responses import PlainTextResponse
 from lorabay.accounts.usage.forms import as_csv, as_json
 from lorabay.accounts.usage.questions import By, asked
 from lorabay.api.administrators import administrator
-from lorabay.api.description.admin_answers import UsageAnswer
+from lorabay.api.description.admin_answers import TEXT, UsageAnswer
 
 if TYPE_CHECKING:
     from lorabay.accounts.usage.questions import Question, Report
@@ -34,7 +34,7 @@ def usage_router(answer: Answer, gate: Gate) -> APIRouter:
         "/admin/usage",
         summary="Requests and tokens by key, tenant, adapter, version, call, day or month",
         response_model=None,
-        responses={200: {"model": UsageAnswer, "content": {"text/csv": {}}}},
+        responses={200: {"model": UsageAnswer, "content": {"text/csv": TEXT}}},
     )
     async def usage(
         by: Annotated[

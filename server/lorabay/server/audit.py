@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lorabay.accounts.audit.questions import Question
     from lorabay.accounts.audit.scribe import Scribe
     from lorabay.accounts.database.database import Database
+    from lorabay.metrics import Metrics
     from lorabay.reconcile.events import Event
 
 STOP_S = 3.0
@@ -29,14 +30,16 @@ FLUSH_S = 1.0
 class Auditor:
     """Takes down what happens to adapters on one server, through `scribe`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, metrics: Metrics) -> None:
         from lorabay.accounts.audit.scribe import Scribe
 
         self._database = database
-        self._scribe: Scribe = Scribe(database)
+        self._scribe: Scribe = Scribe(database, lost=metrics.audit_lost.inc)
+        self._has_begun = False
 
     def begin(self) -> None:
         """Take down that the server has started."""
+        self._has_begun = True
         detail = {"version": metadata.version("lorabay")}
         self._scribe.take_down(Deed("server", "server.start", detail=detail))
 
@@ -60,8 +63,9 @@ class Auditor:
         return answer
 
     def end(self) -> None:
-        """Take down that the server ends, and wait until all is written. Blocks."""
-        self._scribe.take_down(Deed("server", "server.stop"))
+        """Take down that the server ends, if it has begun; wait until all is written. Blocks."""
+        if self._has_begun:
+            self._scribe.take_down(Deed("server", "server.stop"))
         self._scribe.close(STOP_S)
 
 

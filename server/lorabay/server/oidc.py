@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lorabay.accounts.oidc.issuer_keys import IssuerKeys
     from lorabay.api.auth import Gate
     from lorabay.api.keyring import Keyring
+    from lorabay.metrics import Metrics
     from lorabay.settings import Settings
 
 
@@ -47,9 +48,17 @@ def admin_side(settings: Settings, keys: Keyring) -> tuple[Gate, IssuerKeys | No
     return TokenGate(keys, Tokens(issuer_keys, rules)), issuer_keys
 
 
+def show_age(settings: Settings, keys: IssuerKeys, metrics: Metrics) -> None:
+    """Have the metrics tell how old the issuer's keys are."""
+    metrics.issuer_keys_age.labels(settings.oidc_issuer).set_function(lambda: keys.age_s)
+
+
 def _check(settings: Settings, issuer: str) -> None:
-    if not is_safe(issuer):
-        raise UsageError("--oidc-issuer must be an https:// URL, or http:// on this machine")
+    # OpenID Connect Core 1.0, section 2: an issuer has no query and no fragment.
+    if not is_safe(issuer) or "?" in issuer:
+        raise UsageError(
+            "--oidc-issuer must be an https:// URL, or http:// on this machine, without a query"
+        )
     if not settings.oidc_audience:
         raise UsageError("--oidc-issuer needs --oidc-audience: tokens for others must not pass")
     if not settings.oidc_roles:

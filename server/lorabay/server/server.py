@@ -58,7 +58,7 @@ from lorabay.server.http_protocol import Timeouts
 from lorabay.server.http_server import HttpServer
 from lorabay.server.limit_keeper import LimitKeeper
 from lorabay.server.listener import bind
-from lorabay.server.oidc import admin_side
+from lorabay.server.oidc import admin_side, show_age
 from lorabay.server.open_files import connections_of, raise_limit
 from lorabay.server.tls import choose_certificate
 from lorabay.server.tracing import choose_tracing
@@ -265,7 +265,9 @@ class Server:
             self._limits = LimitKeeper(
                 accounts.database, self._metrics, redis=_secret(settings.redis)
             )
-        self._auditor = None if accounts is None else Auditor(accounts.database)
+        self._auditor = None if accounts is None else Auditor(accounts.database, self._metrics)
+        if issuer_keys is not None:
+            show_age(settings, issuer_keys, self._metrics)
         self._failure: BaseException | None = None
 
         hosts = choose_hosts(settings.allowed_hosts, with_key=not isinstance(gate, OpenGate))

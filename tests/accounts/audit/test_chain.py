@@ -18,6 +18,7 @@ def test_a_row_tells_what_was_done() -> None:
     """With its number and time."""
     row = Row(1, ENTRY, HASH)
     assert row.fits(BEFORE_ALL)
+    assert Row(7, ENTRY, HASH).as_dict()["number"] == 7
     assert row.as_dict() == {"number": 1, "at": "2026-11-28T21:06:40.000Z", **DEED.as_dict()}
 
 
@@ -43,7 +44,9 @@ def test_a_row_with_any_bit_flipped_does_not_fit(place: int, bit: int) -> None:
 
 def test_what_cannot_be_read_is_told_and_does_not_fit() -> None:
     """A damaged table holds values of any type."""
-    for entry in (None, "text", 5, b"\xff", b"[1]", b""):
+    changed = (b'"\\ud800"', b"1e999", b"NaN", b"[" * 100_000)
+    damaged = (ENTRY.replace(b'"acme"', value) for value in changed)
+    for entry in (None, "text", 5, b"\xff", b"[1]", b"{}", b"", *damaged):
         row = Row(3, entry, HASH)
         assert not row.fits(BEFORE_ALL)
         assert row.as_dict() == {"number": 3, "result": "this row cannot be read"}

@@ -32,6 +32,18 @@ def test_what_was_written_is_there_again(database_url: str) -> None:
         assert database.read(tenants) == 1
 
 
+def test_a_read_sees_one_state_of_the_database(database: Database) -> None:
+    """Also what another one writes while it reads: before it or behind it, never in between."""
+
+    def read_twice(connection: Connection) -> tuple[int, int]:
+        before = tenants(connection)
+        database.write(lambda writing: writing.execute(ADD, {"id": "a"}))
+        return before, tenants(connection)
+
+    assert database.read(read_twice) == (0, 0)
+    assert database.read(tenants) == 1
+
+
 def test_work_that_fails_leaves_nothing(database: Database) -> None:
     """A statement's own failure passes as it is: it is a bug, or a conflict that is expected."""
     database.write(lambda connection: connection.execute(ADD, {"id": "a"}))

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from lorabay.accounts.database.addresses import read_address
-from lorabay.accounts.database.engines import READS_ONLY, make_engine
+from lorabay.accounts.database.engines import for_reads, make_engine
 from lorabay.errors import SetupError
 
 
@@ -22,7 +22,7 @@ def pragma(connection: Connection, name: str) -> object:
 def test_sqlite_keeps_a_log_and_waits_for_the_disk(tmp_path: Path) -> None:
     """Every connection of the pool is set up so."""
     engine = make_engine(read_address(tmp_path / "new" / "accounts.db"))
-    with engine.begin() as one, engine.execution_options(**{READS_ONLY: True}).begin() as other:
+    with engine.begin() as one, for_reads(engine).begin() as other:
         for connection in (one, other):
             assert pragma(connection, "journal_mode") == "wal"
             assert pragma(connection, "synchronous") == 2
@@ -71,7 +71,7 @@ def test_a_reader_does_not_wait_for_the_writer(tmp_path: Path) -> None:
     engine = make_engine(read_address(tmp_path / "accounts.db"))
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE numbers (n INTEGER)"))
-    reads = engine.execution_options(**{READS_ONLY: True})
+    reads = for_reads(engine)
     with engine.begin() as writer:
         writer.execute(text("INSERT INTO numbers VALUES (1)"))
         with reads.begin() as reader:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lorabay.accounts.oidc import issuer as issuer_module
 from lorabay.accounts.oidc.issuer import keys_of, read_keys
 from lorabay.errors import SetupError
 from tests.fixtures.issuer import Issuer
@@ -44,6 +45,16 @@ async def test_an_issuer_that_is_ill_or_gone_is_a_setup_error(issuer: Issuer) ->
         await read_keys(issuer.url)
     with pytest.raises(SetupError, match="cannot be reached"):
         await read_keys("http://127.0.0.1:9")
+
+
+async def test_an_answer_that_does_not_end_is_left(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often a byte of it comes: others wait for the same keys."""
+    monkeypatch.setattr(issuer_module, "TIMEOUT_S", 0.2)
+    issuer.never_ends = True
+    with pytest.raises(SetupError, match="takes more than"):
+        await read_keys(issuer.url)
 
 
 def test_keys_that_cannot_be_used_are_passed_over(issuer: Issuer) -> None:

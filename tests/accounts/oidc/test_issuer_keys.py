@@ -97,6 +97,21 @@ async def test_a_token_without_an_id_has_the_only_key() -> None:
     source.ids = ("a", "b")
     await keys.refresh()
     assert known(keys, "") is None
+    source.now += COOLDOWN_S
+    await keys.learn("")
+    assert source.asked == 2
+
+
+async def test_the_keys_are_as_old_as_the_issuers_last_answer() -> None:
+    """Also while it is gone; before its first one they are older than anything."""
+    source = Source("a")
+    keys = source.keys()
+    assert keys.age_s == float("inf")
+    await keys.refresh()
+    source.is_gone = True
+    source.now += 7
+    await keys.refresh()
+    assert keys.age_s == 7
 
 
 async def test_the_keys_are_followed() -> None:

@@ -64,6 +64,7 @@ def test_a_token_says_who_it_is_and_which_role(issuer: Issuer, tokens: Tokens) -
 @pytest.mark.parametrize(
     ("claims", "words"),
     [
+        ({"groups": ["x" * 20_000]}, "not signed with a key"),
         ({"exp": -LEEWAY_S - 5}, "has expired"),
         ({"nbf": LEEWAY_S + 60}, "not valid yet"),
         ({"iat": LEEWAY_S + 60}, "not valid"),
@@ -128,6 +129,7 @@ def test_no_algorithm_but_the_keys_own_is_taken(issuer: Issuer, tokens: Tokens) 
             f"{encoded(header | {'alg': word})}.{issuer.token().partition('.')[2]}"
             for word in ("NONE", "none", "HS256", "RS512", "ES256", "", None, 5)
         ),
+        f"{encoded(header | {'alg': 'RS256', 'crit': ['x']})}.{issuer.token().partition('.')[2]}",
         jwt.encode(claims, key, "PS256", headers={"kid": "first"}),
         jwt.encode(claims, key, "RS512", headers={"kid": "first"}),
     ]

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 BEFORE_ALL = bytes(32)
 """What the first row follows."""
 
+_FIELDS = frozenset(
+    {"number", "at", "who", "action", "target", "detail", "result", "request_id"},
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -40,8 +44,9 @@ class Row:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the row tells, with its number; a row that cannot be read tells that."""
-        told = _read(self.entry)
-        return {"number": self.number, **(told or {"result": "this row cannot be read"})}
+        told = _read(self.entry) or {"result": "this row cannot be read"}
+        # Last: the bytes of a row that was changed may say another number.
+        return told | {"number": self.number}
 
 
 def entry_of(number: int, when: float, deed: Deed) -> bytes:
@@ -61,6 +66,8 @@ def _read(entry: object) -> dict[str, Any] | None:
         return None
     try:
         told = json.loads(entry)
-    except ValueError:
+        # Bytes that were changed may be of numbers and characters that no answer can hold.
+        json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
         return None
-    return told if isinstance(told, dict) else None
+    return told if isinstance(told, dict) and told.keys() >= _FIELDS else None

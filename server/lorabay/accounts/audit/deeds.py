@@ -64,7 +64,9 @@ def without_secrets(value: Any) -> Any:
     """Return a plain value whose texts hold no key, no token and no password, and are not long."""
     match value:
         case str():
-            return _SECRETS.sub(_hidden, value[:READ_CHARS])[:MOST_CHARS]
+            hidden = _SECRETS.sub(_hidden, value[:READ_CHARS])[:MOST_CHARS]
+            # Half of a surrogate pair is no text that an answer could hold.
+            return hidden.encode(errors="replace").decode()
         case Mapping():
             pairs = list(value.items())[:MOST_VALUES]
             return {without_secrets(str(name)): without_secrets(one) for name, one in pairs}

@@ -18,6 +18,8 @@ from lorabay.accounts.audit.book import record
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import Connection
 
     from lorabay.accounts.audit.deeds import Deed
@@ -35,23 +37,28 @@ RETRY_S = 1.0
 
 
 class Scribe:
-    """Writes deeds to the audit of `database`, in their order, with the time when they came."""
+    """Writes deeds to the audit of `database`, in their order, with the time when they came.
 
-    def __init__(self, database: Database) -> None:
+    `lost` is told how many deeds were given up: those that found no room while the database did not
+    answer, and those that could not be written.
+    """
+
+    def __init__(
+        self, database: Database, *, lost: Callable[[int], object] = lambda count: None
+    ) -> None:
         self._database = database
+        self._lost = lost
         self._waiting: deque[tuple[float, Deed]] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_closed = False
-        self.lost = 0
-        """Deeds that found no room while the database did not answer."""
 
     def take_down(self, deed: Deed) -> None:
         """Have a deed written; returns at once."""
         with self._changed:
             if len(self._waiting) >= WAITING:
                 self._waiting.popleft()
-                self.lost += 1
+                self._lost(1)
             self._waiting.append((time.time(), deed))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="lorabay-audit", daemon=True)
@@ -98,6 +105,7 @@ class Scribe:
         except Exception:
             # A bug of one deed must not end the audit of all that follow.
             logger.exception("bug", what="audit")
+            self._lost(len(some))
 
         with self._changed:
             for one in some:

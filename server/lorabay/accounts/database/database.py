@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from lorabay.accounts.database import schema
 from lorabay.accounts.database.addresses import read_address, shown
 from lorabay.accounts.database.changes import CHANGES
-from lorabay.accounts.database.engines import READS_ONLY, make_engine
+from lorabay.accounts.database.engines import for_reads, make_engine
 from lorabay.accounts.database.failures import is_outage, outage
 from lorabay.accounts.database.schema import State
 from lorabay.accounts.database.writer import Writer
@@ -49,7 +49,7 @@ class Database:
     def __init__(self, engine: Engine, address: URL) -> None:
         self.engine = engine
         self.address = address
-        self._reads = engine.execution_options(**{READS_ONLY: True})
+        self._reads = for_reads(engine)
         self._writer = Writer("lorabay-database-write")
         self._readers = DaemonThreads("lorabay-database-read")
         self._reading: set[Future[Any]] = set()

@@ -21,8 +21,8 @@ from lorabay.errors import SetupError
 if TYPE_CHECKING:
     from pathlib import Path
 
-READS_ONLY = "lorabay_reads_only"
-"""Execution option of connections that never write: on SQLite they do not wait for the writer."""
+_READS_ONLY = "lorabay_reads_only"
+"""Execution option of connections that never write."""
 
 BUSY_S = 5
 """How long a statement waits for the writer of another process, and a connect for a server."""
@@ -55,6 +55,17 @@ def make_engine(address: URL) -> Engine:
     )
 
 
+def for_reads(engine: Engine) -> Engine:
+    """Return an engine for work that reads only: each piece of it sees one state of the database.
+
+    On SQLite it does not wait for the writer.
+    """
+    if is_sqlite(engine.url):
+        return engine.execution_options(**{_READS_ONLY: True})
+    # By default PostgreSQL shows each statement what others have written since the one before.
+    return engine.execution_options(isolation_level="REPEATABLE READ")
+
+
 def _sqlite_engine(address: URL) -> Engine:
     path = file_of(address)
     if path is not None:
@@ -85,7 +96,7 @@ def _prepare_connection(connection: Any, _: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    reads_only = connection.get_execution_options().get(READS_ONLY, False)
+    reads_only = connection.get_execution_options().get(_READS_ONLY, False)
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 

@@ -53,12 +53,17 @@ class IssuerKeys:
         self._reading = asyncio.Lock()
         self._is_failing = False
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since the issuer has last told its keys; infinite if it never has."""
+        return self._clock() - self._read_at
+
     def key(self, key_id: str) -> PyJWK | None:
         """Return the key of an id, or the only one for a token without an id; None if unknown.
 
         Raises StorageUnavailable if the issuer has not answered for too long.
         """
-        if self._clock() - self._read_at > self._max_age_s:
+        if self.age_s > self._max_age_s:
             raise StorageUnavailable(
                 "tokens cannot be checked now: their issuer does not answer",
                 retry_after=RETRY_AFTER_S,
@@ -69,11 +74,11 @@ class IssuerKeys:
 
     async def learn(self, key_id: str) -> None:
         """Read the keys again if this one is not known, and they were not read just now."""
-        if key_id in self._keys or (not key_id and self._keys):
+        if self._knows(key_id):
             return
         async with self._reading:
             # Somebody else may have waited for the same key.
-            if key_id not in self._keys and self._clock() - self._tried_at >= COOLDOWN_S:
+            if not self._knows(key_id) and self._clock() - self._tried_at >= COOLDOWN_S:
                 await self._look()
 
     async def refresh(self) -> None:
@@ -89,6 +94,9 @@ class IssuerKeys:
             except Exception:  # a bug must not end the withdrawal of keys
                 logger.exception("bug", what="issuer")
             await asyncio.sleep(COOLDOWN_S if self._is_failing else REFRESH_S)
+
+    def _knows(self, key_id: str) -> bool:
+        return key_id in self._keys or (not key_id and bool(self._keys))
 
     async def _look(self) -> None:
         self._tried_at = self._clock()

@@ -74,10 +74,9 @@ class Tokens:
 
     async def learn(self, text: str) -> None:
         """Ask the issuer for the key of a token, if that is not known."""
-        if looks_like_token(text):
-            key_id = _key_id(text)
-            if key_id is not None:
-                await self._keys.learn(key_id)
+        key_id = _key_id(text)
+        if key_id is not None:
+            await self._keys.learn(key_id)
 
     def identify(self, text: str) -> Caller:
         """Return the administrator who sends a token.
@@ -146,6 +145,8 @@ def _subject(claims: Mapping[str, Any]) -> str:
 
 def _key_id(text: str) -> str | None:
     """Return the id of the key that a token says it is signed with; None if it is no token."""
+    if not looks_like_token(text):
+        return None
     try:
         key_id = jwt.get_unverified_header(text).get("kid", "")
     except (jwt.PyJWTError, ValueError, RecursionError):

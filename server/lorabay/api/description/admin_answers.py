@@ -5,6 +5,7 @@ Only described: what a path answers is made where it is made, and a test compare
 
 from __future__ import annotations
 
+from types import UnionType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -63,6 +64,22 @@ class AdapterAnswer(Described):
     rolled_back: bool
     versions: list[VersionAnswer]
     withheld: list[WithheldAnswer]
+
+
+class NothingAnswer(Described):
+    """Nothing: what was asked for was all that was left."""
+
+
+class UnloadedAnswer(Described):
+    """The name that is served no longer."""
+
+    unloaded: str
+
+
+class DeletedAnswer(Described):
+    """The digest of the version that is kept no longer."""
+
+    deleted: str
 
 
 class AdaptersAnswer(Described):
@@ -170,6 +187,13 @@ class AuditAnswer(Described):
 class UsageLine(Described):
     """Sums, with what the line is told apart by, and an amount where there are prices."""
 
+    key: str | None = None
+    tenant: str | None = None
+    adapter: str | None = None
+    version: str | None = None
+    call: str | None = None
+    day: str | None = None
+    month: str | None = None
     requests: int
     prompt_tokens: int
     cached_tokens: int
@@ -188,6 +212,10 @@ class UsageAnswer(Described):
     currency: str | None = None
 
 
-def answers(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+"""What is told of an answer that is no JSON."""
+
+
+def answers(model: type[BaseModel] | UnionType) -> dict[int | str, dict[str, Any]]:
     """Return the part of a route that tells of its answer."""
     return {200: {"model": model}}

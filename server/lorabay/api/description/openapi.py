@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 
+from lorabay.api.description.schema_names import drop_shared_titles, share_body
 from lorabay.api.problems import DIALECTS
 from lorabay.serving.engine import CALLS, Dialect
 
@@ -139,6 +140,7 @@ def document_of(
                 schema = copy.deepcopy(dict(schema_of[call.name]))
                 _describe(call, schema, document)
             _tell_errors(document)
+            _name_schemas(document)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -214,6 +216,15 @@ def _tell_errors(document: Document) -> None:
         responses.pop("422", None)  # FastAPI's own, which is never sent
         responses |= _errors((*BY_TAG[tag], *ANYWHERE), ENVELOPES[dialect]["title"])
         operation["security"] = SECURITY[tag]
+
+
+def _name_schemas(document: Document) -> None:
+    """Give every schema that a client would have as a class a name of its own."""
+    schemas = document["components"]["schemas"]
+    for _, operation in _operations(document):
+        if operation.get("tags") == ["admin"]:
+            share_body(operation, schemas)
+    drop_shared_titles(schemas)
 
 
 def _operations(document: Document) -> Iterator[tuple[str, Document]]:
