@@ -22,9 +22,11 @@ from lorabay.api.auth import KEY_OWNER, ClosedGate, Gate, KeyGate
 from lorabay.api.exchange import Parts
 from lorabay.api.keyring import Keyring
 from lorabay.base.shapes import BaseShapes
+from lorabay.catalog.canonical import UNTRAINED
 from lorabay.errors import AdapterRejected
+from lorabay.files.adapter_folder import WEIGHTS_FILE
 from lorabay.serving.admin import Operations
-from lorabay.serving.engine import Answer, AnswerStream, Body
+from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body
 from tests import making
 from tests.api.conftest import client_of, make_app
 from tests.api.connection import Connection
@@ -414,6 +416,32 @@ async def test_vllms_load_verb(office: Office) -> None:
     assert response.headers["content-type"].startswith("text/plain")
     answer = await office.http.post("/v1/chat/completions", headers=USER, json={"model": "law"})
     assert answer.headers["x-adapter-version"] == office.bay.version("law", 3).digest[:12]
+
+
+async def test_a_trainer_may_load_its_adapter_before_the_first_step(office: Office) -> None:
+    """B is all zeros then: the name is served, and its version has a warning; the first step takes
+    its place, without one.
+    """
+    folder = office.bay.make(3)
+    trained = making.load(folder / WEIGHTS_FILE)
+    fresh = {
+        name: making.stored(0 * making.values(tensor)) if "lora_B" in name else tensor
+        for name, tensor in trained.items()
+    }
+    policy = making.make_adapter(office.bay.root / ".policy", tensors=fresh)
+    warnings, digests = [], []
+    for in_place in (False, True):
+        response = await office.post(LOAD, body_for("policy", policy, load_inplace=in_place))
+        assert response.status_code == 200, response.text
+        answer = await office.http.post(CHAT.path, headers=USER, json={"model": "policy"})
+        digests.append(answer.headers["x-adapter-version"])
+        shown = (await office.call("GET", "/admin/adapters/policy")).json()
+        (live,) = [version for version in shown["versions"] if version["live"]]
+        warnings.append(live["warnings"])
+        making.save(policy / WEIGHTS_FILE, trained)
+
+    assert warnings == [[UNTRAINED], []]
+    assert digests[1] == office.bay.version("policy", 3).digest[:12] != digests[0]
 
 
 async def test_vllms_unload_verb(office: Office) -> None:

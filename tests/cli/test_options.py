@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from lorabay.cli import run
 from lorabay.cli.options import name_and_value, places, prepared_base
 from lorabay.errors import SetupError, UsageError
+from tests import making
+from tests.test_settings import SERVICE_LINKS
 
 pytestmark = pytest.mark.usefixtures("no_settings_in_environment")
 
@@ -59,3 +63,33 @@ def test_names_and_values_are_split_at_the_first_equals_sign() -> None:
     )
     with pytest.raises(UsageError, match="is not NAME=VALUE"):
         name_and_value("max_loras")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check", "{adapter}", "--no-ask-engine"],
+        ["inspect", "{adapter}"],
+        ["merge", "{adapter}", "--output", "{merged}", "--no-verify"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_variables_of_a_service_stop_no_tool(
+    command: list[str],
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In a pod, each does its work beside the variables of services named like the program."""
+    for name, text in SERVICE_LINKS.items():
+        monkeypatch.setenv(name, text)
+    folders = {
+        "adapter": making.make_adapter(tmp_path / "finance"),
+        "merged": tmp_path / "merged",
+    }
+    arguments = [part.format(**folders) for part in command]
+    code = run([*arguments, "--base", str(base), "--json"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    assert json.loads(out)

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,10 +16,14 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from lorabay.accounts.database.database import open_database
+from lorabay.api.auth import Gate
 from lorabay.cli import run
 from lorabay.settings import Settings
 from tests import making
+from tests.fake_engine import FakeEngine
 from tests.fixtures.databases import free_port
+from tests.server.test_server import Running, end
+from tests.test_settings import SERVICE_LINKS
 
 pytestmark = pytest.mark.usefixtures("no_settings_in_environment")
 
@@ -172,6 +177,49 @@ def test_variables_of_a_service_are_named_and_ignored(
     [line] = [line for line in capsys.readouterr().err.splitlines() if "are ignored" in line]
     assert "LORABAY_SERVICE_HOST" in line
     assert "LORABAY_PORT" in line
+
+
+def test_the_port_of_a_flag_counts_beside_variables_of_a_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The variable of the port's own name is the service's address, and no second port."""
+    seen: list[Settings] = []
+    monkeypatch.setattr("lorabay.server.server.serve", seen.append)
+    for name, text in SERVICE_LINKS.items():
+        monkeypatch.setenv(name, text)
+    assert run(["serve", "--port", "8123"]) == 0
+    assert [settings.port for settings in seen] == [8123]
+
+
+def test_keys_of_a_file_open_the_server(
+    serve: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The variable names it; each of its keys is let in, and nobody else. The engine is a fake."""
+    (tmp_path / "keys").write_text("# both, while clients change\nold\nnew\n")
+    monkeypatch.setenv("LORABAY_API_KEY_FILE", str(tmp_path / "keys"))
+    monkeypatch.setattr("lorabay.server.ahead._import", lambda: None)
+    codes: list[int] = []
+
+    def over_a_fake(settings: Settings, gate: Gate, *_: object, **__: object) -> SimpleNamespace:
+        running = Running(settings, FakeEngine(up=False), gate)
+
+        def client() -> None:
+            running.wait_until(200)
+            codes.append(running.read("/v1/models").status_code)
+            for key in ("old", "new", "# both, while clients change"):
+                headers = {"authorization": f"Bearer {key}"}
+                codes.append(running.read("/v1/models", headers).status_code)
+            end()
+
+        return SimpleNamespace(run=lambda _: running.serve(client).result())
+
+    monkeypatch.setattr("lorabay.server.server.Server", over_a_fake)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert serve() == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert codes == [401, 200, 200, 401]
 
 
 def test_missing_adapters_are_1(

@@ -192,14 +192,28 @@ def test_every_cache_is_on_the_volume(target: str) -> None:
     assert all(Path(value).is_relative_to("/cache") for value in folders.values()), folders
 
 
+AS_A_USER_WITHOUT_A_NAME = """
+import getpass, os, pathlib
+
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(0)
+    os.setuid(1_000_680_000)
+print(getpass.getuser(), pathlib.Path.home())
+"""
+"""Only root may become that user; whoever else runs the tests has a name, too."""
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_any_user_may_run_the_server(target: str) -> None:
     """A platform that picks a user of its own, in the group 0, finds a name and a home."""
-    assert environment_of(target)["USER"]
-    code = "import getpass, pathlib; print(getpass.getuser(), pathlib.Path.home())"
     variables = {name: environment_of(target)[name] for name in ("HOME", "USER")}
     run = subprocess.run(
-        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True
+        [sys.executable, "-c", AS_A_USER_WITHOUT_A_NAME],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert run.stdout.split() == ["lorabay", "/cache"]
 
@@ -300,3 +314,34 @@ def test_the_health_check_follows_the_settings(
     server.socket = context.wrap_socket(server.socket, server_side=True)
     assert health_check(target, server.server_port, LORABAY_TLS_CERT=str(file)) == 0
     assert health_check(target, server.server_port) == 1
+
+
+LED_ELSEWHERE = """
+import socket
+
+connect = socket.create_connection
+
+
+def create_connection(address, *options, **more):
+    assert address[1] == 8000, address
+    return connect((address[0], {port}), *options, **more)
+
+
+socket.create_connection = create_connection
+"""
+"""A module that Python runs at its start: it leads connections to port 8000 to another port."""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_services_address_is_no_port_of_the_health_check(
+    target: str, server: HTTPServer, tmp_path: Path
+) -> None:
+    """Kubernetes puts it in the place of the image's own variable: the server then listens on the
+    port that it takes without one, and that is the port that is asked.
+    """
+    assert Settings.model_fields["port"].default == 8000
+    (tmp_path / "sitecustomize.py").write_text(LED_ELSEWHERE.format(port=server.server_port))
+    service = {"LORABAY_PORT": "tcp://10.0.0.1:9000", "PYTHONPATH": str(tmp_path)}
+    assert health_check(target, server.server_port, **service) == 0
+    server.healthy = None  # type: ignore[attr-defined]
+    assert health_check(target, server.server_port, **service) == 1

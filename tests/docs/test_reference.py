@@ -158,6 +158,7 @@ def test_flags_in_the_text_exist() -> None:
         "--engine-hangs",
         "--matrix",
         "--neighbours",
+        "--strangers",
     }
     used = {
         (flag, one.name)

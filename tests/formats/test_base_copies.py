@@ -27,6 +27,8 @@ from lorabay.formats.base_copies import Comparison, dropped_copies
 from lorabay.formats.interface import Source
 from lorabay.formats.reading import AdapterUpdates, read_updates
 from lorabay.reasons import Rejected
+from lorabay.tools.check import check
+from lorabay.tools.combine import combine
 from lorabay.tools.convert import ConvertSettings, convert
 from tests import peft_adapters
 from tests.peft_adapters import ATTENTION, HIDDEN, VOCABULARY
@@ -206,6 +208,29 @@ def test_new_tokens_in_spare_rows_are_seen(llama: Path, tmp_path: Path) -> None:
     assert MERGE in reason.text
     with pytest.raises(SetupError, match=f"first in row {VOCABULARY - 2}"):
         convert(folder, llama, tmp_path / "converted", ConvertSettings())
+
+
+def test_a_member_whose_copy_was_changed_is_refused(llama: Path, tmp_path: Path) -> None:
+    """By the server that builds the composite and by `lorabay combine`, with the member's name."""
+    root = tmp_path / "adapters"
+    folder = saved(llama, root / "one", target_modules=["embed_tokens", "q_proj"])
+    saved(llama, root / "two", target_modules=["q_proj"])
+    both = root / "both"
+    both.mkdir()
+    (both / "composite.toml").write_text(
+        'method = "cat"\n[[members]]\nadapter = "one"\n[[members]]\nadapter = "two"\n'
+    )
+    combine(both, llama, tmp_path / "good")
+
+    edit(folder, lambda tensors: tensors[f"{EMBEDDING}.base_layer.weight"][-2:].normal_())
+    (verdict,) = check([both], llama, max_rank=16)
+    (reason,) = verdict.reasons
+    assert reason.code == "base_copy"
+    assert "'one'" in reason.text
+    assert f"first in row {VOCABULARY - 2}" in reason.text
+    with pytest.raises(SetupError, match=f"'one'.*first in row {VOCABULARY - 2}"):
+        combine(both, llama, tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
 
 
 @pytest.mark.parametrize("targets", [ATTENTION, ["embed_tokens", "q_proj"]])

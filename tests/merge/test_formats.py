@@ -15,6 +15,7 @@ from typing import Any
 import peft
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lorabay.errors import SetupError
 from lorabay.merge.run import merge
@@ -160,6 +161,32 @@ def test_saved_biases_beside_layers_of_peft(config: peft.PeftConfig, tmp_path: P
     for name in ("q_proj.weight", "q_proj.bias", "k_proj.bias"):
         whole = f"model.layers.1.self_attn.{name}"
         torch.testing.assert_close(merged[whole], expected[whole], rtol=1e-5, atol=1e-5)
+
+
+def test_a_changed_copy_beside_lora_on_the_embedding(tmp_path: Path) -> None:
+    """New tokens in spare rows: PEFT's model adds its factors to the copy, and so does a merge."""
+    base = peft_adapters.make_base(tmp_path / "base")
+    folder = peft_adapters.make(
+        base,
+        tmp_path / "adapter",
+        lambda: peft_adapters.lora(target_modules=["embed_tokens", "q_proj"]),
+        save_embedding_layers=True,
+    ).folder
+    tensors = dict(peft_adapters.stored(folder))
+    (copy,) = [name for name in tensors if name.endswith("embed_tokens.base_layer.weight")]
+    tensors[copy][-2:] = 5
+    save_file(tensors, folder / "adapter_model.safetensors")
+
+    report = merge(merge_settings(tmp_path, dtype="float32", verify=True))
+    assert report.verification is not None
+    merged = trained.load(tmp_path / "merged").state_dict()
+    for name, value in peft_adapters.loaded(base, folder).merged().items():
+        torch.testing.assert_close(merged[name], value, rtol=1e-5, atol=2e-6)
+
+    embedding = "model.embed_tokens.weight"
+    changes = merged[embedding] - trained.load(base).state_dict()[embedding]
+    assert changes[-2:].mean() > 4
+    assert changes[:-2].any()
 
 
 @pytest.mark.parametrize("name", trained.GPT2_FORMATS)

@@ -65,11 +65,13 @@ class Running:
         engine: FakeEngine,
         accounts: Accounts | None = None,
         *,
+        gate: Gate | None = None,
         admin_gate: Gate | None = None,
         **others: Any,
     ) -> None:
         self.engine = engine
-        gate = OpenGate() if accounts is None else AccountGate(accounts.keys, Keyring())
+        if gate is None:
+            gate = OpenGate() if accounts is None else AccountGate(accounts.keys, Keyring())
         self.server = Server(
             settings,
             gate,
@@ -89,9 +91,20 @@ class Running:
         return self.server.reconciler.registry
 
     def serve(self, client: Callable[[], object]) -> Future[object]:
-        """Serve until the server ends, while `client` talks to it; the client must end it."""
+        """Serve until the server ends, while `client` talks to it; the client must end it.
+
+        One that fails is waited for by nobody: the server ends, too.
+        """
+
+        def talk() -> object:
+            try:
+                return client()
+            except BaseException:
+                self.server._end()
+                raise
+
         with ThreadPoolExecutor(1) as pool, self.listener:
-            done = pool.submit(client)
+            done = pool.submit(talk)
             self.server.run(self.listener)
         return done
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lorabay.base.weights import BaseWeights
-from lorabay.catalog.canonical import UNTRAINED
+from lorabay.catalog.canonical import SCALED_AWAY, UNTRAINED
 from tests import peft_adapters
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
@@ -87,6 +87,22 @@ async def test_a_trainer_may_push_its_adapter_before_the_first_step(
     assert trained not in (None, untrained)
     assert trained is not None
     assert UNTRAINED not in trained.spec.warnings
+
+
+async def test_an_alpha_of_zero_is_served_with_a_warning(
+    llama_bay: Bay, llama: Path, engine: MortalEngine
+) -> None:
+    """It answers like the base, and the warning says which field makes it so."""
+    llama_bay.residency(engine)
+    fresh = llama_bay.folder / "fresh"
+    peft_adapters.make(llama, fresh, lambda: peft_adapters.lora(lora_alpha=0))
+    fresh.rename(llama_bay.root / "policy")
+    await llama_bay.look()
+    live = llama_bay.live("policy")
+    assert live is not None, llama_bay.status("policy").reasons
+    assert live.spec.warnings == (SCALED_AWAY,)
+    assert "lora_alpha is 0" in SCALED_AWAY
+    assert engine.loaded == {live}
 
 
 @pytest.mark.parametrize("form", REFUSED)

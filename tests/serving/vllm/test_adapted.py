@@ -95,6 +95,19 @@ def test_a_tied_head_that_the_class_does_not_have_takes_none(
     assert set(found) == set(ENDS)
 
 
+@pytest.mark.parametrize(
+    ("name", "unadapted"), [("Gemma 3 (text)", ENDS), ("Gemma 4 (text)", ENDS), ("Phi-3", [])]
+)
+def test_the_class_of_a_base_decides_about_its_head_and_embedding(
+    name: str, unadapted: list[str], tmp_path: Path
+) -> None:
+    """Gemma's take no adapters there, Phi-3's does, as Llama's, which it is made of."""
+    base = ARCHITECTURES[name].make_base(tmp_path / "base")
+    layers = [module for module in modules_of(BaseShapes.read(base)) if module.endswith("_proj")]
+    found = answer({"base": str(base), "options": {}, "modules": [*layers, *ENDS]})
+    assert found["unadapted"] == dict.fromkeys(unadapted, NO_LAYER)
+
+
 def test_modules_that_the_base_itself_packs_are_adapted_as_one(
     ask: Callable[..., dict[str, str]],
 ) -> None:
@@ -203,6 +216,15 @@ def test_a_vision_tower_is_left_alone(name: str, towers: Mapping[str, Mapping[st
     assert all("enable_tower_connector_lora" in why for why in tower.values())
     layers = [module for module in unadapted if module not in tower and "_proj" in module]
     assert layers == []
+
+
+@pytest.mark.parametrize("name", ["Gemma 3", "Gemma 4"])
+def test_neither_head_nor_embedding_of_gemma_is_adapted_beside_a_tower(
+    name: str, towers: Mapping[str, Mapping[str, str]]
+) -> None:
+    """As in the classes for text alone."""
+    reasons = {module.rpartition(".")[2]: reason for module, reason in towers[name].items()}
+    assert reasons["lm_head"] == reasons["embed_tokens"] == NO_LAYER
 
 
 def test_experts_are_adapted_by_the_names_that_vllm_takes(

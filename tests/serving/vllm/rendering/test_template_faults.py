@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
+from vllm.config import ModelConfig, VllmConfig
 from vllm.exceptions import VLLMValidationError
 from vllm.renderers import hf
 
@@ -73,6 +76,28 @@ async def test_the_bases_template_is_not_the_adapters_fault(rendered: Rendered) 
         await rendered.prompt(CHAT, {"messages": HELLO}, version)
     with pytest.raises(VLLMValidationError, match="No system role"):
         await rendered.prompt(CHAT, asked, version)  # it is the client's own
+
+
+@pytest.fixture
+def bare(tiny_base: Path, tmp_path: Path) -> Rendered:
+    """A base without a chat template."""
+    folder = tmp_path / "bare"
+    shutil.copytree(tiny_base, folder)
+    (folder / "chat_template.jinja").unlink()
+    model = ModelConfig(model=str(folder), dtype="float32", max_model_len=CONTEXT)
+    return Rendered(VllmConfig(model_config=model))
+
+
+@pytest.mark.parametrize("call", CONVERSATIONS, ids=lambda call: call.name)
+async def test_a_chat_over_a_base_without_a_template(bare: Rendered, call: Call) -> None:
+    """An adapter with its own is answered; of the base, and of other adapters, a chat is a 400."""
+    own = preferring(chat_template=MARKED)
+    assert await bare.prompt(call, CONVERSATIONS[call], own) == "MARKER<|user|>Hello<|answer|>"
+    for version in (None, sampling(temperature=0.5)):
+        with pytest.raises(InvalidRequest, match="no chat template") as caught:
+            await bare.prompt(call, CONVERSATIONS[call], version)
+        assert (caught.value.status, caught.value.code) == (400, "invalid_request")
+        assert "/v1/completions" in caught.value.message
 
 
 async def test_an_endless_template_is_no_error_of_the_server(

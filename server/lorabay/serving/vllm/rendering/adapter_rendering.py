@@ -17,12 +17,14 @@ import structlog
 from vllm.entrypoints.openai.completion.protocol import CompletionRequest
 from vllm.entrypoints.serve.engine.protocol import ErrorResponse
 from vllm.renderers import hf
+from vllm.renderers.chat_utils import ChatTemplateResolutionError
 from vllm.renderers.inputs.preprocess import extract_prompt_len, prompt_to_seq
 
 from lorabay.errors import InvalidRequest
 from lorabay.serving.preferences import TOKEN_FIELDS, preferred_sampling
 from lorabay.serving.vllm.rendering.current_preferences import current
 from lorabay.serving.vllm.rendering.template_faults import (
+    NO_TEMPLATE,
     PROMPT_FAILURES,
     adapters_fault,
     what_took_too_long,
@@ -98,7 +100,8 @@ class AdapterRendering:
         """Make a prompt of a conversation, with the adapter's template if it has one.
 
         Raises InvalidRequest that names the adapter where the prompt fails because of it, and one
-        for a template or media that take too long, or a role that the template does not know.
+        for a template or media that take too long, for a role that the template does not know, or
+        where there is no template at all.
         """
         if self._uses_templates:
             check_roles(messages, partial(self._template_of, request, options))
@@ -106,6 +109,8 @@ class AdapterRendering:
             return await self._preprocess(request, messages, **options)
         except TimeoutError as error:
             raise InvalidRequest(what_took_too_long(error)) from error
+        except ChatTemplateResolutionError as error:
+            raise InvalidRequest(NO_TEMPLATE) from error
 
     def _template_of(self, request: Any, options: Mapping[str, Any]) -> str | None:
         """Return the template that renders a request: its own, the adapter's, or the base's."""

@@ -28,6 +28,15 @@ logger = structlog.get_logger(__name__)
 PROMPT_FAILURES = (TemplateError, VLLMValidationError, TimeoutError)
 """What vLLM raises where an adapter may be to blame."""
 
+NO_TEMPLATE = (
+    "no chat template: the base has none, nor has the adapter that was asked; send a whole prompt "
+    "to /v1/completions, or have whoever serves it add a chat_template.jinja to the adapter's "
+    "folder or start with --engine chat_template=FILE"
+)
+"""What a client is told whose conversation nothing makes a prompt of; vLLM would ask it for a
+template, which it may not send.
+"""
+
 
 def adapters_fault(
     error: Exception, preferences: Preferences, *, owns_template: bool
