@@ -37,8 +37,8 @@ from lorabay.serving.engine import (
     SCORE,
     TOKENIZE,
 )
-from lorabay.serving.vllm.requests.asked import asked_of_responses
 from lorabay.serving.vllm.requests.bodies import BodyType
+from lorabay.serving.vllm.requests.former_answers import asked_of_responses
 
 if TYPE_CHECKING:
     from lorabay.serving.engine import Call
