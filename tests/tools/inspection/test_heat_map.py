@@ -11,8 +11,9 @@ from PIL import Image
 
 from lorabay.errors import SetupError
 from lorabay.tools.inspection.heat_map import check_plot, draw
-from lorabay.tools.inspection.inspection import Inspection, inspect
+from lorabay.tools.inspection.inspection import inspect
 from lorabay.tools.inspection.modules import ModuleFacts
+from lorabay.tools.inspection.report import Inspection
 from tests.nobody import as_nobody
 from tests.tools.inspection.conftest import Open
 

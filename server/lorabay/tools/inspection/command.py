@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from lorabay.tools.find_adapter import find_adapter
 from lorabay.tools.inspection.comparison import Comparison, compare
 from lorabay.tools.inspection.heat_map import check_plot, draw
-from lorabay.tools.inspection.inspection import Inspection, inspect
+from lorabay.tools.inspection.inspection import inspect
 from lorabay.tools.inspection.opened import open_adapter, readable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lorabay.tools.inspection.report import Inspection
 
 
 @dataclass(frozen=True, slots=True)

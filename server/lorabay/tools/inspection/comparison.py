@@ -10,9 +10,9 @@ from rich.console import Group
 from rich.table import Table
 
 from lorabay.reasons import quoted
-from lorabay.tools.inspection.inspection import shown, whole_text
 from lorabay.tools.inspection.modules import in_order, rank_and_alpha
 from lorabay.tools.inspection.norms import change_norm, distance
+from lorabay.tools.inspection.report import shown, whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

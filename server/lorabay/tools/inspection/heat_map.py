@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from PIL import Image, ImageDraw
 
-    from lorabay.tools.inspection.inspection import Inspection
+    from lorabay.tools.inspection.report import Inspection
 
 # Sizes in pixels.
 _CELL_WIDTH = 130
