@@ -41,7 +41,7 @@ from tests.fake_stream import FakeStream, words
 from tests.fake_weights import FakeWeights
 from tests.slots import enough_slots, few_slots
 from tests.versions import BASE_NAMES
-from tests.virtual_time import quiet
+from tests.virtual_time import VirtualTimeLoop, quiet
 
 TENANTS = Caller("k", tenant="shop-team")
 DEAD = EngineUnavailable("the engine stopped")
@@ -426,8 +426,13 @@ async def test_an_adapter_without_a_slot_waits_for_its_turn(
     assert api.at_rest()
 
 
-async def test_a_stream_that_nobody_reads_keeps_no_slot(api: Api) -> None:
+def test_a_stream_that_nobody_reads_keeps_no_slot(api: Api) -> None:
     """The next adapter is let in although the exchange goes on; while events flow it waits."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(check_that_reading_keeps_a_slot(api))
+
+
+async def check_that_reading_keeps_a_slot(api: Api) -> None:
     slots = few_slots(1, timeout_s=60.0, drain_after_s=60.0)
     parts = parts_over(api.registry, turns=slots, metrics=api.metrics)
     with RequestMetrics(api.metrics, CHAT) as measured:
