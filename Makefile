@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 LOCKS  := requirements/torch.txt requirements/cpu.txt
 
-.PHONY: setup serve test coverage check format lock bench clean
+.PHONY: setup serve test unit e2e coverage check format lock bench clean
 .DELETE_ON_ERROR:
 
 # `make setup EXTRAS=accounts` also installs what an optional part needs.
@@ -13,17 +13,25 @@ setup: $(VENV)/.cpu $(EXTRAS:%=$(VENV)/.%)
 serve: setup
 	$(BIN)/lorabay serve $(ARGS)
 
-# Everything: unit tests on all cores, then what needs the engine, which takes all cores itself.
+# Everything. What needs the engine waits for much of its time: for starts, timers, one process on
+# one core. Unit tests take what it leaves, and the other way round; the engine goes first.
 # With ARGS, which reach pytest, as in `make test ARGS="-k merge"`, one process runs what they choose.
 # Sets have the same order in every run, so that what fails in CI fails everywhere.
-test: export PYTHONHASHSEED ?= 0
+test unit e2e: export PYTHONHASHSEED ?= 0
 test: $(VENV)/.dev
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --ignore tests/e2e
-	$(BIN)/python -m pytest tests/e2e
+	$(MAKE) --no-print-directory --jobs 2 --keep-going unit e2e
 endif
+
+# What it prints comes as a whole when it has ended, and not between the lines of the other.
+unit: $(VENV)/.dev
+	OMP_NUM_THREADS=1 nice -n 5 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --ignore tests/e2e \
+		> $(VENV)/unit.log 2>&1; status=$$?; cat $(VENV)/unit.log; exit $$status
+
+e2e: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/e2e
 
 # The rooms that a server relies on; pyproject.toml has the floor. Apart from `test`, which it slows down.
 coverage: $(VENV)/.dev
