@@ -183,7 +183,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--prompts",
         type=int,
         choices=(1, 2, 4, 8, 16),
-        default=8,
+        default=4,
         help="prompts of each model that tests/e2e/test_peft_equality.py asks alone",
     )
     parser.addoption(
