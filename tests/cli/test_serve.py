@@ -17,6 +17,7 @@ from sqlalchemy.engine import Engine
 
 from lorabay.accounts.database.database import open_database
 from lorabay.api.auth import Gate
+from lorabay.catalog.adapted import Adapted
 from lorabay.cli import run
 from lorabay.settings import Settings
 from tests import making
@@ -223,9 +224,13 @@ def test_keys_of_a_file_open_the_server(
 
 
 def test_missing_adapters_are_1(
-    serve: Callable[..., int], tmp_path: Path, the_error: Callable[[], str]
+    serve: Callable[..., int],
+    tmp_path: Path,
+    the_error: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The line names the folder that is not there."""
+    monkeypatch.setattr("lorabay.server.ahead.ask_engine", lambda *_, **__: Adapted({}))
     assert serve(adapters=str(tmp_path / "nowhere")) == 1
     assert str(tmp_path / "nowhere") in the_error()
 
