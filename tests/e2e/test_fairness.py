@@ -19,7 +19,7 @@ TENANTS = ("a", "b", "c", "d", "three")
 STREAMS, TOKENS = 64, 48
 ASKED = 15
 SHARES = '[[share]]\ntenant = "three"\nweight = 3\n'
-FILLS_S, WATCHED_S = 12.0, 40.0
+FILLS_S, WATCHED_S = 10.0, 30.0
 """How long a crowd runs before it is watched, and how long it is."""
 
 pytestmark = pytest.mark.timeout(600)
