@@ -225,6 +225,7 @@ class Exchange:
             parts.shares.flow(self.caller.tenant, self._adapter),
             cost=cost(guess.prompt, guess.likely),
             sequences=guess.sequences,
+            waits=self._trace,
         )
 
     def _give_back(self) -> None:

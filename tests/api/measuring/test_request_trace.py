@@ -33,9 +33,10 @@ from lorabay.serving.engine import (
     Call,
     Usage,
 )
+from lorabay.serving.turns.turn_gate import Bounds, Turn, TurnGate
 from lorabay.tracing.export import BoundedSpans
 from lorabay.tracing.opentelemetry_tracer import OpenTelemetryTracer
-from tests.api.conftest import FINANCE, client_of, make_app, parts_over
+from tests.api.conftest import FINANCE, SHOP, client_of, make_app, parts_over
 from tests.fake_engine import FakeEngine, echo
 from tests.fake_stream import FakeStream
 from tests.fake_weights import FakeWeights
@@ -47,6 +48,7 @@ PARENT = "b7ad6b7169203331"
 HEADERS = {"traceparent": f"00-{TRACE}-{PARENT}-01", "x-request-id": "r-1"}
 SECRET = "the patient is called Rumpelstiltskin"
 TOKENS = 100
+PATIENCE_S = 30.0
 
 
 class TracingEngine(FakeEngine):
@@ -215,6 +217,31 @@ async def test_requests_are_answered_while_no_collector_takes_their_spans(
     gate.open.set()
     provider.shutdown()
     assert counts == {"dropped": 12, "exported": 8}
+
+
+async def test_a_wait_for_a_slot_is_told_apart(registry: Registry, memory: Memory) -> None:
+    """From a wait for a place in the engine, of a request whose adapter has a slot."""
+    for version in (FINANCE, SHOP):
+        registry.set_live(version)
+    gate = TurnGate(1, Bounds(PATIENCE_S, running=1), drain_after_s=0.0)
+    tracer = OpenTelemetryTracer(memory.provider)
+    app = make_app(parts_over(registry, turns=gate, tracer=tracer))
+
+    async def ask_behind(turn: Turn, model: str) -> dict[str, Any]:
+        async with client_of(app) as http, asyncio.TaskGroup() as tasks:
+            request = tasks.create_task(http.post(CHAT.path, json=chat() | {"model": model}))
+            while not gate.waiting:
+                await asyncio.sleep(0)
+            turn.end()
+        assert request.result().status_code == 200
+        return facts(memory.spans[-1])
+
+    behind_others = await ask_behind(await gate.take(FINANCE), "finance")
+    assert behind_others["lorabay.queue_s"] > 0
+    assert "lorabay.slot_s" not in behind_others
+
+    without_slot = await ask_behind(await gate.take(FINANCE), "shop")
+    assert 0 < without_slot["lorabay.slot_s"] <= without_slot["lorabay.queue_s"]
 
 
 async def test_probes_and_metrics_are_not_traced(registry: Registry, memory: Memory) -> None:

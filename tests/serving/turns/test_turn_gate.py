@@ -75,6 +75,19 @@ async def test_an_engine_with_room_takes_everybody_at_once() -> None:
     assert not heard.waits
 
 
+async def test_a_request_hears_of_its_own_wait_alone() -> None:
+    """As the gate's observer hears of everybody's; who goes at once hears nothing."""
+    everybody, first, second = Heard(), Heard(), Heard()
+    the_gate = gate(1, heard=everybody)
+    turn = await the_gate.take(FINANCE, A, waits=first)
+    waiting = asyncio.create_task(the_gate.take(FINANCE, A, waits=second))
+    await asyncio.sleep(5)
+    turn.end()
+    await waiting
+    assert first.waits == []
+    assert second.waits == everybody.waits == [(5, False)]
+
+
 async def test_the_engine_is_never_left_waiting() -> None:
     """A place that is free is taken in the same moment, as long as anybody waits."""
     the_gate = gate(3)

@@ -83,6 +83,11 @@ class RequestTrace:
         finally:
             self._span.set(wait.value, time.monotonic() - began)
 
+    def waited(self, seconds: float, *, for_slot: bool) -> None:
+        """Tell of a wait for a turn, if what was missing at first was a slot."""
+        if for_slot:
+            self._span.set(names.SLOT_S, seconds)
+
     def asked(self) -> None:
         """Note that the engine is asked now: what it waits from here on is its own queue."""
         self._asked = time.monotonic()

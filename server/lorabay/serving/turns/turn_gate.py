@@ -59,12 +59,16 @@ class Bounds:
     waiting_of_tenant: int | None = None
 
 
-class Observer(Protocol):
-    """Hears what becomes of requests at a gate."""
+class Waits(Protocol):
+    """Hears of waits at a gate."""
 
     def waited(self, seconds: float, *, for_slot: bool) -> None:
         """Note a request that had to wait, at first for a slot or not, and goes or gives up now."""
         ...
+
+
+class Observer(Waits, Protocol):
+    """Hears what becomes of all requests at a gate."""
 
     def refused(self, reason: str) -> None:
         """Note a request that got no turn: `full`, `tenant_full` or `timeout`."""
@@ -79,6 +83,9 @@ class NoObserver:
 
     def refused(self, reason: str) -> None:
         """Do nothing."""
+
+
+NOBODY = NoObserver()
 
 
 class Turn:
@@ -133,7 +140,7 @@ class TurnGate:
         self._bounds = bounds
         self._computes = computes
         self._rota = SlotRota(slots, drain_after_s=drain_after_s)
-        self._observer = observer or NoObserver()
+        self._observer = observer or NOBODY
         self._queue: FairQueue[_Request] = FairQueue()
         self._next_look: asyncio.TimerHandle | None = None
         self.running = 0
@@ -151,12 +158,13 @@ class TurnGate:
         *,
         cost: float = 0.0,
         sequences: int = 1,
+        waits: Waits = NOBODY,
     ) -> Turn:
         """Return a turn on the weights of `version`, None for the base's own.
 
         The request of `flow` will probably have this `cost`, see `flows.cost`, and make so many
-        `sequences`. Raises EngineUnavailable if too many wait or the turn does not come in time,
-        RateLimited if too many of the same tenant wait.
+        `sequences`; `waits` hears if it has to wait. Raises EngineUnavailable if too many wait or
+        the turn does not come in time, RateLimited if too many of the same tenant wait.
         """
         weights = None if version is None else version.weights
         turn: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
@@ -175,7 +183,9 @@ class TurnGate:
             self._observer.refused("timeout")
             raise self._too_late(version if for_slot else None) from None
         finally:
-            self._observer.waited(_now() - request.since, for_slot=for_slot)
+            seconds = _now() - request.since
+            self._observer.waited(seconds, for_slot=for_slot)
+            waits.waited(seconds, for_slot=for_slot)
 
     def _check_room(self, request: _Request) -> None:
         """Turn a request away that has to wait, if too many do."""
