@@ -202,7 +202,7 @@ def test_keys_of_a_file_open_the_server(
     codes: list[int] = []
 
     def over_a_fake(settings: Settings, gate: Gate, *_: object, **__: object) -> SimpleNamespace:
-        running = Running(settings, FakeEngine(up=False), gate)
+        running = Running(settings, FakeEngine(up=False), gate=gate)
 
         def client() -> None:
             running.wait_until(200)
