@@ -13,8 +13,8 @@ setup: $(VENV)/.cpu $(EXTRAS:%=$(VENV)/.%)
 serve: setup
 	$(BIN)/lorabay serve $(ARGS)
 
-# Everything. What needs the engine waits for much of its time: for starts, timers, one process on
-# one core. Unit tests take what it leaves, and the other way round; the engine goes first.
+# Everything: unit tests on all cores, then what needs the engine, which takes all cores itself: beside
+# other work its threads wait for one another.
 # With ARGS, which reach pytest, as in `make test ARGS="-k merge"`, one process runs what they choose.
 # Sets have the same order in every run, so that what fails in CI fails everywhere.
 test unit e2e: export PYTHONHASHSEED ?= 0
@@ -22,13 +22,12 @@ test: $(VENV)/.dev
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(MAKE) --no-print-directory --jobs 2 --keep-going unit e2e
+	$(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory e2e
 endif
 
-# What it prints comes as a whole when it has ended, and not between the lines of the other.
 unit: $(VENV)/.dev
-	OMP_NUM_THREADS=1 nice -n 5 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --ignore tests/e2e \
-		> $(VENV)/unit.log 2>&1; status=$$?; cat $(VENV)/unit.log; exit $$status
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --ignore tests/e2e
 
 e2e: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/e2e
