@@ -54,7 +54,6 @@ def test_long_prompts_are_sliced_on_processors_alone(
 ) -> None:
     """There a token of a prompt costs everybody else time; the user's own choice wins."""
     monkeypatch.setattr(module, "engine_is_on_cpu", lambda: on_cpu)
-    monkeypatch.setattr(module, "processor_features", lambda: frozenset({"avx512f"}))
     monkeypatch.setattr(slots, "device_memory_bytes", lambda: None)
     name = "long_prefill_token_threshold"
     assert engine_options(settings, directory_of(settings)).get(name) == slices

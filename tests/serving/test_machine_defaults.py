@@ -16,7 +16,6 @@ from lorabay.serving.machine_defaults import (
     CPU_MEMORY_SHARE,
     DORA_VARIABLE,
     MANY_SLOTS,
-    NARROW_PREFILL_SLICE,
     PREFILL_SLICE,
     RAY_VARIABLES_VARIABLE,
     SLOTS_AT_MOST,
@@ -51,24 +50,16 @@ def test_the_options_always_fit_together(
     assert options["max_lora_rank"] == 16
 
 
-@pytest.mark.parametrize(
-    ("features", "tokens"),
-    [({"avx2", "avx512f"}, PREFILL_SLICE), ({"avx2"}, NARROW_PREFILL_SLICE)],
-)
 @pytest.mark.parametrize("context", [None, PREFILL_SLICE, 4096, "4k"])
-def test_long_prompts_are_read_in_slices_on_a_cpu(
-    features: set[str], tokens: int, context: object
-) -> None:
-    """So that they hold no other answer up: in smaller ones where a token takes longer."""
+def test_long_prompts_are_read_in_slices_on_a_cpu(context: object) -> None:
+    """So that they hold no other answer up."""
     options = {} if context is None else {"max_model_len": context}
-    assert cpu_options(options, frozenset(features)) == {"long_prefill_token_threshold": tokens}
+    assert cpu_options(options) == {"long_prefill_token_threshold": PREFILL_SLICE}
 
 
 def test_a_slice_is_not_longer_than_the_context() -> None:
     """vLLM would refuse to start."""
-    wide = frozenset({"avx512f"})
-    assert cpu_options({"max_model_len": PREFILL_SLICE - 1}, wide) == {}
-    assert cpu_options({"max_model_len": NARROW_PREFILL_SLICE - 1}, frozenset()) == {}
+    assert cpu_options({"max_model_len": PREFILL_SLICE - 1}) == {}
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,6 @@ PREFILL_SLICE = 32
 long as the streams' own tokens, and nobody else gets one meanwhile.
 """
 
-NARROW_PREFILL_SLICE = 16
-"""The same without AVX-512: with 1,500 words before it, a slice of 32 took a step of 60 ms to 200,
-one of 16 to 120, and read a fifth fewer tokens a second."""
-
 DORA_VARIABLE = "LORABAY_DORA"
 """Set to 1, it makes the plugin scale outputs on devices whose compiled graphs must hold that.
 
@@ -99,19 +95,16 @@ def device_memory_bytes() -> int | None:
         return None
 
 
-def cpu_options(engine: Mapping[str, Any], features: frozenset[str]) -> dict[str, Any]:
-    """Return vLLM's options for an engine on processors with these `features`, beside the user's
-    own in `engine`.
+def cpu_options(engine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return vLLM's options for an engine on processors, beside the user's own in `engine`.
 
     A long prompt is read in slices while others wait for their next token, so that it holds nobody
     up. Alone it is read at once.
     """
-    tokens = PREFILL_SLICE if "avx512f" in features else NARROW_PREFILL_SLICE
-
     context = engine.get("max_model_len")
     # vLLM refuses a slice that is longer than the context, which may be written as `4k`.
-    fits = not isinstance(context, int) or context >= tokens
-    return {"long_prefill_token_threshold": tokens} if fits else {}
+    fits = not isinstance(context, int) or context >= PREFILL_SLICE
+    return {"long_prefill_token_threshold": PREFILL_SLICE} if fits else {}
 
 
 def adapts_experts() -> bool:
