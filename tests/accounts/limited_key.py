@@ -29,11 +29,11 @@ def make_limited_key(place: str | Path, adapters: Iterable[str]) -> str:
     def make(connection: Connection) -> str:
         wishes = KeyWishes("limited", TENANT, limits=PLENTY)
         made = book.create(connection, wishes, who="test")
-        set_limits(connection, (ScopeKind.TENANT, TENANT), PLENTY)
+        set_limits(connection, (ScopeKind.TENANT, TENANT), PLENTY, who="test")
         for adapter in adapters:
-            set_limits(connection, (ScopeKind.ADAPTER, adapter), PLENTY)
+            set_limits(connection, (ScopeKind.ADAPTER, adapter), PLENTY, who="test")
             on_adapter = f"{made.key.id}/{adapter}"
-            set_limits(connection, (ScopeKind.KEY_ON_ADAPTER, on_adapter), PLENTY)
+            set_limits(connection, (ScopeKind.KEY_ON_ADAPTER, on_adapter), PLENTY, who="test")
         return made.text
 
     with open_database(place) as database:

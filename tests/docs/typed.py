@@ -76,6 +76,7 @@ _STARTS_A_SERVER = "starts a server that runs until it is stopped; the tutorial 
 _POOLS = "needs a base that pools; tests/e2e/test_pooling.py asks tiny ones the same"
 _DOCKER = "needs Docker and minutes of building; names of profiles are checked"
 _CHECKOUT = "commands of a checkout: they would install or test themselves"
+_AUDIT = "needs changes of your own; tests/cli/test_audit.py runs the command"
 _DATA = "needs files of your own; tests/cli/test_data.py runs the command"
 
 CHECKED: Mapping[str, str] = {
@@ -107,6 +108,12 @@ CHECKED: Mapping[str, str] = {
     ".venv/bin/pip install --no-deps -r requirements/accounts.txt": _CHECKOUT,
     "docs/guides/tenants.md: "
     "lorabay serve --adapters adapters --admin-key-file /run/secrets/admin": _STARTS_A_SERVER,
+    "docs/guides/audit.md: lorabay audit list": _AUDIT,
+    "docs/guides/audit.md: lorabay audit verify --json": _AUDIT,
+    "docs/guides/roles.md: "
+    "lorabay serve --oidc-issuer https://login.example.com/realms/company \\": _STARTS_A_SERVER,
+    "docs/guides/tracing.md: docker run --rm -p 127.0.0.1:4318:4318 -p 127.0.0.1:16686:16686 "
+    "jaegertracing/jaeger:2.15.0": "needs Docker; tests/e2e/test_tracing.py has a collector",
     "docs/guides/data.md: .venv/bin/lorabay data prepare exports/ chats.txt -o prepared": _DATA,
     "docs/guides/data.md: .venv/bin/lorabay data prepare tickets.csv -o prepared "
     "--fields instruction=ask,output=reply": _DATA,

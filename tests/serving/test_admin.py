@@ -24,6 +24,7 @@ from lorabay.errors import (
 )
 from lorabay.reconcile.events import Actor
 from lorabay.serving.admin import SAVE_S, Operations
+from lorabay.serving.manager import AdapterManager
 from tests.failing_disk import ERRORS, FailingDisk
 from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
@@ -41,6 +42,7 @@ class Desk:
 
     bay: Bay
     engine: MortalEngine
+    manager: AdapterManager
     operations: Operations
     elsewhere: Path
     outside: Path
@@ -67,7 +69,7 @@ async def desk(tmp_path: Path, shapes: BaseShapes) -> AsyncIterator[Desk]:
     for name, weights in (("ads", 1), ("ads", 2), ("bank", 3)):
         await bay.serve(name, weights)
     await quiet()
-    yield Desk(bay, engine, Operations(manager, bay.reconciler), elsewhere, outside)
+    yield Desk(bay, engine, manager, Operations(manager, bay.reconciler), elsewhere, outside)
     await manager.stop()
     bay.store.close()
 
@@ -189,12 +191,16 @@ async def test_an_unpin_lets_a_waiting_load_in(desk: Desk) -> None:
     desk.bay.put("law", 4)
     await desk.bay.look()
     desk.operations.set_pinned("bank", True, WHO)
+    ads = desk.bay.live("ads")
+    assert ads is not None
     with desk.bay.registry.acquire("ads"):
+        held = desk.manager.hold(ads)
         waiting = asyncio.create_task(desk.operations.preload("law", WHO))
         await quiet()
         assert not waiting.done()
         desk.operations.set_pinned("bank", False, WHO)
         await waiting
+        held.release()
     assert {version.adapter for version in desk.engine.loaded} == {"ads", "law"}
 
 

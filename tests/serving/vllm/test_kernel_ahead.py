@@ -35,7 +35,7 @@ def test_a_process_gets_the_kernel_ready(package: Path, monkeypatch: pytest.Monk
 
 def test_what_is_kept_is_not_compiled_again(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A later start begins no process, unless the user has numba keep its code elsewhere."""
-    kept = package / "vllm_plugin" / "kernel" / "__pycache__" / "row_kernel.call-1.py311.1.nbi"
+    kept = package / "vllm_plugin" / "kernel" / "__pycache__" / "packing.pack-1.py311.1.nbi"
     kept.parent.mkdir(parents=True)
     kept.touch()
     assert compile_kernel_ahead("float32") is None
@@ -49,10 +49,11 @@ def test_what_is_kept_is_not_compiled_again(package: Path, monkeypatch: pytest.M
 
 def test_the_program_names_what_is_there() -> None:
     """It is text, which no type checker reads."""
-    from lorabay.vllm_plugin.kernel.row_kernel import get_ready
+    from lorabay.vllm_plugin.kernel import packing, row_kernel
 
-    assert callable(get_ready)
-    assert f"from {get_ready.__module__} import {get_ready.__name__}" in kernel_ahead.PROGRAM
+    assert callable(packing.get_ready)
+    assert callable(row_kernel.get_ready)
+    assert f"from {packing.__package__} import packing, row_kernel" in kernel_ahead.PROGRAM
     compile(kernel_ahead.PROGRAM, "program", "exec")
 
 
