@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from lorabay.accounts.days import day_of
 from lorabay.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -61,18 +62,7 @@ def asked(
     if not 1 <= limit <= MOST:
         raise InvalidRequest(f"`limit` is {limit}; it is from 1 to {MOST}", param="limit")
 
-    first, last = _day(since, "since"), _day(until, "until")
+    first, last = day_of(since, "since"), day_of(until, "until")
     if first is not None and last is not None and first > last:
         raise InvalidRequest("`since` is later than `until`", param="since")
     return Question(who, action, target, first, last, limit)
-
-
-def _day(text: str | None, name: str) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise InvalidRequest(
-            f"`{name}` must be a day, as in 2026-11-01, not {text[:40]!a}", param=name
-        ) from None

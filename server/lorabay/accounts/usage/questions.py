@@ -13,6 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from lorabay.accounts.days import day_of
 from lorabay.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def asked(
         if not is_storable(value):
             raise InvalidRequest(f"`{name}` holds characters that no name has", param=name)
 
-    first, last = _date_of(since, "since"), _date_of(until, "until")
+    first, last = day_of(since, "since"), day_of(until, "until")
     if first is not None and last is not None and first > last:
         raise InvalidRequest("`since` is later than `until`", param="since")
     return Question(tuple(By(name) for name in dict.fromkeys(names)), first, last, only)
@@ -119,14 +120,3 @@ def is_storable(name: str) -> bool:
         return b"\0" not in name.encode()
     except UnicodeEncodeError:
         return False
-
-
-def _date_of(text: str | None, name: str) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise InvalidRequest(
-            f"`{name}` must be a day, as in 2026-11-01, not {text!r}", param=name
-        ) from None
