@@ -34,7 +34,8 @@ unused=requirements/unused.txt
 lock requirements/cpu.txt pyproject.toml requirements/base-model.in --extra cpu --extra train
 lock requirements/accounts.txt pyproject.toml --extra accounts --extra cpu --extra train -c requirements/cpu.txt
 without requirements/accounts.txt requirements/cpu.txt
-lock requirements/forge.txt pyproject.toml --extra forge --extra cpu --extra train -c requirements/cpu.txt
+lock requirements/forge.txt pyproject.toml --extra forge --extra cpu --extra train -c requirements/cpu.txt \
+    -c requirements/accounts.txt
 without requirements/forge.txt requirements/cpu.txt
 # Tests have Triton run its kernels on a CPU.
 grep -v '^triton ' "$unused" > requirements/unused.dev
