@@ -34,6 +34,7 @@ async def echo(body: Body) -> Answer | AnswerStream:
 class FakeEngine:
     max_model_len: int | None = 2048
     max_sequences: int | None = None
+    reads_at_once: int | None = None
     compiled: Compiled | None = Compiled.YES
 
     def __init__(

@@ -484,6 +484,15 @@ class QueueSettings(BaseModel):
             "Default: as many as it computes (`max_num_seqs`), and an eighth more."
         ),
     )
+    # Fewer leave the engine without work until the next one comes; more are read as they came.
+    max_unread: int = Field(
+        4,
+        ge=1,
+        description=(
+            "Prompts in the engine that it has still to read, or as many as it reads in four "
+            "steps if those are more; other requests wait in front of it."
+        ),
+    )
     max_queued: int = Field(
         10_000, ge=0, description="Requests that wait for the engine; beyond, 503."
     )

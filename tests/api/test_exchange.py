@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -30,13 +31,14 @@ from lorabay.serving.engine import (
     AnswerStream,
     Body,
     Call,
+    Meter,
     Usage,
 )
 from lorabay.serving.turns.flows import Flow, cost
 from lorabay.serving.turns.turn_gate import Bounds, TurnGate
 from tests.api.conftest import FINANCE, FINANCE_BEFORE, SHOP, Api, client_of, make_app, parts_over
 from tests.api.connection import Connection
-from tests.fake_engine import echo
+from tests.fake_engine import FakeEngine, echo
 from tests.fake_stream import FakeStream, words
 from tests.fake_weights import FakeWeights
 from tests.slots import enough_slots, few_slots
@@ -484,6 +486,67 @@ async def test_the_base_needs_a_place_in_the_engine(api: Api) -> None:
     for model in (BASE_NAMES[0], "finance"):
         with pytest.raises(EngineUnavailable, match="the engine is busy"):
             await ask(CHAT, model)
+
+
+async def test_the_next_prompt_may_go_when_this_one_is_read(api: Api) -> None:
+    """The engine tells, and long before the answer has ended; whoever goes first is marked."""
+    turns = TurnGate(8, Bounds(60.0, unread=1), drain_after_s=60.0, reads=lambda: 0)
+    meters: list[Meter] = []
+
+    class Engine(FakeEngine):
+        async def run(self, *arguments: Any, meter: Meter | None = None, **options: Any) -> Any:
+            assert meter is not None
+            meters.append(meter)
+            return await super().run(*arguments, meter=meter, **options)
+
+    parts = parts_over(api.registry, engine=Engine(never), turns=turns, metrics=api.metrics)
+
+    async def ask() -> None:
+        with RequestMetrics(api.metrics, CHAT) as measured:
+            async with Exchange(CHAT, TENANTS, {"model": "finance"}, parts, measured) as exchange:
+                await exchange.run("r-1")
+
+    asking = [asyncio.create_task(ask()) for _ in range(2)]
+    await quiet()
+    assert len(meters) == 1
+    meters[0].was_read()
+    await quiet()
+    assert [meter.goes_first for meter in meters] == [True, False]
+    for task in asking:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    assert (turns.running, turns.waiting) == (0, 0)
+
+
+async def test_others_are_read_while_weights_are_loaded(api: Api) -> None:
+    """Weights that are in the engine take no moment."""
+    turns = TurnGate(8, Bounds(60.0, unread=1), drain_after_s=60.0, reads=lambda: 0)
+    loaded = asyncio.Event()
+
+    class Loading(FakeWeights):
+        async def ensure(self, version: Version) -> None:
+            await super().ensure(version)
+            if version == FINANCE:
+                await loaded.wait()
+
+    engine = FakeEngine(never)
+    parts = parts_over(
+        api.registry, engine=engine, weights=Loading(), turns=turns, metrics=api.metrics
+    )
+
+    async def ask(model: str) -> None:
+        with RequestMetrics(api.metrics, CHAT) as measured:
+            async with Exchange(CHAT, TENANTS, {"model": model}, parts, measured) as exchange:
+                await exchange.run("r-1")
+
+    asking = [asyncio.create_task(ask(model)) for model in ("finance", "shop", "shop")]
+    await quiet()
+    assert [version for _, _, version, _ in engine.asked] == [SHOP]
+    for task in asking:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -59,6 +59,18 @@ async def test_by_default_the_engine_says_how_much_it_computes() -> None:
         await gate.take(None, A)
 
 
+async def test_the_engine_says_how_much_it_reads() -> None:
+    """So many prompts are let in as it reads in some steps; the others wait."""
+    engine = FakeEngine()
+    engine.reads_at_once = 10
+    settings = Settings(queue_timeout_s=0.05, max_unread=2)
+    gate = make_gate(settings, OPTIONS, engine, Metrics(CollectorRegistry()))
+    for _ in range(2):
+        await gate.take(None, A, prompt=100)
+    with pytest.raises(EngineUnavailable, match="busy with 2 sequences"):
+        await gate.take(None, A, prompt=1)
+
+
 def test_shares_are_those_of_the_file(tmp_path: Path) -> None:
     """Without one all are equal; a wrong one is refused."""
     assert choose_shares(Settings()).flow("a", "finance") == A

@@ -209,10 +209,23 @@ class Exchange:
 
         with self._trace.waiting(Wait.TURN):
             self._turn = await self._take_turn(version)
+        self._meter.was_read = self._turn.read
+        self._meter.goes_first = self._turn.is_newcomer
         if version is not None:
             self._hold = weights.hold(version)
             with self._trace.waiting(Wait.LOAD):
-                await weights.ensure(version)
+                await self._ensure(version, self._turn)
+
+    async def _ensure(self, version: Version, turn: Turn) -> None:
+        """Return when the engine holds `version`; while it is loaded, prompts of others are read.
+
+        Weights that are there are found in this very step, before `turn` is told anything.
+        """
+        telling = asyncio.get_running_loop().call_soon(turn.read)
+        try:
+            await self._parts.weights.ensure(version)
+        finally:
+            telling.cancel()
 
     async def _take_turn(self, version: Version | None) -> Turn:
         """Return this request's turn in the engine, when it comes."""
@@ -224,6 +237,7 @@ class Exchange:
             version,
             parts.shares.flow(self.caller.tenant, self._adapter),
             cost=cost(guess.prompt, guess.likely),
+            prompt=guess.prompt,
             sequences=guess.sequences,
             waits=self._trace,
         )

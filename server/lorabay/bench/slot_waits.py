@@ -54,7 +54,7 @@ class VllmRule:
                 await scheduled
         except TimeoutError:
             raise EngineUnavailable("never scheduled", retry_after=1.0) from None
-        return Turn(lambda: self._end(version.weights), lambda cost: None)
+        return Turn(lambda: None, lambda: self._end(version.weights), lambda cost: None)
 
     def _end(self, weights: Digest) -> None:
         self._running[weights] -= 1

@@ -53,9 +53,11 @@ def make_gate(
             settings.max_running,
             settings.max_queued,
             settings.max_queued_per_tenant,
+            settings.max_unread,
         ),
         drain_after_s=settings.slot_wait_s,
         computes=lambda: engine.max_sequences,
+        reads=lambda: engine.reads_at_once,
         observer=TurnMetrics(metrics),
     )
     metrics.queue_waiting.set_function(lambda: gate.waiting)

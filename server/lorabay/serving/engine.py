@@ -181,17 +181,24 @@ async def _admit(prompt_tokens: int) -> None:
     """Let every prompt through."""
 
 
+def _note_reading() -> None:
+    """Note nothing."""
+
+
 @dataclass(slots=True)
 class Meter:
     """Shows what a request has cost so far, also one that is cut off before it is answered.
 
     The engine that runs the request sets `read`. It awaits `admit` with the tokens of the prompts
     when it has counted them and computed nothing yet, again if there are further prompts; what that
-    raises ends the request, and is raised by `run` or by the stream.
+    raises ends the request, and is raised by `run` or by the stream. It calls `was_read` when it
+    has read all prompts that it was given by then. One that `goes_first` it may read before others.
     """
 
     read: Callable[[], Usage] = Usage
     admit: Callable[[int], Awaitable[None]] = _admit
+    was_read: Callable[[], None] = _note_reading
+    goes_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +301,13 @@ class Engine(Protocol):
     def max_sequences(self) -> int | None:
         """Sequences that the engine computes at once, in all of its copies; None before the first
         start.
+        """
+        ...
+
+    @property
+    def reads_at_once(self) -> int | None:
+        """Tokens of prompts that the engine reads in a step beside streams, in all of its copies;
+        None before the first start.
         """
         ...
 

@@ -31,7 +31,12 @@ def register() -> None:
 
     from lorabay.vllm_plugin import kernel_overrides, slot_order
     from lorabay.vllm_plugin.compilation import keep_compilation, reuse_compiled
-    from lorabay.vllm_plugin.engine_process import grammar_compiles, prompt_slices, seeded_prompts
+    from lorabay.vllm_plugin.engine_process import (
+        grammar_compiles,
+        newcomers,
+        prompt_slices,
+        seeded_prompts,
+    )
     from lorabay.vllm_plugin.engine_process.parent_watch import exit_with_parent
     from lorabay.vllm_plugin.plain_experts import compute_experts_plainly
 
@@ -46,6 +51,7 @@ def register() -> None:
 
     grammar_compiles.install()
     prompt_slices.install()
+    newcomers.install()
     slot_order.install()
     platform: Any = type(current_platform)
     if current_platform.is_cpu():

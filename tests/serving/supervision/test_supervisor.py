@@ -139,6 +139,7 @@ async def test_everything_reaches_a_healthy_engine(
     assert not inner.loaded
     assert supervised.max_model_len == inner.max_model_len
     assert supervised.max_sequences == inner.max_sequences
+    assert supervised.reads_at_once == inner.reads_at_once
     assert supervised.schemas() == inner.schemas()
 
     inner.calls = ()

@@ -139,6 +139,61 @@ async def test_whoever_has_nothing_in_the_engine_finds_a_place_kept() -> None:
     assert [task.done() for task in (late, again, third)] == [False, True, False]
 
 
+def reading(*, unread: int = 2) -> TurnGate:
+    """Return a gate of an engine that reads ten tokens in a step."""
+    return TurnGate(8, Bounds(1_000.0, unread=unread), drain_after_s=1_000.0, reads=lambda: 10)
+
+
+async def test_few_prompts_are_in_the_engine_that_it_has_still_to_read() -> None:
+    """As soon as one is read the next goes, whether its answer has ended or not."""
+    the_gate = reading()
+    turns = [await the_gate.take(FINANCE, A, prompt=100) for _ in range(2)]
+    later = [asyncio.create_task(the_gate.take(FINANCE, A, prompt=100)) for _ in range(3)]
+    await quiet()
+    assert (the_gate.running, the_gate.waiting) == (2, 3)
+    for _ in range(2):
+        turns[0].read()
+    await quiet()
+    assert [task.done() for task in later] == [True, False, False]
+    turns[0].end()
+    await quiet()
+    assert the_gate.waiting == 2
+    turns[1].end()
+    await quiet()
+    assert [task.done() for task in later] == [True, True, False]
+
+
+async def test_a_newcomer_goes_before_prompts_that_wait() -> None:
+    """One at a time, and the engine hears of it; a tenant that has something there waits."""
+    the_gate = reading()
+    first, second = [await the_gate.take(FINANCE, A, prompt=100) for _ in range(2)]
+    assert (first.is_newcomer, second.is_newcomer) == (True, False)
+    first.read()
+    again = await the_gate.take(FINANCE, A, prompt=100)
+    waits = asyncio.create_task(the_gate.take(FINANCE, A, prompt=100))
+    newcomer = await the_gate.take(FINANCE, B, prompt=100)
+    other = asyncio.create_task(the_gate.take(FINANCE, Flow("c", "finance"), prompt=100))
+    await quiet()
+    assert newcomer.is_newcomer
+    assert [task.done() for task in (waits, other)] == [False, False]
+
+    newcomer.read()
+    await quiet()
+    assert [task.done() for task in (waits, other)] == [False, True]
+    assert other.result().is_newcomer
+    assert not again.is_newcomer
+
+
+async def test_a_newcomer_of_low_priority_waits_as_others_do() -> None:
+    """It gets what is left."""
+    the_gate = reading(unread=1)
+    await the_gate.take(FINANCE, A, prompt=100)
+    low = asyncio.create_task(the_gate.take(FINANCE, Flow("x", "shop", Priority.LOW), prompt=1))
+    await quiet()
+    assert not low.done()
+    low.cancel()
+
+
 async def test_a_request_of_many_sequences_takes_as_many_places() -> None:
     """It may pass the bound, so that it need not wait until so many are free at once."""
     the_gate = gate(4)

@@ -81,6 +81,7 @@ def llm(gate: GrammarGate, monkeypatch: pytest.MonkeyPatch) -> GatedLLM:
     llm.input_processor = InputProcessor()
     llm.vllm_config = cast("Any", type("Config", (), {}))()
     llm.vllm_config.structured_outputs_config = type("Config", (), {"backend": "auto"})()
+    llm.vllm_config.scheduler_config = type("Config", (), {"policy": "fcfs"})()
     llm.pass_gate(gate)
     return llm
 

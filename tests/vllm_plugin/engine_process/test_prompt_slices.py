@@ -7,82 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from vllm.config import CacheConfig, ModelConfig, SchedulerConfig, VllmConfig
-from vllm.sampling_params import SamplingParams
-from vllm.v1.core.sched.async_scheduler import AsyncScheduler
-from vllm.v1.core.sched.scheduler import Scheduler
-from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
-from vllm.v1.outputs import ModelRunnerOutput
-from vllm.v1.request import Request
-from vllm.v1.structured_output import StructuredOutputManager
 
 from lorabay.vllm_plugin.engine_process.prompt_slices import share_slices
-
-SLICE = 16
-WHOLE = 256
-BLOCK = 16
+from tests.vllm_plugin.engine_process.scheduling import KINDS, SLICE, add, make_scheduler, step
 
 Make = Callable[..., Any]
 
 
-@pytest.fixture(name="make", params=[Scheduler, AsyncScheduler])
-def make_scheduler(request: pytest.FixtureRequest, tiny_base: Path) -> Make:
+@pytest.fixture(name="make", params=KINDS)
+def make_fixture(request: pytest.FixtureRequest, tiny_base: Path) -> Make:
     """Return what makes a scheduler of either kind, with slices that all prompts share."""
 
     class Shared(request.param):  # type: ignore[misc, name-defined]
         pass
 
     share_slices(Shared)
-
-    def make(**options: Any) -> Any:
-        chosen = {"long_prefill_token_threshold": SLICE} | options
-        model = ModelConfig(model=str(tiny_base), dtype="float32", max_model_len=WHOLE)
-        config = VllmConfig(
-            model_config=model,
-            cache_config=CacheConfig(block_size=BLOCK, enable_prefix_caching=False),
-            scheduler_config=SchedulerConfig(
-                max_num_batched_tokens=WHOLE,
-                max_num_seqs=16,
-                max_model_len=WHOLE,
-                is_encoder_decoder=False,
-                async_scheduling=request.param is AsyncScheduler,
-                **chosen,
-            ),
-        )
-        config.cache_config.num_gpu_blocks = 1000
-        spec = FullAttentionSpec(block_size=BLOCK, num_kv_heads=1, head_size=1, dtype=torch.float32)
-        return Shared(
-            vllm_config=config,
-            kv_cache_config=KVCacheConfig(
-                num_blocks=1000,
-                kv_cache_tensors=[],
-                kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)],
-            ),
-            structured_output_manager=StructuredOutputManager(config),
-            block_size=BLOCK,
-        )
-
-    return make
-
-
-def add(scheduler: Any, name: str, prompt: int) -> None:
-    params = SamplingParams(max_tokens=50, ignore_eos=True)
-    scheduler.add_request(Request(name, [7] * prompt, params, None))
-
-
-def step(scheduler: Any) -> dict[str, int]:
-    """Let the scheduler plan a step and tell it the outcome; return the tokens of each request."""
-    output = scheduler.schedule()
-    names = list(output.num_scheduled_tokens)
-    read = [not scheduler.requests[name].is_prefill_chunk for name in names]
-    outcome = ModelRunnerOutput(
-        req_ids=names,
-        req_id_to_index={name: index for index, name in enumerate(names)},
-        sampled_token_ids=[[3] if is_read else [] for is_read in read],
-    )
-    scheduler.update_from_output(output, outcome)
-    return dict(output.num_scheduled_tokens)
+    return lambda **options: make_scheduler(Shared, tiny_base, **options)
 
 
 def test_all_prompts_together_take_one_slice_beside_a_stream(make: Make) -> None:

@@ -134,6 +134,11 @@ class SupervisedEngine:
         return self._engine.max_sequences
 
     @property
+    def reads_at_once(self) -> int | None:
+        """Tokens of prompts that the engine reads in a step; None before the first start."""
+        return self._engine.reads_at_once
+
+    @property
     def compiled(self) -> Compiled | None:
         """Whether the base runs compiled; None while the engine is down."""
         return self._engine.compiled if self._up else None

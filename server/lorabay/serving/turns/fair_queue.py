@@ -140,11 +140,11 @@ class FairQueue(Generic[Request]):
         tenant.running -= 1
         self._forget_idle(flow)
 
-    def runs(self, flow: Flow) -> bool:
-        """Return whether a flow's tenant has a request that went and has not ended."""
+    def running(self, flow: Flow) -> int:
+        """Return how many requests of a flow's tenant went and have not ended."""
         group = self._classes.get(flow.priority)
         tenant = None if group is None else group.tenants.get(flow.tenant)
-        return tenant is not None and tenant.running > 0
+        return 0 if tenant is None else tenant.running
 
     def used(self, flow: Flow) -> float:
         """Return the counter of a flow's tenant."""

@@ -1,9 +1,13 @@
 """The gate in front of one engine: every request that computes takes a turn, and gives it back.
 
 It lets as many requests into the engine as can run at once, and a few more, so that the engine
-never waits for the next one. The others wait here, where it is decided who goes next: fairly
-between those who ask (`fair_queue`), and among the adapters that have slots (`slot_rota`). What is
-in the engine's own queue is out of reach: it goes in the order in which it came.
+never waits for the next one; and few whose prompts it has still to read (`prompt_window`). The
+others wait here, where it is decided who goes next: fairly between those who ask (`fair_queue`),
+and among the adapters that have slots (`slot_rota`). What is in the engine's own queue is out of
+reach: it goes in the order in which it came.
+
+    newcomer     has a tenant with nothing in the engine, and goes at once, as long as no other
+                 newcomer's prompt is unread there; the engine reads it before the others
 
 Serial, on one event loop. Knows nothing of what weights are, nor whether the engine has them: they
 are loaded in the turn.
@@ -18,7 +22,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from lorabay.errors import EngineUnavailable, RateLimited
 from lorabay.serving.turns.fair_queue import FairQueue
-from lorabay.serving.turns.flows import Flow
+from lorabay.serving.turns.flows import Flow, Priority
+from lorabay.serving.turns.prompt_window import PromptWindow
 from lorabay.serving.turns.slot_rota import Line, SlotRota
 
 if TYPE_CHECKING:
@@ -48,7 +53,8 @@ class Bounds:
     """How much one gate lets through, and how much waits.
 
     `running` are sequences in the engine, None for as many as it computes at once and a few more;
-    a few are kept beside them for tenants that have none.
+    a few are kept beside them for tenants that have none. Of their prompts, as many as `unread` are
+    not read yet, or what the engine reads in some steps.
     `waiting` are requests that wait, of everybody and of one tenant. A request waits at most
     `timeout_s` seconds.
     """
@@ -57,6 +63,7 @@ class Bounds:
     running: int | None = None
     waiting: int | None = None
     waiting_of_tenant: int | None = None
+    unread: int = 4
 
 
 class Waits(Protocol):
@@ -89,16 +96,32 @@ NOBODY = NoObserver()
 
 
 class Turn:
-    """One request's right to run."""
+    """One request's right to run; the engine should read the prompt of a newcomer first."""
 
-    __slots__ = ("_end", "_settle")
+    __slots__ = ("_end", "_read", "_settle", "is_newcomer")
 
-    def __init__(self, end: Callable[[], None], settle: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        read: Callable[[], None],
+        end: Callable[[], None],
+        settle: Callable[[float], None],
+        *,
+        is_newcomer: bool = False,
+    ) -> None:
+        self._read: Callable[[], None] | None = read
         self._end: Callable[[], None] | None = end
         self._settle: Callable[[float], None] | None = settle
+        self.is_newcomer = is_newcomer
+
+    def read(self) -> None:
+        """Note that the engine has read the prompt: others may be read; idempotent."""
+        read, self._read = self._read, None
+        if read is not None:
+            read()
 
     def end(self) -> None:
         """Give it back; idempotent."""
+        self.read()
         end, self._end = self._end, None
         if end is not None:
             end()
@@ -117,6 +140,7 @@ class _Request:
     flow: Flow
     weights: Digest | None
     cost: float
+    prompt: int
     sequences: int
     since: float
     turn: asyncio.Future[Turn]
@@ -125,7 +149,8 @@ class _Request:
 class TurnGate:
     """The gate in front of one engine with `slots`; for `drain_after_s` see `SlotRota`.
 
-    `computes` returns how many sequences the engine computes at once, None while nobody knows.
+    `computes` returns how many sequences the engine computes at once, `reads` how many tokens of
+    prompts it reads in a step; None while nobody knows.
     """
 
     def __init__(
@@ -135,10 +160,14 @@ class TurnGate:
         *,
         drain_after_s: float,
         computes: Callable[[], int | None] = lambda: None,
+        reads: Callable[[], int | None] = lambda: None,
         observer: Observer | None = None,
     ) -> None:
         self._bounds = bounds
         self._computes = computes
+        self._window = PromptWindow(bounds.unread, reads)
+        self._newcomer: _Request | None = None
+        """The one whose prompt the engine has still to read."""
         self._rota = SlotRota(slots, drain_after_s=drain_after_s)
         self._observer = observer or NOBODY
         self._queue: FairQueue[_Request] = FairQueue()
@@ -157,18 +186,20 @@ class TurnGate:
         flow: Flow = ANYBODY,
         *,
         cost: float = 0.0,
+        prompt: int = 0,
         sequences: int = 1,
         waits: Waits = NOBODY,
     ) -> Turn:
         """Return a turn on the weights of `version`, None for the base's own.
 
-        The request of `flow` will probably have this `cost`, see `flows.cost`, and make so many
-        `sequences`; `waits` hears if it has to wait. Raises EngineUnavailable if too many wait or
-        the turn does not come in time, RateLimited if too many of the same tenant wait.
+        The request of `flow` will probably have this `cost`, see `flows.cost`, a `prompt` of so
+        many tokens, and make so many `sequences`; `waits` hears if it has to wait. Raises
+        EngineUnavailable if too many wait or the turn does not come in time, RateLimited if too
+        many of the same tenant wait.
         """
         weights = None if version is None else version.weights
         turn: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
-        request = _Request(flow, weights, cost, sequences, _now(), turn)
+        request = _Request(flow, weights, cost, prompt, sequences, _now(), turn)
         self._queue.enter(flow, request, weights)
         self._hand_over()
         if turn.done():
@@ -268,7 +299,23 @@ class TurnGate:
         return None if computes is None else computes + math.ceil(AHEAD * computes)
 
     def _may_go(self, request: _Request) -> bool:
-        return self._has_place(request.flow) and self._rota.may_run(request.weights)
+        return (
+            self._is_read_soon(request.flow)
+            and self._has_place(request.flow)
+            and self._rota.may_run(request.weights)
+        )
+
+    def _is_read_soon(self, flow: Flow) -> bool:
+        """Return whether the engine would read a prompt of `flow` within some steps."""
+        if self._window.has_room():
+            return True
+        return self._may_be_newcomer(flow) and not self._queue.running(flow)
+
+    def _may_be_newcomer(self, flow: Flow) -> bool:
+        """Return whether the engine may read a prompt of `flow` before others: one at a time, and
+        none of a low priority.
+        """
+        return self._newcomer is None and flow.priority != Priority.LOW
 
     def _has_place(self, flow: Flow) -> bool:
         """Return whether a flow's tenant has a place; some are kept for those that have none yet.
@@ -276,7 +323,7 @@ class TurnGate:
         A request of many sequences may pass the bound, so that it need not wait for many places.
         """
         bound = self._bound
-        return bound is None or self.running < bound or not self._queue.runs(flow)
+        return bound is None or self.running < bound or not self._queue.running(flow)
 
     def _look(self) -> float | None:
         """Have it decided who gets slots; return the seconds until it must be again."""
@@ -298,7 +345,17 @@ class TurnGate:
     def _begin(self, request: _Request) -> None:
         begun = _now()
         self.running += request.sequences
+        self._window.enter(request.prompt)
         self._rota.begin(request.weights, request.flow.priority)
+        is_newcomer = self._queue.running(request.flow) == 1 and self._may_be_newcomer(request.flow)
+        if is_newcomer:
+            self._newcomer = request
+
+        def read() -> None:
+            self._window.leave(request.prompt)
+            if self._newcomer is request:
+                self._newcomer = None
+            self._hand_over()
 
         def end() -> None:
             self.running -= request.sequences
@@ -308,7 +365,7 @@ class TurnGate:
         def settle(cost: float) -> None:
             self._queue.end(request.flow, cost - request.cost)
 
-        request.turn.set_result(Turn(end, settle))
+        request.turn.set_result(Turn(read, end, settle, is_newcomer=is_newcomer))
 
     def _look_again_in(self, seconds: float | None) -> None:
         if self._next_look is not None:

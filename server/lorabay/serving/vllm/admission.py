@@ -17,6 +17,9 @@ from lorabay.errors import LorabayError
 if TYPE_CHECKING:
     from lorabay.serving.engine import Meter
 
+NEWCOMER = -1
+"""vLLM's priority of a request that goes first: by that the plugin knows it."""
+
 current: ContextVar[Admission | None] = ContextVar("admission", default=None)
 """The admission of the call that runs in this context, and in the tasks that it begins."""
 
@@ -26,6 +29,8 @@ class Admission:
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
+        self.goes_first = meter.goes_first
+        """Whether the engine may read the prompts before others."""
         self._tokens = 0
         self._refusal: LorabayError | None = None
 

@@ -49,6 +49,7 @@ from lorabay.serving.vllm.lora_weights import LoraWeights, ask_every_worker
 from lorabay.serving.vllm.messages import keep_failures
 from lorabay.serving.vllm.parsers import drop_unfit, with_parsers
 from lorabay.serving.vllm.pooling import adapt_parts, answer_of, keep_prompts_whole
+from lorabay.serving.vllm.reading import Reading, current as current_reading, watch_reading
 from lorabay.serving.vllm.rendering import current_preferences
 from lorabay.serving.vllm.rendering.adapter_rendering import AdapterRendering
 from lorabay.serving.vllm.request_spans import trace_requests, without_trace
@@ -134,6 +135,7 @@ class VllmEngine:
         self._grammars = grammars or EngineGrammars()
         self._llm: GatedLLM | None = None
         self._max_sequences: int | None = None
+        self._reads_at_once: int | None = None
         self._state = State()
         self._answered: frozenset[Call] | None = None
         """The calls that the base answers; None before the first start."""
@@ -157,6 +159,11 @@ class VllmEngine:
     def max_sequences(self) -> int | None:
         """Sequences that vLLM computes at once, in all copies; None before the first start."""
         return self._max_sequences
+
+    @property
+    def reads_at_once(self) -> int | None:
+        """Tokens of prompts that vLLM reads in a step, in all copies; None before the start."""
+        return self._reads_at_once
 
     @property
     def compiled(self) -> Compiled | None:
@@ -208,7 +215,10 @@ class VllmEngine:
         self._grammars.open(llm)
         config = llm.vllm_config
         copies = config.parallel_config.data_parallel_size
-        self._max_sequences = config.scheduler_config.max_num_seqs * copies
+        scheduler = config.scheduler_config
+        slice_tokens = scheduler.long_prefill_token_threshold or scheduler.max_num_batched_tokens
+        self._max_sequences = scheduler.max_num_seqs * copies
+        self._reads_at_once = slice_tokens * copies
         self._llm = llm
 
     def _has_part(self, call: Call) -> bool:
@@ -223,6 +233,7 @@ class VllmEngine:
         ask = partial(adapters_in_slots, llm, lambda: self._weights.ids_of(self._pinned()))
         slots = SlotWatch(ask, processor.has_unfinished_requests)
         watch_requests(processor, slots.look_again)
+        watch_reading(processor)
 
         self._slot_watch = slots
         runs = [slots.run()]
@@ -396,6 +407,7 @@ class VllmEngine:
         admission = Admission(meter)
         # The requests of a beam search are no prompts that somebody sent.
         current_admission.set(None if has_beams else admission)
+        current_reading.set(Reading(meter.was_read))
 
         body = current_preferences.begin(call, body, version, llm)
         serving = SERVING_METHODS[call]

@@ -28,7 +28,7 @@ from lorabay.reasons import quoted
 from lorabay.serving.grammar_helper import GrammarHelper
 from lorabay.serving.grammars import GrammarGate, GrammarLimits
 from lorabay.serving.vllm import schema_features
-from lorabay.serving.vllm.admission import current
+from lorabay.serving.vllm.admission import NEWCOMER, current
 from lorabay.serving.vllm.grammar_trial import TRIAL_ENVIRONMENT, preparation
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ class GatedLLM(AsyncLLM):  # type: ignore[misc] # vLLM has no types
         admission = current.get()
         if admission is not None:
             await admission.let_in(extract_prompt_len(self.model_config, prompt))
+        if self.vllm_config.scheduler_config.policy == "fcfs":
+            # vLLM reads no priorities then; the plugin reads this one.
+            goes_first = admission is not None and admission.goes_first
+            options["priority"] = NEWCOMER if goes_first else 0
 
         wanted = params.structured_outputs if isinstance(params, SamplingParams) else None
         if self._gate is not None and wanted is not None:
