@@ -65,7 +65,6 @@ def main(rounds: int, streams: int) -> bool:
             adapters=ADAPTERS,
             concurrency=(streams,),
             rounds=rounds,
-            engine={"dtype": "float32"},
             env=environment,
         )
         with BarProgress(Console(stderr=True)) as progress:

@@ -48,6 +48,7 @@ class Server:
     def start(self) -> None:
         """Start a process, the first one or after the end of another; it has another port."""
         self._events = {}
+        self._began = time.monotonic()
         self.process = subprocess.Popen(
             self._command,
             env=self._environ,
@@ -94,6 +95,11 @@ class Server:
             return event in self._events
 
     @property
+    def age_s(self) -> float:
+        """Seconds since the process was started."""
+        return time.monotonic() - self._began
+
+    @property
     def url(self) -> str:
         return str(self.wait_for("listening")["url"])
 
@@ -108,18 +114,17 @@ class Server:
                 process.kill()
         self._wait(PATIENCE_S)
 
-    def _wait(self, reader_s: float) -> None:
-        self.process.wait()
+    def _wait(self, reader_s: float, exit_s: float | None = None) -> int:
+        code = self.process.wait(exit_s)
         self._reader.join(reader_s)
         if self.process.stdout is not None:
             self.process.stdout.close()
+        return code
 
     def terminate(self, timeout: float = PATIENCE_S) -> int:
         """Send SIGTERM and give the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout)
-        self._reader.join(timeout)
-        return code
+        return self._wait(timeout, exit_s=timeout)
 
     def __enter__(self) -> Self:
         return self
