@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lorabay.training.train import train
+from lorabay.training.train import train_folder
 
 PAIRS, HELD_OUT = 48, 8
 RECIPE = """
@@ -31,4 +31,4 @@ def train_dora(base: Path, data: Path, folders: Mapping[str, Path]) -> None:
             lines = (data / file).read_text(encoding="utf-8").splitlines()[:count]
             (folder / "data" / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
         (folder / "recipe.toml").write_text(RECIPE, encoding="utf-8")
-        train(folder, base)
+        train_folder(folder, base)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from lorabay.errors import SetupError
 from lorabay.training.evaluate import evaluate
-from lorabay.training.train import train
+from lorabay.training.train import train_folder
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def trained(
         path.write_text(
             path.read_text(encoding="utf-8").replace("Colour", "Sound"), encoding="utf-8"
         )
-    train(adapter_dir, tiny_base)
-    train(other, tiny_base)
+    train_folder(adapter_dir, tiny_base)
+    train_folder(other, tiny_base)
     return adapter_dir, other
 
 
@@ -55,7 +55,7 @@ def test_every_model_is_measured_on_every_set(trained: tuple[Path, Path], tiny_b
 
 def test_an_untrained_loss_is_the_training_reports(adapter_dir: Path, tiny_base: Path) -> None:
     """Evaluation and training measure the same losses."""
-    report = train(adapter_dir, tiny_base)
+    report = train_folder(adapter_dir, tiny_base)
     evaluation = evaluate([adapter_dir], tiny_base, limit=0)
     assert evaluation.score("base", "colours").loss == pytest.approx(report.loss_before, rel=1e-5)
     assert evaluation.score("colours", "colours").loss == pytest.approx(report.loss_after, rel=0.02)
@@ -101,7 +101,7 @@ def test_an_untrained_adapter_is_named(adapter_dir: Path, tiny_base: Path) -> No
 
 def test_unreadable_weights_are_an_expected_failure(adapter_dir: Path, tiny_base: Path) -> None:
     """Weights that PEFT cannot load are named by their folder."""
-    train(adapter_dir, tiny_base)
+    train_folder(adapter_dir, tiny_base)
     (adapter_dir / "adapter_config.json").unlink()
     with pytest.raises(SetupError, match=r"cannot load the adapter in .*colours"):
         evaluate([adapter_dir], tiny_base)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from lorabay.errors import SetupError
-from lorabay.training.recipe import DataRecipe, LoraRecipe, Recipe, TrainingRecipe, read_recipe
+from lorabay.training.recipe import (
+    DataRecipe,
+    LoraRecipe,
+    Recipe,
+    TrainingRecipe,
+    laid_over,
+    read_recipe,
+)
 
 MINIMAL = """
 [lora]
@@ -90,3 +98,75 @@ def test_every_field_says_what_it_means() -> None:
         assert field.description is not None, name
         assert field.description.endswith("."), name
         assert field.is_required() or "Default:" in field.description, name
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[variant]\nname = "lora+"\nratios = 2.0\n', "unknown key variant.ratios"),
+        ('[variant]\nname = "loha"\n', "variant.name: 'loha' is none of 'lora', 'rslora'"),
+        ('[variant]\nname = "vera"\n[lora]\nuse_dora = true\n', "lora.use_dora does nothing"),
+        ('[variant]\nname = "pissa"\n[lora]\nuse_dora = true\n', "lora.use_dora does nothing"),
+        ('[variant]\nname = "adalora"\n[lora]\nuse_rslora = true\n', "use_rslora does nothing"),
+        (
+            '[variant]\nname = "lora+"\n[training]\nlora_plus_ratio = 2.0\n',
+            "lora_plus_ratio does nothing in the variant lora+",
+        ),
+    ],
+)
+def test_a_variant_and_its_keys_must_fit(tmp_path: Path, text: str, problem: str) -> None:
+    """What would do nothing is refused, and so are keys of other variants."""
+    variant, _, more = text.partition("[lora]\n")
+    variant, _, training = variant.partition("[training]\n")
+    recipe = MINIMAL.replace("[lora]\n", f"[lora]\n{more}")
+    recipe = recipe.replace("[training]\n", f"[training]\n{training}")
+    with pytest.raises(SetupError, match=re.escape(problem)):
+        _read(tmp_path, variant + recipe)
+
+
+def test_only_full_fine_tuning_has_no_shape(tmp_path: Path) -> None:
+    """Every other variant needs the table, and says so."""
+    training = MINIMAL[MINIMAL.index("[training]") :]
+    full = _read(tmp_path, f'[variant]\nname = "full"\n{training}')
+    assert full.lora is None
+    with pytest.raises(SetupError, match=r"full has no \[lora\]"):
+        _ = full.shape
+    with pytest.raises(SetupError, match=r"variant dora needs the table \[lora\]"):
+        _read(tmp_path, f'[variant]\nname = "dora"\n{training}')
+
+
+def test_a_recipe_inherits_what_it_does_not_say(tmp_path: Path) -> None:
+    """Key by key, over any number of files; another variant brings keys of its own."""
+    (tmp_path / "first.toml").write_text(
+        MINIMAL + '[variant]\nname = "lora+"\nratio = 4.0\n', encoding="utf-8"
+    )
+    (tmp_path / "second.toml").write_text(
+        'inherit = "first.toml"\n[lora]\nrank = 32\n', encoding="utf-8"
+    )
+    (tmp_path / "own").mkdir()
+    recipe = _read(tmp_path / "own", 'inherit = "../second.toml"\n[training]\nepochs = 5\n')
+    assert recipe.shape.rank == 32
+    assert recipe.shape.alpha == 16
+    assert recipe.ratio_of_b == 4
+    assert (recipe.training.epochs, recipe.training.learning_rate) == (5, 1e-3)
+
+    other = _read(tmp_path / "own", 'inherit = "../second.toml"\n[variant]\nname = "dora"\n')
+    assert other.has_magnitudes
+    assert other.ratio_of_b == 1
+
+
+def test_what_cannot_be_inherited_is_named(tmp_path: Path) -> None:
+    """A file that is not there, a circle, and a name that is no name."""
+    with pytest.raises(SetupError, match=r"cannot read the recipe .*nowhere\.toml"):
+        _read(tmp_path, 'inherit = "nowhere.toml"\n')
+    with pytest.raises(SetupError, match=r"recipe\.toml inherits itself"):
+        _read(tmp_path, 'inherit = "recipe.toml"\n')
+    with pytest.raises(SetupError, match="inherit is not the name of a file"):
+        _read(tmp_path, "inherit = 1\n")
+
+
+def test_tables_are_laid_over_one_another() -> None:
+    """Neither is changed by it."""
+    above, own = {"lora": {"rank": 8, "alpha": 4}}, {"lora": {"rank": 2}, "data": {}}
+    assert laid_over(above, own) == {"lora": {"rank": 2, "alpha": 4}, "data": {}}
+    assert (above, own) == ({"lora": {"rank": 8, "alpha": 4}}, {"lora": {"rank": 2}, "data": {}})

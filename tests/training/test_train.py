@@ -16,7 +16,7 @@ from lorabay.base.causal_lm import load_model, load_tokenizer
 from lorabay.errors import SetupError
 from lorabay.training.answer_loss import heldout_loss
 from lorabay.training.dataset import encode, read_examples
-from lorabay.training.train import TrainingReport, train
+from lorabay.training.train import Trained, train_folder
 
 FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -34,16 +34,16 @@ def _content(folder: Path) -> list[bytes]:
 
 def test_training_lowers_the_held_out_loss(adapter_dir: Path, tiny_base: Path) -> None:
     """A few steps teach what all examples share, and the report says so."""
-    report = train(adapter_dir, tiny_base)
-    assert (report.adapter, report.examples, report.steps) == (adapter_dir, 8, 20)
+    report = train_folder(adapter_dir, tiny_base)
+    assert (report.folder, report.examples, report.steps) == (adapter_dir, 8, 20)
     assert report.loss_after < 0.8 * report.loss_before
-    assert report.size_bytes == sum(len(content) for content in _content(adapter_dir))
+    assert report.size_bytes == len(_content(adapter_dir)[1])
     assert str(adapter_dir) in report.describe()
 
 
 def test_the_report_is_true_of_the_files(adapter_dir: Path, tiny_base: Path) -> None:
     """PEFT loads what was written onto the base, and finds the loss of the report."""
-    report = train(adapter_dir, tiny_base)
+    report = train_folder(adapter_dir, tiny_base)
     tokenizer = load_tokenizer(tiny_base)
     heldout = [
         encode(tokenizer, example)
@@ -64,12 +64,12 @@ def test_the_same_recipe_gives_the_same_bytes(
     another seed differs.
     """
     _edit(adapter_dir, "alpha = 8", "alpha = 8\ndropout = 0.1")
-    train(adapter_dir, tiny_base, output=tmp_path / "first")
+    train_folder(adapter_dir, tiny_base, output=tmp_path / "first")
     torch.manual_seed(99)
-    train(adapter_dir, tiny_base, output=tmp_path / "second")
+    train_folder(adapter_dir, tiny_base, output=tmp_path / "second")
     assert _content(tmp_path / "first") == _content(tmp_path / "second")
     _edit(adapter_dir, "seed = 3", "seed = 4")
-    train(adapter_dir, tiny_base, output=tmp_path / "third")
+    train_folder(adapter_dir, tiny_base, output=tmp_path / "third")
     assert _content(tmp_path / "first") != _content(tmp_path / "third")
 
 
@@ -78,7 +78,7 @@ def test_the_config_is_clean(adapter_dir: Path, tiny_base: Path) -> None:
     lists.
     """
     _edit(adapter_dir, "alpha = 8", "alpha = 8\nuse_rslora = true")
-    train(adapter_dir, tiny_base)
+    train_folder(adapter_dir, tiny_base)
     text = (adapter_dir / "adapter_config.json").read_text(encoding="utf-8")
     config = json.loads(text)
 
@@ -93,7 +93,7 @@ def test_the_weights_are_the_recipes(adapter_dir: Path, tiny_base: Path) -> None
     """Each target module of each layer has an A and a B of the recipe's rank, in bf16, finite and
     trained.
     """
-    train(adapter_dir, tiny_base)
+    train_folder(adapter_dir, tiny_base)
     weights = load_file(adapter_dir / "adapter_model.safetensors")
     assert len(weights) == 2 * 3 * 2
     for name, tensor in weights.items():
@@ -108,9 +108,9 @@ def test_output_leaves_the_adapter_folder_alone(
 ) -> None:
     """With `output` the files go there, and only these two."""
     before = sorted(adapter_dir.rglob("*"))
-    report = train(adapter_dir, tiny_base, output=tmp_path / "out")
+    report = train_folder(adapter_dir, tiny_base, output=tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
-    assert report.adapter == tmp_path / "out"
+    assert report.folder == tmp_path / "out"
     assert sorted(adapter_dir.rglob("*")) == before
 
 
@@ -124,9 +124,9 @@ def test_lora_plus_moves_b_faster(adapter_dir: Path, tiny_base: Path, tmp_path: 
         )
 
     _edit(adapter_dir, "epochs = 10", "epochs = 1")
-    train(adapter_dir, tiny_base, output=tmp_path / "plain")
+    train_folder(adapter_dir, tiny_base, output=tmp_path / "plain")
     _edit(adapter_dir, "epochs = 1", "epochs = 1\nlora_plus_ratio = 4.0")
-    train(adapter_dir, tiny_base, output=tmp_path / "plus")
+    train_folder(adapter_dir, tiny_base, output=tmp_path / "plus")
 
     assert strength_of_b(tmp_path / "plus") > 2 * strength_of_b(tmp_path / "plain")
 
@@ -134,7 +134,9 @@ def test_lora_plus_moves_b_faster(adapter_dir: Path, tiny_base: Path, tmp_path: 
 def test_a_terminal_sees_loss_and_epoch(adapter_dir: Path, tiny_base: Path) -> None:
     """The bar shows the epoch, the loss and how many steps are done."""
     terminal = io.StringIO()
-    train(adapter_dir, tiny_base, console=Console(file=terminal, force_terminal=True, width=120))
+    train_folder(
+        adapter_dir, tiny_base, console=Console(file=terminal, force_terminal=True, width=120)
+    )
     assert "epoch 10/10, loss " in terminal.getvalue()
     assert "20/20" in terminal.getvalue()
 
@@ -143,7 +145,7 @@ def test_unknown_modules_are_an_expected_failure(adapter_dir: Path, tiny_base: P
     """A module that the base does not have is named, and nothing is written."""
     _edit(adapter_dir, '["v_proj", "q_proj", "down_proj"]', '["no_such_proj"]')
     with pytest.raises(SetupError, match="no_such_proj"):
-        train(adapter_dir, tiny_base)
+        train_folder(adapter_dir, tiny_base)
     assert not (adapter_dir / "adapter_config.json").exists()
 
 
@@ -153,7 +155,7 @@ def test_an_example_over_the_limit_stops_before_training(
     """The recipe's max_tokens holds for every example."""
     _edit(adapter_dir, "seed = 3", "seed = 3\nmax_tokens = 8")
     with pytest.raises(SetupError, match=r"train\.jsonl:1 has \d+ tokens"):
-        train(adapter_dir, tiny_base)
+        train_folder(adapter_dir, tiny_base)
 
 
 @pytest.mark.parametrize("epochs", [1, 10])
@@ -163,7 +165,7 @@ def test_a_training_that_diverges_leaves_the_weights_that_were_there(
     """Whether the loss is no number while training or only afterwards, in place is not in ruins:
     the files of the last good training stay to the byte.
     """
-    train(adapter_dir, tiny_base)
+    train_folder(adapter_dir, tiny_base)
     good = _content(adapter_dir)
     _edit(adapter_dir, "epochs = 10", f"epochs = {epochs}")
     rate = next(
@@ -173,20 +175,20 @@ def test_a_training_that_diverges_leaves_the_weights_that_were_there(
     )
     _edit(adapter_dir, rate, "learning_rate = inf")
     with pytest.raises(SetupError, match=r"is (nan|inf): the training diverged.*learning_rate"):
-        train(adapter_dir, tiny_base)
+        train_folder(adapter_dir, tiny_base)
     assert _content(adapter_dir) == good
 
 
 def test_a_large_loss_is_reported(tmp_path: Path) -> None:
     """A perplexity beyond every number is infinite, not a bug."""
-    report = TrainingReport(tmp_path, 1, 1, 1.0, 1.0, 1000.0, 1)
+    report = Trained(tmp_path, "lora", 1, 1, 1.0, 1.0, 1000.0, 1)
     assert "perplexity 2.72 -> inf" in report.describe()
 
 
 def test_dora_trains_its_magnitudes(adapter_dir: Path, tiny_base: Path) -> None:
     """The file holds a vector of magnitudes for each module, and PEFT reads it as DoRA."""
     _edit(adapter_dir, "alpha = 8", "alpha = 8\nuse_dora = true")
-    train(adapter_dir, tiny_base)
+    train_folder(adapter_dir, tiny_base)
     tensors = load_file(adapter_dir / "adapter_model.safetensors")
     magnitudes = [name for name in tensors if name.endswith("lora_magnitude_vector")]
     assert len(magnitudes) == sum(name.endswith("lora_A.weight") for name in tensors) > 0

@@ -27,24 +27,26 @@ _POOLING_ENDS = ("Classification", "Model")
 """Ends of the names of classes that give classes, or hidden states alone."""
 
 
-def load_model(folder: Path) -> Any:
-    """Return the model of a base folder, ready to answer. Raise SetupError if it is not one."""
+def load_model(folder: Path, **options: Any) -> Any:
+    """Return the model of a base folder, ready to answer. Raise SetupError if it is not one.
+
+    `options` are transformers' own, in place of float32 and the config of the folder.
+    """
     try:
-        return load_float32(folder)
+        return load_float32(folder, **options)
     except (OSError, ValueError) as error:
         raise _not_a_model(folder, error) from error
 
 
-def load_float32(folder: Path) -> Any:
-    """Return the model in `folder`, ready to answer.
+def load_float32(folder: Path, **options: Any) -> Any:
+    """Return the model in `folder`, ready to answer. `options` are those of `load_model`.
 
     Raise whatever transformers raises, which is OSError, ValueError or RuntimeError.
     """
     with quiet_transformers():
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        model = model_class(config).from_pretrained(
-            folder, config=config, dtype=torch.float32, local_files_only=True
-        )
+        chosen = {"config": config, "dtype": torch.float32, "local_files_only": True, **options}
+        model = model_class(config).from_pretrained(folder, **chosen)
         return model.eval()
 
 

@@ -27,9 +27,9 @@ def train(adapter: AdapterFolder, base: BaseOption = None, output: Path | None =
     """Train the adapter of a folder's recipe and print what came out."""
     base_folder = prepared_base(base)
 
-    from lorabay.training.train import train as run_training
+    from lorabay.training.train import train_folder
 
-    report = run_training(adapter, base_folder, output=output)
+    report = train_folder(adapter, base_folder, output=output)
     typer.echo(report.describe())
 
 
