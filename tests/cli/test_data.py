@@ -51,6 +51,9 @@ def test_the_report_is_a_table_or_json(
         (["--fields", "instruction=ask,output=reply"], 1, "no field 'ask'"),
         (["--dev", "0.0001"], 1, "dev would be empty"),
         (["--boilerplate", "absent"], 1, "cannot read the patterns"),
+        (["--deidentify", "stars"], 2, "surrogates or tags"),
+        (["--deidentify", "surrogates"], 2, "surrogates need a key"),
+        (["--deidentify", "tags", "--keep", "COLOUR"], 2, "the kinds are"),
     ],
 )
 def test_a_failure_is_one_line_and_leaves_nothing(
@@ -79,3 +82,53 @@ def test_without_the_extra_the_line_says_what_to_install(
     monkeypatch.setattr(libraries, "LIBRARIES", ("no_such_library",))
     assert run(["data", "prepare", str(source), "-o", str(tmp_path / "out")]) == 1
     assert "pip install 'lorabay[forge]'" in the_error()
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_personal_data_is_replaced_by_a_command_of_its_own(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By a key of the environment; the report shows how many, and no original."""
+    for library in libraries.LIBRARIES:
+        pytest.importorskip(library)
+    source = tmp_path / "calls.jsonl"
+    source.write_text('{"instruction": "Call 138 1234 5678", "output": "We did."}\n')
+    monkeypatch.setenv("DEIDENTIFY_KEY", "0123456789abcdef")
+
+    flags = ["--json"] if form == "json" else []
+    assert run(["data", "deidentify", str(source), "-o", str(tmp_path / "out"), *flags]) == 0
+    out = capsys.readouterr().out
+    assert "PHONE" in out
+    assert "1234 5678" not in out + (tmp_path / "out/calls.jsonl").read_text()
+    if form == "json":
+        assert json.loads(out)["found"] == {"PHONE": {"zh": 0, "en": 1}}
+
+    assert run(["data", "deidentify", str(source), "--report"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["calls.jsonl", "out"]
+
+
+def test_personal_data_goes_before_duplicates_are_sought(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows that differ in a phone only then meet."""
+    for library in libraries.LIBRARIES:
+        pytest.importorskip(library)
+    rows = [f"Call me on 138123456{number}, please" for number in (78, 87)]
+    lines = (json.dumps({"instruction": row, "output": "We will do so."}) for row in rows)
+    source.write_text(source.read_text() + "\n".join(lines))
+    flags = ["--deidentify", "tags", "--json", "--dev", "0", "--test", "0"]
+    assert run(["data", "prepare", str(source), "-o", str(tmp_path / "out"), *flags]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["personal_data"] == {"PHONE": {"zh": 0, "en": 2}}
+    assert report["removed"] == {"exact_duplicate": 2}
+
+
+@pytest.mark.parametrize("flags", [[], ["-o", "out", "--report"]])
+def test_a_report_or_a_folder_is_asked_for(
+    source: Path, flags: list[str], the_error: Callable[[], str]
+) -> None:
+    """One of both."""
+    for library in libraries.LIBRARIES:
+        pytest.importorskip(library)
+    assert run(["data", "deidentify", str(source), *flags]) == 2
+    assert "-o" in the_error()

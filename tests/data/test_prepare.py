@@ -270,7 +270,7 @@ def test_wishes_that_cannot_be_had_are_refused(
 
 def test_system_messages_go_where_they_are_wished(tmp_path: Path) -> None:
     """After cleaning, before duplicates."""
-    steps = row_steps(PrepareWishes(system=SystemMessage("move")), None)
+    steps = row_steps(PrepareWishes(system=SystemMessage("move")), None, None)
     assert len(steps) == 2
     rows = [row | {"system": "Be brief, please."} for row in _rows(2)]
     wishes = PrepareWishes(split=WHOLE.split, system=SystemMessage("move"))

@@ -119,6 +119,11 @@ CHECKED: Mapping[str, str] = {
     "--fields instruction=ask,output=reply": _DATA,
     "docs/guides/data.md: .venv/bin/lorabay data prepare chats.jsonl -o prepared "
     "--base /models/Llama-3.1-8B-Instruct --max-tokens 2048 --system move": _DATA,
+    "docs/guides/deidentify.md: "
+    ".venv/bin/lorabay data deidentify exports/ -o clean --key-file /keys/deidentify": _DATA,
+    "docs/guides/deidentify.md: .venv/bin/lorabay data prepare exports/ -o prepared "
+    "--deidentify surrogates --key-file /keys/deidentify": _DATA,
+    "docs/guides/deidentify.md: openssl rand -hex 32 > /keys/deidentify": _DATA,
     "docs/reference/settings.md: .venv/bin/lorabay serve --port 8080": _STARTS_A_SERVER,
     "docs/reference/settings.md: "
     ".venv/bin/lorabay serve --engine max_model_len=4096 --engine dtype=float32": _STARTS_A_SERVER,

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lorabay.cli.options import JsonOption, OutputFolder, prepared_base
 from lorabay.cli.output import print_json, print_report
+from lorabay.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lorabay.data.deidentify.wishes import DeidentifyWishes
 
 _MIB = 1 << 20
 
@@ -75,11 +82,39 @@ SystemChoice = Annotated[
     str, typer.Option(help="System messages: keep, move (into the first question) or drop.")
 ]
 
+Deidentify = Annotated[
+    str | None,
+    typer.Option(help="Replace personal data by surrogates or tags. Default: it stays."),
+]
+ReplacedBy = Annotated[
+    str, typer.Option("--by", help="surrogates, which need a key, or tags such as [NAME].")
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(help="File of the key for surrogates. Default: what DEIDENTIFY_KEY holds."),
+]
+OwnRecognisers = Annotated[
+    Path | None, typer.Option(help="TOML file of recognisers besides the built-in.")
+]
+KeptKinds = Annotated[
+    list[str] | None, typer.Option(help="A kind of personal data that stays; repeats.")
+]
+NewFolder = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Folder to write; must not be there, or be empty."),
+]
+OnlyReport = Annotated[
+    bool, typer.Option("--report", help="Count what would be replaced, and write nothing.")
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands `data ...`."""
     group = typer.Typer(no_args_is_help=True, help="Examples to learn from.")
     group.command("prepare", help="Read, clean, find duplicates, and split into parts.")(prepare)
+    group.command("deidentify", help="Replace what people can be known by, and nothing else.")(
+        deidentify
+    )
     app.add_typer(group, name="data")
 
 
@@ -105,6 +140,10 @@ def prepare(
     base: TemplateBase = None,
     max_tokens: MostTokens = None,
     system: SystemChoice = "keep",
+    deidentify: Deidentify = None,
+    key_file: KeyFile = None,
+    recognisers: OwnRecognisers = None,
+    keep: KeptKinds = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write train, dev and test, and a report with every row that was removed or changed."""
@@ -129,6 +168,9 @@ def prepare(
         system=SystemMessage(system),
         base=None if base is None else prepared_base(base),
         max_tokens=max_tokens,
+        deidentify=None
+        if deidentify is None
+        else _deidentify_wishes(deidentify, key_file, recognisers, keep, [*inputs, output]),
     )
     report = run_preparation(inputs, output, wishes)
 
@@ -136,3 +178,57 @@ def prepare(
         print_json(report.as_dict())
     else:
         print_report(report.table())
+
+
+def deidentify(
+    inputs: Inputs,
+    output: NewFolder = None,
+    by: ReplacedBy = "surrogates",
+    key_file: KeyFile = None,
+    recognisers: OwnRecognisers = None,
+    keep: KeptKinds = None,
+    report: OnlyReport = False,
+    file_type: FileType = None,
+    layout: LayoutName = None,
+    fields: FieldNames = "",
+    max_line_mib: LongestLine = 8,
+    as_json: JsonOption = False,
+) -> None:
+    """Write each file without personal data, and how many of each kind there were."""
+    from lorabay.data.libraries import check_libraries
+
+    check_libraries()
+
+    from lorabay.data.deidentify.files import FileWishes, count, deidentify as run
+    from lorabay.data.inputs import InputWishes
+    from lorabay.data.layouts.pairs import names_of
+
+    if (output is None) != report:
+        raise UsageError("name a folder to write with -o, or take --report, which writes nothing")
+
+    places = [*inputs, *([output] if output is not None else [])]
+    wishes = FileWishes(
+        InputWishes(file_type, layout, names_of(fields), max_line_mib * _MIB),
+        _deidentify_wishes("tags" if report else by, key_file, recognisers, keep, places),
+    )
+    found = count(inputs, wishes) if output is None else run(inputs, output, wishes)
+
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        print_report(found.table())
+
+
+def _deidentify_wishes(
+    by: str,
+    key_file: Path | None,
+    recognisers: Path | None,
+    keep: list[str] | None,
+    places: Sequence[Path],
+) -> DeidentifyWishes:
+    from lorabay.data.deidentify.keys import read_key
+    from lorabay.data.deidentify.wishes import DeidentifyWishes, check_choice
+
+    check_choice(by)
+    key = None if by == "tags" else read_key(key_file, os.environ, places)
+    return DeidentifyWishes(by, key, recognisers, frozenset(keep or ()))

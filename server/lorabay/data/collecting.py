@@ -1,7 +1,7 @@
 """The first pass: every row is read, taken through the steps for a single row, and kept on disk.
 
 Holds one row. The steps for a single row are a sequence of functions from an example to what
-becomes of it; a new one, such as de-identification, is one more of them.
+becomes of it; a new one is one more of them.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from lorabay.errors import SetupError
 
-LIBRARIES = ("datasketch", "ftfy", "py3langid")
+LIBRARIES = ("datasketch", "faker", "ftfy", "phonenumbers", "py3langid", "stdnum")
 
 
 def check_libraries() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ from lorabay.data.changes import Changes
 from lorabay.data.chat_template import template_of
 from lorabay.data.cleaning.cleaner import CleaningWishes, cleaner
 from lorabay.data.collecting import Collector
+from lorabay.data.deidentify.wishes import DeidentifyWishes, deidentifier
 from lorabay.data.duplicates.clusters import Clusters
 from lorabay.data.duplicates.exact import exact_duplicates
 from lorabay.data.duplicates.near import NearDuplicates
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from lorabay.data.chat_template import ChatTemplate
     from lorabay.data.collecting import FileFacts, RowStep
+    from lorabay.data.deidentify.deidentifier import Deidentifier
     from lorabay.data.duplicates.candidates import Pairs
 
 _WORK = ".work"
@@ -62,6 +64,7 @@ class PrepareWishes:
     system: SystemMessage = field(default_factory=SystemMessage)
     base: Path | None = None
     max_tokens: int | None = None
+    deidentify: DeidentifyWishes | None = None
 
     def check(self) -> None:
         """Raise UsageError for wishes that cannot be had."""
@@ -83,7 +86,8 @@ def prepare(inputs: Sequence[Path], output: Path, wishes: PrepareWishes) -> Repo
     wishes.check()
     files = input_files(inputs)
     template = None if wishes.base is None else template_of(wishes.base, wishes.max_tokens)
-    steps = row_steps(wishes, template)
+    step = None if wishes.deidentify is None else deidentifier(wishes.deidentify)
+    steps = row_steps(wishes, template, step)
 
     with new_folder(output, inputs) as made, ExitStack() as stack:
         (made / "report").mkdir()
@@ -104,22 +108,30 @@ def prepare(inputs: Sequence[Path], output: Path, wishes: PrepareWishes) -> Repo
         spool.flush()
         signatures.flush()
         _check_rows(facts, changes)
+        if step is not None:
+            step.counts.check()
 
         preparation = _Preparation(wishes, spool, signatures, changes)
         report = preparation.finish(made, tuple(facts), template)
+        if step is not None:
+            report = replace(report, personal_data=step.counts.by_kind())
         stack.close()
         shutil.rmtree(work)
         report.write(made / "report")
     return report
 
 
-def row_steps(wishes: PrepareWishes, template: ChatTemplate | None) -> tuple[RowStep, ...]:
+def row_steps(
+    wishes: PrepareWishes, template: ChatTemplate | None, deidentify: Deidentifier | None
+) -> tuple[RowStep, ...]:
     """Return the steps for a single row, in order.
 
-    What people must not be known by has to go after cleaning, which makes it findable, and before
-    the search for duplicates, where rows that differ in a name only then meet.
+    What people must not be known by goes after cleaning, which makes it findable, and before the
+    search for duplicates, where rows that differ in a name only then meet.
     """
     steps: list[RowStep] = [cleaner(wishes.cleaning).clean, wishes.system.apply]
+    if deidentify is not None:
+        steps.append(deidentify.apply)
     if template is not None:
         steps.append(template.check)
     return tuple(steps)

@@ -26,6 +26,7 @@ class Code(StrEnum):
     ENCODING_REPAIRED = "encoding_repaired"
     TURNS_DROPPED = "turns_dropped"
     SYSTEM_MOVED = "system_moved"
+    DEIDENTIFIED = "deidentified"
     MOJIBAKE_REPAIRED = "mojibake_repaired"
     CHARACTERS_REMOVED = "characters_removed"
     MARKUP_REMOVED = "markup_removed"
@@ -102,6 +103,7 @@ MEANINGS: Mapping[Code, Meaning] = {
     Code.ANSWER_IN_QUESTION: Meaning(
         "giveaway", True, "The question holds the answer word for word."
     ),
+    Code.DEIDENTIFIED: Meaning("deidentify", False, "Personal data was replaced, of these kinds."),
     Code.NOT_RENDERED: Meaning("template", True, "The base's chat template refuses or loses it."),
     Code.EXACT_DUPLICATE: Meaning(
         "duplicates", True, "Another row says the same but for case, width and spaces."

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from lorabay.data.deidentify.report import kinds_table
 from lorabay.data.reasons import MEANINGS, Code
 from lorabay.data.reporting.page import page
 from lorabay.files import durable
@@ -43,6 +44,7 @@ class Report:
     answer_chars: Lengths
     similarities: tuple[float, ...]
     template: Mapping[str, bool] | None
+    personal_data: Mapping[str, Mapping[str, int]] | None = None
 
     @property
     def rows_read(self) -> int:
@@ -90,6 +92,9 @@ class Report:
             "question_chars": self.question_chars.as_dict(),
             "answer_chars": self.answer_chars.as_dict(),
             "near_duplicate_similarities": similarity_counts(self.similarities),
+            "personal_data": None
+            if self.personal_data is None
+            else {kind: dict(counts) for kind, counts in self.personal_data.items()},
             "chat_template": None if self.template is None else dict(self.template),
             "warnings": list(self.warnings),
         }
@@ -114,7 +119,8 @@ class Report:
         for name, part in self.parts.items():
             parts.add_row(name, f"{part.rows:,}", f"{part.clusters:,}", f"{part.turns:,}")
         warnings = [Text(f"note: {warning}") for warning in self.warnings]
-        return Group(files, *([reasons] if self.reasons else []), parts, *warnings)
+        personal = [kinds_table(self.personal_data)] if self.personal_data else []
+        return Group(files, *([reasons] if self.reasons else []), *personal, parts, *warnings)
 
     def write(self, folder: Path) -> None:
         """Write `report.json` and `report.html` into a folder."""

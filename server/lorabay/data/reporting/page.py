@@ -48,6 +48,7 @@ def page(facts: Mapping[str, Any]) -> str:
         ),
         *_reasons("Removed", facts["removed"]),
         *_reasons("Changed", facts["changed"]),
+        *_personal_data(facts["personal_data"]),
         "<h2>Lengths of questions, in characters</h2>",
         *_lengths(facts["question_chars"]),
         "<h2>Lengths of answers, in characters</h2>",
@@ -80,6 +81,14 @@ def _reasons(title: str, counts: Mapping[str, int]) -> list[str]:
         for code, count in counts.items()
     )
     return [f"<h2>{title}</h2>", bars(counts), _table(("step", "reason", "rows", "meaning"), rows)]
+
+
+def _personal_data(found: Mapping[str, Mapping[str, int]] | None) -> list[str]:
+    if not found:
+        return []
+    rows = ((kind, *counts.values()) for kind, counts in found.items())
+    languages = next(iter(found.values()))
+    return ["<h2>Personal data that was replaced</h2>", _table(("kind", *languages), rows)]
 
 
 def _lengths(lengths: Mapping[str, Any]) -> list[str]:

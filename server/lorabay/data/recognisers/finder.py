@@ -1,0 +1,48 @@
+"""All recognisers together, over the texts of one conversation.
+
+What counts is what has a score of ENOUGH and does not stand in a number that stays. Where findings
+overlap, the surest is taken, then the longest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lorabay.data.recognisers.finding import ENOUGH
+from lorabay.data.recognisers.kept import without_kept
+from lorabay.data.recognisers.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from lorabay.data.recognisers.finding import Finding, Recogniser
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """The recognisers that look, by the kinds that they find."""
+
+    recognisers: Mapping[str, Recogniser]
+
+    def find(self, texts: Sequence[str]) -> list[list[Finding]]:
+        """Return the findings in each text of a conversation, in order, none over another."""
+        return [self._in_text(View(text)) for text in texts]
+
+    def _in_text(self, view: View) -> list[Finding]:
+        found = [
+            one
+            for recognise in self.recognisers.values()
+            for one in recognise(view)
+            if one.score >= ENOUGH
+        ]
+        return apart(without_kept(found, view))
+
+
+def apart(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings in order, without those that overlap a surer or a longer one."""
+    taken: list[Finding] = []
+    for one in sorted(findings, key=lambda one: (-one.score, one.start - one.end, one.start)):
+        if not any(one.overlaps(other) for other in taken):
+            taken.append(one)
+    return sorted(taken, key=lambda one: one.start)

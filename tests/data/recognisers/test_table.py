@@ -1,0 +1,21 @@
+"""The table of recognisers, on the sentences that were written by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("phonenumbers")
+pytest.importorskip("stdnum")
+
+from lorabay.data.recognisers.finder import Finder
+from lorabay.data.recognisers.table import RECOGNISERS
+from tests.data.deidentify.hard import cases, tallies
+
+
+def test_numbers_are_found_in_sentences_written_by_hand() -> None:
+    """Every kind that is not a name or an address, in both languages."""
+    found = tallies(Finder(RECOGNISERS), cases())
+    numbers = [tally for (_, kind), tally in found.items() if kind not in {"NAME", "ADDRESS"}]
+    assert sum(one.there for one in numbers) >= 40
+    assert sum(one.found for one in numbers) >= 0.95 * sum(one.there for one in numbers)
+    assert sum(one.right for one in numbers) >= 0.99 * sum(one.findings for one in numbers)
