@@ -29,6 +29,7 @@ pytest_plugins = [
     "tests.fixtures.redis",
     "tests.fixtures.otlp",
     "tests.fixtures.issuer",
+    "tests.fixtures.chromium",
 ]
 
 examples.register_profiles()

@@ -77,6 +77,7 @@ _POOLS = "needs a base that pools; tests/e2e/test_pooling.py asks tiny ones the 
 _DOCKER = "needs Docker and minutes of building; names of profiles are checked"
 _CHECKOUT = "commands of a checkout: they would install or test themselves"
 _AUDIT = "needs changes of your own; tests/cli/test_audit.py runs the command"
+_JUDGES = "needs answers and people; tests/cli/test_judge.py runs the commands"
 _DATA = "needs files of your own; tests/cli/test_data.py runs the command"
 
 CHECKED: Mapping[str, str] = {
@@ -124,6 +125,11 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/deidentify.md: .venv/bin/lorabay data prepare exports/ -o prepared "
     "--deidentify surrogates --key-file /keys/deidentify": _DATA,
     "docs/guides/deidentify.md: openssl rand -hex 32 > /keys/deidentify": _DATA,
+    "docs/guides/judge.md: "
+    ".venv/bin/lorabay judge make base.jsonl finance.jsonl -o blind "
+    "--judge anna --judge ben": _JUDGES,
+    "docs/guides/judge.md: "
+    ".venv/bin/lorabay judge make -o blind --judge anna --ask base --ask finance \\": _JUDGES,
     "docs/reference/settings.md: .venv/bin/lorabay serve --port 8080": _STARTS_A_SERVER,
     "docs/reference/settings.md: "
     ".venv/bin/lorabay serve --engine max_model_len=4096 --engine dtype=float32": _STARTS_A_SERVER,

@@ -22,6 +22,7 @@ from lorabay.cli import (
     bench,
     data,
     database,
+    judge,
     keys,
     limits,
     merge,
@@ -49,6 +50,7 @@ app = typer.Typer(
 serve.add_to(app)
 data.add_to(app)
 training.add_to(app)
+judge.add_to(app)
 adapters.add_check(app)
 merge.add_to(app)
 adapters.add_to(app)
