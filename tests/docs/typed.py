@@ -20,6 +20,8 @@ HERE: frozenset[str] = frozenset(
         "docs/guides/adapter-defaults.md: .venv/bin/lorabay check adapters/finance",
         "docs/guides/bring-an-adapter.md: .venv/bin/lorabay check adapters/finance",
         "docs/guides/train.md: .venv/bin/lorabay train adapters/finance --output finance-again",
+        "docs/guides/evaluate.md: .venv/bin/lorabay evaluate adapters/finance adapters/ecommerce "
+        "--limit 8 --html evaluation.html",
         "docs/guides/merge.md: .venv/bin/lorabay merge finance -o merged/finance",
         "docs/guides/convert-and-compose.md: "
         ".venv/bin/lorabay convert finance -o converted/finance-8 --rank 8 --max-error 1",

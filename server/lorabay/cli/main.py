@@ -22,6 +22,7 @@ from lorabay.cli import (
     bench,
     data,
     database,
+    evaluation,
     judge,
     keys,
     limits,
@@ -50,6 +51,7 @@ app = typer.Typer(
 serve.add_to(app)
 data.add_to(app)
 training.add_to(app)
+evaluation.add_to(app)
 judge.add_to(app)
 adapters.add_check(app)
 merge.add_to(app)

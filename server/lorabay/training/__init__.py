@@ -1,4 +1,4 @@
-"""Adapters from recipes: training data, training, evaluation.
+"""Adapters from recipes: training data and training.
 
 Knows nothing of the server.
 """

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from lorabay.base.causal_lm import load_model, load_tokenizer
+from lorabay.evaluation.generate import greedy_answers
 from lorabay.training.dataset import Example, encode
-from lorabay.training.generate import greedy_answers
 
 QUESTIONS = ("a", "What is this?", "blue", "x" * 40, "Sky?")
 
