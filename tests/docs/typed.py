@@ -80,6 +80,7 @@ _DOCKER = "needs Docker and minutes of building; names of profiles are checked"
 _CHECKOUT = "commands of a checkout: they would install or test themselves"
 _AUDIT = "needs changes of your own; tests/cli/test_audit.py runs the command"
 _JUDGES = "needs answers and people; tests/cli/test_judge.py runs the commands"
+_FIGURES = "figures of a company's; tests/cli/test_advise.py runs the command with such"
 _DATA = "needs files of your own; tests/cli/test_data.py runs the command"
 
 CHECKED: Mapping[str, str] = {
@@ -132,6 +133,12 @@ CHECKED: Mapping[str, str] = {
     "--judge anna --judge ben": _JUDGES,
     "docs/guides/judge.md: "
     ".venv/bin/lorabay judge make -o blind --judge anna --ask base --ask finance \\": _JUDGES,
+    "docs/guides/advise.md: "
+    ".venv/bin/lorabay advise --base-gib 15 --adapter-mib 160 --memory-gib 80 "
+    "--domains 3": _FIGURES,
+    "docs/guides/advise.md: "
+    ".venv/bin/lorabay advise --base-gib 15 --adapter-mib 160 --memory-gib 80 "
+    "--speed 2500 \\": _FIGURES,
     "docs/reference/settings.md: .venv/bin/lorabay serve --port 8080": _STARTS_A_SERVER,
     "docs/reference/settings.md: "
     ".venv/bin/lorabay serve --engine max_model_len=4096 --engine dtype=float32": _STARTS_A_SERVER,

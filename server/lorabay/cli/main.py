@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from lorabay.cli import (
     adapters,
+    advise,
     audit,
     base,
     bench,
@@ -60,9 +61,11 @@ keys.add_to(app)
 usage.add_to(app)
 audit.add_to(app)
 database.add_to(app)
+advise.add_to(app)
 limits.add_to(app)
 bench.add_to(app)
 base.add_to(app)
+advise.add_to(app)
 
 
 def _print_version(wanted: bool) -> None:

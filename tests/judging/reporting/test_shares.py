@@ -36,6 +36,7 @@ def test_a_share_of_nothing_may_be_anything() -> None:
 def test_votes_needed_are_those_of_the_tables(part: int, total: int, needed: int) -> None:
     """A share of 0.6 takes about 194 votes to tell from a half, with a power of 80 %."""
     assert votes_needed(share_of(part, total)) == needed
+    assert votes_needed(share_of(part, total), tests=3) > needed
 
 
 def test_no_number_of_votes_shows_a_half() -> None:

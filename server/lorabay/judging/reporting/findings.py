@@ -17,8 +17,8 @@ USEFUL_VOTES = 5_000
 """More comparisons than this nobody collects to show a difference: it is as good as none."""
 
 
-def finding(duel: Duel) -> str:
-    """Return one sentence about two sets."""
+def finding(duel: Duel, duels: int = 1) -> str:
+    """Return one sentence about two sets, one of so many duels that are looked at together."""
     share = duel.majorities
     decided = f"{share.part} of {share.total} decided pairs, {interval(share)}"
     if duel.winner == duel.first:
@@ -27,7 +27,8 @@ def finding(duel: Duel) -> str:
         return f"{duel.second} is better than {duel.first}, which won {decided}."
     if share.total == 0:
         return f"{duel.first} and {duel.second}: every pair is a tie."
-    return f"{duel.first} against {duel.second} may be noise: it won {decided}. {_needed(share)}"
+    needed = _needed(share, duels)
+    return f"{duel.first} against {duel.second} may be noise: it won {decided}. {needed}"
 
 
 def warnings(
@@ -64,8 +65,8 @@ def interval(share: Share) -> str:
     return f"{percent(share.value)} [{100 * share.low:.0f}, {100 * share.high:.0f}]"
 
 
-def _needed(share: Share) -> str:
-    needed = votes_needed(share)
+def _needed(share: Share, duels: int) -> str:
+    needed = votes_needed(share, duels)
     if needed is None or needed > USEFUL_VOTES:
         return "No number of votes that anybody collects would show such a difference."
     return f"About {needed} decided pairs would show a difference of this size."

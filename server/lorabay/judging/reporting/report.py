@@ -50,7 +50,7 @@ class Report:
     @property
     def findings(self) -> tuple[str, ...]:
         """A sentence for every two sets."""
-        return tuple(map(finding, self.duels))
+        return tuple(finding(duel, len(self.duels)) for duel in self.duels)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -126,21 +126,18 @@ def _share(votes: Sequence[Ballot], favoured: Sequence[str | None]) -> Share:
 def _duel_table(found: Sequence[Duel]) -> Table:
     table = Table(title="Comparisons", title_justify="left")
     for column in ("first", "second"):
-        table.add_column(column)
-    for column in ("won", "tied", "lost", "votes for first, %", "pairs for first, %", "p"):
-        table.add_column(column, justify="right")
-    table.add_column("better")
+        table.add_column(column, overflow="fold")
+    for column in ("won, tied, lost", "pairs won", "p"):
+        table.add_column(column, justify="right", no_wrap=True)
     for duel in found:
+        lost = duel.votes.total - duel.votes.part
         table.add_row(
             duel.first,
             duel.second,
-            str(duel.votes.part),
-            str(duel.ties),
-            str(duel.votes.total - duel.votes.part),
-            interval(duel.votes),
+            f"{duel.votes.part}, {duel.ties}, {lost}",
             interval(duel.majorities),
             f"{duel.p:.3f}",
-            duel.winner or "(noise)",
+            style="bold" if duel.winner else None,
         )
     return table
 

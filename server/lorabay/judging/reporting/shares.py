@@ -41,16 +41,17 @@ def share_of(part: int, total: int) -> Share:
     return Share(part, total, float(interval.low), float(interval.high), float(test.pvalue))
 
 
-def votes_needed(share: Share) -> int | None:
+def votes_needed(share: Share, tests: int = 1) -> int | None:
     """Return how many votes show a share like this one, with 80 % power; None for one half.
 
     n = (z_0.975 / 2 + z_0.8 * sqrt(p (1 - p)))^2 / (p - 1/2)^2, the usual size of a test of one
-    proportion against a half.
+    proportion against a half. Of several tests, each has its part of the 5 %.
     """
     value = share.value
     if value is None or value == 0.5:
         return None
     normal = NormalDist()
-    level, power = normal.inv_cdf((1 + CONFIDENCE) / 2), normal.inv_cdf(POWER)
+    level = normal.inv_cdf(1 - (1 - CONFIDENCE) / (2 * tests))
+    power = normal.inv_cdf(POWER)
     spread = level / 2 + power * math.sqrt(value * (1 - value))
     return math.ceil((spread / (value - 0.5)) ** 2)
