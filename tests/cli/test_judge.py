@@ -31,6 +31,12 @@ def test_a_set_is_made_judged_and_reported(
     assert "shop-r16 is better than shop-r64" in capsys.readouterr().out
     assert "shop-r16 is better than shop-r64" in page.read_text()
 
+    assert run(["judge", "report", str(folder), "--html", str(page)]) == 1
+    assert "is there already" in capsys.readouterr().err
+    nowhere = str(tmp_path / "nowhere" / "report.html")
+    assert run(["judge", "report", str(folder), "--html", nowhere]) == 1
+    assert "cannot write" in capsys.readouterr().err
+
     kept = (folder / "names.json").rename(tmp_path / "kept.json")
     assert run(["judge", "report", str(folder), "--names", str(kept), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["duels"][0]["winner"] == "shop-r16"

@@ -132,6 +132,8 @@ CHECKED: Mapping[str, str] = {
     ".venv/bin/lorabay judge make base.jsonl finance.jsonl -o blind "
     "--judge anna --judge ben": _JUDGES,
     "docs/guides/judge.md: "
+    ".venv/bin/lorabay evaluate adapters/finance --json > evaluation.json": _JUDGES,
+    "docs/guides/judge.md: "
     ".venv/bin/lorabay judge make -o blind --judge anna --ask base --ask finance \\": _JUDGES,
     "docs/guides/advise.md: "
     ".venv/bin/lorabay advise --base-gib 15 --adapter-mib 160 --memory-gib 80 "

@@ -43,6 +43,37 @@ def test_lines_name_their_models(tmp_path: Path) -> None:
     assert [[*one.answers.values()] for one in sets] == [["base says"], ["finance says"]]
 
 
+def evaluation(path: Path, **answers: object) -> str:
+    questions = [{"data": "shop", "question": "Where?", "reference": "x", "answers": answers}]
+    path.write_text(json.dumps({"scores": [], "questions": questions}, indent=2))
+    return str(path)
+
+
+def test_an_evaluation_holds_a_set_for_each_model(tmp_path: Path) -> None:
+    """As `lorabay evaluate --json` prints it; `only` some of them, if one wishes."""
+    told = {name: {"text": f"{name} says", "problems": {}} for name in ("base", "shop", "tech")}
+    path = evaluation(tmp_path / "evaluation.json", **told)
+
+    assert [one.name for one in read_answer_sets([path])] == ["base", "shop", "tech"]
+    sets = read_answer_sets([path], ["tech", "base"])
+    assert [[one.name, *one.answers.values()] for one in sets] == [
+        ["base", "base says"],
+        ["tech", "tech says"],
+    ]
+    with pytest.raises(UsageError, match="no set of answers is called 'fin': there are base, shop"):
+        read_answer_sets([path], ["fin"])
+
+
+def test_an_evaluation_without_answers_is_one_line(tmp_path: Path) -> None:
+    """It names the question."""
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps({"questions": [{"question": "Where?"}]}))
+    with pytest.raises(SetupError, match="question 1, has no answers by model"):
+        read_answer_sets([str(path)])
+    with pytest.raises(SetupError, match="question 1, has no answer: one of"):
+        read_answer_sets([evaluation(tmp_path / "other.json", base={"text": None})])
+
+
 def test_an_empty_answer_is_an_answer(tmp_path: Path) -> None:
     """A model may have nothing to say, and people judge that, too."""
     [one] = read_answer_sets([str(written(tmp_path / "a.jsonl", {"prompt": "Q", "answer": ""}))])

@@ -9,11 +9,14 @@ import typer
 
 from lorabay.cli.options import JsonOption, OutputFolder
 from lorabay.cli.output import print_json, print_report
-from lorabay.errors import UsageError
+from lorabay.errors import SetupError, UsageError
 
 AnswerFiles = Annotated[
     list[str] | None,
-    typer.Argument(help="Files of answers, of `lorabay evaluate` or plain JSON lines; NAME=FILE."),
+    typer.Argument(help="Answers: JSON of `lorabay evaluate`, or JSON lines; FILE or NAME=FILE."),
+]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="A set of the files to compare; repeats.")
 ]
 Judges = Annotated[
     list[str] | None, typer.Option("--judge", help="Who judges; repeats. Default: one, `judge`.")
@@ -57,6 +60,7 @@ def add_to(app: typer.Typer) -> None:
 def make(
     output: OutputFolder,
     answers: AnswerFiles = None,
+    only: Only = None,
     judge: Judges = None,
     ask: Asked = None,
     url: ServerUrl = "http://127.0.0.1:8000",
@@ -71,7 +75,7 @@ def make(
     from lorabay.judging.answers import read_answer_sets, read_questions
     from lorabay.judging.making import make_blind_set
 
-    sets = read_answer_sets(answers or [])
+    sets = read_answer_sets(answers or [], only or [])
     if ask:
         from lorabay.judging.asking import Place, ask_adapters
 
@@ -109,14 +113,14 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Print win rates, agreement and strengths."""
-    from lorabay.judging.reporting.page import page
+    from lorabay.judging.reporting.page import write_page
     from lorabay.judging.reporting.report import report_of
 
+    if html is not None and html.exists():
+        raise SetupError(f"{html} is there already; choose another file")
     found = report_of(folder, names)
     if html is not None:
-        from lorabay.files.durable import write
-
-        write(html, page(found))
+        write_page(found, html)
 
     if as_json:
         print_json(found.as_dict())

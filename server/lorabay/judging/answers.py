@@ -1,7 +1,8 @@
-"""Sets of answers, each by the name of who gave them: read from files of JSON lines.
+"""Sets of answers, each by the name of who gave them: read from files.
 
-A file that `lorabay evaluate` wrote holds several sets, told apart by `model`; any other file is
-one set, named as the file or as the user says. Knows nothing of pairs and votes.
+What `lorabay evaluate --json` printed holds a set for each model. Any other file has JSON lines,
+which may name their models; without, it is one set, named as the file or as the user says. Knows
+nothing of pairs and votes.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ class AnswerSet:
     answers: Mapping[Question, str]
 
 
-def read_answer_sets(wanted: Sequence[str]) -> list[AnswerSet]:
-    """Return the sets of files, each wanted as `FILE` or `NAME=FILE`.
+def read_answer_sets(wanted: Sequence[str], only: Sequence[str] = ()) -> list[AnswerSet]:
+    """Return the sets of files, each wanted as `FILE` or `NAME=FILE`; `only` those, if it has any.
 
-    Raises UsageError for a name that is given twice, and SetupError for a file that cannot be read
-    or a line that is not an answer; the message names the line.
+    Raises UsageError for a name that is given twice, or that no set has, and SetupError for a file
+    that cannot be read or a line that is not an answer; the message names the line.
     """
     sets: dict[str, AnswerSet] = {}
     for one in wanted:
@@ -47,7 +48,11 @@ def read_answer_sets(wanted: Sequence[str]) -> list[AnswerSet]:
                     f"two sets of answers are called {found.name!r}: name them as NAME=FILE"
                 )
             sets[found.name] = found
-    return list(sets.values())
+
+    unknown = [name for name in only if name not in sets]
+    if unknown:
+        raise UsageError(f"no set of answers is called {unknown[0]!r}: there are {', '.join(sets)}")
+    return [found for name, found in sets.items() if not only or name in only]
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -82,14 +87,45 @@ def _sets_in(path: Path, name: str | None) -> list[AnswerSet]:
 
 
 def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the objects of a file, each with its file and line."""
+    """Yield a record for each answer of a file, with its place there."""
     try:
-        # Only a line feed ends a line of JSON lines: other separators may stand in its strings.
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+        text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(f"cannot read the answers in {path}: {error}") from error
 
-    for number, line in enumerate(lines, 1):
+    evaluated = _evaluated_questions(text)
+    if evaluated is None:
+        yield from _lines(path, text)
+    else:
+        yield from _evaluated(path, evaluated)
+
+
+def _evaluated(path: Path, questions: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, question in enumerate(questions, 1):
+        place = f"{path}, question {number},"
+        match question:
+            case {"question": str() as asked, "answers": dict() as answers}:
+                for model, given in answers.items():
+                    answer = given.get("text") if isinstance(given, dict) else given
+                    yield place, {NAME_FIELD: model, "question": asked, "answer": answer}
+            case _:
+                raise SetupError(f"{place} has no answers by model")
+
+
+def _evaluated_questions(text: str) -> Sequence[Any] | None:
+    """Return the questions of an evaluation's JSON; None for any other text."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    found = document.get("questions") if isinstance(document, dict) else None
+    return found if isinstance(found, list) else None
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the objects of JSON lines."""
+    # Only a line feed ends a line: other separators may stand in its strings.
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         place = f"{path}:{number}"

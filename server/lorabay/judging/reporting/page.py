@@ -5,11 +5,14 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from lorabay.errors import SetupError
+from lorabay.files import durable
 from lorabay.judging.reporting.drawing import Mark, marks
 from lorabay.judging.reporting.findings import interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from lorabay.judging.reporting.report import Report
 
@@ -34,6 +37,14 @@ svg .interval { stroke: #1f6f6b; stroke-width: 3; } svg circle { fill: #1f6f6b; 
   .note { background: #3c3013; color: #ffdf9c; }
 }
 """
+
+
+def write_page(report: Report, path: Path) -> None:
+    """Write the page of a report; raise SetupError if it cannot be written."""
+    try:
+        durable.write(path, page(report))
+    except OSError as error:
+        raise SetupError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def page(report: Report) -> str:
