@@ -44,6 +44,20 @@ def test_sizes_are_read_from_folders(
     assert values["figures"]["device_memory"] > 1 << 30
 
 
+def test_traffic_is_what_a_server_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A day of 864,000 tokens is 10 a second, and 30 in its busiest hour."""
+    line = {"day": "2026-11-02", "adapter": "shop", "generated_tokens": 864_000}
+    path = tmp_path / "usage.json"
+    path.write_text(json.dumps({"lines": [line]}))
+    asked = ["advise", *EIGHT_B, "--usage", str(path), "--speed", "1000"]
+    assert run([*asked, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["traffic"] == {"shop": 30.0}
+    assert run([*asked, "--domains", "2"]) == 2
+    assert "--usage says all" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [

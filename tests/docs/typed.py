@@ -131,6 +131,7 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/judge.md: "
     ".venv/bin/lorabay judge make base.jsonl finance.jsonl -o blind "
     "--judge anna --judge ben": _JUDGES,
+    "docs/guides/advise.md: lorabay usage --by day,adapter --json > usage.json": _FIGURES,
     "docs/guides/judge.md: "
     ".venv/bin/lorabay evaluate adapters/finance --json > evaluation.json": _JUDGES,
     "docs/guides/judge.md: "

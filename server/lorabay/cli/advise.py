@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lorabay.cli.options import AdapterDirectory, BaseOption, JsonOption, places, prepared_base
 from lorabay.cli.output import print_json, print_report
+from lorabay.errors import UsageError
 
 if TYPE_CHECKING:
     from lorabay.advising.sizes import BaseSizes
@@ -24,6 +26,13 @@ OneDomain = Annotated[
 ]
 Traffic = Annotated[
     float, typer.Option(min=0, help="Busiest tokens/s of all domains together, in equal parts.")
+]
+UsageFile = Annotated[
+    Path | None,
+    typer.Option("--usage", help="Traffic as it was: `lorabay usage --by day,adapter --json`."),
+]
+Peak = Annotated[
+    float, typer.Option(min=1, help="With --usage: the busiest hour, as times its day's mean.")
 ]
 Speed = Annotated[
     float | None,
@@ -68,6 +77,8 @@ def advise(
     domains: Domains = None,
     domain: OneDomain = None,
     traffic: Traffic = 0.0,
+    usage: UsageFile = None,
+    peak: Peak = 3.0,
     speed: Speed = None,
     adapter_speed: AdapterSpeed = 0.86,
     memory_gib: Memory = None,
@@ -84,12 +95,17 @@ def advise(
     from lorabay.advising.devices import gpu_bytes
     from lorabay.advising.sizes import adapter_sizes
     from lorabay.advising.traffic import traffic_of
+    from lorabay.advising.usage import traffic_of_usage
     from lorabay.serving.host_memory import host_memory_bytes
 
-    named = domain or []
-    given = adapter_mib is not None and bool(domains or named)
+    if usage is not None and (domain or domains or traffic):
+        raise UsageError("--usage says all: leave --domain, --domains and --traffic out")
+    given = adapter_mib is not None and bool(domains or domain or usage)
     found = {} if given else adapter_sizes(places(adapters, None).adapters)
-    rates = traffic_of(named, domains, traffic, [*found])
+    if usage is None:
+        rates = traffic_of(domain or [], domains, traffic, [*found])
+    else:
+        rates = traffic_of_usage(usage, peak)
 
     gpu = None if memory_gib else gpu_bytes()
     on_gpu = memory_gib is not None or gpu is not None
