@@ -112,6 +112,11 @@ def pytest_terminal_summary(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of single tests, here because pytest asks only the topmost file for them."""
+    parser.addoption(
+        "--lm-eval",
+        help="also lm-eval in tests/e2e/test_evaluate.py, by this interpreter, which has "
+        "lm-eval[api]",
+    )
     parser.addoption("--gpu", action="store_true", help="the tests in tests/gpu, on a CUDA device")
     parser.addoption(
         "--swaps", type=int, default=6, help="swaps under load in tests/e2e/test_hot_swap.py"

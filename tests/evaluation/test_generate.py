@@ -42,3 +42,17 @@ def test_no_prompts_give_no_answers(tiny_base: Path) -> None:
         )
         == []
     )
+
+
+def test_half_a_character_is_left_out(tiny_base: Path) -> None:
+    """A model that writes one byte of three has written nothing, as at a server."""
+    model, tokenizer = load_model(tiny_base), load_tokenizer(tiny_base)
+    (half, *_) = tokenizer("潮", add_special_tokens=False)["input_ids"]
+    with torch.no_grad():
+        head = model.get_output_embeddings().weight
+        head.zero_()
+        model.lm_head.bias = torch.nn.Parameter(
+            torch.zeros(len(head)).index_fill(0, torch.tensor([half]), 9.0)
+        )
+    examples = [encode(tokenizer, Example("a", "", "-", "here"))]
+    assert greedy_answers(model, tokenizer, examples, max_tokens=2, batch_size=1) == [""]

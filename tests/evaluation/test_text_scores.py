@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given, strategies as st
 from sacrebleu import corpus_bleu, corpus_chrf
@@ -61,3 +66,20 @@ def test_the_scores_are_sacrebleus() -> None:
     assert chrf(ANSWERS, REFERENCES).value == pytest.approx(
         corpus_chrf(ANSWERS, [REFERENCES]).score
     )
+
+
+def test_the_command_of_sacrebleu_agrees(tmp_path: Path) -> None:
+    """On the same lines, with the same flags as in the guide."""
+    for name, texts in (("references.txt", REFERENCES), ("answers.txt", ANSWERS)):
+        (tmp_path / name).write_text("\n".join(texts) + "\n", encoding="utf-8")
+    flags = "references.txt -i answers.txt --tokenize zh -m bleu chrf -b -w 4"
+    ran = subprocess.run(
+        [sys.executable, "-m", "sacrebleu", *flags.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    theirs = json.loads(ran.stdout) if ran.stdout.lstrip().startswith("[") else ran.stdout.split()
+    ours = [bleu(ANSWERS, REFERENCES).value, chrf(ANSWERS, REFERENCES).value]
+    assert [float(value) for value in theirs] == pytest.approx(ours, abs=1e-4)

@@ -31,6 +31,14 @@ Page = Annotated[
     Path | None,
     typer.Option("--html", help="Write a page with the answers side by side; must not be there."),
 ]
+Url = Annotated[
+    str | None,
+    typer.Option(help="Ask a running server, as in http://127.0.0.1:8000. Default: run here."),
+]
+ApiKey = Annotated[
+    str | None, typer.Option(envvar="LORABAY_API_KEY", help="Key that requests are sent with.")
+]
+Parallel = Annotated[int, typer.Option(min=1, help="Requests at a time, with --url.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,6 +57,9 @@ def evaluate(
     general: GeneralFile = None,
     no_general: NoGeneral = False,
     draws: Draws = 1000,
+    url: Url = None,
+    api_key: ApiKey = None,
+    parallel: Parallel = 8,
     html: Page = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,6 +70,7 @@ def evaluate(
 
     from lorabay.evaluation.evaluate import Settings, evaluate as run_evaluation
     from lorabay.evaluation.page import write_page
+    from lorabay.evaluation.served import Endpoint
     from lorabay.evaluation.tables import tables
 
     evaluation = run_evaluation(
@@ -67,6 +79,7 @@ def evaluate(
         with_general=not no_general,
         general_file=general,
         settings=Settings(limit, max_tokens, draws),
+        endpoint=None if url is None else Endpoint(url, api_key, parallel),
     )
 
     if html is not None:

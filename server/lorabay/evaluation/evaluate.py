@@ -27,6 +27,7 @@ from lorabay.evaluation.scoring import (
     measures_of_losses,
     measures_of_rules,
 )
+from lorabay.evaluation.served import Endpoint, served_models
 from lorabay.evaluation.sets import EvaluationSet, general, held_out_sets
 from lorabay.progress import progress_bar
 
@@ -73,21 +74,28 @@ def evaluate(
     with_general: bool = False,
     general_file: Path | None = None,
     settings: Settings | None = None,
+    endpoint: Endpoint | None = None,
     batch_size: int = 16,
     console: Console | None = None,
 ) -> Evaluation:
     """Measure the base and each adapter on the held-out set of each adapter's recipe.
 
     With `with_general` also on general questions: those of `general_file`, or those that come with
-    lorabay. Raises SetupError for an adapter without a recipe, data or weights that can be read.
+    lorabay. With an `endpoint` its server is asked, and weights are not read. Raises SetupError for
+    an adapter without a recipe, data or weights that can be read, and for a server that fails.
     """
     tokenizer = load_tokenizer(base_dir)
     sets = held_out_sets(adapter_dirs, tokenizer)
     if with_general:
         sets.append(general(general_file, tokenizer))
 
-    models = offline_models(adapter_dirs, base_dir, tokenizer, batch_size)
-    return measure(models, len(adapter_dirs) + 1, sets, settings or Settings(), console)
+    count, chosen = len(adapter_dirs) + 1, settings or Settings()
+    if endpoint is not None:
+        with served_models(endpoint, adapter_dirs) as models:
+            return measure(models, count, sets, chosen, console)
+
+    offline = offline_models(adapter_dirs, base_dir, tokenizer, batch_size)
+    return measure(offline, count, sets, chosen, console)
 
 
 def measure(

@@ -66,4 +66,5 @@ def _batch(
         )
 
     texts = tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
-    return [str(text) for text in texts]
+    # A limit may cut a character in half; servers leave that half out, too.
+    return [str(text).rstrip("\ufffd") for text in texts]

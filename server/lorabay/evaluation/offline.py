@@ -61,18 +61,19 @@ def offline_models(
     """
     yield OfflineModel(BASE, load_model(base_dir), tokenizer, batch_size)
     for folder in adapter_dirs:
-        model = _with_adapter(base_dir, folder)
+        model = with_adapter(base_dir, folder)
         yield OfflineModel(real_path(folder).name, model, tokenizer, batch_size)
 
 
-def _with_adapter(base_dir: Path, adapter_dir: Path) -> Any:
-    """Return the base with an adapter merged into it."""
-    from peft import PeftModel
-
+def with_adapter(base_dir: Path, adapter_dir: Path) -> Any:
+    """Return the base with an adapter merged into it; raises SetupError if one cannot be read."""
     if not (adapter_dir / WEIGHTS_FILE).is_file():
         raise SetupError(f"{adapter_dir} has no {WEIGHTS_FILE}: run `lorabay train {adapter_dir}`")
     try:
+        # PEFT's import, too, may warn of what nothing here uses.
         with quiet_transformers():
+            from peft import PeftModel
+
             return PeftModel.from_pretrained(load_model(base_dir), adapter_dir).merge_and_unload()
     except (OSError, ValueError, RuntimeError) as error:
         raise SetupError(f"cannot load the adapter in {adapter_dir}: {error}") from error

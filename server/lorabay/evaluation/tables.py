@@ -24,6 +24,9 @@ COLUMNS = {
 }
 """Figures with an interval, and their titles."""
 
+FORGOTTEN = ("perplexity", "check: right")
+"""Figures of general questions that tell of memory; the others tell of style as well."""
+
 PLAIN = {"words": "words", "refusals": "refusals %"}
 """Figures without one."""
 
@@ -42,7 +45,9 @@ def _figures(evaluation: Evaluation) -> Table:
     from rich.table import Table
 
     table = Table(
-        title="Held-out data, with intervals of 95 %", title_justify="left", padding=(0, 1, 0, 0)
+        title="Held-out data, ± half of the interval that holds 95 %",
+        title_justify="left",
+        padding=(0, 1, 0, 0),
     )
     table.add_column("data")
     table.add_column("model")
@@ -65,7 +70,7 @@ def _best(scores: tuple[Score, ...]) -> Score | None:
 
 
 def _cells(score: Score) -> list[str]:
-    with_interval = [figure_text(score.figures.get(name)) for name in COLUMNS]
+    with_interval = [_short(score.figures.get(name)) for name in COLUMNS]
     plain = [score.get(name) for name in PLAIN]
     return [
         score.data,
@@ -73,6 +78,14 @@ def _cells(score: Score) -> list[str]:
         *with_interval,
         *("-" if value is None else f"{value:.0f}" for value in plain),
     ]
+
+
+def _short(figure: Figure | None) -> str:
+    """Return a figure as `2.93±0.23`, by half of its interval: a terminal is narrow."""
+    if figure is None:
+        return "-"
+    low, high = figure.interval
+    return f"{number(figure.value)}±{number((high - low) / 2)}"
 
 
 def figure_text(figure: Figure | None) -> str:
@@ -110,11 +123,11 @@ def _sentences(evaluation: Evaluation) -> Iterator[Text]:
     from rich.text import Text
 
     for model in evaluation.models:
-        for data in (model, GENERAL):
-            for name in ("perplexity", "rouge_l", "check: right"):
-                comparison = evaluation.comparison(model, data, name)
-                if comparison is not None:
-                    yield Text(sentence(comparison))
+        told = [(model, "perplexity"), (model, "rouge_l"), *((GENERAL, one) for one in FORGOTTEN)]
+        for data, name in told:
+            comparison = evaluation.comparison(model, data, name)
+            if comparison is not None:
+                yield Text(sentence(comparison))
 
 
 def sentence(comparison: Comparison) -> str:
@@ -127,7 +140,8 @@ def sentence(comparison: Comparison) -> str:
         return f"{what}, which is noise ({low} to {high}, p {found.p:.2g})"
 
     verdict = {True: "better", False: "worse", None: "other"}[comparison.is_better]
-    if comparison.data == GENERAL and comparison.is_better is False:
+    is_of_memory = comparison.data == GENERAL and comparison.figure in FORGOTTEN
+    if is_of_memory and comparison.is_better is False:
         verdict = "forgotten"
     return f"{what}, {verdict} ({low} to {high}, p {found.p:.2g})"
 
