@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Protocol
 
 from lorabay.accounts.callers import Caller
 from lorabay.accounts.keys.key_form import looks_like_key
 from lorabay.accounts.roles import Role
 from lorabay.errors import InvalidApiKey, PermissionDenied, SetupError
+from lorabay.loopback import is_loopback
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -148,13 +148,3 @@ def choose_gate(keys: Keyring, host: str, accounts: KnownKeys | None = None) -> 
             "set --api-key (or LORABAY_API_KEY) or --api-key-file, or bind 127.0.0.1"
         )
     return OpenGate()
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from lorabay.api.auth import is_loopback
 from lorabay.api.problems import respond
 from lorabay.errors import HostNotAllowed, InvalidRequest
+from lorabay.loopback import is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

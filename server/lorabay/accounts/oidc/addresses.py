@@ -6,8 +6,9 @@ speak it.
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
+
+from lorabay.loopback import is_loopback
 
 
 def is_safe(url: str) -> bool:
@@ -20,18 +21,9 @@ def is_safe(url: str) -> bool:
         return False
     if not host or has_credentials or parts.fragment or not url.isascii():
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
 
 
 def discovery_of(issuer: str) -> str:
     """Return where an issuer describes itself (OpenID Connect Discovery 1.0, section 4)."""
     return f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
