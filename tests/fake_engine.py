@@ -18,6 +18,7 @@ from lorabay.serving.engine import (
     Compiled,
     Meter,
     Slots,
+    StepTokens,
     Usage,
     not_served,
 )
@@ -34,7 +35,7 @@ async def echo(body: Body) -> Answer | AnswerStream:
 class FakeEngine:
     max_model_len: int | None = 2048
     max_sequences: int | None = None
-    reads_at_once: int | None = None
+    reads_at_once: StepTokens | None = None
     compiled: Compiled | None = Compiled.YES
 
     def __init__(

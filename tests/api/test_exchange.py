@@ -32,6 +32,7 @@ from lorabay.serving.engine import (
     Body,
     Call,
     Meter,
+    StepTokens,
     Usage,
 )
 from lorabay.serving.turns.flows import Flow, cost
@@ -490,7 +491,7 @@ async def test_the_base_needs_a_place_in_the_engine(api: Api) -> None:
 
 async def test_the_next_prompt_may_go_when_this_one_is_read(api: Api) -> None:
     """The engine tells, and long before the answer has ended; whoever goes first is marked."""
-    turns = TurnGate(8, Bounds(60.0, unread=1), drain_after_s=60.0, reads=lambda: 0)
+    turns = TurnGate(8, Bounds(60.0, unread=1), drain_after_s=60.0, reads=lambda: StepTokens(0, 0))
     meters: list[Meter] = []
 
     class Engine(FakeEngine):
@@ -521,7 +522,7 @@ async def test_the_next_prompt_may_go_when_this_one_is_read(api: Api) -> None:
 
 async def test_others_are_read_while_weights_are_loaded(api: Api) -> None:
     """Weights that are in the engine take no moment."""
-    turns = TurnGate(8, Bounds(60.0, unread=1), drain_after_s=60.0, reads=lambda: 0)
+    turns = TurnGate(8, Bounds(60.0, unread=1), drain_after_s=60.0, reads=lambda: StepTokens(0, 0))
     loaded = asyncio.Event()
 
     class Loading(FakeWeights):

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from lorabay.errors import EngineUnavailable, RateLimited, SetupError
 from lorabay.metrics import Metrics
 from lorabay.server.turns import choose_shares, make_gate
+from lorabay.serving.engine import StepTokens
 from lorabay.serving.turns.flows import Flow
 from lorabay.settings import Settings
 from tests.fake_engine import FakeEngine
@@ -62,7 +63,7 @@ async def test_by_default_the_engine_says_how_much_it_computes() -> None:
 async def test_the_engine_says_how_much_it_reads() -> None:
     """So many prompts are let in as it reads in some steps; the others wait."""
     engine = FakeEngine()
-    engine.reads_at_once = 10
+    engine.reads_at_once = StepTokens(10, 10)
     settings = Settings(queue_timeout_s=0.05, max_unread=2)
     gate = make_gate(settings, OPTIONS, engine, Metrics(CollectorRegistry()))
     for _ in range(2):

@@ -16,7 +16,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import CallNotServed
@@ -214,6 +214,13 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class StepTokens(NamedTuple):
+    """Tokens of prompts that an engine reads in a step: beside streams, and without any."""
+
+    beside: int
+    alone: int
+
+
 class Compiled(StrEnum):
     """Whether the base runs as code that a compiler has made of it; otherwise it is slower."""
 
@@ -305,9 +312,9 @@ class Engine(Protocol):
         ...
 
     @property
-    def reads_at_once(self) -> int | None:
-        """Tokens of prompts that the engine reads in a step beside streams, in all of its copies;
-        None before the first start.
+    def reads_at_once(self) -> StepTokens | None:
+        """Tokens of prompts that the engine reads in a step, in all of its copies; None before the
+        first start.
         """
         ...
 

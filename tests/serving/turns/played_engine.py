@@ -15,7 +15,7 @@ from lorabay.serving.turns.flows import Flow, cost
 from lorabay.serving.turns.turn_gate import TurnGate
 
 STEP_S, ROW_S, PROMPT_S = 0.022, 0.001, 0.0006
-SLICE = 32
+SLICE, WHOLE = 32, 2048
 STEPS_BETWEEN = 3
 
 
@@ -58,7 +58,7 @@ class PlayedEngine:
         newcomers = [one for one in self._unread if one.is_newcomer and self._newcomers_first]
         rows, room = list(self._streams), SLICE
         if not self._streams:
-            room = 10_000
+            room = WHOLE
         elif newcomers and self._steps_of_streams >= STEPS_BETWEEN:
             prompts = sum(one.prompt for one in newcomers)
             rows, room = [], min(prompts, len(self._streams) + SLICE)

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from lorabay.serving.engine import StepTokens
 from lorabay.serving.turns.flows import Flow
 from lorabay.serving.turns.turn_gate import Bounds, TurnGate
-from tests.serving.turns.played_engine import SLICE, Clients, PlayedEngine
+from tests.serving.turns.played_engine import SLICE, WHOLE, Clients, PlayedEngine
 
 PROMPT, TOKENS, STREAMS = 40, 48, 64
 ROWS = 128
@@ -24,7 +25,7 @@ async def crowded(
     *crowds: tuple[Flow, int, int], gated: bool = True, newcomers_first: bool = True
 ) -> AsyncIterator[Clients]:
     """Return clients of an engine that crowds of (flow, streams, tokens) keep busy."""
-    reads = (lambda: SLICE) if gated else (lambda: None)
+    reads = (lambda: StepTokens(SLICE, WHOLE)) if gated else (lambda: None)
     gate = TurnGate(8, Bounds(1e6), drain_after_s=1e6, computes=lambda: ROWS, reads=reads)
     clients = Clients(gate, PlayedEngine(newcomers_first=newcomers_first))
     tasks = [asyncio.create_task(clients.engine.run())]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from lorabay.errors import EngineUnavailable, RateLimited
+from lorabay.serving.engine import StepTokens
 from lorabay.serving.turns.flows import Flow, Priority
 from lorabay.serving.turns.turn_gate import Bounds, TurnGate
 from tests.examples import examples
@@ -141,7 +142,8 @@ async def test_whoever_has_nothing_in_the_engine_finds_a_place_kept() -> None:
 
 def reading(*, unread: int = 2) -> TurnGate:
     """Return a gate of an engine that reads ten tokens in a step."""
-    return TurnGate(8, Bounds(1_000.0, unread=unread), drain_after_s=1_000.0, reads=lambda: 10)
+    bounds = Bounds(1_000.0, unread=unread)
+    return TurnGate(8, bounds, drain_after_s=1_000.0, reads=lambda: StepTokens(10, 10))
 
 
 async def test_few_prompts_are_in_the_engine_that_it_has_still_to_read() -> None:

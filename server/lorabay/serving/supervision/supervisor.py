@@ -28,7 +28,16 @@ from lorabay.serving.supervision.watched_stream import WatchedStream
 
 if TYPE_CHECKING:
     from lorabay.catalog.versions import Digest, Version
-    from lorabay.serving.engine import AnswerStream, Body, Call, Compiled, Engine, Meter, Slots
+    from lorabay.serving.engine import (
+        AnswerStream,
+        Body,
+        Call,
+        Compiled,
+        Engine,
+        Meter,
+        Slots,
+        StepTokens,
+    )
     from lorabay.serving.supervision.suspects import Suspects
 
 logger = structlog.get_logger(__name__)
@@ -134,7 +143,7 @@ class SupervisedEngine:
         return self._engine.max_sequences
 
     @property
-    def reads_at_once(self) -> int | None:
+    def reads_at_once(self) -> StepTokens | None:
         """Tokens of prompts that the engine reads in a step; None before the first start."""
         return self._engine.reads_at_once
 

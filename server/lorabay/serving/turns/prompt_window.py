@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lorabay.serving.engine import StepTokens
+
 STEPS = 4
 """Steps for which the engine has something to read: some pass before anybody hears of the first."""
 
@@ -21,26 +23,38 @@ class PromptWindow:
     """The unread prompts of one engine, in tokens and in number.
 
     `reads` returns how many tokens of prompts it reads in a step, None while nobody knows. However
-    long they are, `prompts` of them are let in: lengths are guessed, and some may be in the cache.
+    long they are, `fewest` are let in: lengths are guessed, and some may be in the cache.
     """
 
-    def __init__(self, prompts: int, reads: Callable[[], int | None]) -> None:
-        self._fewest = prompts
+    def __init__(self, fewest: int, reads: Callable[[], StepTokens | None]) -> None:
+        self._fewest = fewest
         self._reads = reads
         self._tokens = 0
         self._prompts = 0
+        self._streams = 0
 
     def has_room(self) -> bool:
         """Return whether one more prompt may enter."""
         reads = self._reads()
-        return reads is None or self._prompts < self._fewest or self._tokens < STEPS * reads
+        if reads is None or self._prompts < self._fewest:
+            return True
+
+        most = STEPS * reads.beside
+        if not self._streams:
+            most = max(most, reads.alone)
+        return self._tokens < most
 
     def enter(self, tokens: int) -> None:
         """Note a prompt that goes to the engine."""
         self._tokens += tokens
         self._prompts += 1
 
-    def leave(self, tokens: int) -> None:
-        """Note that a prompt which has entered is read, or given up."""
+    def read(self, tokens: int) -> None:
+        """Note that a prompt which has entered is read: its request is a stream from now on."""
         self._tokens -= tokens
         self._prompts -= 1
+        self._streams += 1
+
+    def end(self) -> None:
+        """Note that a stream has ended."""
+        self._streams -= 1

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lorabay.catalog.versions import Digest, Version
+    from lorabay.serving.engine import StepTokens
 
 SOONEST_S, LATEST_S = 1.0, 60.0
 """Bounds of when a client should ask again that got no turn."""
@@ -160,7 +161,7 @@ class TurnGate:
         *,
         drain_after_s: float,
         computes: Callable[[], int | None] = lambda: None,
-        reads: Callable[[], int | None] = lambda: None,
+        reads: Callable[[], StepTokens | None] = lambda: None,
         observer: Observer | None = None,
     ) -> None:
         self._bounds = bounds
@@ -352,13 +353,14 @@ class TurnGate:
             self._newcomer = request
 
         def read() -> None:
-            self._window.leave(request.prompt)
+            self._window.read(request.prompt)
             if self._newcomer is request:
                 self._newcomer = None
             self._hand_over()
 
         def end() -> None:
             self.running -= request.sequences
+            self._window.end()
             self._rota.end(request.weights, _now() - begun)
             self._hand_over()
 

@@ -34,7 +34,7 @@ from lorabay.errors import (
     LorabayError,
     SetupError,
 )
-from lorabay.serving.engine import MESSAGES, Answer, Compiled, Meter, Slots, not_served
+from lorabay.serving.engine import MESSAGES, Answer, Compiled, Meter, Slots, StepTokens, not_served
 from lorabay.serving.machine_defaults import BESIDE_VARIABLE, DORA_VARIABLE, set_start_method
 from lorabay.serving.supervision.engine_processes import EngineProcesses
 from lorabay.serving.vllm import errors as vllm_errors
@@ -135,7 +135,7 @@ class VllmEngine:
         self._grammars = grammars or EngineGrammars()
         self._llm: GatedLLM | None = None
         self._max_sequences: int | None = None
-        self._reads_at_once: int | None = None
+        self._reads_at_once: StepTokens | None = None
         self._state = State()
         self._answered: frozenset[Call] | None = None
         """The calls that the base answers; None before the first start."""
@@ -161,7 +161,7 @@ class VllmEngine:
         return self._max_sequences
 
     @property
-    def reads_at_once(self) -> int | None:
+    def reads_at_once(self) -> StepTokens | None:
         """Tokens of prompts that vLLM reads in a step, in all copies; None before the start."""
         return self._reads_at_once
 
@@ -216,9 +216,10 @@ class VllmEngine:
         config = llm.vllm_config
         copies = config.parallel_config.data_parallel_size
         scheduler = config.scheduler_config
-        slice_tokens = scheduler.long_prefill_token_threshold or scheduler.max_num_batched_tokens
+        whole = scheduler.max_num_batched_tokens
+        beside = scheduler.long_prefill_token_threshold or whole
         self._max_sequences = scheduler.max_num_seqs * copies
-        self._reads_at_once = slice_tokens * copies
+        self._reads_at_once = StepTokens(beside * copies, whole * copies)
         self._llm = llm
 
     def _has_part(self, call: Call) -> bool:
