@@ -23,13 +23,16 @@ BLOCK = 16
 
 def make_scheduler(kind: Any, base: Path, **options: Any) -> Any:
     """Return a scheduler of class `kind` that reads prompts in slices."""
-    chosen = {"long_prefill_token_threshold": SLICE, "max_num_seqs": 16} | options
+    chosen = {
+        "long_prefill_token_threshold": SLICE,
+        "max_num_batched_tokens": WHOLE,
+        "max_num_seqs": 16,
+    } | options
     model = ModelConfig(model=str(base), dtype="float32", max_model_len=WHOLE)
     config = VllmConfig(
         model_config=model,
         cache_config=CacheConfig(block_size=BLOCK, enable_prefix_caching=False),
         scheduler_config=SchedulerConfig(
-            max_num_batched_tokens=WHOLE,
             max_model_len=WHOLE,
             is_encoder_decoder=False,
             async_scheduling=issubclass(kind, AsyncScheduler),

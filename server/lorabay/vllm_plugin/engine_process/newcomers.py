@@ -11,6 +11,8 @@ requests, by a priority that vLLM does not read here. See `prompt_slices`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -39,37 +41,24 @@ def read_newcomers_first(scheduler: Any) -> None:
 
     def schedule_newcomers_first(self: Any, *arguments: Any, **options: Any) -> Any:
         newcomers = _unread(self)
-        _put_first(self, newcomers)
-        others = [request for request in self.running if request not in newcomers]
-        streams = [request for request in others if not request.is_prefill_chunk]
+        if newcomers:
+            _put_first(self, newcomers)
 
         steps = self.__dict__.get("steps_of_streams", STEPS_BETWEEN)
-        may_take_one = steps >= STEPS_BETWEEN and _have_places(self, newcomers)
-        if not newcomers or not streams or not may_take_one:
+        if steps < STEPS_BETWEEN or not _may_be_alone(self, newcomers):
             self.steps_of_streams = steps + 1
             return schedule(self, *arguments, **options)
 
         self.steps_of_streams = 0
-        whole = self.max_num_scheduled_tokens
-        threshold = self.scheduler_config.long_prefill_token_threshold
-        beside = next_tokens(streams) + threshold
-        self.max_num_scheduled_tokens = min(whole, beside, next_tokens(newcomers))
-        # Within this budget, a prompt is read whole.
-        self.scheduler_config.long_prefill_token_threshold = 0
-        self.running = [request for request in self.running if request in newcomers]
-        try:
+        with _alone(self, newcomers):
             return schedule(self, *arguments, **options)
-        finally:
-            self.running = others + self.running
-            self.max_num_scheduled_tokens = whole
-            self.scheduler_config.long_prefill_token_threshold = threshold
 
     scheduler.schedule = schedule_newcomers_first
 
 
 def _unread(scheduler: Any) -> list[Any]:
     """Return the newcomers that have no token yet, those that are being read before those that
-    wait; none where prompts are not read in slices.
+    wait; none where prompts are not read in slices, or vLLM reads priorities itself.
     """
     from vllm.v1.request import RequestStatus
 
@@ -100,7 +89,33 @@ def _put_first(scheduler: Any, newcomers: list[Any]) -> None:
         scheduler.waiting.prepend_request(request)
 
 
-def _have_places(scheduler: Any, newcomers: list[Any]) -> bool:
-    """Return whether the batch has places for the newcomers beside all that run."""
+def _may_be_alone(scheduler: Any, newcomers: list[Any]) -> bool:
+    """Return whether there are newcomers, streams to be spared, and places in the batch for all."""
     waiting = sum(request not in scheduler.running for request in newcomers)
-    return bool(len(scheduler.running) + waiting <= scheduler.max_num_running_reqs)
+    has_places = len(scheduler.running) + waiting <= scheduler.max_num_running_reqs
+    return bool(newcomers) and bool(_streams(scheduler)) and has_places
+
+
+def _streams(scheduler: Any) -> list[Any]:
+    return [request for request in scheduler.running if not request.is_prefill_chunk]
+
+
+@contextmanager
+def _alone(scheduler: Any, newcomers: list[Any]) -> Iterator[None]:
+    """Have a scheduler plan a step of newcomers' prompts: whole, if they are no longer than what
+    the step would have had otherwise.
+    """
+    config = scheduler.scheduler_config
+    whole, threshold = scheduler.max_num_scheduled_tokens, config.long_prefill_token_threshold
+    otherwise = next_tokens(_streams(scheduler)) + threshold
+    others = [request for request in scheduler.running if request not in newcomers]
+
+    scheduler.running = [request for request in scheduler.running if request in newcomers]
+    scheduler.max_num_scheduled_tokens = min(whole, otherwise, next_tokens(newcomers))
+    config.long_prefill_token_threshold = 0
+    try:
+        yield
+    finally:
+        scheduler.running = others + scheduler.running
+        scheduler.max_num_scheduled_tokens = whole
+        config.long_prefill_token_threshold = threshold
