@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ KINDS = (Scheduler, AsyncScheduler)
 SLICE = 16
 WHOLE = 256
 BLOCK = 16
+
+
+def of_kind(kind: Any) -> Any:
+    """Return a subclass of vLLM's class `kind`, which the plugin may have changed meanwhile, as
+    vLLM made it.
+    """
+    return type(f"Own{kind.__name__}", (kind,), {"schedule": inspect.unwrap(kind.schedule)})
 
 
 def make_scheduler(kind: Any, base: Path, **options: Any) -> Any:

@@ -17,7 +17,14 @@ from lorabay.vllm_plugin.engine_process.newcomers import (
     read_newcomers_first,
 )
 from lorabay.vllm_plugin.engine_process.prompt_slices import share_slices
-from tests.vllm_plugin.engine_process.scheduling import KINDS, SLICE, add, make_scheduler, step
+from tests.vllm_plugin.engine_process.scheduling import (
+    KINDS,
+    SLICE,
+    add,
+    make_scheduler,
+    of_kind,
+    step,
+)
 
 Make = Callable[..., Any]
 STREAMS = 8
@@ -27,12 +34,10 @@ STREAMS = 8
 def make_fixture(request: pytest.FixtureRequest, tiny_base: Path) -> Make:
     """Return what makes a scheduler as the plugin leaves it, of either kind."""
 
-    class Marked(request.param):  # type: ignore[misc, name-defined]
-        pass
-
-    share_slices(Marked)
-    read_newcomers_first(Marked)
-    return lambda **options: make_scheduler(Marked, tiny_base, **options)
+    kind = of_kind(request.param)
+    share_slices(kind)
+    read_newcomers_first(kind)
+    return lambda **options: make_scheduler(kind, tiny_base, **options)
 
 
 def busy(make: Make, **options: Any) -> Any:

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from lorabay.vllm_plugin.engine_process.prompt_slices import share_slices
-from tests.vllm_plugin.engine_process.scheduling import KINDS, SLICE, add, make_scheduler, step
+from tests.vllm_plugin.engine_process.scheduling import (
+    KINDS,
+    SLICE,
+    add,
+    make_scheduler,
+    of_kind,
+    step,
+)
 
 Make = Callable[..., Any]
 
@@ -18,11 +25,9 @@ Make = Callable[..., Any]
 def make_fixture(request: pytest.FixtureRequest, tiny_base: Path) -> Make:
     """Return what makes a scheduler of either kind, with slices that all prompts share."""
 
-    class Shared(request.param):  # type: ignore[misc, name-defined]
-        pass
-
-    share_slices(Shared)
-    return lambda **options: make_scheduler(Shared, tiny_base, **options)
+    kind = of_kind(request.param)
+    share_slices(kind)
+    return lambda **options: make_scheduler(kind, tiny_base, **options)
 
 
 def test_all_prompts_together_take_one_slice_beside_a_stream(make: Make) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 from lorabay.vllm_plugin.engine_process.prompt_slices import may_slice, next_tokens
@@ -39,6 +39,7 @@ def read_newcomers_first(scheduler: Any) -> None:
     """
     schedule = scheduler.schedule
 
+    @wraps(schedule)
     def schedule_newcomers_first(self: Any, *arguments: Any, **options: Any) -> Any:
         newcomers = _unread(self)
         if newcomers:

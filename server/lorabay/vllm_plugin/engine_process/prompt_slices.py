@@ -9,7 +9,7 @@ others. Knows nothing of adapters.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 
@@ -29,6 +29,7 @@ def share_slices(scheduler: Any) -> None:
     """
     schedule = scheduler.schedule
 
+    @wraps(schedule)
     def schedule_beside_streams(self: Any, *arguments: Any, **options: Any) -> Any:
         streams = [request for request in self.running if not request.is_prefill_chunk]
         if not streams or not may_slice(self.scheduler_config):
