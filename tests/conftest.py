@@ -129,6 +129,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--merge-kills", type=int, default=3, help="killed merges in tests/merge/test_kills.py"
     )
     parser.addoption(
+        "--training-kills",
+        type=int,
+        default=3,
+        help="kills of one training in tests/training/loop/test_fit.py",
+    )
+    parser.addoption(
         "--merged",
         action="store_true",
         help="also tests/e2e/test_merged.py, which starts three engines",

@@ -16,7 +16,7 @@ from lorabay.base.causal_lm import load_model, load_tokenizer
 from lorabay.errors import SetupError
 from lorabay.training.answer_loss import heldout_loss
 from lorabay.training.dataset import encode, read_examples
-from lorabay.training.train import Trained, train_folder
+from lorabay.training.train import train_folder
 
 FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -106,10 +106,14 @@ def test_the_weights_are_the_recipes(adapter_dir: Path, tiny_base: Path) -> None
 def test_output_leaves_the_adapter_folder_alone(
     adapter_dir: Path, tiny_base: Path, tmp_path: Path
 ) -> None:
-    """With `output` the files go there, and only these two."""
+    """With `output` the files go there, and nothing else is touched."""
     before = sorted(adapter_dir.rglob("*"))
     report = train_folder(adapter_dir, tiny_base, output=tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *FILES,
+        "README.md",
+        "training",
+    }
     assert report.folder == tmp_path / "out"
     assert sorted(adapter_dir.rglob("*")) == before
 
@@ -174,15 +178,9 @@ def test_a_training_that_diverges_leaves_the_weights_that_were_there(
         if line.startswith("learning_rate")
     )
     _edit(adapter_dir, rate, "learning_rate = inf")
-    with pytest.raises(SetupError, match=r"is (nan|inf): the training diverged.*learning_rate"):
+    with pytest.raises(SetupError, match=r"the training diverged.*choose a smaller learning_rate"):
         train_folder(adapter_dir, tiny_base)
     assert _content(adapter_dir) == good
-
-
-def test_a_large_loss_is_reported(tmp_path: Path) -> None:
-    """A perplexity beyond every number is infinite, not a bug."""
-    report = Trained(tmp_path, "lora", 1, 1, 1.0, 1.0, 1000.0, 1)
-    assert "perplexity 2.72 -> inf" in report.describe()
 
 
 def test_dora_trains_its_magnitudes(adapter_dir: Path, tiny_base: Path) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorabay.base.default import is_prepared, prepare
+from lorabay.files.host_memory import host_memory_bytes
 from lorabay.serving.adapted import EngineHelper, ask_engine, has_engine
-from lorabay.serving.host_memory import host_memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

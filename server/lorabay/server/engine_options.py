@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from lorabay.catalog.admission import ALLOWED_RANKS
+from lorabay.files.host_memory import host_memory_bytes
 from lorabay.server.adapted_modules import OPTION, usual_targets
 from lorabay.server.room_log import Chosen, tell_room
 from lorabay.server.slots import Slots
@@ -17,7 +18,6 @@ from lorabay.server.user_options import local_copies, local_worker_count, whole_
 from lorabay.serving.adapter_graphs import graph_options
 from lorabay.serving.adapter_memory import largest_host_bytes
 from lorabay.serving.compute_type import choose_compute_type, processor_features
-from lorabay.serving.host_memory import host_memory_bytes
 from lorabay.serving.machine_defaults import (
     adapter_options,
     cpu_options,

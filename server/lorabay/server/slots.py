@@ -10,9 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lorabay.catalog.admission import ALLOWED_RANKS
+from lorabay.files.host_memory import host_memory_bytes
 from lorabay.server.user_options import memory_share, target_modules, worker_count
 from lorabay.serving.adapter_memory import number_bytes, slot_cost
-from lorabay.serving.host_memory import host_memory_bytes
 from lorabay.serving.machine_defaults import (
     MANY_ADAPTERS,
     MANY_SLOTS,

@@ -1,14 +1,17 @@
 """The cross-entropy of given answers under a model: of their tokens and of no others.
 
-Owns padding and the choice of positions. Only answer positions pass through the output layer. For a
-small model with a large vocabulary that layer is a good part of the work.
+Owns padding, the choice of positions, and what keeps packed examples apart. Only positions that are
+learnt pass through the output layer. For a small model with a large vocabulary that layer is a good
+part of the work.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
@@ -16,37 +19,104 @@ if TYPE_CHECKING:
 
     from lorabay.training.dataset import EncodedExample
 
+Row = tuple["EncodedExample", ...]
+"""Examples that lie behind one another in one row of a batch."""
 
-def answer_loss(model: Any, batch: Sequence[EncodedExample]) -> torch.Tensor:
-    """Return the mean cross-entropy, in nats, over all answer tokens of a batch.
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows as tensors, all (rows, tokens) but the mask.
+
+    `positions` count anew in each example, and `mask`, (rows, 1, tokens, tokens), says which tokens
+    each one looks back at. Both are None where every row is one example: padding stands on the
+    right, where causal attention never looks at it, and torch can take its fast causal path.
+    """
+
+    tokens: torch.Tensor
+    is_learnt: torch.Tensor
+    positions: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], device: Any = "cpu") -> Batch:
+        """Return the batch of some rows."""
+        width = max(sum(map(len, row)) for row in rows)
+        shape = (len(rows), width)
+        tokens = torch.zeros(shape, dtype=torch.long)
+        is_learnt = torch.zeros(shape, dtype=torch.bool)
+        positions = torch.zeros(shape, dtype=torch.long)
+        owner = torch.full(shape, -1)
+
+        for number, row in enumerate(rows):
+            start = 0
+            for example in row:
+                end = start + len(example)
+                tokens[number, start:end] = torch.tensor(example.tokens)
+                positions[number, start:end] = torch.arange(len(example))
+                owner[number, start:end] = start
+                for first, last in example.learnt:
+                    is_learnt[number, start + first : start + last] = True
+                start = end
+
+        if all(len(row) == 1 for row in rows):
+            return cls(tokens.to(device), is_learnt.to(device))
+        same = owner[:, None, :, None] == owner[:, None, None, :]
+        mask = same & torch.ones(width, width, dtype=torch.bool).tril()
+        return cls(tokens.to(device), is_learnt.to(device), positions.to(device), mask.to(device))
+
+
+class AnswerLoss(nn.Module):
+    """The summed loss of a model as a module of its own, so that a wrapper for several devices can
+    stand around it.
+    """
+
+    def __init__(self, causal_lm: Any) -> None:
+        super().__init__()
+        self.causal_lm = causal_lm
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Return the cross-entropy in nats, summed over the learnt tokens of a batch."""
+        return summed_loss(self.causal_lm, batch)
+
+
+def summed_loss(model: Any, batch: Batch) -> torch.Tensor:
+    """Return the cross-entropy in nats, summed over the learnt tokens of a batch.
 
     `model` is a transformers causal LM.
     """
-    # Padding stands on the right, where causal attention never looks at it: no attention mask is
-    # needed, and torch can take its fast causal path.
-    width = max(len(example) for example in batch)
-    tokens = torch.zeros(len(batch), width, dtype=torch.long)
-    is_answer = torch.zeros(len(batch), width, dtype=torch.bool)
-    for row, example in enumerate(batch):
-        tokens[row, : len(example)] = torch.tensor(example.prompt + example.answer)
-        is_answer[row, len(example.prompt) : len(example)] = True
+    where: dict[str, Any] = {}
+    if batch.positions is not None:
+        where = {"position_ids": batch.positions, "attention_mask": batch.mask}
+    hidden = model.get_decoder()(input_ids=batch.tokens, use_cache=False, **where).last_hidden_state
 
     # The state at a position predicts the next token, hence the shift by one.
-    hidden = model.get_decoder()(input_ids=tokens, use_cache=False).last_hidden_state
-    logits = model.get_output_embeddings()(hidden[:, :-1][is_answer[:, 1:]])
-    return functional.cross_entropy(logits, tokens[is_answer])
+    logits = model.get_output_embeddings()(hidden[:, :-1][batch.is_learnt[:, 1:]])
+    expected = batch.tokens[:, 1:][batch.is_learnt[:, 1:]]
+    return functional.cross_entropy(logits.float(), expected, reduction="sum")
+
+
+def answer_loss(model: Any, examples: Sequence[EncodedExample]) -> torch.Tensor:
+    """Return the mean cross-entropy, in nats, over all learnt tokens of some examples.
+
+    `model` is a transformers causal LM.
+    """
+    batch = Batch.of([(example,) for example in examples], model.device)
+    return summed_loss(model, batch) / learnt_tokens(examples)
 
 
 def heldout_loss(model: Any, examples: Sequence[EncodedExample], batch_size: int) -> float:
-    """Return the mean loss over all answer tokens of a set, which may not be empty."""
+    """Return the mean loss over all learnt tokens of a set, which may not be empty."""
     # Examples of one length need no padding; sorting comes close to that.
     ordered = sorted(examples, key=len)
 
-    total, count = 0.0, 0
+    total = 0.0
     with torch.inference_mode():
         for start in range(0, len(ordered), batch_size):
-            batch = ordered[start : start + batch_size]
-            answer_tokens = sum(len(example.answer) for example in batch)
-            total += float(answer_loss(model, batch)) * answer_tokens
-            count += answer_tokens
-    return total / count
+            rows = [(example,) for example in ordered[start : start + batch_size]]
+            total += float(summed_loss(model, Batch.of(rows, model.device)))
+    return total / learnt_tokens(examples)
+
+
+def learnt_tokens(examples: Sequence[EncodedExample]) -> int:
+    """Return how many tokens of some examples are learnt."""
+    return sum(example.learnt_tokens for example in examples)

@@ -50,13 +50,32 @@ class Example:
 class EncodedExample:
     """An example as tokens: the prompt as a server sees it, and the answer with its end-of-turn
     token. Its length is that of both.
+
+    `earlier` are the places of answers within the prompt that are learnt, too: first token, and the
+    one behind the last.
     """
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
+    earlier: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.answer)
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """Prompt and answer."""
+        return self.prompt + self.answer
+
+    @property
+    def learnt(self) -> tuple[tuple[int, int], ...]:
+        """The places of all answers that are learnt."""
+        return (*self.earlier, (len(self.prompt), len(self)))
+
+    @property
+    def learnt_tokens(self) -> int:
+        """Tokens that are learnt."""
+        return sum(last - first for first, last in self.learnt)
 
 
 def read_examples(path: Path) -> tuple[Example, ...]:
@@ -79,26 +98,79 @@ def read_examples(path: Path) -> tuple[Example, ...]:
     return examples
 
 
-def encode(tokenizer: Any, example: Example, max_tokens: int | None = None) -> EncodedExample:
+def encode(
+    tokenizer: Any,
+    example: Example,
+    max_tokens: int | None = None,
+    *,
+    every_answer: bool = False,
+) -> EncodedExample:
     """Return the tokens of an example, its prompt through the tokenizer's chat template.
 
-    Raises SetupError if they are more than `max_tokens`.
+    With `every_answer` the earlier answers of a conversation are learnt, too. Raises SetupError if
+    the tokens are more than `max_tokens`, or for a message that the template has no place for.
     """
-    chat = tokenizer.apply_chat_template(
-        example.prompt, add_generation_prompt=True, return_dict=True
-    )
+    chat = _chat(tokenizer, example)
+    spans = _earlier_answers(tokenizer, example) if every_answer and example.history else ()
     prompt = chat["input_ids"]
     # The answer is cut into tokens on its own, because that is how a model meets it: after a
     # prompt that was already cut.
     answer = tokenizer(example.output, add_special_tokens=False)["input_ids"]
 
-    encoded = EncodedExample(tuple(prompt), (*answer, tokenizer.eos_token_id))
+    encoded = EncodedExample(tuple(prompt), (*answer, tokenizer.eos_token_id), spans)
     if max_tokens is not None and len(encoded) > max_tokens:
         raise SetupError(
             f"{example.source} has {len(encoded)} tokens, "
             f"more than the recipe's max_tokens {max_tokens}"
         )
     return encoded
+
+
+def _chat(tokenizer: Any, example: Example) -> Any:
+    """Return what the chat template makes of a prompt."""
+    from jinja2 import TemplateError
+
+    try:
+        return tokenizer.apply_chat_template(
+            example.prompt, add_generation_prompt=True, return_dict=True
+        )
+    except TemplateError as error:
+        hint = ": `lorabay data prepare --system move` moves it" if example.system else ""
+        raise SetupError(
+            f"{example.source}: the base's chat template has no place for a message "
+            f"({' '.join(str(error).split())}){hint}"
+        ) from error
+
+
+def _earlier_answers(tokenizer: Any, example: Example) -> tuple[tuple[int, int], ...]:
+    """Return where the earlier answers lie within the prompt, each with the token that ends it.
+
+    An answer begins where the prompt of its own turn would end. Raises SetupError where a
+    template writes it otherwise in the middle of a conversation.
+    """
+    text = _text(tokenizer, example.prompt, ask=True)
+    chat = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    offsets = chat["offset_mapping"]
+
+    spans = []
+    answers = [at for at, message in enumerate(example.prompt) if message["role"] == "assistant"]
+    for at in answers:
+        begin = _text(tokenizer, example.prompt[:at], ask=True)
+        said = example.prompt[at]["content"]
+        if not text.startswith(begin + said):
+            raise SetupError(
+                f"{example.source}: the base's chat template changes earlier answers, so they "
+                'cannot be learnt where they stand: set training.answers = "last"'
+            )
+        first = next(n for n, (start, _) in enumerate(offsets) if start >= len(begin))
+        last = next(n for n, (start, _) in enumerate(offsets) if start >= len(begin + said))
+        ends = chat["input_ids"][last] == tokenizer.eos_token_id
+        spans.append((first, last + ends))
+    return tuple(spans)
+
+
+def _text(tokenizer: Any, messages: list[Message], *, ask: bool) -> str:
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=ask))
 
 
 def _example(line: str, source: str) -> Example:

@@ -38,6 +38,9 @@ def _sorted_once(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
+_IN_FULL = ("full", "longlora", "pissa")
+"""Variants that change values of the base itself."""
+
 Modules = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_sorted_once)]
 """Names of modules, each once, in order, so that equal recipes make equal files."""
 
@@ -71,11 +74,23 @@ class TrainingRecipe(BaseModel):
     model_config = TABLE
 
     learning_rate: Annotated[float, Field(gt=0)]
-    """Peak step size of AdamW; it falls to zero along a cosine."""
+    """Peak step size of AdamW."""
     epochs: Annotated[int, Field(ge=1)]
     """Passes over the training examples."""
     batch_size: Annotated[int, Field(ge=1)] = 8
-    """Examples per step. Default: 8."""
+    """Rows per batch: examples, or packed ones. Default: 8."""
+    accumulation: Annotated[int, Field(ge=1)] = 1
+    """Batches per step of the optimiser. Default: 1."""
+    packing: bool = False
+    """Put examples behind one another in rows of up to `max_tokens`, each for itself. Default:
+    off.
+    """
+    answers: Literal["all", "last"] = "all"
+    """Which answers of a conversation are learnt. Default: all."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate goes on from its peak: to zero along half a cosine or a line, or not at
+    all. Default: cosine.
+    """
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Share of all steps in which the learning rate climbs to its peak. Default: 0.05."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -89,7 +104,21 @@ class TrainingRecipe(BaseModel):
     Default: 512.
     """
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
-    """Number format of the saved weights; training itself is in float32. Default: bfloat16."""
+    """Number format of the saved weights. Default: bfloat16."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the frozen base while training; what learns is in float32. Default:
+    float32.
+    """
+    gradient_checkpointing: bool = False
+    """Compute the inner values of a layer again rather than keep them: less memory, a third more
+    time. Default: off.
+    """
+    evaluate_every: Annotated[int, Field(ge=1)] | None = None
+    """Steps from one look at `data.dev` to the next. Default: an epoch."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Looks at `data.dev` in a row without a better loss that end the training. Default: none."""
+    checkpoint_every: Annotated[int, Field(ge=0)] = 50
+    """Steps from one checkpoint to the next; 0 for none. Default: 50."""
 
 
 class DataRecipe(BaseModel):
@@ -101,6 +130,10 @@ class DataRecipe(BaseModel):
     """Examples to learn from. Default: data/train.jsonl."""
     heldout: str = "data/heldout.jsonl"
     """Examples to measure on, never trained on. Default: data/heldout.jsonl."""
+    dev: str | None = None
+    """Examples to choose the best weights by while training: other ones. Default: none, and the
+    last weights are the result.
+    """
 
 
 class Recipe(BaseModel):
@@ -122,6 +155,12 @@ class Recipe(BaseModel):
 
     def _problems(self) -> Iterator[str]:
         name = self.variant.name
+        if self.training.patience is not None and self.data.dev is None:
+            yield "training.patience needs data.dev: stopping by held-out data would flatter it"
+        if self.training.packing and name == "longlora":
+            yield "training.packing does not go with the variant longlora, whose texts are long"
+        if self.training.precision != "float32" and name in _IN_FULL:
+            yield f"the variant {name} trains weights of the base, which needs precision float32"
         if name == "full":
             return
         if self.lora is None:

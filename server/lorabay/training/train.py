@@ -1,28 +1,39 @@
-"""Training from a recipe: the base, what its variant adds, the steps, and the files.
+"""Training from a recipe: the base, what its variant adds, the loop, and the files.
 
-Guarantees that the same recipe, data, base, machine and thread count give the same bytes, and that
-a folder never holds half a result, nor one that diverged. Does not know how data is worded, how
-loss is taken, what a variant is or how files are written.
+Guarantees that the same recipe, data, base, machine and thread count give the same bytes, also over
+kills, and that a folder never holds half a result. Does not know how data is worded, how loss is
+taken, what a variant is or how files are written.
+
+    OUT/...             the adapter, or the model
+    OUT/README.md       its card
+    OUT/training/...    metrics, curves, a lock, and the checkpoint while it runs
 """
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate import Accelerator
 
 from lorabay.base.causal_lm import load_tokenizer
-from lorabay.errors import SetupError, UsageError
-from lorabay.progress import progress_bar
-from lorabay.training.answer_loss import answer_loss, heldout_loss
+from lorabay.base.files import public_name, read_config
+from lorabay.errors import UsageError
+from lorabay.training.answer_loss import heldout_loss
 from lorabay.training.dataset import EncodedExample, encode, read_examples
-from lorabay.training.loop.order import count_steps, steps
-from lorabay.training.loop.rates import share_of_peak
+from lorabay.training.loop.checkpoint import made_of
+from lorabay.training.loop.fit import Fit
+from lorabay.training.loop.learner import Learner
+from lorabay.training.loop.memory import check_memory, free_bytes, needed
+from lorabay.training.loop.one_at_a_time import alone_in
+from lorabay.training.loop.order import count_steps
 from lorabay.training.recipe import Recipe, read_recipe
+from lorabay.training.record.card import write_card
+from lorabay.training.record.curves import write_curves
+from lorabay.training.record.metric_lines import MetricLines, read_metrics
+from lorabay.training.trained import Trained
 from lorabay.training.variants.table import VARIANTS
 
 if TYPE_CHECKING:
@@ -30,43 +41,21 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from lorabay.training.variants.interface import Trainee, Variant
+    from lorabay.training.loop.trackers import Tracker
 
-_LARGEST_GRADIENT = 1.0
-"""Norm to which a step's gradient is clipped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """Result of a training run; losses are held-out nats per answer token."""
-
-    folder: Path
-    variant: str
-    examples: int
-    steps: int
-    seconds: float
-    loss_before: float
-    loss_after: float
-    size_bytes: int
-
-    def describe(self) -> str:
-        """Return the result as one line for a terminal."""
-        work = f"{self.steps} steps over {self.examples} examples in {self.seconds:.0f} s"
-        before, after = _perplexity(self.loss_before), _perplexity(self.loss_after)
-        perplexity = f"held-out perplexity {before:.2f} -> {after:.2f}"
-        return f"{self.folder}: {work}, {perplexity}, {self.size_bytes / 1e6:.1f} MB"
-
-
-def _perplexity(loss: float) -> float:
-    """Return e to the loss; infinity where no number is large enough."""
-    try:
-        return math.exp(loss)
-    except OverflowError:
-        return math.inf
+RECORDS = "training"
+"""Folder within the result's in which a training keeps what is its own."""
+_CHECKPOINT = "checkpoint.pt"
+_METRICS = "metrics.jsonl"
 
 
 def train_folder(
-    adapter_dir: Path, base: Path, *, output: Path | None = None, console: Console | None = None
+    adapter_dir: Path,
+    base: Path,
+    *,
+    output: Path | None = None,
+    restart: bool = False,
+    console: Console | None = None,
 ) -> Trained:
     """Train the recipe of an adapter's folder, in place unless there is an `output`.
 
@@ -78,92 +67,128 @@ def train_folder(
             f"the variant {recipe.variant.name} makes a whole model, which is no adapter: name "
             "its folder with --output"
         )
-    return train(recipe, output or adapter_dir, base=base, data=adapter_dir, console=console)
+    folder = output or adapter_dir
+    return train(recipe, folder, base=base, data=adapter_dir, restart=restart, console=console)
 
 
 def train(
-    recipe: Recipe, output: Path, *, base: Path, data: Path, console: Console | None = None
+    recipe: Recipe,
+    output: Path,
+    *,
+    base: Path,
+    data: Path,
+    trackers: Sequence[Tracker] = (),
+    restart: bool = False,
+    console: Console | None = None,
 ) -> Trained:
     """Train what `recipe` says on the base in a folder and write it into `output`.
 
-    `data` is the folder that the recipe's paths are relative to. Seeds torch's global generator.
-    Shows its progress on `console` (default: stderr), if that is a terminal. Raises SetupError for
-    a recipe, data or base that cannot be used, and for a training that diverges; then nothing is
-    written.
+    `data` is the folder that the recipe's paths are relative to. Goes on from a checkpoint in
+    `output`, unless it is told to `restart`. `trackers` follow it and may end it. Seeds torch's
+    global generator. Shows its progress on `console` (default: stderr), if that is a terminal.
+
+    Raises SetupError for a recipe, data or base that cannot be used, for a checkpoint of another
+    training, and for one that diverges before it has any good weights; then no weights are written.
     """
+    accelerator = Accelerator()
+    if not accelerator.is_main_process:
+        return _train(recipe, output, base, data, (), accelerator, console)
+
+    with alone_in(output / RECORDS):
+        if restart:
+            (output / RECORDS / _CHECKPOINT).unlink(missing_ok=True)
+        metrics = output / RECORDS / _METRICS
+        followers = (MetricLines(metrics), *trackers)
+        trained = _train(recipe, output, base, data, followers, accelerator, console)
+
+        write_curves(metrics.parent, trained.sentence, read_metrics(metrics))
+        write_card(trained, recipe, public_name(read_config(base), base))
+        return trained
+
+
+def _train(
+    recipe: Recipe,
+    output: Path,
+    base: Path,
+    data: Path,
+    trackers: Sequence[Tracker],
+    accelerator: Accelerator,
+    console: Console | None,
+) -> Trained:
     begin = time.monotonic()
     variant = VARIANTS[recipe.variant.name]
+    settings = recipe.training
 
     tokenizer = load_tokenizer(base)
-    examples = _encoded(data / recipe.data.train, tokenizer, recipe)
+    examples = _encoded(data / recipe.data.train, tokenizer, recipe, learns=True)
     heldout = _encoded(data / recipe.data.heldout, tokenizer, recipe)
-    count = count_steps(len(examples), recipe.training)
+    dev = _encoded(data / recipe.data.dev, tokenizer, recipe) if recipe.data.dev else []
 
-    torch.manual_seed(recipe.training.seed)
-    model = variant.load(base, recipe)
-    before = heldout_loss(model, heldout, recipe.training.batch_size)
+    check_memory(needed(recipe, base, examples), free_bytes())
 
-    trainee = variant.adapt(model, recipe, count)
-    _fit(variant, trainee, examples, recipe, count, console)
+    torch.manual_seed(settings.seed)
+    model = _on_device(variant.load(base, recipe), accelerator)
+    before = heldout_loss(model, heldout, settings.batch_size)
+
+    files = [recipe.data.train, recipe.data.heldout, *filter(None, [recipe.data.dev])]
+    origin = made_of(recipe, [data / name for name in files], base)
+    checkpoint = output / RECORDS / _CHECKPOINT
+
+    planned = count_steps(examples, settings)
+    trainee = variant.adapt(model, recipe, planned)
+    learner = Learner(variant, trainee, recipe, accelerator)
+    fit = Fit(
+        learner,
+        settings,
+        examples,
+        dev,
+        checkpoint=checkpoint,
+        origin=origin,
+        trackers=trackers,
+        is_main=accelerator.is_main_process,
+    )
+    resumed = fit.resume()
+    ending = fit.run(console)
+
     trainee.model.eval()
-    after = heldout_loss(trainee.causal_lm, heldout, recipe.training.batch_size)
-    _check_finite(after, "the held-out loss after the training")
+    after = heldout_loss(trainee.causal_lm, heldout, settings.batch_size)
+    if accelerator.is_main_process:
+        variant.save(trainee, recipe, base, output)
+        checkpoint.unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
 
-    variant.save(trainee, recipe, base, output)
     return Trained(
         folder=output,
         variant=recipe.variant.name,
+        sentence=variant.sentence(recipe),
         examples=len(examples),
-        steps=count,
+        heldout=len(heldout),
+        steps=ending.steps,
+        planned=planned,
+        kept=ending.kept,
+        resumed=resumed,
+        tokens=sum(map(len, examples)),
         seconds=time.monotonic() - begin,
         loss_before=before,
         loss_after=after,
+        dev_loss=ending.dev_loss,
+        learning=sum(value.numel() for value in trainee.learning().values()),
         size_bytes=sum(path.stat().st_size for path in output.glob("*.safetensors")),
+        reason=ending.reason,
+        diverged=ending.diverged,
     )
 
 
-def _encoded(path: Path, tokenizer: Any, recipe: Recipe) -> list[EncodedExample]:
+def _encoded(
+    path: Path, tokenizer: Any, recipe: Recipe, *, learns: bool = False
+) -> list[EncodedExample]:
+    every = learns and recipe.training.answers == "all"
     limit = recipe.training.max_tokens
-    return [encode(tokenizer, example, limit) for example in read_examples(path)]
+    return [encode(tokenizer, one, limit, every_answer=every) for one in read_examples(path)]
 
 
-def _fit(
-    variant: Variant,
-    trainee: Trainee,
-    examples: Sequence[EncodedExample],
-    recipe: Recipe,
-    count: int,
-    console: Console | None,
-) -> None:
-    settings = recipe.training
-    learning = list(trainee.learning().values())
-    groups = variant.groups(trainee, recipe)
-    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: share_of_peak(step, count, settings.warmup_ratio)
-    )
-
-    trainee.model.train()
-    with progress_bar(count, "train", console) as advance:
-        for number, step in enumerate(steps(examples, settings)):
-            (batch,) = step.batches
-            loss = answer_loss(trainee.causal_lm, batch)
-            # Once it is no number, no later step makes it one.
-            _check_finite(loss.item(), f"the loss in epoch {step.epoch}")
-            penalty = variant.penalty(trainee)
-            torch.autograd.backward(loss if penalty is None else loss + penalty)
-            torch.nn.utils.clip_grad_norm_(learning, _LARGEST_GRADIENT)
-            optimiser.step()
-            variant.after_step(trainee, number)
-            schedule.step()
-            optimiser.zero_grad()
-            advance(f"epoch {step.epoch}/{settings.epochs}, loss {loss.item():.3f}", 1)
-
-
-def _check_finite(loss: float, which: str) -> None:
-    """Raise SetupError for a loss that is not a number, or infinite."""
-    if not math.isfinite(loss):
-        raise SetupError(
-            f"{which} is {loss}: the training diverged, and nothing was written; "
-            "choose a smaller learning_rate in the recipe"
-        )
+def _on_device(model: Any, accelerator: Accelerator) -> Any:
+    """Return the model on this process's device; a quantised one is there already."""
+    if getattr(model, "is_loaded_in_4bit", False):
+        return model
+    return model.to(accelerator.device)

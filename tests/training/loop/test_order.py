@@ -22,14 +22,15 @@ def test_each_epoch_has_every_example_once(count: int, batch_size: int, epochs: 
     """And as many steps as were counted beforehand."""
     settings = _settings(batch_size=batch_size, epochs=epochs)
     found = list(steps(_examples(count), settings))
-    assert len(found) == count_steps(count, settings)
+    assert len(found) == count_steps(_examples(count), settings)
     for epoch in range(1, epochs + 1):
         learnt = [
             example
             for step in found
             if step.epoch == epoch
             for batch in step.batches
-            for example in batch
+            for row in batch
+            for example in row
         ]
         assert sorted(learnt, key=lambda example: example.prompt) == sorted(
             _examples(count), key=lambda example: example.prompt
@@ -46,7 +47,21 @@ def test_the_seed_alone_decides() -> None:
     assert [step.batches for step in first[:half]] != [step.batches for step in first[half:]]
 
 
-def test_a_step_knows_its_answer_tokens() -> None:
-    """They are those of its examples, whatever their prompts."""
+def test_a_step_knows_its_tokens() -> None:
+    """Those that are learnt, and all."""
     (step,) = steps(_examples(3), _settings(batch_size=8, epochs=1))
-    assert step.answer_tokens == 6
+    assert (step.learnt_tokens, step.tokens) == (6, 12)
+
+
+@given(count=st.integers(1, 40), together=st.integers(1, 4))
+def test_packed_rows_hold_what_fits(count: int, together: int) -> None:
+    """Each example once an epoch, rows of up to `max_tokens`, so many batches a step."""
+    settings = _settings(batch_size=2, epochs=1, packing=True, max_tokens=12, accumulation=together)
+    found = list(steps(_examples(count), settings))
+    rows = [row for step in found for batch in step.batches for row in batch]
+    assert all(sum(map(len, row)) <= 12 for row in rows)
+    assert sorted(example.prompt for row in rows for example in row) == sorted(
+        example.prompt for example in _examples(count)
+    )
+    assert all(len(step.batches) == together for step in found[:-1])
+    assert len(found) == count_steps(_examples(count), settings)

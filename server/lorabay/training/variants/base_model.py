@@ -21,8 +21,8 @@ _SHOWN = 12
 
 
 def load_base(base: Path, recipe: Recipe) -> Any:
-    """Return the model of a base folder in float32."""
-    return load_model(base)
+    """Return the model of a base folder in the recipe's precision."""
+    return load_model(base, dtype=getattr(torch, recipe.training.precision))
 
 
 def with_adapter(model: Any, config: Any) -> Any:

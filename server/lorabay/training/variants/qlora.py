@@ -32,13 +32,14 @@ def load(base: Path, recipe: Recipe) -> Any:
         raise SetupError("the variant qlora needs bitsandbytes: pip install 'lorabay[forge]'")
     from transformers import BitsAndBytesConfig
 
+    precision = getattr(torch, recipe.training.precision)
     four_bits = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.float32,
+        bnb_4bit_compute_dtype=precision,
     )
-    model = load_model(base, quantization_config=four_bits)
+    model = load_model(base, dtype=precision, quantization_config=four_bits)
 
     # Processors with AVX512-BF16 get another layout of the weights outside of training, in which
     # nothing can be trained afterwards.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.serving.host_memory import host_memory_bytes
+from lorabay.files.host_memory import host_memory_bytes
 
 MIB = 1 << 20
 GROUP_1, GROUP_2 = "4:memory:/docker/abc", "0::/system.slice/lorabay.service"
