@@ -28,6 +28,7 @@ from lorabay.cli import (
     keys,
     limits,
     merge,
+    search,
     serve,
     training,
     usage,
@@ -52,6 +53,7 @@ app = typer.Typer(
 serve.add_to(app)
 data.add_to(app)
 training.add_to(app)
+search.add_to(app)
 evaluation.add_to(app)
 judge.add_to(app)
 adapters.add_check(app)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from lorabay.errors import SetupError
+from lorabay.training.search_table import SearchTable
 from lorabay.training.variant_tables import (
     PRODUCTS,
     TABLE,
@@ -145,6 +146,7 @@ class Recipe(BaseModel):
     lora: LoraRecipe | None = None
     training: TrainingRecipe
     data: DataRecipe = DataRecipe()
+    search: SearchTable | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:
