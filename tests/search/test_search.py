@@ -104,6 +104,9 @@ def test_what_cannot_be_searched_is_one_line(folder: Path, tiny_base: Path, tmp_
     with pytest.raises(SetupError, match="is not empty"):
         search(folder, tiny_base, tmp_path / "full")
 
+    nowhere = tmp_path / "none" / "baseline.toml"
+    with pytest.raises(SetupError, match="there is no folder"):
+        search(folder, tiny_base, tmp_path / "out", baseline_file=nowhere)
     with pytest.raises(SetupError, match="cannot write into"):
         search(folder, tiny_base, tmp_path / "full" / "mine.txt" / "out")
 

@@ -96,7 +96,7 @@ def advise(
     from lorabay.advising.sizes import adapter_sizes
     from lorabay.advising.traffic import traffic_of
     from lorabay.advising.usage import traffic_of_usage
-    from lorabay.serving.host_memory import host_memory_bytes
+    from lorabay.files.host_memory import host_memory_bytes
 
     if usage is not None and (domain or domains or traffic):
         raise UsageError("--usage says all: leave --domain, --domains and --traffic out")

@@ -91,6 +91,9 @@ def search(
     recipe = read_recipe(adapter_dir)
     space = space_of(recipe, str(adapter_dir / RECIPE_FILE))
     origin = _origin(adapter_dir, recipe)
+    target = baseline_file or adapter_dir.resolve().parent / BASELINE_FILE
+    if not target.parent.is_dir():
+        raise SetupError(f"there is no folder {target.parent} for the baseline")
 
     with _alone_in(output):
         _check_origin(output, origin)
@@ -104,7 +107,6 @@ def search(
 
         report = Report(tuple(study.trials()), final)
         report.write(output / "report", study.load())
-        target = baseline_file or adapter_dir.resolve().parent / BASELINE_FILE
         return Found(report, output, _write_baseline(space, final, output, target))
 
 
