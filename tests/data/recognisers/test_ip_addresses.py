@@ -11,6 +11,7 @@ from tests.data.recognisers.found import found
 @pytest.mark.parametrize(
     ("text", "pieces"),
     [
+        ("地址2607:f8b0:4005:805::200e也是", ["2607:f8b0:4005:805::200e"]),
         ("从121.69.44.18登录", ["121.69.44.18"]),
         ("IPv6 2607:f8b0:4005:805::200e is mine", ["2607:f8b0:4005:805::200e"]),
         ("在192.168.1.1里改，DNS用8.8.8.8", []),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lorabay.data.deidentify import dates, links, numbers
+from lorabay.data.deidentify import addresses, dates, links, names, numbers
 from lorabay.data.recognisers.finding import Kind
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     Surrogate = Callable[[str, Key], str]
 
 SURROGATES: Mapping[str, Surrogate] = {
+    Kind.NAME: names.name,
+    Kind.ADDRESS: addresses.address,
     Kind.PHONE: numbers.phone,
     Kind.EMAIL: links.email,
     Kind.IDENTITY_CARD: numbers.identity_card,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lorabay.data.recognisers.view import View
 
-_RUN = re.compile(rf"(?<!\d)[2-9]\d(?:{GAP}{{0,2}}\d){{11,17}}(?!\d)")
+_RUN = re.compile(rf"(?<!\d)[2-9]\d(?:{GAP}{{0,2}}\d){{11,17}}(?![\dA-Za-z])")
 _CUE = re.compile(
     r"卡|银行|账号|帐号|账户|户头|开户|刷|汇款|转账|打款|还款|提现|绑定|"
     r"(?i:(?<![a-z])(?:cards?|cardholder|visa|mastercard|amex|american express|debit|credit|"
@@ -27,7 +27,7 @@ _CUE = re.compile(
 _GROUPED = re.compile(
     r"\d{4}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?|3[47]\d{2}([ -])\d{6}\2\d{5}"
 )
-_ISSUERS = re.compile(r"62|4|5[1-5]|2[2-7]|3[47]|3[05689]|6011|65|9[0-9]|6[04]")
+_ISSUERS = re.compile(r"62|4|5[1-5]|2[2-7]|3[47]|3[05689]|6011|65|60")
 
 
 def find(view: View) -> Iterator[Finding]:

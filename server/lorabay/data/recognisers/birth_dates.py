@@ -33,7 +33,7 @@ _CUE = re.compile(
     r"出生|生日|生于|生辰|"
     r"(?i:(?<![a-z])(?:d\.?o\.?b|date of birth|birth ?dates?|birthday|born)(?![a-z]))"
 )
-_NEAR = 12
+_BEFORE, _AFTER = 24, 12
 
 
 def find(view: View) -> Iterator[Finding]:
@@ -43,5 +43,5 @@ def find(view: View) -> Iterator[Finding]:
 
     for pattern in (DATE, _SPELT):
         for match in pattern.finditer(view.plain):
-            if is_called(view, *match.span(), _CUE, before=_NEAR, after=_NEAR):
+            if is_called(view, *match.span(), _CUE, before=_BEFORE, after=_AFTER):
                 yield Finding(Kind.BIRTH_DATE, *match.span(), 0.85)

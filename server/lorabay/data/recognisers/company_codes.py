@@ -29,4 +29,4 @@ def find(view: View) -> Iterator[Finding]:
 
     for match in _CODE.finditer(view.plain):
         if uscc.is_valid(re.sub(GAP, "", match[0])):
-            yield Finding(Kind.COMPANY_CODE, *match.span(), 0.9)
+            yield Finding(Kind.COMPANY_CODE, *match.span(), 0.97)

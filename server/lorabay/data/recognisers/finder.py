@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lorabay.data.recognisers.finding import ENOUGH
+from lorabay.data.recognisers import chinese_cues, english_cues
+from lorabay.data.recognisers.finding import ENOUGH, Kind
 from lorabay.data.recognisers.kept import without_kept
+from lorabay.data.recognisers.propagation import again
 from lorabay.data.recognisers.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lorabay.data.recognisers.finding import Finding, Recogniser
 
@@ -27,7 +29,12 @@ class Finder:
 
     def find(self, texts: Sequence[str]) -> list[list[Finding]]:
         """Return the findings in each text of a conversation, in order, none over another."""
-        return [self._in_text(View(text)) for text in texts]
+        views = list(_views(texts))
+        found = [self._in_text(view) for view in views]
+        if Kind.NAME not in self.recognisers:
+            return [apart(one) for one in found]
+        names = again(views, found)
+        return [apart([*one, *more]) for one, more in zip(found, names, strict=True)]
 
     def _in_text(self, view: View) -> list[Finding]:
         found = [
@@ -36,7 +43,20 @@ class Finder:
             for one in recognise(view)
             if one.score >= ENOUGH
         ]
-        return apart(without_kept(found, view))
+        return without_kept(found, view)
+
+
+def _views(texts: Sequence[str]) -> Iterator[View]:
+    before = ""
+    for text in texts:
+        yield View(text, asks_for_a_name(before))
+        before = text or before
+
+
+def asks_for_a_name(text: str) -> bool:
+    """Return whether the answer to a text may be a name and nothing else."""
+    cues = (chinese_cues.NAME_ASKED, english_cues.NAME_ASKED)
+    return any(cue.search(text) for cue in cues)
 
 
 def apart(findings: Iterable[Finding]) -> list[Finding]:

@@ -20,9 +20,9 @@ KNOWN = (
 """Public name servers, which instructions name."""
 
 _FOUR = re.compile(r"(?<![\d.])(?<![vV])\d{1,3}(?:\s?\.\s?\d{1,3}){3}(?!\.?\d)")
-_SIX = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
+_SIX = re.compile(r"(?<![A-Za-z0-9_:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![A-Za-z0-9_:])")
 _VERSION = re.compile(
-    r"(?i:version|ver\.?|firmware|build|driver|版本|固件|驱动)\s*(?:号|是|为|:|is)?\s*[vV]?$"
+    r"(?i:version|(?<![a-z])ver\.?|firmware|build|driver|版本|固件|驱动)\s*(?:号|是|为|:|is)?\s*[vV]?$"
 )
 
 

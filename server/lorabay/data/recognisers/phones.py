@@ -28,9 +28,11 @@ _CUE = re.compile(
     r"dial|contact|ring|sms|landline)(?![a-z]))"
 )
 _NO_HALF = r"(?<![\d])(?<!\d[.-])(?<![A-Za-z]\d[.-])"
+# Without the full stop: four numbers with stops between them are an address of the internet.
+_SPACE = r"[ \-·_\u200b\u200c\u200d\ufeff]"
 _MOBILE = re.compile(
-    rf"{_NO_HALF}(?P<country>(?:\(?(?:\+|00){GAP}?)?86\)?{GAP}{{0,2}})?"
-    rf"(?P<number>1{GAP}{{0,2}}[3-9](?:{GAP}{{0,2}}\d){{9}})(?!{GAP}?\d)"
+    rf"{_NO_HALF}(?:(?:\(?(?:\+|00){_SPACE}?)?86\)?{_SPACE}{{0,2}})?"
+    rf"1{_SPACE}{{0,2}}[3-9](?:{_SPACE}{{0,2}}\d){{9}}(?!{_SPACE}?\d)"
 )
 _TIGHT_MOBILE = re.compile(
     rf"{_NO_HALF}(?:(?:\+|00)?86{GAP}?)?1[3-9]\d{GAP}?\d{{4}}{GAP}?\d{{4}}(?!\d)"
@@ -39,7 +41,7 @@ _LANDLINE = re.compile(
     r"(?<!\d)(?<!\d[.-])(?:(?:\+|00)86[ -]?)?\(?0(?:10|2\d|[3-9]\d{2})\)?[ -]{0,2}"
     r"[2-8]\d{2,3}[ -]?\d{4}(?:(?:转|ext\.?|-| x)\s?\d{1,5})?(?!\d)"
 )
-_FOREIGN = re.compile(r"(?<![\w+])(?:\+|00)[ ]?[1-9](?:[ \-.()]{0,2}\d){6,14}(?!\d)")
+_FOREIGN = re.compile(r"(?<![A-Za-z0-9_+])(?:\+|00)[ ]?[1-9](?:[ \-.()]{0,2}\d){6,14}(?!\d)")
 _AMERICAN = re.compile(
     r"(?<![\d$])(?<!\d[.,-])(?:\+?1[ .-]?)?(?:\([2-9]\d{2}\)[ ]?|[2-9]\d{2}[.-])"
     r"[2-9]\d{2}[ .-]\d{4}"

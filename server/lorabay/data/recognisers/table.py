@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lorabay.data.recognisers import (
+    addresses,
     bank_cards,
     birth_dates,
     company_codes,
     emails,
     identity_cards,
     ip_addresses,
+    names,
     passports,
     phones,
     plates,
@@ -37,5 +39,7 @@ RECOGNISERS: Mapping[str, Recogniser] = {
     Kind.LICENCE_PLATE: plates.find,
     Kind.IP_ADDRESS: ip_addresses.find,
     Kind.BIRTH_DATE: birth_dates.find,
+    Kind.ADDRESS: addresses.find,
+    Kind.NAME: names.find,
 }
 """Recognisers by the kind that they find."""

@@ -26,7 +26,7 @@ _PARAMETER = re.compile(
 _PASSWORD = re.compile(r"(?i:https?|ftp|ssh|wss?)://(?P<secret>[^\s/:@]{1,64}:[^\s/@]{1,64})@")
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9_-])(?P<secret>eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?|"
-    r"(?:sk|pk|ghp|gho|xox[abp]|glpat|AKIA)[-_]?[A-Za-z0-9_-]{16,})"
+    r"(?:sk|pk|ghp|gho|xox[abp]|glpat)[-_](?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{16,}|AKIA[A-Z0-9]{16})"
 )
 
 

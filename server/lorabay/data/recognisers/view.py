@@ -45,6 +45,8 @@ class View:
     """A text, and the ways to read it."""
 
     text: str
+    is_answer: bool = False
+    """Whether what was said before asks for a name."""
 
     @cached_property
     def plain(self) -> str:

@@ -1,0 +1,102 @@
+"""Words around a name in Latin letters, in English and in Chinese sentences."""
+
+from __future__ import annotations
+
+import re
+
+TITLE = re.compile(
+    r"(?<![A-Za-z])(?i:mr|mrs|ms|miss|mx|dr|prof|professor|doctor|captain|capt|judge|officer|sgt|"
+    r"sergeant|rev|nurse|madam|sir|lady|lord|aunt|uncle|sra?|herr|frau|mme|monsieur)\.?\s+$"
+)
+"""A title; the name follows."""
+
+LABEL = re.compile(
+    r"(?:(?<![A-Za-z])(?i:my name is|my name's|name is|name's|"
+    r"(?:(?:full|first|last|customer|cardholder|given|family)[ -])?(?:sur)?names?(?=[ ]*[:：]|"
+    r"[ ][A-Z]{2})|"
+    r"account holder|card ?holder|card ?holder name|recipient|attn|attention|consignee|payee|"
+    r"beneficiary|beneficiary should be|passenger|patient|applicant|contact person|signed by|"
+    r"signed for by|approved by|reported by|submitted by|requested by|prepared by|handled by|"
+    r"processed by|authori[sz]ed by|created by|assigned to|belongs to|registered to|addressed to|"
+    r"on behalf of|in the name of|under the name|named|called me|emergency contact|next of kin|"
+    r"care of|c/o|ask(?:ed|ing)? for|speak(?:ing)? (?:to|with)|spoke (?:to|with)|talk(?:ed|"
+    r"ing)? (?:to|with)|"
+    r"chatting with|connected (?:to|with)|told by|helped by|maiden name was|maiden name is|"
+    r"rep|cc|dear|yours truly|yours faithfully|yours sincerely|sincerely|sincerely yours|"
+    r"(?:kind|best|warm)(?:est)? (?:regards|wishes)|regards|cheers|signed|many thanks)"
+    r"|姓名|名字|我叫|名叫|叫做|联系人|收件人|收货人|持卡人|乘客|旅客|申请人|英文名|称呼|户名|"
+    r"客户|抬头)"
+    r"[\s:：,，.\-(\"*是为]{0,4}$"
+)
+"""What leaves no doubt that a name follows."""
+
+SAID = re.compile(
+    r"(?<![A-Za-z])(?i:i am|i'm|im|this is|it is|it's|its|hi|hello|hey|good morning|good afternoon|"
+    r"good evening|thanks|thank you|best|welcome|tell|told|ask|asked|contact|"
+    r"transfer(?:red)? to|transfer the \w+ to|speaking|我是|这是|您好|你好)[\s,:!-]{1,3}$"
+)
+"""What is often followed by a name, and by much else."""
+
+ASKED = re.compile(r"(?<![A-Za-z])(?i:it'?s|it is|sure|yes|yeah|of course)[,:]? $(?<=^.{12})")
+
+ROLE = re.compile(
+    r"(?<![A-Za-z])(?i:husband|wife|son|daughter|mother|mom|mum|father|dad|brother|sister|"
+    r"(?:brother|sister|mother|father)-in-law|partner|friend|colleague|boss|neighbou?r|roommate|"
+    r"flatmate|assistant|accountant|lawyer|landlord|tenant|driver|technician|engineer|agent|"
+    r"advisor|"
+    r"adviser|manager|supervisor|rep|nurse|student|patient|passenger|customer|cleaner|courier|"
+    r"plumber|electrician|teacher|doctor|fianc[ée]e?|cousin|uncle|aunt|secretary|carer|therapist)"
+    r"[\s,:(]{1,3}$"
+)
+"""What somebody is; the name may follow."""
+
+HINT = re.compile(
+    r"(?<![A-Za-z])(?i:tell|told|ask|asked|call|called|contact|met|with|by|to|from|add|for|cc|"
+    r"and|is|"
+    r"thanks|please|was|not|user|member)[\s,:(]{1,3}$|[的叫是给找和跟让请]\s?$|[@(]$"
+)
+"""What makes a name of a list likelier."""
+
+AFTER = re.compile(
+    r"\s?(?:先生|女士|小姐|老师|经理|总|说)|'s(?![A-Za-z])|\u2019s(?![A-Za-z])|\s+(?i:said|"
+    r"says|told|promised|called|requested|asked|"
+    r"signed|handled|here|speaking|from|has|had|was|is|and|on (?:mon|tue|wed|thu|fri|sat|sun)|"
+    r"never|"
+    r"will|can|needs|wants|lost|placed|sent|wrote)(?![A-Za-z])|[:：]\s|\s*[,)(]|\s*$|[.!]"
+)
+"""What follows a name."""
+
+SPEAKER = re.compile(r"[:：]\s")
+
+ACTS = re.compile(
+    r"\s+(?i:said|says|told|promised|called|requested|asked|signed for|handled|claims|insists|"
+    r"never showed|"
+    r"never called|agreed|confirmed|refused|complained|lives|works|lost (?:his|her|"
+    r"their))(?![A-Za-z])"
+)
+"""What only people do."""
+
+HERE = re.compile(r"\s+(?i:here|speaking)(?![A-Za-z])")
+
+JOINT = re.compile(r"(?:\s+and|\s*&)\s+$")
+"""What stands between two names."""
+
+_SMALL_NAME = r"(?P<name>[a-z][a-z'-]{1,20}(?: [a-z][a-z'-]{1,20}){0,2})"
+SMALL_ANY = re.compile(rf"(?<![A-Za-z])(?i:my name is|my name's|my names) {_SMALL_NAME}(?![a-z])")
+"""Names in small letters, whatever they are."""
+
+SMALL = re.compile(
+    r"(?<![A-Za-z])(?i:i am|i'm|im|this is|it's|its|hey its|call|ask|ask for|tell|contact|with|"
+    r"to|hi|hello|"
+    r"hey|dear|thanks|from|husband|wife|son|daughter|friend) (?P<name>[a-z][a-z'-]{2,20})(?![a-z])"
+)
+"""Names in small letters, if they are on the list."""
+
+NAME_ASKED = re.compile(
+    r"(?i:(?:your|the|full|first|last|whose|customer'?s?) names?(?![A-Za-z])[^.]{0,40}\?|"
+    r"who am i (?:speaking|talking|chatting)|"
+    r"who is (?:this|calling|the)|whom am i|who (?:should|shall) (?:i|we)(?![A-Za-z])|"
+    r"may i have (?:your|the) name|"
+    r"name (?:please|on the)(?![A-Za-z]))"
+)
+"""What a turn says that asks for a name."""

@@ -1,0 +1,45 @@
+"""Names in Latin letters."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("faker")
+
+from lorabay.data.recognisers.english_names import find
+from lorabay.data.recognisers.view import View
+from tests.data.recognisers.found import found
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("My name is Xochitl Quispe and I paid", ["Xochitl Quispe"]),
+        ("Dear Oluwaseun, it has shipped", ["Oluwaseun"]),
+        ("Jessica promised me a refund", ["Jessica"]),
+        ("Hi Will, will you be home?", ["Will"]),
+        ("Mrs. Whitfield's oven", ["Whitfield"]),
+        ("my name is john castellano and i cant log in", ["john castellano"]),
+        ("im sarah, again", ["sarah"]),
+        ("Lucas van der Berg wrote", ["Lucas van der Berg"]),
+        ("Please ask Zhang Wei in accounts", ["Zhang Wei"]),
+        ("联系人：Mary Chen，分机802", ["Mary Chen"]),
+        ("Thanks, Greg", ["Greg"]),
+        ("Leila and Amira called", ["Leila", "Amira"]),
+        ("Will you refund me? Mark the box in May.", []),
+        ("I'm Confused, this is Great", []),
+        ("Dear Customer, Hi Team", []),
+        ("Best Buy and American Express", []),
+        ("Ask Support, then contact Billing", []),
+        ("HTTP ERROR FROM SERVER", []),
+    ],
+)
+def test_names_are_told_from_words(text: str, pieces: list[str]) -> None:
+    """By what stands around them and by lists."""
+    assert found(find, text) == pieces
+
+
+def test_an_answer_may_be_a_name_and_nothing_else() -> None:
+    """If it was asked for."""
+    assert not list(find(View("Quispe Mamani")))
+    assert [one.end for one in find(View("Quispe Mamani", is_answer=True))] == [13]
