@@ -116,7 +116,7 @@ def test_personal_data_goes_before_duplicates_are_sought(
     rows = [f"Call me on 138123456{number}, please" for number in (78, 87)]
     lines = (json.dumps({"instruction": row, "output": "We will do so."}) for row in rows)
     source.write_text(source.read_text() + "\n".join(lines))
-    flags = ["--deidentify", "tags", "--json", "--dev", "0", "--test", "0"]
+    flags = ["--deidentify", "tags", "--keep", "NAME", "--json", "--dev", "0", "--test", "0"]
     assert run(["data", "prepare", str(source), "-o", str(tmp_path / "out"), *flags]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["personal_data"] == {"PHONE": {"zh": 0, "en": 2}}

@@ -64,7 +64,7 @@ _ALSO_A_WORD = re.compile(
 """Kinds of streets that are also words: they need a city, a code or a cue."""
 
 _STREET = re.compile(
-    rf"(?<![A-Za-z0-9_.$-])(?:{FLAT},?\s)?{_NUMBER},?\s(?:{DIRECTION}\s)?(?:{_WORD}\s){{1,4}}"
+    rf"(?<![A-Za-z0-9_.$-])(?:{FLAT},?\s(?:(?:{_WORD}\s){{0,2}}{_WORD},\s)?)?{_NUMBER},?\s(?:{DIRECTION}\s)?(?:{_WORD}\s){{1,4}}"
     rf"(?:{TYPE}(?![A-Za-z])\.?)(?:\s{DIRECTION}(?![A-Za-z]))?"
 )
 _MILITARY = re.compile(
@@ -76,6 +76,8 @@ _FOREIGN = re.compile(
     r"piazza|calle|avenida|"
     rf"rua|plaza|paseo|jalan)\s(?:(?:de|la|du|des|della|del|da|do|dos|"
     rf"l')\s?)*{_WORD}(?:\s{_WORD}){{0,2}}"
+    rf"|(?:Calle|Via|Viale|Rua|Avenida|Rue|Plaza|Piazza|Paseo)\s(?:(?:de|la|del|da|do|dos)\s)*{_WORD}"
+    rf"(?:\s{_WORD}){{0,2}},?\s\d{{1,4}}"
     r"|[A-Z\u00c0-\u00de][\w\u00df-\u00ff.-]*(?:straße|strasse|str\.|weg|platz|allee|gasse|"
     r"laan|straat)\s\d{1,4}[a-z]?"
 )
@@ -90,13 +92,13 @@ _SMALL = re.compile(
     rf"(?:{STATE.lower()}) \d{{5}}(?!\d)"
 )
 _SMALL_STREET = re.compile(
-    rf"(?<![A-Za-z0-9_.$-])\d{{1,6}}[a-z]? (?:[a-z'-]+ ){{1,3}}?(?:{_LONG.lower()}|ave|rd|blvd|"
+    rf"(?<![A-Za-z0-9_.$-])\d{{1,6}}[a-z]? (?:[a-z0-9'-]+ ){{1,3}}?(?:{_LONG.lower()}|ave|rd|blvd|"
     rf"st|dr|ln)(?![a-z])"
 )
 _CUE = re.compile(
     r"(?i:address|went to|live at|lives at|living at|moved to|ship|deliver|send|mail|located|"
     r"pick up|come to|to my|"
-    r"property|home is|house is|at)[^.!?]{0,24}$"
+    r"property|home is|house is|place is|at)[^.!?]{0,24}$"
 )
 _MORE = (
     re.compile(rf",?\s{FLAT}"),

@@ -69,10 +69,9 @@ AFTER = re.compile(
 SPEAKER = re.compile(r"[:：]\s")
 
 ACTS = re.compile(
-    r"\s+(?i:said|says|told|promised|called|requested|asked|signed for|handled|claims|insists|"
-    r"never showed|"
-    r"never called|agreed|confirmed|refused|complained|lives|works|lost (?:his|her|"
-    r"their))(?![A-Za-z])"
+    r"\s+(?i:said|says|told|promised|called|requested|asked|signed for|handled|never [a-z]+ed|"
+    r"has never|claims|insists|agreed|confirmed|refused|complained|lives|works|"
+    r"lost (?:his|her|their))(?![A-Za-z])"
 )
 """What only people do."""
 
@@ -88,7 +87,8 @@ SMALL_ANY = re.compile(rf"(?<![A-Za-z])(?i:my name is|my name's|my names) {_SMAL
 SMALL = re.compile(
     r"(?<![A-Za-z])(?i:i am|i'm|im|this is|it's|its|hey its|call|ask|ask for|tell|contact|with|"
     r"to|hi|hello|"
-    r"hey|dear|thanks|from|husband|wife|son|daughter|friend) (?P<name>[a-z][a-z'-]{2,20})(?![a-z])"
+    r"hey|dear|thanks|from|husband|wife|son|daughter|friend) "
+    r"(?!its |im )(?P<name>[a-z][a-z'-]{2,20})(?![a-z])"
 )
 """Names in small letters, if they are on the list."""
 

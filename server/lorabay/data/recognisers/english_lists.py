@@ -29,7 +29,7 @@ WORD_NAMES = (
     "dale glen forrest woody buddy junior king prince major sergeant bishop pope abbot paige "
     "mason tanner cooper carter hunter fisher taylor tailor miller baker cook porter parker walker "
     "turner carpenter smith potter weaver sawyer archer london brooklyn "
-    "florence sienna sydney chelsea kent devon essex israel ireland holland francis bob mike "
+    "florence sienna sydney chelsea kent devon essex israel ireland holland francis "
     "jean van "
     "long young sun moon win ace dash blaze buck bud chip colt curt dick faye fern "
     "flora gale hazel heather holly jasmine kit laurel lane lee mac mat matt meg merry mike "
@@ -62,13 +62,14 @@ def first_names() -> frozenset[str]:
 @cache
 def foreign_first_names() -> frozenset[str]:
     """Return first names of other countries, but those that are English words."""
-    return frozenset(_names("first_names", FOREIGN)) - common_words() - word_names()
+    names = _names("first_names", FOREIGN) | _japanese("first_name_pairs")
+    return frozenset(names) - common_words() - word_names()
 
 
 @cache
 def surnames() -> frozenset[str]:
     """Return surnames of all of them."""
-    return frozenset(_names("last_names", f"{HOME} {FOREIGN}"))
+    return frozenset(_names("last_names", f"{HOME} {FOREIGN}") | _japanese("last_name_pairs"))
 
 
 @cache
@@ -100,6 +101,13 @@ def is_pinyin_name(first: str, second: str) -> bool:
     return (first in chinese and _SYLLABLES.fullmatch(second) is not None) or (
         second in chinese and _SYLLABLES.fullmatch(first) is not None
     )
+
+
+def _japanese(what: str) -> set[str]:
+    from faker.providers.person.ja_JP import Provider
+
+    # Each in characters, in kana and in Latin letters.
+    return {latin.lower() for _, _, latin in getattr(Provider, what)} - common_words()
 
 
 def _names(what: str, locales: str) -> set[str]:

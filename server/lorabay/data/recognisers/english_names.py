@@ -112,7 +112,7 @@ class _Candidate:
 
     def _is_called(self) -> bool:
         before = self._view.before(self._tokens[0][0], _BACK)
-        return any(cue.search(before) for cue in (TITLE, LABEL, SAID))
+        return any(cue.search(before) for cue in (TITLE, LABEL, SAID, ROLE))
 
     def _begins_a_name(self) -> bool:
         """Return whether the first word is a name besides being a word, and one follows."""
@@ -168,11 +168,20 @@ class _Candidate:
 
         follows = AFTER.match(after) is not None
         if word in word_names():
-            return ((role or hint) and follows) or SPEAKER.match(after) is not None
-        if word in first_names():
+            return role or (hint and follows) or SPEAKER.match(after) is not None
+        # Within a sentence a capital says more than at its beginning.
+        within = bool(before.strip()) and not _ARTICLE.search(before)
+        if word in first_names() or (within and word in foreign_first_names()):
+            return True
+        if role and follows and not _ADJECTIVE.search(word):
             return True
         is_listed = word in foreign_first_names() or word in surnames()
         return is_listed and (role or ((hint or not before) and follows))
+
+    def _has_stop(self) -> bool:
+        """Return whether the first word is a letter with a full stop."""
+        start, end = self._tokens[0]
+        return self._text[start:end].endswith(".")
 
     def _is_joint(self) -> bool:
         """Return whether a name stands just before, and `and` between the two."""
@@ -190,9 +199,9 @@ class _Candidate:
         if is_pinyin_name(first, second):
             return True
         if first in foreign_first_names():
-            return hint or role or second in surnames()
+            return hint or role or second in surnames() or not self._is_common(1)
         if len(first) == 1:
-            return (role or hint) and not self._is_common(1)
+            return not self._is_common(1) and (role or hint or self._has_stop())
         return (role and not self._is_common(0)) or (
             second in surnames() and hint and not self._is_common(0)
         )
@@ -212,6 +221,7 @@ class _Candidate:
         return Finding(Kind.NAME, start, end, score)
 
 
+_ARTICLE = re.compile(r"(?<![A-Za-z])(?i:an?|the|this|that|your|our|my|no|any|each|every)\s+$")
 _ADJECTIVE = re.compile(r"(?:ed|ing|ful|ous|able|ible|less|ive|tion|ness|ment|ant|ent|ic|ical|ly)$")
 
 
