@@ -124,3 +124,43 @@ def test_only_a_line_feed_ends_a_line(tmp_path: Path, separator: str) -> None:
     first, second = _read(tmp_path, line + GOOD)
     assert first.output == f"blue{separator}sky"
     assert second.source.endswith(":2")
+
+
+TURNS = (
+    "{% for message in messages %}"
+    "{% set said = message['content'] %}"
+    "{% if message['role'] == 'user' %}<|user|>{{ said }}<|answer|>"
+    "{% else %}{{ said }}<|end|>{% endif %}"
+    "{% endfor %}"
+)
+CONVERSATION = Example("And grass?", "", "Green.", "here", history=(("Sky?", "Blue."),))
+
+
+def test_every_answer_of_a_conversation_is_learnt(tiny_base: Path) -> None:
+    """Each with the token that ends it, where it stands in the prompt that a server sees."""
+    tokenizer = load_tokenizer(tiny_base)
+    tokenizer.chat_template = TURNS
+    tokens = encode(tokenizer, CONVERSATION, every_answer=True)
+    learnt = [tokenizer.decode(tokens.tokens[first:last]) for first, last in tokens.learnt]
+    assert learnt == ["Blue.<|end|>", "Green.<|end|>"]
+    assert tokens.learnt_tokens == len("Blue.") + len("Green.") + 2
+
+    last = encode(tokenizer, CONVERSATION)
+    assert last.prompt == tokens.prompt
+    assert last.learnt_tokens == len("Green.") + 1
+
+
+def test_answers_that_a_template_changes_are_not_guessed_at(tiny_base: Path) -> None:
+    """One line, with the way out."""
+    with pytest.raises(SetupError, match=r'set training\.answers = "last"'):
+        encode(load_tokenizer(tiny_base), CONVERSATION, every_answer=True)
+
+
+def test_a_template_without_a_system_role_is_named(tiny_base: Path) -> None:
+    """With the example, what the template says, and the way out."""
+    tokenizer = load_tokenizer(tiny_base)
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    )
+    with pytest.raises(SetupError, match=r"here: .*no system.*--system move"):
+        encode(tokenizer, Example("Sky?", "", "Blue.", "here", system="Be brief."))

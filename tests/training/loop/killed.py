@@ -37,10 +37,12 @@ def main(adapter: Path, base: Path, output: Path, kills: int, seed: int) -> int:
     length = time.monotonic() - begin
 
     moments, killed = random.Random(seed), 0
-    for _ in range(kills):
+    for kill in range(kills):
         child = _start(adapter, base, output)
-        # The moment itself is what is tried here.
-        time.sleep(length * moments.uniform(0.3, 1))
+        while not (output / "training" / "checkpoint.pt").exists():
+            time.sleep(0.002)
+        # The moment itself is what is tried here; the first is at once, so that one is certain.
+        time.sleep(length * moments.uniform(0, 0.3) if kill else 0)
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         killed += os.WIFSIGNALED(status)

@@ -88,7 +88,7 @@ def test_real_kills_at_random_moments(
 ) -> None:
     """SIGKILL, also while a checkpoint is written: the bytes are those of an unbroken run."""
     recipe = adapter_dir / "recipe.toml"
-    text = recipe.read_text(encoding="utf-8").replace("epochs = 10", "epochs = 20")
+    text = recipe.read_text(encoding="utf-8").replace("epochs = 10", "epochs = 12")
     recipe.write_text(f"{text}checkpoint_every = 2\n", encoding="utf-8")
 
     kills = pytestconfig.getoption("--training-kills")
