@@ -115,7 +115,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--lm-eval",
         help="also lm-eval in tests/e2e/test_evaluate.py, by this interpreter, which has "
-        "lm-eval[api]",
+        "lm-eval[api] and transformers",
     )
     parser.addoption("--gpu", action="store_true", help="the tests in tests/gpu, on a CUDA device")
     parser.addoption(

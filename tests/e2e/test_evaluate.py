@@ -70,7 +70,9 @@ def test_lm_eval_gets_along(
     """As a client with a local task, over chats and over plain completions."""
     interpreter = pytestconfig.getoption("--lm-eval")
     if interpreter is None:
-        pytest.skip("--lm-eval names the interpreter of an environment with lm-eval[api]")
+        pytest.skip(
+            "--lm-eval names the interpreter of an environment with lm-eval[api] and transformers"
+        )
     (tmp_path / "finance.yaml").write_text(TASK.format(data=FOLDER / "data" / "heldout.jsonl"))
 
     chats = _lm_eval(interpreter, tmp_path, f"{server.url}/v1/chat/completions", is_chat=True)
