@@ -162,6 +162,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--engine-hangs", action="store_true", help="also tests/e2e/test_idle_hangs.py"
     )
     parser.addoption(
+        "--whole-models",
+        action="store_true",
+        help="also tests/e2e/test_whole_models.py, which starts two engines in one server",
+    )
+    parser.addoption(
         "--pooling",
         action="store_true",
         help="also tests/e2e/test_pooling.py, which starts two engines",

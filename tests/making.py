@@ -116,6 +116,27 @@ def make_base(folder: Path, *, tied: bool = True) -> Path:
     return folder
 
 
+def make_model(folder: Path, seed: int = 0, **config: object) -> Path:
+    """A whole model of the base's shapes, as a full fine-tuning leaves it; `config` over its own.
+
+    A field of None is left out.
+    """
+    make_base(folder)
+    random = np.random.default_rng(seed)
+    tensors = {
+        name: stored(random.integers(-8, 8, tensor.shape), "BF16")
+        for name, tensor in load(folder / "model.safetensors").items()
+    }
+    save(folder / "model.safetensors", tensors)
+    fields = json.loads((folder / "config.json").read_text()) | config
+    kept = {name: value for name, value in fields.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(kept))
+    vocabulary = {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}
+    (folder / "tokenizer.json").write_text(json.dumps(vocabulary))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "b"}))
+    return folder
+
+
 def lora_tensors(
     targets: tuple[str, ...] = ("q_proj", "v_proj"),
     *,

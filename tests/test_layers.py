@@ -164,12 +164,19 @@ def test_nothing_is_inherited_but_interfaces() -> None:
     """Classes are put together from parts; what they inherit is an error, a protocol, a model, or
     vLLM's, torch's, uvicorn's, Starlette's or OpenTelemetry's.
     """
-    errors = {"LorabayError", "InvalidRequest", "ModelNotFound", "RateLimited"}
+    errors = {
+        "LorabayError",
+        "EngineUnavailable",
+        "InvalidRequest",
+        "ModelNotFound",
+        "RateLimited",
+    }
     settings = {
         "ServerSettings",
         "RequestSettings",
         "ModelSettings",
         "EngineSettings",
+        "WholeModelSettings",
         "GrammarSettings",
         "LogSettings",
         "AccountSettings",

@@ -36,6 +36,7 @@ CONTRACT = {
     "lorabay_directory_state": ("state",),
     "lorabay_file_systems_hanging": (),
     "lorabay_engine_restarts": ("reason",),
+    "lorabay_model_restarts": ("adapter",),
     "lorabay_requests_refused": (),
     "lorabay_grammars": ("outcome",),
     "lorabay_limit_refusals": ("limit",),
@@ -168,6 +169,7 @@ def use_every_family(metrics: Metrics, adapter: str) -> None:
         metrics.prompt_tokens,
         metrics.generation_tokens,
         metrics.evictions,
+        metrics.model_restarts,
         metrics.swaps,
     ):
         metrics.of(adapter, counter).inc()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults
 from lorabay.catalog.names import AdapterName
-from lorabay.catalog.versions import AdapterSpec, Digest, Version
+from lorabay.catalog.versions import WHOLE_MODEL, AdapterSpec, Digest, Version
 
 BASE_NAMES = ("tiny", "org/tiny")
 
@@ -19,12 +19,13 @@ def make_version(
     size_bytes: int = 1_000_000,
     weights: str | None = None,
     defaults: AdapterDefaults = NO_DEFAULTS,
+    format: str = "lora",
 ) -> Version:
     """`digit`, repeated, is the version's digest, and `weights` that of its weights, if another."""
     digest, weights_digest = Digest(digit * 64), Digest((weights or digit) * 64)
     spec = AdapterSpec(
         digest,
-        "lora",
+        format,
         rank,
         2.0 * rank,
         ("q_proj", "v_proj"),
@@ -33,3 +34,8 @@ def make_version(
         weights_digest=weights_digest,
     )
     return Version(AdapterName(adapter), spec, Path("/store/versions") / weights_digest, defaults)
+
+
+def make_model(adapter: str, digit: str = "a") -> Version:
+    """A version that is a whole model."""
+    return make_version(adapter, digit, format=WHOLE_MODEL, size_bytes=1 << 20)

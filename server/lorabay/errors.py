@@ -172,6 +172,12 @@ class EngineUnavailable(LorabayError):
     status, code, type = 503, "engine_unavailable", "server_error"
 
 
+class NoRoomForModel(EngineUnavailable):
+    """A whole model finds no room beside what runs: too little memory, or too many models."""
+
+    code = "no_room_for_model"
+
+
 class StorageUnavailable(LorabayError):
     """A disk that the server works with fails, is full, away or hangs; the same call may pass
     later.

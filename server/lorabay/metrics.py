@@ -116,6 +116,12 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self.model_restarts = Counter(
+            "lorabay_model_restarts",
+            "Times the engine of a whole model was rebuilt, because it died or hung.",
+            ["adapter"],
+            registry=registry,
+        )
         self.requests_refused = Counter(
             "lorabay_requests_refused",
             "Times a request was found that kills the engine, and is refused from then on.",

@@ -654,6 +654,29 @@ class EngineSettings(BaseModel):
     )
 
 
+class WholeModelSettings(BaseModel):
+    """Whole models beside the adapters, each in an engine of its own."""
+
+    # Memory twice: nobody should get a second engine without having asked for it.
+    max_models: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Whole models, as full fine-tuning makes them, that are served beside the adapters. "
+            "Each has an engine of its own, with its own memory; one more runs while a version "
+            "replaces another. 0 serves none."
+        ),
+    )
+    # A tenth of a million tokens of the default base, and one long context of a model of 8B.
+    model_kv_cache_gib: float = Field(
+        1.0, gt=0, description="Memory for the KV cache of a whole model's engine, in GiB."
+    )
+    model_engine: Annotated[dict[str, Any], BeforeValidator(parse_engine_options)] = Field(
+        default_factory=dict,
+        description="vLLM engine option of whole models as NAME=VALUE; the flag repeats.",
+    )
+
+
 class GrammarSettings(BaseModel):
     """The most that one structured output may take: a schema, a pattern, a grammar, choices."""
 
@@ -724,6 +747,7 @@ GROUPS: tuple[type[BaseModel], ...] = (
     QueueSettings,
     OidcSettings,
     EngineSettings,
+    WholeModelSettings,
     GrammarSettings,
     TraceSettings,
     LogSettings,
@@ -738,6 +762,7 @@ class Settings(
     QueueSettings,
     OidcSettings,
     EngineSettings,
+    WholeModelSettings,
     GrammarSettings,
     TraceSettings,
     LogSettings,

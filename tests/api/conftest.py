@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 
 from lorabay.api.app import create_app
 from lorabay.api.auth import Gate, OpenGate
-from lorabay.api.exchange import Parts
+from lorabay.api.parts import Parts
 from lorabay.catalog.registry.registry import Registry
 from lorabay.metrics import Metrics
 from lorabay.server.composition import request_limits

@@ -19,8 +19,8 @@ from lorabay.api import auth
 from lorabay.api.admin import admin_router
 from lorabay.api.admin_bodies import MAX_BODY_BYTES
 from lorabay.api.auth import KEY_OWNER, ClosedGate, Gate, KeyGate
-from lorabay.api.exchange import Parts
 from lorabay.api.keyring import Keyring
+from lorabay.api.parts import Parts
 from lorabay.base.shapes import BaseShapes
 from lorabay.catalog.canonical import UNTRAINED
 from lorabay.errors import AdapterRejected

@@ -40,10 +40,11 @@ from lorabay.serving.turns.turn_gate import Bounds, TurnGate
 from tests.api.conftest import FINANCE, FINANCE_BEFORE, SHOP, Api, client_of, make_app, parts_over
 from tests.api.connection import Connection
 from tests.fake_engine import FakeEngine, echo
+from tests.fake_models import FakeModels
 from tests.fake_stream import FakeStream, words
 from tests.fake_weights import FakeWeights
 from tests.slots import enough_slots, few_slots
-from tests.versions import BASE_NAMES
+from tests.versions import BASE_NAMES, make_model
 from tests.virtual_time import VirtualTimeLoop, quiet
 
 TENANTS = Caller("k", tenant="shop-team")
@@ -614,3 +615,41 @@ async def test_events_are_those_of_the_engine(api: Api) -> None:
     response = await api.http.post(CHAT.path, json={"model": "finance"})
     assert response.content == b"".join([event async for event in words("finance")])
     assert api.count("lorabay_time_to_first_token_seconds_count", adapter="finance") == 1
+
+
+BANK = make_model("bank", "d")
+
+
+async def test_a_whole_model_answers_from_its_own_engine(registry: Registry) -> None:
+    """The adapters' engine never hears of it, also of what is only tokenised."""
+    registry.set_live(BANK)
+    models = FakeModels(FakeEngine())
+    parts = parts_over(registry, models=models)
+    async with client_of(make_app(parts)) as http:
+        answer = await http.post(CHAT.path, json={"model": "bank", "messages": []})
+        tokens = await http.post(TOKENIZE.path, json={"model": "bank", "prompt": "Hi"})
+    assert (answer.status_code, tokens.status_code) == (200, 200)
+    assert answer.headers["x-adapter"] == "bank"
+    assert models.engine is not None
+    assert [version for _, _, version, _ in models.engine.asked] == [BANK, BANK]
+    assert parts.engine.asked == []  # type: ignore[attr-defined]
+
+
+async def test_the_adapters_engine_may_be_down_meanwhile(registry: Registry) -> None:
+    """And the reverse: each kind's requests meet the state of their own engine alone."""
+    for version in (BANK, FINANCE):
+        registry.set_live(version)
+    models = FakeModels(FakeEngine())
+    parts = parts_over(registry, models=models, engine=FakeEngine(up=False))
+
+    async def statuses() -> list[int]:
+        async with client_of(make_app(parts)) as http:
+            return [
+                (await http.post(CHAT.path, json={"model": name, "messages": []})).status_code
+                for name in ("bank", "finance")
+            ]
+
+    assert await statuses() == [200, 503]
+    models.engine = None
+    parts.engine.up = True  # type: ignore[attr-defined]
+    assert await statuses() == [503, 200]

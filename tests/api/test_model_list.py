@@ -10,8 +10,10 @@ from anthropic.types import ModelInfo
 
 from lorabay.api.request.anthropic_clients import VERSION_HEADER
 from lorabay.catalog.adapter_defaults import AdapterDefaults
-from tests.api.conftest import FINANCE, FINANCE_BEFORE, Api
-from tests.versions import make_version
+from tests.api.conftest import FINANCE, FINANCE_BEFORE, Api, client_of, make_app, parts_over
+from tests.fake_engine import FakeEngine
+from tests.fake_models import FakeModels
+from tests.versions import make_model, make_version
 
 
 async def test_the_list_holds_the_base_and_every_adapter(api: Api) -> None:
@@ -49,6 +51,18 @@ async def test_a_card_is_what_openai_clients_read(api: Api) -> None:
         )
         assert abs(card["created"] - time.time()) < 60
     assert len({card["created"] for card in cards}) == 1
+
+
+async def test_a_whole_model_is_nobodys_child(api: Api) -> None:
+    """It has a context of its own, once its engine is up."""
+    api.registry.set_live(make_model("bank", "d"))
+    models = FakeModels()
+    async with client_of(make_app(parts_over(api.registry, models=models))) as http:
+        card = (await http.get("/v1/models/bank")).json()
+        assert (card["parent"], card["root"], card["max_model_len"]) == (None, "bank", 2048)
+        models.engine = FakeEngine()
+        models.engine.max_model_len = 4096
+        assert (await http.get("/v1/models/bank")).json()["max_model_len"] == 4096
 
 
 async def test_no_host_paths(api: Api) -> None:

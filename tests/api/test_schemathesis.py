@@ -31,8 +31,8 @@ from lorabay.api.admin_keys import keys_router
 from lorabay.api.admin_limits import limits_router
 from lorabay.api.audit import audit_router
 from lorabay.api.auth import KEY_OWNER, Gate, KeyGate
-from lorabay.api.exchange import Parts
 from lorabay.api.keyring import Keyring
+from lorabay.api.parts import Parts
 from lorabay.api.usage import usage_router
 from lorabay.base.find import BaseFolder
 from lorabay.base.shapes import BaseShapes

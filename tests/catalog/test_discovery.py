@@ -72,6 +72,32 @@ def test_what_a_link_outside_leads_to_is_not_searched(tmp_path: Path) -> None:
     assert codes(scan(root, roots=(tmp_path,))["x"]) == {"adapter_nested"}
 
 
+def test_a_whole_model_is_a_candidate(tmp_path: Path) -> None:
+    """By any of its files it becomes another one; one renamed into place need not settle."""
+    making.make_model(tmp_path / ".fresh")
+    wait_for_another_timestamp(tmp_path / ".fresh")
+    (tmp_path / ".fresh").rename(tmp_path / "bank")
+    before = scan(tmp_path)["bank"]
+    assert (before.reasons, before.in_place) == ((), True)
+    wait_for_another_timestamp(tmp_path / "bank")
+    (tmp_path / "bank" / "tokenizer_config.json").write_text("{ }")
+    after = scan(tmp_path)["bank"]
+    assert after.fingerprint != before.fingerprint
+    assert not after.in_place
+    (tmp_path / "bank" / "notes.txt").write_text("x")
+    assert scan(tmp_path)["bank"].fingerprint == after.fingerprint
+
+
+def test_a_model_that_is_still_on_its_way_is_seen(tmp_path: Path) -> None:
+    """Its weights come last, under a name of their own."""
+    making.make_model(tmp_path / "bank")
+    part = tmp_path / "bank" / "model.safetensors.incomplete"
+    part.write_bytes(b"x")
+    first = scan(tmp_path)["bank"].arriving
+    part.write_bytes(b"xx")
+    assert scan(tmp_path)["bank"].arriving != first
+
+
 def test_a_thousand_adapters_cost_no_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

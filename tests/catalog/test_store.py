@@ -26,6 +26,7 @@ from lorabay.catalog.storage.disuse import DAYS_KEPT
 from lorabay.catalog.storage.stored_version import MANIFEST_FILE
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import AdapterSpec, Digest, Version
+from lorabay.catalog.whole_model import ModelChecks
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE, WEIGHTS_FILE, Limits
 from lorabay.reasons import Rejected
@@ -769,3 +770,54 @@ def random_base(folder: Path) -> Path:
         tensors[name] = making.stored(values, tensor.dtype)
     making.save(folder / "model.safetensors", tensors)
     return folder
+
+
+MODELS = ModelChecks(frozenset({"LlamaForCausalLM"}))
+
+
+def test_a_whole_model_is_stored_as_it_came(tmp_path: Path, store: Store, checks: Checks) -> None:
+    """Once, read-only, under the digest of its files; found again after a restart."""
+    checks = replace(checks, models=MODELS)
+    source = making.make_model(tmp_path / "bank")
+    version = ingest(store, source, checks)
+    assert version.is_model
+    for file in source.iterdir():
+        assert (version.path / file.name).read_bytes() == file.read_bytes()
+        assert (version.path / file.name).stat().st_mode & 0o777 == 0o444
+    assert ingest(store, source, checks) == version
+    store.close()
+    with Store.open(tmp_path / "store") as later:
+        assert later.get(FINANCE, version.digest) == version
+        assert later.bases(version) is None
+        assert later.sweep(frozenset({version.digest})) == ()
+        assert later.sweep(frozenset()) == (version.digest,)
+
+
+def test_a_models_own_words_are_a_version_that_shares_its_weights(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """So a change of them copies the weights, and needs no other engine."""
+    checks = replace(checks, models=MODELS)
+    plain = ingest(store, making.make_model(tmp_path / "bank"), checks)
+    (tmp_path / "bank" / "lorabay.toml").write_text('description = "A bank"')
+    described = ingest(store, tmp_path / "bank", checks)
+    assert described.defaults.description == "A bank"
+    assert described.weights == plain.weights
+    assert described.digest != plain.digest
+    assert not (described.path / "lorabay.toml").exists()
+
+
+def test_a_model_is_refused_with_all_that_is_wrong(
+    tmp_path: Path, store: Store, checks: Checks
+) -> None:
+    """And leaves nothing in the store; without models nothing is copied at all."""
+    source = making.make_model(tmp_path / "bank", architectures=["Own"])
+    (source / "lorabay.toml").write_text("description = 1")
+    before = files(tmp_path / "store")
+    result = store.ingest(source, FINANCE, replace(checks, models=MODELS))
+    assert isinstance(result, Rejected)
+    assert result.codes == {"model_architecture", "defaults_file"}
+    result = store.ingest(source, FINANCE, checks)
+    assert isinstance(result, Rejected)
+    assert result.codes == {"models_off"}
+    assert files(tmp_path / "store") == before

@@ -17,7 +17,7 @@ from lorabay.api.admin_limits import limits_router
 from lorabay.api.app import create_app
 from lorabay.api.audit import audit_router
 from lorabay.api.auth import OpenGate
-from lorabay.api.exchange import Parts
+from lorabay.api.parts import Parts
 from lorabay.api.problems import as_error
 from lorabay.api.usage import usage_router
 from lorabay.bench.runner import SCENARIOS
@@ -153,6 +153,7 @@ def test_flags_in_the_text_exist() -> None:
         "--local-dir",
         "--shm-size",
         "--whole-base",
+        "--whole-models",
         "--merged",
         "--gpu",
         "--engine-hangs",

@@ -42,6 +42,7 @@ OPTIONAL = {
     "test_neighbours.py": "--neighbours",
     "test_pooling.py": "--pooling",
     "test_strangers.py": "--strangers",
+    "test_whole_models.py": "--whole-models",
 }
 """Files that take minutes, and the option that each of them waits for."""
 
@@ -55,6 +56,7 @@ FIRST, LAST = (
         "test_cold_adapters.py",
         "test_fairness.py",
         "test_first_minute.py",
+        "test_whole_models.py",
     ),
     (
         "test_engine_death.py",

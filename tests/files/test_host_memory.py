@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.files.host_memory import host_memory_bytes
+from lorabay.files.host_memory import free_memory_bytes, host_memory_bytes
 
 MIB = 1 << 20
 GROUP_1, GROUP_2 = "4:memory:/docker/abc", "0::/system.slice/lorabay.service"
@@ -77,3 +77,38 @@ def test_no_limit_is_no_limit(tmp_path: Path, text: str) -> None:
 def test_groups_that_do_not_hold_memory_say_nothing(tmp_path: Path) -> None:
     root = make(tmp_path, "3:cpu,cpuacct:/x", **{"memory/x/memory.limit_in_bytes": "1"})
     assert host_memory_bytes(root) > MIB
+
+
+def test_what_is_free_is_what_the_kernel_calls_available(tmp_path: Path) -> None:
+    """A machine without groups; where the kernel says nothing, all that it has."""
+    make(tmp_path, "0::/\n")
+    assert free_memory_bytes(tmp_path) == host_memory_bytes(tmp_path)
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    2048 kB\n")
+    assert free_memory_bytes(tmp_path) == 2 * MIB
+
+
+@pytest.mark.parametrize(
+    ("groups", "folder", "files"),
+    [
+        ("0::/\n", "", ("memory.max", "memory.current", "")),
+        (
+            GROUP_1,
+            "memory/docker/abc/",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+        ),
+    ],
+)
+def test_a_group_has_left_what_it_does_not_use(
+    tmp_path: Path, groups: str, folder: str, files: tuple[str, str, str]
+) -> None:
+    """Files that the system keeps in memory count as free: it gives them up first."""
+    limit, used, prefix = files
+    written = {
+        folder + limit: str(64 * MIB),
+        folder + used: str(60 * MIB),
+        folder + "memory.stat": f"{prefix}inactive_file {10 * MIB}\n{prefix}active_file {MIB}\n",
+    }
+    make(tmp_path, groups, **written)
+    assert free_memory_bytes(tmp_path) == 15 * MIB
+    (tmp_path / "sys/fs/cgroup" / (folder + used)).write_text(str(80 * MIB))
+    assert free_memory_bytes(tmp_path) == 0

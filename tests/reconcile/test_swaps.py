@@ -14,6 +14,7 @@ from lorabay.reconcile.swaps import NoEngine
 from lorabay.serving.residency import Residency
 from tests.serving.bay import ADMIN, Bay
 from tests.serving.mortal_engine import MortalEngine
+from tests.versions import make_version
 from tests.virtual_time import quiet
 
 REFUSAL = AdapterRejected("finance", ("no such module",))
@@ -469,7 +470,7 @@ async def test_without_an_engine_names_are_live_and_nothing_is_loaded(bay: Bay) 
     assert bay.state("finance") == "pending"
     engine = MortalEngine(up=True)
     residency = bay.residency(engine)
-    assert residency.has_room
+    assert residency.has_room_for(make_version("new"))
     assert not engine.steps
     await bay.look()
     assert engine.loaded == {bay.version("finance", 2)} == {bay.live("finance")}
@@ -606,5 +607,5 @@ async def test_without_an_engine_nothing_is_placed_or_loaded() -> None:
     """The store may then be swept of everything that the registry does not name."""
     weights = NoEngine()
     assert weights.placed() == frozenset()
-    assert not weights.has_room
+    assert not weights.has_room_for(make_version("new"))
     assert not weights.accepts_swaps

@@ -11,6 +11,7 @@ from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.catalog.store import Store
+from lorabay.catalog.whole_model import ModelChecks
 from lorabay.metrics import Metrics
 from lorabay.reconcile.reconciler import Reconciler
 from lorabay.server.composition import build_reconciler
@@ -36,6 +37,7 @@ def directory_of(
     store: Store | None = None,
     adapted: Adapted | NotAsked | None = None,
     adapts_experts: bool = False,
+    models: ModelChecks | None = None,
 ) -> Reconciler:
     """The adapters' side of a server, before its first look."""
     shapes = BaseShapes.read(Path(str(settings.base)), names=BASE_NAMES)
@@ -49,4 +51,5 @@ def directory_of(
         weights,
         adapted=adapted,
         adapts_experts=adapts_experts,
+        models=models,
     )

@@ -16,6 +16,7 @@ from lorabay.base.weights import BaseWeights
 from lorabay.catalog.adapted import Adapted, NotAsked
 from lorabay.catalog.storage.stored_version import MANIFEST_FILE
 from lorabay.catalog.versions import Version
+from lorabay.catalog.whole_model import ModelChecks
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import SCALES_FILE
 from lorabay.reconcile.reconciler import Reconciler
@@ -293,3 +294,17 @@ def test_what_is_learned_of_packed_weights_parts_no_server_from_its_records(
     known = replace(shapes, packed=frozenset({module}))
     assert records_key(tmp_path, known) == records_key(tmp_path, hidden)
     assert records_key(tmp_path, shapes) != records_key(tmp_path, hidden)
+
+
+def test_a_model_of_the_last_run_stays_away_from_a_server_without_models(
+    settings: Settings,
+) -> None:
+    """It is kept, and the reason names the setting; with models it is served again."""
+    making.make_model(settings.adapters / "bank")
+    models = ModelChecks(frozenset({"LlamaForCausalLM"}))
+    read(directory_of(settings, models=models))
+    (status,) = (one for one in directory_of(settings).registry.snapshot() if one.name == "bank")
+    ((_, withheld),) = status.withheld
+    assert "--max-models" in withheld.reason
+    registry = directory_of(settings, models=models).registry
+    assert [one.name for one in registry.snapshot() if one.kept] == ["bank", "finance"]

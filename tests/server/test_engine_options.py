@@ -11,6 +11,7 @@ import structlog
 
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import ALLOWED_RANKS
+from lorabay.catalog.whole_model import ModelChecks
 from lorabay.errors import UsageError
 from lorabay.server import engine_options as module, slots
 from lorabay.server.engine_options import engine_options, has_rank_over
@@ -280,3 +281,15 @@ def test_versions_over_a_limit_are_seen(settings: Settings, base: Path) -> None:
     read(reconciler)
     assert has_rank_over(reconciler, 128)
     assert not has_rank_over(reconciler, 256)
+
+
+def test_whole_models_need_no_slots(settings: Settings) -> None:
+    """The adapters' engine is as large as without them."""
+    alone = engine_options(settings, directory_of(settings))
+    making.make_model(settings.adapters / "bank")
+    reconciler = directory_of(settings, models=ModelChecks(frozenset({"LlamaForCausalLM"})))
+    read(reconciler)
+    assert reconciler.registry.names() == ("bank", "finance")
+    options = engine_options(settings, reconciler)
+    assert options["max_loras"] == alone["max_loras"]
+    assert options["max_cpu_loras"] == alone["max_cpu_loras"]

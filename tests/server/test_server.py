@@ -117,6 +117,13 @@ class Running:
             pause.wait(0.02)
         raise AssertionError(f"{path} never answered {code}")
 
+    def wait_for_engine(self, engine: FakeEngine) -> None:
+        """Wait until an engine is up that starts beside the first."""
+        pause, deadline = threading.Event(), time.monotonic() + PATIENCE_S
+        while not engine.up and time.monotonic() < deadline:
+            pause.wait(0.02)
+        assert engine.up
+
     def get(self, path: str) -> int | None:
         """The status of an answer; None when nobody listens."""
         try:
@@ -795,3 +802,30 @@ def test_a_server_closes_no_other_librarys_log_handlers(settings: Settings) -> N
     Running(settings, FakeEngine()).listener.close()
     assert not other.was_closed
     other.close()
+
+
+def test_a_whole_model_is_served_by_an_engine_of_its_own(settings: Settings) -> None:
+    """Over HTTP, under its name, while the adapters' engine answers for the rest."""
+    making.make_model(settings.adapters / "bank")
+    model = FakeEngine(up=False)
+    running = Running(
+        changed(settings, max_models=1, model_kv_cache_gib=0.001),
+        FakeEngine(),
+        make_model_engine=lambda base, options: model,
+    )
+
+    def client() -> list[tuple[int, str | None]]:
+        try:
+            running.wait_until(200)
+            running.wait_for_engine(model)
+            answers = [
+                httpx.post(running.url + "/v1/completions", json={"model": name}, timeout=60)
+                for name in ("bank", "finance")
+            ]
+            return [(one.status_code, one.headers.get("x-adapter")) for one in answers]
+        finally:
+            end()
+
+    assert running.serve(client).result() == [(200, "bank"), (200, "finance")]
+    assert [version.adapter for _, _, version, _ in model.asked if version] == ["bank"]
+    assert not model.up

@@ -6,6 +6,7 @@ from lorabay.catalog.versions import Version
 from lorabay.serving.places import Place, Stage
 from lorabay.serving.residency import Residency
 from tests.serving.mortal_engine import MortalEngine
+from tests.versions import make_version
 
 
 def check_places(residency: Residency, engine: MortalEngine) -> None:
@@ -21,7 +22,7 @@ def check_places(residency: Residency, engine: MortalEngine) -> None:
     room_taken = [place for place in places.values() if place.stage is not Stage.WAITING]
     assert len(room_taken) <= residency.capacity + 1
     assert residency.placed() == places.keys()
-    assert residency.has_room == (len(places) < residency.capacity)
+    assert residency.has_room_for(make_version("new")) == (len(places) < residency.capacity)
     if engine.up:
         placed = {place.version for place in places.values()}
         assert engine.loaded <= placed, "the engine holds weights that have no place"

@@ -23,6 +23,8 @@ from lorabay.serving.machine_defaults import (
     adapter_options,
     cpu_options,
     even_shares,
+    free_device_bytes,
+    known_architectures,
     scales_outputs,
     server_options,
     set_cpu_environment,
@@ -224,3 +226,12 @@ def test_experts_are_adapted_on_a_gpu(cpu: bool, monkeypatch: pytest.MonkeyPatch
     """vLLM has no kernels for them on processors."""
     monkeypatch.setattr(machine_defaults, "engine_is_on_cpu", lambda: cpu)
     assert machine_defaults.adapts_experts() == (not cpu)
+
+
+def test_a_machine_without_a_device_does_not_say_what_is_free_on_it() -> None:
+    assert free_device_bytes() is None
+
+
+def test_vllm_names_the_architectures_that_it_knows() -> None:
+    """As the configs of models do."""
+    assert {"LlamaForCausalLM", "Qwen2ForCausalLM"} <= known_architectures()

@@ -550,7 +550,7 @@ async def test_an_unload_ends_although_its_caller_leaves(
     dropping.cancel()
     (waiting,) = begin(residency, C)
     await quiet()
-    assert not residency.has_room
+    assert not residency.has_room_for(make_version("new"))
     engine.release(f"unload {A.id}")
     await waiting
     assert engine.most_loaded == 2
@@ -612,20 +612,20 @@ async def test_has_room_counts_what_is_on_its_way(
     residency: Residency, engine: MortalEngine
 ) -> None:
     """A place is taken from the moment a load is asked for until the unload has ended."""
-    assert residency.has_room
+    assert residency.has_room_for(make_version("new"))
     engine.hold(f"load {A.id}")
     waiting = begin(residency, A, B)
     await quiet()
-    assert not residency.has_room
+    assert not residency.has_room_for(make_version("new"))
     engine.release(f"load {A.id}")
     await failures(waiting)
     engine.hold(f"unload {A.id}")
     dropping = asyncio.create_task(residency.drop(A))
     await quiet()
-    assert not residency.has_room
+    assert not residency.has_room_for(make_version("new"))
     engine.release(f"unload {A.id}")
     await dropping
-    assert residency.has_room
+    assert residency.has_room_for(make_version("new"))
 
 
 async def test_a_death_during_an_unload_ends_it(residency: Residency, engine: MortalEngine) -> None:

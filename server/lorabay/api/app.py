@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from starlette.middleware import Middleware
 
     from lorabay.api.auth import Gate
-    from lorabay.api.exchange import Parts
     from lorabay.api.limits.request_limits import RequestLimits
+    from lorabay.api.parts import Parts
 
 
 def create_app(
@@ -78,9 +78,7 @@ def create_app(
     )
     app.include_router(
         models_router(
-            parts.engine,
-            parts.registry,
-            parts.weights,
+            parts,
             gate,
             base_names=base_names,
             started=int(time.time()),

@@ -10,62 +10,38 @@ HTTP, of vLLM or of folders.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from lorabay.accounts.usage.recorder import NoRecorder
-from lorabay.api.allowance.allowance import Allowances
 from lorabay.api.measuring.request_metrics import status_of
 from lorabay.api.measuring.request_trace import RequestTrace, Wait
 from lorabay.api.measuring.token_events import carries_token
 from lorabay.api.measuring.usage_records import Moment, usage_record
 from lorabay.api.request.body import asked_model
-from lorabay.api.request.cache_salts import CacheSalts
 from lorabay.api.request.priorities import check_priority
 from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import InvalidRequest, RateLimited, WeightsRefused
 from lorabay.metrics import BASE_ADAPTER
 from lorabay.serving.engine import Answer, Meter, Usage
 from lorabay.serving.turns.flows import cost
-from lorabay.serving.turns.shares import Shares
-from lorabay.tracing.tracer import NO_SPAN, NoTracer
+from lorabay.tracing.tracer import NO_SPAN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
     from lorabay.accounts.callers import Caller
-    from lorabay.accounts.usage.recorder import Recorder
     from lorabay.api.allowance.allowance import Allowance
     from lorabay.api.measuring.request_metrics import RequestMetrics
+    from lorabay.api.parts import Parts
     from lorabay.catalog.registry.leases import Lease
-    from lorabay.catalog.registry.registry import Registry
     from lorabay.catalog.versions import Version
-    from lorabay.metrics import Metrics
-    from lorabay.serving.engine import AnswerStream, Body, Call, Engine, Weights
+    from lorabay.serving.engine import AnswerStream, Body, Call
     from lorabay.serving.holds import Hold
-    from lorabay.serving.turns.turn_gate import Turn, TurnGate
-    from lorabay.tracing.tracer import Tracer
+    from lorabay.serving.turns.turn_gate import Turn
 
 
 UNREAD_S = 10.0
 """Time without an event of a stream after which its adapter's slot may go to another one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of a server that answer requests; all exchanges share them."""
-
-    engine: Engine
-    registry: Registry
-    weights: Weights
-    turns: TurnGate
-    metrics: Metrics
-    usage: Recorder = field(default_factory=NoRecorder)
-    allowances: Allowances = field(default_factory=Allowances)
-    tracer: Tracer = field(default_factory=NoTracer)
-    shares: Shares = field(default_factory=Shares)
-    salts: CacheSalts = field(default_factory=CacheSalts)
 
 
 class Exchange:
@@ -137,10 +113,11 @@ class Exchange:
         self._computes = self.call.computes
         self._was_asked = True
         try:
-            answer = await self._parts.engine.run(
+            version = self._lease.version
+            answer = await self._parts.engine_of(version).run(
                 self.call,
                 body,
-                self._lease.version,
+                version,
                 request_id=request_id,
                 headers=headers,
                 meter=self._meter,
@@ -164,7 +141,11 @@ class Exchange:
         """Reserve what the request will probably take of its caller's limits, or raise."""
         parts = self._parts
         self._allowance = await parts.allowances.reserve(
-            self.caller, self._lease.version, self.call, self._body, parts.engine.max_model_len
+            self.caller,
+            self._lease.version,
+            self.call,
+            self._body,
+            parts.context_of(self._lease.version),
         )
         self._meter.admit = self._allowance.admit
 
@@ -176,8 +157,8 @@ class Exchange:
         WeightsRefused if the name still means the refused version.
         """
         while True:
-            self._parts.engine.check()
             version = self._lease.version
+            self._parts.check(version)
             try:
                 await self._get_ready_with(version)
             except WeightsRefused:
@@ -230,10 +211,8 @@ class Exchange:
     async def _take_turn(self, version: Version | None) -> Turn:
         """Return this request's turn in the engine, when it comes."""
         parts = self._parts
-        guess = parts.allowances.estimate(
-            version, self.call, self._body, parts.engine.max_model_len
-        )
-        return await parts.turns.take(
+        guess = parts.allowances.estimate(version, self.call, self._body, parts.context_of(version))
+        return await parts.turns_of(version).take(
             version,
             parts.shares.flow(self.caller.tenant, self._adapter),
             cost=cost(guess.prompt, guess.likely),

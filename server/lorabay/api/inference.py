@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from lorabay.api.auth import Gate
-    from lorabay.api.exchange import Parts
     from lorabay.api.limits.request_limits import RequestLimits
+    from lorabay.api.parts import Parts
     from lorabay.serving.engine import Body, Call
 
 

@@ -20,15 +20,12 @@ from lorabay.errors import ModelNotFound
 if TYPE_CHECKING:
     from lorabay.accounts.callers import Caller
     from lorabay.api.auth import Gate
-    from lorabay.catalog.registry.registry import Registry
+    from lorabay.api.parts import Parts
     from lorabay.catalog.versions import Version
-    from lorabay.serving.engine import Engine, Weights
 
 
 def models_router(
-    engine: Engine,
-    registry: Registry,
-    weights: Weights,
+    parts: Parts,
     gate: Gate,
     *,
     base_names: Sequence[str],
@@ -36,7 +33,7 @@ def models_router(
 ) -> APIRouter:
     """Return the routes; `started` is the server's start as Unix time, shown as `created`."""
     router = APIRouter(tags=["models"])
-    models = _Models(engine, registry, weights, base_names, started)
+    models = _Models(parts, base_names, started)
 
     @router.get("/v1/models", summary="List the base and the adapters")
     async def list_models(request: Request) -> dict[str, Any]:
@@ -59,9 +56,7 @@ def models_router(
 class _Models:
     """The models of a server, each described by a card in OpenAI's form."""
 
-    engine: Engine
-    registry: Registry
-    weights: Weights
+    parts: Parts
     base_names: Sequence[str]
     started: int
 
@@ -70,21 +65,22 @@ class _Models:
         if caller.permissions.allows_base():
             yield from (self._card(name) for name in self.base_names)
 
-        for name, version in self.registry.offered(caller.permissions):
-            if self.weights.admits(version):
+        for name, version in self.parts.registry.offered(caller.permissions):
+            if self.parts.weights.admits(version):
                 yield self._card(name, version)
 
     def named(self, model: str, caller: Caller) -> dict[str, Any]:
         """Return the card of one; raises ModelNotFound as a request for it would."""
-        version = self.registry.find(model, caller.permissions)
+        version = self.parts.registry.find(model, caller.permissions)
         if version is None and model not in self.base_names:
             raise ModelNotFound(model)
-        if version is not None and not self.weights.admits(version):
+        if version is not None and not self.parts.weights.admits(version):
             raise ModelNotFound(model)
         return self._card(model, version)
 
     def _card(self, name: str, version: Version | None = None) -> dict[str, Any]:
-        parent = None if version is None else self.base_names[0]
+        # A whole model is nobody's child, as far as this server knows.
+        parent = None if version is None or version.is_model else self.base_names[0]
         card = {
             "id": name,
             "object": "model",
@@ -92,7 +88,7 @@ class _Models:
             "owned_by": "lorabay",
             "root": parent or name,
             "parent": parent,
-            "max_model_len": self.engine.max_model_len,
+            "max_model_len": self.parts.context_of(version),
         }
         return card if version is None else card | _own_words(version)
 

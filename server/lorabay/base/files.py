@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from lorabay.base.tensors import Stored
 from lorabay.errors import SetupError
+from lorabay.files.model_folder import MODEL_INDEX_FILE, MODEL_WEIGHTS_FILE
 from lorabay.files.safetensors_header import read_header, read_metadata
 from lorabay.reasons import Rejected, quoted
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIG = "config.json"
-INDEX_FILE = "model.safetensors.index.json"
-SINGLE_FILE = "model.safetensors"
+INDEX_FILE = MODEL_INDEX_FILE
+SINGLE_FILE = MODEL_WEIGHTS_FILE
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
 
 _HEADER_BYTES = 100 << 20

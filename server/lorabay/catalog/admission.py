@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lorabay.base.shapes import BaseShapes
     from lorabay.base.weights import BaseWeights
     from lorabay.catalog.versions import AdapterSpec
+    from lorabay.catalog.whole_model import ModelChecks
     from lorabay.formats.interface import Format
     from lorabay.formats.modules_to_save import WholeTensors
 
@@ -61,7 +62,8 @@ class Checks:
     says of the base's modules. Where it was not asked, `target_modules` are the last parts of the
     only modules that it adapts, if it does not adapt all. `tokenizer` is the base's, which an
     adapter's own template and end tokens are held against. `adapts_experts` is whether the engine
-    adapts the experts of a mixture; vLLM does on a GPU. `layouts` are those that have passed.
+    adapts the experts of a mixture; vLLM does on a GPU. `models` are what whole models are held
+    against, None if none is served. `layouts` are those that have passed.
     """
 
     base: BaseShapes
@@ -75,6 +77,7 @@ class Checks:
     adapted: Adapted | None = None
     tokenizer: BaseTokenizer = field(default_factory=BaseTokenizer)
     adapts_experts: bool = False
+    models: ModelChecks | None = None
     layouts: KnownLayouts = field(
         default_factory=KnownLayouts, init=False, compare=False, repr=False
     )
@@ -107,6 +110,8 @@ class Checks:
             facts.append(self.tokenizer.identity)
         if self.adapts_experts:
             facts.append(EXPERTS)
+        if self.models is not None:
+            facts.append(self.models.identity)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

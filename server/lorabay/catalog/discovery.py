@@ -24,6 +24,7 @@ from lorabay.catalog.fingerprints import ABSENT, ADAPTER_FILES, UNREADABLE, desc
 from lorabay.catalog.names import backup_problems, name_problems
 from lorabay.errors import SetupError
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.files.model_folder import MODEL_WEIGHTS_FILE
 from lorabay.files.real_paths import both_forms
 from lorabay.files.side_files import SIDE_FILES
 from lorabay.formats.trainers.folder_contents import contents_of
@@ -87,8 +88,8 @@ def scan(
     hanging: Collection[str] = (),
     asking: Callable[[str], object] = lambda name: None,
 ) -> dict[str, Candidate]:
-    """Return the folders in `root` that hold an adapter's config or weights, or a composite, by
-    name.
+    """Return the folders in `root` that hold an adapter's config or weights, a composite, or a
+    whole model, by name.
 
     A folder in which only another form of adapter was seen, or one further down, is there with the
     reason, unless its name is in `live`: then its adapter was taken away. So is a file of an
@@ -313,7 +314,7 @@ def _arriving(folder: Path) -> Iterator[str]:
 
 
 def _is_partial(name: str) -> bool:
-    files = (*ADAPTER_FILES, *SIDE_FILES)
+    files = (*ADAPTER_FILES, *SIDE_FILES, MODEL_WEIGHTS_FILE)
     if name in files:
         return False
     return name.endswith(PARTIAL_SUFFIXES) or any(Path(file).stem in name for file in files)

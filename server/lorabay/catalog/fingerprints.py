@@ -23,6 +23,7 @@ import errno
 import hashlib
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -43,6 +44,7 @@ from lorabay.files.adapter_folder import (
     open_source,
     read_bytes,
 )
+from lorabay.files.model_folder import model_files_in
 from lorabay.files.real_paths import is_written_below
 from lorabay.files.side_files import read_side_file, side_files_in
 from lorabay.reasons import Rejected
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 ADAPTER_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 
 ABSENT = "- -"
-"""Fingerprint of a folder that holds neither file and is not a composite."""
+"""Fingerprint of a folder that holds neither file, and neither a composite nor a model."""
 
 UNREADABLE = "unreadable"
 """Begin of the fingerprint of a folder that cannot be looked at."""
@@ -73,8 +75,9 @@ class FolderState:
     """State of one folder.
 
     `newest_ns` is when the last file changed (nanoseconds since the epoch by the clock of its file
-    system, 0 without a file). `is_whole` is true if the folder holds both adapter files; a
-    composite is never whole, because its members may still be on their way.
+    system, 0 without a file). `is_whole` is true if the folder holds both adapter files, or config
+    and weights of a model; a composite is never whole, because its members may still be on their
+    way.
     """
 
     fingerprint: str
@@ -192,7 +195,7 @@ class _Look:
         except OSError as error:
             return _unreadable(error)
         if file is None:
-            return FolderState(ABSENT)
+            return _model_state(folder)
         if depth >= DEPTH_AT_MOST:
             return FolderState("too deep")
 
@@ -218,6 +221,19 @@ class _Look:
 
         self.seen.add(written)
         return self.look_quietly(folder, depth)
+
+
+def _model_state(folder: Path) -> FolderState:
+    """Return the state of a whole model, or of a folder that holds nothing to serve."""
+    names: tuple[str, ...] = ()
+    with suppress(OSError):  # it may be entered and not listed
+        names = model_files_in(folder)
+    files = {name: _stat_file(folder, name) for name in names}
+    if not files or None in files.values():
+        return FolderState(ABSENT)
+    present = {name: file for name, file in files.items() if file is not None}
+    text = "model" + _text_beside(present)
+    return FolderState(text, _newest_ns([*present.values()]), is_whole=True)
 
 
 def _written(folder: Path) -> Path:

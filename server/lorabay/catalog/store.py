@@ -43,6 +43,7 @@ from lorabay.catalog.storage.work_folder import WorkFolder
 from lorabay.errors import SetupError
 from lorabay.files import durable
 from lorabay.files.folder_read import FolderRead
+from lorabay.files.model_folder import model_files_in
 from lorabay.files.real_paths import both_forms
 from lorabay.reasons import Reason, Rejected, rejected
 
@@ -141,22 +142,10 @@ class Store:
         allowed = roots or both_forms((folder,))
         try:
             with self._work.temporary() as work:
-                source = work / "source"
-                source.mkdir()
-
-                assembly = Assembly(
-                    checks.base, allowed, checks.limits, weights=checks.base_weights
-                )
-                problem = assembly.take(folder, source, read)
-                if problem is not None:
-                    return problem
-
-                made = stored_version.make(source, work, checks)
+                made = _make(folder, work, checks, allowed, read)
                 if isinstance(made, Rejected):
                     return made
                 read.step()
-                # The disk need not take the copy, too.
-                shutil.rmtree(source, ignore_errors=True)
                 # What is left needs the store's disk alone.
                 read.finish()
                 self._commits.commit(made)
@@ -322,6 +311,29 @@ class Store:
                 yield
         except OSError as error:
             raise _unusable(self._root, error) from error
+
+
+def _make(
+    folder: Path, work: Path, checks: Checks, roots: tuple[Path, ...], read: FolderRead
+) -> Made | Rejected:
+    """Make a version of what `folder` holds, below `work`: of an adapter, or of a whole model."""
+    is_model = False
+    with read.waiting(), suppress(OSError):
+        is_model = bool(model_files_in(folder))
+    if is_model:
+        return stored_version.make_model(folder, work, checks, roots, read)
+
+    source = work / "source"
+    source.mkdir()
+    assembly = Assembly(checks.base, roots, checks.limits, weights=checks.base_weights)
+    problem = assembly.take(folder, source, read)
+    if problem is not None:
+        return problem
+
+    made = stored_version.make(source, work, checks)
+    # The disk need not take the copy, too.
+    shutil.rmtree(source, ignore_errors=True)
+    return made
 
 
 def _problem_of(step: Callable[[], object]) -> Exception | None:

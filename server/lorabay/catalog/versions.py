@@ -15,6 +15,9 @@ from lorabay.catalog.names import AdapterName
 Digest = NewType("Digest", str)
 """Identity of a version, or of weights: a sha256 as 64 lower-case hex digits; see `digests`."""
 
+WHOLE_MODEL = "model"
+"""The format of a version that is no adapter: a model of its own, which needs its own engine."""
+
 DIGEST_PREFIX = 12
 """Hex digits of a version's public id, and the fewest by which a client may name a version."""
 
@@ -38,6 +41,11 @@ class AdapterSpec:
     """
     weights_digest: Digest | None = None
     """Identity of the weights, which versions with other defaults share. None if it is `digest`."""
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it is a whole model, with an engine of its own, and no adapter of the base."""
+        return self.format == WHOLE_MODEL
 
     @property
     def weights(self) -> Digest:
@@ -66,6 +74,11 @@ class Version:
     def weights(self) -> Digest:
         """Identity of the weights: what the engine loads, whatever the version is called."""
         return self.spec.weights
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it is a whole model, with an engine of its own, and no adapter of the base."""
+        return self.spec.is_model
 
     @property
     def id(self) -> str:

@@ -111,7 +111,7 @@ def copy_adapter(
     """
     read = read or FolderRead()
     try:
-        with _open_folder(folder, roots, read) as place:
+        with open_folder(folder, roots, read) as place:
             reasons = tuple(_copy_both(folder, place, target, roots, limits, read))
     except Unreadable as problem:
         reasons = (problem.reason,)
@@ -147,7 +147,7 @@ def _copy_both(
 
 
 @contextmanager
-def _open_folder(path: Path, roots: tuple[Path, ...], read: FolderRead) -> Iterator[int]:
+def open_folder(path: Path, roots: tuple[Path, ...], read: FolderRead) -> Iterator[int]:
     """Open the folder that `path` leads to; raise Unreadable unless it lies inside `roots`."""
     try:
         with read.waiting():
@@ -241,7 +241,7 @@ def _copy(source: BinaryIO, target: Path, limit: int, read: FolderRead) -> None:
         # One byte over the limit is enough to see that the file has grown.
         while chunk := _chunk(source, min(_CHUNK, limit + 1 - copy.tell()), read):
             copy.write(chunk)
-        _check_unchanged(source, before, copy.tell())
+        check_unchanged(source, before, copy.tell())
     read.note(before)
 
 
@@ -264,7 +264,7 @@ def _copy_weights(source: BinaryIO, target: Path, limits: Limits, read: FolderRe
         count = min(LENGTH_BYTES + limits.header_bytes, before.st_size)
         copy.write(_chunk(source, count, read))
         copy.truncate(before.st_size)
-    _check_unchanged(source, before, before.st_size)
+    check_unchanged(source, before, before.st_size)
     read.note(before)
 
 
@@ -288,7 +288,8 @@ def _check_room(target: Path, size: int) -> None:
         )
 
 
-def _check_unchanged(file: BinaryIO, before: os.stat_result, copied: int) -> None:
+def check_unchanged(file: BinaryIO, before: os.stat_result, copied: int) -> None:
+    """Raise Unreadable unless a file, of which `copied` bytes were read, is as it was `before`."""
     after = os.fstat(file.fileno())
     state = (after.st_size, after.st_mtime_ns)
     if copied != before.st_size or state != (before.st_size, before.st_mtime_ns):

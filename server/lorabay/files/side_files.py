@@ -14,7 +14,7 @@ from lorabay.files.adapter_folder import Unreadable, open_source, read_bytes
 from lorabay.files.folder_read import FolderRead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from lorabay.reasons import Reason
 
@@ -66,13 +66,20 @@ def side_files_in(folder: Path) -> tuple[str, ...]:
 
 
 def copy_side_files(
-    folder: Path, target: Path, *, roots: tuple[Path, ...], read: FolderRead | None = None
+    folder: Path,
+    target: Path,
+    *,
+    roots: tuple[Path, ...],
+    read: FolderRead | None = None,
+    names: Collection[str] = tuple(SIDE_FILES),
 ) -> Iterator[Reason]:
     """Copy the side files that `folder` has into `target`; yield what is wrong with each.
 
-    Raises OSError for errors of writing.
+    Only those in `names` count. Raises OSError for errors of writing.
     """
     for name in _asked_for(folder, read or FolderRead()):
+        if name not in names:
+            continue
         try:
             content = read_side_file(folder, name, roots=roots, read=read)
         except Unreadable as problem:

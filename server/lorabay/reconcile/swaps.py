@@ -35,9 +35,8 @@ class EngineWeights(Protocol):
         """True if a new version can be loaded beside the one that it replaces."""
         ...
 
-    @property
-    def has_room(self) -> bool:
-        """True while further weights fit without an eviction."""
+    def has_room_for(self, version: Version) -> bool:
+        """Return whether further weights fit without an eviction; a whole model evicts nothing."""
         ...
 
     def placed(self) -> frozenset[Digest]:
@@ -57,7 +56,10 @@ class NoEngine:
     """The weights in an engine that is not up yet: none, and nothing has to be loaded."""
 
     accepts_swaps = False
-    has_room = False
+
+    def has_room_for(self, version: Version) -> bool:
+        """Return false: nothing has to be loaded."""
+        return False
 
     def placed(self) -> frozenset[Digest]:
         """Return nothing: there is nobody who reads files."""
@@ -281,7 +283,7 @@ class Swaps:
         name = target.adapter
         live = self._registry.live(name)
         # Nobody has asked for a new name yet: it must not evict a version that is asked for.
-        if live is None and not self._weights.has_room:
+        if live is None and not self._weights.has_room_for(target):
             return
 
         self._registry.mark(name, AdapterState.LOADING)
@@ -292,7 +294,7 @@ class Swaps:
             self.refuse(name, AdapterState.FAILED, reasons, who=who)
             raise
         except EngineUnavailable as error:
-            reason = Reason("engine_unavailable", error.message)
+            reason = Reason(error.code, error.message)
             self._registry.mark(name, AdapterState.PENDING, (reason,))
             raise
         except asyncio.CancelledError:

@@ -28,6 +28,7 @@ from lorabay.catalog.canonical import EXPERTS, stored_modules
 from lorabay.catalog.registry.record_keeper import RecordKeeper
 from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import Withheld
+from lorabay.catalog.whole_model import MODELS_OFF
 from lorabay.reconcile.events import EventLog
 from lorabay.reconcile.reconciler import Directory, Reconciler
 from lorabay.server.user_options import target_modules, whole_number
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from lorabay.catalog.names import AdapterName
     from lorabay.catalog.store import Store
     from lorabay.catalog.versions import Digest, Version
+    from lorabay.catalog.whole_model import ModelChecks
     from lorabay.metrics import Metrics
     from lorabay.settings import Settings
 
@@ -61,13 +63,15 @@ def build_reconciler(
     adapts_experts: bool = False,
     rank_limit: int | None = None,
     tokenizer: BaseTokenizer | None = None,
+    models: ModelChecks | None = None,
 ) -> Reconciler:
     """Return a reconciler of the adapter directory, with the records of the last run taken up.
 
     `weights` are the base's; without them, or if the engine does not scale outputs, there is no
     DoRA. `adapted` is what the engine says of the base's modules, and `adapts_experts` whether it
     adapts the experts of a mixture. `rank_limit` is the engine's, once that is known. `tokenizer`
-    is the base's. Blocks; raises SetupError or UsageError.
+    is the base's. `models` are what whole models are held against. Blocks; raises SetupError or
+    UsageError.
     """
     records = RecordKeeper(store.records(records_key(settings.adapters, shapes)))
     registry = Registry(
@@ -92,6 +96,7 @@ def build_reconciler(
         adapted=adapted,
         tokenizer=tokenizer or BaseTokenizer(),
         adapts_experts=adapts_experts,
+        models=models,
     )
     if settings.dora and checks.dora_weights is None:
         logger.warning("DoRA is not served: the engine's options keep it from scaling outputs")
@@ -136,6 +141,8 @@ def find_versions(
 def _reason_to_withhold(version: Version, store: Store, checks: Checks) -> str | None:
     """Return what keeps this run's engine or base from answering rightly with a version, if so."""
     spec = version.spec
+    if spec.is_model:
+        return MODELS_OFF.text if checks.models is None else None
     if spec.rank > checks.max_rank:
         return rank_over_limit(spec.rank, checks.max_rank).text
     if spec.approximate is not None and spec.approximate > checks.approximate_error:

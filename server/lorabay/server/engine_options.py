@@ -47,7 +47,8 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
     Blocks. Raises UsageError for an option that should be a number and is not.
     """
     # Where `declared` has two versions of one adapter, the later one is the newer and stays.
-    versions = {version.adapter: version for version in reconciler.declared()}
+    declared = [version for version in reconciler.declared() if not version.is_model]
+    versions = {version.adapter: version for version in declared}
     specs = {name: version.spec for name, version in versions.items()}
 
     on_cpu = engine_is_on_cpu()
@@ -142,10 +143,10 @@ def _adapter_bytes(versions: Sequence[Version], slots: Slots, *, pinned: bool) -
 
 
 def _kept(reconciler: Reconciler) -> list[Version]:
-    """Return the versions that can be asked for, live ones and former ones."""
+    """Return the adapters' versions that can be asked for, live ones and former ones."""
     versions: list[Version] = []
     for status in reconciler.registry.snapshot():
-        versions += status.kept
+        versions += [version for version in status.kept if not version.is_model]
     return versions
 
 

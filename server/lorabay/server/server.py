@@ -28,10 +28,10 @@ from lorabay.api.allowance.allowance import Allowances
 from lorabay.api.app import create_app
 from lorabay.api.audit import audit_router
 from lorabay.api.auth import OpenGate, choose_gate
-from lorabay.api.exchange import Parts
 from lorabay.api.front import front_of
 from lorabay.api.hosts import choose_hosts
 from lorabay.api.keyring import Keyring
+from lorabay.api.parts import Parts
 from lorabay.api.starting import StartingApp
 from lorabay.api.usage import usage_router
 from lorabay.base.default import cache_folder, prepare
@@ -58,6 +58,7 @@ from lorabay.server.http_protocol import Timeouts
 from lorabay.server.http_server import HttpServer
 from lorabay.server.limit_keeper import LimitKeeper
 from lorabay.server.listener import bind
+from lorabay.server.models import model_checks, model_plan
 from lorabay.server.oidc import admin_side, show_age
 from lorabay.server.open_files import connections_of, raise_limit
 from lorabay.server.tls import choose_certificate
@@ -192,10 +193,13 @@ def make_vllm_engine(
     metrics: Metrics,
     *,
     traced: bool = False,
+    adapters: bool = True,
+    pids: set[int] | None = None,
 ) -> Engine:
     """Return vLLM's engine for a base, not started yet; `traced` if it makes spans of requests.
 
-    Imports vLLM, which takes seconds. Raises UsageError for options that vLLM does not take.
+    Without `adapters` it is a whole model's own. `pids` are the processes of all engines. Imports
+    vLLM, which takes seconds. Raises UsageError for options that vLLM does not take.
     """
     from lorabay.serving.vllm.engine import VllmEngine
     from lorabay.serving.vllm.grammars import EngineGrammars
@@ -213,6 +217,8 @@ def make_vllm_engine(
         max_prompt_logprob_tokens=settings.max_prompt_logprob_tokens,
         compile_first=settings.compile_first,
         traced=traced,
+        adapters=adapters,
+        pids=pids,
     )
 
 
@@ -230,6 +236,7 @@ class Server:
         certificate: Certificate | None = None,
         accounts: Accounts | None = None,
         make_engine: MakeEngine | None = None,
+        make_model_engine: MakeEngine | None = None,
         engine_scales: Callable[..., bool] = scales_outputs,
         ask_engine: AskEngine = ask_engine,
         ahead: Ahead | None = None,
@@ -244,12 +251,15 @@ class Server:
         self._tracing = choose_tracing(settings, self._metrics)
         self._usage = choose_recorder(settings, accounts, self._metrics)
         self._shares = choose_shares(settings)
-        self._make_engine = make_engine or partial(
+        make_vllm = partial(
             make_vllm_engine,
             settings=settings,
             metrics=self._metrics,
             traced=self._tracing.is_on,
+            pids=set(),
         )
+        self._make_engine = make_engine or make_vllm
+        self._make_model_engine = make_model_engine or partial(make_vllm, adapters=False)
         self._engine_scales = engine_scales
         self._ask_engine = ask_engine
         self._ahead = ahead
@@ -398,10 +408,19 @@ class Server:
         engine = await asyncio.to_thread(self._make_engine, base, options)
 
         patience = Patience(hang_s=settings.engine_hang_s, failed_restarts=settings.failed_restarts)
-        manager = AdapterManager(engine, reconciler, self._metrics, loading, patience=patience)
+        plan = model_plan(settings, options, self._metrics, self._make_model_engine)
+        manager = AdapterManager(
+            engine, reconciler, self._metrics, loading, models=plan, patience=patience
+        )
         # Kept before the engine is started: from here on `_stop` has something to stop.
         self._manager = manager
-        turns = make_gate(settings, options, manager.engine, self._metrics)
+        turns = make_gate(
+            settings,
+            options,
+            manager.engine,
+            self._metrics,
+            others=lambda: manager.models.waiting,
+        )
         self._app.hand_over(self._create_app(base, manager, reconciler, turns))
 
         step("start the engine, and load adapters into it")
@@ -428,6 +447,7 @@ class Server:
             scales_outputs=self._engine_scales(os.environ, settings.engine, dora=settings.dora),
             tokenizer=BaseTokenizer(base.path),
             adapts_experts=adapts_experts(),
+            models=model_checks(settings),
         )
 
     def _create_app(
@@ -445,6 +465,7 @@ class Server:
                 allowances=Allowances() if limits is None else limits.allowances,
                 tracer=self._tracing.tracer,
                 shares=self._shares,
+                models=manager.models,
             ),
             self._gate,
             # Only the served ones: the base also answers to names that are not listed.

@@ -9,11 +9,11 @@ from lorabay.serving.turns.shares import Shares, read_shares
 from lorabay.serving.turns.turn_gate import Bounds, TurnGate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from lorabay.metrics import Metrics
-    from lorabay.serving.engine import Engine
+    from lorabay.serving.engine import Engine, StepTokens
     from lorabay.settings import Settings
 
 
@@ -41,13 +41,24 @@ def choose_shares(settings: Settings) -> Shares:
     return Shares() if settings.shares is None else read_shares(settings.shares)
 
 
-def make_gate(
-    settings: Settings, options: Mapping[str, Any], engine: Engine, metrics: Metrics
+def gate_of(
+    settings: Settings, metrics: Metrics, engine: Callable[[], Engine | None], *, slots: int = 1
 ) -> TurnGate:
-    """Return the gate in front of `engine`, which has vLLM's `options`."""
-    copies = whole_number(options, "data_parallel_size", default=1)
-    gate = TurnGate(
-        whole_number(options, "max_loras") * copies,
+    """Return a gate with these `slots` for adapters, in front of what `engine` returns.
+
+    That is None until it is made. A whole model's engine has its one weights in its one slot.
+    """
+
+    def computes() -> int | None:
+        made = engine()
+        return None if made is None else made.max_sequences
+
+    def reads() -> StepTokens | None:
+        made = engine()
+        return None if made is None else made.reads_at_once
+
+    return TurnGate(
+        slots,
         Bounds(
             settings.queue_timeout_s,
             settings.max_running,
@@ -56,9 +67,25 @@ def make_gate(
             settings.max_unread,
         ),
         drain_after_s=settings.slot_wait_s,
-        computes=lambda: engine.max_sequences,
-        reads=lambda: engine.reads_at_once,
+        computes=computes,
+        reads=reads,
         observer=TurnMetrics(metrics),
     )
-    metrics.queue_waiting.set_function(lambda: gate.waiting)
+
+
+def make_gate(
+    settings: Settings,
+    options: Mapping[str, Any],
+    engine: Engine,
+    metrics: Metrics,
+    others: Callable[[], int] = lambda: 0,
+) -> TurnGate:
+    """Return the gate in front of `engine`, which has vLLM's `options`.
+
+    `others` returns the requests that wait in front of other engines, which are shown, too.
+    """
+    copies = whole_number(options, "data_parallel_size", default=1)
+    slots = whole_number(options, "max_loras") * copies
+    gate = gate_of(settings, metrics, lambda: engine, slots=slots)
+    metrics.queue_waiting.set_function(lambda: gate.waiting + others())
     return gate

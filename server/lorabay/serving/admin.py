@@ -96,8 +96,8 @@ class Operations:
 
     def _levels(self) -> Callable[[Version], str]:
         """Return a function from a version to where its weights are now."""
-        resident = self._manager.residency.resident()
-        loading = {version.weights for version in self._manager.residency.loading()}
+        resident = self._manager.weights.resident()
+        loading = {version.weights for version in self._manager.weights.loading()}
 
         def level_of(version: Version) -> str:
             if version.weights in resident:
@@ -150,7 +150,7 @@ class Operations:
             version = self._live(name)
             self._manager.forgive(version)
             # Not the manager's `ensure`, which hides the engine's reason from clients.
-            await self._manager.residency.ensure(version)
+            await self._manager.weights.ensure(version)
 
         await self.saved()
         self._events.add("preloaded", who=who, adapter=name)

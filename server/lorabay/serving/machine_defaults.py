@@ -95,6 +95,34 @@ def device_memory_bytes() -> int | None:
         return None
 
 
+def free_device_bytes() -> int | None:
+    """Return the memory that is free now on the first of vLLM's devices; None if nobody knows.
+
+    Asks the driver; nothing is started on the device.
+    """
+    from vllm.platforms import current_platform
+    from vllm.utils.import_utils import import_pynvml
+
+    try:
+        driver = import_pynvml()
+        driver.nvmlInit()
+        try:
+            number = current_platform.device_id_to_physical_device_id(0)
+            handle = driver.nvmlDeviceGetHandleByIndex(number)
+            return int(driver.nvmlDeviceGetMemoryInfo(handle).free)
+        finally:
+            driver.nvmlShutdown()
+    except Exception:  # noqa: BLE001 - each platform's driver has errors of its own
+        return None
+
+
+def known_architectures() -> frozenset[str]:
+    """Return the architectures that vLLM knows, as configs name them; imports parts of vLLM."""
+    from vllm.model_executor.models.registry import ModelRegistry
+
+    return frozenset(ModelRegistry.get_supported_archs())
+
+
 def cpu_options(engine: Mapping[str, Any]) -> dict[str, Any]:
     """Return vLLM's options for an engine on processors, beside the user's own in `engine`.
 

@@ -18,12 +18,14 @@ import structlog
 
 from lorabay.catalog.registry.adapter_state import AdapterState, AdapterStatus
 from lorabay.catalog.versions import DIGEST_PREFIX, Version
-from lorabay.errors import AdapterRejected, EngineUnavailable, WeightsRefused
+from lorabay.errors import AdapterRejected, EngineUnavailable, NoRoomForModel, WeightsRefused
 from lorabay.metrics import AdapterFacts, SlotFacts
 from lorabay.reasons import Reason
 from lorabay.reconcile.events import ENGINE
 from lorabay.reconcile.watcher import watch
 from lorabay.serving.holds import Holds
+from lorabay.serving.models.all_weights import AllWeights
+from lorabay.serving.models.model_engines import NO_MODELS, ModelEngines, ModelHooks
 from lorabay.serving.residency import Hooks, Residency
 from lorabay.serving.supervision.quarantine import Quarantine
 from lorabay.serving.supervision.supervisor import Death, Patience, SupervisedEngine
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from lorabay.reconcile.reconciler import Reconciler
     from lorabay.serving.engine import Engine
     from lorabay.serving.holds import Hold
+    from lorabay.serving.models.model_engines import ModelPlan
 
 logger = structlog.get_logger(__name__)
 
@@ -72,6 +75,7 @@ class AdapterManager:
         metrics: Metrics,
         loading: Loading,
         *,
+        models: ModelPlan = NO_MODELS,
         patience: Patience | None = None,
         watch: Watch = watch,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -122,6 +126,23 @@ class AdapterManager:
             clock=clock,
         )
 
+        self.models = ModelEngines(
+            models,
+            ModelHooks(
+                in_use=hooks.in_use,
+                wanted=registry.live_weights,
+                admit=self._quarantine.check,
+                loaded=self._loaded,
+                refused=self._refused,
+                died=self._model_died,
+            ),
+            patience=patience,
+            load_timeout_s=loading.timeout_s,
+            sleep=sleep,
+            clock=clock,
+        )
+        self.weights = AllWeights(self.residency, self.models)
+
         registry.when_idle(lambda version: self.residency.look_for_room())
         registry.when_changed(self._state_changed)
         metrics.follow_adapters(self.facts, slots=self._slot_facts, is_served=registry.is_present)
@@ -129,7 +150,7 @@ class AdapterManager:
     async def start(self) -> None:
         """Bring the engine up and adapters into it, then follow the directory until `stop`."""
         await self.engine.start()
-        self._reconciler.swaps.engine_is_up(self.residency)
+        self._reconciler.swaps.engine_is_up(self.weights)
 
         # Adapters that were offered while there was no engine are loaded, and their names flip.
         await self._reconciler.reconcile()
@@ -143,6 +164,9 @@ class AdapterManager:
         self._tasks = [
             asyncio.create_task(self._reconciler.run()),
             asyncio.create_task(following),
+            # Beside everything else: the start of an engine takes half a minute, and adapters
+            # answer meanwhile.
+            asyncio.create_task(self._preload_models()),
         ]
 
     async def stop(self) -> None:
@@ -153,6 +177,7 @@ class AdapterManager:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._reconciler.stop()
         await self.residency.stop()
+        await self.models.stop()
         await self.engine.stop()
 
     @property
@@ -167,7 +192,7 @@ class AdapterManager:
         EngineUnavailable if it does not yet.
         """
         try:
-            await self.residency.ensure(version)
+            await self.weights.ensure(version)
         except AdapterRejected as error:
             self._fail(version, _reasons(error))
             raise WeightsRefused(version.adapter) from error
@@ -186,7 +211,9 @@ class AdapterManager:
 
     def ended(self, version: Version) -> None:
         """Note that a generation with `version` is over; a death soon after may be its fault."""
-        self._quarantine.ended(version)
+        # A whole model's engine has nothing else in it, and comes back by itself.
+        if not version.is_model:
+            self._quarantine.ended(version)
 
     def forgive(self, version: Version) -> None:
         """Let `version` be loaded again although it was refused or killed engines."""
@@ -195,7 +222,7 @@ class AdapterManager:
 
     def facts(self) -> Iterator[AdapterFacts]:
         """Return the facts of each adapter that the metrics show, at the time of a scrape."""
-        resident = self.residency.resident()
+        resident = self.weights.resident()
         slots = self.engine.slots()
         in_slots = slots.held if slots is not None else frozenset()
         for status in self._registry.snapshot():
@@ -211,8 +238,9 @@ class AdapterManager:
         Of the others, those come first that were asked for last.
         """
         statuses = sorted(self._registry.snapshot(), key=_preload_rank)
-        live = [status.live for status in statuses if status.live is not None]
-        pinned = sum(status.pinned for status in statuses if status.live is not None)
+        adapters = [status for status in statuses if status.live and not status.live.is_model]
+        live = [status.live for status in adapters if status.live is not None]
+        pinned = sum(status.pinned for status in adapters)
         # More than fit would evict those that were loaded first.
         count = min(max(self._preload_count, pinned), self.residency.capacity)
 
@@ -225,6 +253,24 @@ class AdapterManager:
                 logger.warning("not preloaded", adapter=version.adapter, reason=error.message)
                 if not self._is_up():
                     return
+
+    async def _preload_models(self) -> None:
+        """Start the engine of each model that a name means, pinned ones first.
+
+        One that finds no room is shown as failed, with the reason; a request for it tries again.
+        """
+        statuses = sorted(self._registry.snapshot(), key=_preload_rank)
+        for version in [status.live for status in statuses]:
+            if version is None or not version.is_model:
+                continue
+            try:
+                await self.ensure(version)
+            except WeightsRefused:
+                continue  # which is shown already
+            except NoRoomForModel as error:
+                self._show_as_failed(version, (Reason(error.code, error.message),))
+            except EngineUnavailable:
+                continue  # its start goes on
 
     def _is_up(self) -> bool:
         try:
@@ -265,6 +311,17 @@ class AdapterManager:
             adapter=None if asked is None else asked.adapter,
             version=None if asked is None else asked.id,
             result=f"the engine died twice on request {request.fingerprint[:DIGEST_PREFIX]}",
+        )
+
+    def _model_died(self, version: Version, death: Death) -> None:
+        """Note the end of a whole model's engine, which is nobody else's."""
+        self._metrics.of(version.adapter, self._metrics.model_restarts).inc()
+        self._events.add(
+            f"model engine {death.how}",
+            who=ENGINE,
+            adapter=version.adapter,
+            version=version.id,
+            result="restarting",
         )
 
     def _put_into_quarantine(self, version: Version) -> None:
@@ -332,8 +389,12 @@ class AdapterManager:
             self._registry.set_live(former)
             self._events.add("fell back", who=ENGINE, adapter=name, version=former.id)
         if status.state is AdapterState.READY:
-            self._shown_as_failed.add(version)
-            self._registry.mark(name, AdapterState.FAILED, reasons)
+            self._show_as_failed(version, reasons)
+
+    def _show_as_failed(self, version: Version, reasons: tuple[Reason, ...]) -> None:
+        """Show the name of a version as failed until that is loaded after all."""
+        self._shown_as_failed.add(version)
+        self._registry.mark(version.adapter, AdapterState.FAILED, reasons)
 
     def _evicted(self, version: Version) -> None:
         self._metrics.of(version.adapter, self._metrics.evictions).inc()

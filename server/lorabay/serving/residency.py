@@ -112,9 +112,8 @@ class Residency:
         """Weights that fit, not counting the room that is kept for swaps."""
         return self._capacity
 
-    @property
-    def has_room(self) -> bool:
-        """True while further weights fit without an eviction."""
+    def has_room_for(self, version: Version) -> bool:
+        """Return whether further weights, whichever they are, fit without an eviction."""
         return len(self._places.by_weights) < self._capacity
 
     def resident(self) -> dict[Digest, float]:

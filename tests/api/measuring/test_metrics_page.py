@@ -68,6 +68,25 @@ def test_routers_read_adapters_not_versions() -> None:
     ]
 
 
+def test_two_engines_share_a_family() -> None:
+    """A family stands once in a page, with the samples of both."""
+    registry = CollectorRegistry()
+    running = Gauge("vllm:num_requests_running", "R", ["model_name"], registry=registry)
+    running.labels("tiny").set(1)
+    other = CollectorRegistry()
+    Gauge("vllm:num_requests_running", "R", ["model_name"], registry=other).labels("bank").set(2)
+
+    class Both:
+        def collect(self) -> Iterator[Metric]:
+            yield from registry.collect()
+            yield from other.collect()
+
+    text = generate_latest(VllmSeries(Both())).decode()  # type: ignore[arg-type]
+    assert text.count("# TYPE") == 1
+    assert 'vllm:num_requests_running{model_name="bank"} 2.0' in text
+    assert 'vllm:num_requests_running{model_name="tiny"} 1.0' in text
+
+
 def test_every_other_series_is_untouched() -> None:
     """Other series stay the same, byte for byte."""
     registry = CollectorRegistry()

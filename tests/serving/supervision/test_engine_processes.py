@@ -84,6 +84,15 @@ def test_what_is_gone_already_is_left(engine: tuple[BaseProcess, int]) -> None:
     assert EngineProcesses.find()._processes == ()
 
 
+def test_each_engine_has_its_own(engine: tuple[BaseProcess, int]) -> None:
+    """Of two engines in one server, a kill ends the one that is meant."""
+    process, worker = engine
+    pid = process.pid or 0
+    assert EngineProcesses.find(among=[pid]).pids == {pid, worker}
+    assert EngineProcesses.find(among=[]).pids == frozenset()
+    assert EngineProcesses.find(but=[pid]).pids == frozenset()
+
+
 def test_other_children_are_not_the_engines() -> None:
     """A helper of the server by another name is not counted, and survives."""
     ours, theirs = spawn.Pipe()

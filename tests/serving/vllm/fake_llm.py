@@ -12,6 +12,7 @@ class Llm:
 
     errored = False
     output_handler = None
+    logger_manager = None
 
     def __init__(self) -> None:
         self.engine_core = self

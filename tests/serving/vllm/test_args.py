@@ -52,6 +52,11 @@ def test_lora_is_always_on() -> None:
     assert (arguments.model, arguments.enable_lora) == (MODEL, True)
 
 
+def test_a_whole_models_engine_takes_no_adapters() -> None:
+    """It has no slots, and nothing is computed for any."""
+    assert not parse_engine_args(MODEL, {}, adapters=False).enable_lora
+
+
 def test_nothing_that_is_asked_or_answered_is_logged() -> None:
     """Unless an operator chooses it, with vLLM's own options."""
     arguments = parse_engine_args(MODEL, {})

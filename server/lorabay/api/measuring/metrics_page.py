@@ -127,8 +127,15 @@ class VllmSeries:
         self._registry = registry
 
     def collect(self) -> Iterator[Metric]:
-        """Return every family; of samples that differ only in versions, the newest."""
+        """Return every family once; of samples that differ only in versions, the newest."""
+        families: dict[str, Metric] = {}
         for family in self._registry.collect():
+            # A whole model's engine has the same families as the adapters' engine.
+            known = families.setdefault(family.name, family)
+            if known is not family:
+                known.samples.extend(family.samples)
+
+        for family in families.values():
             if family.name not in OURS:
                 yield _by_adapter(family) if family.name == LORA_INFO else family
 

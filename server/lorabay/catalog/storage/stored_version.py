@@ -3,6 +3,7 @@
     versions/<weights>/   adapter_config.json, adapter_model.safetensors, manifest.json,
                           and output_scales.safetensors for DoRA
     versions/<digest>/    defaults.json and manifest.json, of a version with defaults of its own
+    versions/<weights>/   the files of a whole model, and manifest.json
 
 A version without defaults is its weights. One with defaults has a small folder of its own, whose
 manifest names the weights that it shares; it is whole if they are. A manifest holds the spec and
@@ -21,14 +22,18 @@ from lorabay.catalog.canonical import measure
 from lorabay.catalog.defaults.defaults_json import as_json, from_json
 from lorabay.catalog.digests import version_digest
 from lorabay.catalog.versions import AdapterSpec, Digest
+from lorabay.catalog.whole_model import MODELS_OFF, inspect_model
 from lorabay.files import durable
 from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE
-from lorabay.reasons import Rejected
+from lorabay.files.model_folder import copy_model
+from lorabay.files.side_files import SETTINGS_FILE, copy_side_files
+from lorabay.reasons import Rejected, rejected
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lorabay.catalog.admission import Checks
+    from lorabay.files.folder_read import FolderRead
 
 MANIFEST_FILE = "manifest.json"
 DEFAULTS_FILE = "defaults.json"
@@ -38,6 +43,12 @@ LAYOUT = 1
 
 SHARING_LAYOUT = 2
 """The same for versions that share the weights in another folder."""
+
+MODEL_LAYOUT = 3
+"""The same for whole models, which servers of before them take for absent."""
+
+WEIGHTS_LAYOUTS = (LAYOUT, MODEL_LAYOUT)
+"""Those of folders that hold weights."""
 
 BUFFER_BYTES = 1 << 20
 """Bytes that are handed to the system at a time: a tensor may have few."""
@@ -112,6 +123,39 @@ def make(source: Path, work: Path, checks: Checks) -> Made | Rejected:
     return Made(spec, canonical.defaults, folder, _make_sharing(spec, canonical.defaults, work))
 
 
+def make_model(
+    source: Path, work: Path, checks: Checks, roots: tuple[Path, ...], read: FolderRead
+) -> Made | Rejected:
+    """Make a version of the whole model in `source`, below `work`.
+
+    The copy that is checked is the one that is stored: a model is written once.
+    """
+    if checks.models is None:
+        return rejected([MODELS_OFF])
+
+    folder = work / "weights"
+    folder.mkdir()
+    copied = copy_model(source, folder, roots=roots, read=read)
+    if isinstance(copied, Rejected):
+        return copied
+    settings = copy_side_files(source, folder, roots=roots, read=read, names=(SETTINGS_FILE,))
+    reasons = list(settings)
+    read.step()
+
+    model = inspect_model(folder, Digest(copied), checks.models, checks.tokenizer)
+    if isinstance(model, Rejected):
+        return rejected([*reasons, *model.reasons])
+    if reasons:
+        return rejected(reasons)
+
+    # What it says is in the version's defaults from here on.
+    (folder / SETTINGS_FILE).unlink(missing_ok=True)
+    _finish(folder, {"layout": MODEL_LAYOUT, "spec": _fields_of_weights(model.spec)})
+    if model.defaults == NO_DEFAULTS:
+        return Made(model.spec, NO_DEFAULTS, folder, None)
+    return Made(model.spec, model.defaults, folder, _make_sharing(model.spec, model.defaults, work))
+
+
 def _make_sharing(spec: AdapterSpec, defaults: AdapterDefaults, work: Path) -> Path:
     folder = work / "sharing"
     folder.mkdir()
@@ -148,7 +192,7 @@ def read(versions: Path, digest: Digest) -> StoredVersion | None:
             return None
 
         spec = _spec(content["spec"])
-        if content["layout"] == LAYOUT:
+        if content["layout"] in WEIGHTS_LAYOUTS:
             bases = tuple(content.get("bases", ()))
             return StoredVersion(spec, NO_DEFAULTS, bases, content)
         if content["layout"] == SHARING_LAYOUT:
@@ -193,7 +237,7 @@ def _read_sharing(
         return None
 
     shared = read(versions, weights)
-    if shared is None or shared.content["layout"] != LAYOUT:
+    if shared is None or shared.content["layout"] not in WEIGHTS_LAYOUTS:
         return None
     return StoredVersion(spec, defaults, shared.bases, content)
 

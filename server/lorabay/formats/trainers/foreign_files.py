@@ -138,8 +138,17 @@ FOREIGN_FILES: tuple[ForeignFile, ...] = (
     _kind(
         "whole_model",
         "a part of a whole model, not of an adapter",
-        "serve it as the base with --base",
-        r"model(?:-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|pytorch_model.*\.bin",
+        "serve it as the base with --base, or, with its config.json, beside the adapters with "
+        "--max-models 1",
+        r"model(?:-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json",
+        common=True,
+    ),
+    _kind(
+        "whole_model",
+        "a part of a whole model as a pickle, which can run code when it is read",
+        "save the model as safetensors, and serve it as the base with --base, or beside the "
+        "adapters with --max-models 1",
+        r"pytorch_model.*\.bin",
         common=True,
     ),
     _kind(

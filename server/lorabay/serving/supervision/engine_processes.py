@@ -7,7 +7,7 @@ nothing of what they compute.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from multiprocessing import active_children
 
 import psutil
@@ -23,19 +23,30 @@ class EngineProcesses:
         self._processes = tuple(processes)
 
     @classmethod
-    def find(cls) -> EngineProcesses:
+    def find(
+        cls, *, among: Collection[int | None] | None = None, but: Collection[int] = ()
+    ) -> EngineProcesses:
         """Return the engine processes that this process has now, and theirs.
 
-        Reads the table of all processes, which takes milliseconds on a large machine.
+        Only children whose ids are `among` these count, if they are known, and none of `but`, which
+        belong to another engine. Reads the table of all processes, which takes milliseconds on a
+        large machine.
         """
         found: list[psutil.Process] = []
         for child in active_children():
-            if not child.name.startswith(NAME):
+            if not child.name.startswith(NAME) or child.pid in but:
+                continue
+            if among is not None and child.pid not in among:
                 continue
             with contextlib.suppress(psutil.NoSuchProcess):
                 process = psutil.Process(child.pid)
                 found += [*process.children(recursive=True), process]
         return cls(found)
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """Their ids, as the system counts processes."""
+        return frozenset(process.pid for process in self._processes)
 
     def any_stopped(self) -> bool:
         """Return whether one of them was stopped by a signal, and not continued since."""

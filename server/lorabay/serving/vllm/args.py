@@ -80,15 +80,18 @@ Each would be parsed and then do nothing. What vLLM's serving classes read is no
 """
 
 
-def parse_engine_args(model: str, options: Mapping[str, Any]) -> Namespace:
+def parse_engine_args(
+    model: str, options: Mapping[str, Any], *, adapters: bool = True
+) -> Namespace:
     """Return options such as {"max_loras": 4, "dtype": "float32"} as `vllm serve` parses them.
 
-    Runs the parser plugins that the options name, as `vllm serve` does. Raises UsageError for an
-    option that vLLM does not know, a bad value, and an option that lorabay owns or replaces.
+    Without `adapters` the engine takes none. Runs the parser plugins that the options name, as
+    `vllm serve` does. Raises UsageError for an option that vLLM does not know, a bad value, and an
+    option that lorabay owns or replaces.
     """
     parser = make_arg_parser(FlexibleArgumentParser())
     known = {action.dest: action for action in parser._actions if action.option_strings}
-    argv = ["--model", model, "--enable-lora"]
+    argv = ["--model", model, *(["--enable-lora"] if adapters else [])]
     for name, value in options.items():
         argv += _spell(known, name, value)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Set as AbstractSet
+from collections.abc import Callable, Coroutine, Mapping, Set as AbstractSet
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -60,7 +60,7 @@ from lorabay.serving.vllm.requests.message_requests import read_whole
 from lorabay.serving.vllm.requests.prompt_logprobs import PromptLogprobs
 from lorabay.serving.vllm.serving_methods import SERVING_METHODS, request_schemas
 from lorabay.serving.vllm.slots import SlotWatch, adapters_in_slots
-from lorabay.serving.vllm.stat_logger import StatLogger
+from lorabay.serving.vllm.stat_logger import ModelStatLogger, StatLogger, forget_series
 from lorabay.serving.vllm.stream import RequestContext, VllmStream, usage_of
 from lorabay.serving.vllm.usage import BeamTally, RequestTally, current, watch_requests
 
@@ -93,7 +93,9 @@ class VllmEngine:
     """One base model in vLLM, with vLLM's engine options by name.
 
     Structured outputs pass `grammars` first. `traced` has vLLM make a span of each request that
-    carries a trace. The other arguments are the settings of their names.
+    carries a trace. An engine without `adapters` answers every version with the model itself.
+    `pids` are the processes of all engines of this server, which share it. The other arguments are
+    the settings of their names.
     Raises UsageError at once for options that vLLM does not take, or that LoRA does not.
     """
 
@@ -107,6 +109,8 @@ class VllmEngine:
         max_prompt_logprob_tokens: int = MAX_PROMPT_LOGPROB_TOKENS,
         compile_first: bool = True,
         traced: bool = False,
+        adapters: bool = True,
+        pids: set[int] | None = None,
     ) -> None:
         # vLLM reads these variables when it starts processes and when it fetches media.
         set_start_method(os.environ)
@@ -114,9 +118,12 @@ class VllmEngine:
 
         self._options = {"served_model_name": base.served_name} | dict(options)
         self._args: Namespace = parse_engine_args(
-            str(base.path), with_parsers(self._options, base.path)
+            str(base.path), with_parsers(self._options, base.path), adapters=adapters
         )
-        refuse_conflicts(self._args, on_cpu=current_platform.is_cpu())
+        self._adapters = adapters
+        self._stat_logger = StatLogger if adapters else ModelStatLogger
+        if adapters:
+            refuse_conflicts(self._args, on_cpu=current_platform.is_cpu())
         self._prompt_logprobs = PromptLogprobs.of(
             self._args, on_cpu=current_platform.is_cpu(), max_tokens=max_prompt_logprob_tokens
         )
@@ -149,6 +156,7 @@ class VllmEngine:
         self._compilation: CompilationWatch | None = None
         self._watching: list[asyncio.Task[None]] = []
         self._processes = EngineProcesses()
+        self._pids = set() if pids is None else pids
 
     @property
     def max_model_len(self) -> int | None:
@@ -211,7 +219,8 @@ class VllmEngine:
         self._watch(llm)
         if self._traced:
             trace_requests(llm)
-        self._processes = await asyncio.to_thread(EngineProcesses.find)
+        self._processes = await asyncio.to_thread(self._find_processes, llm)
+        self._pids |= self._processes.pids
         self._grammars.open(llm)
         config = llm.vllm_config
         copies = config.parallel_config.data_parallel_size
@@ -222,6 +231,14 @@ class VllmEngine:
         self._reads_at_once = StepTokens(beside * copies, whole * copies)
         self._llm = llm
 
+    def _find_processes(self, llm: AsyncLLM) -> EngineProcesses:
+        """Return the processes of this engine, among those of all engines of this server."""
+        manager = getattr(llm.engine_core.resources, "engine_manager", None)
+        children = getattr(manager, "processes", None)
+        if children is None:  # vLLM's workers under Ray
+            return EngineProcesses.find(but=self._pids)
+        return EngineProcesses.find(among=[child.pid for child in children])
+
     def _has_part(self, call: Call) -> bool:
         """Return whether vLLM has made what answers a call: that depends on the base's tasks."""
         return getattr(self._state, SERVING_METHODS[call].part, None) is not None
@@ -231,13 +248,14 @@ class VllmEngine:
         is compiled meanwhile.
         """
         processor = llm.output_processor
-        ask = partial(adapters_in_slots, llm, lambda: self._weights.ids_of(self._pinned()))
-        slots = SlotWatch(ask, processor.has_unfinished_requests)
-        watch_requests(processor, slots.look_again)
+        runs: list[Coroutine[Any, Any, None]] = []
+        if self._adapters:
+            ask = partial(adapters_in_slots, llm, lambda: self._weights.ids_of(self._pinned()))
+            self._slot_watch = SlotWatch(ask, processor.has_unfinished_requests)
+            runs.append(self._slot_watch.run())
+        watch_requests(processor, self._look_at_slots)
         watch_reading(processor)
 
-        self._slot_watch = slots
-        runs = [slots.run()]
         if self._compiles_beside and _may_compile(llm):
             self._compilation = CompilationWatch(
                 partial(ask_every_worker, llm, "advance_compilation")
@@ -268,7 +286,7 @@ class VllmEngine:
             usage_context=UsageContext.OPENAI_API_SERVER,
             enable_log_requests=engine_args.enable_log_requests,
             disable_log_stats=engine_args.disable_log_stats,
-            stat_loggers=None if engine_args.disable_log_stats else [StatLogger],
+            stat_loggers=None if engine_args.disable_log_stats else [self._stat_logger],
         )
         return llm
 
@@ -289,6 +307,7 @@ class VllmEngine:
         for task in self._watching:
             task.cancel()
         self._weights.forget_all()
+        self._pids -= self._processes.pids
         self._processes = EngineProcesses()
         await self._grammars.close()
         if llm is None:
@@ -299,6 +318,7 @@ class VllmEngine:
         if llm.output_handler is not None:
             llm.output_handler.cancel()
         await asyncio.to_thread(llm.shutdown, timeout=SHUTDOWN_S)
+        forget_series(llm)
 
     async def died(self) -> None:
         """Return once vLLM's own monitor has noticed that the engine process is gone."""
@@ -324,7 +344,9 @@ class VllmEngine:
     async def kill(self) -> None:
         """End the engine's processes at once, also those that are stopped or still starting."""
         self._processes.kill()
-        EngineProcesses.find().kill()
+        if self._llm is None:
+            # It starts: its processes are among those that no engine calls its own yet.
+            EngineProcesses.find(but=self._pids).kill()
 
     def check(self) -> None:
         """Raise EngineUnavailable unless requests can be answered now."""
@@ -394,7 +416,7 @@ class VllmEngine:
         asked_model.set(body["model"])
         # The tokeniser is the base's, and the version need not be loaded for it.
         model = self._served_name
-        if version is not None and call.computes:
+        if self._adapters and version is not None and call.computes:
             model = self._weights.name_of(version)
 
         has_beams = call.generates and bool(body.get("use_beam_search"))
