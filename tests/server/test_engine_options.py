@@ -15,7 +15,6 @@ from lorabay.catalog.whole_model import ModelChecks
 from lorabay.errors import UsageError
 from lorabay.server import engine_options as module, slots
 from lorabay.server.engine_options import engine_options, has_rank_over
-from lorabay.serving.machine_defaults import PREFILL_SLICE
 from tests import making
 from tests.server.directories import changed, directory_of, read
 
@@ -49,12 +48,28 @@ def test_the_users_engine_options_win(settings: Settings) -> None:
     assert options["max_cpu_loras"] > 20
 
 
-@pytest.mark.parametrize(("on_cpu", "slices"), [(True, PREFILL_SLICE), (False, None)])
+@pytest.mark.parametrize(
+    ("on_cpu", "features", "slices"),
+    [
+        (True, "avx2", 32),
+        (True, "avx2 avx512f", 32),
+        (True, "avx2 avx512f avx512_bf16", 128),
+        (True, "", 32),
+        (False, "avx2", None),
+    ],
+)
 def test_long_prompts_are_sliced_on_processors_alone(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, on_cpu: bool, slices: int | None
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    on_cpu: bool,
+    features: str,
+    slices: int | None,
 ) -> None:
-    """There a token of a prompt costs everybody else time; the user's own choice wins."""
+    """There a token of a prompt costs everybody else time, more or less of it; the user's own
+    choice wins.
+    """
     monkeypatch.setattr(module, "engine_is_on_cpu", lambda: on_cpu)
+    monkeypatch.setattr(module, "processor_features", lambda: frozenset(features.split()))
     monkeypatch.setattr(slots, "device_memory_bytes", lambda: None)
     name = "long_prefill_token_threshold"
     assert engine_options(settings, directory_of(settings)).get(name) == slices

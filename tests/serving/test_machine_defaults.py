@@ -16,7 +16,6 @@ from lorabay.serving.machine_defaults import (
     CPU_MEMORY_SHARE,
     DORA_VARIABLE,
     MANY_SLOTS,
-    PREFILL_SLICE,
     RAY_VARIABLES_VARIABLE,
     SLOTS_AT_MOST,
     START_METHOD_VARIABLE,
@@ -52,16 +51,16 @@ def test_the_options_always_fit_together(
     assert options["max_lora_rank"] == 16
 
 
-@pytest.mark.parametrize("context", [None, PREFILL_SLICE, 4096, "4k"])
+@pytest.mark.parametrize("context", [None, 32, 4096, "4k"])
 def test_long_prompts_are_read_in_slices_on_a_cpu(context: object) -> None:
     """So that they hold no other answer up."""
     options = {} if context is None else {"max_model_len": context}
-    assert cpu_options(options) == {"long_prefill_token_threshold": PREFILL_SLICE}
+    assert cpu_options(options, 32) == {"long_prefill_token_threshold": 32}
 
 
 def test_a_slice_is_not_longer_than_the_context() -> None:
     """vLLM would refuse to start."""
-    assert cpu_options({"max_model_len": PREFILL_SLICE - 1}) == {}
+    assert cpu_options({"max_model_len": 31}, 32) == {}
 
 
 @pytest.mark.parametrize(

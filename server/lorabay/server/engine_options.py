@@ -17,7 +17,7 @@ from lorabay.server.slots import Slots
 from lorabay.server.user_options import local_copies, local_worker_count, whole_number
 from lorabay.serving.adapter_graphs import graph_options
 from lorabay.serving.adapter_memory import largest_host_bytes
-from lorabay.serving.compute_type import choose_compute_type, processor_features
+from lorabay.serving.compute_type import choose_compute_type, processor_features, slice_tokens
 from lorabay.serving.machine_defaults import (
     adapter_options,
     cpu_options,
@@ -78,7 +78,7 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
         adapter_bytes=adapter_bytes,
     )
     if on_cpu:
-        options |= cpu_options(settings.engine)
+        options |= cpu_options(settings.engine, slice_tokens(processor_features()))
     if settings.media_domains:  # vLLM's parser takes no empty list; the engine takes none for none
         options["allowed_media_domains"] = list(settings.media_domains)
     options |= settings.engine

@@ -1,4 +1,5 @@
-"""The number format in which an engine on processors computes: the one they multiply fast.
+"""What suits a kind of processor: the number format that it multiplies fast, and how many tokens of
+prompts it reads beside streams.
 
 vLLM takes bfloat16 for a base that is stored so, whatever the processor. Without instructions for
 it each product is worked out in float32 in the end, after a conversion, and in vLLM's build often
@@ -31,21 +32,28 @@ _FLAG_LINES = ("flags", "Features")
 """How Linux calls the line with a processor's features on x86 and on AArch64."""
 
 
+SLICE_TOKENS = 32
+"""Tokens of prompts in a step that streams share, where a token of a prompt costs about as much as
+one that is generated."""
+
+
 @dataclass(frozen=True, slots=True)
 class Processor:
     """A kind of processor: the feature by which it is known, and the type that it multiplies fast.
 
-    `basis` is where that is known from.
+    `basis` is where that is known from. `slice_tokens` of prompts take about as long as the tokens
+    of a few dozen streams: so many are read in a step that streams share.
     """
 
     feature: str
     fast: str
     basis: str
+    slice_tokens: int = SLICE_TOKENS
 
 
 PROCESSORS = (
-    Processor("amx_bf16", BFLOAT16, "products of tiles in bfloat16"),
-    Processor("avx512_bf16", BFLOAT16, "measured: decode at 0.85 of the bare base"),
+    Processor("amx_bf16", BFLOAT16, "products of tiles in bfloat16", slice_tokens=256),
+    Processor("avx512_bf16", BFLOAT16, "measured: decode at 0.85 of the bare base", 256),
     Processor("avx512f", FLOAT32, "oneDNN only imitates bfloat16 there, slower than float32"),
     Processor("avx2", FLOAT32, "measured: prompts 5 times, batches of 16 rows 4 times faster"),
     Processor("bf16", BFLOAT16, "AArch64's own products in bfloat16"),
@@ -76,6 +84,17 @@ def processor_features(information: Path = CPU_INFORMATION) -> frozenset[str]:
     return frozenset()
 
 
+def kind_of(features: frozenset[str]) -> Processor | None:
+    """Return the kind of a processor with these features; None if it is not listed."""
+    return next((kind for kind in PROCESSORS if kind.feature in features), None)
+
+
+def slice_tokens(features: frozenset[str]) -> int:
+    """Return how many tokens of prompts a processor reads in a step that streams share."""
+    processor = kind_of(features)
+    return SLICE_TOKENS if processor is None else processor.slice_tokens
+
+
 def choose_compute_type(
     features: frozenset[str], weights: Iterable[Stored], memory_bytes: int, *, copies: int = 1
 ) -> ComputeType:
@@ -83,7 +102,7 @@ def choose_compute_type(
 
     `memory_bytes` is the machine's memory, which holds the weights `copies` times.
     """
-    processor = next((kind for kind in PROCESSORS if kind.feature in features), None)
+    processor = kind_of(features)
     if processor is None:
         return ComputeType(None, "nothing is known of this processor")
     if processor.fast == BFLOAT16:

@@ -29,11 +29,6 @@ SMALLEST_RANK = 16
 CPU_MEMORY_SHARE = 0.2
 """Share of the machine's memory for adapters that wait beside the slots, by default."""
 
-PREFILL_SLICE = 32
-"""Tokens of prompts in a step that streams share, on a CPU: there a dozen of them or two take as
-long as the streams' own tokens, and nobody else gets one meanwhile.
-"""
-
 DORA_VARIABLE = "LORABAY_DORA"
 """Set to 1, it makes the plugin scale outputs on devices whose compiled graphs must hold that.
 
@@ -123,16 +118,16 @@ def known_architectures() -> frozenset[str]:
     return frozenset(ModelRegistry.get_supported_archs())
 
 
-def cpu_options(engine: Mapping[str, Any]) -> dict[str, Any]:
+def cpu_options(engine: Mapping[str, Any], slice_tokens: int) -> dict[str, Any]:
     """Return vLLM's options for an engine on processors, beside the user's own in `engine`.
 
-    A long prompt is read in slices while others wait for their next token, so that it holds nobody
-    up. Alone it is read at once.
+    A long prompt is read in slices of `slice_tokens` while others wait for their next token, so that
+    it holds nobody up. Alone it is read at once.
     """
     context = engine.get("max_model_len")
     # vLLM refuses a slice that is longer than the context, which may be written as `4k`.
-    fits = not isinstance(context, int) or context >= PREFILL_SLICE
-    return {"long_prefill_token_threshold": PREFILL_SLICE} if fits else {}
+    fits = not isinstance(context, int) or context >= slice_tokens
+    return {"long_prefill_token_threshold": slice_tokens} if fits else {}
 
 
 def adapts_experts() -> bool:
