@@ -121,8 +121,8 @@ def known_architectures() -> frozenset[str]:
 def cpu_options(engine: Mapping[str, Any], slice_tokens: int) -> dict[str, Any]:
     """Return vLLM's options for an engine on processors, beside the user's own in `engine`.
 
-    A long prompt is read in slices of `slice_tokens` while others wait for their next token, so that
-    it holds nobody up. Alone it is read at once.
+    A long prompt is read in slices of `slice_tokens` while others wait for their next token, so
+    that it holds nobody up. Alone it is read at once.
     """
     context = engine.get("max_model_len")
     # vLLM refuses a slice that is longer than the context, which may be written as `4k`.
