@@ -7,6 +7,7 @@ nothing of exit codes: they return, or they raise.
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from importlib import metadata
 from typing import Annotated
@@ -67,7 +68,6 @@ advise.add_to(app)
 limits.add_to(app)
 bench.add_to(app)
 base.add_to(app)
-advise.add_to(app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -93,6 +93,9 @@ def main() -> None:
     # A terminal may know neither Δ nor every letter of a folder's name.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+    # PEFT imports it where it is installed, and it tells of kernels that it does not have.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
     sys.exit(run(sys.argv[1:]))
 
