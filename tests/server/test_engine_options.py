@@ -53,7 +53,7 @@ def test_the_users_engine_options_win(settings: Settings) -> None:
     [
         (True, "avx2", 32),
         (True, "avx2 avx512f", 32),
-        (True, "avx2 avx512f avx512_bf16", 128),
+        (True, "avx2 avx512f avx512_bf16", 256),
         (True, "", 32),
         (False, "avx2", None),
     ],
