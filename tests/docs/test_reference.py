@@ -155,9 +155,12 @@ def test_flags_in_the_text_exist() -> None:
         "--whole-base",
         "--whole-models",
         "--merged",
+        "--cold-adapters",
+        "--first-minute",
         "--gpu",
         "--engine-hangs",
         "--matrix",
+        "--mixed-usage",
         "--neighbours",
         "--strangers",
     }
