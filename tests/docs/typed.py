@@ -81,6 +81,7 @@ _CHECKOUT = "commands of a checkout: they would install or test themselves"
 _AUDIT = "needs changes of your own; tests/cli/test_audit.py runs the command"
 _JUDGES = "needs answers and people; tests/cli/test_judge.py runs the commands"
 _FIGURES = "figures of a company's; tests/cli/test_advise.py runs the command with such"
+_CLIMBS = "takes hours; tests/cli/test_ladder.py climbs on a tiny base"
 _SEARCHES = "takes hours; tests/search/test_search.py searches on a tiny base"
 _EVALUATES = "needs a server and lm-eval; tests/e2e/test_evaluate.py asks both"
 _DATA = "needs files of your own; tests/cli/test_data.py runs the command"
@@ -144,6 +145,8 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/advise.md: "
     ".venv/bin/lorabay advise --base-gib 15 --adapter-mib 160 --memory-gib 80 "
     "--speed 2500 \\": _FIGURES,
+    "docs/guides/ladder.md: "
+    '.venv/bin/lorabay ladder adapters/tech-support --target "rouge_l>=35 and loss<=1.6"': _CLIMBS,
     "docs/guides/search.md: "
     ".venv/bin/lorabay search adapters/ecommerce -o search-ecommerce": _SEARCHES,
     "docs/guides/evaluate.md: .venv/bin/lorabay evaluate adapters/finance "

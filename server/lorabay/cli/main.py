@@ -27,6 +27,7 @@ from lorabay.cli import (
     evaluation,
     judge,
     keys,
+    ladder,
     limits,
     merge,
     search,
@@ -56,6 +57,7 @@ data.add_to(app)
 training.add_to(app)
 search.add_to(app)
 evaluation.add_to(app)
+ladder.add_to(app)
 judge.add_to(app)
 adapters.add_check(app)
 merge.add_to(app)

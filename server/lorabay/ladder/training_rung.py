@@ -1,0 +1,64 @@
+"""A rung for real: trained on the base, and measured on the recipe's held-out examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lorabay.ladder.climb import Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lorabay.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRung:
+    """Trains a rung of an adapter's folder, whose data are measured on as well.
+
+    `limit` questions are answered, each with at most `max_tokens` tokens; 0 for none.
+    """
+
+    base: Path
+    data: Path
+    limit: int | None
+    max_tokens: int
+
+    def __call__(self, recipe: Recipe, folder: Path) -> Outcome:
+        """Train, from a checkpoint if a kill has left one, and measure."""
+        from lorabay.base.transformers_quiet import quiet_transformers
+
+        with quiet_transformers():
+            from lorabay.training.train import train
+
+        trained = train(recipe, folder, base=self.base, data=self.data)
+        return Outcome(
+            figures=self._figures(recipe, folder),
+            seconds=trained.seconds,
+            learning=trained.learning,
+            size_bytes=trained.size_bytes,
+        )
+
+    def _figures(self, recipe: Recipe, folder: Path) -> dict[str, float]:
+        """Return every figure of the trained model on the held-out examples."""
+        from lorabay.base.causal_lm import load_tokenizer
+        from lorabay.evaluation.evaluate import Settings, measure
+        from lorabay.evaluation.offline import OfflineModel
+        from lorabay.evaluation.sets import held_out_sets
+
+        tokenizer = load_tokenizer(self.base)
+        model = OfflineModel(
+            folder.name, self._model(recipe, folder), tokenizer, recipe.training.batch_size
+        )
+        settings = Settings(limit=self.limit, max_tokens=self.max_tokens)
+        found = measure([model], 1, held_out_sets([self.data], tokenizer), settings)
+        return {name: figure.value for name, figure in found.scores[0].figures.items()}
+
+    def _model(self, recipe: Recipe, folder: Path) -> Any:
+        from lorabay.base.causal_lm import load_model
+        from lorabay.evaluation.offline import with_adapter
+
+        if recipe.variant.name == "full":
+            return load_model(folder)
+        return with_adapter(self.base, folder)
