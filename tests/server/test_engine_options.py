@@ -49,13 +49,15 @@ def test_the_users_engine_options_win(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("on_cpu", "features", "slices"),
+    ("on_cpu", "features", "dtype", "slices"),
     [
-        (True, "avx2", 32),
-        (True, "avx2 avx512f", 32),
-        (True, "avx2 avx512f avx512_bf16", 256),
-        (True, "", 32),
-        (False, "avx2", None),
+        (True, "avx2", "auto", 32),
+        (True, "avx2 avx512f", "auto", 32),
+        (True, "avx2 avx512f avx512_bf16", "auto", 256),
+        (True, "avx2 avx512f avx512_bf16", "bfloat16", 256),
+        (True, "avx2 avx512f avx512_bf16", "float32", 32),
+        (True, "", "auto", 32),
+        (False, "avx2", "auto", None),
     ],
 )
 def test_long_prompts_are_sliced_on_processors_alone(
@@ -63,6 +65,7 @@ def test_long_prompts_are_sliced_on_processors_alone(
     monkeypatch: pytest.MonkeyPatch,
     on_cpu: bool,
     features: str,
+    dtype: str,
     slices: int | None,
 ) -> None:
     """There a token of a prompt costs everybody else time, more or less of it; the user's own
@@ -72,7 +75,8 @@ def test_long_prompts_are_sliced_on_processors_alone(
     monkeypatch.setattr(module, "processor_features", lambda: frozenset(features.split()))
     monkeypatch.setattr(slots, "device_memory_bytes", lambda: None)
     name = "long_prefill_token_threshold"
-    assert engine_options(settings, directory_of(settings)).get(name) == slices
+    asked = changed(settings, engine={"dtype": dtype})
+    assert engine_options(asked, directory_of(asked)).get(name) == slices
     chosen = changed(settings, engine={name: 512})
     assert engine_options(chosen, directory_of(chosen))[name] == 512
 

@@ -78,7 +78,8 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
         adapter_bytes=adapter_bytes,
     )
     if on_cpu:
-        options |= cpu_options(settings.engine, slice_tokens(processor_features()))
+        dtype = str(settings.engine.get("dtype", "auto"))
+        options |= cpu_options(settings.engine, slice_tokens(processor_features(), dtype))
     if settings.media_domains:  # vLLM's parser takes no empty list; the engine takes none for none
         options["allowed_media_domains"] = list(settings.media_domains)
     options |= settings.engine

@@ -41,8 +41,8 @@ one that is generated."""
 class Processor:
     """A kind of processor: the feature by which it is known, and the type that it multiplies fast.
 
-    `basis` is where that is known from. `slice_tokens` of prompts take about as long as the tokens
-    of a few dozen streams: so many are read in a step that streams share.
+    `basis` is where that is known from. `slice_tokens` of prompts are read in a step that streams
+    share, in that type.
     """
 
     feature: str
@@ -89,10 +89,14 @@ def kind_of(features: frozenset[str]) -> Processor | None:
     return next((kind for kind in PROCESSORS if kind.feature in features), None)
 
 
-def slice_tokens(features: frozenset[str]) -> int:
-    """Return how many tokens of prompts a processor reads in a step that streams share."""
+def slice_tokens(features: frozenset[str], dtype: str) -> int:
+    """Return how many tokens of prompts a processor reads in a step that streams share, if it
+    computes in `dtype`, vLLM's `auto` included.
+    """
     processor = kind_of(features)
-    return SLICE_TOKENS if processor is None else processor.slice_tokens
+    if processor is None or dtype not in {"auto", processor.fast}:
+        return SLICE_TOKENS
+    return processor.slice_tokens
 
 
 def choose_compute_type(
