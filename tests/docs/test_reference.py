@@ -156,6 +156,7 @@ def test_flags_in_the_text_exist() -> None:
         "--whole-models",
         "--merged",
         "--cold-adapters",
+        "--fairness",
         "--first-minute",
         "--gpu",
         "--engine-hangs",
