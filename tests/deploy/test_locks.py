@@ -16,7 +16,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = ("torch.txt", "cpu.txt", "accounts.txt", "dev.txt", "gpu.txt")
+LOCKS = ("torch.txt", "cpu.txt", "accounts.txt", "forge.txt", "dev.txt", "gpu.txt")
 CLIENT_LOCKS = {"clients.txt": "clients.in", "instructor.txt": "instructor.in"}
 """Environments of other people's packages, which lorabay is not installed into, and what is wanted
 in each."""

@@ -50,3 +50,21 @@ def test_nothing_is_above_every_weight(adapter_dir: Path, tiny_base: Path) -> No
     recipe = rungs_of(read_recipe(adapter_dir), BaseShapes.read(tiny_base))[-1].recipe
     with pytest.raises(SetupError, match="nothing to climb to"):
         rungs_of(recipe, BaseShapes.read(tiny_base))
+
+
+def test_the_scale_of_rslora_stays_too(adapter_dir: Path, tiny_base: Path) -> None:
+    """It is alpha over the root of the rank."""
+    recipe = changed(read_recipe(adapter_dir), use_rslora=True)
+    shapes = [rung.recipe.shape for rung in rungs_of(recipe, BaseShapes.read(tiny_base))[:2]]
+    assert [(shape.rank, shape.alpha) for shape in shapes] == [(4, 8), (16, 16)]
+
+
+def test_a_base_that_was_kept_in_bfloat16_learns_in_float32(
+    adapter_dir: Path, tiny_base: Path
+) -> None:
+    """On the last rung alone, where its own weights learn."""
+    tables = read_recipe(adapter_dir).model_dump(exclude={"search"}, exclude_none=True)
+    recipe = recipe_of(laid_over(tables, {"training": {"precision": "bfloat16"}}), "a test")
+    rungs = rungs_of(recipe, BaseShapes.read(tiny_base))
+    kept = [rung.recipe.training.precision for rung in rungs]
+    assert kept == ["bfloat16"] * (len(rungs) - 1) + ["float32"]

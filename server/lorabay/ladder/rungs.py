@@ -5,6 +5,7 @@ Each is a whole recipe, which costs more than the one before. Trains nothing.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,7 @@ def rungs_of(recipe: Recipe, base: BaseShapes) -> tuple[Rung, ...]:
         raise SetupError("the recipe trains every weight: there is nothing to climb to")
 
     attention, every = _layers(base)
-    rank = min(recipe.shape.rank * HIGHER, LARGEST_RANK)
-    higher = {"rank": rank, "alpha": recipe.shape.alpha * rank // recipe.shape.rank}
+    higher = _higher(recipe)
 
     rungs = [
         Rung("recipe", recipe),
@@ -55,6 +55,15 @@ def rungs_of(recipe: Recipe, base: BaseShapes) -> tuple[Rung, ...]:
         Rung("full", _in_full(recipe)),
     ]
     return tuple(_different(rungs))
+
+
+def _higher(recipe: Recipe) -> dict[str, object]:
+    """Return a higher rank, and the alpha with which the product keeps its scale."""
+    rank = min(recipe.shape.rank * HIGHER, LARGEST_RANK)
+    grown = rank / recipe.shape.rank
+    # rsLoRA's scale is alpha over the root of the rank.
+    alpha = recipe.shape.alpha * (math.sqrt(grown) if recipe.is_rank_stabilised else grown)
+    return {"rank": rank, "alpha": round(alpha)}
 
 
 def _layers(base: BaseShapes) -> tuple[list[str], list[str]]:
@@ -85,8 +94,10 @@ def _with_lora(recipe: Recipe, changes: Mapping[str, object]) -> Recipe:
 
 
 def _in_full(recipe: Recipe) -> Recipe:
+    """Return the recipe for every weight, which learn in float32 whatever the base was kept in."""
     tables = recipe.model_dump(exclude={"lora", "search"}, exclude_none=True)
-    return recipe_of({**tables, "variant": {"name": "full"}}, "the last rung")
+    every = {"variant": {"name": "full"}, "training": {"precision": "float32"}}
+    return recipe_of(laid_over(tables, every), "the last rung")
 
 
 def _changed(recipe: Recipe, changes: Mapping[str, object]) -> Recipe:
