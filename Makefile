@@ -75,6 +75,14 @@ $(VENV)/.forge: $(VENV)/.cpu requirements/forge.txt
 	requirements/install.sh $(BIN)/python requirements/forge.txt
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.accounts $(VENV)/.forge requirements/dev.txt
+$(VENV)/.sources: $(VENV)/.cpu requirements/sources.txt
+	requirements/install.sh $(BIN)/python requirements/sources.txt
+	touch $@
+
+$(VENV)/.ray: $(VENV)/.cpu requirements/ray.txt
+	requirements/install.sh $(BIN)/python requirements/ray.txt
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.accounts $(VENV)/.forge $(VENV)/.sources $(VENV)/.ray requirements/dev.txt
 	requirements/install.sh $(BIN)/python requirements/dev.txt
 	touch $@

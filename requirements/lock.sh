@@ -37,14 +37,20 @@ without requirements/accounts.txt requirements/cpu.txt
 lock requirements/forge.txt pyproject.toml --extra forge --extra cpu --extra train -c requirements/cpu.txt \
     -c requirements/accounts.txt
 without requirements/forge.txt requirements/cpu.txt
+for extra in sources ray; do
+    lock requirements/$extra.txt pyproject.toml --extra $extra --extra cpu --extra train -c requirements/cpu.txt \
+        -c requirements/accounts.txt -c requirements/forge.txt
+    without requirements/$extra.txt requirements/cpu.txt
+done
 # Tests have Triton run its kernels on a CPU.
 grep -v '^triton ' "$unused" > requirements/unused.dev
 unused=requirements/unused.dev
-lock requirements/dev.txt pyproject.toml --extra dev --extra accounts --extra forge --extra cpu --extra train \
-    -c requirements/cpu.txt -c requirements/accounts.txt -c requirements/forge.txt
-without requirements/dev.txt requirements/cpu.txt
-without requirements/dev.txt requirements/accounts.txt
-without requirements/dev.txt requirements/forge.txt
+lock requirements/dev.txt pyproject.toml --extra dev --extra accounts --extra forge --extra sources --extra ray \
+    --extra cpu --extra train -c requirements/cpu.txt -c requirements/accounts.txt -c requirements/forge.txt \
+    -c requirements/sources.txt -c requirements/ray.txt
+for other in cpu accounts forge sources ray; do
+    without requirements/dev.txt requirements/$other.txt
+done
 rm "$unused"
 unused=requirements/unused.txt
 # The vLLM image brings vLLM's own packages; gpu.txt holds only what lorabay needs beside them.

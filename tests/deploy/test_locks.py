@@ -16,7 +16,9 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = ("torch.txt", "cpu.txt", "accounts.txt", "forge.txt", "dev.txt", "gpu.txt")
+EXTRA_LOCKS = ("accounts.txt", "forge.txt", "sources.txt", "ray.txt")
+"""What `make test` installs beside the server and `dev.txt`."""
+LOCKS = ("torch.txt", "cpu.txt", *EXTRA_LOCKS, "dev.txt", "gpu.txt")
 CLIENT_LOCKS = {"clients.txt": "clients.in", "instructor.txt": "instructor.in"}
 """Environments of other people's packages, which lorabay is not installed into, and what is wanted
 in each."""
@@ -57,6 +59,9 @@ def left_out(by: str = "overrides.txt") -> set[str]:
         ("torch.txt", 1),
         ("cpu.txt", 120),
         ("accounts.txt", 5),
+        ("forge.txt", 10),
+        ("sources.txt", 1),
+        ("ray.txt", 10),
         ("dev.txt", 10),
         ("gpu.txt", 5),
         ("clients.txt", 50),
@@ -94,7 +99,7 @@ def test_nothing_harmful_is_installed(lock: str) -> None:
     assert ("torch" in names) == (lock == "torch.txt")
 
 
-@pytest.mark.parametrize("lock", ["cpu.txt", "accounts.txt", "gpu.txt"])
+@pytest.mark.parametrize("lock", ["cpu.txt", *EXTRA_LOCKS, "gpu.txt"])
 def test_users_install_nothing_that_is_not_used(lock: str) -> None:
     """A gigabyte of them is for GPUs: Triton, which tests need."""
     names = {canonicalize_name(Requirement(entry).name) for entry in lines(lock)}
@@ -109,14 +114,17 @@ def test_users_install_nothing_that_is_not_used(lock: str) -> None:
         ("cpu", ("torch.txt", "cpu.txt")),
         ("train", ("torch.txt", "cpu.txt")),
         ("accounts", ("torch.txt", "cpu.txt", "accounts.txt")),
-        ("dev", ("torch.txt", "cpu.txt", "accounts.txt", "dev.txt")),
+        ("forge", ("torch.txt", "cpu.txt", "forge.txt")),
+        ("sources", ("torch.txt", "cpu.txt", "sources.txt")),
+        ("ray", ("torch.txt", "cpu.txt", "ray.txt")),
+        ("dev", ("torch.txt", "cpu.txt", *EXTRA_LOCKS, "dev.txt")),
     ],
 )
 def test_what_pyproject_declares_is_locked(extra: str | None, locks: tuple[str, ...]) -> None:
     """Each declared dependency is in the lock, at a version that the declaration accepts."""
     declared = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
     locked = pins(*locks)
-    assert len(declared) >= 3
+    assert declared
     for requirement in map(Requirement, declared):
         assert Version(locked[canonicalize_name(requirement.name)]) in requirement.specifier, (
             requirement
@@ -132,8 +140,9 @@ def test_the_gpu_extra_is_the_cpu_extra_on_the_other_build() -> None:
 def test_locks_agree_where_they_overlap() -> None:
     """A package that the GPU image adds has the version that the tests ran with."""
     assert pins("gpu.txt").items() <= pins("cpu.txt").items()
-    assert not pins("accounts.txt").keys() & pins("cpu.txt").keys()
-    assert not pins("dev.txt").keys() & pins("cpu.txt", "accounts.txt").keys()
+    for lock in EXTRA_LOCKS:
+        assert not pins(lock).keys() & pins("cpu.txt").keys(), lock
+    assert not pins("dev.txt").keys() & pins("cpu.txt", *EXTRA_LOCKS).keys()
 
 
 def requirements_of(name: str) -> list[Requirement]:
@@ -148,7 +157,7 @@ def test_the_locks_are_complete() -> None:
     """What a locked package requires is locked too, so that `--no-deps` leaves nothing out by
     accident.
     """
-    locked = pins("torch.txt", "cpu.txt", "accounts.txt", "dev.txt")
+    locked = pins("torch.txt", "cpu.txt", *EXTRA_LOCKS, "dev.txt")
     excused = left_out() | left_out("unused.txt")
     problems = [
         f"{name} needs {requirement}, locked is {locked.get(needed)}"
