@@ -28,3 +28,19 @@ def test_without_the_extra_the_line_says_what_to_install(
     monkeypatch.setattr(libraries, "LIBRARIES", ("no_such_library",))
     assert run(["search", str(adapter_dir)]) == 1
     assert "make setup EXTRAS=forge" in the_error()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--judge", "anna"], "go with --by judge"),
+        (["--early"], "go with --by judge"),
+        (["--by", "judge", "--judge", "a", "--judge", "a"], "a name of their own"),
+    ],
+)
+def test_wrong_wishes_of_people_are_2(
+    adapter_dir: Path, arguments: list[str], problem: str, the_error: Callable[[], str]
+) -> None:
+    """Before hours of training, and not after."""
+    assert run(["search", str(adapter_dir), *arguments]) == 2
+    assert problem in the_error()

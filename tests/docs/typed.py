@@ -149,6 +149,9 @@ CHECKED: Mapping[str, str] = {
     '.venv/bin/lorabay ladder adapters/tech-support --target "rouge_l>=35 and loss<=1.6"': _CLIMBS,
     "docs/guides/search.md: "
     ".venv/bin/lorabay search adapters/ecommerce -o search-ecommerce": _SEARCHES,
+    "docs/guides/search.md: "
+    ".venv/bin/lorabay search adapters/ecommerce -o search-ecommerce --by judge "
+    "--judge anna --judge ben": _SEARCHES,
     "docs/guides/evaluate.md: .venv/bin/lorabay evaluate adapters/finance "
     "--url http://127.0.0.1:8000 --limit 8": _EVALUATES,
     "docs/guides/evaluate.md: "

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from lorabay.errors import SetupError
-from lorabay.search.finals import Run
+from lorabay.search.finalist import AS_IT_IS, Finalist, Run
 from lorabay.search.space import Space, space_of
 from lorabay.search.trials import Outcome
 from lorabay.training.recipe import Recipe, recipe_of
@@ -76,3 +76,21 @@ class MadeFinals:
 def refuse(recipe: Recipe, name: str, look: Callable[[int, float], bool]) -> Outcome:
     """Fail as a training does whose recipe does not fit the base."""
     raise SetupError(f"no module of the base is called {recipe.shape.target_modules[0]}")
+
+
+def made_finalist(name: str, losses: Sequence[float], test: float = 1.0) -> Finalist:
+    """A finalist with these losses on dev, by seed, and twenty answers of a test part."""
+    runs = [
+        Run(seed, loss, tuple(10 * (test + place / 50) for place in range(20)), (10,) * 20)
+        for seed, loss in enumerate(losses)
+    ]
+    return Finalist(name, None, {}, tuple(runs))
+
+
+def three_finalists() -> tuple[Finalist, ...]:
+    """The recipe as it is, which is best by its loss, and two others."""
+    return (
+        made_finalist(AS_IT_IS, [1.0, 1.1]),
+        made_finalist("trial-3", [1.5, 1.6]),
+        made_finalist("trial-7", [2.0, 2.1]),
+    )

@@ -7,30 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.search.finals import AS_IT_IS, Contestant, Final, Finalist, Run, run_final
-from tests.search.made import MadeFinals, made_space
-
-
-def _finalist(name: str, losses: list[float], test: float = 1.0) -> Finalist:
-    runs = [
-        Run(seed, loss, tuple(10 * (test + place / 50) for place in range(20)), (10,) * 20)
-        for seed, loss in enumerate(losses)
-    ]
-    return Finalist(name, None, {}, tuple(runs))
+from lorabay.search.finalist import AS_IT_IS
+from lorabay.search.finals import Contestant, Final, run_final
+from tests.search.made import MadeFinals, made_finalist, made_space
 
 
 def test_the_lowest_mean_wins_not_the_luckiest_run() -> None:
     """One low loss among high ones does not win."""
-    final = Final((_finalist(AS_IT_IS, [2.0, 2.02]), _finalist("lucky", [1.9, 2.3])), 200)
+    final = Final((made_finalist(AS_IT_IS, [2.0, 2.02]), made_finalist("lucky", [1.9, 2.3])), 200)
     assert final.winner.name == AS_IT_IS
     assert final.sentences()[-1] == "the recipe as it is was not beaten"
 
 
 def test_a_difference_below_the_spread_is_noise() -> None:
     """And one above is not."""
-    near, far = _finalist("near", [1.03, 1.09]), _finalist("far", [1.5, 1.6])
-    best = _finalist("best", [1.0, 1.1])
-    final = Final((_finalist(AS_IT_IS, [2.0, 2.1]), best, near, far), 200)
+    near, far = made_finalist("near", [1.03, 1.09]), made_finalist("far", [1.5, 1.6])
+    best = made_finalist("best", [1.0, 1.1])
+    final = Final((made_finalist(AS_IT_IS, [2.0, 2.1]), best, near, far), 200)
     assert final.winner is best
     assert (final.is_noise(near), final.is_noise(far)) == (True, False)
     assert any("near is" in line and "noise" in line for line in final.sentences())
@@ -42,7 +35,9 @@ def test_a_difference_below_the_spread_is_noise() -> None:
 )
 def test_the_test_part_is_reported(test: float, verdict: str) -> None:
     """With an interval; it decides nothing."""
-    final = Final((_finalist(AS_IT_IS, [2.0, 2.1]), _finalist("best", [1.0, 1.1], test)), 200)
+    final = Final(
+        (made_finalist(AS_IT_IS, [2.0, 2.1]), made_finalist("best", [1.0, 1.1], test)), 200
+    )
     assert verdict in final.sentences()[-1]
     low, high = final.test_interval(final.winner)
     assert low < final.winner.test.value < high

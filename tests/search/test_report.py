@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lorabay.search.finals import AS_IT_IS, Contestant, run_final
+from lorabay.search.finalist import AS_IT_IS
+from lorabay.search.finals import Contestant, run_final
 from lorabay.search.report import Report
 from lorabay.search.trials import Study
 from tests.search.made import MadeFinals, MadeTrainer, made_space

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from lorabay.errors import SetupError
+from lorabay.judging import libraries
+from lorabay.judging.blind_set import read_names
+from lorabay.search.asking_people import JudgeWishes, Waiting
 from lorabay.search.search import Found, search, told
 from lorabay.search.trials import Trial
 from lorabay.training.recipe import read_recipe
+from tests.judging.answered import judge_all
 
 pytest.importorskip("optuna")
 pytest.importorskip("matplotlib")
@@ -42,7 +47,7 @@ def test_a_search_writes_its_winner(folder: Path, tiny_base: Path) -> None:
     """Trials, a final over seeds, a report, and a baseline that a recipe can inherit."""
     lines: list[str] = []
     out = folder.parent / "out"
-    found = search(folder, tiny_base, out, tell=lines.append)
+    found = _search(folder, tiny_base, out, lines.append)
     assert len(found.report.trials) == 4
     assert found.report.final.finalists[0].name == "recipe"
     assert [run.seed for run in found.report.final.finalists[1].runs] == [4, 5]
@@ -61,10 +66,33 @@ def test_a_search_writes_its_winner(folder: Path, tiny_base: Path) -> None:
     assert (out / "finals" / "recipe-seed-4" / "adapter_model.safetensors").exists()
 
 
+@pytest.mark.skipif(
+    not all(map(find_spec, libraries.LIBRARIES)), reason="votes are counted by the extra forge"
+)
+def test_people_choose_the_winner(folder: Path, tiny_base: Path) -> None:
+    """The search stops at a blind set, and goes on from the votes to the baseline."""
+    out = folder.parent / "out"
+    judge = JudgeWishes(("anna",), max_tokens=8)
+    waiting = search(folder, tiny_base, out, judge=judge)
+    assert isinstance(waiting, Waiting)
+    assert not (folder.parent / "baseline.toml").exists()
+
+    trial = next(name for name in read_names(out / "blind").values() if name != "recipe")
+    judge_all(out / "blind", {"anna": lambda *both: trial})
+    found = search(folder, tiny_base, out, judge=judge)
+    assert isinstance(found, Found)
+    assert found.report.final.winner.name == trial
+    assert found.baseline is not None
+    assert "# people prefer: " in found.baseline.read_text(encoding="utf-8")
+    assert "people prefer" in (out / "report" / "search.html").read_text(encoding="utf-8")
+
+
 def _search(
     folder: Path, base: Path, out: Path, tell: Callable[[str], None] | None = None
 ) -> Found:
-    return search(folder, base, out, tell=tell or (lambda line: None))
+    found = search(folder, base, out, tell=tell or (lambda line: None))
+    assert isinstance(found, Found)
+    return found
 
 
 def test_a_killed_search_comes_to_the_same_table(folder: Path, tiny_base: Path) -> None:

@@ -1,43 +1,30 @@
 """The final of a search: the best trials and the recipe as it is, each trained over seeds.
 
-One training that came out best may have been lucky. So the winner is who has the lowest mean loss
-on dev over fresh seeds, and a difference below the spread of the seeds is called noise. The test
-part is measured once for each training, for the report, and decides nothing.
+One training that came out best may have been lucky. So each recipe is trained over fresh seeds, and
+a verdict says who wins and which differences are noise. The test part is measured once for each
+training, for the report, and decides nothing.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lorabay.evaluation.bootstrap import Difference, Interval, difference, interval
-from lorabay.evaluation.measures import Measure, loss_of
 from lorabay.files import durable
+from lorabay.search.finalist import AS_IT_IS, Finalist, Run, seed_spread
+from lorabay.search.verdict import ByLoss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from lorabay.search.space import Choice
+    from lorabay.search.verdict import Verdict
     from lorabay.training.recipe import Recipe
 
-AS_IT_IS = "recipe"
-"""Name of the recipe without any choice."""
-
 _RESULT = "result.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One training of the final: its loss on dev, and the nats and tokens of each test answer."""
-
-    seed: int
-    dev_loss: float
-    test_nats: tuple[float, ...]
-    test_tokens: tuple[int, ...]
 
 
 class Contestant(NamedTuple):
@@ -59,51 +46,31 @@ class FinalTrainer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Finalist:
-    """A recipe over seeds. `trial` is its number, None for the recipe as it is."""
-
-    name: str
-    trial: int | None
-    choice: Choice
-    runs: tuple[Run, ...]
-
-    @property
-    def dev_loss(self) -> float:
-        """The mean loss on dev over the seeds."""
-        return statistics.fmean(run.dev_loss for run in self.runs)
-
-    @property
-    def spread(self) -> float:
-        """The standard deviation of the loss on dev over the seeds."""
-        return statistics.stdev(run.dev_loss for run in self.runs)
-
-    @property
-    def test(self) -> Measure:
-        """The loss on test, of the mean over the seeds of each answer's nats."""
-        by_answer = zip(*(run.test_nats for run in self.runs), strict=True)
-        return loss_of([statistics.fmean(nats) for nats in by_answer], self.runs[0].test_tokens)
-
-
-@dataclass(frozen=True, slots=True)
 class Final:
     """All finalists, the recipe as it is first. `draws` are those of the bootstrap."""
 
     finalists: tuple[Finalist, ...]
     draws: int = 1000
+    verdict: Verdict = field(default_factory=ByLoss)
 
     @property
     def winner(self) -> Finalist:
-        """The finalist with the lowest mean loss on dev."""
-        return min(self.finalists, key=lambda one: one.dev_loss)
+        """The finalist that the verdict is for."""
+        return self.ranked[0]
+
+    @property
+    def ranked(self) -> list[Finalist]:
+        """The finalists, the best one first."""
+        return self.verdict.ranked(self.finalists)
 
     @property
     def spread(self) -> float:
-        """The spread that another seed makes: of all finalists together."""
-        return math.sqrt(statistics.fmean(one.spread**2 for one in self.finalists))
+        """The spread of the loss on dev that another seed makes."""
+        return seed_spread(self.finalists)
 
     def is_noise(self, one: Finalist) -> bool:
-        """Return whether a finalist is no further from the winner than seeds are apart."""
-        return one.dev_loss - self.winner.dev_loss <= self.spread
+        """Return whether the difference between a finalist and the winner may be chance."""
+        return self.verdict.is_noise(one, self.winner, self.finalists)
 
     def test_interval(self, one: Finalist) -> Interval:
         """Return the interval of a finalist's loss on test."""
@@ -116,17 +83,8 @@ class Final:
 
     def sentences(self) -> list[str]:
         """Return what came out, for people."""
-        winner, spread = self.winner, self.spread
-        lines = [
-            f"{winner.name} has the lowest loss on dev, {winner.dev_loss:.4f} over "
-            f"{len(winner.runs)} seeds; another seed makes {spread:.4f} of difference"
-        ]
-        lines += [
-            f"{one.name} is {one.dev_loss - winner.dev_loss:.4f} above it, which is noise"
-            for one in self.finalists
-            if one is not winner and self.is_noise(one)
-        ]
-
+        winner = self.winner
+        lines = self.verdict.sentences(winner, self.finalists)
         if winner.name == AS_IT_IS:
             return [*lines, "the recipe as it is was not beaten"]
         return [*lines, self._on_test()]
@@ -135,7 +93,8 @@ class Final:
         gain = self.gain
         low, high = gain.interval
         figures = f"loss {gain.value:+.4f} ({low:+.4f} to {high:+.4f}, p {gain.p:.2g})"
-        if gain.is_noise or self.is_noise(self.finalists[0]):
+        apart = abs(self.winner.dev_loss - self.finalists[0].dev_loss)
+        if gain.is_noise or apart <= self.spread:
             return f"on test it does not clearly beat the recipe as it is: {figures}"
         return f"on test it {'beats' if gain.value < 0 else 'is beaten by'} the recipe: {figures}"
 
@@ -164,6 +123,7 @@ class Final:
             "test_loss": one.test.value,
             "test_interval": list(self.test_interval(one)),
             "seeds": {str(run.seed): run.dev_loss for run in one.runs},
+            **self.verdict.figures(one),
         }
 
 
@@ -185,10 +145,15 @@ def run_final(
         for seed in seeds:
             training = recipe.training.model_copy(update={"seed": seed})
             seeded = recipe.model_copy(update={"training": training})
-            runs.append(_run(seeded, folder / f"{name}-seed-{seed}", train))
+            runs.append(_run(seeded, folder / run_name(name, seed), train))
             after(f"{name}, seed {seed}")
         finalists.append(Finalist(name, trial, choice, tuple(runs)))
     return Final(tuple(finalists))
+
+
+def run_name(contestant: str, seed: int) -> str:
+    """Return the name of a training's folder."""
+    return f"{contestant}-seed-{seed}"
 
 
 def _run(recipe: Recipe, folder: Path, train: FinalTrainer) -> Run:

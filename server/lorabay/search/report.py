@@ -64,7 +64,7 @@ class Report:
         for row in _trial_rows(self.trials):
             trials.add_row(*map(Text, row))
 
-        final = Table(*_FINAL_HEAD, title="Final", title_justify="left")
+        final = Table(*_final_head(self.final), title="Final", title_justify="left")
         for row in _final_rows(self.final):
             final.add_row(*map(Text, row))
         return Group(trials, final, *(Text(line) for line in self.final.sentences()))
@@ -85,7 +85,7 @@ class Report:
             "<h1>Search</h1>",
             *(f"<p>{escape(line)}</p>" for line in self.final.sentences()),
             "<h2>Final</h2>",
-            _html(_FINAL_HEAD, _final_rows(self.final)),
+            _html(_final_head(self.final), _final_rows(self.final)),
             *(_picture(name, drawn[name]) for name in _PLOTS if name in drawn),
             "<h2>Trials</h2>",
             _html(_trial_head(self.trials), _trial_rows(self.trials)),
@@ -97,9 +97,6 @@ class Report:
             + "\n".join(body)
             + "\n</body></html>\n"
         )
-
-
-_FINAL_HEAD = ("", "loss on dev", "over seeds ±", "above the best", "loss on test", "95 %")
 
 
 def _trial_head(trials: tuple[Trial, ...]) -> tuple[str, ...]:
@@ -121,15 +118,19 @@ def _trial_rows(trials: tuple[Trial, ...]) -> Iterable[tuple[str, ...]]:
         yield str(trial.number), *choice, loss, str(trial.looks), trial.problem or trial.state
 
 
+def _final_head(final: Final) -> tuple[str, ...]:
+    return ("", "loss on dev", "over seeds ±", final.verdict.heading, "", "loss on test", "95 %")
+
+
 def _final_rows(final: Final) -> Iterable[tuple[str, ...]]:
-    for one in sorted(final.finalists, key=lambda one: one.dev_loss):
+    for one in final.ranked:
         low, high = final.test_interval(one)
-        above = one.dev_loss - final.winner.dev_loss
         yield (
             one.name,
             f"{one.dev_loss:.4f}",
             f"{one.spread:.4f}",
-            "best" if one is final.winner else f"{above:.4f}{' noise' * final.is_noise(one)}",
+            final.verdict.shown(one, final.winner),
+            "best" if one is final.winner else "noise" * final.is_noise(one),
             f"{one.test.value:.4f}",
             f"{low:.4f} to {high:.4f}",
         )

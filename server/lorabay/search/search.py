@@ -3,6 +3,7 @@
     OUT/trials.journal   every trial, as Optuna keeps it
     OUT/data/            what was split into train and dev, if the recipe names no dev
     OUT/finals/          the adapters of the final, one folder a training
+    OUT/answers/, blind/ what people judge, if they are to choose
     OUT/baseline.toml    the winner, for other recipes to inherit
     OUT/report/          the table, JSON, plots and a page
 
@@ -20,8 +21,11 @@ from filelock import FileLock, Timeout
 
 from lorabay.errors import SetupError
 from lorabay.files import durable
+from lorabay.search.asking_people import Waiting, judged
 from lorabay.search.baseline import BASELINE_FILE, baseline
-from lorabay.search.finals import AS_IT_IS, Contestant, Final, FinalTrainer, run_final
+from lorabay.search.final_answers import GreedyAnswers
+from lorabay.search.finalist import AS_IT_IS
+from lorabay.search.finals import Contestant, Final, FinalTrainer, run_final
 from lorabay.search.parts import parts_of
 from lorabay.search.report import Report
 from lorabay.search.space import Space, space_of
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
     from rich.console import Group
 
+    from lorabay.search.asking_people import JudgeWishes
     from lorabay.search.trials import Trial
     from lorabay.training.recipe import Recipe
 
@@ -79,14 +84,16 @@ def search(
     *,
     baseline_file: Path | None = None,
     workers: int = 1,
+    judge: JudgeWishes | None = None,
     tell: Callable[[str], None] = lambda line: None,
-) -> Found:
-    """Search a recipe's space; choose by dev, report on test, write the winner.
+) -> Found | Waiting:
+    """Search a recipe's space; choose by dev, or by people; report on test, write the winner.
 
     `baseline_file` is where the winner goes, beside `output`'s own copy; by default next to the
-    adapter's folder. Goes on with a search of the same recipe in `output`. Raises SetupError for a
-    recipe without a space, data that cannot be split, a folder of another search, and for a space
-    of which no trial can be trained.
+    adapter's folder. With `judge`, people choose among the finalists, and the search ends with what
+    it waits for until they have. Goes on with a search of the same recipe in `output`. Raises
+    SetupError for a recipe without a space, data that cannot be split, a folder of another search,
+    and for a space of which no trial can be trained.
     """
     recipe = read_recipe(adapter_dir)
     space = space_of(recipe, str(adapter_dir / RECIPE_FILE))
@@ -104,6 +111,12 @@ def search(
         trainer = TrainingTrials(base, parts, output / "trials", space.table.looks)
         run_workers(study, trainer, workers, lambda trial: tell(told(trial)))
         final = _final(study, recipe, output, TrainingFinals(base, parts), tell)
+        if judge is not None:
+            answer = GreedyAnswers(base, judge.max_tokens)
+            outcome = judged(final, output, parts.dev, judge, answer, tell)
+            if isinstance(outcome, Waiting):
+                return outcome
+            final = outcome
 
         report = Report(tuple(study.trials()), final)
         report.write(output / "report", study.load())
@@ -157,6 +170,7 @@ def _write_baseline(space: Space, final: Final, output: Path, target: Path) -> P
         "Found by `lorabay search`; other recipes take it over with",
         f'#   inherit = "../{target.name}"',
         f"loss on dev {winner.dev_loss:.4f}, a seed makes {final.spread:.4f}",
+        *final.verdict.remarks(winner),
     ]
     text = baseline(space.recipe_for(winner.choice), [line.removeprefix("#") for line in remarks])
     durable.write(output / BASELINE_FILE, text)

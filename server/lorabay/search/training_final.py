@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lorabay.search.finals import Run
+from lorabay.search.finalist import Run
 
 if TYPE_CHECKING:
     from pathlib import Path
