@@ -24,7 +24,8 @@ RUN apt-get update \
 ARG PIP_ROOT_USER_ACTION=ignore
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements,target=/src/requirements \
-    /src/requirements/install.sh python3 requirements/torch.txt requirements/cpu.txt
+    /src/requirements/install.sh python3 requirements/torch.txt requirements/cpu.txt \
+        requirements/accounts.txt requirements/sources.txt
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,target=/src \
     /src/requirements/install.sh --copy python3
@@ -65,7 +66,8 @@ ARG PIP_BREAK_SYSTEM_PACKAGES=1
 ARG PIP_ROOT_USER_ACTION=ignore
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,source=requirements,target=/src/requirements \
-    /src/requirements/install.sh python3 requirements/gpu.txt requirements/base-model.in
+    /src/requirements/install.sh python3 requirements/gpu.txt requirements/base-model.in \
+        requirements/accounts.txt requirements/sources.txt
 # The import ends the build here, and not a start later, should the image lack a package that gpu.txt takes for granted.
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,target=/src \

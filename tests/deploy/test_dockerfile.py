@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 TARGETS = ("cpu", "gpu")
+EXTRAS = ("requirements/accounts.txt", "requirements/sources.txt")
+"""What an image has beside a plain setup."""
 
 Stage = list[tuple[str, str]]
 """The instructions of one target, each with its arguments on one line."""
@@ -112,10 +114,16 @@ def test_every_place_names_the_same_vllm() -> None:
 
 
 def test_the_cpu_image_installs_what_make_setup_installs() -> None:
-    """The same script with the same lock files, in the same order."""
+    """The same script with the same lock files, in the same order, and then the extras."""
     locks = re.search(r"^LOCKS\s*:=(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert locks
-    assert installs("cpu")[0] == ["python3", *locks[1].split()]
+    assert installs("cpu")[0] == ["python3", *locks[1].split(), *EXTRAS]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_has_what_a_cluster_uses(target: str) -> None:
+    """Keys in a database and adapters from buckets need libraries that a plain setup lacks."""
+    assert set(EXTRAS) <= set(installs(target)[0])
 
 
 def test_the_gpu_image_keeps_its_own_torch_and_vllm() -> None:

@@ -1,6 +1,6 @@
 """The blocks of docs/ that the program knows better.
 
-`python -m tests.docs.blocks` writes them anew.
+`python -m tests.docs.blocks` writes them anew, and the schema of the chart with them.
 
 A block lies between `<!-- NAME -->` and `<!-- /NAME -->`. `BLOCKS` says how each is made, and
 `PAGES` on which page it is.
@@ -23,6 +23,7 @@ from lorabay.data.reasons import MEANINGS
 from lorabay.formats import FORMATS, peft_layers
 from lorabay.metrics import AdapterFacts, Metrics, SlotFacts
 from lorabay.settings import ENV_PREFIX, GROUPS
+from tests.deploy import chart_settings
 from tests.docs.pages import ROOT
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ def series() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     """
     facts = AdapterFacts("finance", "ready", "0" * 12, "lora", 8, "engine", approximate=0.1)
     metrics = Metrics(CollectorRegistry())
-    metrics.follow_adapters(lambda: [facts], slots=lambda: SlotFacts(taken=1, total=4))
+    metrics.follow_adapters(
+        lambda: [facts], slots=lambda: SlotFacts("base", taken=1, total=4, loaded=1)
+    )
 
     made = [series for series in vars(metrics).values() if hasattr(series, "_labelnames")]
     labels = {series._name: tuple(series._labelnames) for series in made}
@@ -280,7 +283,8 @@ def renewed(text: str, name: str) -> str:
 
 
 def write_all() -> None:
-    """Write every block anew."""
+    """Write every block anew, and the settings in the schema of the chart."""
+    chart_settings.write()
     for name, page in PAGES.items():
         path = ROOT / page
         path.write_text(renewed(path.read_text(encoding="utf-8"), name), encoding="utf-8")
