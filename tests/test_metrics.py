@@ -33,8 +33,11 @@ CONTRACT = {
     "lorabay_adapter_evictions": ("adapter",),
     "lorabay_reconcile_seconds": (),
     "lorabay_rejected": ("reason",),
+    "lorabay_store_free_bytes": (),
+    "lorabay_store_size_bytes": (),
     "lorabay_directory_state": ("state",),
     "lorabay_file_systems_hanging": (),
+    "lorabay_engine_up": (),
     "lorabay_engine_restarts": ("reason",),
     "lorabay_model_restarts": ("adapter",),
     "lorabay_requests_refused": (),
@@ -49,6 +52,7 @@ CONTRACT = {
     "lorabay_usage_waiting": (),
     "lorabay_trace_spans": ("outcome",),
     "lorabay_audit_lost": (),
+    "lorabay_database_age_seconds": (),
     "lorabay_issuer_keys_age_seconds": ("issuer",),
 }
 ADAPTER_GAUGES = {
@@ -56,9 +60,11 @@ ADAPTER_GAUGES = {
     "lorabay_adapter_state": ("adapter", "state"),
     "lorabay_adapter_resident": ("adapter", "level"),
     "lorabay_adapter_approximate_error": ("adapter",),
-    "vllm:lora_adapter_loaded": ("adapter_name", "level", "pinned"),
-    "vllm:num_gpu_loaded_lora_adapters": (),
-    "vllm:max_gpu_lora_adapters": (),
+    "vllm:lora_adapter_loaded": ("adapter_name", "level", "pinned", "rank"),
+    "vllm:num_gpu_loaded_lora_adapters": ("model_name", "engine"),
+    "vllm:max_gpu_lora_adapters": ("model_name", "engine"),
+    "vllm:num_cpu_loaded_lora_adapters": ("model_name", "engine"),
+    "vllm:lora_requests_info": ("max_lora", "running_lora_adapters", "waiting_lora_adapters"),
 }
 FINANCE = AdapterFacts("finance", "ready", "3f9c1a2b4d5e", "lora", 16, "engine")
 BROKEN = AdapterFacts("broken", "rejected", None, None, None, None)
@@ -241,20 +247,39 @@ def test_routers_see_where_adapters_are() -> None:
     metrics = Metrics(CollectorRegistry())
     cold = replace(FINANCE, adapter="cold", level="store")
     facts = [replace(FINANCE, in_slot=True), replace(FINANCE, adapter="shop", pinned=True), cold]
-    metrics.follow_adapters(lambda: [*facts, BROKEN], slots=lambda: SlotFacts(taken=1, total=4))
+    slots = SlotFacts("tiny", taken=1, total=4, loaded=2, in_slots=("finance",), at=1700.0)
+    metrics.follow_adapters(lambda: [*facts, BROKEN], slots=lambda: slots)
     (loaded,) = [
         family for family in metrics.registry.collect() if family.name == "vllm:lora_adapter_loaded"
     ]
     assert [tuple(sample.labels.values()) for sample in loaded.samples] == [
-        ("finance", "gpu", "false"),
-        ("shop", "cpu", "true"),
+        ("finance", "gpu", "false", "16"),
+        ("shop", "cpu", "true", "16"),
     ]
-    assert metrics.registry.get_sample_value("vllm:num_gpu_loaded_lora_adapters") == 1
-    assert metrics.registry.get_sample_value("vllm:max_gpu_lora_adapters") == 4
+    value, engine = metrics.registry.get_sample_value, {"model_name": "tiny", "engine": "0"}
+    assert value("vllm:num_gpu_loaded_lora_adapters", engine) == 1
+    assert value("vllm:max_gpu_lora_adapters", engine) == 4
+    assert value("vllm:num_cpu_loaded_lora_adapters", engine) == 2
+
+
+def test_older_routers_read_the_slots_from_names() -> None:
+    """The labels of one series list the adapters in a slot and those on their way; its value is the
+    time, by which a router finds the newest.
+    """
+    metrics = Metrics(CollectorRegistry())
+    slots = SlotFacts("tiny", 2, 4, 2, ("finance", "shop"), ("travel",), at=1700.0)
+    metrics.follow_adapters(list, slots=lambda: slots)
+    labels = {
+        "max_lora": "4",
+        "running_lora_adapters": "finance,shop",
+        "waiting_lora_adapters": "travel",
+    }
+    assert metrics.registry.get_sample_value("vllm:lora_requests_info", labels) == 1700
 
 
 def test_without_an_engine_nothing_is_said_of_slots() -> None:
     """A router takes an absent series for not known, and a zero for empty."""
     metrics = Metrics(CollectorRegistry())
     metrics.follow_adapters(list)
-    assert metrics.registry.get_sample_value("vllm:max_gpu_lora_adapters") is None
+    names = {sample.name for family in metrics.registry.collect() for sample in family.samples}
+    assert not [name for name in names if name.startswith("vllm:")]

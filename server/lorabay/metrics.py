@@ -30,6 +30,14 @@ _TOKEN_GAP = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 Family = TypeVar("Family", Counter, Gauge, Histogram)
 
 
+def _begin_at_zero(counter: Counter, *labels: str) -> None:
+    """Show the series of these labels from the start: an alert cannot see an increase from nothing
+    to one.
+    """
+    for label in labels:
+        counter.labels(label)
+
+
 class Metrics:
     """The series of one server; `own_histograms` adapters have latency histograms of their own."""
 
@@ -102,6 +110,7 @@ class Metrics:
         self._add_rebuilds(registry)
         self._add_slots(registry)
         self._add_directory(registry)
+        self._add_disks(registry)
         self._add_connections(registry)
         self._add_grammars(registry)
         self._add_usage(registry)
@@ -110,12 +119,18 @@ class Metrics:
         self._add_administrators(registry)
 
     def _add_rebuilds(self, registry: CollectorRegistry) -> None:
+        self.engine_up = Gauge(
+            "lorabay_engine_up",
+            "1 while the engine takes requests, 0 while it starts or is rebuilt.",
+            registry=registry,
+        )
         self.engine_restarts = Counter(
             "lorabay_engine_restarts",
             "Times the engine was rebuilt, by why: it `died`, or it `hung`.",
             ["reason"],
             registry=registry,
         )
+        _begin_at_zero(self.engine_restarts, "died", "hung")
         self.model_restarts = Counter(
             "lorabay_model_restarts",
             "Times the engine of a whole model was rebuilt, because it died or hung.",
@@ -135,12 +150,14 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        _begin_at_zero(self.usage_records, "inserted", "lost", "damaged")
         self.usage_failures = Counter(
             "lorabay_usage_failures",
             "Times that the disk of the `journal` or the `database` did not take usage.",
             ["where"],
             registry=registry,
         )
+        _begin_at_zero(self.usage_failures, "journal", "database")
         self.usage_waiting = Gauge(
             "lorabay_usage_waiting",
             "Records of usage that are not in the database yet.",
@@ -179,6 +196,18 @@ class Metrics:
             "Requests that got no turn, by why: too many waited (`full`), too many of the same "
             "tenant (`tenant_full`), or it did not come in time (`timeout`).",
             ["reason"],
+            registry=registry,
+        )
+
+    def _add_disks(self, registry: CollectorRegistry) -> None:
+        self.store_free = Gauge(
+            "lorabay_store_free_bytes",
+            "Bytes that are free on the disk of the store.",
+            registry=registry,
+        )
+        self.store_size = Gauge(
+            "lorabay_store_size_bytes",
+            "Bytes that the disk of the store has in all.",
             registry=registry,
         )
 
@@ -234,6 +263,11 @@ class Metrics:
             "Deeds that are missing from the audit: the database did not take them in time.",
             registry=registry,
         )
+        self.database_age = Gauge(
+            "lorabay_database_age_seconds",
+            "Time since the database of accounts has last told its keys; 0 without one.",
+            registry=registry,
+        )
         self.issuer_keys_age = Gauge(
             "lorabay_issuer_keys_age_seconds",
             "Time since the issuer of administrators' tokens has last told its keys.",
@@ -287,10 +321,19 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class SlotFacts:
-    """Places for adapters in the device's memory: how many are taken, and how many there are."""
+    """What routers want to know of an engine's places for adapters, at one moment.
 
+    `taken` and `total` are places in the device's memory, `loaded` is how many versions are in the
+    host's. `in_slots` and `loading` are adapters by name; `at` is the time of day, in seconds.
+    """
+
+    base: str
     taken: int
     total: int
+    loaded: int
+    in_slots: tuple[str, ...] = ()
+    loading: tuple[str, ...] = ()
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +401,7 @@ class AdapterCollector:
         loaded = GaugeMetricFamily(
             "vllm:lora_adapter_loaded",
             "1 for each adapter in the engine: `gpu` in the device's memory, `cpu` in the host's.",
-            labels=["adapter_name", "level", "pinned"],
+            labels=["adapter_name", "level", "pinned", "rank"],
         )
         return info, state, resident, approximate, loaded
 
@@ -384,7 +427,10 @@ class AdapterCollector:
             approximate = {"adapter": name}, fact.approximate
         if fact.level == "engine":
             level, pinned = "gpu" if fact.in_slot else "cpu", str(fact.pinned).lower()
-            loaded = {"adapter_name": name, "level": level, "pinned": pinned}, 1.0
+            loaded = (
+                {"adapter_name": name, "level": level, "pinned": pinned, "rank": str(fact.rank)},
+                1.0,
+            )
 
         state = {"adapter": name, "state": fact.state}, 1.0
         return info, state, resident, approximate, loaded
@@ -395,21 +441,42 @@ class AdapterCollector:
         if slots is None:
             return ()
 
-        taken, total = _slot_families()
-        taken.add_metric([], slots.taken)
-        total.add_metric([], slots.total)
-        return taken, total
+        taken, total, loaded, info = _slot_families()
+        engine = [slots.base, "0"]
+        taken.add_metric(engine, slots.taken)
+        total.add_metric(engine, slots.total)
+        loaded.add_metric(engine, slots.loaded)
+
+        names = [",".join(slots.in_slots), ",".join(slots.loading)]
+        info.add_metric([str(slots.total), *names], slots.at)
+        return taken, total, loaded, info
 
 
-def _slot_families() -> tuple[GaugeMetricFamily, GaugeMetricFamily]:
+def _slot_families() -> tuple[GaugeMetricFamily, ...]:
+    """Return the families that routers read of an engine, with vLLM's names and labels.
+
+    https://github.com/vllm-project/vllm/pull/54830 has the first three. Of the last one, vLLM's own
+    names adapters that have requests, where the protocol of routers asks for those in a slot.
+    """
+    engine = ["model_name", "engine"]
     taken = GaugeMetricFamily(
         "vllm:num_gpu_loaded_lora_adapters",
         "Versions of adapters in the device's memory.",
-        labels=[],
+        labels=engine,
     )
     total = GaugeMetricFamily(
         "vllm:max_gpu_lora_adapters",
         "Versions of adapters that fit into the device's memory.",
-        labels=[],
+        labels=engine,
     )
-    return taken, total
+    loaded = GaugeMetricFamily(
+        "vllm:num_cpu_loaded_lora_adapters",
+        "Versions of adapters in the host's memory, those in the device's included.",
+        labels=engine,
+    )
+    info = GaugeMetricFamily(
+        "vllm:lora_requests_info",
+        "The time of day; its labels name the adapters in a slot, and those being loaded.",
+        labels=["max_lora", "running_lora_adapters", "waiting_lora_adapters"],
+    )
+    return taken, total, loaded, info

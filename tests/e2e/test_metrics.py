@@ -101,10 +101,15 @@ def test_routers_see_which_adapters_are_loaded(client: OpenAI, server: Server) -
     assert 1 <= taken <= now.total("vllm:max_gpu_lora_adapters")
 
 
-def test_an_idle_server_has_no_adapter_with_requests(client: OpenAI, server: Server) -> None:
-    """One series, whose labels are empty when nobody asks."""
+def test_an_idle_server_still_names_the_adapters_in_slots(client: OpenAI, server: Server) -> None:
+    """One series, which older routers read: nothing is on its way when nobody asks, and whoever
+    answered last is still there.
+    """
+    body = {"model": "finance", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3}
+    client.chat.completions.create(**body)
     at_rest(server)
     text = httpx.get(f"{server.url}/metrics", timeout=PATIENCE_S).text
     series = [line for line in text.splitlines() if line.startswith("vllm:lora_requests_info{")]
     assert len(series) == 1
     assert 'waiting_lora_adapters=""' in series[0]
+    assert "finance" in series[0]

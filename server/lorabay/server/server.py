@@ -61,6 +61,7 @@ from lorabay.server.listener import bind
 from lorabay.server.models import model_checks, model_plan
 from lorabay.server.oidc import admin_side, show_age
 from lorabay.server.open_files import connections_of, raise_limit
+from lorabay.server.store_space import show_space
 from lorabay.server.tls import choose_certificate
 from lorabay.server.tracing import choose_tracing
 from lorabay.server.turns import choose_shares, make_gate
@@ -272,6 +273,7 @@ class Server:
         self._manager: AdapterManager | None = None
         self._limits: LimitKeeper | None = None
         if accounts is not None:
+            self._metrics.database_age.set_function(lambda: accounts.keys.age_s)
             self._limits = LimitKeeper(
                 accounts.database, self._metrics, redis=_secret(settings.redis)
             )
@@ -434,10 +436,13 @@ class Server:
         stored = BaseShapes.of(files, names=served_names(settings.engine, base))
         shapes = with_hidden_shapes(files, stored)
 
+        store = Store.open(settings.store)
+        show_space(settings.store, self._metrics)
+
         return partial(
             build_reconciler,
             settings,
-            Store.open(settings.store),
+            store,
             shapes,
             self._metrics,
             BaseWeights.of(files),

@@ -146,6 +146,7 @@ class AdapterManager:
         registry.when_idle(lambda version: self.residency.look_for_room())
         registry.when_changed(self._state_changed)
         metrics.follow_adapters(self.facts, slots=self._slot_facts, is_served=registry.is_present)
+        metrics.engine_up.set_function(lambda: float(self._is_up()))
 
     async def start(self) -> None:
         """Bring the engine up and adapters into it, then follow the directory until `stop`."""
@@ -230,7 +231,24 @@ class AdapterManager:
 
     def _slot_facts(self) -> SlotFacts | None:
         slots = self.engine.slots()
-        return None if slots is None else SlotFacts(len(slots.held), slots.count)
+        if slots is None:
+            return None
+
+        resident = self.residency.resident()
+        in_slots = [
+            status.name
+            for status in self._registry.snapshot()
+            if status.live and status.live.weights in resident and status.live.weights in slots.held
+        ]
+        return SlotFacts(
+            base=self._reconciler.ingest.base_names[0],
+            taken=len(slots.held),
+            total=slots.count,
+            loaded=len(resident),
+            in_slots=tuple(in_slots),
+            loading=tuple(sorted({version.adapter for version in self.residency.loading()})),
+            at=time.time(),
+        )
 
     async def _preload(self) -> None:
         """Load pinned adapters, then others until the number that is preloaded is reached.

@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from lorabay.api.measuring.exposition import TEXT
-from lorabay.api.measuring.metrics_page import LORA_INFO, OURS, Pages, VllmSeries
+from lorabay.api.measuring.metrics_page import OURS, Pages, VllmSeries
 from lorabay.api.measuring.request_metrics import RequestMetrics
 from lorabay.api.measuring.series import Series
 from lorabay.metrics import AdapterCollector, AdapterFacts, Metrics
@@ -45,27 +45,6 @@ def engines_own_series() -> Iterator[str]:
     series.inc(3)
     yield "vllm:test_requests_total"
     REGISTRY.unregister(series)
-
-
-LABELS = ("max_lora", "waiting_lora_adapters", "running_lora_adapters")
-
-
-def lines(registry: CollectorRegistry) -> list[str]:
-    text = generate_latest(VllmSeries(registry)).decode()  # type: ignore[arg-type]
-    return [line for line in text.splitlines() if not line.startswith("#")]
-
-
-def test_routers_read_adapters_not_versions() -> None:
-    """Each name appears once, without its version; of equal samples the newest stays."""
-    registry = CollectorRegistry()
-    gauge = Gauge(LORA_INFO, "Running stats on lora requests.", LABELS, registry=registry)
-    gauge.labels("4", "shop@bbbbbbbbbbbb", "ads@aaaaaaaaaaaa,ads@cccccccccccc").set(7)
-    gauge.labels("4", "shop@bbbbbbbbbbbb", "ads@cccccccccccc").set(9)
-    gauge.labels("4", "", "").set(8)
-    assert sorted(lines(registry)) == [
-        f'{LORA_INFO}{{max_lora="4",running_lora_adapters="",waiting_lora_adapters=""}} 8.0',
-        f'{LORA_INFO}{{max_lora="4",running_lora_adapters="ads",waiting_lora_adapters="shop"}} 9.0',
-    ]
 
 
 def test_two_engines_share_a_family() -> None:

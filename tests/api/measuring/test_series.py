@@ -69,7 +69,9 @@ def test_a_page_is_prometheus_clients(texts: list[str], values: list[float]) -> 
 
 def metrics_of(facts: list[AdapterFacts]) -> Metrics:
     metrics = Metrics(CollectorRegistry())
-    metrics.follow_adapters(lambda: facts, slots=lambda: SlotFacts(taken=1, total=4))
+    metrics.follow_adapters(
+        lambda: facts, slots=lambda: SlotFacts("base", taken=1, total=4, loaded=1)
+    )
     for fact in facts:
         metrics.of(fact.adapter, metrics.requests, "chat", "200").inc()
         metrics.of(fact.adapter, metrics.load_seconds).observe(0.3)

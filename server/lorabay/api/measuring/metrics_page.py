@@ -1,9 +1,8 @@
 """`GET /metrics`: lorabay's series and vLLM's in one exposition. It needs no key.
 
 A page is made at most once a second for each format, so that scrapes in a loop cost no more than
-one. vLLM's series are passed on unchanged, except that one of them names adapters in place of
-versions. vLLM knows versions (`finance@3f9c1a2b4d5e`), because two of one adapter may run in one
-batch. Routers that read `vllm:lora_requests_info` know only names (`finance`).
+one. vLLM's series are passed on unchanged, except for those that lorabay has itself: vLLM knows
+versions (`finance@3f9c1a2b4d5e`) and requests, where routers ask for names (`finance`) and places.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import REGISTRY
-from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import gzip_accepted
 
 from lorabay.api.measuring.exposition import (
@@ -30,24 +28,22 @@ from lorabay.api.measuring.exposition import (
 from lorabay.api.measuring.series import Series
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, Metric
     from prometheus_client.registry import Collector
 
 KEEP_S = 1.0
 """How long a page is shown again before it is made anew."""
 
-LORA_INFO = "vllm:lora_requests_info"
-ADAPTER_LISTS = ("running_lora_adapters", "waiting_lora_adapters")
-"""Labels of that series that hold names, joined by commas."""
-
 OURS = frozenset(
     {
         "vllm:lora_adapter_loaded",
-        "vllm:num_gpu_loaded_lora_adapters",
+        "vllm:lora_requests_info",
         "vllm:max_gpu_lora_adapters",
+        "vllm:num_cpu_loaded_lora_adapters",
+        "vllm:num_gpu_loaded_lora_adapters",
     }
 )
-"""Series of vLLM's name that are ours; those of a later vLLM that has them, too, are not shown."""
+"""Series of vLLM's name that are ours. Prometheus would refuse a page with its own beside them."""
 
 
 def metrics_router(registry: CollectorRegistry) -> APIRouter:
@@ -127,7 +123,7 @@ class VllmSeries:
         self._registry = registry
 
     def collect(self) -> Iterator[Metric]:
-        """Return every family once; of samples that differ only in versions, the newest."""
+        """Return every family once, but for those that are ours."""
         families: dict[str, Metric] = {}
         for family in self._registry.collect():
             # A whole model's engine has the same families as the adapters' engine.
@@ -135,30 +131,4 @@ class VllmSeries:
             if known is not family:
                 known.samples.extend(family.samples)
 
-        for family in families.values():
-            if family.name not in OURS:
-                yield _by_adapter(family) if family.name == LORA_INFO else family
-
-
-def _by_adapter(family: Metric) -> Metric:
-    # Two versions of one adapter become samples with equal labels, which Prometheus refuses. The
-    # value is a time.
-    newest: dict[tuple[tuple[str, str], ...], float] = {}
-    for sample in family.samples:
-        labels = dict(sample.labels)
-        for label in ADAPTER_LISTS:
-            if label in labels:
-                labels[label] = _adapters(labels[label])
-        key = tuple(labels.items())
-        newest[key] = max(sample.value, newest.get(key, 0.0))
-
-    renamed = GaugeMetricFamily(family.name, family.documentation)
-    for key, value in newest.items():
-        renamed.add_sample(family.name, dict(key), value)
-    return renamed
-
-
-def _adapters(versions: str) -> str:
-    """Return the adapters of a list of versions, each once, in the order of the list."""
-    names = (version.partition("@")[0] for version in versions.split(","))
-    return ",".join(dict.fromkeys(names))
+        return iter(family for family in families.values() if family.name not in OURS)
