@@ -30,6 +30,8 @@ pytest_plugins = [
     "tests.fixtures.otlp",
     "tests.fixtures.issuer",
     "tests.fixtures.chromium",
+    "tests.fixtures.kubernetes",
+    "tests.fixtures.prometheus",
 ]
 
 examples.register_profiles()

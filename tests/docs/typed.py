@@ -100,6 +100,8 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/bench.md: "
     "export LORABAY_DATABASE=postgresql://USER:PASSWORD@HOST/NAME": "takes half an hour",
     "docs/guides/docker-and-gpu.md: export LORABAY_API_KEY=choose-a-long-random-text": _DOCKER,
+    "docs/guides/alerts.md: export LORABAY_API_KEY=choose-a-long-random-text": _DOCKER,
+    "docs/guides/alerts.md: .venv/bin/python -m deploy.grafana": _CHECKOUT,
     "docs/guides/docker-and-gpu.md: docker compose -f deploy/compose.yaml --profile gpu "
     "--profile monitoring up --build": _DOCKER,
     "docs/guides/docker-and-gpu.md: .venv/bin/lorabay bench tune "

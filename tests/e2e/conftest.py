@@ -59,6 +59,7 @@ FIRST, LAST = (
         "test_whole_models.py",
     ),
     (
+        "test_alerts.py",
         "test_engine_death.py",
         "test_hanging_engine.py",
         "test_idle_hangs.py",
