@@ -107,7 +107,12 @@ def test_the_program_takes_every_variable_and_every_setting(helm: Program, value
     assert len(ours) >= 4
     assert {name.removeprefix(ENV_PREFIX).lower() for name in ours} <= set(Settings.model_fields)
 
-    settings = one(objects, "ConfigMap")["data"]["lorabay.yaml"]
+    (file,) = [
+        found
+        for found in objects
+        if found["kind"] == "ConfigMap" and "lorabay.yaml" in found["data"]
+    ]
+    settings = file["data"]["lorabay.yaml"]
     assert load_settings(yaml.safe_load(settings), environ={}).log_format == "json"
 
 
@@ -240,6 +245,19 @@ def test_a_server_reaches_what_it_needs_alone(helm: Program) -> None:
     assert one(render(helm, BY_NAME["one-host"]), "NetworkPolicy")["spec"]["policyTypes"] == [
         "Ingress"
     ]
+
+
+def test_alerts_and_dashboards_come_along(helm: Program) -> None:
+    """They are those of the files beside the chart, as they are there."""
+    objects = render(helm, BY_NAME["several"])
+    rules = yaml.safe_load((CHART.parents[1] / "prometheus" / "alerts.yaml").read_text())
+    assert one(objects, "PrometheusRule")["spec"] == rules
+
+    shown = [
+        found["data"] for found in objects if found["metadata"]["name"] == "lorabay-dashboards"
+    ]
+    files = (CHART.parents[1] / "grafana" / "dashboards").iterdir()
+    assert shown == [{f"lorabay-{file.name}": file.read_text() for file in files}]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from deploy.grafana.written import BOARDS
 from tests.deploy.chart import VALUES, one, render
 from tests.deploy.panels import expressions
 from tests.docs.pages import ROOT
-from tests.e2e.conftest import ADAPTERS
+from tests.e2e.conftest import MODELS
 from tests.e2e.server import Server
 from tests.fixtures.kubernetes import Program
 from tests.fixtures.prometheus import Prometheus, wait_until
@@ -50,7 +50,7 @@ def load(server: Server, client: OpenAI) -> None:
     """Ask each adapter and the base, streams and whole answers, for a few seconds."""
     until = time.monotonic() + 8
     while time.monotonic() < until:
-        for model in (*ADAPTERS, "base"):
+        for model in MODELS:
             request = {
                 "model": model,
                 "messages": [{"role": "user", "content": "Where is my parcel?"}],
