@@ -10,7 +10,8 @@ from dataclasses import dataclass
 Series = Mapping[str, str]
 """Name with labels, to its values."""
 
-HERE = 'job="lorabay",instance="a:8000"'
+HERE = 'job="lorabay",instance="HERE"'
+"""Labels of every series; each case stands for a server of its own, whose name takes the place."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ def test_adapters_are_read_only_and_the_cache_is_kept(services: dict[str, Any], 
 
 def test_no_service_has_more_rights_than_it_needs(services: dict[str, Any]) -> None:
     """None is privileged, all capabilities are dropped, and a crash restarts the service."""
-    assert set(services) == {*SERVERS, "prometheus"}
+    assert set(services) == {*SERVERS, "prometheus", "alertmanager", "grafana"}
     for name, service in services.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name

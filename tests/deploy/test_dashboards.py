@@ -77,8 +77,10 @@ def test_panels_ask_for_series_that_exist() -> None:
 
 
 def test_no_series_is_left_out() -> None:
-    """Every series of ours is in a panel or an alert: nobody collects what nobody looks at."""
-    known = {name for name, *_ in series()}
+    """Every series of ours is in a panel or an alert: nobody collects what nobody looks at. Those
+    with names of vLLM's are for routers.
+    """
+    known = {name for name, *_ in series() if name.startswith("lorabay_")}
     shown = (ROOT / "deploy" / "prometheus" / "alerts.yaml").read_text()
     shown += "".join(written(name) for name in BOARDS)
     assert {name for name in known if name not in shown} == set()

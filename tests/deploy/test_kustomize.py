@@ -29,11 +29,11 @@ def test_the_base_is_fresh(helm: Program) -> None:
 
 
 def test_kubernetes_takes_base_and_overlay(kubectl: Program) -> None:
-    """Every supported version knows every field."""
+    """The oldest and the newest version know every field."""
     for folder in ("base", "gpu"):
         objects = built(kubectl, folder)
         assert len(objects) == 7
-        for version in VERSIONS:
+        for version in (VERSIONS[0], VERSIONS[-1]):
             assert [problem for one in objects for problem in problems(one, version)] == []
 
 

@@ -27,6 +27,7 @@ from lorabay.serving.manager import AdapterManager
 from tests.fake_engine import echo
 from tests.serving.bay import ADMIN, POLL_S, Bay
 from tests.serving.mortal_engine import MortalEngine
+from tests.versions import BASE_NAMES
 from tests.virtual_time import quiet
 
 REFUSAL = AdapterRejected("finance", ("no such module",))
@@ -270,16 +271,20 @@ async def test_routers_see_what_is_in_the_engine(server: Server) -> None:
     server.bay.registry.set_pinned("bank", True)
     server.engine.in_slots = Slots(frozenset({ads.digest}), 2)
     assert labels_of(server, "vllm:lora_adapter_loaded") == [
-        ("ads", "gpu", "false"),
-        ("bank", "cpu", "true"),
+        ("ads", "gpu", "false", "4"),
+        ("bank", "cpu", "true", "4"),
     ]
-    assert server.count("vllm:num_gpu_loaded_lora_adapters") == 1
-    assert server.count("vllm:max_gpu_lora_adapters") == 2
+    engine = {"model_name": BASE_NAMES[0], "engine": "0"}
+    assert server.count("vllm:num_gpu_loaded_lora_adapters", **engine) == 1
+    assert server.count("vllm:num_cpu_loaded_lora_adapters", **engine) == 2
+    assert server.count("vllm:max_gpu_lora_adapters", **engine) == 2
+    assert labels_of(server, "vllm:lora_requests_info") == [("2", "ads", "")]
     server.engine.die()
     server.engine.hold("start")
     await quiet()
     assert labels_of(server, "vllm:lora_adapter_loaded") == []
-    assert server.count("vllm:max_gpu_lora_adapters") is None
+    assert server.count("vllm:max_gpu_lora_adapters", **engine) is None
+    assert labels_of(server, "vllm:lora_requests_info") == []
 
 
 async def test_an_adapter_that_is_removed_takes_its_series_along(server: Server) -> None:

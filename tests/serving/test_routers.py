@@ -18,7 +18,7 @@ from lorabay.serving.admin import Operations
 from lorabay.serving.engine import Slots
 from lorabay.serving.manager import AdapterManager
 from tests.endpoint_picker import Score, affinity, load_state, pick, read
-from tests.serving.bay import ADMIN, Bay
+from tests.serving.bay import Bay
 from tests.serving.mortal_engine import MortalEngine
 
 NAMES = tuple(f"adapter-{number}" for number in range(8))
@@ -116,7 +116,7 @@ async def test_the_gauges_are_what_administrators_see(tmp_path: Path, shapes: Ba
     server = Server(tmp_path / "one", shapes, capacity=5)
     await server.start()
     chance = random.Random(11)
-    await server.admin.pin(NAMES[0], ADMIN)
+    server.bay.registry.set_pinned(NAMES[0], True)
     for _ in range(100):
         await server.load(chance.choice(NAMES))
 
