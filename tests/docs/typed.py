@@ -84,6 +84,7 @@ _FIGURES = "figures of a company's; tests/cli/test_advise.py runs the command wi
 _CLIMBS = "takes hours; tests/cli/test_ladder.py climbs on a tiny base"
 _SEARCHES = "takes hours; tests/search/test_search.py searches on a tiny base"
 _EVALUATES = "needs a server and lm-eval; tests/e2e/test_evaluate.py asks both"
+_DOMAINS = "takes hours; tests/data/test_transcripts.py makes transcripts and prepares them"
 _DATA = "needs files of your own; tests/cli/test_data.py runs the command"
 
 CHECKED: Mapping[str, str] = {
@@ -154,6 +155,15 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/search.md: "
     ".venv/bin/lorabay search adapters/ecommerce -o search-ecommerce --by judge "
     "--judge anna --judge ben": _SEARCHES,
+    "docs/guides/three-domains.md: .venv/bin/python -m tests.data.transcripts raw": _DOMAINS,
+    "docs/guides/three-domains.md: for domain in ecommerce finance tech-support; do": _DOMAINS,
+    "docs/guides/three-domains.md: "
+    ".venv/bin/python -m tests.data.transcripts.counted raw/ecommerce prepared/ecommerce": _DOMAINS,
+    "docs/guides/three-domains.md: cp -r adapters domains": _DOMAINS,
+    "docs/guides/three-domains.md: .venv/bin/lorabay judge make evaluation-finance.json "
+    "--only finance --only finance-2 -o blind-finance --judge anna --judge ben": _DOMAINS,
+    "docs/guides/three-domains.md: cp trained/finance-2/adapter_model.safetensors "
+    "trained/finance-2/adapter_config.json my-adapters/finance/": _DOMAINS,
     "docs/guides/evaluate.md: .venv/bin/lorabay evaluate adapters/finance "
     "--url http://127.0.0.1:8000 --limit 8": _EVALUATES,
     "docs/guides/evaluate.md: "
