@@ -29,9 +29,9 @@ from tests.data.transcripts.spoiling import NOISES
 
 COUNT, SEED, SAMPLE = 1000, 17, 20
 DIGESTS = {
-    "ecommerce": "2ce0dcee2cef038f1882786cff31166bdbda153b8ae4c5330e3b4a6bf3d60ccd",
-    "finance": "a2912fb4ee75692481b27f1f4b182a4641c25a229afa4a975afe883a15ae37f2",
-    "tech-support": "e208429b611544aaa9e62053a42049c496391ec182c9f465f046629ee2b61e4a",
+    "ecommerce": "389483bd891674b9aae7513d761e0610a6eb81d06d53051a54b66d63aef0960b",
+    "finance": "bf9636fd295854e4074f7bcfeff8a2d9e3ab411aa1cb282dd45c3017b6505f40",
+    "tech-support": "f018db97aaaf13e2d1006c96050163e56cae0e618265da1d6b5055166991c080",
 }
 SOFT = {"NAME", "ADDRESS"}
 

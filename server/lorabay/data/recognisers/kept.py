@@ -1,7 +1,7 @@
 """Numbers that stay by rule: of orders, parcels, tickets, invoices, models, versions, and prices.
 
 They are what an answer is about. A number is such a one if its name stands directly before it, so
-that a phone number in an order's text is none.
+that a phone number in an order's text is none. The letters of a code such as BW-204817 are no name.
 """
 
 from __future__ import annotations
@@ -31,13 +31,16 @@ _ENGLISH = (
     r"item|product|version|build|firmware|transaction|booking|confirmation|incident|rma|batch|"
     r"contract|claim|receipt|po|isbn|upc|ean|imei|s/n"
 )
+# More of the same word, never the next sentence: "Order 4711. Call me on 212-553-8116".
+_REST = r"[\dA-Za-z]*(?:[.\-][\dA-Za-z]+)*"
 _NAMED = re.compile(
     rf"(?:(?:{_CHINESE})(?:号码|编号|号|码|ID|id)?|"
     rf"(?<![A-Za-z])(?:{_ENGLISH})(?:[ -]?(?:numbers?|nos?\.?|num|id|code|#))?)"
     r"[ \t]*(?:是|为|:|#|=|is|was|\(|\[|\"|“|【)?[ \t]*#?"
-    r"(?P<number>[A-Za-z]{0,6}\d[\dA-Za-z.\- ]*)",
+    rf"(?P<number>[A-Za-z]{{0,6}}-?\d{_REST}(?: \d{{1,5}}(?!\d){_REST})*)",
     re.IGNORECASE,
 )
+_CODE = re.compile(r"(?<![A-Za-z])[A-Za-z]{1,6}-(?=\d{4})")
 _VERSION = re.compile(r"(?<![A-Za-z])[vV]\.?(?P<number>\d+(?:\.\d+){1,4})")
 _PRICE = re.compile(
     r"[¥$€£￥]\s?(?P<number>\d[\d,. ]*)|(?P<amount>\d[\d,.]*)\s?(?:元|块|美元|USD|RMB|CNY)"
@@ -56,13 +59,19 @@ def kept_places(view: View) -> list[tuple[int, int]]:
 
 def without_kept(findings: Sequence[Finding], view: View) -> list[Finding]:
     """Return the findings but those that begin in a number that stays."""
-    if not any(one.entity_type in NUMBERS for one in findings):
+    stay = NUMBERS | {Kind.NAME}
+    if not any(one.entity_type in stay for one in findings):
         return list(findings)
 
-    places = kept_places(view)
+    numbers = kept_places(view)
+    codes = [match.span() for match in _CODE.finditer(view.plain)]
     return [
         one
         for one in findings
-        if one.entity_type not in NUMBERS
-        or not any(start <= one.start < end for start, end in places)
+        if not _begins_in(one, numbers if one.entity_type in NUMBERS else codes)
+        or one.entity_type not in stay
     ]
+
+
+def _begins_in(one: Finding, places: Sequence[tuple[int, int]]) -> bool:
+    return any(start <= one.start < end for start, end in places)
