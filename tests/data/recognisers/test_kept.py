@@ -42,9 +42,10 @@ def test_names_do_not_stay() -> None:
     assert without_kept([finding], View("订单号王芳")) == [finding]
 
 
-def test_the_letters_of_a_code_are_no_name() -> None:
+@pytest.mark.parametrize("number", ["BW-994138", "AP202653824158"])
+def test_the_letters_of_a_code_are_no_name(number: str) -> None:
     """Also where somebody was asked for a name, and told it with a number of an order."""
     findings = Finder(RECOGNISERS).find(
-        ["您好，请问怎么称呼？请把订单号发我看一下。", "我叫钟永康，BW-994138。"]
+        ["您好，请问怎么称呼？请把订单号发我看一下。", f"我叫钟永康，{number}。"]
     )[1]
     assert [(one.entity_type, one.start) for one in findings] == [(Kind.NAME, 2)]

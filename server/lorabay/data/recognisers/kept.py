@@ -40,7 +40,7 @@ _NAMED = re.compile(
     rf"(?P<number>[A-Za-z]{{0,6}}-?\d{_REST}(?: \d{{1,5}}(?!\d){_REST})*)",
     re.IGNORECASE,
 )
-_CODE = re.compile(r"(?<![A-Za-z])[A-Za-z]{1,6}-(?=\d{4})")
+_CODE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]{1,6}-|[A-Z]{1,3})(?=\d{4})")
 _VERSION = re.compile(r"(?<![A-Za-z])[vV]\.?(?P<number>\d+(?:\.\d+){1,4})")
 _PRICE = re.compile(
     r"[¥$€£￥]\s?(?P<number>\d[\d,. ]*)|(?P<amount>\d[\d,.]*)\s?(?:元|块|美元|USD|RMB|CNY)"
