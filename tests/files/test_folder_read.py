@@ -36,3 +36,17 @@ def test_the_files_are_noted_as_they_were(tmp_path: Path) -> None:
     read = FolderRead()
     read.note((tmp_path / "file").stat())
     assert read.files == ((tmp_path / "file").stat(),)
+
+
+def test_a_read_rests_before_each_step() -> None:
+    """Also where it asks the file system, and not once it is to end."""
+    rests: list[str] = []
+    read = FolderRead(rest=lambda: rests.append("rest"))
+    read.step()
+    with read.waiting():
+        assert rests == ["rest", "rest"]
+
+    read.stop()
+    with pytest.raises(Stopped):
+        read.step()
+    assert rests == ["rest", "rest"]

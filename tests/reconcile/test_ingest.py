@@ -18,6 +18,7 @@ from lorabay.catalog.names import AdapterName
 from lorabay.catalog.store import Store
 from lorabay.catalog.versions import Digest, Version
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.files.pace import Pace
 from lorabay.reasons import Rejected
 from lorabay.reconcile.ingest import NICENESS, Ingest
 from lorabay.reconcile.reads.read_slots import READS_AT_ONCE
@@ -266,6 +267,23 @@ async def test_more_folders_than_turns_are_all_read(bay: Bay, ingest: Ingest) ->
         *(ingest.read(bay.make(weights), FINANCE) for weights in range(2 * READS_AT_ONCE))
     )
     assert all(isinstance(result, Version) for result in results)
+
+
+async def test_reads_that_are_in_the_way_are_made_in_bursts(
+    bay: Bay, ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each tensor may be followed by a rest, while requests run and only then."""
+    rests: list[bool] = []
+    monkeypatch.setattr(Pace, "rest", lambda pace: rests.append(pace._in_the_way()))
+
+    await ingest.read(bay.make(1), FINANCE)
+    assert not any(rests)
+    rests.clear()
+    ingest.give_way(lambda: True)
+    version = await ingest.read(bay.make(2), FINANCE)
+    assert isinstance(version, Version)
+    assert all(rests)
+    assert len(rests) > len(making.load(version.path / WEIGHTS_FILE))
 
 
 def test_folders_are_read_at_low_priority(

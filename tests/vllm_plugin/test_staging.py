@@ -42,7 +42,7 @@ class Worker(StagingWorker):
 def prepare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Any], Any]], None]]:
     """Replaces what the staging thread does with a request; forgets what was staged."""
     yield lambda work: monkeypatch.setattr(
-        adapter_loading, "prepare", lambda manager, request: work(request)
+        adapter_loading, "prepare", lambda manager, request, rest: work(request)
     )
     staged_loads.forget_all()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lorabay.vllm_plugin.kernel import packing
-from lorabay.vllm_plugin.weight_copies import WeightCopies
+from lorabay.vllm_plugin.weight_copies import TOGETHER_BYTES, WeightCopies
 from lorabay.vllm_plugin.weight_layout import WeightLayout
 
 LAYOUTS = [WeightLayout(4, 64, 1), WeightLayout(4, 64, 2), WeightLayout(4, 16, 1)]
@@ -61,3 +61,17 @@ def test_a_part_of_a_matrix_is_copied_from_where_it_lies() -> None:
 
     _, turned = copied(layout, a, torch.randn(4, 100).t(), torch.float32, 1.0)
     assert turned.shape == layout.b_shape(100, 4)
+
+
+def test_there_is_a_rest_after_each_few_megabytes() -> None:
+    """A step beside a load of any size meets a small part of it."""
+    rests: list[int] = []
+    copies = WeightCopies(WeightLayout(4, 64, 1), torch.float32)
+    rows = torch.zeros(64, TOGETHER_BYTES // 64 // 4)
+    for _ in range(3):
+        copies.add_a(torch.ones_like(rows, dtype=torch.bfloat16), rows)
+        assert not rows.any()
+
+    copies.make(lambda: rests.append(1))
+    assert len(rests) == 3
+    assert bool((rows == 1).all())

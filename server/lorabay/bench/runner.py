@@ -19,6 +19,7 @@ from lorabay.bench.report import Findings, Report
 from lorabay.bench.scenarios.adapters import adapters
 from lorabay.bench.scenarios.convert import convert
 from lorabay.bench.scenarios.gateway import gateway
+from lorabay.bench.scenarios.latency import latency
 from lorabay.bench.scenarios.load import load
 from lorabay.bench.scenarios.many import many
 from lorabay.bench.scenarios.memory import memory
@@ -41,6 +42,7 @@ Scenario = Callable[[BenchSettings, Progress], Findings]
 SCENARIOS: Mapping[str, Scenario] = {
     "load": load,
     "gateway": gateway,
+    "latency": latency,
     "start": start,
     "swap": swap,
     "many": many,

@@ -56,6 +56,8 @@ class BenchSettings:
     """Adapter directory for started servers."""
     output: Path | None = None
     """Folder for the files that scenario `tune` makes; None for its own default."""
+    litellm: Path | None = None
+    """The program `litellm`, which scenario `latency` puts in front of vLLM; None leaves it out."""
     models: tuple[str, ...] = ()
     """Models that are asked in turn; `base` means the server's base. Empty: the base and every
     adapter that the server lists.

@@ -30,6 +30,8 @@ class RandomLlama:
     inner: int
     vocabulary: int
     layers: int
+    heads: int = 16
+    key_heads: int = 4
 
     @classmethod
     def about(cls, size_bytes: int) -> RandomLlama:
@@ -51,7 +53,8 @@ class RandomLlama:
 
     def tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield name and shape of every tensor, in the order of the files."""
-        hidden, inner, narrow = self.hidden, self.inner, self.hidden // 4
+        hidden, inner = self.hidden, self.inner
+        narrow = hidden // self.heads * self.key_heads
 
         yield "model.embed_tokens.weight", (self.vocabulary, hidden)
         for layer in range(self.layers):
@@ -105,8 +108,8 @@ class RandomLlama:
             "hidden_size": self.hidden,
             "intermediate_size": self.inner,
             "num_hidden_layers": self.layers,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 4,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.key_heads,
             "vocab_size": self.vocabulary,
             "max_position_embeddings": 2048,
             "rms_norm_eps": 1e-5,

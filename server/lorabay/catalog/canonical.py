@@ -172,13 +172,18 @@ def last_part(module: str) -> str:
     return EXPERTS if experts and before else module.rpartition(".")[2]
 
 
-def measure(canonical: Canonical, open_file: OpenFile | None = None) -> AdapterSpec | Rejected:
+def measure(
+    canonical: Canonical,
+    open_file: OpenFile | None = None,
+    step: Callable[[], object] = lambda: None,
+) -> AdapterSpec | Rejected:
     """Check every value, compute the digest, and write the files with `open_file` on the way.
 
     `open_file` is called with each canonical file's name in turn. The written files are complete
-    only when a spec is returned. Raises what writing raises.
+    only when a spec is returned. `step` is called before each tensor. Raises what it and writing
+    raise.
     """
-    meter = _Meter(canonical)
+    meter = _Meter(canonical, step)
     try:
         for name, tensors in canonical.files.items():
             if open_file is None:
@@ -194,8 +199,9 @@ def measure(canonical: Canonical, open_file: OpenFile | None = None) -> AdapterS
 class _Meter:
     """Takes the tensors of all files, one at a time."""
 
-    def __init__(self, canonical: Canonical) -> None:
+    def __init__(self, canonical: Canonical, step: Callable[[], object]) -> None:
         self._canonical = canonical
+        self._step = step
         self._digest = WeightsDigest(canonical.meaning)
         self._scales = {scale.name for scale in canonical.scales}
         self._reasons: list[Reason] = []
@@ -211,6 +217,7 @@ class _Meter:
             write(header)
 
         for info in tensors:
+            self._step()
             tensor = info.make()
             self._judge(info.name, tensor)
             # The very bytes that are hashed are written.

@@ -330,7 +330,7 @@ def _make(
     if problem is not None:
         return problem
 
-    made = stored_version.make(source, work, checks)
+    made = stored_version.make(source, work, checks, read)
     # The disk need not take the copy, too.
     shutil.rmtree(source, ignore_errors=True)
     return made

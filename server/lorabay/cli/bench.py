@@ -11,9 +11,9 @@ from rich.console import Console
 from lorabay.cli.options import BaseOption, JsonOption, name_and_value, prepared_base
 
 SCENARIO_HELP = (
-    "`load`, `gateway` (against vLLM's own server), `start`, `swap`; `many` and `scrape` (1000 "
-    "adapters); what adapters cost: `adapters`, `stall`, `memory`; offline: `merge`, `convert`, "
-    "`strategies`; without an engine: `slots`; on a GPU: `tune` (LoRA kernels)."
+    "`load`, `gateway` and `latency` (against vLLM's own server), `start`, `swap`; `many` and "
+    "`scrape` (1000 adapters); what adapters cost: `adapters`, `stall`, `memory`; offline: "
+    "`merge`, `convert`, `strategies`; without an engine: `slots`; on a GPU: `tune` (LoRA kernels)."
 )
 ADAPTER_DIRECTORY = Path("adapters")
 
@@ -59,6 +59,9 @@ def bench(
     output: Annotated[
         Path | None, typer.Option(help="Folder for what `tune` finds. Default: lora-kernels.")
     ] = None,
+    litellm: Annotated[
+        Path | None, typer.Option(help="LiteLLM's program, for `latency` to compare with.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run one scenario and print its findings; exit with 1 when a bar is missed."""
@@ -80,6 +83,7 @@ def bench(
         base=str(prepared_base(base)) if needs_base else None,
         adapters=None if url else adapters,
         output=output,
+        litellm=litellm,
         models=tuple(model or ()),
         concurrency=tuple(concurrency or (8, 32)),
         prompt_tokens=prompt_tokens,

@@ -1,9 +1,9 @@
 """One read of an adapter folder that is under way: how to end it, and how to see that it hangs.
 
 A thread cannot be stopped from outside, and a file system may answer never. So a read asks between
-two chunks whether anybody still waits for it, says while it waits for the folder's file system,
-notes which files it has read, and says when it has read them all. Knows nothing of what the files
-hold.
+two chunks whether anybody still waits for it, rests there if it is in the way, says while it waits
+for the folder's file system, notes which files it has read, and says when it has read them all.
+Knows nothing of what the files hold.
 """
 
 from __future__ import annotations
@@ -25,11 +25,17 @@ class Stopped(Exception):
 class FolderRead:
     """One read, which one thread makes and another one may watch and stop.
 
-    `finished` is called by the thread that reads, when what the folder holds is read and judged.
+    `finished` is called by the thread that reads, when what the folder holds is read and judged,
+    and `rest` before each of its steps.
     """
 
-    def __init__(self, finished: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        finished: Callable[[], object] = lambda: None,
+        rest: Callable[[], object] = lambda: None,
+    ) -> None:
         self._finished = finished
+        self._rest = rest
         self._is_stopped = threading.Event()
         self._waiting_since: float | None = None
         self._files: list[os.stat_result] = []
@@ -42,6 +48,7 @@ class FolderRead:
         """Begin a further step; raise Stopped if there is to be none."""
         if self._is_stopped.is_set():
             raise Stopped
+        self._rest()
 
     def finish(self) -> None:
         """Note that everything is read, and no longer in memory."""

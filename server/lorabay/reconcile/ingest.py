@@ -24,6 +24,7 @@ import structlog
 from lorabay.errors import SetupError
 from lorabay.files.daemon_threads import DaemonThreads
 from lorabay.files.folder_read import FolderRead
+from lorabay.files.pace import Pace
 from lorabay.reasons import Reason, Rejected
 from lorabay.reconcile.reads.folder_reading import FolderReading, not_now
 from lorabay.reconcile.reads.known_versions import KnownVersions
@@ -89,6 +90,7 @@ class Ingest:
         """Reads that run or wait for a slot, and whose version may still be registered."""
         self._left: dict[Path, asyncio.Future[Any]] = {}
         """Reads that nobody waits for any more and that have not ended, by their folder."""
+        self._in_the_way: Callable[[], bool] = lambda: False
 
     @property
     def stalled(self) -> int:
@@ -125,6 +127,10 @@ class Ingest:
         """Refuse from now on adapters that change one of `modules`, each with its reason."""
         if modules:
             self._checks = self._checks.without(modules)
+
+    def give_way(self, in_the_way: Callable[[], bool]) -> None:
+        """Read in short bursts from now on, whenever reads are `in_the_way` of others."""
+        self._in_the_way = in_the_way
 
     def limit_rank(self, max_rank: int) -> None:
         """Refuse from now on adapters above the rank that the engine was started with."""
@@ -206,7 +212,8 @@ class Ingest:
         self, path: Path, work: Callable[[FolderRead], Result], otherwise: Result, slot: ReadSlot
     ) -> Result:
         """Do the work in a thread of its own, which takes the slot over."""
-        read = FolderRead(partial(_tell, asyncio.get_running_loop(), slot.has_read))
+        has_read = partial(_tell, asyncio.get_running_loop(), slot.has_read)
+        read = FolderRead(has_read, Pace(self._in_the_way).rest)
         try:
             thread = _begin(work, read)
         except RuntimeError as error:  # no thread can be started

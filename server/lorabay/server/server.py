@@ -70,7 +70,12 @@ from lorabay.server.user_options import whole_number, worker_count
 from lorabay.serving.adapted import ask_engine
 from lorabay.serving.admin import Operations
 from lorabay.serving.engine import CHAT
-from lorabay.serving.machine_defaults import adapts_experts, scales_outputs, set_cpu_environment
+from lorabay.serving.machine_defaults import (
+    adapts_experts,
+    engine_is_on_cpu,
+    scales_outputs,
+    set_cpu_environment,
+)
 from lorabay.serving.manager import AdapterManager, Loading
 from lorabay.serving.supervision.supervisor import Patience
 from lorabay.settings import service_links
@@ -423,6 +428,9 @@ class Server:
             self._metrics,
             others=lambda: manager.models.waiting,
         )
+        if engine_is_on_cpu():
+            # Whoever reads a folder has the cores on which tokens are computed.
+            reconciler.ingest.give_way(lambda: turns.running > 0)
         self._app.hand_over(self._create_app(base, manager, reconciler, turns))
 
         step("start the engine, and load adapters into it")

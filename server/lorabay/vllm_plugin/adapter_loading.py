@@ -9,6 +9,7 @@ kernels read, for a GPU they become one block (see `device_slots`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from vllm.lora.worker_manager import WorkerLoRAManager
 from lorabay.vllm_plugin import staged_loads
 from lorabay.vllm_plugin.device_slots.device_slots import slots_of
 from lorabay.vllm_plugin.module_names import layer_name, modules_in, renames_of, vllm_name
+from lorabay.vllm_plugin.pace import without_rest
 from lorabay.vllm_plugin.scaled_outputs import can_scale, cut_scales, put_scales
 from lorabay.vllm_plugin.unadapted_modules import check_all_adapted
 
@@ -57,18 +59,23 @@ def load(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
     return staged.result()
 
 
-def prepare(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
+def prepare(
+    manager: WorkerLoRAManager, request: Any, rest: Callable[[], None] = without_rest
+) -> LoRAModel:
     """Read, check, convert, pack and lay out an adapter.
 
     Raises what vLLM raises for a bad one, and ValueError for weights or output scales that this
-    engine cannot apply. May run beside a step: it touches nothing that a step reads or changes.
+    engine cannot apply. May run beside a step: it touches nothing that a step reads or changes, and
+    calls `rest` wherever it may pause.
     """
     adapters: LoRAModelManager = manager._adapter_manager
     folder = Path(request.lora_path)
 
     # Before vLLM reads it: where vLLM refuses a name, it tells of the store's paths.
     check_all_adapted(adapters, read_modules(folder))
+    rest()
     model, scaling = _read(manager, request)
+    rest()
 
     factors = read_scales(folder, adapters)
     _check_scales(adapters, factors)
@@ -79,7 +86,7 @@ def prepare(manager: WorkerLoRAManager, request: Any) -> LoRAModel:
     if device_slots is not None:
         fits = device_slots.lay_out(adapters, model)
     else:
-        fits = on_cpu(adapters) and _lay_out(adapters, model, factors, scaling)
+        fits = on_cpu(adapters) and _lay_out(adapters, model, factors, scaling, rest)
 
     # Factors are not compared with the layers before they are written there.
     model.surely_fits = fits and not model.output_scales
@@ -224,7 +231,11 @@ def _take_scaling(model: LoRAModel, dtype: torch.dtype) -> float:
 
 
 def _lay_out(
-    manager: LoRAModelManager, model: LoRAModel, factors: dict[str, Any], scaling: float
+    manager: LoRAModelManager,
+    model: LoRAModel,
+    factors: dict[str, Any],
+    scaling: float,
+    rest: Callable[[], None],
 ) -> bool:
     """Replace the tensors by their final layout, to which the slots refer; return whether all of
     them have one.
@@ -248,6 +259,7 @@ def _lay_out(
             is_whole = False
         else:
             found.append((weights, own))
+        rest()
 
     shapes = [shape for _, own in found for shape in own.shapes]
     memory = WeightMemory(shapes, dtype)
@@ -255,7 +267,8 @@ def _lay_out(
     for weights, own in found:
         weights.lora_a = own.place(memory.zeros, copies, scaling=scaling)
         weights.lora_b = None
-    copies.make()
+        rest()
+    copies.make(rest)
     return is_whole
 
 

@@ -22,6 +22,7 @@ from vllm.lora.model_manager import LoRAModelManager
 from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
 from vllm.utils.gpu_sync_debug import gpu_sync_allowed
 
+from lorabay.vllm_plugin.pace import steps
 from lorabay.vllm_plugin.slot_popularity import SlotPopularity
 
 vllm_apply = LRUCacheWorkerLoRAManager._apply_adapters
@@ -65,6 +66,7 @@ def use_of(adapters: LoRAModelManager) -> SlotUse:
 
 def apply(manager: LRUCacheWorkerLoRAManager, requests: Iterable[Any]) -> None:
     """Give every adapter of a batch a slot, and take none from another one of the batch."""
+    steps.note()
     adapters = manager._adapter_manager
     wanted = {request.lora_int_id: request for request in requests if request}
     if len(wanted) > adapters.lora_slots:

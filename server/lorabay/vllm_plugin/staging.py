@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from lorabay.vllm_plugin import staged_loads, supported
+from lorabay.vllm_plugin.pace import Pace, steps
 
 
 class StagingWorker:
@@ -44,7 +45,7 @@ class StagingWorker:
 
         if staged_loads.is_done(engine_id):
             return True
-        staged_loads.start(engine_id, partial(adapter_loading.prepare, manager, request))
+        staged_loads.start(engine_id, partial(_prepare, manager, request))
         return False
 
     def adapters_in_slots(self, pinned: list[int]) -> list[int]:
@@ -69,3 +70,10 @@ class StagingWorker:
         from lorabay.vllm_plugin import compile_beside
 
         return compile_beside.advance()
+
+
+def _prepare(manager: Any, request: Any) -> Any:
+    """Prepare an adapter in the staging thread, at the pace that running steps leave to it."""
+    from lorabay.vllm_plugin import adapter_loading
+
+    return adapter_loading.prepare(manager, request, Pace(steps).rest)

@@ -9,6 +9,7 @@ import pytest
 
 from lorabay.bench.progress import NoProgress
 from lorabay.bench.scenarios.adapters import (
+    AS_IT_COMES,
     NAMES,
     Case,
     Side,
@@ -58,6 +59,16 @@ def test_sides_take_turns_and_the_first_is_compared_with_the_second(launch_fake:
     assert [start.side for start in findings.starts] == ["bare", "lorabay", "stock"]
 
 
+def test_ours_is_over_the_base_as_vllm_comes(launch_fake: Launcher) -> None:
+    """In the first round; where the case has no bar for that, it is left out."""
+    case = replace(CASE, sides=CASE.sides[:2], over_as_it_comes=0.01).with_base_as_it_comes()
+    servers = {name: (launch_fake("finance"), {}) for name in ("bare", "lorabay", AS_IT_COMES)}
+    _, over = take_turns(servers, (case,), SMALL, NoProgress()).comparisons
+    assert (over.name, over.bar) == (f"decode: ours / {AS_IT_COMES}", 0.01)
+    assert len(over.values) == 1
+    assert CASE.with_base_as_it_comes() == CASE
+
+
 def test_a_failing_side_ends_the_measurement(launch_fake: Launcher) -> None:
     """A ratio of half-failed runs would say nothing."""
     broken = replace(CASE, sides=(Side("ours", "lorabay", ("short",)), CASE.sides[1]))
@@ -71,13 +82,14 @@ def test_every_case_of_the_table_is_there() -> None:
     wanted = cases(NAMES)
 
     assert [(case.streams, case.bar) for case in wanted] == [
-        (1, 0.75),
-        (8, 0.75),
-        (32, 0.75),
-        (4, 0.85),
-        (8, 0.8),
+        (1, 0.85),
+        (8, 0.85),
+        (32, 0.85),
+        (4, 0.9),
+        (8, 0.85),
         (8, 0.9),
     ]
+    assert [case.over_as_it_comes for case in wanted] == [None, 4.0, 5.0, 6.0, None, None]
     assert "base" in wanted[2].sides[0].models
     assert wanted[3].prompt_tokens == 512
 

@@ -39,7 +39,7 @@ def test_every_draft_is_loaded_beside_running_streams(
 
     facts = {fact.name: fact for fact in findings.facts}
     assert facts["rename to served, median"].value > 0
-    assert facts["longest during a load / median, median of loads"].bar == 3.0
+    assert facts["longest during a load / median, median of loads"].bar == 2.0
 
 
 def test_the_longest_pause_of_each_load_counts() -> None:

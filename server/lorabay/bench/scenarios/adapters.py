@@ -2,8 +2,10 @@
 server.
 
 All servers stay up and take turns. Most cases compare our server with the bare base at the same
-number of streams; two compare it with itself (many adapters with few, DoRA with LoRA). Stock vLLM,
-the same install without our plugin, is measured in two of the cases, without a bar.
+number of streams, in the number format that our server chooses; two compare it with itself (many
+adapters with few, DoRA with LoRA). Stock vLLM, the same install without our plugin, is measured in
+two of the cases, without a bar. Where that format is not vLLM's own choice, the bare base is also
+measured as vLLM comes: without our plugin, in the format and on the threads of its choice.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lorabay.base.files import BaseFiles
 from lorabay.base.shapes import BaseShapes
 from lorabay.bench.alternation import Comparison, Turn, alternate, figures, ratios
 from lorabay.bench.commands import LORABAY, bare_command, lorabay_command, vllm_command
@@ -26,6 +29,8 @@ from lorabay.bench.settings import BASE
 from lorabay.bench.synthetic_adapters import EVERY_MODULE, RandomAdapters, draw_names
 from lorabay.bench.workload import Workload
 from lorabay.errors import SetupError
+from lorabay.files.host_memory import host_memory_bytes
+from lorabay.serving.compute_type import choose_compute_type, processor_features
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +44,9 @@ RANK = 16
 COUNT = 16
 SLOTS = 8
 BARE, STOCK = "bare base", "stock vLLM"
+AS_IT_COMES = "bare base as vLLM comes"
 NO_PLUGIN = {"VLLM_PLUGINS": ""}
+OWN_THREADS = {"VLLM_CPU_OMP_THREADS_BIND": "auto"}
 NAMES = tuple(f"lora-{number:02}" for number in range(COUNT))
 DORA = "dora"
 ENGINE = {"max_loras": str(SLOTS), "max_cpu_loras": str(COUNT + 4), "max_lora_rank": str(RANK)}
@@ -83,6 +90,14 @@ class Case:
     output_tokens: int = 128
     per_stream: int = 1
     """Requests of each stream in one turn."""
+    over_as_it_comes: float | None = None
+    """The bar of the first side over the bare base as vLLM comes; None where that is left out."""
+
+    def with_base_as_it_comes(self) -> Case:
+        """Return the case with the bare base as vLLM comes beside it, if it has a bar for that."""
+        if self.over_as_it_comes is None:
+            return self
+        return replace(self, sides=(*self.sides, Side(AS_IT_COMES, AS_IT_COMES, (BASE,))))
 
 
 def cases(popular: tuple[str, ...]) -> tuple[Case, ...]:
@@ -95,24 +110,37 @@ def cases(popular: tuple[str, ...]) -> tuple[Case, ...]:
         return Side(name, LORABAY, models)
 
     return (
-        Case("decode, 1 stream, 1 adapter", 1, (ours(NAMES[0]), bare), 0.75, per_stream=2),
-        Case("decode, 8 streams, 4 adapters", 8, (ours(*four), bare, stock), 0.75),
-        Case("decode, 32 streams, 8 adapters and base", 32, (ours(*eight, BASE), bare), 0.75),
+        Case("decode, 1 stream, 1 adapter", 1, (ours(NAMES[0]), bare), 0.85, per_stream=2),
+        Case(
+            "decode, 8 streams, 4 adapters",
+            8,
+            (ours(*four), bare, stock),
+            0.85,
+            over_as_it_comes=4.0,
+        ),
+        Case(
+            "decode, 32 streams, 8 adapters and base",
+            32,
+            (ours(*eight, BASE), bare),
+            0.85,
+            over_as_it_comes=5.0,
+        ),
         Case(
             "first token, 4 prompts of 512, 4 adapters",
             4,
             (ours(*four), bare, stock),
-            0.85,
+            0.90,
             figure=promptness,
             prompt_tokens=512,
             output_tokens=1,
             per_stream=4,
+            over_as_it_comes=6.0,
         ),
         Case(
             f"decode, 8 streams, {COUNT} adapters by popularity over {SLOTS} slots",
             8,
             (ours(*popular, name=f"{COUNT} adapters"), ours(*four, name="4 adapters")),
-            0.80,
+            0.85,
             per_stream=2,
         ),
         Case(
@@ -127,20 +155,37 @@ def cases(popular: tuple[str, ...]) -> tuple[Case, ...]:
 def adapters(settings: BenchSettings, progress: Progress) -> Findings:
     """Measure all cases on servers started here over adapters made for them."""
     base_folder = settings.need_base()
-    base, engine = str(base_folder), ENGINE | dict(settings.engine)
+    base = str(base_folder)
+    own_type = {} if "dtype" in settings.engine else _own_type(base_folder)
+    bare_engine = own_type | dict(settings.engine)
+    engine = ENGINE | bare_engine
 
     with tempfile.TemporaryDirectory(prefix="lorabay-bench-") as folder:
         root = Path(folder)
         _make_adapters(root, BaseShapes.read(base_folder))
         flags = {"store": str(root / "store")}
         servers: dict[str, tuple[Launch, Mapping[str, str]]] = {
-            BARE: (lambda port: bare_command(base, settings.engine, port), {}),
+            BARE: (lambda port: bare_command(base, bare_engine, port), {}),
             LORABAY: (lambda port: lorabay_command(base, root / "ours", engine, port, flags), {}),
             STOCK: (lambda port: vllm_command(base, root / "stock", engine, port), NO_PLUGIN),
         }
+        wanted = cases(draw_names(NAMES, 64, 0))
+        if own_type:
+            wanted = tuple(case.with_base_as_it_comes() for case in wanted)
+            servers[AS_IT_COMES] = (
+                lambda port: bare_command(base, settings.engine, port),
+                NO_PLUGIN | OWN_THREADS,
+            )
 
         warm_file_cache(base)
-        return take_turns(servers, cases(draw_names(NAMES, 64, 0)), settings, progress)
+        return take_turns(servers, wanted, settings, progress)
+
+
+def _own_type(base: Path) -> dict[str, str]:
+    """Return the option of the number format that our server chooses; empty if it is vLLM's."""
+    weights = BaseFiles.open(base).tensors.values()
+    chosen = choose_compute_type(processor_features(), weights, host_memory_bytes())
+    return {} if chosen.name is None else {"dtype": chosen.name}
 
 
 def take_turns(
@@ -246,12 +291,20 @@ class _Player:
 
 def compare(case: Case, turns: Sequence[Turn[Run]]) -> tuple[Comparison, ...]:
     """Return the first side over the second beside the bar, and the others over the second beside a
-    bar that all reach.
+    bar that all reach; the first side over the bare base as vLLM comes, beside that bar.
     """
     values = figures(turns, lambda run: case.figure(run.stats))
     first, reference, *others = (side.name for side in case.sides)
-    bars = {first: case.bar} | dict.fromkeys(others, 0.0)
-    return tuple(
+    bars = {first: case.bar} | {name: 0.0 for name in others if name != AS_IT_COMES}
+    comparisons = [
         Comparison(f"{case.name}: {side} / {reference}", ratios(values, side, reference), "x", bar)
         for side, bar in bars.items()
-    )
+    ]
+
+    if AS_IT_COMES in others and case.over_as_it_comes is not None:
+        # That one has taken a single turn, the first.
+        once = [turn for turn in values if turn.round == 0]
+        name = f"{case.name}: {first} / {AS_IT_COMES}"
+        times = ratios(once, first, AS_IT_COMES)
+        comparisons.append(Comparison(name, times, "x", case.over_as_it_comes))
+    return tuple(comparisons)

@@ -25,6 +25,7 @@ from lorabay.catalog.versions import AdapterSpec, Digest
 from lorabay.catalog.whole_model import MODELS_OFF, inspect_model
 from lorabay.files import durable
 from lorabay.files.adapter_folder import CONFIG_FILE, SCALES_FILE
+from lorabay.files.folder_read import FolderRead
 from lorabay.files.model_folder import copy_model
 from lorabay.files.side_files import SETTINGS_FILE, copy_side_files
 from lorabay.reasons import Rejected, rejected
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lorabay.catalog.admission import Checks
-    from lorabay.files.folder_read import FolderRead
 
 MANIFEST_FILE = "manifest.json"
 DEFAULTS_FILE = "defaults.json"
@@ -99,15 +99,18 @@ class Made:
             durable.sync_tree(self.sharing)
 
 
-def make(source: Path, work: Path, checks: Checks) -> Made | Rejected:
-    """Make a version from a private copy, below `work`."""
+def make(
+    source: Path, work: Path, checks: Checks, read: FolderRead | None = None
+) -> Made | Rejected:
+    """Make a version from a private copy, below `work`. Raises Stopped when `read` is to end."""
+    read = read or FolderRead()
     canonical = inspect(source, checks)
     if isinstance(canonical, Rejected):
         return canonical
 
     folder = work / "weights"
     folder.mkdir()
-    spec = measure(canonical, lambda name: (folder / name).open("xb", BUFFER_BYTES))
+    spec = measure(canonical, lambda name: (folder / name).open("xb", BUFFER_BYTES), read.step)
     if isinstance(spec, Rejected):
         return spec
     (folder / CONFIG_FILE).write_text(json.dumps(canonical.config, indent=2) + "\n")

@@ -44,6 +44,7 @@ from lorabay.serving.vllm.args import parse_engine_args
 from lorabay.serving.vllm.compilation import CompilationWatch
 from lorabay.serving.vllm.grammars import EngineGrammars, GatedLLM
 from lorabay.serving.vllm.kernel_ahead import compile_kernel_ahead
+from lorabay.serving.vllm.latent_attention import refuse_latent_attention
 from lorabay.serving.vllm.lora_conflicts import refuse_conflicts
 from lorabay.serving.vllm.lora_weights import LoraWeights, ask_every_worker
 from lorabay.serving.vllm.messages import keep_failures
@@ -96,7 +97,8 @@ class VllmEngine:
     carries a trace. An engine without `adapters` answers every version with the model itself.
     `pids` are the processes of all engines of this server, which share it. The other arguments are
     the settings of their names.
-    Raises UsageError at once for options that vLLM does not take, or that LoRA does not.
+    Raises UsageError at once for options that vLLM does not take, or that LoRA does not, and
+    SetupError for a base that vLLM would answer wrongly with on this device.
     """
 
     def __init__(
@@ -115,6 +117,8 @@ class VllmEngine:
         # vLLM reads these variables when it starts processes and when it fetches media.
         set_start_method(os.environ)
         set_media_environment(os.environ)
+        if current_platform.is_cpu():
+            refuse_latent_attention(base.path)
 
         self._options = {"served_model_name": base.served_name} | dict(options)
         self._args: Namespace = parse_engine_args(
