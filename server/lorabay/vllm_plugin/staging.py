@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from lorabay.vllm_plugin import staged_loads, supported
-from lorabay.vllm_plugin.pace import Pace, steps
+from lorabay.vllm_plugin.pace import Pace, steps, without_rest
 
 
 class StagingWorker:
@@ -73,7 +73,13 @@ class StagingWorker:
 
 
 def _prepare(manager: Any, request: Any) -> Any:
-    """Prepare an adapter in the staging thread, at the pace that running steps leave to it."""
+    """Prepare an adapter in the staging thread.
+
+    Steps on the same cores leave their pace to it; those of a GPU do not feel it.
+    """
+    from vllm.platforms import current_platform
+
     from lorabay.vllm_plugin import adapter_loading
 
-    return adapter_loading.prepare(manager, request, Pace(steps).rest)
+    rest = Pace(steps).rest if current_platform.is_cpu() else without_rest
+    return adapter_loading.prepare(manager, request, rest)
