@@ -156,6 +156,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="also tests/e2e/test_fairness.py, which starts two engines",
     )
     parser.addoption(
+        "--fairness-slices",
+        action="append",
+        type=int,
+        help="tokens of prompts in a step there, in place of what suits the processor; may be "
+        "given again, for two engines more",
+    )
+    parser.addoption(
         "--first-minute",
         action="store_true",
         help="also tests/e2e/test_first_minute.py, which compiles for minutes",

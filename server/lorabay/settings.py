@@ -493,6 +493,16 @@ class QueueSettings(BaseModel):
             "steps if those are more; other requests wait in front of it."
         ),
     )
+    # Fewer keep shares also between few streams; everybody together gets less then.
+    pace_from: int | None = Field(
+        None,
+        ge=1,
+        description=(
+            "Sequences in the engine from which on tenants share it by what they use also where "
+            "all could run at once: next requests of whoever has used more wait. "
+            "Default: 32 on a CPU if `--shares` is given, else never."
+        ),
+    )
     max_queued: int = Field(
         10_000, ge=0, description="Requests that wait for the engine; beyond, 503."
     )

@@ -157,6 +157,7 @@ def test_flags_in_the_text_exist() -> None:
         "--merged",
         "--cold-adapters",
         "--fairness",
+        "--fairness-slices",
         "--first-minute",
         "--gpu",
         "--engine-hangs",

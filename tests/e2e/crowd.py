@@ -17,6 +17,7 @@ from lorabay.serving.turns.flows import cost
 from tests.e2e.server import PATIENCE_S
 
 PROMPT_TOKENS = 40
+LOOKS_S = 0.1
 TOKEN_IDS = range(1_000, 20_000)
 """Ordinary tokens; prompts of them share no prefix that a cache could use."""
 
@@ -36,6 +37,8 @@ class Crowd:
     """Tokens that were generated for anybody."""
     seconds: list[float] = field(default_factory=list)
     """How long each request took that has ended."""
+    ended: Counter[str] = field(default_factory=Counter)
+    """How many requests of each tenant have."""
     drawn: random.Random = field(default_factory=lambda: random.Random(4))
 
     async def ask(self, tenant: str, model: str, tokens: int) -> float:
@@ -64,6 +67,7 @@ class Crowd:
                 self.costs[tenant] += cost(0, new)
                 self.tokens += new
         self.seconds.append(time.perf_counter() - begun)
+        self.ended[tenant] += 1
         return first
 
     @asynccontextmanager
@@ -84,6 +88,13 @@ class Crowd:
             for end in ends:
                 if not isinstance(end, asyncio.CancelledError):
                     assert not isinstance(end, BaseException), end
+
+    async def watch_until(self, tenant: str, ends: int) -> Counter[str]:
+        """Return what each tenant gets until so many requests of one of them have ended."""
+        costs, until = Counter(self.costs), self.ended[tenant] + ends
+        while self.ended[tenant] < until:
+            await asyncio.sleep(LOOKS_S)
+        return self.costs - costs
 
     async def watch(self, seconds: float) -> tuple[Counter[str], float]:
         """Return what each tenant gets in so many seconds, and tokens a second of all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,33 @@ async def test_the_engine_says_how_much_it_reads() -> None:
         await gate.take(None, A, prompt=100)
     with pytest.raises(EngineUnavailable, match="busy with 2 sequences"):
         await gate.take(None, A, prompt=1)
+
+
+async def runs_beside(settings: Settings, engine: FakeEngine) -> tuple[int, int]:
+    """Return how many requests of two tenants run, where one asks again and the other does not."""
+    gate = make_gate(settings, OPTIONS, engine, Metrics(CollectorRegistry()))
+    for flow in (A, B) * 20:
+        await gate.take(None, flow, cost=1.0)
+    more = [asyncio.create_task(gate.take(None, A, cost=1.0)) for _ in range(10)]
+    await asyncio.sleep(0)
+    running = gate.running
+    for task in more:
+        task.cancel()
+    return running - 40, sum(task.done() for task in more)
+
+
+async def test_tenants_keep_pace_where_there_are_shares(tmp_path: Path) -> None:
+    """On an engine that reads prompts in slices, or from where the settings say."""
+    path = tmp_path / "shares.toml"
+    path.write_text("[[share]]\ntenant = 'c'\nweight = 2\n")
+    in_slices, whole = FakeEngine(), FakeEngine()
+    in_slices.reads_at_once, whole.reads_at_once = StepTokens(100, 200), StepTokens(200, 200)
+
+    assert await runs_beside(Settings(), in_slices) == (10, 10)
+    assert await runs_beside(Settings(shares=path), whole) == (10, 10)
+    assert await runs_beside(Settings(shares=path, pace_from=60), in_slices) == (10, 10)
+    assert await runs_beside(Settings(shares=path), in_slices) == (1, 1)
+    assert await runs_beside(Settings(pace_from=32), whole) == (1, 1)
 
 
 def test_shares_are_those_of_the_file(tmp_path: Path) -> None:

@@ -218,6 +218,7 @@ class Exchange:
             cost=cost(guess.prompt, guess.likely),
             prompt=guess.prompt,
             sequences=guess.sequences,
+            spent=self._cost_so_far,
             waits=self._trace,
         )
 
@@ -315,13 +316,14 @@ class Exchange:
             )
             self._record(failure)
 
+    def _cost_so_far(self) -> float:
+        """Return what the engine has counted until now."""
+        return _cost_of(self._meter.read())
+
     def _settle(self) -> None:
         """Charge what the engine has counted, in place of what was guessed."""
-        used = self._measured.usage or Usage()
         if self._turn is not None:
-            self._turn.settle(
-                cost(used.prompt_tokens, used.generation_tokens, cached_tokens=used.cached_tokens)
-            )
+            self._turn.settle(_cost_of(self._measured.usage or Usage()))
         if self._allowance is not None:
             self._allowance.settle(self._measured.usage, was_asked=self._was_asked)
 
@@ -338,3 +340,8 @@ class Exchange:
                 failure=failure,
             )
         )
+
+
+def _cost_of(used: Usage) -> float:
+    """Return what turns are charged for these tokens."""
+    return cost(used.prompt_tokens, used.generation_tokens, cached_tokens=used.cached_tokens)

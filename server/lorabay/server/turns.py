@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from lorabay.serving.engine import Engine, StepTokens
     from lorabay.settings import Settings
 
+PACE_FROM = 32
+"""Sequences from which on tenants with shares keep pace, where prompts are read in slices, as on a
+CPU: a step of so many takes more than twice as long as one of a single one.
+"""
+
 
 class TurnMetrics:
     """Records what becomes of requests at the gate."""
@@ -57,6 +62,13 @@ def gate_of(
         made = engine()
         return None if made is None else made.reads_at_once
 
+    def pace_from() -> int | None:
+        if settings.pace_from is not None or settings.shares is None:
+            return settings.pace_from
+        at_once = reads()
+        in_slices = at_once is not None and at_once.beside < at_once.alone
+        return PACE_FROM if in_slices else None
+
     return TurnGate(
         slots,
         Bounds(
@@ -69,6 +81,7 @@ def gate_of(
         drain_after_s=settings.slot_wait_s,
         computes=computes,
         reads=reads,
+        pace_from=pace_from,
         observer=TurnMetrics(metrics),
     )
 

@@ -25,7 +25,8 @@ class Asked:
 
     prompt: int
     tokens: int
-    is_newcomer: bool
+    is_newcomer: bool = False
+    spent: float = 0.0
     read: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -33,7 +34,8 @@ class Asked:
 class PlayedEngine:
     """Computes what it is given, step by step, until it is cancelled."""
 
-    def __init__(self, *, newcomers_first: bool = True) -> None:
+    def __init__(self, *, slice_tokens: int = SLICE, newcomers_first: bool = True) -> None:
+        self._slice = slice_tokens
         self._newcomers_first = newcomers_first
         self._unread: list[Asked] = []
         self._streams: list[Asked] = []
@@ -56,18 +58,19 @@ class PlayedEngine:
 
     async def _step(self) -> None:
         newcomers = [one for one in self._unread if one.is_newcomer and self._newcomers_first]
-        rows, room = list(self._streams), SLICE
+        rows, room = list(self._streams), self._slice
         if not self._streams:
             room = WHOLE
         elif newcomers and self._steps_of_streams >= STEPS_BETWEEN:
             prompts = sum(one.prompt for one in newcomers)
-            rows, room = [], min(prompts, len(self._streams) + SLICE)
+            rows, room = [], min(prompts, len(self._streams) + self._slice)
         self._steps_of_streams = self._steps_of_streams + 1 if rows else 0
 
         read, tokens = [], 0
         for one in newcomers + [one for one in self._unread if one not in newcomers]:
             part = min(one.prompt, room - tokens)
             one.prompt -= part
+            one.spent += cost(part, 0)
             tokens += part
             if not one.prompt and part:
                 read.append(one)
@@ -79,6 +82,7 @@ class PlayedEngine:
         for one in rows + read:
             self.generated += 1
             one.tokens -= 1
+            one.spent += cost(0, 1)
             one.read.set()
             if not one.tokens:
                 self._streams.remove(one)
@@ -98,8 +102,11 @@ class Clients:
         """Return the seconds until the first token, when the answer has ended."""
         now = asyncio.get_running_loop().time
         asked_at, charged = now(), cost(prompt, tokens)
-        turn = await self.gate.take(None, flow, cost=charged, prompt=prompt)
-        asked = Asked(prompt, tokens, turn.is_newcomer)
+        asked = Asked(prompt, tokens)
+        turn = await self.gate.take(
+            None, flow, cost=charged, prompt=prompt, spent=lambda: asked.spent
+        )
+        asked.is_newcomer = turn.is_newcomer
         self.engine.give(asked)
         await asked.read.wait()
         turn.read()

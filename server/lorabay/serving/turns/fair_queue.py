@@ -7,25 +7,29 @@
 
 Whoever may not go now, because its weights have no slot, is passed over and loses nothing: its
 counter stays where it is while those of the others grow. Requests of one lane, those for the same
-weights, go in the order in which they came; only the first of each is looked at.
+weights, go in the order in which they came; only the first of each is looked at. Where tenants keep
+pace (`pace`), whoever is ahead is passed over, too.
 
-Pure. Knows nothing of time, of slots or of how a request hears that it may go.
+Pure: times are told. Knows nothing of slots or of how a request hears that it may go.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from lorabay.serving.turns.pace import Asks, Pace
 from lorabay.serving.turns.token_counters import TokenCounters
 
 if TYPE_CHECKING:
     from lorabay.serving.turns.flows import Flow, Priority
 
 Request = TypeVar("Request", bound=Hashable)
+
+NOTHING: Mapping[str, float] = {}
 
 Line = tuple["Flow", Hashable]
 """A flow, and a lane of it."""
@@ -36,10 +40,16 @@ class _Tenant:
     """What one tenant waits for; `since` is the number of the request with which it began to."""
 
     since: int
+    weight: float
     adapters: TokenCounters = field(default_factory=TokenCounters)
     waiting: Counter[str] = field(default_factory=Counter)
     """Its waiting requests by adapter."""
     running: int = 0
+
+    @property
+    def asks(self) -> Asks:
+        """What it asks for."""
+        return Asks(self.waiting.total() + self.running, self.weight)
 
 
 @dataclass(slots=True)
@@ -49,10 +59,37 @@ class _Class:
     counters: TokenCounters = field(default_factory=TokenCounters)
     tenants: dict[str, _Tenant] = field(default_factory=dict)
     """Those with a request that waits or runs."""
+    pace: Pace = field(default_factory=Pace)
 
     def waiting(self) -> list[str]:
         """Return the tenants that wait."""
         return [name for name, tenant in self.tenants.items() if tenant.waiting]
+
+    def keep_pace(self, room: float, now: float) -> None:
+        """Decide who keeps pace; whoever begins to gains nothing by what it did not ask before."""
+        former = self.pace.paced
+        asks = {name: tenant.asks for name, tenant in self.tenants.items()}
+        waiting = self.waiting()
+        for name in self.pace.look(asks, room, now) - {*waiting}:
+            self.counters.lift(name, [*former, *waiting])
+
+    def ahead(self, spent: Mapping[str, float]) -> frozenset[str]:
+        """Return the tenants that have used more than another one with which they keep pace.
+
+        Counters rise at once when a request goes. Its tenant will have another one when it has
+        ended, so of what is `spent` on running ones as much counts for the next: then whoever keeps
+        pace with many that end in one moment has no waves of its own. While nothing runs, nobody is
+        ahead: the engine is never left without work.
+        """
+        paced = self.pace.paced
+        if len(paced) < 2 or not any(tenant.running for tenant in self.tenants.values()):
+            return frozenset()
+
+        slowest = min(
+            self.counters.of(name) + spent.get(name, 0.0) / self.pace.weight_of(name)
+            for name in paced
+        )
+        return frozenset(name for name in paced if self.counters.of(name) > slowest)
 
 
 class FairQueue(Generic[Request]):
@@ -87,9 +124,10 @@ class FairQueue(Generic[Request]):
         """Let a request wait; its flow is lifted if it did not wait before."""
         number = next(self._numbers)
         group = self._classes.setdefault(flow.priority, _Class())
-        tenant = group.tenants.setdefault(flow.tenant, _Tenant(number))
+        tenant = group.tenants.setdefault(flow.tenant, _Tenant(number, flow.tenant_weight))
         if not tenant.waiting:
             tenant.since = number
+        if not tenant.waiting and flow.tenant not in group.pace.paced:
             group.counters.lift(flow.tenant, group.waiting())
         if flow.adapter not in tenant.waiting:
             tenant.adapters.lift(flow.adapter, tenant.waiting)
@@ -99,14 +137,31 @@ class FairQueue(Generic[Request]):
         self._of_tenant[flow.tenant] += 1
         self._length += 1
 
+    def keep_pace(self, room: float, now: float) -> bool:
+        """Decide who keeps pace in an engine with so much room; return whether anybody may be held
+        back by that.
+        """
+        for group in self._classes.values():
+            group.keep_pace(room, now)
+        return any(len(group.pace.paced) > 1 for group in self._classes.values())
+
     def go(
-        self, may_go: Callable[[Request], bool], cost: Callable[[Request], float]
+        self,
+        may_go: Callable[[Request], bool],
+        cost: Callable[[Request], float],
+        spent: Mapping[str, float] = NOTHING,
     ) -> Request | None:
         """Take out the request whose turn it is, charged with its cost; None if none may go.
 
-        Its flow has a request more that runs, until `end`.
+        Its flow has a request more that runs, until `end`. `spent` is what those of each tenant
+        that run have cost so far; it matters where tenants keep pace.
         """
-        heads = ((line, next(iter(self._lines[line]))) for line in self._lines)
+        ahead = {priority: group.ahead(spent) for priority, group in self._classes.items()}
+        heads = [
+            (line, next(iter(self._lines[line])))
+            for line in self._lines
+            if line[0].tenant not in ahead[line[0].priority]
+        ]
         allowed = [(line, request) for line, request in heads if may_go(request)]
         if not allowed:
             return None

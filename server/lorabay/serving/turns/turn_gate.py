@@ -4,7 +4,8 @@ It lets as many requests into the engine as can run at once, and a few more, so 
 never waits for the next one; and few whose prompts it has still to read (`prompt_window`). The
 others wait here, where it is decided who goes next: fairly between those who ask (`fair_queue`),
 and among the adapters that have slots (`slot_rota`). What is in the engine's own queue is out of
-reach: it goes in the order in which it came.
+reach: it goes in the order in which it came. Where it has a place for everybody, tenants keep pace
+with one another (`pace`).
 
     newcomer     has a tenant with nothing in the engine, and goes at once, as long as no other
                  newcomer's prompt is unread there; the engine reads it before the others
@@ -17,17 +18,19 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from lorabay.errors import EngineUnavailable, RateLimited
 from lorabay.serving.turns.fair_queue import FairQueue
 from lorabay.serving.turns.flows import Flow, Priority
+from lorabay.serving.turns.pace import LATELY_S, Lately
 from lorabay.serving.turns.prompt_window import PromptWindow
 from lorabay.serving.turns.slot_rota import Line, SlotRota
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from lorabay.catalog.versions import Digest, Version
     from lorabay.serving.engine import StepTokens
@@ -143,6 +146,7 @@ class _Request:
     cost: float
     prompt: int
     sequences: int
+    spent: Callable[[], float]
     since: float
     turn: asyncio.Future[Turn]
 
@@ -151,7 +155,8 @@ class TurnGate:
     """The gate in front of one engine with `slots`; for `drain_after_s` see `SlotRota`.
 
     `computes` returns how many sequences the engine computes at once, `reads` how many tokens of
-    prompts it reads in a step; None while nobody knows.
+    prompts it reads in a step; None while nobody knows. From `pace_from` sequences on, tenants keep
+    pace; None for never.
     """
 
     def __init__(
@@ -162,16 +167,24 @@ class TurnGate:
         drain_after_s: float,
         computes: Callable[[], int | None] = lambda: None,
         reads: Callable[[], StepTokens | None] = lambda: None,
+        pace_from: Callable[[], int | None] = lambda: None,
         observer: Observer | None = None,
     ) -> None:
         self._bounds = bounds
         self._computes = computes
+        self._pace_from = pace_from
         self._window = PromptWindow(bounds.unread, reads)
         self._newcomer: _Request | None = None
         """The one whose prompt the engine has still to read."""
         self._rota = SlotRota(slots, drain_after_s=drain_after_s)
         self._observer = observer or NOBODY
         self._queue: FairQueue[_Request] = FairQueue()
+        self._lately = Lately()
+        """How many sequences have had a turn at once."""
+        self._is_paced = False
+        """Whether tenants keep pace now."""
+        self._begun: set[_Request] = set()
+        """Those that went and are not settled."""
         self._next_look: asyncio.TimerHandle | None = None
         self.running = 0
         """Sequences of requests that have a turn."""
@@ -189,18 +202,19 @@ class TurnGate:
         cost: float = 0.0,
         prompt: int = 0,
         sequences: int = 1,
+        spent: Callable[[], float] = lambda: 0.0,
         waits: Waits = NOBODY,
     ) -> Turn:
         """Return a turn on the weights of `version`, None for the base's own.
 
         The request of `flow` will probably have this `cost`, see `flows.cost`, a `prompt` of so
-        many tokens, and make so many `sequences`; `waits` hears if it has to wait. Raises
-        EngineUnavailable if too many wait or the turn does not come in time, RateLimited if too
-        many of the same tenant wait.
+        many tokens, and make so many `sequences`; `spent` returns what it has cost so far. `waits`
+        hears if it has to wait. Raises EngineUnavailable if too many wait or the turn does not come
+        in time, RateLimited if too many of the same tenant wait.
         """
         weights = None if version is None else version.weights
         turn: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
-        request = _Request(flow, weights, cost, prompt, sequences, _now(), turn)
+        request = _Request(flow, weights, cost, prompt, sequences, spent, _now(), turn)
         self._queue.enter(flow, request, weights)
         self._hand_over()
         if turn.done():
@@ -286,10 +300,12 @@ class TurnGate:
 
     def _next(self) -> _Request | None:
         """Take the next request that may go out of the queue; None if there is none."""
+        if not self._queue:
+            return None
         bound = self._bound
         if bound is not None and self.running >= bound + bound // KEPT_PART:
             return None
-        return self._queue.go(self._may_go, lambda request: request.cost)
+        return self._queue.go(self._may_go, lambda request: request.cost, self._spent())
 
     @property
     def _bound(self) -> int | None:
@@ -298,6 +314,14 @@ class TurnGate:
             return self._bounds.running
         computes = self._computes()
         return None if computes is None else computes + math.ceil(AHEAD * computes)
+
+    def _spent(self) -> Mapping[str, float]:
+        """Return what the requests that run have cost so far, by tenant, if it matters."""
+        spent: defaultdict[str, float] = defaultdict(float)
+        if self._is_paced:
+            for request in self._begun:
+                spent[request.flow.tenant] += request.spent()
+        return spent
 
     def _may_go(self, request: _Request) -> bool:
         return (
@@ -327,8 +351,25 @@ class TurnGate:
         return bound is None or self.running < bound or not self._queue.running(flow)
 
     def _look(self) -> float | None:
-        """Have it decided who gets slots; return the seconds until it must be again."""
-        return self._rota.look(self._lines(), _now())
+        """Have it decided who gets slots, and who keeps pace; return the seconds until it must be
+        again.
+        """
+        slots_in_s = self._rota.look(self._lines(), _now())
+        self._is_paced = self._keep_pace()
+        if not self._is_paced or not self._queue:
+            return slots_in_s
+        return LATELY_S if slots_in_s is None else min(slots_in_s, LATELY_S)
+
+    def _keep_pace(self) -> bool:
+        """Have it decided who keeps pace; return whether anybody may be held back by that."""
+        pace_from = self._pace_from()
+        if pace_from is None:
+            return False
+
+        now = _now()
+        self._lately.note(self.running, now)
+        is_crowded = self._lately.most(now) >= pace_from
+        return self._queue.keep_pace(pace_from if is_crowded else math.inf, now)
 
     def _lines(self) -> Iterable[Line]:
         """Return who waits for which weights."""
@@ -345,6 +386,7 @@ class TurnGate:
 
     def _begin(self, request: _Request) -> None:
         begun = _now()
+        self._begun.add(request)
         self.running += request.sequences
         self._window.enter(request.prompt)
         self._rota.begin(request.weights, request.flow.priority)
@@ -365,7 +407,9 @@ class TurnGate:
             self._hand_over()
 
         def settle(cost: float) -> None:
+            self._begun.remove(request)
             self._queue.end(request.flow, cost - request.cost)
+            self._hand_over()
 
         request.turn.set_result(Turn(read, end, settle, is_newcomer=is_newcomer))
 
