@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
 import httpx
 import pytest
 from openai import OpenAI
 
+from tests.e2e.conftest import ADAPTERS
 from tests.e2e.server import PATIENCE_S, Page, Server, page
+from tests.endpoint_picker import affinity, load_state, pick, read
+
+LOADED = "vllm:lora_adapter_loaded"
+
+EMPTY = """
+vllm:max_gpu_lora_adapters{model_name="tiny",engine="0"} 4
+vllm:num_gpu_loaded_lora_adapters{model_name="tiny",engine="0"} 0
+vllm:lora_requests_info{max_lora="4",running_lora_adapters="",waiting_lora_adapters=""} 1
+"""
+"""What routers read of a server with free slots that holds nothing."""
 
 LONG = {
     "model": "ecommerce",
@@ -93,10 +107,9 @@ def test_routers_see_which_adapters_are_loaded(client: OpenAI, server: Server) -
     """One that has just answered is in a slot, and there are no more of those than slots."""
     body = {"model": "finance", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3}
     client.chat.completions.create(**body)
-    loaded = "vllm:lora_adapter_loaded"
-    while (now := page(server.url)).total(loaded, adapter_name="finance", level="gpu") != 1:
+    while (now := page(server.url)).total(LOADED, adapter_name="finance", level="gpu") != 1:
         pass
-    assert now.total(loaded, adapter_name="finance") == 1
+    assert now.total(LOADED, adapter_name="finance") == 1
     taken = now.total("vllm:num_gpu_loaded_lora_adapters")
     assert 1 <= taken <= now.total("vllm:max_gpu_lora_adapters")
 
@@ -113,3 +126,31 @@ def test_an_idle_server_still_names_the_adapters_in_slots(client: OpenAI, server
     assert len(series) == 1
     assert 'waiting_lora_adapters=""' in series[0]
     assert "finance" in series[0]
+
+
+def test_routers_and_administrators_see_the_same(
+    server: Server, client: OpenAI, admin: httpx.Client
+) -> None:
+    """Which adapters the engine holds, after each of a few requests and loads by an admin; both
+    formulas of llm-d's then choose this server before one with free slots.
+    """
+    chance = random.Random(5)
+    for _ in range(5):
+        adapter, other = chance.sample(ADAPTERS, 2)
+        admin.post(f"/admin/adapters/{other}/preload").raise_for_status()
+        body = {"model": adapter, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3}
+        client.chat.completions.create(**body)
+        while page(server.url).total(LOADED, adapter_name=adapter, level="gpu") != 1:
+            pass
+
+        text = httpx.get(f"{server.url}/metrics", timeout=PATIENCE_S).text
+        described = admin.get("/admin/adapters").json()["adapters"]
+        assert set(read(text).levels) == {one["name"] for one in described if in_engine(one)}
+        pages = {"this": text, "empty": EMPTY}
+        assert pick(pages, adapter, affinity) == pick(pages, adapter, load_state) == "this"
+
+
+def in_engine(described: dict[str, Any]) -> bool:
+    """Return whether the live version of an adapter is in the engine, as the admin side says."""
+    versions = described["versions"]
+    return any(version["live"] and version["level"] == "engine" for version in versions)
