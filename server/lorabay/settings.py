@@ -242,6 +242,10 @@ class ServerSettings(BaseModel):
         ge=0,
         description="Seconds that running requests get to finish after SIGTERM and `--drain-s`.",
     )
+    # It holds nothing by itself: all that it shows needs the admin key, or a token.
+    console: bool = Field(
+        True, description="The console, a web page for administrators, at `/console`."
+    )
     # An adapter's histograms have some fifty lines. Those of a thousand would be a page of 4 MB.
     metrics_adapters: int = Field(
         50,

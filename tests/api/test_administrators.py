@@ -23,6 +23,7 @@ from lorabay.api.administrators import NEEDED
 from lorabay.api.audit import audit_router
 from lorabay.api.auth import OpenGate
 from lorabay.api.keyring import Keyring
+from lorabay.api.live.stream import live_router
 from lorabay.api.token_gate import TokenGate
 from lorabay.api.usage import usage_router
 from lorabay.catalog.registry.registry import Registry
@@ -49,6 +50,7 @@ def routers(gate: Any) -> list[APIRouter]:
     reached = cast("Any", Reached())
     return [
         admin_router(reached, gate),
+        live_router(reached, gate),
         keys_router(reached, gate, tuple),
         limits_router(reached, gate),
         usage_router(answer, gate),

@@ -208,8 +208,4 @@ def test_recipes_have_their_form(name: str) -> None:
     assert len(one.text.splitlines()) <= 150
 
     paths = re.findall(r"`((?:server|tests|docs|deploy)/[\w/.-]*\w)/?`", one.text)
-    assert [path for path in paths if not (ROOT / path).exists()] == FUTURE.get(name, [])
-
-
-FUTURE = {"change-the-console.md": ["server/console"]}
-"""Paths that a recipe names and that are not there before it is followed."""
+    assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -17,6 +17,7 @@ from lorabay.api.admin_limits import limits_router
 from lorabay.api.app import create_app
 from lorabay.api.audit import audit_router
 from lorabay.api.auth import OpenGate
+from lorabay.api.live.stream import live_router
 from lorabay.api.parts import Parts
 from lorabay.api.problems import as_error
 from lorabay.api.usage import usage_router
@@ -59,6 +60,7 @@ def test_every_endpoint_is_described() -> None:
         check_health=lambda: None,
         routers=[
             admin_router(absent, gate),
+            live_router(absent, gate),
             keys_router(absent, gate, tuple),
             limits_router(absent, gate),
             usage_router(absent, gate),

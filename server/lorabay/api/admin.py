@@ -17,6 +17,7 @@ from lorabay.api.administrators import administrator
 from lorabay.api.description.admin_answers import (
     AdapterAnswer,
     AdaptersAnswer,
+    CardAnswer,
     DeletedAnswer,
     EventsAnswer,
     NothingAnswer,
@@ -48,11 +49,16 @@ class UnloadRequest(BaseModel):
 
 
 class RollbackRequest(BaseModel):
-    """The kept version to go back to; the newest former one if none is named."""
+    """The kept version to go back to; the newest former one if none is named.
+
+    `seen` is the version that was live when this was decided, as `finance@3f9c1a2b4d5e`: 409 if
+    another one is by now.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     version: str | None = None
+    seen: str | None = None
 
 
 def admin_router(operations: Operations, gate: Gate) -> APIRouter:
@@ -83,6 +89,15 @@ def _add_reads(router: APIRouter, operations: Operations, who: Any) -> None:
     )
     async def get_adapter(name: str, who: Actor = who) -> dict[str, Any]:
         return operations.adapter(name)
+
+    @router.get(
+        "/admin/adapters/{name}/card",
+        summary="What an adapter's maker says of it",
+        response_model=None,
+        responses=answers(CardAnswer),
+    )
+    async def get_card(name: str, who: Actor = who) -> dict[str, Any]:
+        return {"card": await operations.card(name)}
 
     @router.get(
         "/admin/events",
@@ -147,7 +162,7 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         openapi_extra=documented(RollbackRequest, required=False),
     )
     async def rollback(name: str, body: Any = rollback_body, who: Actor = who) -> dict[str, Any]:
-        return await operations.roll_back(name, body.version, who)
+        return await operations.roll_back(name, body.version, who, seen=body.seen)
 
     @router.post(
         "/admin/adapters/{name}/unload",

@@ -19,12 +19,16 @@ from lorabay.errors import PermissionDenied
 from lorabay.reconcile.events import Actor
 
 if TYPE_CHECKING:
+    from lorabay.accounts.callers import Caller
     from lorabay.api.auth import Gate
 
 NEEDED: Mapping[str, Role] = {
     "GET /admin/adapters": Role.VIEWER,
     "GET /admin/adapters/{name}": Role.VIEWER,
     "GET /admin/events": Role.VIEWER,
+    "GET /admin/figures": Role.VIEWER,
+    "GET /admin/live": Role.VIEWER,
+    "GET /admin/adapters/{name}/card": Role.VIEWER,
     "GET /admin/usage": Role.VIEWER,
     "GET /admin/keys": Role.VIEWER,
     "GET /admin/keys/{key}": Role.VIEWER,
@@ -54,15 +58,19 @@ def administrator(gate: Gate) -> Callable[[Request], Awaitable[Actor]]:
     """
 
     async def admin(request: Request) -> Actor:
-        if isinstance(gate, TokenGate):
-            # The issuer may have taken up a new key since its keys were read.
-            await gate.learn(request.headers)
-
-        caller = identify(gate, request)
+        caller = await caller_of(gate, request)
         _check_role(caller.role, f"{request.method} {request.scope['route'].path}")
         return Actor(caller.id, str(request.state.request_id))
 
     return admin
+
+
+async def caller_of(gate: Gate, request: Request) -> Caller:
+    """Return who sent `request`; raises what `gate` raises."""
+    if isinstance(gate, TokenGate):
+        # The issuer may have taken up a new key since its keys were read.
+        await gate.learn(request.headers)
+    return identify(gate, request)
 
 
 def _check_role(role: Role | None, operation: str) -> None:

@@ -131,15 +131,23 @@ class AdminChanges:
         """Return a folder's fingerprint; raises SetupError if its file system does not answer."""
         return await ask(fingerprint, folder, both_forms(self._ingest.roots))
 
-    async def roll_back(self, name: str, digest_prefix: str | None, *, who: Actor) -> None:
+    async def roll_back(
+        self, name: str, digest_prefix: str | None, *, who: Actor, seen: str | None = None
+    ) -> None:
         """Flip to a kept version until the adapter's source changes.
 
-        Raises AdapterConflict if there is none or if the adapter changes meanwhile,
+        `seen` is the version that was live when it was decided. Raises AdapterConflict if that is
+        live no longer, if there is no such version or if the adapter changes meanwhile,
         AdapterRejected or EngineUnavailable if the engine does not take it.
         """
         async with self._turns.turn(name):
             target = self._registry.rollback_target(name, digest_prefix)
             before = self._registry.live(name)
+            if seen is not None and before is not None and before.id != seen:
+                raise AdapterConflict(
+                    f"adapter {name!r} was changed meanwhile: {before.id} is live now, not {seen}; "
+                    "look at it again"
+                )
             await self._swaps.load_beside(target)
 
             # A removal does not wait for its turn, nor does a fall-back after the engine's death.

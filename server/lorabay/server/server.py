@@ -31,6 +31,9 @@ from lorabay.api.auth import OpenGate, choose_gate
 from lorabay.api.front import front_of
 from lorabay.api.hosts import choose_hosts
 from lorabay.api.keyring import Keyring
+from lorabay.api.live.recorder import LiveRecorder
+from lorabay.api.live.ring import Ring, turn_on
+from lorabay.api.live.stream import live_router
 from lorabay.api.parts import Parts
 from lorabay.api.starting import StartingApp
 from lorabay.api.usage import usage_router
@@ -52,6 +55,7 @@ from lorabay.server.adapted_modules import left_out
 from lorabay.server.ahead import Ahead
 from lorabay.server.audit import Auditor
 from lorabay.server.composition import build_reconciler, grammar_limits, request_limits
+from lorabay.server.console import console_of, watched
 from lorabay.server.engine_options import engine_options, has_rank_over
 from lorabay.server.first_steps import first_steps
 from lorabay.server.http_protocol import Timeouts
@@ -257,6 +261,7 @@ class Server:
         self._tracing = choose_tracing(settings, self._metrics)
         self._usage = choose_recorder(settings, accounts, self._metrics)
         self._shares = choose_shares(settings)
+        self._ring = Ring()
         make_vllm = partial(
             make_vllm_engine,
             settings=settings,
@@ -338,6 +343,7 @@ class Server:
             following.append(asyncio.create_task(self._accounts.keys.follow()))
         if self._limits is not None:
             following.append(asyncio.create_task(self._limits.run()))
+        following.append(asyncio.create_task(turn_on(self._ring)))
         try:
             await self._http.serve(sockets=[listener])
             # A SIGINT that uvicorn raises again cancels this task where it awaits next, which must
@@ -466,20 +472,10 @@ class Server:
     def _create_app(
         self, base: BaseFolder, manager: AdapterManager, reconciler: Reconciler, turns: TurnGate
     ) -> FastAPI:
-        limits = self._limits
-        return create_app(
-            Parts(
-                manager.engine,
-                reconciler.registry,
-                manager,
-                turns,
-                self._metrics,
-                usage=self._usage,
-                allowances=Allowances() if limits is None else limits.allowances,
-                tracer=self._tracing.tracer,
-                shares=self._shares,
-                models=manager.models,
-            ),
+        parts = self._parts(manager, reconciler, turns)
+        routers = self._routers(manager, reconciler)
+        app = create_app(
+            parts,
             self._gate,
             # Only the served ones: the base also answers to names that are not listed.
             base_names=served_names(self._settings.engine, base),
@@ -490,21 +486,58 @@ class Server:
             draining=lambda: self._http.draining,
             middleware=self._front,
             check_health=manager.engine.check_health,
-            routers=self._routers(manager, reconciler),
+            routers=routers(self._admin_gate),
+        )
+        if self._settings.console:
+            console = console_of(
+                self._admin_gate,
+                routers,
+                parts,
+                base_names=served_names(self._settings.engine, base),
+                max_body_bytes=self._settings.max_body_bytes,
+                limits=request_limits(self._settings),
+                stream_comment_s=self._settings.stream_comment_s,
+            )
+            app.router.routes.extend(console)
+        return app
+
+    def _parts(self, manager: AdapterManager, reconciler: Reconciler, turns: TurnGate) -> Parts:
+        """Return the parts that answer requests."""
+        limits = self._limits
+        return Parts(
+            manager.engine,
+            reconciler.registry,
+            manager,
+            turns,
+            self._metrics,
+            usage=LiveRecorder(self._usage, self._ring),
+            allowances=Allowances() if limits is None else limits.allowances,
+            tracer=self._tracing.tracer,
+            shares=self._shares,
+            models=manager.models,
         )
 
-    def _routers(self, manager: AdapterManager, reconciler: Reconciler) -> list[APIRouter]:
-        """Return the paths that administrators use."""
-        routers = [admin_router(Operations(manager, reconciler), self._admin_gate)]
+    def _routers(
+        self, manager: AdapterManager, reconciler: Reconciler
+    ) -> Callable[[Gate], list[APIRouter]]:
+        """Return a function that makes the paths of administrators, behind the gate it is given."""
+        operations = Operations(manager, reconciler)
+        live = watched(self._ring, self._metrics, manager, operations, lambda: self._http.draining)
+        usage = None
         if self._accounts is not None:
-            names = reconciler.registry.names
-            routers.append(keys_router(self._accounts.desk, self._admin_gate, names))
-            answer = usage_answers(self._settings, self._accounts.database, self._usage)
-            routers.append(usage_router(answer, self._admin_gate))
-        if self._limits is not None:
-            routers.append(limits_router(self._limits.desk, self._admin_gate))
-        if self._auditor is not None:
-            routers.append(audit_router(self._auditor.answers(), self._admin_gate))
+            usage = usage_answers(self._settings, self._accounts.database, self._usage)
+
+        def routers(gate: Gate) -> list[APIRouter]:
+            made = [admin_router(operations, gate), live_router(live, gate)]
+            if self._accounts is not None and usage is not None:
+                made.append(keys_router(self._accounts.desk, gate, reconciler.registry.names))
+                made.append(usage_router(usage, gate))
+            if self._limits is not None:
+                made.append(limits_router(self._limits.desk, gate))
+            if self._auditor is not None:
+                made.append(audit_router(self._auditor.answers(), gate))
+            return made
+
         return routers
 
     def _started(self, start: asyncio.Task[None]) -> None:

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lorabay.catalog.cards import read_card
 from lorabay.catalog.defaults.defaults_json import in_brief
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.registry.adapter_state import AdapterStatus
@@ -74,6 +75,18 @@ class Operations:
     def adapter(self, name: str) -> dict[str, Any]:
         """Describe one adapter; raises ModelNotFound."""
         return _describe(self._status(name), self._levels())
+
+    async def card(self, name: str) -> str | None:
+        """Return what the maker of an adapter says of it; None if it has no card.
+
+        Raises ModelNotFound.
+        """
+        self._status(name)
+        roots = (self._directory.root, *self._directory.allowed_roots)
+        try:
+            return await ask(read_card, self._directory.root / name, roots)
+        except SetupError:
+            return None  # a file system that does not answer
 
     def _status(self, name: str) -> AdapterStatus:
         status = self._registry.status(name)
@@ -156,17 +169,20 @@ class Operations:
         self._events.add("preloaded", who=who, adapter=name)
         return self.adapter(name)
 
-    async def roll_back(self, name: str, digest_prefix: str | None, who: Actor) -> dict[str, Any]:
+    async def roll_back(
+        self, name: str, digest_prefix: str | None, who: Actor, *, seen: str | None = None
+    ) -> dict[str, Any]:
         """Make a kept version live again, until the folder changes.
 
-        Also one that the engine refused or died on before. Raises ModelNotFound, AdapterConflict,
+        Also one that the engine refused or died on before. `seen` is the version that was live when
+        it was decided: if another one is, nothing is done. Raises ModelNotFound, AdapterConflict,
         AdapterRejected or EngineUnavailable.
         """
         with self._noting_failure("rolled back", who, name):
             # Forgiven before the load, which would be refused otherwise.
             self._live(name)
             self._manager.forgive(self._registry.rollback_target(name, digest_prefix))
-            await self._changes.roll_back(name, digest_prefix, who=who)
+            await self._changes.roll_back(name, digest_prefix, who=who, seen=seen)
         await self.saved()
         return self.adapter(name)
 

@@ -33,6 +33,7 @@ from lorabay.api.description.admin_answers import (
     UnloadedAnswer,
     UsageAnswer,
 )
+from lorabay.api.live.stream import live_router
 from lorabay.api.usage import usage_router
 from lorabay.catalog.registry.registry import Registry
 from tests.api.conftest import make_app, parts_over
@@ -78,6 +79,7 @@ def operations(registry: Registry) -> list[Operation]:
         parts_over(registry),
         routers=[
             admin_router(absent, gate),
+            live_router(absent, gate),
             keys_router(absent, gate, tuple),
             limits_router(absent, gate),
             usage_router(absent, gate),

@@ -212,6 +212,31 @@ class UsageAnswer(Described):
     currency: str | None = None
 
 
+class Figures(Described):
+    """Sums over some seconds; times are in seconds, and null where there was no first token."""
+
+    requests: int
+    errors: int
+    tokens: int
+    tokens_per_s: float
+    first_token_p50_s: float | None
+    first_token_p99_s: float | None
+
+
+class FiguresAnswer(Described):
+    """Figures by name."""
+
+    by: str
+    seconds: int
+    figures: dict[str, Figures]
+
+
+class CardAnswer(Described):
+    """The card of an adapter, as Markdown; null if its folder has none."""
+
+    card: str | None
+
+
 TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 """What is told of an answer that is no JSON."""
 

@@ -1,0 +1,127 @@
+// What tenants, keys and adapters have used, with an amount where there are prices.
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { count, NOTHING } from "../../figures";
+import { Button } from "../../parts/button";
+import { Empty } from "../../parts/empty";
+import { tellProblem } from "../../parts/notices";
+import { save } from "../../parts/saving";
+import { Table, type Column } from "../../parts/table";
+import { TextField } from "../../parts/text_field";
+import { answered, fetched, server, type Schemas } from "../../server";
+import { words } from "../../words/words";
+import { Choice } from "../../parts/choice";
+
+type Usage = Schemas["UsageAnswer"];
+type Line = Schemas["UsageLine"];
+type Part = "tenant" | "adapter" | "key" | "version" | "call" | "day" | "month";
+
+const CHOICES: Part[][] = [
+  ["tenant", "adapter"],
+  ["day"],
+  ["day", "tenant"],
+  ["key"],
+  ["adapter", "version"],
+  ["month", "tenant", "adapter"],
+  ["call"],
+];
+
+export function UsageTab() {
+  const told = words.value;
+  const by = useSignal("tenant,adapter");
+  const since = useSignal("");
+  const until = useSignal("");
+  const usage = useSignal<Usage | undefined>(undefined);
+
+  const query = () => ({
+    by: by.value,
+    ...(since.value && { since: since.value }),
+    ...(until.value && { until: until.value }),
+  });
+
+  async function look(): Promise<void> {
+    const params = { query: query() };
+    usage.value = (await answered(server.GET("/admin/usage", { params }))) as Usage;
+  }
+
+  useEffect(() => {
+    look().catch(tellProblem);
+  }, [by.value, since.value, until.value]);
+
+  async function saveCsv(): Promise<void> {
+    const asked = new URLSearchParams({ ...query(), format: "csv" });
+    save("usage.csv", await (await fetched(`/admin/usage?${asked}`)).text(), "text/csv");
+  }
+
+  return (
+    <>
+      <div class="row">
+        <Choice
+          label={told.by}
+          value={by.value}
+          change={(value) => (by.value = value)}
+          options={CHOICES.map((parts) => ({
+            value: parts.join(","),
+            text: parts.map((part) => told[part]).join(" × "),
+          }))}
+        />
+        <TextField type="date" label={told.since} value={since.value} change={(day) => (since.value = day)} />
+        <TextField type="date" label={told.until} value={until.value} change={(day) => (until.value = day)} />
+        <Button act={saveCsv}>{told.saveCsv}</Button>
+      </div>
+      {usage.value && (usage.value.lines.length ? <Lines usage={usage.value} /> : <Empty title={told.noUsage} />)}
+    </>
+  );
+}
+
+function Lines({ usage }: { usage: Usage }) {
+  const told = words.value;
+  const parts = usage.by as Part[];
+  const named: Column<Line>[] = parts.map((part) => ({
+    key: part,
+    title: told[part],
+    value: (line) => line[part],
+    cell: (line) => line[part] || NOTHING,
+  }));
+  const amount: Column<Line> = {
+    key: "amount",
+    title: told.amount,
+    numeric: true,
+    value: (line) => Number(line.amount ?? 0),
+    cell: (line) => money(line, usage),
+  };
+  const columns = [
+    ...named,
+    number("requests", told.requests),
+    number("prompt_tokens", told.promptTokens),
+    number("cached_tokens", told.cachedTokens),
+    number("generated_tokens", told.generatedTokens),
+    ...(usage.currency ? [amount] : []),
+  ];
+  const { total } = usage;
+  return (
+    <>
+      <p>
+        <strong>{told.total}:</strong> {count(total.requests)} {told.requests}, {count(total.prompt_tokens)}{" "}
+        {told.promptTokens}, {count(total.generated_tokens)} {told.generatedTokens}
+        {usage.currency && `, ${money(total, usage)}`}
+      </p>
+      <Table
+        label={told.usage}
+        rows={usage.lines}
+        columns={columns}
+        name={(line) => parts.map((part) => line[part]).join("|")}
+      />
+    </>
+  );
+}
+
+function money(line: Line, usage: Usage): string {
+  return line.amount == null ? NOTHING : `${line.amount} ${usage.currency}`;
+}
+
+type Counted = "requests" | "prompt_tokens" | "cached_tokens" | "generated_tokens";
+
+function number(key: Counted, title: string): Column<Line> {
+  return { key, title, numeric: true, value: (line) => line[key], cell: (line) => count(line[key]) };
+}
