@@ -181,6 +181,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="also tests/e2e/test_pooling.py, which starts two engines",
     )
     parser.addoption(
+        "--ray",
+        action="store_true",
+        help="also tests/e2e/test_ray.py, which starts two engines on a Ray cluster",
+    )
+    parser.addoption(
         "--neighbours",
         type=int,
         default=0,

@@ -162,7 +162,7 @@ def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def test_nothing_is_inherited_but_interfaces() -> None:
     """Classes are put together from parts; what they inherit is an error, a protocol, a model, or
-    vLLM's, torch's, uvicorn's, Starlette's or OpenTelemetry's.
+    vLLM's, torch's, uvicorn's, Starlette's, OpenTelemetry's or Ray's.
     """
     errors = {
         "LorabayError",
@@ -177,6 +177,7 @@ def test_nothing_is_inherited_but_interfaces() -> None:
         "ModelSettings",
         "EngineSettings",
         "WholeModelSettings",
+        "ClusterSettings",
         "GrammarSettings",
         "LogSettings",
         "AccountSettings",
@@ -203,7 +204,7 @@ def bases_of(one: ast.ClassDef) -> set[str]:
 
 def of_frameworks(path: Path) -> set[str]:
     """Return the names that a file imports from frameworks."""
-    roots = ("vllm", "torch", "uvicorn", "starlette", "fastapi", "opentelemetry")
+    roots = ("vllm", "torch", "uvicorn", "starlette", "fastapi", "opentelemetry", "ray")
     return {
         alias.name
         for node in inside(path, ast.ImportFrom)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 SHOWN_CHARS = 200
 """Characters that a message repeats of a name that a client made up."""
@@ -21,6 +22,18 @@ class LorabayError(Exception):
         self.message = message
         self.param = param
         self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let a failure travel between processes as it is, whatever its class is made with."""
+        return _arrived, (type(self), self.args, self.__dict__)
+
+
+def _arrived(kind: type[LorabayError], args: tuple[Any, ...], fields: dict[str, Any]) -> Any:
+    """Return a failure that another process has sent."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class InvalidRequest(LorabayError):

@@ -691,6 +691,29 @@ class WholeModelSettings(BaseModel):
     )
 
 
+class ClusterSettings(BaseModel):
+    """Several engines on a Ray cluster, behind one server."""
+
+    ray_replicas: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Engines on a Ray cluster that answer in place of one beside this server, each with "
+            "its own slots. 0 uses no Ray."
+        ),
+    )
+    ray_address: str | None = Field(
+        None,
+        description=(
+            "Address of the Ray cluster, `auto` for the one that runs on this machine. By default "
+            "one is started here, and ended with this server."
+        ),
+    )
+    # A replica of vLLM keeps one processor busy with its scheduler, also beside a GPU.
+    ray_cpus: int = Field(1, ge=1, description="Processors of each replica on a Ray cluster.")
+    ray_gpus: float = Field(0.0, ge=0, description="GPUs of each replica on a Ray cluster.")
+
+
 class GrammarSettings(BaseModel):
     """The most that one structured output may take: a schema, a pattern, a grammar, choices."""
 
@@ -762,6 +785,7 @@ GROUPS: tuple[type[BaseModel], ...] = (
     OidcSettings,
     EngineSettings,
     WholeModelSettings,
+    ClusterSettings,
     GrammarSettings,
     TraceSettings,
     LogSettings,
@@ -777,6 +801,7 @@ class Settings(
     OidcSettings,
     EngineSettings,
     WholeModelSettings,
+    ClusterSettings,
     GrammarSettings,
     TraceSettings,
     LogSettings,

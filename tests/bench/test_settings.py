@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ({"requests": 0}, "requests"),
         ({"rounds": 0}, "rounds"),
         ({"adapter_count": 0}, "adapter count"),
+        ({"replicas": 0, "slots": -1}, "replicas, slots"),
         ({"concurrency": (8, 0)}, "concurrency 0"),
         ({"concurrency": ()}, "at least one concurrency"),
     ],

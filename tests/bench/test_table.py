@@ -8,7 +8,7 @@ from rich.console import Console
 
 from lorabay.bench.alternation import Comparison
 from lorabay.bench.machine import Machine
-from lorabay.bench.report import Fact, Findings, Report, Run, Start
+from lorabay.bench.report import Fact, Findings, Grid, Report, Run, Start
 from lorabay.bench.settings import BenchSettings
 from lorabay.bench.stats import Latency, RunStats
 from lorabay.bench.table import render
@@ -79,6 +79,15 @@ def test_a_comparison_shows_median_spread_and_verdict() -> None:
     assert cells(text, "<= 5.0 s")[1:] == ["5.5 s", "5.5 s", "5.5 s", "1", "<= 5.0 s", "missed"]
     assert cells(text, "hits")[1] == "10.6 points"
     assert cells(text, "31.3") == ["vllm", "1", "31.3"]
+
+
+def test_a_grid_is_read_across() -> None:
+    """Texts and figures as they are, a row for each thing."""
+    grid = Grid("Placement", ("trace", "loads", "wait"), (("zipf", 0.12345, 2.0), ("bursts", 1, 0)))
+    text = shown(Findings(grids=(grid,)))
+    assert "Placement" in text
+    assert cells(text, "zipf") == ["zipf", "0.123", "2"]
+    assert cells(text, "bursts") == ["bursts", "1", "0"]
 
 
 def test_a_fact_shows_its_figure_and_its_bar() -> None:

@@ -35,10 +35,13 @@ WIDTH = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 
 
 def command_line() -> str:
-    """Return `lorabay --help`, then the help of every command below a heading of its own."""
+    """Return `lorabay --help`, then the help of every command below a heading of its own.
+
+    Flags that are settings are on the page of settings.
+    """
     parts = [_help([])]
     for words, _ in commands():
-        if words != ["serve"]:
+        if words not in (["serve"], ["ray", "deploy"]):
             parts += [f"### lorabay {' '.join(words)}", _help(words)]
     return "\n\n".join(parts)
 

@@ -98,6 +98,10 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/merge.md: .venv/bin/lorabay merge ecommerce -o merged/ecommerce": _STARTS_A_SERVER,
     "docs/guides/merge.md: .venv/bin/lorabay serve --adapters adapters": _STARTS_A_SERVER,
     "docs/guides/bench.md: .venv/bin/lorabay bench gateway --rounds 5": "takes an hour",
+    "docs/guides/ray.md: .venv/bin/lorabay ray deploy --base /models/base "
+    "--adapters /models/adapters --ray-replicas 4 --ray-gpus 1": "needs four GPUs",
+    "docs/guides/placement.md: .venv/bin/lorabay bench placement --requests 5000 --replicas 8 "
+    "--slots 32 --count 1000": "tests/bench/scenarios/test_placement.py runs it, shorter",
     "docs/guides/bench.md: "
     "export LORABAY_DATABASE=postgresql://USER:PASSWORD@HOST/NAME": "takes half an hour",
     "docs/guides/docker-and-gpu.md: export LORABAY_API_KEY=choose-a-long-random-text": _DOCKER,

@@ -41,6 +41,7 @@ OPTIONAL = {
     "test_mixed_usage.py": "--mixed-usage",
     "test_neighbours.py": "--neighbours",
     "test_pooling.py": "--pooling",
+    "test_ray.py": "--ray",
     "test_strangers.py": "--strangers",
     "test_whole_models.py": "--whole-models",
 }
@@ -51,6 +52,7 @@ FIRST, LAST = (
         "test_architectures.py",
         "test_merged.py",
         "test_pooling.py",
+        "test_ray.py",
         "test_tutorial.py",
         "test_store_disk.py",
         "test_cold_adapters.py",

@@ -69,6 +69,15 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """Figures that are read across: a row of them for each thing, without bars."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str | float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """All that one scenario measured, in the order in which it is shown."""
 
@@ -76,6 +85,7 @@ class Findings:
     starts: tuple[Start, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     facts: tuple[Fact, ...] = ()
+    grids: tuple[Grid, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,7 @@ def to_json(report: Report) -> str:
         "settings": asdict(replace(report.settings, api_key=None)),
         "starts": [asdict(start) for start in findings.starts],
         "facts": [asdict(fact) | {"passed": fact.passed} for fact in findings.facts],
+        "grids": [asdict(grid) for grid in findings.grids],
         "comparisons": [_comparison(comparison) for comparison in findings.comparisons],
         "runs": [_run(run) for run in findings.runs],
     }

@@ -24,6 +24,7 @@ from lorabay.bench.scenarios.load import load
 from lorabay.bench.scenarios.many import many
 from lorabay.bench.scenarios.memory import memory
 from lorabay.bench.scenarios.merge import merge
+from lorabay.bench.scenarios.placement import placement
 from lorabay.bench.scenarios.scrape import scrape
 from lorabay.bench.scenarios.slots import slots
 from lorabay.bench.scenarios.stall import stall
@@ -54,10 +55,11 @@ SCENARIOS: Mapping[str, Scenario] = {
     "convert": convert,
     "strategies": strategies,
     "slots": slots,
+    "placement": placement,
     "tune": tune,
 }
 """Scenarios by their names on the command line, in the order of their help."""
-OWN_MODEL = frozenset({"merge", "convert", "slots"})
+OWN_MODEL = frozenset({"merge", "convert", "slots", "placement"})
 """Scenarios that make what they measure, so that no base is prepared for them."""
 
 

@@ -55,7 +55,9 @@ class BenchSettings:
     adapters: Path | None = None
     """Adapter directory for started servers."""
     output: Path | None = None
-    """Folder for the files that scenario `tune` makes; None for its own default."""
+    """Folder for the files that scenario `tune` makes, and the plots of `placement`; None for
+    `tune`'s own default, and for no plots.
+    """
     litellm: Path | None = None
     """The program `litellm`, which scenario `latency` puts in front of vLLM; None leaves it out."""
     models: tuple[str, ...] = ()
@@ -72,6 +74,10 @@ class BenchSettings:
     """Repetitions, or alternating turns of each side; None: the scenario's own default."""
     adapter_count: int = 1_000
     """Adapters that scenario `many` makes."""
+    replicas: int = 8
+    """Replicas of the cluster that scenario `placement` simulates."""
+    slots: int = 32
+    """Adapters that one of them has room for."""
     size_gb: float = 2.0
     """Size, in GB, of the model that scenarios `merge` and `convert` make."""
     endpoint: Endpoint = "completions"
@@ -95,6 +101,8 @@ class BenchSettings:
             "requests": self.requests,
             "rounds": self.rounds,
             "adapter count": self.adapter_count,
+            "replicas": self.replicas,
+            "slots": self.slots,
         }
         for streams in self.concurrency:
             numbers[f"concurrency {streams}"] = streams

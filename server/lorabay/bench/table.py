@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from lorabay.bench.alternation import Comparison
-    from lorabay.bench.report import Fact, Report, Run, Start
+    from lorabay.bench.report import Fact, Grid, Report, Run, Start
 
 NOTHING = "-"
 
@@ -26,7 +26,7 @@ FORMS = {"x": "{:.3f} x", "s": "{:.1f} s", "points": "{:.1f} points"}
 
 
 def render(report: Report) -> RenderableType:
-    """Return runs, failures, starts, facts and comparisons as tables, then place and date.
+    """Return runs, failures, starts, grids, facts and comparisons as tables, then place and date.
 
     A table without rows is left out.
     """
@@ -35,6 +35,7 @@ def render(report: Report) -> RenderableType:
         _runs(findings.runs),
         _failures(findings.runs),
         _starts(findings.starts),
+        *map(_grid, findings.grids),
         _facts(findings.facts),
         _comparisons(findings.comparisons),
     )
@@ -93,6 +94,20 @@ def _starts(starts: Sequence[Start]) -> Table:
     for start in starts:
         table.add_row(start.side, str(start.round + 1), f"{start.seconds:.1f}")
     return table
+
+
+def _grid(grid: Grid) -> Table:
+    table = Table(title=grid.title)
+    for heading in grid.headings:
+        table.add_column(heading, justify="left" if _is_text(grid, heading) else "right")
+    for row in grid.rows:
+        table.add_row(*(cell if isinstance(cell, str) else _measure(cell, "") for cell in row))
+    return table
+
+
+def _is_text(grid: Grid, heading: str) -> bool:
+    column = grid.headings.index(heading)
+    return all(isinstance(row[column], str) for row in grid.rows)
 
 
 def _facts(facts: Sequence[Fact]) -> Table:

@@ -13,9 +13,22 @@ from lorabay.cli.options import BaseOption, JsonOption, name_and_value, prepared
 SCENARIO_HELP = (
     "`load`, `gateway` and `latency` (against vLLM's own server), `start`, `swap`; `many` and "
     "`scrape` (1000 adapters); what adapters cost: `adapters`, `stall`, `memory`; offline: "
-    "`merge`, `convert`, `strategies`; without an engine: `slots`; on a GPU: `tune` (LoRA kernels)."
+    "`merge`, `convert`, `strategies`; without an engine: `slots`, `placement` (a simulated "
+    "cluster); on a GPU: `tune` (LoRA kernels)."
 )
 ADAPTER_DIRECTORY = Path("adapters")
+
+Count = Annotated[
+    int, typer.Option(help="Adapters that `many` and `scrape` make, or `placement` simulates.")
+]
+Replicas = Annotated[int, typer.Option(help="Replicas that `placement` simulates.")]
+Slots = Annotated[int, typer.Option(help="Adapters that each of them has room for.")]
+Output = Annotated[
+    Path | None, typer.Option(help="Folder for `tune`'s files (lora-kernels), or for plots.")
+]
+SizeGb = Annotated[
+    float, typer.Option(help="Size of the model that `merge` and `convert` make, in GB.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,16 +62,14 @@ def bench(
     rounds: Annotated[
         int | None, typer.Option(help="Turns of each side. Default: the scenario's own.")
     ] = None,
-    count: Annotated[int, typer.Option(help="Adapters that `many` and `scrape` make.")] = 1000,
-    size_gb: Annotated[
-        float, typer.Option(help="Size of the model that `merge` and `convert` make, in GB.")
-    ] = 2.0,
+    count: Count = 1000,
+    replicas: Replicas = 8,
+    slots: Slots = 32,
+    size_gb: SizeGb = 2.0,
     engine: Annotated[
         list[str] | None, typer.Option(help="vLLM engine option NAME=VALUE; repeats.")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Folder for what `tune` finds. Default: lora-kernels.")
-    ] = None,
+    output: Output = None,
     litellm: Annotated[
         Path | None, typer.Option(help="LiteLLM's program, for `latency` to compare with.")
     ] = None,
@@ -91,6 +102,8 @@ def bench(
         requests=requests,
         rounds=rounds,
         adapter_count=count,
+        replicas=replicas,
+        slots=slots,
         size_gb=size_gb,
         engine=dict(name_and_value(option) for option in engine or ()),
     )

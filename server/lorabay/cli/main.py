@@ -30,6 +30,7 @@ from lorabay.cli import (
     ladder,
     limits,
     merge,
+    ray,
     search,
     serve,
     training,
@@ -53,6 +54,7 @@ app = typer.Typer(
 
 # The order here is the order in `lorabay --help`.
 serve.add_to(app)
+ray.add_to(app)
 data.add_to(app)
 training.add_to(app)
 search.add_to(app)

@@ -5,28 +5,36 @@ from __future__ import annotations
 import inspect
 import signal
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lorabay.settings import GROUPS, load_settings
+from lorabay.settings import GROUPS, Settings, load_settings
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command `serve`."""
-    app.command(help="Serve the base and its adapters.")(_with_setting_flags(serve))
+    app.command(help="Serve the base and its adapters.")(with_setting_flags(serve))
 
 
 def serve(config: Path | None = None, **flags: Any) -> None:
     """Serve until a signal; `flags` are the settings that were given, by name."""
+    run(settings_of(config, flags))
+
+
+def settings_of(config: Path | None, flags: Mapping[str, Any]) -> Settings:
+    """Return the settings of a server, of which `flags` holds those that were given, or None."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    return load_settings(given, config=config)
+
+
+def run(settings: Settings) -> None:
+    """Run a server until a signal."""
     # The server takes the signal over once it is imported, which takes seconds. Until then the
     # first process of a container would ignore it.
     signal.signal(signal.SIGTERM, _leave)
-
-    given = {name: value for name, value in flags.items() if value is not None}
-    settings = load_settings(given, config=config)
 
     from lorabay.server.server import serve as run_server
 
@@ -37,7 +45,7 @@ def _leave(*_: object) -> None:
     raise SystemExit(0)
 
 
-def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
+def with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Return `command` with one option for each setting, and `--config`.
 
     typer reads a command's options from its signature; this one is made from the settings.

@@ -54,7 +54,7 @@ from lorabay.server.accounts import open_accounts
 from lorabay.server.adapted_modules import left_out
 from lorabay.server.ahead import Ahead
 from lorabay.server.audit import Auditor
-from lorabay.server.composition import build_reconciler, grammar_limits, request_limits
+from lorabay.server.composition import build_reconciler, request_limits
 from lorabay.server.console import console_of, watched
 from lorabay.server.engine_options import engine_options, has_rank_over
 from lorabay.server.first_steps import first_steps
@@ -65,12 +65,14 @@ from lorabay.server.listener import bind
 from lorabay.server.models import model_checks, model_plan
 from lorabay.server.oidc import admin_side, show_age
 from lorabay.server.open_files import connections_of, raise_limit
+from lorabay.server.replicas import make_ray_engine
 from lorabay.server.store_space import show_space
 from lorabay.server.tls import choose_certificate
 from lorabay.server.tracing import choose_tracing
 from lorabay.server.turns import choose_shares, make_gate
 from lorabay.server.usage import STOP_S, choose_recorder, usage_answers
 from lorabay.server.user_options import whole_number, worker_count
+from lorabay.server.vllm_engine import make_vllm_engine
 from lorabay.serving.adapted import ask_engine
 from lorabay.serving.admin import Operations
 from lorabay.serving.engine import CHAT
@@ -196,42 +198,6 @@ def _show_first_steps(server: Server, settings: Settings, url: str, *, has_key: 
     sys.stderr.write(f"\n{steps}\n")
 
 
-def make_vllm_engine(
-    base: BaseFolder,
-    options: Mapping[str, Any],
-    settings: Settings,
-    metrics: Metrics,
-    *,
-    traced: bool = False,
-    adapters: bool = True,
-    pids: set[int] | None = None,
-) -> Engine:
-    """Return vLLM's engine for a base, not started yet; `traced` if it makes spans of requests.
-
-    Without `adapters` it is a whole model's own. `pids` are the processes of all engines. Imports
-    vLLM, which takes seconds. Raises UsageError for options that vLLM does not take.
-    """
-    from lorabay.serving.vllm.engine import VllmEngine
-    from lorabay.serving.vllm.grammars import EngineGrammars
-
-    grammars = EngineGrammars(
-        grammar_limits(settings),
-        queue=settings.grammar_queue,
-        count=lambda outcome: metrics.grammars.labels(outcome).inc(),
-    )
-    return VllmEngine(
-        base,
-        options,
-        grammars,
-        max_asked_tokens=settings.max_asked_tokens,
-        max_prompt_logprob_tokens=settings.max_prompt_logprob_tokens,
-        compile_first=settings.compile_first,
-        traced=traced,
-        adapters=adapters,
-        pids=pids,
-    )
-
-
 class Server:
     """One server, from its first answer on `/health` to the end of its engine."""
 
@@ -269,7 +235,8 @@ class Server:
             traced=self._tracing.is_on,
             pids=set(),
         )
-        self._make_engine = make_engine or make_vllm
+        on_ray = partial(make_ray_engine, settings=settings)
+        self._make_engine = make_engine or (on_ray if settings.ray_replicas else make_vllm)
         self._make_model_engine = make_model_engine or partial(make_vllm, adapters=False)
         self._engine_scales = engine_scales
         self._ask_engine = ask_engine
@@ -411,7 +378,7 @@ class Server:
             reconciler.events.told = self._auditor.note
         loading = Loading(
             # The last of vLLM's places is kept for swaps; see `Residency`.
-            capacity=whole_number(options, "max_cpu_loras") - 1,
+            capacity=(whole_number(options, "max_cpu_loras") - 1) * max(1, settings.ray_replicas),
             preload=whole_number(options, "max_loras"),
             timeout_s=settings.load_timeout_s,
             concurrent=settings.concurrent_loads,

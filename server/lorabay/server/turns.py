@@ -98,7 +98,8 @@ def make_gate(
     `others` returns the requests that wait in front of other engines, which are shown, too.
     """
     copies = whole_number(options, "data_parallel_size", default=1)
-    slots = whole_number(options, "max_loras") * copies
+    replicas = max(1, settings.ray_replicas)
+    slots = whole_number(options, "max_loras") * copies * replicas
     gate = gate_of(settings, metrics, lambda: engine, slots=slots)
     metrics.queue_waiting.set_function(lambda: gate.waiting + others())
     return gate

@@ -1,0 +1,120 @@
+"""Scenario `placement`: which replica answers, beside four other ways to choose, on six traces.
+
+The cluster is simulated, and the choice is the very function that the router calls. Needs no base,
+no engine and no Ray. See `cluster.simulation` for what it leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from lorabay.bench.report import Fact, Findings, Grid
+from lorabay.cluster.simulation.cluster import Shape
+from lorabay.cluster.simulation.moves import moved
+from lorabay.cluster.simulation.plots import check_libraries, plots
+from lorabay.cluster.simulation.policies import OURS, POLICIES
+from lorabay.cluster.simulation.simulator import Outcome, simulate
+from lorabay.cluster.simulation.traces import TRACES, Size
+from lorabay.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lorabay.bench.progress import Progress
+    from lorabay.bench.settings import BenchSettings
+    from lorabay.cluster.simulation.trace import Trace
+
+REQUESTS = 50_000
+"""Requests of each trace, unless the settings say otherwise."""
+FILLED = 0.6
+"""The part of the replicas' windows that a trace fills on average."""
+LOADS_BAR, BALANCE_BAR, MOVES_BAR, MILLION_BAR_S = 0.1, 1.25, 16.0, 60.0
+
+Outcomes = dict[str, dict[str, Outcome]]
+
+
+def placement(settings: BenchSettings, progress: Progress) -> Findings:
+    """Replay every trace in every way; raises UsageError with a URL."""
+    if settings.url is not None:
+        raise UsageError("bench: scenario 'placement' simulates; leave out --url")
+    if settings.output is not None:
+        check_libraries()
+
+    shape = Shape(settings.replicas, settings.slots)
+    size = Size(
+        settings.requests or REQUESTS,
+        settings.adapter_count,
+        FILLED * shape.replicas * shape.window,
+    )
+    traces = {name: make(size) for name, make in TRACES.items()}
+    outcomes = replay(traces, shape, progress)
+
+    if settings.output is not None:
+        _write(outcomes, settings.output)
+    return findings(traces, outcomes, shape)
+
+
+def replay(traces: Mapping[str, Trace], shape: Shape, progress: Progress) -> Outcomes:
+    """Return what every trace comes to, with every way to choose."""
+    progress.plan(len(traces) * len(POLICIES))
+    outcomes: Outcomes = {name: {} for name in traces}
+    for name, trace in traces.items():
+        for policy, make in POLICIES.items():
+            progress.step(f"{name}: {policy}")
+            outcomes[name][policy] = simulate(trace, make(0), shape)
+    return outcomes
+
+
+def findings(traces: Mapping[str, Trace], outcomes: Outcomes, shape: Shape) -> Findings:
+    """Return the figures of every way, and the bars of ours."""
+    places = shape.replicas * shape.slots
+    keys = next(iter(traces.values())).keys
+    ours = {name: outcomes[name][OURS] for name in traces}
+    requests = sum(one.requests for one in ours.values())
+
+    facts: list[Fact] = []
+    for name, trace in traces.items():
+        # No placement loads less than the slots allow: where that is above the bar, it has no bar.
+        reachable = trace.least_loads(places) < LOADS_BAR
+        bar = LOADS_BAR if reachable else None
+        facts.append(Fact(f"{name}: loads a request", ours[name].loads_per_request, "", bar))
+        facts.append(Fact(f"{name}: busiest / mean", ours[name].imbalance, "x", BALANCE_BAR))
+
+    moves = 100 * moved(keys, shape.replicas, shape.replicas + 1)
+    seconds = sum(one.took_s for one in ours.values()) * 1e6 / requests
+    facts.append(Fact("adapters that move when a replica joins", moves, "%", MOVES_BAR))
+    facts.append(Fact("a million requests, simulated", seconds, "s", MILLION_BAR_S))
+    return Findings(facts=tuple(facts), grids=(_grid(traces, outcomes, places),))
+
+
+def _grid(traces: Mapping[str, Trace], outcomes: Outcomes, places: int) -> Grid:
+    rows = [
+        (
+            name,
+            policy,
+            one.loads_per_request,
+            trace.least_loads(places),
+            one.imbalance,
+            one.wait_s(50),
+            one.wait_s(99),
+        )
+        for name, trace in traces.items()
+        for policy, one in outcomes[name].items()
+    ]
+    headings = (
+        "trace",
+        "choice",
+        "loads a request",
+        "fixed best",
+        "busiest / mean",
+        "wait p50, s",
+        "p99, s",
+    )
+    return Grid("Placement", headings, tuple(rows))
+
+
+def _write(outcomes: Outcomes, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in plots(outcomes).items():
+        (folder / name).write_bytes(content)

@@ -1,0 +1,124 @@
+"""The choice: one replica for one request, of what is known of the replicas at that moment.
+
+Replicas that hold the adapter come first, then those with room for it, each in the order that its
+hash names: as many as it is spread over. What binds the request decides among these, and none gets
+much more than the mean. That is consistent hashing with bounded loads, which knows what is where
+but does not depend on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence, Set as AbstractSet
+from dataclasses import dataclass
+
+from lorabay.cluster.choice.rendezvous import ReplicaId, ranked, weight
+
+FACTOR = 1.25
+"""Times the mean load that one replica may have; above it, requests go elsewhere."""
+HOMES = 2
+"""Replicas of its order among which an adapter's weights are loaded where there is least to do."""
+_IDLE_PART = 2
+"""A replica with less than this part of its window is never full, however idle the others are: one
+more slows it hardly, and elsewhere the adapter would have to be loaded.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a router knows of a request: the weights that it needs, and what binds it.
+
+    `key` is the digest of the weights, or any name for a request that needs the base alone; that
+    one is at home `anywhere`.
+    """
+
+    key: str
+    affinity: str | None = None
+    anywhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a router knows of the replicas; a moment old, which the choice can stand.
+
+    `loads` are the requests that each was given and has not answered. `holders` are the replicas
+    that hold an adapter's weights, `room` is for how many more each has room. `running` are an
+    adapter's requests on all replicas together.
+    """
+
+    replicas: tuple[ReplicaId, ...]
+    loads: Mapping[ReplicaId, int]
+    holders: Mapping[str, AbstractSet[ReplicaId]]
+    room: Mapping[ReplicaId, int]
+    running: Mapping[str, int]
+    slots: int
+    """Adapters that one replica has room for."""
+    window: int
+    """Requests that one replica computes at once."""
+
+
+def bound(total: int, replicas: int, window: int) -> int:
+    """Return the load at which a replica is full, where all of them have `total` together."""
+    share = math.ceil(FACTOR * (total + 1) / replicas)
+    return max(share, window // _IDLE_PART, 1)
+
+
+def choose(wish: Wish, width: int, view: View, total: int) -> ReplicaId:
+    """Return the replica for a request whose adapter is spread over `width` replicas.
+
+    `total` is the load of all replicas together. There must be a replica.
+    """
+    loads = view.loads
+    full = bound(total, len(view.replicas), view.window)
+    order = _preferred(wish, view)
+
+    free = [replica for replica in order[:width] if loads[replica] < full]
+    if free:
+        return _among(free, wish.affinity, loads)
+
+    # The bound is above the mean, so one of all replicas is always below it.
+    return next(replica for replica in order[width:] if loads[replica] < full)
+
+
+def _preferred(wish: Wish, view: View) -> list[ReplicaId]:
+    """Return all replicas: those that hold the weights, those with room for them, then the others.
+
+    Each part is in the order of the key. Where a full replica has once sent its requests, the
+    weights are used until they are evicted. Where there is room, nobody's are.
+    """
+    holders = view.holders.get(wish.key, frozenset())
+    holding: list[ReplicaId] = []
+    with_room: list[ReplicaId] = []
+    others: list[ReplicaId] = []
+    for replica in ranked(wish.key, view.replicas):
+        if replica in holders:
+            holding.append(replica)
+        elif view.room[replica] > 0:
+            with_room.append(replica)
+        else:
+            others.append(replica)
+
+    _less_loaded_first(with_room, view.loads)
+    _less_loaded_first(others, view.loads)
+    return holding + with_room + others
+
+
+def _less_loaded_first(replicas: list[ReplicaId], loads: Mapping[ReplicaId, int]) -> None:
+    """Put the least loaded of the first few to the front.
+
+    Of two homes the better one is nearly as good as the best of all, and routers still agree.
+    """
+    if len(replicas) > 1:
+        place = min(range(min(HOMES, len(replicas))), key=lambda i: loads[replicas[i]])
+        replicas.insert(0, replicas.pop(place))
+
+
+def _among(
+    free: Sequence[ReplicaId], affinity: str | None, loads: Mapping[ReplicaId, int]
+) -> ReplicaId:
+    """Return the replica that suits what binds the request, or the one with the least to do."""
+    if len(free) == 1:
+        return free[0]
+    if affinity is None:
+        return min(free, key=loads.__getitem__)
+    return max(free, key=lambda replica: weight(affinity, replica))

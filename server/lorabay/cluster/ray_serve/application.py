@@ -1,0 +1,171 @@
+"""The application on Ray Serve: so many replicas of one engine, without Ray's own HTTP proxy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set as AbstractSet
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lorabay.errors import SetupError
+
+if TYPE_CHECKING:
+    from ray.serve.handle import DeploymentHandle
+
+    from lorabay.catalog.versions import Digest, Version
+    from lorabay.cluster.replicas.engine_replica import EngineReplica
+    from lorabay.cluster.replicas.messages import Errand, Facts, Message, Question
+
+ROUTER = "lorabay.cluster.ray_serve.router:AdapterRouter"
+DEPLOYMENT = "engine"
+STATS_S = 1.0
+"""How often routers hear what replicas hold."""
+HEALTH_S, HUNG_S = 2.0, 30.0
+"""How often Ray asks whether a replica is well, and how long it may take to answer."""
+
+MakeReplica = Callable[[int], Awaitable["EngineReplica"]]
+"""A function that makes and starts a replica, given its rank on its node. It can be pickled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where the replicas run, and what each of them takes.
+
+    `address` is that of a running Ray cluster; None starts one on this machine. `window` are the
+    requests that one replica takes at once, `drain_s` the seconds that they have when it must go.
+    """
+
+    replicas: int
+    window: int
+    address: str | None = None
+    name: str = "lorabay"
+    cpus: float = 1.0
+    gpus: float = 0.0
+    drain_s: float = 60.0
+
+
+class Replica:
+    """One replica, as Ray Serve starts and calls it."""
+
+    async def __init__(  # type: ignore[misc]
+        self, make: MakeReplica
+    ) -> None:
+        from ray import serve
+
+        rank = serve.get_replica_context().rank
+        self._replica = await make(rank.local_rank)
+
+    async def answer(self, question: Question) -> AsyncIterator[list[Message]]:
+        """Yield the messages that answer a request."""
+        async with aclosing(self._replica.answer(question)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def prepare(self, errand: Errand) -> None:
+        """Load a version."""
+        await self._replica.prepare(errand)
+
+    async def prepare_successor(self, version: Version) -> bool:
+        """Load a version if another one of its adapter is here."""
+        return await self._replica.prepare_successor(version)
+
+    async def forget(self, version: Version) -> None:
+        """Drop a version's weights."""
+        await self._replica.forget(version)
+
+    async def pin(self, weights: AbstractSet[Digest]) -> None:
+        """Let these weights give up their places last."""
+        self._replica.pin(weights)
+
+    async def facts(self) -> Facts:
+        """Return what fronts must know of the engine."""
+        return self._replica.facts()
+
+    async def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the schemas of bodies."""
+        return self._replica.schemas()
+
+    async def record_routing_stats(self) -> dict[str, Any]:
+        """Return what routers choose by; Ray asks for it."""
+        return self._replica.stats()
+
+    async def check_health(self) -> None:
+        """Raise if the engine is gone; Ray then replaces this replica."""
+        await self._replica.engine.beat()
+
+    async def __del__(self) -> None:
+        """End the engine; Ray awaits it before the process ends."""
+        if hasattr(self, "_replica"):
+            await self._replica.stop()
+
+
+class Application:
+    """The replicas of one cluster: deployed once, and ended once."""
+
+    def __init__(self, cluster: Cluster, make: MakeReplica) -> None:
+        self._cluster = cluster
+        self._make = make
+        self._started_ray = False
+
+    def deploy(self) -> DeploymentHandle:
+        """Start or join Ray, deploy the replicas, and return a handle once all are up.
+
+        Raises SetupError if Ray cannot be reached, or replicas do not come up.
+        """
+        import ray
+        from ray import serve
+
+        cluster = self._cluster
+        if not ray.is_initialized():
+            self._join()
+        serve.start(proxy_location="Disabled")
+        try:
+            return serve.run(self._bound(), name=cluster.name, route_prefix=None)
+        except RuntimeError as error:
+            raise SetupError(f"the replicas did not come up: {error}") from error
+
+    def end(self) -> None:
+        """Drain and end the replicas, and Ray if it was started here."""
+        import ray
+        from ray import serve
+
+        if not ray.is_initialized():
+            return
+        serve.delete(self._cluster.name)
+        if self._started_ray:
+            serve.shutdown()
+            ray.shutdown()
+
+    def _join(self) -> None:
+        import ray
+
+        cluster = self._cluster
+        # Ray tells its makers about each cluster, unless it is told not to.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        own = {} if cluster.address else {"num_cpus": int(cluster.replicas * cluster.cpus) + 1}
+        try:
+            ray.init(address=cluster.address, include_dashboard=False, log_to_driver=True, **own)
+        except ConnectionError as error:
+            raise SetupError(f"no Ray cluster at {cluster.address}: {error}") from error
+        self._started_ray = cluster.address is None
+
+    def _bound(self) -> Any:
+        """Return the deployment as `serve.run` takes it."""
+        from ray import serve
+        from ray.serve.config import RequestRouterConfig
+
+        cluster = self._cluster
+        deployment = serve.deployment(Replica).options(
+            name=DEPLOYMENT,
+            num_replicas=cluster.replicas,
+            max_ongoing_requests=cluster.window,
+            graceful_shutdown_timeout_s=cluster.drain_s,
+            health_check_period_s=HEALTH_S,
+            health_check_timeout_s=HUNG_S,
+            ray_actor_options={"num_cpus": cluster.cpus, "num_gpus": cluster.gpus},
+            request_router_config=RequestRouterConfig(
+                request_router_class=ROUTER, request_routing_stats_period_s=STATS_S
+            ),
+        )
+        return deployment.bind(self._make)

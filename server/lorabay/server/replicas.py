@@ -1,0 +1,115 @@
+"""Engines on a Ray cluster as the settings want them: how many, and how each of them is made.
+
+A replica is made in a process of Ray's, on its own machine, by what is pickled here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry
+
+from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
+from lorabay.cluster.replicas.replicas_engine import ReplicasEngine
+from lorabay.errors import SetupError
+from lorabay.logs import configure_logging, quiet_engine
+from lorabay.metrics import Metrics
+from lorabay.server.user_options import whole_number, worker_count
+from lorabay.server.vllm_engine import make_vllm_engine
+from lorabay.serving.machine_defaults import scales_outputs, set_cpu_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lorabay.base.find import BaseFolder
+    from lorabay.serving.engine import Engine
+    from lorabay.settings import Settings
+
+SEQUENCES = 256
+"""Requests that a replica takes at once where `max_num_seqs` is vLLM's own."""
+THREADS = "VLLM_CPU_OMP_THREADS_BIND"
+
+
+def make_ray_engine(base: BaseFolder, options: Mapping[str, Any], *, settings: Settings) -> Engine:
+    """Return all replicas as one engine, not started yet; raises SetupError without Ray."""
+    if find_spec("ray") is None:
+        raise SetupError(
+            "--ray-replicas needs Ray: pip install 'lorabay[ray]', or in a clone "
+            "`make setup EXTRAS=ray`"
+        )
+    from lorabay.cluster.ray_serve.application import Application, Cluster
+    from lorabay.cluster.ray_serve.line import RayLine
+
+    cluster = Cluster(
+        settings.ray_replicas,
+        # Twice the window: what waits, waits in the replica, where its slots are.
+        window=2 * whole_number(options, "max_num_seqs", default=SEQUENCES),
+        address=settings.ray_address,
+        cpus=settings.ray_cpus,
+        gpus=settings.ray_gpus,
+        drain_s=settings.grace_s,
+    )
+    make = partial(make_replica, base=base, options=dict(options), settings=settings)
+    return ReplicasEngine(RayLine(Application(cluster, make)))
+
+
+async def make_replica(
+    rank: int, *, base: BaseFolder, options: Mapping[str, Any], settings: Settings
+) -> EngineReplica:
+    """Return a replica that has been started; `rank` is its number on its machine.
+
+    Raises SetupError if its engine cannot run as configured.
+    """
+    configure_logging(settings.log_format, settings.log_level)
+    quiet_engine(os.environ, settings.log_level)
+    _set_environment(rank, settings)
+
+    metrics = Metrics(CollectorRegistry())
+    engine = await asyncio.to_thread(make_vllm_engine, base, options, settings, metrics)
+    replica = EngineReplica(engine, room_of(options, settings))
+    await replica.start()
+    return replica
+
+
+def room_of(options: Mapping[str, Any], settings: Settings) -> Room:
+    """Return what a replica with these options of vLLM has room for."""
+    return Room(
+        # The last of vLLM's places is kept for swaps; see `Residency`.
+        capacity=whole_number(options, "max_cpu_loras") - 1,
+        slots=whole_number(options, "max_loras"),
+        load_timeout_s=settings.load_timeout_s,
+        concurrent_loads=settings.concurrent_loads,
+        queue_timeout_s=settings.queue_timeout_s,
+        slot_wait_s=settings.slot_wait_s,
+    )
+
+
+def own_cpus(rank: int, count: int, cpus: Sequence[int]) -> Sequence[int]:
+    """Return the processors of the replica with this rank on a machine that has `cpus`.
+
+    Replicas beside each other have different ones, as long as there are any.
+    """
+    start = rank * count % len(cpus)
+    return [cpus[(start + number) % len(cpus)] for number in range(min(count, len(cpus)))]
+
+
+def _set_environment(rank: int, settings: Settings) -> None:
+    """Set what vLLM reads of the environment; the front's, which Ray passes on, is not this one's.
+
+    Threads of replicas on one machine would otherwise be bound to the same processors.
+    """
+    workers = worker_count(settings.engine)
+    threads = settings.cpu_threads
+    if threads == "all" and workers == 1:
+        cpus = own_cpus(rank, settings.ray_cpus, sorted(os.sched_getaffinity(0)))
+        threads = ",".join(map(str, cpus))
+
+    os.environ.pop(THREADS, None)
+    set_cpu_environment(
+        os.environ, kv_cache_gib=settings.cpu_kv_cache_gib, threads=threads, workers=workers
+    )
+    scales_outputs(os.environ, settings.engine, dora=settings.dora)

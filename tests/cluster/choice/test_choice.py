@@ -1,0 +1,95 @@
+"""The choice: own replicas first, what binds a request inside them, and none above its bound."""
+
+from __future__ import annotations
+
+from hypothesis import given, strategies as st
+
+from lorabay.cluster.choice.choice import Wish, bound, choose
+from lorabay.cluster.choice.rendezvous import ranked
+from tests.cluster.choice.made import digests, replicas, view
+
+KEY = digests(1)[0]
+EIGHT = replicas(8)
+LOADS = st.lists(st.integers(0, 200), min_size=1, max_size=12)
+
+
+def test_a_cold_adapter_stays_where_it_is() -> None:
+    """Requests of different conversations all go to its one replica."""
+    even = view(dict.fromkeys(EIGHT, 10))
+    chosen = {choose(Wish(KEY, f"session {n}"), 1, even, 80) for n in range(50)}
+    assert chosen == {ranked(KEY, EIGHT)[0]}
+
+
+def test_conversations_stay_inside_the_set() -> None:
+    """Each keeps one replica of the set, and together they use all of it."""
+    even = view(dict.fromkeys(EIGHT, 10))
+    wishes = [Wish(KEY, f"session {n}") for n in range(100)]
+    chosen = [choose(wish, 3, even, 80) for wish in wishes]
+    assert set(chosen) == set(ranked(KEY, EIGHT)[:3])
+    assert chosen == [choose(wish, 3, even, 80) for wish in wishes]
+
+
+def test_what_nothing_binds_goes_to_the_least_loaded_of_the_set() -> None:
+    own = ranked(KEY, EIGHT)[:3]
+    loads = dict.fromkeys(EIGHT, 10) | {own[1]: 7}
+    assert choose(Wish(KEY), 3, view(loads), 77) == own[1]
+
+
+def test_a_full_replica_gives_to_one_that_has_the_weights() -> None:
+    """A holder outside the set is better than a replica that must load."""
+    order = ranked(KEY, EIGHT)
+    loads = dict.fromkeys(EIGHT, 30) | {order[0]: 60}
+    total = sum(loads.values())
+    assert choose(Wish(KEY), 1, view(loads, {KEY: {order[5]}}), total) == order[5]
+    assert choose(Wish(KEY), 1, view(loads), total) == order[1]
+
+
+def test_a_new_adapter_goes_where_there_is_room() -> None:
+    """Nobody's weights are evicted while another replica has a place to spare."""
+    order = ranked(KEY, EIGHT)
+    room = dict.fromkeys(EIGHT, 0) | {order[4]: 2, order[6]: 5}
+    seen = view(dict.fromkeys(EIGHT, 10), room=room)
+    assert choose(Wish(KEY), 1, seen, 80) == order[4]
+    held = view(dict.fromkeys(EIGHT, 10), {KEY: {order[7]}}, room=room)
+    assert choose(Wish(KEY), 1, held, 80) == order[7]
+
+
+def test_an_idle_cluster_keeps_adapters_together() -> None:
+    """Half of a window of 64 fits beside one another, however idle the others are."""
+    home = ranked(KEY, EIGHT)[0]
+    loads = dict.fromkeys(EIGHT, 0) | {home: 31}
+    held = {KEY: {home}}
+    assert choose(Wish(KEY), 1, view(loads, held), 31) == home
+    assert choose(Wish(KEY), 1, view({**loads, home: 32}, held), 32) != home
+
+
+@given(
+    loads=LOADS, width=st.integers(1, 12), affinity=st.none() | st.text(), window=st.integers(1, 64)
+)
+def test_no_replica_goes_above_its_bound(
+    loads: list[int], width: int, affinity: str | None, window: int
+) -> None:
+    """After the choice it has at most 1.25 times the mean, rounded up, or half of its window.
+
+    The same question has the same answer.
+    """
+    names = replicas(len(loads))
+    seen = view(dict(zip(names, loads, strict=True)), {KEY: set(names[::2])}, window=window)
+    total = sum(loads)
+    wish = Wish(KEY, affinity)
+
+    chosen = choose(wish, width, seen, total)
+    assert seen.loads[chosen] + 1 <= bound(total, len(loads), window)
+    assert chosen == choose(wish, width, seen, total)
+
+
+@given(count=st.integers(1, 40), keys=st.integers(1, 30), width=st.integers(1, 3))
+def test_a_cluster_that_fills_stays_even(count: int, keys: int, width: int) -> None:
+    """However skewed the adapters are, no replica ever has more than 1.25 times the mean."""
+    names = replicas(count)
+    loads = dict.fromkeys(names, 0)
+    wanted = digests(keys)
+    for number in range(10 * count):
+        wish = Wish(wanted[0] if number % 2 else wanted[number % keys])
+        loads[choose(wish, width, view(loads, window=1), number)] += 1
+    assert max(loads.values()) <= bound(10 * count - 1, count, 1)

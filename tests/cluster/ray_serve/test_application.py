@@ -1,0 +1,41 @@
+"""The application on Ray Serve, as it is handed to Ray; tests/e2e/test_ray.py runs it."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("ray.serve")
+
+from lorabay.cluster.ray_serve.application import DEPLOYMENT, Application, Cluster, Replica
+from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
+from tests.fake_engine import FakeEngine
+
+
+async def make(rank: int) -> EngineReplica:
+    return EngineReplica(FakeEngine(), Room(capacity=2, slots=2))
+
+
+def test_a_deployment_has_our_router_and_window() -> None:
+    """Ray's defaults would take five requests at a time, and hear of replicas every ten seconds."""
+    cluster = Cluster(replicas=3, window=64, cpus=2, gpus=0.5, drain_s=45)
+    bound = Application(cluster, make)._bound()
+    deployment = bound._bound_deployment
+    assert deployment.name == DEPLOYMENT
+    assert deployment.num_replicas == 3
+    assert deployment.max_ongoing_requests == 64
+    assert deployment.ray_actor_options == {"num_cpus": 2, "num_gpus": 0.5}
+
+    config = deployment._deployment_config
+    assert config.graceful_shutdown_timeout_s == 45
+    assert config.request_router_config.request_routing_stats_period_s == 1
+    assert "AdapterRouter" in str(config.request_router_config.request_router_class)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["answer", "facts", "forget", "pin", "prepare", "prepare_successor", "schemas"],
+)
+def test_what_a_front_calls_is_there(method: str) -> None:
+    """Each is a method of the replica's, too."""
+    assert hasattr(Replica, method)
+    assert hasattr(EngineReplica, method)

@@ -1,0 +1,146 @@
+"""One replica: it loads what it is asked for, answers, and ends what nobody wants any more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import pytest
+
+from lorabay.catalog.versions import Version
+from lorabay.cluster.choice.choice import Wish
+from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
+from lorabay.cluster.replicas.messages import (
+    Begun,
+    Errand,
+    Event,
+    Failed,
+    Message,
+    Question,
+    Whole,
+)
+from lorabay.errors import InvalidRequest
+from lorabay.serving.engine import CALLS, Answer, AnswerStream, Body
+from tests.fake_engine import FakeEngine
+from tests.fake_stream import USAGE, FakeStream
+from tests.versions import make_version
+
+FINANCE, SHOP, LAW = (
+    make_version(name, digit) for name, digit in (("finance", "a"), ("shop", "b"), ("law", "c"))
+)
+ROOM = Room(capacity=2, slots=2)
+
+
+def question(version: Version | None, call: str = "chat", **body: object) -> Question:
+    asked = {"model": "finance", **body}
+    key = "base" if version is None else version.weights
+    return Question(Wish(key), call, asked, version, "r1", {}, False)
+
+
+async def answered(replica: EngineReplica, asked: Question) -> list[Message]:
+    return [message async for batch in replica.answer(asked) for message in batch]
+
+
+@pytest.fixture
+async def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+async def replica(engine: FakeEngine) -> AsyncIterator[EngineReplica]:
+    made = EngineReplica(engine, ROOM)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_a_request_loads_its_version(replica: EngineReplica, engine: FakeEngine) -> None:
+    """And the answer, whole, is the engine's own."""
+    (whole,) = await answered(replica, question(FINANCE, n=1))
+    assert isinstance(whole, Whole)
+    assert whole.answer.content == b'{"model": "finance", "n": 1}'
+    assert engine.loaded == {FINANCE}
+    assert replica.stats() == {
+        "held": [FINANCE.weights],
+        "running": {},
+        "places": 2,
+        "window": 1,
+        "asked": 1,
+        "found": 0,
+        "pid": os.getpid(),
+    }
+
+
+async def test_a_stream_has_its_events_in_order(replica: EngineReplica) -> None:
+    messages = await answered(replica, question(None, stream=True))
+    assert isinstance(messages[0], Begun)
+    events = [one.content for one in messages if isinstance(one, Event)]
+    assert len(events) == 3
+    assert events[-1] == b"data: [DONE]\n\n"
+    assert messages[-1].usage == USAGE  # type: ignore[union-attr]
+
+
+async def test_an_expected_failure_is_told(replica: EngineReplica, engine: FakeEngine) -> None:
+    async def refuse(body: Body) -> Answer | AnswerStream:
+        raise InvalidRequest("n is too large", param="n")
+
+    engine.reply = refuse
+    (failed,) = await answered(replica, question(FINANCE))
+    assert isinstance(failed, Failed)
+    assert failed.error.message == "n is too large"
+
+
+async def test_a_client_that_leaves_ends_the_generation(
+    replica: EngineReplica, engine: FakeEngine
+) -> None:
+    """The stream is closed at once, and the weights may go."""
+    streams = []
+
+    async def endless() -> AsyncGenerator[bytes, None]:
+        while True:
+            yield b"data: x\n\n"
+            await asyncio.sleep(0)
+
+    async def stream(body: Body) -> AnswerStream:
+        streams.append(FakeStream(endless()))
+        return streams[0]
+
+    engine.reply = stream
+    batches = replica.answer(question(FINANCE, stream=True))
+    await anext(batches)
+    assert replica.stats()["running"] == {FINANCE.weights: 1}
+    await batches.aclose()
+    assert streams[0].closed >= 1
+    assert replica.stats()["running"] == {}
+    await replica.forget(FINANCE)
+    assert engine.loaded == set()
+
+
+async def test_only_a_replica_that_has_the_former_version_prepares(
+    replica: EngineReplica, engine: FakeEngine
+) -> None:
+    """A swap changes nothing where the adapter is not used."""
+    newer = make_version("finance", "d")
+    assert not await replica.prepare_successor(newer)
+    assert engine.loaded == set()
+
+    await replica.prepare(Errand(Wish(FINANCE.weights), FINANCE))
+    assert await replica.prepare_successor(newer)
+    assert engine.loaded == {FINANCE, newer}
+
+
+async def test_a_full_replica_makes_room(replica: EngineReplica, engine: FakeEngine) -> None:
+    """The longest unused goes, unless it is pinned."""
+    await answered(replica, question(FINANCE))
+    await answered(replica, question(SHOP))
+    replica.pin({FINANCE.weights})
+    await answered(replica, question(LAW))
+    assert engine.loaded == {FINANCE, LAW}
+
+
+async def test_facts_tell_what_the_engine_can(replica: EngineReplica) -> None:
+    facts = replica.facts()
+    assert facts.max_model_len == 2048
+    assert facts.calls == {call.name for call in CALLS}
+    assert facts.slots == 2
