@@ -32,4 +32,4 @@ def test_without_ray_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(replicas, "find_spec", lambda name: None)
     with pytest.raises(SetupError, match=r"lorabay\[ray\]"):
-        make_ray_engine(BaseFolder(base), {}, settings=settings)
+        make_ray_engine(BaseFolder(base, "tiny"), {}, settings=settings)
