@@ -61,11 +61,17 @@ def _of(name: str, language: str) -> list[Case]:
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     found = []
     for number, line in enumerate(lines):
-        parsed = [_parsed(turn) for turn in line.split(_TURN)]
-        turns, spans = zip(*parsed, strict=True)
+        turns, spans = parsed_line(line)
         part = PARTS[number % 2] if name == "hard" else name
         found.append(Case(language, part, turns, spans))
     return found
+
+
+def parsed_line(line: str) -> tuple[tuple[str, ...], tuple[tuple[Span, ...], ...]]:
+    """Return the turns of a line without their marks, and what was marked in each of them."""
+    parsed = [_parsed(turn) for turn in line.split(_TURN)]
+    turns, spans = zip(*parsed, strict=True)
+    return turns, spans
 
 
 def _parsed(turn: str) -> tuple[str, tuple[Span, ...]]:

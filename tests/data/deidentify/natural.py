@@ -1,0 +1,104 @@
+"""Natural sentences, half of them for tuning and half only counted, and how much of them is found.
+
+    python -m tests.data.deidentify.natural [--part tune|held-out|attack] [--show]
+
+prints recall by language and kind, how many sentences without personal data are changed, and
+`--show` what is missed or wrong in the half for tuning. The sentences were written before the rules
+that are tuned on the first half. A line is in the first half if the sha256 of its text without
+marks begins with an even digit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorabay.data.recognisers.finder import Finder
+from lorabay.data.recognisers.table import RECOGNISERS
+from tests.data.deidentify.hard import LANGUAGES, Case, Tally, parsed_line, tallies
+
+FOLDER = Path(__file__).parent / "natural"
+PARTS = ("tune", "held-out")
+SOFT = ("NAME", "ADDRESS")
+
+
+def half(text: str) -> str:
+    """Return which half a text without marks is in."""
+    first = hashlib.sha256(text.encode()).hexdigest()[0]
+    return PARTS[int(first, 16) % 2]
+
+
+def cases(what: str, language: str, part: str) -> list[Case]:
+    """Return the sentences of `names`, `addresses` or `harmless` that are in a part."""
+    path = FOLDER / f"{what}_{language}.txt"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    written = [line.replace("\\n", "\n") for line in lines if not line.startswith("#")]
+
+    found = []
+    for line in written:
+        turns, spans = parsed_line(line)
+        if half("".join(turns)) == part:
+            found.append(Case(language, part, turns, spans))
+    return found
+
+
+@dataclass(frozen=True)
+class Changed:
+    """How many sentences without personal data there are, and how many of them are changed."""
+
+    sentences: int
+    changed: int
+
+    @property
+    def share(self) -> float:
+        """Part of the sentences that is changed."""
+        return self.changed / self.sentences
+
+
+def found_in(
+    finder: Finder, language: str, part: str, show: bool = False
+) -> dict[tuple[str, str], Tally]:
+    """Return the tally of each kind in the sentences that hold names or addresses."""
+    chosen = cases("names", language, part) + cases("addresses", language, part)
+    return tallies(finder, chosen, show)
+
+
+def changed_in(finder: Finder, language: str, part: str, show: bool = False) -> Changed:
+    """Return how many of the harmless sentences are changed."""
+    chosen = cases("harmless", language, part)
+    changed = 0
+    for case in chosen:
+        found = [one for findings in finder.find(case.turns) for one in findings]
+        changed += bool(found)
+        if show and found:
+            what = ", ".join(one.entity_type for one in found)
+            sys.stdout.write(f"  changed ({what}): {case.turns[0]}\n")
+    return Changed(len(chosen), changed)
+
+
+def main() -> None:
+    """Print the tallies."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--part", choices=PARTS, action="append")
+    parser.add_argument("--show", action="store_true")
+    wishes = parser.parse_args()
+
+    finder = Finder(RECOGNISERS)
+    for part in wishes.part or PARTS:
+        show = wishes.show and part == "tune"
+        for language in LANGUAGES:
+            found = found_in(finder, language, part, show)
+            for kind in SOFT:
+                sys.stdout.write(f"{part:8} {language} {kind:8} {found[language, kind]}\n")
+            changed = changed_in(finder, language, part, show)
+            sys.stdout.write(
+                f"{part:8} {language} harmless {changed.changed}/{changed.sentences} changed "
+                f"{changed.share:.3f}\n"
+            )
+
+
+if __name__ == "__main__":
+    main()
