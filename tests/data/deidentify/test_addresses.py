@@ -33,3 +33,18 @@ def test_an_address_in_latin_letters_keeps_its_city_and_state() -> None:
     assert address("Flat 12, 40 Queen's Road", KEY).startswith("Flat ")
     assert "Queen" not in address("Flat 12, 40 Queen's Road", KEY)
     assert address("P.O. Box 4471, Boise, ID 83701", KEY).startswith("P.O. Box ")
+
+
+def test_a_street_that_does_not_stand_first_is_another() -> None:
+    """After flats and towers; the city stays."""
+    made = address("Flat B, 12/F, Tower 2, 18 Hung Hom Road, Kowloon, Hong Kong", KEY)
+    assert "Hung" not in made
+    assert made.endswith("Road, Kowloon, Hong Kong")
+    assert address("the corner of 5th and Pine", KEY).startswith("the corner of ")
+
+
+def test_a_place_without_a_street_is_another() -> None:
+    """A name alone, and a code alone."""
+    assert "枫林绿洲" not in address("枫林绿洲", KEY)
+    assert address("94107", KEY)[:3] == "941"
+    assert address("94107", KEY) != "94107"

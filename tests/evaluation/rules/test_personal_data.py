@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("faker")
+pytest.importorskip("phonenumbers")
+pytest.importorskip("stdnum")
+
 from lorabay.evaluation.rules.case import Case
 from lorabay.evaluation.rules.fact_sheet import FactSheet
 from lorabay.evaluation.rules.personal_data import PersonalDataRule
@@ -19,6 +23,8 @@ RULE = PersonalDataRule(kind="personal_data", name="x")
         ("Call +44 20 7946 0958 today.", "phone number"),
         ("身份证号11010519491231002X。", "identity card"),
         ("Card 4111 1111 1111 1111", "card number"),
+        ("手机１３８ １２３４ ５６７８", "phone number"),
+        ("车牌沪A12345已登记", "licence plate"),
     ],
 )
 def test_what_an_answer_brings_is_found(answer: str, what: str) -> None:
@@ -40,3 +46,16 @@ def test_what_was_given_may_be_repeated() -> None:
     sheet = FactSheet.parse("- Write to help@shop.example.")
     answer = "Write to help@shop.example; we call 13812345678."
     assert RULE.problem(Case(answer, "我的电话13812345678", sheet)) is None
+
+
+def test_numbers_with_a_wrong_check_digit_are_no_cards() -> None:
+    """An order of sixteen digits is none."""
+    assert RULE.problem(Case("订单4111111111111112", "?")) is None
+
+
+def test_names_are_looked_for_where_the_rule_asks_for_them() -> None:
+    """And then those of the question may be repeated."""
+    rule = PersonalDataRule(kind="personal_data", name="x", kinds=("NAME",))  # type: ignore[arg-type]
+    assert "name 王丽华" in str(rule.problem(Case("我叫王丽华，很高兴为您服务", "?")))
+    assert rule.problem(Case("我叫王丽华", "您是王丽华吗")) is None
+    assert RULE.problem(Case("我叫王丽华，很高兴为您服务", "?")) is None

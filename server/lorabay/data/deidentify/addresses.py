@@ -11,12 +11,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from lorabay.data.deidentify.writing import redrawn
-from lorabay.data.recognisers.chinese_addresses import BUILDING, ESTATE, STREET
-from lorabay.data.recognisers.english_addresses import DIRECTION, FLAT, TYPE
+from lorabay.data.recognisers.chinese_address_parts import BUILDING, ESTATE, STREET
+from lorabay.data.recognisers.english_address_parts import DIRECTION, FLAT, TYPE
 from lorabay.data.recognisers.regions import regions
 from lorabay.data.recognisers.view import View
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lorabay.data.deidentify.keys import Draws, Key
 
 _CHINESE = re.compile("[\u3400-\u9fff]")
@@ -36,7 +38,8 @@ _ESTATES = (
 )
 _KEPT = re.compile(
     rf"{FLAT}|(?<![A-Za-z])(?i:{TYPE}|{DIRECTION}|no|p\.?\s?o\.?\s?box|rue|via|viale|piazza|calle|"
-    r"avenida|rua|de|la|del|the|of|le|el|du|des|st|nd|rd|th)(?![A-Za-z])"
+    r"avenida|rua|de|la|del|the|of|le|el|du|des|st|nd|rd|th|and|corner|junction|intersection|"
+    r"number|front desk)(?![A-Za-z])"
 )
 _WORD = re.compile(r"(?<!\d)[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _POSTCODE = re.compile(
@@ -44,6 +47,7 @@ _POSTCODE = re.compile(
 )
 
 _FLAT_ONLY = re.compile(FLAT)
+_ENDS_LIKE_A_STREET = re.compile(rf"(?i:\s{TYPE})\.?(?:\s{DIRECTION})?(?:\s\d{{1,3}})?\s*$")
 _POSTCODE_OR_NUMBER = re.compile(rf"{_POSTCODE.pattern}|\d+")
 
 
@@ -59,7 +63,12 @@ def _chinese(text: str, draws: Draws) -> str:
     while (region := regions().match(plain, at)) is not None:
         head += _region(region[0], draws)
         at = region.end()
-    return head + _PART.sub(lambda match: _part(match, draws), plain[at:])
+    rest = plain[at:]
+    made = _PART.sub(lambda match: _part(match, draws), rest)
+    if made == rest and _CHINESE.search(rest):
+        # Nothing in it is called a street or an estate.
+        made = _other(_ESTATES, rest, draws)
+    return head + made
 
 
 def _region(name: str, draws: Draws) -> str:
@@ -85,13 +94,30 @@ def _number(digits: str, draws: Draws) -> str:
 
 
 def _latin(text: str, draws: Draws) -> str:
-    street, comma, rest = text.partition(",")
-    if not re.search(r"\d", street) or _FLAT_ONLY.fullmatch(street.strip()):
-        # The flat stands first.
-        more, second, rest = rest.partition(",")
-        street, comma = f"{street}{comma}{more}", second
-    made = _street(street, draws) + comma
-    return made + _POSTCODE_OR_NUMBER.sub(lambda match: _code(match[0], draws), rest)
+    parts = text.split(",")
+    street = _street_part(parts)
+    made = [_street(part, draws) for part in parts[: street + 1]]
+    made += [_codes(part, draws) for part in parts[street + 1 :]]
+    return ",".join(made)
+
+
+def _street_part(parts: Sequence[str]) -> int:
+    """Return which part has the street: the last that ends like one, or else the first number."""
+    ends = [place for place, part in enumerate(parts) if _ENDS_LIKE_A_STREET.search(part)]
+    if ends:
+        return ends[-1]
+
+    numbered = [
+        place
+        for place, part in enumerate(parts)
+        if re.search(r"\d", part) and not _FLAT_ONLY.fullmatch(part.strip())
+    ]
+    return numbered[0] if numbered else 0
+
+
+def _codes(part: str, draws: Draws) -> str:
+    """Return a part that names no street, with its numbers and codes drawn anew."""
+    return _POSTCODE_OR_NUMBER.sub(lambda match: _code(match[0], draws), part)
 
 
 def _street(street: str, draws: Draws) -> str:
@@ -103,8 +129,7 @@ def _street(street: str, draws: Draws) -> str:
         drawn = draws.choice(_street_names())
         return drawn if match[0].islower() else drawn.capitalize()
 
-    named = _WORD.sub(word, street)
-    return _POSTCODE_OR_NUMBER.sub(lambda match: _code(match[0], draws), named)
+    return _codes(_WORD.sub(word, street), draws)
 
 
 def _code(code: str, draws: Draws) -> str:

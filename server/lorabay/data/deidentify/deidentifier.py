@@ -6,14 +6,12 @@ is still something after that is counted: the command fails.
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lorabay.data.deidentify.conversation import texts_of, with_texts
+from lorabay.data.deidentify.counts import Counts
+from lorabay.data.deidentify.edited import Edited
 from lorabay.data.reasons import Code, Kept, Note
-from lorabay.data.recognisers.view import View
-from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,32 +23,6 @@ if TYPE_CHECKING:
     from lorabay.data.recognisers.finding import Finding
 
 _ROUNDS = 3
-
-Span = tuple[int, int]
-
-
-@dataclass(slots=True)
-class Counts:
-    """What was found so far, by kind and language, and what could not be taken away."""
-
-    found: Counter[tuple[str, str]] = field(default_factory=Counter)
-    rows: int = 0
-    left: Counter[str] = field(default_factory=Counter)
-    rows_left: int = 0
-
-    def by_kind(self) -> dict[str, dict[str, int]]:
-        """Return the numbers by kind, then by language."""
-        kinds = sorted({kind for kind, _ in self.found})
-        return {kind: {one: self.found[kind, one] for one in ("zh", "en")} for kind in kinds}
-
-    def check(self) -> None:
-        """Raise SetupError if something is left."""
-        if self.rows_left:
-            kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(self.left.items()))
-            raise SetupError(
-                f"the second search still finds personal data in {self.rows_left} rows ({kinds}): "
-                "nothing was written; a recogniser that finds what it is replaced by never ends"
-            )
 
 
 class Deidentifier:
@@ -68,74 +40,28 @@ class Deidentifier:
         if not any(findings):
             return Kept(example)
 
-        kinds = self._count(texts, findings)
-        placed: list[list[Span]] = [[] for _ in texts]
-        for _ in range(_ROUNDS):
-            texts, placed = self._replaced(texts, findings, placed)
-            findings = _others(self._finder.find(texts), placed)
-            if not any(findings):
-                break
-        self._count_left(findings)
+        kinds = self.counts.add(texts, findings)
+        replaced = self._replaced(texts, findings)
 
         detail = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()))
-        return Kept(with_texts(texts), (Note(Code.DEIDENTIFIED, detail),))
+        return Kept(with_texts(replaced), (Note(Code.DEIDENTIFIED, detail),))
 
-    def _count(self, texts: Sequence[str], findings: Sequence[Sequence[Finding]]) -> Counter[str]:
-        kinds: Counter[str] = Counter()
-        for text, found in zip(texts, findings, strict=True):
-            if not found:
-                continue
-            language = "zh" if View(text).has_chinese else "en"
-            for one in found:
-                self.counts.found[one.entity_type, language] += 1
-                kinds[one.entity_type] += 1
-        self.counts.rows += 1
-        return kinds
+    def _replaced(self, texts: Sequence[str], findings: Sequence[Sequence[Finding]]) -> list[str]:
+        """Return the texts with all findings replaced, and with what is found in that, too."""
+        edited = [Edited(text) for text in texts]
+        for _ in range(_ROUNDS):
+            edited = [
+                one.replaced(found, self._replacement)
+                for one, found in zip(edited, findings, strict=True)
+            ]
+            findings = self._others(edited)
+            if not any(findings):
+                break
 
-    def _count_left(self, findings: Sequence[Sequence[Finding]]) -> None:
-        left = [one.entity_type for found in findings for one in found]
-        self.counts.left.update(left)
-        self.counts.rows_left += bool(left)
+        self.counts.add_left(findings)
+        return [one.text for one in edited]
 
-    def _replaced(
-        self,
-        texts: Sequence[str],
-        findings: Sequence[Sequence[Finding]],
-        placed: Sequence[Sequence[Span]],
-    ) -> tuple[list[str], list[list[Span]]]:
-        """Return the texts with all findings replaced, and where replacements stand in them."""
-        made = [
-            self._in_text(text, found, before)
-            for text, found, before in zip(texts, findings, placed, strict=True)
-        ]
-        return [text for text, _ in made], [spans for _, spans in made]
-
-    def _in_text(
-        self, text: str, found: Sequence[Finding], before: Sequence[Span]
-    ) -> tuple[str, list[Span]]:
-        pieces: list[str] = []
-        spans: list[Span] = []
-        at = length = 0
-        edits = [(one.start, one.end, one.entity_type) for one in found]
-        edits += [(start, end, "") for start, end in before]
-        for start, end, kind in sorted(edits):
-            new = self._replacement(kind, text[start:end]) if kind else text[start:end]
-            pieces += (text[at:start], new)
-            length += start - at + len(new)
-            spans.append((length - len(new), length))
-            at = end
-        return "".join((*pieces, text[at:])), spans
-
-
-def _others(
-    findings: Sequence[Sequence[Finding]], placed: Sequence[Sequence[Span]]
-) -> list[list[Finding]]:
-    """Return the findings that are none of what was put there."""
-    return [
-        [
-            one
-            for one in found
-            if not any(one.start < end and start < one.end for start, end in spans)
-        ]
-        for found, spans in zip(findings, placed, strict=True)
-    ]
+    def _others(self, edited: Sequence[Edited]) -> list[list[Finding]]:
+        """Return what is found in texts besides what was put there."""
+        findings = self._finder.find([one.text for one in edited])
+        return [one.others(found) for one, found in zip(edited, findings, strict=True)]

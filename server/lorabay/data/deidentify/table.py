@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lorabay.data.deidentify import addresses, dates, links, names, numbers
+from lorabay.data.deidentify import (
+    addresses,
+    dates,
+    identity_cards,
+    links,
+    names,
+    numbers,
+    phones,
+)
 from lorabay.data.recognisers.finding import Kind
 
 if TYPE_CHECKING:
@@ -17,9 +25,9 @@ if TYPE_CHECKING:
 SURROGATES: Mapping[str, Surrogate] = {
     Kind.NAME: names.name,
     Kind.ADDRESS: addresses.address,
-    Kind.PHONE: numbers.phone,
+    Kind.PHONE: phones.phone,
     Kind.EMAIL: links.email,
-    Kind.IDENTITY_CARD: numbers.identity_card,
+    Kind.IDENTITY_CARD: identity_cards.identity_card,
     Kind.PASSPORT: numbers.passport,
     Kind.BANK_CARD: numbers.bank_card,
     Kind.LICENCE_PLATE: numbers.plate,

@@ -2,7 +2,7 @@
 
 An address has a door of some kind: a number in a street or a village, or a building in an estate.
 From there it is read to the left up to a region or a word that is in no address, and to the right
-through buildings, units, floors and rooms.
+through buildings, units, floors and rooms. Places without a door are `chinese_places`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lorabay.data.recognisers.chinese_address_parts import (
+    BUILDING,
+    DIGIT,
+    ESTATE,
+    NUMBER,
+    SIDE,
+    STREET,
+)
 from lorabay.data.recognisers.finding import Finding, Kind
 from lorabay.data.recognisers.regions import regions
 
@@ -18,50 +26,76 @@ if TYPE_CHECKING:
 
     from lorabay.data.recognisers.view import View
 
-_NUMBER = r"(?:[A-Za-z]?\d{1,5}(?:-\d{1,4})?|[一二三四五六七八九十百零〇]{1,5}|[甲乙丙丁A-Za-z])"
-STREET = (
-    "大道|大街|马路|公路|路|街道|街|巷|胡同|弄|道|村|庄|屯|组|队|段|里|条|"
-    "园区|开发区|新区|工业园|镇|乡"
-)
-ESTATE = (
-    "小区|花园|家园|公寓|大厦|广场|新村|公馆|山庄|商城|写字楼|大楼|中心|科技园|产业园|创意园|"
-    "工业园|园区|校区|"
-    "国际|大学|学院|中学|小学|医院|酒店|宾馆|超市|驿站|软件园|基地|宿舍|家属院|苑|园|府|湾|城|庭|居|里|轩|院|村|区|期|坊|邸|阁|座|馆|厂"
-)
-BUILDING = "号院|号楼|号|栋|幢|座|弄|单元|塔|层|楼|室|房|户|区|期|梯|门|铺|档|院|排|组"
+SURE = 0.88
+"""More than a name has: streets have names of people."""
+
 _DOOR = re.compile(
-    rf"(?:(?:{STREET})[东西南北中]?(?:[一二三四五六七八九十]段)?[ ]?{_NUMBER}(?:号|弄)"
-    rf"|(?:{ESTATE})[东西南北]?[ ]?{_NUMBER}(?:号楼|栋|幢|座|号院|楼(?=\d)))"
+    rf"(?:(?:{STREET}|排|站){SIDE}{{0,2}}(?:{DIGIT}段)?[ ]?{NUMBER}(?:号院?(?!楼|院)|弄)"
+    rf"|(?:{ESTATE}){SIDE}?[ ]?{NUMBER}(?:号楼|栋|幢|座|号院|楼(?=\d)))"
 )
-_NO_DOOR = re.compile(rf"(?:{STREET}|{ESTATE})")
+"""The end of the name of a street or an estate, and a number."""
+
+_BLOCK = re.compile(
+    rf"(?<![\dA-Za-z第])(?:\d{{1,3}}|[A-Z]|{DIGIT}{{1,2}})(?:号楼|栋|幢|座|号院|#楼?)[ ]?"
+    r"(?:(?:\d{1,2}|[A-Za-z甲乙丙丁一二三四五六七八九])(?:单元|门|座|梯|层|区)[ ]?)?"
+    r"(?:\d{1,2}层?[ ]?)?\d{3,4}(?:室|房|户)?(?![\d年月元点:.%])"
+    rf"|(?<![\dA-Za-z第])\d{{1,3}}(?:号楼|栋|幢|#楼?)[ ]?(?:\d{{1,2}}|{DIGIT})单元"
+    r"|(?<![\dA-Za-z第])\d{1,2}单元\d{3,4}(?:室|房|户)?(?!\d)"
+)
+"""A building with a unit or a room, which nothing but an address has."""
+
+_NAMED_BLOCK = re.compile(
+    r"(?<=[\u4e00-\u9fff])(?:\d{1,3}|[A-Z])(?:号楼|栋|幢|号院)(?![盘房们])"
+    r"|(?<=[苑园区城居府庭里轩邸院湾村])\d{1,3}-\d{1,3}-\d{2,4}(?!\d)"
+    r"|(?<=社区)\d{1,3}-\d{1,4}(?!\d)"
+)
+"""A building after a name, or a row of numbers for building, unit and room."""
+
 _ON = re.compile(
-    rf"(?:[ ,]?(?:[\u4e00-\u9fff]{{2,10}}?(?:{ESTATE})(?![\u4e00-\u9fff]*[了吗呢吧])"
+    rf"(?:[ ,]?(?:[\u4e00-\u9fffA-Z]{{2,10}}?(?:{ESTATE})(?![\u4e00-\u9fff]*[了吗呢吧])"
     r"(?=[东西南北]?[ ]?[A-Za-z\d一二三四五六七八九十甲乙丙丁]|[,，。;；\s)]|$)"
-    rf"|[东西南北]区(?=\d)|院?[内旁]?{_NUMBER}(?:{BUILDING})|[东西南北正后侧]门|附{_NUMBER}号"
-    r"|-\d{1,5}|#\d{1,5})"
-    r"|[\u4e00-\u9fff]{2,8}(?=[A-Za-z\d]{1,3}(?:座|栋|幢|塔|号楼|单元)))"
+    rf"|[东西南北]\d?区\s?(?=[A-Z\d])|院?[内旁]?{NUMBER}(?:{BUILDING})|[东西南北正后侧]门"
+    rf"|附{NUMBER}号|[东西南北]楼"
+    r"|-\d{1,5}|#\d{1,5}|[A-Z]\d?区)"
+    r"|[\u4e00-\u9fff]{2,8}(?=[A-Za-z\d]{1,3}(?:座|栋|幢|塔|号楼|单元))"
+    r"|,?邮编:?\d{6}(?!\d)|地下(?![一-龥]))"
 )
+_NAME_AT_END = re.compile(
+    r"(?!(?:的|了|是|在|这|那|旁边|楼下|门口|附近|对面|停电|收|签|放|找|能|可|有|我|你|他|她|需|要|"
+    r"加装|宽带|网络|电梯|客户|业主|就|和|送|取|装|不|没|又|报修|断|水|办|上|已))"
+    r"[\u4e00-\u9fff]{2,8}(?=[,。;\s)]|旁边|附近|对面|$)(?<![了吗呢吧啊哦的])"
+    r"|[\u4e00-\u9fff]{2,6}(?=\d{3,4}(?!\d))"
+)
+"""A name of a building without a word for buildings: only after a number in a street."""
+
 _ROOM = re.compile(
-    r"[ -]?(?:[A-Za-z]?\d{2,5}(?:-\d{1,5})*(?:室|房|户)?|[A-Za-z]\d{1,4}|"
-    r"\d{1,4}-\d{1,5}(?:-\d{1,5})?)(?![\d年月元点:.%])"
+    r"[ -]?(?:[A-Za-z]?\d{1,5}(?:-[A-Za-z]?\d{1,5}){1,3}|[A-Za-z]?\d{2,5}(?:室|房|户)?|"
+    r"[A-Za-z]\d{1,5}|\d{1,4}[A-Za-z](?![A-Za-z])|[A-Z](?=[,。;\s]|$))(?![\d年月元点:.%])"
 )
 _OUTSIDE = re.compile(
     r"[^\u4e00-\u9fffA-Za-z0-9#()·-]|"
-    r"[在是到寄送至的了我您你他她它离址从改住往去叫把被请让这那给过收货单和为]"
+    r"[在是到寄送至的了我您你他她它离址从住往叫把被请让这那给]|(?<![经])过(?!街)|改(?!革)|单(?!位)|"
+    r"收(?!费站)|货(?!场)|(?<!来)去(?!年)|(?<!华|作)为(?!民)|(?<!解|开)放(?!鹤)|"
+    r"(?<![祥中颐永太人平泰天丰共仁谐安怡])和(?![平谐睦顺美园悦泰信兴义熙])"
 )
+"""What no address holds: the nearest to the door ends the reading to the left."""
+
 _AHEAD = re.compile(
     r"^(?:麻烦|上门|维修|安装|快递|地址|新家|老家|公司|单位|家|直接|邮寄|邮|发|回|换|写|填|就|"
-    r"成|位于|于|"
+    r"成|位于|于|司机|师傅|你好|您好|帮忙|查一下|查|投诉|报修|"
     r"户籍|所|装机|宽带|自提点|门店|店|安|配|搬|来|门|自提|取件|退|工|位|帮|向)+"
 )
 _FARTHEST = 36
+
 _CUE = re.compile(
-    r"地址|住址|住在|寄到|送到|寄回|发到|收件|邮寄|现居|家住|户籍|位置|搬到|所在地|装机|上门"
+    r"地址|住|寄|送|发到|收件|邮|现居|位置|搬|所在地|装机|上门|我在|在|家|放|业主|小区|宽带|报修|"
+    r"停电|漏水|电梯|物业|定位|查"
 )
-_REGIONS_ONLY = re.compile(
-    rf"[\u4e00-\u9fff\d]{{2,14}}?(?:{STREET}|小区|花园|家园|公寓|大厦|广场|新村|苑|园|"
-    rf"城)(?=[,，。;；\s]|$)"
+_THERE = re.compile(r"[在住到放至]$")
+_COUNTED = re.compile(
+    r"(?:一共|总共|共|有|买了|第|这|那|每|几|前|后|新建|各|楼盘|建|和|租|看|订|不是|是)$"
 )
+"""What stands before a number of buildings that are counted."""
 
 
 def find(view: View) -> Iterator[Finding]:
@@ -71,17 +105,25 @@ def find(view: View) -> Iterator[Finding]:
 
     plain = view.plain
     end = 0
-    for door in _DOOR.finditer(plain):
+    for door in _doors(view):
         if door.start() < end:
             continue
-        start = _start(plain, door.start(), end)
-        end = _end(plain, door.end())
-        if _is_address(plain, start, door.start()):
-            yield Finding(Kind.ADDRESS, start, end, 0.88)
-    yield from _without_door(plain)
+
+        start = start_of(plain, door.start(), end)
+        if _is_address(view, door, start):
+            end = end_of(plain, door.end())
+            yield Finding(Kind.ADDRESS, start, end, SURE)
 
 
-def _start(plain: str, door: int, least: int) -> int:
+def _doors(view: View) -> list[re.Match[str]]:
+    """Return what may be doors, in order."""
+    found = [
+        match for pattern in (_DOOR, _BLOCK, _NAMED_BLOCK) for match in pattern.finditer(view.plain)
+    ]
+    return sorted(found, key=lambda match: (match.start(), -match.end()))
+
+
+def start_of(plain: str, door: int, least: int = 0) -> int:
     """Return where an address begins whose door is at a place."""
     first = max(least, door - _FARTHEST)
     ahead = plain[first:door]
@@ -103,32 +145,30 @@ def _first_region(ahead: str) -> int | None:
     return None
 
 
-_BETWEEN = re.compile(r"[,，。;；:：!?！？、\n]|[我您你他她的了]")
+_BETWEEN = re.compile(r"[,，。;；:：!?！？、\n]|[我您你他她了]|(?<!旁|边|面|近)的")
 
 
-def _end(plain: str, at: int) -> int:
+def end_of(plain: str, at: int) -> int:
     """Return where an address ends, of which more may follow after a place."""
     while True:
         match = _ON.match(plain, at) or _ROOM.match(plain, at)
+        if match is None and plain[at - 1 : at] == "号":
+            match = _NAME_AT_END.match(plain, at)
         if match is None or match.end() == at:
             return at
         at = match.end()
 
 
-def _is_address(plain: str, start: int, door: int) -> bool:
-    """Return whether something stands before the door that is a name of a street or an estate."""
-    name = plain[start:door]
-    return len(name) >= 1 and not name.isascii()
+def _is_address(view: View, door: re.Match[str], start: int) -> bool:
+    """Return whether what stands before a door and around it makes it one of an address."""
+    name = view.plain[start : door.start()]
+    if door.re is _DOOR:
+        return len(name) >= 1 and not name.isascii()
+    if _COUNTED.search(view.before(door.start(), 6)):
+        return False
+    if door.re is _BLOCK or "-" in door[0]:
+        return True
 
-
-def _without_door(plain: str) -> Iterator[Finding]:
-    """Yield regions in a row with a street or an estate after them, where they are called so."""
-    if _CUE.search(plain) is None:
-        return
-    for match in regions().finditer(plain):
-        second = regions().match(plain, match.end())
-        if second is None:
-            continue
-        rest = _REGIONS_ONLY.match(plain, second.end())
-        if rest is not None:
-            yield Finding(Kind.ADDRESS, match.start(), _end(plain, rest.end()), 0.6)
+    is_called = view.is_asked_where or _CUE.search(view.plain) is not None
+    is_there = _THERE.search(view.before(door.start(), 2)) is not None
+    return is_called and (len(name) >= 2 or is_there)

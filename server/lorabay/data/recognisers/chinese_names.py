@@ -35,19 +35,20 @@ ALONE = 1.5
 """What a surname without a given name weighs more."""
 
 _UNKNOWN_CHARACTER, _UNKNOWN_PART = 17.0, 11.5
-_ONE, _TWO, _A_WORD = 1.4, 0.3, 10.5
+_ONE, _TWO, _THREE, _A_WORD = 1.4, 0.3, 1.0, 10.5
+_NO_SURNAME = 2.0
+_PETS, _PET = "小阿", 4.0
+"""What is put before a character of a name, and what it weighs."""
+
 _LONGEST_WORD = 4
 _SCORE = 0.8
 
 _RUN = re.compile("[\u4e00-\u9fff]+")
 _ALONE = re.compile(rf"(?:{TITLES})")
 _FAMILY = re.compile(r"(?:姓|叫我小|叫我老|免贵)$")
-_NICKNAME = re.compile(r"(?:^|[^\u4e00-\u9fff]|[的是找叫给让请跟和问])[小老阿]$")
-_FOREIGN_LETTERS = (
-    "阿艾依古丽米热木提买江别克尔汗吾尼亚孜帕夏娜合曼麦托塔力沙达希巴图恩库奴斯哈迪娅莱拉伊卜欣穆罕默德"
-    "玛萨赛排祖再吐鲁逊卡德苏莱曼加帕里约翰史密特森威廉琼安娜玛丽露西詹姆乔治"
-)
-_FOREIGN = re.compile(rf"[{_FOREIGN_LETTERS}]{{2,6}}[·•・][{_FOREIGN_LETTERS}]{{2,6}}")
+_NICKNAME = re.compile(r"[小老阿大]$")
+_BOUNDARY = re.compile(r"(?:^|[^\u4e00-\u9fff]|[的是找叫给让请跟和问])[小老阿]$")
+_KIN = re.compile("阿姨|[哥姐嫂叔婶姨](?![妹弟])|[奶爷]")
 _JOINT = "和与跟及、"
 
 
@@ -57,9 +58,6 @@ def find(view: View) -> Iterator[Finding]:
         return
 
     plain = view.plain
-    for match in _FOREIGN.finditer(plain):
-        yield Finding(Kind.NAME, *match.span(), _SCORE)
-
     reader = _Reader(view)
     for run in _RUN.finditer(plain):
         for start, end in reader.names(run.start(), run.end()):
@@ -135,7 +133,7 @@ class _Reader:
                 continue
             before = PRIOR + weight - self._left.get(at, 0.0)
             yield from self._alone(at, size, before)
-            for given in (1, 2):
+            for given in (1, 2, 3):
                 last = at + size + given
                 if last > end:
                     break
@@ -144,12 +142,29 @@ class _Reader:
                     last - at,
                     before + self._given(at + size, given) - whole - self._right.get(last, 0.0),
                 )
+        yield from self._given_alone(at, end)
+
+    def _given_alone(self, at: int, end: int) -> Iterator[tuple[int, float]]:
+        """Yield a given name without a surname, where much around it says that it is one."""
+        last = at + 2
+        if last > end:
+            return
+
+        right = self._right.get(last, 0.0)
+        said = self._left.get(at, 0.0) + right
+        is_word = self._text[at:last] in self._words and not _KIN.match(self._text, last)
+        if said >= MEDIUM and not is_word:
+            first = _PET if self._text[at] in _PETS else 0.0
+            given = self._given(at, 2) if not first else first + self._given(at + 1, 1)
+            yield 2, PRIOR + given + _NO_SURNAME - said
 
     def _given(self, at: int, size: int) -> float:
         parts = self._parts
         last = parts.last.get(self._text[at + size - 1], _UNKNOWN_PART)
         if size == 1:
             return _ONE + last
+        if size == 3:
+            return _THREE + last + self._given(at, 2)
 
         both = parts.first.get(self._text[at], _UNKNOWN_PART) + last
         if self._text[at] == self._text[at + 1] or self._text[at : at + 2] in self._words:
@@ -165,5 +180,5 @@ class _Reader:
             yield size, before + ALONE - self._right.get(at + size, 0.0)
         elif _FAMILY.search(ahead):
             yield size, before + ALONE - STRONG
-        elif _NICKNAME.search(ahead):
+        elif _BOUNDARY.search(ahead) or (_NICKNAME.search(ahead) and self._left.get(at - 1, 0) > 0):
             yield size, before + ALONE - MEDIUM

@@ -1,4 +1,8 @@
-"""Addresses in Latin letters: a number and a street, then perhaps a flat, a city and a code."""
+"""Addresses in Latin letters: a number and a street, with what stands before and after them.
+
+A street is found first. Flats and houses before it belong to the address, and flats, cities, states
+and codes after it. Places without a number and a street are `english_places`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,23 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
+from lorabay.data.recognisers.english_address_parts import (
+    BRITISH_CODE,
+    CODE,
+    COUNTRY,
+    DIRECTION,
+    FLAT,
+    HOUSE,
+    LONG_TYPE,
+    NUMBER,
+    NUMBERED_PART,
+    PLACE_WORD,
+    STATE,
+    STATE_NAME,
+    TYPE,
+    TYPE_THAT_IS_A_WORD,
+    WORD,
+)
 from lorabay.data.recognisers.english_lists import common_words
 from lorabay.data.recognisers.finding import Finding, Kind
 
@@ -14,109 +35,115 @@ if TYPE_CHECKING:
 
     from lorabay.data.recognisers.view import View
 
-STATES = (
-    "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ "
-    "NM NY NC "
-    "ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY DC PR "
-    "AS GU MH MP FM PW VI AA AE AP ON QC BC AB MB SK NS NB NL PE NSW VIC QLD TAS ACT NT SA"
-)
-"""States and provinces by their letters."""
+SURE = 0.88
+"""More than a name has: streets have names of people."""
 
-STATE = "|".join(STATES.split())
-_LONG = (
-    "Street|Avenue|Road|Boulevard|Lane|Drive|Court|Place|Square|Terrace|Circle|Parkway|Highway|"
-    "Close|"
-    "Crescent|Grove|Gardens|Mews|Parade|Quay|Trail|Turnpike|Alley|Embankment|Broadway|Causeway|"
-    "Promenade|Esplanade|Plaza"
-)
-TYPE = (
-    rf"(?:{_LONG}|Str|St|Ave?|Rd|Blvd|Ln|Dr|Ct|Pl|Sq|Ter|Cir|Pkwy|Hwy|Cres|Way|Hill|Row|Walk|"
-    rf"Rise|View|"
-    "Green|Path|Loop|Run|Pike|Park|Gate|Vale|Wharf|Bridge|Point|Ridge|Crossing|Heights)"
-)
-DIRECTION = r"(?:[NSEW]|N[EW]|S[EW]|North|South|East|West)\.?"
-_NUMBER = r"(?:No\.?\s?)?\d{1,6}[A-Za-z]?(?:[-/]\d{1,4}[A-Za-z]?)?"
-_WORD = r"(?:[A-Z][A-Za-z'\u2019.-]*|\d{1,3}(?:st|nd|rd|th)|(?:de|la|del|the|of|le|el)(?=\s))"
-FLAT = (
-    r"(?:(?:Flat|Apartment|Apt|Unit|Suite|Ste|Room|Rm|Floor|Fl|Building|Bldg|Block|Lot|Level|"
-    r"Shop)\.?"
-    r"\s?#?\s?[A-Za-z]?\d{0,5}[A-Za-z]?(?![A-Za-z])|#\s?\d{1,5}[A-Za-z]?|"
-    r"\d{1,3}(?:st|nd|rd|th)\s[Ff]loor)"
-)
-_BRITISH = r"[A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}"
-_CODE = (
-    rf"(?:{_BRITISH}|[A-Z]\d[A-Z]\s?\d[A-Z]\d|\d{{5}}(?:-\d{{4}})?|\d{{6}}|\d{{4}})(?![\dA-Za-z])"
-)
-_STATE_NAME = (
-    "Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|"
-    "Hawaii|Idaho|"
-    "Illinois|Indiana|Iowa|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|"
-    "Minnesota|"
-    "Mississippi|Missouri|Montana|Nebraska|Nevada|New Hampshire|New Jersey|New Mexico|New York|"
-    "North Carolina|North Dakota|Ohio|Oklahoma|Oregon|Pennsylvania|Rhode Island|South Carolina|"
-    "South Dakota|Tennessee|Texas|Utah|Vermont|Virginia|Washington|West Virginia|Wisconsin|Wyoming"
-)
+_LIKELY = 0.6
+_FREE = r"(?<![A-Za-z0-9_.$-])"
+"""Nothing that a number could be a part of stands before."""
 
-_ALSO_A_WORD = re.compile(
-    r"\s(?:Way|Hill|Row|Walk|Rise|View|Green|Path|Loop|Run|Pike|Park|Gate|Vale|Bridge|Point|Ridge|"
-    r"Crossing|Heights|Plaza|Square|Circle)\.?$"
-)
-"""Kinds of streets that are also words: they need a city, a code or a cue."""
+_ALSO_A_WORD = re.compile(rf"\s(?:{TYPE_THAT_IS_A_WORD}|Plaza|Square|Circle)\.?$")
 
 _STREET = re.compile(
-    rf"(?<![A-Za-z0-9_.$-])(?:{FLAT},?\s(?:(?:{_WORD}\s){{0,2}}{_WORD},\s)?)?{_NUMBER},?\s(?:{DIRECTION}\s)?(?:{_WORD}\s){{1,4}}"
-    rf"(?:{TYPE}(?![A-Za-z])\.?)(?:\s{DIRECTION}(?![A-Za-z]))?"
+    rf"{_FREE}{NUMBER},?\s(?:{DIRECTION}\s)?(?:{WORD}\s){{1,4}}"
+    rf"{TYPE}(?![A-Za-z])\.?(?:\s{DIRECTION}(?![A-Za-z]))?(?:\s\d{{1,3}}(?![\dA-Za-z]))?"
+    rf"|{_FREE}\d{{1,5}}[A-Z]?\sThe\s{PLACE_WORD}(?=,)"
 )
+_NUMBERED = re.compile(
+    rf"{_FREE}\d{{1,5}}\s(?:{DIRECTION}\s)\d{{1,3}}(?:st|nd|rd|th)(?![A-Za-z])"
+    rf"|{_FREE}\d{{1,5}}\s(?:Highway|Hwy|Route|Rte|County Road|CR|FM|State Road)\s\d{{1,4}}"
+    rf"(?:\s{DIRECTION}(?![A-Za-z]))?"
+)
+"""131 E. 23rd; 2540 Highway 17."""
+
 _MILITARY = re.compile(
     r"(?<![A-Za-z])(?:(?:PSC|Unit)\s\d{1,5},?\sBox\s\d{1,5}|US[A-Z]{1,3}\s[A-Z][a-z]+),?\s"
     r"(?:APO|FPO|DPO)(?=\s(?:AA|AE|AP))"
 )
+_ROADS = (
+    "rue|avenue|boulevard|boul|place|via|viale|piazza|calle|avenida|rua|plaza|paseo|jalan|jln|"
+    "lorong|taman"
+)
 _FOREIGN = re.compile(
-    r"(?<![A-Za-z0-9_.$-])\d{1,5}\s?(?:bis|ter)?,?\s(?i:rue|avenue|boulevard|place|via|viale|"
-    r"piazza|calle|avenida|"
-    rf"rua|plaza|paseo|jalan)\s(?:(?:de|la|du|des|della|del|da|do|dos|"
-    rf"l')\s?)*{_WORD}(?:\s{_WORD}){{0,2}}"
-    rf"|(?:Calle|Via|Viale|Rua|Avenida|Rue|Plaza|Piazza|Paseo)\s(?:(?:de|la|del|da|do|dos)\s)*{_WORD}"
-    rf"(?:\s{_WORD}){{0,2}},?\s\d{{1,4}}"
+    rf"{_FREE}\d{{1,5}}[A-Z]?\s?(?:bis|ter)?,?\s(?i:{_ROADS})\s"
+    rf"(?:(?:de|la|du|des|della|del|da|do|dos|l')\s?)*{WORD}(?:\s{WORD}){{0,2}}"
+    rf"|(?:Calle|Via|Viale|Rua|Avenida|Rue|Plaza|Piazza|Paseo|Jalan|Taman)\s"
+    rf"(?:(?:de|la|del|da|do|dos)\s)*{WORD}(?:\s{WORD}){{0,2}},?\s\d{{1,4}}"
     r"|[A-Z\u00c0-\u00de][\w\u00df-\u00ff.-]*(?:straße|strasse|str\.|weg|platz|allee|gasse|"
-    r"laan|straat)\s\d{1,4}[a-z]?"
+    r"laan|straat|gracht|plein|kade)\s\d{1,4}[a-z]?"
+    rf"|{_FREE}\d{{1,3}}(?:-\d{{1,3}}){{1,2}}\s{PLACE_WORD}(?=,\s{PLACE_WORD}-(?:ku|shi|cho|gun))"
 )
 _BY_CODE = re.compile(
-    rf"(?<![A-Za-z0-9_.$-])(?:{FLAT},?\s)?{_NUMBER}\s(?:{_WORD}\s?){{1,3}}(?:,\s(?:{FLAT}|"
-    rf"{_WORD}(?:\s{_WORD}){{0,2}})){{0,3}},?\s"
-    rf"(?:(?:{STATE})\s\d{{5}}(?:-\d{{4}})?|{_BRITISH})(?![\dA-Za-z])"
+    rf"{_FREE}{NUMBER}\s(?:{WORD}\s?){{1,3}}(?:,\s(?:{FLAT}|"
+    rf"{WORD}(?:\s{WORD}){{0,2}})){{0,3}},?\s"
+    rf"(?:(?:{STATE})\s\d{{5}}(?:-\d{{4}})?|{BRITISH_CODE})(?![\dA-Za-z])"
 )
-_BOX = re.compile(r"(?<![A-Za-z])(?i:p\.?\s?o\.?\s?box|post office box)\s\d{1,7}")
+_CALLED = re.compile(
+    rf"{_FREE}\d{{1,5}}[A-Za-z]?\s{PLACE_WORD}(?:\s{PLACE_WORD}){{0,2}}"
+    rf"(?=,\s(?:(?i:apt|flat|unit|suite|ste|floor)|{PLACE_WORD}[,\s]+(?:{STATE})(?![A-Za-z]))|"
+    r"\s*(?:[.!]|$)|\s(?:not|instead|and|please)(?![A-Za-z]))"
+)
+"""A number and a name without a kind of street: only where it is called an address."""
+
+_SMALL_TYPE = (
+    f"{LONG_TYPE.lower()}|way|ave|rd|blvd|st|dr|ln|ct|pl|pkwy|hwy|cres|terr|grove|hill|walk"
+)
 _SMALL = re.compile(
-    r"(?<![A-Za-z0-9_.$-])\d{1,6}[a-z]? (?:[a-z0-9.'#-]+ ?){1,5},? (?:[a-z.'-]+ ?){1,3},? "
+    rf"{_FREE}\d{{1,6}}[a-z]? (?:[a-z0-9.'#-]+ ?){{1,5}},? (?:[a-z.'-]+ ?){{1,3}},? "
     rf"(?:{STATE.lower()}) \d{{5}}(?!\d)"
 )
 _SMALL_STREET = re.compile(
-    rf"(?<![A-Za-z0-9_.$-])\d{{1,6}}[a-z]? (?:[a-z0-9'-]+ ){{1,3}}?(?:{_LONG.lower()}|ave|rd|blvd|"
-    rf"st|dr|ln)(?![a-z])"
+    rf"{_FREE}\d{{1,6}}[a-z]? (?:[a-zA-Z0-9'.-]+ ){{1,3}}?(?:{_SMALL_TYPE})(?![a-z])\.?"
 )
 _CUE = re.compile(
-    r"(?i:address|went to|live at|lives at|living at|moved to|ship|deliver|send|mail|located|"
-    r"pick up|come to|to my|"
-    r"property|home is|house is|place is|at)[^.!?]{0,24}$"
+    r"(?i:address|went to|live at|lives at|living at|live on|moved to|move to|ship|deliver|"
+    r"send|sent|mail|located|pick up|collect|come to|to my|property|home|house|place|work|drop|"
+    r"leave|bring|change it|update|bill(?:ed|ing)?|post|goes to|go to|rental|tenant|staying|"
+    r"visited|office|install\w*|branch|at|i'?m|it'?s|old|new|from|return\w*|meter\w*|outage)"
+    r"[^.!?]{0,24}$"
 )
+
+_LINE_ENDS = re.compile(r"\s*(?:[,.]|$)")
+
 _MORE = (
     re.compile(rf",?\s{FLAT}"),
-    re.compile(r",\s\d{4,5}\s[A-Z\u00c0-\u00de][\w\u00df-\u00ff-]+"),
-    re.compile(rf",?\s(?:{STATE}|{_STATE_NAME})(?![A-Za-z])(?:\s{_CODE})?"),
-    re.compile(rf",?\s{_CODE}"),
-    re.compile(
-        r",?\s(?:USA|U\.S\.A\.|UK|United Kingdom|United States|Canada|Australia|China|"
-        r"Ireland)(?![A-Za-z])"
-    ),
+    re.compile(r",?\s(?:[a-z]{2,9}\s)?(?:apt|apartment|flat|unit|suite|ste|room|#)\.?\s?\w{1,5}"),
+    re.compile(r",?\s\d{1,3}(?:st|nd|rd|th)\s[Ff]l(?:oor)?(?![A-Za-z])"),
+    re.compile(r",\s\d{4,5}(?:\s[A-Z]{2})?\s[A-Z\u00c0-\u00de][\w\u00df-\u00ff-]+"),
+    re.compile(rf",?\s(?:{STATE}|{STATE_NAME})(?![A-Za-z])(?:\s{CODE})?"),
+    re.compile(rf",?\s(?:{COUNTRY})(?![A-Za-z])(?:\s{CODE})?"),
+    re.compile(rf",?\s{CODE}"),
 )
 _CITY = re.compile(
-    r",\s(?P<city>[A-Z][A-Za-z'\u2019-]+(?:\s[A-Z][A-Za-z'\u2019-]+){0,2})(?=[,.;:!?)\s]|$)"
+    rf"(?:,\s|,?\n)(?P<city>{PLACE_WORD}(?:\s(?:{PLACE_WORD}|upon|on|of|\d{{1,2}}(?!\d))){{0,3}})"
+    r"(?=[,.;:!?)\s]|$)"
 )
-_SURE = 0.88
-"""More than a name has: streets have names of people."""
+_CITY_BY_STATE = re.compile(
+    rf"\s(?P<city>{PLACE_WORD}(?:\s{PLACE_WORD}){{0,2}}),?\s(?:{STATE}|{BRITISH_CODE})(?![A-Za-z])"
+)
+_SMALL_CITY = re.compile(
+    rf",?\s[a-z]+(?:\s[a-z]+)?,?\s(?:{STATE.lower()})\s\d{{4,5}}(?!\d)|,\s[a-z]+(?:\s[a-z]+)?(?=[.!?]|$)"
+)
+_CITIES = 3
+"""Parts of a city, a district or a county that may follow."""
 
-_MONTHS = frozenset({"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"})
+_BEFORE = re.compile(
+    rf"(?:(?:front desk|{FLAT}|{NUMBERED_PART}|\d/\d),?\s(?:/\s)?"
+    rf"|{HOUSE}(?:,\s|,?\n|\s(?={FLAT})))+$"
+)
+_FARTHEST = 90
+"""Characters in which flats and houses may stand before a street."""
+
+_DAYS = frozenset({"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"})
+
+_CITY_WORDS = frozenset(
+    "new los san las saint st north south east west fort port mount lake great little upper "  # noqa: SIM905
+    "lower london paris berlin madrid rome beijing shanghai tokyo chicago boston seattle "
+    "dallas austin houston denver phoenix atlanta miami toronto vancouver sydney melbourne "
+    "dublin edinburgh manchester birmingham oxford cambridge washington york park wellington "
+    "kingston garden street road".split()
+)
+"""Words that begin the name of a city, or are one."""
 
 
 @cache
@@ -126,8 +153,7 @@ def _rare_street() -> re.Pattern[str]:
 
     kinds = "|".join(sorted(Provider.street_suffixes))
     return re.compile(
-        rf"(?<![A-Za-z0-9_.$-])(?:{FLAT},?\s)?{_NUMBER}\s(?:{DIRECTION}\s)?(?:{_WORD}\s){{1,3}}"
-        rf"(?:{kinds})(?![A-Za-z])"
+        rf"{_FREE}{NUMBER}\s(?:{DIRECTION}\s)?(?:{WORD}\s){{1,3}}(?:{kinds})(?![A-Za-z])"
     )
 
 
@@ -136,49 +162,92 @@ def find(view: View) -> Iterator[Finding]:
     if not view.has_digit:
         return
 
+    yield from _streets(view)
+    yield from _by_code(view)
+    yield from _called(view)
+
+
+def _streets(view: View) -> Iterator[Finding]:
+    """Yield what has a number and a street; a kind of street that is a word needs more."""
     plain = view.plain
-    for pattern in (_STREET, _FOREIGN, _MILITARY, _rare_street()):
+    for pattern in (_STREET, _FOREIGN, _MILITARY, _NUMBERED, _rare_street()):
         for match in pattern.finditer(plain):
-            end = _end(plain, match.end())
-            is_alone = end == match.end() and (
-                pattern is _rare_street() or _ALSO_A_WORD.search(match[0]) is not None
-            )
-            if not is_alone or _CUE.search(view.before(match.start(), 40)):
-                yield Finding(Kind.ADDRESS, match.start(), end, _SURE)
+            start = start_of(plain, match.start())
+            end = end_of(plain, match.end())
+
+            is_alone = start == match.start() and end == match.end()
+            is_doubtful = pattern in (_rare_street(), _NUMBERED) or _ALSO_A_WORD.search(match[0])
+            if (
+                not (is_alone and is_doubtful)
+                or _is_called(view, start)
+                or _is_line(view, start, end)
+            ):
+                yield Finding(Kind.ADDRESS, start, end, SURE)
+
+
+def _by_code(view: View) -> Iterator[Finding]:
+    """Yield what ends in a code, whatever the kind of street is called."""
     for pattern in (_BY_CODE, _SMALL):
-        for match in pattern.finditer(plain):
-            yield Finding(Kind.ADDRESS, *match.span(), _SURE)
-    for match in _BOX.finditer(plain):
-        yield Finding(Kind.ADDRESS, match.start(), _end(plain, match.end()), _SURE)
+        for match in pattern.finditer(view.plain):
+            yield Finding(Kind.ADDRESS, start_of(view.plain, match.start()), match.end(), SURE)
+
+
+def _called(view: View) -> Iterator[Finding]:
+    """Yield what is an address because it is called one."""
+    plain = view.plain
+    for match in _CALLED.finditer(plain):
+        first = match[0].split()[1].lower()
+        if first not in common_words() and _is_called(view, match.start()):
+            yield Finding(Kind.ADDRESS, match.start(), end_of(plain, match.end()), _LIKELY)
+
     for match in _SMALL_STREET.finditer(plain):
-        if _CUE.search(view.before(match.start(), 40)):
-            yield Finding(Kind.ADDRESS, match.start(), _end(plain, match.end()), 0.6)
+        if _is_called(view, match.start()) or not view.before(match.start(), 40).strip():
+            end = _small_end(plain, end_of(plain, match.end()))
+            yield Finding(Kind.ADDRESS, match.start(), end, _LIKELY)
 
 
-def _end(plain: str, at: int) -> int:
+def _is_called(view: View, start: int) -> bool:
+    """Return whether the words before a place say that an address follows."""
+    return view.is_asked_where or _CUE.search(view.before(start, 40)) is not None
+
+
+def _is_line(view: View, start: int, end: int) -> bool:
+    """Return whether a place is all that stands in a line, up to a comma or a full stop."""
+    return not view.before(start, 40).strip() and _LINE_ENDS.match(view.after(end, 2)) is not None
+
+
+def start_of(plain: str, at: int) -> int:
+    """Return where an address begins, of which flats and houses may stand before a place."""
+    first = max(0, at - _FARTHEST)
+    match = _BEFORE.search(plain[first:at])
+    return at if match is None else first + match.start()
+
+
+def end_of(plain: str, at: int) -> int:
     """Return where an address ends, of which a flat, a city and a code may follow."""
     cities = 0
     while True:
         match = next(filter(None, (pattern.match(plain, at) for pattern in _MORE)), None)
-        if match is None and cities < 2:
-            match = _CITY.match(plain, at)
-            if match is not None and not _may_be_a_city(match["city"]):
-                match = None
+        if match is None and cities < _CITIES:
+            match = _city(plain, at)
             cities += 1
         if match is None:
             return at
-        at = match.end()
+        at = match.end("city") if "city" in match.re.groupindex else match.end()
 
 
-def _may_be_a_city(words: str) -> bool:
-    """Return whether words with capitals after a street may be a city: `Please` is none."""
-    first = words.split(maxsplit=1)[0].lower()
-    return first not in _MONTHS and (first not in common_words() or first in _CITY_WORDS.split())
+def _city(plain: str, at: int) -> re.Match[str] | None:
+    """Return the city after a place, if it may be one: `Please` is none."""
+    match = _CITY.match(plain, at) or _CITY_BY_STATE.match(plain, at)
+    if match is None:
+        return None
+
+    first = match["city"].split(maxsplit=1)[0].lower()
+    is_place = first not in common_words() or first in _CITY_WORDS
+    return match if is_place and first not in _DAYS else None
 
 
-_CITY_WORDS = (
-    "new los san las saint st north south east west fort port mount lake great little upper lower "
-    "london paris berlin madrid rome beijing shanghai tokyo chicago boston seattle dallas austin "
-    "houston denver phoenix atlanta miami toronto vancouver sydney melbourne dublin edinburgh "
-    "manchester birmingham oxford cambridge washington york park wellington"
-)
+def _small_end(plain: str, at: int) -> int:
+    """Return where an address in small letters ends, of which a city may follow."""
+    match = _SMALL_CITY.match(plain, at)
+    return at if match is None else match.end()

@@ -18,7 +18,11 @@ LABEL = re.compile(
     r"beneficiary|beneficiary should be|passenger|patient|applicant|contact person|signed by|"
     r"signed for by|approved by|reported by|submitted by|requested by|prepared by|handled by|"
     r"processed by|authori[sz]ed by|created by|assigned to|belongs to|registered to|addressed to|"
-    r"on behalf of|in the name of|under the name|named|called me|emergency contact|next of kin|"
+    r"nominee|witness|guarantor|approver|participants?|attendees?|claimant|policy ?holder|"
+    r"account owner|joint owner|maiden name,|(?:reservation|booking|registered|listed|filed) under|"
+    r"booking for|interviewed|escalated by|reviewed by|raised by|opened by|paid by|sent by|"
+    r"delivered by|written by|on behalf of|in the name of|under the name|named|called me|"
+    r"emergency contact|next of kin|"
     r"care of|c/o|ask(?:ed|ing)? for|speak(?:ing)? (?:to|with)|spoke (?:to|with)|talk(?:ed|"
     r"ing)? (?:to|with)|"
     r"chatting with|connected (?:to|with)|told by|helped by|maiden name was|maiden name is|"
@@ -32,7 +36,7 @@ LABEL = re.compile(
 
 SAID = re.compile(
     r"(?<![A-Za-z])(?i:i am|i'm|im|this is|it is|it's|its|hi|hello|hey|good morning|good afternoon|"
-    r"good evening|thanks|thank you|best|welcome|tell|told|ask|asked|contact|"
+    r"good evening|thanks|thank you|thx|warmly|xoxo|says|best|welcome|tell|told|ask|asked|contact|"
     r"transfer(?:red)? to|transfer the \w+ to|speaking|我是|这是|您好|你好)[\s,:!-]{1,3}$"
 )
 """What is often followed by a name, and by much else."""
@@ -69,11 +73,21 @@ AFTER = re.compile(
 SPEAKER = re.compile(r"[:：]\s")
 
 ACTS = re.compile(
-    r"\s+(?i:said|says|told|promised|called|requested|asked|signed for|handled|never [a-z]+ed|"
+    r"\s+(?i:reported|forgot|wants|needs|replied|wrote|emailed|escalated|approved|accepted|"
+    r"opened|owes|paid|signed|raised|has (?:two|not|been|never|an?)|is (?:the|my|our|an?|on|in|out|"
+    r"asking|waiting|locked|travelling|not)|was (?:present|here|very)|will be|would like|can't log|"
+    r"(?:\w+ )?asked|said|says|told|promised|called|requested|signed for|handled|"
+    r"never [a-z]+ed|"
     r"has never|claims|insists|agreed|confirmed|refused|complained|lives|works|"
     r"lost (?:his|her|their))(?![A-Za-z])"
 )
 """What only people do."""
+
+DID = re.compile(
+    r"\s+(?i:called|said|says|asked|told|promised|forgot|replied|wrote|emailed|signed|confirmed|wants|"
+    r"needs|insists|complained|swears|picked up)(?![A-Za-z])"
+)
+"""What says that a person is meant, also where the name is a word."""
 
 HERE = re.compile(r"\s+(?i:here|speaking)(?![A-Za-z])")
 
@@ -81,16 +95,53 @@ JOINT = re.compile(r"(?:\s+and|\s*&)\s+$")
 """What stands between two names."""
 
 _SMALL_NAME = r"(?P<name>[a-z][a-z'-]{1,20}(?: [a-z][a-z'-]{1,20}){0,2})"
-SMALL_ANY = re.compile(rf"(?<![A-Za-z])(?i:my name is|my name's|my names) {_SMALL_NAME}(?![a-z])")
+SMALL_ANY = re.compile(
+    r"(?<![A-Za-z])(?i:(?:my|his|her|their) (?:full |first |last )?name(?:'s| is| was|s)|"
+    r"(?:reservation|booking|account|it)(?: is|'s|s)? under(?: the name(?: of)?)?|"
+    rf"(?:someone|somebody|guy|man|woman|lady|person) (?:called|named)|name:) "
+    rf"{_SMALL_NAME}(?![a-z])"
+)
 """Names in small letters, whatever they are."""
 
+_PEOPLE = (
+    "husband|wife|son|daughter|mother|mom|mum|father|dad|brother|sister|partner|friend|colleague|"
+    "boss|neighbou?r|roommate|flatmate|assistant|accountant|lawyer|landlord|tenant|driver|"
+    "technician|engineer|agent|manager|supervisor|rep|customer|cleaner|courier|plumber|teacher|"
+    "cousin|uncle|aunt|auntie|grandma|grandpa|girlfriend|boyfriend|fiance|client|guy|nephew|niece"
+)
 SMALL = re.compile(
-    r"(?<![A-Za-z])(?i:i am|i'm|im|this is|it's|its|hey its|call|ask|ask for|tell|contact|with|"
-    r"to|hi|hello|"
-    r"hey|dear|thanks|from|husband|wife|son|daughter|friend) "
-    r"(?!its |im )(?P<name>[a-z][a-z'-]{2,20})(?![a-z])"
+    r"(?<![A-Za-z])(?i:i am|i'm|im|this is|it's|its|hey its|call(?:ed)?|ask(?:ed)?|ask for|"
+    r"tell|told|"
+    r"contact|with|to|hi|hello|hey|dear|thanks|thx|ty|cheers|ok|okay|fyi|per|ping|blame|cc|by|for|"
+    r"and|is|was|says|said|thank you|good morning|good evening|good afternoon|morning|evening|love|"
+    r"regards|from|named|called|yours|best|sincerely|"
+    rf"(?:{_PEOPLE})),? (?!its |im )(?P<name>[a-z][a-z'-]{{2,20}})(?![a-z@.]\w)"
 )
 """Names in small letters, if they are on the list."""
+
+SMALL_BEFORE = re.compile(
+    r"(?:^|(?<=[\n.!?,@] )|(?<=@))(?P<name>[a-z][a-z'-]{2,20})"
+    r"(?= (?:here|speaking|said|says|told|promised|called|asked|signed|sent|wrote|has|is|was|from|"
+    r"can you|could you|can u|please|pls|did|wants|needs)(?![a-z])|:|,|\?| it'?s)",
+    re.MULTILINE,
+)
+"""Names in small letters, if they are on the list, by what follows them."""
+
+_DOES = (
+    "said|says|told|promised|called|calls|requested|asked|asks|signed|handled|here|speaking|from|"
+    "has|had|was|is|isn't|wasn't|hasn't|and|or|never|will|won't|can|can't|could|couldn't|would|"
+    "should|did|didn't|does|doesn't|needs|wants|lost|lives|works|paid|pays|placed|sent|wrote|"
+    "bought|got|took|gave|went|put|left|found|forgot|came|made|knows|thinks|owns|owes|goes|keeps|"
+    "also|already|still|again|just|always|who|whom|whose|because|but|if|when|while|before|after|"
+    "in|at|on|to|for|with|by|of|about|as|since|via|re|please|pls|yesterday|today|tomorrow|"
+    "regarding|the|your|my|our|his|her|their|this|that|he|she|i|you|we|they|not|are|were|have|"
+    "know|get|see|call|check|sign|send|take|make|do|come|use|try|go|knows|swears|returned|"
+    "be|been|broke|spoke|met|set|sold|held|told|led|ran|saw|kept|may|might|must|so|then|there"
+)
+PERSON = re.compile(rf"\s(?:(?:{_DOES})(?![A-Za-z'])|[a-z]+ed(?![a-z]))")
+"""What follows a person rather than a brand."""
+
+USES = re.compile(r"\s[a-z]{3,}")
 
 NAME_ASKED = re.compile(
     r"(?i:(?:your|the|full|first|last|whose|customer'?s?) names?(?![A-Za-z])[^.]{0,40}\?|"

@@ -10,37 +10,9 @@ from importlib.resources import files
 HOME = "en_US en_GB en_NZ"
 FOREIGN = (
     "en_IN en_PK en_KE es_ES es_MX fr_FR de_DE it_IT pt_BR pl_PL nl_NL sv_SE tr_TR id_ID yo_NG "
-    "zu_ZA ha_NG ig_NG sw ro_RO hu_HU cs_CZ da_DK fi_FI no_NO"
+    "zu_ZA ha_NG ig_NG sw ro_RO hu_HU cs_CZ da_DK fi_FI no_NO hr_HR sl_SI ga_IE"
 )
 """Locales of faker whose names are in Latin letters."""
-
-WORD_NAMES = (
-    "april may june august summer autumn dawn will mark grace rose hope faith joy bill frank "
-    "jack pat "
-    "art carol sterling drew chase jordan christian georgia virginia paris victoria charlotte "
-    "austin "
-    "dallas houston madison lincoln jackson harvey dean max ray rich rob sandy sunny ivy lily iris "
-    "daisy olive ruby amber crystal pearl jade gene guy earl duke miles wade grant lance norm "
-    "don ken "
-    "stew sue tiffany mercedes alexa chance angel destiny heaven faith glory charity patience "
-    "prudence "
-    "constance joy bliss melody harmony star sky river forest brook brooke reed heath clay "
-    "stone cliff "
-    "dale glen forrest woody buddy junior king prince major sergeant bishop pope abbot paige "
-    "mason tanner cooper carter hunter fisher taylor tailor miller baker cook porter parker walker "
-    "turner carpenter smith potter weaver sawyer archer london brooklyn "
-    "florence sienna sydney chelsea kent devon essex israel ireland holland francis "
-    "jean van "
-    "long young sun moon win ace dash blaze buck bud chip colt curt dick faye fern "
-    "flora gale hazel heather holly jasmine kit laurel lane lee mac mat matt meg merry mike "
-    "nick noble "
-    "penny peter petal rusty robin rock rocky sage scout skip sonny stormy tad teddy tim trey trip "
-    "ty vernon viola violet wally wendy zen bay case cash chad cole cy dean del eve fox gabby guy "
-    "iris ivory jay jet jewel journey justice kat kay kelly kin lark legend link love lux lynn "
-    "marina mark memory mercy mo nova ocean orange precious queen rain raven rebel royal sailor "
-    "santa shade sharp tiger true wolf wren lucky happy ok ali sim mia ana maria"
-)
-"""First names that are also words, places or brands."""
 
 _NO_WORD_NAMES = frozenset({"maria", "mia", "ana", "peter", "tim", "matt", "kelly", "robin", "ali"})
 
@@ -62,20 +34,21 @@ def first_names() -> frozenset[str]:
 @cache
 def foreign_first_names() -> frozenset[str]:
     """Return first names of other countries, but those that are English words."""
-    names = _names("first_names", FOREIGN) | _japanese("first_name_pairs")
+    names = _names("first_names", FOREIGN) | _japanese("first_name_pairs") | _more("[first]")
     return frozenset(names) - common_words() - word_names()
 
 
 @cache
 def surnames() -> frozenset[str]:
     """Return surnames of all of them."""
-    return frozenset(_names("last_names", f"{HOME} {FOREIGN}") | _japanese("last_name_pairs"))
+    listed = _names("last_names", f"{HOME} {FOREIGN}") | _japanese("last_name_pairs")
+    return frozenset(listed | _more("[surname]"))
 
 
 @cache
 def word_names() -> frozenset[str]:
     """Return first names that are also words."""
-    return frozenset(WORD_NAMES.split()) - _NO_WORD_NAMES
+    return frozenset(_words("english_word_names.txt")) - _NO_WORD_NAMES
 
 
 @cache
@@ -83,9 +56,35 @@ def common_words() -> frozenset[str]:
     """Return words that are no names."""
     from faker.providers.lorem.en_US import Provider
 
-    text = files(__package__).joinpath("english_words.txt").read_text(encoding="utf-8")
-    own = " ".join(line for line in text.splitlines() if not line.startswith("#"))
-    return frozenset(own.split()) | frozenset(Provider.word_list)
+    return frozenset(_words("english_words.txt")) | frozenset(Provider.word_list)
+
+
+@cache
+def is_product() -> re.Pattern[str]:
+    """Return the pattern of brands and other things that read like a name."""
+    names = sorted(_lines("english_products.txt"), key=lambda name: (-len(name), name))
+    return re.compile(rf"(?i:{'|'.join(map(re.escape, names))})(?![A-Za-z])")
+
+
+def _lines(name: str) -> list[str]:
+    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def _words(name: str) -> list[str]:
+    return " ".join(_lines(name)).split()
+
+
+def _more(section: str) -> set[str]:
+    """Return the names of one section of the list of our own."""
+    found: set[str] = set()
+    is_in = False
+    for line in _lines("more_names.txt"):
+        if line.startswith("["):
+            is_in = line == section
+        elif is_in:
+            found.update(line.split())
+    return found
 
 
 @cache

@@ -14,22 +14,24 @@ from lorabay.data.recognisers.english_cues import (
     ACTS,
     AFTER,
     ASKED,
+    DID,
     HERE,
     HINT,
     JOINT,
     LABEL,
+    PERSON,
     ROLE,
     SAID,
-    SMALL,
-    SMALL_ANY,
     SPEAKER,
     TITLE,
+    USES,
 )
 from lorabay.data.recognisers.english_lists import (
     common_words,
     first_names,
     foreign_first_names,
     is_pinyin_name,
+    is_product,
     surnames,
     word_names,
 )
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 
 _SURE, _LIKELY = 0.85, 0.7
 _BACK = 48
+_ABBREVIATION = 4
+"""Letters that an abbreviation has at most."""
 
 _LETTER = "A-Za-z\u00c0-\u024f"
 _CAPITAL = "A-Z\u00c0-\u00de\u0100-\u017f"
@@ -58,8 +62,6 @@ _POSSESSIVE = re.compile(r"['\u2019]s$")
 def find(view: View) -> Iterator[Finding]:
     """Yield names."""
     plain = view.plain
-    if not any("A" <= char <= "z" for char in plain):
-        return
 
     last = -1
     for match in _SEQUENCE.finditer(plain):
@@ -67,7 +69,6 @@ def find(view: View) -> Iterator[Finding]:
         if found is not None:
             last = found.end
             yield found
-    yield from _in_small_letters(plain)
 
 
 class _Candidate:
@@ -75,6 +76,7 @@ class _Candidate:
 
     def __init__(self, view: View, start: int, end: int, last: int) -> None:
         self._last = last
+        self._is_cut = False
         self._view = view
         self._text = view.plain
         self._tokens = [
@@ -85,7 +87,7 @@ class _Candidate:
     def finding(self) -> Finding | None:
         """Return the name among the words, without those around it."""
         self._strip()
-        if not self._tokens:
+        if not self._tokens or self._is_a_product():
             return None
 
         before = self._view.before(self._tokens[0][0], _BACK)
@@ -99,20 +101,40 @@ class _Candidate:
             return self._found(_SURE)
         return self._by_list(before)
 
+    def _is_a_product(self) -> bool:
+        """Return whether a brand or a place is what stands here, perhaps after a title."""
+        start = self._tokens[0][0]
+        title = _TITLE_BEFORE.search(self._text[max(0, start - 6) : start])
+        begins = start - len(title[0]) if title else start
+        pattern = is_product()
+        return any(pattern.match(self._text, place) is not None for place in (start, begins))
+
     def _strip(self) -> None:
         """Leave words out that are none of a name, at both ends."""
         while self._tokens and self._is_common(0) and not self._begins_a_name():
-            if self._word(0) in word_names() and self._is_called():
+            if self._word(0) in word_names() and (self._is_called() or self._did_something()):
                 break
             self._tokens.pop(0)
         for place in range(1, len(self._tokens)):
-            if self._is_common(place) and self._word(place) not in surnames():
+            if self._is_common(place) and not self._ends_a_name(place):
+                between = self._text[self._tokens[place - 1][1] - 1 : self._tokens[place][0]]
+                self._is_cut = not between.startswith(".")
                 del self._tokens[place:]
                 break
+
+    def _ends_a_name(self, place: int) -> bool:
+        """Return whether a word that is common is the last of a name: Jun in Li Jun."""
+        word = self._word(place)
+        return word in surnames() or is_pinyin_name(self._word(place - 1), word)
 
     def _is_called(self) -> bool:
         before = self._view.before(self._tokens[0][0], _BACK)
         return any(cue.search(before) for cue in (TITLE, LABEL, SAID, ROLE))
+
+    def _did_something(self) -> bool:
+        """Return whether the first word begins a line and does what only people do."""
+        start, end = self._tokens[0]
+        return not self._view.before(start, _BACK).strip() and bool(DID.match(self._text, end))
 
     def _begins_a_name(self) -> bool:
         """Return whether the first word is a name besides being a word, and one follows."""
@@ -135,6 +157,8 @@ class _Candidate:
         word = self._word(0)
         if word in first_names() or word in foreign_first_names() or word in word_names():
             return True
+        if len(self._tokens) == 1 and self._is_shouted() and len(word) <= _ABBREVIATION:
+            return False
         if self._is_common(0) or len(word) < 2:
             return len(self._tokens) > 1 and len(word) == 1
         return not said or not _ADJECTIVE.search(word)
@@ -150,6 +174,9 @@ class _Candidate:
             return None
         role, hint = ROLE.search(before), HINT.search(before)
         after = self._text[self._tokens[-1][1] : self._tokens[-1][1] + 24]
+        if not role and not hint and self._is_used(after):
+            return None
+
         if len(self._tokens) > 1:
             acts = ACTS.match(after) is not None or self._is_joint()
             is_name = self._is_pair(bool(role) or acts, bool(hint))
@@ -157,6 +184,18 @@ class _Candidate:
 
         is_called = self._is_single(before, after, bool(role), bool(hint))
         return self._found(_LIKELY) if is_called else None
+
+    def _is_used(self, after: str) -> bool:
+        """Return whether a word for a thing follows, as after a brand: Bob haircut."""
+        if self._is_possessive():
+            return False
+        return self._is_cut or (
+            USES.match(after) is not None and PERSON.match(after) is None and after[:1] == " "
+        )
+
+    def _is_possessive(self) -> bool:
+        start, end = self._tokens[-1]
+        return _POSSESSIVE.search(self._text[start:end]) is not None
 
     def _is_single(self, before: str, after: str, role: bool, hint: bool) -> bool:
         """Return whether a word by itself is a name."""
@@ -168,12 +207,14 @@ class _Candidate:
 
         follows = AFTER.match(after) is not None
         if word in word_names():
-            return role or (hint and follows) or SPEAKER.match(after) is not None
+            speaks = SPEAKER.match(after) or (ACTS.match(after) and not before.strip())
+            return role or (hint and follows) or speaks is not None
         # Within a sentence a capital says more than at its beginning.
         within = bool(before.strip()) and not _ARTICLE.search(before)
         if word in first_names() or (within and word in foreign_first_names()):
             return True
-        if role and follows and not _ADJECTIVE.search(word):
+        acts = not before and DID.match(after) is not None
+        if acts or (role and follows and not _ADJECTIVE.search(word)):
             return True
         is_listed = word in foreign_first_names() or word in surnames()
         return is_listed and (role or ((hint or not before) and follows))
@@ -221,20 +262,6 @@ class _Candidate:
         return Finding(Kind.NAME, start, end, score)
 
 
+_TITLE_BEFORE = re.compile(r"(?i:mr|mrs|ms|miss|dr|lady|mary|aunt|uncle|captain)\.? $")
 _ARTICLE = re.compile(r"(?<![A-Za-z])(?i:an?|the|this|that|your|our|my|no|any|each|every)\s+$")
 _ADJECTIVE = re.compile(r"(?:ed|ing|ful|ous|able|ible|less|ive|tion|ness|ment|ant|ent|ic|ical|ly)$")
-
-
-def _in_small_letters(plain: str) -> Iterator[Finding]:
-    """Yield names that are written without a capital, after words that leave no doubt."""
-    for match in SMALL_ANY.finditer(plain):
-        words = match["name"].split()
-        while words and words[-1] in common_words():
-            words.pop()
-        if words and words[0] not in common_words():
-            end = match.start("name") + len(" ".join(words))
-            yield Finding(Kind.NAME, match.start("name"), end, _SURE)
-    for match in SMALL.finditer(plain):
-        word = match["name"]
-        if word in first_names() and word not in word_names() and word not in common_words():
-            yield Finding(Kind.NAME, *match.span("name"), _LIKELY)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lorabay.data.recognisers import chinese_cues, english_cues
+from lorabay.data.recognisers.address_questions import WHERE_ASKED
 from lorabay.data.recognisers.finding import ENOUGH, Kind
 from lorabay.data.recognisers.kept import without_kept
 from lorabay.data.recognisers.propagation import again
@@ -49,7 +50,7 @@ class Finder:
 def _views(texts: Sequence[str]) -> Iterator[View]:
     before = ""
     for text in texts:
-        yield View(text, asks_for_a_name(before))
+        yield View(text, asks_for_a_name(before), WHERE_ASKED.search(before) is not None)
         before = text or before
 
 

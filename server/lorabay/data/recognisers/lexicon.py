@@ -13,21 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-OF_SERVICE = (
-    "客服 售后 包邮 退款 退货 换货 补发 代收 快递员 微信 支付宝 淘宝 天猫 京东 拼多多 抖音 "
-    "花呗 白条 "
-    "验证码 登录 路由器 闪退 重启 蓝牙 充值 话费 宽带 扫地机 收货 发货 签收 工单 客户端 二维码 "
-    "网银 "
-    "应付 应收 单独 单号 高清 周一 周二 周三 周四 周五 周六 周日 何时 何必 何况 万能 温馨 温馨提示 "
-    "平安银行 康师傅 王者荣耀 和平精英 林肯公园 小米 小马 小麦 小康 小路 小史 小车 小花 小钱 "
-    "小费 老区 华为 海尔 叶子 钱包 花呗 老板 老师 师傅 房间 "
-    "常见 程序 程序员 时间 安装 安全 安排 方法 方式 方面 方便面 任何 任务 万一 金额 金牌 金融 黄金 "
-    "成功 成都 成本 成交 石头 牛奶 米饭 白色 黑色 黄色 江湖 夏天 夏季 严重 明天 明白 明细 能否 "
-    "都有 乌克兰 夏威夷"
-)
-"""Words of customer service that the dictionary does not have, or has as too rare."""
-
-_OFTEN, _RARE = 10.0, 6.5
+_OFTEN, _PRODUCT, _RARE = 10.0, 12.0, 6.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +34,16 @@ def words() -> Mapping[str, float]:
         # The dictionary has people, too: 老张, 小林.
         if word[0] in "小老" and len(word) == 2 and surnames.get(word[1], _RARE) < _RARE:
             del weights[word]
-    return weights | {word: min(_OFTEN, weights.get(word, _OFTEN)) for word in OF_SERVICE.split()}
+    _take(weights, "chinese_products.txt", _PRODUCT)
+    _take(weights, "chinese_service_words.txt", _OFTEN)
+    return weights
+
+
+def _take(weights: dict[str, float], name: str, most: float) -> None:
+    """Add the words of a list, none of which weighs more than that."""
+    for line in _lines(name):
+        for word in line.split():
+            weights[word] = min(most, weights.get(word, most))
 
 
 @cache

@@ -5,7 +5,12 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from lorabay.data.recognisers import chinese_names, english_names
+from lorabay.data.recognisers import (
+    chinese_names,
+    english_names,
+    small_names,
+    transliterated_names,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,4 +21,9 @@ if TYPE_CHECKING:
 
 def find(view: View) -> Iterator[Finding]:
     """Yield names of both."""
-    return chain(chinese_names.find(view), english_names.find(view))
+    found: list[Iterator[Finding]] = []
+    if view.has_chinese:
+        found += [transliterated_names.find(view), chinese_names.find(view)]
+    if any("A" <= char <= "z" for char in view.plain):
+        found += [english_names.find(view), small_names.find(view)]
+    return chain.from_iterable(found)

@@ -51,7 +51,9 @@ def _forms(name: str) -> set[str]:
     parts = {part for part in re.split(r"[\s.]+", name) if len(part) >= _LEAST_LATIN}
     ordinary = common_words() | word_names()
     kept = {part for part in parts if part.lower() not in ordinary}
-    return kept | {part.capitalize() for part in kept} | ({name} if " " in name else set())
+    small = {part.lower() for part in kept if len(part) > _LEAST_LATIN}
+    capital = {part.capitalize() for part in kept}
+    return kept | capital | small | ({name} if " " in name else set())
 
 
 def _pattern(names: set[str]) -> re.Pattern[str]:

@@ -12,7 +12,9 @@ _SUFFIX = (
 )
 _NAME = re.compile(r"(?:province|prefecture|county)=\"([^\"]+)\"")
 _YEARS = re.compile(r"\[[^\]]*\]")
-_NO_PLACE = frozenset({"市辖区", "县", "市", "区", "郊区", "矿区", "城区", "省直辖县级行政区划"})
+_NO_PLACE = frozenset(
+    {"新区", "市辖区", "县", "市", "区", "郊区", "矿区", "城区", "省直辖县级行政区划"}
+)
 
 CITIES = (
     "北京 上海 天津 重庆 广州 深圳 杭州 南京 苏州 无锡 宁波 温州 成都 武汉 西安 长沙 郑州 青岛 "
@@ -26,14 +28,28 @@ CITIES = (
 
 
 @cache
+def short_cities() -> re.Pattern[str]:
+    """Return the pattern of cities without the word for one: only within a row of regions."""
+    cities = [name[:-1] for name in _listed() if name.endswith("市") and len(name) > 2]
+    every = sorted(cities, key=lambda name: (-len(name), name))
+    return re.compile("|".join(map(re.escape, every)))
+
+
+@cache
 def regions() -> re.Pattern[str]:
     """Return the pattern of the name of any region, the longest first."""
-    text = files("stdnum").joinpath("cn/loc.dat").read_text(encoding="utf-8")
-    names: set[str] = set()
-    for value in _NAME.findall(text):
-        names |= {_YEARS.sub("", one) for one in value.split(",")}
-    names = {name for name in names if len(name) > 1} - _NO_PLACE
+    names = _listed()
     short = {re.sub(rf"(?:{_SUFFIX})$", "", name) for name in names if name.endswith("省")}
     cities = {f"{city}{suffix}" for city in CITIES.split() for suffix in ("市", "")}
     every = sorted(names | short | cities, key=lambda name: (-len(name), name))
     return re.compile("|".join(map(re.escape, every)))
+
+
+@cache
+def _listed() -> frozenset[str]:
+    """Return the names that the list has, of all years."""
+    text = files("stdnum").joinpath("cn/loc.dat").read_text(encoding="utf-8")
+    names: set[str] = set()
+    for value in _NAME.findall(text):
+        names |= {_YEARS.sub("", one) for one in value.split(",")}
+    return frozenset(name for name in names if len(name) > 1) - _NO_PLACE

@@ -48,6 +48,9 @@ class View:
     is_answer: bool = False
     """Whether what was said before asks for a name."""
 
+    is_asked_where: bool = False
+    """Whether what was said before asks for an address."""
+
     @cached_property
     def plain(self) -> str:
         """The text in normal width; dashes of any length are hyphens."""

@@ -1,31 +1,40 @@
-"""Rule `personal_data`: an answer brings no e-mail address, phone number or identity card of its
-own.
+"""Rule `personal_data`: an answer brings no personal data of its own.
 
-What stands in the question or in the facts may be repeated. These are the kinds that a model
-invents or remembers; de-identification of data to learn from is `data`'s, and knows more.
+What stands in the question or in the facts may be repeated. What personal data is, the recognisers
+of `data` say, the same that de-identify data to learn from. Names and addresses are only looked for
+if `kinds` asks for them: they are recognised by rules that are wrong now and then.
 """
 
 from __future__ import annotations
 
-import re
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from lorabay.data.libraries import check_libraries
+from lorabay.data.recognisers.finder import Finder
+from lorabay.data.recognisers.finding import Kind
+from lorabay.data.recognisers.table import RECOGNISERS
 from lorabay.evaluation.rules.case import TABLE
 
 if TYPE_CHECKING:
     from lorabay.evaluation.rules.case import Case
 
-# No \b: a word has no end between a Chinese character and a digit.
-_KINDS = {
-    "e-mail address": re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"),
-    "identity card": re.compile(r"(?<!\d)[1-9]\d{16}[\dXx](?!\d)"),
-    "card number": re.compile(r"(?<!\d)\d{4}(?:[ -]?\d{4}){3}(?!\d)"),
-    "phone number": re.compile(
-        r"(?<![\d.])(?:\+\d{1,3}[ -]?(?:\(?\d{1,4}\)?[ -]?){2,5}\d{2,4}"
-        r"|1[3-9]\d[ -]?\d{4}[ -]?\d{4}|\(?\d{3}\)?[ -]\d{3}[ -]\d{4}|0\d{2,3}-\d{7,8})(?!\d)"
-    ),
+NUMBERS = (
+    Kind.EMAIL,
+    Kind.PHONE,
+    Kind.IDENTITY_CARD,
+    Kind.BANK_CARD,
+    Kind.PASSPORT,
+    Kind.LICENCE_PLATE,
+)
+"""Kinds that are known by their form or by a check digit."""
+
+_CALLED = {
+    Kind.EMAIL: "e-mail address",
+    Kind.PHONE: "phone number",
+    Kind.BANK_CARD: "card number",
 }
 
 
@@ -36,11 +45,25 @@ class PersonalDataRule(BaseModel):
 
     kind: Literal["personal_data"]
     name: Annotated[str, Field(min_length=1)]
+    kinds: Annotated[tuple[Kind, ...], Field(strict=False, min_length=1)] = NUMBERS
 
     def problem(self, case: Case) -> str | None:
         given = case.question + (case.sheet.text if case.sheet else "")
-        for what, pattern in _KINDS.items():
-            for match in pattern.finditer(case.answer):
-                if match[0] not in given:
-                    return f"has the {what} {match[0]}"
+        (found,) = _finder(self.kinds).find([case.answer])
+        for one in found:
+            said = case.answer[one.start : one.end]
+            if said not in given:
+                return f"has the {called(one.entity_type)} {said}"
         return None
+
+
+def called(kind: str) -> str:
+    """Return what a kind is called in a sentence."""
+    return _CALLED.get(Kind(kind), kind.lower().replace("_", " "))
+
+
+@cache
+def _finder(kinds: tuple[Kind, ...]) -> Finder:
+    """Return the recognisers of some kinds; raises SetupError if their libraries are missing."""
+    check_libraries()
+    return Finder({kind: RECOGNISERS[kind] for kind in kinds})

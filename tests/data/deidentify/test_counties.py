@@ -1,0 +1,21 @@
+"""China's counties."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("stdnum")
+
+from lorabay.data.deidentify.counties import areas
+
+
+def test_a_year_has_the_counties_of_its_time() -> None:
+    """Xuanwu was one of Beijing until 2010."""
+    assert "110104" in areas("11", 1990)
+    assert "110104" not in areas("11", 2015)
+
+
+def test_a_year_before_all_of_them_has_them_all() -> None:
+    """And a province that there is not has none."""
+    assert set(areas("11", 1990)) <= set(areas("11", 1))
+    assert areas("99", 2000) == ()
