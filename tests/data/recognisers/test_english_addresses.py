@@ -19,7 +19,7 @@ from tests.data.recognisers.found import found
         ),
         ("It is Flat 12, 40 Queen's Road on the left", ["Flat 12, 40 Queen's Road"]),
         ("14 Church Hill, Bath BA1 5EH is blocked", ["14 Church Hill, Bath BA1 5EH"]),
-        ("send to P.O. Box 4471, Boise, ID 83701", ["P.O. Box 4471, Boise, ID 83701"]),
+        ("at Top floor, 9 Leith Walk, Edinburgh", ["Top floor, 9 Leith Walk, Edinburgh"]),
         ("i live at 1104 ash street now", ["1104 ash street"]),
         (
             "991 Lewis Trafficway Apt. 146, Wrightton, HI 37458",

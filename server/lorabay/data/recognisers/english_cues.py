@@ -84,8 +84,8 @@ ACTS = re.compile(
 """What only people do."""
 
 DID = re.compile(
-    r"\s+(?i:called|said|says|asked|told|promised|forgot|replied|wrote|emailed|signed|confirmed|wants|"
-    r"needs|insists|complained|swears|picked up)(?![A-Za-z])"
+    r"\s+(?i:called|said|says|asked|told|promised|forgot|replied|wrote|emailed|signed|confirmed|"
+    r"wants|needs|insists|complained|swears|picked up)(?![A-Za-z])"
 )
 """What says that a person is meant, also where the name is a word."""
 
@@ -115,7 +115,8 @@ SMALL = re.compile(
     r"contact|with|to|hi|hello|hey|dear|thanks|thx|ty|cheers|ok|okay|fyi|per|ping|blame|cc|by|for|"
     r"and|is|was|says|said|thank you|good morning|good evening|good afternoon|morning|evening|love|"
     r"regards|from|named|called|yours|best|sincerely|"
-    rf"(?:{_PEOPLE})),? (?!its |im )(?P<name>[a-z][a-z'-]{{2,20}})(?![a-z@.]\w)"
+    rf"(?:{_PEOPLE})),? "
+    r"(?!(?:its|im|thx|thanks|hi|hey|ok|okay) )(?P<name>[a-z][a-z'-]{2,20})(?![a-z@.]\w)"
 )
 """Names in small letters, if they are on the list."""
 

@@ -45,7 +45,9 @@ class PersonalDataRule(BaseModel):
 
     kind: Literal["personal_data"]
     name: Annotated[str, Field(min_length=1)]
-    kinds: Annotated[tuple[Kind, ...], Field(strict=False, min_length=1)] = NUMBERS
+    kinds: Annotated[
+        tuple[Annotated[Kind, Field(strict=False)], ...], Field(strict=False, min_length=1)
+    ] = NUMBERS
 
     def problem(self, case: Case) -> str | None:
         given = case.question + (case.sheet.text if case.sheet else "")
