@@ -1,4 +1,4 @@
-"""The built page is what its source comes to."""
+"""The built page is what its source comes to, and its types are those of the server."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lorabay.api.console.page import BUILT
+from tests.console.document import document
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "server" / "console"
@@ -24,7 +25,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no npm")
     copy = tmp_path_factory.mktemp("npm") / "console"
     leave_out = shutil.ignore_patterns("node_modules", "openapi.json")
-    shutil.copytree(SOURCE, copy, leave_out)
+    shutil.copytree(SOURCE, copy, ignore=leave_out)
     command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
     try:
         done = subprocess.run(command, cwd=copy, capture_output=True, timeout=NPM_S, check=False)
@@ -55,6 +56,15 @@ def test_the_bundle_is_built_from_this_source(console: Path, tmp_path: Path) -> 
     assert built == {path.name: path.read_bytes() for path in BUILT.iterdir()}, (
         "run `npm run build` in server/console"
     )
+
+
+def test_types_are_those_of_the_server(console: Path) -> None:
+    """And the source keeps to them."""
+    (console / "openapi.json").write_text(json.dumps(document(), indent=1, sort_keys=True))
+    run(console, "openapi-typescript", "openapi.json", "-o", "fresh.d.ts")
+    kept = (console / "source" / "api.d.ts").read_text()
+    assert (console / "fresh.d.ts").read_text() == kept, "run `npm run types` in server/console"
+    run(console, "tsc", "--noEmit")
 
 
 def test_libraries_are_few_and_pinned() -> None:

@@ -32,11 +32,12 @@ export function Chart({ title, unit, times, curves, tell, bars = false }: Props)
   const data = [times, ...curves.map((curve) => curve.values)] as uPlot.AlignedData;
 
   useEffect(() => {
-    const made = new uPlot(options(place.current!, curves, tell, bars), data, place.current!);
+    const frame = place.current!;
+    const made = new uPlot(options(frame, curves, tell, bars), data, frame);
     const observer = new ResizeObserver(() => {
-      made.setSize({ width: place.current!.clientWidth, height: HEIGHT_PX });
+      made.setSize({ width: frame.clientWidth, height: HEIGHT_PX });
     });
-    observer.observe(place.current!);
+    observer.observe(frame);
     plot.current = made;
     return () => {
       observer.disconnect();
@@ -83,7 +84,7 @@ function series(curve: Curve, number: number, tell: Props["tell"], bars: boolean
     stroke,
     width: 2,
     spanGaps: false,
-    points: { show: false },
+    points: { size: 4 },
     fill: bars ? `${stroke}99` : undefined,
     paths: bars ? uPlot.paths.bars!({ size: [0.8, 20] }) : undefined,
     value: (_plot, value) => tell(value),
