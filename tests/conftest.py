@@ -32,6 +32,9 @@ pytest_plugins = [
     "tests.fixtures.chromium",
     "tests.fixtures.kubernetes",
     "tests.fixtures.prometheus",
+    "tests.fixtures.buckets",
+    "tests.fixtures.registries",
+    "tests.fixtures.hubs",
 ]
 
 examples.register_profiles()
@@ -122,6 +125,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--gpu", action="store_true", help="the tests in tests/gpu, on a CUDA device")
     parser.addoption(
         "--swaps", type=int, default=6, help="swaps under load in tests/e2e/test_hot_swap.py"
+    )
+    parser.addoption(
+        "--source-changes", type=int, default=4, help="changes in tests/e2e/test_sources.py"
     )
     parser.addoption(
         "--whole-base", action="store_true", help="the default base in tests of formats"

@@ -175,6 +175,7 @@ def test_nothing_is_inherited_but_interfaces() -> None:
         "ServerSettings",
         "RequestSettings",
         "ModelSettings",
+        "SourceSettings",
         "EngineSettings",
         "WholeModelSettings",
         "ClusterSettings",

@@ -37,7 +37,7 @@ def test_defaults() -> None:
         None,
         {},
     )
-    assert settings.adapters == Path("adapters")
+    assert settings.adapters == ("adapters",)
 
 
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
@@ -333,3 +333,17 @@ def test_groups_and_their_roles_are_read_from_flags_variables_and_files() -> Non
     environ = {"LORABAY_OIDC_ROLES": "ml-team=operator, a=b=viewer,"}
     assert load_settings({}, environ=environ).oidc_roles == roles
     assert parse_groups({"Platform, all": "owner"}) == {"Platform, all": "owner"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sources"),
+    [
+        ("my adapters, all", ("my adapters, all",)),
+        ("s3://bucket/a, adapters", ("s3://bucket/a", "adapters")),
+        ("@sources.txt", ("@sources.txt",)),
+    ],
+)
+def test_adapters_of_a_folder_or_of_several_sources(text: str, sources: tuple[str, ...]) -> None:
+    """A folder's path is never cut, whatever it is called."""
+    assert load_settings({"adapters": text}, environ={}).adapters == sources
+    assert load_settings({"adapters": list(sources)}, environ={}).adapters == sources

@@ -69,6 +69,20 @@ def split_paths(value: object) -> object:
     return tuple(part for part in value.split(":") if part)
 
 
+def split_sources(value: object) -> object:
+    """Read `adapters,s3://bucket/prefix` as two sources; a text without `://` or `@` is one folder,
+    whatever its name.
+    """
+    if isinstance(value, Path):
+        return (str(value),)
+    if not isinstance(value, str):
+        return value
+    if "://" not in value and not value.startswith("@"):
+        return (value,)
+
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
 def split_hosts(value: object) -> object:
     """Read `a.example,b.example:8443` as two hosts.
 
@@ -354,8 +368,14 @@ class ModelSettings(BaseModel):
             "newest. Default: SmolLM2-135M-Instruct, prepared on first use."
         ),
     )
-    adapters: Path = Field(
-        Path("adapters"), description="Folder whose child folders are the adapters."
+    adapters: Annotated[tuple[str, ...], BeforeValidator(split_sources)] = Field(
+        ("adapters",),
+        min_length=1,
+        description=(
+            "Folder whose child folders are the adapters, or other sources of them, joined by `,`: "
+            "s3://BUCKET/PREFIX, gs://, az://, oci://REGISTRY/REPOSITORY:TAG, "
+            "hf://ORG/NAME@REVISION, @FILE with one a line."
+        ),
     )
     allowed_roots: Annotated[tuple[Path, ...], BeforeValidator(split_paths)] = Field(
         (),
@@ -424,6 +444,30 @@ class ModelSettings(BaseModel):
     # One load waits for the disk while another computes; more would only take turns.
     concurrent_loads: int = Field(
         2, ge=1, le=16, description="Adapters that are loaded into the engine at the same time."
+    )
+
+
+class SourceSettings(BaseModel):
+    """Sources of adapters other than one folder: buckets, registries, hubs."""
+
+    # Each poll of a bucket costs a request for each thousand objects.
+    source_poll_s: float = Field(
+        10.0, gt=0, description="Seconds between two lists of a source that is not one folder."
+    )
+    source_adapters: int = Field(
+        10_000, ge=1, description="Adapters that one source may bring; the others get a reason."
+    )
+    # More than ten thousand adapters of a usual size; less than a mistaken prefix can hold.
+    source_gib: float = Field(
+        1_024.0, gt=0, description="Size of all adapters that one source may bring, in GiB."
+    )
+    source_connections: int = Field(
+        4, ge=1, le=64, description="Adapters that are fetched from one source at the same time."
+    )
+    source_mib_s: float | None = Field(
+        None,
+        gt=0,
+        description="MiB a second that are fetched from one source. Default: what the link gives.",
     )
 
 
@@ -780,6 +824,7 @@ GROUPS: tuple[type[BaseModel], ...] = (
     ServerSettings,
     RequestSettings,
     ModelSettings,
+    SourceSettings,
     AccountSettings,
     QueueSettings,
     OidcSettings,
@@ -796,6 +841,7 @@ class Settings(
     ServerSettings,
     RequestSettings,
     ModelSettings,
+    SourceSettings,
     AccountSettings,
     QueueSettings,
     OidcSettings,

@@ -77,6 +77,9 @@ WITH_ACCOUNTS: frozenset[str] = frozenset(
 _STARTS_A_SERVER = "starts a server that runs until it is stopped; the tutorial starts one"
 _POOLS = "needs a base that pools; tests/e2e/test_pooling.py asks tiny ones the same"
 _DOCKER = "needs Docker and minutes of building; names of profiles are checked"
+_REMOTE = (
+    "needs a bucket of one's own; tests/cli/test_sources.py types the same for a real one here"
+)
 _CHECKOUT = "commands of a checkout: they would install or test themselves"
 _AUDIT = "needs changes of your own; tests/cli/test_audit.py runs the command"
 _JUDGES = "needs answers and people; tests/cli/test_judge.py runs the commands"
@@ -126,6 +129,8 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/audit.md: lorabay audit verify --json": _AUDIT,
     "docs/guides/roles.md: "
     "lorabay serve --oidc-issuer https://login.example.com/realms/company \\": _STARTS_A_SERVER,
+    "docs/guides/sources.md: pip install 'lorabay[sources]'": _REMOTE,
+    "docs/guides/sources.md: lorabay push adapters/finance s3://acme-models/adapters": _REMOTE,
     "docs/guides/tracing.md: docker run --rm -p 127.0.0.1:4318:4318 -p 127.0.0.1:16686:16686 "
     "jaegertracing/jaeger:2.15.0": "needs Docker; tests/e2e/test_tracing.py has a collector",
     "docs/guides/data.md: .venv/bin/lorabay data prepare exports/ chats.txt -o prepared": _DATA,

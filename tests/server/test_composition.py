@@ -94,8 +94,8 @@ def test_a_former_version_on_experts_stays_away_from_an_engine_on_processors(
     """A store may be used by a host with a GPU first, and by one without it later."""
     mixture = mixtures.make_base("Qwen3-MoE", tmp_path / "mixture")
     made = peft_adapters.make(mixture, tmp_path / "made", mixtures.on_experts)
-    shutil.rmtree(settings.adapters / "finance")
-    shutil.copytree(made.folder, settings.adapters / "experts")
+    shutil.rmtree(Path(settings.adapters[0]) / "finance")
+    shutil.copytree(made.folder, Path(settings.adapters[0]) / "experts")
     on_mixture = changed(settings, base=str(mixture))
 
     def kept(*, adapts_experts: bool) -> list[str]:
@@ -205,8 +205,8 @@ def test_a_start_with_narrower_settings_keeps_former_versions(
     path.write_text(json.dumps(manifest))
 
     # The folder holds another version by now, so that this one is a former one.
-    shutil.rmtree(settings.adapters / "finance")
-    making.make_adapter(settings.adapters / "finance", tensors=making.lora_tensors(seed=1))
+    shutil.rmtree(Path(settings.adapters[0]) / "finance")
+    making.make_adapter(Path(settings.adapters[0]) / "finance", tensors=making.lora_tensors(seed=1))
     narrow = directory_of(changed(wide, **change))
     assert reason in withheld(narrow)["finance"]
     read(narrow)
@@ -260,8 +260,8 @@ def test_adapters_that_do_not_exist_stop_the_start(settings: Settings, tmp_path:
 
 def test_a_broken_adapter_does_not_stop_the_start(settings: Settings) -> None:
     """The others are served; the broken one is marked with its reasons."""
-    (settings.adapters / "broken").mkdir()
-    (settings.adapters / "broken" / "adapter_config.json").write_text("{")
+    (Path(settings.adapters[0]) / "broken").mkdir()
+    (Path(settings.adapters[0]) / "broken" / "adapter_config.json").write_text("{")
     reconciler = directory_of(settings)
     read(reconciler)
     states = {status.name: str(status.state) for status in reconciler.registry.snapshot()}
@@ -300,7 +300,7 @@ def test_a_model_of_the_last_run_stays_away_from_a_server_without_models(
     settings: Settings,
 ) -> None:
     """It is kept, and the reason names the setting; with models it is served again."""
-    making.make_model(settings.adapters / "bank")
+    making.make_model(Path(settings.adapters[0]) / "bank")
     models = ModelChecks(frozenset({"LlamaForCausalLM"}))
     read(directory_of(settings, models=models))
     (status,) = (one for one in directory_of(settings).registry.snapshot() if one.name == "bank")

@@ -164,7 +164,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> dict[str, int | None]:
 
 def add_adapter(settings: Settings, name: str, rank: int) -> None:
     making.make_adapter(
-        settings.adapters / name,
+        Path(settings.adapters[0]) / name,
         config=making.lora_config(r=rank),
         tensors=making.lora_tensors(rank=rank, seed=rank),
     )
@@ -181,7 +181,7 @@ def options_of(settings: Settings, base: Path) -> tuple[dict[str, Any], list[Any
 
 def test_an_empty_directory_has_room_for_what_may_come(settings: Settings, base: Path) -> None:
     """On a CPU, where a slot is only a reference, for adapters of any rank; the log says so."""
-    shutil.rmtree(settings.adapters / "finance")
+    shutil.rmtree(Path(settings.adapters[0]) / "finance")
     options, (line,) = options_of(settings, base)
     assert (options["max_loras"], options["max_cpu_loras"]) == (5, 9)
     assert options["max_lora_rank"] == ALLOWED_RANKS[-1]
@@ -305,7 +305,7 @@ def test_versions_over_a_limit_are_seen(settings: Settings, base: Path) -> None:
 def test_whole_models_need_no_slots(settings: Settings) -> None:
     """The adapters' engine is as large as without them."""
     alone = engine_options(settings, directory_of(settings))
-    making.make_model(settings.adapters / "bank")
+    making.make_model(Path(settings.adapters[0]) / "bank")
     reconciler = directory_of(settings, models=ModelChecks(frozenset({"LlamaForCausalLM"})))
     read(reconciler)
     assert reconciler.registry.names() == ("bank", "finance")

@@ -226,7 +226,7 @@ def test_an_adapter_that_would_make_every_slot_large_is_refused(
     monkeypatch.setattr(slots, "device_memory_bytes", lambda: None)
     for name, rank in (("small", 8), ("legal", 256)):
         making.make_adapter(
-            settings.adapters / name,
+            Path(settings.adapters[0]) / name,
             config=making.lora_config(r=rank),
             tensors=making.lora_tensors(rank=rank, seed=rank),
         )
@@ -307,7 +307,7 @@ def test_sigterm_while_the_adapter_directory_hangs_is_a_clean_end(
 ) -> None:
     """A file system that does not answer keeps neither the server nor its process."""
     running = Running(settings, FakeEngine(up=False))
-    disk.hang(settings.adapters)
+    disk.hang(Path(settings.adapters[0]))
 
     def client() -> None:
         running.wait_until(200, "/health")
@@ -806,7 +806,7 @@ def test_a_server_closes_no_other_librarys_log_handlers(settings: Settings) -> N
 
 def test_a_whole_model_is_served_by_an_engine_of_its_own(settings: Settings) -> None:
     """Over HTTP, under its name, while the adapters' engine answers for the rest."""
-    making.make_model(settings.adapters / "bank")
+    making.make_model(Path(settings.adapters[0]) / "bank")
     model = FakeEngine(up=False)
     running = Running(
         changed(settings, max_models=1, model_kv_cache_gib=0.001),

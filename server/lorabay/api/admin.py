@@ -79,7 +79,7 @@ def _add_reads(router: APIRouter, operations: Operations, who: Any) -> None:
         responses=answers(AdaptersAnswer),
     )
     async def list_adapters(who: Actor = who) -> dict[str, Any]:
-        return {"adapters": operations.adapters()}
+        return {"adapters": operations.adapters(), "sources": operations.sources()}
 
     @router.get(
         "/admin/adapters/{name}",
@@ -114,12 +114,12 @@ def _add_reads(router: APIRouter, operations: Operations, who: Any) -> None:
 def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
     @router.post(
         "/admin/rescan",
-        summary="Look at the adapter directory now",
+        summary="Look at the adapter directory now, and list every source",
         response_model=None,
         responses=answers(AdaptersAnswer),
     )
     async def rescan(who: Actor = who) -> dict[str, Any]:
-        return {"adapters": await operations.rescan(who)}
+        return {"adapters": await operations.rescan(who), "sources": operations.sources()}
 
     @router.post(
         "/admin/adapters/{name}/pin",

@@ -19,6 +19,7 @@ from lorabay.cli.options import (
     OutputFolder,
     ResidualOption,
     StoreOption,
+    directory,
     places,
     prepared_base,
 )
@@ -136,7 +137,7 @@ def convert(
     from lorabay.tools.find_adapter import find_adapter
 
     settings = ConvertSettings(rank, energy, max_error, dtype, initial, residual_base, allow_pickle)
-    with find_adapter(adapter, where.adapters, where.store) as source:
+    with find_adapter(adapter, directory(where), where.store) as source:
         report = run_conversion(source.folder, prepared_base(base), output, settings)
 
     if as_json:
@@ -195,7 +196,7 @@ def inspect_adapter(
     settings = InspectSettings(
         adapter=adapter,
         base=prepared_base(base),
-        adapters=where.adapters,
+        adapters=directory(where),
         store=where.store,
         other=other,
         plot=plot,

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lorabay.cli.options import AdapterDirectory, BaseOption, JsonOption, places, prepared_base
+from lorabay.cli.options import (
+    AdapterDirectory,
+    BaseOption,
+    JsonOption,
+    directory,
+    places,
+    prepared_base,
+)
 from lorabay.cli.output import print_json, print_report
 from lorabay.errors import UsageError
 
@@ -101,7 +108,7 @@ def advise(
     if usage is not None and (domain or domains or traffic):
         raise UsageError("--usage says all: leave --domain, --domains and --traffic out")
     given = adapter_mib is not None and bool(domains or domain or usage)
-    found = {} if given else adapter_sizes(places(adapters, None).adapters)
+    found = {} if given else adapter_sizes(directory(places(adapters, None)))
     if usage is None:
         rates = traffic_of(domain or [], domains, traffic, [*found])
     else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lorabay.cli.database import DatabaseOption, place, who_runs
-from lorabay.cli.options import JsonOption, StoreOption
+from lorabay.cli.options import JsonOption, StoreOption, directory
 from lorabay.cli.output import print_json, print_report
 from lorabay.settings import load_settings
 
@@ -178,7 +178,7 @@ def _warnings(words: Sequence[str]) -> list[str]:
     """Return a warning for each word that means no folder of the adapter directory."""
     from lorabay.accounts.permissions import ANY, without_match
 
-    folder = load_settings({}).adapters
+    folder = directory(load_settings({}))
     try:
         names = [child.name for child in folder.iterdir()]
     except OSError:

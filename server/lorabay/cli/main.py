@@ -33,6 +33,7 @@ from lorabay.cli import (
     ray,
     search,
     serve,
+    sources,
     training,
     usage,
 )
@@ -64,6 +65,7 @@ judge.add_to(app)
 adapters.add_check(app)
 merge.add_to(app)
 adapters.add_to(app)
+sources.add_to(app)
 keys.add_to(app)
 usage.add_to(app)
 audit.add_to(app)

@@ -15,6 +15,7 @@ from lorabay.cli.options import (
     BaseOption,
     JsonOption,
     StoreOption,
+    directory,
     places,
     prepared_base,
 )
@@ -71,7 +72,7 @@ def merge(
         adapter=adapter,
         output=output,
         base=prepared_base(base),
-        adapters=where.adapters,
+        adapters=directory(where),
         store=where.store,
         dtype=dtype,
         float64=float64,

@@ -50,6 +50,13 @@ def places(adapters: Path | None, store: Path | None) -> Settings:
     return load_settings(given)
 
 
+def directory(where: Settings) -> Path:
+    """Return the folder in which adapters lie by name: a mirror, if they come from elsewhere."""
+    from lorabay.sources.locations import followed_folder
+
+    return followed_folder(where.adapters, where.store)
+
+
 def prepared_base(base: str | None) -> Path:
     """Return the folder of `base`, of the base that `LORABAY_BASE` names, or of the default one.
 

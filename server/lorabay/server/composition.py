@@ -30,7 +30,8 @@ from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import Withheld
 from lorabay.catalog.whole_model import MODELS_OFF
 from lorabay.reconcile.events import EventLog
-from lorabay.reconcile.reconciler import Directory, Reconciler
+from lorabay.reconcile.reconciler import Reconciler
+from lorabay.server.sources import directory_of
 from lorabay.server.user_options import target_modules, whole_number
 from lorabay.serving.grammars import GrammarLimits
 
@@ -73,7 +74,8 @@ def build_reconciler(
     is the base's. `models` are what whole models are held against. Blocks; raises SetupError or
     UsageError.
     """
-    records = RecordKeeper(store.records(records_key(settings.adapters, shapes)))
+    directory = directory_of(settings)
+    records = RecordKeeper(store.records(records_key(directory.root, shapes)))
     registry = Registry(
         shapes.names,
         records,
@@ -103,13 +105,6 @@ def build_reconciler(
     limited = checks if rank_limit is None else replace(checks, max_rank=rank_limit)
     registry.last_run.restore(partial(find_versions, store, limited))
 
-    directory = Directory(
-        settings.adapters,
-        settings.allowed_roots,
-        settings.settle_s,
-        settings.poll_s,
-        settings.empty_root_s,
-    )
     events = EventLog(settings.store / "events.jsonl")
     reconciler = Reconciler(directory, store, checks, registry, events, metrics)
     # After it was built: a folder is the same folder under another limit (see `Ingest`).

@@ -66,6 +66,7 @@ from lorabay.server.models import model_checks, model_plan
 from lorabay.server.oidc import admin_side, show_age
 from lorabay.server.open_files import connections_of, raise_limit
 from lorabay.server.replicas import make_ray_engine
+from lorabay.server.sources import choose_sources
 from lorabay.server.store_space import show_space
 from lorabay.server.tls import choose_certificate
 from lorabay.server.tracing import choose_tracing
@@ -224,6 +225,7 @@ class Server:
         self._issuer_keys = issuer_keys
         self._accounts = accounts
         self._metrics = Metrics(CollectorRegistry(), own_histograms=settings.metrics_adapters)
+        self._sources = choose_sources(settings)
         self._tracing = choose_tracing(settings, self._metrics)
         self._usage = choose_recorder(settings, accounts, self._metrics)
         self._shares = choose_shares(settings)
@@ -320,6 +322,7 @@ class Server:
             for task in following:
                 task.cancel()
             await self._stop(start)
+            await self._sources.stop()
             if self._limits is not None:
                 await self._limits.close()
             # Last: what is cut off is recorded, too.
@@ -348,6 +351,9 @@ class Server:
         settings = self._settings
         if self._ahead is not None:
             await _run_abandonable(self._ahead.wait_for_imports)
+
+        # First of all that knows the adapter directory: an empty mirror is filled here.
+        await self._sources.begin()
 
         # Opening the store waits for other servers' locks, and the adapter directory's file system
         # may not answer; asking whether the engine scales outputs imports vLLM.
@@ -488,7 +494,7 @@ class Server:
         self, manager: AdapterManager, reconciler: Reconciler
     ) -> Callable[[Gate], list[APIRouter]]:
         """Return a function that makes the paths of administrators, behind the gate it is given."""
-        operations = Operations(manager, reconciler)
+        operations = Operations(manager, reconciler, self._sources)
         live = watched(self._ring, self._metrics, manager, operations, lambda: self._http.draining)
         usage = None
         if self._accounts is not None:

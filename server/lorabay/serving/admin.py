@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lorabay.catalog.cards import read_card
 from lorabay.catalog.defaults.defaults_json import in_brief
@@ -56,11 +56,37 @@ _OF_THE_PATH = frozenset(
 """Errors that say something of a path; every other one is a disk's, and may pass."""
 
 
+class Sources(Protocol):
+    """The sources of adapters that are mirrored into the adapter directory."""
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Describe each of them."""
+        ...
+
+    async def look_again(self) -> None:
+        """Have each of them listed now."""
+        ...
+
+
+class NoSources:
+    """The sources of a server that follows one folder: none is mirrored."""
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return nothing."""
+        return []
+
+    async def look_again(self) -> None:
+        """Do nothing."""
+
+
 class Operations:
     """The admin side of one server."""
 
-    def __init__(self, manager: AdapterManager, reconciler: Reconciler) -> None:
+    def __init__(
+        self, manager: AdapterManager, reconciler: Reconciler, sources: Sources | None = None
+    ) -> None:
         self._manager = manager
+        self._sources = sources or NoSources()
         self._reconciler = reconciler
         self._changes = reconciler.changes.admins
         self._registry = reconciler.registry
@@ -71,6 +97,10 @@ class Operations:
         """Describe every adapter: state, reasons, versions, residency, leases, last use."""
         level_of = self._levels()
         return [_describe(status, level_of) for status in self._registry.snapshot()]
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Describe every source that is mirrored: state, reason, what it brings and what not."""
+        return self._sources.describe()
 
     def adapter(self, name: str) -> dict[str, Any]:
         """Describe one adapter; raises ModelNotFound."""
@@ -125,6 +155,8 @@ class Operations:
         Raises StorageUnavailable if the directory cannot be listed; nothing has changed then.
         """
         with self._noting_failure("rescan", who, None):
+            # What they bring wakes the reconciler when it is here.
+            await self._sources.look_again()
             await self._reconciler.reconcile()
             if self._reconciler.scan_failure is not None:
                 raise SetupError(self._reconciler.scan_failure)

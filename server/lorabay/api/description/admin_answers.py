@@ -82,10 +82,36 @@ class DeletedAnswer(Described):
     deleted: str
 
 
+class SourcedAnswer(Described):
+    """An adapter that a source has brought, and what its tag or branch leads to."""
+
+    name: str
+    at: str | None
+
+
+class RefusedAnswer(Described):
+    """An adapter that a source has and does not bring, and why."""
+
+    name: str
+    reason: str
+
+
+class SourceAnswer(Described):
+    """A source of adapters that is mirrored."""
+
+    source: str
+    state: Literal["pending", "ready", "empty", "away", "followed"]
+    reason: str | None
+    listed_at: float | None = Field(description="Seconds since 1970")
+    adapters: list[SourcedAnswer]
+    refused: list[RefusedAnswer]
+
+
 class AdaptersAnswer(Described):
-    """Every adapter."""
+    """Every adapter, and every source that is mirrored; none where one folder is followed."""
 
     adapters: list[AdapterAnswer]
+    sources: list[SourceAnswer]
 
 
 class EventAnswer(Described):

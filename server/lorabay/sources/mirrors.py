@@ -1,0 +1,112 @@
+"""The mirrors of all sources of a server, into one folder that is followed like any other.
+
+Of several servers over one store, one mirrors and the others follow the folder; another takes over
+when that one ends. A server that finds adapters of an earlier run does not wait for its sources:
+they may be away. Knows nothing of what a source is, or of what follows the folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lorabay.sources.mirror import Mirror
+    from lorabay.sources.mirror_folder import MirrorFolder
+
+logger = structlog.get_logger(__name__)
+
+HEAD_START_S = 1.0
+"""How long a start waits for its sources when their adapters are here from an earlier run."""
+
+TAKE_OVER_S = 5.0
+"""Seconds between two looks whether the server that mirrors has ended."""
+
+
+class Mirrors:
+    """All mirrors of one server."""
+
+    def __init__(self, folder: MirrorFolder, mirrors: Sequence[Mirror]) -> None:
+        self._folder = folder
+        self._mirrors = mirrors
+        self._lock = FileLock(folder.path.with_name(f"{folder.path.name}.lock"), thread_local=False)
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+
+    async def begin(self) -> None:
+        """Begin to mirror, and wait for what is there already, or for a first failure.
+
+        Not for long, if there are adapters of an earlier run. Raises SetupError if the folder
+        cannot be used.
+        """
+        is_ours = await asyncio.to_thread(self._open)
+        has_adapters = bool(await asyncio.to_thread(self._folder.notes))
+        self._task = asyncio.create_task(self._run())
+        if is_ours:
+            settled = asyncio.gather(*(mirror.settled.wait() for mirror in self._mirrors))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEAD_START_S if has_adapters else None):
+                    await settled
+
+    def _open(self) -> bool:
+        """Open the folder; return whether this server is the one that mirrors into it."""
+        self._folder.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._take_lock():
+            logger.info("another server mirrors the sources", folder=str(self._folder.path))
+            return False
+        self._folder.open()
+        return True
+
+    def _take_lock(self) -> bool:
+        with suppress(Timeout):
+            self._lock.acquire(timeout=0)
+        return self._lock.is_locked
+
+    async def _run(self) -> None:
+        while not self._lock.is_locked:
+            await asyncio.sleep(TAKE_OVER_S)
+            await asyncio.to_thread(self._open)
+        await asyncio.gather(*(self._follow(mirror) for mirror in self._mirrors))
+
+    async def _follow(self, mirror: Mirror) -> None:
+        while True:
+            try:
+                wait_s = await mirror.round()
+            except Exception:  # keep following, whatever went wrong
+                wait_s = TAKE_OVER_S
+                mirror.settled.set()
+                logger.exception("bug", source=mirror.source.location)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
+
+    async def look_again(self) -> None:
+        """Have every source listed now."""
+        self._wake.set()
+        await asyncio.sleep(0)
+        self._wake.clear()
+
+    async def stop(self) -> None:
+        """Stop mirroring; what was half fetched is removed at the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        for mirror in self._mirrors:
+            await mirror.source.close()
+        self._lock.release()
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what an administrator sees of each source."""
+        described = [mirror.describe() for mirror in self._mirrors]
+        if not self._lock.is_locked:
+            for source in described:
+                source["state"] = "followed"
+                source["reason"] = "another server over this store mirrors it"
+        return described

@@ -1,0 +1,21 @@
+"""Which of several sources a name belongs to."""
+
+from __future__ import annotations
+
+from lorabay.sources.claims import Claims
+
+
+def test_the_source_that_was_named_first_has_the_name() -> None:
+    """It takes over a name that a later one brought, and leaves it when it has it no longer."""
+    claims = Claims(("one", "two"))
+    claims.offer("two", frozenset({"finance"}))
+    assert claims.owner("finance") == "two"
+    claims.offer("one", frozenset({"finance"}))
+    assert claims.owner("finance") == "one"
+    claims.offer("one", frozenset())
+    assert claims.owner("finance") == "two"
+
+
+def test_a_name_that_nobody_has_belongs_to_nobody() -> None:
+    """Nothing is known before a source was listed."""
+    assert Claims(("one",)).owner("finance") is None

@@ -1,0 +1,190 @@
+"""One source and its folders, with a source that does what the test says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lorabay.sources.claims import Claims
+from lorabay.sources.interface import Changed, SourceError
+from lorabay.sources.mirror import Mirror, MirrorTimes
+from lorabay.sources.mirror_folder import MirrorFolder
+from tests.sources.made import Clock, FakeSource, content_of
+
+TIMES = MirrorTimes(poll_s=10, settle_s=2, empty_s=600)
+
+
+class Bay:
+    """A mirror whose time the test moves."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder = MirrorFolder(path)
+        self.folder.open()
+        self.source = FakeSource()
+        self.clock = Clock()
+        claims = Claims((self.source.location,))
+        self.mirror = Mirror(self.source, self.folder, claims, TIMES, clock=self.clock)
+
+    async def round(self) -> float:
+        """One round; its pause passes."""
+        wait_s = await self.mirror.round()
+        self.clock.now += wait_s
+        return wait_s
+
+    async def show(self, name: str, mark: str) -> None:
+        """Show an adapter, and wait until it is in place."""
+        self.source.shown[name] = mark
+        for _ in range(3):
+            await self.round()
+
+    def versions(self) -> dict[str, set[str]]:
+        """What is mirrored, by name."""
+        return {name: content_of(self.folder.path / name) for name in self.folder.notes()}
+
+
+@pytest.fixture
+def bay(tmp_path: Path) -> Bay:
+    return Bay(tmp_path)
+
+
+async def test_an_adapter_comes_changes_and_goes(bay: Bay) -> None:
+    """Each is fetched once, and put in place when the list has shown it for long enough."""
+    bay.source.shown["finance"] = "1"
+    assert await bay.round() == TIMES.settle_s
+    assert bay.versions() == {}
+    assert await bay.round() == TIMES.poll_s
+    assert bay.versions() == {"finance": {"1"}}
+
+    bay.source.shown = {"finance": "2", "ads": "1"}
+    await bay.round()
+    assert bay.versions() == {"finance": {"1"}}
+    await bay.round()
+    assert bay.versions() == {"finance": {"2"}, "ads": {"1"}}
+
+    del bay.source.shown["finance"]
+    assert await bay.round() == TIMES.settle_s
+    assert bay.versions() == {"finance": {"2"}, "ads": {"1"}}
+    await bay.round()
+    assert bay.versions() == {"ads": {"1"}}
+    assert sorted(bay.source.fetches) == ["ads", "finance", "finance"]
+
+
+async def test_what_its_source_vouches_for_is_in_place_after_one_list(bay: Bay) -> None:
+    """Nothing waits for a manifest that says it all."""
+    bay.source.sealed = True
+    bay.source.shown["finance"] = "1"
+    await bay.round()
+    assert bay.versions() == {"finance": {"1"}}
+
+
+async def test_an_upload_that_goes_on_is_never_put_in_place(bay: Bay) -> None:
+    """Each list shows something else, so nothing counts."""
+    for mark in "12345":
+        bay.source.shown["finance"] = mark
+        await bay.round()
+    assert bay.versions() == {}
+    await bay.round()
+    assert bay.versions() == {"finance": {"5"}}
+    assert not list(bay.folder.path.glob(".incoming*"))
+
+
+async def test_an_outage_removes_nothing_and_is_told(bay: Bay) -> None:
+    """The reason is shown until the source is back; pauses grow meanwhile."""
+    await bay.show("finance", "1")
+    bay.source.failure = SourceError("s3://one does not answer: refused")
+    pauses = [await bay.round() for _ in range(4)]
+    assert pauses[0] <= 1 < pauses[2] < pauses[3]
+    assert bay.versions() == {"finance": {"1"}}
+    described = bay.mirror.describe()
+    assert described["state"] == "away"
+    assert described["reason"] == "s3://one does not answer: refused"
+    assert described["adapters"] == [{"name": "finance", "at": None}]
+
+    bay.source.failure = None
+    await bay.round()
+    assert bay.mirror.describe()["state"] == "ready"
+    assert bay.mirror.describe()["reason"] is None
+
+
+async def test_an_empty_list_removes_nothing_until_it_is_believed(bay: Bay) -> None:
+    """A bucket that was full a moment ago is suspicious when it is empty."""
+    await bay.show("finance", "1")
+    bay.source.shown.clear()
+    for _ in range(5):
+        await bay.round()
+    assert bay.versions() == {"finance": {"1"}}
+    assert bay.mirror.describe()["state"] == "empty"
+    assert "served on for 600 s" in bay.mirror.describe()["reason"]
+
+    bay.clock.now += TIMES.empty_s
+    await bay.round()
+    assert bay.versions() == {}
+
+
+async def test_one_adapter_that_cannot_be_had_holds_up_no_other(bay: Bay) -> None:
+    """Its reason stands beside its name, its old version stays, and it is tried again later."""
+    await bay.show("finance", "1")
+    bay.source.fails["finance"] = SourceError("fake://one/finance is listed, and is not there")
+    bay.source.shown = {"finance": "2", "ads": "1"}
+    for _ in range(5):
+        await bay.round()
+    assert bay.versions() == {"finance": {"1"}, "ads": {"1"}}
+    assert bay.mirror.describe()["refused"] == [
+        {"name": "finance", "reason": "fake://one/finance is listed, and is not there"}
+    ]
+
+    bay.source.fails.clear()
+    for _ in range(8):
+        await bay.round()
+    assert bay.versions() == {"finance": {"2"}, "ads": {"1"}}
+    assert bay.mirror.describe()["refused"] == []
+
+
+async def test_an_adapter_that_changes_while_it_is_fetched_is_no_failure(bay: Bay) -> None:
+    """The next list says what it is now."""
+    bay.source.fails["finance"] = Changed()
+    bay.source.shown["finance"] = "1"
+    await bay.round()
+    assert bay.mirror.describe()["refused"] == []
+    bay.source.fails.clear()
+    for _ in range(3):
+        await bay.round()
+    assert bay.versions() == {"finance": {"1"}}
+
+
+async def test_an_adapter_that_changes_each_time_is_told(bay: Bay) -> None:
+    """A server whose lists and answers never agree is not asked over and over in silence."""
+    bay.source.fails["finance"] = Changed()
+    bay.source.shown["finance"] = "1"
+    pauses = [await bay.round() for _ in range(8)]
+    assert bay.mirror.describe()["refused"][0]["reason"].startswith("it is another one")
+    assert max(pauses) > 3
+
+
+async def test_a_restart_fetches_nothing_anew(bay: Bay, tmp_path: Path) -> None:
+    """What a mirror of an earlier process has made is known again."""
+    await bay.show("finance", "1")
+    again = Bay(tmp_path)
+    again.source.shown["finance"] = "1"
+    await again.round()
+    assert again.source.fetches == []
+    assert again.versions() == {"finance": {"1"}}
+
+
+async def test_a_name_belongs_to_the_source_that_was_named_first(tmp_path: Path) -> None:
+    """The other one says so; neither removes what the other one has brought."""
+    folder = MirrorFolder(tmp_path)
+    folder.open()
+    first, second = FakeSource("fake://first"), FakeSource("fake://second")
+    claims = Claims((first.location, second.location))
+    clock = Clock()
+    mirrors = [Mirror(source, folder, claims, TIMES, clock=clock) for source in (first, second)]
+    first.shown, second.shown = {"finance": "f"}, {"finance": "s", "ads": "s"}
+    for _ in range(3):
+        for mirror in mirrors:
+            await mirror.round()
+        clock.now += TIMES.settle_s
+    assert content_of(tmp_path / "finance") == {"f"}
+    assert content_of(tmp_path / "ads") == {"s"}
+    assert "fake://first, which is named before" in mirrors[1].describe()["refused"][0]["reason"]

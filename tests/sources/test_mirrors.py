@@ -1,0 +1,107 @@
+"""All sources of a server: how it starts, who mirrors, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from lorabay.sources import mirrors as mirrors_module
+from lorabay.sources.claims import Claims
+from lorabay.sources.interface import Listing, SourceError
+from lorabay.sources.mirror import Mirror, MirrorTimes
+from lorabay.sources.mirror_folder import MirrorFolder
+from lorabay.sources.mirrors import Mirrors
+from tests.sources.made import FakeSource, content_of
+
+TIMES = MirrorTimes(poll_s=30, settle_s=0, empty_s=600)
+
+
+def mirrors_of(path: Path, source: FakeSource) -> Mirrors:
+    folder = MirrorFolder(path)
+    mirror = Mirror(source, folder, Claims((source.location,)), TIMES)
+    return Mirrors(folder, [mirror])
+
+
+async def test_a_first_start_waits_until_the_adapters_are_here(tmp_path: Path) -> None:
+    """Every adapter that the list showed is in place when the start goes on."""
+    source = FakeSource()
+    source.shown = {f"a{number}": "1" for number in range(20)}
+    mirrors = mirrors_of(tmp_path / "mirror", source)
+    await mirrors.begin()
+    assert all(content_of(tmp_path / "mirror" / name) == {"1"} for name in source.shown)
+    await mirrors.stop()
+
+
+async def test_a_first_start_without_the_source_goes_on(tmp_path: Path) -> None:
+    """The reason is shown; the base is served meanwhile."""
+    source = FakeSource()
+    source.failure = SourceError("fake://one refuses this server")
+    mirrors = mirrors_of(tmp_path / "mirror", source)
+    await mirrors.begin()
+    (described,) = mirrors.describe()
+    assert (described["state"], described["reason"]) == ("away", "fake://one refuses this server")
+    await mirrors.stop()
+
+
+class SilentSource(FakeSource):
+    """A source that does not answer."""
+
+    async def list(self) -> Listing:
+        await asyncio.Event().wait()
+        return Listing()
+
+
+async def test_a_restart_does_not_wait_for_a_silent_source(tmp_path: Path) -> None:
+    """What an earlier run has brought is there after a second."""
+    source = FakeSource()
+    source.shown = {"finance": "1"}
+    first = mirrors_of(tmp_path / "mirror", source)
+    await first.begin()
+    await first.stop()
+
+    again = mirrors_of(tmp_path / "mirror", SilentSource())
+    began = time.monotonic()
+    await again.begin()
+    assert time.monotonic() - began < mirrors_module.HEAD_START_S + 1
+    assert content_of(tmp_path / "mirror" / "finance") == {"1"}
+    await again.stop()
+
+
+async def test_one_of_two_servers_mirrors_and_the_other_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share a store; when the first ends, the second goes on."""
+    monkeypatch.setattr(mirrors_module, "TAKE_OVER_S", 0.01)
+    source, other = FakeSource(), FakeSource()
+    source.shown = other.shown = {"finance": "1"}
+    first, second = (mirrors_of(tmp_path / "mirror", one) for one in (source, other))
+    await first.begin()
+    await second.begin()
+    assert second.describe()[0]["state"] == "followed"
+    assert other.fetches == []
+
+    await first.stop()
+    other.shown = {"finance": "2"}
+    async with asyncio.timeout(20):
+        while content_of(tmp_path / "mirror" / "finance") != {"2"}:
+            await asyncio.sleep(0.01)
+    assert second.describe()[0]["state"] == "ready"
+    await second.stop()
+
+
+async def test_a_source_is_listed_when_somebody_asks(tmp_path: Path) -> None:
+    """Not at the next poll only."""
+    source = FakeSource()
+    source.shown = {"finance": "1"}
+    mirrors = mirrors_of(tmp_path / "mirror", source)
+    await mirrors.begin()
+    source.shown = {"finance": "2"}
+    await asyncio.sleep(0)
+    await mirrors.look_again()
+    async with asyncio.timeout(20):
+        while content_of(tmp_path / "mirror" / "finance") != {"2"}:
+            await asyncio.sleep(0.01)
+    await mirrors.stop()
