@@ -45,7 +45,7 @@ def test_json_holds_all_that_repeats_and_judges_a_figure() -> None:
     included.
     """
     document = json.loads(to_json(report()))
-    names = "scenario date passed failures machine versions settings starts facts comparisons runs"
+    names = "scenario date passed failures machine versions settings starts facts comparisons grids runs"
 
     assert set(document) == set(names.split())
     assert document["machine"]["cpu"] == "Some CPU"
