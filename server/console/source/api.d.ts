@@ -304,7 +304,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Look at the adapter directory now */
+        /** Look at the adapter directory now, and list every source */
         post: operations["rescan"];
         delete?: never;
         options?: never;
@@ -413,11 +413,13 @@ export interface components {
         };
         /**
          * AdaptersAnswer
-         * @description Every adapter.
+         * @description Every adapter, and every source that is mirrored; none where one folder is followed.
          */
         AdaptersAnswer: {
             /** Adapters */
             adapters: components["schemas"]["AdapterAnswer"][];
+            /** Sources */
+            sources: components["schemas"]["SourceAnswer"][];
         } & {
             [key: string]: unknown;
         };
@@ -798,6 +800,18 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * RefusedAnswer
+         * @description An adapter that a source has and does not bring, and why.
+         */
+        RefusedAnswer: {
+            /** Name */
+            name: string;
+            /** Reason */
+            reason: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * RollbackRequest
          * @description The kept version to go back to; the newest former one if none is named.
          *
@@ -878,6 +892,44 @@ export interface components {
             tokens_per_minute?: number | null;
             /** Tokens Per Month */
             tokens_per_month?: number | null;
+        };
+        /**
+         * SourceAnswer
+         * @description A source of adapters that is mirrored.
+         */
+        SourceAnswer: {
+            /** Adapters */
+            adapters: components["schemas"]["SourcedAnswer"][];
+            /**
+             * Listed At
+             * @description Seconds since 1970
+             */
+            listed_at: number | null;
+            /** Reason */
+            reason: string | null;
+            /** Refused */
+            refused: components["schemas"]["RefusedAnswer"][];
+            /** Source */
+            source: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "pending" | "ready" | "empty" | "away" | "followed";
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * SourcedAnswer
+         * @description An adapter that a source has brought, and what its tag or branch leads to.
+         */
+        SourcedAnswer: {
+            /** At */
+            at: string | null;
+            /** Name */
+            name: string;
+        } & {
+            [key: string]: unknown;
         };
         /**
          * UnloadRequest
