@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lorabay.cli import run
-from lorabay.cli.options import name_and_value, places, prepared_base
+from lorabay.cli.options import directory, name_and_value, places, prepared_base
 from lorabay.errors import SetupError, UsageError
 from tests import making
 from tests.test_settings import SERVICE_LINKS
@@ -21,7 +21,8 @@ def test_places_are_those_of_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LORABAY_ADAPTERS", "/models/adapters")
     monkeypatch.setenv("LORABAY_STORE", "/models/store")
     where = places(None, Path("/elsewhere"))
-    assert (where.adapters, where.store) == (Path("/models/adapters"), Path("/elsewhere"))
+    assert directory(where) == Path("/models/adapters")
+    assert where.store == Path("/elsewhere")
 
 
 def test_the_base_is_that_of_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

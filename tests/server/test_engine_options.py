@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,6 @@ from tests import making
 from tests.server.directories import changed, directory_of, read
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lorabay.settings import Settings
 
 
