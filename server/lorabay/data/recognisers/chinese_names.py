@@ -36,6 +36,7 @@ ALONE = 1.5
 
 _UNKNOWN_CHARACTER, _UNKNOWN_PART = 17.0, 11.5
 _ONE, _TWO, _THREE, _A_WORD = 1.4, 0.3, 1.0, 10.5
+_USUAL_SIZES, _SIZES = (1, 2), (1, 2, 3)
 _NO_SURNAME = 2.0
 _PETS, _PET = "小阿", 4.0
 """What is put before a character of a name, and what it weighs."""
@@ -133,7 +134,7 @@ class _Reader:
                 continue
             before = PRIOR + weight - self._left.get(at, 0.0)
             yield from self._alone(at, size, before)
-            for given in (1, 2, 3):
+            for given in _SIZES if self._left.get(at, 0.0) >= MEDIUM else _USUAL_SIZES:
                 last = at + size + given
                 if last > end:
                     break

@@ -77,14 +77,16 @@ _NUMBER_LAST = re.compile(
 
 def find(view: View) -> Iterator[Finding]:
     """Yield places."""
-    yield from _with_more(view)
-    yield from _codes(view)
+    yield from _with_more(view, (_HOUSE_IN_STREET, _CROSSING))
+    if view.has_digit:
+        yield from _with_more(view, (_BOX, _BLOCKS, _NUMBER_LAST))
+        yield from _codes(view)
 
 
-def _with_more(view: View) -> Iterator[Finding]:
-    """Yield boxes, houses, blocks and crossings, with the city and the code after them."""
+def _with_more(view: View, patterns: tuple[re.Pattern[str], ...]) -> Iterator[Finding]:
+    """Yield what has one of some forms, with the city and the code after it."""
     plain = view.plain
-    for pattern in (_BOX, _HOUSE_IN_STREET, _BLOCKS, _NUMBER_LAST, _CROSSING):
+    for pattern in patterns:
         for match in pattern.finditer(plain):
             start = start_of(plain, match.start())
             yield Finding(Kind.ADDRESS, start, end_of(plain, match.end()), SURE)

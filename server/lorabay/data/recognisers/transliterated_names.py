@@ -30,6 +30,7 @@ _LETTERS = (
 )
 """Characters that foreign names are written in."""
 
+_DOT = re.compile("[·•・‧]")
 _DOTTED = re.compile(rf"[{_LETTERS}]{{1,6}}(?:[·•・‧][{_LETTERS}]{{1,7}}){{1,3}}")
 
 _END = re.compile(r"[。!? ]*")
@@ -50,8 +51,9 @@ def _listed() -> re.Pattern[str]:
 def find(view: View) -> Iterator[Finding]:
     """Yield names; one of the list alone needs something that says that it is one."""
     plain = view.plain
-    for match in _DOTTED.finditer(plain):
-        yield Finding(Kind.NAME, *match.span(), _SCORE)
+    if _DOT.search(plain):
+        for match in _DOTTED.finditer(plain):
+            yield Finding(Kind.NAME, *match.span(), _SCORE)
 
     listed = list(_listed().finditer(plain))
     if not listed:
