@@ -5,7 +5,7 @@
 prints recall by language and kind, how many sentences without personal data are changed, and
 `--show` what is missed or wrong in the half for tuning. The sentences were written before the rules
 that are tuned on the first half. A line is in the first half if the sha256 of its text without
-marks begins with an even digit. The part `attack` was written when the rules were done, from other
+marks begins with an even digit. The part `attack` was written while the rules were made, from other
 kinds of text; nothing was tuned on it.
 """
 
