@@ -166,6 +166,7 @@ def test_flags_in_the_text_exist() -> None:
         "--matrix",
         "--mixed-usage",
         "--neighbours",
+        "--part",
         "--strangers",
     }
     used = {
