@@ -1,8 +1,8 @@
 """Tenants that keep pace with one another, where the engine could run all their requests at once.
 
 In an engine with a place for everybody each sequence gets its token in every step, so whoever has
-more of them gets more, whatever its weight. From some number of sequences on, the room, one more
-gets most of its tokens from the others. Then a tenant is
+more of them gets more, whatever its weight. From some number of sequences on, which is the room,
+one more gets most of its tokens from the others. Then a tenant is
 
     free     asks for less than its part of the room: gets it at once, and holds nobody back
     paced    asks for its part or more: its next request waits while it has used more for its weight
