@@ -9,46 +9,14 @@ from __future__ import annotations
 
 import json
 import sys
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
-from prometheus_client import CollectorRegistry
-
-from lorabay.api.admin import admin_router
-from lorabay.api.admin_keys import keys_router
-from lorabay.api.admin_limits import limits_router
-from lorabay.api.app import create_app
-from lorabay.api.audit import audit_router
-from lorabay.api.auth import OpenGate
-from lorabay.api.live.stream import live_router
-from lorabay.api.parts import Parts
-from lorabay.api.usage import usage_router
-from tests.fake_engine import FakeEngine
+from tests.whole_app import whole_app
 
 
 def document() -> dict[str, Any]:
     """Return the admin paths, and the schemas of their bodies and answers."""
-    absent: Any = SimpleNamespace()
-    gate = OpenGate()
-    metrics = cast("Any", SimpleNamespace(registry=CollectorRegistry()))
-    app = create_app(
-        Parts(FakeEngine(), absent, absent, absent, metrics),
-        gate,
-        base_names=("base",),
-        max_body_bytes=1,
-        limits=absent,
-        declared_set_loaded=bool,
-        check_health=lambda: None,
-        routers=[
-            admin_router(absent, gate),
-            live_router(absent, gate),
-            keys_router(absent, gate, tuple),
-            limits_router(absent, gate),
-            usage_router(absent, gate),
-            audit_router(absent, gate),
-        ],
-    )
-    whole: dict[str, Any] = app.openapi()
+    whole: dict[str, Any] = whole_app().openapi()
     whole["info"]["version"] = "0"
     whole["paths"] = {
         path: operations

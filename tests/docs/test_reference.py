@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import yaml
 from starlette.exceptions import HTTPException
 
-from lorabay.api.admin import admin_router
-from lorabay.api.admin_keys import keys_router
-from lorabay.api.admin_limits import limits_router
-from lorabay.api.app import create_app
-from lorabay.api.audit import audit_router
-from lorabay.api.auth import OpenGate
-from lorabay.api.live.stream import live_router
-from lorabay.api.parts import Parts
 from lorabay.api.problems import as_error
-from lorabay.api.usage import usage_router
 from lorabay.bench.runner import SCENARIOS
 from lorabay.catalog.registry.adapter_state import AdapterState
 from lorabay.errors import LorabayError
 from lorabay.settings import ENV_PREFIX, Settings, load_settings
 from tests.docs.blocks import commands
 from tests.docs.pages import ROOT, Block, page, pages, rows
+from tests.whole_app import whole_app
 
 COMMANDS = {f"lorabay {' '.join(words)}": command for words, command in commands()}
 LOCAL = {("setup_error", 500), ("usage_error", 500)}
@@ -47,30 +38,9 @@ def shell_lines() -> Iterator[str]:
 
 def test_every_endpoint_is_described() -> None:
     """The table of paths holds exactly the paths that are mounted, each with its methods."""
-    engine, absent = cast("Any", SimpleNamespace(schemas=dict)), cast("Any", None)
-    registry = cast("Any", SimpleNamespace(registry=None))
-    gate = OpenGate()
-    app = create_app(
-        Parts(engine, absent, absent, absent, registry),
-        gate,
-        base_names=("base",),
-        max_body_bytes=1,
-        limits=absent,
-        declared_set_loaded=bool,
-        check_health=lambda: None,
-        routers=[
-            admin_router(absent, gate),
-            live_router(absent, gate),
-            keys_router(absent, gate, tuple),
-            limits_router(absent, gate),
-            usage_router(absent, gate),
-            audit_router(absent, gate),
-        ],
-    )
-
     mounted = {
         f"{method} {route.path.replace(':path', '')}"
-        for route in cast("Any", app.routes)
+        for route in cast("Any", whole_app().routes)
         for method in route.methods - {"HEAD"}
     }
     described = {cells[0] for cells in rows(page("docs/reference/http.md").section("Paths"))[1:]}
