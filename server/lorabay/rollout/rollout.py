@@ -1,0 +1,157 @@
+"""One rollout: its steps, its figures, and what is to be done next.
+
+    running -> promoted      the last step of 100 % is over, or an administrator says so
+            -> rolled_back   a guard spoke, or the engine refuses the canary
+            -> stopped       an administrator says so
+            -> overtaken     another version went live meanwhile, or the adapter was taken away
+
+Decides only; whoever owns it does what `next_move` says, and then notes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from lorabay.rollout.assignment import By, place
+from lorabay.rollout.figures import Figures, Sample
+from lorabay.rollout.guards import Guards, trouble
+from lorabay.rollout.steps import EVERYTHING, Step
+
+
+class Status(StrEnum):
+    """Where a rollout is."""
+
+    RUNNING = "running"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    STOPPED = "stopped"
+    OVERTAKEN = "overtaken"
+
+
+class Role(StrEnum):
+    """What a version is in a rollout."""
+
+    LIVE = "live"
+    CANARY = "canary"
+
+
+class Move(StrEnum):
+    """What is to be done with a rollout."""
+
+    ADVANCE = "advance"
+    PROMOTE = "promote"
+    ROLL_BACK = "roll back"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a version is rolled out: its steps, what keeps a client with its version, and guards."""
+
+    steps: tuple[Step, ...]
+    by: By = By.USER
+    guards: Guards = field(default_factory=Guards)
+
+
+@dataclass(slots=True)
+class Rollout:
+    """A rollout of version `canary` of an adapter, beside version `live`: both are digests.
+
+    Times are seconds since the epoch, so that they hold over a restart.
+    """
+
+    adapter: str
+    live: str
+    canary: str
+    policy: Policy
+    begun_at: float
+    step_since: float
+    step: int = 0
+    status: Status = Status.RUNNING
+    reason: str = ""
+    ended_at: float | None = None
+    figures: dict[Role, Figures] = field(
+        default_factory=lambda: {Role.LIVE: Figures(), Role.CANARY: Figures()}
+    )
+
+    @property
+    def is_running(self) -> bool:
+        """True until it has ended, in whichever way."""
+        return self.status is Status.RUNNING
+
+    @property
+    def share(self) -> float:
+        """The share of clients that the canary answers now, from 0 to 1."""
+        return self._step.share / EVERYTHING if self.is_running else 0.0
+
+    @property
+    def _step(self) -> Step:
+        return self.policy.steps[self.step]
+
+    def role_for(self, who: str) -> Role:
+        """Return which of the two versions answers a client, by its identity."""
+        line = f"{self.adapter}@{self.canary}"
+        return Role.CANARY if place(line, who) < self.share else Role.LIVE
+
+    def add(self, role: Role, sample: Sample) -> None:
+        """Take in an answer of one of the versions."""
+        self.figures[role].add(sample)
+
+    def trouble(self) -> str | None:
+        """Return why the canary has to go; None while no guard speaks."""
+        return trouble(self.figures[Role.CANARY], self.figures[Role.LIVE], self.policy.guards)
+
+    def next_move(self, now: float) -> Move | None:
+        """Return what is to be done at a time; None for nothing yet.
+
+        A step ends when it was held for its time and the canary has answered often enough: a night
+        without traffic proves nothing.
+        """
+        if not self.is_running:
+            return None
+        if self.trouble() is not None:
+            return Move.ROLL_BACK
+
+        hold_s = self._step.hold_s
+        is_over = hold_s is not None and now - self.step_since >= hold_s
+        answers = self.figures[Role.CANARY].answers
+        # A step of nothing has no answers to wait for.
+        is_proved = answers >= self.policy.guards.samples or self._step.share == 0
+        if not is_over or not is_proved:
+            return None
+
+        if self.step + 1 < len(self.policy.steps):
+            return Move.ADVANCE
+        return Move.PROMOTE if self._step.share == EVERYTHING else None
+
+    def advance(self, now: float) -> None:
+        """Go on to the next step."""
+        self.step += 1
+        self.step_since = now
+
+    def end(self, status: Status, reason: str, now: float) -> None:
+        """Note that it has ended; the first end counts."""
+        if self.is_running:
+            self.status, self.reason, self.ended_at = status, reason, now
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as JSON values."""
+        fields: dict[str, Any] = _FORM.dump_python(self, mode="json")
+        return fields
+
+
+_FORM = TypeAdapter(Rollout)
+
+
+def from_json(fields: Mapping[str, Any]) -> Rollout | None:
+    """Return what `as_json` wrote; None for what is no rollout of this release."""
+    try:
+        rollout = _FORM.validate_python(fields)
+    except ValidationError:
+        return None
+    is_whole = set(rollout.figures) == set(Role) and 0 <= rollout.step < len(rollout.policy.steps)
+    return rollout if is_whole else None
