@@ -7,6 +7,10 @@ Knows nothing of the files that say it, or of the engine that follows it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lorabay.rollout.policy import Policy
 
 Value = str | int | float | tuple[str, ...]
 
@@ -29,7 +33,8 @@ class AdapterDefaults:
     `chat_template` is the Jinja source. `end_tokens` are the texts of tokens that end an answer, in
     addition to the base's own. `sampling` has one choice a field of the OpenAI request
     (`temperature`, `top_p`, `top_k`, `min_p`, `presence_penalty`, `frequency_penalty`,
-    `repetition_penalty`, `max_tokens`, `stop`, `seed`), sorted by that name.
+    `repetition_penalty`, `max_tokens`, `stop`, `seed`), sorted by that name. `rollout` is how a new
+    version takes over from the one before; None for at once.
     """
 
     chat_template: str | None = None
@@ -38,6 +43,7 @@ class AdapterDefaults:
     sampling: tuple[tuple[str, Choice], ...] = ()
     description: str | None = None
     tags: tuple[str, ...] = ()
+    rollout: Policy | None = None
 
 
 NO_DEFAULTS = AdapterDefaults()

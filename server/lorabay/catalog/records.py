@@ -118,7 +118,9 @@ class Record(BaseModel):
     the newest version came from and which one it was. `withdrawn` is the fingerprint of a folder
     that an admin unloaded, and `withdrawn_digest` the version in it, if that is known.
     `quarantined` are the versions that killed the engine. `removed_at` is when the name was taken
-    away (seconds since the epoch): what the other fields say of it is kept for its return.
+    away (seconds since the epoch): what the other fields say of it is kept for its return. `canary`
+    is the version that a rollout answers a part of the clients with, and `rollout` what whoever
+    rolls it out, or did last, remembers of that.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -132,11 +134,13 @@ class Record(BaseModel):
     withdrawn_digest: _Digest | None = None
     quarantined: tuple[_Digest, ...] = ()
     removed_at: float | None = None
+    canary: _Digest | None = None
+    rollout: dict[str, Any] | None = None
 
     @property
     def digests(self) -> frozenset[Digest]:
         """The versions that a restart asks the store for."""
-        chosen = (self.source_digest, self.rollback.to if self.rollback else None)
+        chosen = (self.source_digest, self.canary, self.rollback.to if self.rollback else None)
         return frozenset(filter(None, (*self.kept, *chosen)))
 
     @model_validator(mode="before")

@@ -132,13 +132,19 @@ class AdminChanges:
         return await ask(fingerprint, folder, both_forms(self._ingest.roots))
 
     async def roll_back(
-        self, name: str, digest_prefix: str | None, *, who: Actor, seen: str | None = None
+        self,
+        name: str,
+        digest_prefix: str | None,
+        *,
+        who: Actor,
+        seen: str | None = None,
+        event: str = "rolled back",
     ) -> None:
         """Flip to a kept version until the adapter's source changes.
 
-        `seen` is the version that was live when it was decided. Raises AdapterConflict if that is
-        live no longer, if there is no such version or if the adapter changes meanwhile,
-        AdapterRejected or EngineUnavailable if the engine does not take it.
+        `seen` is the version that was live when it was decided, and `event` what the log calls it.
+        Raises AdapterConflict if another one is live, if there is no such version or if the adapter
+        changes meanwhile, AdapterRejected or EngineUnavailable if the engine does not take it.
         """
         async with self._turns.turn(name):
             target = self._registry.rollback_target(name, digest_prefix)
@@ -157,7 +163,7 @@ class AdminChanges:
                 raise AdapterConflict(f"adapter {name!r} was changed meanwhile")
 
             self._registry.roll_back(target)
-            self._events.add("rolled back", who=who, adapter=name, version=target.id)
+            self._events.add(event, who=who, adapter=name, version=target.id)
             self._swaps.retire_replaced(before, target)
 
     async def withdraw(self, name: str, *, who: Actor) -> None:

@@ -85,6 +85,15 @@ class Swaps:
         self._weights: EngineWeights = NoEngine()
         self._draining: set[asyncio.Task[None]] = set()
         self._distrusted: frozenset[str] = frozenset()
+        self._rolls_out: Callable[[Version, Version], bool] = lambda live, new: False
+
+    def roll_out_with(self, begin: Callable[[Version, Version], bool]) -> None:
+        """Ask `begin` from now on whether a folder's new version takes over by steps.
+
+        It is called with the live version and the new one, which the engine has. If it returns
+        True, it has begun a rollout, and the name does not flip.
+        """
+        self._rolls_out = begin
 
     def engine_is_up(self, weights: EngineWeights) -> None:
         """Load new versions from now on before their name flips to them."""
@@ -104,9 +113,9 @@ class Swaps:
     async def offer(self, version: Version, source: Source, *, who: Actor) -> None:
         """Make `version` live, unless a rollback is in force.
 
-        Raises AdapterRejected or EngineUnavailable, with the old version still live and the attempt
-        marked. Before the engine is up, the version of the last run stays live: an engine may have
-        refused its successor.
+        One that asks for a rollout becomes a canary instead. Raises AdapterRejected or
+        EngineUnavailable, with the old version still live and the attempt marked. Before the engine
+        is up, the version of the last run stays live: an engine may have refused its successor.
         """
         target = self._registry.offer(version, source)
         if target == self._registry.live(version.adapter):
@@ -122,6 +131,10 @@ class Swaps:
         await self._load(target, who=who)
         # Asked after the load: meanwhile the engine's death may have made another version live.
         before = self._registry.live(target.adapter)
+        is_new = target == version and before is not None and before != target
+        if is_new and before is not None and self._rolls_out(before, target):
+            return
+
         self._registry.set_live(target)
         self._flipped(before, target, who=who)
 

@@ -17,9 +17,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from lorabay.rollout.assignment import By, place
+from lorabay.rollout.assignment import place
 from lorabay.rollout.figures import Figures, Sample
-from lorabay.rollout.guards import Guards, trouble
+from lorabay.rollout.guards import trouble
+from lorabay.rollout.policy import Policy
 from lorabay.rollout.steps import EVERYTHING, Step
 
 
@@ -46,15 +47,6 @@ class Move(StrEnum):
     ADVANCE = "advance"
     PROMOTE = "promote"
     ROLL_BACK = "roll back"
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How a version is rolled out: its steps, what keeps a client with its version, and guards."""
-
-    steps: tuple[Step, ...]
-    by: By = By.USER
-    guards: Guards = field(default_factory=Guards)
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ LONGEST_S = 30 * 86_400.0
 EVERYTHING = 100.0
 
 _STEP = re.compile(
-    r"(?P<share>\d{1,9}(?:\.\d{1,9})?)%?(?::(?P<time>\d{1,9})(?P<unit>[smhd])?)?", re.ASCII
+    r"(?P<share>\d{1,3}(?:\.\d{1,3})?)%?(?::(?P<time>\d{1,9})(?P<unit>[smhd])?)?", re.ASCII
 )
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -38,7 +38,7 @@ class Step:
     hold_s: float | None
 
     def __str__(self) -> str:
-        return f"{self.share:g}" if self.hold_s is None else f"{self.share:g}:{self.hold_s:g}s"
+        return f"{self.share:g}" if self.hold_s is None else f"{self.share:g}:{self.hold_s:.0f}s"
 
 
 def read_steps(texts: Sequence[str]) -> tuple[Step, ...]:

@@ -8,6 +8,7 @@ import pytest
 
 from lorabay.catalog.adapter_defaults import NO_DEFAULTS, AdapterDefaults, Choice
 from lorabay.catalog.defaults.defaults_json import as_json, from_json, in_brief
+from lorabay.rollout.policy import read_policy
 
 ALL = AdapterDefaults(
     chat_template="{{ messages }}",
@@ -16,6 +17,7 @@ ALL = AdapterDefaults(
     sampling=(("max_tokens", Choice(7, is_enforced=True)), ("stop", Choice(("a", "b")))),
     description="An adapter",
     tags=("one", "two"),
+    rollout=read_policy({"steps": ["5:10m", "100"], "guards": {"length": "off"}}),
 )
 
 

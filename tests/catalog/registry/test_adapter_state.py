@@ -52,6 +52,18 @@ def test_a_flip_moves_a_version_to_the_front_and_keeps_so_many_former_ones() -> 
     assert (adapter.live, adapter.kept, adapter.last_used) == (C, (C, A), {A: 1.0})
 
 
+def test_a_version_that_is_held_back_comes_last() -> None:
+    """Nothing falls back to it, and no rollback without a version goes to it."""
+    record = Record(kept=(A.digest, B.digest), canary=C.digest)
+    adapter = Adapter(live=A, kept=(A, B), record=record)
+    assert adapter.canary is None
+    assert adapter.hold_back(C, keep=1) == (A.digest, B.digest, C.digest)
+    assert (adapter.live, adapter.kept, adapter.canary) == (A, (A, B, C), C)
+    assert adapter.former_version() == B
+    assert Adapter(live=A, kept=(A, C), record=record).former_version() is None
+    assert Adapter(live=C, kept=(C, A), record=record).canary is None
+
+
 def test_a_flip_counts_versions_that_are_withheld() -> None:
     """They are as much a choice for later; one that is live itself is withheld no more."""
     withheld = {A.digest: Withheld("a test"), B.digest: Withheld("a test")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lorabay.catalog.records import Record
 from lorabay.catalog.registry.adapter_state import Adapter
 from lorabay.catalog.registry.lookup import version_of
 from tests.catalog.registries import BASES, A, B
@@ -30,3 +31,10 @@ ADAPTERS = {"finance": Adapter(live=B, kept=(B, A)), "new": Adapter()}
 def test_a_model_means_a_live_or_a_kept_version(model: str, meant: object) -> None:
     """A name of the base in front changes nothing; only one is taken off."""
     assert version_of(model, ADAPTERS, BASES) == meant
+
+
+def test_a_canary_has_a_name_of_its_own() -> None:
+    """While there is one."""
+    rolled_out = Adapter(live=B, kept=(B, A), record=Record(canary=A.digest))
+    assert version_of("tiny:finance@canary", {"finance": rolled_out}, BASES) == A
+    assert version_of("finance@canary", ADAPTERS, BASES) is None

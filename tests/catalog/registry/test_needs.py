@@ -43,3 +43,12 @@ def test_what_a_folder_holds_stays_unless_the_folder_is_gone() -> None:
     gone = adapter(source_digest=B.digest, removed_at=1.0)
     assert obstacle_to_forgetting({"finance": gone}, B.digest) is None
     assert keepers({"finance": rolled, "new": Adapter()}, B.digest) == ["finance"]
+
+
+def test_a_canary_stays_until_its_rollout_is_stopped() -> None:
+    """It is needed, whatever else is kept."""
+    rolled_out = {"finance": adapter(canary=B.digest)}
+    assert obstacle_to_forgetting(rolled_out, B.digest) == (
+        "the canary of a rollout; stop that first"
+    )
+    assert "d" * 64 in needed({"finance": adapter(canary="d" * 64)})

@@ -8,6 +8,9 @@
     temperature = 0.2                          # for requests that leave it open
     max_tokens = { value = 400, enforced = true }  # for all of them
 
+    [rollout]                                  # a new version takes over step by step
+    steps = ["5:10m", "25:10m", "100"]
+
 Every key is optional, and every other key is refused by its name. Ranges are those of the request
 fields that the values stand for. Knows nothing of templates and tokens, which come from files of
 their own.
@@ -23,9 +26,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from lorabay.catalog.adapter_defaults import AdapterDefaults, Choice
 from lorabay.files.side_files import SETTINGS_FILE
 from lorabay.reasons import Reason, Rejected, quoted, rejected
+from lorabay.rollout.policy import read_policy
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+    from lorabay.rollout.policy import Policy
 
 _TABLE = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -72,6 +78,7 @@ class Settings(BaseModel):
     ] = []
     system_prompt: Annotated[str, Field(min_length=1)] | None = None
     sampling: Sampling = Sampling()
+    rollout: dict[str, Any] | None = None
 
 
 def parse(content: bytes) -> AdapterDefaults | Rejected:
@@ -92,6 +99,11 @@ def parse(content: bytes) -> AdapterDefaults | Rejected:
     if chosen.problems:
         return rejected(chosen.problems)
 
+    try:
+        rollout = _rollout(settings.rollout)
+    except ValueError as error:
+        return rejected([_reason(f"rollout: {error}")])
+
     sampling = settings.sampling.model_dump(exclude_none=True)
     return AdapterDefaults(
         system_prompt=chosen.choice("system_prompt", settings.system_prompt),
@@ -101,7 +113,13 @@ def parse(content: bytes) -> AdapterDefaults | Rejected:
         ),
         description=settings.description,
         tags=tuple(dict.fromkeys(settings.tags)),
+        rollout=rollout,
     )
+
+
+def _rollout(table: dict[str, Any] | None) -> Policy | None:
+    """Return what the table `[rollout]` says; raises ValueError."""
+    return None if table is None else read_policy(table)
 
 
 class _Choices:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lorabay.catalog.adapter_defaults import AdapterDefaults, Choice
 from lorabay.catalog.versions import DIGEST_PREFIX
+from lorabay.rollout.policy import read_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,14 +27,19 @@ def as_json(defaults: AdapterDefaults) -> dict[str, Any]:
         "sampling": {name: _choice_as_json(choice) for name, choice in defaults.sampling},
         "description": defaults.description,
         "tags": list(defaults.tags),
+        "rollout": None if defaults.rollout is None else defaults.rollout.as_json(),
     }
     return {name: value for name, value in fields.items() if value not in (None, [], {})}
 
 
 def from_json(fields: Mapping[str, Any]) -> AdapterDefaults:
-    """Return the defaults that `as_json` wrote. Raises KeyError or TypeError for another form."""
+    """Return the defaults that `as_json` wrote.
+
+    Raises KeyError, TypeError or ValueError for another form.
+    """
     system_prompt = fields.get("system_prompt")
     sampling = fields.get("sampling", {})
+    rollout = fields.get("rollout")
     return AdapterDefaults(
         chat_template=fields.get("chat_template"),
         end_tokens=tuple(fields.get("end_tokens", ())),
@@ -41,6 +47,7 @@ def from_json(fields: Mapping[str, Any]) -> AdapterDefaults:
         sampling=tuple((name, _choice(sampling[name])) for name in sorted(sampling)),
         description=fields.get("description"),
         tags=tuple(fields.get("tags", ())),
+        rollout=None if rollout is None else read_policy(rollout),
     )
 
 

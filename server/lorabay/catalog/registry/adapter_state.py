@@ -88,9 +88,20 @@ class Adapter:
         matches = [version for version in self.kept if version.digest.startswith(digest_prefix)]
         return matches[0] if len(matches) == 1 else None
 
+    @property
+    def canary(self) -> Version | None:
+        """The version that a rollout answers a part of the clients with, beside the live one."""
+        if self.live is None or self.record.canary in (None, self.live.digest):
+            return None
+        return next((one for one in self.kept if one.digest == self.record.canary), None)
+
     def former_version(self) -> Version | None:
-        """Return the version that was live before the live one; None if there is none."""
-        return next((version for version in self.kept if version != self.live), None)
+        """Return the version that was live before the live one; None if there is none.
+
+        A canary was not.
+        """
+        others = (version for version in self.kept if version not in (self.live, self.canary))
+        return next(others, None)
 
     def flip_to(self, version: Version, keep: int) -> tuple[Digest, ...]:
         """Make a version live; return the digests that are kept now, the version's first.
@@ -115,6 +126,22 @@ class Adapter:
                 del self.last_used[other]
         return digests
 
+    def hold_back(self, version: Version, keep: int) -> tuple[Digest, ...]:
+        """Keep a version beside the live one, the live one's former ones before it.
+
+        Return the digests that are kept now. Behind all others: nothing falls back to a version
+        that nobody has tried yet.
+        """
+        first = [digest for digest in self.record.kept if digest != version.digest]
+        digests = (*first[: keep + 1], version.digest)
+        offered = {other.digest: other for other in self.kept} | {version.digest: version}
+
+        self.kept = tuple(offered[digest] for digest in digests if digest in offered)
+        for digest in tuple(self.withheld):
+            if digest in offered or digest not in digests:
+                del self.withheld[digest]
+        return digests
+
     def drop(self, digest: Digest) -> None:
         """Offer a former version no more, and withhold it no more."""
         self.kept = tuple(version for version in self.kept if version.digest != digest)
@@ -132,6 +159,7 @@ class Adapter:
             leases=tuple(self.leases.items()),
             pinned=self.record.pinned,
             rollback=self.rollback_in_force,
+            canary=None if self.is_removed else self.canary,
             source=self.record.source,
             source_digest=self.record.source_digest,
             last_used=tuple(self.last_used.items()),
@@ -147,8 +175,8 @@ class AdapterStatus:
     `name@digest` can ask for: the live one first, then former ones. `withheld` are further ones
     that stay remembered, and why they cannot be asked for in this run. `source` and `source_digest`
     say where the newest version came from and which one it is, live or not. `rollback` is the one
-    that is in force. `last_used` is when a request last asked for a version, in seconds since the
-    epoch.
+    that is in force, and `canary` the version of a rollout. `last_used` is when a request last
+    asked for a version, in seconds since the epoch.
     """
 
     name: str
@@ -163,6 +191,7 @@ class AdapterStatus:
     source_digest: Digest | None
     last_used: tuple[tuple[Version, float], ...]
     withheld: tuple[tuple[Digest, Withheld], ...] = ()
+    canary: Version | None = None
 
     @property
     def is_gone(self) -> bool:

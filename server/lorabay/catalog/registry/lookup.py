@@ -2,6 +2,7 @@
 
     finance                the live version
     finance@3f9c1a2b4d5e   a kept version, by the begin of its digest
+    finance@canary         the version that is being rolled out beside the live one
     <base>:finance         either of them, behind a name of the base
 
 Reads what is known of each name. Knows nothing of leases.
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from lorabay.catalog.registry.adapter_state import Adapter
     from lorabay.catalog.versions import Version
 
+CANARY = "canary"
+"""What stands behind the @ for the version that is being rolled out."""
+
 
 def version_of(
     model: str, adapters: Mapping[str, Adapter], base_names: Sequence[str]
@@ -26,6 +30,8 @@ def version_of(
     adapter = adapters.get(name)
     if adapter is None or adapter.live is None:
         return None
+    if digest_prefix == CANARY:
+        return adapter.canary
     return adapter.kept_version(digest_prefix) if at else adapter.live
 
 

@@ -22,8 +22,8 @@ def keepers(adapters: Mapping[str, Adapter], digest: Digest) -> list[str]:
 def needed(adapters: Mapping[str, Adapter]) -> frozenset[Digest]:
     """Return the versions that the store must keep: leased, or named by a record; and weights.
 
-    A record names the live one, those that are kept, offered or not, what the source holds, and
-    where a rollback leads.
+    A record names the live one, those that are kept, offered or not, what the source holds, the
+    canary of a rollout, and where a rollback leads.
     """
     digests: set[Digest] = set()
     for adapter in adapters.values():
@@ -45,6 +45,9 @@ def obstacle_to_forgetting(adapters: Mapping[str, Adapter], digest: Digest) -> s
     for adapter in adapters.values():
         if any(version.digest == digest for version in adapter.leases):
             return "in use"
+
+    if any(adapter.record.canary == digest for adapter in adapters.values()):
+        return "the canary of a rollout; stop that first"
 
     keeping = keepers(adapters, digest)
     if not keeping:

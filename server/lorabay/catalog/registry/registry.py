@@ -93,7 +93,8 @@ class Registry:
     def find(self, model: str, permission: Permission = EVERYTHING) -> Version | None:
         """Return the version that `model` names, or None for a name of the base.
 
-        `model` is `finance`, `finance@<digest prefix>`, either behind `<base>:`, or a base name.
+        `model` is `finance`, `finance@<digest prefix>`, `finance@canary`, each also behind
+        `<base>:`, or a base name.
         Raises ModelNotFound. What may not be used is no different from what does not exist.
         """
         # All of it in any case: the time of an answer does not tell what there is, either.
@@ -278,6 +279,8 @@ class Registry:
             withdrawn=withdrawn,
             withdrawn_digest=withdrawn_digest,
             removed_at=self._removed.wall() if has_past else None,
+            canary=None,
+            rollout=None,
         )
         adapter.live = None
         self._removed.begin(adapter)
@@ -354,6 +357,62 @@ class Registry:
             rollback = Rollback(to=target.digest, instead_of=instead_of)
         self._table.save(target.adapter, rollback=rollback)
 
+    def rollout_target(self, name: str, digest_prefix: str | None = None) -> Version:
+        """Return the kept version to roll out: the named one, or what the source holds.
+
+        Raises AdapterConflict, also for the live version.
+        """
+        adapter = self._table.get(name) or Adapter()
+        prefix = adapter.record.source_digest if digest_prefix is None else digest_prefix
+        target = None if prefix is None else adapter.kept_version(prefix)
+        if target is not None and target != adapter.live:
+            return target
+
+        others = [version.id for version in adapter.kept if version != adapter.live]
+        there_are = f"kept are {', '.join(others)}" if others else "it has no other kept version"
+        if digest_prefix is None:
+            raise AdapterConflict(
+                f"adapter {name!r}: the folder holds the live version; name the one to roll out: "
+                f"{there_are}"
+            )
+        if target is not None:
+            raise AdapterConflict(f"{target.id} is the live version already; {there_are}")
+        raise AdapterConflict(
+            f"adapter {name!r} has no kept version {digest_prefix[:64]!r} to roll out; {there_are}"
+        )
+
+    def hold_back(self, version: Version) -> None:
+        """Keep what the source holds now, while the name goes on to mean the live version.
+
+        As after a rollback, until the source holds something else.
+        """
+        adapter = self._table[version.adapter]
+        live = adapter.live or version
+        kept = adapter.hold_back(version, self._keep)
+        self._table.set_state(version.adapter, AdapterState.READY)
+        self._table.save(
+            version.adapter,
+            kept=kept,
+            rollback=Rollback(to=live.digest, instead_of=version.digest),
+        )
+
+    def canary(self, name: str) -> Version | None:
+        """Return the version that is being rolled out; None if none is, or it cannot be offered."""
+        adapter = self._table.get(name)
+        return None if adapter is None else adapter.canary
+
+    def set_rollout(
+        self, name: str, rollout: Mapping[str, object], canary: Digest | None = None
+    ) -> None:
+        """Remember a rollout over a restart; `canary` is its version while it runs."""
+        self._table.save(name, rollout=dict(rollout), canary=canary)
+
+    def rollouts(self) -> Iterator[tuple[str, Mapping[str, object]]]:
+        """Yield each name of which a rollout is remembered, with what is."""
+        for name, adapter in self._table.adapters.items():
+            if adapter.record.rollout is not None:
+                yield name, adapter.record.rollout
+
     def set_pinned(self, name: str, pinned: bool) -> None:
         """Pin an adapter or take its pin off, also one that outlived its adapter.
 
@@ -402,7 +461,7 @@ class Registry:
     def in_use(self) -> frozenset[Digest]:
         """Return the versions that the store must keep: leased, or named by a record.
 
-        A record names the live one, those that are kept, offered or not, what the source holds, and
-        where a rollback leads.
+        A record names the live one, those that are kept, offered or not, what the source holds, the
+        canary of a rollout, and where a rollback leads.
         """
         return needs.needed(self._table.adapters)
