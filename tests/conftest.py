@@ -127,6 +127,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--swaps", type=int, default=6, help="swaps under load in tests/e2e/test_hot_swap.py"
     )
     parser.addoption(
+        "--rollout-requests", type=int, default=400, help="requests in tests/e2e/test_rollout.py"
+    )
+    parser.addoption(
         "--source-changes", type=int, default=4, help="changes in tests/e2e/test_sources.py"
     )
     parser.addoption(

@@ -54,6 +54,9 @@ CONTRACT = {
     "lorabay_audit_lost": (),
     "lorabay_database_age_seconds": (),
     "lorabay_issuer_keys_age_seconds": ("issuer",),
+    "lorabay_rollout_share": ("adapter", "version"),
+    "lorabay_rollout_answers": ("adapter", "version", "role", "outcome"),
+    "lorabay_rollouts_ended": ("outcome",),
 }
 ADAPTER_GAUGES = {
     "lorabay_adapter_info": ("adapter", "version", "format", "rank"),
@@ -179,6 +182,8 @@ def use_every_family(metrics: Metrics, adapter: str) -> None:
         metrics.swaps,
     ):
         metrics.of(adapter, counter).inc()
+    metrics.show_rollout(adapter, "a" * 64, 0.1)
+    metrics.of_rollout(adapter, "a" * 64, "canary", "answered").inc()
     for histogram in (metrics.time_to_first_token, metrics.inter_token, metrics.load_seconds):
         metrics.of(adapter, histogram).observe(1)
 
@@ -199,6 +204,25 @@ def test_every_family_with_adapters_is_used_above() -> None:
         if any("adapter" in sample.labels for sample in family.samples)
     }
     assert used == {name for name, labels in CONTRACT.items() if "adapter" in labels}
+
+
+def test_the_end_of_a_rollout_takes_its_versions_series_along() -> None:
+    """Those of the adapter, and of other rollouts, stay; the end is counted."""
+    metrics = Metrics(CollectorRegistry())
+    for adapter in ("finance", "shop"):
+        use_every_family(metrics, adapter)
+    metrics.end_rollout("finance", "stopped")
+    left = [
+        (sample.name, sample.labels["adapter"])
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if "version" in sample.labels and not sample.name.endswith("_created")
+    ]
+    assert left == [("lorabay_rollout_share", "shop"), ("lorabay_rollout_answers_total", "shop")]
+    assert "finance" in adapters_on(metrics)
+    value = metrics.registry.get_sample_value
+    assert value("lorabay_rollouts_ended_total", {"outcome": "stopped"}) == 1
+    assert value("lorabay_rollouts_ended_total", {"outcome": "promoted"}) == 0
 
 
 def test_what_an_adapter_does_after_it_went_counts_as_unknown() -> None:

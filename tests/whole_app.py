@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from lorabay.api.admin import admin_router
 from lorabay.api.admin_keys import keys_router
 from lorabay.api.admin_limits import limits_router
+from lorabay.api.admin_rollouts import rollouts_router
 from lorabay.api.app import create_app
 from lorabay.api.audit import audit_router
 from lorabay.api.auth import OpenGate
@@ -37,6 +38,7 @@ def whole_app() -> FastAPI:
         check_health=lambda: None,
         routers=[
             admin_router(absent, gate),
+            rollouts_router(absent, gate),
             live_router(absent, gate),
             keys_router(absent, gate, tuple),
             limits_router(absent, gate),

@@ -27,6 +27,10 @@ CHOSEN = 'adapter=~"$adapter|__.*"'
 SAME = 'adapter_name=~"$adapter"'
 """The same in series of vLLM's names."""
 
+VERSIONS = "adapter, role, version"
+FAILED = f'{CHOSEN},outcome="failed"'
+"""Answers of both versions of a rollout that failed."""
+
 PANELS = (
     number(
         "In the engine",
@@ -117,6 +121,30 @@ PANELS = (
         "What the adapter directory is. Names are only removed while it is `ready`.",
         TRUTH,
         Query(f"lorabay_directory_state{{{HERE}}}", "{{instance}} {{state}}"),
+    ),
+    lines(
+        "Rollouts",
+        "Share of the clients that a canary answers. Nothing while no version is rolled out.",
+        SHARE,
+        Query(or_zero(f"lorabay_rollout_share{{{HERE},{CHOSEN}}}"), "{{adapter}} {{version}}"),
+    ),
+    lines(
+        "Failures in rollouts",
+        "Share of the answers that failed, by version: canary and live version side by side.",
+        SHARE,
+        Query(
+            or_zero(
+                f"{rate('lorabay_rollout_answers_total', FAILED, by=VERSIONS)} / "
+                f"{rate('lorabay_rollout_answers_total', CHOSEN, by=VERSIONS)}"
+            ),
+            "{{adapter}} {{role}} {{version}}",
+        ),
+    ),
+    number(
+        "Canaries taken back in a day",
+        "Rollouts that a guard ended; the event log has the reasons.",
+        COUNT,
+        or_zero(f'sum(increase(lorabay_rollouts_ended_total{{{HERE},outcome="rolled_back"}}[1d]))'),
     ),
     lines(
         "Approximations",

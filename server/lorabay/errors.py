@@ -46,6 +46,10 @@ class InvalidRequest(LorabayError):
         self.status = status
 
 
+class TemplateFailed(InvalidRequest):
+    """An adapter's own template or system prompt spoils the prompt; its maker has to mend it."""
+
+
 class ContextLengthExceeded(InvalidRequest):
     """Prompt and requested output do not fit into the context of the base.
 

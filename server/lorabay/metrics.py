@@ -21,6 +21,9 @@ BASE_ADAPTER = "__base__"
 UNKNOWN_ADAPTER = "__unknown__"
 OTHER_ADAPTER = "__other__"
 
+DIGITS = 12
+"""Hex digits of a digest in the label `version`."""
+
 SHARED = frozenset({BASE_ADAPTER, UNKNOWN_ADAPTER, OTHER_ADAPTER})
 """Values of the label `adapter` that are no adapter's name."""
 
@@ -117,6 +120,7 @@ class Metrics:
         self._add_limits(registry)
         self._add_traces(registry)
         self._add_administrators(registry)
+        self._add_rollouts(registry)
 
     def _add_rebuilds(self, registry: CollectorRegistry) -> None:
         self.engine_up = Gauge(
@@ -274,6 +278,46 @@ class Metrics:
             ["issuer"],
             registry=registry,
         )
+
+    def _add_rollouts(self, registry: CollectorRegistry) -> None:
+        self.rollout_share = Gauge(
+            "lorabay_rollout_share",
+            "Share of an adapter's clients that its canary answers, while a rollout runs.",
+            ["adapter", "version"],
+            registry=registry,
+        )
+        self.rollout_answers = Counter(
+            "lorabay_rollout_answers",
+            "Answers in a rollout, by version, by its role (`live` or `canary`) and by outcome "
+            "(`answered` or `failed`).",
+            ["adapter", "version", "role", "outcome"],
+            registry=registry,
+        )
+        self.rollouts_ended = Counter(
+            "lorabay_rollouts_ended",
+            "Rollouts that ended, by how: `promoted`, `rolled_back` by a guard, `stopped` by an "
+            "administrator, or `overtaken` by another change of the adapter.",
+            ["outcome"],
+            registry=registry,
+        )
+        _begin_at_zero(self.rollouts_ended, "promoted", "rolled_back", "stopped", "overtaken")
+
+    def show_rollout(self, adapter: str, version: str, share: float) -> None:
+        """Show the share, from 0 to 1, that the canary `version` of an adapter has."""
+        self.of(adapter, self.rollout_share, version[:DIGITS]).set(share)
+
+    def of_rollout(self, adapter: str, version: str, role: str, outcome: str) -> Counter:
+        """Return the count of a version's answers with this outcome."""
+        return self.of(adapter, self.rollout_answers, version[:DIGITS], role, outcome)
+
+    def end_rollout(self, adapter: str, outcome: str) -> None:
+        """Count the end of a rollout; the series of its versions go."""
+        self.rollouts_ended.labels(outcome).inc()
+        used = self._used.get(adapter, set())
+        for family, others in tuple(used):
+            if family in (self.rollout_share, self.rollout_answers):
+                family.remove(adapter, *others)
+                used.discard((family, others))
 
     def of(self, adapter: str, family: Family, *others: str) -> Family:
         """Return the series of `adapter` in a family; `others` are the values of further labels.

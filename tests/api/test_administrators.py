@@ -19,6 +19,7 @@ from lorabay.accounts.roles import Role
 from lorabay.api.admin import admin_router
 from lorabay.api.admin_keys import keys_router
 from lorabay.api.admin_limits import limits_router
+from lorabay.api.admin_rollouts import rollouts_router
 from lorabay.api.administrators import NEEDED
 from lorabay.api.audit import audit_router
 from lorabay.api.auth import OpenGate
@@ -50,6 +51,7 @@ def routers(gate: Any) -> list[APIRouter]:
     reached = cast("Any", Reached())
     return [
         admin_router(reached, gate),
+        rollouts_router(reached, gate),
         live_router(reached, gate),
         keys_router(reached, gate, tuple),
         limits_router(reached, gate),
@@ -81,6 +83,7 @@ async def http(registry: Registry, issuer: Issuer) -> AsyncIterator[httpx.AsyncC
 BODIES = {
     "POST /admin/keys": {"name": "CI"},
     "PUT /admin/limits": {"tenant": "acme"},
+    "POST /admin/adapters/{name}/rollout": {"share": 5},
     "POST /v1/load_lora_adapter": {"lora_name": "x", "lora_path": "/x"},
     "POST /v1/unload_lora_adapter": {"lora_name": "x"},
 }

@@ -69,6 +69,14 @@ CASES = (
         one("lorabay_requests_refused_total", "0x80"),
     ),
     Case(
+        "LorabayCanaryRolledBack",
+        one("lorabay_rollouts_ended_total", "0x4 1x80", 'outcome="rolled_back"'),
+        # A promotion, or an end by hand, is nobody's alarm.
+        one("lorabay_rollouts_ended_total", "0x4 1x80", 'outcome="promoted"')
+        | one("lorabay_rollouts_ended_total", "0x4 1x80", 'outcome="stopped"'),
+        minute=3,
+    ),
+    Case(
         "LorabayErrors",
         one("lorabay_requests_total", "0+5x80", 'code="503"')
         | one("lorabay_requests_total", "0+95x80", 'code="200"'),

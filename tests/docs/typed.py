@@ -83,6 +83,7 @@ _REMOTE = (
 _CHECKOUT = "commands of a checkout: they would install or test themselves"
 _AUDIT = "needs changes of your own; tests/cli/test_audit.py runs the command"
 _JUDGES = "needs answers and people; tests/cli/test_judge.py runs the commands"
+_ROLLS = "needs two versions and traffic; tests/e2e/test_rollout.py rolls out over HTTP"
 _FIGURES = "figures of a company's; tests/cli/test_advise.py runs the command with such"
 _CLIMBS = "takes hours; tests/cli/test_ladder.py climbs on a tiny base"
 _SEARCHES = "takes hours; tests/search/test_search.py searches on a tiny base"
@@ -146,6 +147,8 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/judge.md: "
     ".venv/bin/lorabay judge make base.jsonl finance.jsonl -o blind "
     "--judge anna --judge ben": _JUDGES,
+    "docs/guides/rollout.md: lorabay rollout start finance --version 3f9c1a2b4d5e "
+    "--share 10": _ROLLS,
     "docs/guides/advise.md: lorabay usage --by day,adapter --json > usage.json": _FIGURES,
     "docs/guides/judge.md: "
     ".venv/bin/lorabay evaluate adapters/finance --json > evaluation.json": _JUDGES,

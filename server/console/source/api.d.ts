@@ -106,6 +106,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/adapters/{name}/rollout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a canary compares with the live version */
+        get: operations["get_rollout"];
+        put?: never;
+        /** Answer a part of an adapter's clients with another version */
+        post: operations["start_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/adapters/{name}/rollout/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make the canary the live version */
+        post: operations["promote_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/adapters/{name}/rollout/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give all clients the live version again */
+        post: operations["stop_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/adapters/{name}/unload": {
         parameters: {
             query?: never;
@@ -389,6 +441,8 @@ export interface components {
          * @description An adapter.
          */
         AdapterAnswer: {
+            /** Canary */
+            canary: string | null;
             /** Live */
             live: string | null;
             /** Name */
@@ -420,6 +474,18 @@ export interface components {
             adapters: components["schemas"]["AdapterAnswer"][];
             /** Sources */
             sources: components["schemas"]["SourceAnswer"][];
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * AnswersOfBoth
+         * @description Answers of the two versions.
+         */
+        AnswersOfBoth: {
+            /** Canary */
+            canary: number;
+            /** Live */
+            live: number;
         } & {
             [key: string]: unknown;
         };
@@ -468,6 +534,37 @@ export interface components {
         CardAnswer: {
             /** Card */
             card: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * ComparedAnswer
+         * @description A figure of both versions, how far they are apart, and where that lies with 95 %.
+         *
+         *     Shares are in percent and differ by points; of the rest, `change` is canary divided by live.
+         */
+        ComparedAnswer: {
+            /** Canary */
+            canary: number | null;
+            /** Change */
+            change: number | null;
+            /** Interval */
+            interval: number[] | null;
+            /** Live */
+            live: number | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * ComparisonAnswer
+         * @description The figures of a rollout.
+         */
+        ComparisonAnswer: {
+            failures: components["schemas"]["ComparedAnswer"];
+            first_token_s: components["schemas"]["ComparedAnswer"];
+            refusals: components["schemas"]["ComparedAnswer"];
+            tokens: components["schemas"]["ComparedAnswer"];
+            tokens_per_s: components["schemas"]["ComparedAnswer"];
         } & {
             [key: string]: unknown;
         };
@@ -585,6 +682,26 @@ export interface components {
             };
             /** Seconds */
             seconds: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * GuardsAnswer
+         * @description The limits of a rollout; null is none.
+         */
+        GuardsAnswer: {
+            /** Failures */
+            failures: number | null;
+            /** First Token */
+            first_token: number | null;
+            /** Length */
+            length: number | null;
+            /** Refusals */
+            refusals: number | null;
+            /** Samples */
+            samples: number;
+            /** Speed */
+            speed: number | null;
         } & {
             [key: string]: unknown;
         };
@@ -825,6 +942,78 @@ export interface components {
             version?: string | null;
         };
         /**
+         * RolloutAnswer
+         * @description A rollout, the one that runs or the last one. Times are seconds since 1970.
+         */
+        RolloutAnswer: {
+            /** Adapter */
+            adapter: string;
+            answers: components["schemas"]["AnswersOfBoth"];
+            /** Begun At */
+            begun_at: number;
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "key" | "user" | "session";
+            /** Canary */
+            canary: string;
+            canary_share: components["schemas"]["ShareAnswer"];
+            comparison: components["schemas"]["ComparisonAnswer"];
+            /** Ended At */
+            ended_at: number | null;
+            guards: components["schemas"]["GuardsAnswer"];
+            /** Live */
+            live: string;
+            /** Reason */
+            reason: string;
+            /** Share */
+            share: number;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "running" | "promoted" | "rolled_back" | "stopped" | "overtaken";
+            /** Step */
+            step: number;
+            /** Step Since */
+            step_since: number;
+            /** Steps */
+            steps: string[];
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * RolloutRequest
+         * @description The version to roll out, and how: a share in percent, or steps such as `5:10m`.
+         *
+         *     `version` is a kept one, by its digest or as `finance@3f9c1a2b4d5e`; without it, what the folder
+         *     holds. `by` keeps a key, a user or a session with its version. `guards` change limits. `seen` is
+         *     the version that was live when this was decided: 409 if another one is by now.
+         */
+        RolloutRequest: {
+            /**
+             * By
+             * @default user
+             */
+            by: string;
+            /**
+             * Guards
+             * @default {}
+             */
+            guards: {
+                [key: string]: number | string;
+            };
+            /** Seen */
+            seen?: string | null;
+            /** Share */
+            share?: number | null;
+            /** Steps */
+            steps?: string[] | null;
+            /** Version */
+            version?: string | null;
+        };
+        /**
          * RotateKeyRequest
          * @description How long the former secret is taken, too, such as `24h`; a day if nothing is said.
          */
@@ -892,6 +1081,18 @@ export interface components {
             tokens_per_minute?: number | null;
             /** Tokens Per Month */
             tokens_per_month?: number | null;
+        };
+        /**
+         * ShareAnswer
+         * @description A share in percent, and where it lies with 95 %.
+         */
+        ShareAnswer: {
+            /** Interval */
+            interval: number[] | null;
+            /** Value */
+            value: number | null;
+        } & {
+            [key: string]: unknown;
         };
         /**
          * SourceAnswer
@@ -1203,6 +1404,98 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AdapterAnswer"];
+                };
+            };
+        };
+    };
+    get_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutAnswer"];
+                };
+            };
+        };
+    };
+    start_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutAnswer"];
+                };
+            };
+        };
+    };
+    promote_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutAnswer"];
+                };
+            };
+        };
+    };
+    stop_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutAnswer"];
                 };
             };
         };

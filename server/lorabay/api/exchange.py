@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Self
 
 from lorabay.api.measuring.request_metrics import status_of
 from lorabay.api.measuring.request_trace import RequestTrace, Wait
+from lorabay.api.measuring.samples import AnswerText, sample_of
 from lorabay.api.measuring.token_events import carries_token
 from lorabay.api.measuring.usage_records import Moment, usage_record
 from lorabay.api.request.body import asked_model
+from lorabay.api.request.clients import client_of
 from lorabay.api.request.priorities import check_priority
 from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import InvalidRequest, RateLimited, WeightsRefused
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from lorabay.catalog.versions import Version
     from lorabay.serving.engine import AnswerStream, Body, Call
     from lorabay.serving.holds import Hold
+    from lorabay.serving.rollouts import Trial
     from lorabay.serving.turns.turn_gate import Turn
 
 
@@ -47,8 +50,9 @@ UNREAD_S = 10.0
 class Exchange:
     """One request on one version: an async context manager that holds the version's lease.
 
-    `caller` sent `body` to `call`; `measured` and `trace` hear how it goes. Entering raises
-    ModelNotFound for a `model` that is not served, or that `caller` may not use.
+    `caller` sent `body` to `call`, in `session` if it named one; `measured` and `trace` hear how it
+    goes. While an adapter is rolled out, its version is chosen here. Entering raises ModelNotFound
+    for a `model` that is not served, or that `caller` may not use.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class Exchange:
         parts: Parts,
         measured: RequestMetrics,
         trace: RequestTrace | None = None,
+        *,
+        session: str | None = None,
     ) -> None:
         self.call = call
         self.caller = caller
@@ -67,6 +73,9 @@ class Exchange:
         self._parts = parts
         self._measured = measured
         self._trace = trace or RequestTrace(NO_SPAN)
+        self._client = client_of(caller, body, session)
+        self._trial: Trial | None = None
+        self._text = AnswerText()
         self._lease: Lease
         self._turn: Turn | None = None
         self._hold: Hold | None = None
@@ -92,7 +101,10 @@ class Exchange:
         return BASE_ADAPTER if version is None else version.adapter
 
     def _acquire(self) -> Lease:
-        return self._parts.registry.acquire(self.model, self.caller.permissions)
+        permissions = self.caller.permissions
+        self._trial = self._parts.rollouts.trial(self.model, permissions, self._client)
+        model = self.model if self._trial is None else self._trial.model
+        return self._parts.registry.acquire(model, permissions)
 
     async def run(
         self, request_id: str, headers: Mapping[str, str] | None = None
@@ -133,6 +145,7 @@ class Exchange:
                 self._prove()
             self.note_end(200)
             self._measured.usage = answer.usage
+            self._read(answer.content)
         else:
             self._stream = answer
         return answer
@@ -162,6 +175,8 @@ class Exchange:
             try:
                 await self._get_ready_with(version)
             except WeightsRefused:
+                if self._trial is not None:
+                    self._trial.refused()
                 # Released first: a version that is leased cannot be taken out of the engine.
                 self._give_back()
                 self._lease.release()
@@ -248,9 +263,15 @@ class Exchange:
     def note_event(self, event: bytes) -> None:
         """Note that a piece of the streamed answer is about to be sent."""
         self._limit_turn()
+        self._read(event)
         if carries_token(self.call, event):
             self._measured.token()
             self._prove()
+
+    def _read(self, piece: bytes) -> None:
+        """Keep what a rollout reads of an answer."""
+        if self._trial is not None:
+            self._text.add(piece)
 
     def note_end(self, status: int) -> None:
         """Note the HTTP status to record, once it is known how the answer ends."""
@@ -329,17 +350,21 @@ class Exchange:
 
     def _record(self, failure: BaseException | None) -> None:
         """Record what the request has cost."""
-        self._parts.usage.record(
-            usage_record(
-                self.caller,
-                self.call,
-                self._lease.version,
-                self._measured.usage or Usage(),
-                self._began,
-                status=self._measured.status or status_of(failure),
-                failure=failure,
-            )
+        record = usage_record(
+            self.caller,
+            self.call,
+            self._lease.version,
+            self._measured.usage or Usage(),
+            self._began,
+            status=self._measured.status or status_of(failure),
+            failure=failure,
         )
+        self._parts.usage.record(record)
+
+        if self._trial is not None:
+            sample = sample_of(record, self.call, self._text, failure)
+            if sample is not None:
+                self._trial.end(sample)
 
 
 def _cost_of(used: Usage) -> float:

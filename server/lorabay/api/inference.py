@@ -21,6 +21,7 @@ from lorabay.api.measuring.request_metrics import RequestMetrics
 from lorabay.api.measuring.request_trace import traced
 from lorabay.api.request.allowed_tools import with_allowed_tools
 from lorabay.api.request.body import read_body
+from lorabay.api.request.clients import SESSION_HEADER
 from lorabay.api.request.conversation import check_conversation
 from lorabay.api.request.engine_headers import engine_headers, trace_headers
 from lorabay.api.request.foreign_fields import check_fields
@@ -99,7 +100,15 @@ class CallEndpoint:
                 check_endpoint(caller, self._call.name)
                 self._parts.engine.check_call(self._call)
                 body = await self._read(request)
-                exchange = Exchange(self._call, caller, body, self._parts, measured, trace)
+                exchange = Exchange(
+                    self._call,
+                    caller,
+                    body,
+                    self._parts,
+                    measured,
+                    trace,
+                    session=request.headers.get(SESSION_HEADER),
+                )
                 async with exchange:
                     headers = trace.passed_on(engine_headers(request.headers))
                     response = await unless_disconnected(

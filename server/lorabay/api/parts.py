@@ -13,6 +13,7 @@ from lorabay.accounts.usage.recorder import NoRecorder
 from lorabay.api.allowance.allowance import Allowances
 from lorabay.api.request.cache_salts import CacheSalts
 from lorabay.errors import EngineUnavailable
+from lorabay.serving.rollouts import NoRollouts
 from lorabay.serving.turns.shares import Shares
 from lorabay.tracing.tracer import NoTracer
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lorabay.catalog.versions import Version
     from lorabay.metrics import Metrics
     from lorabay.serving.engine import Engine, Weights
+    from lorabay.serving.rollouts import Rollouts
     from lorabay.serving.turns.turn_gate import TurnGate
     from lorabay.tracing.tracer import Tracer
 
@@ -53,6 +55,7 @@ class Parts:
     shares: Shares = field(default_factory=Shares)
     salts: CacheSalts = field(default_factory=CacheSalts)
     models: Models | None = None
+    rollouts: Rollouts | NoRollouts = field(default_factory=NoRollouts)
 
     def engine_of(self, version: Version | None) -> Engine:
         """Return the engine that answers with a version; a whole model has its own.

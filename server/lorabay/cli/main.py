@@ -31,6 +31,7 @@ from lorabay.cli import (
     limits,
     merge,
     ray,
+    rollout,
     search,
     serve,
     sources,
@@ -66,6 +67,7 @@ adapters.add_check(app)
 merge.add_to(app)
 adapters.add_to(app)
 sources.add_to(app)
+rollout.add_to(app)
 keys.add_to(app)
 usage.add_to(app)
 audit.add_to(app)

@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry
 from lorabay.api.admin import admin_router
 from lorabay.api.admin_keys import keys_router
 from lorabay.api.admin_limits import limits_router
+from lorabay.api.admin_rollouts import rollouts_router
 from lorabay.api.allowance.allowance import Allowances
 from lorabay.api.app import create_app
 from lorabay.api.audit import audit_router
@@ -488,6 +489,7 @@ class Server:
             tracer=self._tracing.tracer,
             shares=self._shares,
             models=manager.models,
+            rollouts=manager.rollouts,
         )
 
     def _routers(
@@ -501,7 +503,11 @@ class Server:
             usage = usage_answers(self._settings, self._accounts.database, self._usage)
 
         def routers(gate: Gate) -> list[APIRouter]:
-            made = [admin_router(operations, gate), live_router(live, gate)]
+            made = [
+                admin_router(operations, gate),
+                rollouts_router(operations, gate),
+                live_router(live, gate),
+            ]
             if self._accounts is not None and usage is not None:
                 made.append(keys_router(self._accounts.desk, gate, reconciler.registry.names))
                 made.append(usage_router(usage, gate))

@@ -1,5 +1,5 @@
 """The operations of an administrator, without HTTP: list, load, unload, pin, preload, roll back,
-delete.
+roll out, delete.
 
 Every operation is written to the event log with whoever asked for it, also when it fails. An
 operation that cannot be done raises LorabayError; one that cannot be done now, because of a disk,
@@ -36,6 +36,7 @@ from lorabay.reasons import quoted
 if TYPE_CHECKING:
     from lorabay.reconcile.events import Actor
     from lorabay.reconcile.reconciler import Reconciler
+    from lorabay.rollout.policy import Policy
     from lorabay.serving.manager import AdapterManager
 
 
@@ -83,9 +84,13 @@ class Operations:
     """The admin side of one server."""
 
     def __init__(
-        self, manager: AdapterManager, reconciler: Reconciler, sources: Sources | None = None
+        self,
+        manager: AdapterManager,
+        reconciler: Reconciler,
+        sources: Sources | None = None,
     ) -> None:
         self._manager = manager
+        self._rollouts = manager.rollouts
         self._sources = sources or NoSources()
         self._reconciler = reconciler
         self._changes = reconciler.changes.admins
@@ -218,6 +223,67 @@ class Operations:
         await self.saved()
         return self.adapter(name)
 
+    def rollout(self, name: str) -> dict[str, Any]:
+        """Describe the rollout of an adapter, or its last one; raises ModelNotFound."""
+        self._status(name)
+        return self._rollouts.describe(name)
+
+    async def start_rollout(
+        self,
+        name: str,
+        digest_prefix: str | None,
+        policy: Policy,
+        who: Actor,
+        *,
+        seen: str | None = None,
+    ) -> dict[str, Any]:
+        """Answer a part of an adapter's clients with a kept version; return the report.
+
+        `digest_prefix` names it, else it is what the folder holds. `seen` is the version that was
+        live when it was decided. Raises ModelNotFound, AdapterConflict, AdapterRejected or
+        EngineUnavailable; then nothing has changed.
+        """
+        with self._noting_failure("rollout started", who, name):
+            live = self._live(name)
+            _check_seen(name, live, seen)
+            target = self._registry.rollout_target(name, digest_prefix)
+            self._rollouts.check_start(live, target, policy)
+            if not self._manager.admits(target):
+                raise AdapterConflict(
+                    f"the engine refused {target.id}, or died of it; to try again, roll back to it"
+                )
+            await self._manager.weights.ensure(target)
+
+            # A removal, or another change, does not wait for the load.
+            status = self._registry.status(name)
+            if status is None or status.live != live or target not in status.kept:
+                raise AdapterConflict(f"adapter {name!r} was changed meanwhile")
+            report = self._rollouts.start(live, target, policy, who)
+        await self.saved()
+        return report
+
+    async def promote_rollout(self, name: str, who: Actor) -> dict[str, Any]:
+        """Make the canary of an adapter its live version; return the report.
+
+        Raises ModelNotFound, AdapterConflict, AdapterRejected or EngineUnavailable.
+        """
+        with self._noting_failure("rollout promoted", who, name):
+            self._live(name)
+            report = await self._rollouts.promote(name, who)
+        await self.saved()
+        return report
+
+    async def stop_rollout(self, name: str, who: Actor) -> dict[str, Any]:
+        """End the rollout of an adapter: its live version answers everybody again.
+
+        Raises ModelNotFound or AdapterConflict.
+        """
+        with self._noting_failure("rollout stopped", who, name):
+            self._live(name)
+            report = self._rollouts.stop(name, who)
+        await self.saved()
+        return report
+
     async def unload(self, name: str, who: Actor) -> None:
         """Take an adapter away, as if its folder were gone, until the folder changes."""
         with self._noting_failure("removed", who, name):
@@ -324,6 +390,15 @@ class Operations:
         raise AdapterConflict(f"adapter {name!r} is not served")
 
 
+def _check_seen(name: str, live: Version, seen: str | None) -> None:
+    """Raise AdapterConflict if another version is live than an administrator saw."""
+    if seen is not None and live.id != seen:
+        raise AdapterConflict(
+            f"adapter {name!r} was changed meanwhile: {live.id} is live now, not {seen}; "
+            "look at it again"
+        )
+
+
 def _describe(status: AdapterStatus, level_of: Callable[[Version], str]) -> dict[str, Any]:
     return {
         "name": status.name,
@@ -332,6 +407,7 @@ def _describe(status: AdapterStatus, level_of: Callable[[Version], str]) -> dict
         "live": status.live.id if status.live else None,
         "pinned": status.pinned,
         "rolled_back": status.rollback is not None,
+        "canary": status.canary.id if status.canary else None,
         "versions": list(_versions(status, level_of)),
         "withheld": [
             {"digest": digest, "reason": withheld.reason} for digest, withheld in status.withheld

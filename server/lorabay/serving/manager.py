@@ -27,6 +27,7 @@ from lorabay.serving.holds import Holds
 from lorabay.serving.models.all_weights import AllWeights
 from lorabay.serving.models.model_engines import NO_MODELS, ModelEngines, ModelHooks
 from lorabay.serving.residency import Hooks, Residency
+from lorabay.serving.rollouts import Rollouts
 from lorabay.serving.supervision.quarantine import Quarantine
 from lorabay.serving.supervision.supervisor import Death, Patience, SupervisedEngine
 from lorabay.serving.supervision.suspects import Suspects
@@ -125,7 +126,6 @@ class AdapterManager:
             concurrent_loads=loading.concurrent,
             clock=clock,
         )
-
         self.models = ModelEngines(
             models,
             ModelHooks(
@@ -142,11 +142,25 @@ class AdapterManager:
             clock=clock,
         )
         self.weights = AllWeights(self.residency, self.models)
+        self.rollouts = self._make_rollouts()
 
         registry.when_idle(lambda version: self.residency.look_for_room())
         registry.when_changed(self._state_changed)
         metrics.follow_adapters(self.facts, slots=self._slot_facts, is_served=registry.is_present)
         metrics.engine_up.set_function(lambda: float(self._is_up()))
+
+    def _make_rollouts(self) -> Rollouts:
+        """Return the rollouts of the adapters; a folder's new version may ask for one."""
+        reconciler = self._reconciler
+        rollouts = Rollouts(
+            self._registry,
+            self._events,
+            self._metrics,
+            reconciler.changes.admins,
+            retire=reconciler.swaps.retire,
+        )
+        reconciler.swaps.roll_out_with(rollouts.begin)
+        return rollouts
 
     async def start(self) -> None:
         """Bring the engine up and adapters into it, then follow the directory until `stop`."""
@@ -164,6 +178,7 @@ class AdapterManager:
         )
         self._tasks = [
             asyncio.create_task(self._reconciler.run()),
+            asyncio.create_task(self.rollouts.run()),
             asyncio.create_task(following),
             # Beside everything else: the start of an engine takes half a minute, and adapters
             # answer meanwhile.

@@ -62,8 +62,77 @@ class AdapterAnswer(Described):
     live: str | None
     pinned: bool
     rolled_back: bool
+    canary: str | None
     versions: list[VersionAnswer]
     withheld: list[WithheldAnswer]
+
+
+class ComparedAnswer(Described):
+    """A figure of both versions, how far they are apart, and where that lies with 95 %.
+
+    Shares are in percent and differ by points; of the rest, `change` is canary divided by live.
+    """
+
+    canary: float | None
+    live: float | None
+    change: float | None
+    interval: list[float] | None
+
+
+class ComparisonAnswer(Described):
+    """The figures of a rollout."""
+
+    failures: ComparedAnswer
+    refusals: ComparedAnswer
+    first_token_s: ComparedAnswer
+    tokens_per_s: ComparedAnswer
+    tokens: ComparedAnswer
+
+
+class GuardsAnswer(Described):
+    """The limits of a rollout; null is none."""
+
+    failures: float | None
+    first_token: float | None
+    speed: float | None
+    length: float | None
+    refusals: float | None
+    samples: int
+
+
+class AnswersOfBoth(Described):
+    """Answers of the two versions."""
+
+    live: int
+    canary: int
+
+
+class ShareAnswer(Described):
+    """A share in percent, and where it lies with 95 %."""
+
+    value: float | None
+    interval: list[float] | None
+
+
+class RolloutAnswer(Described):
+    """A rollout, the one that runs or the last one. Times are seconds since 1970."""
+
+    adapter: str
+    status: Literal["running", "promoted", "rolled_back", "stopped", "overtaken"]
+    reason: str
+    live: str
+    canary: str
+    share: float
+    step: int
+    steps: list[str]
+    by: Literal["key", "user", "session"]
+    guards: GuardsAnswer
+    begun_at: float
+    step_since: float
+    ended_at: float | None
+    answers: AnswersOfBoth
+    canary_share: ShareAnswer
+    comparison: ComparisonAnswer
 
 
 class NothingAnswer(Described):

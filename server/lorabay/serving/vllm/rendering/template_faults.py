@@ -15,7 +15,7 @@ from jinja2 import TemplateError
 from vllm.exceptions import VLLMValidationError
 from vllm.renderers import hf
 
-from lorabay.errors import SHOWN_CHARS, ContextLengthExceeded, InvalidRequest
+from lorabay.errors import SHOWN_CHARS, ContextLengthExceeded, InvalidRequest, TemplateFailed
 from lorabay.serving.vllm.errors import PROMPT_LENGTH_PARAMETERS
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def adapters_fault(
     reason = f"{type(cause).__name__}: {cause}"[:SHOWN_CHARS]
     logger.warning("chat template failed", version=preferences.version.id, reason=reason)
     if not owns_template:
-        return InvalidRequest(
+        return TemplateFailed(
             "the base's chat template does not take this conversation with the system prompt of "
             f"adapter {adapter!r}: {reason}"
         )
@@ -72,7 +72,7 @@ def adapters_fault(
             f"the chat template of adapter {adapter!r} does not take this conversation: "
             f"{str(cause)[:SHOWN_CHARS]}"
         )
-    return InvalidRequest(
+    return TemplateFailed(
         f"the chat template of adapter {adapter!r} failed on this conversation ({reason}); who "
         "serves the adapter has to mend it"
     )
