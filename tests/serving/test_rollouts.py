@@ -136,9 +136,8 @@ async def test_a_share_of_the_clients_gets_the_canary_and_keeps_it(bench: Bench)
     assert bench.role_of(1) is None
     assert [event for event in bench.bay.happened(adapter="ads") if "roll" in event] == [
         "rollout started",
-        "rollout at 10 %",
-        "rollout at 50 %",
-        "rollout at 100 %",
+        "rollout went on",
+        "rollout went on",
         "rollout promoted",
     ]
 
@@ -413,6 +412,23 @@ class TestFromTheFolder:
 
         await bench.operations.start_rollout("ads", None, policy("10"), ADMIN)
         assert bench.bay.status("ads").canary == bad
+
+    async def test_looks_and_restarts_lose_no_canary(self, bench: Bench) -> None:
+        """Also where as many former versions are kept as may be."""
+        for weights in (5, 6, 7):
+            await bench.bay.serve("ads", weights)
+        self.put(bench.bay, 3)
+        await bench.bay.look()
+        canary = bench.bay.status("ads").canary
+        assert canary is not None
+        bench.bay.touch("ads")
+        await bench.bay.look()
+        again = await restarted(bench)
+        assert again.bay.status("ads").canary == canary
+        assert again.told("status") == "running"
+        again.answer(500, canary=FAILED)
+        again = await restarted(again)
+        assert canary in again.bay.status("ads").kept
 
     async def test_the_next_folder_takes_the_place_of_the_canary(self, bench: Bench) -> None:
         """One rollout after the other; the live version stays what it was."""

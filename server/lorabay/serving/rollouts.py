@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import structlog
+
 from lorabay.catalog.versions import DIGEST_PREFIX, Digest
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, ModelNotFound
 from lorabay.reconcile.events import Actor
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from lorabay.rollout.assignment import Client
     from lorabay.rollout.figures import Sample
 
+logger = structlog.get_logger(__name__)
+
 TICK_S = 1.0
 """How often steps are looked at; a guard speaks with the answer that decides it."""
 
@@ -47,6 +51,9 @@ ENDED = {
     Status.OVERTAKEN: "rollout overtaken",
 }
 """What the log calls each end."""
+
+BAD_ENDS = frozenset({Status.ROLLED_BACK, Status.OVERTAKEN})
+"""Ends that nobody asked for: the log tells their reason."""
 
 
 class Changes(Protocol):
@@ -228,24 +235,22 @@ class Rollouts:
             self._begin(live, canary, policy, who)
         else:
             running.policy, running.step, running.step_since = policy, 0, self._wall()
-            self._tell_step(running, who)
+            self._tell_step(running, "rollout went on", who)
         return self.describe(live.adapter)
 
     def _begin(self, live: Version, canary: Version, policy: Policy, who: Actor) -> None:
         now = self._wall()
         rollout = Rollout(live.adapter, live.digest, canary.digest, policy, now, now)
         self._all[live.adapter] = self._running[live.adapter] = rollout
-        self._events.add("rollout started", who=who, adapter=live.adapter, version=canary.id)
-        self._tell_step(rollout, who)
+        self._tell_step(rollout, "rollout started", who)
 
-    def _tell_step(self, rollout: Rollout, who: Actor) -> None:
-        """Write down and show a share that begins."""
+    def _tell_step(self, rollout: Rollout, event: str, who: Actor) -> None:
+        """Write down, show and tell a share that begins."""
         self._save(rollout)
         self._show_share(rollout)
-        share = f"{rollout.share * 100:g} %"
-        self._events.add(
-            f"rollout at {share}", who=who, adapter=rollout.adapter, version=_canary_id(rollout)
-        )
+        name, canary = rollout.adapter, _canary_id(rollout)
+        logger.info("rollout share", adapter=name, version=canary, percent=rollout.share * 100)
+        self._events.add(event, who=who, adapter=name, version=canary)
 
     def _show_share(self, rollout: Rollout) -> None:
         self._metrics.show_rollout(rollout.adapter, rollout.canary, rollout.share)
@@ -301,7 +306,7 @@ class Rollouts:
             who=who,
             adapter=name,
             version=_canary_id(rollout),
-            result=reason or "ok",
+            result=reason if status in BAD_ENDS else "ok",
         )
         if canary is not None and status is not Status.PROMOTED:
             self._retire(canary)
@@ -355,7 +360,7 @@ class Rollouts:
         match rollout.next_move(self._wall()):
             case Move.ADVANCE:
                 rollout.advance(self._wall())
-                self._tell_step(rollout, ROLLOUT)
+                self._tell_step(rollout, "rollout went on", ROLLOUT)
             case Move.ROLL_BACK:
                 self._roll_back_if_bad(rollout)
             case Move.PROMOTE:

@@ -7,7 +7,7 @@ import pytest
 from lorabay.catalog.records import Record, Rollback
 from lorabay.catalog.registry.adapter_state import GONE, Adapter, AdapterState
 from lorabay.catalog.versions import Withheld
-from tests.catalog.registries import A, B, C
+from tests.catalog.registries import A, B, C, D
 
 ROLLED_BACK = Record(kept=(A.digest, B.digest), rollback=Rollback(to=A.digest, instead_of=B.digest))
 
@@ -62,6 +62,19 @@ def test_a_version_that_is_held_back_comes_last() -> None:
     assert adapter.former_version() == B
     assert Adapter(live=A, kept=(A, C), record=record).former_version() is None
     assert Adapter(live=C, kept=(C, A), record=record).canary is None
+
+
+@pytest.mark.parametrize(
+    "remembered",
+    [{"canary": C.digest}, {"rollback": Rollback(to=A.digest, instead_of=C.digest)}],
+    ids=["canary", "held back"],
+)
+def test_a_version_that_was_never_live_does_not_fall_out(remembered: dict[str, object]) -> None:
+    """However often the folder is looked at, and also when another version goes live."""
+    record = Record(kept=(A.digest, B.digest, C.digest)).model_copy(update=remembered)
+    adapter = Adapter(live=A, kept=(A, B, C), record=record)
+    assert adapter.flip_to(A, keep=1) == (A.digest, B.digest, C.digest)
+    assert adapter.flip_to(D, keep=1) == (D.digest, A.digest, C.digest)
 
 
 def test_a_flip_counts_versions_that_are_withheld() -> None:

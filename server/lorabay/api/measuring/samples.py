@@ -81,7 +81,13 @@ def sample_of(
 
 
 def _first_token_s(record: UsageRecord) -> float | None:
-    return None if record.first_token_ms is None else record.first_token_ms / 1000
+    """Return how long the engine took to the first token; None if none came.
+
+    Waits before that are those of a busy server, and longer for an adapter that is asked for less.
+    """
+    if record.first_token_ms is None or record.queue_ms is None:
+        return None
+    return max(0, record.first_token_ms - record.queue_ms) / 1000
 
 
 def _tokens_per_s(record: UsageRecord) -> float | None:

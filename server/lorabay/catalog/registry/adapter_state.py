@@ -81,6 +81,12 @@ class Adapter:
             return False
         return rollback.to in self.withheld
 
+    @property
+    def _not_live_yet(self) -> frozenset[Digest | None]:
+        """The canary, and what the source holds while an admin chose another version."""
+        rollback = self.record.rollback
+        return frozenset({self.record.canary, rollback.instead_of if rollback else None})
+
     def kept_version(self, digest_prefix: str) -> Version | None:
         """Return the one kept version whose digest begins so; None if there are none or several."""
         if not _PREFIX.fullmatch(digest_prefix):
@@ -108,10 +114,12 @@ class Adapter:
 
         The version that was live becomes the newest of the former ones, of which at most `keep`
         stay: the one that was live longest ago falls out first. Withheld ones count as well: they
-        are as much a choice for later.
+        are as much a choice for later. One that is being rolled out, or is held back, stays beside
+        them.
         """
         former = [digest for digest in self.record.kept if digest != version.digest]
-        digests = (version.digest, *former[:keep])
+        tried = [digest for digest in former[keep:] if digest in self._not_live_yet]
+        digests = (version.digest, *former[:keep], *tried)
 
         offered = {other.digest: other for other in self.kept}
         offered[version.digest] = version
