@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lorabay.catalog.versions import Digest
+from typing import Generic, TypeVar
 
 HALF_LIFE_S = 10.0
 """Measured: with requests for 100 adapters by Zipf's law, 2 to 50 a second, that change their
@@ -24,22 +21,26 @@ FORGOTTEN = 1e-3
 """A count that is as good as none."""
 
 
-class Popularity:
+Key = TypeVar("Key")
+"""What is counted: the digest of weights, or a number for an adapter in a simulation."""
+
+
+class Popularity(Generic[Key]):
     """Counts of uses that fade; `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._counts: dict[Digest, tuple[float, float]] = {}
+        self._counts: dict[Key, tuple[float, float]] = {}
         """Each count as it was at its last use, and when that was; the last used come last."""
 
-    def use(self, weights: Digest) -> None:
+    def use(self, weights: Key) -> None:
         """Count one use."""
         count = 1.0 + self.of(weights)
         self._counts.pop(weights, None)
         self._counts[weights] = (count, self._clock())
         self._forget()
 
-    def of(self, weights: Digest) -> float:
+    def of(self, weights: Key) -> float:
         """Return the count as it has faded by now; 0 for what was not used for long."""
         count, at = self._counts.get(weights, (0.0, 0.0))
         half_lives = (self._clock() - at) / HALF_LIFE_S

@@ -17,9 +17,8 @@ def test_a_simulation_has_three_plots() -> None:
     pytest.importorskip("matplotlib")
     shape = Shape(replicas=2, slots=4, window=8)
     made = zipf(Size(300, 20, at_once=8))
-    drawn = plots(
-        {"zipf": {name: simulate(made, make(0), shape) for name, make in POLICIES.items()}}
-    )
+    outcomes = {name: simulate(made, make(0), shape) for name, make in POLICIES.items()}
+    drawn = plots({"zipf": outcomes}, {"zipf": 0.2})
     assert set(drawn) == {"loads.png", "balance.png", "waits.png"}
     assert all(content.startswith(b"\x89PNG") for content in drawn.values())
 

@@ -19,7 +19,7 @@ def cluster() -> Cluster:
     made = Cluster(Shape(replicas=4, slots=2, window=4), KEYS)
     for _ in range(3):
         made.give(0, made.view.replicas[0])
-        made.begin(0, made.view.replicas[0])
+        made.begin(0, made.view.replicas[0], now=0)
     return made
 
 

@@ -11,12 +11,6 @@ ADAPTER = np.array([0, 0, 0, 1, 0, 2, 1, 0])
 TRACE = Trace("made", 4, np.arange(8.0), ADAPTER, np.arange(8), np.ones(8), load_s=np.full(4, 0.1))
 
 
-def test_the_least_loads_keep_the_most_popular() -> None:
-    """Two places: both are filled once, and the third adapter is loaded each time."""
-    assert TRACE.least_loads(2) == (2 + 1) / 8
-    assert TRACE.least_loads(100) == 3 / 8
-
-
 def test_facts_describe_it() -> None:
     assert TRACE.facts() == {
         "requests_per_s": pytest.approx(8 / 7),

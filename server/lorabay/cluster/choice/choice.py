@@ -2,8 +2,9 @@
 
 Replicas that hold the adapter come first, then those with room for it, each in the order that its
 hash names: as many as it is spread over. What binds the request decides among these, and none gets
-much more than the mean. That is consistent hashing with bounded loads, which knows what is where
-but does not depend on it.
+much more than the mean: a little more only where the weights are, so that they need not be loaded
+elsewhere. That is consistent hashing with bounded loads, which knows what is where but does not
+depend on it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from lorabay.cluster.choice.rendezvous import ReplicaId, ranked, weight
 
 FACTOR = 1.25
 """Times the mean load that one replica may have; above it, requests go elsewhere."""
+CROWDED = 1.5
+"""The same where elsewhere means that others' weights have to go."""
 HOMES = 2
 """Replicas of its order among which an adapter's weights are loaded where there is least to do."""
 _IDLE_PART = 2
@@ -57,9 +60,9 @@ class View:
     """Requests that one replica computes at once."""
 
 
-def bound(total: int, replicas: int, window: int) -> int:
+def bound(total: int, replicas: int, window: int, factor: float = FACTOR) -> int:
     """Return the load at which a replica is full, where all of them have `total` together."""
-    share = math.ceil(FACTOR * (total + 1) / replicas)
+    share = math.ceil(factor * (total + 1) / replicas)
     return max(share, window // _IDLE_PART, 1)
 
 
@@ -77,7 +80,14 @@ def choose(wish: Wish, width: int, view: View, total: int) -> ReplicaId:
         return _among(free, wish.affinity, loads)
 
     # The bound is above the mean, so one of all replicas is always below it.
-    return next(replica for replica in order[width:] if loads[replica] < full)
+    other = next(replica for replica in order[width:] if loads[replica] < full)
+    holders = view.holders.get(wish.key, frozenset())
+    if other in holders or view.room[other] > 0:
+        return other
+
+    crowded = bound(total, len(view.replicas), view.window, CROWDED)
+    staying = [one for one in order[:width] if one in holders and loads[one] < crowded]
+    return min(staying, key=loads.__getitem__) if staying else other
 
 
 def _preferred(wish: Wish, view: View) -> list[ReplicaId]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 class Rule:
     """When an adapter is spread over more replicas, and when over fewer."""
 
-    part: float = 0.75
+    part: float = 0.5
     """The part of one replica's mean load that an adapter may make up there."""
     grow_after_s: float = 1.0
     """Seconds for which more must have been wanted. Then it gets all of them at once."""

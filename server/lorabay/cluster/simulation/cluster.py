@@ -41,12 +41,12 @@ class Cluster:
         self.loads[name] += 1
         self.running[self._keys[adapter]] += 1
 
-    def begin(self, adapter: int, name: ReplicaId) -> bool:
+    def begin(self, adapter: int, name: ReplicaId, now: float) -> bool:
         """Let a replica begin a request; return whether it had to load the adapter."""
         replica = self.replicas[name]
         was_held = adapter in replica.held
 
-        lost = replica.begin(adapter)
+        lost = replica.begin(adapter, now)
         if lost is not None:
             self.holders[self._keys[lost]].discard(name)
         if not was_held:

@@ -29,23 +29,27 @@ def check_libraries() -> None:
         )
 
 
-def plots(outcomes: Outcomes) -> dict[str, bytes]:
-    """Return PNGs by the names of their files."""
+def plots(outcomes: Outcomes, least: Mapping[str, float]) -> dict[str, bytes]:
+    """Return PNGs by the names of their files; `least` are the loads of one pool."""
+    even = dict.fromkeys(outcomes, 1.25)
     return {
         "loads.png": _bars(
-            outcomes, "Loads of adapters by request", lambda one: one.loads_per_request, bar=0.1
+            outcomes, "Loads of adapters by request", lambda one: one.loads_per_request, least
         ),
         "balance.png": _bars(
-            outcomes, "Work of the busiest replica by the mean", lambda one: one.imbalance, bar=1.25
+            outcomes, "Work of the busiest replica by the mean", lambda one: one.imbalance, even
         ),
         "waits.png": _waits(outcomes),
     }
 
 
 def _bars(
-    outcomes: Outcomes, title: str, figure_of: Callable[[Outcome], float], bar: float
+    outcomes: Outcomes,
+    title: str,
+    figure_of: Callable[[Outcome], float],
+    lines: Mapping[str, float],
 ) -> bytes:
-    """Return groups of bars, a group for each trace, and a line at the bar."""
+    """Return groups of bars, a group for each trace, each with a line at its bound or bar."""
     figure, axes = _axes(title)
     traces = list(outcomes)
     policies = list(next(iter(outcomes.values())))
@@ -56,7 +60,9 @@ def _bars(
         heights = [figure_of(outcomes[trace][policy]) for trace in traces]
         axes.bar(places, heights, wide * 0.92, color=COLOURS[number % 5], label=policy)
 
-    axes.axhline(bar, color="#333333", linewidth=0.9, linestyle="--", label=f"bar: {bar}")
+    heights = [lines[trace] for trace in traces]
+    starts = np.arange(len(traces)) - 0.46
+    axes.hlines(heights, starts, starts + 0.92, color="#333333", linestyles="--", label="bound")
     axes.set_xticks(range(len(traces)), traces)
     axes.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.08))
     return _png(figure)

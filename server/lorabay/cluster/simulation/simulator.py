@@ -117,7 +117,7 @@ class _Run:
 
     def _begin(self, request: int, name: ReplicaId, now: float) -> None:
         adapter = self._adapters[request]
-        if self.cluster.begin(adapter, name):
+        if self.cluster.begin(adapter, name, now):
             self.loads += 1
             now += self._load_s[adapter]
 

@@ -39,16 +39,6 @@ class Trace:
         """The adapters' digests."""
         return [sha256(f"adapter {number}".encode()).hexdigest() for number in range(self.adapters)]
 
-    def least_loads(self, places: int) -> float:
-        """Return the loads a request that remain if the most popular adapters never leave.
-
-        `places` are all slots together. Luck and bursts may need fewer; no steady placement does.
-        """
-        counts = np.sort(np.bincount(self.adapter, minlength=self.adapters))[::-1]
-        outside = int(counts[places:].sum())
-        first_loads = int(np.count_nonzero(counts[:places]))
-        return (outside + first_loads) / max(len(self), 1)
-
     def facts(self) -> dict[str, Any]:
         """Return what describes a trace: requests a second, and the part of the top adapter."""
         counts = np.bincount(self.adapter, minlength=self.adapters)
