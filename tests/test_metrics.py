@@ -37,6 +37,8 @@ CONTRACT = {
     "lorabay_store_size_bytes": (),
     "lorabay_directory_state": ("state",),
     "lorabay_file_systems_hanging": (),
+    "lorabay_source_up": ("source",),
+    "lorabay_source_refused": ("source",),
     "lorabay_engine_up": (),
     "lorabay_engine_restarts": ("reason",),
     "lorabay_model_restarts": ("adapter",),

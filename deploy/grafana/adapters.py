@@ -147,6 +147,18 @@ PANELS = (
         or_zero(f'sum(increase(lorabay_rollouts_ended_total{{{HERE},outcome="rolled_back"}}[1d]))'),
     ),
     lines(
+        "Sources",
+        "1 while a bucket, registry or hub can be listed. Nothing but 0 where there is none.",
+        TRUTH,
+        Query(or_zero(f"lorabay_source_up{{{HERE}}}"), "{{instance}} {{source}}"),
+    ),
+    lines(
+        "Not mirrored",
+        "Adapters of a source that are refused, or cannot be fetched.",
+        COUNT,
+        Query(or_zero(f"lorabay_source_refused{{{HERE}}}"), "{{instance}} {{source}}"),
+    ),
+    lines(
         "Approximations",
         "Relative error of adapters that are served by an approximation.",
         SHARE,

@@ -113,6 +113,7 @@ class Metrics:
         self._add_rebuilds(registry)
         self._add_slots(registry)
         self._add_directory(registry)
+        self._add_sources(registry)
         self._add_disks(registry)
         self._add_connections(registry)
         self._add_grammars(registry)
@@ -225,6 +226,20 @@ class Metrics:
         self.hanging = Gauge(
             "lorabay_file_systems_hanging",
             "Looks at folders and reads of them that wait for a file system that does not answer.",
+            registry=registry,
+        )
+
+    def _add_sources(self, registry: CollectorRegistry) -> None:
+        self.source_up = Gauge(
+            "lorabay_source_up",
+            "1 while a source of adapters can be listed; 0 while it is away, or shows nothing.",
+            ["source"],
+            registry=registry,
+        )
+        self.source_refused = Gauge(
+            "lorabay_source_refused",
+            "Adapters of a source that are not mirrored: refused, or not to be had.",
+            ["source"],
             registry=registry,
         )
 

@@ -133,6 +133,18 @@ CASES = (
         | one("lorabay_directory_state", "1x4 0x4 1x80", 'state="ready"'),
     ),
     Case(
+        "LorabaySourceAway",
+        one("lorabay_source_up", "1x4 0x80", 'source="s3://acme/adapters"'),
+        # An outage of four minutes is over before somebody is up.
+        one("lorabay_source_up", "1x4 0x16 1x80", 'source="s3://acme/adapters"'),
+    ),
+    Case(
+        "LorabaySourceRefused",
+        one("lorabay_source_refused", "0x4 2x80", 'source="s3://acme/adapters"'),
+        # A download that failed, and went well when it was tried again.
+        one("lorabay_source_refused", "0x4 1x20 0x80", 'source="s3://acme/adapters"'),
+    ),
+    Case(
         "LorabayFileSystemHangs",
         one("lorabay_file_systems_hanging", "0x4 2x80"),
         one("lorabay_file_systems_hanging", "0x4 1x4 0x80"),

@@ -19,10 +19,8 @@ from lorabay.sources.interface import Changed, SourceError
 from lorabay.sources.manifest import MANIFEST_FILE, manifest_of
 from lorabay.sources.offers import SourceLimits
 from lorabay.sources.pace import Pace
-from tests.fixtures.buckets import BUCKET, Link, S3Server
+from tests.fixtures.buckets import BUCKET, SLOW_DOWN, Link, S3Server
 from tests.sources.made import CONFIG, WEIGHTS, content_of, delete, put
-
-SLOW_DOWN = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 31\r\n\r\n<Error><Code>SlowDown</Code></E>"
 
 
 @pytest.fixture

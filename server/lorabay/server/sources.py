@@ -5,6 +5,7 @@ Knows the settings and the mirrors. Nothing is asked of a source before `begin`.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lorabay.reconcile.reconciler import Directory
@@ -18,6 +19,7 @@ from lorabay.sources.opening import open_source
 from lorabay.sources.pace import Pace
 
 if TYPE_CHECKING:
+    from lorabay.metrics import Metrics
     from lorabay.settings import Settings
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -79,3 +81,19 @@ def choose_sources(settings: Settings) -> FollowedFolder | Mirrors:
         for source in sources
     ]
     return Mirrors(folder, mirrors)
+
+
+def show_sources(sources: FollowedFolder | Mirrors, metrics: Metrics) -> None:
+    """Have the metrics tell how each source does; the reasons are on the admin side."""
+    for number, source in enumerate(sources.describe()):
+        name = source["source"]
+        metrics.source_up.labels(name).set_function(partial(_is_up, sources, number))
+        metrics.source_refused.labels(name).set_function(partial(_refused, sources, number))
+
+
+def _is_up(sources: FollowedFolder | Mirrors, number: int) -> float:
+    return float(sources.describe()[number]["state"] not in ("away", "empty"))
+
+
+def _refused(sources: FollowedFolder | Mirrors, number: int) -> float:
+    return float(len(sources.describe()[number]["refused"]))
