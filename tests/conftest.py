@@ -192,7 +192,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--ray",
         action="store_true",
-        help="also tests/e2e/test_ray.py, which starts two engines on a Ray cluster",
+        help="also tests/e2e/test_ray.py and test_ray_scaling.py, which start two engines on a Ray "
+        "cluster",
     )
     parser.addoption(
         "--neighbours",

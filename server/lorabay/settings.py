@@ -746,6 +746,20 @@ class ClusterSettings(BaseModel):
             "its own slots. 0 uses no Ray."
         ),
     )
+    ray_max_replicas: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Engines that there may be while many requests run. `ray_replicas` are always there. 0 "
+            "keeps their number."
+        ),
+    )
+    # A replica takes a minute to come up, and brings its weights back one by one.
+    ray_idle_s: float = Field(
+        300.0,
+        ge=0,
+        description="Seconds with less to do after which an engine ends that was added.",
+    )
     ray_address: str | None = Field(
         None,
         description=(

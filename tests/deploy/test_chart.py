@@ -278,7 +278,8 @@ def test_alerts_and_dashboards_come_along(helm: Program) -> None:
         ("adapters.source=s3://a/b", "exactly one of claim, image and source; there are 2"),
         ("adapters.claim=", "exactly one of claim, image and source; there are 0"),
         ("ingress.enabled=true", "ingress.host: name the host"),
-        ("ray.enabled=true", "ray.importPath: name the application"),
+        ("ray.enabled=true,ray.importPath=", "ray.importPath: name the application"),
+        ("ray.enabled=true", "ray.claim: name the claim"),
     ],
 )
 def test_a_wrong_value_is_an_error(helm: Program, value: str, said: str) -> None:

@@ -42,6 +42,7 @@ OPTIONAL = {
     "test_neighbours.py": "--neighbours",
     "test_pooling.py": "--pooling",
     "test_ray.py": "--ray",
+    "test_ray_scaling.py": "--ray",
     "test_strangers.py": "--strangers",
     "test_whole_models.py": "--whole-models",
 }
@@ -53,6 +54,7 @@ FIRST, LAST = (
         "test_merged.py",
         "test_pooling.py",
         "test_ray.py",
+        "test_ray_scaling.py",
         "test_tutorial.py",
         "test_store_disk.py",
         "test_cold_adapters.py",

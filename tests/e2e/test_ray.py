@@ -92,7 +92,7 @@ def handle(cluster: Server) -> Iterator[Any]:
     from ray import serve
 
     ray.init(address="auto", log_to_driver=False)
-    yield serve.get_deployment_handle("engine", "lorabay")
+    yield serve.get_deployment_handle("engine", "lorabay-engines")
     ray.shutdown()
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 SEQUENCES = 256
 """Requests that a replica takes at once where `max_num_seqs` is vLLM's own."""
+FILLED = 0.75
+"""The part of their window that replicas should use; above it another one is added."""
 THREADS = "VLLM_CPU_OMP_THREADS_BIND"
 
 
@@ -44,10 +46,15 @@ def make_ray_engine(base: BaseFolder, options: Mapping[str, Any], *, settings: S
     from lorabay.cluster.ray_serve.application import Application, Cluster
     from lorabay.cluster.ray_serve.line import RayLine
 
+    sequences = whole_number(options, "max_num_seqs", default=SEQUENCES)
     cluster = Cluster(
         settings.ray_replicas,
         # Twice the window: what waits, waits in the replica, where its slots are.
-        window=2 * whole_number(options, "max_num_seqs", default=SEQUENCES),
+        window=2 * sequences,
+        most=settings.ray_max_replicas,
+        # Full replicas must have more than they should, or none would ever be added.
+        wanted=FILLED * sequences,
+        idle_s=settings.ray_idle_s,
         address=settings.ray_address,
         cpus=settings.ray_cpus,
         gpus=settings.ray_gpus,

@@ -13,7 +13,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from multiprocessing import active_children
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -67,7 +68,7 @@ from lorabay.server.models import model_checks, model_plan
 from lorabay.server.oidc import admin_side, show_age
 from lorabay.server.open_files import connections_of, raise_limit
 from lorabay.server.replicas import make_ray_engine
-from lorabay.server.sources import choose_sources
+from lorabay.server.sources import choose_sources, show_sources
 from lorabay.server.store_space import show_space
 from lorabay.server.tls import choose_certificate
 from lorabay.server.tracing import choose_tracing
@@ -227,6 +228,7 @@ class Server:
         self._accounts = accounts
         self._metrics = Metrics(CollectorRegistry(), own_histograms=settings.metrics_adapters)
         self._sources = choose_sources(settings)
+        show_sources(self._sources, self._metrics)
         self._tracing = choose_tracing(settings, self._metrics)
         self._usage = choose_recorder(settings, accounts, self._metrics)
         self._shares = choose_shares(settings)
@@ -260,13 +262,15 @@ class Server:
         self._auditor = None if accounts is None else Auditor(accounts.database, self._metrics)
         if issuer_keys is not None:
             show_age(settings, issuer_keys, self._metrics)
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
+        """Why the start has failed, if it has."""
 
         hosts = choose_hosts(settings.allowed_hosts, with_key=not isinstance(gate, OpenGate))
         self._front = front_of(hosts, cors_origins=settings.cors_origins)
-        self._app = StartingApp(self._front)
+        self.app = StartingApp(self._front)
+        """What answers requests; only `/health` until the base is found."""
         self._http = HttpServer(
-            self._app,
+            self.app,
             timeouts=Timeouts(settings.receive_timeout_s, settings.send_timeout_s),
             max_connections=connections_of(raise_limit(), settings.max_connections),
             keep_alive_s=settings.keep_alive_s,
@@ -304,6 +308,21 @@ class Server:
         self._http.should_exit = True
 
     async def _serve(self, listener: socket.socket) -> None:
+        async with self.running():
+            await self._http.serve(sockets=[listener])
+            # A SIGINT that uvicorn raises again cancels this task where it awaits next, which must
+            # not be while the engine is being stopped.
+            await asyncio.sleep(0)
+
+        if self.failure is not None:
+            raise self.failure
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Bring up everything behind HTTP, and end it after the block, which answers requests.
+
+        The block begins at once; the start goes on beside it. See `failure`.
+        """
         start = asyncio.create_task(self._start())
         start.add_done_callback(self._started)
         following = [asyncio.create_task(keys.follow()) for keys in self._keyrings]
@@ -315,10 +334,7 @@ class Server:
             following.append(asyncio.create_task(self._limits.run()))
         following.append(asyncio.create_task(turn_on(self._ring)))
         try:
-            await self._http.serve(sockets=[listener])
-            # A SIGINT that uvicorn raises again cancels this task where it awaits next, which must
-            # not be while the engine is being stopped.
-            await asyncio.sleep(0)
+            yield
         finally:
             for task in following:
                 task.cancel()
@@ -331,9 +347,6 @@ class Server:
             await asyncio.to_thread(self._tracing.stop, TRACES_STOP_S)
             if self._auditor is not None:
                 await asyncio.to_thread(self._auditor.end)
-
-        if self._failure is not None:
-            raise self._failure
 
     async def _start(self) -> None:
         """Bring up everything behind HTTP, step by step."""
@@ -411,7 +424,7 @@ class Server:
         if engine_is_on_cpu():
             # Whoever reads a folder has the cores on which tokens are computed.
             reconciler.ingest.give_way(lambda: turns.running > 0)
-        self._app.hand_over(self._create_app(base, manager, reconciler, turns))
+        self.app.hand_over(self._create_app(base, manager, reconciler, turns))
 
         step("start the engine, and load adapters into it")
         await manager.start()
@@ -524,8 +537,8 @@ class Server:
         if start.cancelled() or self._http.should_exit:
             return
 
-        self._failure = start.exception()
-        if self._failure is None:
+        self.failure = start.exception()
+        if self.failure is None:
             logger.info("ready")
             self.when_ready()
         else:

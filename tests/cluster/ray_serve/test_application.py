@@ -31,6 +31,17 @@ def test_a_deployment_has_our_router_and_window() -> None:
     assert "AdapterRouter" in str(config.request_router_config.request_router_class)
 
 
+def test_replicas_come_and_go_with_the_load() -> None:
+    """Between two numbers, by requests at once; without the larger one there is one number."""
+    cluster = Cluster(replicas=2, window=64, most=6, wanted=24, idle_s=120)
+    deployment = Application(cluster, make)._bound()._bound_deployment
+    rule = deployment._deployment_config.autoscaling_config
+    assert (rule.min_replicas, rule.max_replicas) == (2, 6)
+    assert rule.target_ongoing_requests == 24
+    assert rule.downscale_delay_s == 120
+    assert rule.upscale_delay_s <= 60
+
+
 @pytest.mark.parametrize(
     "method",
     ["answer", "facts", "forget", "pin", "prepare", "prepare_successor", "schemas"],

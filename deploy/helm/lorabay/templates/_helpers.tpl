@@ -45,6 +45,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.ray.enabled (not .Values.ray.importPath) }}
 {{- fail "ray.importPath: name the application that Ray Serve runs, as module:name." }}
 {{- end }}
+{{- if and .Values.ray.enabled (not .Values.ray.claim) }}
+{{- fail "ray.claim: name the claim on which all pods of the cluster find the base and the store." }}
+{{- end }}
 {{- end }}
 
 {{- define "lorabay.env" -}}

@@ -21,6 +21,8 @@ ROUTER = "lorabay.cluster.ray_serve.router:AdapterRouter"
 DEPLOYMENT = "engine"
 STATS_S = 1.0
 """How often routers hear what replicas hold."""
+GROW_S = 10.0
+"""How long there must be too much to do until a replica is added."""
 HEALTH_S, HUNG_S = 2.0, 30.0
 """How often Ray asks whether a replica is well, and how long it may take to answer."""
 
@@ -34,12 +36,17 @@ class Cluster:
 
     `address` is that of a running Ray cluster; None starts one on this machine. `window` are the
     requests that one replica takes at once, `drain_s` the seconds that they have when it must go.
+    There may be up to `most` replicas, so many that each has `wanted` requests at once; one that
+    was added goes after `idle_s`.
     """
 
     replicas: int
     window: int
+    most: int = 0
+    wanted: float = 1.0
+    idle_s: float = 300.0
     address: str | None = None
-    name: str = "lorabay"
+    name: str = "lorabay-engines"
     cpus: float = 1.0
     gpus: float = 0.0
     drain_s: float = 60.0
@@ -143,7 +150,8 @@ class Application:
         cluster = self._cluster
         # Ray tells its makers about each cluster, unless it is told not to.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        own = {} if cluster.address else {"num_cpus": int(cluster.replicas * cluster.cpus) + 1}
+        count = max(cluster.replicas, cluster.most)
+        own = {} if cluster.address else {"num_cpus": int(count * cluster.cpus) + 1}
         try:
             ray.init(address=cluster.address, include_dashboard=False, log_to_driver=True, **own)
         except ConnectionError as error:
@@ -158,7 +166,7 @@ class Application:
         cluster = self._cluster
         deployment = serve.deployment(Replica).options(
             name=DEPLOYMENT,
-            num_replicas=cluster.replicas,
+            **self._count(),
             max_ongoing_requests=cluster.window,
             graceful_shutdown_timeout_s=cluster.drain_s,
             health_check_period_s=HEALTH_S,
@@ -169,3 +177,20 @@ class Application:
             ),
         )
         return deployment.bind(self._make)
+
+    def _count(self) -> dict[str, Any]:
+        """Return how many replicas there are, as Ray's options: a number, or a rule."""
+        from ray.serve.config import AutoscalingConfig
+
+        cluster = self._cluster
+        if cluster.most <= cluster.replicas:
+            return {"num_replicas": cluster.replicas}
+
+        rule = AutoscalingConfig(
+            min_replicas=cluster.replicas,
+            max_replicas=cluster.most,
+            target_ongoing_requests=cluster.wanted,
+            upscale_delay_s=GROW_S,
+            downscale_delay_s=cluster.idle_s,
+        )
+        return {"autoscaling_config": rule}

@@ -1,0 +1,96 @@
+"""The front as an application of Ray Serve, without a cluster; tests/e2e/test_ray.py has one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse
+
+from lorabay.errors import SetupError, UsageError
+from lorabay.server.ray_front import FRONT, REPLICAS, Front, WithLife, application, settings_of
+
+
+def test_the_application_is_built_without_a_cluster(no_settings_in_environment: None) -> None:
+    """Ray is not even started; the deployment is one front, with time to drain."""
+    ray = pytest.importorskip("ray")
+    pytest.importorskip("ray.serve")
+    built = application({"grace_s": 45, "ray_replicas": 3})
+    deployment: Any = built._bound_deployment
+    assert deployment.name == FRONT
+    assert deployment.num_replicas == 1
+    assert deployment._deployment_config.graceful_shutdown_timeout_s == 45
+    assert not ray.is_initialized()
+
+
+def test_wrong_settings_are_refused_when_it_is_built(no_settings_in_environment: None) -> None:
+    pytest.importorskip("ray.serve")
+    with pytest.raises(UsageError, match="poll_s"):
+        application({"poll_s": "often"})
+
+
+def test_settings_are_those_of_a_server(no_settings_in_environment: None) -> None:
+    """It is reached from anywhere, and has engines on Ray however little was said."""
+    settings = settings_of({"grace_s": 45})
+    assert (settings.grace_s, settings.ray_replicas) == (45, REPLICAS)
+    assert settings.host == "0.0.0.0"
+    assert settings_of({"ray_replicas": 5}).ray_replicas == 5
+
+
+async def spoken(app: WithLife) -> list[str]:
+    """What it says to a start and an end."""
+    said: list[str] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": "lifespan.startup" if not said else "lifespan.shutdown"}
+
+    async def send(message: Any) -> None:
+        said.append(message["type"])
+        if message["type"] == "lifespan.startup.complete":
+            async with httpx.AsyncClient(
+                transport=httpx.ASGITransport(app), base_url="http://here"
+            ) as client:
+                said.append((await client.get("/")).text)
+
+    await app({"type": "lifespan"}, receive, send)
+    return said
+
+
+async def test_requests_are_answered_between_start_and_end() -> None:
+    steps: list[str] = []
+
+    @asynccontextmanager
+    async def life() -> AsyncIterator[PlainTextResponse]:
+        steps.append("begun")
+        yield PlainTextResponse("hello")
+        steps.append("ended")
+
+    said = await spoken(WithLife(life))
+    assert said == ["lifespan.startup.complete", "hello", "lifespan.shutdown.complete"]
+    assert steps == ["begun", "ended"]
+
+
+async def test_a_front_without_a_key_does_not_begin(
+    no_settings_in_environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Ray's proxy can be reached from elsewhere."""
+    front = Front({"store": str(tmp_path_factory.mktemp("store"))})
+    app = front.__serve_build_asgi_app__()
+    assert isinstance(app, WithLife)
+    assert await spoken(app) == ["lifespan.startup.failed"]
+
+
+def test_a_start_that_failed_is_bad_health(no_settings_in_environment: None) -> None:
+    """Ray makes another front then."""
+
+    class Failed:
+        failure = SetupError("no such base")
+
+    front = Front({})
+    front.check_health()
+    front._server = Failed()  # type: ignore[assignment]
+    with pytest.raises(SetupError, match="no such base"):
+        front.check_health()
