@@ -192,7 +192,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--ray",
         action="store_true",
-        help="also tests/e2e/test_ray.py and test_ray_scaling.py, which start two engines on a Ray "
+        help="also tests/e2e/test_ray.py, test_ray_scaling.py and test_ray_fakes.py, each on a Ray "
         "cluster",
     )
     parser.addoption(

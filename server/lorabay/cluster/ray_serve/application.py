@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from lorabay.errors import SetupError
@@ -56,10 +57,11 @@ class Replica:
     """One replica, as Ray Serve starts and calls it."""
 
     async def __init__(  # type: ignore[misc]
-        self, make: MakeReplica
+        self, make: MakeReplica, made_of: str
     ) -> None:
         from ray import serve
 
+        self._made_of = made_of
         rank = serve.get_replica_context().rank
         self._replica = await make(rank.local_rank)
 
@@ -93,6 +95,10 @@ class Replica:
         """Return the schemas of bodies."""
         return self._replica.schemas()
 
+    async def made_of(self) -> str:
+        """Return what this replica was made of; see `Application.deploy`."""
+        return self._made_of
+
     async def record_routing_stats(self) -> dict[str, Any]:
         """Return what routers choose by; Ray asks for it."""
         return self._replica.stats()
@@ -118,7 +124,8 @@ class Application:
     def deploy(self) -> DeploymentHandle:
         """Start or join Ray, deploy the replicas, and return a handle once all are up.
 
-        Raises SetupError if Ray cannot be reached, or replicas do not come up.
+        Replicas that run already are taken over if they are made of the same: a front that died
+        has left them. Raises SetupError if Ray cannot be reached, or replicas do not come up.
         """
         import ray
         from ray import serve
@@ -127,6 +134,9 @@ class Application:
         if not ray.is_initialized():
             self._join()
         serve.start(proxy_location="Disabled")
+        left = self._left_by_another()
+        if left is not None:
+            return left
         try:
             return serve.run(self._bound(), name=cluster.name, route_prefix=None)
         except RuntimeError as error:
@@ -143,6 +153,25 @@ class Application:
         if self._started_ray:
             serve.shutdown()
             ray.shutdown()
+
+    def _left_by_another(self) -> DeploymentHandle | None:
+        """Return a handle of the replicas that run already, if they are the ones wanted."""
+        from ray import serve
+
+        name = self._cluster.name
+        found = serve.status().applications.get(name)
+        if found is None or found.status != "RUNNING":
+            return None
+
+        handle = serve.get_app_handle(name)
+        told = handle.broadcast("made_of").results(timeout_s=HUNG_S)
+        return handle if set(told) == {self._made_of()} else None
+
+    def _made_of(self) -> str:
+        """Return a digest of what replicas are made of: another one means another engine."""
+        from ray import cloudpickle
+
+        return sha256(cloudpickle.dumps((self._cluster, self._make))).hexdigest()
 
     def _join(self) -> None:
         import ray
@@ -176,7 +205,7 @@ class Application:
                 request_router_class=ROUTER, request_routing_stats_period_s=STATS_S
             ),
         )
-        return deployment.bind(self._make)
+        return deployment.bind(self._make, self._made_of())
 
     def _count(self) -> dict[str, Any]:
         """Return how many replicas there are, as Ray's options: a number, or a rule."""
