@@ -19,7 +19,7 @@ from lorabay.errors import LorabayError, SetupError
 from lorabay.logs import configure_logging, quiet_engine
 from lorabay.server.accounts import open_accounts
 from lorabay.server.oidc import admin_side
-from lorabay.server.server import Server
+from lorabay.server.server import Server, secret_of
 from lorabay.settings import load_settings
 
 if TYPE_CHECKING:
@@ -88,9 +88,8 @@ class Front:
     async def _lived(self) -> AsyncIterator[ASGIApp]:
         """Run the server while the block lasts; yield what answers requests."""
         settings = self._settings
-        api_key, admin_key = settings.api_key, settings.admin_key
-        keys = Keyring(api_key and api_key.get_secret_value(), settings.api_key_file)
-        admin_keys = Keyring(admin_key and admin_key.get_secret_value(), settings.admin_key_file)
+        keys = Keyring(secret_of(settings.api_key), settings.api_key_file)
+        admin_keys = Keyring(secret_of(settings.admin_key), settings.admin_key_file)
         admin_gate, issuer_keys = admin_side(settings, admin_keys)
 
         with open_accounts(settings) as accounts:

@@ -133,8 +133,8 @@ def serve(settings: Settings) -> None:
     """
     configure_logging(settings.log_format, settings.log_level)
     quiet_engine(os.environ, settings.log_level)
-    keys = Keyring(_secret(settings.api_key), settings.api_key_file)
-    admin_keys = Keyring(_secret(settings.admin_key), settings.admin_key_file)
+    keys = Keyring(secret_of(settings.api_key), settings.api_key_file)
+    admin_keys = Keyring(secret_of(settings.admin_key), settings.admin_key_file)
     admin_gate, issuer_keys = admin_side(settings, admin_keys)
     certificate = choose_certificate(settings.tls_cert, settings.tls_key)
 
@@ -172,7 +172,8 @@ def serve(settings: Settings) -> None:
                 ahead.leave()
 
 
-def _secret(setting: SecretStr | None) -> str | None:
+def secret_of(setting: SecretStr | None) -> str | None:
+    """Return the text of a secret setting, if it is given."""
     return None if setting is None else setting.get_secret_value()
 
 
@@ -257,7 +258,7 @@ class Server:
         if accounts is not None:
             self._metrics.database_age.set_function(lambda: accounts.keys.age_s)
             self._limits = LimitKeeper(
-                accounts.database, self._metrics, redis=_secret(settings.redis)
+                accounts.database, self._metrics, redis=secret_of(settings.redis)
             )
         self._auditor = None if accounts is None else Auditor(accounts.database, self._metrics)
         if issuer_keys is not None:

@@ -9,8 +9,7 @@ where weights are.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
 
 HALF_LIFE_S = 10.0
 """Measured: with requests for 100 adapters by Zipf's law, 2 to 50 a second, that change their
@@ -21,26 +20,22 @@ FORGOTTEN = 1e-3
 """A count that is as good as none."""
 
 
-Key = TypeVar("Key")
-"""What is counted: the digest of weights, or a number for an adapter in a simulation."""
-
-
-class Popularity(Generic[Key]):
+class Popularity:
     """Counts of uses that fade; `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._counts: dict[Key, tuple[float, float]] = {}
+        self._counts: dict[Hashable, tuple[float, float]] = {}
         """Each count as it was at its last use, and when that was; the last used come last."""
 
-    def use(self, weights: Key) -> None:
+    def use(self, weights: Hashable) -> None:
         """Count one use."""
         count = 1.0 + self.of(weights)
         self._counts.pop(weights, None)
         self._counts[weights] = (count, self._clock())
         self._forget()
 
-    def of(self, weights: Key) -> float:
+    def of(self, weights: Hashable) -> float:
         """Return the count as it has faded by now; 0 for what was not used for long."""
         count, at = self._counts.get(weights, (0.0, 0.0))
         half_lives = (self._clock() - at) / HALF_LIFE_S

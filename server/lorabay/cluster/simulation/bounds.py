@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from lorabay.cluster.simulation.trace import Trace
+    from lorabay.cluster.simulation.trace import Indices, Trace
 
 
 def fixed(trace: Trace, places: int) -> float:
@@ -80,7 +80,7 @@ def foreseen(trace: Trace, places: int) -> float:
     return loads / max(len(trace), 1)
 
 
-def _ranks(trace: Trace) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _ranks(trace: Trace) -> Indices:
     """Return the place of each adapter among all, the most popular one first."""
     counts = np.bincount(trace.adapter, minlength=trace.adapters)
     ranks = np.empty(trace.adapters, dtype=np.int64)

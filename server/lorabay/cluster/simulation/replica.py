@@ -19,7 +19,7 @@ class SimulatedReplica:
         self._slots = slots
         self._computing = 0
         self._now = 0.0
-        self._popularity: Popularity[int] = Popularity(lambda: self._now)
+        self._popularity = Popularity(lambda: self._now)
         self.held: OrderedDict[int, int] = OrderedDict()
         """Adapters with a slot, the longest unused first, and how many requests use each."""
         self.waiting: deque[int] = deque()
