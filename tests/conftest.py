@@ -192,7 +192,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--ray",
         action="store_true",
-        help="also tests/e2e/test_ray.py, test_ray_scaling.py and test_ray_fakes.py, each on a Ray "
+        help="also tests/e2e/test_ray.py and others of that name, each of which starts a Ray "
         "cluster",
     )
     parser.addoption(
