@@ -18,7 +18,7 @@ pytest.importorskip("ray.serve")
 from ray import serve
 
 from lorabay.catalog.versions import Version
-from lorabay.cluster.ray_serve.application import Application, Cluster, MakeReplica
+from lorabay.cluster.ray_serve.application import Application, Cluster
 from lorabay.cluster.ray_serve.line import RayLine
 from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
 from lorabay.cluster.replicas.replicas_engine import ReplicasEngine
@@ -148,22 +148,17 @@ async def test_half_of_the_loads_of_rays_multiplexing(figures: list[str]) -> Non
     assert all(own <= 0.5 * others for others, own in rounds)
 
 
-async def make_anew(rank: int) -> EngineReplica:
-    """Make a replica with other options."""
-    return EngineReplica(SlowEngine(answer), Room(capacity=2, slots=2))
-
-
 @pytest.mark.usefixtures("ray_here")
 async def test_a_front_that_comes_back_finds_its_replicas() -> None:
     """The same processes, if it wants the same engines; other ones if not."""
-    cluster = Cluster(replicas=1, window=8, name="again")
 
-    async def pids(make: MakeReplica) -> set[int]:
+    async def pids(made_of: str) -> set[int]:
+        cluster = Cluster(replicas=1, window=8, name="again", made_of=made_of)
         line = RayLine(Application(cluster, make))
         await line.open()
         return {one["pid"] for one in await line.tell_all("record_routing_stats")}
 
-    first = await pids(make)
-    assert await pids(make) == first
-    assert await pids(make_anew) != first
+    first = await pids("this")
+    assert await pids("this") == first
+    assert await pids("that") != first
     await asyncio.to_thread(serve.delete, "again")

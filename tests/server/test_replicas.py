@@ -9,7 +9,7 @@ import pytest
 from lorabay.base.find import BaseFolder
 from lorabay.errors import SetupError
 from lorabay.server import replicas
-from lorabay.server.replicas import make_ray_engine, own_cpus, room_of
+from lorabay.server.replicas import made_of, make_ray_engine, own_cpus, room_of
 from lorabay.settings import Settings
 
 
@@ -33,3 +33,13 @@ def test_without_ray_it_says_what_to_install(
     monkeypatch.setattr(replicas, "find_spec", lambda name: None)
     with pytest.raises(SetupError, match=r"lorabay\[ray\]"):
         make_ray_engine(BaseFolder(base, "tiny"), {}, settings=settings)
+
+
+def test_engines_made_of_other_things_have_another_name(settings: Settings, base: Path) -> None:
+    """The same ones have the same, whatever the order of the options."""
+    folder = BaseFolder(base, "tiny")
+    first = made_of(folder, {"max_loras": 4, "dtype": "float32"}, settings)
+    assert made_of(folder, {"dtype": "float32", "max_loras": 4}, settings) == first
+    assert made_of(folder, {"max_loras": 5, "dtype": "float32"}, settings) != first
+    slower = settings.model_copy(update={"load_timeout_s": 99.0})
+    assert made_of(folder, {"max_loras": 4, "dtype": "float32"}, slower) != first

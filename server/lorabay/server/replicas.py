@@ -6,8 +6,10 @@ A replica is made in a process of Ray's, on its own machine, by what is pickled 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from functools import partial
+from hashlib import sha256
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +57,7 @@ def make_ray_engine(base: BaseFolder, options: Mapping[str, Any], *, settings: S
         # Full replicas must have more than they should, or none would ever be added.
         wanted=FILLED * sequences,
         idle_s=settings.ray_idle_s,
+        made_of=made_of(base, options, settings),
         address=settings.ray_address,
         cpus=settings.ray_cpus,
         gpus=settings.ray_gpus,
@@ -62,6 +65,12 @@ def make_ray_engine(base: BaseFolder, options: Mapping[str, Any], *, settings: S
     )
     make = partial(make_replica, base=base, options=dict(options), settings=settings)
     return ReplicasEngine(RayLine(Application(cluster, make)))
+
+
+def made_of(base: BaseFolder, options: Mapping[str, Any], settings: Settings) -> str:
+    """Return a digest of what decides how an engine is; the same in every process."""
+    facts = [str(base.path), options, settings.model_dump(mode="json")]
+    return sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 async def make_replica(

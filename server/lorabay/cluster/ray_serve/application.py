@@ -6,7 +6,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from lorabay.errors import SetupError
@@ -38,7 +37,8 @@ class Cluster:
     `address` is that of a running Ray cluster; None starts one on this machine. `window` are the
     requests that one replica takes at once, `drain_s` the seconds that they have when it must go.
     There may be up to `most` replicas, so many that each has `wanted` requests at once; one that
-    was added goes after `idle_s`.
+    was added goes after `idle_s`. `made_of` names what their engines are made of: replicas that an
+    earlier front has left are taken over if it is the same, and never if it is empty.
     """
 
     replicas: int
@@ -46,6 +46,7 @@ class Cluster:
     most: int = 0
     wanted: float = 1.0
     idle_s: float = 300.0
+    made_of: str = ""
     address: str | None = None
     name: str = "lorabay-engines"
     cpus: float = 1.0
@@ -96,7 +97,7 @@ class Replica:
         return self._replica.schemas()
 
     async def made_of(self) -> str:
-        """Return what this replica was made of; see `Application.deploy`."""
+        """Return what this replica was made of; see `Cluster`."""
         return self._made_of
 
     async def record_routing_stats(self) -> dict[str, Any]:
@@ -160,18 +161,12 @@ class Application:
 
         name = self._cluster.name
         found = serve.status().applications.get(name)
-        if found is None or found.status != "RUNNING":
+        if found is None or found.status != "RUNNING" or not self._cluster.made_of:
             return None
 
         handle = serve.get_app_handle(name)
         told = handle.broadcast("made_of").results(timeout_s=HUNG_S)
-        return handle if set(told) == {self._made_of()} else None
-
-    def _made_of(self) -> str:
-        """Return a digest of what replicas are made of: another one means another engine."""
-        from ray import cloudpickle
-
-        return sha256(cloudpickle.dumps((self._cluster, self._make))).hexdigest()
+        return handle if set(told) == {self._cluster.made_of} else None
 
     def _join(self) -> None:
         import ray
@@ -205,7 +200,7 @@ class Application:
                 request_router_class=ROUTER, request_routing_stats_period_s=STATS_S
             ),
         )
-        return deployment.bind(self._make, self._made_of())
+        return deployment.bind(self._make, cluster.made_of)
 
     def _count(self) -> dict[str, Any]:
         """Return how many replicas there are, as Ray's options: a number, or a rule."""
