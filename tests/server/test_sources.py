@@ -21,7 +21,7 @@ from lorabay.settings import Settings
 from lorabay.sources.mirrors import Mirrors
 from tests import making
 from tests.fake_engine import FakeEngine
-from tests.fixtures.buckets import BUCKET, SLOW_DOWN, Link, S3Server
+from tests.fixtures.buckets import BUCKET, S3Server
 from tests.server.directories import changed
 from tests.server.test_server import PATIENCE_S, Running
 
@@ -200,67 +200,6 @@ def test_a_source_that_cannot_be_opened_ends_the_start(settings: Settings) -> No
     """Before anything is served."""
     with pytest.raises(UsageError, match="no source of the kind"):
         choose_sources(changed(settings, adapters="ftp://host/x"))
-
-
-def test_a_link_that_gets_bad_in_every_way_serves_nothing_torn(
-    sourced: Settings,
-    s3_server: S3Server,
-    s3_link: Link,
-    prefix: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Slow, cut off, throttled: the old version is served, the reason is shown, and then the new
-    one is there.
-    """
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{s3_link.port}")
-    folder = tmp_path / "made" / "finance"
-
-    def put(seed: int) -> None:
-        """Upload a version whose weights are longer than any list."""
-        shutil.rmtree(folder, ignore_errors=True)
-        tensors = making.lora_tensors(rank=64, seed=seed)
-        making.make_adapter(folder, config=making.lora_config(r=64), tensors=tensors)
-        upload(s3_server, prefix, folder)
-
-    put(seed=1)
-    size = (folder / "adapter_model.safetensors").stat().st_size
-    running = started(sourced)
-
-    def source() -> dict[str, Any]:
-        found: dict[str, Any] = admins(running)["sources"][0]
-        return found
-
-    def series(name: str) -> str:
-        lines = running.read("/metrics").text.splitlines()
-        return next(line.split()[-1] for line in lines if line.startswith(f"{name}{{"))
-
-    def client() -> None:
-        running.wait_until(200)
-        former = admins(running)["adapters"][0]["live"]
-
-        # Less of it on each try than all tries together would need.
-        s3_link.cut_after = size // 8
-        put(seed=2)
-        until(lambda: source()["refused"])
-        assert source()["refused"][0]["name"] == "finance"
-        assert series("lorabay_source_refused") == "1.0"
-
-        s3_link.refuses = SLOW_DOWN
-        until(lambda: source()["state"] == "away")
-        assert "asks for fewer requests" in source()["reason"]
-        assert series("lorabay_source_up") == "0.0"
-        assert admins(running)["adapters"][0]["live"] == former
-        assert admins(running)["adapters"][0]["state"] == "ready"
-
-        s3_link.refuses = s3_link.cut_after = None
-        s3_link.bytes_s = size / 2
-        until(lambda: admins(running)["adapters"][0]["live"] != former)
-        until(lambda: series("lorabay_source_up") == "1.0" and not source()["refused"])
-        assert served(running) == {"finance"}
-        running.server._end()
-
-    running.serve(client).result()
 
 
 def test_a_bucket_that_calls_needs_no_poll(
