@@ -10,6 +10,7 @@ import pytest
 
 from lorabay.errors import SetupError
 from lorabay.judging.ballots import read_ballots
+from lorabay.judging.reporting.report import report_of
 from lorabay.judging.vote_file import read_vote_file
 
 FINANCE, BASE = {"name": "finance", "text": "A bond is a debt."}, {"name": "base", "text": "A."}
@@ -25,12 +26,21 @@ def saved(tmp_path: Path, *votes: Any) -> Path:
 def test_a_file_of_votes_is_read_as_ballots(tmp_path: Path) -> None:
     """Who won, who was at the left, and whose answer was longer."""
     swapped = VOTE | {"left": BASE, "right": FINANCE, "choice": "right", "at": "2026-11-29"}
-    ballots = read_ballots(saved(tmp_path, VOTE | {"choice": "tie"}, swapped))
+    path = saved(tmp_path, VOTE | {"choice": "tie"}, swapped)
+    ballots = read_ballots(path)
     assert ballots.names == ("base", "finance")
     assert dict(ballots.asked) == {"ada": 2}
     first, second = ballots.votes
     assert (first.winner, first.left, first.longer) == (None, "finance", "finance")
     assert (second.winner, second.left, second.first) == ("finance", "base", "base")
+
+
+def test_its_report_is_json_for_programs(tmp_path: Path) -> None:
+    """Also who was asked how often, which was counted from the votes."""
+    pytest.importorskip("krippendorff")
+    path = saved(tmp_path, VOTE | {"choice": "left"}, VOTE | {"choice": "right"})
+    made = json.loads(json.dumps(report_of(path).as_dict()))
+    assert made["asked"] == made["done"] == {"ada": 2}
 
 
 @pytest.mark.parametrize(

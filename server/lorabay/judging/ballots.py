@@ -75,7 +75,7 @@ def _of_file(path: Path) -> Ballots:
     names = {side.name for vote in saved for side in (vote.left, vote.right)}
     return Ballots(
         names=tuple(sorted(names)),
-        asked=Counter(vote.judge for vote in saved),
+        asked=dict(Counter(vote.judge for vote in saved)),
         votes=tuple(_of_saved(number, vote) for number, vote in enumerate(saved)),
     )
 
