@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 from prometheus_client import CollectorRegistry
 
 from lorabay.api.admin import admin_router
+from lorabay.api.admin_changes import changes_router
 from lorabay.api.admin_keys import keys_router
 from lorabay.api.admin_limits import limits_router
 from lorabay.api.admin_rollouts import rollouts_router
+from lorabay.api.admin_uploads import uploads_router
 from lorabay.api.app import create_app
 from lorabay.api.audit import audit_router
 from lorabay.api.auth import OpenGate
@@ -39,6 +41,8 @@ def whole_app() -> FastAPI:
         routers=[
             admin_router(absent, gate),
             rollouts_router(absent, gate),
+            changes_router(absent, absent, gate),
+            uploads_router(absent, gate),
             live_router(absent, gate),
             keys_router(absent, gate, tuple),
             limits_router(absent, gate),

@@ -260,6 +260,15 @@ class ServerSettings(BaseModel):
     console: bool = Field(
         True, description="The console, a web page for administrators, at `/console`."
     )
+    # Off: whoever steals an operator's session could fill the disk.
+    upload_mib: int | None = Field(
+        None,
+        ge=1,
+        description=(
+            "MiB of an adapter that operators may send to `PUT /admin/adapters/NAME`, in the "
+            "console or by a program, packed and unpacked. Default: none can be sent."
+        ),
+    )
     # An adapter's histograms have some fifty lines. Those of a thousand would be a page of 4 MB.
     metrics_adapters: int = Field(
         50,

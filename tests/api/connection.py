@@ -22,7 +22,9 @@ class Connection:
     application has taken.
     """
 
-    def __init__(self, app: ASGIApp, path: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, app: ASGIApp, path: str, headers: Mapping[str, str], *, method: str = "POST"
+    ) -> None:
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
         self.code: int | None = None
@@ -34,7 +36,7 @@ class Connection:
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
-            "method": "POST",
+            "method": method,
             "scheme": "http",
             "path": path,
             "raw_path": path.encode(),

@@ -17,9 +17,11 @@ from lorabay.accounts.oidc.issuer_keys import IssuerKeys
 from lorabay.accounts.oidc.tokens import Rules, Tokens
 from lorabay.accounts.roles import Role
 from lorabay.api.admin import admin_router
+from lorabay.api.admin_changes import changes_router
 from lorabay.api.admin_keys import keys_router
 from lorabay.api.admin_limits import limits_router
 from lorabay.api.admin_rollouts import rollouts_router
+from lorabay.api.admin_uploads import uploads_router
 from lorabay.api.administrators import NEEDED
 from lorabay.api.audit import audit_router
 from lorabay.api.auth import OpenGate
@@ -52,6 +54,8 @@ def routers(gate: Any) -> list[APIRouter]:
     return [
         admin_router(reached, gate),
         rollouts_router(reached, gate),
+        changes_router(reached, reached, gate),
+        uploads_router(reached, gate),
         live_router(reached, gate),
         keys_router(reached, gate, tuple),
         limits_router(reached, gate),

@@ -130,6 +130,10 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/audit.md: lorabay audit verify --json": _AUDIT,
     "docs/guides/roles.md: "
     "lorabay serve --oidc-issuer https://login.example.com/realms/company \\": _STARTS_A_SERVER,
+    "docs/guides/console.md: lorabay serve --admin-key KEY --upload-mib 500": _STARTS_A_SERVER,
+    "docs/guides/console.md: curl -T run-7.tar.gz http://127.0.0.1:8000/admin/adapters/finance-7 "
+    '-H "Authorization: Bearer $ADMIN_KEY"': "needs an archive of your own; "
+    "tests/server/test_uploads.py sends one",
     "docs/guides/sources.md: pip install 'lorabay[sources]'": _REMOTE,
     "docs/guides/sources.md: lorabay push adapters/finance s3://acme-models/adapters": _REMOTE,
     "docs/guides/tracing.md: docker run --rm -p 127.0.0.1:4318:4318 -p 127.0.0.1:16686:16686 "

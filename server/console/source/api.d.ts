@@ -30,7 +30,8 @@ export interface paths {
         };
         /** One adapter */
         get: operations["get_adapter"];
-        put?: never;
+        /** Add an adapter: an archive of its folder */
+        put: operations["add"];
         post?: never;
         delete?: never;
         options?: never;
@@ -47,6 +48,23 @@ export interface paths {
         };
         /** What an adapter's maker says of it */
         get: operations["get_card"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/adapters/{name}/change": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How much a version changes each module, and how far another one is from it */
+        get: operations["get_change"];
         put?: never;
         post?: never;
         delete?: never;
@@ -364,6 +382,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether adapters can be sent, and how large they may be */
+        get: operations["show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/usage": {
         parameters: {
             query?: never;
@@ -534,6 +569,24 @@ export interface components {
         CardAnswer: {
             /** Card */
             card: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * ChangeAnswer
+         * @description What a version changes, and how far another one is from it.
+         *
+         *     `scales_outputs` says that outputs are scaled as well (DoRA), which the norms leave out.
+         */
+        ChangeAnswer: {
+            /** Modules */
+            modules: components["schemas"]["ModuleChangeAnswer"][];
+            /** Other */
+            other: string | null;
+            /** Scales Outputs */
+            scales_outputs: boolean;
+            /** Version */
+            version: string;
         } & {
             [key: string]: unknown;
         };
@@ -800,6 +853,28 @@ export interface components {
             };
             /** @constant */
             type: "error";
+        };
+        /**
+         * ModuleChangeAnswer
+         * @description How much one module is changed.
+         */
+        ModuleChangeAnswer: {
+            /**
+             * Distance
+             * @description The same of the difference of two versions
+             */
+            distance: number | null;
+            /** Layer */
+            layer: number | null;
+            /** Module */
+            module: string;
+            /**
+             * Norm
+             * @description Frobenius norm of the change of the weight
+             */
+            norm: number;
+        } & {
+            [key: string]: unknown;
         };
         /**
          * NewKeyAnswer
@@ -1156,6 +1231,41 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * UploadedAnswer
+         * @description An adapter that was sent and put into the adapter directory; its version and state by now.
+         *
+         *     `left_out` counts the files of the archive that are not an adapter's.
+         */
+        UploadedAnswer: {
+            /** Left Out */
+            left_out: number;
+            /** Name */
+            name: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "pending" | "loading" | "ready" | "draining" | "rejected" | "failed" | "removed";
+            /** Version */
+            version: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * UploadsAnswer
+         * @description Whether adapters can be sent to this server, and otherwise why not.
+         */
+        UploadsAnswer: {
+            /** Most Bytes */
+            most_bytes: number | null;
+            /** On */
+            on: boolean;
+            /** Reason */
+            reason: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * UsageAnswer
          * @description A report of usage.
          */
@@ -1316,6 +1426,33 @@ export interface operations {
             };
         };
     };
+    add: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        /** @description A zip, a tar, or a tar.gz of the adapter's folder. */
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadedAnswer"];
+                };
+            };
+        };
+    };
     get_card: {
         parameters: {
             query?: never;
@@ -1334,6 +1471,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CardAnswer"];
+                };
+            };
+        };
+    };
+    get_change: {
+        parameters: {
+            query?: {
+                /** @description Digest of a kept version, at least its first twelve characters; the live one */
+                version?: string | null;
+                /** @description Digest of a kept version, at least its first twelve characters; none */
+                other?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChangeAnswer"];
                 };
             };
         };
@@ -1821,6 +1985,26 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AdaptersAnswer"];
+                };
+            };
+        };
+    };
+    show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadsAnswer"];
                 };
             };
         };

@@ -15,7 +15,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from lorabay.api.wrong_paths import no_such_path, wrong_method
-from lorabay.errors import InvalidRequest, LorabayError, SetupError, StorageUnavailable
+from lorabay.errors import (
+    AdapterRejected,
+    InvalidRequest,
+    LorabayError,
+    SetupError,
+    StorageUnavailable,
+)
 from lorabay.serving.engine import CALLS, Dialect
 
 if TYPE_CHECKING:
@@ -84,7 +90,9 @@ def envelope(error: LorabayError, dialect: Dialect = Dialect.OPENAI) -> dict[str
 
 
 def _told(error: LorabayError, kind: str) -> dict[str, Any]:
-    return {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+    told = {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+    # One by one, for whoever shows them to people.
+    return told | {"reasons": error.reasons} if isinstance(error, AdapterRejected) else told
 
 
 async def respond(request: Request, failure: Exception) -> Response:

@@ -23,9 +23,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from lorabay.api.admin import admin_router
+from lorabay.api.admin_changes import changes_router
 from lorabay.api.admin_keys import keys_router
 from lorabay.api.admin_limits import limits_router
 from lorabay.api.admin_rollouts import rollouts_router
+from lorabay.api.admin_uploads import uploads_router
 from lorabay.api.allowance.allowance import Allowances
 from lorabay.api.app import create_app
 from lorabay.api.audit import audit_router
@@ -73,11 +75,13 @@ from lorabay.server.store_space import show_space
 from lorabay.server.tls import choose_certificate
 from lorabay.server.tracing import choose_tracing
 from lorabay.server.turns import choose_shares, make_gate
+from lorabay.server.uploads import choose_uploads
 from lorabay.server.usage import STOP_S, choose_recorder, usage_answers
 from lorabay.server.user_options import whole_number, worker_count
 from lorabay.server.vllm_engine import make_vllm_engine
 from lorabay.serving.adapted import ask_engine
 from lorabay.serving.admin import Operations
+from lorabay.serving.changes import Changes
 from lorabay.serving.engine import CHAT
 from lorabay.serving.machine_defaults import (
     adapts_experts,
@@ -512,6 +516,10 @@ class Server:
         """Return a function that makes the paths of administrators, behind the gate it is given."""
         operations = Operations(manager, reconciler, self._sources)
         live = watched(self._ring, self._metrics, manager, operations, lambda: self._http.draining)
+        uploads = choose_uploads(self._settings, operations)
+        ingest = reconciler.ingest
+        assert ingest.base_weights is not None  # noqa: S101
+        changes = Changes(ingest.base, ingest.base_weights)
         usage = None
         if self._accounts is not None:
             usage = usage_answers(self._settings, self._accounts.database, self._usage)
@@ -520,6 +528,8 @@ class Server:
             made = [
                 admin_router(operations, gate),
                 rollouts_router(operations, gate),
+                changes_router(operations, changes, gate),
+                uploads_router(uploads, gate),
                 live_router(live, gate),
             ]
             if self._accounts is not None and usage is not None:

@@ -20,7 +20,7 @@ from lorabay.catalog.cards import read_card
 from lorabay.catalog.defaults.defaults_json import in_brief
 from lorabay.catalog.names import AdapterName, name_problems
 from lorabay.catalog.registry.adapter_state import AdapterStatus
-from lorabay.catalog.versions import Digest, Version
+from lorabay.catalog.versions import DIGEST_PREFIX, Digest, Version
 from lorabay.errors import (
     AdapterConflict,
     AdapterRejected,
@@ -34,6 +34,7 @@ from lorabay.files.daemon_threads import ask
 from lorabay.reasons import quoted
 
 if TYPE_CHECKING:
+    from lorabay.reasons import Rejected
     from lorabay.reconcile.events import Actor
     from lorabay.reconcile.reconciler import Reconciler
     from lorabay.rollout.policy import Policy
@@ -111,6 +112,18 @@ class Operations:
         """Describe one adapter; raises ModelNotFound."""
         return _describe(self._status(name), self._levels())
 
+    def version(self, name: str, digest_prefix: str | None = None) -> Version:
+        """Return a kept version of an adapter; the live one if none is named.
+
+        Raises ModelNotFound, and AdapterConflict for an adapter without a live version.
+        """
+        if digest_prefix is None:
+            return self._live(name)
+        found = [one for one in self._status(name).kept if one.digest.startswith(digest_prefix)]
+        if len(found) != 1 or len(digest_prefix) < DIGEST_PREFIX:
+            raise ModelNotFound(f"{name}@{digest_prefix}")
+        return found[0]
+
     async def card(self, name: str) -> str | None:
         """Return what the maker of an adapter says of it; None if it has no card.
 
@@ -159,7 +172,7 @@ class Operations:
 
         Raises StorageUnavailable if the directory cannot be listed; nothing has changed then.
         """
-        with self._noting_failure("rescan", who, None):
+        with self.noting_failure("rescan", who, None):
             # What they bring wakes the reconciler when it is here.
             await self._sources.look_again()
             await self._reconciler.reconcile()
@@ -180,7 +193,7 @@ class Operations:
         left of the adapter.
         """
         event = "pinned" if pinned else "unpinned"
-        with self._noting_failure(event, who, name):
+        with self.noting_failure(event, who, name):
             self._status(name)
             self._registry.set_pinned(name, pinned)
 
@@ -196,7 +209,7 @@ class Operations:
         Also one that the engine refused or died on before. Raises AdapterRejected with the engine's
         reason.
         """
-        with self._noting_failure("preloaded", who, name):
+        with self.noting_failure("preloaded", who, name):
             version = self._live(name)
             self._manager.forgive(version)
             # Not the manager's `ensure`, which hides the engine's reason from clients.
@@ -215,7 +228,7 @@ class Operations:
         it was decided: if another one is, nothing is done. Raises ModelNotFound, AdapterConflict,
         AdapterRejected or EngineUnavailable.
         """
-        with self._noting_failure("rolled back", who, name):
+        with self.noting_failure("rolled back", who, name):
             # Forgiven before the load, which would be refused otherwise.
             self._live(name)
             self._manager.forgive(self._registry.rollback_target(name, digest_prefix))
@@ -243,7 +256,7 @@ class Operations:
         live when it was decided. Raises ModelNotFound, AdapterConflict, AdapterRejected or
         EngineUnavailable; then nothing has changed.
         """
-        with self._noting_failure("rollout started", who, name):
+        with self.noting_failure("rollout started", who, name):
             live = self._live(name)
             _check_seen(name, live, seen)
             target = self._registry.rollout_target(name, digest_prefix)
@@ -267,7 +280,7 @@ class Operations:
 
         Raises ModelNotFound, AdapterConflict, AdapterRejected or EngineUnavailable.
         """
-        with self._noting_failure("rollout promoted", who, name):
+        with self.noting_failure("rollout promoted", who, name):
             self._live(name)
             report = await self._rollouts.promote(name, who)
         await self.saved()
@@ -278,7 +291,7 @@ class Operations:
 
         Raises ModelNotFound or AdapterConflict.
         """
-        with self._noting_failure("rollout stopped", who, name):
+        with self.noting_failure("rollout stopped", who, name):
             self._live(name)
             report = self._rollouts.stop(name, who)
         await self.saved()
@@ -286,7 +299,7 @@ class Operations:
 
     async def unload(self, name: str, who: Actor) -> None:
         """Take an adapter away, as if its folder were gone, until the folder changes."""
-        with self._noting_failure("removed", who, name):
+        with self.noting_failure("removed", who, name):
             self._live(name)
             await self._changes.withdraw(name, who=who)
         await self.saved()
@@ -299,8 +312,8 @@ class Operations:
         a path without a folder, AdapterRejected with every reason for a folder that cannot be
         served, StorageUnavailable where a disk is away or fails.
         """
-        with self._noting_failure("loaded", who, name):
-            self._check_name(name)
+        with self.noting_failure("loaded", who, name):
+            self.check_name(name)
             folder = await ask(self._find, name, path)
             version = await self._changes.load(folder, AdapterName(name), replace=replace, who=who)
 
@@ -308,7 +321,8 @@ class Operations:
         self._events.add("loaded", who=who, adapter=name, version=version.id)
         return version
 
-    def _check_name(self, name: str) -> None:
+    def check_name(self, name: str) -> None:
+        """Raise AdapterRejected for a name that no adapter may get."""
         problems = [problem.text for problem in name_problems(name, frozenset(self.base_names))]
         twins = [other for other in self._registry.names() if other.casefold() == name.casefold()]
         if twins and name not in twins:
@@ -350,6 +364,22 @@ class Operations:
             )
         return own_folder if is_own else folder
 
+    async def judge(self, name: AdapterName, folder: Path) -> Version | Rejected:
+        """Return the version that a folder without links holds, or every reason against it.
+
+        By the checks of the adapter directory, wherever the folder lies.
+        """
+        return await self._reconciler.ingest.read(folder, name)
+
+    async def added(self, name: str, version: Version, who: Actor) -> str:
+        """Serve what somebody has put into the adapter directory; return its state by now."""
+        await self._sources.look_again()
+        await self._reconciler.reconcile()
+        await self.saved()
+        self._events.add("uploaded", who=who, adapter=name, version=version.id)
+        status = self._registry.status(name)
+        return "pending" if status is None else str(status.state)
+
     @staticmethod
     def _check_roots(folder: Path, roots: list[Path]) -> None:
         """Raise SetupError if what should hold `folder` is not there itself: a disk is away."""
@@ -363,11 +393,12 @@ class Operations:
         Raises AdapterConflict while it is still needed, and StorageUnavailable if its files could
         not be removed yet: they are when the store lets them.
         """
-        with self._noting_failure("deleted", who, None):
+        with self.noting_failure("deleted", who, None):
             await self._changes.delete(Digest(digest), who=who)
 
     @contextmanager
-    def _noting_failure(self, event: str, who: Actor, name: str | None) -> Iterator[None]:
+    def noting_failure(self, event: str, who: Actor, name: str | None) -> Iterator[None]:
+        """Write what fails in the block to the event log, and raise what its caller is told."""
         try:
             yield
         except (SetupError, OSError) as error:

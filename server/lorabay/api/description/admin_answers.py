@@ -139,6 +139,47 @@ class NothingAnswer(Described):
     """Nothing: what was asked for was all that was left."""
 
 
+class ModuleChangeAnswer(Described):
+    """How much one module is changed."""
+
+    layer: int | None
+    module: str
+    norm: float = Field(description="Frobenius norm of the change of the weight")
+    distance: float | None = Field(description="The same of the difference of two versions")
+
+
+class ChangeAnswer(Described):
+    """What a version changes, and how far another one is from it.
+
+    `scales_outputs` says that outputs are scaled as well (DoRA), which the norms leave out.
+    """
+
+    version: str
+    other: str | None
+    scales_outputs: bool
+    modules: list[ModuleChangeAnswer]
+
+
+class UploadsAnswer(Described):
+    """Whether adapters can be sent to this server, and otherwise why not."""
+
+    on: bool
+    most_bytes: int | None
+    reason: str | None
+
+
+class UploadedAnswer(Described):
+    """An adapter that was sent and put into the adapter directory; its version and state by now.
+
+    `left_out` counts the files of the archive that are not an adapter's.
+    """
+
+    name: str
+    version: str
+    state: State
+    left_out: int
+
+
 class UnloadedAnswer(Described):
     """The name that is served no longer."""
 

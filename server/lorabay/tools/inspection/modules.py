@@ -44,11 +44,16 @@ class ModuleFacts:
     @property
     def place(self) -> tuple[int | None, str]:
         """Number of the layer, and the module's name in it."""
-        match = _LAYER.search(self.name)
-        module = self.name.removesuffix(".weight")
-        if match is None:
-            return None, module
-        return int(match[1]), module[match.end() :]
+        return place_of(self.name)
+
+
+def place_of(name: str) -> tuple[int | None, str]:
+    """Return the number of the layer that a weight is in, and the module's name in it."""
+    match = _LAYER.search(name)
+    module = name.removesuffix(".weight")
+    if match is None:
+        return None, module
+    return int(match[1]), module[match.end() :]
 
 
 def layer_of(name: str) -> int | None:
