@@ -135,6 +135,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--whole-base", action="store_true", help="the default base in tests of formats"
     )
+    parser.addoption(
+        "--screenshots", help="folder for pictures of every page in tests/console/test_everybody.py"
+    )
     parser.addoption("--format-steps", type=int, default=3, help="training steps of a format")
     parser.addoption(
         "--merge-kills", type=int, default=3, help="killed merges in tests/merge/test_kills.py"
@@ -158,6 +161,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--cold-adapters", action="store_true", help="also tests/e2e/test_cold_adapters.py"
+    )
+    parser.addoption(
+        "--console-idle",
+        action="store_true",
+        help="also tests/e2e/test_console_idle.py, which measures for ten minutes",
     )
     parser.addoption(
         "--fairness",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -13,7 +14,14 @@ from tests.console.serving import ADMIN_KEY, MARKUP, console_server
 from tests.server.standing import Standing
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import (
+        Browser,
+        BrowserContext,
+        ConsoleMessage,
+        Dialog,
+        Page,
+        Request,
+    )
 
 CARD = (
     f"# Finance\n\nKnows **bonds**. {MARKUP} [bad](javascript:alert(1)) [good](https://a.example)"
@@ -35,6 +43,13 @@ def make_adapters(root: Path) -> None:
     (root / "broken" / "adapter_config.json").write_text("{}")
 
 
+def replace(folder: Path, name: str, *, rank: int, seed: int) -> None:
+    """Put another version of an adapter in its place, in one step."""
+    make_adapter(folder / ".next", rank=rank, seed=seed)
+    (folder / name).rename(folder / f".former-{seed}")
+    (folder / ".next").rename(folder / name)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a base and adapters."""
@@ -44,10 +59,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Standing]:
-    """A server with a console, without accounts."""
-    settings = {
+def settings_of(folder: Path) -> dict[str, object]:
+    """Return the settings of a server over such a folder."""
+    return {
         "base": folder / "base",
         "adapters": folder / "adapters",
         "store": folder / "store",
@@ -55,21 +69,63 @@ def server(folder: Path) -> Iterator[Standing]:
         "port": 0,
         "poll_s": 0.5,
     }
-    with console_server(settings) as server:
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Standing]:
+    """A server with a console, without accounts."""
+    with console_server(settings_of(folder)) as server:
         yield server
 
 
+class Watch:
+    """Notes what no page may do: throw, break the policy of the page, or ask another host."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.wrong: list[str] = []
+        context.on("weberror", lambda error: self.wrong.append(str(error.error)))
+        context.on("console", self._heard)
+        context.on("request", self._asked)
+        context.on("dialog", self._opened)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text or "Trusted" in message.text:
+            self.wrong.append(message.text)
+
+    def _asked(self, request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme.startswith("http") and address.hostname != "127.0.0.1":
+            self.wrong.append(f"asked {request.url}")
+
+    def _opened(self, dialog: Dialog) -> None:
+        self.wrong.append(f"a script opened a dialog: {dialog.message}")
+        dialog.dismiss()
+
+
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page of an English browser; whatever its console calls an error fails the test."""
-    context = chromium.new_context(locale="en-GB", viewport={"width": 1280, "height": 860})
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert errors == []
+def visitor(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """A function that opens a browser of its own and returns its page; each is watched."""
+    watches: list[Watch] = []
+    contexts: list[BrowserContext] = []
+
+    def visit(**options: Any) -> Page:
+        size = {"width": 1280, "height": 860}
+        context = chromium.new_context(**{"locale": "en-GB", "viewport": size, **options})
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        watches.append(Watch(context))
+        return context.new_page()
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert [wrong for watch in watches for wrong in watch.wrong] == []
+
+
+@pytest.fixture
+def page(visitor: Callable[..., Page]) -> Page:
+    """A page of an English browser."""
+    return visitor()
 
 
 def log_in(page: Page, url: str, key: str = ADMIN_KEY) -> None:
@@ -78,3 +134,9 @@ def log_in(page: Page, url: str, key: str = ADMIN_KEY) -> None:
     page.get_by_label("Admin key or token").fill(key)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("heading", name="Adapters").wait_for()
+
+
+def visit(page: Page, name: str) -> None:
+    """Go to a page by its link in the frame."""
+    page.get_by_role("navigation", name="lorabay").get_by_role("link", name=name).click()
+    page.get_by_role("heading", name=name, level=1).wait_for()

@@ -3,7 +3,8 @@
     python -m tests.console.serving NAME=VALUE ...
 
 takes settings by their names, and says `ready URL` once it serves; SIGTERM ends it. Its engine
-answers slowly enough to be watched, with text that is markup to a careless page.
+answers slowly enough to be watched, with text that is markup to a careless page, and a voice of its
+own for each adapter, which does not name it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tests.server.standing import Standing, running, say
 
 ADMIN_KEY = "key-of-the-owner"
 MARKUP = "<img src=x onerror=alert(1)>"
+VOICES = {"finance": "calmly", "shop": "briskly"}
 WORD_S = 0.01
 
 
@@ -32,12 +34,21 @@ def console_server(settings: Mapping[str, object]) -> Iterator[Standing]:
         yield server
 
 
+def said(body: Body) -> str:
+    """Return what is answered: a JSON document where the form of the answer is given."""
+    asked = str(body["messages"][-1]["content"])
+    if body.get("response_format"):
+        return json.dumps({"said": asked})
+
+    voice = VOICES.get(str(body["model"]).partition("@")[0], "plainly")
+    return f"says {voice} {MARKUP} about {asked}"
+
+
 class Talk:
     """A streamed chat answer, as the engine's; usage counts one token a word."""
 
     def __init__(self, body: Body) -> None:
-        asked = str(body["messages"][-1]["content"])
-        self._words = f"{body['model']} says {MARKUP} about {asked}".split()
+        self._words = said(body).split()
         self._tells = bool(body.get("logprobs"))
         self._events = self._stream()
         self._said = 0
@@ -78,10 +89,20 @@ def choice(delta: Mapping[str, str], word: str, *, tells: bool) -> dict[str, Any
 
 
 async def reply(body: Body) -> Answer | AnswerStream:
-    """Stream a chat; whatever else comes gets an empty answer."""
+    """Answer a chat, streamed or whole."""
     if body.get("stream"):
         return Talk(body)
-    return Answer(b"{}", Usage(1, 1))
+
+    text = said(body)
+    message = {"role": "assistant", "content": text}
+    whole = {
+        "id": "chat-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": body["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+    }
+    return Answer(json.dumps(whole).encode(), Usage(5, len(text.split())))
 
 
 def serve(given: Mapping[str, object]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.console.conftest import log_in
+from tests.console.conftest import log_in, replace
 from tests.server.standing import Standing
 
 if TYPE_CHECKING:
@@ -48,6 +50,28 @@ def test_a_card_is_text_and_never_markup(page: Page, server: Standing) -> None:
     assert card.locator("strong").inner_text() == "bonds"
     assert page.locator("main img").count() == 0
     assert card.get_by_role("link").all_inner_texts() == ["good"]
+
+
+def test_a_version_shows_what_it_changes(page: Page, server: Standing, folder: Path) -> None:
+    """By layer and module, with a figure in each cell; and how far a former version is from it."""
+    log_in(page, server.url)
+    page.get_by_role("link", name="finance").click()
+    page.get_by_role("button", name="Measure").click()
+    table = page.locator(".heat table")
+    assert table.locator("thead th").all_inner_texts() == ["Layer", "q_proj", "v_proj"]
+    assert table.locator("tbody th").all_inner_texts() == ["0", "1"]
+    figures = [float(text) for text in table.locator("td").all_inner_texts()]
+    assert len(figures) == 4
+    assert all(figure > 0 for figure in figures)
+    assert page.locator(".legend li").count() == 5
+
+    replace(folder / "adapters", "finance", rank=4, seed=3)
+    page.locator(".time-line li").nth(1).wait_for()
+    former = page.locator(".time-line li").nth(1).locator("code").first.inner_text()
+    page.get_by_label("Compared with").select_option(label=former)
+    page.get_by_role("button", name="Measure").click()
+    page.get_by_role("table", name=re.compile(f"Distance of .* and {former}")).wait_for()
+    assert table.locator("td").count() == 4
 
 
 def test_a_thousand_adapters_are_smooth(page: Page, server: Standing, figures: list[str]) -> None:

@@ -42,6 +42,15 @@ export function timeOf(value: number | null | undefined): string {
   return value ? moment(new Date(value * 1000)) : NOTHING;
 }
 
+// The time of the day of `value`, in seconds since 1970.
+export function clock(value: number): string {
+  return new Date(value * 1000).toLocaleTimeString(locale());
+}
+
+export function minute(value: number): string {
+  return new Date(value * 1000).toLocaleTimeString(locale(), { hour: "2-digit", minute: "2-digit" });
+}
+
 function moment(when: Date): string {
   return when.toLocaleString(locale(), { dateStyle: "medium", timeStyle: "medium" });
 }

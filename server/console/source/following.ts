@@ -1,8 +1,8 @@
 // The one stream of events that keeps the console up to date: the last hour, and what happens.
 // It pauses while nobody looks, and comes back by itself when the server does.
-import { signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import { fetched, Problem, type Figures, type Happening } from "./server";
-import { eventsOf } from "./server_sent_events";
+import { piecesOf } from "./server_sent_events";
 
 export interface Span {
   at: number;
@@ -67,10 +67,13 @@ export function follow(): () => void {
 async function read(signal: AbortSignal): Promise<boolean> {
   let opened = false;
   try {
-    for await (const event of eventsOf(await fetched("/admin/live", { signal }))) {
+    for await (const events of piecesOf(await fetched("/admin/live", { signal }))) {
       opened = true;
-      connection.value = "open";
-      take(event.kind, JSON.parse(event.data));
+      // Drawn once, however many came together.
+      batch(() => {
+        connection.value = "open";
+        events.forEach((event) => take(event.kind, JSON.parse(event.data)));
+      });
     }
   } catch (error) {
     if (!(error instanceof Problem || error instanceof Error)) throw error;

@@ -23,6 +23,8 @@ export class Problem extends Error {
   constructor(
     message: string,
     readonly status: number,
+    // Every reason of a refusal, if there are several.
+    readonly reasons: string[] = [],
   ) {
     super(message);
   }
@@ -59,8 +61,8 @@ export async function fetched(path: string, request: RequestInit = {}): Promise<
   throw problemOf(response.status, await response.json().catch(() => null));
 }
 
-function problemOf(status: number, body: unknown): Problem {
+export function problemOf(status: number, body: unknown): Problem {
   if (status === 401) sessionEnded();
-  const told = (body as { error?: { message?: string } } | null)?.error?.message;
-  return new Problem(told ?? `${words.value.failed} (HTTP ${status})`, status);
+  const told = (body as { error?: { message?: string; reasons?: string[] } } | null)?.error;
+  return new Problem(told?.message ?? `${words.value.failed} (HTTP ${status})`, status, told?.reasons);
 }

@@ -6,6 +6,11 @@ export interface ServerSentEvent {
 }
 
 export async function* eventsOf(response: Response): AsyncGenerator<ServerSentEvent> {
+  for await (const events of piecesOf(response)) yield* events;
+}
+
+// The events that came together, for whoever would be held up by each.
+export async function* piecesOf(response: Response): AsyncGenerator<ServerSentEvent[]> {
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   try {
@@ -16,10 +21,7 @@ export async function* eventsOf(response: Response): AsyncGenerator<ServerSentEv
       text += value;
       const blocks = text.split(/\r?\n\r?\n/);
       text = blocks.pop() ?? "";
-      for (const block of blocks) {
-        const event = read(block);
-        if (event) yield event;
-      }
+      yield blocks.map(read).filter((event) => event !== undefined);
     }
   } finally {
     await reader.cancel().catch(() => undefined);

@@ -2,7 +2,9 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { clock, minute, NOTHING } from "../figures";
 import { language, theme } from "../preferences";
+import { words } from "../words/words";
 
 export interface Curve {
   label: string;
@@ -16,6 +18,8 @@ interface Props {
   times: number[];
   curves: Curve[];
   tell: (value: number | null) => string;
+  // The least that the axis reaches to, so that nothing is drawn as nothing.
+  least: number;
   bars?: boolean;
 }
 
@@ -25,7 +29,7 @@ const COLOURS = {
   dark: ["#5fd3e3", "#f2a65a", "#c79bf2", "#6fd69a", "#f58aa8", "#9aa8ff"],
 };
 
-export function Chart({ title, unit, times, curves, tell, bars = false }: Props) {
+export function Chart({ title, unit, times, curves, tell, least, bars = false }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const shape = [language.value, theme.value, ...curves.map((curve) => curve.label)].join("\n");
@@ -33,7 +37,7 @@ export function Chart({ title, unit, times, curves, tell, bars = false }: Props)
 
   useEffect(() => {
     const frame = place.current!;
-    const made = new uPlot(options(frame, curves, tell, bars), data, frame);
+    const made = new uPlot(options(frame, curves, tell, least, bars), data, frame);
     const observer = new ResizeObserver(() => {
       made.setSize({ width: frame.clientWidth, height: HEIGHT_PX });
     });
@@ -61,17 +65,26 @@ export function Chart({ title, unit, times, curves, tell, bars = false }: Props)
   );
 }
 
-function options(place: HTMLElement, curves: Curve[], tell: Props["tell"], bars: boolean): uPlot.Options {
+function options(
+  place: HTMLElement,
+  curves: Curve[],
+  tell: Props["tell"],
+  least: number,
+  bars: boolean,
+): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string) => style.getPropertyValue(name).trim();
   const axis = { stroke: colour("--chart-text"), grid: { stroke: colour("--chart-line"), width: 1 } };
   return {
     width: place.clientWidth,
     height: HEIGHT_PX,
-    scales: { y: { range: (_plot, _low, high) => [0, Math.max(high * 1.1, 1e-3)] } },
-    axes: [axis, { ...axis, size: 62, values: (_plot, ticks) => ticks.map((tick) => tell(tick)) }],
+    scales: { y: { range: (_plot, _low, high) => [0, Math.max(high * 1.1, least)] } },
+    axes: [
+      { ...axis, values: (_plot, ticks) => ticks.map(minute) },
+      { ...axis, size: 62, values: (_plot, ticks) => ticks.map((tick) => tell(tick)) },
+    ],
     series: [
-      { value: (_plot, when) => (when == null ? "" : new Date(when * 1000).toLocaleTimeString()) },
+      { label: words.value.when, value: (_plot, when) => (when == null ? NOTHING : clock(when)) },
       ...curves.map((curve, number) => series(curve, number, tell, bars)),
     ],
   };

@@ -74,6 +74,37 @@ export const en = {
     "Put a folder with adapter_config.json and adapter_model.safetensors into the adapter directory. It is served within seconds.",
   noMatch: "No adapter matches the filter",
 
+  // Adding one
+  addAdapter: "Add an adapter",
+  add: "Add",
+  added: (name: string) => `${name} is added`,
+  dropHere: "Drop the adapter's folder here, or an archive of it",
+  chooseFolder: "Choose a folder",
+  chooseArchive: "Choose an archive or files",
+  addHint: (most: string) =>
+    `adapter_config.json and adapter_model.safetensors, as zip, tar or tar.gz or as they are; ${most} at most. It is checked before anything is kept.`,
+  chosen: "Chosen",
+  files: "files",
+  adapterNameHint: "What requests call it. A version of an adapter that is there goes into its folder.",
+  tooLarge: (size: string, most: string) => `${size} are too large: this server takes ${most}`,
+  sending: "Sending",
+  checking: "Checking it…",
+  sendingBroke: "The connection broke while it was sent. Nothing is kept; try again.",
+  sendingStopped: "Stopped. Nothing is kept.",
+  notAdded: "It is not added, and nothing of it is kept:",
+
+  // What a version changes
+  changeMap: "What it changes",
+  changeMapHint:
+    "Frobenius norm of the change of each weight, by layer and module: where a version works, and where two versions differ.",
+  comparedWith: "Compared with",
+  measure: "Measure",
+  layer: "Layer",
+  changeOf: (version: string) => `Change of the base by ${version}`,
+  distanceOf: (one: string, two: string) => `Distance of ${one} and ${two}`,
+  legend: "Colours",
+  scalesOutputs: "DoRA scales the outputs of these modules as well; the norms are those of the low-rank part alone.",
+
   // One adapter
   back: "All adapters",
   gone: (name: string) => `There is no adapter ${name}. It may have been removed.`,

@@ -8,6 +8,7 @@ import { answered, server } from "../../server";
 import { adapters } from "../../stores/adapters";
 import { words } from "../../words/words";
 import { AdapterActions } from "./adapter_actions";
+import { ChangeMap } from "./change_map";
 import { Happened } from "./happened";
 import { Reasons } from "./reasons";
 import { StateChip } from "./state_chip";
@@ -38,7 +39,10 @@ export function AdapterPage({ name }: { name: string }) {
       {adapter.rolled_back && <p class="banner">{words.value.rolledBack}</p>}
       <Reasons adapter={adapter} />
       <div class="two">
-        <TimeLine adapter={adapter} />
+        <div>
+          <TimeLine adapter={adapter} />
+          <ChangeMap adapter={adapter} />
+        </div>
         <div>
           <Card name={name} />
           <Happened name={name} />

@@ -9,11 +9,13 @@ import { address } from "../../route";
 import { answered, server, type Adapter } from "../../server";
 import { adapters, figures } from "../../stores/adapters";
 import { words } from "../../words/words";
+import { UploadDialog } from "../uploads/upload_dialog";
 import { liveOf, shortVersion } from "./versions";
 import { StateChip } from "./state_chip";
 
 export function AdaptersPage() {
   const filter = useSignal("");
+  const isAdding = useSignal(false);
   const all = adapters.value;
   const shown = all?.filter((one) => matches(one, filter.value)) ?? [];
 
@@ -34,6 +36,9 @@ export function AdaptersPage() {
           <Button role="operator" act={rescan}>
             {words.value.rescan}
           </Button>
+          <Button role="operator" kind="main" act={() => (isAdding.value = true)}>
+            {words.value.addAdapter}
+          </Button>
         </div>
       </div>
       {all?.length === 0 ? (
@@ -49,6 +54,7 @@ export function AdaptersPage() {
           sortedBy="name"
         />
       )}
+      {isAdding.value && <UploadDialog close={() => (isAdding.value = false)} />}
     </>
   );
 }

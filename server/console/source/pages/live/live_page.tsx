@@ -37,6 +37,7 @@ export function LivePage() {
           times={times}
           curves={byGroup(hour, by.value, (figures) => figures.tokens_per_s, 0)}
           tell={rounded}
+          least={1}
         />
         <Chart
           title={told.requests}
@@ -44,6 +45,7 @@ export function LivePage() {
           times={times}
           curves={byGroup(hour, by.value, (figures) => figures.requests, 0)}
           tell={rounded}
+          least={1}
         />
         <Chart
           title={`${told.firstToken} p50`}
@@ -51,6 +53,7 @@ export function LivePage() {
           times={times}
           curves={byGroup(hour, by.value, (figures) => figures.first_token_p50_s, null)}
           tell={seconds}
+          least={0.01}
         />
         <Chart
           title={`${told.firstToken} p99`}
@@ -58,6 +61,7 @@ export function LivePage() {
           times={times}
           curves={byGroup(hour, by.value, (figures) => figures.first_token_p99_s, null)}
           tell={seconds}
+          least={0.01}
         />
         <Chart
           title={`${told.running}, ${told.waiting}`}
@@ -68,6 +72,7 @@ export function LivePage() {
             { label: told.waiting, values: gauge(hour, "waiting") },
           ]}
           tell={rounded}
+          least={1}
         />
         <Chart
           title={told.kvCache}
@@ -75,6 +80,7 @@ export function LivePage() {
           times={times}
           curves={[{ label: told.kvCache, values: gauge(hour, "kv_cache") }]}
           tell={share}
+          least={0.1}
         />
         <Chart
           title={told.loadsAndEvictions}
@@ -85,6 +91,7 @@ export function LivePage() {
             { label: told.evictions, values: deltas(hour, "evictions") },
           ]}
           tell={rounded}
+          least={1}
           bars
         />
       </div>

@@ -39,14 +39,22 @@ function Facts({ answer }: { answer: Answer }) {
   const tokensPerS = speed(answer);
   return (
     <dl class="facts">
-      <dt>{told.firstToken}</dt>
-      <dd>{seconds(answer.firstTokenS)}</dd>
-      <dt>{told.tokensPerSecond}</dt>
-      <dd>{tokensPerS === null ? NOTHING : tokensPerS.toFixed(1)}</dd>
-      <dt>{told.tokensUnit}</dt>
-      <dd>{count(answer.generated)}</dd>
-      <dt>{told.finish}</dt>
-      <dd>{answer.isRunning ? "…" : answer.finish || NOTHING}</dd>
+      <div>
+        <dt>{told.firstToken}</dt>
+        <dd>{seconds(answer.firstTokenS)}</dd>
+      </div>
+      <div>
+        <dt>{told.tokensPerSecond}</dt>
+        <dd>{tokensPerS === null ? NOTHING : tokensPerS.toFixed(1)}</dd>
+      </div>
+      <div>
+        <dt>{told.tokensUnit}</dt>
+        <dd>{count(answer.generated)}</dd>
+      </div>
+      <div>
+        <dt>{told.finish}</dt>
+        <dd>{answer.isRunning ? "…" : answer.finish || NOTHING}</dd>
+      </div>
     </dl>
   );
 }

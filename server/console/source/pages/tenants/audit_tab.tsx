@@ -55,7 +55,7 @@ export function AuditTab() {
   );
   return (
     <>
-      <div class="row">
+      <div class="filters">
         {field("who", told.who)}
         {field("action", told.action)}
         {field("target", told.target)}

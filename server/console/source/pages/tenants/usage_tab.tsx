@@ -55,7 +55,7 @@ export function UsageTab() {
 
   return (
     <>
-      <div class="row">
+      <div class="filters">
         <Choice
           label={told.by}
           value={by.value}

@@ -1,0 +1,142 @@
+"""Adding an adapter in a real Chromium: by a folder, an archive, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.console.conftest import log_in, make_adapter, settings_of
+from tests.console.serving import console_server
+from tests.server.standing import Standing
+from tests.sources.uploads.packed import adapter_files, as_tar_gz, as_zip, below
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Standing]:
+    """A server that takes adapters of a mebibyte."""
+    with console_server(settings_of(folder) | {"upload_mib": 1}) as server:
+        yield server
+
+
+def open_dialog(page: Page, url: str) -> Locator:
+    log_in(page, url)
+    page.get_by_role("link", name="finance").wait_for()
+    page.get_by_role("button", name="Add an adapter").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("1.05 MB at most").wait_for()
+    return dialog
+
+
+def add(dialog: Locator) -> None:
+    dialog.get_by_role("button", name="Add", exact=True).click()
+
+
+def test_a_folder_is_added_and_answers(
+    page: Page, server: Standing, folder: Path, tmp_path: Path
+) -> None:
+    """As it lies on a disk, with what training left; its card is there, too."""
+    made = tmp_path / "trained"
+    make_adapter(made, rank=4, seed=7)
+    (made / "README.md").write_text("# Trained\n\nyesterday")
+    (made / "optimizer.pt").write_bytes(bytes(3 << 20))
+    dialog = open_dialog(page, server.url)
+    dialog.get_by_label("Choose a folder").set_input_files(made)
+    assert dialog.get_by_label("Name").input_value() == "trained"
+    add(dialog)
+    page.get_by_role("heading", name="trained", level=1).wait_for()
+    page.locator("h1").get_by_text("ready").wait_for()
+    page.get_by_text("yesterday").wait_for()
+    assert {path.name for path in (folder / "adapters" / "trained").iterdir()} == {
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
+    page.get_by_role("link", name="Ask it").click()
+    page.locator(".column").first.get_by_label("Adapter or version").wait_for()
+    page.get_by_label("Prompt", exact=True).fill("hello")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.locator(".answer .text").filter(has_text="about hello").first.wait_for()
+
+
+@pytest.mark.parametrize("ending", ["zip", "tar.gz"])
+def test_an_archive_is_added_under_another_name(
+    page: Page, server: Standing, tmp_path: Path, ending: str
+) -> None:
+    """Its name is only a proposal."""
+    files = below("run-7", adapter_files(tmp_path / "made"))
+    archive = tmp_path / f"run-7.{ending}"
+    archive.write_bytes(as_zip(files) if ending == "zip" else as_tar_gz(files))
+    dialog = open_dialog(page, server.url)
+    dialog.get_by_label("Choose an archive").set_input_files(archive)
+    name = dialog.get_by_label("Name")
+    assert name.input_value() == "run-7"
+    name.fill(f"from-{ending.replace('.', '-')}")
+    add(dialog)
+    page.get_by_role("heading", name="from-", level=1).wait_for()
+    page.locator("h1").get_by_text("ready").wait_for()
+
+
+def test_what_is_dropped_is_taken(page: Page, server: Standing, tmp_path: Path) -> None:
+    """Onto the frame that says so."""
+    dialog = open_dialog(page, server.url)
+    content = list(as_zip(adapter_files(tmp_path / "made")))
+    dialog.locator(".drop").evaluate(
+        """(zone, content) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(content)], 'dropped.zip'));
+            const options = {dataTransfer: transfer, bubbles: true, cancelable: true};
+            zone.dispatchEvent(new DragEvent('drop', options));
+        }""",
+        content,
+    )
+    dialog.get_by_text("Chosen:").wait_for()
+    add(dialog)
+    page.get_by_role("heading", name="dropped", level=1).wait_for()
+
+
+def test_every_reason_is_shown_and_nothing_is_kept(
+    page: Page, server: Standing, folder: Path, tmp_path: Path
+) -> None:
+    """The dialog stays, with what was typed."""
+    files = adapter_files(tmp_path / "made")
+    files["adapter_config.json"] = files["adapter_config.json"].replace(b'"r": 4', b'"r": 5')
+    files["adapter_config.json"] = files["adapter_config.json"].replace(b'"none"', b'"all"')
+    archive = tmp_path / "refused.zip"
+    archive.write_bytes(as_zip(files))
+    dialog = open_dialog(page, server.url)
+    dialog.get_by_label("Choose an archive").set_input_files(archive)
+    add(dialog)
+    dialog.get_by_text("It is not added").wait_for()
+    assert dialog.get_by_role("alert").get_by_role("listitem").count() >= 1
+    assert dialog.get_by_label("Name").input_value() == "refused"
+    assert not (folder / "adapters" / "refused").exists()
+    assert not list((folder / "adapters").glob(".upload*"))
+
+    dialog.get_by_label("Name").fill("finance")
+    add(dialog)
+    dialog.get_by_role("alert").filter(has_text="already").wait_for()
+
+
+def test_what_is_too_large_is_not_even_sent(page: Page, server: Standing, tmp_path: Path) -> None:
+    """The limit is told beside the size."""
+    archive = tmp_path / "large.zip"
+    archive.write_bytes(bytes(2 << 20))
+    dialog = open_dialog(page, server.url)
+    dialog.get_by_label("Choose an archive").set_input_files(archive)
+    dialog.get_by_role("alert").filter(has_text="2.1 MB are too large").wait_for()
+    assert dialog.get_by_role("button", name="Add", exact=True).is_disabled()
+
+
+def test_a_server_that_takes_none_says_how_to_allow_it(page: Page, folder: Path) -> None:
+    """In place of a form that would be in vain."""
+    with console_server(settings_of(folder) | {"store": folder / "other store"}) as server:
+        log_in(page, server.url)
+        page.get_by_role("button", name="Add an adapter").click()
+        page.get_by_role("dialog").get_by_text("--upload-mib").wait_for()
+        assert page.get_by_role("dialog").locator("input").count() == 0
