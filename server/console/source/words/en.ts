@@ -93,6 +93,30 @@ export const en = {
   sendingStopped: "Stopped. Nothing is kept.",
   notAdded: "It is not added, and nothing of it is kept:",
 
+  // A rollout
+  rollout: "Rollout",
+  canary: "Canary",
+  shareOfClients: "Share of clients",
+  steps: "Steps",
+  figure: "Figure",
+  guard: "Guard",
+  answers: "Answers",
+  failures: "Failures",
+  refusals: "Refusals",
+  points: "points",
+  beginRollout: "Begin a rollout",
+  promote: "Make it live",
+  promoteSure: (version: string) => `Make ${version} live for everybody now?`,
+  stopRollout: "Stop the rollout",
+  stopRolloutSure: "Give everybody the live version again?",
+  rolloutStates: {
+    running: "running",
+    promoted: "promoted",
+    rolled_back: "rolled back",
+    stopped: "stopped",
+    overtaken: "overtaken by another version",
+  },
+
   // What a version changes
   changeMap: "What it changes",
   changeMapHint:

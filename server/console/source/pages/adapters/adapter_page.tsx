@@ -11,6 +11,7 @@ import { AdapterActions } from "./adapter_actions";
 import { ChangeMap } from "./change_map";
 import { Happened } from "./happened";
 import { Reasons } from "./reasons";
+import { RolloutPanel } from "./rollout_panel";
 import { StateChip } from "./state_chip";
 import { TimeLine } from "./time_line";
 
@@ -41,6 +42,7 @@ export function AdapterPage({ name }: { name: string }) {
       <div class="two">
         <div>
           <TimeLine adapter={adapter} />
+          <RolloutPanel adapter={adapter} />
           <ChangeMap adapter={adapter} />
         </div>
         <div>
