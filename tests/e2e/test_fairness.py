@@ -109,18 +109,23 @@ async def first_tokens(asking: Crowd, tenant: str, model: str) -> float:
 async def test_one_stream_beside_64_has_its_first_token_soon(
     fair: Side, figures: list[str]
 ) -> None:
-    """Within twice the time that it takes alone."""
+    """Within twice the time that it takes alone, or after the step that runs when it asks.
+
+    Nothing stops a step that runs, and where slices of prompts are long a step of 64 streams takes
+    more than twice as long as one request alone.
+    """
     async with crowd(fair.url, fair.keys) as clients:
         await first_tokens(clients, "b", ADAPTERS[0])
         alone = await first_tokens(clients, "b", ADAPTERS[0])
         async with clients.busy("a", STREAMS, ADAPTERS[0], TOKENS):
-            await clients.watch(FILLS_S)
+            _, rate = await clients.watch(FILLS_S)
             beside = await first_tokens(clients, "b", ADAPTERS[0])
+    step = STREAMS / rate
     figures.append(
         f"first token beside {STREAMS} streams of another tenant: {beside:.3f} s, alone "
-        f"{alone:.3f}: x{beside / alone:.2f}"
+        f"{alone:.3f}: x{beside / alone:.2f}; a step of theirs takes {step:.3f} s"
     )
-    assert beside <= 2 * alone
+    assert beside <= max(2 * alone, alone + step)
 
 
 async def test_tenants_that_never_rest_get_the_same(fair: Side, figures: list[str]) -> None:

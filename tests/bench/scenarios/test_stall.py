@@ -55,6 +55,12 @@ def test_the_longest_pause_of_each_load_counts() -> None:
     assert facts["longest during a load / median, median of loads"] == pytest.approx(3.5)
 
 
+def test_no_prompts_are_read_in_the_time_before_a_load() -> None:
+    """However long the load takes: new answers begin two seconds before it."""
+    assert LoadSpan(10.0, 14.0).before == LoadSpan(8.0, 10.0)
+    assert LoadSpan(10.0, 10.5).before == LoadSpan(9.5, 10.0)
+
+
 def test_a_load_without_tokens_beside_it_is_no_measurement() -> None:
     """Streams that ended before a load are an error, not a figure."""
     with pytest.raises(SetupError, match="no tokens"):

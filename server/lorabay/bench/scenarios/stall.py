@@ -63,8 +63,8 @@ class LoadSpan:
 
     @property
     def before(self) -> LoadSpan:
-        """The time just before the load, as long as the load."""
-        return LoadSpan(self.renamed - self.seconds, self.renamed)
+        """The time just before the load, as long as the load, in which no prompt was read."""
+        return LoadSpan(self.renamed - min(self.seconds, PAUSE_S), self.renamed)
 
     def overlaps(self, pause: tuple[float, float]) -> bool:
         """Return whether a part of the pause (begin, end) lies within."""
@@ -170,7 +170,7 @@ def stall_facts(
     """Return the longest pause of each load, as their median, against the median pause between
     loads.
 
-    The time just before each load, as long as the load, shows the machine's own stalls. Raises
+    The time just before each load shows the machine's own stalls. Raises
     SetupError if there was no pause during a load, or none between them.
     """
     all_pauses = list(pauses(outcomes))
