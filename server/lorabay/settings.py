@@ -399,6 +399,14 @@ class ModelSettings(BaseModel):
             "Default: `lorabay/store` in the user's cache folder."
         ),
     )
+    max_mixtures: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Mixtures of adapters, such as `finance*0.5+shop*0.5` in `model`, that are kept; one "
+            "more takes the place of the longest unused one. 0 serves none."
+        ),
+    )
     keep_versions: int = Field(
         2, ge=0, description="Former versions of each adapter that stay available."
     )

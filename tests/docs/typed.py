@@ -185,6 +185,8 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/evaluate.md: "
     "lm_eval --model local-chat-completions --tasks finance --include_path . "
     "--apply_chat_template \\": _EVALUATES,
+    "docs/guides/mixtures.md: "
+    ".venv/bin/lorabay serve --adapters adapters --max-mixtures 8": _STARTS_A_SERVER,
     "docs/guides/whole-models.md: .venv/bin/lorabay serve --adapters /models/adapters "
     "--max-models 1": _STARTS_A_SERVER,
     "docs/reference/settings.md: .venv/bin/lorabay serve --port 8080": _STARTS_A_SERVER,

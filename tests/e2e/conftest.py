@@ -199,6 +199,7 @@ def server(
             "--upload-mib",
             "500",
         ),
+        *("--max-mixtures", "4"),
         *("--engine-hang-s", str(HANG_S), "--otlp-endpoint", shared_collector.url),
         *("--engine", "dtype=float32", "--engine", f"max_model_len={CONTEXT}"),
     ]

@@ -100,6 +100,7 @@ class CallEndpoint:
                 check_endpoint(caller, self._call.name)
                 self._parts.engine.check_call(self._call)
                 body = await self._read(request)
+                body, caller = await self._parts.mixtures.mixed(body, caller)
                 exchange = Exchange(
                     self._call,
                     caller,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lorabay.accounts.usage.recorder import NoRecorder
 from lorabay.api.allowance.allowance import Allowances
+from lorabay.api.mixed import NoMixedModel
 from lorabay.api.request.cache_salts import CacheSalts
 from lorabay.errors import EngineUnavailable
 from lorabay.serving.rollouts import NoRollouts
@@ -19,6 +20,7 @@ from lorabay.tracing.tracer import NoTracer
 
 if TYPE_CHECKING:
     from lorabay.accounts.usage.recorder import Recorder
+    from lorabay.api.mixed import MixedModel
     from lorabay.catalog.registry.registry import Registry
     from lorabay.catalog.versions import Version
     from lorabay.metrics import Metrics
@@ -56,6 +58,7 @@ class Parts:
     salts: CacheSalts = field(default_factory=CacheSalts)
     models: Models | None = None
     rollouts: Rollouts | NoRollouts = field(default_factory=NoRollouts)
+    mixtures: MixedModel = field(default_factory=NoMixedModel)
 
     def engine_of(self, version: Version | None) -> Engine:
         """Return the engine that answers with a version; a whole model has its own.

@@ -66,6 +66,7 @@ from lorabay.server.http_protocol import Timeouts
 from lorabay.server.http_server import HttpServer
 from lorabay.server.limit_keeper import LimitKeeper
 from lorabay.server.listener import bind
+from lorabay.server.mixtures import mixed_model
 from lorabay.server.models import model_checks, model_plan
 from lorabay.server.oidc import admin_side, show_age
 from lorabay.server.open_files import connections_of, raise_limit
@@ -508,6 +509,7 @@ class Server:
             shares=self._shares,
             models=manager.models,
             rollouts=manager.rollouts,
+            mixtures=mixed_model(self._settings, reconciler),
         )
 
     def _routers(

@@ -1,0 +1,30 @@
+"""Mixtures of adapters as the settings want them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lorabay.api.mixed import MixedModels, NoMixedModel
+from lorabay.reconcile.mixtures import Mixtures
+
+if TYPE_CHECKING:
+    from lorabay.api.mixed import MixedModel
+    from lorabay.reconcile.reconciler import Reconciler
+    from lorabay.settings import Settings
+
+FOLDER = "mixtures"
+"""Folder of the store that holds their files."""
+
+
+def mixed_model(settings: Settings, reconciler: Reconciler) -> MixedModel:
+    """Return what a mixture in `model` means on this server."""
+    if not settings.max_mixtures:
+        return NoMixedModel()
+    mixtures = Mixtures(
+        settings.store.resolve() / FOLDER,
+        reconciler.ingest,
+        reconciler.registry,
+        reconciler.changes.admins,
+        limit=settings.max_mixtures,
+    )
+    return MixedModels(reconciler.registry, mixtures)
