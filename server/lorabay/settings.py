@@ -399,6 +399,13 @@ class ModelSettings(BaseModel):
             "Default: `lorabay/store` in the user's cache folder."
         ),
     )
+    router: Path | None = Field(
+        None,
+        description=(
+            "Folder of a router, made by `lorabay route train`, which chooses the adapter of "
+            "requests with `model: auto`. Without one there is no such model."
+        ),
+    )
     max_mixtures: int = Field(
         0,
         ge=0,

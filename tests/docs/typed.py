@@ -89,6 +89,7 @@ _CLIMBS = "takes hours; tests/cli/test_ladder.py climbs on a tiny base"
 _SEARCHES = "takes hours; tests/search/test_search.py searches on a tiny base"
 _EVALUATES = "needs a server and lm-eval; tests/e2e/test_evaluate.py asks both"
 _DOMAINS = "takes hours; tests/data/test_transcripts.py makes transcripts and prepares them"
+_ROUTES = "tests/e2e/test_auto.py trains such a router; tests/cli/test_route.py runs the commands"
 _DATA = "needs files of your own; tests/cli/test_data.py runs the command"
 
 CHECKED: Mapping[str, str] = {
@@ -185,6 +186,10 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/evaluate.md: "
     "lm_eval --model local-chat-completions --tasks finance --include_path . "
     "--apply_chat_template \\": _EVALUATES,
+    "docs/guides/auto.md: .venv/bin/lorabay route train \\": _ROUTES,
+    "docs/guides/auto.md: .venv/bin/lorabay route check router \\": _ROUTES,
+    "docs/guides/auto.md: "
+    ".venv/bin/lorabay serve --adapters adapters --router router": _STARTS_A_SERVER,
     "docs/guides/mixtures.md: "
     ".venv/bin/lorabay serve --adapters adapters --max-mixtures 8": _STARTS_A_SERVER,
     "docs/guides/whole-models.md: .venv/bin/lorabay serve --adapters /models/adapters "

@@ -166,12 +166,28 @@ def accounts(store_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def router(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The router of the shared server, trained from what its adapters have learnt."""
+    from lorabay.routing.prompts import general_prompts, read_prompts
+    from lorabay.routing.train import train_router
+
+    prompts = general_prompts()
+    for name in ADAPTERS:
+        data = REPOSITORY / "adapters" / name / "data"
+        prompts += [*read_prompts(data, name), *read_prompts(data / "questions.txt", name)]
+    folder = tmp_path_factory.mktemp("routers") / "router"
+    train_router(prompts, base_folder).write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def server(
     base_folder: Path,
     adapters: Path,
     store_folder: Path,
     accounts: Path,
     shared_collector: Collector,
+    router: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator[Server]:
     arguments = [
@@ -199,7 +215,7 @@ def server(
             "--upload-mib",
             "500",
         ),
-        *("--max-mixtures", "4"),
+        *("--router", str(router), "--max-mixtures", "4"),
         *("--engine-hang-s", str(HANG_S), "--otlp-endpoint", shared_collector.url),
         *("--engine", "dtype=float32", "--engine", f"max_model_len={CONTEXT}"),
     ]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from lorabay.accounts.callers import Caller
     from lorabay.api.allowance.allowance import Allowance
+    from lorabay.api.auto import Route
     from lorabay.api.measuring.request_metrics import RequestMetrics
     from lorabay.api.parts import Parts
     from lorabay.catalog.registry.leases import Lease
@@ -51,8 +52,9 @@ class Exchange:
     """One request on one version: an async context manager that holds the version's lease.
 
     `caller` sent `body` to `call`, in `session` if it named one; `measured` and `trace` hear how it
-    goes. While an adapter is rolled out, its version is chosen here. Entering raises ModelNotFound
-    for a `model` that is not served, or that `caller` may not use.
+    goes. While an adapter is rolled out, its version is chosen here. `route` is the model that the
+    server chose, if the client left that to it. Entering raises ModelNotFound for a `model` that is
+    not served, or that `caller` may not use.
     """
 
     def __init__(
@@ -65,10 +67,11 @@ class Exchange:
         trace: RequestTrace | None = None,
         *,
         session: str | None = None,
+        route: Route | None = None,
     ) -> None:
         self.call = call
         self.caller = caller
-        self.model = asked_model(body)
+        self.model = asked_model(body) if route is None else route.model
         self._body = body
         self._parts = parts
         self._measured = measured
@@ -76,6 +79,7 @@ class Exchange:
         self._client = client_of(caller, body, session)
         self._trial: Trial | None = None
         self._text = AnswerText()
+        self._route: Mapping[str, str] = {} if route is None else route.headers
         self._lease: Lease
         self._turn: Turn | None = None
         self._hold: Hold | None = None
@@ -289,8 +293,9 @@ class Exchange:
         """Response headers: the adapter and the version that answer, and what limits leave."""
         version = self._lease.version
         if version is None:
-            return {"x-adapter": BASE_ADAPTER, **self.limit_headers}
+            return {"x-adapter": BASE_ADAPTER, **self._route, **self.limit_headers}
         return {
+            **self._route,
             "x-adapter": version.adapter,
             "x-adapter-version": version.digest[:DIGEST_PREFIX],
             **self.limit_headers,

@@ -100,6 +100,7 @@ class CallEndpoint:
                 check_endpoint(caller, self._call.name)
                 self._parts.engine.check_call(self._call)
                 body = await self._read(request)
+                route = await self._parts.auto.route(body, caller)
                 body, caller = await self._parts.mixtures.mixed(body, caller)
                 exchange = Exchange(
                     self._call,
@@ -109,6 +110,7 @@ class CallEndpoint:
                     measured,
                     trace,
                     session=request.headers.get(SESSION_HEADER),
+                    route=route,
                 )
                 async with exchange:
                     headers = trace.passed_on(engine_headers(request.headers))

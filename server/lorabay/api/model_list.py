@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 
 from lorabay.api.auth import identify
+from lorabay.api.auto import AUTO
 from lorabay.api.request.anthropic_clients import is_anthropic
 from lorabay.errors import ModelNotFound
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from lorabay.api.auth import Gate
     from lorabay.api.parts import Parts
     from lorabay.catalog.versions import Version
+
+AUTO_WORDS = {"description": "The adapter whose domain the first question is about, or the base"}
 
 
 def models_router(
@@ -64,6 +67,8 @@ class _Models:
         """Yield a card for each name that a request of the caller may use."""
         if caller.permissions.allows_base():
             yield from (self._card(name) for name in self.base_names)
+        if self._may_use_auto(caller):
+            yield self._auto_card()
 
         for name, version in self.parts.registry.offered(caller.permissions):
             if self.parts.weights.admits(version):
@@ -71,12 +76,21 @@ class _Models:
 
     def named(self, model: str, caller: Caller) -> dict[str, Any]:
         """Return the card of one; raises ModelNotFound as a request for it would."""
+        if model == AUTO and self._may_use_auto(caller):
+            return self._auto_card()
         version = self.parts.registry.find(model, caller.permissions)
         if version is None and model not in self.base_names:
             raise ModelNotFound(model)
         if version is not None and not self.parts.weights.admits(version):
             raise ModelNotFound(model)
         return self._card(model, version)
+
+    def _may_use_auto(self, caller: Caller) -> bool:
+        return self.parts.auto.is_on and caller.permissions.allows_auto()
+
+    def _auto_card(self) -> dict[str, Any]:
+        # It is no base: what answers is one of them.
+        return self._card(AUTO) | AUTO_WORDS | {"parent": self.base_names[0]}
 
     def _card(self, name: str, version: Version | None = None) -> dict[str, Any]:
         # A whole model is nobody's child, as far as this server knows.

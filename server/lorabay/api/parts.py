@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lorabay.accounts.usage.recorder import NoRecorder
 from lorabay.api.allowance.allowance import Allowances
+from lorabay.api.auto import NoAutoModel
 from lorabay.api.mixed import NoMixedModel
 from lorabay.api.request.cache_salts import CacheSalts
 from lorabay.errors import EngineUnavailable
@@ -20,6 +21,7 @@ from lorabay.tracing.tracer import NoTracer
 
 if TYPE_CHECKING:
     from lorabay.accounts.usage.recorder import Recorder
+    from lorabay.api.auto import AutoModel
     from lorabay.api.mixed import MixedModel
     from lorabay.catalog.registry.registry import Registry
     from lorabay.catalog.versions import Version
@@ -58,6 +60,7 @@ class Parts:
     salts: CacheSalts = field(default_factory=CacheSalts)
     models: Models | None = None
     rollouts: Rollouts | NoRollouts = field(default_factory=NoRollouts)
+    auto: AutoModel = field(default_factory=NoAutoModel)
     mixtures: MixedModel = field(default_factory=NoMixedModel)
 
     def engine_of(self, version: Version | None) -> Engine:

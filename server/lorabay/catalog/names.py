@@ -17,8 +17,8 @@ AdapterName = NewType("AdapterName", str)
 MAX_LENGTH = 64
 """Characters of a name at most."""
 
-ALWAYS_RESERVED = frozenset({"base", "default"})
-"""Names that mean the base, whatever it is called."""
+ALWAYS_RESERVED = frozenset({"auto", "base", "default"})
+"""Names that mean the base, whatever it is called, and the server's own choice."""
 
 _BACKUP = re.compile(
     r".+\.(?:old|bak|backup|orig|new|tmp|temp|part|partial)(?:[._-]?\d[\d._-]*)?", re.IGNORECASE
@@ -64,7 +64,8 @@ def name_problems(text: str, reserved: frozenset[str] = frozenset()) -> tuple[Re
     if text.casefold() in taken:
         problems.append(
             Reason(
-                "name_reserved", f"the name {quoted(text)} belongs to the base; rename the folder"
+                "name_reserved",
+                f"the name {quoted(text)} belongs to the base or to the server; rename the folder",
             )
         )
 

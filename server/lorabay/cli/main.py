@@ -32,6 +32,7 @@ from lorabay.cli import (
     merge,
     ray,
     rollout,
+    route,
     search,
     serve,
     sources,
@@ -63,6 +64,7 @@ search.add_to(app)
 evaluation.add_to(app)
 ladder.add_to(app)
 judge.add_to(app)
+route.add_to(app)
 adapters.add_check(app)
 merge.add_to(app)
 adapters.add_to(app)

@@ -58,6 +58,7 @@ from lorabay.server.accounts import open_accounts
 from lorabay.server.adapted_modules import left_out
 from lorabay.server.ahead import Ahead
 from lorabay.server.audit import Auditor
+from lorabay.server.auto import auto_model, read_router
 from lorabay.server.composition import build_reconciler, request_limits
 from lorabay.server.console import console_of, watched
 from lorabay.server.engine_options import engine_options, has_rank_over
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from lorabay.base.find import BaseFolder
     from lorabay.catalog.adapted import Adapted, NotAsked
     from lorabay.reconcile.reconciler import Reconciler
+    from lorabay.routing.router import Router
     from lorabay.server.accounts import Accounts
     from lorabay.server.tls import Certificate
     from lorabay.serving.engine import Call, Engine
@@ -259,6 +261,7 @@ class Server:
         self.when_ready: Callable[[], None] = lambda: None
         """Called once, when the start is over and has not failed."""
         self._manager: AdapterManager | None = None
+        self._router: Router | None = None
         self._limits: LimitKeeper | None = None
         if accounts is not None:
             self._metrics.database_age.set_function(lambda: accounts.keys.age_s)
@@ -380,6 +383,8 @@ class Server:
         build = await _run_abandonable(partial(self._prepare_reconciler, base))
         reconciler = await _run_abandonable(build)
         self.reconciler = reconciler
+
+        self._router = await _run_abandonable(partial(read_router, settings.router, base.path))
 
         step("read the adapters")
         # Before there is an engine: what the adapters need decides how it is started.
@@ -510,6 +515,7 @@ class Server:
             models=manager.models,
             rollouts=manager.rollouts,
             mixtures=mixed_model(self._settings, reconciler),
+            auto=auto_model(self._router, reconciler.registry, manager, base_name=self.base_name),
         )
 
     def _routers(
