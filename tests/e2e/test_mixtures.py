@@ -83,11 +83,3 @@ def test_the_first_use_builds_it_and_the_next_costs_nothing(
         f"mixture of two: {first:.2f} s at its first use, {later * 1000:.0f} ms then, "
         f"{alone * 1000:.0f} ms for one adapter"
     )
-
-
-def test_ranks_that_do_not_fit_are_told(http: httpx.Client) -> None:
-    """The sum of three is more than the engine takes."""
-    model = "+".join(f"{name}*0.5" for name in ("finance", *PARTS))
-    answer = http.post("/v1/chat/completions", json={"model": model, "messages": []})
-    assert answer.status_code == 400
-    assert "max_lora_rank=32" in answer.json()["error"]["message"]
