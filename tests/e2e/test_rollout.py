@@ -68,21 +68,23 @@ def serve(admin: httpx.Client, adapters: Path, source: Path) -> str:
     return str(live(admin))
 
 
-def variant(folder: Path, source: Path, toml: str, template: str | None = None) -> Path:
-    """Return a copy of an adapter that says more about itself."""
+def variant(
+    folder: Path, source: Path, *, tokens: int = 1, more: str = "", template: str | None = None
+) -> Path:
+    """Return a copy of an adapter that says how long its answers are, and `more`."""
     shutil.copytree(source, folder)
-    (folder / "lorabay.toml").write_text(toml)
+    (folder / "lorabay.toml").write_text(f"[sampling]\nmax_tokens = {tokens}\n{more}")
     if template is not None:
         (folder / "chat_template.jinja").write_text(template)
     return folder
 
 
 def ask(http: httpx.Client, user: str) -> Answer:
+    """Ask for as many tokens as the adapter prefers."""
     body = {
         "model": NAME,
         "user": user,
         "messages": [{"role": "user", "content": "Who?"}],
-        "max_tokens": 1,
         "ignore_eos": True,
     }
     answer = http.post("/v1/chat/completions", json=body)
@@ -113,14 +115,15 @@ def test_a_tenth_of_the_clients_gets_the_canary_and_keeps_it(
     admin: httpx.Client,
     adapters: Path,
     words: dict[str, Path],
+    tmp_path: Path,
     request: pytest.FixtureRequest,
     figures: list[str],
 ) -> None:
     """Each client always gets the same version, and with a greater share nobody is sent back."""
-    former = serve(admin, adapters, words["red"])
-    now = serve(admin, adapters, words["blue"])
+    former = serve(admin, adapters, variant(tmp_path / "red", words["red"]))
+    now = serve(admin, adapters, variant(tmp_path / "blue", words["blue"]))
     canary, kept = former.partition("@")[2], now.partition("@")[2]
-    started = admin.post(ROLLOUT, json={"version": former, "share": 10, "guards": QUIET})
+    started = admin.post(ROLLOUT, json={"version": former, "share": 10})
     assert started.status_code == 200, started.text
 
     requests = request.config.getoption("--rollout-requests")
@@ -138,7 +141,7 @@ def test_a_tenth_of_the_clients_gets_the_canary_and_keeps_it(
     report = admin.get(ROLLOUT).json()
     assert report["answers"] == {"canary": got_it, "live": requests - got_it}
 
-    more = admin.post(ROLLOUT, json={"version": former, "share": 40, "guards": QUIET})
+    more = admin.post(ROLLOUT, json={"version": former, "share": 40})
     assert more.status_code == 200, more.text
     later = versions_by_user(crowd(http, len(seen), len(seen)))
     moved_back = [user for user in seen if seen[user] == {canary} and later[user] != {canary}]
@@ -154,10 +157,6 @@ def test_a_tenth_of_the_clients_gets_the_canary_and_keeps_it(
     )
 
 
-QUIET: dict[str, Any] = {"first_token": "off", "length": "off"}
-"""Words of two lengths, and a first token that waits for a slot, are no faults here."""
-
-
 @pytest.mark.parametrize("fault", ["failing", "endless"])
 def test_a_bad_canary_is_taken_back(
     fault: str,
@@ -171,14 +170,16 @@ def test_a_bad_canary_is_taken_back(
 ) -> None:
     """From its folder to the rollback by itself; afterwards nobody meets it, and none fails."""
     steps = '[rollout]\nsteps = ["10:1h", "100"]\n'
-    toml, template = {
-        "failing": (steps, BROKEN_TEMPLATE),
-        # What a client asks for is overruled: every answer is sixty times as long.
-        "endless": ("[sampling]\nmax_tokens = {value = 60, enforced = true}\n" + steps, None),
-    }[fault]
-    kept = serve(admin, adapters, words["blue"])
+    canary_folder = variant(
+        tmp_path / fault,
+        words["red"],
+        tokens=60 if fault == "endless" else 1,
+        more=steps,
+        template=BROKEN_TEMPLATE if fault == "failing" else None,
+    )
+    kept = serve(admin, adapters, variant(tmp_path / "kept", words["blue"]))
     ended_before = metric(server.url, "lorabay_rollouts_ended_total", outcome="rolled_back")
-    put(adapters, NAME, variant(tmp_path / fault, words["red"], toml, template))
+    put(adapters, NAME, canary_folder)
     eventually(lambda: admin.get(ADAPTER).json()["canary"] is not None, "the canary is there")
     assert live(admin) == kept
 
