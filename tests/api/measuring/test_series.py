@@ -122,3 +122,12 @@ def test_series_may_come_while_a_page_is_written() -> None:
         metrics.of("another", metrics.requests, "chat", str(id(family))).inc()
         if isinstance(family, Lines):
             assert all(text.count("\n") for text in family.texts if text)
+
+
+def test_a_value_that_is_asked_for_is_that_of_this_moment() -> None:
+    """It was shown as 0: labels and `set_function` together kept it from being asked for."""
+    registry, now = CollectorRegistry(), 7.0
+    Gauge("age", "Age.", ["of"], registry=registry).labels("keys").set_function(lambda: now)
+    series = Series(registry)
+    for now in (7.0, 8.5):
+        assert f'age{{of="keys"}} {now}' in page(series)

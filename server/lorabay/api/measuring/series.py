@@ -87,6 +87,9 @@ def _heads(family: Any, values: Labels, child: Any) -> tuple[str, ...]:
 
 def _values(child: Any) -> Sequence[float]:
     """Return the numbers of one series, in the order of its beginnings."""
+    if "_child_samples" in vars(child):
+        # `set_function` has put it there: the value is asked for, and kept nowhere.
+        return [sample.value for sample in child._child_samples()]
     if not isinstance(child, Histogram):
         return (child._value.get(),)
 
