@@ -72,7 +72,7 @@ def test_a_report_is_lines_or_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["rollout", "show", "ads", *KEY]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "finance@bbbbbbbbbbbb beside finance@aaaaaaaaaaaa: running"
-    assert lines[1] == "share 5 % of the clients by user, step 1 of 5:600s, 100:0s"
+    assert lines[1] == "share 5 % of the clients by user; step 1 of 2: 5:600s, 100:0s"
     assert lines[2] == "answers: 100 of the canary, 1900 of the live version"
     assert lines[3].startswith("failed: 0 %, live ")
     assert lines[3].endswith(" points (95 %)")

@@ -301,6 +301,25 @@ async def test_a_new_folder_ends_the_rollout_and_loses_nothing(bench: Bench) -> 
     assert set(kept) == {third, bench.new, bench.old}
 
 
+async def test_after_another_flip_a_rollout_may_begin_at_once(bench: Bench) -> None:
+    """Without waiting until the former one was found to be overtaken."""
+    await bench.start("25")
+    third = await bench.bay.serve("ads", 3)
+    await bench.start("10")
+    assert bench.told("share") == 10
+    assert bench.told("live") == third.id
+    assert "rollout overtaken" in bench.bay.happened(adapter="ads")
+
+
+async def test_an_end_of_the_server_after_a_removal_is_quiet(bench: Bench) -> None:
+    """There is nothing left to write the figures to."""
+    await bench.start("10")
+    bench.bay.take_away("ads")
+    await bench.bay.look()
+    await bench.manager.stop()
+    assert bench.bay.registry.status("ads") is None
+
+
 async def test_a_removal_ends_the_rollout(bench: Bench) -> None:
     """And an adapter that comes back begins without one."""
     await bench.start("10")

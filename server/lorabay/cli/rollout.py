@@ -140,8 +140,8 @@ def _rendered(report: dict[str, Any]) -> str:
     answers = report["answers"]
     lines = [
         f"{report['canary']} beside {report['live']}: {status}{reason}",
-        f"share {report['share']:g} % of the clients by {report['by']}, "
-        f"step {report['step'] + 1} of {', '.join(report['steps'])}",
+        f"share {report['share']:g} % of the clients by {report['by']}; "
+        f"step {report['step'] + 1} of {len(report['steps'])}: {', '.join(report['steps'])}",
         f"answers: {answers['canary']} of the canary, {answers['live']} of the live version",
     ]
     for figure, compared in report["comparison"].items():

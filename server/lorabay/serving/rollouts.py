@@ -211,7 +211,7 @@ class Rollouts:
             )
 
         running = self._running.get(live.adapter)
-        if running is None:
+        if running is None or not self._goes_on(running):
             return
         share = running.share * 100
         told = f"a rollout of {_canary_id(running)} runs at {share:g} %"
@@ -256,6 +256,9 @@ class Rollouts:
         self._metrics.show_rollout(rollout.adapter, rollout.canary, rollout.share)
 
     def _save(self, rollout: Rollout) -> None:
+        # What was taken away has no record to be remembered in.
+        if self._registry.live(rollout.adapter) is None:
+            return
         canary = Digest(rollout.canary) if rollout.is_running else None
         self._registry.set_rollout(rollout.adapter, rollout.as_json(), canary)
 
@@ -298,9 +301,7 @@ class Rollouts:
         rollout.end(status, reason, self._wall())
         self._running.pop(name, None)
         self._metrics.end_rollout(name, status)
-        # One that was taken away has no record to be remembered in.
-        if self._registry.live(name) is not None:
-            self._save(rollout)
+        self._save(rollout)
         self._events.add(
             ENDED[status],
             who=who,
