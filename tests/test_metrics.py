@@ -57,7 +57,7 @@ CONTRACT = {
     "lorabay_database_age_seconds": (),
     "lorabay_issuer_keys_age_seconds": ("issuer",),
     "lorabay_rollout_share": ("adapter", "version"),
-    "lorabay_rollout_answers": ("adapter", "version", "role", "outcome"),
+    "lorabay_rollout_answers": ("adapter", "version", "arm", "outcome"),
     "lorabay_rollouts_ended": ("outcome",),
 }
 ADAPTER_GAUGES = {

@@ -27,7 +27,7 @@ CHOSEN = 'adapter=~"$adapter|__.*"'
 SAME = 'adapter_name=~"$adapter"'
 """The same in series of vLLM's names."""
 
-VERSIONS = "adapter, role, version"
+VERSIONS = "adapter, arm, version"
 FAILED = f'{CHOSEN},outcome="failed"'
 """Answers of both versions of a rollout that failed."""
 
@@ -137,7 +137,7 @@ PANELS = (
                 f"{rate('lorabay_rollout_answers_total', FAILED, by=VERSIONS)} / "
                 f"{rate('lorabay_rollout_answers_total', CHOSEN, by=VERSIONS)}"
             ),
-            "{{adapter}} {{role}} {{version}}",
+            "{{adapter}} {{arm}} {{version}}",
         ),
     ),
     number(

@@ -303,9 +303,9 @@ class Metrics:
         )
         self.rollout_answers = Counter(
             "lorabay_rollout_answers",
-            "Answers in a rollout, by version, by its role (`live` or `canary`) and by outcome "
+            "Answers in a rollout, by version, by its arm (`live` or `canary`) and by outcome "
             "(`answered` or `failed`).",
-            ["adapter", "version", "role", "outcome"],
+            ["adapter", "version", "arm", "outcome"],
             registry=registry,
         )
         self.rollouts_ended = Counter(
@@ -321,9 +321,9 @@ class Metrics:
         """Show the share, from 0 to 1, that the canary `version` of an adapter has."""
         self.of(adapter, self.rollout_share, version[:DIGITS]).set(share)
 
-    def of_rollout(self, adapter: str, version: str, role: str, outcome: str) -> Counter:
+    def of_rollout(self, adapter: str, version: str, arm: str, outcome: str) -> Counter:
         """Return the count of a version's answers with this outcome."""
-        return self.of(adapter, self.rollout_answers, version[:DIGITS], role, outcome)
+        return self.of(adapter, self.rollout_answers, version[:DIGITS], arm, outcome)
 
     def end_rollout(self, adapter: str, outcome: str) -> None:
         """Count the end of a rollout; the series of its versions go."""

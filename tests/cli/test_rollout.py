@@ -10,7 +10,7 @@ import pytest
 
 from lorabay.cli import rollout, run
 from lorabay.rollout.report import report
-from lorabay.rollout.rollout import Role
+from lorabay.rollout.rollout import Arm
 from tests.rollout.made import figures
 from tests.rollout.test_rollout import rollout as made
 
@@ -22,8 +22,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Any]]:
     """What the server was asked; it answers with a report."""
     calls: list[tuple[str, str, Any]] = []
     running = made("5:10m", "100")
-    running.figures[Role.CANARY] = figures(100, 1, fails=0.0)
-    running.figures[Role.LIVE] = figures(1900, 2)
+    running.figures[Arm.CANARY] = figures(100, 1, fails=0.0)
+    running.figures[Arm.LIVE] = figures(1900, 2)
 
     def call(method: str, path: str, body: Any = None, **_: object) -> dict[str, Any]:
         calls.append((method, path, body))

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from lorabay.rollout.report import report
-from lorabay.rollout.rollout import Role
+from lorabay.rollout.rollout import Arm
 from tests.rollout.made import drawn
 from tests.rollout.test_rollout import rollout
 
@@ -17,9 +17,9 @@ def test_a_report_compares_the_two_versions() -> None:
     """Each figure of both, how far they are apart, and where that may lie."""
     running, draw = rollout("10"), random.Random(3)
     for _ in range(900):
-        running.add(Role.LIVE, drawn(draw, fails=0.0))
+        running.add(Arm.LIVE, drawn(draw, fails=0.0))
     for _ in range(100):
-        running.add(Role.CANARY, drawn(draw, fails=0.1, tokens=200.0))
+        running.add(Arm.CANARY, drawn(draw, fails=0.1, tokens=200.0))
 
     told = report(running)
     assert (told["live"], told["canary"]) == ("finance@aaaaaaaaaaaa", "finance@bbbbbbbbbbbb")

@@ -8,7 +8,7 @@ import random
 from hypothesis import given, settings, strategies as st
 
 from lorabay.rollout.figures import Sample
-from lorabay.rollout.rollout import Move, Policy, Role, Rollout, Status, from_json
+from lorabay.rollout.rollout import Arm, Move, Policy, Rollout, Status, from_json
 from lorabay.rollout.steps import Step, read_steps
 from tests.rollout.made import drawn
 
@@ -23,7 +23,7 @@ def rollout(*steps: str, begun_at: float = 1000.0) -> Rollout:
 
 def answer(running: Rollout, count: int, sample: Sample = GOOD) -> None:
     for _ in range(count):
-        running.add(Role.CANARY, sample)
+        running.add(Arm.CANARY, sample)
 
 
 def test_steps_are_taken_when_their_time_is_over() -> None:
@@ -63,18 +63,18 @@ def test_a_share_without_a_time_stays() -> None:
 def test_nobody_gets_a_canary_of_nothing_or_one_that_ended() -> None:
     """Share 0, and each end."""
     clients = [f"user\0acme\0u{number}" for number in range(500)]
-    assert {rollout("0").role_for(who) for who in clients} == {Role.LIVE}
+    assert {rollout("0").arm_for(who) for who in clients} == {Arm.LIVE}
     ended = rollout("100:1h")
-    assert {ended.role_for(who) for who in clients} == {Role.CANARY}
+    assert {ended.arm_for(who) for who in clients} == {Arm.CANARY}
     ended.end(Status.STOPPED, "", 2000.0)
-    assert {ended.role_for(who) for who in clients} == {Role.LIVE}
+    assert {ended.arm_for(who) for who in clients} == {Arm.LIVE}
 
 
 def test_a_canary_that_fails_is_rolled_back_at_once() -> None:
     """Whatever its step still has to last."""
     running = rollout("10:1d", "100")
     for _ in range(45):
-        running.add(Role.LIVE, GOOD)
+        running.add(Arm.LIVE, GOOD)
     answer(running, 4, FAILED)
     assert running.next_move(1000.0) is None
     answer(running, 1, FAILED)
@@ -106,7 +106,7 @@ def test_the_set_of_its_clients_only_grows(shares: list[int], seed: int) -> None
     running = rollout(*[f"{share}:1m" for share in shares])
     before: set[str] = set()
     for step in range(len(shares)):
-        has_it = {who for who in clients if running.role_for(who) is Role.CANARY}
+        has_it = {who for who in clients if running.arm_for(who) is Arm.CANARY}
         assert before <= has_it
         assert abs(len(has_it) / 400 - running.share) < 0.11
         before = has_it
@@ -124,7 +124,7 @@ def test_any_history_ends_well_defined(shares: list[int], seed: int, waits: list
         now += wait
         for _ in range(draw.randrange(30)):
             who = str(draw.random())
-            running.add(running.role_for(who), drawn(draw, fails=draw.choice((0.0, 0.3))))
+            running.add(running.arm_for(who), drawn(draw, fails=draw.choice((0.0, 0.3))))
         again = from_json(json.loads(json.dumps(running.as_json())))
         assert again == running
         running = again

@@ -17,7 +17,7 @@ from lorabay.errors import AdapterConflict, AdapterRejected, ModelNotFound
 from lorabay.rollout.assignment import Client
 from lorabay.rollout.figures import Sample
 from lorabay.rollout.policy import Policy, read_policy
-from lorabay.rollout.rollout import Role
+from lorabay.rollout.rollout import Arm
 from lorabay.serving.admin import Operations
 from lorabay.serving.manager import AdapterManager
 from lorabay.serving.rollouts import NoRollouts, Rollouts
@@ -60,19 +60,19 @@ class Bench:
             "ads", self.old.digest, policy(*steps, **others), ADMIN
         )
 
-    def role_of(self, number: int) -> Role | None:
-        trial = self.rollouts.trial("ads", EVERYTHING, client(number))
-        return None if trial is None else trial.role
+    def arm_of(self, number: int) -> Arm | None:
+        assigned = self.rollouts.assign("ads", EVERYTHING, client(number))
+        return None if assigned is None else assigned.arm
 
     def canaries(self, count: int = 200) -> set[int]:
-        return {number for number in range(count) if self.role_of(number) is Role.CANARY}
+        return {number for number in range(count) if self.arm_of(number) is Arm.CANARY}
 
     def answer(self, count: int, *, canary: Sample = GOOD, live: Sample = GOOD) -> None:
         """Answer so many requests, each of another client."""
         for number in range(count):
-            trial = self.rollouts.trial("ads", EVERYTHING, client(number))
-            if trial is not None:
-                trial.end(canary if trial.role is Role.CANARY else live)
+            assigned = self.rollouts.assign("ads", EVERYTHING, client(number))
+            if assigned is not None:
+                assigned.end(canary if assigned.arm is Arm.CANARY else live)
 
     async def later(self, seconds: float) -> None:
         self.clock.now += seconds
@@ -133,7 +133,7 @@ async def test_a_share_of_the_clients_gets_the_canary_and_keeps_it(bench: Bench)
 
     assert bench.bay.live("ads") == bench.old
     assert bench.told("status") == "promoted"
-    assert bench.role_of(1) is None
+    assert bench.arm_of(1) is None
     assert [event for event in bench.bay.happened(adapter="ads") if "roll" in event] == [
         "rollout started",
         "rollout went on",
@@ -143,28 +143,28 @@ async def test_a_share_of_the_clients_gets_the_canary_and_keeps_it(bench: Bench)
 
 
 async def test_each_request_is_answered_with_its_version(bench: Bench) -> None:
-    """The full name of a trial means the canary, or the live version."""
+    """The full name of an assignment means the canary, or the live version."""
     await bench.start("50")
     for number in range(20):
-        trial = bench.rollouts.trial("ads", EVERYTHING, client(number))
-        assert trial is not None
-        with bench.bay.registry.acquire(trial.model) as lease:
-            assert lease.version == (bench.old if trial.role is Role.CANARY else bench.new)
+        assigned = bench.rollouts.assign("ads", EVERYTHING, client(number))
+        assert assigned is not None
+        with bench.bay.registry.acquire(assigned.model) as lease:
+            assert lease.version == (bench.old if assigned.arm is Arm.CANARY else bench.new)
 
 
 async def test_what_is_no_part_of_a_rollout(bench: Bench) -> None:
     """Versions by their own names, other adapters, the base, and keys that may not use both."""
     await bench.start("100:1h")
     await bench.bay.serve("shop", 3)
-    trial = bench.rollouts.trial
-    assert trial("ads", EVERYTHING, client(1)) is not None
-    assert trial("tiny:ads", EVERYTHING, client(1)) is not None
+    assigned = bench.rollouts.assign
+    assert assigned("ads", EVERYTHING, client(1)) is not None
+    assert assigned("tiny:ads", EVERYTHING, client(1)) is not None
     for model in ("ads@canary", bench.new.id, bench.old.id, "shop", "tiny"):
-        assert trial(model, EVERYTHING, client(1)) is None
-    assert trial("ads", permissions((bench.new.id,)), client(1)) is None
+        assert assigned(model, EVERYTHING, client(1)) is None
+    assert assigned("ads", permissions((bench.new.id,)), client(1)) is None
     with pytest.raises(ModelNotFound):
-        trial("nobody", EVERYTHING, client(1))
-    assert NoRollouts().trial("ads", EVERYTHING, client(1)) is None
+        assigned("nobody", EVERYTHING, client(1))
+    assert NoRollouts().assign("ads", EVERYTHING, client(1)) is None
 
 
 async def test_the_canary_has_a_name_while_it_is_one(bench: Bench) -> None:
@@ -205,8 +205,8 @@ async def test_only_the_two_versions_have_series_and_only_while_it_runs(bench: B
     name = "lorabay_rollout_answers_total"
     labels = {"adapter": "ads", "outcome": "answered"}
     counts = [
-        bench.sample(name, version=canary, role="canary", **labels),
-        bench.sample(name, version=live, role="live", **labels),
+        bench.sample(name, version=canary, arm="canary", **labels),
+        bench.sample(name, version=live, arm="live", **labels),
     ]
     assert sum(count or 0 for count in counts) == 100
     assert None not in counts
@@ -261,7 +261,7 @@ async def test_what_cannot_be_rolled_out(bench: Bench) -> None:
         await bench.operations.stop_rollout("ads", ADMIN)
     with pytest.raises(ModelNotFound, match="has had no rollout"):
         bench.operations.rollout("ads")
-    assert bench.role_of(1) is None
+    assert bench.arm_of(1) is None
     assert all(event["result"] != "ok" for event in bench.operations.events(7))
 
 
@@ -275,7 +275,7 @@ async def test_a_version_that_the_engine_refuses_is_not_rolled_out(bench: Bench)
     with refused("roll back to it"):
         await again.start("10")
     assert again.bay.live("ads") == bench.new
-    assert again.role_of(1) is None
+    assert again.arm_of(1) is None
 
 
 async def test_two_rollouts_at_once(bench: Bench) -> None:
@@ -328,7 +328,7 @@ async def test_a_removal_ends_the_rollout(bench: Bench) -> None:
     await bench.later(1)
     assert bench.bay.happened(adapter="ads")[-1] == "rollout overtaken"
     await bench.bay.serve("ads", 1)
-    assert bench.role_of(1) is None
+    assert bench.arm_of(1) is None
     assert bench.operations.adapter("ads")["canary"] is None
 
 
@@ -381,11 +381,11 @@ async def test_the_canary_leaves_the_engine_when_it_has_to_go(bench: Bench) -> N
 async def test_weights_that_the_engine_refuses_late_end_the_rollout(bench: Bench) -> None:
     """The request then means the live version."""
     await bench.start("100:1h")
-    trial = bench.rollouts.trial("ads", EVERYTHING, client(1))
-    assert trial is not None
-    trial.refused()
+    assigned = bench.rollouts.assign("ads", EVERYTHING, client(1))
+    assert assigned is not None
+    assigned.refused()
     assert bench.told("status") == "rolled_back"
-    assert bench.role_of(1) is None
+    assert bench.arm_of(1) is None
 
 
 class TestFromTheFolder:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lorabay.catalog.versions import Version
     from lorabay.serving.engine import AnswerStream, Body, Call
     from lorabay.serving.holds import Hold
-    from lorabay.serving.rollouts import Trial
+    from lorabay.serving.rollouts import Assignment
     from lorabay.serving.turns.turn_gate import Turn
 
 
@@ -77,7 +77,7 @@ class Exchange:
         self._measured = measured
         self._trace = trace or RequestTrace(NO_SPAN)
         self._client = client_of(caller, body, session)
-        self._trial: Trial | None = None
+        self._assigned: Assignment | None = None
         self._text = AnswerText()
         self._route: Mapping[str, str] = {} if route is None else route.headers
         self._lease: Lease
@@ -106,8 +106,8 @@ class Exchange:
 
     def _acquire(self) -> Lease:
         permissions = self.caller.permissions
-        self._trial = self._parts.rollouts.trial(self.model, permissions, self._client)
-        model = self.model if self._trial is None else self._trial.model
+        self._assigned = self._parts.rollouts.assign(self.model, permissions, self._client)
+        model = self.model if self._assigned is None else self._assigned.model
         return self._parts.registry.acquire(model, permissions)
 
     async def run(
@@ -179,8 +179,8 @@ class Exchange:
             try:
                 await self._get_ready_with(version)
             except WeightsRefused:
-                if self._trial is not None:
-                    self._trial.refused()
+                if self._assigned is not None:
+                    self._assigned.refused()
                 # Released first: a version that is leased cannot be taken out of the engine.
                 self._give_back()
                 self._lease.release()
@@ -274,7 +274,7 @@ class Exchange:
 
     def _read(self, piece: bytes) -> None:
         """Keep what a rollout reads of an answer."""
-        if self._trial is not None:
+        if self._assigned is not None:
             self._text.add(piece)
 
     def note_end(self, status: int) -> None:
@@ -366,10 +366,10 @@ class Exchange:
         )
         self._parts.usage.record(record)
 
-        if self._trial is not None:
+        if self._assigned is not None:
             sample = sample_of(record, self.call, self._text, failure)
             if sample is not None:
-                self._trial.end(sample)
+                self._assigned.end(sample)
 
 
 def _cost_of(used: Usage) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lorabay.rollout.intervals import REPORT_Z, Interval, Moments, difference, ratio, wilson
-from lorabay.rollout.rollout import Role
+from lorabay.rollout.rollout import Arm
 
 if TYPE_CHECKING:
     from lorabay.rollout.rollout import Rollout
@@ -23,7 +23,7 @@ def report(rollout: Rollout) -> dict[str, Any]:
     Shares are in percent. Each comparison has a figure of either version, `change`, and the
     interval in which that lies: a difference in points for shares, a ratio for the rest.
     """
-    live, canary = rollout.figures[Role.LIVE], rollout.figures[Role.CANARY]
+    live, canary = rollout.figures[Arm.LIVE], rollout.figures[Arm.CANARY]
     guards = rollout.policy.guards
     return {
         "adapter": rollout.adapter,

@@ -34,7 +34,7 @@ class Status(StrEnum):
     OVERTAKEN = "overtaken"
 
 
-class Role(StrEnum):
+class Arm(StrEnum):
     """What a version is in a rollout."""
 
     LIVE = "live"
@@ -66,8 +66,8 @@ class Rollout:
     status: Status = Status.RUNNING
     reason: str = ""
     ended_at: float | None = None
-    figures: dict[Role, Figures] = field(
-        default_factory=lambda: {Role.LIVE: Figures(), Role.CANARY: Figures()}
+    figures: dict[Arm, Figures] = field(
+        default_factory=lambda: {Arm.LIVE: Figures(), Arm.CANARY: Figures()}
     )
 
     @property
@@ -84,18 +84,18 @@ class Rollout:
     def _step(self) -> Step:
         return self.policy.steps[self.step]
 
-    def role_for(self, who: str) -> Role:
+    def arm_for(self, who: str) -> Arm:
         """Return which of the two versions answers a client, by its identity."""
         line = f"{self.adapter}@{self.canary}"
-        return Role.CANARY if place(line, who) < self.share else Role.LIVE
+        return Arm.CANARY if place(line, who) < self.share else Arm.LIVE
 
-    def add(self, role: Role, sample: Sample) -> None:
+    def add(self, arm: Arm, sample: Sample) -> None:
         """Take in an answer of one of the versions."""
-        self.figures[role].add(sample)
+        self.figures[arm].add(sample)
 
     def trouble(self) -> str | None:
         """Return why the canary has to go; None while no guard speaks."""
-        return trouble(self.figures[Role.CANARY], self.figures[Role.LIVE], self.policy.guards)
+        return trouble(self.figures[Arm.CANARY], self.figures[Arm.LIVE], self.policy.guards)
 
     def next_move(self, now: float) -> Move | None:
         """Return what is to be done at a time; None for nothing yet.
@@ -110,7 +110,7 @@ class Rollout:
 
         hold_s = self._step.hold_s
         is_over = hold_s is not None and now - self.step_since >= hold_s
-        answers = self.figures[Role.CANARY].answers
+        answers = self.figures[Arm.CANARY].answers
         # A step of nothing has no answers to wait for.
         is_proved = answers >= self.policy.guards.samples or self._step.share == 0
         if not is_over or not is_proved:
@@ -145,5 +145,5 @@ def from_json(fields: Mapping[str, Any]) -> Rollout | None:
         rollout = _FORM.validate_python(fields)
     except ValidationError:
         return None
-    is_whole = set(rollout.figures) == set(Role) and 0 <= rollout.step < len(rollout.policy.steps)
+    is_whole = set(rollout.figures) == set(Arm) and 0 <= rollout.step < len(rollout.policy.steps)
     return rollout if is_whole else None

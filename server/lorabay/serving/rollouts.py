@@ -22,7 +22,7 @@ from lorabay.reconcile.events import Actor
 from lorabay.rollout.assignment import identity
 from lorabay.rollout.policy import Policy
 from lorabay.rollout.report import report
-from lorabay.rollout.rollout import Move, Role, Rollout, Status, from_json
+from lorabay.rollout.rollout import Arm, Move, Rollout, Status, from_json
 
 if TYPE_CHECKING:
     from lorabay.catalog.permission import Permission
@@ -73,21 +73,21 @@ class Changes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Assignment:
     """One request's part in a rollout: the version that it is answered with, by its full name."""
 
     model: str
-    role: Role
+    arm: Arm
     rollout: Rollout
     rollouts: Rollouts
 
     def end(self, sample: Sample) -> None:
         """Take in how it was answered."""
-        self.rollouts.take_in(self.rollout, self.role, sample)
+        self.rollouts.take_in(self.rollout, self.arm, sample)
 
     def refused(self) -> None:
         """Note that the engine refuses the version's weights."""
-        if self.role is Role.CANARY:
+        if self.arm is Arm.CANARY:
             self.rollouts.end(
                 self.rollout, Status.ROLLED_BACK, "the engine refuses its weights", ROLLOUT
             )
@@ -96,7 +96,7 @@ class Trial:
 class NoRollouts:
     """The rollouts of a server, or a test, that has none."""
 
-    def trial(self, model: str, permission: Permission, client: Client) -> Trial | None:
+    def assign(self, model: str, permission: Permission, client: Client) -> Assignment | None:
         """Return None: every name means its live version."""
         return None
 
@@ -149,7 +149,7 @@ class Rollouts:
             raise ModelNotFound(name, message=f"adapter {name!r} has had no rollout")
         return report(rollout)
 
-    def trial(self, model: str, permission: Permission, client: Client) -> Trial | None:
+    def assign(self, model: str, permission: Permission, client: Client) -> Assignment | None:
         """Return a request's part in a rollout; None if its `model` means just what it says.
 
         Raises ModelNotFound as `Registry.acquire` does.
@@ -167,19 +167,19 @@ class Rollouts:
         canary = self._registry.canary(version.adapter)
         if canary is None or not permission.allows(canary):
             return None
-        role = rollout.role_for(identity(client, rollout.policy.by))
-        chosen = canary if role is Role.CANARY else version
-        return Trial(f"{chosen.adapter}@{chosen.digest}", role, rollout, self)
+        arm = rollout.arm_for(identity(client, rollout.policy.by))
+        chosen = canary if arm is Arm.CANARY else version
+        return Assignment(f"{chosen.adapter}@{chosen.digest}", arm, rollout, self)
 
-    def take_in(self, rollout: Rollout, role: Role, sample: Sample) -> None:
+    def take_in(self, rollout: Rollout, arm: Arm, sample: Sample) -> None:
         """Take in an answer, and let the canary go if that is one too many."""
         if not rollout.is_running:
             return
 
-        rollout.add(role, sample)
-        digest = rollout.live if role is Role.LIVE else rollout.canary
+        rollout.add(arm, sample)
+        digest = rollout.live if arm is Arm.LIVE else rollout.canary
         outcome = "failed" if sample.failed else "answered"
-        self._metrics.of_rollout(rollout.adapter, digest, role, outcome).inc()
+        self._metrics.of_rollout(rollout.adapter, digest, arm, outcome).inc()
         self._roll_back_if_bad(rollout)
 
     def _roll_back_if_bad(self, rollout: Rollout) -> None:
