@@ -13,7 +13,7 @@ import pytest
 from lorabay.accounts.permissions import permissions
 from lorabay.catalog.permission import EVERYTHING
 from lorabay.catalog.versions import Version
-from lorabay.errors import AdapterConflict, AdapterRejected, ModelNotFound
+from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, ModelNotFound
 from lorabay.rollout.assignment import Client
 from lorabay.rollout.figures import Sample
 from lorabay.rollout.policy import Policy, read_policy
@@ -284,6 +284,8 @@ async def test_two_rollouts_at_once(bench: Bench) -> None:
     has_it = bench.canaries()
     with refused("sent back"):
         await bench.start("10")
+    with refused("by key clients would be sent back"):
+        await bench.start("50", by="key")
     await bench.start("50")
     assert has_it <= bench.canaries()
     assert bench.told("share") == 50
@@ -519,6 +521,20 @@ async def test_a_guard_that_speaks_during_the_promotion_undoes_it(bench: Bench) 
     await promoting
     assert bench.told("status") == "rolled_back"
     assert bench.bay.live("ads") == bench.new
+
+
+async def test_a_promotion_that_cannot_be_now_comes_later(bench: Bench) -> None:
+    """The engine is away when the last step is over; the live version answers until it is back."""
+    await bench.start("100:10m")
+    bench.answer(50)
+    await bench.manager.residency.drop(bench.old)
+    bench.engine.fail(f"load {bench.old.id}", EngineUnavailable("not now"))
+    await bench.later(600)
+    assert bench.bay.live("ads") == bench.new
+    assert bench.told("status") == "running"
+    await bench.later(1)
+    assert bench.told("status") == "promoted"
+    assert bench.bay.live("ads") == bench.old
 
 
 async def test_what_is_remembered_is_json(bench: Bench) -> None:

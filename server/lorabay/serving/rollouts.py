@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from lorabay.catalog.versions import DIGEST_PREFIX, Digest
-from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, ModelNotFound
+from lorabay.errors import AdapterConflict, AdapterRejected, LorabayError, ModelNotFound
 from lorabay.reconcile.events import Actor
 from lorabay.rollout.assignment import identity
 from lorabay.rollout.policy import Policy
@@ -217,6 +217,11 @@ class Rollouts:
         told = f"a rollout of {_canary_id(running)} runs at {share:g} %"
         if running.canary != canary.digest:
             raise AdapterConflict(f"{told}; promote or stop it first")
+        if policy.by is not running.policy.by:
+            raise AdapterConflict(
+                f"{told} by {running.policy.by}: by {policy.by} clients would be sent back; "
+                "stop it first"
+            )
         if policy.steps[0].share < share:
             raise AdapterConflict(
                 f"{told}: with {policy.steps[0].share:g} % clients would be sent back; begin with "
@@ -373,7 +378,7 @@ class Rollouts:
             await self._promote(rollout, ROLLOUT)
         except AdapterRejected as error:
             self.end(rollout, Status.ROLLED_BACK, error.message, ROLLOUT)
-        except (AdapterConflict, EngineUnavailable):
+        except LorabayError:
             return  # the next look says what became of it
 
 
