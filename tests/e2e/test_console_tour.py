@@ -80,7 +80,8 @@ class Visitor:
         columns = self.page.locator(".column")
         self.page.locator(".turn").nth(before + columns.count() - 1).wait_for()
         self.page.get_by_role("button", name="Ask", exact=True).wait_for()
-        return columns.locator(".turn:last-of-type .answer .text").all_inner_texts()
+        turns = [column.locator(".turn").last for column in columns.all()]
+        return [turn.locator(".answer .text").inner_text() for turn in turns]
 
 
 @pytest.fixture
