@@ -90,12 +90,12 @@ async def test_anthropics_paths_have_anthropics_envelope(name: str, path: str) -
 
 @pytest.mark.parametrize("name", PUBLIC_CODES)
 async def test_the_contracts_codes(name: str) -> None:
-    """Each documented error has the documented status and code."""
+    """Each documented error has the documented status and code, in OpenAI's form."""
     error = dict(examples())[name]
     response = await respond(request(), error)
     body = json.loads(bytes(response.body))
     assert (response.status_code, body["error"]["code"]) == PUBLIC_CODES[name]
-    assert list(body["error"]) == ["message", "type", "param", "code"]
+    assert list(body["error"])[:4] == ["message", "type", "param", "code"]
     assert body["error"]["message"] == error.message
 
 
