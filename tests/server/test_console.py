@@ -61,7 +61,7 @@ def test_the_page_calls_the_admin_side_and_the_models(client: httpx.Client) -> N
     assert client.get("/admin/adapters/finance/card").json() == {"card": None}
     assert client.get("/admin/adapters/other/card").status_code == 404
 
-    assert '"content": "finance "' in client.post("/v1/chat/completions", json=CHAT).text
+    assert '"content": "says "' in client.post("/v1/chat/completions", json=CHAT).text
     told = client.get("/admin/figures", params={"by": "adapter"}).json()["figures"]
     assert told["finance"]["requests"] == 1
     assert told["finance"]["tokens"] > 0
