@@ -52,7 +52,7 @@ from tests.versions import BASE_NAMES
 ADMINS, CALLS_OWN, KEYS_NAME = "ads", "bank", "CI"
 KEY = "one key for all paths"
 HEADERS = {"authorization": f"Bearer {KEY}"}
-CASES, CASES_OF_A_LARGE_SCHEMA, CASES_OF_ALIKE = 100, 12, 6
+CASES, CASES_OF_A_LARGE_SCHEMA, CASES_OF_ALIKE = 70, 12, 6
 """Requests of each sort to an operation.
 
 A request of one of vLLM's large schemas takes half a second of processor time to make; of the
