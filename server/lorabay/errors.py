@@ -114,13 +114,19 @@ class AdapterConflict(LorabayError):
 
 
 class AdapterRejected(LorabayError):
-    """A folder is not a servable adapter; `reasons` holds every reason."""
+    """A folder is not a servable adapter; `reasons` holds every reason.
+
+    `codes` has the code of each, or is empty where they have none.
+    """
 
     status, code, type = 409, "adapter_rejected", "invalid_request_error"
 
-    def __init__(self, adapter: str, reasons: tuple[str, ...]) -> None:
+    def __init__(
+        self, adapter: str, reasons: tuple[str, ...], *, codes: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(f"adapter {adapter!r} is rejected: " + "; ".join(reasons))
         self.reasons = reasons
+        self.codes = codes
 
 
 class KeyNotFound(LorabayError):

@@ -54,23 +54,29 @@ class Rejected:
         return Rejected(_cut(self.reasons, _SHOWN_PER_CODE))
 
     @property
-    def sentences(self) -> tuple[str, ...]:
-        """All reasons in order; those that differ only in the layer are one sentence.
+    def merged(self) -> tuple[Reason, ...]:
+        """All reasons in order; those that differ only in the layer are one.
 
         It stands where the first of them is, and says `layers.{0-3,5}`.
         """
-        groups: dict[tuple[str, str], set[int]] = {}
+        groups: dict[tuple[str, str, str], set[int]] = {}
         for reason in self.reasons:
             match = _LAYER_NUMBER.search(reason.text)
             if match is None:
-                groups.setdefault((reason.text, ""), set())
+                groups.setdefault((reason.code, reason.text, ""), set())
             else:
-                around = reason.text[: match.start()], reason.text[match.end() :]
-                groups.setdefault(around, set()).add(int(match[0]))
+                before, after = reason.text[: match.start()], reason.text[match.end() :]
+                groups.setdefault((reason.code, before, after), set()).add(int(match[0]))
 
         return tuple(
-            f"{before}{_ranges(layers)}{after}" for (before, after), layers in groups.items()
+            Reason(code, f"{before}{_ranges(layers)}{after}")
+            for (code, before, after), layers in groups.items()
         )
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentences of the merged reasons."""
+        return tuple(reason.text for reason in self.merged)
 
     @property
     def line(self) -> str:

@@ -26,15 +26,23 @@ class Desk:
     def __init__(self) -> None:
         self.given: list[tuple[str, int | None, str]] = []
         self.pieces: list[bytes] = []
+        self.seen: str | None = None
         self.refusal: Exception | None = None
 
     def describe(self) -> dict[str, Any]:
         return {"on": True, "most_bytes": 5, "reason": None}
 
     async def add(
-        self, name: str, content: AsyncIterator[bytes], who: Actor, *, size: int | None = None
+        self,
+        name: str,
+        content: AsyncIterator[bytes],
+        who: Actor,
+        *,
+        size: int | None = None,
+        seen: str | None = None,
     ) -> dict[str, Any]:
         self.given.append((name, size, who.kind))
+        self.seen = seen
         if self.refusal is not None:
             raise self.refusal
         async for piece in content:
@@ -72,6 +80,16 @@ async def test_a_body_of_any_kind_is_passed_on(http: httpx.AsyncClient, desk: De
     assert desk.given == [("finance", 5, "admin"), ("shop", None, "admin")]
 
 
+@pytest.mark.parametrize("seen", [None, "", "finance@3f9c1a2b4d5e"])
+async def test_what_was_seen_is_passed_on(
+    http: httpx.AsyncClient, desk: Desk, seen: str | None
+) -> None:
+    """Nothing is another thing than not to have said anything."""
+    params = {} if seen is None else {"seen": seen}
+    await http.put("/admin/adapters/finance", content=b"1", headers=KEY, params=params)
+    assert desk.seen == seen
+
+
 async def test_a_stranger_is_refused_before_the_body_is_read(
     http: httpx.AsyncClient, desk: Desk
 ) -> None:
@@ -85,12 +103,14 @@ async def test_the_reasons_of_a_refusal_are_told_one_by_one(
     http: httpx.AsyncClient, desk: Desk
 ) -> None:
     """For a page that shows them to people."""
-    desk.refusal = AdapterRejected("finance", ("too large a rank", "no such module"))
+    reasons = ("too large a rank", "no such module")
+    desk.refusal = AdapterRejected("finance", reasons, codes=("rank_over_limit", "module"))
     answer = await http.put("/admin/adapters/finance", content=b"12345", headers=KEY)
     assert answer.status_code == 409
     error = answer.json()["error"]
     assert error["code"] == "adapter_rejected"
-    assert error["reasons"] == ["too large a rank", "no such module"]
+    assert error["reasons"] == [*reasons]
+    assert error["reason_codes"] == ["rank_over_limit", "module"]
 
 
 async def test_it_is_told_whether_adapters_can_be_sent(http: httpx.AsyncClient) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from playwright.sync_api import Error as PlaywrightError
 
 from lorabay.cli import run
 from tests.console.conftest import log_in, settings_of, visit
@@ -18,7 +20,7 @@ from tests.console.test_playground import answered, ask
 from tests.server.standing import Standing
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, Route
 
 SECRET = re.compile(r"lb_[a-z0-9]+_\S+")
 
@@ -171,6 +173,56 @@ def test_the_audit_is_searched(page: Page, server: Standing) -> None:
     saved = download.value.path().read_text().splitlines()
     assert len(saved) == rows.count() + 1
     assert ADMIN_KEY not in "\n".join(saved)
+
+
+@pytest.mark.parametrize(
+    ("tab", "path", "label", "texts"),
+    [
+        ("Audit", "audit", "Who", ("slow", "admin")),
+        ("Usage", "usage", "From", ("2020-01-01", "2020-01-02")),
+    ],
+)
+def test_a_late_answer_does_not_take_the_place_of_a_newer_one(
+    page: Page, server: Standing, tab: str, path: str, label: str, texts: tuple[str, str]
+) -> None:
+    """Whoever types on while the server thinks sees what they typed last."""
+    first, second = texts
+    late: list[Route] = []
+
+    def answer(route: Route) -> None:
+        asked = route.request.url
+        if first in asked:
+            late.append(route)
+        elif second in asked:
+            route.fulfill(json=told(path, "the newer answer"))
+        else:
+            route.continue_()
+
+    log_in(page, server.url)
+    visit(page, "Tenants")
+    page.route(f"**/admin/{path}?**", answer)
+    page.get_by_role("navigation", name="Tenants").get_by_role("link", name=tab).click()
+    for text in texts:
+        with page.expect_request(lambda request, text=text: text in request.url):
+            page.get_by_label(label, exact=True).fill(text)
+    newer = page.get_by_role("cell", name="the newer answer")
+    newer.wait_for()
+    with suppress(PlaywrightError):  # nobody waits for it any more
+        late[0].fulfill(json=told(path, "the late answer"))
+    # Another question and its answer: what was on its way is here by then.
+    page.evaluate("fetch('/console/api/session', {headers: {'x-lorabay-console': '1'}})")
+    newer.wait_for()
+    assert page.get_by_role("cell", name="the late answer").count() == 0
+
+
+def told(path: str, who: str) -> dict[str, Any]:
+    """Return an answer of one row, as the server's."""
+    if path == "audit":
+        row = {"number": 1, "at": "2026-11-29T00:00:00Z", "who": who, "action": "made"}
+        return {"rows": [row | {"target": "", "result": "ok", "detail": {}}]}
+    counts = dict.fromkeys(("requests", "prompt_tokens", "cached_tokens", "generated_tokens"), 1)
+    line = {"tenant": who, "adapter": "shop", "amount": None, **counts}
+    return {"by": ["tenant", "adapter"], "lines": [line], "total": line, "currency": None}
 
 
 def test_without_accounts_the_page_says_how_to_begin(page: Page, folder: Path) -> None:

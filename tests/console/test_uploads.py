@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import pytest
 
 from tests.console.conftest import log_in, make_adapter, settings_of
-from tests.console.serving import console_server
+from tests.console.serving import ADMIN_KEY, console_server
 from tests.server.standing import Standing
 from tests.sources.uploads.packed import adapter_files, as_tar_gz, as_zip, below
 
@@ -118,9 +119,111 @@ def test_every_reason_is_shown_and_nothing_is_kept(
     assert not (folder / "adapters" / "refused").exists()
     assert not list((folder / "adapters").glob(".upload*"))
 
-    dialog.get_by_label("Name").fill("finance")
-    add(dialog)
-    dialog.get_by_role("alert").filter(has_text="already").wait_for()
+
+def test_a_new_version_is_sent_by_whoever_saw_the_live_one(
+    page: Page, visitor: Callable[..., Page], server: Standing, folder: Path, tmp_path: Path
+) -> None:
+    """After a question that says what is live; of two, the second is told, and sees it at once."""
+    make_adapter(folder / "adapters" / "renewed", rank=4, seed=20)
+    archives = [archive_of(tmp_path, seed) for seed in (21, 22)]
+    other = visitor()
+    for one in (page, other):
+        log_in(one, server.url)
+        one.get_by_role("link", name="renewed").click()
+        one.locator(".time-line li.live").wait_for()
+    first = page.locator(".time-line li.live code").first.inner_text()
+
+    asked = [ask_to_replace(one, path) for one, path in zip((page, other), archives, strict=True)]
+    for question in asked:
+        question.get_by_text(f"{first} of renewed is live").wait_for()
+        question.get_by_text("you can roll back to it").wait_for()
+    asked[0].get_by_role("button", name="Send a new version").click()
+    page.get_by_role("dialog").wait_for(state="detached")
+    live = page.locator(".time-line li.live code").first
+    live.filter(has_not_text=first).wait_for()
+    second = live.inner_text()
+    page.locator(".time-line li").nth(1).get_by_text(first).wait_for()
+
+    asked[1].get_by_role("button", name="Send a new version").click()
+    other.get_by_role("alert").filter(has_text=f"{second} is live now").wait_for()
+    other.locator(".time-line li.live code").filter(has_text=second).first.wait_for()
+
+
+def archive_of(folder: Path, seed: int) -> Path:
+    """Return an archive of an adapter."""
+    make_adapter(folder / f"made-{seed}", rank=4, seed=seed)
+    files = {path.name: path.read_bytes() for path in (folder / f"made-{seed}").iterdir()}
+    archive = folder / f"run-{seed}.zip"
+    archive.write_bytes(as_zip(files))
+    return archive
+
+
+def ask_to_replace(page: Page, archive: Path) -> Locator:
+    """Send an archive from an adapter's own page, up to the question; return that."""
+    page.get_by_role("button", name="Send a new version").click()
+    dialog = page.get_by_role("dialog", name="A new version of renewed")
+    dialog.get_by_label("Choose an archive").set_input_files(archive)
+    dialog.get_by_role("button", name="Send a new version").click()
+    return page.get_by_role("dialog", name="Send a new version")
+
+
+def test_a_name_that_is_there_is_a_new_version(
+    page: Page, server: Standing, tmp_path: Path
+) -> None:
+    """The dialog says so as soon as it is typed, and nothing is sent without a yes."""
+    dialog = open_dialog(page, server.url)
+    dialog.get_by_label("Choose an archive").set_input_files(archive_of(tmp_path, 30))
+    dialog.get_by_label("Name").fill("shop")
+    dialog.get_by_text("this becomes a new version of it").wait_for()
+    before = versions_of(page, "shop")
+    dialog.get_by_role("button", name="Send a new version").click()
+    question = page.get_by_role("dialog", name="Send a new version")
+    question.get_by_role("button", name="Cancel").click()
+    question.wait_for(state="detached")
+    assert dialog.get_by_label("Name").input_value() == "shop"
+    assert versions_of(page, "shop") == before
+
+
+def versions_of(page: Page, name: str) -> list[str]:
+    """Return the versions of an adapter, as the server tells them."""
+    told = page.request.get(
+        urljoin(page.url, f"/console/api/admin/adapters/{name}"), headers={"x-lorabay-console": "1"}
+    )
+    return [version["id"] for version in told.json()["versions"]]
+
+
+def test_a_refusal_is_told_in_the_language_of_the_page(
+    visitor: Callable[..., Page], server: Standing, tmp_path: Path
+) -> None:
+    """What it means and what to do in Chinese, and the server's sentence as it is."""
+    files = adapter_files(tmp_path / "made")
+    files["adapter_config.json"] = files["adapter_config.json"].replace(b'"r": 4', b'"r": 5')
+    archive = tmp_path / "refused.zip"
+    archive.write_bytes(as_zip(files))
+    page = visitor(locale="zh-CN")
+    page.goto(f"{server.url}/console")
+    page.locator("main.login input").fill(ADMIN_KEY)
+    page.locator("main.login form button").click()
+    page.get_by_role("button", name="添加适配器").click()
+    page.get_by_label("选择压缩包或文件").set_input_files(archive)
+    page.get_by_role("button", name="添加", exact=True).click()
+    reason = page.get_by_role("alert").get_by_role("listitem").first
+    reason.get_by_text("权重与配置的秩不一致").wait_for()
+    reason.get_by_text("解决办法").wait_for()
+    reason.locator("[lang=en]").filter(has_text="the config says 5").wait_for()
+
+
+def test_a_file_beside_the_frame_does_not_lead_away(page: Page, server: Standing) -> None:
+    """A browser would show the file in place of the console."""
+    open_dialog(page, server.url)
+    is_left = page.locator("dialog h2").evaluate(
+        """heading => {
+            const options = {dataTransfer: new DataTransfer(), bubbles: true, cancelable: true};
+            return ['dragover', 'drop'].some(
+                kind => heading.dispatchEvent(new DragEvent(kind, options)));
+        }"""
+    )
+    assert not is_left
 
 
 def test_what_is_too_large_is_not_even_sent(page: Page, server: Standing, tmp_path: Path) -> None:

@@ -135,6 +135,9 @@ CHECKED: Mapping[str, str] = {
     "docs/guides/console.md: curl -T run-7.tar.gz http://127.0.0.1:8000/admin/adapters/finance-7 "
     '-H "Authorization: Bearer $ADMIN_KEY"': "needs an archive of your own; "
     "tests/server/test_uploads.py sends one",
+    "docs/guides/console.md: curl -T run-8.tar.gz "
+    '"http://127.0.0.1:8000/admin/adapters/finance-7?seen=finance-7@3f9c1a2b4d5e" \\': "needs an "
+    "archive of your own; tests/console/test_uploads.py sends a new version",
     "docs/guides/sources.md: pip install 'lorabay[sources]'": _REMOTE,
     "docs/guides/sources.md: lorabay push adapters/finance s3://acme-models/adapters": _REMOTE,
     "docs/guides/tracing.md: docker run --rm -p 127.0.0.1:4318:4318 -p 127.0.0.1:16686:16686 "

@@ -136,6 +136,19 @@ def test_a_disk_that_refuses_one_of_many_keeps_the_old_ones(tmp_path: Path) -> N
     assert names(tmp_path) == {"one"}
 
 
+def test_two_folders_change_places(tmp_path: Path) -> None:
+    """Also two that are full, and one of them deeper."""
+    one, other = tmp_path / "one", tmp_path / "below" / "other"
+    for folder in (one, other):
+        folder.mkdir(parents=True)
+        (folder / folder.name).touch()
+    assert durable.exchange(one, other)
+    assert [path.name for path in one.iterdir()] == ["other"]
+    assert [path.name for path in other.iterdir()] == ["one"]
+    with pytest.raises(FileNotFoundError, match="missing"):
+        durable.exchange(one, tmp_path / "missing")
+
+
 def test_a_head_start_is_no_promise(tmp_path: Path) -> None:
     """What cannot be written out will be waited for all the same."""
     durable.write_out(tmp_path)

@@ -22,6 +22,7 @@ from lorabay.errors import (
     StorageUnavailable,
 )
 from lorabay.reconcile.events import Actor
+from lorabay.rollout.policy import read_policy
 from lorabay.serving.admin import Operations
 from lorabay.serving.uploads import FolderUploads, NoUploads
 from lorabay.sources.uploads.upload_folder import UploadFolder
@@ -46,10 +47,19 @@ class Counter:
     bay: Bay
     uploads: FolderUploads
     files: dict[str, bytes]
+    operations: Operations
 
-    async def send(self, name: str, content: bytes, *, pieces: int = 3) -> dict[str, object]:
+    async def send(
+        self, name: str, content: bytes, *, pieces: int = 3, seen: str | None = None
+    ) -> dict[str, object]:
         """Send an archive in some pieces."""
-        return await self.uploads.add(name, cut(content, pieces), WHO, size=len(content))
+        pieces_of_it = cut(content, pieces)
+        return await self.uploads.add(name, pieces_of_it, WHO, size=len(content), seen=seen)
+
+    def live(self, name: str) -> str:
+        """Return the version that is live; nothing if none is."""
+        version = self.bay.live(name)
+        return version.id if version else ""
 
     def left(self) -> set[str]:
         """Return what the adapter directory holds, hidden or not."""
@@ -70,8 +80,9 @@ async def counter(tmp_path: Path, shapes: BaseShapes) -> AsyncIterator[Counter]:
     await manager.start()
     await bay.serve("ads", 1)
     await quiet()
-    uploads = FolderUploads(UploadFolder(bay.root), Operations(manager, bay.reconciler), MOST)
-    yield Counter(bay, uploads, adapter_files(tmp_path / "made"))
+    operations = Operations(manager, bay.reconciler)
+    uploads = FolderUploads(UploadFolder(bay.root), operations, MOST)
+    yield Counter(bay, uploads, adapter_files(tmp_path / "made"), operations)
     await manager.stop()
     bay.store.close()
 
@@ -108,7 +119,8 @@ async def test_every_reason_is_told_and_nothing_is_kept(counter: Counter) -> Non
     files = counter.files | {"adapter_config.json": json.dumps(config).encode()}
     with pytest.raises(AdapterRejected) as caught:
         await counter.send("finance", as_tar(files))
-    assert len(caught.value.reasons) > 1
+    assert len(caught.value.reasons) == len(caught.value.codes) > 1
+    assert "rank" in caught.value.codes
     assert counter.left() == {"ads"}
     assert counter.bay.live("finance") is None
     newest = counter.bay.events.latest()[0]
@@ -130,11 +142,99 @@ async def test_a_name_that_is_taken_is_refused(counter: Counter, name: str) -> N
     assert counter.bay.live("ads") is before
 
 
+async def test_a_new_version_takes_the_place_of_the_live_one(
+    counter: Counter, tmp_path: Path
+) -> None:
+    """At once; what people have put beside the weights stays, and the former version is kept."""
+    ads = counter.bay.root / "ads"
+    (ads / "README.md").write_text("about ads")
+    (ads / "data").mkdir()
+    (ads / "data" / "train.jsonl").write_text("{}")
+    before = counter.live("ads")
+    told = await counter.send("ads", as_tar(counter.files), seen=before)
+    assert told["version"] == counter.live("ads") != before
+    status = counter.bay.registry.status("ads")
+    assert status is not None
+    assert [version.id for version in status.kept] == [counter.live("ads"), before]
+    assert counter.left() == {"ads"}
+    assert {path.name for path in ads.iterdir()} == {*counter.files, "README.md", "data"}
+    assert (ads / "data" / "train.jsonl").read_text() == "{}"
+    for name, content in counter.files.items():
+        assert (ads / name).read_bytes() == content
+
+
+async def test_of_two_who_send_a_new_version_the_second_is_told(counter: Counter) -> None:
+    """What is live by then; and nothing of theirs is received."""
+
+    async def unread() -> AsyncIterator[bytes]:
+        raise AssertionError("it was read")
+        yield b""
+
+    both_saw = counter.live("ads")
+    await counter.send("ads", as_tar(counter.files), seen=both_saw)
+    first = counter.live("ads")
+    with pytest.raises(AdapterConflict, match=f"{first} is live now"):
+        await counter.uploads.add("ads", unread(), WHO, seen=both_saw)
+    assert counter.live("ads") == first
+
+
+async def test_what_changes_while_a_version_is_received_stays(counter: Counter) -> None:
+    """Whoever sends has not seen it."""
+
+    async def slow() -> AsyncIterator[bytes]:
+        content = as_tar(counter.files)
+        yield content[:2000]
+        (counter.bay.root / "ads" / "chat_template.jinja").write_text("{{ messages }}")
+        yield content[2000:]
+
+    before = counter.live("ads")
+    with pytest.raises(AdapterConflict, match="while the upload was received"):
+        await counter.uploads.add("ads", slow(), WHO, seen=before)
+    assert (counter.bay.root / "ads" / "chat_template.jinja").exists()
+    assert counter.left() == {"ads"}
+
+
+async def test_a_version_that_cannot_be_served_replaces_nothing(counter: Counter) -> None:
+    """Not in the folder, either."""
+    before, held = counter.live("ads"), sorted((counter.bay.root / "ads").iterdir())
+    config = json.loads(counter.files["adapter_config.json"]) | {"r": 64}
+    files = counter.files | {"adapter_config.json": json.dumps(config).encode()}
+    with pytest.raises(AdapterRejected):
+        await counter.send("ads", as_tar(files), seen=before)
+    assert counter.live("ads") == before
+    assert sorted((counter.bay.root / "ads").iterdir()) == held
+    assert counter.left() == {"ads"}
+
+
+async def test_a_folder_that_is_refused_can_be_mended(counter: Counter) -> None:
+    """None of its versions is live, and that is what was seen."""
+    (counter.bay.root / "broken").mkdir()
+    (counter.bay.root / "broken" / "adapter_config.json").write_text("{}")
+    await counter.bay.reconciler.reconcile()
+    with pytest.raises(AdapterConflict, match="none is live now"):
+        await counter.send("broken", as_tar(counter.files), seen="broken@3f9c1a2b4d5e")
+    told = await counter.send("broken", as_tar(counter.files), seen="")
+    assert told["version"] == counter.live("broken")
+
+
+async def test_nothing_overtakes_a_rollout_unseen(counter: Counter) -> None:
+    """It is ended first, by somebody who looks at it."""
+    former = counter.live("ads")
+    await counter.send("ads", as_tar(counter.files), seen=former)
+    newest = counter.live("ads")
+    operations = counter.operations
+    await operations.roll_back("ads", None, WHO)
+    await operations.start_rollout("ads", None, read_policy({"steps": ["50"]}), WHO)
+    with pytest.raises(AdapterConflict, match=f"a rollout of {newest} runs"):
+        await counter.send("ads", as_tar(counter.files), seen=former)
+
+
 @pytest.mark.parametrize("name", ["..", ".hidden", "a b", "base", "x" * 65, "finance.old"])
 async def test_a_name_that_no_folder_may_have_is_refused(counter: Counter, name: str) -> None:
     """With the reasons against it."""
-    with pytest.raises(AdapterRejected):
+    with pytest.raises(AdapterRejected) as caught:
         await counter.send(name, as_tar(counter.files))
+    assert {code.partition("_")[0] for code in caught.value.codes} <= {"name", "backup"}
     assert counter.left() == {"ads"}
 
 

@@ -30,7 +30,7 @@ export interface paths {
         };
         /** One adapter */
         get: operations["get_adapter"];
-        /** Add an adapter: an archive of its folder */
+        /** Add an adapter, or a new version of one: an archive of its folder */
         put: operations["add"];
         post?: never;
         delete?: never;
@@ -1428,7 +1428,10 @@ export interface operations {
     };
     add: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The version that is live, or nothing if none is: the archive then is a new version of this adapter. 409 if another one is live by now. */
+                seen?: string | null;
+            };
             header?: never;
             path: {
                 name: string;

@@ -18,13 +18,19 @@ export const MARK = { "x-lorabay-console": "1" };
 
 export const server = createClient<paths>({ baseUrl: API, headers: MARK });
 
+// A reason of a refusal: the server's sentence, and its code if it has one.
+export interface Reason {
+  code?: string;
+  text: string;
+}
+
 // What went wrong, in words for people. The status is 0 when there was no answer.
 export class Problem extends Error {
   constructor(
     message: string,
     readonly status: number,
     // Every reason of a refusal, if there are several.
-    readonly reasons: string[] = [],
+    readonly reasons: Reason[] = [],
   ) {
     super(message);
   }
@@ -61,8 +67,15 @@ export async function fetched(path: string, request: RequestInit = {}): Promise<
   throw problemOf(response.status, await response.json().catch(() => null));
 }
 
+interface Told {
+  message?: string;
+  reasons?: string[];
+  reason_codes?: string[];
+}
+
 export function problemOf(status: number, body: unknown): Problem {
   if (status === 401) sessionEnded();
-  const told = (body as { error?: { message?: string; reasons?: string[] } } | null)?.error;
-  return new Problem(told?.message ?? `${words.value.failed} (HTTP ${status})`, status, told?.reasons);
+  const told = (body as { error?: Told } | null)?.error;
+  const reasons = told?.reasons?.map((text, place) => ({ code: told.reason_codes?.[place], text }));
+  return new Problem(told?.message ?? `${words.value.failed} (HTTP ${status})`, status, reasons);
 }

@@ -6,10 +6,10 @@ of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 # FastAPI reads the types of a route when it is made.
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -35,6 +35,14 @@ ARCHIVE = {
     }
 }
 
+Seen = Annotated[
+    str | None,
+    Query(
+        description="The version that is live, or nothing if none is: the archive then is a new "
+        "version of this adapter. 409 if another one is live by now."
+    ),
+]
+
 
 def uploads_router(uploads: Uploads, gate: Gate) -> APIRouter:
     """Return the routes; `gate` decides who may use them."""
@@ -52,16 +60,16 @@ def uploads_router(uploads: Uploads, gate: Gate) -> APIRouter:
 
     @router.put(
         "/admin/adapters/{name}",
-        summary="Add an adapter: an archive of its folder",
+        summary="Add an adapter, or a new version of one: an archive of its folder",
         response_model=None,
         responses=answers(UploadedAnswer),
         openapi_extra=ARCHIVE,
     )
-    async def add(name: str, request: Request, who: Actor = who) -> Any:
+    async def add(name: str, request: Request, seen: Seen = None, who: Actor = who) -> Any:
         declared = request.headers.get("content-length", "")
         size = int(declared) if declared.isdecimal() else None
         try:
-            return await uploads.add(name, _pieces(request), who, size=size)
+            return await uploads.add(name, _pieces(request), who, size=size, seen=seen)
         except ClientGone:
             return Response(status_code=CLIENT_GONE)
 

@@ -90,9 +90,16 @@ def envelope(error: LorabayError, dialect: Dialect = Dialect.OPENAI) -> dict[str
 
 
 def _told(error: LorabayError, kind: str) -> dict[str, Any]:
-    told = {"message": error.message, "type": kind, "param": error.param, "code": error.code}
-    # One by one, for whoever shows them to people.
-    return told | {"reasons": error.reasons} if isinstance(error, AdapterRejected) else told
+    told: dict[str, Any] = {
+        "message": error.message,
+        "type": kind,
+        "param": error.param,
+        "code": error.code,
+    }
+    if isinstance(error, AdapterRejected):
+        # One by one, for whoever shows them to people.
+        told |= {"reasons": error.reasons, "reason_codes": error.codes}
+    return told
 
 
 async def respond(request: Request, failure: Exception) -> Response:

@@ -14,6 +14,7 @@ then waited for file by file is there already. This module does not know what th
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import secrets
@@ -78,6 +79,39 @@ def move(source: Path, target: Path) -> None:
     """Rename `source`, which is on disk, to `target`, and wait until the new name is on disk."""
     source.replace(target)
     sync(target.parent)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Give two folders, which are on disk, the names of one another, in one step.
+
+    Return False, with nothing done, where the system or the file system cannot. Raise OSError.
+    """
+    rename = _renameat2()
+    if rename is None:
+        return False
+    if rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) != 0:
+        number = ctypes.get_errno()
+        if number in _NOT_KNOWN:
+            return False
+        raise OSError(number, os.strerror(number), str(one), None, str(other))
+
+    sync(one.parent)
+    sync(other.parent)
+    return True
+
+
+_HERE = -100
+"""What `renameat2` takes for paths that begin at the present folder, as `open` does."""
+
+_EXCHANGE = 2
+
+_NOT_KNOWN = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
+
+
+@cache
+def _renameat2() -> Callable[[int, bytes, int, bytes, int], int] | None:
+    """Return the C library's function, which Python does not offer; None where there is none."""
+    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 
 def append(descriptor: int, data: bytes) -> None:

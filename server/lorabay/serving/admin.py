@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lorabay.catalog.cards import read_card
 from lorabay.catalog.defaults.defaults_json import in_brief
 from lorabay.catalog.names import AdapterName, name_problems
-from lorabay.catalog.registry.adapter_state import AdapterStatus
+from lorabay.catalog.registry.adapter_state import AdapterState, AdapterStatus
 from lorabay.catalog.versions import DIGEST_PREFIX, Digest, Version
 from lorabay.errors import (
     AdapterConflict,
@@ -31,7 +31,7 @@ from lorabay.errors import (
     StorageUnavailable,
 )
 from lorabay.files.daemon_threads import ask
-from lorabay.reasons import quoted
+from lorabay.reasons import Reason, quoted
 
 if TYPE_CHECKING:
     from lorabay.reasons import Rejected
@@ -56,6 +56,9 @@ _OF_THE_PATH = frozenset(
     }
 )
 """Errors that say something of a path; every other one is a disk's, and may pass."""
+
+_ON_ITS_WAY = frozenset({AdapterState.PENDING, AdapterState.LOADING})
+"""States in which what the folder holds may become live by itself."""
 
 
 class Sources(Protocol):
@@ -323,12 +326,15 @@ class Operations:
 
     def check_name(self, name: str) -> None:
         """Raise AdapterRejected for a name that no adapter may get."""
-        problems = [problem.text for problem in name_problems(name, frozenset(self.base_names))]
+        problems = [*name_problems(name, frozenset(self.base_names))]
         twins = [other for other in self._registry.names() if other.casefold() == name.casefold()]
         if twins and name not in twins:
-            problems.append(f"the name differs only in case from {twins[0]!r}, which is served")
+            text = f"the name differs only in case from {twins[0]!r}, which is served"
+            problems.append(Reason("name_case", text))
         if problems:
-            raise AdapterRejected(name, tuple(problems))
+            texts = tuple(problem.text for problem in problems)
+            codes = tuple(problem.code for problem in problems)
+            raise AdapterRejected(name, texts, codes=codes)
 
     def _find(self, name: str, text: str) -> Path:
         """Return the folder that `text` leads to, links and all; raises unless it is allowed.
@@ -370,6 +376,25 @@ class Operations:
         By the checks of the adapter directory, wherever the folder lies.
         """
         return await self._reconciler.ingest.read(folder, name)
+
+    def check_unchanged(self, name: str, seen: str | None) -> None:
+        """Raise AdapterConflict if an adapter may not get a new version now.
+
+        Another one is live than `seen`, or on its way to be: nobody knows of it who saw that one.
+        """
+        status = self._registry.status(name)
+        live = status.live if status else None
+        if (live.id if live else "") != seen:
+            raise _changed(name, live, seen or "none")
+        if status is not None and status.state in _ON_ITS_WAY:
+            raise AdapterConflict(
+                f"adapter {name!r} is being changed: look at it again when that is done"
+            )
+        if status is not None and status.canary is not None:
+            raise AdapterConflict(
+                f"a rollout of {status.canary.id} runs: promote or stop it before another version "
+                "is sent"
+            )
 
     async def added(self, name: str, version: Version, who: Actor) -> str:
         """Serve what somebody has put into the adapter directory; return its state by now."""
@@ -424,10 +449,14 @@ class Operations:
 def _check_seen(name: str, live: Version, seen: str | None) -> None:
     """Raise AdapterConflict if another version is live than an administrator saw."""
     if seen is not None and live.id != seen:
-        raise AdapterConflict(
-            f"adapter {name!r} was changed meanwhile: {live.id} is live now, not {seen}; "
-            "look at it again"
-        )
+        raise _changed(name, live, seen)
+
+
+def _changed(name: str, live: Version | None, seen: str) -> AdapterConflict:
+    return AdapterConflict(
+        f"adapter {name!r} was changed meanwhile: {live.id if live else 'none'} is live now, not "
+        f"{quoted(seen)}; look at it again"
+    )
 
 
 def _describe(status: AdapterStatus, level_of: Callable[[Version], str]) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""Adds adapters that an operator sends, without HTTP: received, checked as a folder is, and served.
+"""Adds adapters that an operator sends, and new versions of them, without HTTP: received, checked
+as a folder is, and served.
 
 One at a time. An adapter that a server would refuse is refused with every reason, and nothing of it
-is kept. Knows nothing of archives or of keys.
+is kept. Who sends a new version says which one they saw live: nobody overwrites unknowingly what
+somebody else has just sent. Knows nothing of archives or of keys.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from lorabay.errors import (
     RateLimited,
     RequestTooLarge,
 )
-from lorabay.reasons import Rejected
+from lorabay.reasons import Rejected, rejected
 from lorabay.sources.uploads.unpacking import unpack
 from lorabay.sources.uploads.upload_folder import no_room, taken
 
@@ -47,9 +49,18 @@ class Uploads(Protocol):
         ...
 
     async def add(
-        self, name: str, content: AsyncIterator[bytes], who: Actor, *, size: int | None = None
+        self,
+        name: str,
+        content: AsyncIterator[bytes],
+        who: Actor,
+        *,
+        size: int | None = None,
+        seen: str | None = None,
     ) -> dict[str, Any]:
-        """Add the adapter in an archive, of `size` bytes if that is known."""
+        """Add the adapter in an archive, of `size` bytes if that is known.
+
+        `seen` makes it a new version of an adapter that is there.
+        """
         ...
 
 
@@ -64,7 +75,13 @@ class NoUploads:
         return {"on": False, "most_bytes": None, "reason": self._why}
 
     async def add(
-        self, name: str, content: AsyncIterator[bytes], who: Actor, *, size: int | None = None
+        self,
+        name: str,
+        content: AsyncIterator[bytes],
+        who: Actor,
+        *,
+        size: int | None = None,
+        seen: str | None = None,
     ) -> dict[str, Any]:
         """Raise PermissionDenied."""
         raise PermissionDenied(self._why)
@@ -84,13 +101,21 @@ class FolderUploads:
         return {"on": True, "most_bytes": self._most_bytes, "reason": None}
 
     async def add(
-        self, name: str, content: AsyncIterator[bytes], who: Actor, *, size: int | None = None
+        self,
+        name: str,
+        content: AsyncIterator[bytes],
+        who: Actor,
+        *,
+        size: int | None = None,
+        seen: str | None = None,
     ) -> dict[str, Any]:
         """Add the adapter in an archive, which is served as soon as its folder is read.
 
-        Raises AdapterRejected with every reason, AdapterConflict for a name that is taken,
-        InvalidRequest or RequestTooLarge for what is no archive of an adapter, RateLimited while
-        another is received, StorageUnavailable if the disk refuses. Nothing is kept then.
+        `seen` is the version that was live when somebody decided to send another one, or nothing if
+        none was. Raises AdapterRejected with every reason, AdapterConflict for a name that is taken
+        or if another version than `seen` is live, InvalidRequest or RequestTooLarge for what is no
+        archive of an adapter, RateLimited while another is received, StorageUnavailable if the disk
+        refuses. Nothing is kept then.
         """
         with self._operations.noting_failure("uploaded", who, name):
             if size is not None and size > self._most_bytes:
@@ -98,21 +123,31 @@ class FolderUploads:
             if self._one.locked():
                 raise RateLimited("another adapter is being sent: try again", retry_after=AGAIN_S)
             async with self._one:
-                version, left_out = await self._add(name, content, size)
-            state = await self._operations.added(name, version, who)
+                version, left_out = await self._add(name, content, size, seen)
+                state = await self._operations.added(name, version, who)
 
         return {"name": name, "version": version.id, "state": state, "left_out": left_out}
 
     async def _add(
-        self, name: str, content: AsyncIterator[bytes], size: int | None
+        self, name: str, content: AsyncIterator[bytes], size: int | None, seen: str | None
     ) -> tuple[Version, int]:
         """Return the version that was put in place, and how many files of its archive were not."""
         incoming = None
         try:
-            await asyncio.to_thread(self._check, name, size)
+            before = await self._check(name, size, seen)
             incoming = await asyncio.to_thread(self._folder.begin)
             await self._receive(content, incoming.archive)
-            return await self._take(name, incoming)
+            left_out = await asyncio.to_thread(
+                unpack, incoming.archive, incoming.adapter, self._most_bytes
+            )
+            if before is not None:
+                await asyncio.to_thread(self._folder.take_over, incoming, name)
+            version = await self._judge(name, incoming)
+            if before is None:
+                await asyncio.to_thread(self._folder.place, incoming, name)
+            else:
+                self._operations.check_unchanged(name, seen)
+                await asyncio.to_thread(self._folder.replace, incoming, name, before)
         except OSError as error:
             if error.errno in _FULL:
                 raise no_room(error.strerror or "it is full") from error
@@ -121,15 +156,24 @@ class FolderUploads:
             # Not in a thread: the end of the server, or of the client, may have cancelled this.
             if incoming is not None:
                 self._folder.discard(incoming)
+        return version, left_out
 
-    def _check(self, name: str, size: int | None) -> None:
-        """Raise for a name, or a size, that is refused before anything is received."""
+    async def _check(self, name: str, size: int | None, seen: str | None) -> str | None:
+        """Raise for what is refused before anything is received.
+
+        Return the state of the folder that a new version takes the place of; None for a new name.
+        """
         self._operations.check_name(name)
         if problems := backup_problems(name):
-            raise AdapterRejected(name, tuple(problem.text for problem in problems))
-        if self._operations.is_served(name) or self._folder.is_taken(name):
+            raise _rejected(name, rejected(problems))
+        is_taken = await asyncio.to_thread(self._folder.is_taken, name)
+        is_there = is_taken or self._operations.is_served(name)
+        if is_there and seen is None:
             raise taken(name)
-        self._folder.check_room(size or 0)
+        if seen is not None:
+            self._operations.check_unchanged(name, seen)
+        await asyncio.to_thread(self._folder.check_room, size or 0)
+        return await asyncio.to_thread(self._folder.state, name) if is_there else None
 
     async def _receive(self, content: AsyncIterator[bytes], archive: Path) -> None:
         """Write what is sent to a file, and not more than is allowed."""
@@ -146,19 +190,20 @@ class FolderUploads:
                     waiting.clear()
             await asyncio.to_thread(file.write, bytes(waiting))
 
-    async def _take(self, name: str, incoming: Incoming) -> tuple[Version, int]:
-        """Unpack an archive, and put it in its place if a server would serve it."""
-        left_out = await asyncio.to_thread(
-            unpack, incoming.archive, incoming.adapter, self._most_bytes
-        )
+    async def _judge(self, name: str, incoming: Incoming) -> Version:
+        """Return the version that was received; raises AdapterRejected if a server refuses it."""
         version = await self._operations.judge(AdapterName(name), incoming.adapter)
         if isinstance(version, Rejected):
-            raise AdapterRejected(name, version.sentences)
-
-        await asyncio.to_thread(self._folder.place, incoming, name)
-        return version, left_out
+            raise _rejected(name, version)
+        return version
 
     def _too_large(self) -> RequestTooLarge:
         return RequestTooLarge(
             f"the archive is larger than {self._most_bytes} bytes (setting `upload_mib`)"
         )
+
+
+def _rejected(name: str, refusal: Rejected) -> AdapterRejected:
+    reasons = refusal.merged
+    texts = tuple(reason.text for reason in reasons)
+    return AdapterRejected(name, texts, codes=tuple(reason.code for reason in reasons))

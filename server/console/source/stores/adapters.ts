@@ -1,6 +1,7 @@
 // The adapters of the server and what they did in the last hour, as they are now.
 import { effect, signal } from "@preact/signals";
 import { connection, happenings, spans } from "../following";
+import { Newest } from "../parts/newest";
 import { answered, server, type Adapter, type Figures } from "../server";
 
 // Undefined until they have been asked for.
@@ -10,14 +11,20 @@ export const figures = signal<Record<string, Figures>>({});
 // Changes come in bursts: a folder that is copied, a rescan.
 const SETTLED_MS = 250;
 
+const newestLook = new Newest();
+const newestFigures = new Newest();
+
 export async function lookAtAdapters(): Promise<void> {
-  adapters.value = (await answered(server.GET("/admin/adapters"))).adapters;
+  const told = await newestLook.ask((signal) => answered(server.GET("/admin/adapters", { signal })));
+  if (told) adapters.value = told.adapters;
 }
 
 async function lookAtFigures(): Promise<void> {
   const query = { by: "adapter" as const, seconds: 3600 };
-  const told = await answered(server.GET("/admin/figures", { params: { query } }));
-  figures.value = told.figures;
+  const told = await newestFigures.ask((signal) =>
+    answered(server.GET("/admin/figures", { params: { query }, signal })),
+  );
+  if (told) figures.value = told.figures;
 }
 
 // Puts one adapter that was just answered in its place.

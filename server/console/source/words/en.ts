@@ -85,13 +85,26 @@ export const en = {
     `adapter_config.json and adapter_model.safetensors, as zip, tar or tar.gz or as they are; ${most} at most. It is checked before anything is kept.`,
   chosen: "Chosen",
   files: "files",
-  adapterNameHint: "What requests call it. A version of an adapter that is there goes into its folder.",
+  adapterNameHint: "What requests call it. The name of an adapter that is there makes it a new version of that one.",
+  newVersion: "Send a new version",
+  newVersionOf: (name: string) => `A new version of ${name}`,
+  becomesVersion: (name: string, live: string) =>
+    live
+      ? `There is an adapter ${name}: this becomes a new version of it. ${live} is live now.`
+      : `There is an adapter ${name}, of which nothing is live: this becomes a new version of it.`,
+  newVersionSure: (name: string, live: string) =>
+    live
+      ? `${live} of ${name} is live and answers requests now. If what you send passes the checks, it takes its place, in the adapter's folder too, and running requests finish on the version they began with. ${live} is kept: you can roll back to it.`
+      : `Nothing of ${name} is live now. If what you send passes the checks, it takes the place of what the adapter's folder holds, and is served.`,
+  versionSent: (name: string) => `${name} has a new version`,
+  uploadsOff: "This server takes no adapters over the network. Whoever runs it can allow it.",
   tooLarge: (size: string, most: string) => `${size} are too large: this server takes ${most}`,
   sending: "Sending",
   checking: "Checking it…",
   sendingBroke: "The connection broke while it was sent. Nothing is kept; try again.",
   sendingStopped: "Stopped. Nothing is kept.",
   notAdded: "It is not added, and nothing of it is kept:",
+  notReadable: "This cannot be read. Choose the folder or the archive again.",
 
   // A rollout
   rollout: "Rollout",
@@ -141,7 +154,9 @@ export const en = {
   ask: "Ask it",
   rolledBack: "Rolled back: the folder holds a newer version, which is served again when the folder changes",
   whyNot: "Why it is not served",
+  whyNotNewest: "Why the newest version is not served",
   whatToDo: "What to do",
+  inDetail: "In detail",
   versions: "Versions",
   versionsHint: "The live one first, then those that were live before. Each can be made live again in one step.",
   isLive: "Live",

@@ -81,13 +81,26 @@ export const zh: Words = {
     `adapter_config.json 和 adapter_model.safetensors，可为 zip、tar、tar.gz 或原文件；最多 ${most}。通过检查后才会保留。`,
   chosen: "已选择",
   files: "文件",
-  adapterNameHint: "请求中使用的名称。已有适配器的新版本请放入其文件夹。",
+  adapterNameHint: "请求中使用的名称。填写已有适配器的名称，则成为其新版本。",
+  newVersion: "发送新版本",
+  newVersionOf: (name) => `${name} 的新版本`,
+  becomesVersion: (name, live) =>
+    live
+      ? `已有适配器 ${name}：这将成为它的新版本。当前版本是 ${live}。`
+      : `已有适配器 ${name}，目前没有启用的版本：这将成为它的新版本。`,
+  newVersionSure: (name, live) =>
+    live
+      ? `${name} 的 ${live} 正在提供服务。发送的内容通过检查后会取代它，也会取代文件夹中的内容；正在进行的请求在原版本上完成。${live} 会保留，可以回滚。`
+      : `${name} 目前没有启用的版本。发送的内容通过检查后会取代文件夹中的内容并提供服务。`,
+  versionSent: (name) => `${name} 有了新版本`,
+  uploadsOff: "此服务器不接收通过网络发送的适配器，可由管理员开启。",
   tooLarge: (size, most) => `${size} 太大：此服务器最多接收 ${most}`,
   sending: "发送中",
   checking: "检查中…",
   sendingBroke: "发送时连接中断，未保留任何内容，请重试。",
   sendingStopped: "已停止，未保留任何内容。",
   notAdded: "未添加，未保留任何内容：",
+  notReadable: "无法读取，请重新选择文件夹或压缩包。",
 
   rollout: "逐步发布",
   canary: "候选版本",
@@ -132,7 +145,9 @@ export const zh: Words = {
   ask: "提问",
   rolledBack: "已回滚：文件夹中有更新的版本，文件夹改变后会重新启用",
   whyNot: "未能提供服务的原因",
+  whyNotNewest: "最新版本未能提供服务的原因",
   whatToDo: "解决办法",
+  inDetail: "服务器说明",
   versions: "版本",
   versionsHint: "当前版本在前，其后是以前启用过的版本，一步即可恢复。",
   isLive: "当前",

@@ -1,4 +1,5 @@
 // What can be done with an adapter; each verb is the server's own.
+import { useSignal } from "@preact/signals";
 import { Button } from "../../parts/button";
 import { tellDone } from "../../parts/notices";
 import { isSure } from "../../parts/question";
@@ -6,11 +7,13 @@ import { address } from "../../route";
 import { answered, server, type Adapter } from "../../server";
 import { lookAtAdapters, put } from "../../stores/adapters";
 import { words } from "../../words/words";
+import { UploadDialog } from "../uploads/upload_dialog";
 
 export function AdapterActions({ adapter }: { adapter: Adapter }) {
   const { name } = adapter;
   const params = { params: { path: { name } } };
   const told = words.value;
+  const isSending = useSignal(false);
 
   async function pin(): Promise<void> {
     const call = adapter.pinned
@@ -38,6 +41,9 @@ export function AdapterActions({ adapter }: { adapter: Adapter }) {
           {told.ask}
         </a>
       )}
+      <Button role="operator" act={() => (isSending.value = true)}>
+        {told.newVersion}
+      </Button>
       <Button role="operator" act={pin}>
         {adapter.pinned ? told.unpin : told.pin}
       </Button>
@@ -47,6 +53,7 @@ export function AdapterActions({ adapter }: { adapter: Adapter }) {
       <Button role="operator" kind="danger" act={unload} disabled={!adapter.live}>
         {told.unload}
       </Button>
+      {isSending.value && <UploadDialog of={name} close={() => (isSending.value = false)} />}
     </div>
   );
 }

@@ -1,8 +1,10 @@
 // What a version changes in the base, by layer and module, or how far two versions are apart. Each
 // cell tells its figure: its colour only helps to find the large ones.
 import { useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
 import { Button } from "../../parts/button";
 import { Choice } from "../../parts/choice";
+import { Newest } from "../../parts/newest";
 import { NOTHING } from "../../figures";
 import { answered, server, type Adapter, type Schemas } from "../../server";
 import { words } from "../../words/words";
@@ -18,6 +20,7 @@ export function ChangeMap({ adapter }: { adapter: Adapter }) {
   const chosen = useSignal("");
   const other = useSignal("");
   const change = useSignal<Change | null>(null);
+  const newest = useRef(new Newest());
 
   // The live one, until somebody chooses another.
   const version = chosen.value || (adapter.versions[0]?.digest ?? "");
@@ -25,7 +28,10 @@ export function ChangeMap({ adapter }: { adapter: Adapter }) {
   async function measure(): Promise<void> {
     const query = { version, ...(other.value && { other: other.value }) };
     const params = { path: { name: adapter.name }, query };
-    change.value = await answered(server.GET("/admin/adapters/{name}/change", { params }));
+    const answer = await newest.current.ask((signal) =>
+      answered(server.GET("/admin/adapters/{name}/change", { params, signal })),
+    );
+    if (answer) change.value = answer;
   }
 
   if (adapter.versions.length === 0) return null;

@@ -1,7 +1,6 @@
 // Why an adapter, or a former version of it, is not served, and what to do about it.
-import { Chip } from "../../parts/chip";
+import { ReasonList } from "../../parts/reason_list";
 import type { Adapter } from "../../server";
-import { advice } from "../../words/advice";
 import { words } from "../../words/words";
 import { shortVersion } from "./versions";
 
@@ -10,19 +9,8 @@ export function Reasons({ adapter }: { adapter: Adapter }) {
     <>
       {adapter.reasons.length > 0 && (
         <section class="panel bad">
-          <h2>{words.value.whyNot}</h2>
-          <ul class="reasons">
-            {adapter.reasons.map((reason, place) => (
-              <li key={place}>
-                <p>
-                  <Chip text={reason.code} tone="bad" /> {reason.text}
-                </p>
-                <p class="hint">
-                  {words.value.whatToDo}: {advice(reason.code)}
-                </p>
-              </li>
-            ))}
-          </ul>
+          <h2>{adapter.live ? words.value.whyNotNewest : words.value.whyNot}</h2>
+          <ReasonList reasons={adapter.reasons} />
         </section>
       )}
       {adapter.withheld.length > 0 && (

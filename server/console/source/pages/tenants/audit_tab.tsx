@@ -1,10 +1,11 @@
 // Who did what to keys, limits and adapters, newest first, with a search.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { NOTHING, time } from "../../figures";
 import { Button } from "../../parts/button";
 import { Chip } from "../../parts/chip";
 import { Empty } from "../../parts/empty";
+import { Newest } from "../../parts/newest";
 import { tellProblem } from "../../parts/notices";
 import { save } from "../../parts/saving";
 import { Table, type Column } from "../../parts/table";
@@ -22,6 +23,7 @@ export function AuditTab() {
   const told = words.value;
   const search = useSignal({ who: "", action: "", target: "", since: "", until: "" });
   const rows = useSignal<Row[] | undefined>(undefined);
+  const newest = useRef(new Newest());
 
   const query = () =>
     Object.fromEntries(Object.entries(search.value).filter(([, text]) => text.trim()));
@@ -29,14 +31,17 @@ export function AuditTab() {
   useEffect(() => {
     if (!may("owner")) return;
     // Whoever types is not asked for at each letter.
-    const timer = setTimeout(() => {
-      const params = { query: { ...query(), limit: SHOWN } };
-      answered(server.GET("/admin/audit", { params }))
-        .then((answer) => (rows.value = (answer as Schemas["AuditAnswer"]).rows))
-        .catch(tellProblem);
-    }, PAUSE_MS);
+    const timer = setTimeout(() => look().catch(tellProblem), PAUSE_MS);
     return () => clearTimeout(timer);
   }, [search.value]);
+
+  async function look(): Promise<void> {
+    const params = { query: { ...query(), limit: SHOWN } };
+    const answer = await newest.current.ask((signal) =>
+      answered(server.GET("/admin/audit", { params, signal })),
+    );
+    if (answer) rows.value = (answer as Schemas["AuditAnswer"]).rows;
+  }
 
   async function saveCsv(): Promise<void> {
     const asked = new URLSearchParams({ ...query(), limit: String(SHOWN), format: "csv" });

@@ -1,10 +1,11 @@
 // Every key: whose it is, what it may use, and the ways to renew and to end it.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { NOTHING, time } from "../../figures";
 import { Button } from "../../parts/button";
 import { Chip } from "../../parts/chip";
 import { Empty } from "../../parts/empty";
+import { Newest } from "../../parts/newest";
 import { tellProblem } from "../../parts/notices";
 import { isSure } from "../../parts/question";
 import { Table, type Column } from "../../parts/table";
@@ -20,10 +21,12 @@ export function KeysTab() {
   const keys = useSignal<Key[] | undefined>(undefined);
   const isMaking = useSignal(false);
   const secret = useSignal("");
+  const newest = useRef(new Newest());
   const told = words.value;
 
   async function look(): Promise<void> {
-    keys.value = (await answered(server.GET("/admin/keys"))).keys;
+    const answer = await newest.current.ask((signal) => answered(server.GET("/admin/keys", { signal })));
+    if (answer) keys.value = answer.keys;
   }
 
   useEffect(() => {

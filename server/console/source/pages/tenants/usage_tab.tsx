@@ -1,9 +1,10 @@
 // What tenants, keys and adapters have used, with an amount where there are prices.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { count, NOTHING } from "../../figures";
 import { Button } from "../../parts/button";
 import { Empty } from "../../parts/empty";
+import { Newest } from "../../parts/newest";
 import { tellProblem } from "../../parts/notices";
 import { save } from "../../parts/saving";
 import { Table, type Column } from "../../parts/table";
@@ -32,6 +33,7 @@ export function UsageTab() {
   const since = useSignal("");
   const until = useSignal("");
   const usage = useSignal<Usage | undefined>(undefined);
+  const newest = useRef(new Newest());
 
   const query = () => ({
     by: by.value,
@@ -41,7 +43,10 @@ export function UsageTab() {
 
   async function look(): Promise<void> {
     const params = { query: query() };
-    usage.value = (await answered(server.GET("/admin/usage", { params }))) as Usage;
+    const answer = await newest.current.ask((signal) =>
+      answered(server.GET("/admin/usage", { params, signal })),
+    );
+    if (answer) usage.value = answer as Usage;
   }
 
   useEffect(() => {

@@ -7,8 +7,15 @@ export interface Sending {
   stop: () => void;
 }
 
+export interface Parcel {
+  name: string;
+  content: Blob;
+  // The version that is live, or nothing if none is, of an adapter that gets a new one.
+  seen?: string;
+}
+
 // `told` gets the share that has been sent, from 0 to 1. What fails is a Problem.
-export function send(name: string, content: Blob, told: (share: number) => void): Sending {
+export function send({ name, content, seen }: Parcel, told: (share: number) => void): Sending {
   const request = new XMLHttpRequest();
   const done = new Promise<Schemas["UploadedAnswer"]>((resolve, reject) => {
     request.upload.onprogress = (event) => told(event.loaded / event.total);
@@ -20,7 +27,8 @@ export function send(name: string, content: Blob, told: (share: number) => void)
     request.onerror = () => reject(new Problem(words.value.sendingBroke, 0));
     request.onabort = () => reject(new Problem(words.value.sendingStopped, 0));
   });
-  request.open("PUT", `${API}/admin/adapters/${encodeURIComponent(name)}`);
+  const query = seen === undefined ? "" : `?${new URLSearchParams({ seen })}`;
+  request.open("PUT", `${API}/admin/adapters/${encodeURIComponent(name)}${query}`);
   for (const [header, value] of Object.entries(MARK)) request.setRequestHeader(header, value);
   request.setRequestHeader("content-type", "application/octet-stream");
   request.send(content);
