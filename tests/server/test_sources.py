@@ -18,10 +18,11 @@ from lorabay.api.keyring import Keyring
 from lorabay.errors import UsageError
 from lorabay.server.sources import FollowedFolder, choose_sources, directory_of
 from lorabay.settings import Settings
+from lorabay.sources import clouds
 from lorabay.sources.mirrors import Mirrors
 from tests import making
 from tests.fake_engine import FakeEngine
-from tests.fixtures.buckets import BUCKET, S3Server
+from tests.fixtures.buckets import BUCKET, Link, S3Server
 from tests.server.directories import changed
 from tests.server.test_server import PATIENCE_S, Running
 
@@ -219,6 +220,83 @@ def test_a_bucket_that_calls_needs_no_poll(
 
         assert httpx.post(url, headers=ADMIN, json=event).status_code == 200
         until(lambda: served(running) == {"finance", "ads"})
+        running.server._end()
+
+    running.serve(client).result()
+
+
+@pytest.fixture
+def linked(s3_server: S3Server, s3_link: Link, monkeypatch: pytest.MonkeyPatch) -> Link:
+    """The link over which the server reaches the bucket."""
+    for name, value in s3_server.environment(s3_link.port).items():
+        monkeypatch.setenv(name, value)
+    return s3_link
+
+
+def live(running: Running, name: str) -> object:
+    """The version that a name means, as an administrator sees it."""
+    return next(one["live"] for one in admins(running)["adapters"] if one["name"] == name)
+
+
+def test_a_slow_adapter_holds_up_no_other(
+    sourced: Settings, s3_server: S3Server, linked: Link, prefix: str, tmp_path: Path
+) -> None:
+    """While its bytes trickle in, it is served as it was, and others come and go."""
+    made = tmp_path / "made"
+    upload(s3_server, prefix, making.make_adapter(made / "finance"))
+    running = started(sourced)
+
+    def client() -> None:
+        running.wait_until(200)
+        before = live(running, "finance")
+        linked.slows, linked.bytes_s = "/finance/", 20.0
+        newer = making.make_adapter(made / "new" / "finance", tensors=making.lora_tensors(seed=7))
+        upload(s3_server, prefix, newer)
+        until(lambda: list(sourced.store.rglob(".incoming.finance.*")))
+
+        upload(s3_server, prefix, making.make_adapter(made / "ads"))
+        until(lambda: served(running) == {"finance", "ads"})
+        for item in obstore.list(s3_server.store(prefix), prefix="ads").collect():
+            obstore.delete(s3_server.store(prefix), item["path"])
+        until(lambda: served(running) == {"finance"})
+        assert live(running, "finance") == before
+
+        linked.bytes_s = None
+        until(lambda: live(running, "finance") != before)
+        running.server._end()
+
+    running.serve(client).result()
+
+
+def test_a_link_that_stands_still_is_a_reason(
+    sourced: Settings,
+    s3_server: S3Server,
+    linked: Link,
+    prefix: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The adapter is served as it was; when bytes come again, the new version is there."""
+    monkeypatch.setattr(clouds, "READ_S", 0.5)
+    made = tmp_path / "made"
+    upload(s3_server, prefix, making.make_adapter(made / "finance"))
+    running = started(sourced)
+
+    def client() -> None:
+        running.wait_until(200)
+        before = live(running, "finance")
+        linked.slows, linked.bytes_s = "/finance/", 0.0
+        newer = making.make_adapter(made / "new" / "finance", tensors=making.lora_tensors(seed=7))
+        upload(s3_server, prefix, newer)
+        until(lambda: admins(running)["sources"][0]["refused"])
+        (refused,) = admins(running)["sources"][0]["refused"]
+        assert refused["name"] == "finance"
+        assert "does not answer" in refused["reason"]
+        assert (served(running), live(running, "finance")) == ({"finance"}, before)
+
+        linked.bytes_s = None
+        until(lambda: live(running, "finance") != before)
+        assert admins(running)["sources"][0]["refused"] == []
         running.server._end()
 
     running.serve(client).result()

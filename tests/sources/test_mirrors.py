@@ -105,3 +105,41 @@ async def test_a_source_is_listed_when_somebody_asks(tmp_path: Path) -> None:
         while content_of(tmp_path / "mirror" / "finance") != {"2"}:
             await asyncio.sleep(0.01)
     await mirrors.stop()
+
+
+class HeldSource(FakeSource):
+    """A source whose next list is held up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_list = asyncio.Event()
+        self.may_list.set()
+        self.listing = asyncio.Event()
+
+    async def list(self) -> Listing:
+        """Return what was shown when it was asked for."""
+        listing = await super().list()
+        self.listing.set()
+        await self.may_list.wait()
+        return listing
+
+
+async def test_a_call_that_comes_while_a_list_is_read_is_answered_by_another_one(
+    tmp_path: Path,
+) -> None:
+    """What changed after the list was asked for is not in it, and the next poll is far."""
+    source = HeldSource()
+    source.shown = {"finance": "1"}
+    mirrors = mirrors_of(tmp_path / "mirror", source)
+    await mirrors.begin()
+    source.may_list.clear()
+    source.listing.clear()
+    await mirrors.look_again()
+    await source.listing.wait()
+    source.shown = {"finance": "2"}
+    await mirrors.look_again()
+    source.may_list.set()
+    async with asyncio.timeout(20):
+        while content_of(tmp_path / "mirror" / "finance") != {"2"}:
+            await asyncio.sleep(0.01)
+    await mirrors.stop()

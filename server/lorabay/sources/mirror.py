@@ -3,7 +3,8 @@
 An adapter is put in place when a later list still shows what was fetched, and has shown it for as
 long as an upload may pause; one that its source vouches for (a manifest, a digest) at once. A
 source that cannot be listed, or shows nothing any more, removes nothing. Serial: the rounds of one
-source. Parallel: its downloads. Knows nothing of what follows the folders.
+source. Parallel: its downloads, which may take longer than a round. Knows nothing of what follows
+the folders.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from lorabay.errors import LorabayError
+from lorabay.sources.downloads import Downloads
 from lorabay.sources.interface import Changed, Listing, SourceError
 from lorabay.sources.mirror_folder import Note
 from lorabay.sources.pace import LASTING_PAUSE_S, Pace, pause_after
@@ -102,6 +104,7 @@ class Mirror:
         self._times = times
         self._pace = pace or Pace()
         self._connections = asyncio.Semaphore(connections)
+        self._downloads = Downloads(self._fetch)
         self._clock = clock
         self._sightings = Sightings(times.settle_s, times.empty_s)
         self._fetched: dict[str, Fetched] = {}
@@ -110,12 +113,15 @@ class Mirror:
         self._here: dict[str, Note] = {}
         self.settled = asyncio.Event()
         """Set once a list asked for nothing more, or the source could not be listed."""
+        self.called = asyncio.Event()
+        """Set by whoever wants another list now, also while a round goes on."""
 
     async def round(self) -> float:
         """List once, and do what the list asks for; return the seconds until the next one is due.
 
         Never raises for the source or for the disk: the reason is shown, and it is tried again.
         """
+        self.called.clear()
         try:
             return await self._round()
         except LorabayError as error:
@@ -142,11 +148,15 @@ class Mirror:
         await self._apply(todo)
 
         self._show(listing)
-        if todo.wait_s is None:
+        if todo.wait_s is None and not self._downloads:
             self.settled.set()
         return self._until_next(todo)
 
     def _until_next(self, todo: Plan) -> float:
+        if self._downloads:
+            # A whole pause has been waited for them, or somebody has called.
+            return SOONEST_S
+
         now = self._clock()
         waits = [failure.again_at - now for failure in self._failures.values()]
         if todo.wait_s is not None:
@@ -171,7 +181,7 @@ class Mirror:
         offers = {
             name: offer
             for name, offer in listing.offers.items()
-            if not self._is_left_alone(offer, now)
+            if name not in self._downloads and not self._is_left_alone(offer, now)
         }
         remaining = {
             name: self._sightings.remaining(offer, here.get(name), now)
@@ -197,14 +207,14 @@ class Mirror:
             await asyncio.to_thread(self._folder.discard, self._fetched.pop(name).folder)
 
         for offer in todo.place:
-            fetched = self._fetched.pop(offer.name)
-            try:
-                await self._place(fetched)
-            except LorabayError as error:
-                self._fail(offer, error.message)
-                await asyncio.to_thread(self._folder.discard, fetched.folder)
+            await self._place(self._fetched.pop(offer.name))
 
-        await asyncio.gather(*(self._fetch(offer) for offer in todo.fetch))
+        for offer in todo.fetch:
+            self._downloads.begin(offer)
+        await self._downloads.wait(self._times.poll_s, self.called)
+
+        for name in [name for name, fetched in self._fetched.items() if fetched.offer.sealed]:
+            await self._place(self._fetched.pop(name))
 
     async def _fetch(self, offer: Offer) -> None:
         """Fetch an offer into a hidden folder; what keeps it from that is noted with its name."""
@@ -213,28 +223,30 @@ class Mirror:
             try:
                 folder = await asyncio.to_thread(self._folder.incoming, offer.name, offer.size)
                 await self.source.fetch(offer, folder, self._pace)
-                await self._keep(Fetched(offer, folder))
+                self._keep(Fetched(offer, folder))
             except Changed:
                 self._fail(offer, CHANGED)
-            except LorabayError as error:
-                self._fail(offer, error.message)
-            except OSError as error:
-                self._fail(offer, f"it cannot be written here: {error.strerror or error}")
+            except (LorabayError, OSError) as error:
+                self._fail(offer, _reason(error))
             finally:
                 if folder is not None and offer.name not in self._fetched:
                     await asyncio.to_thread(self._folder.discard, folder)
 
-    async def _keep(self, fetched: Fetched) -> None:
+    def _keep(self, fetched: Fetched) -> None:
         self._failures.pop(fetched.offer.name, None)
-        if fetched.offer.sealed:
-            await self._place(fetched)
-        else:
-            self._fetched[fetched.offer.name] = fetched
+        self._fetched[fetched.offer.name] = fetched
 
     async def _place(self, fetched: Fetched) -> None:
+        """Put a fetched offer in place; what keeps it from that is noted with its name."""
         offer = fetched.offer
         note = Note(location=self.source.location, files=offer.marks, at=offer.at)
-        await asyncio.to_thread(self._folder.place, fetched.folder, offer.name, note)
+        try:
+            await asyncio.to_thread(self._folder.place, fetched.folder, offer.name, note)
+        except (LorabayError, OSError) as error:
+            self._fail(offer, _reason(error))
+            await asyncio.to_thread(self._folder.discard, fetched.folder)
+            return
+
         self._here[offer.name] = note
         self._log("mirrored", offer.name)
 
@@ -281,6 +293,11 @@ class Mirror:
             logger.warning("source is away", source=self.source.location, reason=reason)
         return pause_after(self._health.failures)
 
+    async def stop(self) -> None:
+        """End what is being fetched, and give back the source's connections."""
+        await self._downloads.stop()
+        await self.source.close()
+
     def describe(self) -> dict[str, Any]:
         """Return what an administrator sees of the source."""
         health = self._health
@@ -301,6 +318,13 @@ class Mirror:
                 {"name": name, "reason": reason} for name, reason in sorted(health.refused.items())
             ],
         }
+
+
+def _reason(error: LorabayError | OSError) -> str:
+    """Return why an adapter is not here: its source's reason, or the disk's."""
+    if isinstance(error, LorabayError):
+        return error.message
+    return f"it cannot be written here: {error.strerror or error}"
 
 
 def _is_lasting(error: LorabayError) -> bool:

@@ -37,7 +37,6 @@ class Mirrors:
         self._mirrors = mirrors
         self._lock = FileLock(folder.path.with_name(f"{folder.path.name}.lock"), thread_local=False)
         self._task: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
 
     async def begin(self) -> None:
         """Begin to mirror, and wait for what is there already, or for a first failure.
@@ -84,13 +83,12 @@ class Mirrors:
                 logger.exception("bug", source=mirror.source.location)
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
-                    await self._wake.wait()
+                    await mirror.called.wait()
 
     async def look_again(self) -> None:
-        """Have every source listed now."""
-        self._wake.set()
-        await asyncio.sleep(0)
-        self._wake.clear()
+        """Have every source listed now, or once more after a round that goes on."""
+        for mirror in self._mirrors:
+            mirror.called.set()
 
     async def stop(self) -> None:
         """Stop mirroring; what was half fetched is removed at the next start."""
@@ -99,7 +97,7 @@ class Mirrors:
             with suppress(asyncio.CancelledError):
                 await self._task
         for mirror in self._mirrors:
-            await mirror.source.close()
+            await mirror.stop()
         self._lock.release()
 
     def describe(self) -> list[dict[str, Any]]:
