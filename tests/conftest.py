@@ -165,7 +165,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--console-idle",
         action="store_true",
-        help="also tests/e2e/test_console_idle.py, which measures for ten minutes",
+        help="also tests/e2e/test_console_idle.py, which measures for three minutes",
     )
     parser.addoption(
         "--fairness",

@@ -1,4 +1,9 @@
-"""A server with a console, a browser that is logged in, and the words of both languages."""
+"""Two servers with a console and a browser, which all tests here share: their start takes longer
+than most tests.
+
+What a test changes on a server stays there for the others. It makes an adapter of its own for that,
+with a name that comes after `finance` in the alphabet: the playground begins with the first one.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from lorabay.cli import run
 from tests import making
 from tests.console.serving import ADMIN_KEY, MARKUP, console_server
+from tests.fixtures.chromium import running_chromium
+from tests.fixtures.issuer import AUDIENCE, Issuer
 from tests.server.standing import Standing
 
 if TYPE_CHECKING:
@@ -50,7 +58,22 @@ def replace(folder: Path, name: str, *, rank: int, seed: int) -> None:
     (folder / ".next").rename(folder / name)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """One browser; each test has a profile of its own in it."""
+    with running_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="package")
+def issuer() -> Iterator[Issuer]:
+    """An issuer of tokens, which the bare server knows."""
+    running = Issuer()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="package")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a base and adapters."""
     folder = tmp_path_factory.mktemp("console")
@@ -71,10 +94,24 @@ def settings_of(folder: Path) -> dict[str, object]:
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server(folder: Path) -> Iterator[Standing]:
-    """A server with a console, without accounts."""
-    with console_server(settings_of(folder)) as server:
+    """A server with accounts and a key, which takes adapters of a mebibyte."""
+    assert run(["keys", "create", "first", "--store", str(folder / "store")]) == 0
+    with console_server(settings_of(folder) | {"upload_mib": 1}) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def bare_server(folder: Path, issuer: Issuer) -> Iterator[Standing]:
+    """A server without accounts to which nothing can be sent; tokens give roles."""
+    settings = settings_of(folder) | {
+        "store": folder / "bare store",
+        "oidc_issuer": issuer.url,
+        "oidc_audience": AUDIENCE,
+        "oidc_roles": "staff=viewer,ops=operator",
+    }
+    with console_server(settings) as server:
         yield server
 
 
@@ -126,6 +163,15 @@ def visitor(chromium: Browser) -> Iterator[Callable[..., Page]]:
 def page(visitor: Callable[..., Page]) -> Page:
     """A page of an English browser."""
     return visitor()
+
+
+def eventually(page: Page, is_so: Callable[[], bool]) -> None:
+    """Wait for what the page itself does not show."""
+    for _ in range(400):
+        if is_so():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it did not happen")
 
 
 def log_in(page: Page, url: str, key: str = ADMIN_KEY) -> None:

@@ -63,7 +63,9 @@ class Talk:
             await asyncio.sleep(WORD_S)
             self._said += 1
             self._first_at = self._first_at or time.monotonic()
-            yield event({"choices": [choice({"content": f"{word} "}, word, tells=self._tells)]})
+            yield event(
+                {"choices": [choice({"content": f"{word} "}, f"{word} ", tells=self._tells)]}
+            )
         yield event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         used = {"prompt_tokens": 5, "completion_tokens": self._said, "total_tokens": 5}
         yield event({"choices": [], "usage": used})

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from lorabay.cli import run
-from tests.console.conftest import settings_of
-from tests.console.serving import ADMIN_KEY, console_server
+from tests.console.serving import ADMIN_KEY
 from tests.server.standing import Standing
 
 if TYPE_CHECKING:
@@ -20,14 +18,6 @@ if TYPE_CHECKING:
 SERIOUS = {"serious", "critical"}
 LOOKS = [(locale, scheme) for locale in ("en-GB", "zh-CN") for scheme in ("light", "dark")]
 SIZES = [(1280, 860), (400, 800)]
-
-
-@pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[Standing]:
-    """A server with accounts and a key."""
-    assert run(["keys", "create", "first", "--store", str(folder / "store")]) == 0
-    with console_server(settings_of(folder) | {"upload_mib": 100}) as server:
-        yield server
 
 
 def look(page: Page, where: str) -> list[str]:
@@ -64,9 +54,17 @@ def places(page: Page, url: str) -> Iterator[str]:
         yield name
     page.goto(f"{url}/console#/adapters/finance")
     page.locator("select").nth(1).wait_for()
-    page.locator("section.panel .row > .button").first.click()
+    page.locator(".panel.change .button").click()
     page.locator(".heat td").first.wait_for()
     yield "change"
+    page.locator("main .row > .button").nth(1).click()
+    page.locator("dialog .drop").wait_for()
+    yield "new version"
+    page.keyboard.press("Escape")
+    page.locator("main .button.danger").click()
+    page.locator("dialog .row.end .button").nth(1).wait_for()
+    yield "question"
+    page.keyboard.press("Escape")
     page.goto(f"{url}/console#/playground")
     page.locator(".column").nth(1).wait_for()
     page.locator("details.more summary").click()

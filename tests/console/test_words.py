@@ -18,4 +18,5 @@ def test_every_reason_has_words() -> None:
     assert table is not None
     codes = set(re.findall(r"^\| `(\w+)` \|", table[1], re.MULTILINE))
     assert len(codes) > 80
-    assert codes - set(MEANING.findall(WORDS.read_text(encoding="utf-8"))) == set()
+    missing = codes - set(MEANING.findall(WORDS.read_text(encoding="utf-8")))
+    assert missing == set(), f"give them words in {WORDS.relative_to(ROOT)}"

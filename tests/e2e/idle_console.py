@@ -2,8 +2,8 @@
 
     python -m tests.e2e.idle_console URL KEY
 
-until it is ended. Without a browser, which would take the processor that the engine computes on and
-that no user's browser takes.
+until it is ended, and says `follows` once it does. Without a browser, which would take the
+processor that the engine computes on and that no user's browser takes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 import threading
 
 import httpx
+
+from tests.server.standing import say
 
 SPAN_S = 10.0
 """How often the page asks for the figures of the hour: with each span."""
@@ -26,7 +28,10 @@ def follow(url: str, key: str) -> None:
     ):
         asking = threading.Thread(target=_ask, args=(url, headers), daemon=True)
         asking.start()
-        for _ in stream.iter_bytes():
+        pieces = stream.iter_bytes()
+        next(pieces)
+        say("follows")
+        for _ in pieces:
             pass
 
 

@@ -8,12 +8,14 @@ import { AdapterPage } from "./pages/adapters/adapter_page";
 import { LivePage } from "./pages/live/live_page";
 import { PlaygroundPage } from "./pages/playground/playground_page";
 import { TenantsPage } from "./pages/tenants/tenants_page";
+import { isDialogOpen } from "./parts/dialog";
 import { Notices } from "./parts/notices";
 import { Questions } from "./parts/question";
 import { Frame } from "./frame";
 import { route } from "./route";
 import { person } from "./session";
 import { keepAdapters } from "./stores/adapters";
+import { words } from "./words/words";
 
 export function App() {
   useEffect(() => {
@@ -24,7 +26,7 @@ export function App() {
     <>
       {person.value === undefined ? null : person.value ? <Inside /> : <LoginPage />}
       <Questions />
-      <Notices />
+      {!isDialogOpen.value && <Notices />}
     </>
   );
 }
@@ -44,6 +46,12 @@ function Inside() {
 
 function Page() {
   const { page, name } = route.value;
+  const title = page === "adapters" && name ? name : words.value[page];
+
+  useEffect(() => {
+    document.title = `${title} · lorabay`;
+  }, [title]);
+
   if (page === "playground") return <PlaygroundPage />;
   if (page === "live") return <LivePage />;
   if (page === "tenants") return <TenantsPage tab={name} />;

@@ -67,8 +67,15 @@ export async function fetched(path: string, request: RequestInit = {}): Promise<
   throw problemOf(response.status, await response.json().catch(() => null));
 }
 
-interface Told {
+// What the server says of an error; before it, in a language that is not the server's, what it is.
+export function sentence(told: Told | undefined): string | undefined {
+  const what = words.value.errorCodes[told?.code ?? ""];
+  return what && told?.message ? `${what}${words.value.colon}${told.message}` : told?.message;
+}
+
+export interface Told {
   message?: string;
+  code?: string | null;
   reasons?: string[];
   reason_codes?: string[];
 }
@@ -77,5 +84,5 @@ export function problemOf(status: number, body: unknown): Problem {
   if (status === 401) sessionEnded();
   const told = (body as { error?: Told } | null)?.error;
   const reasons = told?.reasons?.map((text, place) => ({ code: told.reason_codes?.[place], text }));
-  return new Problem(told?.message ?? `${words.value.failed} (HTTP ${status})`, status, reasons);
+  return new Problem(sentence(told) ?? `${words.value.failed} (HTTP ${status})`, status, reasons);
 }

@@ -13,7 +13,8 @@ export interface Curve {
 
 interface Props {
   title: string;
-  unit: string;
+  // Of the figures at the axis, unless they tell it themselves.
+  unit?: string;
   // Seconds since 1970, one for each value of a curve.
   times: number[];
   curves: Curve[];
@@ -57,7 +58,7 @@ export function Chart({ title, unit, times, curves, tell, least, bars = false }:
   return (
     <figure class="panel chart">
       <figcaption>
-        {title} <span class="hint">({unit})</span>
+        {title} {unit && <span class="hint">({unit})</span>}
       </figcaption>
       <div ref={place} aria-hidden="true" />
       <p class="unseen">{curves.map((curve) => `${curve.label}: ${tell(curve.values.at(-1) ?? null)}`).join("; ")}</p>
@@ -80,7 +81,7 @@ function options(
     height: HEIGHT_PX,
     scales: { y: { range: (_plot, _low, high) => [0, Math.max(high * 1.1, least)] } },
     axes: [
-      { ...axis, values: (_plot, ticks) => ticks.map(minute) },
+      { ...axis, size: 30, values: (_plot, ticks) => ticks.map(minute) },
       { ...axis, size: 62, values: (_plot, ticks) => ticks.map((tick) => tell(tick)) },
     ],
     series: [
@@ -97,9 +98,17 @@ function series(curve: Curve, number: number, tell: Props["tell"], bars: boolean
     stroke,
     width: 2,
     spanGaps: false,
-    points: { size: 4 },
+    points: { size: 5, filter: (plot, at, show) => (show ? null : lonely(plot.data[at]!)) },
     fill: bars ? `${stroke}99` : undefined,
     paths: bars ? uPlot.paths.bars!({ size: [0.8, 20] }) : undefined,
     value: (_plot, value) => tell(value),
   };
+}
+
+// The places of values between two that are missing: no line leads to them.
+function lonely(values: ArrayLike<number | null | undefined>): number[] {
+  const places = Array.from(values, (_, place) => place);
+  return places.filter(
+    (place) => values[place] != null && values[place - 1] == null && values[place + 1] == null,
+  );
 }

@@ -7,15 +7,16 @@ import { Dialog } from "./dialog";
 interface Question {
   text: string;
   verb: string;
+  kind: "main" | "danger";
   answer: (sure: boolean) => void;
 }
 
 const asked = signal<Question | null>(null);
 
 // Returns whether somebody is sure.
-export function isSure(text: string, verb: string): Promise<boolean> {
+export function isSure(text: string, verb: string, kind: Question["kind"] = "main"): Promise<boolean> {
   return new Promise((answer) => {
-    asked.value = { text, verb, answer };
+    asked.value = { text, verb, kind, answer };
   });
 }
 
@@ -35,7 +36,7 @@ export function Questions() {
       <p>{question.text}</p>
       <div class="row end">
         <Button act={() => answer(false)}>{words.value.cancel}</Button>
-        <Button kind="main" act={() => answer(true)}>
+        <Button kind={question.kind} act={() => answer(true)}>
           {question.verb}
         </Button>
       </div>

@@ -22,10 +22,10 @@ function Known({ code, text }: { code: string; text: string }) {
         <strong>{meaning(code)}</strong> <Chip text={code} tone="bad" />
       </p>
       <p>
-        {words.value.whatToDo}: <Commands text={advice(code)} />
+        {words.value.whatToDo}{words.value.colon}<Commands text={advice(code)} />
       </p>
       <p class="hint">
-        {words.value.inDetail}: <span lang="en">{text}</span>
+        {words.value.inDetail}{words.value.colon}<span lang="en">{text}</span>
       </p>
     </>
   );

@@ -8,6 +8,7 @@ interface Props {
   hint?: string;
   type?: "text" | "number" | "date" | "password" | "search";
   required?: boolean;
+  placeholder?: string;
   step?: string;
   min?: string;
 }

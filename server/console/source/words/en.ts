@@ -10,21 +10,20 @@ export const en = {
   logOut: "Log out",
   light: "Light",
   dark: "Dark",
-  theme: "Theme",
-  language: "Language",
-  apiPage: "API",
   loading: "Loading…",
   failed: "The server refused",
   serverAway: "The server does not answer. The page tries again by itself.",
   paused: "Paused while nobody looks",
-  connectionOpen: "Live",
+  connectionOpen: "Online",
   connecting: "Connecting…",
   away: "Server away",
   needsRole: (role: string) => `This needs the role ${role}`,
   roles: { viewer: "viewer", operator: "operator", owner: "owner" },
+  colon: ": ",
   perSecond: "/s",
-  tokensPerSecond: "tokens/s",
-  tokensUnit: "tokens",
+  tokensPerSecond: "Tokens/s",
+  tokens: "Tokens",
+  perTenSeconds: "in 10 s",
   close: "Close",
   cancel: "Cancel",
   copy: "Copy",
@@ -92,6 +91,7 @@ export const en = {
     live
       ? `There is an adapter ${name}: this becomes a new version of it. ${live} is live now.`
       : `There is an adapter ${name}, of which nothing is live: this becomes a new version of it.`,
+  liveNow: (live: string) => (live ? `${live} is live now.` : "Nothing of it is live now."),
   newVersionSure: (name: string, live: string) =>
     live
       ? `${live} of ${name} is live and answers requests now. If what you send passes the checks, it takes its place, in the adapter's folder too, and running requests finish on the version they began with. ${live} is kept: you can roll back to it.`
@@ -164,7 +164,8 @@ export const en = {
   rollbackSure: (version: string) =>
     `Make ${version} live? New requests get it as soon as it is loaded. Running requests finish on the version they began with.`,
   changedFrom: (version: string) => `Changed since ${version}`,
-  firstKept: "The last version that is kept",
+  firstKept: "No earlier version is kept",
+  noVersions: "None of its versions could be served yet.",
   sameFacts: "Same format, rank, modules and defaults: only the weights differ",
   alpha: "Alpha",
   modules: "Modules",
@@ -181,8 +182,8 @@ export const en = {
   nothingHappened: "Nothing yet",
   when: "When",
   who: "Who",
-  what: "What",
   result: "Result",
+  refused: "Refused",
 
   // Playground
   prompt: "Prompt",
@@ -198,7 +199,7 @@ export const en = {
   maxTokens: "Tokens at most",
   seed: "Seed",
   system: "System prompt",
-  more: "More",
+  more: "System prompt, JSON schema, tools",
   logprobs: "Log-probabilities of each token",
   schema: "JSON schema of the answer",
   tools: "Tools (JSON list)",
@@ -224,8 +225,7 @@ export const en = {
   toolCall: "Tool call",
 
   // Live
-  lastHour: "The last hour",
-  by: "By",
+  by: "Grouped by",
   all: "All",
   adapter: "Adapter",
   tenant: "Tenant",
@@ -261,12 +261,15 @@ export const en = {
   expiresHint: "90d, 12h or a date. Empty: never",
   limits: "Limits",
   noLimits: "none",
+  noLimit: "no limit",
+  tenantHint: "Whom its usage counts for",
+  neverExpires: "never",
   limitNames: {
     requests_per_minute: "Requests a minute",
     tokens_per_minute: "Tokens a minute",
     tokens_per_day: "Tokens a day",
     tokens_per_month: "Tokens a month",
-    parallel: "At the same time",
+    parallel: "Requests at the same time",
   },
   keyStates: { active: "active", expired: "expired", revoked: "revoked" },
   shownOnce: "This is the key. It is shown this once: copy it now.",
@@ -277,14 +280,13 @@ export const en = {
   made: "Made",
   since: "From",
   until: "To",
-  show: "Show",
   saveCsv: "Save as CSV",
   day: "Day",
   month: "Month",
   version: "Version",
   call: "Call",
   promptTokens: "Prompt tokens",
-  cachedTokens: "of those cached",
+  cachedTokens: "Of those cached",
   generatedTokens: "Generated tokens",
   amount: "Amount",
   total: "Total",
@@ -293,7 +295,11 @@ export const en = {
   target: "Target",
   ownerOnly: "Only owners see the audit.",
   noAudit: "No row matches",
-  oneOf: "one of them",
+
+  // Where the server has a code: its own sentence is English enough.
+  errorCodes: {} as Record<string, string>,
+  happenings: {} as Record<string, string>,
+  actors: {} as Record<string, string>,
 };
 
 export type Words = typeof en;

@@ -29,7 +29,7 @@ export function AdapterActions({ adapter }: { adapter: Adapter }) {
   }
 
   async function unload(): Promise<void> {
-    if (!(await isSure(told.unloadSure(name), told.unload))) return;
+    if (!(await isSure(told.unloadSure(name), told.unload, "danger"))) return;
     await answered(server.POST("/admin/adapters/{name}/unload", params));
     await lookAtAdapters();
   }

@@ -1,8 +1,8 @@
 // One adapter: how it is, what it can be told to do, its versions, its card, and what happened.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import { Empty } from "../../parts/empty";
 import { Markdown } from "../../parts/markdown";
+import { useLook } from "../../parts/use_look";
 import { address } from "../../route";
 import { answered, server } from "../../server";
 import { adapters } from "../../stores/adapters";
@@ -57,11 +57,9 @@ export function AdapterPage({ name }: { name: string }) {
 function Card({ name }: { name: string }) {
   const card = useSignal<string | null | undefined>(undefined);
 
-  useEffect(() => {
-    const path = { name };
-    answered(server.GET("/admin/adapters/{name}/card", { params: { path } }))
-      .then((told) => (card.value = told.card))
-      .catch(() => (card.value = null));
+  useLook(async () => {
+    const params = { path: { name } };
+    card.value = (await answered(server.GET("/admin/adapters/{name}/card", { params }))).card;
   }, [name]);
 
   return (

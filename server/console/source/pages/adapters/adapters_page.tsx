@@ -21,11 +21,12 @@ export function AdaptersPage() {
 
   return (
     <>
-      <div class="row spread">
+      <div class="row spread low">
         <h1>{words.value.adapters}</h1>
-        <div class="row">
+        <div class="row low">
           <TextField
             label={words.value.filter}
+            placeholder={words.value.filterHint}
             type="search"
             value={filter.value}
             change={(value) => (filter.value = value)}

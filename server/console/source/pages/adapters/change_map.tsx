@@ -37,7 +37,7 @@ export function ChangeMap({ adapter }: { adapter: Adapter }) {
   if (adapter.versions.length === 0) return null;
   const options = adapter.versions.map((one) => ({ value: one.digest, text: shortVersion(one.id) }));
   return (
-    <section class="panel">
+    <section class="panel change">
       <h2>{told.changeMap}</h2>
       <p class="hint">{told.changeMapHint}</p>
       <div class="row low">

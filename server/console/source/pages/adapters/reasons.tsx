@@ -19,7 +19,7 @@ export function Reasons({ adapter }: { adapter: Adapter }) {
           <ul>
             {adapter.withheld.map((one) => (
               <li key={one.digest}>
-                <code>{shortVersion(one.digest)}</code> {one.reason}
+                <code>{shortVersion(one.digest)}</code> <span lang="en">{one.reason}</span>
               </li>
             ))}
           </ul>

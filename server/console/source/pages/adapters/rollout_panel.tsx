@@ -32,7 +32,7 @@ export function RolloutPanel({ adapter }: { adapter: Adapter }) {
   }, [adapter, spans.value]);
 
   async function end(verb: "promote" | "stop", sure: string, name: string): Promise<void> {
-    if (!(await isSure(sure, name))) return;
+    if (!(await isSure(sure, name, verb === "stop" ? "danger" : "main"))) return;
     rollout.value =
       verb === "promote"
         ? await answered(server.POST("/admin/adapters/{name}/rollout/promote", { params }))
@@ -71,13 +71,16 @@ function Progress({ rollout }: { rollout: Rollout }) {
     [told.refusals, comparison.refusals, percent, limit(guards.refusals, told.points)],
     [told.firstToken, comparison.first_token_s, seconds, limit(guards.first_token, "×")],
     [told.tokensPerSecond, comparison.tokens_per_s, rounded, limit(guards.speed, "×")],
-    [told.tokensUnit, comparison.tokens, rounded, limit(guards.length, "×")],
+    [told.tokens, comparison.tokens, rounded, limit(guards.length, "×")],
   ];
   return (
     <>
       <p>
         <Chip text={told.rolloutStates[rollout.status]} tone={TONES[rollout.status]} />{" "}
-        <code>{shortVersion(rollout.canary)}</code> · {told.shareOfClients}: {rollout.share} % · {told.steps}:{" "}
+        <code>{shortVersion(rollout.canary)}</code> · {told.shareOfClients}
+        {told.colon}
+        {rollout.share} % · {told.steps}
+        {told.colon}
         {rollout.steps.join(", ")}
       </p>
       {rollout.reason && <p class="problem">{rollout.reason}</p>}

@@ -13,7 +13,9 @@ export function TimeLine({ adapter }: { adapter: Adapter }) {
   return (
     <section class="panel">
       <h2>{words.value.versions}</h2>
-      <p class="hint">{words.value.versionsHint}</p>
+      <p class="hint">
+        {adapter.versions.length === 0 ? words.value.noVersions : words.value.versionsHint}
+      </p>
       <ol class="time-line">
         {adapter.versions.map((version, place) => (
           <Entry
@@ -70,7 +72,9 @@ function Entry({ adapter, version, before }: EntryProps) {
         {bytes(version.size_bytes)} · {version.modules.join(", ")}
       </p>
       <p class="hint">
-        {told.lastUsed}: {version.last_used ? timeOf(version.last_used) : told.never}
+        {told.lastUsed}
+        {told.colon}
+        {version.last_used ? timeOf(version.last_used) : told.never}
       </p>
       {version.warnings.map((warning) => (
         <p key={warning} class="warning">

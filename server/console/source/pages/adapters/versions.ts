@@ -39,7 +39,7 @@ export function differences(before: Version, after: Version): Difference[] {
 function differentDefaults(before: Version, after: Version): [string, string, string][] {
   const names = new Set([...Object.keys(before.defaults), ...Object.keys(after.defaults)]);
   return [...names].map((name) => [
-    `${words.value.defaults}: ${name}`,
+    `${words.value.defaults}${words.value.colon}${name}`,
     JSON.stringify(before.defaults[name]) ?? "",
     JSON.stringify(after.defaults[name]) ?? "",
   ]);

@@ -21,7 +21,7 @@ export function LivePage() {
 
   return (
     <>
-      <div class="row spread">
+      <div class="row spread low">
         <h1>{told.live}</h1>
         <Choice label={told.by} value={by.value} options={options} change={(one) => (by.value = one as By)} />
       </div>
@@ -32,7 +32,7 @@ export function LivePage() {
       )}
       <div class="charts">
         <Chart
-          title={told.tokensUnit}
+          title={told.tokens}
           unit={told.tokensPerSecond}
           times={times}
           curves={byGroup(hour, by.value, (figures) => figures.tokens_per_s, 0)}
@@ -41,7 +41,7 @@ export function LivePage() {
         />
         <Chart
           title={told.requests}
-          unit={`10 s`}
+          unit={told.perTenSeconds}
           times={times}
           curves={byGroup(hour, by.value, (figures) => figures.requests, 0)}
           tell={rounded}
@@ -49,7 +49,6 @@ export function LivePage() {
         />
         <Chart
           title={`${told.firstToken} p50`}
-          unit="ms, s"
           times={times}
           curves={byGroup(hour, by.value, (figures) => figures.first_token_p50_s, null)}
           tell={seconds}
@@ -57,7 +56,6 @@ export function LivePage() {
         />
         <Chart
           title={`${told.firstToken} p99`}
-          unit="ms, s"
           times={times}
           curves={byGroup(hour, by.value, (figures) => figures.first_token_p99_s, null)}
           tell={seconds}
@@ -76,7 +74,6 @@ export function LivePage() {
         />
         <Chart
           title={told.kvCache}
-          unit="%"
           times={times}
           curves={[{ label: told.kvCache, values: gauge(hour, "kv_cache") }]}
           tell={share}
@@ -84,7 +81,7 @@ export function LivePage() {
         />
         <Chart
           title={told.loadsAndEvictions}
-          unit="10 s"
+          unit={told.perTenSeconds}
           times={times}
           curves={[
             { label: told.loads, values: deltas(hour, "loads") },

@@ -21,7 +21,7 @@ export function AnswerView({ answer, isHidden }: Props) {
       )}
       {answer.toolCalls.map((call, place) => (
         <pre key={place} tabIndex={0}>
-          {words.value.toolCall}: {call.name}({call.arguments})
+          {words.value.toolCall}{words.value.colon}{call.name}({call.arguments})
         </pre>
       ))}
       {answer.problem && (
@@ -48,7 +48,7 @@ function Facts({ answer }: { answer: Answer }) {
         <dd>{tokensPerS === null ? NOTHING : tokensPerS.toFixed(1)}</dd>
       </div>
       <div>
-        <dt>{told.tokensUnit}</dt>
+        <dt>{told.tokens}</dt>
         <dd>{count(answer.generated)}</dd>
       </div>
       <div>

@@ -1,4 +1,5 @@
 // One answer of a model as it comes in, with how long it took.
+import { sentence, type Told } from "../../server";
 
 export interface TokenFact {
   token: string;
@@ -33,7 +34,7 @@ export const NO_ANSWER: Answer = {
 };
 
 interface Chunk {
-  error?: { message?: string };
+  error?: Told;
   choices?: {
     delta?: {
       content?: string | null;
@@ -62,7 +63,7 @@ export function withChunk(answer: Answer, data: string, seconds: number): Answer
     generated: chunk.usage?.completion_tokens ?? answer.generated,
     promptTokens: chunk.usage?.prompt_tokens ?? answer.promptTokens,
     finish: choice?.finish_reason ?? answer.finish,
-    problem: chunk.error?.message ?? answer.problem,
+    problem: sentence(chunk.error) ?? answer.problem,
   };
 }
 

@@ -1,7 +1,8 @@
 // Asks every column at once, and lets each answer come in by itself.
-import { fetched } from "../../server";
+import { fetched, Problem } from "../../server";
 import { eventsOf } from "../../server_sent_events";
 import { columns, options, setTurn, turnsOf, type Column } from "../../stores/playground";
+import { words } from "../../words/words";
 import { NO_ANSWER, withChunk, type Answer } from "./answers";
 import { bodyOf, type Body } from "./bodies";
 
@@ -45,7 +46,9 @@ async function askOne(column: Column, prompt: string, body: Body, signal: AbortS
       if (data !== "[DONE]") show(withChunk(answer, data, (performance.now() - began) / 1000));
     }
   } catch (error) {
-    if (!signal.aborted) show({ ...answer, problem: (error as Error).message });
+    // What is no Problem is a stream that broke off.
+    const told = error instanceof Problem ? error.message : words.value.serverAway;
+    if (!signal.aborted) show({ ...answer, problem: told });
   }
   show({ ...answer, isRunning: false });
 }

@@ -33,7 +33,11 @@ export function ColumnView({ column, alias }: Props) {
       {turns.map((turn, place) => (
         <div key={place} class="turn">
           <p class="asked">
-            <strong>{words.value.you}:</strong> {turn.prompt}
+            <strong>
+              {words.value.you}
+              {words.value.colon}
+            </strong>
+            {turn.prompt}
           </p>
           <AnswerView answer={turn.answer} isHidden={alias !== null} />
         </div>

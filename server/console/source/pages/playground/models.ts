@@ -15,7 +15,7 @@ export async function findBases(): Promise<void> {
 export function modelOptions(): { value: string; text: string }[] {
   const served = (adapters.value ?? []).filter((adapter) => adapter.live);
   return [
-    ...bases.value.map((base) => ({ value: base, text: `${words.value.base}: ${base}` })),
+    ...bases.value.map((base) => ({ value: base, text: `${words.value.base}${words.value.colon}${base}` })),
     ...served.flatMap((adapter) => [
       { value: adapter.name, text: adapter.name },
       ...adapter.versions.map((version) => {

@@ -14,7 +14,9 @@ export function link(): string {
     columns: columns.value.map(({ id: _, ...column }) => column),
   };
   const bytes = new TextEncoder().encode(JSON.stringify(shared));
-  const text = btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
+  // One by one: a call takes only so many arguments.
+  const characters = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  const text = btoa(characters).replaceAll("+", "-").replaceAll("/", "_");
   return `${location.origin}${location.pathname}#/playground?share=${text.replaceAll("=", "")}`;
 }
 
@@ -24,24 +26,28 @@ export function takeUp(text: string): void {
     const packed = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
     const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
     const shared = JSON.parse(new TextDecoder().decode(bytes)) as Shared;
-    const taken = shared.columns.slice(0, 4).map((one) => ({ ...newColumn(""), ...texts(one) }));
+    const taken = shared.columns.slice(0, 4).map(columnOf);
     if (taken.length === 0) return;
 
     prompt.value = String(shared.prompt);
-    options.value = { ...options.value, ...shared.options };
+    options.value = alike(options.value, shared.options);
     columns.value = taken;
   } catch {
     return;
   }
 }
 
-function texts(column: Omit<Column, "id">): Omit<Column, "id"> {
-  const { model, temperature, topP, maxTokens, seed } = column;
-  return {
-    model: String(model),
-    temperature: String(temperature),
-    topP: String(topP),
-    maxTokens: String(maxTokens),
-    seed: String(seed),
-  };
+function columnOf(theirs: unknown): Column {
+  const ours = newColumn("");
+  return { ...alike(ours, theirs), id: ours.id };
+}
+
+// What a stranger has written in place of each value of ours, where it is of the same type.
+function alike<Ours extends object>(ours: Ours, theirs: unknown): Ours {
+  const written = new Map(Object.entries(theirs ?? {}));
+  const entries = Object.entries(ours).map(([name, value]) => {
+    const other = written.get(name);
+    return [name, typeof other === typeof value ? other : value];
+  });
+  return Object.fromEntries(entries) as Ours;
 }

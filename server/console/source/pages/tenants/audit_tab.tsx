@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { NOTHING, time } from "../../figures";
+import { connection } from "../../following";
 import { Button } from "../../parts/button";
 import { Chip } from "../../parts/chip";
 import { Empty } from "../../parts/empty";
@@ -28,12 +29,13 @@ export function AuditTab() {
   const query = () =>
     Object.fromEntries(Object.entries(search.value).filter(([, text]) => text.trim()));
 
+  const isThere = connection.value === "open";
   useEffect(() => {
-    if (!may("owner")) return;
+    if (!may("owner") || !isThere) return;
     // Whoever types is not asked for at each letter.
     const timer = setTimeout(() => look().catch(tellProblem), PAUSE_MS);
     return () => clearTimeout(timer);
-  }, [search.value]);
+  }, [search.value, isThere]);
 
   async function look(): Promise<void> {
     const params = { query: { ...query(), limit: SHOWN } };
@@ -68,6 +70,7 @@ export function AuditTab() {
         {field("until", told.until, "date")}
         <Button act={saveCsv}>{told.saveCsv}</Button>
       </div>
+      {!rows.value && <p class="hint">{told.loading}</p>}
       {rows.value?.length === 0 && <Empty title={told.noAudit} />}
       {rows.value && rows.value.length > 0 && (
         <Table label={told.audit} rows={rows.value} columns={columns()} name={(row) => String(row.number)} />
@@ -93,7 +96,16 @@ function columns(): Column<Row>[] {
       key: "result",
       title: told.result,
       value: (row) => row.result,
-      cell: (row) => <Chip text={row.result} tone={row.result === "ok" ? "good" : "bad"} />,
+      cell: (row) => <Result text={row.result} />,
     },
   ];
+}
+
+function Result({ text }: { text: string }) {
+  if (text === "ok") return <Chip text={words.value.done} tone="good" />;
+  return (
+    <>
+      <Chip text={words.value.refused} tone="bad" /> <span lang="en">{text}</span>
+    </>
+  );
 }

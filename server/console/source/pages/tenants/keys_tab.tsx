@@ -1,14 +1,14 @@
 // Every key: whose it is, what it may use, and the ways to renew and to end it.
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
-import { NOTHING, time } from "../../figures";
+import { useRef } from "preact/hooks";
+import { time } from "../../figures";
 import { Button } from "../../parts/button";
 import { Chip } from "../../parts/chip";
 import { Empty } from "../../parts/empty";
 import { Newest } from "../../parts/newest";
-import { tellProblem } from "../../parts/notices";
 import { isSure } from "../../parts/question";
 import { Table, type Column } from "../../parts/table";
+import { useLook } from "../../parts/use_look";
 import { answered, server, type Key } from "../../server";
 import { words } from "../../words/words";
 import { limitsOf } from "./limits";
@@ -29,9 +29,7 @@ export function KeysTab() {
     if (answer) keys.value = answer.keys;
   }
 
-  useEffect(() => {
-    look().catch(tellProblem);
-  }, []);
+  useLook(look, []);
 
   async function rotate(key: Key): Promise<void> {
     if (!(await isSure(told.rotateSure(key.name), told.rotate))) return;
@@ -41,7 +39,7 @@ export function KeysTab() {
   }
 
   async function revoke(key: Key): Promise<void> {
-    if (!(await isSure(told.revokeSure(key.name), told.revoke))) return;
+    if (!(await isSure(told.revokeSure(key.name), told.revoke, "danger"))) return;
     await answered(server.POST("/admin/keys/{key}/revoke", { params: { path: { key: key.id } } }));
     await look();
   }
@@ -59,6 +57,7 @@ export function KeysTab() {
           {told.newKey}
         </Button>
       </div>
+      {!keys.value && <p class="hint">{told.loading}</p>}
       {keys.value?.length === 0 && <Empty title={told.noKeys} hint={told.noKeysHint} />}
       {keys.value && keys.value.length > 0 && (
         <Table
@@ -100,7 +99,7 @@ function columns(rotate: Verb, revoke: Verb): Column<Key>[] {
       key: "expires",
       title: told.expires,
       value: (key) => key.expires_at,
-      cell: (key) => (key.expires_at ? time(key.expires_at) : NOTHING),
+      cell: (key) => (key.expires_at ? time(key.expires_at) : told.neverExpires),
     },
     {
       key: "made",
@@ -113,7 +112,7 @@ function columns(rotate: Verb, revoke: Verb): Column<Key>[] {
       title: "",
       cell: (key) =>
         key.state === "active" && (
-          <span class="row tight">
+          <span class="row tight end">
             <Button role="owner" act={() => rotate(key)}>
               {told.rotate}
             </Button>

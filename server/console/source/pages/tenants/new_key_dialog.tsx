@@ -44,7 +44,7 @@ export function NewKeyDialog({ made, close }: Props) {
     <Dialog title={told.newKey} close={close}>
       <form onSubmit={make} class="grid">
         <TextField label={told.name} value={name.value} change={(text) => (name.value = text)} required />
-        <TextField label={told.tenant} value={tenant.value} change={(text) => (tenant.value = text)} />
+        <TextField label={told.tenant} hint={told.tenantHint} placeholder="default" value={tenant.value} change={(text) => (tenant.value = text)} />
         <TextField
           label={told.mayUse}
           hint={told.mayUseHint}
@@ -63,6 +63,7 @@ export function NewKeyDialog({ made, close }: Props) {
             type="number"
             min="1"
             label={told.limitNames[limit]}
+            placeholder={told.noLimit}
             value={limits.value[limit] ?? ""}
             change={(text) => (limits.value = { ...limits.value, [limit]: text })}
           />

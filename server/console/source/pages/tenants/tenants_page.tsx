@@ -1,8 +1,7 @@
 // Who may ask, what they used, and what was done: keys, usage and the audit.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import { Empty } from "../../parts/empty";
-import { tellProblem } from "../../parts/notices";
+import { useLook } from "../../parts/use_look";
 import { address } from "../../route";
 import { answered, Problem, server } from "../../server";
 import { words } from "../../words/words";
@@ -16,13 +15,14 @@ export function TenantsPage({ tab }: { tab: string }) {
   const isInUse = useSignal<boolean | undefined>(undefined);
   const shown = TABS.find((one) => one === tab) ?? "keys";
 
-  useEffect(() => {
-    answered(server.GET("/admin/limits"))
-      .then(() => (isInUse.value = true))
-      .catch((problem) => {
-        isInUse.value = problem instanceof Problem && problem.status === 404 ? false : true;
-        if (isInUse.value) tellProblem(problem);
-      });
+  useLook(async () => {
+    try {
+      await answered(server.GET("/admin/limits"));
+      isInUse.value = true;
+    } catch (problem) {
+      if (!(problem instanceof Problem && problem.status === 404)) throw problem;
+      isInUse.value = false;
+    }
   }, []);
 
   return (
@@ -35,6 +35,7 @@ export function TenantsPage({ tab }: { tab: string }) {
           </a>
         ))}
       </nav>
+      {isInUse.value === undefined && <p class="hint">{words.value.loading}</p>}
       {isInUse.value === false && (
         <Empty title={words.value.noAccounts} hint={words.value.noAccountsHint} />
       )}

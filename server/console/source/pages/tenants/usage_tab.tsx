@@ -1,20 +1,23 @@
 // What tenants, keys and adapters have used, with an amount where there are prices.
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { count, NOTHING } from "../../figures";
 import { Button } from "../../parts/button";
 import { Empty } from "../../parts/empty";
 import { Newest } from "../../parts/newest";
-import { tellProblem } from "../../parts/notices";
 import { save } from "../../parts/saving";
 import { Table, type Column } from "../../parts/table";
 import { TextField } from "../../parts/text_field";
+import { useLook } from "../../parts/use_look";
 import { answered, fetched, server, type Schemas } from "../../server";
 import { words } from "../../words/words";
 import { Choice } from "../../parts/choice";
 
 type Usage = Schemas["UsageAnswer"];
 type Line = Schemas["UsageLine"];
+// What the server calls the base in its figures.
+const BASE = "__base__";
+
 type Part = "tenant" | "adapter" | "key" | "version" | "call" | "day" | "month";
 
 const CHOICES: Part[][] = [
@@ -49,9 +52,7 @@ export function UsageTab() {
     if (answer) usage.value = answer as Usage;
   }
 
-  useEffect(() => {
-    look().catch(tellProblem);
-  }, [by.value, since.value, until.value]);
+  useLook(look, [by.value, since.value, until.value]);
 
   async function saveCsv(): Promise<void> {
     const asked = new URLSearchParams({ ...query(), format: "csv" });
@@ -74,6 +75,7 @@ export function UsageTab() {
         <TextField type="date" label={told.until} value={until.value} change={(day) => (until.value = day)} />
         <Button act={saveCsv}>{told.saveCsv}</Button>
       </div>
+      {!usage.value && <p class="hint">{told.loading}</p>}
       {usage.value && (usage.value.lines.length ? <Lines usage={usage.value} /> : <Empty title={told.noUsage} />)}
     </>
   );
@@ -86,7 +88,7 @@ function Lines({ usage }: { usage: Usage }) {
     key: part,
     title: told[part],
     value: (line) => line[part],
-    cell: (line) => line[part] || NOTHING,
+    cell: (line) => (line[part] === BASE ? told.base : line[part] || NOTHING),
   }));
   const amount: Column<Line> = {
     key: "amount",
@@ -104,13 +106,22 @@ function Lines({ usage }: { usage: Usage }) {
     ...(usage.currency ? [amount] : []),
   ];
   const { total } = usage;
+  const totals: [string, string][] = [
+    [`${told.total}${told.colon}${told.requests}`, count(total.requests)],
+    [told.promptTokens, count(total.prompt_tokens)],
+    [told.generatedTokens, count(total.generated_tokens)],
+    ...(usage.currency ? [[told.amount, money(total, usage)] as [string, string]] : []),
+  ];
   return (
     <>
-      <p>
-        <strong>{told.total}:</strong> {count(total.requests)} {told.requests}, {count(total.prompt_tokens)}{" "}
-        {told.promptTokens}, {count(total.generated_tokens)} {told.generatedTokens}
-        {usage.currency && `, ${money(total, usage)}`}
-      </p>
+      <dl class="facts totals" aria-label={told.total}>
+        {totals.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
       <Table
         label={told.usage}
         rows={usage.lines}

@@ -45,6 +45,7 @@ export function UploadDialog({ close, of }: Props) {
   }, []);
 
   const present = adapters.value?.find((one) => one.name === name.value.trim());
+  const becomes = (live: string) => told.becomesVersion(name.value.trim(), live);
   const title = of ? told.newVersionOf(of) : told.addAdapter;
 
   function refuse(problem: unknown): void {
@@ -91,7 +92,7 @@ export function UploadDialog({ close, of }: Props) {
       <Dialog title={title} close={close}>
         <p>{told.uploadsOff}</p>
         <p class="hint">
-          {told.inDetail}: <span lang="en">{allowed.value.reason}</span>
+          {told.inDetail}{told.colon}<span lang="en">{allowed.value.reason}</span>
         </p>
         <div class="row end">
           <Button act={close}>{told.close}</Button>
@@ -108,7 +109,7 @@ export function UploadDialog({ close, of }: Props) {
         <p class="hint">{told.addHint(bytes(most))}</p>
         {chosen.value && (
           <p>
-            {told.chosen}: <strong>{chosen.value.name || told.files}</strong> · {bytes(chosen.value.content.size)}
+            {told.chosen}{told.colon}<strong>{chosen.value.name || told.files}</strong> · {bytes(chosen.value.content.size)}
           </p>
         )}
         {!of && (
@@ -121,8 +122,8 @@ export function UploadDialog({ close, of }: Props) {
           />
         )}
         {present && (
-          <p class="warning" role="status">
-            {told.becomesVersion(present.name, shortVersion(present.live ?? ""))}
+          <p class={of ? "hint" : "warning"} role="status">
+            {(of ? told.liveNow : becomes)(shortVersion(present.live ?? ""))}
           </p>
         )}
         {sent.value !== null && <Progress part={sent.value} />}
@@ -194,7 +195,7 @@ function DropZone({ take, failed }: DropZoneProps) {
 
 function Progress({ part }: { part: number }) {
   const told = words.value;
-  const text = part < 1 ? `${told.sending}: ${share(part)}` : told.checking;
+  const text = part < 1 ? `${told.sending}${told.colon}${share(part)}` : told.checking;
   return (
     <p role="status">
       <progress max={1} value={part < 1 ? part : undefined} aria-label={told.sending} /> {text}
