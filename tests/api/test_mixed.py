@@ -48,6 +48,9 @@ class OneMixture:
         self._registry.set_live(MIXTURE)
         return MIXTURE.adapter
 
+    def names(self) -> frozenset[str]:
+        return frozenset({MIXTURE.adapter})
+
 
 @pytest.fixture
 def mixtures(registry: Registry) -> OneMixture:
@@ -84,6 +87,7 @@ async def test_a_mixture_of_what_one_may_use_answers(
     assert answer.status_code == 200
     assert answer.headers["x-adapter"] == MIXTURE.adapter
     assert engine.asked[0][2] == MIXTURE
+    assert answer.json()["model"] == f"finance*0.5+{SHOP.id}*0.25"
     assert mixtures.asked == [[(FINANCE, 4), (SHOP, 2)]]
     assert mixtures.held == [1, 1]
     assert not registry.leases(FINANCE)
@@ -122,6 +126,13 @@ async def test_other_names_are_left_alone(http: httpx.AsyncClient, mixtures: One
     assert (await ask(http, "shop")).headers["x-adapter"] == "shop"
     await ask(http, "finance*0.5", "both")
     assert (await ask(http, MIXTURE.adapter, "both")).status_code == 404
+
+
+async def test_it_is_in_no_list_of_models(http: httpx.AsyncClient) -> None:
+    """Its name says nothing to anybody: clients name a mixture by its parts."""
+    assert (await ask(http, "finance*0.5")).status_code == 200
+    listed = (await http.get("/v1/models")).json()["data"]
+    assert [card["id"] for card in listed] == ["tiny", "org/tiny", "finance", "shop"]
 
 
 async def test_without_the_setting_there_is_no_such_model(registry: Registry) -> None:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from lorabay.catalog.registry.leases import Lease
 from lorabay.catalog.versions import Version
 from lorabay.errors import EngineUnavailable, InvalidRequest
 from lorabay.files.adapter_folder import WEIGHTS_FILE
-from lorabay.reconcile.mixtures import Mixtures, name_of
+from lorabay.reconcile.events import Actor
+from lorabay.reconcile.mixtures import Changes, Mixtures, name_of
 from lorabay.serving.residency import Residency
 from tests import making
 from tests.serving.bay import Bay
@@ -22,8 +24,12 @@ from tests.versions import make_model
 
 @pytest.fixture
 def mixtures(bay: Bay, residency: Residency) -> Mixtures:
-    ingest = bay.reconciler.ingest
-    return Mixtures(bay.folder / "mixtures", ingest, bay.registry, bay.changes, limit=2)
+    return mixtures_of(bay)
+
+
+def mixtures_of(bay: Bay, limit: int = 2, changes: Changes | None = None) -> Mixtures:
+    ingest, changes = bay.reconciler.ingest, changes or bay.changes
+    return Mixtures(bay.folder / "mixtures", ingest, bay.registry, changes, limit=limit)
 
 
 @pytest.fixture
@@ -82,7 +88,7 @@ async def test_a_part_that_is_swapped_makes_another(
 
 
 async def test_a_few_are_kept(bay: Bay, mixtures: Mixtures, both: list[Version]) -> None:
-    """The longest unused one goes, with its files and its place in the store."""
+    """The longest unused one goes, with its place in the store; what was built lies there alone."""
     first = await mixtures.served([(both[0], 1)])
     gone = bay.live(first)
     second = await mixtures.served([(both[0], 2)])
@@ -90,7 +96,7 @@ async def test_a_few_are_kept(bay: Bay, mixtures: Mixtures, both: list[Version])
     third = await mixtures.served([(both[0], 3)])
     assert gone is not None
     assert [bay.live(name) is not None for name in (first, second, third)] == [False, True, True]
-    assert not (bay.folder / "mixtures" / first).exists()
+    assert not any((bay.folder / "mixtures").iterdir())
     assert gone.digest not in bay.in_store()
     assert await mixtures.served([(both[0], 1)]) == first
 
@@ -107,6 +113,60 @@ async def test_one_in_use_is_not_taken_away(
     await mixtures.served([(both[0], 3)])
     assert bay.live(names[0]) is None
     assert bay.live(names[1]) is not None
+
+
+async def test_a_request_that_begins_while_it_goes_is_answered(
+    bay: Bay, both: list[Version], residency: Residency
+) -> None:
+    """It was the longest unused one a moment ago; whoever comes next has it built again."""
+    changes = AskedMeanwhile(bay)
+    mixtures = mixtures_of(bay, limit=1, changes=changes)
+    first = await mixtures.served([(both[0], 1)])
+    await mixtures.served([(both[0], 2)])
+    assert bay.live(first) is None
+
+    (lease,) = changes.leases
+    assert lease.version is not None
+    await residency.ensure(lease.version)
+    assert lease.version.digest in bay.in_store()
+    lease.release()
+    assert await mixtures.served([(both[0], 1)]) == first
+    assert bay.live(first) == lease.version
+
+
+class AskedMeanwhile:
+    """An admin's changes; a request for what is to be withdrawn begins just before that is."""
+
+    def __init__(self, bay: Bay) -> None:
+        self.leases: list[Lease] = []
+        self._bay = bay
+        self.load, self.delete = bay.changes.load, bay.changes.delete
+
+    async def withdraw(self, name: str, *, who: Actor) -> None:
+        if not self.leases:
+            self.leases.append(self._bay.registry.acquire(name))
+        await self._bay.changes.withdraw(name, who=who)
+
+
+async def test_two_servers_over_one_store(
+    bay: Bay, mixtures: Mixtures, both: list[Version]
+) -> None:
+    """Both build the same mixture at the same time, and one that lets it go leaves the other's."""
+    with bay.beside() as other:
+        other.residency(MortalEngine(up=True))
+        await other.look()
+        others = mixtures_of(other)
+        parts = [(version, 4) for version in both]
+        name, same = await asyncio.gather(mixtures.served(parts), others.served(parts))
+        assert name == same
+
+        for eighths in (1, 2):
+            await others.served([(both[0], eighths)])
+        assert other.live(name) is None
+        mixture = bay.live(name)
+        assert mixture is not None
+        assert (mixture.path / WEIGHTS_FILE).exists()
+        assert await others.served(parts) == name
 
 
 async def test_an_adapter_of_such_a_name_is_left_alone(
@@ -138,9 +198,7 @@ async def test_it_outlives_a_restart(
     parts = [(both[0], 4), (both[1], 4)]
     name = await mixtures.served(parts)
     await bay.restarted(engine)
-    again = Mixtures(
-        bay.folder / "mixtures", bay.reconciler.ingest, bay.registry, bay.changes, limit=1
-    )
+    again = mixtures_of(bay, limit=1)
     assert await again.served(parts) == name
     await again.served([(both[0], 4)])
     assert bay.live(name) is None

@@ -6,7 +6,9 @@ import asyncio
 import itertools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,16 @@ class Bay:
         """A new process over the same disk."""
         self.store.close()
         self._open()
+
+    @contextmanager
+    def beside(self) -> Iterator[Bay]:
+        """Another server over the same disk."""
+        other = copy(self)
+        other._open()
+        try:
+            yield other
+        finally:
+            other.store.close()
 
     def residency(self, engine: MortalEngine, capacity: int = 8, **hooks: Any) -> Residency:
         """Bring an engine up, without a manager around it."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from lorabay.api.request.body import asked_model
 from lorabay.api.request.first_question import first_question
+from lorabay.api.route import Route
 from lorabay.routing.choice import Choice, choose
 
 if TYPE_CHECKING:
@@ -51,14 +51,6 @@ class Routes(Protocol):
     def likely(self, text: str) -> Mapping[str, float]:
         """Return the probability of each class; takes some milliseconds."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The model that answers in place of `auto`, and headers that tell why."""
-
-    model: str
-    headers: Mapping[str, str]
 
 
 class AutoModel(Protocol):

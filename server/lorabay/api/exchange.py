@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from lorabay.accounts.callers import Caller
     from lorabay.api.allowance.allowance import Allowance
-    from lorabay.api.auto import Route
     from lorabay.api.measuring.request_metrics import RequestMetrics
     from lorabay.api.parts import Parts
+    from lorabay.api.route import Route
     from lorabay.catalog.registry.leases import Lease
     from lorabay.catalog.versions import Version
     from lorabay.serving.engine import AnswerStream, Body, Call
@@ -52,8 +52,8 @@ class Exchange:
     """One request on one version: an async context manager that holds the version's lease.
 
     `caller` sent `body` to `call`, in `session` if it named one; `measured` and `trace` hear how it
-    goes. While an adapter is rolled out, its version is chosen here. `route` is the model that the
-    server chose, if the client left that to it. Entering raises ModelNotFound for a `model` that is
+    goes. While an adapter is rolled out, its version is chosen here. `route` is what
+    answers in place of the `model` that the client wrote. Entering raises ModelNotFound for a `model` that is
     not served, or that `caller` may not use.
     """
 
@@ -80,6 +80,8 @@ class Exchange:
         self._assigned: Assignment | None = None
         self._text = AnswerText()
         self._route: Mapping[str, str] = {} if route is None else route.headers
+        routed = None if route is None else route.permissions
+        self._permissions = routed or caller.permissions
         self._lease: Lease
         self._turn: Turn | None = None
         self._hold: Hold | None = None
@@ -105,7 +107,7 @@ class Exchange:
         return BASE_ADAPTER if version is None else version.adapter
 
     def _acquire(self) -> Lease:
-        permissions = self.caller.permissions
+        permissions = self._permissions
         self._assigned = self._parts.rollouts.assign(self.model, permissions, self._client)
         model = self.model if self._assigned is None else self._assigned.model
         return self._parts.registry.acquire(model, permissions)

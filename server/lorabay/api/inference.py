@@ -34,9 +34,11 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from lorabay.accounts.callers import Caller
     from lorabay.api.auth import Gate
     from lorabay.api.limits.request_limits import RequestLimits
     from lorabay.api.parts import Parts
+    from lorabay.api.route import Route
     from lorabay.serving.engine import Body, Call
 
 
@@ -100,8 +102,7 @@ class CallEndpoint:
                 check_endpoint(caller, self._call.name)
                 self._parts.engine.check_call(self._call)
                 body = await self._read(request)
-                route = await self._parts.auto.route(body, caller)
-                body, caller = await self._parts.mixtures.mixed(body, caller)
+                route = await self._route(body, caller)
                 exchange = Exchange(
                     self._call,
                     caller,
@@ -133,6 +134,11 @@ class CallEndpoint:
         check_fields(self._call, body)
         check_conversation(self._call, body)
         return with_allowed_tools(self._call, body)
+
+    async def _route(self, body: Body, caller: Caller) -> Route | None:
+        """Return what answers in place of the `model` that the client wrote, if anything does."""
+        parts = self._parts
+        return await parts.auto.route(body, caller) or await parts.mixtures.route(body, caller)
 
     async def _respond(
         self, exchange: Exchange, request: Request, headers: Mapping[str, str], send: Send

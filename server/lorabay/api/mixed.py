@@ -1,16 +1,17 @@
 """Requests for a mixture of adapters: who may have one, and under which name it then goes on.
 
-Whoever asks must be allowed every part. Knows nothing of how a mixture is built.
+Whoever asks must be allowed every part. The answer's `model` stays what the client wrote. Knows
+nothing of how a mixture is built.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from lorabay.accounts.permissions import permissions
 from lorabay.api.request.body import asked_model
+from lorabay.api.route import Route
 from lorabay.catalog.mixture_name import is_mixture, shares_of
 from lorabay.errors import InvalidRequest
 
@@ -30,20 +31,31 @@ class Mixes(Protocol):
         """Return the name of the mixture of versions, each with its weight in eighths."""
         ...
 
+    def names(self) -> frozenset[str]:
+        """Return the names of the mixtures that there are."""
+        ...
+
 
 class MixedModel(Protocol):
     """The way from a mixture in a request to an adapter that is served."""
 
-    async def mixed(self, body: Body, caller: Caller) -> tuple[Body, Caller]:
-        """Return the body that names one adapter, and the caller who may use it."""
+    async def route(self, body: Body, caller: Caller) -> Route | None:
+        """Return the mixture that shall answer, or None if the request asks for none."""
+        ...
+
+    def names(self) -> frozenset[str]:
+        """Return the adapters that are mixtures: what requests made is in no list of models."""
         ...
 
 
 class NoMixedModel:
     """A server without mixtures: no adapter has such a name."""
 
-    async def mixed(self, body: Body, caller: Caller) -> tuple[Body, Caller]:
-        return body, caller
+    async def route(self, body: Body, caller: Caller) -> Route | None:
+        return None
+
+    def names(self) -> frozenset[str]:
+        return frozenset()
 
 
 class MixedModels:
@@ -53,15 +65,18 @@ class MixedModels:
         self._registry = registry
         self._mixtures = mixtures
 
-    async def mixed(self, body: Body, caller: Caller) -> tuple[Body, Caller]:
-        """Return both as they are, unless a mixture is asked for.
+    def names(self) -> frozenset[str]:
+        return self._mixtures.names()
+
+    async def route(self, body: Body, caller: Caller) -> Route | None:
+        """Return the mixture that shall answer; None unless one is asked for.
 
         Raises InvalidRequest for one that is malformed or does not mix, ModelNotFound for a part
         that the caller may not use, and EngineUnavailable.
         """
         model = asked_model(body)
         if not is_mixture(model):
-            return body, caller
+            return None
         try:
             shares = shares_of(model)
         except ValueError as error:
@@ -82,4 +97,4 @@ class MixedModels:
 
         # All parts may be used, so the mixture may; its own name is in no key.
         only = permissions((name,), caller.permissions.endpoints)
-        return {**body, "model": name}, replace(caller, permissions=only)
+        return Route(name, permissions=only)

@@ -1,7 +1,8 @@
 """`GET /v1/models` and `GET /v1/models/{id}`: the base and every adapter that answers the caller.
 
-What a request of the caller would be told does not exist is not listed either. No answer shows a
-path of the host. Clients of Anthropic's API get the list in the form that they read.
+What a request of the caller would be told does not exist is not listed either, nor are mixtures,
+which requests make and name by their parts. No answer shows a path of the host. Clients of
+Anthropic's API get the list in the form that they read.
 """
 
 from __future__ import annotations
@@ -70,8 +71,9 @@ class _Models:
         if self._may_use_auto(caller):
             yield self._auto_card()
 
+        mixtures = self.parts.mixtures.names()
         for name, version in self.parts.registry.offered(caller.permissions):
-            if self.parts.weights.admits(version):
+            if version.adapter not in mixtures and self.parts.weights.admits(version):
                 yield self._card(name, version)
 
     def named(self, model: str, caller: Caller) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 A mixture is an adapter like any other, with the sum of its parts' ranks, under a name that follows
 from the parts' digests and weights: a part that is swapped makes another mixture. Its factors are
 the parts' own, one below the other, so it answers exactly as the weighted sum of their changes.
-Serial: one is built at a time. Knows nothing of requests or keys.
+What is built goes into the store and is then gone from here, so servers that share a store do not
+meet. Serial: one is built at a time. Knows nothing of requests or keys.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lorabay.catalog.admission import ALLOWED_RANKS
 from lorabay.catalog.composite.assembly import Assembly
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
 
     from lorabay.catalog.registry.adapter_state import AdapterStatus
     from lorabay.catalog.registry.registry import Registry
-    from lorabay.catalog.versions import Version
-    from lorabay.reconcile.admin_changes import AdminChanges
+    from lorabay.catalog.versions import Digest, Version
     from lorabay.reconcile.ingest import Ingest
 
     Parts = Sequence[tuple[Version, int]]
@@ -48,15 +48,31 @@ MIXER = Actor("mixture")
 """Requests that ask for a mixture."""
 
 
+class Changes(Protocol):
+    """How adapters come and go; `AdminChanges` knows."""
+
+    async def load(self, path: Path, name: AdapterName, *, replace: bool, who: Actor) -> Version:
+        """Serve the adapter in a folder."""
+        ...
+
+    async def withdraw(self, name: str, *, who: Actor) -> None:
+        """Take a name away; requests that run finish."""
+        ...
+
+    async def delete(self, digest: Digest, *, who: Actor) -> None:
+        """Drop a version from the engine and the store; raises AdapterConflict while it is used."""
+        ...
+
+
 class Mixtures:
-    """The mixtures of one server, at most `limit`; their files lie in `folder`."""
+    """The mixtures of one server, at most `limit`; they are built in `folder`."""
 
     def __init__(
         self,
         folder: Path,
         ingest: Ingest,
         registry: Registry,
-        changes: AdminChanges,
+        changes: Changes,
         *,
         limit: int,
     ) -> None:
@@ -83,15 +99,32 @@ class Mixtures:
                 await self._serve(name, parts)
         return name
 
+    def names(self) -> frozenset[str]:
+        """Return the names of the mixtures that there are, also of those of an earlier run."""
+        return frozenset(
+            name
+            for name, source in self._registry.sources()
+            if isinstance(source, AdminSource) and source.path.parent == self._folder
+        )
+
     async def _serve(self, name: AdapterName, parts: Parts) -> None:
         self._check_ranks(parts)
         await self._make_room()
+
+        made = await asyncio.to_thread(self._new_folder, name)
         try:
-            made = await asyncio.to_thread(self._build, name, parts)
+            await asyncio.to_thread(self._build, name, parts, made)
             await self._changes.load(made, name, replace=False, who=MIXER)
         except AdapterRejected as error:
             text = f"these adapters do not mix: {error.message}"
             raise InvalidRequest(text, param="model") from None
+        finally:
+            await asyncio.to_thread(shutil.rmtree, made, ignore_errors=True)
+
+    def _new_folder(self, name: AdapterName) -> Path:
+        """Return an empty folder that no other server over the same store has."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=self._folder, prefix=f"{name}."))
 
     def _check_ranks(self, parts: Parts) -> None:
         """Raise InvalidRequest unless the ranks together fit a slot, and all are adapters."""
@@ -111,7 +144,9 @@ class Mixtures:
 
     async def _make_room(self) -> None:
         """Take mixtures away until there is room for one more: the longest unused ones first."""
-        mixtures = self._kept()
+        names = self.names()
+        mixtures = [status for status in self._registry.snapshot() if status.name in names]
+        # What an earlier run left and this one does not serve has never been used, so it goes first.
         idle = sorted((status for status in mixtures if not status.leases), key=_last_used)
         surplus = len(mixtures) - self._limit + 1
         if surplus > len(idle):
@@ -121,44 +156,25 @@ class Mixtures:
         for status in idle[: max(surplus, 0)]:
             await self._remove(status)
 
-    def _kept(self) -> list[AdapterStatus]:
-        """Return the mixtures that are served, also those of an earlier run."""
-        ours = {
-            name
-            for name, source in self._registry.sources()
-            if isinstance(source, AdminSource) and source.path.parent == self._folder
-        }
-        statuses = self._registry.snapshot()
-        return [status for status in statuses if status.name in ours and status.live is not None]
-
     async def _remove(self, status: AdapterStatus) -> None:
         await self._changes.withdraw(status.name, who=MIXER)
         # It can be built again at any time: nobody rolls back to it.
         if status.live is not None:
             with suppress(AdapterConflict):
                 await self._changes.delete(status.live.digest, who=MIXER)
-        await asyncio.to_thread(shutil.rmtree, self._folder / status.name, ignore_errors=True)
 
-    def _build(self, name: AdapterName, parts: Parts) -> Path:
-        """Write a mixture as plain LoRA and return its folder; raises AdapterRejected."""
+    def _build(self, name: AdapterName, parts: Parts, made: Path) -> None:
+        """Write a mixture as plain LoRA into an empty folder; raises AdapterRejected."""
         if any(has_scales(version.path) for version, _ in parts):
             raise AdapterRejected(name, ("one of them scales outputs (DoRA), which is no product",))
 
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target = self._folder / name
-        shutil.rmtree(target, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".") as work:
-            described, made = Path(work) / "described", Path(work) / "made"
-            described.mkdir()
-            made.mkdir()
-            (described / COMPOSITE_FILE).write_text(_composite(parts), encoding="utf-8")
-            folders = (described, *(version.path for version, _ in parts))
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".") as described:
+            (Path(described) / COMPOSITE_FILE).write_text(_composite(parts), encoding="utf-8")
+            folders = (Path(described), *(version.path for version, _ in parts))
             assembly = Assembly(self._ingest.base, both_forms(folders), Limits())
-            problem = assembly.take(described, made)
-            if problem is not None:
-                raise AdapterRejected(name, tuple(reason.text for reason in problem.reasons))
-            made.rename(target)
-        return target
+            problem = assembly.take(Path(described), made)
+        if problem is not None:
+            raise AdapterRejected(name, tuple(reason.text for reason in problem.reasons))
 
 
 def name_of(parts: Parts) -> AdapterName:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lorabay.settings import Settings
 
 FOLDER = "mixtures"
-"""Folder of the store that holds their files."""
+"""Folder of the store in which they are built."""
 
 
 def mixed_model(settings: Settings, reconciler: Reconciler) -> MixedModel:
