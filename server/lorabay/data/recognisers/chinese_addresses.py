@@ -17,6 +17,7 @@ from lorabay.data.recognisers.chinese_address_parts import (
     NUMBER,
     SIDE,
     STREET,
+    WAY,
 )
 from lorabay.data.recognisers.finding import Finding, Kind
 from lorabay.data.recognisers.regions import regions
@@ -31,7 +32,10 @@ SURE = 0.88
 
 _DOOR = re.compile(
     rf"(?:(?:{STREET}|排|站){SIDE}{{0,2}}(?:{DIGIT}段)?[ ]?{NUMBER}(?:号院?(?!楼|院)|弄)"
-    rf"|(?:{ESTATE}){SIDE}?[ ]?{NUMBER}(?:号楼|栋|幢|座|号院|楼(?=\d)))"
+    r"|(?:路|大街|大道)[东西南北]?\d{1,4}-\d{1,4}(?![\d-])"
+    rf"|(?:{ESTATE}){SIDE}?[ ]?{NUMBER}"
+    r"(?:号楼|栋|幢|座|号院|楼(?=[\dA-Z])|号(?=商铺|铺|底商|门面|店面))"
+    rf"|(?:{ESTATE})[ ]?\d{{3,4}}(?:室|房)(?!间|型|价|费|源))"
 )
 """The end of the name of a street or an estate, and a number."""
 
@@ -41,12 +45,13 @@ _BLOCK = re.compile(
     r"(?:\d{1,2}层?[ ]?)?\d{3,4}(?:室|房|户)?(?![\d年月元点:.%])"
     rf"|(?<![\dA-Za-z第])\d{{1,3}}(?:号楼|栋|幢|#楼?)[ ]?(?:\d{{1,2}}|{DIGIT})单元"
     r"|(?<![\dA-Za-z第])\d{1,2}单元\d{3,4}(?:室|房|户)?(?!\d)"
+    r"|(?<![A-Za-z])[A-Z]区\d{2,5}(?:号?档|号?铺)"
 )
 """A building with a unit or a room, which nothing but an address has."""
 
 _NAMED_BLOCK = re.compile(
     r"(?<=[\u4e00-\u9fff])(?:\d{1,3}|[A-Z])(?:号楼|栋|幢|号院)(?![盘房们])"
-    r"|(?<=[苑园区城居府庭里轩邸院湾村])\d{1,3}-\d{1,3}-\d{2,4}(?!\d)"
+    r"|(?<=[苑园区城居府庭里轩邸院湾村期])\d{1,3}-\d{1,3}-\d{2,4}(?!\d)"
     r"|(?<=社区)\d{1,3}-\d{1,4}(?!\d)"
 )
 """A building after a name, or a row of numbers for building, unit and room."""
@@ -55,6 +60,7 @@ _ON = re.compile(
     rf"(?:[ ,]?(?:[\u4e00-\u9fffA-Z]{{2,10}}?(?:{ESTATE})(?![\u4e00-\u9fff]*[了吗呢吧])"
     r"(?=[东西南北]?[ ]?[A-Za-z\d一二三四五六七八九十甲乙丙丁]|[,，。;；\s)]|$)"
     rf"|[东西南北]\d?区\s?(?=[A-Z\d])|院?[内旁]?{NUMBER}(?:{BUILDING})|[东西南北正后侧]门"
+    r"|(?:商铺|底商|门面房?|店面|地下室|阁楼|车库)(?=[,。;\s的]|$)"
     rf"|附{NUMBER}号|[东西南北]楼"
     r"|-\d{1,5}|#\d{1,5}|[A-Z]\d?区)"
     r"|[\u4e00-\u9fff]{2,8}(?=[A-Za-z\d]{1,3}(?:座|栋|幢|塔|号楼|单元))"
@@ -70,11 +76,13 @@ _NAME_AT_END = re.compile(
 
 _ROOM = re.compile(
     r"[ -]?(?:[A-Za-z]?\d{1,5}(?:-[A-Za-z]?\d{1,5}){1,3}|[A-Za-z]?\d{2,5}(?:室|房|户)?|"
-    r"[A-Za-z]\d{1,5}|\d{1,4}[A-Za-z](?![A-Za-z])|[A-Z](?=[,。;\s]|$))(?![\d年月元点:.%])"
+    r"[A-Za-z]\d{1,5}|\d{1,2}[A-Z]\d{1,3}|\d{1,4}[A-Za-z](?![A-Za-z])|[A-Z](?=[,。;\s]|$)|"
+    r"(?<=[楼层座])[A-Z](?![A-Za-z])|(?<=元|层|楼)[一二三四五六七八九十零〇]{2,5}(?=[,。;\s]|$))"
+    r"(?![\d年月元点:.%])"
 )
 _OUTSIDE = re.compile(
     r"[^\u4e00-\u9fffA-Za-z0-9#()·-]|"
-    r"[在是到寄送至的了我您你他她它离址从住往叫把被请让这那给]|(?<![经])过(?!街)|改(?!革)|单(?!位)|"
+    r"[是到寄送至的了我您你他她它离址住往叫把被请让这那给]|(?<!自)在|(?<!乐)从|(?<![经])过(?!街)|改(?!革)|单(?!位)|"
     r"收(?!费站)|货(?!场)|(?<!来)去(?!年)|(?<!华|作)为(?!民)|(?<!解|开)放(?!鹤)|"
     r"(?<![祥中颐永太人平泰天丰共仁谐安怡])和(?![平谐睦顺美园悦泰信兴义熙])"
 )
@@ -140,11 +148,15 @@ def start_of(plain: str, door: int, least: int = 0) -> int:
 def _first_region(ahead: str) -> int | None:
     """Return where the regions begin that lead to a door: nothing but an address follows them."""
     for match in regions().finditer(ahead):
+        # 南区 of a university, or 甘肃 in the name of a school in a street: no beginning.
+        if _GOES_ON.search(ahead, 0, match.start()) is not None:
+            continue
         if not _BETWEEN.search(ahead[match.end() :]):
             return match.start()
     return None
 
 
+_GOES_ON = re.compile(rf"[\u4e00-\u9fff]{{2}}(?:{WAY}|大学|学院|花园|家园|小区)$")
 _BETWEEN = re.compile(r"[,，。;；:：!?！？、\n]|[我您你他她了]|(?<!旁|边|面|近)的")
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lorabay.data.recognisers.view import View
 
-PRIOR = 6.5
+PRIOR = 6.0
 """What a name weighs before anything is known of it."""
 
 ALONE = 1.5

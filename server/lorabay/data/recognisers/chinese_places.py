@@ -58,9 +58,17 @@ _NEAR = re.compile(
 
 _REST = re.compile(
     rf"[\u4e00-\u9fffA-Za-z\d]{{2,24}}?(?:{STREET}|小区|花园|家园|公寓|大厦|广场|新村|社区|苑|园|城|"
-    rf"村委会|自然村|小镇|市场|{SIDE}里)(?:{SIDE}{{0,2}}[一二三四五六七八九十]?[区期组段])?(?=[,。;\s)的]|$)"
+    r"中心|大学|学院|校区|基地|医院|中学|小学|大楼|写字楼|机场|码头|"
+    rf"村委会|自然村|小镇|市场|{SIDE}里)(?:{SIDE}{{0,2}}[一二三四五六七八九十]?[区期组段])?(?=[,。;\s)的]|$|[A-Z]?\d|旁|附近|对面|北头|南头|东头|西头)"
 )
 """What follows regions up to a street, a village or an estate."""
+
+_GATE = re.compile(
+    r"(?:^|(?<=[,。;!?\s]))(?!(?:小区|公寓|我|你|他|她|这|那|哪))"
+    r"(?P<place>[\u4e00-\u9fff]{2,8}(?:小区|花园|家园|嘉园|佳园|公寓|新村|苑|绿洲|名邸|公馆))"
+    rf"{SIDE}?门?(?:口|门口|楼下|保安室|保安亭|门卫|岗亭|物业|快递柜|传达室|小卖部)"
+)
+"""An estate at whose gate something is left."""
 
 _RESIDENTS = re.compile(
     r"(?P<place>[\u4e00-\u9fff]{2,8}(?:小区|花园|家园|公寓|新村|苑|城|里|区|村))(?:里|内)?的?"
@@ -143,7 +151,7 @@ def _by_words(view: View) -> Iterator[Finding]:
         if place is not None and not _IS_CITY.fullmatch(place[0]):
             yield Finding(Kind.ADDRESS, place.start(), end_of(plain, place.end()), _LIKELY)
 
-    for match in _RESIDENTS.finditer(plain):
+    for match in (*_RESIDENTS.finditer(plain), *_GATE.finditer(plain)):
         start = start_of(plain, match.end("place"))
         yield Finding(Kind.ADDRESS, start, match.end("place"), _LIKELY)
 

@@ -19,7 +19,10 @@ LABEL = re.compile(
     r"signed for by|approved by|reported by|submitted by|requested by|prepared by|handled by|"
     r"processed by|authori[sz]ed by|created by|assigned to|belongs to|registered to|addressed to|"
     r"nominee|witness|guarantor|approver|participants?|attendees?|claimant|policy ?holder|"
-    r"account owner|joint owner|maiden name,|(?:reservation|booking|registered|listed|filed) under|"
+    r"account owner|joint owner|maiden name,|"
+    r"(?:reservation|booking|booked|reserved|registered|listed|filed|checked in) under|"
+    r"(?:someone|somebody|man|woman|guy|lady|person) called|insured|spouse|co-?signer|ticket owner|"
+    r"collected by|picked up by|witnessed by|installed by|"
     r"booking for|interviewed|escalated by|reviewed by|raised by|opened by|paid by|sent by|"
     r"delivered by|written by|on behalf of|in the name of|under the name|named|called me|"
     r"emergency contact|next of kin|"
@@ -30,6 +33,7 @@ LABEL = re.compile(
     r"(?:kind|best|warm)(?:est)? (?:regards|wishes)|regards|cheers|signed|many thanks)"
     r"|姓名|名字|我叫|名叫|叫做|联系人|收件人|收货人|持卡人|乘客|旅客|申请人|英文名|称呼|户名|"
     r"客户|抬头)"
+    r"(?i:\s(?:is|was|should (?:be|read)|reads))?"
     r"[\s:：,，.\-(\"*是为]{0,4}$"
 )
 """What leaves no doubt that a name follows."""
@@ -49,14 +53,18 @@ ROLE = re.compile(
     r"flatmate|assistant|accountant|lawyer|landlord|tenant|driver|technician|engineer|agent|"
     r"advisor|"
     r"adviser|manager|supervisor|rep|nurse|student|patient|passenger|customer|cleaner|courier|"
-    r"plumber|electrician|teacher|doctor|fianc[ée]e?|cousin|uncle|aunt|secretary|carer|therapist)"
+    r"plumber|electrician|teacher|doctor|fianc[ée]e?|cousin|uncle|aunt|secretary|carer|therapist|"
+    r"grand(?:son|daughter|ma|pa|mother|father)|step(?:son|daughter|mother|father)|nephew|niece|ex|"
+    r"ex-(?:husband|wife)|spouse|girlfriend|boyfriend|buddy|classmate|co-?worker|mechanic|intern|"
+    r"trainee|operator|receptionist|installer|clerk|consultant|broker|underwriter|surveyor|vet|"
+    r"coach|tutor|nanny|babysitter|godson|twin)"
     r"[\s,:(]{1,3}$"
 )
 """What somebody is; the name may follow."""
 
 HINT = re.compile(
     r"(?<![A-Za-z])(?i:tell|told|ask|asked|call|called|contact|met|with|by|to|from|add|for|cc|"
-    r"and|is|"
+    r"and|is|remove|invite|between|about|regarding|instead of|"
     r"thanks|please|was|not|user|member)[\s,:(]{1,3}$|[的叫是给找和跟让请]\s?$|[@(]$"
 )
 """What makes a name of a list likelier."""
@@ -66,7 +74,9 @@ AFTER = re.compile(
     r"says|told|promised|called|requested|asked|"
     r"signed|handled|here|speaking|from|has|had|was|is|and|on (?:mon|tue|wed|thu|fri|sat|sun)|"
     r"never|"
-    r"will|can|needs|wants|lost|placed|sent|wrote)(?![A-Za-z])|[:：]\s|\s*[,)(]|\s*$|[.!]"
+    r"will|can|needs|wants|lost|placed|sent|wrote|set|got|did|does|would|could|left|gave|took|"
+    r"bought|ordered|installed|fixed|visited|came|went|recommended|advised|texted|also|already|"
+    r"still|couldn't|can't|won't|didn't|doesn't|isn't|wasn't|hasn't)(?![A-Za-z])|[:：]\s|\s*[,)(]|\s*$|[.!]"
 )
 """What follows a name."""
 
@@ -78,6 +88,8 @@ ACTS = re.compile(
     r"asking|waiting|locked|travelling|not)|was (?:present|here|very)|will be|would like|can't log|"
     r"(?:\w+ )?asked|said|says|told|promised|called|requested|signed for|handled|"
     r"never [a-z]+ed|"
+    r"at (?:the|your) (?:[A-Z]\w+ )?(?:branch|office|store|desk|shop|counter)|"
+    r"from (?:the|your) (?:\w+ )?(?:team|branch|office|desk|support|shop|store|department)|"
     r"has never|claims|insists|agreed|confirmed|refused|complained|lives|works|"
     r"lost (?:his|her|their))(?![A-Za-z])"
 )
@@ -85,7 +97,10 @@ ACTS = re.compile(
 
 DID = re.compile(
     r"\s+(?i:called|said|says|asked|told|promised|forgot|replied|wrote|emailed|signed|confirmed|"
-    r"wants|needs|insists|complained|swears|picked up)(?![A-Za-z])"
+    r"wants|needs|insists|complained|swears|picked up|rang|"
+    r"texted|hung up|apologi[sz]ed|assured|prescribed|resigned|left (?:me|us|a note|a voicemail|"
+    r"a message)|is (?:on|off) (?:leave|sick|holiday|vacation|maternity)|prefers|recommends|"
+    r"remembers|thinks|hopes|agrees|disagrees|married)(?![A-Za-z])"
 )
 """What says that a person is meant, also where the name is a word."""
 
@@ -98,7 +113,8 @@ _SMALL_NAME = r"(?P<name>[a-z][a-z'-]{1,20}(?: [a-z][a-z'-]{1,20}){0,2})"
 SMALL_ANY = re.compile(
     r"(?<![A-Za-z])(?i:(?:my|his|her|their) (?:full |first |last )?name(?:'s| is| was|s)|"
     r"(?:reservation|booking|account|it)(?: is|'s|s)? under(?: the name(?: of)?)?|"
-    rf"(?:someone|somebody|guy|man|woman|lady|person) (?:called|named)|name:) "
+    rf"(?:someone|somebody|guy|man|woman|lady|person) (?:called|named)|"
+    rf"(?:name|owner|assignee|requester|reporter|assigned to|reported by|created by):) "
     rf"{_SMALL_NAME}(?![a-z])"
 )
 """Names in small letters, whatever they are."""

@@ -214,7 +214,7 @@ class _Candidate:
         if word in first_names() or (within and word in foreign_first_names()):
             return True
         acts = not before and DID.match(after) is not None
-        if acts or (role and follows and not _ADJECTIVE.search(word)):
+        if acts or (role and follows and (within or not _ADJECTIVE.search(word))):
             return True
         is_listed = word in foreign_first_names() or word in surnames()
         return is_listed and (role or ((hint or not before) and follows))
