@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lorabay.api.request.body import asked_model
 from lorabay.api.request.first_question import first_question
-from lorabay.api.route import Route
+from lorabay.api.routed import Routed
 from lorabay.routing.choice import Choice, choose
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class AutoModel(Protocol):
     is_on: bool
     """Whether `auto` is a name that answers."""
 
-    async def route(self, body: Body, caller: Caller) -> Route | None:
+    async def route(self, body: Body, caller: Caller) -> Routed | None:
         """Return what shall answer, or None if the request names it."""
         ...
 
@@ -69,7 +69,7 @@ class NoAutoModel:
 
     is_on = False
 
-    async def route(self, body: Body, caller: Caller) -> Route | None:
+    async def route(self, body: Body, caller: Caller) -> Routed | None:
         return None
 
 
@@ -89,7 +89,7 @@ class RoutedModel:
         # One: what routing takes of the cores, tokens do not get.
         self._thread = ThreadPoolExecutor(1, "lorabay-router")
 
-    async def route(self, body: Body, caller: Caller) -> Route | None:
+    async def route(self, body: Body, caller: Caller) -> Routed | None:
         """Return what shall answer; None if something else than `auto` was asked for.
 
         It is also None if the caller may not use `auto`, or nothing that it stands for: then there
@@ -107,7 +107,7 @@ class RoutedModel:
         if choice is None:
             return None
         header = f"{choice.header};router={self._router.id}"
-        return Route(choice.adapter or self._base_name, {ROUTE_HEADER: header})
+        return Routed(choice.adapter or self._base_name, {ROUTE_HEADER: header})
 
     def _choose(self, likely: Mapping[str, float], caller: Caller) -> Choice | None:
         offered = self._registry.offered(caller.permissions)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from lorabay.api.allowance.allowance import Allowance
     from lorabay.api.measuring.request_metrics import RequestMetrics
     from lorabay.api.parts import Parts
-    from lorabay.api.route import Route
+    from lorabay.api.routed import Routed
     from lorabay.catalog.registry.leases import Lease
     from lorabay.catalog.versions import Version
     from lorabay.serving.engine import AnswerStream, Body, Call
@@ -52,8 +52,8 @@ class Exchange:
     """One request on one version: an async context manager that holds the version's lease.
 
     `caller` sent `body` to `call`, in `session` if it named one; `measured` and `trace` hear how it
-    goes. While an adapter is rolled out, its version is chosen here. `route` is what
-    answers in place of the `model` that the client wrote. Entering raises ModelNotFound for a `model` that is
+    goes. While an adapter is rolled out, its version is chosen here. `route` is what answers in
+    place of the `model` that the client wrote. Entering raises ModelNotFound for a `model` that is
     not served, or that `caller` may not use.
     """
 
@@ -67,7 +67,7 @@ class Exchange:
         trace: RequestTrace | None = None,
         *,
         session: str | None = None,
-        route: Route | None = None,
+        route: Routed | None = None,
     ) -> None:
         self.call = call
         self.caller = caller

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lorabay.api.auth import Gate
     from lorabay.api.limits.request_limits import RequestLimits
     from lorabay.api.parts import Parts
-    from lorabay.api.route import Route
+    from lorabay.api.routed import Routed
     from lorabay.serving.engine import Body, Call
 
 
@@ -135,7 +135,7 @@ class CallEndpoint:
         check_conversation(self._call, body)
         return with_allowed_tools(self._call, body)
 
-    async def _route(self, body: Body, caller: Caller) -> Route | None:
+    async def _route(self, body: Body, caller: Caller) -> Routed | None:
         """Return what answers in place of the `model` that the client wrote, if anything does."""
         parts = self._parts
         return await parts.auto.route(body, caller) or await parts.mixtures.route(body, caller)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lorabay.accounts.permissions import permissions
 from lorabay.api.request.body import asked_model
-from lorabay.api.route import Route
+from lorabay.api.routed import Routed
 from lorabay.catalog.mixture_name import is_mixture, shares_of
 from lorabay.errors import InvalidRequest
 
@@ -39,7 +39,7 @@ class Mixes(Protocol):
 class MixedModel(Protocol):
     """The way from a mixture in a request to an adapter that is served."""
 
-    async def route(self, body: Body, caller: Caller) -> Route | None:
+    async def route(self, body: Body, caller: Caller) -> Routed | None:
         """Return the mixture that shall answer, or None if the request asks for none."""
         ...
 
@@ -51,7 +51,7 @@ class MixedModel(Protocol):
 class NoMixedModel:
     """A server without mixtures: no adapter has such a name."""
 
-    async def route(self, body: Body, caller: Caller) -> Route | None:
+    async def route(self, body: Body, caller: Caller) -> Routed | None:
         return None
 
     def names(self) -> frozenset[str]:
@@ -68,7 +68,7 @@ class MixedModels:
     def names(self) -> frozenset[str]:
         return self._mixtures.names()
 
-    async def route(self, body: Body, caller: Caller) -> Route | None:
+    async def route(self, body: Body, caller: Caller) -> Routed | None:
         """Return the mixture that shall answer; None unless one is asked for.
 
         Raises InvalidRequest for one that is malformed or does not mix, ModelNotFound for a part
@@ -97,4 +97,4 @@ class MixedModels:
 
         # All parts may be used, so the mixture may; its own name is in no key.
         only = permissions((name,), caller.permissions.endpoints)
-        return Route(name, permissions=only)
+        return Routed(name, permissions=only)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Routed:
     """The model that answers in place of the one that a client wrote.
 
     `headers` tell why. `permissions` are those of this request, if the caller's words do not name

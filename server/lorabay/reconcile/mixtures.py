@@ -3,8 +3,8 @@
 A mixture is an adapter like any other, with the sum of its parts' ranks, under a name that follows
 from the parts' digests and weights: a part that is swapped makes another mixture. Its factors are
 the parts' own, one below the other, so it answers exactly as the weighted sum of their changes.
-What is built goes into the store and is then gone from here, so servers that share a store do not
-meet. Serial: one is built at a time. Knows nothing of requests or keys.
+What describes it is gone once the store has it, so servers that share a store do not meet. Serial:
+one is built at a time. Knows nothing of requests or keys.
 """
 
 from __future__ import annotations
@@ -19,15 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lorabay.catalog.admission import ALLOWED_RANKS
-from lorabay.catalog.composite.assembly import Assembly
 from lorabay.catalog.composite.composite_file import COMPOSITE_FILE
 from lorabay.catalog.mixture_name import EIGHTHS
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import AdminSource
 from lorabay.catalog.storage.stored_version import has_scales
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, InvalidRequest
-from lorabay.files.adapter_folder import Limits
-from lorabay.files.real_paths import both_forms
+from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
 from lorabay.reconcile.events import Actor
 
 if TYPE_CHECKING:
@@ -111,20 +109,33 @@ class Mixtures:
         self._check_ranks(parts)
         await self._make_room()
 
-        made = await asyncio.to_thread(self._new_folder, name)
         try:
-            await asyncio.to_thread(self._build, name, parts, made)
-            await self._changes.load(made, name, replace=False, who=MIXER)
+            described = await asyncio.to_thread(self._describe, name, parts)
+            try:
+                await self._changes.load(described, name, replace=False, who=MIXER)
+            finally:
+                await asyncio.to_thread(shutil.rmtree, described, ignore_errors=True)
         except AdapterRejected as error:
             text = f"these adapters do not mix: {error.message}"
             raise InvalidRequest(text, param="model") from None
-        finally:
-            await asyncio.to_thread(shutil.rmtree, made, ignore_errors=True)
 
-    def _new_folder(self, name: AdapterName) -> Path:
-        """Return an empty folder that no other server over the same store has."""
+    def _describe(self, name: AdapterName, parts: Parts) -> Path:
+        """Return a new folder with a composite of the parts; raises AdapterRejected.
+
+        No other server over the same store has it.
+        """
+        if any(has_scales(version.path) for version, _ in parts):
+            raise AdapterRejected(name, ("one of them scales outputs (DoRA), which is no product",))
+
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(dir=self._folder, prefix=f"{name}."))
+        described = Path(tempfile.mkdtemp(dir=self._folder, prefix=f"{name}."))
+        for version, _ in parts:
+            member = described / version.id
+            member.mkdir()
+            for file in (CONFIG_FILE, WEIGHTS_FILE):
+                _link(version.path / file, member / file)
+        (described / COMPOSITE_FILE).write_text(_composite(parts), encoding="utf-8")
+        return described
 
     def _check_ranks(self, parts: Parts) -> None:
         """Raise InvalidRequest unless the ranks together fit a slot, and all are adapters."""
@@ -146,7 +157,7 @@ class Mixtures:
         """Take mixtures away until there is room for one more: the longest unused ones first."""
         names = self.names()
         mixtures = [status for status in self._registry.snapshot() if status.name in names]
-        # What an earlier run left and this one does not serve has never been used, so it goes first.
+        # What an earlier run left and this one does not serve was never used: it goes first.
         idle = sorted((status for status in mixtures if not status.leases), key=_last_used)
         surplus = len(mixtures) - self._limit + 1
         if surplus > len(idle):
@@ -163,19 +174,6 @@ class Mixtures:
             with suppress(AdapterConflict):
                 await self._changes.delete(status.live.digest, who=MIXER)
 
-    def _build(self, name: AdapterName, parts: Parts, made: Path) -> None:
-        """Write a mixture as plain LoRA into an empty folder; raises AdapterRejected."""
-        if any(has_scales(version.path) for version, _ in parts):
-            raise AdapterRejected(name, ("one of them scales outputs (DoRA), which is no product",))
-
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix=".") as described:
-            (Path(described) / COMPOSITE_FILE).write_text(_composite(parts), encoding="utf-8")
-            folders = (Path(described), *(version.path for version, _ in parts))
-            assembly = Assembly(self._ingest.base, both_forms(folders), Limits())
-            problem = assembly.take(Path(described), made)
-        if problem is not None:
-            raise AdapterRejected(name, tuple(reason.text for reason in problem.reasons))
-
 
 def name_of(parts: Parts) -> AdapterName:
     """Return the name of a mixture, whatever the order of its parts."""
@@ -185,12 +183,20 @@ def name_of(parts: Parts) -> AdapterName:
 
 
 def _composite(parts: Parts) -> str:
-    """Return the file that describes the mixture; the stored weights are its members."""
+    """Return the file that describes the mixture; its members lie in the same folder."""
     members = [
-        f"[[members]]\nadapter = {json.dumps(str(version.path))}\nweight = {eighths / EIGHTHS}\n"
+        f'[[members]]\nadapter = "./{version.id}"\nweight = {eighths / EIGHTHS}\n'
         for version, eighths in parts
     ]
     return 'method = "cat"\n' + "".join(members)
+
+
+def _link(stored: Path, path: Path) -> None:
+    """Have a stored file at another path, too: it never changes, so nothing need be copied."""
+    try:
+        path.hardlink_to(stored)
+    except OSError:  # this file system has no links
+        shutil.copyfile(stored, path)
 
 
 def _last_used(status: AdapterStatus) -> float:
