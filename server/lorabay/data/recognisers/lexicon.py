@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _OFTEN, _PRODUCT, _RARE = 10.0, 12.0, 6.5
 
-_LIKE_A_NAME = 2.0
-"""What a word weighs more that begins with a surname.
+_SELDOM, _LIKE_A_NAME = 10.5, 2.0
+"""What a rare word weighs at least, and what it weighs more if it begins with a surname.
 
 江山 and 白杨 are people more often than in the news that words were counted in.
 """
@@ -40,11 +40,16 @@ def words() -> Mapping[str, float]:
         # The dictionary has people, too: 老张, 小林.
         if word[0] in "小老" and len(word) == 2 and surnames.get(word[1], _RARE) < _RARE:
             del weights[word]
-        elif len(word) in (2, 3) and (word[0] in surnames or word[:2] in surnames):
+        elif len(word) in (2, 3) and weights[word] >= _SELDOM and _begins_like_a_name(word):
             weights[word] += _LIKE_A_NAME
     _take(weights, "chinese_products.txt", _PRODUCT)
     _take(weights, "chinese_service_words.txt", _OFTEN)
     return weights
+
+
+def _begins_like_a_name(word: str) -> bool:
+    surnames = name_parts().surnames
+    return word[0] in surnames or word[:2] in surnames
 
 
 def _take(weights: dict[str, float], name: str, most: float) -> None:
