@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,6 +43,16 @@ def test_factors_of_transposed_layers_are_transposed(name: str, gpt2: Path, tmp_
 def test_each_defect_of_a_tensor_is_named(defect: str, llama: Path, tmp_path: Path) -> None:
     """A tensor that is missing, misshapen, misplaced or strange is in the reasons."""
     check_defect("adalora", defect, llama, tmp_path / "a")
+
+
+def test_a_config_without_the_initial_rank_has_pefts_default(llama: Path, tmp_path: Path) -> None:
+    """Some trainers leave out fields that have their default."""
+    made = peft_adapters.make(llama, tmp_path / "a", lambda: peft_adapters.adalora(init_r=12))
+    path = made.folder / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    assert config.pop("init_r") == 12
+    path.write_text(json.dumps(config), encoding="utf-8")
+    check_equal(read(made, llama), llama, made.merged())
 
 
 def test_a_pruned_module_keeps_the_scale_of_the_rank_it_began_with(

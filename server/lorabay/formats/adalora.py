@@ -34,7 +34,9 @@ class _Config(BaseModel):
     model_config = FIELDS
 
     lora_alpha: Alpha
-    init_r: Rank
+    init_r: Rank = 12
+    """PEFT's default, for configs that leave out what has it."""
+
     rank_pattern: dict[str, list[bool]] | None = None
 
 

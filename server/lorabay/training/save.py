@@ -28,6 +28,7 @@ _ALWAYS = (
     "bias",
     "fan_in_fan_out",
     "init_lora_weights",
+    "init_r",
     "lora_alpha",
     "lora_dropout",
     "r",

@@ -10,6 +10,7 @@ import torch
 
 from lorabay.base.causal_lm import load_model
 from lorabay.errors import SetupError
+from lorabay.tools.check import check
 from lorabay.training.recipe import read_recipe
 from lorabay.training.variants.adalora import ADALORA
 from tests.training.variants.ways import TOKENS, add_variant, trained
@@ -23,6 +24,17 @@ def test_ranks_end_at_the_recipes_mean(adapter_dir: Path, tiny_base: Path) -> No
     assert config["init_r"] == 6
     assert sum(ranks) == 4 * len(ranks) == 24
     assert len(set(ranks)) > 1
+
+
+def test_the_initial_rank_is_written_also_if_it_is_pefts_default(
+    adapter_dir: Path, tiny_base: Path
+) -> None:
+    """Its readers scale by it; without it, what was trained was refused."""
+    folder = trained(adapter_dir, tiny_base, "adalora", "initial_rank = 12").folder
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    assert config["init_r"] == 12
+    (verdict,) = check([folder], tiny_base, max_rank=16)
+    assert verdict.servable, verdict
 
 
 def test_the_penalty_is_pefts(adapter_dir: Path, tiny_base: Path) -> None:
