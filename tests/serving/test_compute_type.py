@@ -15,6 +15,7 @@ from lorabay.serving.compute_type import (
     MEMORY_SHARE,
     choose_compute_type,
     processor_features,
+    slice_tokens,
 )
 
 GIB = 1 << 30
@@ -97,3 +98,13 @@ def test_features_are_read_as_linux_writes_them(
     file.write_text(text)
     assert processor_features(file) == expected
     assert processor_features(tmp_path / "none") == frozenset()
+
+
+def test_a_small_base_reads_longer_slices() -> None:
+    """There a step is mostly the engine's own work; a large one reads what was measured."""
+    features = frozenset(AVX2.split())
+    assert slice_tokens(features, "auto") == 32
+    assert slice_tokens(features, "auto", 8_000_000_000) == 32
+    assert slice_tokens(features, "auto", 135_000_000) == 32
+    assert slice_tokens(features, "auto", 30_000_000) == 46
+    assert slice_tokens(features, "auto", 1_350_000) == 428

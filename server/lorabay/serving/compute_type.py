@@ -36,6 +36,12 @@ SLICE_TOKENS = 32
 """Tokens of prompts in a step that streams share, where a token of a prompt costs about as much as
 one that is generated."""
 
+MEASURED_PARAMETERS = 135_000_000
+"""Parameters of the base for which slices were measured."""
+
+STEP_SHARE = 1 / 8
+"""Part of such a base's step that is no product: the engine's own work, the same for any base."""
+
 
 @dataclass(frozen=True, slots=True)
 class Processor:
@@ -89,14 +95,22 @@ def kind_of(features: frozenset[str]) -> Processor | None:
     return next((kind for kind in PROCESSORS if kind.feature in features), None)
 
 
-def slice_tokens(features: frozenset[str], dtype: str) -> int:
+def slice_tokens(features: frozenset[str], dtype: str, parameters: int | None = None) -> int:
     """Return how many tokens of prompts a processor reads in a step that streams share, if it
-    computes in `dtype`, vLLM's `auto` included.
+    computes a base of so many `parameters` in `dtype`, vLLM's `auto` included.
+
+    A small base reads longer slices: its step is mostly the engine's own work, beside which a token
+    of a prompt costs little.
     """
     processor = kind_of(features)
-    if processor is None or dtype not in {"auto", processor.fast}:
-        return SLICE_TOKENS
-    return processor.slice_tokens
+    is_fast = processor is not None and dtype in {"auto", processor.fast}
+    tokens = processor.slice_tokens if processor and is_fast else SLICE_TOKENS
+    if not parameters:
+        return tokens
+
+    smaller = MEASURED_PARAMETERS / parameters
+    longer = 1 + STEP_SHARE * (smaller - 1)
+    return round(tokens * max(1.0, longer))
 
 
 def choose_compute_type(

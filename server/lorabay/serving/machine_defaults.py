@@ -126,8 +126,8 @@ def cpu_options(engine: Mapping[str, Any], slice_tokens: int) -> dict[str, Any]:
     """
     context = engine.get("max_model_len")
     # vLLM refuses a slice that is longer than the context, which may be written as `4k`.
-    fits = not isinstance(context, int) or context >= slice_tokens
-    return {"long_prefill_token_threshold": slice_tokens} if fits else {}
+    tokens = min(slice_tokens, context) if isinstance(context, int) else slice_tokens
+    return {"long_prefill_token_threshold": tokens}
 
 
 def adapts_experts() -> bool:

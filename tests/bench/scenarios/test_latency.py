@@ -14,6 +14,7 @@ from lorabay.bench.report import Run
 from lorabay.bench.scenarios.latency import (
     ADAPTER,
     LITELLM,
+    LITELLM_KEY,
     compare,
     latency,
     litellm_of,
@@ -89,7 +90,9 @@ def test_litellm_passes_requests_on_to_vllm(tmp_path: Path) -> None:
     command = in_front_of("http://127.0.0.1:1234")(4321)
     assert command[0] == "/opt/litellm"
     assert command[command.index("--port") + 1] == "4321"
-    (model,) = json.loads(Path(command[command.index("--config") + 1]).read_text())["model_list"]
+    config = json.loads(Path(command[command.index("--config") + 1]).read_text())
+    assert config["general_settings"] == {"master_key": LITELLM_KEY}
+    (model,) = config["model_list"]
     assert model["model_name"] == ADAPTER
     assert model["litellm_params"]["api_base"] == "http://127.0.0.1:1234/v1"
 

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     from lorabay.bench.settings import BenchSettings
 
 LITELLM = "LiteLLM"
+LITELLM_KEY = "sk-of-the-bench"
+"""Its proxy does not start without a key of the master's that is long enough."""
+
+LITELLM_ENV = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+"""Prices come with the package: they are not fetched at the start."""
+
 ROUNDS = 5
 CONNECTIONS = (1, 64)
 REQUESTS = {1: 200, 64: 1_280}
@@ -110,7 +116,8 @@ def litellm_of(program: Path | None, root: Path) -> Callable[[str], Launch] | No
         config = root / "litellm.yaml"
         # JSON is YAML, too.
         models = [{"model_name": ADAPTER, "litellm_params": parameters}]
-        config.write_text(json.dumps({"model_list": models}))
+        general = {"master_key": LITELLM_KEY}
+        config.write_text(json.dumps({"model_list": models, "general_settings": general}))
         return lambda port: [
             *(str(program), "--config", str(config)),
             *("--host", HOST, "--port", str(port), "--num_workers", "1"),
@@ -143,7 +150,9 @@ def take_turns(
         if litellm is not None:
             progress.step(f"starting {LITELLM}")
             launch = litellm(servers[0].target.url)
-            servers.append(stack.enter_context(started(LITELLM, launch, settings)))
+            env = {**settings.env, **LITELLM_ENV}
+            asked = replace(settings, api_key=LITELLM_KEY, env=env)
+            servers.append(stack.enter_context(started(LITELLM, launch, asked)))
 
         for count in connections:
             takers = {server.name: _side(server, count, settings, progress) for server in servers}
