@@ -1,4 +1,5 @@
-"""`lorabay bench gateway` with everything on: accounts in PostgreSQL, all limits, usage, traces.
+"""`lorabay bench gateway` with everything on: accounts in PostgreSQL, all limits, shares, usage,
+traces.
 
     python -m tests.bench.everything_on [ROUNDS] [STREAMS]
 
@@ -20,7 +21,7 @@ from lorabay.base.default import cache_folder, prepare
 from lorabay.bench import BarProgress, BenchSettings, render, run_bench
 from lorabay.bench.commands import adapter_folders
 from lorabay.metrics import BASE_ADAPTER
-from tests.accounts.limited_key import make_limited_key
+from tests.accounts.limited_key import TENANT, make_limited_key
 from tests.docs.pages import ROOT
 from tests.fixtures.databases import postgres_programs, running_postgres
 from tests.fixtures.otlp import Collector
@@ -44,10 +45,13 @@ def switched_on() -> Iterator[tuple[str, Mapping[str, str]]]:
     ):
         url = postgres.new_database()
         key = make_limited_key(url, (BASE_ADAPTER, *names))
+        shares = Path(folder) / "shares.toml"
+        shares.write_text(f'[[share]]\ntenant = "{TENANT}"\nweight = 3\n')
         yield (
             key,
             {
                 "LORABAY_DATABASE": url,
+                "LORABAY_SHARES": str(shares),
                 "LORABAY_STORE": str(Path(folder) / "store"),
                 "LORABAY_OTLP_ENDPOINT": collector.url,
                 "LORABAY_TRACE_SHARE": "1",
