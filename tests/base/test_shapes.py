@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,17 @@ def test_a_tied_head_has_the_shape_of_the_embeddings(tmp_path: Path) -> None:
     untied = BaseShapes.read(making.make_base(tmp_path / "untied", tied=False))
     assert tied.shapes["lm_head"] == untied.shapes["lm_head"] == (making.VOCABULARY, making.HIDDEN)
     assert (tied.tied, untied.tied) == (True, False)
+
+
+def test_parameters_of_layers_leave_embedding_and_head_out(tmp_path: Path) -> None:
+    """However large the vocabulary is; nobody knows them where a weight is packed."""
+    base = BaseShapes.read(making.make_base(tmp_path / "base", tied=False))
+    hidden, inner, kv = making.HIDDEN, making.INNER, making.KV
+    layer = 2 * hidden * hidden + 2 * hidden * kv + 3 * hidden * inner
+    assert base.layer_parameters == 2 * layer
+
+    packed = replace(base, shapes={**base.shapes, "model.layers.0.mlp.up_proj": None})
+    assert packed.layer_parameters is None
 
 
 def test_shards_are_read_together(tmp_path: Path) -> None:

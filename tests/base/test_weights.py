@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 
@@ -120,12 +119,3 @@ def test_a_packing_without_weights_explains_nothing(tmp_path: Path) -> None:
     weights = BaseWeights.open(base)
     assert weights.unpacked == {}
     assert weights.shape("nothing") is None
-
-
-def test_values_are_counted(tmp_path: Path) -> None:
-    """Those of every tensor that files name."""
-    base = making.make_base(tmp_path / "base")
-    tensors = making.load(base / "model.safetensors")
-    assert BaseWeights.open(base).values == sum(
-        math.prod(tensor.shape) for tensor in tensors.values()
-    )

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import structlog
 
+from lorabay.base.shapes import BaseShapes
 from lorabay.base.weights import BaseWeights
 from lorabay.catalog.admission import ALLOWED_RANKS
 from lorabay.catalog.whole_model import ModelChecks
 from lorabay.errors import UsageError
 from lorabay.server import engine_options as module, slots
 from lorabay.server.engine_options import engine_options, has_rank_over
+from lorabay.serving.compute_type import MEASURED_PARAMETERS
 from tests import making
 from tests.server.directories import changed, directory_of, read
 
@@ -73,11 +75,22 @@ def test_long_prompts_are_sliced_on_processors_alone(
     monkeypatch.setattr(module, "engine_is_on_cpu", lambda: on_cpu)
     monkeypatch.setattr(module, "processor_features", lambda: frozenset(features.split()))
     monkeypatch.setattr(slots, "device_memory_bytes", lambda: None)
+    # As many as those of the base for which it was measured, or more.
+    monkeypatch.setattr(BaseShapes, "layer_parameters", MEASURED_PARAMETERS)
     name = "long_prefill_token_threshold"
     asked = changed(settings, engine={"dtype": dtype})
     assert engine_options(asked, directory_of(asked)).get(name) == slices
     chosen = changed(settings, engine={name: 512})
     assert engine_options(chosen, directory_of(chosen))[name] == 512
+
+
+def test_a_base_whose_prompts_cost_next_to_nothing_reads_them_whole(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slice would be longer than any prompt, which vLLM refuses."""
+    monkeypatch.setattr(module, "engine_is_on_cpu", lambda: True)
+    options = engine_options(settings, directory_of(settings))
+    assert "long_prefill_token_threshold" not in options
 
 
 @pytest.mark.parametrize(

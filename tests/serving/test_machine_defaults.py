@@ -60,7 +60,9 @@ def test_long_prompts_are_read_in_slices_on_a_cpu(context: object) -> None:
 
 def test_a_slice_is_not_longer_than_the_context() -> None:
     """vLLM would refuse to start."""
-    assert cpu_options({"max_model_len": 31}, 32) == {"long_prefill_token_threshold": 31}
+    assert cpu_options({"max_model_len": 31}, 32) == {}
+    assert cpu_options({}, 32, 31) == {}
+    assert cpu_options({"max_model_len": 32}, 32, 31) == {"long_prefill_token_threshold": 32}
 
 
 @pytest.mark.parametrize(

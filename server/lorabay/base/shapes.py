@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -171,6 +172,20 @@ class BaseShapes:
         if shape is not None and self.is_conv1d(module):
             return shape[::-1]
         return shape
+
+    @property
+    def layer_parameters(self) -> int | None:
+        """Parameters of the matrices through which every token goes, embedding and head not
+        counted; None if the shape of some is not known.
+        """
+        matrices = [
+            shape
+            for module, shape in self.shapes.items()
+            if module != HEAD and not is_embedding(module)
+        ]
+        if None in matrices:
+            return None
+        return sum(math.prod(shape) for shape in matrices if shape is not None)
 
     def is_transposed(self, module: str) -> bool:
         """Return whether PEFT's factors of `module` make the transpose of its stored weight."""

@@ -65,11 +65,6 @@ class BaseWeights:
         """The size of all tensors as they are stored."""
         return sum(tensor.size for tensor in self.tensors.values())
 
-    @property
-    def values(self) -> int:
-        """How many values all tensors hold, as they are stored: packed ones count as one."""
-        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
-
     def problem(self, name: str) -> str | None:
         """Return why the values of a tensor are not available, or None if they are."""
         if name in self.unpacked:

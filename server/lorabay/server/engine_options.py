@@ -79,9 +79,9 @@ def engine_options(settings: Settings, reconciler: Reconciler) -> dict[str, Any]
     )
     if on_cpu:
         dtype = str(settings.engine.get("dtype", "auto"))
-        values = None if ingest.base_weights is None else ingest.base_weights.values
-        slices = slice_tokens(processor_features(), dtype, values)
-        options |= cpu_options(settings.engine, slices)
+        base = ingest.base
+        slices = slice_tokens(processor_features(), dtype, base.layer_parameters)
+        options |= cpu_options(settings.engine, slices, base.context.length)
     if settings.media_domains:  # vLLM's parser takes no empty list; the engine takes none for none
         options["allowed_media_domains"] = list(settings.media_domains)
     options |= settings.engine

@@ -85,6 +85,7 @@ from lorabay.serving.adapted import ask_engine
 from lorabay.serving.admin import Operations
 from lorabay.serving.changes import Changes
 from lorabay.serving.engine import CHAT
+from lorabay.serving.garbage import put_off
 from lorabay.serving.machine_defaults import (
     adapts_experts,
     engine_is_on_cpu,
@@ -366,7 +367,7 @@ class Server:
         logger.info(
             "starting", base=self.base_name, takes="half a minute; a minute at the first start here"
         )
-        with progress_bar(STEPS, "look at the base and its adapters") as advance:
+        with put_off(), progress_bar(STEPS, "look at the base and its adapters") as advance:
             await self._start_engine(base, lambda text: advance(text, 1))
 
     async def _start_engine(self, base: BaseFolder, step: Callable[[str], None]) -> None:

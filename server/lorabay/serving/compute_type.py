@@ -36,8 +36,8 @@ SLICE_TOKENS = 32
 """Tokens of prompts in a step that streams share, where a token of a prompt costs about as much as
 one that is generated."""
 
-MEASURED_PARAMETERS = 135_000_000
-"""Parameters of the base for which slices were measured."""
+MEASURED_PARAMETERS = 106_000_000
+"""Parameters in the layers of the base for which slices were measured."""
 
 STEP_SHARE = 1 / 8
 """Part of such a base's step that is no product: the engine's own work, the same for any base."""
@@ -97,7 +97,7 @@ def kind_of(features: frozenset[str]) -> Processor | None:
 
 def slice_tokens(features: frozenset[str], dtype: str, parameters: int | None = None) -> int:
     """Return how many tokens of prompts a processor reads in a step that streams share, if it
-    computes a base of so many `parameters` in `dtype`, vLLM's `auto` included.
+    computes in `dtype`, vLLM's `auto` included, a base with so many `parameters` in its layers.
 
     A small base reads longer slices: its step is mostly the engine's own work, beside which a token
     of a prompt costs little.

@@ -118,16 +118,23 @@ def known_architectures() -> frozenset[str]:
     return frozenset(ModelRegistry.get_supported_archs())
 
 
-def cpu_options(engine: Mapping[str, Any], slice_tokens: int) -> dict[str, Any]:
+SHORTEST_CONTEXT = 512
+"""Tokens that every language model reads, also one whose config does not say how many."""
+
+
+def cpu_options(
+    engine: Mapping[str, Any], slice_tokens: int, context: int | None = None
+) -> dict[str, Any]:
     """Return vLLM's options for an engine on processors, beside the user's own in `engine`.
 
     A long prompt is read in slices of `slice_tokens` while others wait for their next token, so
-    that it holds nobody up. Alone it is read at once.
+    that it holds nobody up. Alone it is read at once. `context` is the base's own length.
     """
-    context = engine.get("max_model_len")
-    # vLLM refuses a slice that is longer than the context, which may be written as `4k`.
-    tokens = min(slice_tokens, context) if isinstance(context, int) else slice_tokens
-    return {"long_prefill_token_threshold": tokens}
+    asked = engine.get("max_model_len")
+    # It may be written as `4k`.
+    longest = asked if isinstance(asked, int) else context or SHORTEST_CONTEXT
+    # vLLM refuses a slice that is longer than any prompt.
+    return {"long_prefill_token_threshold": slice_tokens} if longest >= slice_tokens else {}
 
 
 def adapts_experts() -> bool:

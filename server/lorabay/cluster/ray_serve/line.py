@@ -12,6 +12,7 @@ from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 
 from lorabay.errors import EngineUnavailable, LorabayError
+from lorabay.serving.garbage import set_aside
 
 if TYPE_CHECKING:
     from ray.serve.handle import DeploymentHandle
@@ -34,6 +35,7 @@ class RayLine:
         """Deploy the replicas, and return once all of them are up; raises SetupError."""
         self._handle = await asyncio.to_thread(self._application.deploy)
         _take_signals_back()
+        await asyncio.to_thread(set_aside)
 
     async def close(self) -> None:
         """End the replicas; idempotent."""

@@ -35,6 +35,7 @@ from lorabay.errors import (
     SetupError,
 )
 from lorabay.serving.engine import MESSAGES, Answer, Compiled, Meter, Slots, StepTokens, not_served
+from lorabay.serving.garbage import set_aside
 from lorabay.serving.machine_defaults import BESIDE_VARIABLE, DORA_VARIABLE, set_start_method
 from lorabay.serving.supervision.engine_processes import EngineProcesses
 from lorabay.serving.vllm import errors as vllm_errors
@@ -292,6 +293,7 @@ class VllmEngine:
             disable_log_stats=engine_args.disable_log_stats,
             stat_loggers=None if engine_args.disable_log_stats else [self._stat_logger],
         )
+        set_aside()
         return llm
 
     def _plugin_is_active(self) -> bool:
