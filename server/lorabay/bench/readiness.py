@@ -6,9 +6,11 @@ Every wait is bounded; a child that dies ends it at once.
 
 from __future__ import annotations
 
+import ssl
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 
@@ -35,6 +37,20 @@ class Listing:
 
     base: str
     adapters: tuple[str, ...]
+
+    @classmethod
+    def of(cls, page: Any, url: str) -> Self:
+        """Return what a parsed model list says; raises SetupError if it is none."""
+        try:
+            cards = page["data"]
+            bases = [card["id"] for card in cards if not card.get("parent")]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise SetupError(f"{url}/v1/models is not an OpenAI model list") from error
+
+        if not bases:
+            raise SetupError(f"{url}/v1/models lists no base")
+        adapters = sorted(card["id"] for card in cards if card.get("parent"))
+        return cls(bases[0], tuple(adapters))
 
     def resolve(self, models: tuple[str, ...]) -> tuple[str, ...]:
         """Return the ids of the asked models; raises SetupError for one that is not served.
@@ -122,15 +138,10 @@ def _list_models(target: Target, timeout_s: float) -> Listing | None:
         return None
 
     try:
-        cards = response.json()["data"]
-        bases = [card["id"] for card in cards if not card.get("parent")]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SetupError(f"{target.url}/v1/models is not an OpenAI model list") from error
-
-    if not bases:
-        raise SetupError(f"{target.url}/v1/models lists no base")
-    adapters = sorted(card["id"] for card in cards if card.get("parent"))
-    return Listing(bases[0], tuple(adapters))
+        page = response.json()
+    except ValueError:
+        page = None
+    return Listing.of(page, target.url)
 
 
 def _call(
@@ -150,6 +161,7 @@ def _call(
             headers=target.headers,
             timeout=timeout_s,
             trust_env=False,
+            verify=_trusted(),
         )
     except httpx.TransportError:
         return None
@@ -160,6 +172,12 @@ def _call(
         reason = _reason(response)
         raise SetupError(f"{target.url}{path} answered {response.status_code}: {reason}")
     return response
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return whom to trust, read once: that takes more time of a processor than a request."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _reason(response: httpx.Response) -> str:

@@ -56,8 +56,8 @@ def test_the_longest_pause_of_each_load_counts() -> None:
 
 
 def test_no_prompts_are_read_in_the_time_before_a_load() -> None:
-    """However long the load takes: new answers begin two seconds before it."""
-    assert LoadSpan(10.0, 14.0).before == LoadSpan(8.0, 10.0)
+    """However long the load takes: new answers begin two seconds before it, and take a moment."""
+    assert LoadSpan(10.0, 14.0).before == LoadSpan(8.5, 10.0)
     assert LoadSpan(10.0, 10.5).before == LoadSpan(9.5, 10.0)
 
 

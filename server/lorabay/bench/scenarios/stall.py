@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from lorabay.base.shapes import BaseShapes
 from lorabay.bench.commands import LORABAY, lorabay_command
-from lorabay.bench.readiness import list_models
+from lorabay.bench.load_generator import open_session
+from lorabay.bench.readiness import Listing
 from lorabay.bench.report import Fact, Findings, Start
 from lorabay.bench.resources import MIB
 from lorabay.bench.servers import started
@@ -29,6 +30,8 @@ from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import aiohttp
 
     from lorabay.bench.load_generator import Drive, Target
     from lorabay.bench.progress import Progress
@@ -46,6 +49,8 @@ PAUSE_S = 2.0
 """Seconds between the beginning of new answers and a load: prompts that are read make streams wait,
 whatever else happens.
 """
+PROMPTS_S = 0.5
+"""Seconds of them in which the prompts of new answers are still read."""
 STEADY = "steady"
 OUTPUT_TOKENS = 256
 
@@ -64,7 +69,7 @@ class LoadSpan:
     @property
     def before(self) -> LoadSpan:
         """The time just before the load, as long as the load, in which no prompt was read."""
-        return LoadSpan(self.renamed - min(self.seconds, PAUSE_S), self.renamed)
+        return LoadSpan(self.renamed - min(self.seconds, PAUSE_S - PROMPTS_S), self.renamed)
 
     def overlaps(self, pause: tuple[float, float]) -> bool:
         """Return whether a part of the pause (begin, end) lies within."""
@@ -133,7 +138,10 @@ async def _load_beside_streams(
     workload = Workload((STEADY,), settings.prompt_tokens, OUTPUT_TOKENS, settings.endpoint)
     loads: list[LoadSpan] = []
 
-    async with running_streams(target, workload, STREAMS, settings.request_timeout_s) as streams:
+    async with (
+        running_streams(target, workload, STREAMS, settings.request_timeout_s) as streams,
+        open_session(target, LIST_TIMEOUT_S, connections=1) as session,
+    ):
         # The first answers warm the server up.
         await streams.turn_over()
 
@@ -143,7 +151,7 @@ async def _load_beside_streams(
 
             renamed = time.perf_counter()
             draft.rename(root / "adapters" / draft.name)
-            await _wait_listed(target, draft.name, renamed + settings.start_timeout_s)
+            await _wait_listed(session, target.url, draft.name, renamed + settings.start_timeout_s)
             loads.append(LoadSpan(renamed, time.perf_counter()))
 
             # New answers begin, so that the next load falls into the middle of them.
@@ -152,11 +160,17 @@ async def _load_beside_streams(
     return streams.drive(), tuple(loads)
 
 
-async def _wait_listed(target: Target, name: str, deadline: float) -> None:
-    """Wait until the server lists the adapter; raises SetupError at the deadline."""
+async def _wait_listed(
+    session: aiohttp.ClientSession, url: str, name: str, deadline: float
+) -> None:
+    """Wait until the server lists the adapter; raises SetupError at the deadline.
+
+    Asks over one connection, with next to no work for this machine: the streams are to feel the
+    load, and not the questions.
+    """
     while True:
-        # In a thread: the streams go on.
-        listing = await asyncio.to_thread(list_models, target, LIST_TIMEOUT_S)
+        async with session.get(f"{url}/v1/models") as response:
+            listing = Listing.of(await response.json(), url)
         if name in listing.adapters:
             return
         if time.perf_counter() > deadline:
