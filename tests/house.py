@@ -29,7 +29,6 @@ NO_TEST_OF_ITS_OWN: Mapping[str, str] = {
     "__main__": "two lines that start the command line",
     "bench.scenarios.peft_merge": "a script that the merge scenario starts",
     "vllm_plugin.kernel.loops": "only the row kernel calls it, and its test compares results",
-    "vllm_plugin.kernel.vectors": "only the row kernel calls it, and its test compares results",
     "vllm_plugin.kernel.arguments": "only the row kernel calls it, and its test compares results",
 }
 """Modules that need no test file of their name, each with the reason."""

@@ -7,6 +7,7 @@ vLLM's own kernels.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import llvmlite.binding
@@ -128,8 +129,14 @@ def multiplies_bfloat16() -> bool:
     # The features that numba compiles for, if somebody restricts them.
     features = config.CPU_FEATURES
     if features is None:
-        features = llvmlite.binding.get_host_cpu_features().flatten()
+        features = _host_features()
     return "+avx512bf16" in features.split(",") and "+avx512f" in features.split(",")
+
+
+@cache
+def _host_features() -> str:
+    """Return the processor's features; each matrix of an adapter is packed by them."""
+    return str(llvmlite.binding.get_host_cpu_features().flatten())
 
 
 def item(dtype: Any) -> Any:
