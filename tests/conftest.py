@@ -35,6 +35,7 @@ pytest_plugins = [
     "tests.fixtures.buckets",
     "tests.fixtures.registries",
     "tests.fixtures.hubs",
+    "tests.fixtures.hosts",
 ]
 
 examples.register_profiles()
@@ -202,6 +203,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="also tests/e2e/test_ray.py and others of that name, each of which starts a Ray "
         "cluster",
+    )
+    parser.addoption(
+        "--partition",
+        action="store_true",
+        help="also tests/e2e/test_ray_partition.py, as root: two hosts, and no cable between them",
     )
     parser.addoption(
         "--neighbours",

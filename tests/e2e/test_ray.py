@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from tests.e2e.conftest import ADMIN_KEY, API_KEY, REPOSITORY
@@ -119,6 +120,12 @@ def drive(http: httpx.Client, models: list[str], tokens: int = 4) -> list[int]:
         return [one.result().status_code for one in asked]
 
 
+def test_engines_give_way_to_nobody(cluster: Server, handle: Any) -> None:
+    """They have the server's priority: another program beside them must not starve them."""
+    own = psutil.Process(cluster.process.pid).nice()
+    assert {psutil.Process(one["pid"]).nice() for one in counts(handle)} == {own}
+
+
 def test_adapters_are_found_where_they_are(
     http: httpx.Client, handle: Any, figures: list[str]
 ) -> None:
@@ -150,6 +157,30 @@ def test_a_hot_adapter_is_on_both(http: httpx.Client, handle: Any, figures: list
     work = [one["asked"] - before[one["pid"]] for one in counts(handle)]
     figures.append(f"ray: 60 % on one adapter: {work} requests")
     assert max(work) / (sum(work) / 2) <= 1.3
+
+
+def test_a_swap_over_both_takes_two_seconds(
+    http: httpx.Client, handle: Any, folder: Path, figures: list[str]
+) -> None:
+    """Ten megabytes, from their place in the folder to an answer, while nobody else asks."""
+    drive(http, [NAMES[0]] * 64)
+    took: list[float] = []
+    for number in range(5):
+        version = ask(http, NAMES[0], 1).headers["x-adapter-version"]
+        held = {one["pid"]: set(one["held"]) for one in counts(handle)}
+        copy_of(SOURCE, folder / NAMES[0], 5 + number / 4)
+        began = time.monotonic()
+        while ask(http, NAMES[0], 1).headers["x-adapter-version"] == version:
+            assert time.monotonic() - began < PATIENCE_S
+        took.append(time.monotonic() - began)
+        assert all(set(one["held"]) - held[one["pid"]] for one in counts(handle))
+
+    size_mb = (SOURCE / "adapter_model.safetensors").stat().st_size / 1e6
+    figures.append(
+        f"ray: a swap of {size_mb:.1f} MB on both replicas took {np.median(took):.2f} s at the "
+        f"median, {max(took):.2f} s at the most"
+    )
+    assert np.median(took) <= 2
 
 
 def test_swaps_fail_nothing_and_never_go_back(

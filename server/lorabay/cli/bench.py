@@ -23,6 +23,10 @@ Count = Annotated[
 ]
 Replicas = Annotated[int, typer.Option(help="Replicas that `placement` simulates.")]
 Slots = Annotated[int, typer.Option(help="Adapters that each of them has room for.")]
+Traces = Annotated[
+    list[str] | None,
+    typer.Option("--trace", help="Traces that `placement` replays; repeats. Default: all."),
+]
 Output = Annotated[
     Path | None, typer.Option(help="Folder for `tune`'s files (lora-kernels), or for plots.")
 ]
@@ -65,6 +69,7 @@ def bench(
     count: Count = 1000,
     replicas: Replicas = 8,
     slots: Slots = 32,
+    traces: Traces = None,
     size_gb: SizeGb = 2.0,
     engine: Annotated[
         list[str] | None, typer.Option(help="vLLM engine option NAME=VALUE; repeats.")
@@ -104,6 +109,7 @@ def bench(
         adapter_count=count,
         replicas=replicas,
         slots=slots,
+        traces=tuple(traces or ()),
         size_gb=size_gb,
         engine=dict(name_and_value(option) for option in engine or ()),
     )

@@ -41,3 +41,16 @@ def test_every_way_is_replayed_on_every_trace(tmp_path: Path) -> None:
 def test_a_server_is_not_what_is_measured() -> None:
     with pytest.raises(UsageError, match="leave out --url"):
         placement(BenchSettings(**SMALL, url="http://127.0.0.1:1"), NoProgress())
+
+
+def test_only_the_traces_that_are_named() -> None:
+    """In the order in which they are named."""
+    found = placement(BenchSettings(**SMALL, traces=("bursts", "zipf")), NoProgress())
+    (grid,) = found.grids
+    assert list(dict.fromkeys(row[0] for row in grid.rows)) == ["bursts", "zipf"]
+
+
+def test_a_trace_that_is_none_is_a_mistake() -> None:
+    """The message has those that there are."""
+    with pytest.raises(UsageError, match="no trace 'zip'; there are zipf, bursts"):
+        placement(BenchSettings(**SMALL, traces=("zip",)), NoProgress())

@@ -59,9 +59,12 @@ class Bounds:
 
 
 def placement(settings: BenchSettings, progress: Progress) -> Findings:
-    """Replay every trace in every way; raises UsageError with a URL."""
+    """Replay the traces in every way; raises UsageError with a URL, or for a trace that is none."""
     if settings.url is not None:
         raise UsageError("bench: scenario 'placement' simulates; leave out --url")
+    unknown = [name for name in settings.traces if name not in TRACES]
+    if unknown:
+        raise UsageError(f"bench: no trace {unknown[0]!r}; there are {', '.join(TRACES)}")
     if settings.output is not None:
         check_libraries()
 
@@ -71,7 +74,7 @@ def placement(settings: BenchSettings, progress: Progress) -> Findings:
         settings.adapter_count,
         FILLED * shape.replicas * shape.window,
     )
-    traces = {name: make(size) for name, make in TRACES.items()}
+    traces = {name: TRACES[name](size) for name in settings.traces or TRACES}
     outcomes = replay(traces, shape, progress)
     bounds = {name: bounds_of(trace, shape) for name, trace in traces.items()}
 
