@@ -125,7 +125,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--gpu", action="store_true", help="the tests in tests/gpu, on a CUDA device")
     parser.addoption(
-        "--swaps", type=int, default=6, help="swaps under load in tests/e2e/test_hot_swap.py"
+        "--swaps",
+        type=int,
+        default=6,
+        help="swaps under load in tests/e2e/test_hot_swap.py and test_ray.py",
     )
     parser.addoption(
         "--rollout-requests", type=int, default=400, help="requests in tests/e2e/test_rollout.py"

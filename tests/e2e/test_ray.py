@@ -184,9 +184,10 @@ def test_a_swap_over_both_takes_two_seconds(
 
 
 def test_swaps_fail_nothing_and_never_go_back(
-    http: httpx.Client, folder: Path, figures: list[str]
+    http: httpx.Client, folder: Path, request: pytest.FixtureRequest, figures: list[str]
 ) -> None:
-    """Ten swaps under load: no failure, and no client sees an older version after a newer one."""
+    """Swaps under load: no failure, and no client sees an older version after a newer one."""
+    swaps: int = request.config.getoption("--swaps")
     seen: list[list[str]] = [[] for _ in range(4)]
     failed: list[int] = []
     stop = threading.Event()
@@ -204,9 +205,9 @@ def test_swaps_fail_nothing_and_never_go_back(
         thread.start()
     order: list[str] = []
     took: list[float] = []
-    for number in range(10):
+    for number in range(swaps):
         began = time.monotonic()
-        copy_of(SOURCE, folder / NAMES[0], 2 + number / 4)
+        copy_of(SOURCE, folder / NAMES[0], 2 + number / 64)
         known = set(order) | {seen[0][-1]} if seen[0] else set(order)
         while (version := ask(http, NAMES[0], 1).headers["x-adapter-version"]) in known:
             assert time.monotonic() - began < PATIENCE_S
@@ -216,7 +217,10 @@ def test_swaps_fail_nothing_and_never_go_back(
     for thread in threads:
         thread.join()
 
-    figures.append(f"ray: swaps took {np.median(took):.1f} s, at most {max(took):.1f} s")
+    figures.append(
+        f"ray: {swaps} swaps under load took {np.median(took):.1f} s at the median, at most "
+        f"{max(took):.1f} s; {sum(map(len, seen))} answers, {len(failed)} failed"
+    )
     assert failed == []
     for own in seen:
         places = [order.index(version) for version in own if version in order]

@@ -36,3 +36,13 @@ async def test_nothing_is_sent_of_an_end_alone() -> None:
     queue: asyncio.Queue[int | None] = asyncio.Queue()
     queue.put_nowait(None)
     assert await collected(queue, 0.01) == []
+
+
+async def test_a_long_silence_has_signs_of_life() -> None:
+    """Empty batches, and what comes after them is whole."""
+    queue: asyncio.Queue[int | None] = asyncio.Queue()
+    stream = batches(queue, together_s=0.0, beat_s=0.01)
+    assert [await anext(stream) for _ in range(2)] == [[], []]
+    for number in (1, None):
+        queue.put_nowait(number)
+    assert [batch async for batch in stream if batch] == [[1]]
