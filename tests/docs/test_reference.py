@@ -137,6 +137,7 @@ def test_flags_in_the_text_exist() -> None:
         "--mixed-usage",
         "--neighbours",
         "--part",
+        "--partition",
         "--ray",
         "--strangers",
     }
