@@ -30,6 +30,9 @@ Traces = Annotated[
 Output = Annotated[
     Path | None, typer.Option(help="Folder for `tune`'s files (lora-kernels), or for plots.")
 ]
+Litellm = Annotated[
+    Path | None, typer.Option(help="LiteLLM's program, for `latency` to compare with.")
+]
 SizeGb = Annotated[
     float, typer.Option(help="Size of the model that `merge` and `convert` make, in GB.")
 ]
@@ -75,9 +78,7 @@ def bench(
         list[str] | None, typer.Option(help="vLLM engine option NAME=VALUE; repeats.")
     ] = None,
     output: Output = None,
-    litellm: Annotated[
-        Path | None, typer.Option(help="LiteLLM's program, for `latency` to compare with.")
-    ] = None,
+    litellm: Litellm = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run one scenario and print its findings; exit with 1 when a bar is missed."""
