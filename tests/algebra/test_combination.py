@@ -203,7 +203,8 @@ def test_factors_of_transposed_weights_are_combined_as_they_are_stored(
     base, members = turned
     difference, effect, _ = compare(base, members, tmp_path, method, monkeypatch)
     assert effect > 0.1
-    assert difference < 2e-6 * max(effect, 1)
+    # A decomposition in float32 rounds otherwise on each kind of processor.
+    assert difference < 1e-5 * max(effect, 1)
 
 
 def test_svd_has_the_rank_of_the_largest_module(
