@@ -28,8 +28,6 @@ def test_the_report_is_a_table_or_json(
     tmp_path: Path, source: Path, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same as in the folder."""
-    for library in libraries.LIBRARIES:
-        pytest.importorskip(library)
     shares = ["--dev", "0.1", "--test", "0.2"]
     flags = ["--json"] if form == "json" else []
     code = run(["data", "prepare", str(source), "-o", str(tmp_path / "out"), *shares, *flags])
@@ -65,8 +63,6 @@ def test_a_failure_is_one_line_and_leaves_nothing(
     the_error: Callable[[], str],
 ) -> None:
     """Exit code 2 for wrong usage, 1 for what the data do not allow."""
-    for library in libraries.LIBRARIES:
-        pytest.importorskip(library)
     assert run(["data", "prepare", str(source), "-o", str(tmp_path / "out"), *flags]) == code
     assert problem in the_error()
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
@@ -89,8 +85,6 @@ def test_personal_data_is_replaced_by_a_command_of_its_own(
     tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By a key of the environment; the report shows how many, and no original."""
-    for library in libraries.LIBRARIES:
-        pytest.importorskip(library)
     source = tmp_path / "calls.jsonl"
     source.write_text('{"instruction": "Call 138 1234 5678", "output": "We did."}\n')
     monkeypatch.setenv("DEIDENTIFY_KEY", "0123456789abcdef")
@@ -111,8 +105,6 @@ def test_personal_data_goes_before_duplicates_are_sought(
     tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Rows that differ in a phone only then meet."""
-    for library in libraries.LIBRARIES:
-        pytest.importorskip(library)
     rows = [f"Call me on 138123456{number}, please" for number in (78, 87)]
     lines = (json.dumps({"instruction": row, "output": "We will do so."}) for row in rows)
     source.write_text(source.read_text() + "\n".join(lines))
@@ -128,7 +120,5 @@ def test_a_report_or_a_folder_is_asked_for(
     source: Path, flags: list[str], the_error: Callable[[], str]
 ) -> None:
     """One of both."""
-    for library in libraries.LIBRARIES:
-        pytest.importorskip(library)
     assert run(["data", "deidentify", str(source), *flags]) == 2
     assert "-o" in the_error()

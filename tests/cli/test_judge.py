@@ -18,8 +18,6 @@ def test_a_set_is_made_judged_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From two files to a report, as a table, as JSON and as a page."""
-    for library in libraries.LIBRARIES:
-        pytest.importorskip(library)
     files = [str(write_answers(tmp_path / f"{name}.jsonl", name, 12)) for name in NAMES[:2]]
     folder = tmp_path / "blind"
     assert run(["judge", "make", *files, "-o", str(folder), "--judge", "anna", "--json"]) == 0

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("datasketch")
-
 from lorabay.data.changes import Changes
 from lorabay.data.collecting import Collector, FileFacts
 from lorabay.data.duplicates.signature_files import SignatureFiles

@@ -6,10 +6,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("datasketch")
-pytest.importorskip("ftfy")
-pytest.importorskip("py3langid")
-
 from lorabay.data.prepare import PrepareWishes, prepare
 from tests.data.planted import PARTS, judge, parts_of, plant
 

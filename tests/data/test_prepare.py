@@ -9,10 +9,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("datasketch")
-pytest.importorskip("ftfy")
-pytest.importorskip("py3langid")
-
 from lorabay.data.cleaning.cleaner import CleaningWishes
 from lorabay.data.example import Example
 from lorabay.data.inputs import InputWishes

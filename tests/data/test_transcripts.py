@@ -10,12 +10,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("datasketch")
-pytest.importorskip("faker")
-pytest.importorskip("phonenumbers")
-pytest.importorskip("py3langid")
-pytest.importorskip("stdnum")
-
 from lorabay.data.cleaning.cleaner import CleaningWishes
 from lorabay.data.deidentify.keys import Key
 from lorabay.data.deidentify.wishes import DeidentifyWishes

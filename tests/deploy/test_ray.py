@@ -5,14 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.deploy.chart import VALUES, render
 from tests.docs.pages import ROOT
 from tests.fixtures.kubernetes import Program
-
-pytest.importorskip("ray.serve")
 
 FILE = ROOT / "deploy" / "ray" / "serve.yaml"
 

@@ -24,7 +24,6 @@ import pytest
 from tests.e2e.conftest import ADMIN_KEY, API_KEY, REPOSITORY
 from tests.e2e.server import PATIENCE_S, Server
 
-pytest.importorskip("ray.serve")
 pytestmark = pytest.mark.timeout(1500)
 
 COUNT = 8

@@ -12,9 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("ray.serve")
-
 from ray import serve
 
 from lorabay.catalog.versions import Version

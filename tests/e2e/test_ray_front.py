@@ -24,7 +24,6 @@ from tests.e2e.server import START_S
 from tests.fixtures.databases import free_port
 from tests.processes import descendants
 
-pytest.importorskip("ray.serve")
 pytestmark = pytest.mark.timeout(1500)
 
 

@@ -20,7 +20,6 @@ from tests.e2e.server import PATIENCE_S, Server, metric
 from tests.e2e.test_ray import NAMES, SOURCE, copy_of
 from tests.fixtures.hosts import Hosts, environment
 
-pytest.importorskip("ray.serve")
 pytestmark = pytest.mark.timeout(1800)
 
 SLOTS = 4

@@ -22,7 +22,6 @@ import pytest
 from tests.e2e.conftest import ADAPTERS, ADMIN_KEY, API_KEY
 from tests.e2e.server import PATIENCE_S, Server
 
-pytest.importorskip("ray.serve")
 pytestmark = pytest.mark.timeout(1500)
 
 WINDOW = 8

@@ -37,7 +37,6 @@ def test_a_file_of_votes_is_read_as_ballots(tmp_path: Path) -> None:
 
 def test_its_report_is_json_for_programs(tmp_path: Path) -> None:
     """Also who was asked how often, which was counted from the votes."""
-    pytest.importorskip("krippendorff")
     path = saved(tmp_path, VOTE | {"choice": "left"}, VOTE | {"choice": "right"})
     made = json.loads(json.dumps(report_of(path).as_dict()))
     assert made["asked"] == made["done"] == {"ada": 2}

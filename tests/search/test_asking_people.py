@@ -9,16 +9,12 @@ from pathlib import Path
 import pytest
 
 from lorabay.errors import SetupError, UsageError
-from lorabay.judging import libraries
 from lorabay.search.asking_people import JudgeWishes, Waiting, judged
 from lorabay.search.finals import Final
 from lorabay.training.dataset import Example
 from tests.judging.answered import judge_all
 from tests.search.judged import blind_final, prefer
 from tests.search.made import three_finalists
-
-for library in libraries.LIBRARIES:
-    pytest.importorskip(library)
 
 FINAL = Final(three_finalists(), 200)
 

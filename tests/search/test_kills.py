@@ -12,9 +12,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("optuna")
-pytest.importorskip("matplotlib")
-
 SPACE = """
 [search]
 rank = [1, 2, 4, 8]

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from lorabay.judging import libraries
 from lorabay.judging.reporting.report import report_of
 from lorabay.search.finals import Final
 from lorabay.search.peoples_verdict import ByPeople
 from tests.judging.answered import judge_all
 from tests.search.judged import NAMES, blind_final, prefer
 from tests.search.made import three_finalists
-
-for library in libraries.LIBRARIES:
-    pytest.importorskip(library)
 
 
 def test_people_overrule_the_loss(tmp_path: Path) -> None:

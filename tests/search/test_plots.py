@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from lorabay.search.plots import plots
 from lorabay.search.trials import Study
 from tests.search.made import MadeTrainer, made_space
-
-pytest.importorskip("optuna")
-pytest.importorskip("matplotlib")
 
 
 def test_a_search_has_four_plots(tmp_path: Path) -> None:

@@ -16,9 +16,6 @@ from lorabay.search.report import Report
 from lorabay.search.trials import Study
 from tests.search.made import MadeFinals, MadeTrainer, made_space
 
-pytest.importorskip("optuna")
-pytest.importorskip("matplotlib")
-
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:

@@ -19,9 +19,6 @@ from lorabay.search.trials import Trial
 from lorabay.training.recipe import read_recipe
 from tests.judging.answered import judge_all
 
-pytest.importorskip("optuna")
-pytest.importorskip("matplotlib")
-
 SPACE = """
 [search]
 rank = [2, 4]

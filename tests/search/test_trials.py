@@ -9,8 +9,6 @@ import pytest
 from lorabay.search.trials import Study, Trial
 from tests.search.made import MadeTrainer, loss_of, made_space, refuse
 
-pytest.importorskip("optuna")
-
 
 def _study(folder: Path, **search: object) -> Study:
     folder.mkdir(exist_ok=True)

@@ -10,8 +10,6 @@ from lorabay.search.trials import Study, Trial
 from lorabay.search.workers import run_workers
 from tests.search.made import MadeTrainer, made_space
 
-pytest.importorskip("optuna")
-
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_each_trial_is_run_once(tmp_path: Path, count: int) -> None:

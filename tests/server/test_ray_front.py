@@ -16,8 +16,8 @@ from lorabay.server.ray_front import FRONT, REPLICAS, Front, WithLife, applicati
 
 def test_the_application_is_built_without_a_cluster(no_settings_in_environment: None) -> None:
     """Ray is not even started; the deployment is one front, with time to drain."""
-    ray = pytest.importorskip("ray")
-    pytest.importorskip("ray.serve")
+    import ray
+
     built = application({"grace_s": 45, "ray_replicas": 3})
     deployment: Any = built._bound_deployment
     assert deployment.name == FRONT
@@ -27,7 +27,6 @@ def test_the_application_is_built_without_a_cluster(no_settings_in_environment: 
 
 
 def test_wrong_settings_are_refused_when_it_is_built(no_settings_in_environment: None) -> None:
-    pytest.importorskip("ray.serve")
     with pytest.raises(UsageError, match="poll_s"):
         application({"poll_s": "often"})
 

@@ -18,7 +18,6 @@ SMALL = {"scenario": "placement", "requests": 600, "adapter_count": 40, "replica
 
 def test_every_way_is_replayed_on_every_trace(tmp_path: Path) -> None:
     """A row for each, bars for ours where they can be reached, and plots if they are asked for."""
-    pytest.importorskip("matplotlib")
     found = placement(BenchSettings(**SMALL, output=tmp_path / "plots"), NoProgress())
     (grid,) = found.grids
     assert [row[:2] for row in grid.rows] == [(one, way) for one in TRACES for way in POLICIES]

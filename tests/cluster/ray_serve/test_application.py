@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("ray.serve")
-
 from lorabay.cluster.ray_serve.application import DEPLOYMENT, Application, Cluster, Replica
 from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
 from tests.fake_engine import FakeEngine

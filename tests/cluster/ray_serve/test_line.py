@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("ray.serve")
-
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from lorabay.cluster.choice.choice import Wish

@@ -14,7 +14,6 @@ from lorabay.errors import SetupError
 
 def test_a_simulation_has_three_plots() -> None:
     """Loads, balance and waits."""
-    pytest.importorskip("matplotlib")
     shape = Shape(replicas=2, slots=4, window=8)
     made = zipf(Size(300, 20, at_once=8))
     outcomes = {name: simulate(made, make(0), shape) for name, make in POLICIES.items()}

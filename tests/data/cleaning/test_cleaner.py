@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("ftfy")
-pytest.importorskip("py3langid")
-
 from lorabay.data.cleaning.cleaner import (
     SKIPPABLE,
     Change,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("ftfy")
-
 from lorabay.data.cleaning.encoding import repaired
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("py3langid")
-
 from lorabay.data.cleaning.languages import UNKNOWN, language_of, spoken_language, wanted_languages
 from lorabay.data.example import Example
 from lorabay.data.reasons import Code, Note

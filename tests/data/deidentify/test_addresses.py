@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("faker")
-pytest.importorskip("stdnum")
-
 from lorabay.data.deidentify.addresses import address
 from lorabay.data.deidentify.keys import Key
 

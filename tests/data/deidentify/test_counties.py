@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("stdnum")
-
 from lorabay.data.deidentify.counties import areas
 
 

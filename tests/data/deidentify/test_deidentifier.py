@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("phonenumbers")
-pytest.importorskip("stdnum")
-
 from lorabay.data.deidentify.deidentifier import Deidentifier
 from lorabay.data.deidentify.keys import Key
 from lorabay.data.deidentify.replacing import surrogates, tag

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("phonenumbers")
-pytest.importorskip("stdnum")
-
 from lorabay.data.deidentify.files import FileWishes, count, deidentify
 from lorabay.data.deidentify.keys import Key
 from lorabay.data.deidentify.wishes import DeidentifyWishes

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
-pytest.importorskip("stdnum")
-
 from stdnum.cn import ric
 
 from lorabay.data.deidentify.identity_cards import identity_card

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("faker")
-
 from lorabay.data.deidentify.keys import Key
 from lorabay.data.deidentify.names import name
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
-
-pytest.importorskip("stdnum")
-
 from stdnum import luhn
 from stdnum.cn import uscc
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("phonenumbers")
-
 import phonenumbers
+import pytest
 
 from lorabay.data.deidentify.keys import Key
 from lorabay.data.deidentify.phones import phone

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("faker")
-pytest.importorskip("phonenumbers")
-pytest.importorskip("stdnum")
-
 from lorabay.data.deidentify.deidentifier import Deidentifier
 from lorabay.data.deidentify.replacing import tag
 from lorabay.data.recognisers.finder import Finder

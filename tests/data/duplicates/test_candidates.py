@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("datasketch")
-
 from lorabay.data.duplicates import candidates
 from lorabay.data.duplicates.candidates import similar_pairs
 from lorabay.data.duplicates.signature_files import SignatureFiles

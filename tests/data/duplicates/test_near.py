@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("datasketch")
-
 from lorabay.data.duplicates import candidates
 from lorabay.data.duplicates.near import Found, NearDuplicates
 from lorabay.data.duplicates.signature_files import SignatureFiles

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("datasketch")
-
 from lorabay.data.duplicates import signature_files
 from lorabay.data.duplicates.signature_files import SignatureFiles
 from lorabay.data.duplicates.signatures import BANDS, Signer, bands_of

@@ -7,8 +7,6 @@ import random
 import numpy as np
 import pytest
 
-pytest.importorskip("datasketch")
-
 from lorabay.data.duplicates.signatures import BANDS, PLACES, Signer, bands_of, estimate, short
 from lorabay.data.matching import grams, jaccard
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("faker")
-pytest.importorskip("stdnum")
-
 from lorabay.data.recognisers.addresses import find
 from tests.data.recognisers.found import found
 

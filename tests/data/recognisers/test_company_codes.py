@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("stdnum")
-
 from lorabay.data.recognisers import company_codes
 from tests.data.recognisers.found import found
 

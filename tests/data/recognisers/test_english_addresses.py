@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("faker")
-
 from lorabay.data.recognisers.english_addresses import find
 from tests.data.recognisers.found import found
 

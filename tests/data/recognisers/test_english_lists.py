@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("faker")
-
 from lorabay.data.recognisers.english_lists import (
     common_words,
     first_names,

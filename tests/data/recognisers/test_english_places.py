@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("faker")
-
 from lorabay.data.recognisers.english_places import find
 from lorabay.data.recognisers.view import View
 from tests.data.recognisers.found import found

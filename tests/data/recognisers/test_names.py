@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("faker")
-
 from lorabay.data.recognisers.names import find
 from tests.data.recognisers.found import found
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("phonenumbers")
-
 from lorabay.data.recognisers import phones
 from tests.data.recognisers.found import found
 

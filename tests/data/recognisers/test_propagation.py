@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-pytest.importorskip("faker")
-
 from lorabay.data.recognisers.finding import Finding, Kind
 from lorabay.data.recognisers.propagation import again
 from lorabay.data.recognisers.view import View

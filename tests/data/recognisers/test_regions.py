@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("stdnum")
-
 from lorabay.data.recognisers.regions import regions
 
 

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("faker")
-pytest.importorskip("phonenumbers")
-pytest.importorskip("stdnum")
-
 from lorabay.data.recognisers.finder import Finder
 from lorabay.data.recognisers.table import RECOGNISERS
 from tests.data.deidentify.hard import cases, tallies

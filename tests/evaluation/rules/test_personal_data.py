@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("faker")
-pytest.importorskip("phonenumbers")
-pytest.importorskip("stdnum")
-
 from lorabay.evaluation.rules.case import Case
 from lorabay.evaluation.rules.fact_sheet import FactSheet
 from lorabay.evaluation.rules.personal_data import PersonalDataRule

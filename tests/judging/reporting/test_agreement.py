@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import krippendorff
 import pytest
 
 from lorabay.judging.ballots import Ballot
 from lorabay.judging.reporting.agreement import agreement
 from tests.judging.answered import ballot
-
-krippendorff = pytest.importorskip("krippendorff")
 
 
 def votes(anna: str, ben: str) -> list[Ballot]:

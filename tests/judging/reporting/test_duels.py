@@ -7,8 +7,6 @@ import pytest
 from lorabay.judging.reporting.duels import duels, holm
 from tests.judging.answered import ballot
 
-pytest.importorskip("scipy")
-
 
 def test_votes_and_majorities_are_counted_apart() -> None:
     """Three judges on two pairs: four votes to one, and one pair each way round by majority."""

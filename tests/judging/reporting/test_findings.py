@@ -9,8 +9,6 @@ from lorabay.judging.reporting.findings import finding, interval, percent, warni
 from lorabay.judging.reporting.shares import share_of
 from tests.judging.answered import ballot
 
-pytest.importorskip("scipy")
-
 
 @pytest.mark.parametrize(
     ("won", "of", "sentence"),

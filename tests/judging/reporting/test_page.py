@@ -8,13 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lorabay.judging import libraries
 from lorabay.judging.reporting.page import page
 from lorabay.judging.reporting.report import report_of
 from tests.judging.answered import NAMES, blind_folder, judge_all
-
-for library in libraries.LIBRARIES:
-    pytest.importorskip(library)
 
 
 class Tags(HTMLParser):

@@ -9,12 +9,8 @@ import pytest
 from rich.console import Console
 
 from lorabay.errors import SetupError
-from lorabay.judging import libraries
 from lorabay.judging.reporting.report import report_of
 from tests.judging.answered import NAMES, blind_folder, judge_all
-
-for library in libraries.LIBRARIES:
-    pytest.importorskip(library)
 
 
 def shown(folder: Path) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+from scipy import stats as scipy_stats
 
 from lorabay.judging.reporting.shares import Share, share_of, votes_needed
-
-scipy_stats = pytest.importorskip("scipy.stats")
 
 
 @pytest.mark.parametrize(("part", "total"), [(0, 1), (7, 10), (20, 40), (33, 40), (80, 80)])

@@ -10,8 +10,6 @@ from lorabay.judging.ballots import Ballot
 from lorabay.judging.reporting.strengths import preferences, strengths
 from tests.judging.answered import ballot
 
-pytest.importorskip("evalica")
-
 TRUE = {"a": 4.0, "b": 2.0, "c": 1.0}
 
 
