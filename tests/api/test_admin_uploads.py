@@ -14,6 +14,7 @@ from lorabay.api.keyring import Keyring
 from lorabay.catalog.registry.registry import Registry
 from lorabay.errors import AdapterRejected
 from lorabay.reconcile.events import Actor
+from lorabay.serving.uploads import Upload
 from tests.api.conftest import client_of, make_app, parts_over
 from tests.api.connection import Connection
 
@@ -32,20 +33,13 @@ class Desk:
     def describe(self) -> dict[str, Any]:
         return {"on": True, "most_bytes": 5, "reason": None}
 
-    async def add(
-        self,
-        name: str,
-        content: AsyncIterator[bytes],
-        who: Actor,
-        *,
-        size: int | None = None,
-        seen: str | None = None,
-    ) -> dict[str, Any]:
-        self.given.append((name, size, who.kind))
-        self.seen = seen
+    async def add(self, upload: Upload, who: Actor) -> dict[str, Any]:
+        name = upload.name
+        self.given.append((name, upload.size, who.kind))
+        self.seen = upload.seen
         if self.refusal is not None:
             raise self.refusal
-        async for piece in content:
+        async for piece in upload.content:
             self.pieces.append(piece)
         return {"name": name, "version": f"{name}@1", "state": "ready", "left_out": 0}
 

@@ -24,7 +24,7 @@ from lorabay.errors import (
 from lorabay.reconcile.events import Actor
 from lorabay.rollout.policy import read_policy
 from lorabay.serving.admin import Operations
-from lorabay.serving.uploads import FolderUploads, NoUploads
+from lorabay.serving.uploads import FolderUploads, NoUploads, Upload
 from lorabay.sources.uploads.upload_folder import UploadFolder
 from tests.faulty_disk import FaultyDisk
 from tests.serving.bay import Bay
@@ -54,7 +54,7 @@ class Counter:
     ) -> dict[str, object]:
         """Send an archive in some pieces."""
         pieces_of_it = cut(content, pieces)
-        return await self.uploads.add(name, pieces_of_it, WHO, size=len(content), seen=seen)
+        return await self.uploads.add(Upload(name, pieces_of_it, len(content), seen), WHO)
 
     def live(self, name: str) -> str:
         """Return the version that is live; nothing if none is."""
@@ -138,7 +138,7 @@ async def test_a_name_that_is_taken_is_refused(counter: Counter, name: str) -> N
 
     before = counter.bay.live("ads")
     with pytest.raises((AdapterConflict, AdapterRejected)):
-        await counter.uploads.add(name, unread(), WHO)
+        await counter.uploads.add(Upload(name, unread()), WHO)
     assert counter.bay.live("ads") is before
 
 
@@ -174,7 +174,7 @@ async def test_of_two_who_send_a_new_version_the_second_is_told(counter: Counter
     await counter.send("ads", as_tar(counter.files), seen=both_saw)
     first = counter.live("ads")
     with pytest.raises(AdapterConflict, match=f"{first} is live now"):
-        await counter.uploads.add("ads", unread(), WHO, seen=both_saw)
+        await counter.uploads.add(Upload("ads", unread(), seen=both_saw), WHO)
     assert counter.live("ads") == first
 
 
@@ -189,7 +189,7 @@ async def test_what_changes_while_a_version_is_received_stays(counter: Counter) 
 
     before = counter.live("ads")
     with pytest.raises(AdapterConflict, match="while the upload was received"):
-        await counter.uploads.add("ads", slow(), WHO, seen=before)
+        await counter.uploads.add(Upload("ads", slow(), seen=before), WHO)
     assert (counter.bay.root / "ads" / "chat_template.jinja").exists()
     assert counter.left() == {"ads"}
 
@@ -241,9 +241,9 @@ async def test_a_name_that_no_folder_may_have_is_refused(counter: Counter, name:
 async def test_what_is_too_large_is_refused_as_soon_as_it_is_known(counter: Counter) -> None:
     """By what is announced, or else by what has come."""
     with pytest.raises(RequestTooLarge, match="upload_mib"):
-        await counter.uploads.add("finance", cut(b"", 1), WHO, size=MOST + 1)
+        await counter.uploads.add(Upload("finance", cut(b"", 1), size=MOST + 1), WHO)
     with pytest.raises(RequestTooLarge, match="upload_mib"):
-        await counter.uploads.add("finance", cut(bytes(2 * MOST), 50), WHO)
+        await counter.uploads.add(Upload("finance", cut(bytes(2 * MOST), 50)), WHO)
     assert counter.left() == {"ads"}
 
 
@@ -262,7 +262,7 @@ async def test_whoever_leaves_half_way_leaves_nothing(counter: Counter) -> None:
         raise Left
 
     with pytest.raises(Left):
-        await counter.uploads.add("finance", half(), WHO)
+        await counter.uploads.add(Upload("finance", half()), WHO)
     assert counter.left() == {"ads"}
     await counter.send("finance", as_tar(counter.files))
 
@@ -276,7 +276,7 @@ async def test_an_end_of_the_server_leaves_nothing(counter: Counter) -> None:
         has_begun.set()
         await asyncio.Event().wait()
 
-    sending = asyncio.create_task(counter.uploads.add("finance", endless(), WHO))
+    sending = asyncio.create_task(counter.uploads.add(Upload("finance", endless()), WHO))
     await has_begun.wait()
     assert len(counter.left()) == 2
     with pytest.raises(RateLimited, match="try again"):
@@ -308,4 +308,4 @@ async def test_a_server_that_takes_none_says_why() -> None:
         "reason": "start it with --upload-mib N",
     }
     with pytest.raises(PermissionDenied, match="--upload-mib"):
-        await uploads.add("finance", cut(b"x", 1), WHO)
+        await uploads.add(Upload("finance", cut(b"x", 1)), WHO)

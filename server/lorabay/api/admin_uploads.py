@@ -17,12 +17,12 @@ from lorabay.api.administrators import administrator
 from lorabay.api.description.admin_answers import UploadedAnswer, UploadsAnswer, answers
 from lorabay.api.disconnects import ClientGone
 from lorabay.reconcile.events import Actor
+from lorabay.serving.uploads import Upload, Uploads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from lorabay.api.auth import Gate
-    from lorabay.serving.uploads import Uploads
 
 CLIENT_GONE = 499
 """The status of an answer that nobody reads, as the log of a proxy has it."""
@@ -69,7 +69,7 @@ def uploads_router(uploads: Uploads, gate: Gate) -> APIRouter:
         declared = request.headers.get("content-length", "")
         size = int(declared) if declared.isdecimal() else None
         try:
-            return await uploads.add(name, _pieces(request), who, size=size, seen=seen)
+            return await uploads.add(Upload(name, _pieces(request), size, seen), who)
         except ClientGone:
             return Response(status_code=CLIENT_GONE)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lorabay.catalog.names import AdapterName, backup_problems
@@ -41,6 +42,20 @@ WRITE_BYTES = 1 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An archive that somebody sends as the adapter `name`, of `size` bytes if that is known.
+
+    `seen` is the version that was live when they decided to send another one, an empty text if none
+    was; None for an adapter that is not there yet.
+    """
+
+    name: str
+    content: AsyncIterator[bytes]
+    size: int | None = None
+    seen: str | None = None
+
+
 class Uploads(Protocol):
     """The way in for adapters that somebody sends."""
 
@@ -48,19 +63,8 @@ class Uploads(Protocol):
         """Return whether there is one, how much may be sent, and otherwise why not."""
         ...
 
-    async def add(
-        self,
-        name: str,
-        content: AsyncIterator[bytes],
-        who: Actor,
-        *,
-        size: int | None = None,
-        seen: str | None = None,
-    ) -> dict[str, Any]:
-        """Add the adapter in an archive, of `size` bytes if that is known.
-
-        `seen` makes it a new version of an adapter that is there.
-        """
+    async def add(self, upload: Upload, who: Actor) -> dict[str, Any]:
+        """Add the adapter in an archive, or a new version of one that is there."""
         ...
 
 
@@ -74,15 +78,7 @@ class NoUploads:
         """Return why not."""
         return {"on": False, "most_bytes": None, "reason": self._why}
 
-    async def add(
-        self,
-        name: str,
-        content: AsyncIterator[bytes],
-        who: Actor,
-        *,
-        size: int | None = None,
-        seen: str | None = None,
-    ) -> dict[str, Any]:
+    async def add(self, upload: Upload, who: Actor) -> dict[str, Any]:
         """Raise PermissionDenied."""
         raise PermissionDenied(self._why)
 
@@ -100,43 +96,34 @@ class FolderUploads:
         """Return how much may be sent."""
         return {"on": True, "most_bytes": self._most_bytes, "reason": None}
 
-    async def add(
-        self,
-        name: str,
-        content: AsyncIterator[bytes],
-        who: Actor,
-        *,
-        size: int | None = None,
-        seen: str | None = None,
-    ) -> dict[str, Any]:
+    async def add(self, upload: Upload, who: Actor) -> dict[str, Any]:
         """Add the adapter in an archive, which is served as soon as its folder is read.
 
-        `seen` is the version that was live when somebody decided to send another one, or nothing if
-        none was. Raises AdapterRejected with every reason, AdapterConflict for a name that is taken
-        or if another version than `seen` is live, InvalidRequest or RequestTooLarge for what is no
+        Raises AdapterRejected with every reason, AdapterConflict for a name that is taken or if
+        another version is live than was seen, InvalidRequest or RequestTooLarge for what is no
         archive of an adapter, RateLimited while another is received, StorageUnavailable if the disk
         refuses. Nothing is kept then.
         """
+        name, size = upload.name, upload.size
         with self._operations.noting_failure("uploaded", who, name):
             if size is not None and size > self._most_bytes:
                 raise self._too_large()
             if self._one.locked():
                 raise RateLimited("another adapter is being sent: try again", retry_after=AGAIN_S)
             async with self._one:
-                version, left_out = await self._add(name, content, size, seen)
+                version, left_out = await self._add(upload)
                 state = await self._operations.added(name, version, who)
 
         return {"name": name, "version": version.id, "state": state, "left_out": left_out}
 
-    async def _add(
-        self, name: str, content: AsyncIterator[bytes], size: int | None, seen: str | None
-    ) -> tuple[Version, int]:
+    async def _add(self, upload: Upload) -> tuple[Version, int]:
         """Return the version that was put in place, and how many files of its archive were not."""
+        name = upload.name
         incoming = None
         try:
-            before = await self._check(name, size, seen)
+            before = await self._check(upload)
             incoming = await asyncio.to_thread(self._folder.begin)
-            await self._receive(content, incoming.archive)
+            await self._receive(upload.content, incoming.archive)
             left_out = await asyncio.to_thread(
                 unpack, incoming.archive, incoming.adapter, self._most_bytes
             )
@@ -146,7 +133,7 @@ class FolderUploads:
             if before is None:
                 await asyncio.to_thread(self._folder.place, incoming, name)
             else:
-                self._operations.check_unchanged(name, seen)
+                self._operations.check_unchanged(name, upload.seen)
                 await asyncio.to_thread(self._folder.replace, incoming, name, before)
         except OSError as error:
             if error.errno in _FULL:
@@ -158,11 +145,12 @@ class FolderUploads:
                 self._folder.discard(incoming)
         return version, left_out
 
-    async def _check(self, name: str, size: int | None, seen: str | None) -> str | None:
+    async def _check(self, upload: Upload) -> str | None:
         """Raise for what is refused before anything is received.
 
         Return the state of the folder that a new version takes the place of; None for a new name.
         """
+        name, seen = upload.name, upload.seen
         self._operations.check_name(name)
         if problems := backup_problems(name):
             raise _rejected(name, rejected(problems))
@@ -172,7 +160,7 @@ class FolderUploads:
             raise taken(name)
         if seen is not None:
             self._operations.check_unchanged(name, seen)
-        await asyncio.to_thread(self._folder.check_room, size or 0)
+        await asyncio.to_thread(self._folder.check_room, upload.size or 0)
         return await asyncio.to_thread(self._folder.state, name) if is_there else None
 
     async def _receive(self, content: AsyncIterator[bytes], archive: Path) -> None:
