@@ -26,6 +26,7 @@ from lorabay.catalog.records import AdminSource
 from lorabay.catalog.storage.stored_version import has_scales
 from lorabay.errors import AdapterConflict, AdapterRejected, EngineUnavailable, InvalidRequest
 from lorabay.files.adapter_folder import CONFIG_FILE, WEIGHTS_FILE
+from lorabay.files.links import link_or_copy
 from lorabay.reconcile.events import Actor
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Mixtures:
             member = described / version.id
             member.mkdir()
             for file in (CONFIG_FILE, WEIGHTS_FILE):
-                _link(version.path / file, member / file)
+                link_or_copy(version.path / file, member / file)
         (described / COMPOSITE_FILE).write_text(_composite(parts), encoding="utf-8")
         return described
 
@@ -189,14 +190,6 @@ def _composite(parts: Parts) -> str:
         for version, eighths in parts
     ]
     return 'method = "cat"\n' + "".join(members)
-
-
-def _link(stored: Path, path: Path) -> None:
-    """Have a stored file at another path, too: it never changes, so nothing need be copied."""
-    try:
-        path.hardlink_to(stored)
-    except OSError:  # this file system has no links
-        shutil.copyfile(stored, path)
 
 
 def _last_used(status: AdapterStatus) -> float:

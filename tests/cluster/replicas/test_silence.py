@@ -47,6 +47,12 @@ async def test_whoever_is_heard_of_may_take_any_time() -> None:
     assert replica.closed
 
 
+async def test_a_request_that_no_replica_has_yet_is_not_silent() -> None:
+    """It waits in the cluster's queue, behind others."""
+    heard = until_silent(Replica(0.2, 0).answer(), silent_s=0.05)
+    assert [batch async for batch in heard] == [[0], [1]]
+
+
 async def test_leaving_early_ends_the_call() -> None:
     """As without the watch."""
     replica = Replica(0, 0)

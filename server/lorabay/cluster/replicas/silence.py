@@ -24,14 +24,16 @@ T = TypeVar("T")
 
 
 async def until_silent(batches: AsyncGenerator[T], silent_s: float = SILENT_S) -> AsyncGenerator[T]:
-    """Yield the batches as they come; raises EngineUnavailable when none has come for long."""
+    """Yield the batches as they come; raises EngineUnavailable when none follows for long.
+
+    The first one may take any time: until then the request may still wait in the cluster's queue.
+    """
     try:
-        while True:
+        batch = await anext(batches, None)
+        while batch is not None:
+            yield batch
             async with asyncio.timeout(silent_s):
                 batch = await anext(batches, None)
-            if batch is None:
-                return
-            yield batch
     except TimeoutError:
         raise EngineUnavailable(
             f"the replica that had this request has been silent for {silent_s:g} s; ask again",

@@ -17,7 +17,6 @@ once it is old, unless a former folder is in it. All of it blocks on the disk.
 from __future__ import annotations
 
 import errno
-import os
 import secrets
 import shutil
 import time
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING
 from lorabay.catalog.fingerprints import look_at
 from lorabay.errors import AdapterConflict, StorageUnavailable
 from lorabay.files import durable
+from lorabay.files.links import link_or_copy
 from lorabay.files.side_files import SETTINGS_FILE
 from lorabay.sources.adapter_files import wanted_files
 
@@ -138,7 +138,7 @@ class UploadFolder:
             incoming.adapter,
             symlinks=True,
             ignore=lambda place, names: left_out if Path(place) == folder else (),
-            copy_function=_link,
+            copy_function=_carry_over,
             dirs_exist_ok=True,
         )
 
@@ -173,14 +173,13 @@ class UploadFolder:
                     shutil.rmtree(left, ignore_errors=True)
 
 
-def _link(source: str, target: str) -> None:
-    """Give a file a second name, or copy it where files have one name only."""
+def _carry_over(source: str, target: str) -> None:
+    """Have a file in the new folder, too."""
     # A second name changes the times of a file, and those of this one are watched.
-    if Path(source).name != SETTINGS_FILE:
-        with suppress(OSError):
-            os.link(source, target)
-            return
-    shutil.copy2(source, target)
+    if Path(source).name == SETTINGS_FILE:
+        shutil.copy2(source, target)
+    else:
+        link_or_copy(source, target)
 
 
 def taken(name: str) -> AdapterConflict:
