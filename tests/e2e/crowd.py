@@ -96,6 +96,12 @@ class Crowd:
             await asyncio.sleep(LOOKS_S)
         return self.costs - costs
 
+    async def rate_until(self, tenant: str, ends: int) -> float:
+        """Return tokens a second of all until so many requests of one tenant have ended."""
+        tokens, begun = self.tokens, time.perf_counter()
+        await self.watch_until(tenant, ends)
+        return (self.tokens - tokens) / (time.perf_counter() - begun)
+
     async def watch(self, seconds: float) -> tuple[Counter[str], float]:
         """Return what each tenant gets in so many seconds, and tokens a second of all."""
         costs, tokens, begun = Counter(self.costs), self.tokens, time.perf_counter()

@@ -24,8 +24,8 @@ TENANTS = ("a", "b", "c", "d", "three")
 STREAMS, TOKENS = 64, 48
 ASKED, PAUSE_S = 40, 0.5
 SHARES = '[[share]]\ntenant = "three"\nweight = 3\n'
-FILLS_S, WATCHED_S = 10.0, 30.0
-"""How long a crowd runs before it is watched, and how long it is."""
+FILLS_S = 10.0
+"""How long a crowd runs before it is watched."""
 
 ROUNDS = 3
 
@@ -173,26 +173,32 @@ async def test_a_cold_adapter_waits_two_requests_at_most(fair: Side, figures: li
     assert statistics.median(waits) <= 2 * usual
 
 
-async def rates(sides: Sequence[Side], crowds: Sequence[tuple[str, int, int]]) -> list[float]:
-    """Return tokens a second of each server under crowds of (tenant, streams, tokens); rounds
+async def rates(
+    sides: Sequence[Side], crowds: Sequence[Sequence[tuple[str, int, int]]]
+) -> list[float]:
+    """Return tokens a second of each server under its crowds of (tenant, streams, tokens); rounds
     alternate.
+
+    Over whole answers of the first tenant: where all streams begin and end together, the speed of
+    a part of an answer is none of the whole.
     """
     measured: list[list[float]] = [[] for _ in sides]
     for _ in range(ROUNDS):
-        for side, of_side in zip(sides, measured, strict=True):
+        for side, asking, of_side in zip(sides, crowds, measured, strict=True):
             async with crowd(side.url, side.keys) as clients, AsyncExitStack() as streaming:
-                for tenant, streams, tokens in crowds:
+                for tenant, streams, tokens in asking:
                     busy = clients.busy(tenant, streams, ADAPTERS[0], tokens)
                     await streaming.enter_async_context(busy)
-                await clients.watch(FILLS_S)
-                _, rate = await clients.watch(WATCHED_S / 2)
-                of_side.append(rate)
+                first, streams, _ = asking[0]
+                await clients.watch_until(first, streams)
+                of_side.append(await clients.rate_until(first, 4 * streams))
     return [statistics.median(of_side) for of_side in measured]
 
 
 async def test_the_queue_costs_no_throughput(fair: Side, ungated: Side, figures: list[str]) -> None:
     """Tokens a second at 64 streams of one tenant are at least 0.97 of those without it."""
-    gated, free = await rates([fair, ungated], [("a", STREAMS, TOKENS)])
+    asking = [("a", STREAMS, TOKENS)]
+    gated, free = await rates([fair, ungated], [asking, asking])
     figures.append(
         f"tokens a second at {STREAMS} streams: {gated:.1f}, without the queue {free:.1f}: "
         f"{gated / free:.3f}"
@@ -200,14 +206,16 @@ async def test_the_queue_costs_no_throughput(fair: Side, ungated: Side, figures:
     assert gated / free >= 0.97
 
 
-async def test_weights_cost_what_the_streams_that_wait_would_have_added(
+async def test_weights_cost_only_what_the_streams_that_wait_would_have_added(
     fair: Side, ungated: Side, figures: list[str]
 ) -> None:
-    """The lighter tenant's, a third of all: no more than a sixth of the tokens."""
-    crowds = [("a", STREAMS // 2, TOKENS // 2), ("three", STREAMS // 2, TOKENS // 2)]
-    weighted, free = await rates([fair, ungated], crowds)
+    """Two thirds of the lighter tenant's wait: the others are as fast as without these."""
+    half = STREAMS // 2
+    asking = [("three", half, TOKENS // 2), ("a", half, TOKENS // 2)]
+    running = [("three", half, TOKENS // 2), ("a", half // 3, TOKENS // 2)]
+    weighted, free = await rates([fair, ungated], [asking, running])
     figures.append(
-        f"tokens a second with weights 3 : 1: {weighted:.1f}, without the queue {free:.1f}: "
-        f"{weighted / free:.3f}"
+        f"tokens a second with weights 3 : 1: {weighted:.1f}, of as many streams without the queue "
+        f"{free:.1f}: {weighted / free:.3f}"
     )
-    assert weighted / free >= 0.83
+    assert weighted / free >= 0.9

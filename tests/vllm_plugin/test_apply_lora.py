@@ -8,10 +8,11 @@ from hypothesis import given, settings, strategies as st
 
 from lorabay.vllm_plugin.apply_lora import RowKernel, add_by_matmuls, add_looked_up, add_update
 from lorabay.vllm_plugin.batch_rows import BatchRows
-from lorabay.vllm_plugin.kernel.arguments import PANEL
+from lorabay.vllm_plugin.kernel import row_kernel
+from lorabay.vllm_plugin.kernel.arguments import LONG_PANEL, PANEL
 from lorabay.vllm_plugin.module_slots import ModuleSlots, ModuleWeights
 from tests.examples import examples
-from tests.vllm_plugin.updates import filled_slots, random_weights, reference
+from tests.vllm_plugin.updates import filled_slots, long_reference, random_weights, reference
 
 SLOTS = 4
 KERNEL = RowKernel()
@@ -20,7 +21,8 @@ NAN = float("nan")
 
 def updated(y: torch.Tensor, x: torch.Tensor, slots: ModuleSlots, rows: list[int]) -> torch.Tensor:
     result = y.clone()
-    add_update(result, x, slots, BatchRows(torch.tensor(rows).numpy()), KERNEL)
+    tiles = row_kernel.multiplies_tiles(y.dtype)
+    add_update(result, x, slots, BatchRows(torch.tensor(rows).numpy(), tiles=tiles), KERNEL)
     return result
 
 
@@ -65,6 +67,39 @@ def test_every_row_gets_its_own_adapters_update(
     result = updated(y, x, filled_slots(inputs, widths, weights, dtype), rows)
     expected = reference(y, x, widths, weights, rows)
     # As good as a matmul of this type: a few roundings of the largest value in sight.
+    tolerance = 8 * torch.finfo(dtype).eps * float(expected.abs().max().clamp(min=1))
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=tolerance)
+    base_rows = [row for row, slot in enumerate(rows) if slot < 0]
+    assert torch.equal(result[base_rows], y[base_rows])
+
+
+@given(
+    runs=st.lists(
+        st.tuples(st.integers(-1, SLOTS - 1), st.integers(1, 2 * LONG_PANEL + 20)),
+        min_size=1,
+        max_size=5,
+    ),
+    ranks=st.lists(st.sampled_from([1, 4, 8, 16, 20, 32, 40, 64]), min_size=SLOTS, max_size=SLOTS),
+    inputs=st.sampled_from([32, 40, 96, 512, 544, 1056]),
+    widths=st.lists(st.integers(1, 150), min_size=1, max_size=3),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+    scaled=st.booleans(),
+)
+@settings(max_examples=examples(60))
+def test_long_prompts_get_their_own_adapters_updates(
+    runs: list[tuple[int, int]],
+    ranks: list[int],
+    inputs: int,
+    widths: list[int],
+    dtype: torch.dtype,
+    scaled: bool,
+) -> None:
+    """Also where whole tiles are multiplied, and where the last of them is not full."""
+    rows = [slot for slot, count in runs for _ in range(count)]
+    weights = weights_of(inputs, widths, ranks, dtype, scaled)
+    x, y = torch.randn(len(rows), inputs).to(dtype), torch.randn(len(rows), sum(widths)).to(dtype)
+    result = updated(y, x, filled_slots(inputs, widths, weights, dtype), rows)
+    expected = long_reference(y, x, widths, weights, rows)
     tolerance = 8 * torch.finfo(dtype).eps * float(expected.abs().max().clamp(min=1))
     torch.testing.assert_close(result.double(), expected, rtol=0, atol=tolerance)
     base_rows = [row for row, slot in enumerate(rows) if slot < 0]

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, strategies as st
 
 from lorabay.vllm_plugin.batch_rows import BatchRows
-from lorabay.vllm_plugin.kernel.arguments import PANEL
+from lorabay.vllm_plugin.kernel.arguments import LONG_PANEL, PANEL, SHORTEST_PANEL
 
 
 def row_numbers(rows: slice | torch.Tensor) -> list[int]:
@@ -32,6 +32,23 @@ def test_the_panels_cover_the_rows_once(slots: list[int]) -> None:
         assert 1 <= count <= PANEL
         assert {slots[row] for row in rows} == {slot}
         covered += rows
+    assert sorted(covered) == [row for row, slot in enumerate(slots) if slot >= 0]
+
+
+@given(st.lists(st.tuples(st.integers(-1, 3), st.integers(1, 3 * LONG_PANEL)), max_size=6))
+def test_long_panels_are_of_adjacent_rows(runs: list[tuple[int, int]]) -> None:
+    """Together with the others they cover the rows once; each fills a tile at least."""
+    slots = [slot for slot, count in runs for _ in range(count)]
+    batch = BatchRows(np.array(slots, np.int64), tiles=True)
+    covered: list[int] = []
+    for slot, first, count in batch.long_panels.tolist():
+        rows = batch.rows[first : first + count].tolist()
+        assert SHORTEST_PANEL <= count <= LONG_PANEL
+        assert rows == list(range(rows[0], rows[0] + count))
+        assert {slots[row] for row in rows} == {slot}
+        covered += rows
+    for _, first, count in batch.panels.tolist():
+        covered += batch.rows[first : first + count].tolist()
     assert sorted(covered) == [row for row, slot in enumerate(slots) if slot >= 0]
 
 

@@ -72,3 +72,30 @@ def reference(
             a = own.a[own.starts[i] : own.starts[i] + own.ranks[i]].double()
             part += (a @ x[row].double()) @ own.layout.unpack_b(b, width).double()
     return expected
+
+
+def long_reference(
+    y: torch.Tensor,
+    x: torch.Tensor,
+    widths: Sequence[int],
+    weights: Sequence[ModuleWeights | None],
+    rows: list[int],
+) -> torch.Tensor:
+    """The same, all rows of a slot at once."""
+    expected = y.double().clone()
+    for slot, own in enumerate(weights):
+        mine = [row for row, used in enumerate(rows) if used == slot]
+        if own is None or not mine:
+            continue
+        offset = 0
+        for i, width in enumerate(widths):
+            part, b, scale = expected[mine, offset : offset + width], own.b[i], own.scales[i]
+            if b is not None:
+                a = own.a[own.starts[i] : own.starts[i] + own.ranks[i]].double()
+                if scale is not None:
+                    part = part * scale.factor.double()
+                    part += 0 if scale.shift is None else scale.shift.double()
+                update = x[mine].double() @ a.t() @ own.layout.unpack_b(b, width).double()
+                expected[mine, offset : offset + width] = part + update
+            offset += width
+    return expected

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lorabay.vllm_plugin.kernel.arguments import PANEL, batch_block
+from lorabay.vllm_plugin.kernel.arguments import LONG_PANEL, PANEL, SHORTEST_PANEL, batch_block
 
 Slots = NDArray[np.int64]
 """The slot of each row, -1 where there is no adapter."""
@@ -33,10 +33,11 @@ class BatchRows:
     """The rows of one batch that have an adapter.
 
     `rows` are their numbers, slot by slot. `panels` (panels, 3) holds slot, first place in `rows`,
-    and row count.
+    and row count. `long_panels` holds the same of adjacent rows that are computed in tiles, if the
+    processor has them for the rows' type.
     """
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots, *, tiles: bool = False) -> None:
         self.length = len(slots)
 
         # Sorted by slot, base rows (-1) come first and are left out.
@@ -45,9 +46,16 @@ class BatchRows:
         self.count = self.rows.size
 
         self._runs = _runs(slots[self.rows])
-        self.panels = _panels(self._runs)
-        self.block = batch_block(self.rows, self.panels)
+        long_runs = [run for run in self._runs if tiles and self._is_long(*run)]
+        self.panels = _panels([run for run in self._runs if run not in long_runs], PANEL)
+        self.long_panels = _panels(long_runs, LONG_PANEL)
+        self.block = batch_block(self.rows, self.panels, self.long_panels)
         self.address = self.block.ctypes.data
+
+    def _is_long(self, slot: int, first: int, last: int) -> bool:
+        count = last - first
+        is_adjacent = self.rows[last - 1] - self.rows[first] == count - 1
+        return bool(is_adjacent and count >= SHORTEST_PANEL)
 
     @cached_property
     def groups(self) -> tuple[RowGroup, ...]:
@@ -63,11 +71,13 @@ def _runs(slots: Slots) -> list[tuple[int, int, int]]:
     return [(int(slots[first]), first, last) for first, last in pairwise(starts) if first < last]
 
 
-def _panels(runs: list[tuple[int, int, int]]) -> NDArray[np.int64]:
+def _panels(runs: list[tuple[int, int, int]], longest: int) -> NDArray[np.int64]:
+    """Return the panels of some runs: as few as possible, of nearly the same length."""
     panels = []
     for slot, first, last in runs:
-        for place in range(first, last, PANEL):
-            panels.append((slot, place, min(PANEL, last - place)))
+        parts = (last - first + longest - 1) // longest
+        bounds = [first + (last - first) * part // parts for part in range(parts + 1)]
+        panels += [(slot, begin, end - begin) for begin, end in pairwise(bounds)]
 
     return np.array(panels, np.int64).reshape(-1, 3)
 

@@ -50,9 +50,11 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
 
         super().__init__(max_num_batched_tokens, max_batches, device, **kwargs)
         config = kwargs.get("lora_config")
+        self._tiles = False
         if config is not None:
             row_kernel.get_ready(config.lora_dtype)
             packing.get_ready(config.lora_dtype)
+            self._tiles = row_kernel.multiplies_tiles(config.lora_dtype)
 
         self.tokens = self.sampled = BatchRows(_NO_ROWS)
         self.kernel = RowKernel()
@@ -67,7 +69,7 @@ class CpuLoraWrapper(PunicaWrapperCPU):  # type: ignore[misc]
     ) -> None:
         """Take over a step's mapping of rows to adapters, once a step, before any layer runs."""
         super().update_metadata(mapping, lora_index_to_id, max_loras, vocab_size, **kwargs)
-        self.tokens = BatchRows(self.token_lora_indices.numpy())
+        self.tokens = BatchRows(self.token_lora_indices.numpy(), tiles=self._tiles)
         self.sampled = BatchRows(self.sampler_indices.numpy())
 
     def add_shrink(

@@ -1,7 +1,10 @@
-"""The way to replicas over Ray: what its failures mean."""
+"""The way to replicas over Ray: how answers arrive, and what its failures mean."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,83 +13,111 @@ from ray.exceptions import ActorDiedError, RayTaskError
 
 from lorabay.cluster.choice.choice import Wish
 from lorabay.cluster.ray_serve.line import RayLine
-from lorabay.cluster.replicas.messages import Begun, Question
+from lorabay.cluster.replicas.frames import ReplyTo
+from lorabay.cluster.replicas.messages import Begun, Failed, Message, Question
+from lorabay.cluster.replicas.outbox import Outboxes
 from lorabay.errors import AdapterRejected, EngineUnavailable
 
 QUESTION = Question(Wish("d"), "chat", {}, None, "r", {}, False)
 
 
-class Answers:
-    """What a handle gives for a call: batches, then a failure or the end."""
+class Call:
+    """What a handle gives for a call: it runs until it is ended, cancelled or fails."""
 
-    def __init__(self, batches: list[Any], failure: Exception | None = None) -> None:
-        self._batches = iter(batches)
-        self._failure = failure
-        self.cancelled = False
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.made: asyncio.Future[ReplyTo] = loop.create_future()
+        self.over: asyncio.Future[None] = loop.create_future()
 
-    def __aiter__(self) -> Answers:
-        return self
-
-    async def __anext__(self) -> Any:
-        for batch in self._batches:
-            return batch
-        raise self._failure or StopAsyncIteration
+    def __await__(self) -> Generator[Any, None, None]:
+        return self.over.__await__()
 
     def cancel(self) -> None:
-        self.cancelled = True
+        self.over.cancel()
 
 
 class Handle:
-    """A handle whose calls have these answers."""
+    """A handle of which one call is made, and whose broadcasts have these results."""
 
-    def __init__(self, answers: Answers, results: list[Any] | None = None) -> None:
-        self.answers = answers
-        self.results = results or []
+    def __init__(self, call: Call | None = None, results: Sequence[Any] = ()) -> None:
+        self._call = call
+        self._results = list(results)
 
     def options(self, **_: Any) -> Any:
-        return SimpleNamespace(remote=lambda *_: self.answers)
+        return SimpleNamespace(remote=self._remote)
 
     def broadcast(self, *_: Any) -> Any:
         async def results_async(return_exceptions: bool) -> list[Any]:
-            return self.results
+            return self._results
 
         return SimpleNamespace(results_async=results_async)
 
+    def _remote(self, question: Question, reply_to: ReplyTo) -> Call:
+        assert self._call is not None
+        self._call.made.set_result(reply_to)
+        return self._call
 
-async def opened(handle: Handle) -> RayLine:
-    line = RayLine(SimpleNamespace(deploy=lambda: handle, end=lambda: None))  # type: ignore[arg-type]
+
+@asynccontextmanager
+async def opened(handle: Handle) -> AsyncIterator[RayLine]:
+    cluster = SimpleNamespace(deploy=lambda: handle, host=lambda: "127.0.0.1", end=lambda: None)
+    line = RayLine(cluster)  # type: ignore[arg-type]
     await line.open()
-    return line
+    yield line
+    await line.close()
+
+
+async def heard(line: RayLine) -> list[Message]:
+    return [message async for batch in line.ask(QUESTION) for message in batch]
+
+
+async def test_an_answer_comes_over_the_replicas_own_connection() -> None:
+    """And the call is left to end by itself."""
+    call = Call()
+    async with opened(Handle(call)) as line:
+        hearing = asyncio.create_task(heard(line))
+        reply_to = await call.made
+        outbox = await Outboxes().to(reply_to.front)
+        with outbox.answering(reply_to) as send:
+            send(Begun())
+        assert await hearing == [Begun()]
+        assert not call.over.done()
+        await outbox.close()
 
 
 async def test_a_dead_replica_is_unavailable() -> None:
-    """What it had sent by then arrives, and the call is taken back."""
-    answers = Answers([[Begun()]], ActorDiedError())
-    batches = (await opened(Handle(answers))).ask(QUESTION)
-    assert await anext(batches) == [Begun()]
-    with pytest.raises(EngineUnavailable, match="gone"):
-        await anext(batches)
-    assert answers.cancelled
+    """Ray tells that the call has failed."""
+    call = Call()
+    async with opened(Handle(call)) as line:
+        hearing = asyncio.create_task(heard(line))
+        await call.made
+        call.over.set_exception(ActorDiedError())
+        (failed,) = await hearing
+        assert isinstance(failed, Failed)
+        assert isinstance(failed.error, EngineUnavailable)
+        assert "gone; ask again" in failed.error.message
 
 
 async def test_leaving_early_cancels_in_the_replica() -> None:
-    answers = Answers([[Begun()], [Begun()]])
-    batches = (await opened(Handle(answers))).ask(QUESTION)
-    await anext(batches)
-    await batches.aclose()
-    assert answers.cancelled
+    call = Call()
+    async with opened(Handle(call)) as line:
+        hearing = asyncio.create_task(heard(line))
+        await call.made
+        hearing.cancel()
+        await asyncio.wait({hearing})
+        assert call.over.cancelled()
 
 
 async def test_an_expected_failure_of_one_is_raised() -> None:
     """One that is gone meanwhile is left out."""
     rejected = AdapterRejected("finance", ("rank",))
     told = RayTaskError("f", "traceback", rejected).as_instanceof_cause()
-    line = await opened(Handle(Answers([]), [True, told]))
-    with pytest.raises(AdapterRejected, match="rank"):
-        await line.tell_all("prepare_successor")
+    async with opened(Handle(results=[True, told])) as line:
+        with pytest.raises(AdapterRejected, match="rank"):
+            await line.tell_all("prepare_successor")
 
-    line = await opened(Handle(Answers([]), [True, ActorDiedError()]))
-    assert await line.tell_all("facts") == [True]
+    async with opened(Handle(results=[True, ActorDiedError()])) as line:
+        assert await line.tell_all("facts") == [True]
 
 
 async def test_nothing_can_be_asked_before_it_is_open() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -36,12 +37,16 @@ class DirectLine:
             await replica.stop()
 
     async def ask(self, question: Question) -> AsyncGenerator[list[Message]]:
-        batches = self._chosen(question).answer(travelled(question))
+        queue: asyncio.Queue[Message | None] = asyncio.Queue()
+        answer = self._chosen(question).answer(travelled(question), queue.put_nowait)
+        asked = asyncio.create_task(answer)
+        asked.add_done_callback(lambda _: queue.put_nowait(None))
         try:
-            async for batch in batches:
-                yield travelled(batch)
+            while (message := await queue.get()) is not None:
+                yield [travelled(message)]
         finally:
-            await batches.aclose()
+            asked.cancel()
+            await asyncio.wait({asked})
 
     async def tell_one(self, errand: Errand) -> None:
         await self._chosen(errand).prepare(travelled(errand))

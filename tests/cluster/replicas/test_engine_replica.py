@@ -39,7 +39,9 @@ def question(version: Version | None, call: str = "chat", **body: object) -> Que
 
 
 async def answered(replica: EngineReplica, asked: Question) -> list[Message]:
-    return [message async for batch in replica.answer(asked) for message in batch]
+    messages: list[Message] = []
+    await replica.answer(asked, messages.append)
+    return messages
 
 
 @pytest.fixture
@@ -107,10 +109,13 @@ async def test_a_client_that_leaves_ends_the_generation(
         return streams[0]
 
     engine.reply = stream
-    batches = replica.answer(question(FINANCE, stream=True))
-    await anext(batches)
+    queue: asyncio.Queue[Message] = asyncio.Queue()
+    asked = question(FINANCE, stream=True)
+    answer = asyncio.create_task(replica.answer(asked, queue.put_nowait))
+    await queue.get()
     assert replica.stats()["running"] == {FINANCE.weights: 1}
-    await batches.aclose()
+    answer.cancel()
+    await asyncio.wait({answer})
     assert streams[0].closed >= 1
     assert replica.stats()["running"] == {}
     await replica.forget(FINANCE)

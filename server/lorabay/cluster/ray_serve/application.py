@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set as AbstractSet
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lorabay.cluster.ray_serve import encryption
+from lorabay.cluster.replicas.outbox import Outboxes
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from lorabay.catalog.versions import Digest, Version
     from lorabay.cluster.replicas.engine_replica import EngineReplica
-    from lorabay.cluster.replicas.messages import Errand, Facts, Message, Question
+    from lorabay.cluster.replicas.frames import ReplyTo
+    from lorabay.cluster.replicas.messages import Errand, Facts, Question
 
 ROUTER = "lorabay.cluster.ray_serve.router:AdapterRouter"
 DEPLOYMENT = "engine"
@@ -63,14 +65,15 @@ class Replica:
         from ray import serve
 
         self._made_of = made_of
+        self._outboxes = Outboxes(encryption=encryption.connecting())
         rank = serve.get_replica_context().rank
         self._replica = await make(rank.local_rank)
 
-    async def answer(self, question: Question) -> AsyncIterator[list[Message]]:
-        """Yield the messages that answer a request."""
-        async with aclosing(self._replica.answer(question)) as batches:
-            async for batch in batches:
-                yield batch
+    async def answer(self, question: Question, reply_to: ReplyTo) -> None:
+        """Send a front the messages that answer a request."""
+        outbox = await self._outboxes.to(reply_to.front)
+        with outbox.answering(reply_to) as send:
+            await self._replica.answer(question, send)
 
     async def prepare(self, errand: Errand) -> None:
         """Load a version."""
@@ -111,6 +114,7 @@ class Replica:
     async def __del__(self) -> None:
         """End the engine; Ray awaits it before the process ends."""
         if hasattr(self, "_replica"):
+            await self._outboxes.close()
             await self._replica.stop()
 
 
@@ -142,6 +146,12 @@ class Application:
             return serve.run(self._bound(), name=cluster.name, route_prefix=None)
         except RuntimeError as error:
             raise SetupError(f"the replicas did not come up: {error}") from error
+
+    def host(self) -> str:
+        """Return the address by which this cluster's other hosts reach this one."""
+        import ray
+
+        return str(ray.util.get_node_ip_address())
 
     def end(self) -> None:
         """Drain and end the replicas, and Ray if it was started here."""

@@ -1,8 +1,8 @@
 """Messages that follow each other closely travel together.
 
-Each trip between processes costs about a millisecond of both. The first message goes at once, and
-so does one that comes after a pause, so nobody waits for a first token. Where nothing comes for
-long, an empty batch goes: a sign of life, for a host that is cut off says nothing else.
+So what one step of an engine makes for all its requests is one trip between processes. The first
+message goes at once, and so does one that comes after a pause. Where nothing comes for long, an
+empty batch goes: a sign of life, for a host that is cut off says nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import TypeVar
 
-TOGETHER_S = 0.015
+TOGETHER_S = 0.003
 """Seconds from one trip to the next; what comes meanwhile travels with it."""
 BEAT_S = 5.0
 """Seconds without a message after which an empty batch goes."""

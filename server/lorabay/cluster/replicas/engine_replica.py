@@ -6,15 +6,13 @@ who goes first, and settles what it cost. Everything runs on one event loop.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Set as AbstractSet
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Set as AbstractSet
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lorabay.cluster.replicas.coalescing import batches
 from lorabay.cluster.replicas.messages import (
     Begun,
     Counted,
@@ -145,27 +143,13 @@ class EngineReplica:
         """Let these weights give up their places last."""
         self._pinned = frozenset(weights)
 
-    async def answer(self, question: Question) -> AsyncGenerator[list[Message]]:
-        """Yield the messages that answer a request; leaving early aborts the generation."""
-        queue: asyncio.Queue[Message | None] = asyncio.Queue()
-        work = asyncio.create_task(self._work(question, queue))
-        try:
-            async with aclosing(batches(queue)) as travelling:
-                async for batch in travelling:
-                    yield batch
-        finally:
-            work.cancel()
-            await asyncio.wait({work})
-
-    async def _work(self, question: Question, queue: asyncio.Queue[Message | None]) -> None:
-        """Compute an answer and put what comes of it into the queue, None at the end."""
+    async def answer(self, question: Question, send: Callable[[Message], None]) -> None:
+        """Send the messages that answer a request; a cancelled call aborts the generation."""
         try:
             async with self._ready(question) as meter:
-                await self._run(question, meter, queue)
+                await self._run(question, meter, send)
         except LorabayError as error:
-            queue.put_nowait(Failed(error))
-        finally:
-            queue.put_nowait(None)
+            send(Failed(error))
 
     @asynccontextmanager
     async def _ready(self, question: Question) -> AsyncIterator[Meter]:
@@ -208,17 +192,15 @@ class EngineReplica:
         await self._residency.ensure(version, swap=swap)
         self._versions[version.weights] = version
 
-    async def _run(
-        self, question: Question, meter: Meter, queue: asyncio.Queue[Message | None]
-    ) -> None:
+    async def _run(self, question: Question, meter: Meter, send: Callable[[Message], None]) -> None:
         end_of_turn = meter.was_read
 
         async def admit(prompt_tokens: int) -> None:
-            queue.put_nowait(Counted(prompt_tokens))
+            send(Counted(prompt_tokens))
 
         def was_read() -> None:
             end_of_turn()
-            queue.put_nowait(PromptRead())
+            send(PromptRead())
 
         meter.admit, meter.was_read = admit, was_read
         answer = await self.engine.run(
@@ -230,17 +212,17 @@ class EngineReplica:
             meter=meter,
         )
         if isinstance(answer, Answer):
-            queue.put_nowait(Whole(answer))
+            send(Whole(answer))
             return
 
-        queue.put_nowait(Begun())
+        send(Begun())
         try:
             async for event in answer:
-                queue.put_nowait(Event(event))
-                queue.put_nowait(Spent(answer.usage))
+                send(Event(event))
+                send(Spent(answer.usage))
         finally:
             await answer.aclose()
-            queue.put_nowait(Spent(answer.usage))
+            send(Spent(answer.usage))
 
     def _answers(self, call: Call) -> bool:
         try:

@@ -15,7 +15,6 @@ from lorabay.cluster.choice.affinity import affinity
 from lorabay.cluster.choice.choice import Wish
 from lorabay.cluster.replicas.conversation import Conversation
 from lorabay.cluster.replicas.messages import Errand, Facts, Message, Question
-from lorabay.cluster.replicas.silence import until_silent
 from lorabay.errors import EngineUnavailable
 from lorabay.serving.engine import CALLS, Compiled, Meter, Slots, StepTokens, not_served
 
@@ -181,7 +180,7 @@ class ReplicasEngine:
             passed,
             meter.goes_first,
         )
-        return await Conversation(until_silent(self._line.ask(question)), meter).answer()
+        return await Conversation(self._line.ask(question), meter).answer()
 
     async def _follow(self) -> None:
         """Ask the replicas for their facts again and again: they come, go and change."""

@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 PANEL = 32
 """Rows of one adapter for which its weights are read from memory once."""
 
+LONG_PANEL = 128
+"""The same of adjacent rows, SHORTEST_PANEL at least, where the processor multiplies tiles."""
+
+SHORTEST_PANEL = 16
+
 TILE = 4
 """Rows of a panel that are computed together, in registers."""
 
@@ -37,8 +42,8 @@ Y, X, Y_STRIDE, X_STRIDE, MODULE, BATCH, LOW = range(7)  # strides in bytes
 CALL = 7
 INPUTS, SLICES, SLOTS, TABLE, WIDTHS, MAX_RANK = range(6)
 MODULE_FIELDS = 6
-ROWS, ROW_COUNT, PANELS, PANEL_COUNT = range(4)
-BATCH_FIELDS = 4
+ROWS, ROW_COUNT, PANELS, PANEL_COUNT, LONG_PANELS, LONG_PANEL_COUNT = range(6)
+BATCH_FIELDS = 6
 A, B, RANK, FACTOR, SHIFT = range(5)  # addresses, and the rank; 0 is no address
 FIELDS = 5
 SLOT, FIRST, COUNT = range(3)
@@ -57,6 +62,11 @@ def module_block(
     return block
 
 
-def batch_block(rows: NDArray[np.int64], panels: NDArray[np.int64]) -> NDArray[np.int64]:
+def batch_block(
+    rows: NDArray[np.int64], panels: NDArray[np.int64], long_panels: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Return the block that calls for one batch share; the caller keeps the arrays alive."""
-    return np.array([rows.ctypes.data, rows.size, panels.ctypes.data, len(panels)], np.int64)
+    fields = [rows.ctypes.data, rows.size]
+    for some in (panels, long_panels):
+        fields += [some.ctypes.data, len(some)]
+    return np.array(fields, np.int64)

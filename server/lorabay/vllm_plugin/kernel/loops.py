@@ -46,24 +46,29 @@ from lorabay.vllm_plugin.kernel.arguments import (
 from lorabay.vllm_plugin.kernel.vectors import (
     combine,
     dot_products,
+    finish_line,
     item,
     low_item,
     narrow,
     pointer,
-    tile_of_sums,
+    scratch,
     widen,
 )
 
 _FAST = {"reassoc", "contract", "nsz"}
 """Sums may be reordered; NaN and infinity stay what they are."""
 
-_omp_thread = types.ExternalFunction("omp_get_thread_num", types.int32())
-_omp_threads = types.ExternalFunction("omp_get_num_threads", types.int32())
-_gomp_barrier = types.ExternalFunction("GOMP_barrier", types.void())
+SUMS_BYTES = COLUMNS * 4
+"""Bytes of the sums of one row for one block of outputs."""
+_TILE_BYTES = TILE * SUMS_BYTES
+
+omp_thread = types.ExternalFunction("omp_get_thread_num", types.int32())
+omp_threads = types.ExternalFunction("omp_get_num_threads", types.int32())
+gomp_barrier = types.ExternalFunction("GOMP_barrier", types.void())
 
 
 @njit
-def _share(total: int, thread: int, threads: int) -> tuple[int, int]:
+def share(total: int, thread: int, threads: int) -> tuple[int, int]:
     return total * thread // threads, total * (thread + 1) // threads
 
 
@@ -101,13 +106,13 @@ def _shrink(
 
 
 @njit
-def _low_stride(module: Any, dtype: Any) -> Any:
+def low_row_bytes(module: Any, dtype: Any) -> Any:
     """Return the bytes of the numbers that one row shrinks to."""
     return module[SLICES] * module[MAX_RANK] * low_item(dtype)
 
 
 @njit
-def _shrink_panels(
+def shrink_panels(
     call: Any,
     module: Any,
     table: Any,
@@ -122,7 +127,7 @@ def _shrink_panels(
     for p in range(panels.shape[0]):
         for s in range(module[SLICES]):
             total += _cost(panels[p]) * (table[panels[p, SLOT], s, RANK] // RANKS)
-    begin, end = _share(total, thread, threads)
+    begin, end = share(total, thread, threads)
 
     position = 0
     for p in range(panels.shape[0]):
@@ -139,29 +144,43 @@ def _shrink_panels(
                         rows,
                         a,
                         low,
-                        _low_stride(module, dtype),
+                        low_row_bytes(module, dtype),
                         dtype,
                     )
                 position += _cost(panels[p])
 
 
-@njit(fastmath=_FAST)
-def _finish(y: Any, sums: Any, entry: Any, begin: int) -> None:
-    """Compute y = y * factor + shift + sums, rounded once."""
-    size = sums.size
+@njit
+def finish(y: int, sums: int, size: int, entry: Any, begin: int, dtype: Any) -> None:
+    """Compute y = y * factor + shift + sums for up to COLUMNS outputs, rounded once.
 
-    if entry[FACTOR] == 0:
+    `y` and `sums` are addresses, `begin` is the first output's place in its slice.
+    """
+    factor = entry[FACTOR] + 4 * begin if entry[FACTOR] != 0 else 0
+    shift = entry[SHIFT] + 4 * begin if entry[SHIFT] != 0 else 0
+    if size == COLUMNS:
+        finish_line(y, sums, factor, shift, dtype)
+    else:
+        _finish_rest(y, sums, size, factor, shift, dtype)
+
+
+@njit(fastmath=_FAST)
+def _finish_rest(y: int, sums: int, size: int, factor: int, shift: int, dtype: Any) -> None:
+    """Do the same for the last outputs of a slice."""
+    outputs = carray(pointer(y), (size,), dtype)
+    added = carray(pointer(sums), (size,), np.float32)
+    if factor == 0:
         for o in range(size):
-            y[o] = narrow(widen(y[o]) + sums[o], y[o])
+            outputs[o] = narrow(widen(outputs[o]) + added[o], outputs[o])
         return
 
-    factor = carray(pointer(entry[FACTOR] + 4 * begin), (size,), np.float32)
-    if entry[SHIFT] != 0:
-        shift = carray(pointer(entry[SHIFT] + 4 * begin), (size,), np.float32)
+    factors = carray(pointer(factor), (size,), np.float32)
+    if shift != 0:
+        shifts = carray(pointer(shift), (size,), np.float32)
         for o in range(size):
-            sums[o] += shift[o]
+            added[o] += shifts[o]
     for o in range(size):
-        y[o] = narrow(widen(y[o]) * factor[o] + sums[o], y[o])
+        outputs[o] = narrow(widen(outputs[o]) * factors[o] + added[o], outputs[o])
 
 
 @njit
@@ -174,7 +193,7 @@ def _expand_tile(
     y: int,
     outputs: int,
     blocks: tuple[int, int],
-    sums: Any,
+    sums: int,
     dtype: Any,
 ) -> None:
     """Finish the outputs of some blocks of one slice for the rows of a tile, block by block.
@@ -188,24 +207,22 @@ def _expand_tile(
         b = entry[B] + begin * entry[RANK] * item(dtype)
 
         if count == 4:
-            combine(4, b, entry[RANK], low, low_stride, sums.ctypes.data, dtype)
+            combine(4, b, entry[RANK], low, low_stride, sums, dtype)
         elif count == 3:
-            combine(3, b, entry[RANK], low, low_stride, sums.ctypes.data, dtype)
+            combine(3, b, entry[RANK], low, low_stride, sums, dtype)
         elif count == 2:
-            combine(2, b, entry[RANK], low, low_stride, sums.ctypes.data, dtype)
+            combine(2, b, entry[RANK], low, low_stride, sums, dtype)
         else:
-            combine(1, b, entry[RANK], low, low_stride, sums.ctypes.data, dtype)
+            combine(1, b, entry[RANK], low, low_stride, sums, dtype)
 
         size = min(COLUMNS, outputs - begin)
         for i in range(count):
-            of_row = carray(
-                pointer(y + rows[i] * call[Y_STRIDE] + begin * item(dtype)), (size,), dtype
-            )
-            _finish(of_row, sums[i][:size], entry, begin)
+            place = y + rows[i] * call[Y_STRIDE] + begin * item(dtype)
+            finish(place, sums + i * SUMS_BYTES, size, entry, begin, dtype)
 
 
 @njit
-def _expand_panels(
+def expand_panels(
     call: Any,
     module: Any,
     table: Any,
@@ -220,15 +237,15 @@ def _expand_panels(
     A panel is computed tile by tile, so that its outputs are written once.
     """
     widths = carray(pointer(module[WIDTHS]), (module[SLICES],), np.int64)
-    sums = carray(tile_of_sums(), (TILE, COLUMNS), np.float32)
-    stride = _low_stride(module, dtype)
+    sums = scratch(_TILE_BYTES)
+    stride = low_row_bytes(module, dtype)
 
     all_blocks = total = 0
     for s in range(module[SLICES]):
         all_blocks += (widths[s] + COLUMNS - 1) // COLUMNS
     for p in range(panels.shape[0]):
         total += _cost(panels[p]) * all_blocks
-    first, last = _share(total, thread, threads)
+    first, last = share(total, thread, threads)
 
     position = 0
     for p in range(panels.shape[0]):
@@ -236,7 +253,7 @@ def _expand_panels(
         for s in range(module[SLICES]):
             entry = table[panels[p, SLOT], s]
             blocks = (widths[s] + COLUMNS - 1) // COLUMNS
-            own = _begun(first - position, cost, blocks), _begun(last - position, cost, blocks)
+            own = begun(first - position, cost, blocks), begun(last - position, cost, blocks)
 
             if own[0] < own[1] and entry[RANK] > 0:
                 low = call[LOW] + s * module[MAX_RANK] * low_item(dtype)
@@ -259,7 +276,7 @@ def _expand_panels(
 
 
 @njit
-def _begun(position: int, cost: int, blocks: int) -> int:
+def begun(position: int, cost: int, blocks: int) -> int:
     """Return how many of `blocks`, which cost `cost` each, begin before `position`."""
     return min(max((position + cost - 1) // cost, 0), blocks)
 
@@ -267,7 +284,7 @@ def _begun(position: int, cost: int, blocks: int) -> int:
 @njit
 def update(call: Any, dtype: Any) -> None:
     """Compute this thread's share of the updates that the argument block `call` describes."""
-    thread, threads = _omp_thread(), _omp_threads()
+    thread, threads = omp_thread(), omp_threads()
     module = carray(pointer(call[MODULE]), (MODULE_FIELDS,), np.int64)
     batch = carray(pointer(call[BATCH]), (BATCH_FIELDS,), np.int64)
     table = carray(pointer(module[TABLE]), (module[SLOTS], module[SLICES], FIELDS), np.int64)
@@ -275,6 +292,6 @@ def update(call: Any, dtype: Any) -> None:
     panels = carray(pointer(batch[PANELS]), (batch[PANEL_COUNT], 3), np.int64)
 
     # Expand reads what other threads have shrunk.
-    _shrink_panels(call, module, table, panels, rows, thread, threads, dtype)
-    _gomp_barrier()
-    _expand_panels(call, module, table, panels, rows, thread, threads, dtype)
+    shrink_panels(call, module, table, panels, rows, thread, threads, dtype)
+    gomp_barrier()
+    expand_panels(call, module, table, panels, rows, thread, threads, dtype)

@@ -24,10 +24,13 @@ from numba import carray, cfunc, types
 from lorabay.vllm_plugin.kernel import (
     arguments as kernel_arguments,
     loops as kernel_loops,
+    tile_loops as kernel_tile_loops,
+    tiles,
     vectors as kernel_vectors,
 )
 from lorabay.vllm_plugin.kernel.arguments import CALL
 from lorabay.vllm_plugin.kernel.loops import update
+from lorabay.vllm_plugin.kernel.tile_loops import update_with_tiles
 from lorabay.vllm_plugin.kernel.vectors import multiplies_bfloat16
 
 logger = logging.getLogger(__name__)
@@ -36,6 +39,11 @@ logger = logging.getLogger(__name__)
 def ranks_together(dtype: torch.dtype) -> int:
     """Return how many ranks of an output lie side by side in B, to be multiplied together."""
     return 2 if dtype is torch.bfloat16 and multiplies_bfloat16() else 1
+
+
+def multiplies_tiles(dtype: torch.dtype) -> bool:
+    """Return whether long runs of rows of this type are computed in tiles, here."""
+    return dtype is torch.bfloat16 and serves(dtype) and tiles.are_available()
 
 
 def get_ready(dtype: torch.dtype) -> None:
@@ -98,6 +106,12 @@ def _compile(dtype: torch.dtype) -> Any:
         if sources:
             update(carray(block, (CALL,)), values)
 
+    def call_with_tiles(block: Any) -> None:
+        if sources:
+            update_with_tiles(carray(block, (CALL,)), values)
+
+    if multiplies_tiles(dtype):
+        call = call_with_tiles
     signature = types.void(types.CPointer(types.int64))
     try:
         return cfunc(signature, cache=True)(call)
@@ -108,7 +122,7 @@ def _compile(dtype: torch.dtype) -> Any:
 def _sources() -> int:
     """Return a number that changes with the text of the kernel's modules; never 0."""
     checksum = 0
-    for module in (kernel_arguments, kernel_loops, kernel_vectors):
+    for module in (kernel_arguments, kernel_loops, kernel_tile_loops, tiles, kernel_vectors):
         if module.__file__:
             checksum = zlib.crc32(Path(module.__file__).read_bytes(), checksum)
 

@@ -17,7 +17,7 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from lorabay.vllm_plugin.kernel.arguments import AHEAD, COLUMNS, LANES, LINE, RANKS, TILE
+from lorabay.vllm_plugin.kernel.arguments import AHEAD, COLUMNS, LANES, LINE, RANKS
 
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _INT16, _INT32, _INT64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
@@ -48,16 +48,19 @@ def pointer(typingctx: Any, address: Any) -> Any:
     return types.voidptr(types.int64), codegen
 
 
-@intrinsic
-def tile_of_sums(typingctx: Any) -> Any:
-    """Return the address of TILE * COLUMNS numbers on the stack of the calling function."""
+@intrinsic(prefer_literal=True)
+def scratch(typingctx: Any, size: Any) -> Any:
+    """Return the address of `size` (a literal) bytes on the stack of the calling function."""
+    count = size.literal_value
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), TILE * COLUMNS))
-        place.align = 64
-        return builder.bitcast(place, cgutils.voidptr_t)
+        # Not by `alloca_once`, which fills it with zeros.
+        with builder.goto_entry_block():
+            place = builder.alloca(ir.ArrayType(ir.IntType(8), count))
+        place.align = LINE
+        return builder.ptrtoint(place, _INT64)
 
-    return types.voidptr(), codegen
+    return types.int64(size), codegen
 
 
 @intrinsic
@@ -126,11 +129,12 @@ def _overload_narrow(value: Any, stored: Any) -> Any:
 
 def multiplies_bfloat16() -> bool:
     """Return whether the processor sums products of bfloat16 pairs in float32 (AVX512_BF16)."""
-    # The features that numba compiles for, if somebody restricts them.
-    features = config.CPU_FEATURES
-    if features is None:
-        features = _host_features()
-    return "+avx512bf16" in features.split(",") and "+avx512f" in features.split(",")
+    return {"+avx512bf16", "+avx512f"} <= set(features().split(","))
+
+
+def features() -> str:
+    """Return the features that numba compiles for: the processor's, or what somebody restricts."""
+    return _host_features() if config.CPU_FEATURES is None else str(config.CPU_FEATURES)
 
 
 @cache
@@ -397,3 +401,74 @@ def combine(
 
     whole = types.int64
     return types.void(rows, whole, whole, whole, whole, whole, dtype), codegen
+
+
+@intrinsic
+def finish_line(typingctx: Any, y: Any, sums: Any, factor: Any, shift: Any, dtype: Any) -> Any:
+    """Compute y = y * factor + shift + sums for COLUMNS outputs, each rounded once.
+
+    All but dtype are addresses; `factor` may be 0 for none, and `shift`, too. `sums` is aligned to
+    a cache line.
+    """
+    bfloat16, natively = _is_bfloat16(dtype), multiplies_bfloat16()
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        y, sums, factor, shift, _ = args
+        none = ir.Constant(_INT64, 0)
+
+        def finish(*, scaled: bool, shifted: bool) -> None:
+            for part in range(COLUMNS // LANES):
+                place = part * LANES * 4
+                value = _load(builder, _plus(builder, sums, place), _FLOATS, LINE)
+                of_y = _plus(builder, y, part * LANES * (2 if bfloat16 else 4))
+                stored = _load_floats(builder, of_y, bfloat16)
+                if shifted:
+                    added = _load(builder, _plus(builder, shift, place), _FLOATS, 4)
+                    value = builder.fadd(value, added)
+                if scaled:
+                    times = _load(builder, _plus(builder, factor, place), _FLOATS, 4)
+                    value = _add_products(builder, value, stored, times)
+                else:
+                    value = builder.fadd(value, stored)
+                _store_floats(builder, value, of_y, bfloat16, natively)
+
+        with builder.if_else(builder.icmp_unsigned("==", factor, none)) as (plain, scaled):
+            with plain:
+                finish(scaled=False, shifted=False)
+            with (
+                scaled,
+                builder.if_else(builder.icmp_unsigned("==", shift, none)) as (alone, shifted),
+            ):
+                with alone:
+                    finish(scaled=True, shifted=False)
+                with shifted:
+                    finish(scaled=True, shifted=True)
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(whole, whole, whole, whole, dtype), codegen
+
+
+def _store_floats(builder: Any, value: Any, address: Any, bfloat16: bool, natively: bool) -> None:
+    """Store LANES numbers; bfloat16 is rounded to nearest even."""
+    if not bfloat16:
+        builder.store(value, builder.inttoptr(address, _FLOATS.as_pointer()), align=4)
+        return
+
+    if natively:
+        rounded = builder.fptrunc(value, ir.VectorType(_BFloat(), LANES))
+        halves = builder.bitcast(rounded, _HALVES)
+    else:
+        halves = _rounded_by_hand(builder, value)
+    builder.store(halves, builder.inttoptr(address, _HALVES.as_pointer()), align=2)
+
+
+def _rounded_by_hand(builder: Any, value: Any) -> Any:
+    def words(number: int) -> Any:
+        return ir.Constant(_WORDS, [number] * LANES)
+
+    bits = builder.bitcast(value, _WORDS)
+    is_odd = builder.and_(builder.lshr(bits, words(16)), words(1))
+    rounded = builder.lshr(builder.add(bits, builder.add(is_odd, words(0x7FFF))), words(16))
+    is_nan = builder.fcmp_unordered("uno", value, value)
+    return builder.trunc(builder.select(is_nan, words(0x7FC0), rounded), _HALVES)
