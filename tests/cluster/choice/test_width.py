@@ -14,8 +14,10 @@ def wanted(share: float, running: int = 100, replicas: int = 8, slots: int = 32)
 
 
 def test_more_traffic_is_more_replicas() -> None:
-    """An adapter makes up at most half of a replica's mean load, and all of them is the most."""
-    assert [wanted(share) for share in (0.01, 0.06, 0.07, 0.2, 0.6)] == [1, 1, 2, 4, 8]
+    """What one replica can answer stays there. Beyond that an adapter makes up at most half of a
+    replica's mean load, and all replicas are the most.
+    """
+    assert [wanted(share) for share in (0.01, 0.07, 0.12, 0.13, 0.2, 0.6)] == [1, 1, 1, 3, 4, 8]
 
 
 def test_a_lone_stream_needs_one_replica() -> None:

@@ -64,6 +64,17 @@ async def test_what_was_sent_counts_before_the_replica_tells(router: AdapterRout
     assert len({await chosen(router, replicas, request(COLD, n)) for n in range(5)}) == 1
 
 
+async def test_a_load_that_takes_long_is_not_begun_elsewhere(router: AdapterRouter) -> None:
+    """The replica tells nothing of the weights yet, and they were sent a while ago."""
+    replicas = [replica(name) for name in "abcd"]
+    for number, one in enumerate(replicas):
+        asked = request(COLD, number)
+        router.on_request_routed(asked, one.replica_id, None)  # type: ignore[arg-type]
+        router._sent.clear()
+        assert await chosen(router, replicas, request(COLD, 9)) == one.replica_id.unique_id
+        router.on_request_completed(one.replica_id, f"r{number}")
+
+
 async def test_a_busy_replica_gives_to_others(router: AdapterRouter) -> None:
     """What is under way from here counts, until it is completed."""
     replicas = [replica("a", HOT), replica("b")]

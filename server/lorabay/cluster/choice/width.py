@@ -41,9 +41,12 @@ def wanted_width(share: float, running: int, replicas: int, slots: int, part: fl
     """Return over how many of the replicas an adapter should be spread, at least one.
 
     `share` is its part of all requests, `running` how many of them are being answered, `slots` the
-    adapters that one replica has room for. It gets no more replicas than it has requests at a time,
-    and no larger a part of all slots than of the traffic, or others would lose theirs.
+    adapters that one replica has room for. One that a single replica can answer stays there: its
+    second place would be another one's. A busier one gets no more replicas than it has requests at
+    a time, and no larger a part of all slots than of the traffic, or others would lose theirs.
     """
+    if share * replicas <= 1:
+        return 1
     busy = math.ceil(share * replicas / part)
     affordable = math.floor(share * replicas * slots)
     return max(1, min(busy, affordable, running, replicas))

@@ -35,7 +35,7 @@ class AdapterRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
     def initialize_state(self, **_: Any) -> None:
         """Begin with nothing known; Ray calls it once."""
         self._chooser = Chooser()
-        self._under_way: dict[str, tuple[ReplicaID, str]] = {}
+        self._under_way: dict[str, tuple[ReplicaID, Wish]] = {}
         self._sent: dict[tuple[str, ReplicaId], float] = {}
 
     async def choose_replicas(
@@ -70,8 +70,8 @@ class AdapterRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
         self, pending_request: PendingRequest, replica_id: ReplicaID, result: ReplicaResult
     ) -> None:
         """Count a request as under way."""
-        key = _wish(pending_request).key
-        self._under_way[pending_request.metadata.internal_request_id] = (replica_id, key)
+        wish = _wish(pending_request)
+        self._under_way[pending_request.metadata.internal_request_id] = (replica_id, wish)
 
     def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
         """Count it no more."""
@@ -95,7 +95,7 @@ class AdapterRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
             loads,
             holders,
             {name: count - held[name] for name, count in places.items()},
-            Counter(key for _, key in self._under_way.values()),
+            Counter(wish.key for _, wish in self._under_way.values()),
             min(places.values()),
             min(one.get("window", 1) for one in stats.values()),
         )
@@ -103,7 +103,10 @@ class AdapterRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
     def _holders(
         self, stats: dict[ReplicaId, dict[str, Any]], now: float
     ) -> dict[str, set[ReplicaId]]:
-        """Return who holds which weights: as replicas told, and where they were sent just now."""
+        """Return who holds which weights: as replicas told, and where they were sent just now.
+
+        Where a request is under way its weights are, or are being loaded, however long that takes.
+        """
         holders: defaultdict[str, set[ReplicaId]] = defaultdict(set)
         for name, one in stats.items():
             for key in one.get("held", ()):
@@ -113,6 +116,10 @@ class AdapterRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
         for key, name in self._sent:
             if name in stats:
                 holders[key].add(name)
+        for replica_id, wish in self._under_way.values():
+            name = ReplicaId(replica_id.unique_id)
+            if name in stats and not wish.anywhere:
+                holders[wish.key].add(name)
         return holders
 
 
