@@ -97,3 +97,25 @@ def test_lines_go_where_stderr_points_now(capsys: pytest.CaptureFixture[str]) ->
         structlog.get_logger().info("loaded")
     assert "loaded" in elsewhere.getvalue()
     assert capsys.readouterr().err == ""
+
+
+class Pieces(io.StringIO):
+    """A stream that knows in which pieces it was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.pieces.append(text)
+        return super().write(text)
+
+
+def test_a_line_is_written_in_one_piece() -> None:
+    """Nothing that another thread writes can come between a line and its end."""
+    configure_logging("json", "info")
+    with redirect_stderr(Pieces()) as stderr:
+        structlog.get_logger().info("loaded")
+    (piece,) = stderr.pieces
+    assert json.loads(piece)["event"] == "loaded"
+    assert piece.endswith("}\n")

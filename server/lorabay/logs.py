@@ -39,7 +39,7 @@ def configure_logging(log_format: str, level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=_print_on_stderr,
+        logger_factory=_write_on_stderr,
     )
 
     # uvicorn logs through the standard library; its warnings and errors go to the same place.
@@ -62,9 +62,10 @@ def quiet_engine(environ: MutableMapping[str, str], level: str) -> None:
         environ.setdefault(variable, value)
 
 
-def _print_on_stderr(*_: object) -> structlog.PrintLogger:
+def _write_on_stderr(*_: object) -> structlog.WriteLogger:
     """Return a logger of what stderr is when it is first used.
 
-    A progress bar takes the place of stderr while it is shown, so that lines appear above it.
+    A progress bar takes the place of stderr while it is shown, so that lines appear above it. Each
+    line is one write: Ray's thread that shows the logs of replicas writes there, too.
     """
-    return structlog.PrintLogger(sys.stderr)
+    return structlog.WriteLogger(sys.stderr)
