@@ -55,13 +55,13 @@ async def chosen(router: AdapterRouter, replicas: list[Any], asked: Any) -> str:
 async def test_a_request_goes_where_its_weights_are(router: AdapterRouter) -> None:
     """All others follow by their loads, in case that one takes none."""
     replicas = [replica("a"), replica("b", COLD), replica("c")]
-    assert {await chosen(router, replicas, request(COLD, n)) for n in range(5)} == {"b"}
+    assert {await chosen(router, replicas, request(COLD, n)) for n in range(3)} == {"b"}
 
 
 async def test_what_was_sent_counts_before_the_replica_tells(router: AdapterRouter) -> None:
     """A new adapter is loaded once, although replicas tell only every second."""
     replicas = [replica(name) for name in "abc"]
-    assert len({await chosen(router, replicas, request(COLD, n)) for n in range(5)}) == 1
+    assert len({await chosen(router, replicas, request(COLD, n)) for n in range(3)}) == 1
 
 
 async def test_a_load_that_takes_long_is_not_begun_elsewhere(router: AdapterRouter) -> None:
@@ -87,6 +87,30 @@ async def test_a_busy_replica_gives_to_others(router: AdapterRouter) -> None:
         router.on_request_completed(replicas[0].replica_id, f"r{number}")
     router._sent.clear()
     assert await chosen(router, replicas, request(HOT, 9)) == "a"
+
+
+async def test_many_at_the_same_moment_are_shared_out(router: AdapterRouter) -> None:
+    """Each counts from the moment of its choice, before any of them has arrived."""
+    replicas = [replica("a", HOT, COLD), replica("b", HOT, COLD)]
+    names = [
+        await chosen(router, replicas, request((HOT, COLD)[number % 2], number))
+        for number in range(16)
+    ]
+    assert (names.count("a"), names.count("b")) == (8, 8)
+
+
+async def test_requests_of_other_fronts_count(router: AdapterRouter) -> None:
+    """As the replica told last; ours among them are counted once."""
+    one, other = replica("a", HOT), replica("b")
+    one.routing_stats["answering"] = 3
+    ours = request(HOT, 0)
+    router.on_request_routed(ours, one.replica_id, None)  # type: ignore[arg-type]
+    assert router._load(one) == 3
+
+    router.on_request_completed(one.replica_id, "r0")
+    assert (router._load(one), router._load(other)) == (2, 0)
+    one.routing_stats = {**one.routing_stats, "answering": 0}
+    assert router._load(one) == 0
 
 
 async def test_what_wishes_nothing_goes_anywhere(router: AdapterRouter) -> None:

@@ -61,9 +61,13 @@ class View:
 
 
 def bound(total: int, replicas: int, window: int, factor: float = FACTOR) -> int:
-    """Return the load at which a replica is full, where all of them have `total` together."""
-    share = math.ceil(factor * (total + 1) / replicas)
-    return max(share, window // _IDLE_PART, 1)
+    """Return the load at which a replica is full, where all of them have `total` together.
+
+    As long as some window has a place, that is no more than a window: to wait for the end of
+    another request takes longer than to load an adapter.
+    """
+    share = max(math.ceil(factor * (total + 1) / replicas), window // _IDLE_PART, 1)
+    return min(share, window) if total < replicas * window else share
 
 
 def choose(wish: Wish, width: int, view: View, total: int) -> ReplicaId:

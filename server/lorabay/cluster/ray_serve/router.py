@@ -36,7 +36,9 @@ class AdapterRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
         """Begin with nothing known; Ray calls it once."""
         self._chooser = Chooser()
         self._under_way: dict[str, tuple[ReplicaID, Wish]] = {}
+        self._on_the_way: dict[str, tuple[ReplicaID, float]] = {}
         self._sent: dict[tuple[str, ReplicaId], float] = {}
+        self._others: dict[ReplicaID, tuple[Any, int]] = {}
 
     async def choose_replicas(
         self,
@@ -48,14 +50,20 @@ class AdapterRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
             return []
 
         by_name = {ReplicaId(one.replica_id.unique_id): one for one in candidate_replicas}
+        present = {one.replica_id for one in candidate_replicas}
+        self._others = {one: told for one, told in self._others.items() if one in present}
+        now = time.monotonic()
+        self._forget_lost(now)
         loads = {name: self._load(one) for name, one in by_name.items()}
         wish = _wish(pending_request)
-        now = time.monotonic()
 
         view = self._view(by_name, loads, now)
         chosen = self._chooser.choose(wish, view, sum(loads.values()), now)
         if not wish.anywhere:
             self._sent[wish.key, chosen] = now
+        if pending_request is not None:
+            request_id = pending_request.metadata.internal_request_id
+            self._on_the_way[request_id] = (by_name[chosen].replica_id, now)
 
         others = sorted((name for name in by_name if name != chosen), key=loads.__getitem__)
         return [[by_name[name]] for name in (chosen, *others)]
@@ -70,18 +78,37 @@ class AdapterRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
         self, pending_request: PendingRequest, replica_id: ReplicaID, result: ReplicaResult
     ) -> None:
         """Count a request as under way."""
-        wish = _wish(pending_request)
-        self._under_way[pending_request.metadata.internal_request_id] = (replica_id, wish)
+        request_id = pending_request.metadata.internal_request_id
+        self._on_the_way.pop(request_id, None)
+        self._under_way[request_id] = (replica_id, _wish(pending_request))
 
     def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
         """Count it no more."""
+        self._on_the_way.pop(internal_request_id, None)
         self._under_way.pop(internal_request_id, None)
 
+    def _forget_lost(self, now: float) -> None:
+        """Forget requests that were sent and never arrived: their clients have left."""
+        self._on_the_way = {
+            request_id: (replica, at)
+            for request_id, (replica, at) in self._on_the_way.items()
+            if now - at < REMEMBERED_S
+        }
+
     def _load(self, replica: RunningReplica) -> int:
-        """Return a replica's requests: what it told last, or what is under way from here."""
-        told = self.replica_queue_len_cache.get(replica.replica_id) or 0
+        """Return a replica's requests: those sent from here, and what others have there.
+
+        Others' are what the replica told last beyond ours of that moment. What Ray remembers of a
+        queue is no help: it goes on for seconds when requests have ended.
+        """
         own = sum(1 for one, _ in self._under_way.values() if one == replica.replica_id)
-        return max(told, own)
+        own += sum(1 for one, _ in self._on_the_way.values() if one == replica.replica_id)
+        stats = replica.routing_stats
+        told, others = self._others.get(replica.replica_id, (None, 0))
+        if told is not stats:
+            others = max(0, stats.get("answering", 0) - own)
+            self._others[replica.replica_id] = (stats, others)
+        return own + others
 
     def _view(
         self, by_name: dict[ReplicaId, RunningReplica], loads: dict[ReplicaId, int], now: float
