@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,30 @@ async def test_an_unreachable_front_is_told() -> None:
     nobody = FrontAddress("127.0.0.1", 1, b"key")
     with pytest.raises(EngineUnavailable, match="front that asked"):
         await Outboxes().to(nobody)
+
+
+async def test_a_front_that_does_not_answer_holds_up_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one whose host is cut off."""
+    cut_off = FrontAddress("127.0.0.1", 1, b"key")
+    connect = asyncio.open_connection
+
+    async def open_connection(host: str, port: int, **more: Any) -> Any:
+        if port == cut_off.port:
+            await asyncio.Event().wait()
+        return await connect(host, port, **more)
+
+    monkeypatch.setattr(asyncio, "open_connection", open_connection)
+    outboxes = Outboxes()
+    waiting = asyncio.create_task(outboxes.to(cut_off))
+    await asyncio.sleep(0)
+    async with opened() as inbox, asyncio.timeout(2):
+        with inbox.mailbox() as mailbox:
+            assert (await outboxes.to(mailbox.reply_to.front)).is_open
+        await outboxes.close()
+    waiting.cancel()
+    await asyncio.wait({waiting})
 
 
 async def test_an_idle_connection_is_closed_and_opened_again() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from lorabay.cluster.replicas.coalescing import BEAT_S, batches
 from lorabay.cluster.replicas.frames import Over, Taken, packed
@@ -29,20 +30,25 @@ class Outboxes:
         self._beat_s = beat_s
         self._encryption = encryption
         self._outboxes: dict[FrontAddress, Outbox] = {}
-        self._connecting = asyncio.Lock()
+        self._connecting: WeakValueDictionary[FrontAddress, asyncio.Lock] = WeakValueDictionary()
 
     async def to(self, front: FrontAddress) -> Outbox:
-        """Return the connection to a front; raises EngineUnavailable if there can be none."""
-        async with self._connecting:
+        """Return the connection to a front; raises EngineUnavailable if there can be none.
+
+        A front that cannot be reached holds up nobody else.
+        """
+        lock = self._connecting.setdefault(front, asyncio.Lock())
+        async with lock:
             outbox = self._outboxes.get(front)
             if outbox is None or not outbox.is_open:
-                outbox = self._outboxes[front] = await self._connected(front)
+                outbox = await self._connected(front)
                 self._forget_closed()
+                self._outboxes[front] = outbox
         return outbox
 
     async def close(self) -> None:
         """Send what is left, and close all connections."""
-        for outbox in self._outboxes.values():
+        for outbox in list(self._outboxes.values()):
             await outbox.close()
 
     async def _connected(self, front: FrontAddress) -> Outbox:
