@@ -52,3 +52,13 @@ def test_where_nobody_streams_a_whole_step_reads() -> None:
     assert window.has_room()
     window.enter(60)
     assert not window.has_room()
+
+
+def test_whole_steps_full_are_let_in_where_nobody_is_held_up() -> None:
+    """All requests are of one flow."""
+    window = beside_a_stream(1)
+    window.enter(STEPS * 10)
+    assert not window.has_room()
+    assert window.has_room(is_shared=False)
+    window.enter(STEPS * 90)
+    assert not window.has_room(is_shared=False)

@@ -165,6 +165,26 @@ async def test_few_prompts_are_in_the_engine_that_it_has_still_to_read() -> None
     assert [task.done() for task in later] == [True, True, False]
 
 
+async def test_while_one_flow_asks_all_its_prompts_go_that_some_whole_steps_read() -> None:
+    """As soon as another one waits or runs, few do."""
+    bounds = Bounds(1_000.0, unread=1)
+    the_gate = TurnGate(8, bounds, drain_after_s=1_000.0, reads=lambda: StepTokens(10, 100))
+    for _ in range(4):
+        await the_gate.take(FINANCE, A, prompt=100)
+    later = asyncio.create_task(the_gate.take(FINANCE, A, prompt=100))
+    await quiet()
+    assert not later.done()
+    later.cancel()
+
+    shared = TurnGate(8, bounds, drain_after_s=1_000.0, reads=lambda: StepTokens(10, 100))
+    (await shared.take(FINANCE, B, prompt=100)).read()
+    await shared.take(FINANCE, A, prompt=100)
+    later = asyncio.create_task(shared.take(FINANCE, A, prompt=100))
+    await quiet()
+    assert not later.done()
+    later.cancel()
+
+
 async def test_a_newcomer_goes_before_prompts_that_wait() -> None:
     """One at a time, and the engine hears of it; a tenant that has something there waits."""
     the_gate = reading()

@@ -104,12 +104,19 @@ class FairQueue(Generic[Request]):
         """The waiting requests with their numbers, in the order in which they came."""
         self._classes: dict[Priority, _Class] = {}
         self._of_tenant: Counter[str] = Counter()
+        self._present: Counter[Flow] = Counter()
+        """The requests of each flow that wait or run."""
         self._numbers = count()
         self._length = 0
 
     def __len__(self) -> int:
         """Return how many requests wait."""
         return self._length
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether requests of several flows wait or run."""
+        return len(self._present) > 1
 
     def heads(self) -> Iterator[Request]:
         """Yield the request of each flow and lane that came first: one of them goes next."""
@@ -135,6 +142,7 @@ class FairQueue(Generic[Request]):
         tenant.waiting[flow.adapter] += 1
         self._lines.setdefault((flow, lane), {})[request] = number
         self._of_tenant[flow.tenant] += 1
+        self._present[flow] += 1
         self._length += 1
 
     def keep_pace(self, room: float, now: float) -> bool:
@@ -183,7 +191,7 @@ class FairQueue(Generic[Request]):
             return False
 
         self._take_out(line, request)
-        self._forget_idle(flow)
+        self._leave(flow)
         return True
 
     def end(self, flow: Flow, too_little: float) -> None:
@@ -193,7 +201,7 @@ class FairQueue(Generic[Request]):
         group.counters.charge(flow.tenant, too_little, flow.tenant_weight)
         tenant.adapters.charge(flow.adapter, too_little, flow.adapter_weight)
         tenant.running -= 1
-        self._forget_idle(flow)
+        self._leave(flow)
 
     def running(self, flow: Flow) -> int:
         """Return how many requests of a flow's tenant went and have not ended."""
@@ -232,8 +240,15 @@ class FairQueue(Generic[Request]):
                 del waiting[name]
         self._length -= 1
 
-    def _forget_idle(self, flow: Flow) -> None:
-        """Forget what a tenant's adapters have used, once it asks for nothing any more."""
+    def _leave(self, flow: Flow) -> None:
+        """Note that a request neither waits nor runs any more.
+
+        What a tenant's adapters have used is forgotten once it asks for nothing.
+        """
+        self._present[flow] -= 1
+        if not self._present[flow]:
+            del self._present[flow]
+
         tenants = self._classes[flow.priority].tenants
         tenant = tenants[flow.tenant]
         if not tenant.waiting and not tenant.running:

@@ -2,8 +2,9 @@
 
 An engine reads prompts in the order in which they came, so many tokens a step. One that stands
 behind many others there waits for all of them, whoever sent it; in front of the engine it is
-decided who goes next. So no more are let in than keep the engine reading. Knows nothing of
-requests.
+decided who goes next. So no more are let in than keep the engine reading. While all requests are of one
+flow nobody is held up, and whole steps full are let in: an engine reads the prompts of many that
+begin together faster than a few at a time beside the first of them. Knows nothing of requests.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ class PromptWindow:
         self._prompts = 0
         self._streams = 0
 
-    def has_room(self) -> bool:
-        """Return whether one more prompt may enter."""
+    def has_room(self, *, is_shared: bool = True) -> bool:
+        """Return whether one more prompt may enter, of an engine that flows share or not."""
         reads = self._reads()
         if reads is None or self._prompts < self._fewest:
             return True
+        if not is_shared:
+            return self._tokens < STEPS * max(reads.alone, reads.beside)
 
         most = STEPS * reads.beside
         if not self._streams:

@@ -332,7 +332,7 @@ class TurnGate:
 
     def _is_read_soon(self, flow: Flow) -> bool:
         """Return whether the engine would read a prompt of `flow` within some steps."""
-        if self._window.has_room():
+        if self._window.has_room(is_shared=self._queue.is_shared):
             return True
         return self._may_be_newcomer(flow) and not self._queue.running(flow)
 
