@@ -131,6 +131,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="swaps under load in tests/e2e/test_hot_swap.py and test_ray.py",
     )
     parser.addoption(
+        "--documented-requests",
+        type=int,
+        default=1000,
+        help="at least so many requests in tests/api/test_schemathesis.py",
+    )
+    parser.addoption(
         "--rollout-requests", type=int, default=400, help="requests in tests/e2e/test_rollout.py"
     )
     parser.addoption(

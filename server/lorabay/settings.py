@@ -562,8 +562,8 @@ class QueueSettings(BaseModel):
         ge=1,
         description=(
             "Prompts in the engine that it has still to read, or as many as it reads in four "
-            "steps if those are more; other requests wait in front of it. While only one adapter of "
-            "one tenant is asked, as many as four steps read that do nothing else."
+            "steps if those are more; other requests wait in front of it. While only one adapter "
+            "of one tenant is asked, as many as four steps read that do nothing else."
         ),
     )
     # Fewer keep shares also between few streams; everybody together gets less then.

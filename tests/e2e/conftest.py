@@ -30,6 +30,10 @@ API_KEY = "key-for-tests"
 ADMIN_KEY = "admin-key-for-tests"
 CONTEXT = 2048
 HANG_S = 20
+
+# A handle's thread that outlives a test's connection to Ray would start another cluster.
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
+
 OPTIONAL = {
     "test_architectures.py": "--matrix",
     "test_clients.py": "--clients",

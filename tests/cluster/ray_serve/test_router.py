@@ -10,11 +10,15 @@ from ray.serve._private.common import DeploymentHandleSource, DeploymentID
 from ray.serve.request_router import ReplicaID
 
 from lorabay.cluster.choice.choice import Wish
+from lorabay.cluster.choice.outlook import REMEMBERED_S
 from lorabay.cluster.ray_serve.router import AdapterRouter
+from lorabay.cluster.replicas.frames import FrontAddress, ReplyTo
+from lorabay.cluster.replicas.messages import Question
 from tests.cluster.choice.made import digests
 
 APP = DeploymentID("engine", "lorabay")
 HOT, COLD = digests(2)
+HERE, OTHER = FrontAddress("10.0.0.1", 1, b""), FrontAddress("10.0.0.2", 1, b"")
 
 
 def replica(name: str, *held: str, places: int = 4) -> Any:
@@ -26,9 +30,13 @@ def replica(name: str, *held: str, places: int = 4) -> Any:
 
 
 def request(key: str, number: int = 0) -> Any:
-    """A call whose first argument has a wish."""
+    """A call of this front."""
+    wish = Wish(key, f"session {number}")
     return SimpleNamespace(
-        args=[SimpleNamespace(wish=Wish(key, f"session {number}"))],
+        args=[
+            Question(wish, "completions", {}, None, f"r{number}", {}, goes_first=False),
+            ReplyTo(HERE, number),
+        ],
         metadata=SimpleNamespace(internal_request_id=f"r{number}"),
     )
 
@@ -64,15 +72,20 @@ async def test_what_was_sent_counts_before_the_replica_tells(router: AdapterRout
     assert len({await chosen(router, replicas, request(COLD, n)) for n in range(3)}) == 1
 
 
-async def test_a_load_that_takes_long_is_not_begun_elsewhere(router: AdapterRouter) -> None:
+async def test_a_load_that_takes_long_is_not_begun_elsewhere(
+    router: AdapterRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The replica tells nothing of the weights yet, and they were sent a while ago."""
     replicas = [replica(name) for name in "abcd"]
+    now = 0.0
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr("lorabay.cluster.ray_serve.router.time", clock)
     for number, one in enumerate(replicas):
         asked = request(COLD, number)
         router.on_request_routed(asked, one.replica_id, None)  # type: ignore[arg-type]
-        router._sent.clear()
         assert await chosen(router, replicas, request(COLD, 9)) == one.replica_id.unique_id
         router.on_request_completed(one.replica_id, f"r{number}")
+        now += REMEMBERED_S
 
 
 async def test_a_busy_replica_gives_to_others(router: AdapterRouter) -> None:
@@ -85,7 +98,7 @@ async def test_a_busy_replica_gives_to_others(router: AdapterRouter) -> None:
 
     for number in range(4):
         router.on_request_completed(replicas[0].replica_id, f"r{number}")
-    router._sent.clear()
+    router.on_request_completed(replicas[1].replica_id, "r9")
     assert await chosen(router, replicas, request(HOT, 9)) == "a"
 
 
@@ -100,17 +113,23 @@ async def test_many_at_the_same_moment_are_shared_out(router: AdapterRouter) -> 
 
 
 async def test_requests_of_other_fronts_count(router: AdapterRouter) -> None:
-    """As the replica told last; ours among them are counted once."""
-    one, other = replica("a", HOT), replica("b")
-    one.routing_stats["answering"] = 3
-    ours = request(HOT, 0)
-    router.on_request_routed(ours, one.replica_id, None)  # type: ignore[arg-type]
-    assert router._load(one) == 3
+    """As the replica told last; what it tells of ours is old."""
+    one, other = replica("a", HOT), replica("b", HOT)
+    one.routing_stats["fronts"] = {OTHER.name: 8}
+    other.routing_stats["fronts"] = {HERE.name: 8}
+    names = [await chosen(router, [one, other], request(HOT, number)) for number in range(3)]
+    assert names == ["b", "b", "b"]
 
-    router.on_request_completed(one.replica_id, "r0")
-    assert (router._load(one), router._load(other)) == (2, 0)
-    one.routing_stats = {**one.routing_stats, "answering": 0}
-    assert router._load(one) == 0
+
+async def test_many_after_many_are_shared_out_again(router: AdapterRouter) -> None:
+    """All of the first have ended, and one replica has told so already."""
+    replicas = [replica("a", HOT, COLD), replica("b", HOT, COLD)]
+    replicas[0].routing_stats["fronts"] = {HERE.name: 8}
+    names = [
+        await chosen(router, replicas, request((HOT, COLD)[number % 2], number))
+        for number in range(16)
+    ]
+    assert (names.count("a"), names.count("b")) == (8, 8)
 
 
 async def test_what_wishes_nothing_goes_anywhere(router: AdapterRouter) -> None:

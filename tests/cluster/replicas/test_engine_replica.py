@@ -66,7 +66,6 @@ async def test_a_request_loads_its_version(replica: EngineReplica, engine: FakeE
     assert replica.stats() == {
         "held": [FINANCE.weights],
         "running": {},
-        "answering": 0,
         "places": 2,
         "window": 1,
         "asked": 1,

@@ -55,9 +55,12 @@ async def test_each_front_has_its_own() -> None:
     async with opened() as inbox, opened() as another:
         with inbox.mailbox() as one, another.mailbox() as other:
             for mailbox in (one, other):
-                outbox = await outboxes.to(mailbox.reply_to.front)
+                front = mailbox.reply_to.front
+                outbox = await outboxes.to(front)
                 with outbox.answering(mailbox.reply_to) as send:
-                    send(Event(mailbox.reply_to.front.key))
+                    assert outboxes.answers() == {front.name: 1}
+                    send(Event(front.key))
+            assert outboxes.answers() == {}
             for mailbox in (one, other):
                 (batch,) = [batch async for batch in mailbox]
                 assert batch == [Event(mailbox.reply_to.front.key)]

@@ -104,8 +104,8 @@ class Replica:
         return self._made_of
 
     async def record_routing_stats(self) -> dict[str, Any]:
-        """Return what routers choose by; Ray asks for it."""
-        return self._replica.stats()
+        """Return what routers choose by, and how much fronts have here; Ray asks for it."""
+        return {**self._replica.stats(), "fronts": self._outboxes.answers()}
 
     async def check_health(self) -> None:
         """Raise if the engine is gone; Ray then replaces this replica."""

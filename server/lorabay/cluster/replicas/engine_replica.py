@@ -59,7 +59,6 @@ class EngineReplica:
         self._pinned: frozenset[Digest] = frozenset()
         self._running: Counter[Digest] = Counter()
         self._versions: dict[Digest, Version] = {}
-        self._answering = 0
         self._asked = 0
         self._found = 0
         self._holds = Holds(freed=lambda: self._residency.look_for_room())  # noqa: PLW0108
@@ -113,7 +112,6 @@ class EngineReplica:
         return {
             "held": sorted(self._residency.placed()),
             "running": {weights: count for weights, count in self._running.items() if count},
-            "answering": self._answering,
             "places": self._room.capacity,
             "window": self.engine.max_sequences or 1,
             "asked": self._asked,
@@ -147,14 +145,11 @@ class EngineReplica:
 
     async def answer(self, question: Question, send: Callable[[Message], None]) -> None:
         """Send the messages that answer a request; a cancelled call aborts the generation."""
-        self._answering += 1
         try:
             async with self._ready(question) as meter:
                 await self._run(question, meter, send)
         except LorabayError as error:
             send(Failed(error))
-        finally:
-            self._answering -= 1
 
     @asynccontextmanager
     async def _ready(self, question: Question) -> AsyncIterator[Meter]:

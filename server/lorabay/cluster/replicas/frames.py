@@ -27,6 +27,11 @@ class FrontAddress:
     port: int
     key: bytes
 
+    @property
+    def name(self) -> str:
+        """What tells it from other fronts of the same replicas."""
+        return f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class ReplyTo:

@@ -46,6 +46,12 @@ class Outboxes:
                 self._outboxes[front] = outbox
         return outbox
 
+    def answers(self) -> dict[str, int]:
+        """Return how many requests of each front are being answered, by its name."""
+        return {
+            front.name: outbox.answers for front, outbox in self._outboxes.items() if outbox.answers
+        }
+
     async def close(self) -> None:
         """Send what is left, and close all connections."""
         for outbox in list(self._outboxes.values()):
@@ -71,8 +77,9 @@ class Outbox:
 
     def __init__(self, writer: asyncio.StreamWriter, beat_s: float) -> None:
         self.is_open = True
+        self.answers = 0
+        """Requests that are being answered."""
         self._writer = writer
-        self._answers = 0
         self._queue: asyncio.Queue[tuple[int, Sent] | None] = asyncio.Queue()
         self._sending = asyncio.create_task(self._send(beat_s))
 
@@ -84,11 +91,11 @@ class Outbox:
         """
         number = reply_to.number
         self._post(number, Taken())
-        self._answers += 1
+        self.answers += 1
         try:
             yield lambda sent: self._post(number, sent)
         finally:
-            self._answers -= 1
+            self.answers -= 1
             if self.is_open:
                 self._post(number, Over())
 
@@ -105,7 +112,7 @@ class Outbox:
     async def _send(self, beat_s: float) -> None:
         try:
             async for frame in batches(self._queue, beat_s=beat_s):
-                if not frame and not self._answers:
+                if not frame and not self.answers:
                     break
                 self._writer.write(packed(frame))
                 await self._writer.drain()

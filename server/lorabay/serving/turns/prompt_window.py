@@ -2,9 +2,11 @@
 
 An engine reads prompts in the order in which they came, so many tokens a step. One that stands
 behind many others there waits for all of them, whoever sent it; in front of the engine it is
-decided who goes next. So no more are let in than keep the engine reading. While all requests are of one
-flow nobody is held up, and whole steps full are let in: an engine reads the prompts of many that
-begin together faster than a few at a time beside the first of them. Knows nothing of requests.
+decided who goes next. So no more are let in than keep the engine reading.
+
+While all requests are of one flow nobody is held up, and whole steps full are let in: an engine
+reads the prompts of many that begin together faster than a few at a time beside the first of them.
+Knows nothing of requests.
 """
 
 from __future__ import annotations
