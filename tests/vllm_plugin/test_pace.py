@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lorabay.vllm_plugin.pace import BURST_S, REST, STEP_S, Pace, Steps
+from lorabay.vllm_plugin.pace import BURST_S, FIRST_S, IDLE_S, REST, RHYTHM, Pace, Steps
 
 
 class Clocks:
@@ -38,6 +38,17 @@ def test_without_steps_a_load_does_not_rest(clocks: Clocks) -> None:
     """Before the first one, and when the last stream has ended."""
     clocks.work(BURST_S)
     clocks.steps.note()
-    clocks.now += STEP_S
+    clocks.now += FIRST_S
     clocks.work(BURST_S)
     assert not clocks.slept
+
+
+def test_the_next_step_is_expected_by_the_rhythm_of_the_last(clocks: Clocks) -> None:
+    """Long steps have long intervals; a stream that ends holds a load up for one of its steps."""
+    for _ in range(3):
+        clocks.now += 0.9 * IDLE_S
+        clocks.steps.note()
+    clocks.now += 0.9 * RHYTHM * 0.9 * IDLE_S
+    assert clocks.steps.are_running()
+    clocks.now += 0.2 * RHYTHM * 0.9 * IDLE_S
+    assert not clocks.steps.are_running()

@@ -13,8 +13,8 @@ from collections.abc import Callable
 BURST_S = 0.002
 """Processor time of the thread between two rests."""
 
-REST = 3.0
-"""Length of a rest, in lengths of its burst: a quarter of a core is left to the work."""
+REST = 2.0
+"""Length of a rest, in lengths of its burst: a third of a core is left to the work."""
 
 
 class Pace:

@@ -14,27 +14,40 @@ from collections.abc import Callable
 BURST_S = 0.002
 """Processor time of a thread between two rests."""
 
-REST = 3.0
-"""Length of a rest, in lengths of its burst: a quarter of a core is left to the work."""
+REST = 2.0
+"""Length of a rest, in lengths of its burst: a third of a core is left to the work."""
 
-STEP_S = 1.0
-"""Time after the beginning of a step in which others are expected."""
+RHYTHM = 2.0
+"""Times the interval between the last two steps within which the next one is expected."""
+
+LEAST_S = 0.1
+"""The shortest time in which it is."""
+
+IDLE_S = 1.0
+"""Interval between two steps from which on there was no stream in it."""
+
+FIRST_S = 0.25
+"""Time after a first step in which another one is expected."""
 
 
 class Steps:
-    """When the engine's last step began."""
+    """When the engine's last step began, and until when the next one is expected."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began = float("-inf")
+        self._began = self._expected_until = float("-inf")
 
     def note(self) -> None:
         """Note that a step begins."""
-        self._began = self._clock()
+        now = self._clock()
+        interval = now - self._began
+        expected_s = FIRST_S if interval >= IDLE_S else max(RHYTHM * interval, LEAST_S)
+        self._began = now
+        self._expected_until = now + expected_s
 
     def are_running(self) -> bool:
         """Return whether streams wait for steps now."""
-        return self._clock() - self._began < STEP_S
+        return self._clock() < self._expected_until
 
 
 class Pace:
