@@ -60,6 +60,21 @@ async def test_a_slow_one_goes_on_after_the_wait() -> None:
     assert slow.ended == ["ads", "finance"]
 
 
+async def test_one_that_ends_between_two_waits_is_collected() -> None:
+    """Whoever looks at what is under way need not wait for that."""
+    slow = Slow()
+    downloads = Downloads(slow.fetch)
+    await begun(downloads, "finance", "ads")
+    slow.may_end["ads"].set()
+    while not slow.ended:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    downloads.collect()
+    assert "ads" not in downloads
+    assert "finance" in downloads
+    await downloads.stop()
+
+
 async def test_a_call_ends_the_wait() -> None:
     """Whoever was told of a change looks at once."""
     slow, called = Slow(), asyncio.Event()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from lorabay.sources.claims import Claims
-from lorabay.sources.interface import Changed, SourceError
+from lorabay.sources.interface import Changed, Listing, Offer, SourceError
 from lorabay.sources.mirror import Mirror, MirrorTimes
 from lorabay.sources.mirror_folder import MirrorFolder
+from lorabay.sources.pace import Pace
 from tests.sources.made import Clock, FakeSource, content_of
 
 TIMES = MirrorTimes(poll_s=10, settle_s=2, empty_s=600)
@@ -18,10 +20,10 @@ TIMES = MirrorTimes(poll_s=10, settle_s=2, empty_s=600)
 class Bay:
     """A mirror whose time the test moves."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source: FakeSource | None = None) -> None:
         self.folder = MirrorFolder(path)
         self.folder.open()
-        self.source = FakeSource()
+        self.source = source or FakeSource()
         self.clock = Clock()
         claims = Claims((self.source.location,))
         self.mirror = Mirror(self.source, self.folder, claims, TIMES, clock=self.clock)
@@ -160,6 +162,51 @@ async def test_an_adapter_that_changes_each_time_is_told(bay: Bay) -> None:
     pauses = [await bay.round() for _ in range(8)]
     assert bay.mirror.describe()["refused"][0]["reason"].startswith("it is another one")
     assert max(pauses) > 3
+
+
+class SlowSource(FakeSource):
+    """A source whose fetches last until the test lets them go, and end while it lists."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_end = asyncio.Event()
+        self.begun: list[str] = []
+
+    async def list(self) -> Listing:
+        """Return what is shown once the fetches that may end have ended."""
+        while self.may_end.is_set() and len(self.fetches) < len(self.begun):
+            await asyncio.sleep(0)
+        # The download itself ends in the step after its source.
+        await asyncio.sleep(0)
+        return await super().list()
+
+    async def fetch(self, offer: Offer, into: Path, pace: Pace) -> None:
+        """Fetch as ever, but not before it may."""
+        self.begun.append(offer.name)
+        await self.may_end.wait()
+        await super().fetch(offer, into, pace)
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+async def test_a_slow_download_that_ends_during_a_list_is_kept(
+    tmp_path: Path, *, sealed: bool
+) -> None:
+    """Bug: its name still counted as under way, so it was thrown away and fetched anew."""
+    source = SlowSource()
+    source.sealed = sealed
+    bay = Bay(tmp_path, source)
+    source.shown["finance"] = "1"
+    first_round = asyncio.create_task(bay.round())
+    while not source.begun:
+        await asyncio.sleep(0)
+    bay.mirror.called.set()
+    await first_round
+
+    bay.clock.now += TIMES.settle_s
+    source.may_end.set()
+    await bay.round()
+    assert source.fetches == ["finance"]
+    assert bay.versions() == {"finance": {"1"}}
 
 
 async def test_a_restart_fetches_nothing_anew(bay: Bay, tmp_path: Path) -> None:

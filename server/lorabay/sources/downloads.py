@@ -35,13 +35,16 @@ class Downloads:
         return len(self._under_way)
 
     async def wait(self, most_s: float, called: asyncio.Event) -> None:
-        """Wait until all have ended, or somebody calls, but not longer than `most_s`.
+        """Wait until all have ended, or somebody calls, but not longer than `most_s`; then collect.
 
         Raises what ended one of them, which is a bug.
         """
         if self._under_way:
             await _first(most_s, asyncio.wait(self._under_way.values()), called.wait())
+        self.collect()
 
+    def collect(self) -> None:
+        """Forget those that have ended. Raises what ended one of them, which is a bug."""
         ended = {name: task for name, task in self._under_way.items() if task.done()}
         for name in ended:
             del self._under_way[name]

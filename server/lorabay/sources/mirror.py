@@ -177,6 +177,8 @@ class Mirror:
         return Listing(offers, refused)
 
     def _plan(self, listing: Listing, now: float) -> Plan:
+        # One may have ended while the list was read: its name is free, and its files are here.
+        self._downloads.collect()
         here = {name: note.files for name, note in self._here.items()}
         offers = {
             name: offer
