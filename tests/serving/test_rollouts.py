@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -509,18 +509,39 @@ class TestFromTheFolder:
         assert again.told("status") == "running"
 
 
-async def test_a_guard_that_speaks_during_the_promotion_undoes_it(bench: Bench) -> None:
-    """The name may have flipped by then."""
+@asynccontextmanager
+async def being_promoted(bench: Bench) -> AsyncIterator[None]:
+    """A promotion that waits for its load, and that the body makes superfluous."""
     await bench.start("100:1h")
     bench.engine.hold(f"load {bench.old.id}")
     await bench.manager.residency.drop(bench.old)
     promoting = asyncio.create_task(bench.operations.promote_rollout("ads", ADMIN))
     await quiet()
-    bench.answer(30, canary=FAILED)
+    yield
     bench.engine.release(f"load {bench.old.id}")
-    await promoting
+    with refused("changed meanwhile"):
+        await promoting
+    await quiet()
+
+
+async def test_a_guard_that_speaks_during_the_promotion_prevents_it(bench: Bench) -> None:
+    """The name never means the bad version, so nothing has to be undone."""
+    async with being_promoted(bench):
+        bench.answer(30, canary=FAILED)
     assert bench.told("status") == "rolled_back"
     assert bench.bay.live("ads") == bench.new
+    assert bench.engine.loaded == {bench.new}
+    assert "promoted" not in bench.bay.happened(adapter="ads")
+
+
+async def test_a_stop_during_the_promotion_prevents_it(bench: Bench) -> None:
+    """Whoever is told `stopped` keeps the live version."""
+    async with being_promoted(bench):
+        report = await bench.operations.stop_rollout("ads", ADMIN)
+        assert report["status"] == "stopped"
+    assert bench.told("status") == "stopped"
+    assert bench.bay.live("ads") == bench.new
+    assert bench.engine.loaded == {bench.new}
 
 
 async def test_a_promotion_that_cannot_be_now_comes_later(bench: Bench) -> None:

@@ -139,12 +139,14 @@ class AdminChanges:
         who: Actor,
         seen: str | None = None,
         event: str = "rolled back",
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         """Flip to a kept version until the adapter's source changes.
 
-        `seen` is the version that was live when it was decided, and `event` what the log calls it.
-        Raises AdapterConflict if another one is live, if there is no such version or if the adapter
-        changes meanwhile, AdapterRejected or EngineUnavailable if the engine does not take it.
+        `seen` is the version that was live when it was decided, `event` what the log calls it, and
+        `is_wanted` is asked right before the flip. Raises AdapterConflict if another one is live,
+        if there is no such version, if the adapter changes meanwhile or if the flip is not wanted
+        any more, AdapterRejected or EngineUnavailable if the engine does not take it.
         """
         async with self._turns.turn(name):
             target = self._registry.rollback_target(name, digest_prefix)
@@ -158,9 +160,10 @@ class AdminChanges:
 
             # A removal does not wait for its turn, nor does a fall-back after the engine's death.
             status = self._registry.status(name)
-            if status is None or status.live != before or target not in status.kept:
+            is_same = status is not None and status.live == before and target in status.kept
+            if not is_same or not is_wanted():
                 self._swaps.retire(target)
-                raise AdapterConflict(f"adapter {name!r} was changed meanwhile")
+                raise AdapterConflict(f"adapter {name!r} was changed meanwhile; look at it again")
 
             self._registry.roll_back(target)
             self._events.add(event, who=who, adapter=name, version=target.id)

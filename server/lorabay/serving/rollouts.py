@@ -67,8 +67,9 @@ class Changes(Protocol):
         who: Actor,
         seen: str | None = None,
         event: str = "rolled back",
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Flip a name to a kept version."""
+        """Flip a name to a kept version if `is_wanted` still says so right before."""
         ...
 
 
@@ -270,7 +271,8 @@ class Rollouts:
     async def promote(self, name: str, who: Actor) -> dict[str, Any]:
         """Make the canary the live version now; return the report.
 
-        Raises AdapterConflict without a rollout, or as `AdminChanges.roll_back` does.
+        Raises AdapterConflict without a rollout or if it ends meanwhile, or as
+        `AdminChanges.roll_back` does.
         """
         await self._promote(self._running_of(name), who)
         return self.describe(name)
@@ -289,11 +291,14 @@ class Rollouts:
     async def _promote(self, rollout: Rollout, who: Actor) -> None:
         live = f"{rollout.adapter}@{rollout.live[:DIGEST_PREFIX]}"
         await self._changes.roll_back(
-            rollout.adapter, rollout.canary, who=who, seen=live, event="promoted"
+            rollout.adapter,
+            rollout.canary,
+            who=who,
+            seen=live,
+            event="promoted",
+            # A guard may speak, or an administrator stop it, while the name waits for the flip.
+            is_wanted=lambda: rollout.is_running,
         )
-        if rollout.status is Status.ROLLED_BACK:
-            # A guard spoke while the name was on its way.
-            await self._changes.roll_back(rollout.adapter, rollout.live, who=ROLLOUT)
         self.end(rollout, Status.PROMOTED, "", who)
 
     def end(self, rollout: Rollout, status: Status, reason: str, who: Actor) -> None:
