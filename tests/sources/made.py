@@ -52,6 +52,7 @@ class FakeSource:
         self.sealed = False
         self.failure: SourceError | None = None
         self.fails: dict[str, Exception] = {}
+        self.refuses: dict[str, str] = {}
         self.fetches: list[str] = []
 
     @property
@@ -61,7 +62,8 @@ class FakeSource:
     async def list(self) -> Listing:
         if self.failure is not None:
             raise self.failure
-        return Listing({name: self.offer(name) for name in self.shown})
+        offered = {name: self.offer(name) for name in self.shown if name not in self.refuses}
+        return Listing(offered, self.refuses)
 
     def offer(self, name: str) -> Offer:
         """The offer of a name as it is now."""

@@ -16,6 +16,17 @@ def test_the_source_that_was_named_first_has_the_name() -> None:
     assert claims.owner("finance") == "two"
 
 
+def test_a_name_stays_with_the_source_that_it_came_from() -> None:
+    """Until that source was listed: it may be away, or only slower than another one."""
+    claims = Claims(("one", "two"))
+    claims.remember({"finance": "one", "ads": "elsewhere"})
+    claims.offer("two", frozenset({"finance", "ads"}))
+    assert claims.owner("finance") == "one"
+    assert claims.owner("ads") == "two"
+    claims.offer("one", frozenset())
+    assert claims.owner("finance") == "two"
+
+
 def test_a_name_that_nobody_has_belongs_to_nobody() -> None:
     """Nothing is known before a source was listed."""
     assert Claims(("one",)).owner("finance") is None

@@ -167,8 +167,8 @@ async def test_an_adapter_that_changes_each_time_is_told(bay: Bay) -> None:
 class SlowSource(FakeSource):
     """A source whose fetches last until the test lets them go, and end while it lists."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, location: str = "fake://one") -> None:
+        super().__init__(location)
         self.may_end = asyncio.Event()
         self.begun: list[str] = []
 
@@ -219,19 +219,101 @@ async def test_a_restart_fetches_nothing_anew(bay: Bay, tmp_path: Path) -> None:
     assert again.versions() == {"finance": {"1"}}
 
 
+class Pair:
+    """Two sources over one folder, which both have `finance`; the second has `ads`, too."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.first, self.second = FakeSource("fake://first"), FakeSource("fake://second")
+        self.first.shown = {"finance": "f"}
+        self.second.shown = {"finance": "s", "ads": "s"}
+        self.clock = Clock()
+        self.start()
+
+    def start(self) -> None:
+        """Start, or start again, over the same folder."""
+        folder = MirrorFolder(self.path)
+        folder.open()
+        sources = (self.first, self.second)
+        claims = Claims(tuple(source.location for source in sources))
+        self.mirrors = [
+            Mirror(source, folder, claims, TIMES, clock=self.clock) for source in sources
+        ]
+
+    async def rounds(self) -> None:
+        """As many as it takes until everything is in place."""
+        for _ in range(3):
+            for mirror in self.mirrors:
+                await mirror.round()
+            self.clock.now += TIMES.settle_s
+
+
 async def test_a_name_belongs_to_the_source_that_was_named_first(tmp_path: Path) -> None:
     """The other one says so; neither removes what the other one has brought."""
-    folder = MirrorFolder(tmp_path)
-    folder.open()
-    first, second = FakeSource("fake://first"), FakeSource("fake://second")
-    claims = Claims((first.location, second.location))
-    clock = Clock()
-    mirrors = [Mirror(source, folder, claims, TIMES, clock=clock) for source in (first, second)]
-    first.shown, second.shown = {"finance": "f"}, {"finance": "s", "ads": "s"}
-    for _ in range(3):
-        for mirror in mirrors:
-            await mirror.round()
-        clock.now += TIMES.settle_s
+    pair = Pair(tmp_path)
+    await pair.rounds()
     assert content_of(tmp_path / "finance") == {"f"}
     assert content_of(tmp_path / "ads") == {"s"}
-    assert "fake://first, which is named before" in mirrors[1].describe()["refused"][0]["reason"]
+    (refused,) = pair.mirrors[1].describe()["refused"]
+    assert "fake://first, which is named before" in refused["reason"]
+
+
+async def test_a_restart_keeps_a_name_for_a_source_that_is_away(tmp_path: Path) -> None:
+    """Bug: the source that was named later listed first, and replaced what was served."""
+    pair = Pair(tmp_path)
+    await pair.rounds()
+    pair.first.failure = SourceError("fake://first does not answer: refused")
+    pair.start()
+    await pair.rounds()
+    assert content_of(tmp_path / "finance") == {"f"}
+
+    pair.first.failure = None
+    pair.first.shown = {"other": "f"}
+    await pair.rounds()
+    assert content_of(tmp_path / "finance") == {"s"}
+
+
+async def test_an_empty_list_gives_no_name_away(tmp_path: Path) -> None:
+    """Bug: what is served on until the empty list is believed was replaced at once."""
+    pair = Pair(tmp_path)
+    await pair.rounds()
+    pair.first.shown = {}
+    await pair.rounds()
+    assert content_of(tmp_path / "finance") == {"f"}
+
+    pair.clock.now += TIMES.empty_s
+    await pair.rounds()
+    assert content_of(tmp_path / "finance") == {"s"}
+
+
+async def test_a_refusal_gives_no_name_away(tmp_path: Path) -> None:
+    """Bug: a change beyond a limit handed the name to another source."""
+    pair = Pair(tmp_path)
+    await pair.rounds()
+    pair.first.refuses = {"finance": "too large"}
+    await pair.rounds()
+    assert content_of(tmp_path / "finance") == {"f"}
+
+
+async def test_a_slow_download_replaces_nothing_of_a_source_that_was_named_before(
+    tmp_path: Path,
+) -> None:
+    """Bug: what is sealed was put in place whoever the name belonged to by then."""
+    pair = Pair(tmp_path)
+    pair.first.shown = {}
+    slow = pair.second = SlowSource("fake://second")
+    slow.shown, slow.sealed = {"finance": "s"}, True
+    pair.start()
+    first, second = pair.mirrors
+    round_of_second = asyncio.create_task(second.round())
+    while not slow.begun:
+        await asyncio.sleep(0)
+
+    pair.first.shown, pair.first.sealed = {"finance": "f"}, True
+    await first.round()
+    assert content_of(tmp_path / "finance") == {"f"}
+    slow.may_end.set()
+    await round_of_second
+    assert content_of(tmp_path / "finance") == {"f"}
+    await second.round()
+    assert not list(tmp_path.glob(".incoming*"))

@@ -5,6 +5,11 @@ Knows nothing of what a name stands for.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class Claims:
     """The sources that offer each name, by their place in the list of sources."""
@@ -12,6 +17,14 @@ class Claims:
     def __init__(self, locations: tuple[str, ...]) -> None:
         self._locations = locations
         self._offered: dict[str, frozenset[str]] = {}
+        self._here: dict[str, str] = {}
+
+    def remember(self, here: Mapping[str, str]) -> None:
+        """Note the source that each mirrored name came from.
+
+        It keeps the name until it is listed for the first time: it may be away, or only slower.
+        """
+        self._here = dict(here)
 
     def offer(self, location: str, names: frozenset[str]) -> None:
         """Note all names that a source has now."""
@@ -20,6 +33,11 @@ class Claims:
     def owner(self, name: str) -> str | None:
         """Return the source that a name belongs to; None if no source has it."""
         for location in self._locations:
-            if name in self._offered.get(location, frozenset()):
+            if self._has(location, name):
                 return location
         return None
+
+    def _has(self, location: str, name: str) -> bool:
+        if location not in self._offered:
+            return self._here.get(name) == location
+        return name in self._offered[location]

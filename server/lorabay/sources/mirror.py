@@ -138,11 +138,12 @@ class Mirror:
             listing = await self.source.list()
         self._came_back()
 
-        listing = self._without_others(listing)
         notes = await asyncio.to_thread(self._folder.notes)
+        self._claims.remember({name: note.location for name, note in notes.items()})
         self._here = {
             name: note for name, note in notes.items() if note.location == self.source.location
         }
+        listing = self._without_others(listing)
         self._sightings.observe(listing, self._here.keys(), now)
         todo = self._plan(listing, now)
         await self._apply(todo)
@@ -166,7 +167,7 @@ class Mirror:
     def _without_others(self, listing: Listing) -> Listing:
         """Return a list without the names that belong to a source that was named before."""
         location = self.source.location
-        self._claims.offer(location, frozenset(listing.offers))
+        self._claims.offer(location, frozenset(listing.offers) | self._kept(listing))
         offers, refused = {}, dict(listing.refused)
         for name, offer in listing.offers.items():
             owner = self._claims.owner(name)
@@ -175,6 +176,10 @@ class Mirror:
             else:
                 refused[name] = f"{owner}, which is named before, has an adapter of that name"
         return Listing(offers, refused)
+
+    def _kept(self, listing: Listing) -> frozenset[str]:
+        """Return the names that are served on as they are here, though they are not offered."""
+        return frozenset(name for name in self._here if listing.is_empty or name in listing.refused)
 
     def _plan(self, listing: Listing, now: float) -> Plan:
         # One may have ended while the list was read: its name is free, and its files are here.
@@ -215,8 +220,11 @@ class Mirror:
             self._downloads.begin(offer)
         await self._downloads.wait(self._times.poll_s, self.called)
 
-        for name in [name for name, fetched in self._fetched.items() if fetched.offer.sealed]:
-            await self._place(self._fetched.pop(name))
+        location = self.source.location
+        for name, fetched in list(self._fetched.items()):
+            # A source that is named before may have got an adapter of that name meanwhile.
+            if fetched.offer.sealed and self._claims.owner(name) == location:
+                await self._place(self._fetched.pop(name))
 
     async def _fetch(self, offer: Offer) -> None:
         """Fetch an offer into a hidden folder; what keeps it from that is noted with its name."""
