@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import numpy as np
 import psutil
+import psutil
 import pytest
 
 from tests.e2e.conftest import ADMIN_KEY, API_KEY, REPOSITORY
@@ -99,6 +100,13 @@ def handle(cluster: Server) -> Iterator[Any]:
 def counts(handle: Any) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = handle.broadcast("record_routing_stats").results(timeout_s=30)
     return told
+
+
+def engine_of(replica: dict[str, Any]) -> int:
+    """Return the process of a replica's engine."""
+    children = psutil.Process(replica["pid"]).children()
+    (engine,) = [child for child in children if "EngineCore" in " ".join(child.cmdline())]
+    return engine.pid
 
 
 def ask(http: httpx.Client, model: str, tokens: int = 4, session: str = "") -> httpx.Response:
@@ -238,10 +246,14 @@ def test_a_client_that_leaves_frees_the_engine(http: httpx.Client, handle: Any) 
         assert time.monotonic() - left < 1.5
 
 
+@pytest.mark.parametrize("what", ["replica", "engine"])
 def test_a_killed_replica_fails_only_its_own(
-    http: httpx.Client, handle: Any, figures: list[str]
+    http: httpx.Client, handle: Any, figures: list[str], what: str
 ) -> None:
-    """Its streams end with an event that says so; others go on, and it comes back."""
+    """Its streams end with an event that says so; others go on, and it comes back.
+
+    Without an engine it ends as well.
+    """
     body = {"prompt": "Hello", "max_tokens": 60, "ignore_eos": True, "stream": True}
 
     def stream(model: str) -> list[str]:
@@ -254,7 +266,7 @@ def test_a_killed_replica_fails_only_its_own(
             time.sleep(0.05)
         victim = max(counts(handle), key=lambda one: sum(one["running"].values()))
         hit = sum(victim["running"].values())
-        os.kill(victim["pid"], signal.SIGKILL)
+        os.kill(victim["pid"] if what == "replica" else engine_of(victim), signal.SIGKILL)
         answers = [one.result() for one in streams]
     broken = [lines for lines in answers if any('"error"' in line for line in lines)]
     assert 1 <= len(broken) <= hit
@@ -266,7 +278,7 @@ def test_a_killed_replica_fails_only_its_own(
         assert time.monotonic() - began < 300
         time.sleep(1)
     figures.append(
-        f"ray: {len(broken)} of {COUNT} streams ended with their replica, which was back after "
+        f"ray: {len(broken)} of {COUNT} streams ended with their {what}, which was back after "
         f"{time.monotonic() - began:.0f} s"
     )
 

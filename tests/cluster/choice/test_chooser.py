@@ -38,6 +38,17 @@ def test_a_hot_adapter_gets_a_second_replica_and_keeps_it_a_minute() -> None:
     assert chooser.width(HOT) == 1
 
 
+def test_what_is_chosen_again_is_no_more_traffic() -> None:
+    """A request that full replicas refuse many times does not make its adapter hot."""
+    chooser = Chooser()
+    seen = view(dict.fromkeys(TWO, 5), running={HOT: 6}, slots=4)
+    for number in range(100):
+        chooser.choose(Wish(COLD[number % 8]), seen, 10, number / 10)
+        for _ in range(3):
+            chooser.choose(Wish(HOT), seen, 10, number / 10, again=number > 0)
+    assert chooser.width(HOT) == 1
+
+
 def test_the_base_is_at_home_everywhere() -> None:
     """What needs no weights goes wherever there is least to do."""
     names = replicas(5)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from lorabay.cluster.ray_serve.application import DEPLOYMENT, Application, Cluster, Replica
 from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
+from lorabay.cluster.replicas.outbox import Outboxes
 from tests.fake_engine import FakeEngine
 
 
@@ -38,6 +43,30 @@ def test_replicas_come_and_go_with_the_load() -> None:
     assert rule.target_ongoing_requests == 24
     assert rule.downscale_delay_s == 120
     assert rule.upscale_delay_s <= 60
+
+
+@pytest.fixture
+async def replica() -> Any:
+    """What a replica has; Ray alone can make one, and awaits its `__del__`."""
+    return SimpleNamespace(_replica=await make(0), _outboxes=Outboxes(), _told=0)
+
+
+async def test_a_replica_ends_with_its_engine(
+    replica: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would refuse each request at once, and be chosen because it has nothing to do."""
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    await replica._replica.engine.kill()
+    await Replica._end_with_engine(replica)
+    assert ended == [1]
+
+
+async def test_a_replica_numbers_what_it_tells(replica: Any) -> None:
+    """One that hangs tells nothing new."""
+    told = [await Replica.record_routing_stats(replica) for _ in range(2)]
+    assert [one["told"] for one in told] == [1, 2]
+    assert told[0]["fronts"] == {}
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,30 @@ async def test_a_dead_replica_is_unavailable() -> None:
         assert "gone; ask again" in failed.error.message
 
 
+async def test_a_call_whose_answer_never_comes_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection broke, and nobody saw it."""
+    monkeypatch.setattr("lorabay.cluster.ray_serve.line.LAST_S", 0.01)
+    call = Call()
+    async with opened(Handle(call)) as line:
+        hearing = asyncio.create_task(heard(line))
+        await call.made
+        call.over.set_result(None)
+        (failed,) = await hearing
+        assert isinstance(failed, Failed)
+        assert isinstance(failed.error, EngineUnavailable)
+
+
+async def test_any_failure_of_a_call_is_told() -> None:
+    """Also one that Ray does not name."""
+    call = Call()
+    async with opened(Handle(call)) as line:
+        hearing = asyncio.create_task(heard(line))
+        await call.made
+        call.over.set_exception(OSError("no route"))
+        (failed,) = await hearing
+        assert isinstance(failed, Failed)
+
+
 async def test_leaving_early_cancels_in_the_replica() -> None:
     call = Call()
     async with opened(Handle(call)) as line:

@@ -10,7 +10,7 @@ from ray.serve._private.common import DeploymentHandleSource, DeploymentID
 from ray.serve.request_router import ReplicaID
 
 from lorabay.cluster.choice.choice import Wish
-from lorabay.cluster.choice.outlook import REMEMBERED_S
+from lorabay.cluster.choice.outlook import REMEMBERED_S, SILENT_S
 from lorabay.cluster.ray_serve.router import AdapterRouter
 from lorabay.cluster.replicas.frames import FrontAddress, ReplyTo
 from lorabay.cluster.replicas.messages import Question
@@ -38,6 +38,7 @@ def request(key: str, number: int = 0) -> Any:
             ReplyTo(HERE, number),
         ],
         metadata=SimpleNamespace(internal_request_id=f"r{number}"),
+        routing_context=SimpleNamespace(should_backoff=False),
     )
 
 
@@ -121,6 +122,29 @@ async def test_requests_of_other_fronts_count(router: AdapterRouter) -> None:
     assert names == ["b", "b", "b"]
 
 
+async def test_a_silent_replica_comes_last(
+    router: AdapterRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the weights, and has nothing to do: it hangs, or is cut off."""
+    now = 0.0
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr("lorabay.cluster.ray_serve.router.time", clock)
+    hung, other, third = replicas = [replica("a", HOT), replica("b"), replica("c")]
+    assert await chosen(router, replicas, request(HOT)) == "a"
+    now = SILENT_S
+    for one in (other, third):
+        one.routing_stats["told"] = 1
+    ranks = await router.choose_replicas(replicas, request(HOT, 1))
+    assert ranks[-1] == [hung]
+
+
+async def test_ray_pauses_before_it_asks_again(router: AdapterRouter) -> None:
+    """While all replicas refuse."""
+    asked = request(HOT)
+    await chosen(router, [replica("a")], asked)
+    assert asked.routing_context.should_backoff
+
+
 async def test_many_after_many_are_shared_out_again(router: AdapterRouter) -> None:
     """All of the first have ended, and one replica has told so already."""
     replicas = [replica("a", HOT, COLD), replica("b", HOT, COLD)]
@@ -134,6 +158,7 @@ async def test_many_after_many_are_shared_out_again(router: AdapterRouter) -> No
 
 async def test_what_wishes_nothing_goes_anywhere(router: AdapterRouter) -> None:
     """Calls of other methods have no wish, and no arguments."""
-    bare = SimpleNamespace(args=[], metadata=SimpleNamespace(internal_request_id="r"))
+    bare = request(HOT)
+    bare.args = []
     assert await chosen(router, [replica("a"), replica("b")], bare) in "ab"
     assert await router.choose_replicas([], bare) == []

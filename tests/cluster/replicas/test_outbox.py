@@ -80,6 +80,52 @@ async def test_sending_to_a_front_that_is_gone_fails() -> None:
             send(Begun())
 
 
+async def test_work_that_no_front_hears_is_cancelled() -> None:
+    """An answer in one piece sends nothing until its end."""
+    outboxes = Outboxes(beat_s=0.01)
+    async with opened() as inbox:
+        with inbox.mailbox() as mailbox:
+            reply_to = mailbox.reply_to
+            outbox = await outboxes.to(reply_to.front)
+    with outbox.answering(reply_to), pytest.raises(EngineUnavailable, match="front that asked"):
+        async with asyncio.timeout(10):
+            await outbox.while_heard(asyncio.sleep(1000))
+
+
+async def test_work_that_is_heard_ends_as_it_ends() -> None:
+    outboxes = Outboxes()
+
+    async def fails() -> None:
+        raise ValueError
+
+    async with opened() as inbox:
+        with inbox.mailbox() as mailbox:
+            outbox = await outboxes.to(mailbox.reply_to.front)
+            with outbox.answering(mailbox.reply_to):
+                await outbox.while_heard(asyncio.sleep(0))
+                with pytest.raises(ValueError):  # noqa: PT011 - the very one
+                    await outbox.while_heard(fails())
+        await outboxes.close()
+
+
+async def test_all_that_ask_share_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many requests of a front that is gone do not wait for it one after the other."""
+    attempts = 0
+
+    async def connect(*_: Any, **__: Any) -> Any:
+        nonlocal attempts
+        attempts += 1
+        await asyncio.sleep(0)
+        raise OSError
+
+    monkeypatch.setattr(asyncio, "open_connection", connect)
+    outboxes, front = Outboxes(), FrontAddress("127.0.0.1", 1, b"")
+    asked = [asyncio.create_task(outboxes.to(front)) for _ in range(5)]
+    await asyncio.wait(asked)
+    assert all(isinstance(one.exception(), EngineUnavailable) for one in asked)
+    assert attempts == 1
+
+
 async def test_an_unreachable_front_is_told() -> None:
     nobody = FrontAddress("127.0.0.1", 1, b"key")
     with pytest.raises(EngineUnavailable, match="front that asked"):

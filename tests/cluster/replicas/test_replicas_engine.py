@@ -79,6 +79,36 @@ async def test_a_swap_is_prepared_where_the_old_version_is(
     assert home.loaded == {newer}
 
 
+async def test_a_first_load_asks_one_replica_alone(
+    engine: ReplicasEngine, line: DirectLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one that hangs has nothing to do with it."""
+    monkeypatch.setattr(line, "tell_all", None)
+    await engine.load(FINANCE)
+    assert len(line.asked) == 1
+
+
+async def test_a_silent_replica_does_not_hold_up_a_swap(
+    engine: ReplicasEngine,
+    line: DirectLine,
+    engines: tuple[FakeEngine, FakeEngine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its requests bring the version, and it loads it then."""
+    await engine.load(FINANCE)
+
+    async def hangs(*_: object) -> list[object]:
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    monkeypatch.setattr(line, "tell_all", hangs)
+    monkeypatch.setattr("lorabay.cluster.replicas.replicas_engine.EVERYWHERE_S", 0.01)
+    newer = make_version("finance", "d")
+    await engine.load(newer)
+    assert any(newer in one.loaded for one in engines)
+    await engine.unload(FINANCE)
+    monkeypatch.undo()
+
+
 async def test_it_is_as_large_as_its_replicas_together(engine: ReplicasEngine) -> None:
     slots = engine.slots()
     assert slots is not None

@@ -25,9 +25,15 @@ class Chooser:
         self._traffic = Traffic()
         self._widths: dict[str, Width] = {}
 
-    def choose(self, wish: Wish, view: View, total: int, now: float) -> ReplicaId:
-        """Return the replica for a request that comes `now`; see `choice.choose`."""
-        self._traffic.note(wish.key, now)
+    def choose(
+        self, wish: Wish, view: View, total: int, now: float, *, again: bool = False
+    ) -> ReplicaId:
+        """Return the replica for a request that comes `now`; see `choice.choose`.
+
+        One that was refused is chosen for `again`, and is no more traffic than before.
+        """
+        if not again:
+            self._traffic.note(wish.key, now)
         width = len(view.replicas) if wish.anywhere else self._followed(wish.key, view, now)
         return choose(wish, width, view, total)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from lorabay.cluster.ray_serve import encryption
 from lorabay.cluster.replicas.outbox import Outboxes
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from lorabay.cluster.replicas.engine_replica import EngineReplica
     from lorabay.cluster.replicas.frames import ReplyTo
     from lorabay.cluster.replicas.messages import Errand, Facts, Question
+
+logger = structlog.get_logger(__name__)
 
 ROUTER = "lorabay.cluster.ray_serve.router:AdapterRouter"
 DEPLOYMENT = "engine"
@@ -65,15 +70,28 @@ class Replica:
         from ray import serve
 
         self._made_of = made_of
+        self._told = 0
         self._outboxes = Outboxes(encryption=encryption.connecting())
         rank = serve.get_replica_context().rank
         self._replica = await make(rank.local_rank)
+        self._ending = asyncio.create_task(self._end_with_engine())
+
+    async def _end_with_engine(self) -> None:
+        """End this process when the engine is gone: the cluster replaces it then.
+
+        Without that the replica would refuse each request at once until the cluster has asked for
+        its health three times, and choices go to whoever has little to do.
+        """
+        await self._replica.engine.died()
+        logger.error("the engine is gone, and so is its replica")
+        await self._outboxes.close()
+        os._exit(1)
 
     async def answer(self, question: Question, reply_to: ReplyTo) -> None:
-        """Send a front the messages that answer a request."""
+        """Send a front the messages that answer a request, for as long as it hears them."""
         outbox = await self._outboxes.to(reply_to.front)
         with outbox.answering(reply_to) as send:
-            await self._replica.answer(question, send)
+            await outbox.while_heard(self._replica.answer(question, send))
 
     async def prepare(self, errand: Errand) -> None:
         """Load a version."""
@@ -104,8 +122,16 @@ class Replica:
         return self._made_of
 
     async def record_routing_stats(self) -> dict[str, Any]:
-        """Return what routers choose by, and how much fronts have here; Ray asks for it."""
-        return {**self._replica.stats(), "fronts": self._outboxes.answers()}
+        """Return what routers choose by, and how much fronts have here; Ray asks for it.
+
+        Each one has a number: a replica that tells nothing new is silent.
+        """
+        self._told += 1
+        return {
+            **self._replica.stats(),
+            "told": self._told,
+            "fronts": self._outboxes.answers(),
+        }
 
     async def check_health(self) -> None:
         """Raise if the engine is gone; Ray then replaces this replica."""
@@ -114,6 +140,7 @@ class Replica:
     async def __del__(self) -> None:
         """End the engine; Ray awaits it before the process ends."""
         if hasattr(self, "_replica"):
+            self._ending.cancel()
             await self._outboxes.close()
             await self._replica.stop()
 

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from lorabay.cluster.replicas.messages import Errand, Message, Question
 
 
+LAST_S = 5.0
+"""How long after the end of a call the end of its answer may take."""
+
+
 class RayLine:
     """Carries questions to the replicas of an application, and messages back."""
 
@@ -99,13 +103,20 @@ class RayLine:
 
 
 async def _watch(asked: DeploymentResponse, mailbox: Mailbox) -> None:
-    """Tell a failure of the call: it may not have reached a replica, or that one has died."""
+    """Tell a failure of the call: it may not have reached a replica, or that one has died.
+
+    So is one that ends well, and whose answer never comes: its connection broke unseen.
+    """
     try:
         await asked
-    except (RayError, RayServeException) as error:
-        mailbox.fail(_failure(error))
+        async with asyncio.timeout(LAST_S):
+            await mailbox.ended.wait()
     except asyncio.CancelledError:  # by `ask`
         pass
+    except TimeoutError:
+        mailbox.fail(gone())
+    except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for an answer
+        mailbox.fail(_failure(error))
 
 
 def _take_signals_back() -> None:

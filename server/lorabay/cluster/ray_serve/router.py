@@ -27,6 +27,8 @@ from lorabay.cluster.replicas.messages import Errand, Question
 if TYPE_CHECKING:
     from ray.serve._private.replica_result import ReplicaResult
 
+    from lorabay.cluster.choice.choice import View
+
 
 class AdapterRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
     """Sends each request to the replica that its wish, the first argument's, chooses."""
@@ -52,19 +54,32 @@ class AdapterRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
 
         by_name = {_name(one.replica_id): one for one in candidate_replicas}
         told = {name: one.routing_stats for name, one in by_name.items()}
-        self._front = _front(pending_request) or self._front
-        self._outlook.hear(told, self._front)
         now = time.monotonic()
+        self._front = _front(pending_request) or self._front
+        self._outlook.hear(told, self._front, now)
         view = self._outlook.view(now)
+        chosen = self._chosen(pending_request, view, now)
 
-        wish = _wish(pending_request)
-        chosen = self._chooser.choose(wish, view, sum(view.loads.values()), now)
-        if pending_request is not None:
-            request_id = pending_request.metadata.internal_request_id
-            self._outlook.sent(request_id, wish, chosen, now)
-
-        others = sorted((name for name in by_name if name != chosen), key=view.loads.__getitem__)
+        # Those of which nothing is heard come last.
+        others = sorted(
+            (name for name in by_name if name != chosen),
+            key=lambda name: (name not in view.loads, self._outlook.load(name)),
+        )
         return [[by_name[name]] for name in (chosen, *others)]
+
+    def _chosen(self, pending_request: PendingRequest | None, view: View, now: float) -> ReplicaId:
+        """Return the replica for a request, and count it there."""
+        wish, total = _wish(pending_request), sum(view.loads.values())
+        if pending_request is None:
+            return self._chooser.choose(wish, view, total, now)
+
+        # Without it Ray asks again without a pause while all replicas refuse.
+        pending_request.routing_context.should_backoff = True
+        request_id = pending_request.metadata.internal_request_id
+        again = self._outlook.knows(request_id)
+        chosen = self._chooser.choose(wish, view, total, now, again=again)
+        self._outlook.sent(request_id, wish, chosen, now)
+        return chosen
 
     def _get_pending_request_matching_metadata(
         self, request_metadata: Any = None
@@ -80,8 +95,8 @@ class AdapterRouter(FIFOMixin, RequestRouter):  # type: ignore[misc]
         self._outlook.arrived(request_id, _wish(pending_request), _name(replica_id))
 
     def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
-        """Count it no more."""
-        self._outlook.ended(internal_request_id)
+        """Count it no more there."""
+        self._outlook.ended(internal_request_id, _name(replica_id), time.monotonic())
 
 
 def _name(replica_id: ReplicaID) -> ReplicaId:

@@ -42,6 +42,8 @@ class Mailbox:
 
     def __init__(self, reply_to: ReplyTo) -> None:
         self.reply_to = reply_to
+        self.ended = asyncio.Event()
+        """Set once nothing more comes."""
         self._batches: asyncio.Queue[list[Message] | None] = asyncio.Queue()
 
     def put(self, batch: list[Message]) -> None:
@@ -50,6 +52,7 @@ class Mailbox:
 
     def end(self) -> None:
         """Say that nothing follows."""
+        self.ended.set()
         self._batches.put_nowait(None)
 
     def fail(self, error: LorabayError) -> None:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any
 
 from lorabay.cluster.replicas.coalescing import BEAT_S, batches
 from lorabay.cluster.replicas.frames import Over, Taken, packed
@@ -16,7 +15,7 @@ from lorabay.errors import EngineUnavailable
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from lorabay.cluster.replicas.frames import FrontAddress, ReplyTo, Sent
 
@@ -30,21 +29,23 @@ class Outboxes:
         self._beat_s = beat_s
         self._encryption = encryption
         self._outboxes: dict[FrontAddress, Outbox] = {}
-        self._connecting: WeakValueDictionary[FrontAddress, asyncio.Lock] = WeakValueDictionary()
+        self._connecting: dict[FrontAddress, asyncio.Task[Outbox]] = {}
 
     async def to(self, front: FrontAddress) -> Outbox:
         """Return the connection to a front; raises EngineUnavailable if there can be none.
 
-        A front that cannot be reached holds up nobody else.
+        All that ask meanwhile share the attempt, and its failure. A front that cannot be reached
+        holds up nobody else.
         """
-        lock = self._connecting.setdefault(front, asyncio.Lock())
-        async with lock:
-            outbox = self._outboxes.get(front)
-            if outbox is None or not outbox.is_open:
-                outbox = await self._connected(front)
-                self._forget_closed()
-                self._outboxes[front] = outbox
-        return outbox
+        outbox = self._outboxes.get(front)
+        if outbox is not None and outbox.is_open:
+            return outbox
+
+        connecting = self._connecting.get(front)
+        if connecting is None:
+            connecting = asyncio.create_task(self._connect(front))
+            self._connecting[front] = connecting
+        return await asyncio.shield(connecting)
 
     def answers(self) -> dict[str, int]:
         """Return how many requests of each front are being answered, by its name."""
@@ -56,6 +57,15 @@ class Outboxes:
         """Send what is left, and close all connections."""
         for outbox in list(self._outboxes.values()):
             await outbox.close()
+
+    async def _connect(self, front: FrontAddress) -> Outbox:
+        try:
+            outbox = await self._connected(front)
+        finally:
+            del self._connecting[front]
+        self._forget_closed()
+        self._outboxes[front] = outbox
+        return outbox
 
     async def _connected(self, front: FrontAddress) -> Outbox:
         try:
@@ -99,6 +109,22 @@ class Outbox:
             if self.is_open:
                 self._post(number, Over())
 
+    async def while_heard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work whose outcome the front hears.
+
+        Once the front is gone, cancels it and raises EngineUnavailable.
+        """
+        doing = asyncio.create_task(work)
+        try:
+            await asyncio.wait({doing, self._sending}, return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
+                raise _gone()
+        finally:
+            if not doing.done():
+                doing.cancel()
+                await asyncio.wait({doing})
+        await doing
+
     async def close(self) -> None:
         """Send what is left, and close the connection; idempotent."""
         self._queue.put_nowait(None)
@@ -112,7 +138,7 @@ class Outbox:
     async def _send(self, beat_s: float) -> None:
         try:
             async for frame in batches(self._queue, beat_s=beat_s):
-                if not frame and not self.answers:
+                if not frame and not self.answers and self._queue.empty():
                     break
                 self._writer.write(packed(frame))
                 await self._writer.drain()

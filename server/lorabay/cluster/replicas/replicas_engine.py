@@ -19,6 +19,7 @@ from lorabay.errors import EngineUnavailable
 from lorabay.serving.engine import CALLS, Compiled, Meter, Slots, StepTokens, not_served
 
 if TYPE_CHECKING:
+    from lorabay.catalog.names import AdapterName
     from lorabay.catalog.versions import Digest, Version
     from lorabay.serving.engine import Answer, AnswerStream, Body, Call
 
@@ -28,6 +29,10 @@ SESSION = "X-Session-Id"
 """The header by which a client says which requests belong together."""
 LOOK_S = 2.0
 """How often replicas are asked for their facts."""
+EVERYWHERE_S = 30.0
+"""How long all replicas together may take over a version; whoever is silent then is left out, and
+loads the version when a request comes that brings it.
+"""
 
 
 class Line(Protocol):
@@ -62,6 +67,8 @@ class ReplicasEngine:
         self._sleep = sleep
         self._facts: list[Facts] = []
         self._schemas: Mapping[str, Mapping[str, Any]] = {}
+        self._loaded: dict[AdapterName, Digest] = {}
+        """The weights of each adapter that were loaded last."""
         self._pinned: Callable[[], AbstractSet[Digest]] = frozenset
         self._following: asyncio.Task[None] | None = None
 
@@ -148,13 +155,25 @@ class ReplicasEngine:
 
     async def load(self, version: Version) -> None:
         """Load a version wherever a former one of its adapter is, else where it is at home."""
-        prepared = await self._line.tell_all("prepare_successor", version)
-        if not any(prepared):
+        former = self._loaded.get(version.adapter, version.weights)
+        is_successor = former != version.weights
+        if not is_successor or not any(await self._everywhere("prepare_successor", version)):
             await self._line.tell_one(Errand(Wish(version.weights), version))
+        self._loaded[version.adapter] = version.weights
 
     async def unload(self, version: Version) -> None:
         """Drop a version's weights everywhere."""
-        await self._line.tell_all("forget", version)
+        await self._everywhere("forget", version)
+        if self._loaded.get(version.adapter) == version.weights:
+            del self._loaded[version.adapter]
+
+    async def _everywhere(self, method: str, version: Version) -> list[Any]:
+        """Tell all replicas, and return what they return; nothing if one of them is silent."""
+        try:
+            async with asyncio.timeout(EVERYWHERE_S):
+                return await self._line.tell_all(method, version)
+        except TimeoutError:
+            return []
 
     async def run(
         self,
