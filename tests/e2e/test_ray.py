@@ -19,7 +19,6 @@ from typing import Any
 import httpx
 import numpy as np
 import psutil
-import psutil
 import pytest
 
 from tests.e2e.conftest import ADMIN_KEY, API_KEY, REPOSITORY
