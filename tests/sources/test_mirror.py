@@ -11,7 +11,7 @@ from lorabay.sources.claims import Claims
 from lorabay.sources.interface import Changed, Listing, Offer, SourceError
 from lorabay.sources.mirror import Mirror, MirrorTimes
 from lorabay.sources.mirror_folder import MirrorFolder
-from lorabay.sources.pace import Pace
+from lorabay.sources.pace import LASTING_PAUSE_S, Pace
 from tests.sources.made import Clock, FakeSource, content_of
 
 TIMES = MirrorTimes(poll_s=10, settle_s=2, empty_s=600)
@@ -162,6 +162,16 @@ async def test_an_adapter_that_changes_each_time_is_told(bay: Bay) -> None:
     pauses = [await bay.round() for _ in range(8)]
     assert bay.mirror.describe()["refused"][0]["reason"].startswith("it is another one")
     assert max(pauses) > 3
+
+
+async def test_what_somebody_has_to_mend_is_not_tried_again_soon(bay: Bay) -> None:
+    """Bug: an adapter of a gated repository was asked for each minute."""
+    bay.source.fails["finance"] = SourceError("hf://acme/finance is gated", lasting=True)
+    bay.source.shown["finance"] = "1"
+    began = bay.clock.now
+    while bay.clock.now < began + 2 * LASTING_PAUSE_S:
+        await bay.round()
+    assert len(bay.source.fetches) == 2
 
 
 class SlowSource(FakeSource):

@@ -146,6 +146,25 @@ async def push_archive(repository: str, content: bytes) -> None:
     await registry.close()
 
 
+async def test_a_tag_that_moves_while_its_adapter_is_fetched(
+    repository: str, tmp_path: Path
+) -> None:
+    """Bug: what was listed was fetched by the layers of the next list."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        tar.add(write(tmp_path / "finance", "1"), "finance")
+    await push_archive(repository, content.getvalue())
+    source = open_source(read_location(f"finance=oci://{repository}:prod"))
+    offer = (await source.list()).offers["finance"]
+
+    await pushed(repository, write(tmp_path / "finance", "2"))
+    assert (await source.list()).offers["finance"].marks != offer.marks
+    (tmp_path / "into").mkdir()
+    await source.fetch(offer, tmp_path / "into", Pace())
+    await source.close()
+    assert content_of(tmp_path / "into") == {"1"}
+
+
 async def test_what_does_not_exist(repository: str) -> None:
     """A tag that nobody has pushed."""
     source = open_source(read_location(f"oci://{repository}:never"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lorabay.sources.bounded_tar import READ_BYTES
 from lorabay.sources.interface import SourceError
 from lorabay.sources.oci_layers import read_layers, unpack
 from tests.sources.made import CONFIG, WEIGHTS
@@ -28,9 +30,8 @@ def manifest(*layers: Any) -> bytes:
 
 def test_files_and_archives_of_an_artifact() -> None:
     """Files are known by their annotation; what is not an adapter's is left where it is."""
-    layers = read_layers(
-        manifest(layer("finance/" + CONFIG), layer(WEIGHTS), layer("run.py"), layer(None))
-    )
+    others = (layer("run.py"), layer("layer 1"), layer(None))
+    layers = read_layers(manifest(layer("finance/" + CONFIG), layer(WEIGHTS), *others))
     assert [one.name for one in layers] == [CONFIG, WEIGHTS]
     tar = "application/vnd.cncf.model.weight.v1.tar"
     (archive,) = read_layers(manifest(layer("model", kind=tar)))
@@ -102,8 +103,52 @@ def test_an_archive_that_is_refused(
     assert list(into.iterdir()) == []
 
 
-def test_an_archive_that_is_none(tmp_path: Path) -> None:
-    """A reason, not a traceback."""
-    (tmp_path / "a.tar").write_bytes(b"no tar")
-    with pytest.raises(SourceError, match="archive cannot be read"):
-        unpack(tmp_path / "a.tar", tmp_path)
+def damaged_in_the_middle(packed: bytes) -> bytes:
+    """The same, but for a few bytes."""
+    half = len(packed) // 2
+    return packed[:half] + b"\xff" * 64 + packed[half + 64 :]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda packed: b"no tar",
+        damaged_in_the_middle,
+        lambda packed: packed[: len(packed) // 2],
+        lambda packed: packed[:2] + b"\xff" + packed[3:],
+    ],
+    ids=["no tar", "damaged", "cut off", "no gzip"],
+)
+def test_an_archive_that_is_none(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    """Bug: what gzip raises was taken for a bug, or for a fault of this machine's disk."""
+    content = " ".join(str(number) for number in range(100_000)).encode()
+    made = archive(tmp_path / "a.tar", (WEIGHTS, content, tarfile.REGTYPE))
+    made.write_bytes(spoil(made.read_bytes()))
+    (tmp_path / "into").mkdir()
+    with pytest.raises(SourceError, match="archive cannot be read") as refused:
+        unpack(made, tmp_path / "into")
+    assert refused.value.lasting
+
+
+def test_a_header_that_asks_for_much_memory(tmp_path: Path) -> None:
+    """Bug: a few bytes of gzip unpacked to a header of any size, which was read at once."""
+    into = tmp_path / "into"
+    into.mkdir()
+    info = tarfile.TarInfo(CONFIG)
+    info.pax_headers = {"comment": "x" * (READ_BYTES + 1)}
+    with tarfile.open(tmp_path / "a.tar", "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(info)
+    with pytest.raises(SourceError, match="a header of it is too large"):
+        unpack(tmp_path / "a.tar", into)
+
+
+def test_a_plain_archive_is_unpacked(tmp_path: Path) -> None:
+    """Whatever its type says: the bytes tell."""
+    into = tmp_path / "into"
+    into.mkdir()
+    with tarfile.open(tmp_path / "a.tar", "w:") as tar:
+        info = tarfile.TarInfo(CONFIG)
+        info.size = 2
+        tar.addfile(info, io.BytesIO(b"{}"))
+    unpack(tmp_path / "a.tar", into)
+    assert (into / CONFIG).read_bytes() == b"{}"

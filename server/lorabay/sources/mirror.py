@@ -237,7 +237,7 @@ class Mirror:
             except Changed:
                 self._fail(offer, CHANGED)
             except (LorabayError, OSError) as error:
-                self._fail(offer, _reason(error))
+                self._fail(offer, _reason(error), lasting=_is_lasting(error))
             finally:
                 if folder is not None and offer.name not in self._fetched:
                     await asyncio.to_thread(self._folder.discard, folder)
@@ -260,11 +260,13 @@ class Mirror:
         self._here[offer.name] = note
         self._log("mirrored", offer.name)
 
-    def _fail(self, offer: Offer, reason: str) -> None:
+    def _fail(self, offer: Offer, reason: str, *, lasting: bool = False) -> None:
         before = self._failures.get(offer.name)
         count = before.count + 1 if before is not None and before.marks == offer.marks else 1
-        again_at = self._clock() + pause_after(count)
-        self._failures[offer.name] = Failure(offer.marks, reason, count, again_at)
+        pause_s = LASTING_PAUSE_S if lasting else pause_after(count)
+        self._failures[offer.name] = Failure(
+            offer.marks, reason, count, again_at=self._clock() + pause_s
+        )
 
     def _show(self, listing: Listing) -> None:
         """Remember why names are not mirrored; each reason is logged once."""
@@ -337,7 +339,7 @@ def _reason(error: LorabayError | OSError) -> str:
     return f"it cannot be written here: {error.strerror or error}"
 
 
-def _is_lasting(error: LorabayError) -> bool:
+def _is_lasting(error: LorabayError | OSError) -> bool:
     return isinstance(error, SourceError) and error.lasting
 
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 from lorabay.sources.adapter_files import what_is_missing
 from lorabay.sources.interface import Listing, Offer, RemoteFile, SourceError
-from lorabay.sources.oci_layers import read_layers, unpack
+from lorabay.sources.oci_layers import names_tar, read_layers, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lorabay.sources.oci_layers import Layer
     from lorabay.sources.oci_registry import OciRegistry
     from lorabay.sources.offers import SourceLimits
     from lorabay.sources.pace import Pace
@@ -34,7 +33,6 @@ class OciArtifact:
         self._limits = limits
         self._digest: str | None = None
         self._listing = Listing()
-        self._layers: dict[str, Layer] = {}
 
     @property
     def location(self) -> str:
@@ -60,7 +58,6 @@ class OciArtifact:
             reason = f"{error.message} ({digest[:19]})"
             self._listing = Listing(refused={self._name: reason})
         else:
-            self._layers = {layer.name: layer for layer in layers}
             files = {layer.name: RemoteFile(layer.size, layer.digest) for layer in layers}
             offer = Offer(self._name, files, sealed=True, at=digest)
             self._listing = Listing({self._name: offer})
@@ -69,16 +66,15 @@ class OciArtifact:
     async def fetch(self, offer: Offer, into: Path, pace: Pace) -> None:
         """Download the layers into a folder, and unpack those that are archives."""
         for name, file in offer.files.items():
-            layer = self._layers[name]
             await self._registry.download(file.mark, file.size, into / name, pace)
-            if layer.is_tar:
+            if names_tar(name):
                 await asyncio.to_thread(unpack, into / name, into)
                 await asyncio.to_thread((into / name).unlink)
 
         names = await asyncio.to_thread(lambda: [path.name for path in into.iterdir()])
         missing = what_is_missing(names)
         if missing is not None:
-            raise SourceError(f"{missing} among the files of the artifact")
+            raise SourceError(f"{missing} among the files of the artifact", lasting=True)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -7,7 +7,7 @@ file over its limit: the artifact is refused, before it is downloaded where the 
 from __future__ import annotations
 
 import json
-import tarfile
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from lorabay.files.adapter_folder import Limits
 from lorabay.reasons import quoted
 from lorabay.sources.adapter_files import wanted_files, what_is_missing
+from lorabay.sources.bounded_tar import DAMAGED, open_tar
 from lorabay.sources.interface import SourceError
 
 if TYPE_CHECKING:
+    import tarfile
     from pathlib import Path
 
 TITLES = ("org.cncf.model.filepath", "org.opencontainers.image.title")
@@ -28,6 +30,9 @@ TITLES = ("org.cncf.model.filepath", "org.opencontainers.image.title")
 TAR_BYTES = Limits().weights_bytes + (64 << 20)
 MEMBERS_AT_MOST = 10_000
 LAYERS_AT_MOST = 1_000
+
+_TAR_NAME = re.compile(r"layer \d+")
+_GZIP = b"\x1f\x8b"
 
 
 class _Layer(BaseModel):
@@ -52,7 +57,18 @@ class Layer:
     name: str
     digest: str
     size: int
-    is_tar: bool
+
+    @property
+    def is_tar(self) -> bool:
+        """True for a tar of files."""
+        return names_tar(self.name)
+
+
+def names_tar(name: str) -> bool:
+    """Return whether the layer of an offer with this name is a tar; an adapter's file has none
+    such.
+    """
+    return _TAR_NAME.fullmatch(name) is not None
 
 
 def read_layers(content: bytes) -> tuple[Layer, ...]:
@@ -74,9 +90,11 @@ def read_layers(content: bytes) -> tuple[Layer, ...]:
         if title is None and not is_tar:
             continue
         name = f"layer {number}" if is_tar or title is None else PurePosixPath(title).name
+        if names_tar(name) != is_tar:
+            continue
         if name in layers:
             raise SourceError(f"it holds two files called {quoted(name)}")
-        layers[name] = Layer(name, layer.digest, layer.size, is_tar)
+        layers[name] = Layer(name, layer.digest, layer.size)
     return _checked(layers)
 
 
@@ -102,18 +120,29 @@ def check_path(path: str) -> None:
 
 
 def unpack(archive: Path, into: Path) -> None:
-    """Unpack the adapter's files of a tar into a folder. Raises SourceError; blocks."""
+    """Unpack the adapter's files of a tar, plain or packed by gzip, into a folder.
+
+    Blocks. Raises SourceError, a lasting one: what has the digest of a layer is always the same.
+    """
     try:
-        with tarfile.open(archive, "r:*") as tar:
-            total = 0
-            for number, member in enumerate(tar):
-                check_path(member.name)
-                total += member.size
-                if number >= MEMBERS_AT_MOST or total > 2 * TAR_BYTES:
-                    raise SourceError("its archive is larger than an adapter can be")
-                _unpack_member(tar, member, into)
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise SourceError(f"its archive cannot be read: {quoted(str(error))}") from error
+        with archive.open("rb") as file:
+            packed = file.read(len(_GZIP)) == _GZIP
+            file.seek(0)
+            with open_tar(file, 2 * TAR_BYTES, _too_large, packed=packed) as tar:
+                for number, member in enumerate(tar):
+                    check_path(member.name)
+                    if number >= MEMBERS_AT_MOST:
+                        raise _too_large()
+                    _unpack_member(tar, member, into)
+    except SourceError as error:
+        raise SourceError(error.message, lasting=True) from error
+    except DAMAGED as error:
+        reason = f"its archive cannot be read: {quoted(str(error))}"
+        raise SourceError(reason, lasting=True) from error
+
+
+def _too_large() -> SourceError:
+    return SourceError("its archive is larger than an adapter can be")
 
 
 def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:

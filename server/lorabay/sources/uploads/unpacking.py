@@ -6,8 +6,9 @@ import zipfile
 from typing import IO, TYPE_CHECKING
 
 from lorabay.errors import InvalidRequest
+from lorabay.sources.bounded_tar import DAMAGED
 from lorabay.sources.uploads.archive import choose
-from lorabay.sources.uploads.tar_archive import DAMAGED, TarArchive, damaged, too_large
+from lorabay.sources.uploads.tar_archive import TarArchive, damaged, too_large
 from lorabay.sources.uploads.zip_archive import ZipArchive
 
 if TYPE_CHECKING:
