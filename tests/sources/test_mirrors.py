@@ -19,9 +19,9 @@ from tests.sources.made import FakeSource, content_of
 TIMES = MirrorTimes(poll_s=30, settle_s=0, empty_s=600)
 
 
-def mirrors_of(path: Path, source: FakeSource) -> Mirrors:
+def mirrors_of(path: Path, source: FakeSource, times: MirrorTimes = TIMES) -> Mirrors:
     folder = MirrorFolder(path)
-    mirror = Mirror(source, folder, Claims((source.location,)), TIMES)
+    mirror = Mirror(source, folder, Claims((source.location,)), times)
     return Mirrors(folder, [mirror])
 
 
@@ -43,6 +43,26 @@ async def test_a_first_start_without_the_source_goes_on(tmp_path: Path) -> None:
     await mirrors.begin()
     (described,) = mirrors.describe()
     assert (described["state"], described["reason"]) == ("away", "fake://one refuses this server")
+    await mirrors.stop()
+
+
+class RestlessSource(FakeSource):
+    """A source one of whose adapters is another one in each list."""
+
+    async def list(self) -> Listing:
+        self.shown["restless"] = str(int(self.shown.get("restless", "0")) + 1)
+        return await super().list()
+
+
+async def test_a_first_start_does_not_wait_for_what_never_rests(tmp_path: Path) -> None:
+    """Bug: an adapter that changed more often than `settle_s` kept the server from starting."""
+    source = RestlessSource()
+    source.shown = {"finance": "1"}
+    times = MirrorTimes(poll_s=30, settle_s=0.2, empty_s=600)
+    mirrors = mirrors_of(tmp_path / "mirror", source, times)
+    async with asyncio.timeout(20):
+        await mirrors.begin()
+    assert content_of(tmp_path / "mirror" / "finance") == {"1"}
     await mirrors.stop()
 
 
@@ -90,6 +110,57 @@ async def test_one_of_two_servers_mirrors_and_the_other_takes_over(
             await asyncio.sleep(0.01)
     assert second.describe()[0]["state"] == "ready"
     await second.stop()
+
+
+async def test_a_server_that_cannot_take_over_tells_why_and_tries_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: it kept the lock and mirrored nothing, in silence, and could not be stopped."""
+    monkeypatch.setattr(mirrors_module, "TAKE_OVER_S", 0.01)
+    path, aside = tmp_path / "mirror", tmp_path / "aside"
+    source = FakeSource()
+    source.shown = {"finance": "1"}
+    first, second = (mirrors_of(path, source) for _ in range(2))
+    await first.begin()
+    await second.begin()
+
+    path.rename(aside)
+    path.write_text("no folder")
+    await first.stop()
+    async with asyncio.timeout(20):
+        while second.describe()[0]["state"] != "away":
+            await asyncio.sleep(0.01)
+    assert "mirror cannot be used" in second.describe()[0]["reason"]
+
+    path.unlink()
+    async with asyncio.timeout(20):
+        while second.describe()[0]["state"] != "ready":
+            await asyncio.sleep(0.01)
+    await second.stop()
+
+
+async def test_a_takeover_that_is_not_to_be_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stops a server has more to stop."""
+    monkeypatch.setattr(mirrors_module, "TAKE_OVER_S", 0.01)
+    path = tmp_path / "mirror"
+    first, second = (mirrors_of(path, FakeSource()) for _ in range(2))
+    await first.begin()
+    await second.begin()
+    path.rename(tmp_path / "aside")
+    path.write_text("no folder")
+    await first.stop()
+    async with asyncio.timeout(20):
+        while second.describe()[0]["state"] != "away":
+            await asyncio.sleep(0.01)
+    await second.stop()
+
+    path.unlink()
+    third = mirrors_of(path, FakeSource())
+    await third.begin()
+    assert third.describe()[0]["state"] != "followed"
+    await third.stop()
 
 
 async def test_a_source_is_listed_when_somebody_asks(tmp_path: Path) -> None:

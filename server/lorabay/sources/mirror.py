@@ -111,8 +111,12 @@ class Mirror:
         self._failures: dict[str, Failure] = {}
         self._health = Health()
         self._here: dict[str, Note] = {}
+        self._first: dict[str, Marks] | None = None
+        """What the first list showed; what has changed since then was not finished then."""
         self.settled = asyncio.Event()
-        """Set once a list asked for nothing more, or the source could not be listed."""
+        """Set once what the first list showed is here, or cannot be had, or has changed; also if
+        the source could not be listed.
+        """
         self.called = asyncio.Event()
         """Set by whoever wants another list now, also while a round goes on."""
 
@@ -149,9 +153,25 @@ class Mirror:
         await self._apply(todo)
 
         self._show(listing)
-        if todo.wait_s is None and not self._downloads:
+        if not self._awaited(listing):
             self.settled.set()
         return self._until_next(todo)
+
+    def _awaited(self, listing: Listing) -> set[str]:
+        """Return the names that a start waits for: those of the first list that are on their way.
+
+        What goes on changing is not among them: it would hold up a start for ever.
+        """
+        if self._first is None:
+            self._first = {name: offer.marks for name, offer in listing.offers.items()}
+        here = {name: note.files for name, note in self._here.items()}
+        failed = {name: failure.marks for name, failure in self._failures.items()}
+        return {
+            name
+            for name, offer in listing.offers.items()
+            if self._first.get(name) == offer.marks
+            and offer.marks not in (here.get(name), failed.get(name))
+        }
 
     def _until_next(self, todo: Plan) -> float:
         if self._downloads:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from filelock import FileLock, Timeout
 
+from lorabay.errors import SetupError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -37,6 +39,8 @@ class Mirrors:
         self._mirrors = mirrors
         self._lock = FileLock(folder.path.with_name(f"{folder.path.name}.lock"), thread_local=False)
         self._task: asyncio.Task[None] | None = None
+        self._problem: str | None = None
+        """Why this server cannot take over, if it has tried."""
 
     async def begin(self) -> None:
         """Begin to mirror, and wait for what is there already, or for a first failure.
@@ -45,6 +49,8 @@ class Mirrors:
         cannot be used.
         """
         is_ours = await asyncio.to_thread(self._open)
+        if not is_ours:
+            logger.info("another server mirrors the sources", folder=str(self._folder.path))
         has_adapters = bool(await asyncio.to_thread(self._folder.notes))
         self._task = asyncio.create_task(self._run())
         if is_ours:
@@ -54,24 +60,47 @@ class Mirrors:
                     await settled
 
     def _open(self) -> bool:
-        """Open the folder; return whether this server is the one that mirrors into it."""
-        self._folder.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Open the folder; return whether this server is the one that mirrors into it.
+
+        Raises SetupError, and leaves mirroring to another server then.
+        """
         if not self._take_lock():
-            logger.info("another server mirrors the sources", folder=str(self._folder.path))
             return False
-        self._folder.open()
+        try:
+            self._folder.open()
+        except SetupError:
+            self._lock.release()
+            raise
         return True
 
     def _take_lock(self) -> bool:
-        with suppress(Timeout):
-            self._lock.acquire(timeout=0)
+        path = self._folder.path
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(Timeout):
+                self._lock.acquire(timeout=0)
+        except OSError as error:
+            raise SetupError(
+                f"the mirror {path} cannot be used: {error.strerror or error}"
+            ) from error
         return self._lock.is_locked
 
     async def _run(self) -> None:
         while not self._lock.is_locked:
             await asyncio.sleep(TAKE_OVER_S)
-            await asyncio.to_thread(self._open)
+            await self._try_to_take_over()
         await asyncio.gather(*(self._follow(mirror) for mirror in self._mirrors))
+
+    async def _try_to_take_over(self) -> None:
+        """Become the server that mirrors if no other is; what keeps this one from it is shown."""
+        try:
+            await asyncio.to_thread(self._open)
+        except SetupError as error:
+            if error.message != self._problem:
+                logger.warning("the sources are not mirrored", reason=error.message)
+            self._problem = error.message
+        else:
+            self._problem = None
 
     async def _follow(self, mirror: Mirror) -> None:
         while True:
@@ -105,6 +134,6 @@ class Mirrors:
         described = [mirror.describe() for mirror in self._mirrors]
         if not self._lock.is_locked:
             for source in described:
-                source["state"] = "followed"
-                source["reason"] = "another server over this store mirrors it"
+                source["state"] = "followed" if self._problem is None else "away"
+                source["reason"] = self._problem or "another server over this store mirrors it"
         return described
