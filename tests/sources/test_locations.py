@@ -18,7 +18,7 @@ from lorabay.sources.locations import (
 
 def test_every_kind_of_source() -> None:
     """A text without a scheme is a folder; a name may stand before what holds one adapter."""
-    assert read_location("./adapters") == Location("folder", "./adapters")
+    assert read_location("./adapters") == Location("folder", "adapters")
     assert read_location("s3://bucket/a/b") == Location("s3", "bucket/a/b")
     assert read_location("ads=hf://org/x@main") == Location("hf", "org/x@main", "ads")
     assert str(read_location("ads=oci://r.io/x:1")) == "ads=oci://r.io/x:1"
@@ -55,7 +55,9 @@ def test_a_list_of_sources_in_a_file(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("content", ["@other.txt\n", "s3://b/a\ns3://b/a\n", "# none\n"])
+@pytest.mark.parametrize(
+    "content", ["@other.txt\n", "s3://b/a\ns3://b/a\n", "./a\na\n", "# none\n"]
+)
 def test_a_bad_list_is_wrong_usage(tmp_path: Path, content: str) -> None:
     """A list in a list, a source named twice, no source at all."""
     path = tmp_path / "sources.txt"

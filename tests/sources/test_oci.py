@@ -72,6 +72,20 @@ async def test_by_tag_and_by_digest(repository: str, tmp_path: Path) -> None:
     assert by_digest.mirror.describe()["adapters"] == [{"name": "fixed", "at": first}]
 
 
+async def test_two_names_for_one_artifact(repository: str, tmp_path: Path) -> None:
+    """Bug: each took the other's folder for one of its own that was gone, and removed it."""
+    await pushed(repository, write(tmp_path / "finance", "1"))
+    folder = MirrorFolder(tmp_path / "mirror")
+    folder.open()
+    sources = [open_source(read_location(f"{name}=oci://{repository}:prod")) for name in "ab"]
+    claims = Claims(tuple(source.location for source in sources))
+    mirrors = [Mirror(source, folder, claims, MirrorTimes(settle_s=0)) for source in sources]
+    for mirror in mirrors * 2:
+        await mirror.round()
+        await mirror.source.close()
+    assert folder.notes().keys() == {"a", "b"}
+
+
 async def test_a_corrupted_blob_is_refused(
     repository: str, oci_registry: Registry, tmp_path: Path
 ) -> None:

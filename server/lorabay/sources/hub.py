@@ -28,6 +28,7 @@ from huggingface_hub.errors import (
 from lorabay.errors import UsageError
 from lorabay.files.daemon_threads import DaemonThreads
 from lorabay.sources.interface import Listing, Offer, RemoteFile, SourceError
+from lorabay.sources.locations import Location
 from lorabay.sources.offers import SourceLimits, listing_of
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ class HubRepository:
         match = _REPOSITORY.fullmatch(rest)
         if match is None:
             raise UsageError(f"hf://{rest} is not hf://ORG/NAME or hf://ORG/NAME@REVISION")
-        self._rest = rest
         self._id = match["id"]
         self._revision = match["revision"] or "main"
+        self._location = str(Location("hf", rest, name))
         self._name = name or self._id.rpartition("/")[2]
         self._limits = limits or SourceLimits()
         self._pinned: Listing | None = None
@@ -65,8 +66,8 @@ class HubRepository:
 
     @property
     def location(self) -> str:
-        """The repository's URL."""
-        return f"hf://{self._rest}"
+        """The repository's URL, with the name that its adapter was given."""
+        return self._location
 
     async def list(self) -> Listing:
         """Return the adapter at the commit that the revision leads to now."""

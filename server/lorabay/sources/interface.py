@@ -82,11 +82,13 @@ class Listing:
 
 
 class Source(Protocol):
-    """A place that adapters come from; `location` is what an operator calls it."""
+    """A place that adapters come from; `location` is what an operator calls it, and tells it from
+    all others of a server.
+    """
 
     @property
     def location(self) -> str:
-        """The source as it was written, without secrets."""
+        """The source as it was written, also with a name, and without secrets."""
         ...
 
     async def list(self) -> Listing:

@@ -99,7 +99,7 @@ def read_location(text: str) -> Location:
     if match is None:
         if not text.strip():
             raise UsageError("--adapters names an empty source")
-        return Location(FOLDER, text)
+        return Location(FOLDER, str(Path(text)))
 
     kind, rest, name = match["kind"], match["rest"], match["name"]
     if kind not in KINDS:

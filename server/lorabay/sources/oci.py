@@ -36,7 +36,7 @@ class OciArtifact:
 
     @property
     def location(self) -> str:
-        """The artifact's URL."""
+        """The artifact's URL, with the name that its adapter was given."""
         return self._location
 
     async def list(self) -> Listing:

@@ -44,4 +44,4 @@ def open_source(location: Location, limits: SourceLimits | None = None) -> Sourc
 
     reference = read_reference(location.rest)
     name = location.name or reference.name
-    return OciArtifact(location.url, OciRegistry(reference), name, limits)
+    return OciArtifact(str(location), OciRegistry(reference), name, limits)
