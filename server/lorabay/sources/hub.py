@@ -46,7 +46,8 @@ _LASTING: dict[type[Exception], str] = {
 }
 """What somebody has to mend, and how; a kind stands before those that it is one of."""
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA1 = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class HubRepository:
@@ -76,7 +77,7 @@ class HubRepository:
 
         look = self._look_into_cache if is_offline_mode() else self._ask
         listing = await self._threads.begin(look)
-        if _COMMIT.fullmatch(self._revision) and not is_offline_mode():
+        if _SHA1.fullmatch(self._revision) and not is_offline_mode():
             self._pinned = listing
         return listing
 
@@ -146,14 +147,16 @@ class HubRepository:
         size = path.stat().st_size
         if size != file.size:
             raise SourceError(f"{path.name} has {size} bytes, and {file.size} were promised")
-        if len(file.mark) == 64:
-            with path.open("rb") as content:
-                digest = hashlib.file_digest(content, "sha256").hexdigest()
-            if digest != file.mark:
-                raise SourceError(
-                    f"{path.name} has the digest sha256:{digest[:12]}..., and "
-                    f"sha256:{file.mark[:12]}... was promised"
-                )
+        hashed = _hash_of(file)
+        if hashed is None:
+            return
+        with path.open("rb") as content:
+            digest = hashlib.file_digest(content, lambda: hashed).hexdigest()
+        if digest != file.mark:
+            raise SourceError(
+                f"{path.name} has the digest {hashed.name}:{digest[:12]}..., and "
+                f"{hashed.name}:{file.mark[:12]}... was promised"
+            )
 
     def _error(self, error: Exception) -> SourceError:
         """Return a failure of the hub's client in one sentence."""
@@ -171,6 +174,18 @@ class HubRepository:
 
     async def close(self) -> None:
         """Do nothing: connections end with the client."""
+
+
+def _hash_of(file: RemoteFile) -> hashlib._Hash | None:
+    """Return what hashes a file's bytes to its mark; None for a mark that is no digest.
+
+    A file of LFS is known by its SHA-256, any other by the id that git gives it.
+    """
+    if _SHA256.fullmatch(file.mark):
+        return hashlib.sha256()
+    if _SHA1.fullmatch(file.mark):
+        return hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
+    return None
 
 
 def _mark(sibling: Any) -> str:
