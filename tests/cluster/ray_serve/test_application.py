@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
+from ray import serve
+from ray.exceptions import ActorDiedError
+from ray.serve import context
+from ray.serve.exceptions import DeploymentUnavailableError
+from ray.serve.schema import ApplicationDetails
 
 from lorabay.cluster.ray_serve.application import DEPLOYMENT, Application, Cluster, Replica
 from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
 from lorabay.cluster.replicas.outbox import Outboxes
+from lorabay.errors import SetupError
+from tests.cluster.ray_serve.told import told
 from tests.fake_engine import FakeEngine
 
 
@@ -77,3 +88,143 @@ def test_what_a_front_calls_is_there(method: str) -> None:
     """Each is a method of the replica's, too."""
     assert hasattr(Replica, method)
     assert hasattr(EngineReplica, method)
+
+
+def test_only_engines_of_another_make_are_restarted() -> None:
+    """Ray goes by a deployment's version, which would be random; empty means that none is left."""
+    cluster = Cluster(replicas=1, window=64, made_of="this")
+    assert Application(cluster, make)._bound()._bound_deployment.version == "this"
+    unnamed = replace(cluster, made_of="")
+    assert Application(unnamed, make)._bound()._bound_deployment.version is None
+
+
+@dataclass
+class FakeServe:
+    """Ray Serve on a cluster: what it says of the application, look by look, and who answers.
+
+    The last look is repeated. `asked` are what was asked for, in order.
+    """
+
+    looks: list[ApplicationDetails | None]
+    answers: list[object] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    on_look: Callable[[], None] = lambda: None
+
+    def look(self) -> dict[str, Any]:
+        self.on_look()
+        found = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+        dumped = {} if found is None else {found.name: found.model_dump(exclude_unset=True)}
+        return {"applications": dumped}
+
+    def run_many(self, targets: list[Any], **options: object) -> list[Any]:
+        assert options == {"wait_for_applications_running": False}
+        self.asked.append("deploy")
+        return ["the handle"]
+
+    def broadcast(self, method: str) -> Any:
+        def results(*, timeout_s: float, return_exceptions: bool) -> list[object]:
+            assert return_exceptions
+            if not self.answers:
+                raise DeploymentUnavailableError("engine")
+            return self.answers
+
+        return SimpleNamespace(results=results)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeServe:
+    fake = FakeServe([None])
+    client = SimpleNamespace(get_serve_details=fake.look)
+    monkeypatch.setattr("lorabay.cluster.ray_serve.application.LOOK_S", 0.01)
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(serve, "start", lambda **_: None)
+    monkeypatch.setattr(serve, "run_many", fake.run_many)
+    monkeypatch.setattr(serve, "delete", lambda name: fake.asked.append("delete"))
+    monkeypatch.setattr(serve, "get_app_handle", lambda name: fake)
+    monkeypatch.setattr(context, "_get_global_client", lambda: client)
+    return fake
+
+
+def front(**others: Any) -> Application:
+    return Application(Cluster(replicas=2, window=64, made_of="this", **others), make)
+
+
+def test_a_first_front_waits_until_all_are_up(fake: FakeServe) -> None:
+    """None has been left by another front, so nobody is asked what he is made of."""
+    fake.looks = [None, told("DEPLOYING", "n1"), told("RUNNING", "n1", "n2")]
+    assert front().deploy() == "the handle"
+    assert fake.asked == ["deploy"]
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "UNHEALTHY", "DEPLOYING", "DEPLOY_FAILED"])
+def test_a_front_takes_over_what_survived_the_one_before(fake: FakeServe, status: str) -> None:
+    """One engine died with that front, whether or not Ray has noticed by now."""
+    fake.looks = [told(status, "n1", None)]
+    fake.answers = ["this", ActorDiedError()]
+    assert front().deploy() == "the handle"
+    assert fake.asked == ["deploy"]
+
+
+@pytest.mark.parametrize("answers", [[], ["that"], ["this", "that"], [TimeoutError()]])
+def test_others_are_waited_for(fake: FakeServe, answers: list[object]) -> None:
+    """They are of another make, or none answers: Ray brings up those that are wanted."""
+    fake.looks = [told("UNHEALTHY", "n1"), told("DEPLOYING", "n1"), told("RUNNING", "n1", "n2")]
+    fake.answers = answers
+    assert front().deploy() == "the handle"
+    assert len(fake.looks) == 1
+
+
+def test_what_has_failed_is_begun_anew(fake: FakeServe) -> None:
+    """Ray does not try a version again."""
+    fake.looks = [told("DEPLOY_FAILED"), told("RUNNING", "n1", "n2")]
+    front().deploy()
+    assert fake.asked == ["delete", "deploy"]
+
+
+def test_a_front_that_finds_no_place_says_so_and_takes_its_replicas_along(fake: FakeServe) -> None:
+    fake.looks = [None, told("DEPLOYING", None, None, message="no GPU")]
+    application = front(place_s=0.0)
+    with pytest.raises(SetupError, match="no GPU"):
+        application.deploy()
+    application.end()
+    assert fake.asked == ["deploy", "delete"]
+
+
+def test_a_failure_of_ray_is_one_of_the_setup_and_ends_no_engines(fake: FakeServe) -> None:
+    """The next front finds them."""
+    fake.looks = [told("RUNNING", "n1", "n2")]
+
+    def fail() -> None:
+        raise ActorDiedError
+
+    fake.on_look = fail
+    application = front()
+    with pytest.raises(SetupError, match="did not come up"):
+        application.deploy()
+    application.end()
+    assert "delete" not in fake.asked
+
+
+def test_an_end_ends_a_deployment_that_goes_on(fake: FakeServe) -> None:
+    """It gives up by itself, and its replicas go."""
+    waits = threading.Event()
+    fake.looks = [None, told("DEPLOYING", None)]
+    fake.on_look = lambda: waits.set() if "deploy" in fake.asked else None
+    application = front()
+    failures: list[str] = []
+
+    def deploy() -> None:
+        try:
+            application.deploy()
+        except SetupError as error:
+            failures.append(error.message)
+
+    deploying = threading.Thread(target=deploy)
+    deploying.start()
+    assert waits.wait(10)
+    application.end()
+    deploying.join(10)
+    assert failures == ["the server was ended before its replicas were up"]
+    assert fake.asked == ["deploy", "delete"]
+    with pytest.raises(SetupError, match="ended"):
+        application.deploy()

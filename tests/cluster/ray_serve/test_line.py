@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from lorabay.cluster.ray_serve.line import RayLine
 from lorabay.cluster.replicas.frames import ReplyTo
 from lorabay.cluster.replicas.messages import Begun, Failed, Message, Question
 from lorabay.cluster.replicas.outbox import Outboxes
-from lorabay.errors import AdapterRejected, EngineUnavailable
+from lorabay.errors import AdapterRejected, EngineUnavailable, SetupError
 
 QUESTION = Question(Wish("d"), "chat", {}, None, "r", {}, False)
 
@@ -145,7 +146,25 @@ async def test_an_expected_failure_of_one_is_raised() -> None:
 
 
 async def test_nothing_can_be_asked_before_it_is_open() -> None:
-    line = RayLine(SimpleNamespace())  # type: ignore[arg-type]
+    line = RayLine(SimpleNamespace(end=lambda: None))  # type: ignore[arg-type]
     with pytest.raises(EngineUnavailable, match="no replica"):
         await line.tell_all("facts")
     await line.close()
+
+
+async def test_the_end_reaches_a_deployment_that_goes_on() -> None:
+    """Whoever opens may have been cancelled; the thread that deploys cannot be."""
+    began, ended = threading.Event(), threading.Event()
+
+    def deploy() -> None:
+        began.set()
+        assert ended.wait(10)
+        raise SetupError("ended")
+
+    line = RayLine(SimpleNamespace(deploy=deploy, end=ended.set))  # type: ignore[arg-type]
+    opening = asyncio.create_task(line.open())
+    await asyncio.to_thread(began.wait, 10)
+    opening.cancel()
+    await asyncio.wait({opening})
+    await line.close()
+    assert ended.is_set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from lorabay.cluster.ray_serve import encryption
+from lorabay.cluster.ray_serve.coming_up import DELETING, FAILED, ComingUp
 from lorabay.cluster.replicas.outbox import Outboxes
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
     from ray.serve.handle import DeploymentHandle
+    from ray.serve.schema import ApplicationDetails
 
     from lorabay.catalog.versions import Digest, Version
     from lorabay.cluster.replicas.engine_replica import EngineReplica
@@ -32,6 +35,8 @@ GROW_S = 10.0
 """How long there must be too much to do until a replica is added."""
 HEALTH_S, HUNG_S = 2.0, 30.0
 """How often Ray asks whether a replica is well, and how long it may take to answer."""
+LOOK_S, ASK_S = 0.5, 10.0
+"""How often replicas that come up are looked at, and how long one may take to say what it is."""
 
 MakeReplica = Callable[[int], Awaitable["EngineReplica"]]
 """A function that makes and starts a replica, given its rank on its node. It can be pickled."""
@@ -45,7 +50,9 @@ class Cluster:
     requests that one replica takes at once, `drain_s` the seconds that they have when it must go.
     There may be up to `most` replicas, so many that each has `wanted` requests at once; one that
     was added goes after `idle_s`. `made_of` names what their engines are made of: replicas that an
-    earlier front has left are taken over if it is the same, and never if it is empty.
+    earlier front has left are taken over if it is the same, and never if it is empty. `place_s` are
+    the seconds that replicas may wait for a place while none finds one: a cluster may have to add a
+    machine.
     """
 
     replicas: int
@@ -59,6 +66,7 @@ class Cluster:
     cpus: float = 1.0
     gpus: float = 0.0
     drain_s: float = 60.0
+    place_s: float = 600.0
 
 
 class Replica:
@@ -146,33 +154,36 @@ class Replica:
 
 
 class Application:
-    """The replicas of one cluster: deployed once, and ended once."""
+    """The replicas of one cluster: deployed once, and ended once.
+
+    `end` may be called while `deploy` goes on in another thread, which then gives up.
+    """
 
     def __init__(self, cluster: Cluster, make: MakeReplica) -> None:
         self._cluster = cluster
         self._make = make
         self._started_ray = False
+        self._has_deployed = False
+        self._busy = threading.Lock()
+        self._ending = threading.Event()
 
     def deploy(self) -> DeploymentHandle:
         """Start or join Ray, deploy the replicas, and return a handle once all are up.
 
-        Replicas that run already are taken over if they are made of the same: a front that died
-        has left them. Raises SetupError if Ray cannot be reached, or replicas do not come up.
+        Replicas that an earlier front has left go on if they are made of the same, and it is enough
+        if one of them answers. Raises SetupError if Ray cannot be reached, if replicas do not come
+        up, or if `end` is called meanwhile.
         """
-        import ray
-        from ray import serve
+        from ray.exceptions import RayError
+        from ray.serve.exceptions import RayServeException
 
-        cluster = self._cluster
-        if not ray.is_initialized():
-            self._join()
-        serve.start(proxy_location="Disabled")
-        left = self._left_by_another()
-        if left is not None:
-            return left
-        try:
-            return serve.run(self._bound(), name=cluster.name, route_prefix=None)
-        except RuntimeError as error:
-            raise SetupError(f"the replicas did not come up: {error}") from error
+        with self._busy:
+            try:
+                return self._deploy()
+            except (RayError, RayServeException, RuntimeError, TimeoutError) as error:
+                # It is Ray that has failed: what it runs is left to the next front.
+                self._has_deployed = False
+                raise SetupError(f"the replicas did not come up: {error}") from error
 
     def host(self) -> str:
         """Return the address by which this cluster's other hosts reach this one."""
@@ -181,29 +192,83 @@ class Application:
         return str(ray.util.get_node_ip_address())
 
     def end(self) -> None:
-        """Drain and end the replicas, and Ray if it was started here."""
+        """Drain and end the replicas, and Ray if it was started here; idempotent."""
         import ray
         from ray import serve
 
-        if not ray.is_initialized():
-            return
-        serve.delete(self._cluster.name)
-        if self._started_ray:
-            serve.shutdown()
-            ray.shutdown()
+        self._ending.set()
+        with self._busy:
+            if not ray.is_initialized():
+                return
+            if self._has_deployed:
+                self._has_deployed = False
+                serve.delete(self._cluster.name)
+            if self._started_ray:
+                serve.shutdown()
+                ray.shutdown()
 
-    def _left_by_another(self) -> DeploymentHandle | None:
-        """Return a handle of the replicas that run already, if they are the ones wanted."""
+    def _deploy(self) -> DeploymentHandle:
+        import ray
         from ray import serve
 
         name = self._cluster.name
-        found = serve.status().applications.get(name)
-        if found is None or found.status != "RUNNING" or not self._cluster.made_of:
-            return None
+        self._check_wanted()
+        if not ray.is_initialized():
+            self._join()
+        serve.start(proxy_location="Disabled")
 
-        handle = serve.get_app_handle(name)
-        told = handle.broadcast("made_of").results(timeout_s=HUNG_S)
-        return handle if set(told) == {self._cluster.made_of} else None
+        left = self._found()
+        if left is not None and left.status == FAILED and not self._is_left(name):
+            # Ray does not try a version again that has failed.
+            serve.delete(name)
+            left = None
+
+        self._has_deployed = True
+        target = serve.RunTarget(self._bound(), name, route_prefix=None)
+        (handle,) = serve.run_many([target], wait_for_applications_running=False)
+        self._wait(was_there=left is not None and left.status != DELETING)
+        return handle
+
+    def _wait(self, *, was_there: bool) -> None:
+        """Return once all replicas are up, or those that were there before answer."""
+        coming_up = ComingUp(self._cluster.place_s)
+        while not (was_there and self._is_left(self._cluster.name)):
+            if coming_up.is_over(self._found()):
+                return
+            self._ending.wait(LOOK_S)
+            self._check_wanted()
+
+    def _check_wanted(self) -> None:
+        if self._ending.is_set():
+            raise SetupError("the server was ended before its replicas were up")
+
+    def _found(self) -> ApplicationDetails | None:
+        """Return what Ray tells of the application; None if there is none."""
+        from ray.serve import context
+        from ray.serve.schema import ApplicationDetails
+
+        # `serve.status` leaves out which replicas have a place.
+        client = context._get_global_client()
+        found = client.get_serve_details()["applications"].get(self._cluster.name)
+        return None if found is None else ApplicationDetails(**found)
+
+    def _is_left(self, name: str) -> bool:
+        """Return whether replicas of an application answer, all made of what is wanted now.
+
+        Some may have died with the front before this one, whether or not Ray has noticed.
+        """
+        from ray import serve
+        from ray.exceptions import RayError
+        from ray.serve.exceptions import RayServeException
+
+        if not self._cluster.made_of:
+            return False
+        try:
+            asked = serve.get_app_handle(name).broadcast("made_of")
+            told = asked.results(timeout_s=ASK_S, return_exceptions=True)
+        except (RayError, RayServeException, TimeoutError):
+            return False  # none is up
+        return {one for one in told if isinstance(one, str)} == {self._cluster.made_of}
 
     def _join(self) -> None:
         import ray
@@ -239,7 +304,9 @@ class Application:
                 request_router_class=ROUTER, request_routing_stats_period_s=STATS_S
             ),
         )
-        return deployment.bind(self._make, cluster.made_of)
+        # The same version goes on where it was: Ray would restart all replicas for a random one.
+        versioned = deployment.options(version=cluster.made_of or None, _internal=True)
+        return versioned.bind(self._make, cluster.made_of)
 
     def _count(self) -> dict[str, Any]:
         """Return how many replicas there are, as Ray's options: a number, or a rule."""

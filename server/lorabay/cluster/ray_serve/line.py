@@ -50,11 +50,10 @@ class RayLine:
         await asyncio.to_thread(set_aside)
 
     async def close(self) -> None:
-        """End the replicas; idempotent."""
-        if self._handle is not None:
-            self._handle = None
-            await self._inbox.close()
-            await asyncio.to_thread(self._application.end)
+        """End the replicas, also those that are still coming up; idempotent."""
+        self._handle = None
+        await self._inbox.close()
+        await asyncio.to_thread(self._application.end)
 
     async def ask(self, question: Question) -> AsyncGenerator[list[Message]]:
         """Yield what the chosen replica answers; closing it aborts the generation."""
