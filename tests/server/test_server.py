@@ -370,6 +370,32 @@ def test_sigterm_while_the_engine_starts_is_a_clean_end(settings: Settings) -> N
     running.serve(client).result()
 
 
+def test_sigterm_while_replicas_on_ray_come_up_is_a_clean_end(settings: Settings) -> None:
+    """No process of this host is theirs: a deployment that waits for a machine is given up."""
+
+    began = threading.Event()
+
+    class Deploying(FakeEngine):
+        given_up = False
+
+        async def start(self) -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+        async def stop(self) -> None:
+            self.given_up = True
+
+    engine = Deploying(up=False)
+    running = Running(changed(settings, ray_replicas=2), engine)
+
+    def client() -> None:
+        began.wait(PATIENCE_S)
+        end()
+
+    running.serve(client).result()
+    assert engine.given_up
+
+
 class Silent(FakeEngine):
     """An engine that gives no sign of life while `hangs`, and comes back `may_start` times."""
 

@@ -567,6 +567,8 @@ class Server:
     async def _stop(self, start: asyncio.Task[None]) -> None:
         """End the start if it still goes on, then everything that it has brought up."""
         manager = self._manager
+        if manager is not None and self._settings.ray_replicas:
+            start.cancel()  # replicas are no children of this process; the engine's end ends them
         while manager is not None and not manager.engine.up and not start.done():
             # The engine is started in a thread, which cannot be cancelled: without its processes it
             # ends at once. They may not have begun yet, so this is done again.
