@@ -10,11 +10,14 @@ import json
 import os
 from functools import partial
 from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
+from lorabay.base.files import BaseFiles
+from lorabay.base.tokenizer import BaseTokenizer
 from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
 from lorabay.cluster.replicas.replicas_engine import ReplicasEngine
 from lorabay.errors import SetupError
@@ -36,6 +39,32 @@ SEQUENCES = 256
 FILLED = 0.75
 """The part of their window that replicas should use; above it another one is added."""
 THREADS = "VLLM_CPU_OMP_THREADS_BIND"
+PROGRAMS = ("lorabay", "vllm")
+"""What an engine's process runs; an older one is not spoken to."""
+ENGINES_SETTINGS = (
+    "engine",
+    "expected_adapters",
+    "expected_rank",
+    "outlier_rank",
+    "slot_wait_s",
+    "dora",
+    "media_domains",
+    "compile_first",
+    "cpu_kv_cache_gib",
+    "cpu_threads",
+    "load_timeout_s",
+    "concurrent_loads",
+    "queue_timeout_s",
+    "max_asked_tokens",
+    "max_prompt_logprob_tokens",
+    "grammar_compile_s",
+    "grammar_token_s",
+    "grammar_memory_mib",
+    "grammar_queue",
+    "ray_cpus",
+    "ray_gpus",
+)
+"""The settings that a replica is made by; others are the front's, or Ray changes them as it runs."""
 
 
 def make_ray_engine(base: BaseFolder, options: Mapping[str, Any], *, settings: Settings) -> Engine:
@@ -57,7 +86,7 @@ def make_ray_engine(base: BaseFolder, options: Mapping[str, Any], *, settings: S
         # Full replicas must have more than they should, or none would ever be added.
         wanted=FILLED * sequences,
         idle_s=settings.ray_idle_s,
-        made_of=made_of(base, options, settings),
+        made_of=made_of(base, settings),
         address=settings.ray_address,
         cpus=settings.ray_cpus,
         gpus=settings.ray_gpus,
@@ -67,10 +96,28 @@ def make_ray_engine(base: BaseFolder, options: Mapping[str, Any], *, settings: S
     return ReplicasEngine(RayLine(Application(cluster, make)))
 
 
-def made_of(base: BaseFolder, options: Mapping[str, Any], settings: Settings) -> str:
-    """Return a digest of what decides how an engine is; the same in every process."""
-    facts = [str(base.path), options, settings.model_dump(mode="json")]
+def made_of(base: BaseFolder, settings: Settings) -> str:
+    """Return a digest of what decides how an engine is; the same in every process.
+
+    What the operator asks for counts, and not the options that follow from it and from the adapters
+    of the moment: engines that run serve on, although a fresh one would have other slots. Raises
+    SetupError for a base that cannot be read.
+    """
+    files = BaseFiles.open(base.path)
+    facts = {
+        "versions": {name: _version(name) for name in PROGRAMS},
+        "base": [str(base.path), base.served_name, files.config, files.states],
+        "tokenizer": BaseTokenizer(base.path).identity,
+        "settings": settings.model_dump(mode="json", include=set(ENGINES_SETTINGS)),
+    }
     return sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _version(program: str) -> str | None:
+    try:
+        return version(program)
+    except PackageNotFoundError:
+        return None
 
 
 async def make_replica(
