@@ -48,7 +48,8 @@ def mirrored(adapters: Path, s3_server: S3Server) -> Iterator[Mirrors]:
     location = f"s3://{BUCKET}/{PREFIX}"
     folder = MirrorFolder(adapters)
     bucket = Bucket(location, open_store(location))
-    mirrors = Mirrors(folder, [Mirror(bucket, folder, Claims((location,)), TIMES)])
+    claims = Claims((location,))
+    mirrors = Mirrors(folder, [Mirror(bucket, folder, claims, TIMES)], claims)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

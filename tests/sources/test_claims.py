@@ -27,6 +27,16 @@ def test_a_name_stays_with_the_source_that_it_came_from() -> None:
     assert claims.owner("finance") == "two"
 
 
+def test_a_name_is_free_when_all_have_been_asked() -> None:
+    """A source that was not listed yet may have it."""
+    claims = Claims(("one", "two"))
+    claims.offer("one", frozenset({"ads"}))
+    assert not claims.is_free("finance")
+    claims.offer("two", frozenset())
+    assert claims.is_free("finance")
+    assert not claims.is_free("ads")
+
+
 def test_a_name_that_nobody_has_belongs_to_nobody() -> None:
     """Nothing is known before a source was listed."""
     assert Claims(("one",)).owner("finance") is None

@@ -21,8 +21,8 @@ TIMES = MirrorTimes(poll_s=30, settle_s=0, empty_s=600)
 
 def mirrors_of(path: Path, source: FakeSource, times: MirrorTimes = TIMES) -> Mirrors:
     folder = MirrorFolder(path)
-    mirror = Mirror(source, folder, Claims((source.location,)), times)
-    return Mirrors(folder, [mirror])
+    claims = Claims((source.location,))
+    return Mirrors(folder, [Mirror(source, folder, claims, times)], claims)
 
 
 async def test_a_first_start_waits_until_the_adapters_are_here(tmp_path: Path) -> None:
@@ -88,6 +88,30 @@ async def test_a_restart_does_not_wait_for_a_silent_source(tmp_path: Path) -> No
     assert time.monotonic() - began < mirrors_module.HEAD_START_S + 1
     assert content_of(tmp_path / "mirror" / "finance") == {"1"}
     await again.stop()
+
+
+async def test_a_source_that_is_no_longer_named_takes_its_adapters_along(tmp_path: Path) -> None:
+    """Bug: what it had brought was served for ever. What another source has, too, changes owner."""
+    path, former = tmp_path / "mirror", FakeSource("fake://former")
+    former.shown = {"finance": "1", "ads": "1"}
+    mirrors = mirrors_of(path, former)
+    await mirrors.begin()
+    await mirrors.stop()
+
+    source = FakeSource("fake://new")
+    source.failure = SourceError("fake://new does not answer")
+    source.shown = {"finance": "2"}
+    mirrors = mirrors_of(path, source)
+    await mirrors.begin()
+    assert content_of(path / "finance") == content_of(path / "ads") == {"1"}
+
+    source.failure = None
+    await mirrors.look_again()
+    async with asyncio.timeout(20):
+        while (path / "ads").exists() or not mirrors.describe()[0]["adapters"]:
+            await asyncio.sleep(0.01)
+    assert content_of(path / "finance") == {"2"}
+    await mirrors.stop()
 
 
 async def test_one_of_two_servers_mirrors_and_the_other_takes_over(

@@ -80,7 +80,7 @@ def choose_sources(settings: Settings) -> FollowedFolder | Mirrors:
         )
         for source in sources
     ]
-    return Mirrors(folder, mirrors)
+    return Mirrors(folder, mirrors, claims)
 
 
 def show_sources(sources: FollowedFolder | Mirrors, metrics: Metrics) -> None:

@@ -37,6 +37,14 @@ class Claims:
                 return location
         return None
 
+    def names_source(self, location: str) -> bool:
+        """Return whether a source is one of those in the list."""
+        return location in self._locations
+
+    def is_free(self, name: str) -> bool:
+        """Return whether every source was listed, and none of them has a name."""
+        return self._offered.keys() >= set(self._locations) and self.owner(name) is None
+
     def _has(self, location: str, name: str) -> bool:
         if location not in self._offered:
             return self._here.get(name) == location

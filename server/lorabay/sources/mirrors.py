@@ -2,7 +2,9 @@
 
 Of several servers over one store, one mirrors and the others follow the folder; another takes over
 when that one ends. A server that finds adapters of an earlier run does not wait for its sources:
-they may be away. Knows nothing of what a source is, or of what follows the folder.
+they may be away. Adapters of a source that is no longer named are served on until every source was
+listed: another one may have the name. Knows nothing of what a source is, or of what follows the
+folder.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from lorabay.errors import SetupError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lorabay.sources.claims import Claims
     from lorabay.sources.mirror import Mirror
     from lorabay.sources.mirror_folder import MirrorFolder
 
@@ -34,9 +37,12 @@ TAKE_OVER_S = 5.0
 class Mirrors:
     """All mirrors of one server."""
 
-    def __init__(self, folder: MirrorFolder, mirrors: Sequence[Mirror]) -> None:
+    def __init__(self, folder: MirrorFolder, mirrors: Sequence[Mirror], claims: Claims) -> None:
         self._folder = folder
         self._mirrors = mirrors
+        self._claims = claims
+        self._unnamed: set[str] = set()
+        """Adapters here that are of no source that is named, and were not looked at yet."""
         self._lock = FileLock(folder.path.with_name(f"{folder.path.name}.lock"), thread_local=False)
         self._task: asyncio.Task[None] | None = None
         self._problem: str | None = None
@@ -64,25 +70,32 @@ class Mirrors:
 
         Raises SetupError, and leaves mirroring to another server then.
         """
-        if not self._take_lock():
-            return False
-        try:
-            self._folder.open()
-        except SetupError:
-            self._lock.release()
-            raise
-        return True
-
-    def _take_lock(self) -> bool:
         path = self._folder.path
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with suppress(Timeout):
-                self._lock.acquire(timeout=0)
+            if not self._take_lock():
+                return False
+            self._folder.open()
+            self._unnamed = self._of_unnamed_sources()
+        except SetupError:
+            self._lock.release()
+            raise
         except OSError as error:
+            self._lock.release()
             raise SetupError(
                 f"the mirror {path} cannot be used: {error.strerror or error}"
             ) from error
+        return True
+
+    def _of_unnamed_sources(self) -> set[str]:
+        notes = self._folder.notes()
+        return {
+            name for name, note in notes.items() if not self._claims.names_source(note.location)
+        }
+
+    def _take_lock(self) -> bool:
+        with suppress(Timeout):
+            self._lock.acquire(timeout=0)
         return self._lock.is_locked
 
     async def _run(self) -> None:
@@ -106,6 +119,7 @@ class Mirrors:
         while True:
             try:
                 wait_s = await mirror.round()
+                await self._remove_unnamed()
             except Exception:  # keep following, whatever went wrong
                 wait_s = TAKE_OVER_S
                 mirror.settled.set()
@@ -113,6 +127,21 @@ class Mirrors:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await mirror.called.wait()
+
+    async def _remove_unnamed(self) -> None:
+        """Remove what is of a source that is no longer named, and that no other source has."""
+        for name in [name for name in self._unnamed if self._claims.is_free(name)]:
+            self._unnamed.discard(name)
+            note = await asyncio.to_thread(self._folder.note, name)
+            if note is None or self._claims.names_source(note.location):
+                continue
+            try:
+                await asyncio.to_thread(self._folder.remove, name)
+            except OSError as error:
+                self._unnamed.add(name)
+                logger.warning("not removed", adapter=name, reason=error.strerror)
+            else:
+                logger.info("removed", source=note.location, adapter=name)
 
     async def look_again(self) -> None:
         """Have every source listed now, or once more after a round that goes on."""
