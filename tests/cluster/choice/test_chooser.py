@@ -38,6 +38,20 @@ def test_a_hot_adapter_gets_a_second_replica_and_keeps_it_a_minute() -> None:
     assert chooser.width(HOT) == 1
 
 
+def test_traffic_that_shifts_is_followed_within_half_a_minute() -> None:
+    """An adapter with a third of the requests for a minute has 60 % of them from then on."""
+    chooser = Chooser()
+    seen = view(dict.fromkeys(TWO, 5), running={HOT: 6}, slots=4)
+    for number in range(600):
+        key = HOT if number % 3 == 0 else COLD[number % 8]
+        chooser.choose(Wish(key), seen, 10, number / 10)
+    assert chooser.width(HOT) == 1
+    for number in range(600, 800):
+        key = HOT if number % 10 < 6 else COLD[number % 8]
+        chooser.choose(Wish(key), seen, 10, number / 10)
+    assert chooser.width(HOT) == 2
+
+
 def test_what_is_chosen_again_is_no_more_traffic() -> None:
     """A request that full replicas refuse many times does not make its adapter hot."""
     chooser = Chooser()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-HALF_LIFE_S = 30.0
+HALF_LIFE_S = 10.0
 """Seconds after which a request counts half."""
 _LARGEST = 1e150
 _FORGOTTEN = 1e-6
