@@ -64,7 +64,7 @@ ENGINES_SETTINGS = (
     "ray_cpus",
     "ray_gpus",
 )
-"""The settings that a replica is made by; others are the front's, or Ray changes them as it runs."""
+"""The settings that a replica is made by; others are the front's, or need no restart of engines."""
 
 
 def make_ray_engine(base: BaseFolder, options: Mapping[str, Any], *, settings: Settings) -> Engine:

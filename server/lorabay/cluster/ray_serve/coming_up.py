@@ -46,7 +46,8 @@ class ComingUp:
             raise SetupError(f"the replicas did not come up: {_reason(found)}")
 
         self._check_places(found)
-        return found.status == UP
+        is_up: bool = found.status == UP
+        return is_up
 
     def _check_places(self, found: ApplicationDetails) -> None:
         waiting = frozenset(
