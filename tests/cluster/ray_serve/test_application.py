@@ -228,3 +228,5 @@ def test_an_end_ends_a_deployment_that_goes_on(fake: FakeServe) -> None:
     assert fake.asked == ["deploy", "delete"]
     with pytest.raises(SetupError, match="ended"):
         application.deploy()
+    with pytest.raises(SetupError, match="ended"):
+        application.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager
@@ -61,7 +62,9 @@ class Handle:
 
 @asynccontextmanager
 async def opened(handle: Handle) -> AsyncIterator[RayLine]:
-    cluster = SimpleNamespace(deploy=lambda: handle, host=lambda: "127.0.0.1", end=lambda: None)
+    cluster = SimpleNamespace(
+        join=lambda: None, deploy=lambda: handle, host=lambda: "127.0.0.1", end=lambda: None
+    )
     line = RayLine(cluster)  # type: ignore[arg-type]
     await line.open()
     yield line
@@ -152,16 +155,26 @@ async def test_nothing_can_be_asked_before_it_is_open() -> None:
     await line.close()
 
 
-async def test_the_end_reaches_a_deployment_that_goes_on() -> None:
-    """Whoever opens may have been cancelled; the thread that deploys cannot be."""
+async def test_the_end_reaches_a_deployment_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens may have been cancelled; the thread that deploys cannot be.
+
+    The signal that asks for it is the server's again by then, not Ray's.
+    """
     began, ended = threading.Event(), threading.Event()
+    handlers: list[object] = []
+    taken = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: handlers.append(handler))
+
+    def join() -> None:
+        assert handlers == []
 
     def deploy() -> None:
+        assert taken in handlers
         began.set()
         assert ended.wait(10)
         raise SetupError("ended")
 
-    line = RayLine(SimpleNamespace(deploy=deploy, end=ended.set))  # type: ignore[arg-type]
+    line = RayLine(SimpleNamespace(join=join, deploy=deploy, end=ended.set))  # type: ignore[arg-type]
     opening = asyncio.create_task(line.open())
     await asyncio.to_thread(began.wait, 10)
     opening.cancel()

@@ -167,12 +167,21 @@ class Application:
         self._busy = threading.Lock()
         self._ending = threading.Event()
 
+    def join(self) -> None:
+        """Start or join Ray. Raise SetupError if it cannot be reached, or after `end`."""
+        import ray
+
+        with self._busy:
+            self._check_wanted()
+            if not ray.is_initialized():
+                self._join()
+
     def deploy(self) -> DeploymentHandle:
-        """Start or join Ray, deploy the replicas, and return a handle once all are up.
+        """Deploy the replicas on a Ray that was joined, and return a handle once all are up.
 
         Replicas that an earlier front has left go on if they are made of the same, and it is enough
-        if one of them answers. Raises SetupError if Ray cannot be reached, if replicas do not come
-        up, or if `end` is called meanwhile.
+        if one of them answers. Raises SetupError if replicas do not come up, or if `end` is called
+        meanwhile.
         """
         from ray.exceptions import RayError
         from ray.serve.exceptions import RayServeException
@@ -208,13 +217,10 @@ class Application:
                 ray.shutdown()
 
     def _deploy(self) -> DeploymentHandle:
-        import ray
         from ray import serve
 
         name = self._cluster.name
         self._check_wanted()
-        if not ray.is_initialized():
-            self._join()
         serve.start(proxy_location="Disabled")
 
         left = self._found()

@@ -44,6 +44,9 @@ class RayLine:
 
     async def open(self) -> None:
         """Deploy the replicas, and return once all of them are up; raises SetupError."""
+        await asyncio.to_thread(self._application.join)
+        # Not only at the end: until all replicas are up, somebody may lose patience.
+        _take_signals_back()
         self._handle = await asyncio.to_thread(self._application.deploy)
         await self._inbox.open(self._application.host())
         _take_signals_back()
