@@ -19,6 +19,7 @@ from lorabay.cluster.ray_serve.application import Application, Cluster
 from lorabay.cluster.ray_serve.line import RayLine
 from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
 from lorabay.cluster.replicas.replicas_engine import ReplicasEngine
+from lorabay.errors import SetupError
 from lorabay.serving.engine import CHAT, Answer, Body
 from tests.fake_engine import FakeEngine
 from tests.fake_stream import USAGE
@@ -160,15 +161,29 @@ async def test_half_of_the_loads_of_rays_multiplexing(figures: list[str]) -> Non
 
 @pytest.mark.usefixtures("ray_here")
 async def test_a_front_that_comes_back_finds_its_replicas() -> None:
-    """The same processes, if it wants the same engines; other ones if not."""
+    """The same processes, if it wants the same engines; other ones if not. More of the same are
+    added.
+    """
 
-    async def pids(made_of: str) -> set[int]:
-        cluster = Cluster(replicas=1, window=8, name="again", made_of=made_of)
+    async def pids(made_of: str, replicas: int = 1) -> set[int]:
+        cluster = Cluster(replicas=replicas, window=8, name="again", made_of=made_of)
         line = RayLine(Application(cluster, make))
         await line.open()
         return {one["pid"] for one in await line.tell_all("record_routing_stats")}
 
     first = await pids("this")
     assert await pids("this") == first
-    assert await pids("that") != first
+    assert first <= await pids("this", replicas=2)
+    assert first.isdisjoint(await pids("that"))
     await asyncio.to_thread(serve.delete, "again")
+
+
+@pytest.mark.usefixtures("ray_here")
+async def test_replicas_without_a_place_are_given_up() -> None:
+    """Nothing of them is left, so that the end of the server is one."""
+    cluster = Cluster(replicas=1, window=8, name="nowhere", gpus=1, place_s=3)
+    line = RayLine(Application(cluster, make))
+    with pytest.raises(SetupError, match="1 of them found no place within 3 s"):
+        await line.open()
+    await line.close()
+    assert "nowhere" not in serve.status().applications
