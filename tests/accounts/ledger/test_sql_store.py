@@ -7,11 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import delete, event
+from sqlalchemy.exc import OperationalError
 
 from lorabay.accounts.database.database import open_database
 from lorabay.accounts.ledger.periods import MINUTE
-from lorabay.accounts.ledger.sql_store import SqlStore
+from lorabay.accounts.ledger.sql_store import LEDGER, SqlStore
 from lorabay.accounts.ledger.store import StoreGone
 from lorabay.accounts.ledger.tally import Counter, Report
 
@@ -58,6 +59,37 @@ def test_a_round_is_a_few_statements(database: Database) -> None:
     )
     store.settle("a", dict.fromkeys(counters, Report()))
     assert len(statements) <= 5
+
+
+def test_a_round_that_failed_is_tried_again_from_the_beginning(database: Database) -> None:
+    """Bug: rows of a transaction that was rolled back were taken to be there, for ever."""
+    store = SqlStore(database)
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def fail(connection: object, cursor: object, statement: str, *others: object) -> None:
+        if statement.startswith("UPDATE ledger"):
+            raise OperationalError(statement, {}, Exception("the disk is full"))
+
+    with pytest.raises(StoreGone):
+        store.settle("a", ASKS)
+    event.remove(database.engine, "before_cursor_execute", fail)
+    assert store.settle("a", ASKS)[TOKENS].given >= 1
+
+
+def test_rows_that_an_older_copy_lacks_are_made_again(database: Database) -> None:
+    """Bug: after an outage, a database restored from a copy failed at every round."""
+    store = SqlStore(database)
+    store.settle("a", ASKS)
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def fail(connection: object, cursor: object, statement: str, *others: object) -> None:
+        raise OperationalError(statement, {}, Exception("the server is gone"))
+
+    with pytest.raises(StoreGone):
+        store.settle("a", ASKS)
+    event.remove(database.engine, "before_cursor_execute", fail)
+    database.write(lambda connection: connection.execute(delete(LEDGER)))
+    assert store.settle("a", ASKS)[TOKENS].given >= 1
 
 
 def test_the_time_is_near_that_of_the_day(database: Database) -> None:

@@ -52,7 +52,7 @@ class SqlStore:
         self._clock = clock or steady_clock()
         self._inserts = postgresql.insert if _is_postgres(database) else sqlite.insert
         self._known: set[str] = set()
-        """Counters that have a row."""
+        """Counters that have a row, as far as is known."""
 
     def settle(self, server: str, reports: Reports) -> Replies:
         """Settle the reports of a server; raises StoreGone."""
@@ -64,7 +64,11 @@ class SqlStore:
                 settling = partial(self._settle, server=server, counters=some, reports=reports)
                 replies |= self._database.write(settling)
             except SetupError as error:
+                # A database that comes back may be an older copy, which lacks rows.
+                self._known.clear()
                 raise StoreGone(error.message) from error
+            # Not before the commit: rows of a transaction that fails are not there.
+            self._known.update(counter.name for counter in some)
         return replies
 
     def _settle(
@@ -106,7 +110,6 @@ class SqlStore:
 
         insert: Any = self._inserts(LEDGER)
         connection.execute(insert.on_conflict_do_nothing(), new)
-        self._known.update(names)
 
     def _now(self, connection: Connection) -> float:
         if not self._has_clock:
