@@ -19,7 +19,13 @@ from lorabay.api.measuring import request_metrics
 from lorabay.api.measuring.request_metrics import RequestMetrics
 from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import Version
-from lorabay.errors import EngineUnavailable, InvalidRequest, ModelNotFound, WeightsRefused
+from lorabay.errors import (
+    EngineUnavailable,
+    InvalidRequest,
+    ModelNotFound,
+    RateLimited,
+    WeightsRefused,
+)
 from lorabay.serving.engine import (
     CHAT,
     COMPLETIONS,
@@ -258,6 +264,15 @@ async def test_an_answer_that_nobody_got_is_recorded_with_what_it_cost(api: Api,
     api.engine.spent = Usage(prompt_tokens=7, generation_tokens=2)
     api.engine.reply = WAYS[name].reply
     await go(api, WAYS[name])
+    assert api.count("lorabay_prompt_tokens_total", adapter="finance") == 7
+    assert api.count("lorabay_generation_tokens_total", adapter="finance") == 2
+
+
+async def test_what_was_computed_before_a_refusal_is_recorded(api: Api) -> None:
+    """Bug: the first prompts of a batch were free if a later one passed a limit."""
+    api.engine.spent = Usage(prompt_tokens=7, generation_tokens=2)
+    api.engine.reply = failing(RateLimited("a later prompt is one too many"))
+    await go(api, Way(api.engine.reply, 429))
     assert api.count("lorabay_prompt_tokens_total", adapter="finance") == 7
     assert api.count("lorabay_generation_tokens_total", adapter="finance") == 2
 

@@ -333,8 +333,9 @@ class Exchange:
             # Read last: a stream's usage is complete only when it has ended.
             if self._stream is not None:
                 self._measured.usage = self._stream.usage
-            elif self._measured.usage is None and self._computes:
-                self._measured.usage = self._meter.read()  # it was cut off before its answer
+            elif self._measured.usage is None and self._was_asked:
+                # It was cut off before its answer, or a later one of its prompts was refused.
+                self._measured.usage = self._meter.read()
             self._settle()
             self._trace.ran(
                 self.model,
