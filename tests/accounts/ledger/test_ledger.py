@@ -249,6 +249,18 @@ def test_more_than_was_reserved_counts() -> None:
             cluster.do(cluster.reserve(server, only(**limits), 5))
 
 
+def test_more_than_was_reserved_counts_after_a_long_answer() -> None:
+    """Bug: a share whose minute was over was dropped, and what its answer still took with it."""
+    with cluster_of(1) as cluster:
+        server = cluster.servers[0]
+        request = cluster.do(cluster.reserve(server, only(tokens_per_minute=100), 10))
+        cluster.wait(90.0)
+        server.ledger.commit(request.reservation, 95)
+        cluster.running.remove(request)
+        with pytest.raises(RateLimited):
+            cluster.do(cluster.reserve(server, only(tokens_per_minute=100), 6))
+
+
 def test_ending_twice_is_ending_once() -> None:
     """Whatever comes second changes nothing."""
     with cluster_of(1) as cluster:

@@ -47,6 +47,7 @@ class Share:
         "_free",
         "_left",
         "_open",
+        "_running",
         "_spent",
         "changed",
         "counter",
@@ -61,6 +62,8 @@ class Share:
         self.counter = counter
         self._free = 0
         self._open = 0
+        self._running = 0
+        """Charges that have not ended; each may still turn out to be too little."""
         self._spent: dict[int, int] = {}
         self._epochs = [Epoch()]
         """Those that are not stamped; the last one is going on."""
@@ -95,6 +98,7 @@ class Share:
     def take(self, amount: int) -> Charge:
         """Return a charge of `amount`, of what is `free`; there must be as much."""
         epoch = self._epochs[-1]
+        self._running += 1
         self._free -= amount
         if self.counter.period.counts_at_arrival:
             epoch.amount += amount
@@ -117,6 +121,7 @@ class Share:
     def settle(self, charge: Charge, used: int) -> None:
         """End a charge, of which `used` was used; that may be more than it is."""
         rest = charge.amount - used
+        self._running -= 1
         self.changed = True
         if self.counter.period.counts_at_arrival:
             self._take_back(charge.epoch, rest)
@@ -203,4 +208,5 @@ class Share:
     def is_empty(self) -> bool:
         """Whether nothing would be lost with it."""
         unstamped = any(epoch.amount for epoch in self._epochs)
-        return not (self._free or self._open or self._spent or self.changed or unstamped)
+        has = self._free or self._open or self._running or self._spent
+        return not (has or self.changed or unstamped)
