@@ -98,3 +98,18 @@ def test_a_share_with_nothing_can_be_dropped() -> None:
     assert not share.is_empty
     share.take_up(settle(meeting.tally, share.counter, "a", share.report(NOW), NOW + 63))
     assert share.is_empty
+
+
+def test_a_share_is_kept_while_a_request_runs_on_it() -> None:
+    """Bug: the end of a long answer was told to a share that nobody reports any more."""
+    meeting = Meeting(MINUTE)
+    share = meeting.share
+    meeting.meet(10)
+    charge = share.take(10)
+    share.give_back()
+    meeting.meet()
+    share.take_up(settle(meeting.tally, share.counter, "a", share.report(NOW), NOW + 63))
+    assert not share.is_empty
+    share.settle(charge, 30)
+    share.take_up(settle(meeting.tally, share.counter, "a", share.report(NOW), NOW + 64))
+    assert meeting.total == 20

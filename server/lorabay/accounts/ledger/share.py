@@ -141,11 +141,11 @@ class Share:
             # Once it is reported the store takes it for spent, and hears of it by the next report.
             if not epoch.is_sent:
                 self._give(rest)
+        elif rest < 0:
+            # More was used: it counts from now on, as the bucket may have ended meanwhile.
+            self._epochs[-1].amount -= rest
         elif epoch.bucket in self._spent:
             self._spent[epoch.bucket] -= rest
-        elif rest < 0:
-            # Its bucket has ended, and more than it held was used.
-            self._epochs[-1].amount -= rest
 
     def _count(self, epoch: Epoch, used: int) -> None:
         """Count what was used, in the bucket of its reservation."""
