@@ -12,11 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from lorabay.accounts.usage.importer import Importer
 from lorabay.accounts.usage.journal import Journal, Watch
-from lorabay.accounts.usage.records import UsageRecord, to_line
+from lorabay.accounts.usage.records import UsageRecord, new_id, to_line
 from lorabay.files.append_log import LogWriter, encode
 from tests.accounts.usage.made import a_record
 from tests.accounts.usage.stores import FakeStore
 from tests.examples import histories
+from tests.nobody import as_nobody
 
 PATIENCE_S = 20.0
 
@@ -89,7 +90,7 @@ def test_files_are_deleted_once_they_are_in_the_database(tmp_path: Path) -> None
 def test_the_journal_of_a_killed_server_is_taken_up(tmp_path: Path) -> None:
     """With a torn last line, which is counted, and deleted when it is done."""
     noted: Counter[str] = Counter()
-    folder = tmp_path / "killed"
+    folder = tmp_path / new_id()
     folder.mkdir()
     log = LogWriter(folder)
     whole, torn = a_record(), a_record()
@@ -109,7 +110,7 @@ def test_the_journal_of_a_killed_server_is_taken_up(tmp_path: Path) -> None:
 
 def test_lines_that_are_no_records_hold_up_nothing(tmp_path: Path) -> None:
     """They are counted as damaged."""
-    folder = tmp_path / "killed"
+    folder = tmp_path / new_id()
     folder.mkdir()
     record = a_record()
     LogWriter(folder).append([b"{}", to_line(record), b"what"])
@@ -117,6 +118,33 @@ def test_lines_that_are_no_records_hold_up_nothing(tmp_path: Path) -> None:
     usage = Usage(tmp_path, store)
     assert usage.importer.flush(PATIENCE_S)
     assert list(store.records.values()) == [record]
+
+
+def test_what_is_no_journal_holds_up_nothing(tmp_path: Path) -> None:
+    """Bug: beside the `lost+found` of a disk, no usage ever came into the database."""
+    disk, store, record = tmp_path / "disk", FakeStore(), a_record()
+    foreign = (disk / "lost+found", disk / new_id())
+    for folder in foreign:
+        folder.mkdir(parents=True, mode=0o000)
+    with as_nobody(disk):
+        usage = Usage(disk, store)
+        usage.add(record)
+        assert usage.importer.flush(PATIENCE_S)
+    assert list(store.records.values()) == [record]
+    assert all(folder.is_dir() for folder in foreign)
+
+
+def test_a_journal_that_cannot_be_deleted_holds_up_nothing(tmp_path: Path) -> None:
+    """Bug: a foreign file in the journal of a former server kept all usage from the database."""
+    folder = tmp_path / new_id()
+    folder.mkdir()
+    (folder / "notes.txt").touch()
+    former, record, store = a_record(), a_record(), FakeStore()
+    LogWriter(folder).append([to_line(former)])
+    usage = Usage(tmp_path, store)
+    usage.add(record)
+    assert usage.importer.flush(PATIENCE_S)
+    assert list(store.records.values()) == [former, record]
 
 
 class Histories(RuleBasedStateMachine):

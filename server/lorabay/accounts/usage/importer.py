@@ -116,7 +116,12 @@ class Importer:
         while (found := reader.read(place, count=TOGETHER)).end != place:
             self._insert(found)
             place = found.end
-        reader.delete_all()
+        try:
+            reader.delete_all()
+        except OSError as error:
+            # It is read again at the next start, which adds nothing: this server goes on.
+            reason = error.strerror or type(error).__name__
+            logger.warning("the journal of a former server cannot be deleted", reason=reason)
         logger.info("usage of a former server taken up", records=self.inserted - before)
 
     def _insert(self, found: Lines) -> None:

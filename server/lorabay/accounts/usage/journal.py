@@ -9,6 +9,7 @@ free for another one. Knows nothing of the database.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -44,6 +45,9 @@ WAITING = 100_000
 
 TOGETHER = 5_000
 """Records that are written at once, at most."""
+
+_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+"""The name of a journal's folder: a UUID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +161,11 @@ class Journal:
 def left_behind(journals: Path) -> Iterator[tuple[LogReader, int]]:
     """Yield a reader of each journal whose server has ended, with the claim on it.
 
-    Whoever takes one closes the claim. Raises OSError.
+    Whoever takes one closes the claim. What else lies there, such as the `lost+found` of a disk, is
+    passed over. Raises OSError.
     """
     for folder in sorted(journals.iterdir()):
-        claimed = _try_claim(folder)
+        claimed = _try_claim(folder) if _NAME.fullmatch(folder.name) else None
         if claimed is not None:
             yield LogReader(folder), claimed
 
@@ -170,4 +175,7 @@ def _try_claim(folder: Path) -> int | None:
     try:
         return claim(folder)
     except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError:
+        logger.warning("a usage journal is another user's, and not taken up", folder=str(folder))
         return None
