@@ -109,3 +109,38 @@ def test_closing_gives_everything_back() -> None:
     cluster.do(sharing.close())
     assert store.rounds[-1][TOKENS].held == 0
     cluster.close()
+
+
+class Failing(Noting):
+    """A store that has a bug while it is told to."""
+
+    has_bug = False
+
+    def settle(self, server: str, reports: Reports) -> Replies:
+        if self.has_bug:
+            raise KeyError("a bug")
+        return super().settle(server, reports)
+
+
+def test_a_bug_ends_no_reports() -> None:
+    """Bug: after one failure a server told nothing any more, and was taken for dead."""
+    loop = VirtualTimeLoop()
+    store = Failing(loop)
+    cluster = Cluster(store, loop)
+    server = cluster.add_server()
+    cluster.wait(0.1)
+    share = filled(cluster)
+    charge = share.take(10)
+
+    store.has_bug = True
+    cluster.wait(1.0)
+    store.has_bug = False
+    before = len(store.rounds)
+    cluster.wait(1.0)
+    assert any(TOKENS in reports for reports in store.rounds[before:])
+    assert not server.life.done()
+
+    share.settle(charge, 10)
+    cluster.wait(1.0)
+    assert store.rounds[-1][TOKENS].spent
+    cluster.close()

@@ -36,7 +36,10 @@ class RuleBook:
         """Take up changes until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # a bug must not end what follows changes
+                logger.exception("bug", what="limits")
 
     async def look(self) -> None:
         """Take up what has changed; does nothing while the database is gone."""

@@ -11,6 +11,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import structlog
+
 from lorabay.accounts.ledger.share import Share
 from lorabay.accounts.ledger.tally import LEASE_S
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from lorabay.accounts.ledger.guarded_store import GuardedStore
     from lorabay.accounts.ledger.tally import Counter
+
+logger = structlog.get_logger(__name__)
 
 TICK_S = 0.25
 """How long news may wait for a round if nobody needs anything."""
@@ -78,13 +82,20 @@ class Sharing:
 
     async def run(self) -> None:
         """Report what is new, and that this server lives, until cancelled."""
-        await self.fill()
+        is_new = True
         while True:
+            try:
+                self._give_back_idle()
+                if is_new or self._is_due():
+                    await self.fill()
+                is_new = False
+            except Exception:  # a bug must not end the reports: others would take us for dead
+                logger.exception("bug", what="limits")
             await asyncio.sleep(TICK_S)
-            self._give_back_idle()
-            is_due = self._clock() - self._settled_at >= HEARTBEAT_S
-            if is_due or self._store.wants_everything or any(self._due()):
-                await self.fill()
+
+    def _is_due(self) -> bool:
+        is_late = self._clock() - self._settled_at >= HEARTBEAT_S
+        return is_late or self._store.wants_everything or any(self._due())
 
     async def close(self) -> None:
         """Give everything back and tell the store."""
@@ -113,7 +124,13 @@ class Sharing:
         begun = self._clock()
         shares = {share.counter: share for share in self._due()}
         reports = {counter: share.report(begun) for counter, share in shares.items()}
-        replies = await self._store.settle(reports)
+        try:
+            replies = await self._store.settle(reports)
+        except BaseException:
+            # What was to be told is told again.
+            for share in shares.values():
+                share.changed = True
+            raise
 
         self._settled_at = begun
         for counter, share in shares.items():
