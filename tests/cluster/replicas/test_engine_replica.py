@@ -18,10 +18,11 @@ from lorabay.cluster.replicas.messages import (
     Failed,
     Message,
     Question,
+    Spent,
     Whole,
 )
 from lorabay.errors import InvalidRequest
-from lorabay.serving.engine import CALLS, Answer, AnswerStream, Body
+from lorabay.serving.engine import CALLS, Answer, AnswerStream, Body, Usage
 from tests.fake_engine import FakeEngine
 from tests.fake_stream import USAGE, FakeStream
 from tests.versions import make_version
@@ -120,6 +121,39 @@ async def test_a_client_that_leaves_ends_the_generation(
     assert replica.stats()["running"] == {}
     await replica.forget(FINANCE)
     assert engine.loaded == set()
+
+
+async def test_the_cost_of_a_whole_answer_is_told_while_it_is_made(
+    replica: EngineReplica, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: what a client had cost that left before a whole answer was recorded nowhere."""
+    monkeypatch.setattr("lorabay.cluster.replicas.engine_replica.TELL_S", 0.001)
+
+    async def never(body: Body) -> Answer | AnswerStream:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    engine.reply, engine.spent = never, Usage(7, 2)
+    queue: asyncio.Queue[Message] = asyncio.Queue()
+    answer = asyncio.create_task(replica.answer(question(FINANCE), queue.put_nowait))
+    spent = await asyncio.wait_for(queue.get(), 20)
+    assert isinstance(spent, Spent)
+    assert spent.usage == Usage(7, 2)
+    answer.cancel()
+    await asyncio.wait({answer})
+
+
+async def test_a_failure_comes_with_its_cost(replica: EngineReplica, engine: FakeEngine) -> None:
+    """What was computed before it counts."""
+
+    async def refuse(body: Body) -> Answer | AnswerStream:
+        raise InvalidRequest("a later prompt is too long")
+
+    engine.reply, engine.spent = refuse, Usage(7, 2)
+    spent, failed = await answered(replica, question(FINANCE))
+    assert isinstance(spent, Spent)
+    assert spent.usage == Usage(7, 2)
+    assert isinstance(failed, Failed)
 
 
 async def test_only_a_replica_that_has_the_former_version_prepares(

@@ -6,6 +6,7 @@ who goes first, and settles what it cost. Everything runs on one event loop.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Set as AbstractSet
@@ -25,7 +26,7 @@ from lorabay.cluster.replicas.messages import (
     Whole,
 )
 from lorabay.errors import CallNotServed, LorabayError
-from lorabay.serving.engine import CALLS, Answer, Meter
+from lorabay.serving.engine import CALLS, Answer, Meter, Usage
 from lorabay.serving.holds import Holds
 from lorabay.serving.residency import Hooks, Residency
 from lorabay.serving.turns.turn_gate import Bounds, TurnGate
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from lorabay.catalog.versions import Digest, Version
     from lorabay.cluster.replicas.messages import Errand, Question
     from lorabay.serving.engine import Call, Engine
+
+TELL_S = 0.25
+"""The time after which a front hears what a request has cost whose answer has not begun."""
 
 _CALLS = {call.name: call for call in CALLS}
 
@@ -203,14 +207,15 @@ class EngineReplica:
             send(PromptRead())
 
         meter.admit, meter.was_read = admit, was_read
-        answer = await self.engine.run(
-            _CALLS[question.call],
-            question.body,
-            question.version,
-            request_id=question.request_id,
-            headers=question.headers,
-            meter=meter,
-        )
+        async with _telling(meter, send):
+            answer = await self.engine.run(
+                _CALLS[question.call],
+                question.body,
+                question.version,
+                request_id=question.request_id,
+                headers=question.headers,
+                meter=meter,
+            )
         if isinstance(answer, Answer):
             send(Whole(answer))
             return
@@ -230,3 +235,33 @@ class EngineReplica:
         except CallNotServed:
             return False
         return True
+
+
+@asynccontextmanager
+async def _telling(meter: Meter, send: Callable[[Message], None]) -> AsyncIterator[None]:
+    """Tell what a request has cost while the block lasts, and when it fails.
+
+    A front whose client leaves before a whole answer knows its cost from this alone.
+    """
+    told = Usage()
+
+    def tell() -> None:
+        nonlocal told
+        usage = meter.read()
+        if usage != told:
+            told = usage
+            send(Spent(usage))
+
+    async def keep_telling() -> None:
+        while True:
+            await asyncio.sleep(TELL_S)
+            tell()
+
+    telling = asyncio.create_task(keep_telling())
+    try:
+        yield
+    except LorabayError:
+        tell()
+        raise
+    finally:
+        telling.cancel()
