@@ -183,6 +183,39 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_a_refresh_ends_with_what_was_there_when_it_began(
+    database: Database, snapshot: KeySnapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: a look that was overtaken by an older one dropped what it saw, such as a revocation."""
+    gates = [asyncio.Event(), asyncio.Event()]
+    waiting, has_read = iter(gates), asyncio.Queue[None]()
+    read = database.in_reader
+
+    async def held_back(work: Any) -> Any:
+        news = await read(work)
+        has_read.put_nowait(None)
+        gate = next(waiting, None)
+        if gate is not None:
+            await gate.wait()
+        return news
+
+    monkeypatch.setattr(database, "in_reader", held_back)
+    made = make(database)
+    older = asyncio.create_task(snapshot.refresh())
+    await has_read.get()
+    database.write(partial(book.revoke, key=made.key.id, who="admin"))
+    newer = asyncio.create_task(snapshot.refresh())
+    await has_read.get()
+
+    gates[0].set()
+    await older
+    assert snapshot.identify(made.text).id == made.key.id
+    gates[1].set()
+    await newer
+    with pytest.raises(InvalidApiKey, match="was revoked"):
+        snapshot.identify(made.text)
+
+
 async def test_following_survives_a_database_that_goes_and_comes_back(
     database: Database, snapshot: KeySnapshot, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:

@@ -131,7 +131,10 @@ class KeySnapshot:
 
     async def refresh(self) -> None:
         """Take up what has changed; raises SetupError if the database does not answer."""
-        self._take_up(await self._database.in_reader(partial(_news, since=self._newest)))
+        is_taken_up = False
+        while not is_taken_up:
+            news = await self._database.in_reader(partial(_news, since=self._newest))
+            is_taken_up = self._take_up(news)
 
     async def follow(self) -> None:
         """Take up changes until cancelled; the log tells when the database goes and comes back."""
@@ -144,10 +147,11 @@ class KeySnapshot:
             except Exception:  # a bug must not end the revocation of keys
                 logger.exception("bug", what="keys")
 
-    def _take_up(self, news: _News) -> None:
-        # Another look came in between, and what it saw may be newer.
+    def _take_up(self, news: _News) -> bool:
+        """Take up news, and return True; False if they do not follow what is known."""
+        # Another look came in between, and what it saw may be newer, or older.
         if news.since is not None and news.since != self._newest:
-            return
+            return False
 
         if news.since is None:
             self._entries = {}
@@ -158,6 +162,7 @@ class KeySnapshot:
         if self._is_failing:
             self._is_failing = False
             logger.info("the database of keys answers again")
+        return True
 
     def _note_failure(self, reason: str) -> None:
         if not self._is_failing:
