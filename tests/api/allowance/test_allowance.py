@@ -12,6 +12,7 @@ from lorabay.accounts.ledger.rules import NO_RULES
 from lorabay.accounts.ledger.sharing import Sharing
 from lorabay.accounts.limits import Limits
 from lorabay.api.allowance.allowance import Allowances
+from lorabay.api.allowance.usual_output import ENOUGH
 from lorabay.errors import InvalidRequest, RateLimited
 from lorabay.serving.engine import CHAT, Body, Usage
 
@@ -58,3 +59,12 @@ async def test_a_caller_without_limits_has_no_headers(allowances: Allowances) ->
     await one.admit(10**9)
     one.settle(Usage(10**9, 1), was_asked=True)
     assert one.headers == {}
+
+
+async def test_several_answers_are_each_as_long_as_usual(allowances: Allowances) -> None:
+    """Bug: eight answers of 10 tokens were taken for one of 80, of which the next had eight."""
+    asks: Body = {"model": "finance", "messages": [], "n": 8}
+    for _ in range(ENOUGH):
+        one = await allowances.reserve(FREE, None, CHAT, asks, 2_048)
+        one.settle(Usage(5, 80, sequences=8), was_asked=True)
+    assert allowances.estimate(None, CHAT, asks, 2_048).output == 80

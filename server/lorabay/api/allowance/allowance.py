@@ -104,7 +104,8 @@ class Allowance:
         """Count what the request has cost, if the engine was asked; idempotent."""
         tokens = 0 if usage is None else usage.prompt_tokens + usage.generation_tokens
         if usage is not None and usage.generation_tokens:
-            self._allowances.usual.note(self._adapter, usage.generation_tokens)
+            each = usage.generation_tokens // max(1, usage.sequences)
+            self._allowances.usual.note(self._adapter, each)
 
         ledger = self._allowances.ledger
         if was_asked:
