@@ -14,7 +14,7 @@ from lorabay.accounts.usage.journal import Journal, Watch, left_behind
 from lorabay.accounts.usage.records import UsageRecord, from_line
 from lorabay.errors import SetupError
 from lorabay.files import durable
-from lorabay.files.append_log import START, LogReader
+from lorabay.files.append_log import START, LogReader, claim
 from tests.accounts.usage.made import a_record
 from tests.failing_disk import FailingDisk
 
@@ -111,6 +111,32 @@ def test_memory_is_bounded_while_the_disk_refuses(tmp_path: Path) -> None:
     freed.set()
     assert journal.flush(PATIENCE_S)
     assert on_disk(journal) == wanted[:2]
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_a_folder_that_another_server_takes_up_at_once_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_deleted: bool
+) -> None:
+    """Bug: two servers that started together could take the new journal of one for a dead one's."""
+    taken: list[Path] = []
+
+    def taking(folder: Path) -> int | None:
+        if taken:
+            return claim(folder)
+        taken.append(folder)
+        if not is_deleted:
+            return None
+        claimed = claim(folder)
+        folder.rmdir()
+        return claimed
+
+    monkeypatch.setattr("lorabay.accounts.usage.journal.claim", taking)
+    journal = Journal(tmp_path, gather=nothing)
+    assert journal.folder != taken[0]
+    record = a_record()
+    journal.add(record)
+    assert journal.flush(PATIENCE_S)
+    assert on_disk(journal) == [record]
 
 
 def test_only_journals_of_ended_servers_are_left_behind(tmp_path: Path) -> None:

@@ -76,13 +76,13 @@ class Journal:
         pause: Callable[[], None] | None = None,
         waiting: int = WAITING,
     ) -> None:
-        self.folder = journals / new_id()
+        self._claim: int | None
         try:
             # For its owner alone, as the store is, which may not be there yet.
-            for folder in (journals.parent, journals, self.folder):
+            for folder in (journals.parent, journals):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder, self._claim = _new_folder(journals)
             durable.sync(journals)
-            self._claim = claim(self.folder)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise SetupError(
@@ -156,6 +156,19 @@ class Journal:
     def flush(self, timeout_s: float) -> bool:
         """Wait until every record of now is on disk; return whether it is. Blocks."""
         return self._writer.flush(timeout_s)
+
+
+def _new_folder(journals: Path) -> tuple[Path, int]:
+    """Return a new folder, with the claim on it. Raises OSError."""
+    while True:
+        folder = journals / new_id()
+        folder.mkdir(mode=0o700)
+        claimed = _try_claim(folder)
+        if claimed is not None:
+            if folder.exists():
+                return folder, claimed
+            os.close(claimed)
+        # Another server has taken the empty folder for that of one that was killed.
 
 
 def left_behind(journals: Path) -> Iterator[tuple[LogReader, int]]:
