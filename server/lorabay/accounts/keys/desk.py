@@ -1,20 +1,21 @@
 """The desk where keys are made and ended while a server runs: the book, and this server's snapshot.
 
-A change holds for this server when its call returns; others notice it within a second. Knows
-nothing of HTTP.
+A change holds for this server when its call returns; others notice it within a second. If the
+database goes in that moment, a new key opens nothing before it is back. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from lorabay.accounts.keys import book
 from lorabay.accounts.keys.book import DEFAULT_OVERLAP_S
+from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
 
     from sqlalchemy.engine import Connection
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from lorabay.accounts.keys.record import Key
     from lorabay.accounts.keys.snapshot import KeySnapshot
     from lorabay.accounts.keys.wishes import KeyWishes
-
-    Result = TypeVar("Result")
 
 
 class KeyDesk:
@@ -36,9 +35,7 @@ class KeyDesk:
 
     async def create(self, wishes: KeyWishes, *, who: str, request_id: str | None = None) -> NewKey:
         """Make a key; raises KeyConflict."""
-        return await self._change(
-            partial(book.create, wishes=wishes, who=who, request_id=request_id)
-        )
+        return await self._make(partial(book.create, wishes=wishes, who=who, request_id=request_id))
 
     async def rotate(
         self,
@@ -49,13 +46,16 @@ class KeyDesk:
         overlap_s: int = DEFAULT_OVERLAP_S,
     ) -> NewKey:
         """Give a key a new secret; raises KeyNotFound or KeyConflict."""
-        return await self._change(
+        return await self._make(
             partial(book.rotate, key=key, who=who, request_id=request_id, overlap_s=overlap_s)
         )
 
     async def revoke(self, key: str, *, who: str, request_id: str | None = None) -> Key:
         """End a key for ever; raises KeyNotFound or KeyConflict."""
-        return await self._change(partial(book.revoke, key=key, who=who, request_id=request_id))
+        work = partial(book.revoke, key=key, who=who, request_id=request_id)
+        revoked = await self._database.in_writer(work)
+        await self._snapshot.refresh()
+        return revoked
 
     async def listed(self, tenant: str | None = None) -> tuple[Key, ...]:
         """Return all keys, or those of a tenant."""
@@ -65,7 +65,9 @@ class KeyDesk:
         """Return one key; raises KeyNotFound or KeyConflict."""
         return await self._database.in_reader(partial(book.find, key=key))
 
-    async def _change(self, change: Callable[[Connection], Result]) -> Result:
-        changed = await self._database.in_writer(change)
-        await self._snapshot.refresh()
-        return changed
+    async def _make(self, change: Callable[[Connection], NewKey]) -> NewKey:
+        made = await self._database.in_writer(change)
+        # It is made, also if it cannot be read now: its text is shown once, and here.
+        with suppress(SetupError):
+            await self._snapshot.refresh()
+        return made
