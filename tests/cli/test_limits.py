@@ -32,10 +32,10 @@ def test_limits_are_shown_as_they_were_set(limits: Limits) -> None:
     """Those that are not named any more are gone, and so is what has none left."""
     limits("set", "--tenant", "acme", "--tokens-per-day", "5000", "--parallel", "2")
     limits("set", "--adapter", "finance", "--requests-per-minute", "60")
-    rows = limits("set", "--key", "ab12", "--adapter", "finance", "--parallel", "1")
+    rows = limits("set", "--key", "ab12cd34", "--adapter", "finance", "--parallel", "1")
     assert [(row["kind"], row["name"]) for row in rows] == [
         ("adapter", "finance"),
-        ("key_on_adapter", "ab12/finance"),
+        ("key_on_adapter", "ab12cd34/finance"),
         ("tenant", "acme"),
     ]
     assert limits("show") == rows
@@ -50,6 +50,7 @@ def test_limits_are_shown_as_they_were_set(limits: Limits) -> None:
         ["--parallel", "1"],
         ["--tenant", "a", "--adapter", "b"],
         ["--key", "a"],
+        ["--key", "reports", "--adapter", "b", "--parallel", "1"],
         ["--tenant", "a\nb"],
         ["--adapter", "a/b"],
         ["--tenant", "a", "--parallel", str(10**16)],

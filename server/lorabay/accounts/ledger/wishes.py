@@ -5,8 +5,10 @@ Knows nothing of databases.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from lorabay.accounts.keys.key_form import ID_CHARS, ID_LETTERS
 from lorabay.accounts.ledger.scopes import ScopeKind
 from lorabay.accounts.limits import Limits
 from lorabay.errors import InvalidRequest
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from lorabay.accounts.ledger.rules import Place
 
 MOST_NAME_CHARS = 120
+
+OPERATORS_KEY = "key"
+"""What the operator's own `--api-key` is called where keys have ids."""
+
+_ID = re.compile(rf"[{ID_LETTERS}]{{{ID_CHARS}}}", re.ASCII)
 
 
 def read_wish(
@@ -32,9 +39,23 @@ def read_wish(
     """
     place = _place_of(tenant, adapter, key)
     try:
-        return place, Limits(**limits)
+        wanted = Limits(**limits)
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
+
+    # What is there for another name may still be removed.
+    if wanted and key is not None:
+        _check_id(key)
+    return place, wanted
+
+
+def _check_id(key: str) -> None:
+    """Raise InvalidRequest for what is no key's id, such as its name: it would limit nothing."""
+    if _ID.fullmatch(key) is None and key != OPERATORS_KEY:
+        raise InvalidRequest(
+            f"{key!a} is no key id, as in ab12cd34: `lorabay keys list` shows the id of each name",
+            param="key",
+        )
 
 
 def _place_of(tenant: str | None, adapter: str | None, key: str | None) -> Place:
