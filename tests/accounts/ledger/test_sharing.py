@@ -111,6 +111,30 @@ def test_closing_gives_everything_back() -> None:
     cluster.close()
 
 
+def test_a_share_whose_minute_is_over_is_dropped() -> None:
+    """Bug: each key that ever came cost memory, and time four times a second, for ever."""
+    cluster, _ = made()
+    sharing = cluster.servers[0].sharing
+    share = filled(cluster)
+    share.settle(share.take(10), 10)
+    cluster.wait(180.0)
+    assert sharing._shares == {}
+    cluster.close()
+
+
+def test_a_share_is_kept_for_a_request_that_waits_for_another_one() -> None:
+    """Bug: what was dropped meanwhile got nothing any more, and the request was refused."""
+    cluster, _ = made()
+    sharing = cluster.servers[0].sharing
+    share = filled(cluster)
+    share.give_back()
+    cluster.wait(1.0)
+    share.needs.append(10)
+    cluster.do(sharing.fill())
+    assert share.free >= 10
+    cluster.close()
+
+
 class Failing(Noting):
     """A store that has a bug while it is told to."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from lorabay.accounts.ledger.periods import MINUTE
 from lorabay.accounts.ledger.share import Share
 from lorabay.accounts.ledger.tally import LEASE_S
 
@@ -38,6 +39,9 @@ HEARTBEAT_S = LEASE_S / 4
 
 STALE_S = LEASE_S / 2
 """Time without a round after which what a share has may have been given to others."""
+
+FORGET_S = 65.0
+"""Time without a report after which all buckets of a minute have ended."""
 
 
 class Sharing:
@@ -85,7 +89,7 @@ class Sharing:
         is_new = True
         while True:
             try:
-                self._give_back_idle()
+                self._tidy()
                 if is_new or self._is_due():
                     await self.fill()
                 is_new = False
@@ -103,12 +107,21 @@ class Sharing:
             share.give_back()
         await self.fill()
 
-    def _give_back_idle(self) -> None:
+    def _tidy(self) -> None:
+        """Give back what nobody needs here, and drop the shares that have nothing left."""
         now = self._clock()
-        for share in self._shares.values():
+        for name, share in list(self._shares.items()):
+            idle_s = now - share.spent_at
             patience_s = TICK_S if share.is_scarce else IDLE_S
-            if share.free and now - share.spent_at >= patience_s:
+            if share.free and idle_s >= patience_s:
                 share.give_back()
+
+            # A request that waits for other shares has this one in its hands, and needs it then.
+            if share.is_empty and not share.needs and idle_s >= STALE_S:
+                del self._shares[name]
+            elif share.counter.period is MINUTE and now - share.told_at >= FORGET_S:
+                # The answer to a report tells which of its buckets have ended.
+                share.changed = True
 
     def _due(self) -> Iterator[Share]:
         """Yield the shares that are to be settled."""
@@ -135,8 +148,6 @@ class Sharing:
         self._settled_at = begun
         for counter, share in shares.items():
             share.take_up(replies[counter])
-            if share.is_empty and not share.needs:
-                del self._shares[counter.name]
 
     @property
     def is_at_rest(self) -> bool:
