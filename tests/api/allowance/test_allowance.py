@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from lorabay.accounts.callers import Caller
@@ -51,6 +53,15 @@ async def test_a_prompt_that_is_too_long_gives_nothing_away(allowances: Allowanc
         await one.admit(61)
     one.settle(None, was_asked=False)
     await allowances.reserve(LIMITED, None, CHAT, ASKS | {"max_tokens": 90}, 2_048)
+
+
+async def test_prompts_that_are_counted_side_by_side_take_what_they_need(
+    allowances: Allowances,
+) -> None:
+    """Bug: each asked for all that it and those before it need, and the last was refused."""
+    one = await allowances.reserve(LIMITED, None, CHAT, ASKS, 2_048)
+    await asyncio.gather(one.admit(20), one.admit(45))
+    assert one.headers["x-ratelimit-remaining-tokens"] == str(100 - 40 - 45)
 
 
 async def test_a_caller_without_limits_has_no_headers(allowances: Allowances) -> None:

@@ -6,6 +6,7 @@ nothing of how limits are kept, nor of HTTP but the names of headers.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from lorabay.accounts.ledger.ledger import Unlimited
@@ -87,18 +88,24 @@ class Allowance:
         self._adapter = adapter
         self._reservation = reservation or Reservation()
         self._guess = guess
+        self._correcting = asyncio.Lock()
         self.headers = headers_of(self._reservation)
         """Headers that tell what is left, as it was when the request was let through."""
 
     async def admit(self, prompt_tokens: int) -> None:
-        """Correct the reservation, now that the prompt is counted; raises as `reserve` does."""
-        if self._reservation.parts:
-            await self._allowances.ledger.adjust(
-                self._reservation,
-                prompt_tokens + self._guess.output,
-                at_least=prompt_tokens + self._guess.at_least,
-            )
-            self.headers = headers_of(self._reservation)
+        """Correct the reservation, now that the prompt is counted; raises as `reserve` does.
+
+        Prompts of one request may be counted side by side: each is told of with those before it.
+        """
+        # One after the other: two that wait at once would each ask for what both need.
+        async with self._correcting:
+            if self._reservation.parts:
+                await self._allowances.ledger.adjust(
+                    self._reservation,
+                    prompt_tokens + self._guess.output,
+                    at_least=prompt_tokens + self._guess.at_least,
+                )
+                self.headers = headers_of(self._reservation)
 
     def settle(self, usage: Usage | None, *, was_asked: bool) -> None:
         """Count what the request has cost, if the engine was asked; idempotent."""
