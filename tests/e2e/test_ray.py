@@ -92,8 +92,12 @@ def handle(cluster: Server) -> Iterator[Any]:
     from ray import serve
 
     ray.init(address="auto", log_to_driver=False)
-    yield serve.get_deployment_handle("engine", "lorabay-engines")
+    made = serve.get_deployment_handle("engine", "lorabay-engines")
+    yield made
+    made.shutdown()
     ray.shutdown()
+    # Serve keeps the handles of one cluster for the next.
+    serve.context._set_global_client(None)
 
 
 def counts(handle: Any) -> list[dict[str, Any]]:
