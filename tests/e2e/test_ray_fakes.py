@@ -181,7 +181,7 @@ async def test_a_front_that_comes_back_finds_its_replicas() -> None:
 @pytest.mark.usefixtures("ray_here")
 async def test_replicas_without_a_place_are_given_up() -> None:
     """Nothing of them is left, so that the end of the server is one."""
-    cluster = Cluster(replicas=1, window=8, name="nowhere", gpus=1, place_s=3)
+    cluster = Cluster(replicas=1, window=8, name="nowhere", gpus=1, place_s=3, drain_s=1)
     line = RayLine(Application(cluster, make))
     with pytest.raises(SetupError, match="1 of them found no place within 3 s"):
         await line.open()

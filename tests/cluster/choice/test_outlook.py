@@ -42,6 +42,35 @@ def test_the_view_is_what_replicas_told() -> None:
     assert (view.slots, view.window) == (3, 6)
 
 
+def test_replicas_that_have_told_nothing_yet_have_room() -> None:
+    """Else each adapter would be loaded by all of them in the first second."""
+    outlook = Outlook()
+    outlook.hear({A: {}, B: {}}, HERE, 0.0)
+    view = outlook.view(0.0)
+    assert min(view.room.values()) > 1
+    assert view.window > 1
+
+    outlook.hear({A: {}, B: stats(HOT, places=3, window=6)}, HERE, 1.0)
+    view = outlook.view(1.0)
+    assert view.room == {A: 3, B: 2}
+    assert (view.slots, view.window) == (3, 6)
+
+
+def test_adapters_that_evict_one_another_move_to_where_there_is_room() -> None:
+    """Two were sent to a replica with one place; it tells which one it has."""
+    outlook = Outlook()
+    outlook.hear({A: {}, B: {}}, HERE, 0.0)
+    for key in (HOT, COLD):
+        outlook.sent(key, Wish(key), A, 0.0)
+    outlook.hear({A: stats(HOT, places=1), B: stats(places=1)}, HERE, 1.0)
+    view = outlook.view(1.0)
+    assert view.holders.get(COLD, set()) == set()
+    assert view.room == {A: 0, B: 1}
+
+    outlook.hear({A: stats(HOT, places=1), B: stats("other", places=1)}, HERE, 1.0)
+    assert outlook.view(1.0).holders[COLD] == {A}
+
+
 def test_a_request_counts_from_its_choice_to_its_end() -> None:
     outlook = Outlook()
     outlook.hear({A: stats(), B: stats()}, HERE, 0.0)

@@ -33,6 +33,11 @@ REMEMBERED_S = 3.0
 SILENT_S = 5.0
 """How long a replica may tell nothing new; it should once a second."""
 
+PLACES, WINDOW = 64, 64
+"""What a replica has room for, in adapters and in requests at once, as long as none has told: so
+each adapter gets one home from the beginning.
+"""
+
 Stats = Mapping[str, Any]
 """What a replica tells of itself: see `ray_serve.application.Replica`."""
 
@@ -110,17 +115,23 @@ class Outlook:
         told = {one: stats for one, stats in self._told.items() if not self._is_silent(one, now)}
         told = told or dict(self._told)
 
+        # All are made alike, so what some have told holds for one that has just come up.
+        fewest = min((one["places"] for one in told.values() if "places" in one), default=PLACES)
+        window = min((one["window"] for one in told.values() if "window" in one), default=WINDOW)
+        places = {replica: stats.get("places", fewest) for replica, stats in told.items()}
         holders = self._holders(told)
-        held = Counter(replica for own in holders.values() for replica in own)
-        places = {replica: stats.get("places", 1) for replica, stats in told.items()}
+        room = _room(places, holders)
+        if min(room.values()) < 0 < max(room.values()):
+            self._correct(holders, room)
+            room = _room(places, holders)
         return View(
             replicas=tuple(sorted(told)),
             loads={replica: self.load(replica) for replica in told},
             holders=holders,
-            room={replica: count - held[replica] for replica, count in places.items()},
+            room=room,
             running=self._running,
-            slots=min(places.values()),
-            window=min(stats.get("window", 1) for stats in told.values()),
+            slots=fewest,
+            window=window,
         )
 
     def _is_silent(self, replica: ReplicaId, now: float) -> bool:
@@ -140,6 +151,22 @@ class Outlook:
             if replica in told:
                 holders[key].add(replica)
         return holders
+
+    def _correct(
+        self, holders: Mapping[str, set[ReplicaId]], room: Mapping[ReplicaId, int]
+    ) -> None:
+        """Take from a replica that cannot hold all that was sent there what it does not tell of.
+
+        Its adapters evict one another, and elsewhere there is room.
+        """
+        for replica, free in room.items():
+            if free >= 0:
+                continue
+            held = set(self._told[replica].get("held", ()))
+            for key, own in holders.items():
+                if key not in held:
+                    own.discard(replica)
+                    self._weights_sent.discard((key, replica))
 
     def _forget(self, now: float) -> None:
         """Forget requests that never arrived, and what replicas have told by now."""
@@ -167,6 +194,14 @@ class Outlook:
         _count_down(self._running, wish.key)
         if not wish.anywhere:
             _count_down(self._in_use, (wish.key, replica))
+
+
+def _room(
+    places: Mapping[ReplicaId, int], holders: Mapping[str, set[ReplicaId]]
+) -> dict[ReplicaId, int]:
+    """Return for how many more adapters each replica has room, if `holders` are right."""
+    held = Counter(replica for own in holders.values() for replica in own)
+    return {replica: count - held[replica] for replica, count in places.items()}
 
 
 def _count_down(counts: Counter[Any], key: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ GROW_S = 10.0
 """How long there must be too much to do until a replica is added."""
 HEALTH_S, HUNG_S = 2.0, 30.0
 """How often Ray asks whether a replica is well, and how long it may take to answer."""
+ENDS_S = 30.0
+"""How long the end of replicas may take beside their drain."""
 LOOK_S, ASK_S = 0.5, 10.0
 """How often replicas that come up are looked at, and how long one may take to say what it is."""
 
@@ -211,10 +214,23 @@ class Application:
                 return
             if self._has_deployed:
                 self._has_deployed = False
-                serve.delete(self._cluster.name)
+                self._delete()
             if self._started_ray:
                 serve.shutdown()
                 ray.shutdown()
+
+    def _delete(self) -> None:
+        """Have the replicas drained and ended; Serve waits for a minute of that each time."""
+        from ray import serve
+
+        until = time.monotonic() + self._cluster.drain_s + ENDS_S
+        while True:
+            try:
+                return serve.delete(self._cluster.name)
+            except TimeoutError:
+                if time.monotonic() >= until:
+                    logger.warning("replicas have not ended in time", name=self._cluster.name)
+                    return None
 
     def _deploy(self) -> DeploymentHandle:
         from ray import serve
