@@ -230,3 +230,29 @@ def test_an_end_ends_a_deployment_that_goes_on(fake: FakeServe) -> None:
         application.deploy()
     with pytest.raises(SetupError, match="ended"):
         application.join()
+
+
+def test_a_drain_may_take_longer_than_serve_waits(
+    fake: FakeServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a minute each time; after the drain and a while nobody is waited for."""
+    fake.looks = [None, told("RUNNING", "n1", "n2")]
+    patience = iter([TimeoutError(), TimeoutError(), None])
+
+    def delete(name: str) -> None:
+        fake.asked.append("delete")
+        if (error := next(patience, TimeoutError())) is not None:
+            raise error
+
+    monkeypatch.setattr(serve, "delete", delete)
+    application = front()
+    application.deploy()
+    application.end()
+    assert fake.asked == ["deploy", "delete", "delete", "delete"]
+
+    monkeypatch.setattr("lorabay.cluster.ray_serve.application.ENDS_S", 0.0)
+    fake.looks = [None, told("RUNNING", "n1", "n2")]
+    hurried = front(drain_s=0.0)
+    hurried.deploy()
+    hurried.end()
+    assert fake.asked[-2:] == ["deploy", "delete"]

@@ -226,11 +226,12 @@ class Application:
         until = time.monotonic() + self._cluster.drain_s + ENDS_S
         while True:
             try:
-                return serve.delete(self._cluster.name)
+                serve.delete(self._cluster.name)
             except TimeoutError:
-                if time.monotonic() >= until:
-                    logger.warning("replicas have not ended in time", name=self._cluster.name)
-                    return None
+                if time.monotonic() < until:
+                    continue
+                logger.warning("replicas have not ended in time", name=self._cluster.name)
+            return
 
     def _deploy(self) -> DeploymentHandle:
         from ray import serve
