@@ -139,6 +139,8 @@ def test_flags_in_the_text_exist() -> None:
         "--part",
         "--partition",
         "--ray",
+        "--rollout-requests",
+        "--source-changes",
         "--strangers",
     }
     used = {

@@ -74,6 +74,9 @@ def make_ray_engine(base: BaseFolder, options: Mapping[str, Any], *, settings: S
             "--ray-replicas needs Ray: pip install 'lorabay[ray]', or in a clone "
             "`make setup EXTRAS=ray`"
         )
+    from lorabay.cluster.ray_serve import environment
+
+    environment.prepare()
     from lorabay.cluster.ray_serve.application import Application, Cluster
     from lorabay.cluster.ray_serve.line import RayLine
 

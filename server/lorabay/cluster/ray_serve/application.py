@@ -297,10 +297,6 @@ class Application:
         import ray
 
         cluster = self._cluster
-        # Ray tells its makers about each cluster, unless it is told not to.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Ray's workers give way to every other program, which starves an engine beside one.
-        os.environ.setdefault("RAY_worker_niceness", "0")
         count = max(cluster.replicas, cluster.most)
         own = {} if cluster.address else {"num_cpus": int(count * cluster.cpus) + 1}
         try:
