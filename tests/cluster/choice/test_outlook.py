@@ -108,6 +108,16 @@ def test_the_end_of_a_refused_request_does_not_count_for_the_next_replica() -> N
     assert outlook.knows("r")
 
 
+def test_a_refused_request_is_known_also_when_its_end_was_told() -> None:
+    """It is no more traffic when it is sent again."""
+    outlook = Outlook()
+    outlook.hear({A: stats(), B: stats()}, HERE, 0.0)
+    assert not outlook.knows("r")
+    outlook.sent("r", Wish(COLD), A, 0.0)
+    outlook.ended("r", A, 0.0)
+    assert outlook.knows("r")
+
+
 def test_a_silent_replica_is_seen_only_where_all_are_silent() -> None:
     """One that hangs or is cut off; the cluster needs a while to give it up."""
     outlook = Outlook()

@@ -12,7 +12,7 @@ import pytest
 from lorabay.cluster.replicas.frames import FrontAddress, ReplyTo
 from lorabay.cluster.replicas.inbox import Inbox
 from lorabay.cluster.replicas.messages import Begun, Event, Message
-from lorabay.cluster.replicas.outbox import Outboxes
+from lorabay.cluster.replicas.outbox import Outbox, Outboxes
 from lorabay.errors import EngineUnavailable
 
 
@@ -67,13 +67,19 @@ async def test_each_front_has_its_own() -> None:
         await outboxes.close()
 
 
-async def test_sending_to_a_front_that_is_gone_fails() -> None:
-    """So the generation ends that nobody hears."""
+async def connected_to_a_front_that_ends() -> tuple[Outbox, ReplyTo]:
+    """Return a connection whose front has ended, which it may not have noticed yet."""
     outboxes = Outboxes(beat_s=0.01)
     async with opened() as inbox:
         with inbox.mailbox() as mailbox:
             reply_to = mailbox.reply_to
             outbox = await outboxes.to(reply_to.front)
+    return outbox, reply_to
+
+
+async def test_sending_to_a_front_that_is_gone_fails() -> None:
+    """So the generation ends that nobody hears."""
+    outbox, reply_to = await connected_to_a_front_that_ends()
     with outbox.answering(reply_to) as send:
         await until(lambda: not outbox.is_open)
         with pytest.raises(EngineUnavailable, match="front that asked"):
@@ -82,11 +88,7 @@ async def test_sending_to_a_front_that_is_gone_fails() -> None:
 
 async def test_work_that_no_front_hears_is_cancelled() -> None:
     """An answer in one piece sends nothing until its end."""
-    outboxes = Outboxes(beat_s=0.01)
-    async with opened() as inbox:
-        with inbox.mailbox() as mailbox:
-            reply_to = mailbox.reply_to
-            outbox = await outboxes.to(reply_to.front)
+    outbox, reply_to = await connected_to_a_front_that_ends()
     with outbox.answering(reply_to), pytest.raises(EngineUnavailable, match="front that asked"):
         async with asyncio.timeout(10):
             await outbox.while_heard(asyncio.sleep(1000))

@@ -80,7 +80,9 @@ class Outlook:
 
     def knows(self, request_id: str) -> bool:
         """Return whether a request was sent before: it was refused, or its replica has died."""
-        return request_id in self._requests
+        if request_id in self._requests:
+            return True
+        return any((request_id, replica) in self._ended for replica in self._told)
 
     def sent(self, request_id: str, wish: Wish, replica: ReplicaId, now: float) -> None:
         """Count a request where it was sent; it is lost if its client leaves before it arrives."""
