@@ -188,6 +188,22 @@ def test_blind_votes_make_a_report(
     assert scores["finance"] > scores["shop"]
 
 
+def test_columns_asked_for_after_a_blind_vote_stand_in_their_order(
+    page: Page, server: Standing
+) -> None:
+    """The adapter that somebody came to ask is the first, also after votes the other way round."""
+    page.add_init_script("crypto.getRandomValues = (bytes) => bytes.fill(1)")
+    open_playground(page, server.url)
+    page.get_by_label("Blind", exact=True).check()
+    ask(page, "which one?")
+    page.get_by_role("button", name="Tie").click()
+
+    page.goto(f"{server.url}/console#/playground?ask=shop")
+    page.get_by_role("region", name="shop", exact=True).wait_for()
+    models = page.get_by_label("Adapter or version")
+    assert [model.input_value() for model in models.all()][0] == "shop"
+
+
 def clipboard(page: Page, url: str) -> Callable[[], str]:
     """Return a function that says what was copied last."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)

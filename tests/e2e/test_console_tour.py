@@ -202,9 +202,7 @@ def add_an_adapter(visitor: Visitor, source: Path) -> None:
     page.get_by_role("heading", name=ADDED, level=1).wait_for()
     page.locator("h1").get_by_text("ready").wait_for()
     visitor.click(page.get_by_role("link", name="Ask it"))
-    # The columns of before are there until the new ones are.
-    chosen = page.locator(".column").first.get_by_label("Adapter or version")
-    eventually(lambda: chosen.input_value() == ADDED, "asking the new adapter")
+    page.locator(".column").first.and_(page.get_by_role("region", name=ADDED)).wait_for()
     page.locator(".column").first.get_by_label("Tokens at most").fill("12")
     assert "blue" in visitor.ask(QUESTION)[0]
     shutil.rmtree(folder)

@@ -1,5 +1,5 @@
 // One prompt to several columns at once: adapters, versions and the base, side by side.
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { Button } from "../../parts/button";
 import { copy } from "../../parts/copying";
 import { tellProblem } from "../../parts/notices";
@@ -22,19 +22,22 @@ import { ColumnView } from "./column_view";
 import { findBases, firstModels } from "./models";
 import { OptionFields } from "./option_fields";
 import { link, takeUp } from "./share";
-import { deal, hasVoted, isSwapped, saveVotes, votes } from "./votes";
+import { deal, hasVoted, isSwapped, saveVotes, uncover, votes } from "./votes";
 
 export function PlaygroundPage() {
   const { query } = route.value;
   const asked = query.get("ask");
   const shared = query.get("share");
 
-  useEffect(() => {
+  // Before the page is painted: nobody shall ask a column that is about to go.
+  useLayoutEffect(() => {
     if (shared) takeUp(shared);
+    if (asked) columns.value = [];
+    if (shared || asked) uncover();
     findBases()
       .catch(tellProblem)
       .finally(() => {
-        if (columns.value.length === 0 || asked) columns.value = firstModels(asked).map(newColumn);
+        if (columns.value.length === 0) columns.value = firstModels(asked).map(newColumn);
       });
   }, [shared, asked, adapters.value === undefined]);
 

@@ -29,6 +29,12 @@ export function deal(): void {
   hasVoted.value = false;
 }
 
+// Columns that are new stand as they were asked for, with their names.
+export function uncover(): void {
+  isSwapped.value = false;
+  hasVoted.value = true;
+}
+
 export function vote(prompt: string, left: Side, right: Side, choice: Choice): void {
   const judge = person.value?.who ?? "";
   const at = new Date().toISOString();
