@@ -148,6 +148,7 @@ def compare(visitor: Visitor, name: str) -> None:
     page.get_by_role("heading", name="Answer A").wait_for()
     visitor.button("Tie")
     page.get_by_role("button", name="Save votes").wait_for()
+    visitor.click(page.get_by_label("Blind", exact=True))
 
 
 def watch(visitor: Visitor, name: str) -> None:
