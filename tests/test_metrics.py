@@ -55,6 +55,8 @@ CONTRACT = {
     "lorabay_trace_spans": ("outcome",),
     "lorabay_audit_lost": (),
     "lorabay_database_age_seconds": (),
+    "lorabay_names_age_seconds": (),
+    "lorabay_names_kept": (),
     "lorabay_issuer_keys_age_seconds": ("issuer",),
     "lorabay_rollout_share": ("adapter", "version"),
     "lorabay_rollout_answers": ("adapter", "version", "arm", "outcome"),

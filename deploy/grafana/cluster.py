@@ -92,6 +92,18 @@ PANELS = (
         Query(f"count by (adapter) ({VERSIONS})", "{{adapter}}"),
     ),
     lines(
+        "Who keeps the names",
+        "1 at the server whose changes of names the others of its cluster take over.",
+        COUNT,
+        Query(total("lorabay_names_kept", by="instance"), "{{instance}}"),
+    ),
+    lines(
+        "Names without news",
+        "Time since a server of a cluster has last heard what names mean.",
+        SECONDS,
+        Query(f"lorabay_names_age_seconds{{{HERE}}}", "{{instance}}"),
+    ),
+    lines(
         "Servers that hold an adapter",
         "On how many servers an adapter is in memory, by adapter.",
         COUNT,

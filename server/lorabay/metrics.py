@@ -287,6 +287,16 @@ class Metrics:
             "Time since the database of accounts has last told its keys; 0 without one.",
             registry=registry,
         )
+        self.names_age = Gauge(
+            "lorabay_names_age_seconds",
+            "Time since the database of a cluster has last told what names mean; 0 without one.",
+            registry=registry,
+        )
+        self.keeps_names = Gauge(
+            "lorabay_names_kept",
+            "1 on the server of a cluster that keeps the names, 0 on those that follow.",
+            registry=registry,
+        )
         self.issuer_keys_age = Gauge(
             "lorabay_issuer_keys_age_seconds",
             "Time since the issuer of administrators' tokens has last told its keys.",

@@ -761,7 +761,23 @@ class WholeModelSettings(BaseModel):
 
 
 class ClusterSettings(BaseModel):
-    """Several engines on a Ray cluster, behind one server."""
+    """Several servers over the same names, and several engines on a Ray cluster behind them."""
+
+    cluster: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = Field(
+        None,
+        description=(
+            "Name of a cluster. Its servers answer for the same names, with the same versions at "
+            "any time; they share `database`, `store` and `adapters`."
+        ),
+    )
+    ray_fronts: int = Field(
+        1,
+        ge=1,
+        description=(
+            "Servers in front of the engines where Ray Serve starts them. More than one want a "
+            "`cluster`."
+        ),
+    )
 
     ray_replicas: int = Field(
         0,

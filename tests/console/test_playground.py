@@ -201,7 +201,7 @@ def test_columns_asked_for_after_a_blind_vote_stand_in_their_order(
     page.goto(f"{server.url}/console#/playground?ask=shop")
     page.get_by_role("region", name="shop", exact=True).wait_for()
     models = page.get_by_label("Adapter or version")
-    assert [model.input_value() for model in models.all()][0] == "shop"
+    assert models.first.input_value() == "shop"
 
 
 def clipboard(page: Page, url: str) -> Callable[[], str]:

@@ -18,6 +18,7 @@ import psutil
 
 PATIENCE_S = 120.0
 API_KEY = "key-of-the-operator"
+ADMIN_KEY = "key-of-the-owner"
 PROMPT_TOKENS = 20
 
 
@@ -26,6 +27,7 @@ class Standing:
     """A server that is ready: its URL, and what its start took."""
 
     url: str
+    pid: int
     start_s: float
     start_cpu_s: float
     memory_bytes: int
@@ -59,7 +61,7 @@ def running(command: list[str]) -> Iterator[Standing]:
 def _at_its_start(pid: int, url: str, start_s: float) -> Standing:
     process = psutil.Process(pid)
     used = process.cpu_times()
-    return Standing(url, start_s, used.user + used.system, process.memory_full_info().uss)
+    return Standing(url, pid, start_s, used.user + used.system, process.memory_full_info().uss)
 
 
 def serve(given: Mapping[str, object]) -> None:
@@ -84,7 +86,7 @@ def serve(given: Mapping[str, object]) -> None:
         server = Server(
             settings,
             choose_gate(Keyring(API_KEY), "127.0.0.1", known),
-            choose_admin_gate(Keyring()),
+            choose_admin_gate(Keyring(ADMIN_KEY)),
             accounts=accounts,
             make_engine=lambda base, options: engine,
             engine_scales=lambda *arguments, **options: False,

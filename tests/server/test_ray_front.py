@@ -39,6 +39,14 @@ def test_settings_are_those_of_a_server(no_settings_in_environment: None) -> Non
     assert settings_of({"ray_replicas": 5}).ray_replicas == 5
 
 
+def test_several_fronts_want_a_cluster(no_settings_in_environment: None) -> None:
+    """Without one each would have names of its own."""
+    with pytest.raises(UsageError, match="cluster"):
+        application({"ray_fronts": 2})
+    built = application({"ray_fronts": 2, "cluster": "shop"})
+    assert built._bound_deployment.num_replicas == 2
+
+
 async def spoken(app: WithLife) -> list[str]:
     """What it says to a start and an end."""
     said: list[str] = []

@@ -175,13 +175,13 @@ async def test_a_rescan_finds_what_no_event_told(desk: Desk) -> None:
 
 async def test_a_pin_keeps_an_adapter_in_the_engine(desk: Desk) -> None:
     """Others make room for a pinned adapter until it is unpinned."""
-    assert desk.operations.set_pinned("bank", True, WHO)["pinned"]
+    assert (await desk.operations.set_pinned("bank", True, WHO))["pinned"]
     desk.bay.put("law", 4)
     await desk.bay.look()
     await desk.operations.preload("ads", WHO)
     await desk.operations.preload("law", WHO)
     assert {version.adapter for version in desk.engine.loaded} == {"bank", "law"}
-    assert not desk.operations.set_pinned("bank", False, WHO)["pinned"]
+    assert not (await desk.operations.set_pinned("bank", False, WHO))["pinned"]
     await desk.operations.preload("ads", WHO)
     assert {version.adapter for version in desk.engine.loaded} == {"law", "ads"}
 
@@ -190,7 +190,7 @@ async def test_an_unpin_lets_a_waiting_load_in(desk: Desk) -> None:
     """A load that found no room looks again."""
     desk.bay.put("law", 4)
     await desk.bay.look()
-    desk.operations.set_pinned("bank", True, WHO)
+    await desk.operations.set_pinned("bank", True, WHO)
     ads = desk.bay.live("ads")
     assert ads is not None
     with desk.bay.registry.acquire("ads"):
@@ -198,7 +198,7 @@ async def test_an_unpin_lets_a_waiting_load_in(desk: Desk) -> None:
         waiting = asyncio.create_task(desk.operations.preload("law", WHO))
         await quiet()
         assert not waiting.done()
-        desk.operations.set_pinned("bank", False, WHO)
+        await desk.operations.set_pinned("bank", False, WHO)
         await waiting
         held.release()
     assert {version.adapter for version in desk.engine.loaded} == {"ads", "law"}
@@ -456,7 +456,7 @@ async def test_an_adapter_that_is_only_rejected_cannot_be_pinned(desk: Desk, pin
     desk.bay.put_broken("broken")
     await desk.bay.look()
     with pytest.raises(AdapterConflict):
-        desk.operations.set_pinned("broken", pinned, WHO)
+        await desk.operations.set_pinned("broken", pinned, WHO)
 
 
 async def test_while_the_engine_is_down_a_load_is_a_503(desk: Desk) -> None:
@@ -539,7 +539,7 @@ async def test_versions_that_are_withheld_are_described(desk: Desk) -> None:
 
 async def test_events_are_newest_first_and_on_disk(desk: Desk) -> None:
     """One log holds the events of folders and of admins."""
-    desk.operations.set_pinned("ads", True, WHO)
+    await desk.operations.set_pinned("ads", True, WHO)
     events = desk.operations.events(100)
     assert [(event["who"], event["what"], event["adapter"]) for event in events] == [
         ("admin", "pinned", "ads"),

@@ -336,7 +336,7 @@ async def test_a_removal_ends_the_rollout(bench: Bench) -> None:
 
 async def test_a_pin_and_a_canary_go_together(bench: Bench) -> None:
     """The pin is the name's; a canary that is promoted takes it over."""
-    bench.operations.set_pinned("ads", True, ADMIN)
+    await bench.operations.set_pinned("ads", True, ADMIN)
     await bench.start("10")
     assert bench.bay.registry.pinned_weights() == {bench.new.weights}
     await bench.operations.promote_rollout("ads", ADMIN)
@@ -566,3 +566,47 @@ async def test_what_is_remembered_is_json(bench: Bench) -> None:
     [(name, fields)] = bench.bay.registry.rollouts()
     assert name == "ads"
     assert json.loads(json.dumps(fields))["figures"]["live"]["answers"] > 0
+
+
+async def test_a_server_that_follows_tells_answers_and_judges_none(bench: Bench) -> None:
+    """Whoever keeps the names takes them in as its own, and takes a bad canary back."""
+    await bench.start("50")
+    told: list[tuple[str, str, Arm, Sample]] = []
+    judges = False
+    bench.rollouts.share(lambda: judges, lambda *answer: told.append(answer))
+    bench.answer(40, canary=FAILED)
+    assigned = next(
+        found
+        for number in range(200)
+        if (found := bench.rollouts.assign("ads", EVERYTHING, client(number))) is not None
+        and found.arm is Arm.CANARY
+    )
+    assigned.refused()
+    assert bench.told("status") == "running"
+    assert bench.told("answers") == {"live": 0, "canary": 0}
+    assert len(told) == 41
+    assert told[-1] == ("ads", bench.old.digest, Arm.CANARY, FAILED)
+
+    bench.rollouts.take_in_told("ads", "f" * 64, Arm.CANARY, FAILED)
+    assert bench.told("answers") == {"live": 0, "canary": 0}
+    for answer in told:
+        bench.rollouts.take_in_told(*answer)
+    assert bench.told("status") == "rolled_back"
+
+
+async def test_a_rollout_of_another_server_is_taken_up(bench: Bench) -> None:
+    """Its clients have the same version here, as long as it runs."""
+    await bench.start("50")
+    canaries = bench.canaries()
+    remembered = bench.bay.registry.rollout("ads")
+    assert remembered is not None
+    await bench.operations.stop_rollout("ads", ADMIN)
+    assert bench.canaries() == set()
+
+    bench.bay.registry.set_rollout("ads", remembered, bench.old.digest)
+    bench.rollouts.follow("ads")
+    assert bench.canaries() == canaries
+    bench.bay.registry.set_rollout("ads", {**remembered, "status": "stopped"}, None)
+    bench.rollouts.follow("ads")
+    assert bench.canaries() == set()
+    bench.rollouts.follow("nobody")

@@ -128,7 +128,7 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         responses=answers(AdapterAnswer),
     )
     async def pin(name: str, who: Actor = who) -> dict[str, Any]:
-        described = operations.set_pinned(name, True, who)
+        described = await operations.set_pinned(name, True, who)
         await operations.saved()
         return described
 
@@ -139,7 +139,7 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         responses=answers(AdapterAnswer | NothingAnswer),
     )
     async def unpin(name: str, who: Actor = who) -> dict[str, Any]:
-        described = operations.set_pinned(name, False, who)
+        described = await operations.set_pinned(name, False, who)
         await operations.saved()
         return described
 

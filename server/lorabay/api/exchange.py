@@ -96,6 +96,7 @@ class Exchange:
 
     async def __aenter__(self) -> Self:
         """Take the lease; from here on the request counts as running."""
+        await self._parts.names.wait(self.model)
         self._lease = self._acquire()
         self._measured.begin(self._adapter)
         return self

@@ -44,6 +44,21 @@ class Models(Protocol):
         ...
 
 
+class SharedMeanings(Protocol):
+    """The names of adapters, which other servers may answer for as well."""
+
+    async def wait(self, model: str) -> None:
+        """Return when the name in `model` means the same to every server."""
+        ...
+
+
+class OwnMeanings:
+    """Names that no other server answers for."""
+
+    async def wait(self, model: str) -> None:
+        """Return at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The parts of a server that answer requests; all exchanges share them."""
@@ -62,6 +77,7 @@ class Parts:
     rollouts: Rollouts | NoRollouts = field(default_factory=NoRollouts)
     auto: AutoModel = field(default_factory=NoAutoModel)
     mixtures: MixedModel = field(default_factory=NoMixedModel)
+    names: SharedMeanings = field(default_factory=OwnMeanings)
 
     def engine_of(self, version: Version | None) -> Engine:
         """Return the engine that answers with a version; a whole model has its own.

@@ -25,6 +25,7 @@ from lorabay.catalog.admission import (
     unadapted,
 )
 from lorabay.catalog.canonical import EXPERTS, stored_modules
+from lorabay.catalog.registry.followed_records import FollowedRecords
 from lorabay.catalog.registry.record_keeper import RecordKeeper
 from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.versions import Withheld
@@ -36,13 +37,14 @@ from lorabay.server.user_options import target_modules, whole_number
 from lorabay.serving.grammars import GrammarLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from lorabay.base.shapes import BaseShapes
     from lorabay.base.weights import BaseWeights
     from lorabay.catalog.adapted import Adapted
     from lorabay.catalog.names import AdapterName
+    from lorabay.catalog.registry.adapter_table import Memory
     from lorabay.catalog.store import Store
     from lorabay.catalog.versions import Digest, Version
     from lorabay.catalog.whole_model import ModelChecks
@@ -65,17 +67,20 @@ def build_reconciler(
     rank_limit: int | None = None,
     tokenizer: BaseTokenizer | None = None,
     models: ModelChecks | None = None,
+    keeps_names: Callable[[], bool] | None = None,
 ) -> Reconciler:
     """Return a reconciler of the adapter directory, with the records of the last run taken up.
 
     `weights` are the base's; without them, or if the engine does not scale outputs, there is no
     DoRA. `adapted` is what the engine says of the base's modules, and `adapts_experts` whether it
     adapts the experts of a mixture. `rank_limit` is the engine's, once that is known. `tokenizer`
-    is the base's. `models` are what whole models are held against. Blocks; raises SetupError or
-    UsageError.
+    is the base's. `models` are what whole models are held against. `keeps_names` says when this
+    server writes the records, if others share its names. Blocks; raises SetupError or UsageError.
     """
     directory = directory_of(settings)
-    records = RecordKeeper(store.records(records_key(directory.root, shapes)))
+    records: Memory = RecordKeeper(store.records(records_key(directory.root, shapes)))
+    if keeps_names is not None:
+        records = FollowedRecords(records, keeps_names)
     registry = Registry(
         shapes.names,
         records,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lorabay.api.auth import choose_gate
 from lorabay.api.keyring import Keyring
-from lorabay.errors import LorabayError, SetupError
+from lorabay.errors import LorabayError, SetupError, UsageError
 from lorabay.logs import configure_logging, quiet_engine
 from lorabay.server.accounts import open_accounts
 from lorabay.server.oidc import admin_side
@@ -48,8 +48,7 @@ def application(arguments: Mapping[str, Any]) -> Application:
     settings = settings_of(arguments)
     front = serve.deployment(serve.ingress()(Front)).options(
         name=FRONT,
-        # Keys and names are one front's; docs/explanation/multi-node.md says what two would need.
-        num_replicas=1,
+        num_replicas=settings.ray_fronts,
         max_ongoing_requests=AT_ONCE,
         graceful_shutdown_timeout_s=settings.grace_s,
         ray_actor_options={"num_cpus": 1},
@@ -60,6 +59,11 @@ def application(arguments: Mapping[str, Any]) -> Application:
 def settings_of(arguments: Mapping[str, Any]) -> Settings:
     """Return the settings of a front: two engines unless they say, and reached from anywhere."""
     settings = load_settings({"host": EVERYWHERE} | dict(arguments))
+    if settings.ray_fronts > 1 and settings.cluster is None:
+        raise UsageError(
+            "more than one front want a cluster, in which they share their names: give it a name "
+            "with `cluster`, and the database that they share with `database`"
+        )
     if settings.ray_replicas:
         return settings
     return settings.model_copy(update={"ray_replicas": REPLICAS})

@@ -28,7 +28,7 @@ from lorabay.server.vllm_engine import make_vllm_engine
 from lorabay.serving.machine_defaults import scales_outputs, set_cpu_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lorabay.base.find import BaseFolder
     from lorabay.serving.engine import Engine
@@ -67,8 +67,17 @@ ENGINES_SETTINGS = (
 """The settings that a replica is made by; others are the front's, or need no restart of engines."""
 
 
-def make_ray_engine(base: BaseFolder, options: Mapping[str, Any], *, settings: Settings) -> Engine:
-    """Return all replicas as one engine, not started yet; raises SetupError without Ray."""
+def make_ray_engine(
+    base: BaseFolder,
+    options: Mapping[str, Any],
+    *,
+    settings: Settings,
+    is_shared: Callable[[], bool] = lambda: False,
+) -> Engine:
+    """Return all replicas as one engine, not started yet; raises SetupError without Ray.
+
+    `is_shared` says at the end whether other servers still use the replicas.
+    """
     if find_spec("ray") is None:
         raise SetupError(
             "--ray-replicas needs Ray: pip install 'lorabay[ray]', or in a clone "
@@ -96,7 +105,7 @@ def make_ray_engine(base: BaseFolder, options: Mapping[str, Any], *, settings: S
         drain_s=settings.grace_s,
     )
     make = partial(make_replica, base=base, options=dict(options), settings=settings)
-    return ReplicasEngine(RayLine(Application(cluster, make)))
+    return ReplicasEngine(RayLine(Application(cluster, make, is_shared)))
 
 
 def made_of(base: BaseFolder, settings: Settings) -> str:

@@ -38,7 +38,7 @@ from lorabay.api.keyring import Keyring
 from lorabay.api.live.recorder import LiveRecorder
 from lorabay.api.live.ring import Ring, turn_on
 from lorabay.api.live.stream import live_router
-from lorabay.api.parts import Parts
+from lorabay.api.parts import OwnMeanings, Parts
 from lorabay.api.starting import StartingApp
 from lorabay.api.usage import usage_router
 from lorabay.base.default import cache_folder, prepare
@@ -63,6 +63,7 @@ from lorabay.server.composition import build_reconciler, request_limits
 from lorabay.server.console import console_of, watched
 from lorabay.server.engine_options import engine_options, has_rank_over
 from lorabay.server.first_steps import first_steps
+from lorabay.server.fronts import choose_fronts, join
 from lorabay.server.http_protocol import Timeouts
 from lorabay.server.http_server import HttpServer
 from lorabay.server.limit_keeper import LimitKeeper
@@ -242,6 +243,7 @@ class Server:
         self._usage = choose_recorder(settings, accounts, self._metrics)
         self._shares = choose_shares(settings)
         self._ring = Ring()
+        self._fronts = choose_fronts(settings, accounts, self._metrics)
         make_vllm = partial(
             make_vllm_engine,
             settings=settings,
@@ -249,7 +251,7 @@ class Server:
             traced=self._tracing.is_on,
             pids=set(),
         )
-        on_ray = partial(make_ray_engine, settings=settings)
+        on_ray = partial(make_ray_engine, settings=settings, is_shared=self._has_others)
         self._make_engine = make_engine or (on_ray if settings.ray_replicas else make_vllm)
         self._make_model_engine = make_model_engine or partial(make_vllm, adapters=False)
         self._engine_scales = engine_scales
@@ -263,6 +265,7 @@ class Server:
         """Called once, when the start is over and has not failed."""
         self._manager: AdapterManager | None = None
         self._router: Router | None = None
+        self._telling: asyncio.Task[None] | None = None
         self._limits: LimitKeeper | None = None
         if accounts is not None:
             self._metrics.database_age.set_function(lambda: accounts.keys.age_s)
@@ -349,6 +352,10 @@ class Server:
             for task in following:
                 task.cancel()
             await self._stop(start)
+            if self._telling is not None:
+                self._telling.cancel()
+            if self._fronts is not None:
+                await self._fronts.leave()
             await self._sources.stop()
             if self._limits is not None:
                 await self._limits.close()
@@ -378,6 +385,8 @@ class Server:
 
         # First of all that knows the adapter directory: an empty mirror is filled here.
         await self._sources.begin()
+        if self._fronts is not None:
+            await self._fronts.begin()
 
         # Opening the store waits for other servers' locks, and the adapter directory's file system
         # may not answer; asking whether the engine scales outputs imports vLLM.
@@ -436,10 +445,11 @@ class Server:
         if engine_is_on_cpu():
             # Whoever reads a folder has the cores on which tokens are computed.
             reconciler.ingest.give_way(lambda: turns.running > 0)
-        self.app.hand_over(self._create_app(base, manager, reconciler, turns))
+        operations = self._operations(manager, reconciler)
+        self.app.hand_over(self._create_app(base, manager, reconciler, turns, operations))
 
         step("start the engine, and load adapters into it")
-        await manager.start()
+        await manager.start(self._fronts)
         step("ready")
 
     def _prepare_reconciler(self, base: BaseFolder) -> Callable[..., Reconciler]:
@@ -466,13 +476,27 @@ class Server:
             tokenizer=BaseTokenizer(base.path),
             adapts_experts=adapts_experts(),
             models=model_checks(settings),
+            keeps_names=None if self._fronts is None else lambda: self._keeps_names,
         )
 
+    @property
+    def _keeps_names(self) -> bool:
+        return self._fronts is None or self._fronts.keeps_names
+
+    def _has_others(self) -> bool:
+        """Return whether other servers use the same engines."""
+        return self._fronts is not None and self._fronts.has_others
+
     def _create_app(
-        self, base: BaseFolder, manager: AdapterManager, reconciler: Reconciler, turns: TurnGate
+        self,
+        base: BaseFolder,
+        manager: AdapterManager,
+        reconciler: Reconciler,
+        turns: TurnGate,
+        operations: Operations,
     ) -> FastAPI:
         parts = self._parts(manager, reconciler, turns)
-        routers = self._routers(manager, reconciler)
+        routers = self._routers(manager, reconciler, operations)
         app = create_app(
             parts,
             self._gate,
@@ -500,6 +524,14 @@ class Server:
             app.router.routes.extend(console)
         return app
 
+    def _operations(self, manager: AdapterManager, reconciler: Reconciler) -> Operations:
+        """Return the admin side; from here on names are shared, if they are."""
+        if self._fronts is None:
+            return Operations(manager, reconciler, self._sources)
+        operations, answers = join(self._fronts, manager, reconciler, self._sources)
+        self._telling = asyncio.create_task(answers.run())
+        return operations
+
     def _parts(self, manager: AdapterManager, reconciler: Reconciler, turns: TurnGate) -> Parts:
         """Return the parts that answer requests."""
         limits = self._limits
@@ -517,13 +549,13 @@ class Server:
             rollouts=manager.rollouts,
             mixtures=mixed_model(self._settings, reconciler),
             auto=auto_model(self._router, reconciler.registry, manager, base_name=self.base_name),
+            names=OwnMeanings() if self._fronts is None else self._fronts.unsettled,
         )
 
     def _routers(
-        self, manager: AdapterManager, reconciler: Reconciler
+        self, manager: AdapterManager, reconciler: Reconciler, operations: Operations
     ) -> Callable[[Gate], list[APIRouter]]:
         """Return a function that makes the paths of administrators, behind the gate it is given."""
-        operations = Operations(manager, reconciler, self._sources)
         live = watched(self._ring, self._metrics, manager, operations, lambda: self._http.draining)
         uploads = choose_uploads(self._settings, operations)
         ingest = reconciler.ingest

@@ -189,7 +189,7 @@ class Operations:
         """Wait until what was changed will outlast a kill; not for long, if a disk is ill."""
         await asyncio.to_thread(self._registry.flush, SAVE_S)
 
-    def set_pinned(self, name: str, pinned: bool, who: Actor) -> dict[str, Any]:
+    async def set_pinned(self, name: str, pinned: bool, who: Actor) -> dict[str, Any]:
         """Keep an adapter in the engine, or no longer.
 
         Raises ModelNotFound or AdapterConflict. The result is empty if the pin was all that was
@@ -396,12 +396,15 @@ class Operations:
                 "is sent"
             )
 
-    async def added(self, name: str, version: Version, who: Actor) -> str:
-        """Serve what somebody has put into the adapter directory; return its state by now."""
+    async def added(self, name: str, version: str, who: Actor) -> str:
+        """Serve what somebody has put into the adapter directory; return its state by now.
+
+        `version` is the id of what is in there.
+        """
         await self._sources.look_again()
         await self._reconciler.reconcile()
         await self.saved()
-        self._events.add("uploaded", who=who, adapter=name, version=version.id)
+        self._events.add("uploaded", who=who, adapter=name, version=version)
         status = self._registry.status(name)
         return "pending" if status is None else str(status.state)
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -48,6 +48,36 @@ Watch = Callable[[Path, Callable[[], None], tuple[Path, ...]], Coroutine[Any, An
 
 Its last argument is where links in the directory may lead.
 """
+
+
+class Leading(Protocol):
+    """When this server may change what names mean; others may answer for them as well."""
+
+    @property
+    def keeps_names(self) -> bool:
+        """True while it may."""
+        ...
+
+    async def joined(self) -> None:
+        """Return when this server knows what all names mean."""
+        ...
+
+    async def lead(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `change` whenever this server may change names, until cancelled."""
+        ...
+
+
+class Alone:
+    """A server that shares its names with no other: it changes them all the time."""
+
+    keeps_names = True
+
+    async def joined(self) -> None:
+        """Return at once."""
+
+    async def lead(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `change` until cancelled."""
+        await change()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,28 +192,45 @@ class AdapterManager:
         reconciler.swaps.roll_out_with(rollouts.begin)
         return rollouts
 
-    async def start(self) -> None:
-        """Bring the engine up and adapters into it, then follow the directory until `stop`."""
+    async def start(self, leading: Leading | None = None) -> None:
+        """Bring the engine up and adapters into it, then follow the directory until `stop`.
+
+        `leading` says when this server may change names; by default it always may.
+        """
+        leading = leading or Alone()
         await self.engine.start()
         self._reconciler.swaps.engine_is_up(self.weights)
 
-        # Adapters that were offered while there was no engine are loaded, and their names flip.
-        await self._reconciler.reconcile()
+        if leading.keeps_names:
+            # Adapters that were offered while there was no engine are loaded, and names flip.
+            await self._reconciler.reconcile()
+        else:
+            await leading.joined()
         await self._preload()
         self._is_preloaded = True
 
-        directory = self._reconciler.directory
-        following = self._watch(
-            directory.root, self._reconciler.look_again, directory.allowed_roots
-        )
         self._tasks = [
-            asyncio.create_task(self._reconciler.run()),
-            asyncio.create_task(self.rollouts.run()),
-            asyncio.create_task(following),
+            asyncio.create_task(leading.lead(self._change_names)),
             # Beside everything else: the start of an engine takes half a minute, and adapters
             # answer meanwhile.
             asyncio.create_task(self._preload_models()),
         ]
+
+    async def _change_names(self) -> None:
+        """Follow the directory and move rollouts on, until cancelled."""
+        directory, look_again = self._reconciler.directory, self._reconciler.look_again
+        tasks = [
+            asyncio.create_task(self._reconciler.run()),
+            asyncio.create_task(self.rollouts.run()),
+            asyncio.create_task(self._watch(directory.root, look_again, directory.allowed_roots)),
+        ]
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._reconciler.changes.stop()
 
     async def stop(self) -> None:
         """Stop following the directory and end the engine; idempotent."""

@@ -20,6 +20,7 @@ from lorabay.catalog.versions import DIGEST_PREFIX, Digest
 from lorabay.errors import AdapterConflict, AdapterRejected, LorabayError, ModelNotFound
 from lorabay.reconcile.events import Actor
 from lorabay.rollout.assignment import identity
+from lorabay.rollout.figures import Sample
 from lorabay.rollout.policy import Policy
 from lorabay.rollout.report import report
 from lorabay.rollout.rollout import Arm, Move, Rollout, Status, from_json
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from lorabay.metrics import Metrics
     from lorabay.reconcile.events import EventLog
     from lorabay.rollout.assignment import Client
-    from lorabay.rollout.figures import Sample
 
 logger = structlog.get_logger(__name__)
 
@@ -89,9 +89,11 @@ class Assignment:
     def refused(self) -> None:
         """Note that the engine refuses the version's weights."""
         if self.arm is Arm.CANARY:
-            self.rollouts.end(
-                self.rollout, Status.ROLLED_BACK, "the engine refuses its weights", ROLLOUT
-            )
+            self.rollouts.refused(self.rollout)
+
+
+Tell = Callable[[str, str, Arm, Sample], None]
+"""A function that is told of an answer: the adapter, the canary, which of the two, and how."""
 
 
 class NoRollouts:
@@ -128,6 +130,8 @@ class Rollouts:
         self._wall = wall
         self._sleep = sleep
         self._saved_at = wall()
+        self._judges: Callable[[], bool] = lambda: True
+        self._tell: Tell = lambda name, canary, arm, sample: None
         self._all: dict[str, Rollout] = {}
         """The rollout of each name: the one that runs, or the last one."""
         self._running: dict[str, Rollout] = {}
@@ -142,6 +146,30 @@ class Rollouts:
             self._all[name] = rollout
             if rollout.is_running:
                 self._running[name] = rollout
+
+    def share(self, judges: Callable[[], bool], tell: Tell) -> None:
+        """Judge answers while `judges` says so, and `tell` another server of each otherwise."""
+        self._judges = judges
+        self._tell = tell
+
+    def follow(self, name: str) -> None:
+        """Take up what is remembered of the rollout of a name, which another server carries out."""
+        fields = self._registry.rollout(name)
+        rollout = None if fields is None else from_json(fields)
+        self._running.pop(name, None)
+        if rollout is None:
+            self._all.pop(name, None)
+            return
+
+        self._all[name] = rollout
+        if rollout.is_running:
+            self._running[name] = rollout
+
+    def take_in_told(self, name: str, canary: str, arm: Arm, sample: Sample) -> None:
+        """Take in an answer that another server has given, if it is of the rollout that runs."""
+        rollout = self._running.get(name)
+        if rollout is not None and rollout.canary == canary:
+            self._judge(rollout, arm, sample)
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return the report of the rollout of a name, or of its last one; raises ModelNotFound."""
@@ -177,10 +205,24 @@ class Rollouts:
         if not rollout.is_running:
             return
 
-        rollout.add(arm, sample)
         digest = rollout.live if arm is Arm.LIVE else rollout.canary
         outcome = "failed" if sample.failed else "answered"
         self._metrics.of_rollout(rollout.adapter, digest, arm, outcome).inc()
+        if self._judges():
+            self._judge(rollout, arm, sample)
+        else:
+            self._tell(rollout.adapter, rollout.canary, arm, sample)
+
+    def refused(self, rollout: Rollout) -> None:
+        """Let the canary go, whose weights the engine refuses."""
+        if self._judges():
+            self.end(rollout, Status.ROLLED_BACK, "the engine refuses its weights", ROLLOUT)
+        else:
+            # Whoever judges hears of it as of an answer that failed.
+            self._tell(rollout.adapter, rollout.canary, Arm.CANARY, Sample(failed=True))
+
+    def _judge(self, rollout: Rollout, arm: Arm, sample: Sample) -> None:
+        rollout.add(arm, sample)
         self._roll_back_if_bad(rollout)
 
     def _roll_back_if_bad(self, rollout: Rollout) -> None:

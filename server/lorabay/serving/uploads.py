@@ -112,7 +112,7 @@ class FolderUploads:
                 raise RateLimited("another adapter is being sent: try again", retry_after=AGAIN_S)
             async with self._one:
                 version, left_out = await self._add(upload)
-                state = await self._operations.added(name, version, who)
+                state = await self._operations.added(name, version.id, who)
 
         return {"name": name, "version": version.id, "state": state, "left_out": left_out}
 

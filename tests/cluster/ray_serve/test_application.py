@@ -256,3 +256,13 @@ def test_a_drain_may_take_longer_than_serve_waits(
     hurried.deploy()
     hurried.end()
     assert fake.asked[-2:] == ["deploy", "delete"]
+
+
+@pytest.mark.parametrize(("are_used", "asked"), [(True, []), (False, ["delete"])])
+def test_replicas_that_others_use_stay(fake: FakeServe, are_used: bool, asked: list[str]) -> None:
+    """The last front that uses them ends them."""
+    fake.looks = [None, told("RUNNING", "n1", "n2")]
+    application = Application(Cluster(replicas=2, window=64), make, lambda: are_used)
+    application.deploy()
+    application.end()
+    assert fake.asked == ["deploy", *asked]

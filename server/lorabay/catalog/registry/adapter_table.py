@@ -50,6 +50,7 @@ class AdapterTable:
         self.records = records
         self._adapters: dict[str, Adapter] = {}
         self._changed: Changed = lambda name, before, after: None
+        self._touched: Callable[[str], None] = lambda name: None
 
     @property
     def adapters(self) -> Mapping[str, Adapter]:
@@ -78,13 +79,19 @@ class AdapterTable:
         """Call `call` from now on with each adapter whose state changes, and both states."""
         self._changed = call
 
+    def when_touched(self, call: Callable[[str], None]) -> None:
+        """Call `call` from now on with each adapter of which anything changes that others see."""
+        self._touched = call
+
     def set_state(self, name: str, state: AdapterState, reasons: tuple[Reason, ...] = ()) -> None:
         """Note how the newest attempt to serve a name goes."""
         adapter = self._adapters[name]
-        before = adapter.state
+        before, former_reasons = adapter.state, adapter.reasons
         adapter.state, adapter.reasons = state, reasons
         if before is not state:
             self._changed(name, before, state)
+        if before is not state or former_reasons != reasons:
+            self._touched(name)
 
     def save(self, name: str, **fields: object) -> None:
         """Give fields of a record new values, on disk only those that are different now.
@@ -101,6 +108,7 @@ class AdapterTable:
 
         adapter.record = adapter.record.model_copy(update=changes)
         self.records.update(AdapterName(name), changes, adapter.record)
+        self._touched(name)
 
     def forget_when_drained(self, name: str) -> None:
         """End the draining of a name that was taken away, and forget it unless a record is left."""
@@ -112,3 +120,4 @@ class AdapterTable:
         self.set_state(name, AdapterState.REMOVED)
         if adapter.record == Record():
             del self._adapters[name]
+            self._touched(name)

@@ -25,6 +25,7 @@ from lorabay.catalog.registry.last_run import LastRun
 from lorabay.catalog.registry.lease_counts import LeaseCounts
 from lorabay.catalog.registry.leases import Lease
 from lorabay.catalog.registry.lookup import version_of
+from lorabay.catalog.registry.shared_names import SharedNames
 from lorabay.catalog.registry.unwanted_folders import UnwantedFolders
 from lorabay.catalog.versions import DIGEST_PREFIX, NO_VERSION, Digest, Version
 from lorabay.errors import AdapterConflict, ModelNotFound
@@ -46,7 +47,8 @@ class Registry:
     `removed_keep_s` is how long a name that was taken away is remembered: an adapter that comes
     back within it takes up its former versions and what its folder held. `clock` counts seconds
     that pass; `wall` is the time that records are stamped with. `last_run` has the versions that
-    records remember, and `unwanted` the folders that an admin unloaded or loaded others over.
+    records remember, `unwanted` the folders that an admin unloaded or loaded others over, and
+    `shared` what other servers are told of names, or this one takes over.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Registry:
 
         self.last_run = LastRun(self._table, self._removed)
         self.unwanted = UnwantedFolders(self._table)
+        self.shared = SharedNames(self._table, self.last_run)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything that is remembered is on disk; return whether it is. Blocks."""
@@ -406,6 +409,11 @@ class Registry:
     ) -> None:
         """Remember a rollout over a restart; `canary` is its version while it runs."""
         self._table.save(name, rollout=dict(rollout), canary=canary)
+
+    def rollout(self, name: str) -> Mapping[str, object] | None:
+        """Return what is remembered of the rollout of a name; None if nothing is."""
+        adapter = self._table.get(name)
+        return None if adapter is None else adapter.record.rollout
 
     def rollouts(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         """Yield each name of which a rollout is remembered, with what is."""

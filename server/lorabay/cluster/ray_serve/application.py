@@ -157,14 +157,18 @@ class Replica:
 
 
 class Application:
-    """The replicas of one cluster: deployed once, and ended once.
+    """The replicas of one cluster: deployed once, and ended once, by the last one that uses them.
 
-    `end` may be called while `deploy` goes on in another thread, which then gives up.
+    `is_shared` says whether others use them. `end` may be called while `deploy` goes on in another
+    thread, which then gives up.
     """
 
-    def __init__(self, cluster: Cluster, make: MakeReplica) -> None:
+    def __init__(
+        self, cluster: Cluster, make: MakeReplica, is_shared: Callable[[], bool] = lambda: False
+    ) -> None:
         self._cluster = cluster
         self._make = make
+        self._is_shared = is_shared
         self._started_ray = False
         self._has_deployed = False
         self._busy = threading.Lock()
@@ -204,7 +208,10 @@ class Application:
         return str(ray.util.get_node_ip_address())
 
     def end(self) -> None:
-        """Drain and end the replicas, and Ray if it was started here; idempotent."""
+        """Drain and end the replicas unless others use them, and Ray if it was started here.
+
+        Idempotent.
+        """
         import ray
         from ray import serve
 
@@ -214,7 +221,8 @@ class Application:
                 return
             if self._has_deployed:
                 self._has_deployed = False
-                self._delete()
+                if not self._is_shared():
+                    self._delete()
             if self._started_ray:
                 serve.shutdown()
                 ray.shutdown()

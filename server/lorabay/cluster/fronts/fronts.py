@@ -1,0 +1,518 @@
+"""One server of a cluster whose servers share their names: it keeps them, or follows who does.
+
+Looks at the database a few times a second, and more often while a change is being settled. Who
+keeps the names changes them; the others take changes over, and ask the keeper for those that their
+administrators want. A keeper that cannot reach the database stops changing names before another one
+begins. Whoever follows serves on with what it knows.
+
+Serial: looks. Nothing of this lies on the way of a request, but for names that change right then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from lorabay.accounts.agreement import errands as errand_rows, names, office
+from lorabay.accounts.agreement.office import NOBODY, Deposed, Holder
+from lorabay.cluster.fronts import errands
+from lorabay.cluster.fronts.beats import Beats
+from lorabay.cluster.fronts.following import Following
+from lorabay.cluster.fronts.publishing import Publishing, is_shared
+from lorabay.errors import LorabayError, SetupError, StorageUnavailable
+from lorabay.files.daemon_threads import DaemonThreads
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from lorabay.accounts.agreement.names import View
+    from lorabay.accounts.database.database import Database
+    from lorabay.catalog.registry.shared_names import SharedNames
+    from lorabay.cluster.fronts.errands import Errand
+    from lorabay.cluster.fronts.unsettled import Unsettled
+    from lorabay.reconcile.events import Actor
+
+logger = structlog.get_logger(__name__)
+
+LOOK_S, QUICK_S = 0.1, 0.02
+"""Time between two looks, and between those while something is being settled."""
+BEAT_S = 1.0
+"""Time between two signs of life."""
+LEASE_S = 6.0
+"""How long others wait for a sign of life."""
+MARGIN_S = 2.0
+"""How much earlier a keeper without the database stops changing names."""
+STEP_S = 3.0
+"""How long the database may take over one statement."""
+FORGOTTEN_S = 60.0
+"""After how long the row of a silent server is removed."""
+ANSWER_S = 120.0
+"""How long a change that the keeper is asked for may take: it loads weights."""
+AGREE_S = 10.0
+"""How long a change waits until all servers know of it."""
+SETTLE_S = 30.0
+"""How long a change waits for a server that is alive and does not take it over."""
+NOTHING = -1
+"""The number of what a server knows that has not taken up the names yet."""
+LEAVE_S = 2.0
+"""How long the end of a server waits for the database."""
+
+Result = TypeVar("Result")
+Change = Callable[[], Coroutine[Any, Any, None]]
+CarryOut = Callable[[str, Mapping[str, Any], "Actor"], Awaitable[Any]]
+
+
+class Fronts:
+    """This server among those of a cluster: `begin`, `attach` and `lead` in this order, `leave` at
+    the end.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        cluster: str,
+        unsettled: Unsettled,
+        *,
+        front: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.unsettled = unsettled
+        self._database = database
+        self._cluster = cluster
+        self._front = front or str(uuid.uuid4())
+        self._clock = clock
+        self._threads = DaemonThreads("lorabay-names")
+
+        self._beats = Beats(LEASE_S)
+        self._texts: dict[str, str | None] = {}
+        self._known = NOTHING
+        self._reported = NOTHING
+        self._settled = 0
+        self._holder: Holder | None = None
+        self._names: SharedNames | None = None
+        self._following: Following | None = None
+        self._publishing: Publishing | None = None
+        self._carry_out: CarryOut | None = None
+        self._carrying: dict[str, asyncio.Task[None]] = {}
+
+        self._keeping = asyncio.Event()
+        self._deposed = asyncio.Event()
+        self._has_joined = asyncio.Event()
+        self._leads = False
+        self._is_up = False
+        self._wake = asyncio.Event()
+        self._taking: asyncio.Task[None] | None = None
+        self._beat_at = self._read_at = self._settled_at = clock()
+        self._others: frozenset[str] = frozenset()
+        self._is_failing = False
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def keeps_names(self) -> bool:
+        """True while this server is the one that changes names."""
+        return self._holder is not None
+
+    @property
+    def has_others(self) -> bool:
+        """True if other servers of the cluster were alive at the last look."""
+        return bool(self._others)
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the database has last told what names mean; 0 for the one that keeps
+        them.
+        """
+        return self._clock() - self._read_at
+
+    async def begin(self) -> None:
+        """Find out who keeps the names, which is this server if nobody does, and look on.
+
+        One that was killed is waited for, as long as a lease. Raises SetupError.
+        """
+        while True:
+            holder = (await self._look()).holder
+            if holder is None or self._is_free(holder):
+                if await self._take(holder):
+                    break
+            elif self._beats.has_beaten(_office(holder)):
+                break
+            await asyncio.sleep(LOOK_S)
+        self._looking = asyncio.create_task(self._look_on())
+
+    def attach(self, names: SharedNames, following: Following, carry_out: CarryOut) -> None:
+        """Keep, or follow, the names of a registry from now on."""
+        self._names = names
+        self._following = following
+        self._carry_out = carry_out
+        if self.keeps_names:
+            self._keep(names)
+
+    async def lead(self, change: Change) -> None:
+        """Run `change`, which changes names, whenever this server keeps them, until cancelled."""
+        self._is_up = True
+        while True:
+            await self._keeping.wait()
+            self._leads = True
+            logger.info("this server keeps the names", cluster=self._cluster)
+            changing = asyncio.create_task(change())
+            try:
+                await self._deposed.wait()
+            finally:
+                changing.cancel()
+                await asyncio.wait({changing})
+                self._leads = False
+            logger.warning("this server follows the names", cluster=self._cluster)
+
+    async def joined(self) -> None:
+        """Return when this server knows what all names mean."""
+        await self._has_joined.wait()
+
+    async def leave(self) -> None:
+        """Let others go on without this server; idempotent."""
+        looking, self._looking = self._looking, None
+        if looking is None:
+            return
+        for task in (looking, self._taking, *self._carrying.values()):
+            if task is not None:
+                task.cancel()
+        await asyncio.wait({looking})
+
+        holder, self._holder = self._holder, None
+        with suppress(SetupError, TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await self._write(partial(self._left, holder=holder))
+
+    def _left(self, connection: Connection, holder: Holder | None) -> None:
+        names.withdraw(connection, self._front)
+        with suppress(Deposed):
+            if holder is not None:
+                office.leave(connection, self._cluster, holder)
+
+    async def ask(self, errand: Errand) -> Any:
+        """Have the keeper make a change; return its result once this server knows of it, too.
+
+        Raises the failure of the change, and StorageUnavailable if nobody answers.
+        """
+        found = errands.new_id()
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._write(
+                    partial(
+                        errand_rows.ask,
+                        cluster=self._cluster,
+                        front=self._front,
+                        errand=found,
+                        question=errand.as_text(),
+                    )
+                )
+                number, result = errands.result_of(await self._answer_of(found))
+                while self._settled < number:
+                    await asyncio.sleep(QUICK_S)
+                return result
+        except (TimeoutError, SetupError):
+            raise StorageUnavailable(
+                "the server that keeps the names does not answer; try again soon"
+            ) from None
+        finally:
+            with suppress(SetupError):
+                await self._write(partial(errand_rows.forget, errand=found))
+
+    async def _answer_of(self, errand: str) -> str:
+        while True:
+            answer = await self._read(partial(errand_rows.answer_of, errand=errand))
+            if answer is not None:
+                return answer
+            await asyncio.sleep(LOOK_S / 2)
+
+    async def agreed(self) -> int:
+        """Wait until all servers know what this one has changed; return the number of that.
+
+        Not for long: one that has just died is waited for as long as its lease.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(AGREE_S):
+                while self.keeps_names and self._has_unsettled():
+                    await asyncio.sleep(QUICK_S)
+        return self._known
+
+    def _has_unsettled(self) -> bool:
+        publishing = self._publishing
+        return publishing is None or publishing.has_news or self._settled < self._known
+
+    async def _look_on(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                await self._step()
+                self._note_answer()
+            except (SetupError, TimeoutError) as error:
+                self._note_failure(error)
+            except Deposed:
+                self._step_down()
+            except Exception:  # a bug must not leave a cluster without its names
+                logger.exception("bug", what="names")
+
+            if self.keeps_names and self._clock() - self._beat_at > LEASE_S - MARGIN_S:
+                self._step_down()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(QUICK_S if len(self.unsettled) else LOOK_S):
+                    await self._wake.wait()
+
+    async def _step(self) -> None:
+        view = await self._look()
+        if self._holder is not None:
+            await self._go_on_keeping(self._holder, view)
+        elif not self._leads:
+            await self._go_on_following(view)
+
+    async def _look(self) -> View:
+        """Return how the cluster is now; note who is alive."""
+        began = self._clock()
+        view = await self._read(
+            partial(
+                names.look,
+                cluster=self._cluster,
+                since=self._known,
+                with_errands=self._holder is not None,
+            )
+        )
+        self._read_at = began
+        now = self._clock()
+        if view.holder is not None:
+            self._beats.note(_office(view.holder), view.holder.beat, now)
+        for front, told in view.fronts.items():
+            self._beats.note(front, told.beat, now)
+        self._others = frozenset(
+            front
+            for front in view.fronts
+            if front != self._front and self._beats.is_alive(front, now)
+        )
+        return view
+
+    def _is_free(self, holder: Holder) -> bool:
+        """Return whether nobody keeps the names: left, gone, or this server before an outage."""
+        if holder.front in (NOBODY, self._front):
+            return True
+        return not self._beats.is_alive(_office(holder), self._clock())
+
+    async def _take(self, former: Holder | None) -> bool:
+        """Take the office; return False if somebody else was quicker."""
+        began = self._clock()
+        taken = await self._write(
+            partial(office.take, cluster=self._cluster, front=self._front, former=former)
+        )
+        if taken is None:
+            return False
+
+        # What was told until then, and may have come after the last look.
+        view = await self._look()
+        if self._following is not None:
+            await self._follow(view)
+        self._texts.update(view.told)
+        self._known, self._settled = taken.newest, taken.settled
+        self._beat_at = began
+        self._holder = taken
+        if self._names is not None:
+            self._keep(self._names)
+        return True
+
+    def _keep(self, names: SharedNames) -> None:
+        """Change names from now on, and tell what is changed."""
+        names.write_all()
+        self._publishing = Publishing(names, self.unsettled, self._texts)
+        names.when_touched(self._touched)
+        self._deposed.clear()
+        self._keeping.set()
+        self._join()
+
+    def _touched(self, name: str) -> None:
+        if self._publishing is not None:
+            self._publishing.touched(name)
+            self._wake.set()
+
+    def _step_down(self) -> None:
+        """Change no more names; take up anew what they mean, once nothing changes here."""
+        self._holder = None
+        self._publishing = None
+        self._keeping.clear()
+        self._deposed.set()
+        if self._names is not None:
+            self._names.when_touched(lambda name: None)
+        for task in self._carrying.values():
+            task.cancel()
+        self._carrying.clear()
+        self._known = NOTHING
+        self._texts.clear()
+
+    async def _go_on_keeping(self, holder: Holder, view: View) -> None:
+        publishing = self._publishing
+        if publishing is not None:
+            # In this order: a server that has joined since this look is asked by the next one.
+            await self._settle(holder, view)
+            await self._publish(holder, publishing)
+            self._begin_errands(view.errands)
+        if self._clock() - self._beat_at >= BEAT_S:
+            await self._show_life(holder)
+
+    async def _publish(self, holder: Holder, publishing: Publishing) -> None:
+        news = publishing.news()
+        if not news:
+            return
+        try:
+            number = await self._write(
+                partial(office.publish, cluster=self._cluster, holder=holder, told=news)
+            )
+        except BaseException:
+            publishing.not_told(news)
+            raise
+        publishing.told(news)
+        self._texts.update(news)
+        self.unsettled.number(tuple(news), number)
+        self._known = number
+
+    async def _settle(self, holder: Holder, view: View) -> None:
+        """Let requests go on for changes that every living server knows of."""
+        number = min([self._known, *(view.fronts[front].seen for front in self._others)])
+        now = self._clock()
+        if self._settled == self._known:
+            self._settled_at = now
+        elif now - self._settled_at > SETTLE_S:
+            logger.warning("a server does not take over what names mean", cluster=self._cluster)
+            number = self._known
+        if number <= self._settled:
+            return
+
+        # Told first: a server that is told later than the keeper's clients lets requests wait.
+        await self._write(
+            partial(office.settle, cluster=self._cluster, holder=holder, number=number)
+        )
+        self._settled, self._settled_at = number, now
+        self.unsettled.settle(number)
+
+    async def _show_life(self, holder: Holder) -> None:
+        began = self._clock()
+        await self._write(partial(self._lives, holder=holder))
+        self._beat_at = began
+        await self._forget_silent()
+
+    def _lives(self, connection: Connection, holder: Holder) -> None:
+        office.beat(connection, self._cluster, holder)
+        names.report(connection, self._cluster, self._front, self._known)
+
+    async def _forget_silent(self) -> None:
+        now = self._clock()
+        for front in self._beats.silent(FORGOTTEN_S, now):
+            self._beats.forget(front)
+            await self._write(partial(names.withdraw, front=front))
+
+    def _begin_errands(self, waiting: Mapping[str, str]) -> None:
+        for errand, question in waiting.items():
+            if errand not in self._carrying and self._carry_out is not None and self._leads:
+                carrying = self._carry(errand, question, self._carry_out)
+                self._carrying[errand] = asyncio.create_task(carrying)
+
+    async def _carry(self, errand: str, question: str, carry_out: CarryOut) -> None:
+        text = await errands.carried_out(errands.read(question), carry_out, self.agreed)
+        try:
+            await self._write(partial(errand_rows.answer, errand=errand, text=text))
+        except (SetupError, TimeoutError):
+            return  # the next look finds it unanswered, or its asker has given up
+        finally:
+            self._carrying.pop(errand, None)
+
+    async def _go_on_following(self, view: View) -> None:
+        holder = view.holder
+        if holder is None or self._is_free(holder):
+            if self._is_up:
+                await self._take(holder)
+            return
+        if self._following is None:
+            return
+
+        is_new = await self._take_over(view)
+        self.unsettled.settle(holder.settled)
+        self._settled = holder.settled
+        # Only after a look behind the report: from that on the keeper waits for this server.
+        if self._reported >= 0 and self._known == holder.newest:
+            self._join()
+        if is_new or self._clock() - self._beat_at >= BEAT_S:
+            await self._report()
+
+    async def _report(self) -> None:
+        """Show that this server is alive, and what it knows; not before it knows all names."""
+        seen = max(self._known, self._reported)
+        began = self._clock()
+        if seen > NOTHING:
+            await self._write(
+                partial(names.report, cluster=self._cluster, front=self._front, seen=seen)
+            )
+        self._reported, self._beat_at = seen, began
+
+    async def _take_over(self, view: View) -> bool:
+        """Take over what was told, beside further looks if that takes long; return whether
+        anything has been.
+        """
+        if self._taking is None:
+            if view.holder is None or view.holder.newest <= self._known:
+                return False
+            self._taking = asyncio.create_task(self._follow(view))
+
+        await asyncio.wait({self._taking}, timeout=BEAT_S)
+        if not self._taking.done():
+            return False
+        taken, self._taking = self._taking, None
+        taken.result()
+        return True
+
+    async def _follow(self, view: View) -> None:
+        """Let names mean what was told."""
+        assert view.holder is not None  # noqa: S101
+        assert self._following is not None  # noqa: S101
+        assert self._names is not None  # noqa: S101
+        number = view.holder.newest
+        told = dict(view.told)
+        if self._known == NOTHING:
+            # Of what is not told there is nothing.
+            gone = [name for name in self._names.names() if is_shared(name) and name not in told]
+            told |= dict.fromkeys(gone)
+        self._texts.update(view.told)
+        self.unsettled.number_rest(number)
+        await self._following.take_over(told, number)
+        self._known = number
+
+    def _join(self) -> None:
+        if not self._has_joined.is_set():
+            self._has_joined.set()
+            self.unsettled.joined()
+
+    async def _read(self, work: Callable[[Connection], Result]) -> Result:
+        async with asyncio.timeout(STEP_S):
+            return await self._threads.begin(self._database.read, work)
+
+    async def _write(self, work: Callable[[Connection], Result]) -> Result:
+        async with asyncio.timeout(STEP_S):
+            return await self._threads.begin(self._database.write, work)
+
+    def _note_answer(self) -> None:
+        if self._is_failing:
+            self._is_failing = False
+            logger.info("the database of names answers again")
+
+    def _note_failure(self, error: LorabayError | TimeoutError) -> None:
+        if not self._is_failing:
+            reason = getattr(error, "message", "it does not answer")
+            logger.warning("names stay as they are: their database is away", reason=reason)
+        self._is_failing = True
+
+
+def _office(holder: Holder) -> str:
+    """Return what the beats of a keeper are told by: each term has its own."""
+    return f"term {holder.term}"

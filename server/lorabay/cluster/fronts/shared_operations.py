@@ -1,0 +1,145 @@
+"""The operations of an administrator on a server that shares its names.
+
+The one that keeps the names makes the changes; any other has it make them, and answers when it
+knows of them as well. What an adapter looks like, and where its weights are, each tells of itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lorabay.catalog.versions import Version
+from lorabay.cluster.fronts.errands import Errand
+from lorabay.cluster.fronts.told_answers import COUNT, take_in
+from lorabay.errors import AdapterConflict
+from lorabay.rollout.policy import Policy, read_policy
+from lorabay.serving.admin import Operations
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lorabay.cluster.fronts.fronts import Fronts
+    from lorabay.reconcile.events import Actor
+    from lorabay.reconcile.reconciler import Reconciler
+    from lorabay.serving.admin import Sources
+    from lorabay.serving.manager import AdapterManager
+
+
+CHANGES = frozenset(
+    {
+        "added",
+        "delete",
+        "load",
+        "promote_rollout",
+        "rescan",
+        "roll_back",
+        "set_pinned",
+        "start_rollout",
+        "stop_rollout",
+        "unload",
+    }
+)
+"""The operations that change what names mean to every server."""
+
+
+class SharedOperations(Operations):
+    """The admin side of one of several servers that share their names.
+
+    Raises what `Operations` raises, and StorageUnavailable while nobody keeps the names.
+    """
+
+    def __init__(
+        self,
+        manager: AdapterManager,
+        reconciler: Reconciler,
+        sources: Sources | None,
+        fronts: Fronts,
+    ) -> None:
+        super().__init__(manager, reconciler, sources)
+        self._fronts = fronts
+
+    async def carry_out(self, method: str, arguments: Mapping[str, Any], who: Actor) -> Any:
+        """Make a change here, for whichever server wants it; return JSON values."""
+        if method == COUNT:
+            return take_in(self._rollouts, arguments["answers"])
+
+        if method not in CHANGES:
+            raise AdapterConflict(f"the server that keeps the names does not know {method[:40]!r}")
+        wishes = dict(arguments)
+        if "policy" in wishes:
+            wishes["policy"] = read_policy(wishes["policy"])
+        result = await getattr(super(), method)(**wishes, who=who)
+        return result.digest if isinstance(result, Version) else result
+
+    async def _change(self, method: str, who: Actor, **arguments: Any) -> Any:
+        """Have a change made by whoever keeps the names; return once all servers know of it."""
+        if not self._fronts.keeps_names:
+            return await self._fronts.ask(Errand(method, arguments, who))
+        result = await self.carry_out(method, arguments, who)
+        await self._fronts.agreed()
+        return result
+
+    async def rescan(self, who: Actor) -> list[dict[str, Any]]:
+        """Have the directory looked at; see `Operations.rescan`."""
+        await self._change("rescan", who)
+        return self.adapters()
+
+    async def set_pinned(self, name: str, pinned: bool, who: Actor) -> dict[str, Any]:
+        """Keep an adapter in the engines; see `Operations.set_pinned`."""
+        left: dict[str, Any] = await self._change("set_pinned", who, name=name, pinned=pinned)
+        self._manager.residency.look_for_room()
+        return self.adapter(name) if left else {}
+
+    async def roll_back(
+        self, name: str, digest_prefix: str | None, who: Actor, *, seen: str | None = None
+    ) -> dict[str, Any]:
+        """Make a kept version live again; see `Operations.roll_back`."""
+        await self._change("roll_back", who, name=name, digest_prefix=digest_prefix, seen=seen)
+        return self.adapter(name)
+
+    async def start_rollout(
+        self,
+        name: str,
+        digest_prefix: str | None,
+        policy: Policy,
+        who: Actor,
+        *,
+        seen: str | None = None,
+    ) -> dict[str, Any]:
+        """Answer a part of the clients with another version; see `Operations.start_rollout`."""
+        report: dict[str, Any] = await self._change(
+            "start_rollout",
+            who,
+            name=name,
+            digest_prefix=digest_prefix,
+            policy=policy.as_json(),
+            seen=seen,
+        )
+        return report
+
+    async def promote_rollout(self, name: str, who: Actor) -> dict[str, Any]:
+        """Make a canary the live version; see `Operations.promote_rollout`."""
+        report: dict[str, Any] = await self._change("promote_rollout", who, name=name)
+        return report
+
+    async def stop_rollout(self, name: str, who: Actor) -> dict[str, Any]:
+        """End a rollout; see `Operations.stop_rollout`."""
+        report: dict[str, Any] = await self._change("stop_rollout", who, name=name)
+        return report
+
+    async def unload(self, name: str, who: Actor) -> None:
+        """Take an adapter away; see `Operations.unload`."""
+        await self._change("unload", who, name=name)
+
+    async def load(self, name: str, path: str, *, replace: bool, who: Actor) -> Version:
+        """Serve the adapter in a folder; see `Operations.load`."""
+        digest = await self._change("load", who, name=name, path=path, replace=replace)
+        return self.version(name, digest)
+
+    async def added(self, name: str, version: str, who: Actor) -> str:
+        """Serve what was put into the adapter directory; see `Operations.added`."""
+        return str(await self._change("added", who, name=name, version=version))
+
+    async def delete(self, digest: str, who: Actor) -> None:
+        """Drop a kept version; see `Operations.delete`."""
+        await self._change("delete", who, digest=digest)

@@ -1,0 +1,65 @@
+"""What a server that follows tells the keeper of answers while an adapter is rolled out.
+
+The keeper judges a canary by the answers of all servers. They are told once a second, not each by
+itself; while the keeper does not answer, the newest are kept, up to a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from lorabay.cluster.fronts.errands import Errand
+from lorabay.errors import StorageUnavailable
+from lorabay.reconcile.events import Actor
+from lorabay.rollout.figures import Sample
+from lorabay.rollout.rollout import Arm
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from lorabay.serving.rollouts import Rollouts
+
+COUNT = "count_answers"
+"""The errand that brings answers to the keeper."""
+TELL_S = 1.0
+KEPT = 2000
+"""Answers that wait at most."""
+CLUSTER = Actor("cluster")
+"""Another server of the cluster."""
+
+
+class ToldAnswers:
+    """The answers that are still to be told."""
+
+    def __init__(self, ask: Callable[[Errand], Awaitable[Any]]) -> None:
+        self._ask = ask
+        self._waiting: deque[list[Any]] = deque(maxlen=KEPT)
+
+    def note(self, name: str, canary: str, arm: Arm, sample: Sample) -> None:
+        """Note an answer."""
+        self._waiting.append([name, canary, str(arm), asdict(sample)])
+
+    async def run(self) -> None:
+        """Tell what has been noted, until cancelled."""
+        while True:
+            await asyncio.sleep(TELL_S)
+            if self._waiting:
+                await self.tell()
+
+    async def tell(self) -> None:
+        """Tell what has been noted."""
+        answers = list(self._waiting)
+        self._waiting.clear()
+        try:
+            await self._ask(Errand(COUNT, {"answers": answers}, CLUSTER))
+        except StorageUnavailable:
+            self._waiting.extendleft(reversed(answers))
+
+
+def take_in(rollouts: Rollouts, answers: Iterable[list[Any]]) -> None:
+    """Take in what another server has told."""
+    for name, canary, arm, sample in answers:
+        rollouts.take_in_told(name, canary, Arm(arm), Sample(**sample))

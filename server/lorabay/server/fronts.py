@@ -1,0 +1,64 @@
+"""This server among those that share its names, as the settings want it.
+
+The libraries of databases are imported here, when names are shared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lorabay.errors import SetupError
+
+if TYPE_CHECKING:
+    from lorabay.cluster.fronts.fronts import Fronts
+    from lorabay.cluster.fronts.shared_operations import SharedOperations
+    from lorabay.cluster.fronts.told_answers import ToldAnswers
+    from lorabay.metrics import Metrics
+    from lorabay.reconcile.reconciler import Reconciler
+    from lorabay.server.accounts import Accounts
+    from lorabay.serving.admin import Sources
+    from lorabay.serving.manager import AdapterManager
+    from lorabay.settings import Settings
+
+
+def choose_fronts(settings: Settings, accounts: Accounts | None, metrics: Metrics) -> Fronts | None:
+    """Return this server among those of its cluster; None for one that is in none.
+
+    Raises SetupError for a cluster without a database.
+    """
+    if settings.cluster is None:
+        return None
+    if accounts is None:
+        raise SetupError(
+            "--cluster needs the database that its servers share: name it with --database, "
+            "such as postgresql://USER:PASSWORD@HOST/NAME"
+        )
+    from lorabay.cluster.fronts.fronts import Fronts
+    from lorabay.cluster.fronts.unsettled import Unsettled
+
+    fronts = Fronts(accounts.database, settings.cluster, Unsettled())
+    metrics.names_age.set_function(lambda: fronts.age_s)
+    metrics.keeps_names.set_function(lambda: float(fronts.keeps_names))
+    return fronts
+
+
+def join(
+    fronts: Fronts, manager: AdapterManager, reconciler: Reconciler, sources: Sources | None
+) -> tuple[SharedOperations, ToldAnswers]:
+    """Let this server keep or follow the names of a reconciler; return its admin side, and the
+    answers that it tells others of.
+    """
+    from lorabay.cluster.fronts.following import Following
+    from lorabay.cluster.fronts.shared_operations import SharedOperations
+    from lorabay.cluster.fronts.told_answers import ToldAnswers
+
+    names = reconciler.registry.shared
+    operations = SharedOperations(manager, reconciler, sources, fronts)
+    answers = ToldAnswers(fronts.ask)
+    rollouts = manager.rollouts
+    rollouts.share(lambda: fronts.keeps_names, answers.note)
+
+    fronts.unsettled.base_names = reconciler.ingest.base_names
+    following = Following(names, reconciler.swaps, fronts.unsettled, rollouts.follow)
+    fronts.attach(names, following, operations.carry_out)
+    return operations, answers

@@ -1,0 +1,59 @@
+"""Answers that a server tells the keeper of while an adapter is rolled out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lorabay.cluster.fronts.errands import Errand, read
+from lorabay.cluster.fronts.told_answers import ToldAnswers, take_in
+from lorabay.errors import StorageUnavailable
+from lorabay.rollout.figures import Sample
+from lorabay.rollout.rollout import Arm
+
+SAMPLES = [Sample(failed=True), Sample(failed=False, first_token_s=0.1, tokens=5, declines=False)]
+
+
+class Rollouts:
+    """Notes what is taken in."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, Arm, Sample]] = []
+
+    def take_in_told(self, *told: Any) -> None:
+        self.seen.append(told)  # type: ignore[arg-type]
+
+
+async def test_answers_arrive_as_they_were() -> None:
+    """Many in one errand, in their order."""
+    asked: list[Errand] = []
+
+    async def ask(errand: Errand) -> None:
+        asked.append(read(errand.as_text()))
+
+    answers = ToldAnswers(ask)
+    for sample in SAMPLES:
+        answers.note("finance", "c" * 64, Arm.CANARY, sample)
+    await answers.tell()
+    (errand,) = asked
+    rollouts = Rollouts()
+    take_in(rollouts, json.loads(json.dumps(errand.arguments))["answers"])  # type: ignore[arg-type]
+    assert rollouts.seen == [("finance", "c" * 64, Arm.CANARY, sample) for sample in SAMPLES]
+
+
+async def test_answers_wait_for_a_keeper() -> None:
+    """They are told once there is one, in their order."""
+    is_there, told = False, list[list[Any]]()
+
+    async def ask(errand: Errand) -> None:
+        if not is_there:
+            raise StorageUnavailable("nobody keeps the names")
+        told.extend(errand.arguments["answers"])
+
+    answers = ToldAnswers(ask)
+    answers.note("finance", "c", Arm.LIVE, SAMPLES[0])
+    await answers.tell()
+    answers.note("finance", "c", Arm.CANARY, SAMPLES[1])
+    is_there = True
+    await answers.tell()
+    assert [answer[2] for answer in told] == ["live", "canary"]
