@@ -15,23 +15,19 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from lorabay.accounts.agreement import errands as errand_rows, names, office
+from lorabay.accounts.agreement.agreement import Agreement
 from lorabay.accounts.agreement.office import NOBODY, Deposed, Holder
 from lorabay.cluster.fronts import errands
 from lorabay.cluster.fronts.beats import Beats
 from lorabay.cluster.fronts.following import Following
 from lorabay.cluster.fronts.publishing import Publishing, is_shared
-from lorabay.errors import LorabayError, SetupError, StorageUnavailable
-from lorabay.files.daemon_threads import DaemonThreads
+from lorabay.errors import SetupError, StorageUnavailable
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
-
     from lorabay.accounts.agreement.names import View
     from lorabay.accounts.database.database import Database
     from lorabay.catalog.registry.shared_names import SharedNames
@@ -49,8 +45,6 @@ LEASE_S = 6.0
 """How long others wait for a sign of life."""
 MARGIN_S = 2.0
 """How much earlier a keeper without the database stops changing names."""
-STEP_S = 3.0
-"""How long the database may take over one statement."""
 FORGOTTEN_S = 60.0
 """After how long the row of a silent server is removed."""
 ANSWER_S = 120.0
@@ -61,10 +55,7 @@ SETTLE_S = 30.0
 """How long a change waits for a server that is alive and does not take it over."""
 NOTHING = -1
 """The number of what a server knows that has not taken up the names yet."""
-LEAVE_S = 2.0
-"""How long the end of a server waits for the database."""
 
-Result = TypeVar("Result")
 Change = Callable[[], Coroutine[Any, Any, None]]
 CarryOut = Callable[[str, Mapping[str, Any], "Actor"], Awaitable[Any]]
 
@@ -84,11 +75,8 @@ class Fronts:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.unsettled = unsettled
-        self._database = database
-        self._cluster = cluster
-        self._front = front or str(uuid.uuid4())
+        self._agreement = Agreement(database, cluster, front or str(uuid.uuid4()))
         self._clock = clock
-        self._threads = DaemonThreads("lorabay-names")
 
         self._beats = Beats(LEASE_S)
         self._texts: dict[str, str | None] = {}
@@ -160,7 +148,7 @@ class Fronts:
         while True:
             await self._keeping.wait()
             self._leads = True
-            logger.info("this server keeps the names", cluster=self._cluster)
+            logger.info("this server keeps the names", cluster=self._agreement.cluster)
             changing = asyncio.create_task(change())
             try:
                 await self._deposed.wait()
@@ -168,7 +156,7 @@ class Fronts:
                 changing.cancel()
                 await asyncio.wait({changing})
                 self._leads = False
-            logger.warning("this server follows the names", cluster=self._cluster)
+            logger.warning("this server follows the names", cluster=self._agreement.cluster)
 
     async def joined(self) -> None:
         """Return when this server knows what all names mean."""
@@ -185,15 +173,8 @@ class Fronts:
         await asyncio.wait({looking})
 
         holder, self._holder = self._holder, None
-        with suppress(SetupError, TimeoutError):
-            async with asyncio.timeout(LEAVE_S):
-                await self._write(partial(self._left, holder=holder))
-
-    def _left(self, connection: Connection, holder: Holder | None) -> None:
-        names.withdraw(connection, self._front)
-        with suppress(Deposed):
-            if holder is not None:
-                office.leave(connection, self._cluster, holder)
+        with suppress(SetupError):
+            await self._agreement.leave(holder)
 
     async def ask(self, errand: Errand) -> Any:
         """Have the keeper make a change; return its result once this server knows of it, too.
@@ -203,15 +184,7 @@ class Fronts:
         found = errands.new_id()
         try:
             async with asyncio.timeout(ANSWER_S):
-                await self._write(
-                    partial(
-                        errand_rows.ask,
-                        cluster=self._cluster,
-                        front=self._front,
-                        errand=found,
-                        question=errand.as_text(),
-                    )
-                )
+                await self._agreement.ask(found, errand.as_text())
                 number, result = errands.result_of(await self._answer_of(found))
                 while self._settled < number:
                     await asyncio.sleep(QUICK_S)
@@ -222,11 +195,11 @@ class Fronts:
             ) from None
         finally:
             with suppress(SetupError):
-                await self._write(partial(errand_rows.forget, errand=found))
+                await self._agreement.take_back(found)
 
     async def _answer_of(self, errand: str) -> str:
         while True:
-            answer = await self._read(partial(errand_rows.answer_of, errand=errand))
+            answer = await self._agreement.answer_of(errand)
             if answer is not None:
                 return answer
             await asyncio.sleep(LOOK_S / 2)
@@ -253,8 +226,8 @@ class Fronts:
             try:
                 await self._step()
                 self._note_answer()
-            except (SetupError, TimeoutError) as error:
-                self._note_failure(error)
+            except SetupError as error:
+                self._note_failure(error.message)
             except Deposed:
                 self._step_down()
             except Exception:  # a bug must not leave a cluster without its names
@@ -276,14 +249,7 @@ class Fronts:
     async def _look(self) -> View:
         """Return how the cluster is now; note who is alive."""
         began = self._clock()
-        view = await self._read(
-            partial(
-                names.look,
-                cluster=self._cluster,
-                since=self._known,
-                with_errands=self._holder is not None,
-            )
-        )
+        view = await self._agreement.look(since=self._known, with_errands=self._holder is not None)
         self._read_at = began
         now = self._clock()
         if view.holder is not None:
@@ -293,22 +259,20 @@ class Fronts:
         self._others = frozenset(
             front
             for front in view.fronts
-            if front != self._front and self._beats.is_alive(front, now)
+            if front != self._agreement.front and self._beats.is_alive(front, now)
         )
         return view
 
     def _is_free(self, holder: Holder) -> bool:
         """Return whether nobody keeps the names: left, gone, or this server before an outage."""
-        if holder.front in (NOBODY, self._front):
+        if holder.front in (NOBODY, self._agreement.front):
             return True
         return not self._beats.is_alive(_office(holder), self._clock())
 
     async def _take(self, former: Holder | None) -> bool:
         """Take the office; return False if somebody else was quicker."""
         began = self._clock()
-        taken = await self._write(
-            partial(office.take, cluster=self._cluster, front=self._front, former=former)
-        )
+        taken = await self._agreement.take(former)
         if taken is None:
             return False
 
@@ -367,9 +331,7 @@ class Fronts:
         if not news:
             return
         try:
-            number = await self._write(
-                partial(office.publish, cluster=self._cluster, holder=holder, told=news)
-            )
+            number = await self._agreement.publish(holder, news)
         except BaseException:
             publishing.not_told(news)
             raise
@@ -385,33 +347,29 @@ class Fronts:
         if self._settled == self._known:
             self._settled_at = now
         elif now - self._settled_at > SETTLE_S:
-            logger.warning("a server does not take over what names mean", cluster=self._cluster)
+            logger.warning(
+                "a server does not take over what names mean", cluster=self._agreement.cluster
+            )
             number = self._known
         if number <= self._settled:
             return
 
         # Told first: a server that is told later than the keeper's clients lets requests wait.
-        await self._write(
-            partial(office.settle, cluster=self._cluster, holder=holder, number=number)
-        )
+        await self._agreement.settle(holder, number)
         self._settled, self._settled_at = number, now
         self.unsettled.settle(number)
 
     async def _show_life(self, holder: Holder) -> None:
         began = self._clock()
-        await self._write(partial(self._lives, holder=holder))
+        await self._agreement.keep(holder, self._known)
         self._beat_at = began
         await self._forget_silent()
-
-    def _lives(self, connection: Connection, holder: Holder) -> None:
-        office.beat(connection, self._cluster, holder)
-        names.report(connection, self._cluster, self._front, self._known)
 
     async def _forget_silent(self) -> None:
         now = self._clock()
         for front in self._beats.silent(FORGOTTEN_S, now):
             self._beats.forget(front)
-            await self._write(partial(names.withdraw, front=front))
+            await self._agreement.forget(front)
 
     def _begin_errands(self, waiting: Mapping[str, str]) -> None:
         for errand, question in waiting.items():
@@ -422,8 +380,8 @@ class Fronts:
     async def _carry(self, errand: str, question: str, carry_out: CarryOut) -> None:
         text = await errands.carried_out(errands.read(question), carry_out, self.agreed)
         try:
-            await self._write(partial(errand_rows.answer, errand=errand, text=text))
-        except (SetupError, TimeoutError):
+            await self._agreement.answer(errand, text)
+        except SetupError:
             return  # the next look finds it unanswered, or its asker has given up
         finally:
             self._carrying.pop(errand, None)
@@ -451,9 +409,7 @@ class Fronts:
         seen = max(self._known, self._reported)
         began = self._clock()
         if seen > NOTHING:
-            await self._write(
-                partial(names.report, cluster=self._cluster, front=self._front, seen=seen)
-            )
+            await self._agreement.report(seen)
         self._reported, self._beat_at = seen, began
 
     async def _take_over(self, view: View) -> bool:
@@ -493,22 +449,13 @@ class Fronts:
             self._has_joined.set()
             self.unsettled.joined()
 
-    async def _read(self, work: Callable[[Connection], Result]) -> Result:
-        async with asyncio.timeout(STEP_S):
-            return await self._threads.begin(self._database.read, work)
-
-    async def _write(self, work: Callable[[Connection], Result]) -> Result:
-        async with asyncio.timeout(STEP_S):
-            return await self._threads.begin(self._database.write, work)
-
     def _note_answer(self) -> None:
         if self._is_failing:
             self._is_failing = False
             logger.info("the database of names answers again")
 
-    def _note_failure(self, error: LorabayError | TimeoutError) -> None:
+    def _note_failure(self, reason: str) -> None:
         if not self._is_failing:
-            reason = getattr(error, "message", "it does not answer")
             logger.warning("names stay as they are: their database is away", reason=reason)
         self._is_failing = True
 
