@@ -22,7 +22,7 @@ from tests.e2e.conftest import ADMIN_KEY, API_KEY
 from tests.e2e.server import PATIENCE_S, START_S, Server
 from tests.e2e.test_ray import SOURCE, copy_of
 from tests.fixtures.databases import free_port
-from tests.fixtures.hosts import RayHost
+from tests.fixtures.hosts import RayHost, environment
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -74,9 +74,13 @@ def fronts(
         *FLAGS,
     ]
     with ExitStack() as stack:
-        first = stack.enter_context(Server(arguments, log=work / "first.log"))
+        first = stack.enter_context(
+            Server(arguments, log=work / "first.log", environ=environment())
+        )
         first.wait_for("ready")
-        second = stack.enter_context(Server(arguments, log=work / "second.log"))
+        second = stack.enter_context(
+            Server(arguments, log=work / "second.log", environ=environment())
+        )
         second.wait_for("ready")
         figures.append(f"ray: a second front ready after {second.age_s:.0f} s")
         yield first, second

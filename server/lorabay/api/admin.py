@@ -29,7 +29,7 @@ from lorabay.reconcile.events import Actor
 
 if TYPE_CHECKING:
     from lorabay.api.auth import Gate
-    from lorabay.serving.admin import Operations
+    from lorabay.serving.admin import NameChanges, Operations
 
 
 class LoadRequest(BaseModel):
@@ -61,13 +61,19 @@ class RollbackRequest(BaseModel):
     seen: str | None = None
 
 
-def admin_router(operations: Operations, gate: Gate) -> APIRouter:
-    """Return the routes; `gate` decides who may use them."""
+def admin_router(
+    operations: Operations, gate: Gate, changes: NameChanges | None = None
+) -> APIRouter:
+    """Return the routes; `gate` decides who may use them.
+
+    `changes` makes what is asked for, `operations` itself by default.
+    """
+    changes = changes or operations
     router = APIRouter(tags=["admin"])
     who = Depends(administrator(gate))
     _add_reads(router, operations, who)
-    _add_changes(router, operations, who)
-    _add_vllm_verbs(router, operations, who)
+    _add_changes(router, operations, changes, who)
+    _add_vllm_verbs(router, operations, changes, who)
     return router
 
 
@@ -111,7 +117,7 @@ def _add_reads(router: APIRouter, operations: Operations, who: Any) -> None:
         return {"events": operations.events(count)}
 
 
-def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
+def _add_changes(router: APIRouter, operations: Operations, changes: NameChanges, who: Any) -> None:
     @router.post(
         "/admin/rescan",
         summary="Look at the adapter directory now, and list every source",
@@ -119,7 +125,7 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         responses=answers(AdaptersAnswer),
     )
     async def rescan(who: Actor = who) -> dict[str, Any]:
-        return {"adapters": await operations.rescan(who), "sources": operations.sources()}
+        return {"adapters": await changes.rescan(who), "sources": operations.sources()}
 
     @router.post(
         "/admin/adapters/{name}/pin",
@@ -128,7 +134,7 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         responses=answers(AdapterAnswer),
     )
     async def pin(name: str, who: Actor = who) -> dict[str, Any]:
-        described = await operations.set_pinned(name, True, who)
+        described = await changes.set_pinned(name, True, who)
         await operations.saved()
         return described
 
@@ -139,7 +145,7 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         responses=answers(AdapterAnswer | NothingAnswer),
     )
     async def unpin(name: str, who: Actor = who) -> dict[str, Any]:
-        described = await operations.set_pinned(name, False, who)
+        described = await changes.set_pinned(name, False, who)
         await operations.saved()
         return described
 
@@ -162,7 +168,7 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         openapi_extra=documented(RollbackRequest, required=False),
     )
     async def rollback(name: str, body: Any = rollback_body, who: Actor = who) -> dict[str, Any]:
-        return await operations.roll_back(name, body.version, who, seen=body.seen)
+        return await changes.roll_back(name, body.version, who, seen=body.seen)
 
     @router.post(
         "/admin/adapters/{name}/unload",
@@ -171,7 +177,7 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         responses=answers(UnloadedAnswer),
     )
     async def unload(name: str, who: Actor = who) -> dict[str, str]:
-        await operations.unload(name, who)
+        await changes.unload(name, who)
         return {"unloaded": name}
 
     @router.delete(
@@ -181,11 +187,13 @@ def _add_changes(router: APIRouter, operations: Operations, who: Any) -> None:
         responses=answers(DeletedAnswer),
     )
     async def delete(digest: str, who: Actor = who) -> dict[str, str]:
-        await operations.delete(digest, who)
+        await changes.delete(digest, who)
         return {"deleted": digest}
 
 
-def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None:
+def _add_vllm_verbs(
+    router: APIRouter, operations: Operations, changes: NameChanges, who: Any
+) -> None:
     load_body = body_of(LoadRequest, who)
     unload_body = body_of(UnloadRequest, who)
 
@@ -203,7 +211,7 @@ def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None
             raise InvalidRequest(f"The lora adapter '{name}' conflicts with a served base model.")
 
         try:
-            await operations.load(name, body.lora_path, replace=body.load_inplace, who=who)
+            await changes.load(name, body.lora_path, replace=body.load_inplace, who=who)
         except AdapterConflict:
             raise InvalidRequest(
                 f"The lora adapter '{name}' has already been loaded. "
@@ -224,5 +232,5 @@ def _add_vllm_verbs(router: APIRouter, operations: Operations, who: Any) -> None
         if not operations.is_served(name):
             raise ModelNotFound(name, message=f"The lora adapter '{name}' cannot be found.")
 
-        await operations.unload(name, who)
+        await changes.unload(name, who)
         return PlainTextResponse(f"Success: LoRA adapter '{name}' removed successfully.")

@@ -19,7 +19,7 @@ from lorabay.rollout.policy import Policy, read_policy
 
 if TYPE_CHECKING:
     from lorabay.api.auth import Gate
-    from lorabay.serving.admin import Operations
+    from lorabay.serving.admin import NameChanges, Operations
 
 
 class RolloutRequest(BaseModel):
@@ -40,8 +40,14 @@ class RolloutRequest(BaseModel):
     seen: str | None = None
 
 
-def rollouts_router(operations: Operations, gate: Gate) -> APIRouter:
-    """Return the routes; `gate` decides who may use them."""
+def rollouts_router(
+    operations: Operations, gate: Gate, changes: NameChanges | None = None
+) -> APIRouter:
+    """Return the routes; `gate` decides who may use them.
+
+    `changes` makes what is asked for, `operations` itself by default.
+    """
+    changes = changes or operations
     router = APIRouter(tags=["admin"])
     who = Depends(administrator(gate))
 
@@ -67,7 +73,7 @@ def rollouts_router(operations: Operations, gate: Gate) -> APIRouter:
         name: str, body: Any = rollout_body, who: Actor = who
     ) -> dict[str, Any]:
         digest = _digest_of(name, body.version)
-        return await operations.start_rollout(name, digest, policy_of(body), who, seen=body.seen)
+        return await changes.start_rollout(name, digest, policy_of(body), who, seen=body.seen)
 
     @router.post(
         "/admin/adapters/{name}/rollout/promote",
@@ -76,7 +82,7 @@ def rollouts_router(operations: Operations, gate: Gate) -> APIRouter:
         responses=answers(RolloutAnswer),
     )
     async def promote_rollout(name: str, who: Actor = who) -> dict[str, Any]:
-        return await operations.promote_rollout(name, who)
+        return await changes.promote_rollout(name, who)
 
     @router.post(
         "/admin/adapters/{name}/rollout/stop",
@@ -85,7 +91,7 @@ def rollouts_router(operations: Operations, gate: Gate) -> APIRouter:
         responses=answers(RolloutAnswer),
     )
     async def stop_rollout(name: str, who: Actor = who) -> dict[str, Any]:
-        return await operations.stop_rollout(name, who)
+        return await changes.stop_rollout(name, who)
 
     return router
 

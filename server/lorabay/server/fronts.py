@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lorabay.metrics import Metrics
     from lorabay.reconcile.reconciler import Reconciler
     from lorabay.server.accounts import Accounts
-    from lorabay.serving.admin import Sources
+    from lorabay.serving.admin import Operations
     from lorabay.serving.manager import AdapterManager
     from lorabay.settings import Settings
 
@@ -43,22 +43,29 @@ def choose_fronts(settings: Settings, accounts: Accounts | None, metrics: Metric
 
 
 def join(
-    fronts: Fronts, manager: AdapterManager, reconciler: Reconciler, sources: Sources | None
+    fronts: Fronts, manager: AdapterManager, reconciler: Reconciler, operations: Operations
 ) -> tuple[SharedOperations, ToldAnswers]:
-    """Let this server keep or follow the names of a reconciler; return its admin side, and the
-    answers that it tells others of.
+    """Let this server keep or follow the names of a reconciler.
+
+    Return what makes the changes of `operations` for all servers, and the answers that it tells
+    others of.
     """
     from lorabay.cluster.fronts.following import Following
     from lorabay.cluster.fronts.shared_operations import SharedOperations
     from lorabay.cluster.fronts.told_answers import ToldAnswers
 
-    names = reconciler.registry.shared
-    operations = SharedOperations(manager, reconciler, sources, fronts)
-    answers = ToldAnswers(fronts.ask)
     rollouts = manager.rollouts
+    answers = ToldAnswers(fronts.ask)
     rollouts.share(lambda: fronts.keeps_names, answers.note)
 
+    def changed(name: str) -> None:
+        rollouts.follow(name)
+        # A pin that is gone leaves room.
+        manager.residency.look_for_room()
+
+    names = reconciler.registry.shared
     fronts.unsettled.base_names = reconciler.ingest.base_names
-    following = Following(names, reconciler.swaps, fronts.unsettled, rollouts.follow)
-    fronts.attach(names, following, operations.carry_out)
-    return operations, answers
+    following = Following(names, reconciler.swaps, fronts.unsettled, changed)
+    changes = SharedOperations(operations, rollouts, fronts)
+    fronts.attach(names, following, changes.carry_out)
+    return changes, answers

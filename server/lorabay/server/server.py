@@ -111,6 +111,7 @@ if TYPE_CHECKING:
     from lorabay.routing.router import Router
     from lorabay.server.accounts import Accounts
     from lorabay.server.tls import Certificate
+    from lorabay.serving.admin import NameChanges
     from lorabay.serving.engine import Call, Engine
     from lorabay.serving.turns.turn_gate import TurnGate
     from lorabay.settings import Settings
@@ -445,8 +446,9 @@ class Server:
         if engine_is_on_cpu():
             # Whoever reads a folder has the cores on which tokens are computed.
             reconciler.ingest.give_way(lambda: turns.running > 0)
-        operations = self._operations(manager, reconciler)
-        self.app.hand_over(self._create_app(base, manager, reconciler, turns, operations))
+        operations = Operations(manager, reconciler, self._sources)
+        changes = self._share(manager, reconciler, operations)
+        self.app.hand_over(self._create_app(base, manager, reconciler, turns, operations, changes))
 
         step("start the engine, and load adapters into it")
         await manager.start(self._fronts)
@@ -494,9 +496,10 @@ class Server:
         reconciler: Reconciler,
         turns: TurnGate,
         operations: Operations,
+        changes: NameChanges,
     ) -> FastAPI:
         parts = self._parts(manager, reconciler, turns)
-        routers = self._routers(manager, reconciler, operations)
+        routers = self._routers(manager, reconciler, operations, changes)
         app = create_app(
             parts,
             self._gate,
@@ -524,13 +527,15 @@ class Server:
             app.router.routes.extend(console)
         return app
 
-    def _operations(self, manager: AdapterManager, reconciler: Reconciler) -> Operations:
-        """Return the admin side; from here on names are shared, if they are."""
+    def _share(
+        self, manager: AdapterManager, reconciler: Reconciler, operations: Operations
+    ) -> NameChanges:
+        """Return what makes administrators' changes; from here on names are shared, if they are."""
         if self._fronts is None:
-            return Operations(manager, reconciler, self._sources)
-        operations, answers = join(self._fronts, manager, reconciler, self._sources)
+            return operations
+        changes, answers = join(self._fronts, manager, reconciler, operations)
         self._telling = asyncio.create_task(answers.run())
-        return operations
+        return changes
 
     def _parts(self, manager: AdapterManager, reconciler: Reconciler, turns: TurnGate) -> Parts:
         """Return the parts that answer requests."""
@@ -553,11 +558,15 @@ class Server:
         )
 
     def _routers(
-        self, manager: AdapterManager, reconciler: Reconciler, operations: Operations
+        self,
+        manager: AdapterManager,
+        reconciler: Reconciler,
+        operations: Operations,
+        name_changes: NameChanges,
     ) -> Callable[[Gate], list[APIRouter]]:
         """Return a function that makes the paths of administrators, behind the gate it is given."""
         live = watched(self._ring, self._metrics, manager, operations, lambda: self._http.draining)
-        uploads = choose_uploads(self._settings, operations)
+        uploads = choose_uploads(self._settings, operations, name_changes)
         ingest = reconciler.ingest
         assert ingest.base_weights is not None  # noqa: S101
         changes = Changes(ingest.base, ingest.base_weights)
@@ -567,8 +576,8 @@ class Server:
 
         def routers(gate: Gate) -> list[APIRouter]:
             made = [
-                admin_router(operations, gate),
-                rollouts_router(operations, gate),
+                admin_router(operations, gate, name_changes),
+                rollouts_router(operations, gate, name_changes),
                 changes_router(operations, changes, gate),
                 uploads_router(uploads, gate),
                 live_router(live, gate),

@@ -10,7 +10,7 @@ from lorabay.sources.locations import FOLDER, read_locations
 from lorabay.sources.uploads.upload_folder import UploadFolder
 
 if TYPE_CHECKING:
-    from lorabay.serving.admin import Operations
+    from lorabay.serving.admin import NameChanges, Operations
     from lorabay.serving.uploads import Uploads
     from lorabay.settings import Settings
 
@@ -23,8 +23,13 @@ NO_FOLDER = (
 )
 
 
-def choose_uploads(settings: Settings, operations: Operations) -> Uploads:
-    """Return the way in for adapters: into the first folder of `--adapters`, if there is one."""
+def choose_uploads(
+    settings: Settings, operations: Operations, changes: NameChanges | None = None
+) -> Uploads:
+    """Return the way in for adapters: into the first folder of `--adapters`, if there is one.
+
+    `changes` has them served, `operations` itself by default.
+    """
     if settings.upload_mib is None:
         return NoUploads(OFF)
 
@@ -32,4 +37,5 @@ def choose_uploads(settings: Settings, operations: Operations) -> Uploads:
     folders = [location.rest for location in locations if location.kind == FOLDER]
     if not folders:
         return NoUploads(NO_FOLDER.format(sources=", ".join(map(str, locations))))
-    return FolderUploads(UploadFolder(Path(folders[0])), operations, settings.upload_mib * MIB)
+    folder = UploadFolder(Path(folders[0]))
+    return FolderUploads(folder, operations, settings.upload_mib * MIB, changes)

@@ -73,6 +73,60 @@ class Sources(Protocol):
         ...
 
 
+class NameChanges(Protocol):
+    """What an administrator may have changed; `Operations` says what each does and raises."""
+
+    async def rescan(self, who: Actor) -> list[dict[str, Any]]:
+        """Look at the directory now."""
+        ...
+
+    async def set_pinned(self, name: str, pinned: bool, who: Actor) -> dict[str, Any]:
+        """Keep an adapter in the engine, or no longer."""
+        ...
+
+    async def roll_back(
+        self, name: str, digest_prefix: str | None, who: Actor, *, seen: str | None = None
+    ) -> dict[str, Any]:
+        """Make a kept version live again."""
+        ...
+
+    async def start_rollout(
+        self,
+        name: str,
+        digest_prefix: str | None,
+        policy: Policy,
+        who: Actor,
+        *,
+        seen: str | None = None,
+    ) -> dict[str, Any]:
+        """Answer a part of an adapter's clients with a kept version."""
+        ...
+
+    async def promote_rollout(self, name: str, who: Actor) -> dict[str, Any]:
+        """Make a canary the live version."""
+        ...
+
+    async def stop_rollout(self, name: str, who: Actor) -> dict[str, Any]:
+        """End a rollout."""
+        ...
+
+    async def unload(self, name: str, who: Actor) -> None:
+        """Take an adapter away."""
+        ...
+
+    async def load(self, name: str, path: str, *, replace: bool, who: Actor) -> Version:
+        """Serve the adapter in a folder."""
+        ...
+
+    async def added(self, name: str, version: str, who: Actor) -> str:
+        """Serve what somebody has put into the adapter directory."""
+        ...
+
+    async def delete(self, digest: str, who: Actor) -> None:
+        """Drop a kept version."""
+        ...
+
+
 class NoSources:
     """The sources of a server that follows one folder: none is mirrored."""
 

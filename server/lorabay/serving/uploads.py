@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from lorabay.catalog.versions import Version
     from lorabay.reconcile.events import Actor
-    from lorabay.serving.admin import Operations
+    from lorabay.serving.admin import NameChanges, Operations
     from lorabay.sources.uploads.upload_folder import Incoming, UploadFolder
 
 AGAIN_S = 5.0
@@ -84,11 +84,21 @@ class NoUploads:
 
 
 class FolderUploads:
-    """A server to which archives of up to `most_bytes` can be sent, packed and unpacked."""
+    """A server to which archives of up to `most_bytes` can be sent, packed and unpacked.
 
-    def __init__(self, folder: UploadFolder, operations: Operations, most_bytes: int) -> None:
+    `changes` has what is put in place served, `operations` itself by default.
+    """
+
+    def __init__(
+        self,
+        folder: UploadFolder,
+        operations: Operations,
+        most_bytes: int,
+        changes: NameChanges | None = None,
+    ) -> None:
         self._folder = folder
         self._operations = operations
+        self._changes = changes or operations
         self._most_bytes = most_bytes
         self._one = asyncio.Lock()
 
@@ -112,7 +122,7 @@ class FolderUploads:
                 raise RateLimited("another adapter is being sent: try again", retry_after=AGAIN_S)
             async with self._one:
                 version, left_out = await self._add(upload)
-                state = await self._operations.added(name, version.id, who)
+                state = await self._changes.added(name, version.id, who)
 
         return {"name": name, "version": version.id, "state": state, "left_out": left_out}
 

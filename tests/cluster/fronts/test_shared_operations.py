@@ -45,8 +45,10 @@ class Office:
 
 
 class Side:
-    def __init__(self, bay: Bay, office: Office, operations: SharedOperations) -> None:
-        self.bay, self.office, self.operations = bay, office, operations
+    def __init__(
+        self, bay: Bay, office: Office, here: Operations, changes: SharedOperations
+    ) -> None:
+        self.bay, self.office, self.here, self.operations = bay, office, here, changes
 
 
 @pytest.fixture(params=[True, False], ids=["keeper", "follower"])
@@ -61,9 +63,10 @@ async def side(
         await bay.serve("ads", weights)
     await quiet()
     office = Office()
-    operations = SharedOperations(manager, bay.reconciler, None, office)  # type: ignore[arg-type]
+    here = Operations(manager, bay.reconciler)
+    operations = SharedOperations(here, manager.rollouts, office)
     office.keeper, office.keeps_names = operations, request.param
-    yield Side(bay, office, operations)
+    yield Side(bay, office, here, operations)
     await manager.stop()
     bay.store.close()
 
@@ -71,7 +74,7 @@ async def side(
 async def test_every_change_reaches_whoever_keeps_the_names(side: Side) -> None:
     """The answer is what this server knows of the adapter by then."""
     operations = side.operations
-    live, former = [one["digest"] for one in operations.adapter("ads")["versions"]]
+    live, former = [one["digest"] for one in side.here.adapter("ads")["versions"]]
     assert (await operations.set_pinned("ads", True, WHO))["pinned"]
     assert not (await operations.set_pinned("ads", False, WHO))["pinned"]
     rolled = await operations.roll_back("ads", former, WHO)
@@ -95,7 +98,7 @@ async def test_every_change_reaches_whoever_keeps_the_names(side: Side) -> None:
     office = side.office
     assert office.asked == ([] if office.keeps_names else EVERYTHING)
     assert office.waited == (len(EVERYTHING) if office.keeps_names else 0)
-    assert {event["who"] for event in operations.events(5)} <= {"admin", "folder"}
+    assert {event["who"] for event in side.here.events(5)} <= {"admin", "folder"}
 
 
 EVERYTHING = [
@@ -106,7 +109,7 @@ EVERYTHING = [
 
 async def test_versions_are_deleted_by_whoever_keeps_the_names(side: Side) -> None:
     """From the store that all of them share."""
-    former = side.operations.adapter("ads")["versions"][1]["digest"]
+    former = side.here.adapter("ads")["versions"][1]["digest"]
     await side.operations.delete(former, WHO)
     assert former not in side.bay.in_store()
 
@@ -135,4 +138,3 @@ async def test_answers_of_other_servers_are_taken_in(
     )
     assert await side.operations.carry_out(COUNT, {"answers": [1]}, WHO) is None
     assert seen == [[1]]
-    assert isinstance(side.operations, Operations)

@@ -44,19 +44,19 @@ class Loads(Protocol):
 
 
 class Following:
-    """What this server takes over; `rollout_changed` hears of each name."""
+    """What this server takes over; `changed` hears of each name."""
 
     def __init__(
         self,
         names: SharedNames,
         loads: Loads,
         unsettled: Unsettled,
-        rollout_changed: Callable[[str], None],
+        changed: Callable[[str], None],
     ) -> None:
         self._names = names
         self._loads = loads
         self._unsettled = unsettled
-        self._rollout_changed = rollout_changed
+        self._changed = changed
 
     async def take_over(self, texts: Mapping[str, str | None], number: int) -> None:
         """Let names mean what is told of them; `number` is that of the newest change."""
@@ -72,7 +72,7 @@ class Following:
         await self._load_successor(name, told, found)
 
         flip = self._names.take_over(name, told, found)
-        self._rollout_changed(name)
+        self._changed(name)
         if flip.now is not None:
             self._loads.retire_replaced(flip.before, flip.now)
         elif flip.before is not None:

@@ -1,4 +1,4 @@
-"""The operations of an administrator on a server that shares its names.
+"""The changes that an administrator may ask for on a server that shares its names.
 
 The one that keeps the names makes the changes; any other has it make them, and answers when it
 knows of them as well. What an adapter looks like, and where its weights are, each tells of itself.
@@ -6,24 +6,20 @@ knows of them as well. What an adapter looks like, and where its weights are, ea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lorabay.catalog.versions import Version
 from lorabay.cluster.fronts.errands import Errand
 from lorabay.cluster.fronts.told_answers import COUNT, take_in
 from lorabay.errors import AdapterConflict
 from lorabay.rollout.policy import Policy, read_policy
-from lorabay.serving.admin import Operations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lorabay.cluster.fronts.fronts import Fronts
     from lorabay.reconcile.events import Actor
-    from lorabay.reconcile.reconciler import Reconciler
-    from lorabay.serving.admin import Sources
-    from lorabay.serving.manager import AdapterManager
-
+    from lorabay.serving.admin import Operations
+    from lorabay.serving.rollouts import Rollouts
 
 CHANGES = frozenset(
     {
@@ -42,21 +38,33 @@ CHANGES = frozenset(
 """The operations that change what names mean to every server."""
 
 
-class SharedOperations(Operations):
-    """The admin side of one of several servers that share their names.
+class Office(Protocol):
+    """Who keeps the names; `Fronts` in a server."""
+
+    @property
+    def keeps_names(self) -> bool:
+        """True while it is this server."""
+        ...
+
+    async def ask(self, errand: Errand) -> Any:
+        """Have the keeper do what is wanted; return the result once this server knows of it."""
+        ...
+
+    async def agreed(self) -> int:
+        """Wait until all servers know what this one has changed."""
+        ...
+
+
+class SharedOperations:
+    """What `Operations` change, on one of several servers; `rollouts` are this one's.
 
     Raises what `Operations` raises, and StorageUnavailable while nobody keeps the names.
     """
 
-    def __init__(
-        self,
-        manager: AdapterManager,
-        reconciler: Reconciler,
-        sources: Sources | None,
-        fronts: Fronts,
-    ) -> None:
-        super().__init__(manager, reconciler, sources)
-        self._fronts = fronts
+    def __init__(self, operations: Operations, rollouts: Rollouts, office: Office) -> None:
+        self._operations = operations
+        self._rollouts = rollouts
+        self._office = office
 
     async def carry_out(self, method: str, arguments: Mapping[str, Any], who: Actor) -> Any:
         """Make a change here, for whichever server wants it; return JSON values."""
@@ -68,34 +76,33 @@ class SharedOperations(Operations):
         wishes = dict(arguments)
         if "policy" in wishes:
             wishes["policy"] = read_policy(wishes["policy"])
-        result = await getattr(super(), method)(**wishes, who=who)
+        result = await getattr(self._operations, method)(**wishes, who=who)
         return result.digest if isinstance(result, Version) else result
 
     async def _change(self, method: str, who: Actor, **arguments: Any) -> Any:
         """Have a change made by whoever keeps the names; return once all servers know of it."""
-        if not self._fronts.keeps_names:
-            return await self._fronts.ask(Errand(method, arguments, who))
+        if not self._office.keeps_names:
+            return await self._office.ask(Errand(method, arguments, who))
         result = await self.carry_out(method, arguments, who)
-        await self._fronts.agreed()
+        await self._office.agreed()
         return result
 
     async def rescan(self, who: Actor) -> list[dict[str, Any]]:
         """Have the directory looked at; see `Operations.rescan`."""
         await self._change("rescan", who)
-        return self.adapters()
+        return self._operations.adapters()
 
     async def set_pinned(self, name: str, pinned: bool, who: Actor) -> dict[str, Any]:
         """Keep an adapter in the engines; see `Operations.set_pinned`."""
         left: dict[str, Any] = await self._change("set_pinned", who, name=name, pinned=pinned)
-        self._manager.residency.look_for_room()
-        return self.adapter(name) if left else {}
+        return self._operations.adapter(name) if left else {}
 
     async def roll_back(
         self, name: str, digest_prefix: str | None, who: Actor, *, seen: str | None = None
     ) -> dict[str, Any]:
         """Make a kept version live again; see `Operations.roll_back`."""
         await self._change("roll_back", who, name=name, digest_prefix=digest_prefix, seen=seen)
-        return self.adapter(name)
+        return self._operations.adapter(name)
 
     async def start_rollout(
         self,
@@ -134,7 +141,7 @@ class SharedOperations(Operations):
     async def load(self, name: str, path: str, *, replace: bool, who: Actor) -> Version:
         """Serve the adapter in a folder; see `Operations.load`."""
         digest = await self._change("load", who, name=name, path=path, replace=replace)
-        return self.version(name, digest)
+        return self._operations.version(name, digest)
 
     async def added(self, name: str, version: str, who: Actor) -> str:
         """Serve what was put into the adapter directory; see `Operations.added`."""
