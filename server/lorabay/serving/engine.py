@@ -221,6 +221,15 @@ class StepTokens(NamedTuple):
     alone: int
 
 
+class AdapterRoom(NamedTuple):
+    """Adapters that an engine takes in all of its copies: in their memory, beside the places that
+    are kept for swaps, and of these in slots.
+    """
+
+    places: int
+    slots: int
+
+
 class Compiled(StrEnum):
     """Whether the base runs as code that a compiler has made of it; otherwise it is slower."""
 
@@ -315,6 +324,19 @@ class Engine(Protocol):
     def reads_at_once(self) -> StepTokens | None:
         """Tokens of prompts that the engine reads in a step, in all of its copies; None before the
         first start.
+        """
+        ...
+
+    @property
+    def adapter_room(self) -> AdapterRoom | None:
+        """The adapters that the engine takes now, if copies come and go; None if there are as many
+        as was configured.
+        """
+        ...
+
+    def when_resized(self, resized: Callable[[], None]) -> None:
+        """Call `resized`, too, whenever the engine takes other numbers of adapters, sequences or
+        tokens than before.
         """
         ...
 

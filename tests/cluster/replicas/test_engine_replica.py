@@ -178,8 +178,9 @@ async def test_a_full_replica_makes_room(replica: EngineReplica, engine: FakeEng
     assert engine.loaded == {FINANCE, LAW}
 
 
-async def test_facts_tell_what_the_engine_can(replica: EngineReplica) -> None:
-    facts = replica.facts()
+async def test_facts_tell_what_the_engine_can(engine: FakeEngine) -> None:
+    """And what it has room for."""
+    facts = EngineReplica(engine, Room(capacity=3, slots=2)).facts()
     assert facts.max_model_len == 2048
     assert facts.calls == {call.name for call in CALLS}
-    assert facts.slots == 2
+    assert (facts.places, facts.slots) == (3, 2)

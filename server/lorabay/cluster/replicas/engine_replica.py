@@ -94,13 +94,15 @@ class EngineReplica:
     def facts(self) -> Facts:
         """Return what fronts must know of the engine."""
         engine = self.engine
+        slots = engine.slots()
         return Facts(
             engine.max_model_len,
             engine.max_sequences,
             engine.reads_at_once,
             engine.compiled,
             frozenset(call.name for call in CALLS if self._answers(call)),
-            frozenset(self._residency.resident()),
+            frozenset() if slots is None else slots.held,
+            self._room.capacity,
             self._room.slots,
         )
 

@@ -100,6 +100,7 @@ class Facts:
     compiled: Compiled | None
     calls: frozenset[str]
     held: frozenset[Digest]
+    places: int
     slots: int
 
 

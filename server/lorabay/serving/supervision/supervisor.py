@@ -29,6 +29,7 @@ from lorabay.serving.supervision.watched_stream import WatchedStream
 if TYPE_CHECKING:
     from lorabay.catalog.versions import Digest, Version
     from lorabay.serving.engine import (
+        AdapterRoom,
         AnswerStream,
         Body,
         Call,
@@ -146,6 +147,15 @@ class SupervisedEngine:
     def reads_at_once(self) -> StepTokens | None:
         """Tokens of prompts that the engine reads in a step; None before the first start."""
         return self._engine.reads_at_once
+
+    @property
+    def adapter_room(self) -> AdapterRoom | None:
+        """The adapters that the engine takes now; None if as many as was configured."""
+        return self._engine.adapter_room
+
+    def when_resized(self, resized: Callable[[], None]) -> None:
+        """Call `resized`, too, whenever the engine takes other numbers than before."""
+        self._engine.when_resized(resized)
 
     @property
     def compiled(self) -> Compiled | None:
