@@ -185,6 +185,10 @@ def _note_reading() -> None:
     """Note nothing."""
 
 
+def _note_death(copy: int) -> None:
+    """Note nothing."""
+
+
 @dataclass(slots=True)
 class Meter:
     """Shows what a request has cost so far, also one that is cut off before it is answered.
@@ -193,11 +197,14 @@ class Meter:
     when it has counted them and computed nothing yet, again if there are further prompts; what that
     raises ends the request, and is raised by `run` or by the stream. It calls `was_read` when it
     has read all prompts that it was given by then. One that `goes_first` it may read before others.
+    If one of its copies dies under the request, and others go on, it calls `died` with that one's
+    number before the request fails.
     """
 
     read: Callable[[], Usage] = Usage
     admit: Callable[[int], Awaitable[None]] = _admit
     was_read: Callable[[], None] = _note_reading
+    died: Callable[[int], None] = _note_death
     goes_first: bool = False
 
 

@@ -10,10 +10,12 @@ import pytest
 from lorabay.cluster.choice.rendezvous import ReplicaId
 from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
 from lorabay.cluster.replicas.replicas_engine import SESSION, ReplicasEngine
-from lorabay.errors import EngineUnavailable
-from lorabay.serving.engine import CHAT, AdapterRoom, Answer, Compiled, Slots
+from lorabay.errors import EngineUnavailable, RequestRefused
+from lorabay.serving.engine import CHAT, AdapterRoom, Answer, Body, Compiled, Slots
 from lorabay.serving.residency import Hooks, Residency
-from tests.cluster.replicas.direct import DirectLine
+from lorabay.serving.supervision.supervisor import SupervisedEngine
+from lorabay.serving.supervision.suspects import Suspects
+from tests.cluster.replicas.direct import ROOM, DirectLine
 from tests.fake_engine import FakeEngine
 from tests.versions import make_version
 from tests.virtual_time import quiet
@@ -236,3 +238,40 @@ async def test_a_front_holds_as_many_adapters_as_its_replicas_do(line: DirectLin
     assert len(residency.resident()) == 2
     await second.stop()
     await engine.stop()
+
+
+async def test_a_request_that_kills_two_replicas_is_refused(
+    line: DirectLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is on one host; one that ran beside it is not, and the others go on."""
+    monkeypatch.setattr("lorabay.serving.supervision.copy_deaths.GATHER_S", 0.01)
+    supervised = SupervisedEngine(ReplicasEngine(line), suspects=Suspects())
+    await supervised.start()
+
+    async def ask_for(text: str) -> None:
+        await supervised.run(CHAT, {"model": "finance", "text": text}, FINANCE, request_id="r")
+
+    async def dies_of(*texts: str) -> None:
+        """A replica that comes in place of those there are, and dies once all these are there."""
+        engine, present = FakeEngine(up=True), asyncio.Event()
+
+        async def reply(body: Body) -> Answer:
+            if len(engine.asked) == len(texts):
+                engine.up = False
+                present.set()
+            await present.wait()
+            raise EngineUnavailable("the engine died")
+
+        engine.reply = reply
+        line.replicas = {ReplicaId(str(len(texts))): EngineReplica(engine, ROOM)}
+        asked = await asyncio.gather(*map(ask_for, texts), return_exceptions=True)
+        assert [type(one) for one in asked] == [EngineUnavailable] * len(texts)
+        await asyncio.sleep(0.05)
+
+    await dies_of("killer", "bystander")
+    await dies_of("killer")
+    line.replicas = {ReplicaId("fresh"): EngineReplica(FakeEngine(up=True), ROOM)}
+    with pytest.raises(RequestRefused, match="died 2 times"):
+        await ask_for("killer")
+    await ask_for("bystander")
+    await supervised.stop()
