@@ -1,14 +1,16 @@
 """Natural sentences, half of them for tuning and half only counted, and how much of them is found.
 
-    python -m tests.data.deidentify.natural [--part tune|held-out|attack|further|styles|fresh] [--show]
+    python -m tests.data.deidentify.natural [--part PART] [--show]
 
+where PART is tune, held-out, attack, further, styles or fresh, and may be said again,
 prints recall by language and kind, how many sentences without personal data are changed, and
 `--show` what is missed or wrong in the half for tuning. The sentences were written before the rules
 that are tuned on the first half. A line is in the first half if the sha256 of its text without
 marks begins with an even digit. The part `attack` was written while the rules were made, from other
 kinds of text; nothing was tuned on it. `further` was written for tuning, when the first half had
 little left to show: names that are words, and addresses in many forms. `styles` (for tuning) and
-`fresh` (only counted) are chat logs, tickets and forms, written before the rules of the third round.
+`fresh` (only counted) are chat logs, tickets and forms, written before the rules of the third
+round by one hand, which is why their kinds are alike.
 """
 
 from __future__ import annotations
