@@ -11,6 +11,7 @@ from lorabay.catalog.versions import Digest, Version
 from lorabay.errors import EngineUnavailable
 from lorabay.serving.engine import (
     CALLS,
+    AdapterRoom,
     Answer,
     AnswerStream,
     Body,
@@ -36,6 +37,7 @@ class FakeEngine:
     max_model_len: int | None = 2048
     max_sequences: int | None = None
     reads_at_once: StepTokens | None = None
+    adapter_room: AdapterRoom | None = None
     compiled: Compiled | None = Compiled.YES
 
     def __init__(
@@ -46,6 +48,7 @@ class FakeEngine:
         self.asked: list[tuple[Call, Body, Version | None, str]] = []
         self.in_slots: Slots | None = None
         self.pinned: Callable[[], Set[Digest]] = frozenset
+        self.resized: list[Callable[[], None]] = []
         self.spent = Usage()
         self.prompt_tokens: int | None = None
         """What the engine counts of a prompt; None if it does not count."""
@@ -92,6 +95,15 @@ class FakeEngine:
 
     def slots(self) -> Slots | None:
         return self.in_slots
+
+    def when_resized(self, resized: Callable[[], None]) -> None:
+        self.resized.append(resized)
+
+    def resize(self, *, places: int, slots: int) -> None:
+        """Take other numbers of adapters from now on, and say so."""
+        self.adapter_room = AdapterRoom(places, slots)
+        for resized in self.resized:
+            resized()
 
     def keep_in_slots(self, pinned: Callable[[], Set[Digest]]) -> None:
         self.pinned = pinned

@@ -7,6 +7,7 @@ its routers and what they learn late are real.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,8 +20,10 @@ from lorabay.cluster.ray_serve.application import Application, Cluster
 from lorabay.cluster.ray_serve.line import RayLine
 from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
 from lorabay.cluster.replicas.replicas_engine import ReplicasEngine
-from lorabay.errors import SetupError
-from lorabay.serving.engine import CHAT, Answer, Body
+from lorabay.errors import EngineUnavailable, RequestRefused, SetupError
+from lorabay.serving.engine import CHAT, AdapterRoom, Answer, Body
+from lorabay.serving.supervision.supervisor import SupervisedEngine
+from lorabay.serving.supervision.suspects import Suspects
 from tests.fake_engine import FakeEngine
 from tests.fake_stream import USAGE
 from tests.versions import make_version
@@ -59,6 +62,30 @@ class CountedReplica(EngineReplica):
 
     def stats(self) -> dict[str, Any]:
         return super().stats() | {"loads": self._counted.loads}
+
+
+class EngineThatDies(FakeEngine):
+    """An engine that some requests kill, alone or with its whole replica."""
+
+    def __init__(self) -> None:
+        super().__init__(self.die_or_answer)
+
+    async def die_or_answer(self, body: Body) -> Answer:
+        await asyncio.sleep(STEP_S)
+        match body["prompt"]:
+            case "engine":
+                await self.stop()
+                await self.kill()
+                self.check()
+            case "replica":
+                os._exit(1)
+        return await answer(body)
+
+
+async def make_mortal(rank: int) -> EngineReplica:
+    replica = EngineReplica(EngineThatDies(), Room(capacity=PLACES, slots=PLACES))
+    await replica.start()
+    return replica
 
 
 async def make(rank: int) -> EngineReplica:
@@ -187,3 +214,31 @@ async def test_replicas_without_a_place_are_given_up() -> None:
         await line.open()
     await line.close()
     assert "nowhere" not in serve.status().applications
+
+
+@pytest.mark.usefixtures("ray_here")
+@pytest.mark.parametrize("what", ["engine", "replica"])
+async def test_a_request_that_kills_two_replicas_is_refused(what: str) -> None:
+    """Whether its engine dies or all of it; the front knows how many are left and come again."""
+    cluster = Cluster(replicas=2, window=8, name="mortal", drain_s=1)
+    line = RayLine(Application(cluster, make_mortal))
+    engine = SupervisedEngine(ReplicasEngine(line), suspects=Suspects())
+    await engine.start()
+
+    async def ask_for(prompt: str) -> None:
+        await engine.run(CHAT, {"model": "base", "prompt": prompt}, None, request_id="r")
+
+    async def has_room_of(replicas: int) -> None:
+        while engine.adapter_room != AdapterRoom(replicas * PLACES, replicas * PLACES):
+            await asyncio.sleep(0.1)
+
+    for _ in range(2):
+        await has_room_of(2)
+        with pytest.raises(EngineUnavailable):
+            await ask_for(what)
+        await has_room_of(1)
+    await has_room_of(2)
+    with pytest.raises(RequestRefused):
+        await ask_for(what)
+    await ask_for("something else")
+    await engine.stop()

@@ -36,6 +36,11 @@ def test_a_replica_keeps_a_place_for_swaps(settings: Settings) -> None:
     assert room.queue_timeout_s == settings.queue_timeout_s
 
 
+def test_a_replica_has_the_slots_of_all_its_copies(settings: Settings) -> None:
+    options = {"max_loras": 4, "max_cpu_loras": 9, "data_parallel_size": 2}
+    assert room_of(options, settings).slots == 8
+
+
 def test_without_ray_it_says_what_to_install(
     settings: Settings, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from tests.versions import make_version
 
 OPTIONS = {"max_loras": 1}
 FINANCE, SHOP = make_version("finance", "f"), make_version("shop", "e")
+LAW, BANK = make_version("law", "d"), make_version("bank", "b")
 A, B = Flow("a", "finance"), Flow("b", "finance")
 
 
@@ -59,6 +60,25 @@ async def test_by_default_the_engine_says_how_much_it_computes() -> None:
         await gate.take(version, A)
     with pytest.raises(EngineUnavailable, match="busy with 9 sequences"):
         await gate.take(None, A)
+
+
+async def test_slots_and_sequences_follow_replicas_that_come_and_go() -> None:
+    """Whoever waits goes as soon as there are more."""
+    engine = FakeEngine()
+    settings = Settings(ray_replicas=2, queue_timeout_s=0.05)
+    gate = make_gate(settings, OPTIONS, engine, Metrics(CollectorRegistry()))
+    await gate.take(FINANCE, A)
+    await gate.take(SHOP, A)
+    with pytest.raises(EngineUnavailable, match="one of 2 slots"):
+        await gate.take(LAW, A)
+
+    waiting = asyncio.create_task(gate.take(LAW, A))
+    await asyncio.sleep(0)
+    engine.resize(places=12, slots=3)
+    await waiting
+    engine.resize(places=4, slots=1)
+    with pytest.raises(EngineUnavailable, match="one of 1 slots"):
+        await gate.take(BANK, A)
 
 
 async def test_the_engine_says_how_much_it_reads() -> None:

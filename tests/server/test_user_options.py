@@ -7,6 +7,7 @@ import pytest
 from lorabay.errors import UsageError
 from lorabay.server.user_options import (
     VLLM_MEMORY_SHARE,
+    all_slots,
     local_worker_count,
     memory_share,
     target_modules,
@@ -28,6 +29,11 @@ def test_workers_are_counted_over_every_kind_of_parallelism() -> None:
         worker_count({"tensor_parallel_size": "many"})
     with pytest.raises(UsageError, match="'pipeline_parallel_size' is at least 1, not 0"):
         worker_count({"pipeline_parallel_size": 0})
+
+
+def test_each_copy_of_the_model_has_slots_of_its_own() -> None:
+    assert all_slots({"max_loras": 4}) == 4
+    assert all_slots({"max_loras": "4", "data_parallel_size": 2}) == 8
 
 
 def test_workers_of_other_machines_take_no_memory_here() -> None:

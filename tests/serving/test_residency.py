@@ -594,6 +594,75 @@ async def test_the_kept_place_is_given_back(
     assert wanted.evicted == [A, B]
 
 
+async def test_an_engine_that_grows_has_room_for_who_waits(
+    residency: Residency, engine: MortalEngine, wanted: Wanted
+) -> None:
+    """At once, and nobody is evicted for it."""
+    for version in (A, B):
+        await residency.ensure(version)
+        wanted.in_use[version] = 1
+    waiting = begin(residency, C)
+    await quiet()
+    assert not waiting[0].done()
+    engine.resize(places=4, slots=2)
+    await quiet()
+    assert waiting[0].done()
+    assert residency.has_room_for(D)
+    await residency.ensure(D)
+    assert engine.loaded == {A, B, C, D}
+    assert not wanted.evicted
+
+
+async def test_an_engine_that_shrinks_keeps_what_is_in_use(
+    engine: MortalEngine, wanted: Wanted
+) -> None:
+    """The next load evicts what is idle, until that many fit; by itself nothing goes."""
+    residency = make(engine, wanted, 4)
+    for version in (A, B, C, D):
+        await residency.ensure(version)
+    wanted.in_use[A] = 1
+    engine.resize(places=2, slots=1)
+    await quiet()
+    assert engine.loaded == {A, B, C, D}
+    assert not residency.has_room_for(E)
+
+    await residency.ensure(E)
+    assert engine.loaded == {A, E}
+    assert wanted.evicted == [B, C, D]
+
+
+async def test_a_load_waits_while_more_are_in_use_than_fit(
+    engine: MortalEngine, wanted: Wanted
+) -> None:
+    """Whoever uses them ends as before; then there is room."""
+    residency = make(engine, wanted, 3)
+    for version in (A, B, C):
+        await residency.ensure(version)
+        wanted.in_use[version] = 1
+    engine.resize(places=2, slots=1)
+    (waiting,) = begin(residency, D)
+    wanted.in_use[A] = 0
+    residency.look_for_room()
+    await quiet()
+    assert engine.loaded == {B, C}
+    assert not waiting.done()
+    wanted.in_use[B] = 0
+    residency.look_for_room()
+    await waiting
+    assert engine.loaded == {C, D}
+
+
+async def test_an_engine_that_tells_nothing_has_the_configured_room(
+    residency: Residency, engine: MortalEngine
+) -> None:
+    """As one has of which no replica is up."""
+    assert residency.capacity == 2
+    engine.resize(places=5, slots=1)
+    assert residency.capacity == 5
+    engine.adapter_room = None
+    assert residency.capacity == 2
+
+
 async def test_a_waiting_load_becomes_a_swap(
     residency: Residency, engine: MortalEngine, wanted: Wanted
 ) -> None:
@@ -727,7 +796,9 @@ class WatchfulEngine(MortalEngine):
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Requests, swaps, pins, drops, refusals and deaths, beside an engine that may take long."""
+    """Requests, swaps, pins, drops, refusals and deaths, beside an engine that may take long, and
+    that grows and shrinks.
+    """
 
     CAPACITY = 2
 
@@ -738,6 +809,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.engine = WatchfulEngine(self.wanted)
         self.asking: list[asyncio.Task[None]] = []
         self.has_swapped = False
+        self.largest = self.CAPACITY
+        self.surplus = 0
         self.residency = self.do(self.begin())
 
     async def begin(self) -> Residency:
@@ -787,6 +860,16 @@ class AnyOrder(RuleBasedStateMachine):
         self.residency.look_for_room()
         self.do(quiet())
 
+    @rule(places=st.integers(1, 4))
+    def resize(self, places: int) -> None:
+        before = self.residency.capacity + self.surplus
+        self.surplus = max(0, before - places)
+        self.largest = max(self.largest, places)
+        self.do(self.told(places))
+
+    async def told(self, places: int) -> None:
+        self.engine.resize(places=places, slots=1)
+
     @rule(version=versions)
     def refuse(self, version: Version) -> None:
         self.engine.fail(f"load {version.id}", AdapterRejected(version.adapter, ("a test",)))
@@ -818,9 +901,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_impossible(self) -> None:
-        check_places(self.residency, self.engine)
+        check_places(self.residency, self.engine, surplus=self.surplus)
         assert not self.engine.unloaded_in_use
-        assert self.engine.most_loaded <= self.CAPACITY + self.has_swapped
+        assert self.engine.most_loaded <= self.largest + self.has_swapped
         assert self.engine.most_loading <= 2
 
     def teardown(self) -> None:

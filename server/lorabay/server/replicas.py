@@ -23,7 +23,7 @@ from lorabay.cluster.replicas.replicas_engine import ReplicasEngine
 from lorabay.errors import SetupError
 from lorabay.logs import configure_logging, quiet_engine
 from lorabay.metrics import Metrics
-from lorabay.server.user_options import whole_number, worker_count
+from lorabay.server.user_options import all_slots, whole_number, worker_count
 from lorabay.server.vllm_engine import make_vllm_engine
 from lorabay.serving.machine_defaults import scales_outputs, set_cpu_environment
 
@@ -155,7 +155,7 @@ def room_of(options: Mapping[str, Any], settings: Settings) -> Room:
     return Room(
         # The last of vLLM's places is kept for swaps; see `Residency`.
         capacity=whole_number(options, "max_cpu_loras") - 1,
-        slots=whole_number(options, "max_loras"),
+        slots=all_slots(options),
         load_timeout_s=settings.load_timeout_s,
         concurrent_loads=settings.concurrent_loads,
         queue_timeout_s=settings.queue_timeout_s,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lorabay.server.user_options import whole_number
+from lorabay.server.user_options import all_slots
 from lorabay.serving.turns.shares import Shares, read_shares
 from lorabay.serving.turns.turn_gate import Bounds, TurnGate
 
@@ -62,6 +62,11 @@ def gate_of(
         made = engine()
         return None if made is None else made.reads_at_once
 
+    def slots_now() -> int | None:
+        made = engine()
+        room = None if made is None else made.adapter_room
+        return None if room is None else room.slots
+
     def pace_from() -> int | None:
         if settings.pace_from is not None or settings.shares is None:
             return settings.pace_from
@@ -81,6 +86,7 @@ def gate_of(
         drain_after_s=settings.slot_wait_s,
         computes=computes,
         reads=reads,
+        slots_now=slots_now,
         pace_from=pace_from,
         observer=TurnMetrics(metrics),
     )
@@ -97,9 +103,8 @@ def make_gate(
 
     `others` returns the requests that wait in front of other engines, which are shown, too.
     """
-    copies = whole_number(options, "data_parallel_size", default=1)
-    replicas = max(1, settings.ray_replicas)
-    slots = whole_number(options, "max_loras") * copies * replicas
+    slots = all_slots(options) * max(1, settings.ray_replicas)
     gate = gate_of(settings, metrics, lambda: engine, slots=slots)
+    engine.when_resized(gate.look_again)
     metrics.queue_waiting.set_function(lambda: gate.waiting + others())
     return gate

@@ -60,6 +60,12 @@ def local_copies(options: Mapping[str, Any]) -> int:
     return whole_number(options, name, default=1)
 
 
+def all_slots(options: Mapping[str, Any]) -> int:
+    """Return the number of slots for adapters, in all copies of the model."""
+    copies = whole_number(options, "data_parallel_size", default=1)
+    return whole_number(options, "max_loras") * copies
+
+
 def whole_number(options: Mapping[str, Any], name: str, *, default: int | None = None) -> int:
     """Return an engine option that takes a whole number; raises UsageError for any other value."""
     value = options.get(name, default)

@@ -185,6 +185,10 @@ def _note_reading() -> None:
     """Note nothing."""
 
 
+def _note_death(copy: int) -> None:
+    """Note nothing."""
+
+
 @dataclass(slots=True)
 class Meter:
     """Shows what a request has cost so far, also one that is cut off before it is answered.
@@ -193,11 +197,14 @@ class Meter:
     when it has counted them and computed nothing yet, again if there are further prompts; what that
     raises ends the request, and is raised by `run` or by the stream. It calls `was_read` when it
     has read all prompts that it was given by then. One that `goes_first` it may read before others.
+    If one of its copies dies under the request, and others go on, it calls `died` with that one's
+    number before the request fails.
     """
 
     read: Callable[[], Usage] = Usage
     admit: Callable[[int], Awaitable[None]] = _admit
     was_read: Callable[[], None] = _note_reading
+    died: Callable[[int], None] = _note_death
     goes_first: bool = False
 
 
@@ -219,6 +226,15 @@ class StepTokens(NamedTuple):
 
     beside: int
     alone: int
+
+
+class AdapterRoom(NamedTuple):
+    """Adapters that an engine takes in all of its copies: in their memory, beside the places that
+    are kept for swaps, and of these in slots.
+    """
+
+    places: int
+    slots: int
 
 
 class Compiled(StrEnum):
@@ -315,6 +331,19 @@ class Engine(Protocol):
     def reads_at_once(self) -> StepTokens | None:
         """Tokens of prompts that the engine reads in a step, in all of its copies; None before the
         first start.
+        """
+        ...
+
+    @property
+    def adapter_room(self) -> AdapterRoom | None:
+        """The adapters that the engine takes now, if copies come and go; None if there are as many
+        as was configured.
+        """
+        ...
+
+    def when_resized(self, resized: Callable[[], None]) -> None:
+        """Call `resized`, too, whenever the engine takes other numbers of adapters, sequences or
+        tokens than before.
         """
         ...
 

@@ -16,7 +16,9 @@ All versions with the same weights share one place, and every place is in one st
     any        the engine died                     -
 
 PLACED, LOADING, RESIDENT and LEAVING take up room. There is room for `capacity` weights, and for
-one more that only a swap may use: new weights always fit beside those that they replace.
+one more that only a swap may use: new weights always fit beside those that they replace. An engine
+of replicas that come and go has other room then: once it has less, the next load evicts down to it
+what nobody uses.
 
 Serial: the stages, on one event loop. Parallel: loads of different weights, at most
 `concurrent_loads` at a time; requests for the same ones share the load. Knows nothing of names, of
@@ -75,7 +77,7 @@ class Hooks:
 
 
 class Residency:
-    """Places of the weights in one engine.
+    """Places of the weights in one engine, as many as it tells, else `capacity`.
 
     Call `look_for_room` when one that `hooks` reported as in use or pinned may no longer be.
     """
@@ -91,7 +93,7 @@ class Residency:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
-        self._capacity = max(1, capacity)
+        self._configured = capacity
         self._hooks = hooks
         self._load_timeout_s = load_timeout_s
 
@@ -103,18 +105,20 @@ class Residency:
         self._turns_at_engine = asyncio.Semaphore(concurrent_loads)
         self._room_changed = asyncio.Event()
         """Set whenever a load that waits may find room, or be next."""
+        engine.when_resized(self.look_for_room)
 
     accepts_swaps = True
     """A new version can be loaded beside the one that it replaces; see `swaps.EngineWeights`."""
 
     @property
     def capacity(self) -> int:
-        """Weights that fit, not counting the room that is kept for swaps."""
-        return self._capacity
+        """Weights that fit now, not counting the room that is kept for swaps."""
+        room = self._engine.adapter_room
+        return max(1, self._configured if room is None else room.places)
 
     def has_room_for(self, version: Version) -> bool:
         """Return whether further weights, whichever they are, fit without an eviction."""
-        return len(self._places.by_weights) < self._capacity
+        return len(self._places.by_weights) < self.capacity
 
     def resident(self) -> dict[Digest, float]:
         """Return the weights in the engine, least recently used first, with the wall-clock time of
@@ -188,7 +192,9 @@ class Residency:
             await self._unload(weights)
 
     def look_for_room(self) -> None:
-        """Make loads that wait for room look again: a version is no longer pinned or in use."""
+        """Make loads that wait for room look again: there is more of it, or a version is no longer
+        pinned or in use.
+        """
         self._room_changed.set()
 
     def forget_all(self) -> None:
@@ -287,7 +293,7 @@ class Residency:
         self._room_changed.set()  # it is the next one's turn
 
     def _fits(self, weights: Digest, place: Place) -> bool:
-        limit = self._capacity + 1 if place.is_swap else self._capacity
+        limit = self.capacity + 1 if place.is_swap else self.capacity
         return self._is_next(weights, place) and self._places.taking_room < limit
 
     def _is_next(self, weights: Digest, place: Place) -> bool:
@@ -301,7 +307,7 @@ class Residency:
     def _victim(self) -> Digest | None:
         residents, pinned = self._places.least_wanted_first(), self._hooks.pinned()
         for stays in (self._hooks.in_use, self._is_held):
-            victim = choose_victim(residents, self._capacity, in_use=stays, pinned=pinned)
+            victim = choose_victim(residents, self.capacity, in_use=stays, pinned=pinned)
             if victim is not None:
                 return victim
         return None

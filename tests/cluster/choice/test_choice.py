@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from lorabay.cluster.choice.choice import CROWDED, FACTOR, Wish, bound, choose
+from lorabay.cluster.choice.choice import (
+    HELD_ELSEWHERE,
+    NO_ROOM_ELSEWHERE,
+    Wish,
+    bound,
+    choose,
+)
 from lorabay.cluster.choice.rendezvous import ranked
 from tests.cluster.choice.made import digests, replicas, view
 
@@ -70,11 +76,29 @@ def test_a_new_adapter_goes_where_there_is_room() -> None:
 
 def test_an_idle_cluster_keeps_adapters_together() -> None:
     """Half of a window of 64 fits beside one another, however idle the others are."""
-    home = ranked(KEY, EIGHT)[0]
+    home, other = ranked(KEY, EIGHT)[:2]
     loads = dict.fromkeys(EIGHT, 0) | {home: 31}
-    held = {KEY: {home}}
+    held = {KEY: {home, other}}
     assert choose(Wish(KEY), 1, view(loads, held), 31) == home
-    assert choose(Wish(KEY), 1, view({**loads, home: 32}, held), 32) != home
+    assert choose(Wish(KEY), 1, view({**loads, home: 32}, held), 32) == other
+
+
+def test_weights_are_not_loaded_twice_beside_an_idle_cluster() -> None:
+    """Three quarters of the window fit beside one another where elsewhere there is room."""
+    home = ranked(KEY, EIGHT)[0]
+    loads = dict.fromkeys(EIGHT, 0) | {home: 47}
+    held, room = {KEY: {home}}, dict.fromkeys(EIGHT, 1)
+    assert choose(Wish(KEY), 1, view(loads, held, room=room), 47) == home
+    assert choose(Wish(KEY), 1, view({**loads, home: 48}, held, room=room), 48) != home
+
+
+def test_nobody_is_evicted_while_a_window_has_a_place() -> None:
+    """Eight streams once went to one of two replicas, and adapters took turns for seconds."""
+    home, other = ranked(KEY, EIGHT[:2])
+    held = {KEY: {home}}
+    loads = {home: 15, other: 0}
+    assert choose(Wish(KEY), 1, view(loads, held, window=16), 15) == home
+    assert choose(Wish(KEY), 1, view({home: 16, other: 0}, held, window=16), 16) == other
 
 
 @given(
@@ -84,7 +108,7 @@ def test_no_replica_goes_above_its_bound(
     loads: list[int], width: int, affinity: str | None, window: int
 ) -> None:
     """After the choice it has at most 1.25 times the mean, rounded up, or half of its window; 1.5
-    times if it holds the weights.
+    times or its window if it holds the weights.
 
     The same question has the same answer.
     """
@@ -94,8 +118,8 @@ def test_no_replica_goes_above_its_bound(
     wish = Wish(KEY, affinity)
 
     chosen = choose(wish, width, seen, total)
-    factor = CROWDED if chosen in seen.holders[KEY] else FACTOR
-    assert seen.loads[chosen] + 1 <= bound(total, len(loads), window, factor)
+    limit = NO_ROOM_ELSEWHERE if chosen in seen.holders[KEY] else HELD_ELSEWHERE
+    assert seen.loads[chosen] + 1 <= bound(total, len(loads), window, limit)
     assert chosen == choose(wish, width, seen, total)
 
 

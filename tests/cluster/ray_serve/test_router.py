@@ -92,12 +92,12 @@ async def test_a_load_that_takes_long_is_not_begun_elsewhere(
 async def test_a_busy_replica_gives_to_others(router: AdapterRouter) -> None:
     """What is under way from here counts, until it is completed."""
     replicas = [replica("a", HOT), replica("b")]
-    for number in range(4):
+    for number in range(6):
         asked = request(HOT, number)
         router.on_request_routed(asked, replicas[0].replica_id, None)  # type: ignore[arg-type]
     assert await chosen(router, replicas, request(HOT, 9)) == "b"
 
-    for number in range(4):
+    for number in range(6):
         router.on_request_completed(replicas[0].replica_id, f"r{number}")
     router.on_request_completed(replicas[1].replica_id, "r9")
     assert await chosen(router, replicas, request(HOT, 9)) == "a"

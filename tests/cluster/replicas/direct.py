@@ -12,6 +12,7 @@ from lorabay.cluster.choice.chooser import Chooser
 from lorabay.cluster.choice.rendezvous import ReplicaId
 from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
 from lorabay.cluster.replicas.messages import Errand, Message, Question
+from lorabay.errors import EngineUnavailable
 from tests.fake_engine import FakeEngine
 
 ROOM = Room(capacity=4, slots=2)
@@ -26,6 +27,7 @@ class DirectLine:
             for number, engine in enumerate(engines)
         }
         self.asked: list[ReplicaId] = []
+        self.is_cut = False
         self._chooser = Chooser()
 
     async def open(self) -> None:
@@ -52,6 +54,8 @@ class DirectLine:
         await self._chosen(errand).prepare(travelled(errand))
 
     async def tell_all(self, method: str, *arguments: Any) -> list[Any]:
+        if self.is_cut:
+            raise EngineUnavailable("no replica is up")
         results = []
         for replica in self.replicas.values():
             result = getattr(replica, method)(*travelled(arguments))

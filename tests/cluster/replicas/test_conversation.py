@@ -11,6 +11,7 @@ from lorabay.cluster.replicas.conversation import Conversation
 from lorabay.cluster.replicas.messages import (
     Begun,
     Counted,
+    Died,
     Event,
     Failed,
     Message,
@@ -93,6 +94,17 @@ async def test_failures_are_raised_where_they_come() -> None:
     assert await anext(events) == b"a"
     with pytest.raises(EngineUnavailable, match="gone"):
         await anext(events)
+
+
+async def test_the_meter_hears_of_a_death_before_the_request_fails() -> None:
+    """And of no other failure."""
+    heard: list[int] = []
+    for last in (Failed(EngineUnavailable("gone")), Died(EngineUnavailable("gone"), 7)):
+        batches = Batches([Begun(), last])
+        stream = await Conversation(batches.stream, Meter(died=heard.append)).answer()
+        with pytest.raises(EngineUnavailable, match="gone"):
+            await anext(aiter(stream))  # type: ignore[arg-type]
+    assert heard == [7]
 
 
 async def test_a_replica_that_says_nothing_has_failed() -> None:

@@ -13,6 +13,7 @@ from lorabay.cluster.choice.choice import Wish
 from lorabay.cluster.replicas.engine_replica import EngineReplica, Room
 from lorabay.cluster.replicas.messages import (
     Begun,
+    Died,
     Errand,
     Event,
     Failed,
@@ -21,7 +22,7 @@ from lorabay.cluster.replicas.messages import (
     Spent,
     Whole,
 )
-from lorabay.errors import InvalidRequest
+from lorabay.errors import EngineUnavailable, InvalidRequest
 from lorabay.serving.engine import CALLS, Answer, AnswerStream, Body, Usage
 from tests.fake_engine import FakeEngine
 from tests.fake_stream import USAGE, FakeStream
@@ -92,6 +93,23 @@ async def test_an_expected_failure_is_told(replica: EngineReplica, engine: FakeE
     (failed,) = await answered(replica, question(FINANCE))
     assert isinstance(failed, Failed)
     assert failed.error.message == "n is too large"
+
+
+async def test_a_death_under_a_request_is_told_as_such(
+    replica: EngineReplica, engine: FakeEngine
+) -> None:
+    """Not so a failure of an engine that goes on, nor what comes to a dead one."""
+    dies = False
+
+    async def fail(body: Body) -> Answer | AnswerStream:
+        engine.up = not dies
+        raise EngineUnavailable("gone")
+
+    engine.reply = fail
+    assert isinstance((await answered(replica, question(None)))[0], Failed)
+    dies = True
+    assert isinstance((await answered(replica, question(None)))[0], Died)
+    assert isinstance((await answered(replica, question(None)))[0], Failed)
 
 
 async def test_a_client_that_leaves_ends_the_generation(
@@ -178,8 +196,9 @@ async def test_a_full_replica_makes_room(replica: EngineReplica, engine: FakeEng
     assert engine.loaded == {FINANCE, LAW}
 
 
-async def test_facts_tell_what_the_engine_can(replica: EngineReplica) -> None:
-    facts = replica.facts()
+async def test_facts_tell_what_the_engine_can(engine: FakeEngine) -> None:
+    """And what it has room for."""
+    facts = EngineReplica(engine, Room(capacity=3, slots=2)).facts()
     assert facts.max_model_len == 2048
     assert facts.calls == {call.name for call in CALLS}
-    assert facts.slots == 2
+    assert (facts.places, facts.slots) == (3, 2)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from lorabay.cluster.replicas.frames import FrontAddress, Over, Taken, packed
-from lorabay.cluster.replicas.inbox import KEY_BYTES, Inbox, Mailbox
-from lorabay.cluster.replicas.messages import Begun, Event, Failed, Message
+from lorabay.cluster.replicas.inbox import KEY_BYTES, Inbox, Mailbox, gone
+from lorabay.cluster.replicas.messages import Begun, Died, Event, Failed, Message
 from lorabay.errors import EngineUnavailable
 
 
@@ -59,17 +59,37 @@ async def test_a_broken_connection_fails_what_was_under_way() -> None:
             replica.close()
             begun, failed = await collected(running)
             assert begun == Begun()
+            assert isinstance(failed, Died)
             assert _is_gone(failed, "is gone")
             assert await collected(over) == []
 
 
+async def test_who_died_together_is_known() -> None:
+    """By the replica, whether that told of its engine's death or was cut off itself."""
+    async with opened() as inbox:
+        with inbox.mailbox() as told, inbox.mailbox() as cut, inbox.mailbox() as other:
+            numbers = [one.reply_to.number for one in (told, cut, other)]
+            first = await connected(told.reply_to.front)
+            second = await connected(told.reply_to.front)
+            first.write(packed([(numbers[0], Taken()), (numbers[1], Taken())]))
+            second.write(packed([(numbers[2], Taken())]))
+            for replica, number in ((first, numbers[0]), (second, numbers[2])):
+                replica.write(packed([(number, Died(gone("is dead"))), (number, Over())]))
+            first.close()
+            second.close()
+            died = [(await collected(mailbox))[0] for mailbox in (told, cut, other)]
+            replicas = [one.replica for one in died if isinstance(one, Died)]
+            assert replicas[0] == replicas[1] != replicas[2]
+
+
 async def test_a_silent_replica_is_given_up() -> None:
-    """Its connection stays, as that of a host does that is cut off."""
+    """Its connection stays, as that of a host does that is cut off; that is nobody's death."""
     async with opened(silent_s=0.05) as inbox:
         with inbox.mailbox() as mailbox:
             replica = await connected(mailbox.reply_to.front)
             replica.write(packed([(mailbox.reply_to.number, Taken())]))
             (failed,) = await collected(mailbox)
+            assert isinstance(failed, Failed)
             assert _is_gone(failed, "has been silent for 0.05 s")
             replica.close()
 
@@ -118,7 +138,7 @@ async def test_without_the_key_nothing_is_read() -> None:
 
 
 def _is_gone(message: Message, why: str) -> bool:
-    assert isinstance(message, Failed)
+    assert isinstance(message, Failed | Died)
     assert isinstance(message.error, EngineUnavailable)
     assert message.error.retry_after is not None
     return why in message.error.message

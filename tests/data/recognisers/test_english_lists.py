@@ -6,6 +6,7 @@ from lorabay.data.recognisers.english_lists import (
     common_words,
     first_names,
     foreign_first_names,
+    is_listed,
     is_pinyin_name,
     surnames,
     word_names,
@@ -20,6 +21,18 @@ def test_the_lists_have_what_they_should() -> None:
     assert {"refund", "monday", "the"} <= common_words()
     assert len(foreign_first_names()) > 3000
     assert not foreign_first_names() & common_words()
+
+
+def test_words_of_services_are_common() -> None:
+    """And the names among them were left out."""
+    assert {"valued", "voucher", "algorithm"} <= common_words()
+    assert not {"pam", "deb", "bond"} & common_words()
+
+
+def test_a_name_of_any_list_is_listed() -> None:
+    """Of first names, of surnames, of words that are names."""
+    assert all(map(is_listed, ["jessica", "lakshmi", "smith", "will"]))
+    assert not is_listed("thermostat")
 
 
 def test_pinyin_is_told_by_surname_and_syllables() -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from lorabay.data.recognisers.lexicon import name_parts, words
+from lorabay.data.recognisers.lexicon import (
+    foreign_letters,
+    name_parts,
+    usual_given_names,
+    words,
+)
 
 
 def test_what_is_frequent_weighs_little() -> None:
@@ -19,3 +24,16 @@ def test_people_are_no_words() -> None:
     """The dictionary that they are from has some."""
     assert "老张" not in words()
     assert "小米" in words()
+
+
+def test_usual_given_names_are_known() -> None:
+    """Some of them are words, too."""
+    assert {"建华", "秀英"} <= usual_given_names()
+    assert "建华" in words()
+    assert all(len(name) == 2 for name in usual_given_names())
+
+
+def test_foreign_names_have_letters_of_their_own() -> None:
+    """Also those of Uyghurs and Tibetans, and no signs."""
+    assert set("彼得罗维奇维克托雨果罕木提卓玛") <= foreign_letters()
+    assert not set("的是我# ") & foreign_letters()

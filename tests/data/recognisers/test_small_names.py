@@ -18,6 +18,8 @@ from tests.data.recognisers.found import found
         ("patricia here from accounts", ["patricia"]),
         ("the reservation is under brogan fitzwilliam", ["brogan fitzwilliam"]),
         ("Okafor, Chidi is locked out", ["Okafor, Chidi"]),
+        ("Claimant: Whitlock, Hannah", ["Whitlock, Hannah"]),
+        ("Pemberley, Charles R. wants a copy", ["Pemberley, Charles R."]),
         ("my name is misspelled", []),
         ("im frustrated, thanks for nothing", []),
         ("will may mark the bill?", []),

@@ -16,7 +16,16 @@ from lorabay.errors import (
     RequestRefused,
     SetupError,
 )
-from lorabay.serving.engine import CHAT, TOKENIZE, Answer, AnswerStream, Body, Compiled, Slots
+from lorabay.serving.engine import (
+    CHAT,
+    TOKENIZE,
+    AdapterRoom,
+    Answer,
+    AnswerStream,
+    Body,
+    Compiled,
+    Slots,
+)
 from lorabay.serving.supervision.supervisor import (
     LONGEST_PAUSE_S,
     NOTICE_S,
@@ -139,6 +148,10 @@ async def test_everything_reaches_a_healthy_engine(
     assert not inner.loaded
     assert supervised.max_model_len == inner.max_model_len
     assert supervised.max_sequences == inner.max_sequences
+    told: list[AdapterRoom | None] = []
+    supervised.when_resized(lambda: told.append(supervised.adapter_room))
+    inner.resize(places=4, slots=2)
+    assert told == [AdapterRoom(4, 2)]
     assert supervised.reads_at_once == inner.reads_at_once
     assert supervised.schemas() == inner.schemas()
 

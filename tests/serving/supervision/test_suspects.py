@@ -77,6 +77,41 @@ async def is_refused(suspects: Suspects, text: str) -> bool:
     return False
 
 
+# Copies of an engine
+
+
+async def test_only_those_in_the_copy_that_died_are_suspects(suspects: Suspects) -> None:
+    """Those that run in others are not, and go on."""
+    for _ in range(2):
+        killer, bystander = await begin(suspects, "killer", "bystander")
+        culprit = suspects.copy_died([killer])
+        suspects.ended(killer, is_done=False)
+        suspects.ended(bystander, is_done=False)
+    assert culprit is not None
+    assert culprit.fingerprint == killer.fingerprint
+    assert await is_refused(suspects, "killer")
+    assert not await is_refused(suspects, "bystander")
+
+
+async def test_those_that_were_together_at_each_death_run_one_at_a_time(
+    suspects: Suspects,
+) -> None:
+    """The next death tells them apart."""
+    for _ in range(2):
+        both = await begin(suspects, "killer", "bystander")
+        assert suspects.copy_died(both) is None
+        for request in both:
+            suspects.ended(request, is_done=False)
+
+    (killer,) = await begin(suspects, "killer")
+    waiting = asyncio.create_task(suspects.admit(asking("bystander")))
+    await quiet()
+    assert not waiting.done()
+    assert suspects.copy_died([killer]) is not None
+    suspects.ended(killer, is_done=False)
+    await waiting
+
+
 # What counts as the same request
 
 

@@ -8,7 +8,7 @@ from lorabay.catalog.versions import Digest
 from lorabay.serving.turns.flows import Priority
 from lorabay.serving.turns.slot_rota import Line, SlotRota
 
-A, B, C = Digest("a"), Digest("b"), Digest("c")
+A, B, C, D = Digest("a"), Digest("b"), Digest("c"), Digest("d")
 HIGH, NORMAL, LOW = Priority
 
 
@@ -71,6 +71,40 @@ def test_a_slot_goes_over_when_the_last_request_has_ended() -> None:
     held.end(A, 10.0)
     held.look(lines, 22.0)
     assert (held.may_run(A), held.may_run(B)) == (False, True)
+
+
+def test_slots_that_come_are_taken() -> None:
+    """By whoever waits."""
+    held = rota(A)
+    held.slots = 2
+    held.look([Line(B, NORMAL, 0.0)], 1.0)
+    assert held.may_run(B)
+
+
+def test_slots_that_go_take_none_from_a_holder() -> None:
+    """And nobody gets one before enough holders have ended."""
+    held = rota(A, B, slots=2)
+    held.slots = 1
+    lines = [Line(C, NORMAL, 0.0), Line(D, NORMAL, 0.0)]
+    assert held.look(lines, 1.0) is not None
+    assert [held.may_run(weights) for weights in (A, B, C, D)] == [True, True, False, False]
+    held.end(A, 1.0)
+    held.look(lines, 2.0)
+    assert [held.may_run(weights) for weights in (B, C, D)] == [True, False, False]
+
+
+def test_more_holders_drain_than_wait_where_slots_have_gone() -> None:
+    """One for the slot that is gone, and one for the adapter that waits."""
+    held = rota(A, B, C, slots=3)
+    held.slots = 2
+    held.look([Line(D, NORMAL, 0.0)], 20.0)
+    assert [held.may_run(weights) for weights in (A, B, C)] == [False, False, True]
+    held.end(A, 1.0)
+    held.look([Line(D, NORMAL, 0.0)], 21.0)
+    assert [held.may_run(weights) for weights in (B, C, D)] == [False, True, False]
+    held.end(B, 1.0)
+    held.look([Line(D, NORMAL, 0.0)], 22.0)
+    assert [held.may_run(weights) for weights in (C, D)] == [True, True]
 
 
 def test_nobody_drains_for_a_lower_class() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from lorabay.catalog.versions import Version
 from lorabay.errors import EngineUnavailable
-from lorabay.serving.turns.turn_gate import TurnGate
+from lorabay.serving.turns.turn_gate import Bounds, TurnGate
 from tests.slots import few_slots
 from tests.versions import make_version
 from tests.virtual_time import VirtualTimeLoop, quiet
@@ -202,3 +202,61 @@ def test_everybody_gets_a_turn_within_a_bound(
     bound = ahead * (DRAIN_S + LONGEST_S)
     assert max(max(waits, default=0.0) for waits in clients.waits.values()) <= bound
     assert all(clients.waits[version][-1] == 0.0 for version in ADAPTERS[:slots])
+
+
+async def test_slots_that_come_are_taken_at_once() -> None:
+    """As soon as the gate hears of them; those that go are not given out again."""
+    slots = [1]
+    the_gate = TurnGate(1, Bounds(LONG_S), drain_after_s=LONG_S, slots_now=lambda: slots[0])
+    clients = Clients(the_gate)
+    asked = [start(clients.ask(version, 10.0)) for version in (A, B, C)]
+    await quiet()
+    assert clients.running == {A: 1}
+    slots[0] = 2
+    the_gate.look_again()
+    await quiet()
+    assert clients.running == {A: 1, B: 1}
+
+    slots[0] = 1
+    the_gate.look_again()
+    await asyncio.gather(*asked[:2])
+    await quiet()
+    assert clients.running == {A: 0, B: 0, C: 1}
+    await asked[2]
+    assert clients.most == 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(requests, st.lists(st.tuples(st.floats(0.0, 30.0), st.integers(1, 4)), max_size=5))
+def test_everybody_gets_a_turn_while_slots_come_and_go(
+    asked: list[tuple[Version, float, float, float | None]], changes: list[tuple[float, int]]
+) -> None:
+    """Within the bound of the fewest slots; never more adapters run than there were slots."""
+    slots = [2]
+
+    async def play() -> Clients:
+        the_gate = TurnGate(9, Bounds(LONG_S), drain_after_s=DRAIN_S, slots_now=lambda: slots[-1])
+
+        def change(count: int) -> None:
+            slots.append(count)
+            the_gate.look_again()
+
+        clients = Clients(the_gate)
+        for when, count in changes:
+            asyncio.get_running_loop().call_later(when, change, count)
+        tasks = []
+        for version, after, seconds, leaves in asked:
+            await asyncio.sleep(after)
+            tasks.append(start(clients.ask(version, seconds)))
+            if leaves is not None:
+                asyncio.get_running_loop().call_later(leaves, tasks[-1].cancel)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return clients
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        clients = runner.run(play())
+    assert clients.most <= max(slots)
+    assert clients.gate.waiting == clients.gate.running == 0
+    ahead = -(-len(ADAPTERS) // min(slots))
+    bound = ahead * (DRAIN_S + LONGEST_S)
+    assert max(max(waits, default=0.0) for waits in clients.waits.values()) <= bound

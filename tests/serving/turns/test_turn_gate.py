@@ -112,6 +112,21 @@ async def test_the_bound_follows_the_engine() -> None:
         await the_gate.take(FINANCE, A)
 
 
+async def test_an_engine_that_grows_takes_those_that_wait() -> None:
+    """As soon as the gate hears of it."""
+    computes = [8]
+    the_gate = TurnGate(8, Bounds(5.0), drain_after_s=1.0, computes=lambda: computes[0])
+    for _ in range(9):
+        await the_gate.take(FINANCE, A)
+    waiting = start(ask(the_gate, A, 1.0))
+    await quiet()
+    assert the_gate.waiting == 1
+    computes[0] = 16
+    the_gate.look_again()
+    assert the_gate.waiting == 0
+    await waiting
+
+
 async def test_one_stream_beside_a_flood_waits_for_one_place() -> None:
     """A has 64 requests; B, which asks for one at a time, overtakes those that wait."""
     the_gate = gate(8)

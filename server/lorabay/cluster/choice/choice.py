@@ -2,9 +2,9 @@
 
 Replicas that hold the adapter come first, then those with room for it, each in the order that its
 hash names: as many as it is spread over. What binds the request decides among these, and none gets
-much more than the mean: a little more only where the weights are, so that they need not be loaded
-elsewhere. That is consistent hashing with bounded loads, which knows what is where but does not
-depend on it.
+much more than the mean. Only a replica that holds the weights may fill its window, so that they
+need not be loaded elsewhere. That is consistent hashing with bounded loads, which knows what is
+where but does not depend on it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lorabay.cluster.choice.rendezvous import ReplicaId, ranked, weight
 
-FACTOR = 1.25
-"""Times the mean load that one replica may have; above it, requests go elsewhere."""
-CROWDED = 1.5
-"""The same where elsewhere means that others' weights have to go."""
 HOMES = 2
 """Replicas of its order among which an adapter's weights are loaded where there is least to do."""
-_IDLE_PART = 2
-"""A replica with less than this part of its window is never full, however idle the others are: one
-more slows it hardly, and elsewhere the adapter would have to be loaded.
+
+
+class Limit(NamedTuple):
+    """When a replica is full: at so many times the mean load, but not below a part of its window.
+
+    However idle the others are, one request more hardly slows a replica that is not busy.
+    """
+
+    factor: float
+    part: float
+
+
+HELD_ELSEWHERE = Limit(1.25, 0.5)
+"""The limit where another replica is as good, such as one that holds the weights, too."""
+ROOM_ELSEWHERE = Limit(1.25, 0.75)
+"""The limit where the weights are, and would have to be loaded elsewhere."""
+NO_ROOM_ELSEWHERE = Limit(1.5, 1.0)
+"""The same where they would also evict others' weights, which are then loaded again.
+
+One adapter with two places can leave another one with none, for seconds. And loads are counted a
+little too high, since the cluster tells the end of a request after its answer.
 """
 
 
@@ -60,13 +75,13 @@ class View:
     """Requests that one replica computes at once."""
 
 
-def bound(total: int, replicas: int, window: int, factor: float = FACTOR) -> int:
+def bound(total: int, replicas: int, window: int, limit: Limit = HELD_ELSEWHERE) -> int:
     """Return the load at which a replica is full, where all of them have `total` together.
 
     As long as some window has a place, that is no more than a window: to wait for the end of
     another request takes longer than to load an adapter.
     """
-    share = max(math.ceil(factor * (total + 1) / replicas), window // _IDLE_PART, 1)
+    share = max(math.ceil(limit.factor * (total + 1) / replicas), int(window * limit.part), 1)
     return min(share, window) if total < replicas * window else share
 
 
@@ -86,10 +101,11 @@ def choose(wish: Wish, width: int, view: View, total: int) -> ReplicaId:
     # The bound is above the mean, so one of all replicas is always below it.
     other = next(replica for replica in order[width:] if loads[replica] < full)
     holders = view.holders.get(wish.key, frozenset())
-    if other in holders or view.room[other] > 0:
+    if other in holders:
         return other
 
-    crowded = bound(total, len(view.replicas), view.window, CROWDED)
+    limit = ROOM_ELSEWHERE if view.room[other] > 0 else NO_ROOM_ELSEWHERE
+    crowded = bound(total, len(view.replicas), view.window, limit)
     staying = [one for one in order[:width] if one in holders and loads[one] < crowded]
     return min(staying, key=loads.__getitem__) if staying else other
 

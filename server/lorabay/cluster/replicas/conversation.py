@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lorabay.cluster.replicas.messages import (
     Begun,
     Counted,
+    Died,
     Event,
     Failed,
     Message,
@@ -90,6 +91,9 @@ class Conversation:
             case Spent():
                 self._spent(message.usage, message.sent_at)
             case Failed():
+                raise message.error
+            case Died():
+                self._meter.died(message.replica)
                 raise message.error
 
     def _spent(self, usage: Usage, sent_at: float) -> None:

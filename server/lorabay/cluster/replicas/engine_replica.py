@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lorabay.cluster.replicas.messages import (
     Begun,
     Counted,
+    Died,
     Event,
     Facts,
     Failed,
@@ -25,7 +26,7 @@ from lorabay.cluster.replicas.messages import (
     Spent,
     Whole,
 )
-from lorabay.errors import CallNotServed, LorabayError
+from lorabay.errors import CallNotServed, EngineUnavailable, LorabayError
 from lorabay.serving.engine import CALLS, Answer, Meter, Usage
 from lorabay.serving.holds import Holds
 from lorabay.serving.residency import Hooks, Residency
@@ -94,13 +95,15 @@ class EngineReplica:
     def facts(self) -> Facts:
         """Return what fronts must know of the engine."""
         engine = self.engine
+        slots = engine.slots()
         return Facts(
             engine.max_model_len,
             engine.max_sequences,
             engine.reads_at_once,
             engine.compiled,
             frozenset(call.name for call in CALLS if self._answers(call)),
-            frozenset(self._residency.resident()),
+            frozenset() if slots is None else slots.held,
+            self._room.capacity,
             self._room.slots,
         )
 
@@ -149,11 +152,22 @@ class EngineReplica:
 
     async def answer(self, question: Question, send: Callable[[Message], None]) -> None:
         """Send the messages that answer a request; a cancelled call aborts the generation."""
+        has_begun = False
         try:
             async with self._ready(question) as meter:
+                # Whatever comes to a dead engine has not killed it.
+                self.engine.check()
+                has_begun = True
                 await self._run(question, meter, send)
         except LorabayError as error:
-            send(Failed(error))
+            send(Died(error) if has_begun and self._is_gone() else Failed(error))
+
+    def _is_gone(self) -> bool:
+        try:
+            self.engine.check()
+        except EngineUnavailable:
+            return True
+        return False
 
     @asynccontextmanager
     async def _ready(self, question: Question) -> AsyncIterator[Meter]:

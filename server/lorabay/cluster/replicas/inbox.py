@@ -13,11 +13,12 @@ import hmac
 import secrets
 from collections import defaultdict
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
 from lorabay.cluster.replicas.frames import FrontAddress, Over, ReplyTo, Taken, read_frame
-from lorabay.cluster.replicas.messages import Failed
+from lorabay.cluster.replicas.messages import Died, Failed
 from lorabay.errors import EngineUnavailable
 
 if TYPE_CHECKING:
@@ -57,7 +58,11 @@ class Mailbox:
 
     def fail(self, error: LorabayError) -> None:
         """End with a failure, after what has arrived."""
-        self.put([Failed(error)])
+        self.end_with(Failed(error))
+
+    def end_with(self, message: Message) -> None:
+        """End with a message, after what has arrived."""
+        self.put([message])
         self.end()
 
     async def __aiter__(self) -> AsyncIterator[list[Message]]:
@@ -75,6 +80,7 @@ class Inbox:
         self._silent_s = silent_s
         self._encryption = encryption
         self._numbers = count()
+        self._replicas = count()
         self._mailboxes: dict[int, Mailbox] = {}
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.StreamWriter, asyncio.Event] = {}
@@ -125,21 +131,26 @@ class Inbox:
     async def _receive(self, reader: asyncio.StreamReader) -> None:
         """Sort what one replica sends, until it is gone; its requests fail then."""
         under_way: set[int] = set()
-        why = "is gone"
+        replica = next(self._replicas)
+        why, has_died = "is gone", True
         try:
             while True:
                 async with asyncio.timeout(self._silent_s):
                     frame = await read_frame(reader)
-                self._sort(frame, under_way)
+                self._sort(frame, under_way, replica)
         except TimeoutError:
-            why = f"has been silent for {self._silent_s:g} s"
+            # An engine that hangs does not silence its replica: this is a host that is cut off.
+            why, has_died = f"has been silent for {self._silent_s:g} s", False
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            for number in under_way:
-                self._fail(number, why)
+            for number in under_way & self._mailboxes.keys():
+                error = gone(why)
+                self._mailboxes[number].end_with(
+                    Died(error, replica) if has_died else Failed(error)
+                )
 
-    def _sort(self, frame: Frame, under_way: set[int]) -> None:
+    def _sort(self, frame: Frame, under_way: set[int], replica: int) -> None:
         """Put messages into their mailboxes, and keep the set of requests that are not over."""
         batches: defaultdict[int, list[Message]] = defaultdict(list)
         for number, sent in frame:
@@ -148,6 +159,8 @@ class Inbox:
                     under_way.add(number)
                 case Over():
                     under_way.discard(number)
+                case Died():
+                    batches[number].append(replace(sent, replica=replica))
                 case _:
                     batches[number].append(sent)
 
@@ -157,10 +170,6 @@ class Inbox:
         for number, sent in frame:
             if isinstance(sent, Over) and number in self._mailboxes:
                 self._mailboxes[number].end()
-
-    def _fail(self, number: int, why: str) -> None:
-        if number in self._mailboxes:
-            self._mailboxes[number].fail(gone(why))
 
 
 def gone(why: str = "is gone") -> EngineUnavailable:

@@ -87,7 +87,18 @@ class Failed:
     error: LorabayError
 
 
-Message = Counted | PromptRead | Whole | Begun | Event | Spent | Failed
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The engine, or its whole replica, has died under the request; nothing follows.
+
+    `replica` is a number that the front gives to each replica that it hears.
+    """
+
+    error: LorabayError
+    replica: int = 0
+
+
+Message = Counted | PromptRead | Whole | Begun | Event | Spent | Failed | Died
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,7 @@ class Facts:
     compiled: Compiled | None
     calls: frozenset[str]
     held: frozenset[Digest]
+    places: int
     slots: int
 
 

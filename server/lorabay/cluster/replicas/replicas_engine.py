@@ -16,7 +16,15 @@ from lorabay.cluster.choice.choice import Wish
 from lorabay.cluster.replicas.conversation import Conversation
 from lorabay.cluster.replicas.messages import Errand, Facts, Message, Question
 from lorabay.errors import EngineUnavailable
-from lorabay.serving.engine import CALLS, Compiled, Meter, Slots, StepTokens, not_served
+from lorabay.serving.engine import (
+    CALLS,
+    AdapterRoom,
+    Compiled,
+    Meter,
+    Slots,
+    StepTokens,
+    not_served,
+)
 
 if TYPE_CHECKING:
     from lorabay.catalog.names import AdapterName
@@ -70,12 +78,13 @@ class ReplicasEngine:
         self._loaded: dict[AdapterName, Digest] = {}
         """The weights of each adapter that were loaded last."""
         self._pinned: Callable[[], AbstractSet[Digest]] = frozenset
+        self._when_resized: list[Callable[[], None]] = []
         self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start the replicas, and follow what they tell of themselves."""
         await self._line.open()
-        self._facts = await self._line.tell_all("facts")
+        self._hear(await self._line.tell_all("facts"))
         self._schemas = (await self._line.tell_all("schemas"))[0]
         self._following = asyncio.create_task(self._follow())
 
@@ -128,6 +137,18 @@ class ReplicasEngine:
         return StepTokens(sum(one.beside for one in steps), sum(one.alone for one in steps))
 
     @property
+    def adapter_room(self) -> AdapterRoom | None:
+        """The adapters that all replicas take; None while no replica is up."""
+        if not self._facts:
+            return None
+        places = sum(facts.places for facts in self._facts)
+        return AdapterRoom(places, sum(facts.slots for facts in self._facts))
+
+    def when_resized(self, resized: Callable[[], None]) -> None:
+        """Call `resized`, too, whenever replicas have come or gone, or one has become another."""
+        self._when_resized.append(resized)
+
+    @property
     def compiled(self) -> Compiled | None:
         """Whether the base runs compiled: as the slowest replica has it."""
         stages = {facts.compiled for facts in self._facts}
@@ -141,7 +162,7 @@ class ReplicasEngine:
         return self._schemas
 
     def slots(self) -> Slots | None:
-        """Return the weights that some replica holds, and the slots of all of them."""
+        """Return the weights that have a slot of some replica, and the slots of all of them."""
         if not self._facts:
             return None
         held: frozenset[Digest] = frozenset()
@@ -207,9 +228,21 @@ class ReplicasEngine:
             await self._sleep(LOOK_S)
             try:
                 await self._line.tell_all("pin", frozenset(self._pinned()))
-                self._facts = await self._line.tell_all("facts")
+                facts = await self._line.tell_all("facts")
             except EngineUnavailable:
-                self._facts = []
+                facts = []
+            self._hear(facts)
+
+    def _hear(self, facts: list[Facts]) -> None:
+        """Take over what the replicas tell, and say so if they are of another size together."""
+        before, self._facts = self._size, facts
+        if self._size != before:
+            for resized in self._when_resized:
+                resized()
+
+    @property
+    def _size(self) -> tuple[AdapterRoom | None, int | None, StepTokens | None]:
+        return self.adapter_room, self.max_sequences, self.reads_at_once
 
 
 def _wish(version: Version | None, session: str | None, body: Body) -> Wish:

@@ -12,16 +12,14 @@ import re
 from typing import TYPE_CHECKING
 
 from lorabay.data.recognisers.chinese_cues import (
-    LEFT,
     MEDIUM,
-    RIGHT,
     STRONG,
     TITLES,
     WEAK,
-    gains,
+    around,
 )
 from lorabay.data.recognisers.finding import Finding, Kind
-from lorabay.data.recognisers.lexicon import name_parts, words
+from lorabay.data.recognisers.lexicon import foreign_letters, name_parts, usual_given_names, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +39,33 @@ _NO_SURNAME = 2.0
 _PETS, _PET = "小阿", 4.0
 """What is put before a character of a name, and what it weighs."""
 
+_MUCH = 4.0
+"""What a cue after a name says, so that the beginning of a clause before it says something, too."""
+
+_END = 1.5
+"""What the end of a clause says after a cue."""
+
+_USUAL = 9.0
+"""What a given name weighs at most that is known by little."""
+
+_FOREIGN, _LETTER = 12.0, 4.8
+"""What a foreign name weighs before anything is known of it, and each character of it."""
+
+_SHORTEST_FOREIGN, _LONGEST_FOREIGN = 3, 6
+
+_LATIN = re.compile(r"[A-Za-z\d%\"'] ?$")
+"""What a Chinese word may go on after, such as 时 in `%s 时出错`."""
+
+_NOBODY = frozenset(
+    "商家 班级 房客 阿姨 免贵 买家 卖家 店家 厂家 专家 管家 东家 行家 官方 公司 "  # noqa: SIM905
+    "国家 单位 业主 车主 机主 户主 房东 "
+    "宾客 常客 顾客 乘客 游客 旅客 高管 主管 经理 时候 时间".split()
+)
+"""What reads like a name and is said of anybody."""
+
+_NO_NAME = re.compile(r"[我你他她它的了是在有不这那写]|([妈爸哥姐弟妹爷奶叔婶姑舅伯婆太宝娃])\1")
+"""What is in no given name that stands alone."""
+
 _LONGEST_WORD = 4
 _SCORE = 0.8
 
@@ -50,7 +75,13 @@ _FAMILY = re.compile(r"(?:姓|叫我小|叫我老|免贵)$")
 _NICKNAME = re.compile(r"[小老阿大]$")
 _BOUNDARY = re.compile(r"(?:^|[^\u4e00-\u9fff]|[的是找叫给让请跟和问])[小老阿]$")
 _KIN = re.compile("阿姨|[哥姐嫂叔婶姨](?![妹弟])|[奶爷]")
-_JOINT = "和与跟及、"
+_SIBLING = re.compile("[哥姐](?![妹弟姐哥夫们])")
+_JOINT = "和与跟及"
+_SIGNS = ("、", "/", "&")
+_LIST = re.compile(
+    r" ?(?P<joint>[、/&]) ?(?=[\u4e00-\u9fff])|[,;、]? ?(?=[\u4e00-\u9fff]{2,4}(?![\u4e00-\u9fff]))"
+)
+"""A sign between two names; without one of `joint` each has to stand alone."""
 
 
 def find(view: View) -> Iterator[Finding]:
@@ -58,11 +89,9 @@ def find(view: View) -> Iterator[Finding]:
     if not view.has_chinese:
         return
 
-    plain = view.plain
     reader = _Reader(view)
-    for run in _RUN.finditer(plain):
-        for start, end in reader.names(run.start(), run.end()):
-            yield Finding(Kind.NAME, start, end, _SCORE)
+    for start, end in reader.names():
+        yield Finding(Kind.NAME, start, end, _SCORE)
 
 
 class _Reader:
@@ -70,19 +99,34 @@ class _Reader:
 
     def __init__(self, view: View) -> None:
         self._text = view.plain
-        self._left = dict(gains(self._text, LEFT, left=True))
-        self._right = dict(gains(self._text, RIGHT, left=False))
+        left, right = around(self._text)
+        self._left, self._right = dict(left), dict(right)
         self._parts = name_parts()
         self._words = words()
+        self._letters = foreign_letters()
         if view.is_answer:
             self._left[0] = STRONG
             self._left[len(self._text) - len(self._text.lstrip())] = STRONG
 
-    def names(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Return the places of the names in a run of Chinese characters."""
+    def names(self) -> Iterator[tuple[int, int]]:
+        """Yield the places of the names: a name makes one beside it likely, in both directions."""
+        runs = [run.span() for run in _RUN.finditer(self._text)]
+        found = [self._read_joined(*run) for run in runs]
+        for place in range(len(runs) - 1, 0, -1):
+            if found[place] and self._reaches_back(found[place][0], runs[place - 1], runs[place]):
+                found[place - 1] = self._read_joined(*runs[place - 1])
+        for one in found:
+            yield from one
+
+    def _read_joined(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Return the names of a run, and take note of what they say of those beside them."""
         found = self._read(start, end)
         if found and self._join(found, start, end):
             found = self._read(start, end)
+        if found and found[-1][1] == end:
+            first = found[-1][0]
+            is_alone = first == start or self._left.get(first, 0.0) >= STRONG
+            self._reach_on(end, is_alone=is_alone)
         return found
 
     def _join(self, found: list[tuple[int, int]], start: int, end: int) -> bool:
@@ -90,12 +134,31 @@ class _Reader:
         joined = False
         for first, last in found:
             if last + 1 < end and self._text[last] in _JOINT:
-                self._left[last + 1] = max(MEDIUM, self._left.get(last + 1, 0))
+                self._say(self._left, last + 1, MEDIUM)
                 joined = True
             if first - 2 > start and self._text[first - 1] in _JOINT:
-                self._right[first - 1] = max(MEDIUM, self._right.get(first - 1, 0))
+                self._say(self._right, first - 1, MEDIUM)
                 joined = True
         return joined
+
+    def _reach_on(self, end: int, *, is_alone: bool) -> None:
+        """Take note that a list of names may go on after a sign."""
+        after = _LIST.match(self._text, end)
+        if after is not None and (after["joint"] or is_alone):
+            self._say(self._left, after.end(), MEDIUM)
+
+    def _reaches_back(
+        self, name: tuple[int, int], before: tuple[int, int], run: tuple[int, int]
+    ) -> bool:
+        """Take note that a list may have begun before a name; return whether it may have."""
+        is_first = name[0] == run[0] and self._text[before[1] : run[0]].strip() in _SIGNS
+        if is_first:
+            self._say(self._right, before[1], MEDIUM)
+        return is_first
+
+    @staticmethod
+    def _say(gained: dict[int, float], place: int, gain: float) -> None:
+        gained[place] = max(gain, gained.get(place, 0.0))
 
     def _read(self, start: int, end: int) -> list[tuple[int, int]]:
         """Return the names of the reading whose weights add up to the least."""
@@ -132,18 +195,34 @@ class _Reader:
             weight = self._parts.surnames.get(surname)
             if weight is None or at + size > end:
                 continue
-            before = PRIOR + weight - self._left.get(at, 0.0)
-            yield from self._alone(at, size, before)
-            for given in _SIZES if self._left.get(at, 0.0) >= MEDIUM else _USUAL_SIZES:
+            left = self._left.get(at, 0.0)
+            yield from self._alone(at, size, PRIOR + weight - left)
+            for given in _SIZES if left >= MEDIUM else _USUAL_SIZES:
                 last = at + size + given
                 if last > end:
                     break
-                whole = WEAK if (at, last) == (start, end) else 0.0
-                yield (
-                    last - at,
-                    before + self._given(at + size, given) - whole - self._right.get(last, 0.0),
-                )
+                if self._text[at:last] in _NOBODY:
+                    continue
+                whole = PRIOR + weight + self._given(at + size, given)
+                yield last - at, whole - self._said(at, last, start, end)
         yield from self._given_alone(at, end)
+        yield from self._foreign(at, end)
+        if at == start:
+            yield from self._called_by_kin(at)
+
+    def _said(self, at: int, last: int, start: int, end: int) -> float:
+        """Return what stands around a place says, and more where nothing else stands there."""
+        left, right = self._left.get(at, 0.0), self._right.get(last, 0.0)
+        if (at, last) == (start, end) and (left or right or not _LATIN.search(self._ahead(at))):
+            return left + right + (MEDIUM if left >= STRONG else WEAK)
+        if at == start and right >= _MUCH:
+            return left + right + WEAK
+        if last == end and left >= WEAK:
+            return left + right + _END
+        return left + right
+
+    def _ahead(self, at: int) -> str:
+        return self._text[max(0, at - 3) : at]
 
     def _given_alone(self, at: int, end: int) -> Iterator[tuple[int, float]]:
         """Yield a given name without a surname, where much around it says that it is one."""
@@ -153,11 +232,39 @@ class _Reader:
 
         right = self._right.get(last, 0.0)
         said = self._left.get(at, 0.0) + right
-        is_word = self._text[at:last] in self._words and not _KIN.match(self._text, last)
-        if said >= MEDIUM and not is_word:
-            first = _PET if self._text[at] in _PETS else 0.0
-            given = self._given(at, 2) if not first else first + self._given(at + 1, 1)
-            yield 2, PRIOR + given + _NO_SURNAME - said
+        if said >= WEAK and not self._is_only_a_word(at, last):
+            is_pet = self._text[at] in _PETS
+            given = _PET + self._given(at + 1, 1) if is_pet else self._given(at, 2)
+            is_usual = given <= _USUAL or self._text[at:last] in usual_given_names()
+            if said >= MEDIUM or is_pet or is_usual:
+                yield 2, PRIOR + given + _NO_SURNAME - said
+
+    def _is_only_a_word(self, at: int, last: int) -> bool:
+        """Return whether two characters are no given name by themselves."""
+        name = self._text[at:last]
+        if _NO_NAME.search(name):
+            return True
+        if name[0] == name[1] or name[0] in _PETS or name in usual_given_names():
+            return False
+        return name in self._words and not _KIN.match(self._text, last)
+
+    def _foreign(self, at: int, end: int) -> Iterator[tuple[int, float]]:
+        """Yield names in the characters that foreign names are written in."""
+        if self._text[at] not in self._letters:
+            return
+
+        left = self._left.get(at, 0.0)
+        for last in range(at + 1, min(end, at + _LONGEST_FOREIGN) + 1):
+            if self._text[last - 1] not in self._letters:
+                return
+            said = left + self._right.get(last, 0.0)
+            if last - at >= _SHORTEST_FOREIGN and said >= WEAK:
+                yield last - at, _FOREIGN + _LETTER * (last - at) - said
+
+    def _called_by_kin(self, at: int) -> Iterator[tuple[int, float]]:
+        """Yield a single character of a given name, as in 晶姐."""
+        if _SIBLING.match(self._text, at + 1):
+            yield 1, PRIOR + self._given(at, 1) + _NO_SURNAME - STRONG
 
     def _given(self, at: int, size: int) -> float:
         parts = self._parts
@@ -176,7 +283,7 @@ class _Reader:
     def _alone(self, at: int, size: int, before: float) -> Iterator[tuple[int, float]]:
         """Yield a surname without a given name, where its neighbours allow it."""
         text = self._text
-        ahead = text[max(0, at - 3) : at]
+        ahead = self._ahead(at)
         if _ALONE.match(text, at + size):
             yield size, before + ALONE - self._right.get(at + size, 0.0)
         elif _FAMILY.search(ahead):

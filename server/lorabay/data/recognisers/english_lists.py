@@ -7,10 +7,14 @@ from functools import cache
 from importlib import import_module
 from importlib.resources import files
 
+from lorabay.data.recognisers.choices import any_of
+
 HOME = "en_US en_GB en_NZ"
 FOREIGN = (
     "en_IN en_PK en_KE es_ES es_MX fr_FR de_DE it_IT pt_BR pl_PL nl_NL sv_SE tr_TR id_ID yo_NG "
-    "zu_ZA ha_NG ig_NG sw ro_RO hu_HU cs_CZ da_DK fi_FI no_NO hr_HR sl_SI ga_IE"
+    "zu_ZA ha_NG ig_NG sw ro_RO hu_HU cs_CZ da_DK fi_FI no_NO hr_HR sl_SI ga_IE vi_VN pt_PT es_AR "
+    "es_CO fr_CA fr_CH fr_BE de_AT de_CH nl_BE et_EE is_IS lt_LT lv_LV sk_SK az_AZ uz_UZ tw_GH "
+    "en_IE en_NG en_TH"
 )
 """Locales of faker whose names are in Latin letters."""
 
@@ -45,6 +49,16 @@ def surnames() -> frozenset[str]:
     return frozenset(listed | _more("[surname]"))
 
 
+def is_listed(word: str) -> bool:
+    """Return whether a word is on any list of names."""
+    return (
+        word in first_names()
+        or word in foreign_first_names()
+        or word in surnames()
+        or word in word_names()
+    )
+
+
 @cache
 def word_names() -> frozenset[str]:
     """Return first names that are also words."""
@@ -56,14 +70,14 @@ def common_words() -> frozenset[str]:
     """Return words that are no names."""
     from faker.providers.lorem.en_US import Provider
 
-    return frozenset(_words("english_words.txt")) | frozenset(Provider.word_list)
+    listed = _words("english_words.txt") + _words("english_vocabulary.txt")
+    return frozenset(listed) | frozenset(Provider.word_list)
 
 
 @cache
 def is_product() -> re.Pattern[str]:
     """Return the pattern of brands and other things that read like a name."""
-    names = sorted(_lines("english_products.txt"), key=lambda name: (-len(name), name))
-    return re.compile(rf"(?i:{'|'.join(map(re.escape, names))})(?![A-Za-z])")
+    return re.compile(rf"(?i:{any_of(_lines('english_products.txt'))})(?![A-Za-z])")
 
 
 def _lines(name: str) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from lorabay.data.recognisers.chinese_cues import MEDIUM, WEAK, around
 from lorabay.data.recognisers.english_cues import (
     ACTS,
     AFTER,
@@ -26,10 +27,19 @@ from lorabay.data.recognisers.english_cues import (
     TITLE,
     USES,
 )
+from lorabay.data.recognisers.english_frames import (
+    ENOUGH,
+    LAST,
+    SIGNED,
+    SIGNS,
+    gain_after,
+    gain_before,
+)
 from lorabay.data.recognisers.english_lists import (
     common_words,
     first_names,
     foreign_first_names,
+    is_listed,
     is_pinyin_name,
     is_product,
     surnames,
@@ -44,6 +54,10 @@ if TYPE_CHECKING:
 
 _SURE, _LIKELY = 0.85, 0.7
 _BACK = 48
+_LONGEST_INITIAL = 2
+_LEAST = 2
+"""What words around a name have to say at least, whatever the name looks like."""
+
 _ABBREVIATION = 4
 """Letters that an abbreviation has at most."""
 
@@ -52,7 +66,7 @@ _CAPITAL = "A-Z\u00c0-\u00de\u0100-\u017f"
 _WORD = rf"[{_CAPITAL}](?:[{_LETTER}]|['\u2019-](?=[{_LETTER}]))*"
 _PARTICLE = r"(?:van|von|de|der|den|da|di|du|la|le|del|della|dos|bin|binti|al|el|ter|ten|st\.)"
 _SEQUENCE = re.compile(
-    rf"(?<![{_LETTER}\d@._/-]){_WORD}\.?"
+    rf"(?<![{_LETTER}\d._/])(?<![A-Za-z\d._]@)(?<![A-Za-z\d]-){_WORD}\.?"
     rf"(?:[ ](?:(?:{_PARTICLE}[ ]){{1,2}}(?={_WORD}))?{_WORD}(?:(?<=[ ][{_CAPITAL}])\.)?){{0,4}}"
 )
 _TOKEN = re.compile(rf"[{_LETTER}'\u2019.-]+")
@@ -99,7 +113,7 @@ class _Candidate:
                 return self._found(sure)
         if self._is_asked(before) and self._may_be_a_name(False):
             return self._found(_SURE)
-        return self._by_list(before)
+        return self._by_list(before) or self._by_frame()
 
     def _is_a_product(self) -> bool:
         """Return whether a brand or a place is what stands here, perhaps after a title."""
@@ -112,7 +126,9 @@ class _Candidate:
     def _strip(self) -> None:
         """Leave words out that are none of a name, at both ends."""
         while self._tokens and self._is_common(0) and not self._begins_a_name():
-            if self._word(0) in word_names() and (self._is_called() or self._did_something()):
+            if self._word(0) in word_names() and (
+                self._is_called() or self._did_something() or self._said(*self._tokens[0]) >= ENOUGH
+            ):
                 break
             self._tokens.pop(0)
         for place in range(1, len(self._tokens)):
@@ -138,9 +154,14 @@ class _Candidate:
 
     def _begins_a_name(self) -> bool:
         """Return whether the first word is a name besides being a word, and one follows."""
-        if len(self._tokens) < 2 or self._word(0) not in word_names():
+        if len(self._tokens) < 2 or self._word(0) not in word_names() or self._ends_a_sentence():
             return False
         return not self._is_common(1) or self._word(1) in surnames()
+
+    def _ends_a_sentence(self) -> bool:
+        """Return whether a full stop stands after the first word, which is no initial."""
+        start, end = self._tokens[0]
+        return self._text[start:end].endswith(".") and end - start > _LONGEST_INITIAL
 
     def _word(self, place: int) -> str:
         start, end = self._tokens[place]
@@ -184,6 +205,52 @@ class _Candidate:
 
         is_called = self._is_single(before, after, bool(role), bool(hint))
         return self._found(_LIKELY) if is_called else None
+
+    def _by_frame(self) -> Finding | None:
+        """Return what stands where only a person fits, whatever it is called."""
+        start, end = self._tokens[0][0], self._tokens[-1][1]
+        if self._is_shouted() or (self._is_common(0) and self._word(0) not in word_names()):
+            return None
+        if self._signs(start, end):
+            return self._found(_LIKELY)
+        if self._is_a_thing(start, end):
+            return None
+
+        said = self._said(start, end)
+        is_person = said >= _LEAST and said + self._looks() >= ENOUGH
+        return self._found(_LIKELY) if is_person else None
+
+    def _signs(self, start: int, end: int) -> bool:
+        """Return whether a letter is signed with it."""
+        ahead = self._text[max(0, start - _BACK) : start]
+        is_last = LAST.match(self._text, end) is not None
+        return is_last and bool(SIGNS.search(ahead) or SIGNED.search(ahead))
+
+    def _is_a_thing(self, start: int, end: int) -> bool:
+        """Return whether an article stands before it, or it is written as an abbreviation."""
+        is_one = _ARTICLE.search(self._view.before(start, _BACK)) is not None
+        return is_one or _ABBREVIATED.search(self._text[start:end]) is not None
+
+    def _said(self, start: int, end: int) -> int:
+        """Return what stands around a place says."""
+        possessive = _POSSESSIVE.search(self._text[start:end])
+        end -= len(possessive[0]) if possessive else 0
+        before, after = self._view.before(start, _BACK), self._text[end : end + _BACK]
+        return max(self._gain_in_chinese(start, end), gain_before(before) + gain_after(after))
+
+    def _gain_in_chinese(self, start: int, end: int) -> int:
+        """Return what Chinese words around say, on the scale of the English ones."""
+        if not self._view.has_chinese or not self._looks():
+            return 0
+        left, right = around(self._text)
+        said = left.get(start, 0.0) + right.get(end, 0.0)
+        return ENOUGH + 1 if said >= MEDIUM else ENOUGH if said >= WEAK else 0
+
+    def _looks(self) -> int:
+        """Return how much words look like a name: how many of them are on a list or on none."""
+        words = [self._word(place) for place in range(len(self._tokens))]
+        known = sum(map(is_listed, words))
+        return min(2, known) + (len(words) > 1)
 
     def _is_used(self, after: str) -> bool:
         """Return whether a word for a thing follows, as after a brand: Bob haircut."""
@@ -264,4 +331,7 @@ class _Candidate:
 
 _TITLE_BEFORE = re.compile(r"(?i:mr|mrs|ms|miss|dr|lady|mary|aunt|uncle|captain)\.? $")
 _ARTICLE = re.compile(r"(?<![A-Za-z])(?i:an?|the|this|that|your|our|my|no|any|each|every)\s+$")
+_ABBREVIATED = re.compile(
+    r"[A-Z]{2,}s?$|(?<!Mc)(?<!Mac)(?<!De)(?<!Di)(?<!La)(?<!Le)(?<=[a-z])[A-Z]"
+)
 _ADJECTIVE = re.compile(r"(?:ed|ing|ful|ous|able|ible|less|ive|tion|ness|ment|ant|ent|ic|ical|ly)$")

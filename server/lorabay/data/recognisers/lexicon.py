@@ -72,6 +72,20 @@ def name_parts() -> NameParts:
     return NameParts(*(dict(_weighted(parts[name])) for name in ("surname", "first", "second")))
 
 
+@cache
+def foreign_letters() -> frozenset[str]:
+    """Return the characters that foreign names are written in."""
+    return frozenset("".join(_lines("foreign_letters.txt")))
+
+
+@cache
+def usual_given_names() -> frozenset[str]:
+    """Return given names that so many people have that they are known without a surname."""
+    from faker.providers.person.zh_CN import Provider
+
+    return frozenset(name for name in Provider.first_names if len(name) == 2)
+
+
 def _lines(name: str) -> list[str]:
     text = files(__package__).joinpath(name).read_text(encoding="utf-8")
     return [line for line in text.splitlines() if not line.startswith("#")]

@@ -6,6 +6,8 @@ import re
 from functools import cache
 from importlib.resources import files
 
+from lorabay.data.recognisers.choices import any_of
+
 _SUFFIX = (
     "特别行政区|维吾尔自治区|壮族自治区|回族自治区|自治区|省|地区|自治州|自治县|自治旗|"
     "林区|新区|市|盟|区|县|旗"
@@ -31,8 +33,7 @@ CITIES = (
 def short_cities() -> re.Pattern[str]:
     """Return the pattern of cities without the word for one: only within a row of regions."""
     cities = [name[:-1] for name in _listed() if name.endswith("市") and len(name) > 2]
-    every = sorted(cities, key=lambda name: (-len(name), name))
-    return re.compile("|".join(map(re.escape, every)))
+    return re.compile(any_of(cities))
 
 
 @cache
@@ -41,8 +42,7 @@ def regions() -> re.Pattern[str]:
     names = _listed()
     short = {re.sub(rf"(?:{_SUFFIX})$", "", name) for name in names if name.endswith("省")}
     cities = {f"{city}{suffix}" for city in CITIES.split() for suffix in ("市", "")}
-    every = sorted(names | short | cities, key=lambda name: (-len(name), name))
-    return re.compile("|".join(map(re.escape, every)))
+    return re.compile(any_of(names | short | cities))
 
 
 @cache

@@ -33,7 +33,9 @@ _NO_NAME = re.compile(
 """What is said of a name rather than a name."""
 
 _WORD = r"[A-Z\u00c0-\u00de][A-Za-z\u00c0-\u024f'\u2019-]+"
-_REVERSED = re.compile(rf"(?P<last>{_WORD}), (?P<first>{_WORD})(?: [A-Z]\b\.?)?(?![A-Za-z])")
+_REVERSED = re.compile(
+    rf"(?P<last>{_WORD}), (?P<first>{_WORD})(?P<initial> [A-Z]\b\.?)?(?![A-Za-z])"
+)
 
 
 def find(view: View) -> Iterator[Finding]:
@@ -88,10 +90,13 @@ def _reversed(view: View) -> Iterator[Finding]:
     for match in _REVERSED.finditer(view.plain):
         first = match["first"].lower()
         last = match["last"].lower()
-        is_name = _is_listed(first) and last in surnames() and last not in common_words()
+        is_name = _is_listed(first) and last not in common_words()
         before = view.before(match.start(), 24)
-        if is_name and (not before.strip() or _LABELLED.search(before)):
+        is_said = match["initial"] or _LABELLED.search(before)
+        if is_name and (is_said or (last in surnames() and not before.strip())):
             yield Finding(Kind.NAME, *match.span(), _SURE)
 
 
-_LABELLED = re.compile(r"(?i:user|name|customer|client|employee|passenger|patient|member)[ :]+$")
+_LABELLED = re.compile(
+    r"(?i:user|name|customer|client|employee|passenger|patient|member)[ :]+$|[A-Za-z]{3,}:\s?$"
+)

@@ -4,15 +4,24 @@ requests are refused in the meantime.
 It is an `Engine` itself, in front of the real one. If the first start fails, it raises. Later
 starts are tried again, with a growing pause, until one works or the server stops. What may have
 killed an engine is tried out alone in the next one, before requests reach it; requests that may
-have done so pass by the `Suspects`. Serial: one task waits for an end, restarts, and waits again.
-Knows nothing of adapters: callbacks report a death and a recovery.
+have done so pass by the `Suspects`, also where one of several copies has died, which is not for
+this module to replace. Serial: one task waits for an end, restarts, and waits again. Knows nothing
+of adapters: callbacks report a death and a recovery.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Set as AbstractSet
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+    Set as AbstractSet,
+)
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,21 +29,23 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import EngineUnavailable, InvalidRequest, LorabayError
-from lorabay.serving.engine import Answer
+from lorabay.serving.engine import Answer, Meter
+from lorabay.serving.supervision.copy_deaths import CopyDeaths
 from lorabay.serving.supervision.heartbeat import Heartbeat
-from lorabay.serving.supervision.suspects import Running
+from lorabay.serving.supervision.suspects import DEATHS, Running
 from lorabay.serving.supervision.watched_stream import WatchedStream
 
 if TYPE_CHECKING:
     from lorabay.catalog.versions import Digest, Version
     from lorabay.serving.engine import (
+        AdapterRoom,
         AnswerStream,
         Body,
         Call,
         Compiled,
         Engine,
-        Meter,
         Slots,
         StepTokens,
     )
@@ -121,6 +132,7 @@ class SupervisedEngine:
         self._on_recovery = on_recovery
         self._sleep = sleep
         self._clock = clock
+        self._copy_deaths = CopyDeaths(self._copy_died)
         self._up = False
         self._failed_restarts = 0
         self._start_limit_s = START_S
@@ -146,6 +158,15 @@ class SupervisedEngine:
     def reads_at_once(self) -> StepTokens | None:
         """Tokens of prompts that the engine reads in a step; None before the first start."""
         return self._engine.reads_at_once
+
+    @property
+    def adapter_room(self) -> AdapterRoom | None:
+        """The adapters that the engine takes now; None if as many as was configured."""
+        return self._engine.adapter_room
+
+    def when_resized(self, resized: Callable[[], None]) -> None:
+        """Call `resized`, too, whenever the engine takes other numbers than before."""
+        self._engine.when_resized(resized)
 
     @property
     def compiled(self) -> Compiled | None:
@@ -237,6 +258,7 @@ class SupervisedEngine:
         Raises RequestRefused for one that killed engines before.
         """
         self.check()
+        meter = meter or Meter()
         run = partial(
             self._engine.run,
             call,
@@ -251,6 +273,7 @@ class SupervisedEngine:
 
         request = Running(call, body, version)
         ended = partial(self._suspects.ended, request)
+        meter.died = partial(self._copy_deaths.note, request)
         try:
             await self._suspects.admit(request)
             self.check()
@@ -267,6 +290,18 @@ class SupervisedEngine:
             ended(is_done=True)
             return answer
         return WatchedStream(answer, lambda is_done: ended(is_done=is_done))
+
+    def _copy_died(self, requests: Sequence[Running]) -> None:
+        """Note the death of one copy of the engine, which somebody else replaces."""
+        logger.error("one of the engines died", requests=len(requests))
+        culprit = self._suspects.copy_died(requests)
+        if culprit is not None:
+            logger.error(
+                "request refused",
+                request=culprit.fingerprint[:DIGEST_PREFIX],
+                version=None if culprit.version is None else culprit.version.id,
+                reason=f"an engine died {DEATHS} times on it",
+            )
 
     async def _supervise(self) -> None:
         """Wait for a death and bring the engine back, again and again."""

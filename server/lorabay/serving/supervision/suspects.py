@@ -18,7 +18,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, NewType
@@ -192,7 +192,15 @@ class Suspects:
         # They end after this, in an engine that is gone: they count for this death only.
         self._running.clear()
         self._undone.clear()
+        return self._note_death(present)
 
+    def copy_died(self, requests: Sequence[Running]) -> Culprit | None:
+        """Note that one copy of the engine has died under these requests, while others go on;
+        return what is refused now.
+        """
+        return self._note_death({one.fingerprint: one.version for one in requests})
+
+    def _note_death(self, present: Mapping[Fingerprint, Version | None]) -> Culprit | None:
         known = {one: self._suspects.get(one, Suspect()) for one in present}
         self._before_last_death = {one: replace(suspect) for one, suspect in known.items()}
         for suspect in known.values():

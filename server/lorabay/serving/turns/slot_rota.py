@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from lorabay.catalog.versions import Digest
     from lorabay.serving.turns.flows import Priority
@@ -57,7 +57,8 @@ class SlotRota:
     """The slots of one engine, and who holds them.
 
     An adapter is left its slot until another one has waited `drain_after_s`, or as long as a
-    request usually takes if that is less.
+    request usually takes if that is less. `slots` may be set to another number: where they become
+    fewer than are held, nobody loses one, and more holders drain than wait.
     """
 
     def __init__(self, slots: int, *, drain_after_s: float) -> None:
@@ -109,11 +110,12 @@ class SlotRota:
             (line for line in lines if line.weights not in self._holders),
             key=lambda line: (line.priority, line.since),
         )
-        free = self.slots - len(self._holders)
+        left = self.slots - len(self._holders)
+        free, surplus = max(0, left), max(0, -left)
         self._next = frozenset(line.weights for line in waiting[:free])
 
         without = waiting[free:]
-        self._drain(without, now)
+        self._drain(without, surplus, now)
         waits = [self._patience_of(line, now) for line in without]
         return min((wait_s for wait_s in waits if wait_s >= SHORTEST_WAIT_S), default=None)
 
@@ -121,8 +123,13 @@ class SlotRota:
         """Return how long a line has still to wait until somebody drains for it, in seconds."""
         return line.since + min(self._drain_after_s, self.usual_s) - now
 
-    def _drain(self, without: Sequence[Line], now: float) -> None:
-        """Let as many holders drain as wait too long, and let those go on that need not."""
+    def _drain(self, without: list[Line], surplus: int, now: float) -> None:
+        """Let as many holders drain as wait too long, and let those go on that need not.
+
+        A `surplus` of holders, beyond the slots, has to end before the first of the others begins.
+        """
+        # As if the first one waited for all of them.
+        without = [*without[:1] * surplus, *without]
         draining = [holder for holder in self._holders.values() if holder.drains]
         for holder in draining[len(without) :]:
             holder.drains = False

@@ -155,8 +155,9 @@ class TurnGate:
     """The gate in front of one engine with `slots`; for `drain_after_s` see `SlotRota`.
 
     `computes` returns how many sequences the engine computes at once, `reads` how many tokens of
-    prompts it reads in a step; None while nobody knows. From `pace_from` sequences on, tenants keep
-    pace; None for never.
+    prompts it reads in a step; None while nobody knows. `slots_now` returns how many slots there
+    are where they come and go; None for `slots`. From `pace_from` sequences on, tenants keep pace;
+    None for never. Call `look_again` when one of these has become another.
     """
 
     def __init__(
@@ -167,6 +168,7 @@ class TurnGate:
         drain_after_s: float,
         computes: Callable[[], int | None] = lambda: None,
         reads: Callable[[], StepTokens | None] = lambda: None,
+        slots_now: Callable[[], int | None] = lambda: None,
         pace_from: Callable[[], int | None] = lambda: None,
         observer: Observer | None = None,
     ) -> None:
@@ -176,6 +178,8 @@ class TurnGate:
         self._window = PromptWindow(bounds.unread, reads)
         self._newcomer: _Request | None = None
         """The one whose prompt the engine has still to read."""
+        self._slots = slots
+        self._slots_now = slots_now
         self._rota = SlotRota(slots, drain_after_s=drain_after_s)
         self._observer = observer or NOBODY
         self._queue: FairQueue[_Request] = FairQueue()
@@ -193,6 +197,10 @@ class TurnGate:
     def waiting(self) -> int:
         """Requests that wait for a turn."""
         return len(self._queue)
+
+    def look_again(self) -> None:
+        """Let requests go that may now: the engine takes other numbers than before."""
+        self._hand_over()
 
     async def take(
         self,
@@ -354,6 +362,8 @@ class TurnGate:
         """Have it decided who gets slots, and who keeps pace; return the seconds until it must be
         again.
         """
+        slots = self._slots_now()
+        self._rota.slots = self._slots if slots is None else slots
         slots_in_s = self._rota.look(self._lines(), _now())
         self._is_paced = self._keep_pace()
         if not self._is_paced or not self._queue:

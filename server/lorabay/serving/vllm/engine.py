@@ -68,7 +68,7 @@ from lorabay.serving.vllm.usage import BeamTally, RequestTally, current, watch_r
 
 if TYPE_CHECKING:
     from lorabay.base.find import BaseFolder
-    from lorabay.serving.engine import AnswerStream, Body, Call
+    from lorabay.serving.engine import AdapterRoom, AnswerStream, Body, Call
     from lorabay.serving.vllm.requests.bodies import BodyType
 
 
@@ -177,6 +177,14 @@ class VllmEngine:
     def reads_at_once(self) -> StepTokens | None:
         """Tokens of prompts that vLLM reads in a step, in all copies; None before the start."""
         return self._reads_at_once
+
+    @property
+    def adapter_room(self) -> AdapterRoom | None:
+        """None: vLLM takes as many adapters as its options say."""
+        return None
+
+    def when_resized(self, resized: Callable[[], None]) -> None:
+        """Do nothing: vLLM stays as it was started."""
 
     @property
     def compiled(self) -> Compiled | None:
