@@ -623,6 +623,8 @@ class Server:
 
         if not manager.engine.up:
             _terminate_children()  # the engine is coming up again after a death
+        if self._fronts is not None:
+            await self._fronts.know_others()
         await manager.stop()
 
 

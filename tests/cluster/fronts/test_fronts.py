@@ -20,9 +20,9 @@ from tests.versions import make_version
 WHO = Actor("admin", "request-1")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deaths are noticed after a second."""
+    """Deaths are noticed soon, for tests in which somebody dies."""
     monkeypatch.setattr(module, "LEASE_S", 1.5)
     monkeypatch.setattr(module, "MARGIN_S", 0.5)
     monkeypatch.setattr(module, "BEAT_S", 0.2)
@@ -147,6 +147,7 @@ async def test_another_one_keeps_the_names_when_the_keeper_leaves(cluster: Clust
         assert records["finance"].kept[0] == two.digest  # type: ignore[index]
 
 
+@pytest.mark.usefixtures("short_leases")
 async def test_another_one_keeps_the_names_when_the_keeper_is_killed(cluster: Cluster) -> None:
     """After its lease; and a change waits no longer than that for a dead server."""
     one, two = (cluster.stored(make_version("finance", digit)) for digit in "ab")
@@ -159,6 +160,7 @@ async def test_another_one_keeps_the_names_when_the_keeper_is_killed(cluster: Cl
         assert await within(other.answer("finance")) == "b"
 
 
+@pytest.mark.usefixtures("short_leases")
 async def test_a_change_that_a_dead_keeper_began_is_settled(cluster: Cluster) -> None:
     """Requests that wait for it go on with the new version."""
     one, two = (cluster.stored(make_version("finance", digit)) for digit in "ab")
@@ -206,6 +208,7 @@ async def test_an_errand_that_nobody_answers_fails(
             await other.fronts.ask(Errand("pin", {}, WHO))
 
 
+@pytest.mark.usefixtures("short_leases")
 async def test_without_the_database_names_stay_and_nobody_changes_them(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +216,7 @@ async def test_without_the_database_names_stay_and_nobody_changes_them(
     one, two = (cluster.stored(make_version("finance", digit)) for digit in "ab")
     async with cluster.server() as keeper, cluster.server() as other:
         keeper.registry.set_live(one)
-        await within(keeper.fronts.agreed())
+        await until(lambda: means(other, "finance") == "a" and not len(other.fronts.unsettled))
 
         def away(work: object) -> object:
             raise SetupError("the database is away")
@@ -230,7 +233,9 @@ async def test_without_the_database_names_stay_and_nobody_changes_them(
         holder = keeper if keeper.fronts.keeps_names else other
         holder.registry.set_live(two)
         await until(lambda: {means(keeper, "finance"), means(other, "finance")} == {"b"})
-        assert await within(keeper.answer("finance")) == "b"
+        # And nobody waits for what is long settled.
+        assert await within(keeper.answer("finance"), 5.0) == "b"
+        assert await within(other.answer("finance"), 5.0) == "b"
 
 
 async def test_mixtures_are_each_servers_own(cluster: Cluster) -> None:
@@ -264,3 +269,19 @@ async def test_whether_there_are_others_is_known(cluster: Cluster) -> None:
             await until(lambda: keeper.fronts.has_others and other.fronts.has_others)
         await until(lambda: not keeper.fronts.has_others)
         assert keeper.fronts.age_s < 1
+
+
+@pytest.mark.usefixtures("short_leases")
+async def test_what_a_killed_server_has_left_is_no_other(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row looks like one's that lives, until no sign of life has come for a while."""
+    monkeypatch.setattr(module, "LEASE_S", 60.0)
+    monkeypatch.setattr(module, "PROOF_S", 0.5)
+    async with cluster.server() as keeper, cluster.server() as killed:
+        await killed.kill()
+        async with cluster.server() as later:
+            await until(lambda: len(later.fronts._others) == 2)
+            await later.fronts.know_others()
+            assert len(later.fronts._others) == 1
+            await keeper.kill()

@@ -43,6 +43,8 @@ BEAT_S = 1.0
 """Time between two signs of life."""
 LEASE_S = 6.0
 """How long others wait for a sign of life."""
+PROOF_S = 2.5
+"""How long a server that ends waits for a sign of life of each other one."""
 MARGIN_S = 2.0
 """How much earlier a keeper without the database stops changing names."""
 FORGOTTEN_S = 60.0
@@ -99,6 +101,7 @@ class Fronts:
         self._taking: asyncio.Task[None] | None = None
         self._beat_at = self._read_at = self._settled_at = clock()
         self._others: frozenset[str] = frozenset()
+        self._counts_unproved = True
         self._is_failing = False
         self._looking: asyncio.Task[None] | None = None
 
@@ -109,8 +112,18 @@ class Fronts:
 
     @property
     def has_others(self) -> bool:
-        """True if other servers of the cluster were alive at the last look."""
+        """True if other servers of the cluster are alive, or may be; see `know_others`."""
         return bool(self._others)
+
+    async def know_others(self) -> None:
+        """Wait, for some beats, until each other server has shown one or is known to be gone."""
+        until = self._clock() + PROOF_S
+        while self._clock() < until and any(
+            not self._beats.has_beaten(one) for one in self._others
+        ):
+            await asyncio.sleep(LOOK_S)
+        self._counts_unproved = False
+        self._others = frozenset(filter(self._beats.has_beaten, self._others))
 
     @property
     def age_s(self) -> float:
@@ -256,12 +269,14 @@ class Fronts:
             self._beats.note(_office(view.holder), view.holder.beat, now)
         for front, told in view.fronts.items():
             self._beats.note(front, told.beat, now)
-        self._others = frozenset(
-            front
-            for front in view.fronts
-            if front != self._agreement.front and self._beats.is_alive(front, now)
-        )
+        self._others = frozenset(front for front in view.fronts if self._is_other(front, now))
         return view
+
+    def _is_other(self, front: str, now: float) -> bool:
+        """Return whether a row is that of another server that lives, or may."""
+        if front == self._agreement.front or not self._beats.is_alive(front, now):
+            return False
+        return self._counts_unproved or self._beats.has_beaten(front)
 
     def _is_free(self, holder: Holder) -> bool:
         """Return whether nobody keeps the names: left, gone, or this server before an outage."""
@@ -282,6 +297,7 @@ class Fronts:
             await self._follow(view)
         self._texts.update(view.told)
         self._known, self._settled = taken.newest, taken.settled
+        self.unsettled.settle(taken.settled)
         self._beat_at = began
         self._holder = taken
         if self._names is not None:
