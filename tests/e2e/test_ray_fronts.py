@@ -6,7 +6,6 @@ Runs with `--ray` alone. The cluster is one machine: what more than one of them 
 from __future__ import annotations
 
 import random
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -174,8 +173,7 @@ def test_the_front_that_stays_keeps_names_and_engine(
     """One is killed, the other goes on with the same engine, and swaps after a lease."""
     first, second = fronts
     before, running = version_at(second), engines()
-    first.process.send_signal(signal.SIGKILL)
-    first.process.wait(60)
+    first.kill()
     copy_of(SOURCE, folder / "hot", 4.0)
     began = time.monotonic()
     while version_at(second) == before:

@@ -22,6 +22,7 @@ def test_an_errand_is_asked_answered_and_forgotten(database: Database) -> None:
 
     database.write(partial(errands.answer, errand="1", text="done"))
     assert waiting(database) == {"2": "unload"}
+    database.write(partial(errands.answer, errand="1", text="done again"))
     answer_of = partial(errands.answer_of, errand="1")
     assert database.read(answer_of) == "done"
     database.write(partial(errands.forget, errand="1"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lorabay.catalog.registry.registry import Registry
-from lorabay.cluster.fronts import fronts as module
+from lorabay.cluster.fronts import errand_desk, fronts as module
 from lorabay.cluster.fronts.errands import Errand
 from lorabay.errors import AdapterConflict, SetupError, StorageUnavailable
 from lorabay.reconcile.events import Actor
@@ -201,9 +201,9 @@ async def test_an_errand_that_nobody_answers_fails(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a reason, and a hint to try again."""
-    monkeypatch.setattr(module, "ANSWER_S", 0.3)
+    monkeypatch.setattr(errand_desk, "ANSWER_S", 0.3)
     async with cluster.server() as keeper, cluster.server() as other:
-        monkeypatch.setattr(keeper.fronts, "_begin_errands", lambda waiting: None)
+        monkeypatch.setattr(keeper.fronts._desk, "begin", lambda *_: None)
         with pytest.raises(StorageUnavailable):
             await other.fronts.ask(Errand("pin", {}, WHO))
 
@@ -281,7 +281,7 @@ async def test_what_a_killed_server_has_left_is_no_other(
     async with cluster.server() as keeper, cluster.server() as killed:
         await killed.kill()
         async with cluster.server() as later:
-            await until(lambda: len(later.fronts._others) == 2)
+            await until(lambda: len(later.fronts._neighbours.others) == 2)
             await later.fronts.know_others()
-            assert len(later.fronts._others) == 1
+            assert len(later.fronts._neighbours.others) == 1
             await keeper.kill()

@@ -19,8 +19,9 @@ def ask(connection: Connection, cluster: str, front: str, errand: str, question:
 
 
 def answer(connection: Connection, errand: str, text: str) -> None:
-    """Tell what came of an errand."""
-    connection.execute(update(ERRANDS).where(ERRANDS.c.errand == errand).values(answer=text))
+    """Tell what came of an errand; the first answer counts."""
+    open_one = (ERRANDS.c.errand == errand, ERRANDS.c.answer.is_(None))
+    connection.execute(update(ERRANDS).where(*open_one).values(answer=text))
 
 
 def answer_of(connection: Connection, errand: str) -> str | None:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger(__name__)
 
-CarryOut = "Callable[[str, Mapping[str, Any], Actor], Awaitable[Any]]"
-"""A function that does what a method asks for, with arguments, for somebody."""
-
 
 @dataclass(frozen=True, slots=True)
 class Errand:

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from lorabay.accounts.agreement.agreement import Agreement
-from lorabay.accounts.agreement.office import NOBODY, Deposed, Holder
-from lorabay.cluster.fronts import errands
-from lorabay.cluster.fronts.beats import Beats
+from lorabay.accounts.agreement.office import Deposed, Holder
+from lorabay.cluster.fronts.errand_desk import ErrandDesk
 from lorabay.cluster.fronts.following import Following
+from lorabay.cluster.fronts.neighbours import Neighbours
 from lorabay.cluster.fronts.publishing import Publishing, is_shared
-from lorabay.errors import SetupError, StorageUnavailable
+from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
     from lorabay.accounts.agreement.names import View
@@ -49,8 +49,6 @@ MARGIN_S = 2.0
 """How much earlier a keeper without the database stops changing names."""
 FORGOTTEN_S = 60.0
 """After how long the row of a silent server is removed."""
-ANSWER_S = 120.0
-"""How long a change that the keeper is asked for may take: it loads weights."""
 AGREE_S = 10.0
 """How long a change waits until all servers know of it."""
 SETTLE_S = 30.0
@@ -80,7 +78,8 @@ class Fronts:
         self._agreement = Agreement(database, cluster, front or str(uuid.uuid4()))
         self._clock = clock
 
-        self._beats = Beats(LEASE_S)
+        self._neighbours = Neighbours(self._agreement.front, LEASE_S, clock)
+        self._desk = ErrandDesk(self._agreement)
         self._texts: dict[str, str | None] = {}
         self._known = NOTHING
         self._reported = NOTHING
@@ -90,7 +89,6 @@ class Fronts:
         self._following: Following | None = None
         self._publishing: Publishing | None = None
         self._carry_out: CarryOut | None = None
-        self._carrying: dict[str, asyncio.Task[None]] = {}
 
         self._keeping = asyncio.Event()
         self._deposed = asyncio.Event()
@@ -100,8 +98,6 @@ class Fronts:
         self._wake = asyncio.Event()
         self._taking: asyncio.Task[None] | None = None
         self._beat_at = self._read_at = self._settled_at = clock()
-        self._others: frozenset[str] = frozenset()
-        self._counts_unproved = True
         self._is_failing = False
         self._looking: asyncio.Task[None] | None = None
 
@@ -112,18 +108,12 @@ class Fronts:
 
     @property
     def has_others(self) -> bool:
-        """True if other servers of the cluster are alive, or may be; see `know_others`."""
-        return bool(self._others)
+        """True if other servers of the cluster live, or may; see `know_others`."""
+        return bool(self._neighbours.others)
 
     async def know_others(self) -> None:
-        """Wait, for some beats, until each other server has shown one or is known to be gone."""
-        until = self._clock() + PROOF_S
-        while self._clock() < until and any(
-            not self._beats.has_beaten(one) for one in self._others
-        ):
-            await asyncio.sleep(LOOK_S)
-        self._counts_unproved = False
-        self._others = frozenset(filter(self._beats.has_beaten, self._others))
+        """Wait, for some beats, until it is known which other servers live."""
+        await self._neighbours.prove(PROOF_S)
 
     @property
     def age_s(self) -> float:
@@ -139,10 +129,10 @@ class Fronts:
         """
         while True:
             holder = (await self._look()).holder
-            if holder is None or self._is_free(holder):
+            if holder is None or self._neighbours.is_free(holder):
                 if await self._take(holder):
                     break
-            elif self._beats.has_beaten(_office(holder)):
+            elif self._neighbours.is_proved(holder):
                 break
             await asyncio.sleep(LOOK_S)
         self._looking = asyncio.create_task(self._look_on())
@@ -180,9 +170,10 @@ class Fronts:
         looking, self._looking = self._looking, None
         if looking is None:
             return
-        for task in (looking, self._taking, *self._carrying.values()):
+        for task in (looking, self._taking):
             if task is not None:
                 task.cancel()
+        self._desk.stop()
         await asyncio.wait({looking})
 
         holder, self._holder = self._holder, None
@@ -194,28 +185,12 @@ class Fronts:
 
         Raises the failure of the change, and StorageUnavailable if nobody answers.
         """
-        found = errands.new_id()
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                await self._agreement.ask(found, errand.as_text())
-                number, result = errands.result_of(await self._answer_of(found))
+        number, result = await self._desk.ask(errand)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(AGREE_S):
                 while self._settled < number:
                     await asyncio.sleep(QUICK_S)
-                return result
-        except (TimeoutError, SetupError):
-            raise StorageUnavailable(
-                "the server that keeps the names does not answer; try again soon"
-            ) from None
-        finally:
-            with suppress(SetupError):
-                await self._agreement.take_back(found)
-
-    async def _answer_of(self, errand: str) -> str:
-        while True:
-            answer = await self._agreement.answer_of(errand)
-            if answer is not None:
-                return answer
-            await asyncio.sleep(LOOK_S / 2)
+        return result
 
     async def agreed(self) -> int:
         """Wait until all servers know what this one has changed; return the number of that.
@@ -264,25 +239,8 @@ class Fronts:
         began = self._clock()
         view = await self._agreement.look(since=self._known, with_errands=self._holder is not None)
         self._read_at = began
-        now = self._clock()
-        if view.holder is not None:
-            self._beats.note(_office(view.holder), view.holder.beat, now)
-        for front, told in view.fronts.items():
-            self._beats.note(front, told.beat, now)
-        self._others = frozenset(front for front in view.fronts if self._is_other(front, now))
+        self._neighbours.note(view)
         return view
-
-    def _is_other(self, front: str, now: float) -> bool:
-        """Return whether a row is that of another server that lives, or may."""
-        if front == self._agreement.front or not self._beats.is_alive(front, now):
-            return False
-        return self._counts_unproved or self._beats.has_beaten(front)
-
-    def _is_free(self, holder: Holder) -> bool:
-        """Return whether nobody keeps the names: left, gone, or this server before an outage."""
-        if holder.front in (NOBODY, self._agreement.front):
-            return True
-        return not self._beats.is_alive(_office(holder), self._clock())
 
     async def _take(self, former: Holder | None) -> bool:
         """Take the office; return False if somebody else was quicker."""
@@ -326,9 +284,7 @@ class Fronts:
         self._deposed.set()
         if self._names is not None:
             self._names.when_touched(lambda name: None)
-        for task in self._carrying.values():
-            task.cancel()
-        self._carrying.clear()
+        self._desk.stop()
         self._known = NOTHING
         self._texts.clear()
 
@@ -338,7 +294,8 @@ class Fronts:
             # In this order: a server that has joined since this look is asked by the next one.
             await self._settle(holder, view)
             await self._publish(holder, publishing)
-            self._begin_errands(view.errands)
+            if self._carry_out is not None and self._leads:
+                self._desk.begin(view.errands, self._carry_out, self.agreed)
         if self._clock() - self._beat_at >= BEAT_S:
             await self._show_life(holder)
 
@@ -358,7 +315,7 @@ class Fronts:
 
     async def _settle(self, holder: Holder, view: View) -> None:
         """Let requests go on for changes that every living server knows of."""
-        number = min([self._known, *(view.fronts[front].seen for front in self._others)])
+        number = min([self._known, *(view.fronts[front].seen for front in self._neighbours.others)])
         now = self._clock()
         if self._settled == self._known:
             self._settled_at = now
@@ -379,32 +336,12 @@ class Fronts:
         began = self._clock()
         await self._agreement.keep(holder, self._known)
         self._beat_at = began
-        await self._forget_silent()
-
-    async def _forget_silent(self) -> None:
-        now = self._clock()
-        for front in self._beats.silent(FORGOTTEN_S, now):
-            self._beats.forget(front)
+        for front in self._neighbours.take_silent(FORGOTTEN_S):
             await self._agreement.forget(front)
-
-    def _begin_errands(self, waiting: Mapping[str, str]) -> None:
-        for errand, question in waiting.items():
-            if errand not in self._carrying and self._carry_out is not None and self._leads:
-                carrying = self._carry(errand, question, self._carry_out)
-                self._carrying[errand] = asyncio.create_task(carrying)
-
-    async def _carry(self, errand: str, question: str, carry_out: CarryOut) -> None:
-        text = await errands.carried_out(errands.read(question), carry_out, self.agreed)
-        try:
-            await self._agreement.answer(errand, text)
-        except SetupError:
-            return  # the next look finds it unanswered, or its asker has given up
-        finally:
-            self._carrying.pop(errand, None)
 
     async def _go_on_following(self, view: View) -> None:
         holder = view.holder
-        if holder is None or self._is_free(holder):
+        if holder is None or self._neighbours.is_free(holder):
             if self._is_up:
                 await self._take(holder)
             return
@@ -474,8 +411,3 @@ class Fronts:
         if not self._is_failing:
             logger.warning("names stay as they are: their database is away", reason=reason)
         self._is_failing = True
-
-
-def _office(holder: Holder) -> str:
-    """Return what the beats of a keeper are told by: each term has its own."""
-    return f"term {holder.term}"
