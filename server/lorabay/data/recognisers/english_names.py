@@ -167,7 +167,7 @@ class _Candidate:
         start, end = self._tokens[place]
         word = _POSSESSIVE.sub("", self._text[start:end].rstrip(".")).lower()
         first, hyphen, _ = word.partition("-")
-        return first if hyphen and first in first_names() | foreign_first_names() else word
+        return first if hyphen and _is_first(first) else word
 
     def _is_common(self, place: int) -> bool:
         return self._word(place) in common_words()
@@ -283,8 +283,8 @@ class _Candidate:
         acts = not before and DID.match(after) is not None
         if acts or (role and follows and (within or not _ADJECTIVE.search(word))):
             return True
-        is_listed = word in foreign_first_names() or word in surnames()
-        return is_listed and (role or ((hint or not before) and follows))
+        is_on_list = word in foreign_first_names() or word in surnames()
+        return is_on_list and (role or ((hint or not before) and follows))
 
     def _has_stop(self) -> bool:
         """Return whether the first word is a letter with a full stop."""
@@ -327,6 +327,10 @@ class _Candidate:
         if text.endswith(".") and len(text) > 2 and text[-3] not in " \t":
             end -= 1
         return Finding(Kind.NAME, start, end, score)
+
+
+def _is_first(word: str) -> bool:
+    return word in first_names() or word in foreign_first_names()
 
 
 _TITLE_BEFORE = re.compile(r"(?i:mr|mrs|ms|miss|dr|lady|mary|aunt|uncle|captain)\.? $")
