@@ -256,7 +256,8 @@ class _Reader:
 
     def _is_a_value(self, at: int, size: int) -> bool:
         """Return whether a surname is all that stands between two signs, as in 值班:齐、穆."""
-        return bool(_VALUE.match(self._text, at + size)) and self._text[at - 1] in ":、/"
+        begins = at == 0 or self._text[at - 1] in ":、/"
+        return begins and _VALUE.match(self._text, at + size) is not None
 
     def _foreign(self, at: int, end: int) -> Iterator[tuple[int, float]]:
         """Yield names in the characters that foreign names are written in."""
@@ -300,5 +301,7 @@ class _Reader:
             yield size, before + ALONE - STRONG
         elif self._left.get(at, 0.0) >= MEDIUM and self._is_a_value(at, size):
             yield size, before + ALONE
+        elif _NICKNAME.search(ahead) and self._left.get(at - 1, 0.0) >= MEDIUM:
+            yield size, before + ALONE - STRONG
         elif _BOUNDARY.search(ahead) or (_NICKNAME.search(ahead) and self._left.get(at - 1, 0) > 0):
             yield size, before + ALONE - MEDIUM

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lorabay.data.recognisers.chinese_cues import MEDIUM, WEAK, around
+from lorabay.data.recognisers.chinese_cues import MEDIUM, STRONG, WEAK, around
 from lorabay.data.recognisers.english_cues import (
     ACTS,
     AFTER,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 _SURE, _LIKELY = 0.85, 0.7
 _BACK = 48
-_LONGEST_INITIAL = 2
+_LONGEST_INITIAL, _SHORTEST = 2, 3
 _LEAST = 2
 """What words around a name have to say at least, whatever the name looks like."""
 
@@ -209,6 +209,8 @@ class _Candidate:
     def _by_frame(self) -> Finding | None:
         """Return what stands where only a person fits, whatever it is called."""
         start, end = self._tokens[0][0], self._tokens[-1][1]
+        if self._has_a_chinese_title(end):
+            return self._found(_LIKELY)
         if self._is_shouted() or (self._is_common(0) and self._word(0) not in word_names()):
             return None
         if self._signs(start, end):
@@ -237,6 +239,12 @@ class _Candidate:
         end -= len(possessive[0]) if possessive else 0
         before, after = self._view.before(start, _BACK), self._text[end : end + _BACK]
         return max(self._gain_in_chinese(start, end), gain_before(before) + gain_after(after))
+
+    def _has_a_chinese_title(self, end: int) -> bool:
+        """Return whether 先生 or the like stands behind it, as behind SMITH."""
+        first = self._tokens[0]
+        is_long = first[1] - first[0] >= _SHORTEST and not self._is_common(0)
+        return is_long and self._view.has_chinese and around(self._text)[1].get(end, 0.0) >= STRONG
 
     def _gain_in_chinese(self, start: int, end: int) -> int:
         """Return what Chinese words around say, on the scale of the English ones."""
