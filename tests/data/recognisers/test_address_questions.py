@@ -16,6 +16,7 @@ from lorabay.data.recognisers.address_questions import WHERE_ASKED
         "And the zip?",
         "Where should we deliver?",
         "Can I get your postcode?",
+        "ZIP code?",
     ],
 )
 def test_a_question_for_an_address_is_one(text: str) -> None:

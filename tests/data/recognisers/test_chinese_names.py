@@ -32,6 +32,8 @@ from tests.data.recognisers.found import found
         ("晶姐说可以", ["晶"]),
         ("客户叫亨利克森，是丹麦人", ["亨利克森"]),
         ("瞿处已经批了", ["瞿"]),
+        ("业务员小孔没来", ["孔"]),
+        ("值班：齐、穆", ["齐", "穆"]),
         ("今天很高兴为您服务，方便的话请拍照", []),
         ("王者荣耀的皮肤没有到账", []),
         ("张开盒子以后先把电池装上", []),
@@ -53,6 +55,12 @@ def test_an_answer_may_be_a_name_and_nothing_else() -> None:
     """A word that could be one is, if it was asked for."""
     assert not list(find(View("江河")))
     assert [one.end for one in find(View("江河", is_answer=True))] == [2]
+
+
+def test_an_answer_may_be_a_surname() -> None:
+    """With more of a sentence behind it, too."""
+    assert not list(find(View("钟")))
+    assert [one.end for one in find(View("钟，钟表的钟", is_answer=True))] == [1]
 
 
 def test_text_without_chinese_has_none() -> None:

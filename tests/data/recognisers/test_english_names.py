@@ -30,6 +30,7 @@ from tests.data.recognisers.found import found
         ("Cheers,\nRufus", ["Rufus"]),
         ("请把工单转给Grace", ["Grace"]),
         ("@Kevin 看一下", ["Kevin"]),
+        ("SMITH先生的包裹丢了", ["SMITH"]),
         ("- Overpayments can be made\n- Heron costs more", []),
         ("The Heron reports an error", []),
         ("is GUI or MyApp still available?", []),

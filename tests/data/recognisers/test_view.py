@@ -17,6 +17,11 @@ def test_width_and_numerals_are_read_alike() -> None:
     assert not View("plain").has_chinese
 
 
+def test_traditional_characters_are_read_as_simplified() -> None:
+    """Those of names and addresses, so that 陳先生 is found as 陈先生 is."""
+    assert View("陳先生，板橋區5號3樓").plain == "陈先生,板桥区5号3楼"
+
+
 @given(st.text(max_size=60))
 def test_a_place_in_the_view_is_a_place_in_the_text(text: str) -> None:
     """No character is added or left out."""

@@ -9,5 +9,6 @@ WHERE_ASKED = re.compile(
     r"哪里收货|住(?:在)?哪|几单元|几号楼|几栋|门牌|哪个小区|"
     r"(?i:(?:what|which|your|the|confirm|provide|have|get|and)[^.?!]{0,30}"
     r"(?:address|zip|post ?code|postal code|street)[^.!]{0,20}(?:[?]|please|$)|"
+    r"(?:zip|post ?code|postal code)[^.!?]{0,20}[?]|"
     r"where (?:should|do|can|shall|are|to|would)[^.!]{0,40}\?)"
 )

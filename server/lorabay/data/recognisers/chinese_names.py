@@ -42,8 +42,8 @@ _PETS, _PET = "小阿", 4.0
 _MUCH = 4.0
 """What a cue after a name says, so that the beginning of a clause before it says something, too."""
 
-_END = 1.5
-"""What the end of a clause says after a cue."""
+_BOTH, _LITTLE = 1.5, 2.5
+"""What it says that cues stand on both sides, or a cue and the end, and the least that counts."""
 
 _USUAL = 9.0
 """What a given name weighs at most that is known by little."""
@@ -59,7 +59,8 @@ _LATIN = re.compile(r"[A-Za-z\d%\"'] ?$")
 _NOBODY = frozenset(
     "商家 班级 房客 阿姨 免贵 买家 卖家 店家 厂家 专家 管家 东家 行家 官方 公司 "  # noqa: SIM905
     "国家 单位 业主 车主 机主 户主 房东 "
-    "宾客 常客 顾客 乘客 游客 旅客 高管 主管 经理 时候 时间".split()
+    "宾客 常客 顾客 乘客 游客 旅客 高管 主管 经理 时候 时间 "
+    "明明 常常 往往 偏偏 渐渐 通通".split()
 )
 """What reads like a name and is said of anybody."""
 
@@ -71,11 +72,16 @@ _SCORE = 0.8
 
 _RUN = re.compile("[\u4e00-\u9fff]+")
 _ALONE = re.compile(rf"(?:{TITLES})")
-_FAMILY = re.compile(r"(?:姓|叫我小|叫我老|免贵)$")
+_FAMILY = re.compile(
+    r"(?:姓|叫我小|叫我老|免贵|弓长|木子|双木|耳东|言午|口天|立早|草头|草字头|古月|三点水|双口|"
+    r"人可|文刀|走肖|水工|禾呈|里予|双人|单人)$"
+)
 _NICKNAME = re.compile(r"[小老阿大]$")
 _BOUNDARY = re.compile(r"(?:^|[^\u4e00-\u9fff]|[的是找叫给让请跟和问])[小老阿]$")
 _KIN = re.compile("阿姨|[哥姐嫂叔婶姨](?![妹弟])|[奶爷]")
 _SIBLING = re.compile("[哥姐](?![妹弟姐哥夫们])")
+_VALUE = re.compile(r"[、,/。;]|\s*$")
+_ASKED_FOR = "找叫给让请跟和问是把"
 _JOINT = "和与跟及"
 _SIGNS = ("、", "/", "&")
 _LIST = re.compile(
@@ -207,7 +213,7 @@ class _Reader:
                 yield last - at, whole - self._said(at, last, start, end)
         yield from self._given_alone(at, end)
         yield from self._foreign(at, end)
-        if at == start:
+        if at == start or self._text[at - 1] in _ASKED_FOR:
             yield from self._called_by_kin(at)
 
     def _said(self, at: int, last: int, start: int, end: int) -> float:
@@ -217,8 +223,8 @@ class _Reader:
             return left + right + (MEDIUM if left >= STRONG else WEAK)
         if at == start and right >= _MUCH:
             return left + right + WEAK
-        if last == end and left >= WEAK:
-            return left + right + _END
+        if left >= WEAK and (last == end or right >= _LITTLE):
+            return left + right + _BOTH
         return left + right
 
     def _ahead(self, at: int) -> str:
@@ -242,11 +248,16 @@ class _Reader:
     def _is_only_a_word(self, at: int, last: int) -> bool:
         """Return whether two characters are no given name by themselves."""
         name = self._text[at:last]
-        if _NO_NAME.search(name):
+        if name in _NOBODY or _NO_NAME.search(name):
             return True
         if name[0] == name[1] or name[0] in _PETS or name in usual_given_names():
             return False
         return name in self._words and not _KIN.match(self._text, last)
+
+    def _is_a_value(self, at: int, size: int) -> bool:
+        """Return whether a surname is all that stands between two signs, as in 值班:齐、穆."""
+        begins = at == 0 or self._text[at - 1] in ":、/"
+        return begins and _VALUE.match(self._text, at + size) is not None
 
     def _foreign(self, at: int, end: int) -> Iterator[tuple[int, float]]:
         """Yield names in the characters that foreign names are written in."""
@@ -287,6 +298,10 @@ class _Reader:
         if _ALONE.match(text, at + size):
             yield size, before + ALONE - self._right.get(at + size, 0.0)
         elif _FAMILY.search(ahead):
+            yield size, before + ALONE - STRONG
+        elif self._left.get(at, 0.0) >= MEDIUM and self._is_a_value(at, size):
+            yield size, before + ALONE
+        elif _NICKNAME.search(ahead) and self._left.get(at - 1, 0.0) >= MEDIUM:
             yield size, before + ALONE - STRONG
         elif _BOUNDARY.search(ahead) or (_NICKNAME.search(ahead) and self._left.get(at - 1, 0) > 0):
             yield size, before + ALONE - MEDIUM

@@ -122,6 +122,7 @@ _CITY_BY_STATE = re.compile(
     rf"\s(?P<city>{PLACE_WORD}(?:\s{PLACE_WORD}){{0,2}}),?\s(?:{STATE}|{BRITISH_CODE})(?![A-Za-z])"
 )
 _SMALL_CITY = re.compile(
+    r",?\s[a-z]+(?:\s[a-z]+)?,?\s[a-z]{1,2}\d[a-z\d]?\s?\d[a-z]{2}(?![a-z\d])|"
     rf",?\s[a-z]+(?:\s[a-z]+)?,?\s(?:{STATE.lower()})\s\d{{4,5}}(?!\d)|,\s[a-z]+(?:\s[a-z]+)?(?=[.!?]|$)"
 )
 _CITIES = 3

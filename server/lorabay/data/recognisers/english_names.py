@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lorabay.data.recognisers.chinese_cues import MEDIUM, WEAK, around
+from lorabay.data.recognisers.chinese_cues import MEDIUM, STRONG, WEAK, around
 from lorabay.data.recognisers.english_cues import (
     ACTS,
     AFTER,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 _SURE, _LIKELY = 0.85, 0.7
 _BACK = 48
-_LONGEST_INITIAL = 2
+_LONGEST_INITIAL, _SHORTEST = 2, 3
 _LEAST = 2
 """What words around a name have to say at least, whatever the name looks like."""
 
@@ -167,7 +167,7 @@ class _Candidate:
         start, end = self._tokens[place]
         word = _POSSESSIVE.sub("", self._text[start:end].rstrip(".")).lower()
         first, hyphen, _ = word.partition("-")
-        return first if hyphen and first in first_names() | foreign_first_names() else word
+        return first if hyphen and _is_first(first) else word
 
     def _is_common(self, place: int) -> bool:
         return self._word(place) in common_words()
@@ -209,6 +209,8 @@ class _Candidate:
     def _by_frame(self) -> Finding | None:
         """Return what stands where only a person fits, whatever it is called."""
         start, end = self._tokens[0][0], self._tokens[-1][1]
+        if self._has_a_chinese_title(end):
+            return self._found(_LIKELY)
         if self._is_shouted() or (self._is_common(0) and self._word(0) not in word_names()):
             return None
         if self._signs(start, end):
@@ -237,6 +239,12 @@ class _Candidate:
         end -= len(possessive[0]) if possessive else 0
         before, after = self._view.before(start, _BACK), self._text[end : end + _BACK]
         return max(self._gain_in_chinese(start, end), gain_before(before) + gain_after(after))
+
+    def _has_a_chinese_title(self, end: int) -> bool:
+        """Return whether 先生 or the like stands behind it, as behind SMITH."""
+        first = self._tokens[0]
+        is_long = first[1] - first[0] >= _SHORTEST and not self._is_common(0)
+        return is_long and self._view.has_chinese and around(self._text)[1].get(end, 0.0) >= STRONG
 
     def _gain_in_chinese(self, start: int, end: int) -> int:
         """Return what Chinese words around say, on the scale of the English ones."""
@@ -283,8 +291,8 @@ class _Candidate:
         acts = not before and DID.match(after) is not None
         if acts or (role and follows and (within or not _ADJECTIVE.search(word))):
             return True
-        is_listed = word in foreign_first_names() or word in surnames()
-        return is_listed and (role or ((hint or not before) and follows))
+        is_on_list = word in foreign_first_names() or word in surnames()
+        return is_on_list and (role or ((hint or not before) and follows))
 
     def _has_stop(self) -> bool:
         """Return whether the first word is a letter with a full stop."""
@@ -327,6 +335,10 @@ class _Candidate:
         if text.endswith(".") and len(text) > 2 and text[-3] not in " \t":
             end -= 1
         return Finding(Kind.NAME, start, end, score)
+
+
+def _is_first(word: str) -> bool:
+    return word in first_names() or word in foreign_first_names()
 
 
 _TITLE_BEFORE = re.compile(r"(?i:mr|mrs|ms|miss|dr|lady|mary|aunt|uncle|captain)\.? $")

@@ -49,11 +49,14 @@ def _forms(name: str) -> set[str]:
         return {name} if len(name) == 2 or is_word else {name, given}
 
     parts = {part for part in re.split(r"[\s.]+", name) if len(part) >= _LEAST_LATIN}
-    ordinary = common_words() | word_names()
-    kept = {part for part in parts if part.lower() not in ordinary}
+    kept = {part for part in parts if not _is_ordinary(part.lower())}
     small = {part.lower() for part in kept if len(part) > _LEAST_LATIN}
     capital = {part.capitalize() for part in kept}
     return kept | capital | small | ({name} if " " in name else set())
+
+
+def _is_ordinary(word: str) -> bool:
+    return word in common_words() or word in word_names()
 
 
 def _pattern(names: set[str]) -> re.Pattern[str]:

@@ -53,7 +53,7 @@ class View:
 
     @cached_property
     def plain(self) -> str:
-        """The text in normal width; dashes of any length are hyphens."""
+        """The text in normal width, with hyphens for dashes and names in simplified characters."""
         return self.text if self.text.isascii() else self.text.translate(_table())
 
     @cached_property
@@ -83,12 +83,24 @@ class View:
         return self.plain[end : end + chars].partition("\n")[0]
 
 
+_TRADITIONAL: Mapping[str, str] = dict(
+    zip(
+        "區號樓縣鎮鄉層棟廈園廣場灣東橋門陳張黃劉楊趙吳許鄭謝鄧蕭葉蘇盧蔣賈鍾譚陸韋馬馮韓呂羅龍錢湯魯孫"
+        "嚴賴薛歐龔寧衛倫偉傑華國蓮鳳麗蘭玲靜麗強軍亞雲寶貴榮慶學經濟婭嬌瑩穎潔瓊鵬飛龍紅紀",
+        "区号楼县镇乡层栋厦园广场湾东桥门陈张黄刘杨赵吴许郑谢邓萧叶苏卢蒋贾钟谭陆韦马冯韩吕罗龙钱汤鲁孙"
+        "严赖薛欧龚宁卫伦伟杰华国莲凤丽兰玲静丽强军亚云宝贵荣庆学经济娅娇莹颖洁琼鹏飞龙红纪",
+        strict=True,
+    )
+)
+"""Traditional characters of names and addresses, as they are written elsewhere."""
+
 _CHINESE = re.compile("[\u3400-\u9fff]")
 
 
 @cache
 def _table() -> dict[int, str]:
     table = {ord(dash): "-" for dash in DASHES}
+    table |= {ord(char): other for char, other in _TRADITIONAL.items()}
     for first, last in _RANGES:
         for code in range(first, last + 1):
             other = unicodedata.normalize("NFKC", chr(code))
