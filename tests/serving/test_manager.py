@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from lorabay.errors import (
     SetupError,
     WeightsRefused,
 )
-from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body, Slots
+from lorabay.serving.engine import CHAT, Answer, AnswerStream, Body, Meter, Slots
 from lorabay.serving.manager import AdapterManager
 from tests.fake_engine import echo
 from tests.serving.bay import ADMIN, POLL_S, Bay
@@ -554,6 +555,29 @@ async def test_a_poison_request_never_blames_its_adapter(server: Server) -> None
     assert server.count("lorabay_requests_refused_total") == 1
     assert "request refused" in server.bay.happened(adapter="bank")
     assert "quarantined" not in server.bay.happened()
+
+
+async def test_a_request_that_copies_of_the_engine_die_of_is_told(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others go on and nothing restarts here; the log and the metrics have it all the same."""
+    await start(server, "bank")
+    copies = count(1)
+
+    async def die_of_it(*_: object, meter: Meter, **__: object) -> Answer:
+        meter.died(next(copies))
+        raise EngineUnavailable("the replica is gone")
+
+    with monkeypatch.context() as poison:
+        poison.setattr(server.engine, "run", die_of_it)
+        for _ in range(2):
+            with pytest.raises(EngineUnavailable):
+                await server.ask("bank", "poison")
+            await asyncio.sleep(1)
+    with pytest.raises(RequestRefused):
+        await server.ask("bank", "poison")
+    assert server.count("lorabay_requests_refused_total") == 1
+    assert "request refused" in server.bay.happened(adapter="bank")
 
 
 async def test_poison_that_changes_each_time_never_blames_its_adapter(server: Server) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lorabay.serving.engine import Engine
     from lorabay.serving.holds import Hold
     from lorabay.serving.models.model_engines import ModelPlan
+    from lorabay.serving.supervision.suspects import Culprit
 
 logger = structlog.get_logger(__name__)
 
@@ -134,6 +135,7 @@ class AdapterManager:
             on_death=self._engine_died,
             try_out=self._trials.run,
             on_recovery=self._engine_recovered,
+            on_refusal=self._request_refused,
             sleep=sleep,
             clock=clock,
         )
@@ -381,8 +383,11 @@ class AdapterManager:
             return
 
         request = self._suspects.engine_died(death.alive_at)
-        if request is None:
-            return
+        if request is not None:
+            self._request_refused(request)
+
+    def _request_refused(self, request: Culprit) -> None:
+        """Count and tell that a request is refused from now on: engines die of it."""
         self._metrics.requests_refused.inc()
         asked = request.version
         self._events.add(

@@ -29,12 +29,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from lorabay.catalog.versions import DIGEST_PREFIX
 from lorabay.errors import EngineUnavailable, InvalidRequest, LorabayError
 from lorabay.serving.engine import Answer, Meter
 from lorabay.serving.supervision.copy_deaths import CopyDeaths
 from lorabay.serving.supervision.heartbeat import Heartbeat
-from lorabay.serving.supervision.suspects import DEATHS, Running
+from lorabay.serving.supervision.suspects import Running
 from lorabay.serving.supervision.watched_stream import WatchedStream
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
         Slots,
         StepTokens,
     )
-    from lorabay.serving.supervision.suspects import Suspects
+    from lorabay.serving.supervision.suspects import Culprit, Suspects
 
 logger = structlog.get_logger(__name__)
 
@@ -109,7 +108,7 @@ class SupervisedEngine:
 
     For each death, `on_death`, `try_out` and `on_recovery` are called on the event loop, in that
     order. `try_out` has the new engine for itself: requests are let in when it has returned. A
-    death cancels the other two.
+    death cancels the other two. `on_refusal` hears of a request that copies of the engine die of.
     """
 
     def __init__(
@@ -121,6 +120,7 @@ class SupervisedEngine:
         on_death: Callable[[Death], None] = lambda death: None,
         try_out: Callable[[], Coroutine[Any, Any, None]] = _nothing,
         on_recovery: Callable[[], Coroutine[Any, Any, None]] = _nothing,
+        on_refusal: Callable[[Culprit], None] = lambda culprit: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -130,6 +130,7 @@ class SupervisedEngine:
         self._on_death = on_death
         self._try_out = try_out
         self._on_recovery = on_recovery
+        self._on_refusal = on_refusal
         self._sleep = sleep
         self._clock = clock
         self._copy_deaths = CopyDeaths(self._copy_died)
@@ -296,12 +297,7 @@ class SupervisedEngine:
         logger.error("one of the engines died", requests=len(requests))
         culprit = self._suspects.copy_died(requests)
         if culprit is not None:
-            logger.error(
-                "request refused",
-                request=culprit.fingerprint[:DIGEST_PREFIX],
-                version=None if culprit.version is None else culprit.version.id,
-                reason=f"an engine died {DEATHS} times on it",
-            )
+            self._on_refusal(culprit)
 
     async def _supervise(self) -> None:
         """Wait for a death and bring the engine back, again and again."""
