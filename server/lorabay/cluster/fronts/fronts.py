@@ -259,12 +259,13 @@ class Fronts:
         self._beat_at = began
         self._holder = taken
         if self._names is not None:
+            # Whoever kept them before may not have come to it.
+            self._names.write_all()
             self._keep(self._names)
         return True
 
     def _keep(self, names: SharedNames) -> None:
         """Change names from now on, and tell what is changed."""
-        names.write_all()
         self._publishing = Publishing(names, self.unsettled, self._texts)
         names.when_touched(self._touched)
         self._deposed.clear()
