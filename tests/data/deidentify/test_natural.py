@@ -6,28 +6,37 @@ import pytest
 
 from lorabay.data.recognisers.finder import Finder
 from lorabay.data.recognisers.table import RECOGNISERS
-from tests.data.deidentify.natural import PARTS, SOFT, cases, changed_in, found_in, half
+from tests.data.deidentify.natural import FRESH, PARTS, SOFT, cases, changed_in, found_in, half
 
 FLOORS = {
-    ("zh", "NAME"): 0.83,
-    ("zh", "ADDRESS"): 0.84,
-    ("en", "NAME"): 0.88,
-    ("en", "ADDRESS"): 0.88,
+    "held-out": {
+        ("zh", "NAME"): 0.88,
+        ("zh", "ADDRESS"): 0.94,
+        ("en", "NAME"): 0.91,
+        ("en", "ADDRESS"): 0.94,
+    },
+    FRESH: {
+        ("zh", "NAME"): 0.93,
+        ("zh", "ADDRESS"): 0.91,
+        ("en", "NAME"): 0.91,
+        ("en", "ADDRESS"): 0.93,
+    },
 }
 """Recall that is reached and may not be lost; the bar is 0.90 for each."""
 
-PRECISION = 0.95
+PRECISION = 0.97
 CHANGED = {"zh": 0.06, "en": 0.03}
 """Share of the tempting sentences without personal data that may be changed."""
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_what_nobody_tuned_on_is_found(language: str) -> None:
-    """Names and addresses of the half that is only counted."""
-    found = found_in(Finder(RECOGNISERS), language, "held-out")
+@pytest.mark.parametrize("part", ["held-out", FRESH])
+def test_what_nobody_tuned_on_is_found(part: str, language: str) -> None:
+    """Names and addresses of what is only counted."""
+    found = found_in(Finder(RECOGNISERS), language, part)
     for kind in SOFT:
         tally = found[language, kind]
-        assert tally.found >= FLOORS[language, kind] * tally.there
+        assert tally.found >= FLOORS[part][language, kind] * tally.there
         assert tally.right >= PRECISION * tally.findings
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_OFTEN, _PRODUCT, _RARE = 10.0, 12.0, 6.5
+_OFTEN, _PRODUCT, _RARE = 10.0, 12.0, 7.5
 
 _SELDOM, _LIKE_A_NAME = 10.5, 2.0
 """What a rare word weighs at least, and what it weighs more if it begins with a surname.
