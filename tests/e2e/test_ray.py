@@ -265,7 +265,9 @@ def test_a_killed_replica_fails_only_its_own(
 
     with ThreadPoolExecutor(COUNT) as pool:
         streams = [pool.submit(stream, name) for name in NAMES]
+        begun = time.monotonic()
         while sum(sum(one["running"].values()) for one in counts(handle)) < COUNT:
+            assert time.monotonic() - begun < PATIENCE_S
             time.sleep(0.05)
         victim = max(counts(handle), key=lambda one: sum(one["running"].values()))
         hit = sum(victim["running"].values())

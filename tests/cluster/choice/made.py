@@ -24,7 +24,10 @@ def view(
     slots: int = 32,
     window: int = 64,
     room: Mapping[ReplicaId, int] | None = None,
+    in_use: Mapping[ReplicaId, AbstractSet[str]] | None = None,
 ) -> View:
     """A view of the replicas that have a load; they have no room for further adapters."""
     free = room or dict.fromkeys(loads, 0)
-    return View(tuple(loads), loads, holders or {}, free, running or {}, slots, window)
+    return View(
+        tuple(loads), loads, holders or {}, free, running or {}, slots, window, in_use or {}
+    )

@@ -74,6 +74,24 @@ def test_a_new_adapter_goes_where_there_is_room() -> None:
     assert choose(Wish(KEY), 1, held, 80) == order[7]
 
 
+def test_nobody_waits_for_a_place_while_another_replica_has_an_idle_one() -> None:
+    """Weights in use are not evicted: their requests would have to end first."""
+    first, second = ranked(KEY, replicas(2))
+    held = {KEY: {first}} | {other: {first} for other in digests(5)[1:4]}
+    held |= {other: {second} for other in ("e", "f", "g", "h")}
+    loads = {first: 4, second: 3}
+    for wish in (Wish(KEY), Wish(KEY, "session")):
+        for width in (1, 2):
+            used = {first: {"a", "b", "c", "d"}, second: {"e", "f", "g"}}
+            full = view(loads, held, slots=4, in_use=used)
+            assert choose(wish, width, full, 7) == second
+            # Its own requests there keep its place; and where all are in use, it is at home.
+            used[first] = {"a", "b", "c", KEY}
+            assert choose(wish, 1, full, 7) == first
+            used[first], used[second] = {"a", "b", "c", "d"}, {"e", "f", "g", "h"}
+            assert choose(wish, 1, full, 7) == first
+
+
 def test_an_idle_cluster_keeps_adapters_together() -> None:
     """Half of a window of 64 fits beside one another, however idle the others are."""
     home, other = ranked(KEY, EIGHT)[:2]

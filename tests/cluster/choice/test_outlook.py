@@ -77,13 +77,16 @@ def test_a_request_counts_from_its_choice_to_its_end() -> None:
     outlook.sent("r", Wish(COLD), A, 0.0)
     assert outlook.view(0.0).loads == {A: 1, B: 0}
     assert outlook.view(0.0).running == {COLD: 1}
+    assert outlook.view(0.0).in_use == {A: {COLD}}
 
     outlook.arrived("r", Wish(COLD), B)
     assert outlook.view(0.0).loads == {A: 0, B: 1}
+    assert outlook.view(0.0).in_use == {B: {COLD}}
 
     outlook.ended("r", B, 0.0)
     assert outlook.view(0.0).loads == {A: 0, B: 0}
     assert not outlook.view(0.0).running
+    assert not outlook.view(0.0).in_use
 
 
 def test_a_short_request_that_ends_before_it_arrives_is_not_counted_for_ever() -> None:

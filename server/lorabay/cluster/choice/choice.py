@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from lorabay.cluster.choice.rendezvous import ReplicaId, ranked, weight
@@ -73,6 +73,13 @@ class View:
     """Adapters that one replica has room for."""
     window: int
     """Requests that one replica computes at once."""
+    in_use: Mapping[ReplicaId, AbstractSet[str]] = field(default_factory=dict)
+    """The adapters of the requests that each was given and has not answered: none is evicted."""
+
+    def has_place(self, replica: ReplicaId, key: str) -> bool:
+        """Return whether an adapter is there, or can be, before another one's requests end."""
+        used = self.in_use.get(replica, frozenset())
+        return key in used or len(used) < self.slots
 
 
 def bound(total: int, replicas: int, window: int, limit: Limit = HELD_ELSEWHERE) -> int:
@@ -93,10 +100,14 @@ def choose(wish: Wish, width: int, view: View, total: int) -> ReplicaId:
     loads = view.loads
     full = bound(total, len(view.replicas), view.window)
     order = _preferred(wish, view)
+    if not wish.anywhere:
+        # Whoever has no place for the adapter lets its request wait, for as long as answers take.
+        order.sort(key=lambda replica: not view.has_place(replica, wish.key))
 
     free = [replica for replica in order[:width] if loads[replica] < full]
+    placing = [replica for replica in free if view.has_place(replica, wish.key)]
     if free:
-        return _among(free, wish.affinity, loads)
+        return _among(placing or free, wish.affinity, loads)
 
     # The bound is above the mean, so one of all replicas is always below it.
     other = next(replica for replica in order[width:] if loads[replica] < full)
@@ -106,7 +117,11 @@ def choose(wish: Wish, width: int, view: View, total: int) -> ReplicaId:
 
     limit = ROOM_ELSEWHERE if view.room[other] > 0 else NO_ROOM_ELSEWHERE
     crowded = bound(total, len(view.replicas), view.window, limit)
-    staying = [one for one in order[:width] if one in holders and loads[one] < crowded]
+    staying = [
+        one
+        for one in order[:width]
+        if one in holders and loads[one] < crowded and view.has_place(one, wish.key)
+    ]
     return min(staying, key=loads.__getitem__) if staying else other
 
 

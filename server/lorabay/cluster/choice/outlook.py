@@ -134,7 +134,15 @@ class Outlook:
             running=self._running,
             slots=fewest,
             window=window,
+            in_use=self._used(),
         )
+
+    def _used(self) -> dict[ReplicaId, set[str]]:
+        """Return the adapters of the requests that are counted at each replica."""
+        used: defaultdict[ReplicaId, set[str]] = defaultdict(set)
+        for key, replica in self._in_use:
+            used[replica].add(key)
+        return used
 
     def _is_silent(self, replica: ReplicaId, now: float) -> bool:
         _, heard_at = self._news[replica]
