@@ -187,6 +187,7 @@ class Exchange:
                 # Released first: a version that is leased cannot be taken out of the engine.
                 self._give_back()
                 self._lease.release()
+                await self._parts.names.wait(self.model)
                 self._lease = self._acquire()
                 if self._lease.version == version:
                     raise

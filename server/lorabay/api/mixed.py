@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lorabay.accounts.callers import Caller
+    from lorabay.api.meanings import SharedMeanings
     from lorabay.catalog.registry.registry import Registry
     from lorabay.catalog.versions import Version
     from lorabay.serving.engine import Body
@@ -61,9 +62,12 @@ class NoMixedModel:
 class MixedModels:
     """A server with mixtures."""
 
-    def __init__(self, registry: Registry, mixtures: Mixes) -> None:
+    def __init__(
+        self, registry: Registry, mixtures: Mixes, meanings: SharedMeanings | None = None
+    ) -> None:
         self._registry = registry
         self._mixtures = mixtures
+        self._meanings = meanings
 
     def names(self) -> frozenset[str]:
         return self._mixtures.names()
@@ -82,6 +86,9 @@ class MixedModels:
         except ValueError as error:
             raise InvalidRequest(f"`model` is no mixture: {error}", param="model") from None
 
+        if self._meanings is not None:
+            for share in shares:
+                await self._meanings.wait(share.model)
         with ExitStack() as held:
             parts: list[tuple[Version, int]] = []
             for share in shares:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from lorabay.accounts.usage.recorder import NoRecorder
 from lorabay.api.allowance.allowance import Allowances
 from lorabay.api.auto import NoAutoModel
+from lorabay.api.meanings import OwnMeanings
 from lorabay.api.mixed import NoMixedModel
 from lorabay.api.request.cache_salts import CacheSalts
 from lorabay.errors import EngineUnavailable
@@ -22,6 +23,7 @@ from lorabay.tracing.tracer import NoTracer
 if TYPE_CHECKING:
     from lorabay.accounts.usage.recorder import Recorder
     from lorabay.api.auto import AutoModel
+    from lorabay.api.meanings import SharedMeanings
     from lorabay.api.mixed import MixedModel
     from lorabay.catalog.registry.registry import Registry
     from lorabay.catalog.versions import Version
@@ -42,21 +44,6 @@ class Models(Protocol):
     def turns_of(self, version: Version) -> TurnGate:
         """Return the gate in front of the engine of a version, also before that is up."""
         ...
-
-
-class SharedMeanings(Protocol):
-    """The names of adapters, which other servers may answer for as well."""
-
-    async def wait(self, model: str) -> None:
-        """Return when the name in `model` means the same to every server."""
-        ...
-
-
-class OwnMeanings:
-    """Names that no other server answers for."""
-
-    async def wait(self, model: str) -> None:
-        """Return at once."""
 
 
 @dataclass(frozen=True, slots=True)

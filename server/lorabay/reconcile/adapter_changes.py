@@ -89,6 +89,10 @@ class AdapterChanges:
         """The names that an admin is loading a version for."""
         return self._loads.names
 
+    def take_stock(self) -> None:
+        """Go on from what the registry remembers, which another server has changed."""
+        self._known.take_stock()
+
     def volume_changed(self) -> None:
         """Note that the directory lies on another volume, or was away."""
         self._known.volume_changed()

@@ -88,12 +88,16 @@ class FolderChanges:
             self._refuse_unread(name, candidate)
             return
 
-        if await self._serve(name, candidate):
+        is_handled = False
+        try:
+            is_handled = await self._serve(name, candidate)
+        finally:
+            if not is_handled:
+                # The folder is not to blame: the next look takes it in again.
+                self._known.note_unhandled(candidate)
+        if is_handled:
             self._known.note_recognised(name)
             self._request_sweep()
-        else:
-            # The folder is not to blame: the next look takes it in again.
-            self._known.note_unhandled(candidate)
 
     def _refuse_unread(self, name: AdapterName, candidate: Candidate) -> None:
         """Refuse a folder that nobody needs to read to know that it cannot be served."""

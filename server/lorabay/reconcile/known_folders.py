@@ -37,6 +37,19 @@ class KnownFolders:
         """Fingerprint of the folder that each name was last changed for, or that was withdrawn."""
         return self._handled
 
+    def take_stock(self) -> None:
+        """Count as dealt with only what the registry remembers: another server has changed it.
+
+        Everything else is looked at as if for the first time.
+        """
+        statuses = self._registry.snapshot()
+        self._handled = accepted(statuses) | self._registry.unwanted.withdrawn()
+        for status in statuses:
+            source = status.source
+            if isinstance(source, AdminSource) and source.passed_over is not None:
+                self._handled[status.name] = source.passed_over
+        self._recognised.clear()
+
     def note_handled(self, name: str, fingerprint: str) -> None:
         """Note that a folder is dealt with: looks pass it over while it stays as it is."""
         self._handled[name] = fingerprint

@@ -141,6 +141,18 @@ class Reconciler:
                 async with asyncio.timeout(wait_s):
                     await self._wake.wait()
 
+    def take_stock(self) -> None:
+        """Go on from what the registry remembers, which another server has changed meanwhile.
+
+        What is missing in the directory is missed from now on, not since an earlier look.
+        """
+        self.changes.take_stock()
+        self._absences.interrupt(self._absences.state)
+
+    async def tidy(self) -> None:
+        """Sweep the store if versions have left it, also while another server makes changes."""
+        await self._guarded("sweep", self._sweep.run_if_requested())
+
     async def stop(self) -> None:
         """Cancel changes under way, and stop waiting for versions that still drain.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
+    from lorabay.catalog.registry.shared_names import Flip
     from lorabay.cluster.fronts.fronts import Fronts
     from lorabay.cluster.fronts.shared_operations import SharedOperations
     from lorabay.cluster.fronts.told_answers import ToldAnswers
@@ -42,6 +43,21 @@ def choose_fronts(settings: Settings, accounts: Accounts | None, metrics: Metric
     return fronts
 
 
+class Keeping:
+    """What a server does for its adapters when it begins to keep the names, and while it rests."""
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        self._reconciler = reconciler
+
+    def begins(self) -> None:
+        """Go on from what another server has made of the names."""
+        self._reconciler.take_stock()
+
+    async def rests(self) -> None:
+        """Remove from the store what has left it."""
+        await self._reconciler.tidy()
+
+
 def join(
     fronts: Fronts, manager: AdapterManager, reconciler: Reconciler, operations: Operations
 ) -> tuple[SharedOperations, ToldAnswers]:
@@ -58,8 +74,10 @@ def join(
     answers = ToldAnswers(fronts.ask)
     rollouts.share(lambda: fronts.keeps_names, answers.note)
 
-    def changed(name: str) -> None:
+    def changed(name: str, flip: Flip) -> None:
         rollouts.follow(name)
+        if flip.now is not None and flip.now != flip.before:
+            manager.pardon(flip.now)
         # A pin that is gone leaves room.
         manager.residency.look_for_room()
 
@@ -67,5 +85,5 @@ def join(
     fronts.unsettled.base_names = reconciler.ingest.base_names
     following = Following(names, reconciler.swaps, fronts.unsettled, changed)
     changes = SharedOperations(operations, rollouts, fronts)
-    fronts.attach(names, following, changes.carry_out)
+    fronts.attach(names, following, changes.carry_out, Keeping(reconciler))
     return changes, answers

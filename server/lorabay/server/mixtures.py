@@ -8,6 +8,7 @@ from lorabay.api.mixed import MixedModels, NoMixedModel
 from lorabay.reconcile.mixtures import Mixtures
 
 if TYPE_CHECKING:
+    from lorabay.api.meanings import SharedMeanings
     from lorabay.api.mixed import MixedModel
     from lorabay.reconcile.reconciler import Reconciler
     from lorabay.settings import Settings
@@ -16,8 +17,10 @@ FOLDER = "mixtures"
 """Folder of the store in which they are built."""
 
 
-def mixed_model(settings: Settings, reconciler: Reconciler) -> MixedModel:
-    """Return what a mixture in `model` means on this server."""
+def mixed_model(
+    settings: Settings, reconciler: Reconciler, meanings: SharedMeanings | None = None
+) -> MixedModel:
+    """Return what a mixture in `model` means on this server; `meanings` are those of its parts."""
     if not settings.max_mixtures:
         return NoMixedModel()
     mixtures = Mixtures(
@@ -27,4 +30,4 @@ def mixed_model(settings: Settings, reconciler: Reconciler) -> MixedModel:
         reconciler.changes.admins,
         limit=settings.max_mixtures,
     )
-    return MixedModels(reconciler.registry, mixtures)
+    return MixedModels(reconciler.registry, mixtures, meanings)

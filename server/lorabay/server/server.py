@@ -38,7 +38,8 @@ from lorabay.api.keyring import Keyring
 from lorabay.api.live.recorder import LiveRecorder
 from lorabay.api.live.ring import Ring, turn_on
 from lorabay.api.live.stream import live_router
-from lorabay.api.parts import OwnMeanings, Parts
+from lorabay.api.meanings import OwnMeanings
+from lorabay.api.parts import Parts
 from lorabay.api.starting import StartingApp
 from lorabay.api.usage import usage_router
 from lorabay.base.default import cache_folder, prepare
@@ -387,7 +388,7 @@ class Server:
         # First of all that knows the adapter directory: an empty mirror is filled here.
         await self._sources.begin()
         if self._fronts is not None:
-            await self._fronts.begin()
+            await self._fronts.begin(self.base_name)
 
         # Opening the store waits for other servers' locks, and the adapter directory's file system
         # may not answer; asking whether the engine scales outputs imports vLLM.
@@ -540,6 +541,7 @@ class Server:
     def _parts(self, manager: AdapterManager, reconciler: Reconciler, turns: TurnGate) -> Parts:
         """Return the parts that answer requests."""
         limits = self._limits
+        meanings = OwnMeanings() if self._fronts is None else self._fronts.unsettled
         return Parts(
             manager.engine,
             reconciler.registry,
@@ -552,9 +554,9 @@ class Server:
             shares=self._shares,
             models=manager.models,
             rollouts=manager.rollouts,
-            mixtures=mixed_model(self._settings, reconciler),
+            mixtures=mixed_model(self._settings, reconciler, meanings),
             auto=auto_model(self._router, reconciler.registry, manager, base_name=self.base_name),
-            names=OwnMeanings() if self._fronts is None else self._fronts.unsettled,
+            names=meanings,
         )
 
     def _routers(

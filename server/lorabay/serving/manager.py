@@ -126,6 +126,7 @@ class AdapterManager:
         self._shown_as_failed: set[Version] = set()
         """Versions that failed while they were live; a later load shows their name as ready."""
         self._tasks: list[asyncio.Task[None]] = []
+        self._leading: Leading = Alone()
         self._is_preloaded = False
 
         self.engine = SupervisedEngine(
@@ -199,7 +200,7 @@ class AdapterManager:
 
         `leading` says when this server may change names; by default it always may.
         """
-        leading = leading or Alone()
+        leading = self._leading = leading or Alone()
         await self.engine.start()
         self._reconciler.swaps.engine_is_up(self.weights)
 
@@ -284,6 +285,10 @@ class AdapterManager:
         """Let `version` be loaded again although it was refused or killed engines."""
         self._quarantine.forgive(version)
         self._registry.set_quarantined(version, False)
+
+    def pardon(self, version: Version) -> None:
+        """Let a version be loaded here that another server's administrator has made live."""
+        self._quarantine.forgive(version)
 
     def facts(self) -> Iterator[AdapterFacts]:
         """Return the facts of each adapter that the metrics show, at the time of a scrape."""
@@ -470,7 +475,8 @@ class AdapterManager:
 
         # The live version itself is among the kept ones, unless the quarantine refuses it too.
         former = next(filter(self._quarantine.admits, status.kept), None)
-        if former is not None and former != version:
+        # Where another server keeps the names, all of them mean the same or nothing.
+        if former is not None and former != version and self._leading.keeps_names:
             self._registry.set_live(former)
             self._events.add("fell back", who=ENGINE, adapter=name, version=former.id)
         if status.state is AdapterState.READY:

@@ -20,7 +20,7 @@ async def test_two_servers_see_one_cluster(database: Database) -> None:
     holder = await keeper.take(None)
     assert holder is not None
     assert await other.take(None) is None
-    number = await keeper.publish(holder, {"finance": "told"})
+    number = await keeper.publish(holder, {"finance": "told"}, 0)
     await keeper.keep(holder, number)
     view = await other.look(since=-1, with_errands=False)
     assert (view.told, view.fronts) == ({"finance": "told"}, {"a": Front(0, number)})

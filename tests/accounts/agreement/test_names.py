@@ -31,9 +31,9 @@ def test_nothing_is_there_before_the_first_server(database: Database) -> None:
 def test_only_what_has_changed_is_told(database: Database, keeper: Holder) -> None:
     """In the order of the changes; what went is told as gone."""
     publish = partial(office.publish, cluster="c", holder=keeper)
-    database.write(partial(publish, told={"finance": "1", "shop": "1"}))
-    database.write(partial(publish, told={"finance": "2"}))
-    database.write(partial(publish, told={"shop": None}))
+    database.write(partial(publish, told={"finance": "1", "shop": "1"}, after=0))
+    database.write(partial(publish, told={"finance": "2"}, after=1))
+    database.write(partial(publish, told={"shop": None}, after=2))
     assert list(look(database).told.items()) == [("finance", "2"), ("shop", None)]
     assert look(database, 2).told == {"shop": None}
     assert look(database, 3).told == {}

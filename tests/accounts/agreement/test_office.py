@@ -49,9 +49,14 @@ def test_one_that_has_a_successor_writes_nothing(database: Database, write: str)
     first = take(database, "a", None)
     assert first is not None
     second = take(database, "b", first)
-    arguments = {"publish": {"told": {"finance": "x"}}, "settle": {"number": 5}}.get(write, {})
+    arguments: dict[str, dict[str, object]] = {
+        "publish": {"told": {"finance": "x"}, "after": 0},
+        "settle": {"number": 5},
+    }
     with pytest.raises(Deposed):
-        database.write(partial(getattr(office, write), cluster="c", holder=first, **arguments))
+        database.write(
+            partial(getattr(office, write), cluster="c", holder=first, **arguments.get(write, {}))
+        )
     assert holder(database) == second
     view = database.read(partial(names.look, cluster="c", since=-1, with_errands=False))
     assert view.told == {}
@@ -62,9 +67,13 @@ def test_changes_have_numbers(database: Database) -> None:
     taken = take(database, "a", None)
     assert taken is not None
     publish = partial(office.publish, cluster="c", holder=taken)
-    assert database.write(partial(publish, told={"finance": "1", "shop": "1"})) == 1
-    assert database.write(partial(publish, told={"finance": None})) == 2
-    database.write(partial(office.settle, cluster="c", holder=taken, number=1))
+    assert database.write(partial(publish, told={"finance": "1", "shop": "1"}, after=0)) == 1
+    assert database.write(partial(publish, told={"finance": None}, after=1)) == 2
+    # What was given up, and comes late, changes nothing.
+    with pytest.raises(Deposed):
+        database.write(partial(publish, told={"finance": "late"}, after=0))
+    for number in (1, 0):
+        database.write(partial(office.settle, cluster="c", holder=taken, number=number))
     now = holder(database)
     assert now is not None
     assert (now.newest, now.settled) == (2, 1)
@@ -74,7 +83,9 @@ def test_an_office_that_was_left_is_free(database: Database) -> None:
     """Its successor goes on with the numbers."""
     taken = take(database, "a", None)
     assert taken is not None
-    database.write(partial(office.publish, cluster="c", holder=taken, told={"finance": "1"}))
+    database.write(
+        partial(office.publish, cluster="c", holder=taken, told={"finance": "1"}, after=0)
+    )
     database.write(partial(office.leave, cluster="c", holder=taken))
     left = holder(database)
     assert left is not None

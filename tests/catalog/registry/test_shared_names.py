@@ -10,9 +10,11 @@ import pytest
 
 from lorabay.catalog.records import FolderSource, Records
 from lorabay.catalog.registry.adapter_state import AdapterState
+from lorabay.catalog.registry.last_run import NOT_READ
 from lorabay.catalog.registry.registry import Registry
 from lorabay.catalog.registry.shared_names import GONE, Flip, Told
 from lorabay.catalog.versions import Digest, Version, Withheld
+from lorabay.errors import SetupError
 from lorabay.reasons import Reason
 from tests.versions import BASE_NAMES, make_version
 
@@ -39,7 +41,8 @@ def other(tmp_path: Path) -> Registry:
 def carry(registry: Registry, other: Registry, name: str = "finance") -> Flip:
     """Tell another server of a name, by way of text."""
     told = Told.model_validate_json(registry.shared.tell(name).model_dump_json())
-    return other.shared.take_over(name, told, other.shared.look_up(name, told))
+    known = other.shared.known(name, told)
+    return other.shared.take_over(name, told, other.shared.look_up(name, told, known))
 
 
 def test_a_name_is_taken_over_as_it_is(registry: Registry, other: Registry) -> None:
@@ -104,6 +107,39 @@ def test_a_version_that_this_server_cannot_offer_is_a_reason(
     assert status is not None
     assert status.state is AdapterState.FAILED
     assert text in status.reasons[0].text
+
+
+def test_a_disk_that_does_not_say_is_no_reason_to_mean_nothing(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """The name keeps its meaning, and is tried again."""
+    other = Registry(BASE_NAMES, Records(tmp_path / "other"))
+    store = Store()
+    store.has[A.digest] = NOT_READ
+    other.last_run.restore(store.find)
+    registry.set_live(A)
+    with pytest.raises(SetupError, match="does not give"):
+        carry(registry, other)
+    assert other.status("finance") is None
+
+
+def test_a_removed_name_is_remembered_for_its_return(tmp_path: Path) -> None:
+    """By whoever keeps the names next, for as long as by the one before."""
+    former, later = (
+        Registry(BASE_NAMES, Records(tmp_path / name), removed_keep_s=3600.0)
+        for name in ("former", "later")
+    )
+    later.last_run.restore(Store(A, B).find)
+    former.set_live(A)
+    former.set_live(B)
+    carry(former, later)
+    former.remove("finance")
+    carry(former, later)
+    assert not later.forget_removed()
+    later.set_live(B)
+    status = later.status("finance")
+    assert status is not None
+    assert status.kept == (B, A)
 
 
 def test_what_a_name_means_is_its_version_and_its_canary(registry: Registry) -> None:

@@ -13,6 +13,7 @@ from lorabay.accounts.database.database import Database, open_database
 from lorabay.catalog.records import Records
 from lorabay.catalog.registry.followed_records import FollowedRecords
 from lorabay.catalog.registry.registry import Registry
+from lorabay.catalog.registry.shared_names import Flip
 from lorabay.catalog.versions import Digest, Version
 from lorabay.cluster.fronts.following import Following
 from lorabay.cluster.fronts.fronts import Fronts
@@ -55,6 +56,18 @@ class Served:
     asked: list[tuple[str, Mapping[str, Any], Actor]] = field(default_factory=list)
     changed_rollouts: list[str] = field(default_factory=list)
     leading: asyncio.Task[None] | None = None
+    terms: int = 0
+
+    def changed(self, name: str, flip: Flip) -> None:
+        """Note a name that was taken over."""
+        self.changed_rollouts.append(name)
+
+    def begins(self) -> None:
+        """Note that it keeps names that another server has kept."""
+        self.terms += 1
+
+    async def rests(self) -> None:
+        """Have nothing to do."""
 
     async def carry_out(self, method: str, arguments: Mapping[str, Any], who: Actor) -> Any:
         """Do what another server asks for."""
@@ -105,10 +118,8 @@ class Cluster:
             registry = Registry(BASE_NAMES, records)
             registry.last_run.restore(self.find)
             served = Served(registry, fronts, database, Loads())
-            following = Following(
-                registry.shared, served.loads, fronts.unsettled, served.changed_rollouts.append
-            )
-            fronts.attach(registry.shared, following, served.carry_out)
+            following = Following(registry.shared, served.loads, fronts.unsettled, served.changed)
+            fronts.attach(registry.shared, following, served.carry_out, served)
             await within(fronts.joined())
             if leads:
                 served.leading = asyncio.create_task(fronts.lead(asyncio.Event().wait))  # type: ignore[arg-type]

@@ -27,6 +27,15 @@ def test_what_is_found_proves_no_life() -> None:
     assert not beats.has_beaten("b")
 
 
+def test_time_without_a_look_is_left_out() -> None:
+    """Whoever was alive before may be so after it."""
+    beats = Beats(6.0)
+    beats.note("a", 7, now=100.0)
+    beats.shift(50.0)
+    assert beats.is_alive("a", 155.9)
+    assert not beats.is_alive("a", 156.0)
+
+
 def test_silent_servers_are_forgotten() -> None:
     """One that comes back is looked at as if for the first time."""
     beats = Beats(6.0)

@@ -48,6 +48,33 @@ async def test_an_errand_is_carried_out_once(database: Database) -> None:
     assert (await keeping.look(since=-1, with_errands=True)).errands == {}
 
 
+async def test_an_answer_that_was_not_written_is_written_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The change itself is not made twice."""
+    agreement = Agreement(database, "shop", "a")
+    await agreement.ask("1", ERRAND.as_text())
+    desk, made = ErrandDesk(agreement), list[str]()
+
+    async def carry_out(method: str, arguments: Mapping[str, Any], who: Actor) -> Any:
+        made.append(method)
+        return "done"
+
+    async def away(*_: object) -> None:
+        raise SetupError("away")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(agreement, "answer", away)
+        desk.begin({"1": ERRAND.as_text()}, carry_out, agreed)
+        await asyncio.sleep(0.05)
+    assert await agreement.answer_of("1") is None
+    desk.begin({"1": ERRAND.as_text()}, carry_out, agreed)
+    async with asyncio.timeout(10):
+        while await agreement.answer_of("1") is None:
+            await asyncio.sleep(0.01)
+    assert made == ["pin"]
+
+
 async def test_what_is_given_up_is_found_again(database: Database) -> None:
     """A keeper that stops leaves its errands to the next one."""
     agreement = Agreement(database, "shop", "a")

@@ -9,13 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from lorabay.accounts.database.database import open_database
+from lorabay.catalog.records import Records
 from lorabay.catalog.registry.registry import Registry
 from lorabay.cluster.fronts import errand_desk, fronts as module
 from lorabay.cluster.fronts.errands import Errand
+from lorabay.cluster.fronts.following import Following
+from lorabay.cluster.fronts.fronts import Fronts
+from lorabay.cluster.fronts.unsettled import Unsettled
 from lorabay.errors import AdapterConflict, SetupError, StorageUnavailable
 from lorabay.reconcile.events import Actor
-from tests.cluster.fronts.made import Cluster, Served, until, within
-from tests.versions import make_version
+from tests.cluster.fronts.made import Cluster, Loads, Served, until, within
+from tests.versions import BASE_NAMES, make_version
 
 WHO = Actor("admin", "request-1")
 
@@ -285,3 +290,74 @@ async def test_what_a_killed_server_has_left_is_no_other(
             await later.fronts.know_others()
             assert len(later.fronts._neighbours.others) == 1
             await keeper.kill()
+
+
+async def test_another_base_needs_another_cluster(cluster: Cluster) -> None:
+    """Servers that have nothing in common must not take each other's names away."""
+    async with cluster.server():
+        with open_database(cluster.place) as database:
+            stranger = Fronts(database, "shop", Unsettled())
+            with pytest.raises(SetupError, match="another --cluster"):
+                await within(stranger.begin("org/other-base"))
+
+
+@pytest.mark.usefixtures("short_leases")
+async def test_a_server_that_starts_takes_over_from_a_keeper_that_dies_meanwhile(
+    cluster: Cluster,
+) -> None:
+    """Nobody else is there, and it has not been up yet."""
+    cluster.stored(make_version("finance", "a"))
+    async with cluster.server() as keeper:
+        keeper.registry.set_live(make_version("finance", "a"))
+        await within(keeper.fronts.agreed())
+        with open_database(cluster.place) as database:
+            fronts = Fronts(database, "shop", Unsettled(BASE_NAMES))
+            await fronts.begin()
+            await keeper.kill()
+            registry = Registry(BASE_NAMES, Records(cluster.folder))
+            registry.last_run.restore(cluster.find)
+            served = Served(registry, fronts, database, Loads())
+            names = registry.shared
+            following = Following(names, served.loads, fronts.unsettled, served.changed)
+            fronts.attach(names, following, served.carry_out, served)
+            await within(fronts.joined())
+            leading = asyncio.create_task(fronts.lead(asyncio.Event().wait))  # type: ignore[arg-type]
+            await until(lambda: fronts.keeps_names)
+            assert means(served, "finance") == "a"
+            leading.cancel()
+            await fronts.leave()
+
+
+async def test_an_administrator_is_answered_when_all_know(cluster: Cluster) -> None:
+    """Also while the change is being written."""
+    versions = [cluster.stored(make_version("finance", digit)) for digit in "0123456789"]
+    async with cluster.server() as keeper, cluster.server() as other:
+        for version in versions:
+            keeper.registry.set_live(version)
+            await within(keeper.fronts.agreed())
+            assert means(other, "finance") == version.digest[0]
+
+
+@pytest.mark.usefixtures("short_leases")
+async def test_a_change_that_the_database_did_not_take_is_taken_back(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else knows of it; whoever keeps the names later looks at everything anew."""
+    one, two = (cluster.stored(make_version("finance", digit)) for digit in "ab")
+    async with cluster.server() as keeper:
+        keeper.registry.set_live(one)
+        await within(keeper.fronts.agreed())
+
+        def away(work: object) -> object:
+            raise SetupError("the database is away")
+
+        with monkeypatch.context() as outage:
+            outage.setattr(keeper.database, "write", away)
+            keeper.registry.set_live(two)
+            await until(lambda: not keeper.fronts.keeps_names)
+            outage.setattr(keeper.database, "read", away)
+            assert await within(keeper.answer("finance"), 5.0) == "a"
+        await until(lambda: keeper.fronts.keeps_names)
+        assert keeper.terms >= 1
+        keeper.registry.set_live(two)
+        assert await within(keeper.answer("finance"), 5.0) == "b"

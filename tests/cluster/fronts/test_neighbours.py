@@ -29,11 +29,24 @@ def test_others_count_until_a_lease_has_passed() -> None:
     neighbours = Neighbours("me", 6.0, clock)
     neighbours.note(view(me=1, a=5, b=7))
     assert neighbours.others == {"a", "b"}
-    clock.now += 5
-    neighbours.note(view(me=2, a=6, b=7))
-    clock.now += 2
-    neighbours.note(view(me=3, a=6, b=7))
+    for second in range(7):
+        clock.now += 1
+        neighbours.note(view(me=2, a=5 + second, b=7))
     assert neighbours.others == {"a"}
+
+
+def test_a_pause_of_whoever_looks_is_nobodys_silence() -> None:
+    """The database may have been away for the others as well."""
+    clock = Clock()
+    neighbours = Neighbours("me", 6.0, clock)
+    neighbours.note(view(a=5))
+    clock.now += 60
+    neighbours.note(view(a=5))
+    assert neighbours.others == {"a"}
+    for _ in range(6):
+        clock.now += 1
+        neighbours.note(view(a=5))
+    assert neighbours.others == set()
 
 
 async def test_at_the_end_only_those_count_that_have_shown_life() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lorabay.catalog.registry.registry import Registry
+from lorabay.catalog.versions import Withheld
 from lorabay.cluster.fronts.following import write
 from lorabay.cluster.fronts.publishing import Publishing
 from lorabay.cluster.fronts.unsettled import Unsettled
@@ -84,3 +85,29 @@ def test_mixtures_are_not_told(registry: Registry, unsettled: Unsettled) -> None
     registry.set_live(make_version("mix-0123456789ab", "c"))
     assert not publishing.has_news
     assert not unsettled.has("mix-0123456789ab")
+
+
+def test_what_is_being_told_is_news(registry: Registry, unsettled: Unsettled) -> None:
+    """Until the database has it; a name that changes meanwhile is told once more."""
+    publishing = publishing_of(registry, unsettled)
+    registry.set_live(A)
+    news = publishing.news()
+    assert publishing.has_news
+    assert not publishing.is_touched("finance")
+    registry.set_live(B)
+    assert publishing.is_touched("finance")
+    publishing.told(news)
+    assert set(publishing.news()) == {"finance"}
+
+
+def test_a_version_that_only_this_server_lacks_stays_what_the_name_means(
+    registry: Registry, unsettled: Unsettled
+) -> None:
+    """Others offer it, though this one keeps the names now."""
+    registry.set_live(A)
+    told = registry.shared.tell("finance")
+    registry.shared.take_over("finance", told, {A.digest: Withheld("its rank is 64")})
+    assert registry.live("finance") is None
+    publishing = publishing_of(registry, unsettled, finance=write(told))
+    assert publishing.news() == {}
+    assert not unsettled.has("finance")

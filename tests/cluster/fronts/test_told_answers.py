@@ -7,7 +7,7 @@ from typing import Any
 
 from lorabay.cluster.fronts.errands import Errand, read
 from lorabay.cluster.fronts.told_answers import ToldAnswers, take_in
-from lorabay.errors import StorageUnavailable
+from lorabay.errors import AdapterConflict, StorageUnavailable
 from lorabay.rollout.figures import Sample
 from lorabay.rollout.rollout import Arm
 
@@ -57,3 +57,18 @@ async def test_answers_wait_for_a_keeper() -> None:
     is_there = True
     await answers.tell()
     assert [answer[2] for answer in told] == ["live", "canary"]
+
+
+async def test_what_the_keeper_does_not_understand_is_dropped() -> None:
+    """An older release keeps the names; the next answers are told all the same."""
+    asked: list[Errand] = []
+
+    async def ask(errand: Errand) -> None:
+        asked.append(errand)
+        raise AdapterConflict("it does not know 'count_answers'")
+
+    answers = ToldAnswers(ask)
+    for _ in range(2):
+        answers.note("finance", "c", Arm.LIVE, SAMPLES[0])
+        await answers.tell()
+    assert [len(errand.arguments["answers"]) for errand in asked] == [1, 1]

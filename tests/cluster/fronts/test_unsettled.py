@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from lorabay.cluster.fronts.unsettled import Unsettled
+from lorabay.errors import EngineUnavailable
 
 BASES = ("tiny", "org/tiny")
 
@@ -78,9 +79,38 @@ async def test_before_a_server_has_joined_only_the_base_answers() -> None:
 
 
 async def test_no_request_waits_for_ever() -> None:
-    """After a while the name means what this server knows."""
+    """After a while the name means what this server knows; one that knows nothing says so."""
     unsettled = Unsettled(BASES, patience_s=0.05)
+    with pytest.raises(EngineUnavailable, match="does not know yet"):
+        await unsettled.wait("finance")
     unsettled.joined()
     unsettled.hold(["finance"])
     async with asyncio.timeout(5):
         await unsettled.wait("finance")
+    unsettled.settle(0)
+    unsettled.number(["finance"], 1)
+    unsettled.settle(1)
+    unsettled.unjoined()
+    with pytest.raises(EngineUnavailable):
+        await unsettled.wait("finance")
+
+
+async def test_after_a_pause_of_the_server_requests_wait_for_a_look() -> None:
+    """Others may have gone on without it."""
+    now = 0.0
+    unsettled = Unsettled(BASES, clock=lambda: now)
+    unsettled.joined()
+    now = 3.0
+    assert await is_through(unsettled, "finance")
+    now = 20.0
+    assert not await is_through(unsettled, "finance")
+    waiting = asyncio.create_task(unsettled.wait("finance"))
+    await asyncio.sleep(0)
+    unsettled.hold(["finance"], 7)
+    unsettled.looked()
+    await asyncio.sleep(0)
+    assert await is_through(unsettled, "shop")
+    assert not waiting.done()
+    unsettled.settle(7)
+    async with asyncio.timeout(5):
+        await waiting

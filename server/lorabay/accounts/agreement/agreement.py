@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lorabay.accounts.agreement.office import Holder
     from lorabay.accounts.database.database import Database
 
+IDLE_LOOK_S = 0.02
 STATEMENT_S = 3.0
 """How long the database may take over one look, or one change."""
 
@@ -45,15 +46,15 @@ class Agreement:
         look = partial(names.look, cluster=self.cluster, since=since, with_errands=with_errands)
         return await self._do(self._database.read, look)
 
-    async def take(self, former: Holder | None) -> Holder | None:
+    async def take(self, former: Holder | None, identity: str = "") -> Holder | None:
         """Take the office after `former`; None if somebody else was quicker."""
         take = partial(office.take, cluster=self.cluster, front=self.front, former=former)
-        return await self._write(take)
+        return await self._write(partial(take, identity=identity))
 
-    async def publish(self, holder: Holder, told: Mapping[str, str | None]) -> int:
-        """Write what names mean from now on; return the number of this change. Raises Deposed."""
+    async def publish(self, holder: Holder, told: Mapping[str, str | None], after: int) -> int:
+        """Write what names mean from now on; see `office.publish`. Raises Deposed."""
         publish = partial(office.publish, cluster=self.cluster, holder=holder, told=told)
-        return await self._write(publish)
+        return await self._write(partial(publish, after=after))
 
     async def settle(self, holder: Holder, number: int) -> None:
         """Tell that every server knows of the changes up to a number. Raises Deposed."""
@@ -86,7 +87,17 @@ class Agreement:
                 if holder is not None:
                     office.leave(connection, self.cluster, holder)
 
-        await self._write(leave)
+        try:
+            await self._write(leave)
+        finally:
+            await self._idle()
+
+    async def _idle(self) -> None:
+        """Wait, not for long, for statements that were given up: their connections are in use."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STATEMENT_S):
+                while self._threads.busy:
+                    await asyncio.sleep(IDLE_LOOK_S)
 
     async def ask(self, errand: str, question: str) -> None:
         """Leave an errand for the keeper."""

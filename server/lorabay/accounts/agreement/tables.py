@@ -16,6 +16,7 @@ KEEPERS = Table(
     Column("beat", BigInteger, nullable=False),
     Column("newest", BigInteger, nullable=False),
     Column("settled", BigInteger, nullable=False),
+    Column("identity", String(255), nullable=False),
 )
 """Who keeps the names of a cluster, the number of the newest change, and up to which all know."""
 

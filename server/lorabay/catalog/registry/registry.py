@@ -70,7 +70,7 @@ class Registry:
 
         self.last_run = LastRun(self._table, self._removed)
         self.unwanted = UnwantedFolders(self._table)
-        self.shared = SharedNames(self._table, self.last_run)
+        self.shared = SharedNames(self._table, self.last_run, self._removed)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything that is remembered is on disk; return whether it is. Blocks."""

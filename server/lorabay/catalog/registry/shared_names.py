@@ -11,17 +11,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from lorabay.catalog.names import AdapterName
 from lorabay.catalog.records import Record
 from lorabay.catalog.registry.adapter_state import AdapterState
 from lorabay.catalog.versions import Digest, Version, Withheld
+from lorabay.errors import SetupError
 from lorabay.reasons import Reason
 
 if TYPE_CHECKING:
     from lorabay.catalog.registry.adapter_table import AdapterTable
     from lorabay.catalog.registry.last_run import Found, LastRun
+    from lorabay.catalog.registry.removed import RemovedNames
 
 Meaning = tuple[Digest | None, Digest | None, object]
 """What decides which version answers a client: the live one, the canary, and its share."""
@@ -39,6 +41,14 @@ class Told(BaseModel):
     live: Digest | None
     state: AdapterState
     reasons: tuple[tuple[str, str], ...] = ()
+
+    @field_validator("record", mode="before")
+    @classmethod
+    def _leave_out_what_is_newer(cls, record: Any) -> Any:
+        """Accept a record with fields that a newer release has added."""
+        if not isinstance(record, dict):
+            return record
+        return {name: value for name, value in record.items() if name in Record.model_fields}
 
     @property
     def meaning(self) -> Meaning:
@@ -74,9 +84,16 @@ class Flip:
 class SharedNames:
     """The names of one registry, as they are told to other servers and taken over from one."""
 
-    def __init__(self, table: AdapterTable, last_run: LastRun) -> None:
+    def __init__(self, table: AdapterTable, last_run: LastRun, removed: RemovedNames) -> None:
         self._table = table
         self._last_run = last_run
+        self._removed = removed
+        self._lacking: dict[str, Digest] = {}
+        """The live versions of names that this server cannot offer."""
+
+    def lacks(self, name: str, told: Told) -> bool:
+        """Return whether this server cannot offer the version that is told to be live."""
+        return told.live is not None and self._lacking.get(name) == told.live
 
     def names(self) -> tuple[str, ...]:
         """Return every name of which anything is known."""
@@ -98,11 +115,27 @@ class SharedNames:
             reasons=tuple((reason.code, reason.text) for reason in adapter.reasons),
         )
 
-    def look_up(self, name: str, told: Told) -> dict[Digest, Found]:
-        """Ask the store for the versions of a name; blocks, and may be called in any thread."""
-        return {
-            digest: self._last_run.look_up(AdapterName(name), digest) for digest in told.digests
-        }
+    def known(self, name: str, told: Told) -> dict[Digest, Found]:
+        """Return those versions of a name that this server has at hand."""
+        adapter = self._table.get(name)
+        kept = () if adapter is None else adapter.kept
+        return {one.digest: one for one in kept if one.digest in told.digests}
+
+    def look_up(self, name: str, told: Told, known: Mapping[Digest, Found]) -> dict[Digest, Found]:
+        """Ask the store for the versions of a name that are not `known`; return all.
+
+        Blocks, and may be called in any thread. Raises SetupError if the disk does not say which
+        version is live.
+        """
+        found = dict(known)
+        for digest in told.digests:
+            if digest not in found:
+                found[digest] = self._last_run.look_up(AdapterName(name), digest)
+
+        live = None if told.live is None else found[told.live]
+        if isinstance(live, Withheld) and live.is_passing:
+            raise SetupError(f"the store does not give the live version of {name!r}")
+        return found
 
     def take_over(self, name: str, told: Told, found: Mapping[Digest, Found]) -> Flip:
         """Let a name mean what is told of it; `found` is what the store has of its versions.
@@ -115,7 +148,13 @@ class SharedNames:
         versions = {digest: one for digest, one in found.items() if isinstance(one, Version)}
         live = None if told.live is None else versions.get(told.live)
 
+        was_removed_at = adapter.record.removed_at
         adapter.record = told.record
+        if told.record.removed_at is not None and told.record.removed_at != was_removed_at:
+            self._removed.go_on(adapter)
+        self._lacking.pop(name, None)
+        if told.live is not None and live is None:
+            self._lacking[name] = told.live
         adapter.live = live
         adapter.kept = tuple(versions[digest] for digest in told.record.kept if digest in versions)
         adapter.withheld = {

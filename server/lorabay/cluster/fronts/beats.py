@@ -6,7 +6,7 @@ looks is read, so that clocks of different machines need not agree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,12 @@ class Beats:
         seen = self._seen.get(server)
         if seen is None or seen.beat != beat:
             self._seen[server] = _Seen(beat, now, is_first=seen is None)
+
+    def shift(self, seconds: float) -> None:
+        """Leave out time in which nobody looked: whoever was alive may be so still."""
+        self._seen = {
+            server: replace(seen, at=seen.at + seconds) for server, seen in self._seen.items()
+        }
 
     def forget(self, server: str) -> None:
         """Look at a server as if for the first time, should it come again."""

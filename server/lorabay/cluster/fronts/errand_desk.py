@@ -6,7 +6,7 @@ Knows nothing of what is wanted, or of who keeps the names.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ANSWER_S = 120.0
 """How long a change that the keeper is asked for may take: it loads weights."""
 REMEMBERED = 1000
-"""Errands that are known to be answered."""
+"""Errands of which the answers are known."""
 LOOK_S = 0.05
 """Time between two looks for an answer."""
 
@@ -34,7 +34,8 @@ class ErrandDesk:
     def __init__(self, agreement: Agreement) -> None:
         self._agreement = agreement
         self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._answered: deque[str] = deque(maxlen=REMEMBERED)
+        self._answers: OrderedDict[str, str] = OrderedDict()
+        """What came of errands: each is carried out once, and its answer written until it is."""
 
     async def ask(self, errand: Errand) -> tuple[int, Any]:
         """Have the keeper make a change; return the number of that, and its result.
@@ -56,9 +57,11 @@ class ErrandDesk:
 
     async def _answer_of(self, errand: str) -> str:
         while True:
-            answer = await self._agreement.answer_of(errand)
-            if answer is not None:
-                return answer
+            # What is under way goes on, whether or not the database answers for a moment.
+            with suppress(SetupError):
+                answer = await self._agreement.answer_of(errand)
+                if answer is not None:
+                    return answer
             await asyncio.sleep(LOOK_S)
 
     def begin(
@@ -69,8 +72,7 @@ class ErrandDesk:
     ) -> None:
         """Carry out the errands that wait, each by itself, once; see `errands.carried_out`."""
         for errand, question in waiting.items():
-            # It may have been answered since the look that found it.
-            if errand not in self._under_way and errand not in self._answered:
+            if errand not in self._under_way:
                 work = self._carry(errand, question, carry_out, agreed)
                 self._under_way[errand] = asyncio.create_task(work)
 
@@ -82,11 +84,15 @@ class ErrandDesk:
         agreed: Callable[[], Awaitable[int]],
     ) -> None:
         try:
-            text = await errands.carried_out(errands.read(question), carry_out, agreed)
-            await self._agreement.answer(errand, text)
-            self._answered.append(errand)
+            # It may have been answered since the look that found it.
+            if errand not in self._answers:
+                text = await errands.carried_out(errands.read(question), carry_out, agreed)
+                self._answers[errand] = text
+            while len(self._answers) > REMEMBERED:
+                self._answers.popitem(last=False)
+            await self._agreement.answer(errand, self._answers[errand])
         except SetupError:
-            return  # the next look finds it unanswered, or its asker has given up
+            return  # the next look finds it unanswered
         finally:
             self._under_way.pop(errand, None)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lorabay.catalog.registry.last_run import Found
-    from lorabay.catalog.registry.shared_names import SharedNames
+    from lorabay.catalog.registry.shared_names import Flip, SharedNames
     from lorabay.catalog.versions import Digest
     from lorabay.cluster.fronts.unsettled import Unsettled
 
@@ -51,28 +51,50 @@ class Following:
         names: SharedNames,
         loads: Loads,
         unsettled: Unsettled,
-        changed: Callable[[str], None],
+        changed: Callable[[str, Flip], None],
     ) -> None:
         self._names = names
         self._loads = loads
         self._unsettled = unsettled
         self._changed = changed
 
-    async def take_over(self, texts: Mapping[str, str | None], number: int) -> None:
-        """Let names mean what is told of them; `number` is that of the newest change."""
-        told = {name: read(text) for name, text in texts.items()}
+    async def take_over(self, texts: Mapping[str, str | None], number: int) -> list[str]:
+        """Let names mean what is told of them; `number` is that of the newest change.
+
+        Return the names with which that failed, which mean what they did before.
+        """
+        told: dict[str, Told] = {}
+        for name, text in texts.items():
+            one = read(text)
+            if one is not None:
+                told[name] = one
         moved = [
             name for name, one in told.items() if self._names.tell(name).meaning != one.meaning
         ]
         self._unsettled.hold(moved, number)
-        await asyncio.gather(*(self._follow(name, one) for name, one in told.items()))
+        followed = await asyncio.gather(*(self._try(name, one) for name, one in told.items()))
+        return [name for name, is_done in zip(told, followed, strict=True) if not is_done]
+
+    async def _try(self, name: str, told: Told) -> bool:
+        """Take over what is told of one name; return whether that succeeded."""
+        try:
+            await self._follow(name, told)
+        except LorabayError as error:
+            logger.warning("not taken over yet", adapter=name, reason=error.message)
+        except Exception:  # a bug in one name must not keep the others from their meaning
+            logger.exception("bug", adapter=name)
+        else:
+            return True
+        return False
 
     async def _follow(self, name: str, told: Told) -> None:
-        found = await asyncio.to_thread(self._names.look_up, name, told)
+        found = self._names.known(name, told)
+        if len(found) < len(told.digests):
+            found = await asyncio.to_thread(self._names.look_up, name, told, found)
         await self._load_successor(name, told, found)
 
         flip = self._names.take_over(name, told, found)
-        self._changed(name)
+        self._changed(name, flip)
         if flip.now is not None:
             self._loads.retire_replaced(flip.before, flip.now)
         elif flip.before is not None:
@@ -91,15 +113,18 @@ class Following:
             logger.warning("not loaded yet", version=successor.id, reason=error.message)
 
 
-def read(text: str | None) -> Told:
-    """Return what is told of a name; a name of which nothing is told is gone."""
+def read(text: str | None) -> Told | None:
+    """Return what is told of a name; a name of which nothing is told is gone.
+
+    None for what is not understood, since a newer release wrote it.
+    """
     if text is None:
         return GONE
     try:
         return Told.model_validate_json(text)
-    except ValidationError:
-        logger.warning("what is told of a name is not understood: a newer release wrote it")
-        return GONE
+    except ValidationError as error:
+        logger.warning("what is told of a name is not understood", reason=str(error)[:200])
+        return None
 
 
 def write(told: Told) -> str | None:

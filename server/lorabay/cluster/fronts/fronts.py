@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -43,21 +43,35 @@ BEAT_S = 1.0
 """Time between two signs of life."""
 LEASE_S = 6.0
 """How long others wait for a sign of life."""
-PROOF_S = 2.5
-"""How long a server that ends waits for a sign of life of each other one."""
 MARGIN_S = 2.0
 """How much earlier a keeper without the database stops changing names."""
+PROOF_S = 2.5
+"""How long a server that ends waits for a sign of life of each other one."""
 FORGOTTEN_S = 60.0
 """After how long the row of a silent server is removed."""
 AGREE_S = 10.0
 """How long a change waits until all servers know of it."""
 SETTLE_S = 30.0
 """How long a change waits for a server that is alive and does not take it over."""
+REST_S = 60.0
+"""How often a server that follows does what is left to it."""
 NOTHING = -1
 """The number of what a server knows that has not taken up the names yet."""
 
 Change = Callable[[], Coroutine[Any, Any, None]]
 CarryOut = Callable[[str, Mapping[str, Any], "Actor"], Awaitable[Any]]
+
+
+class Keeping(Protocol):
+    """What a server does for its adapters when it begins to keep the names, and while it rests."""
+
+    def begins(self) -> None:
+        """Go on from what another server has made of the names."""
+        ...
+
+    async def rests(self) -> None:
+        """Do what is left to a server that follows; called again and again."""
+        ...
 
 
 class Fronts:
@@ -77,9 +91,10 @@ class Fronts:
         self.unsettled = unsettled
         self._agreement = Agreement(database, cluster, front or str(uuid.uuid4()))
         self._clock = clock
-
         self._neighbours = Neighbours(self._agreement.front, LEASE_S, clock)
         self._desk = ErrandDesk(self._agreement)
+        self._identity = ""
+
         self._texts: dict[str, str | None] = {}
         self._known = NOTHING
         self._reported = NOTHING
@@ -89,6 +104,7 @@ class Fronts:
         self._following: Following | None = None
         self._publishing: Publishing | None = None
         self._carry_out: CarryOut | None = None
+        self._work: Keeping | None = None
 
         self._keeping = asyncio.Event()
         self._deposed = asyncio.Event()
@@ -97,7 +113,9 @@ class Fronts:
         self._is_up = False
         self._wake = asyncio.Event()
         self._taking: asyncio.Task[None] | None = None
-        self._beat_at = self._read_at = self._settled_at = clock()
+        self._resting: asyncio.Task[None] | None = None
+        self._beat_at = self._read_at = self._settled_at = self._rested_at = clock()
+        self._failing_since: float | None = None
         self._is_failing = False
         self._looking: asyncio.Task[None] | None = None
 
@@ -117,31 +135,43 @@ class Fronts:
 
     @property
     def age_s(self) -> float:
-        """Seconds since the database has last told what names mean; 0 for the one that keeps
-        them.
-        """
+        """Seconds since the database has last told what names mean."""
         return self._clock() - self._read_at
 
-    async def begin(self) -> None:
+    async def begin(self, identity: str = "") -> None:
         """Find out who keeps the names, which is this server if nobody does, and look on.
 
-        One that was killed is waited for, as long as a lease. Raises SetupError.
+        One that was killed is waited for, as long as a lease. `identity` is what all servers of a
+        cluster have in common. Raises SetupError, also if the others have another one.
         """
+        self._identity = identity
         while True:
             holder = (await self._look()).holder
             if holder is None or self._neighbours.is_free(holder):
                 if await self._take(holder):
                     break
             elif self._neighbours.is_proved(holder):
+                self._check_identity(holder)
                 break
             await asyncio.sleep(LOOK_S)
         self._looking = asyncio.create_task(self._look_on())
 
-    def attach(self, names: SharedNames, following: Following, carry_out: CarryOut) -> None:
+    def _check_identity(self, holder: Holder) -> None:
+        if holder.identity != self._identity:
+            raise SetupError(
+                f"the servers of the cluster {self._agreement.cluster!r} have the base "
+                f"{holder.identity!r}, and this one has {self._identity!r}: give it another "
+                "--cluster"
+            )
+
+    def attach(
+        self, names: SharedNames, following: Following, carry_out: CarryOut, work: Keeping
+    ) -> None:
         """Keep, or follow, the names of a registry from now on."""
         self._names = names
         self._following = following
         self._carry_out = carry_out
+        self._work = work
         if self.keeps_names:
             self._keep(names)
 
@@ -170,7 +200,7 @@ class Fronts:
         looking, self._looking = self._looking, None
         if looking is None:
             return
-        for task in (looking, self._taking):
+        for task in (looking, self._taking, self._resting):
             if task is not None:
                 task.cancel()
         self._desk.stop()
@@ -207,6 +237,8 @@ class Fronts:
         publishing = self._publishing
         return publishing is None or publishing.has_news or self._settled < self._known
 
+    # What follows is one look after the other.
+
     async def _look_on(self) -> None:
         """Look until cancelled."""
         while True:
@@ -217,12 +249,18 @@ class Fronts:
             except SetupError as error:
                 self._note_failure(error.message)
             except Deposed:
+                # Another server may have gone on, so nothing that this one means is certain.
                 self._step_down()
+                self._has_joined.clear()
+                self.unsettled.unjoined()
             except Exception:  # a bug must not leave a cluster without its names
                 logger.exception("bug", what="names")
 
             if self.keeps_names and self._clock() - self._beat_at > LEASE_S - MARGIN_S:
                 self._step_down()
+            if not self.keeps_names and not self._leads:
+                await self._revert()
+            self.unsettled.looked()
             with suppress(TimeoutError):
                 async with asyncio.timeout(QUICK_S if len(self.unsettled) else LOOK_S):
                     await self._wake.wait()
@@ -233,6 +271,7 @@ class Fronts:
             await self._go_on_keeping(self._holder, view)
         elif not self._leads:
             await self._go_on_following(view)
+            self._rest()
 
     async def _look(self) -> View:
         """Return how the cluster is now; note who is alive."""
@@ -243,24 +282,28 @@ class Fronts:
         return view
 
     async def _take(self, former: Holder | None) -> bool:
-        """Take the office; return False if somebody else was quicker."""
+        """Take the office; return False if somebody else was quicker, or has told something new."""
         began = self._clock()
-        taken = await self._agreement.take(former)
+        taken = await self._agreement.take(former, self._identity)
         if taken is None:
             return False
 
-        # What was told until then, and may have come after the last look.
         view = await self._look()
-        if self._following is not None:
-            await self._follow(view)
-        self._texts.update(view.told)
-        self._known, self._settled = taken.newest, taken.settled
+        if self._following is None:
+            self._texts.update(view.told)
+            self._known = taken.newest
+        elif self._known != taken.newest:
+            # It is followed first: the next look finds the office held by this server, and free.
+            return False
+
+        self._settled = taken.settled
         self.unsettled.settle(taken.settled)
-        self._beat_at = began
+        self._beat_at = self._settled_at = began
         self._holder = taken
-        if self._names is not None:
+        if self._names is not None and self._work is not None:
             # Whoever kept them before may not have come to it.
             self._names.write_all()
+            self._work.begins()
             self._keep(self._names)
         return True
 
@@ -287,7 +330,16 @@ class Fronts:
             self._names.when_touched(lambda name: None)
         self._desk.stop()
         self._known = NOTHING
-        self._texts.clear()
+
+    async def _revert(self) -> None:
+        """Let names whose change nobody else knows mean what they meant before."""
+        names = self.unsettled.without_number()
+        if not names or self._following is None:
+            return
+        self.unsettled.number(names, self._settled)
+        former = {name: self._texts.get(name) for name in names}
+        await self._following.take_over(former, self._settled)
+        self.unsettled.settle(self._settled)
 
     async def _go_on_keeping(self, holder: Holder, view: View) -> None:
         publishing = self._publishing
@@ -305,25 +357,27 @@ class Fronts:
         if not news:
             return
         try:
-            number = await self._agreement.publish(holder, news)
+            number = await self._agreement.publish(holder, news, self._known)
         except BaseException:
             publishing.not_told(news)
             raise
         publishing.told(news)
         self._texts.update(news)
-        self.unsettled.number(tuple(news), number)
+        # One that has changed once more meanwhile waits for its next number.
+        told = [name for name in news if not publishing.is_touched(name)]
+        self.unsettled.number(told, number)
         self._known = number
 
     async def _settle(self, holder: Holder, view: View) -> None:
         """Let requests go on for changes that every living server knows of."""
-        number = min([self._known, *(view.fronts[front].seen for front in self._neighbours.others)])
+        seen = [view.fronts[front].seen for front in self._neighbours.others]
+        number = min([self._known, *seen])
         now = self._clock()
         if self._settled == self._known:
             self._settled_at = now
         elif now - self._settled_at > SETTLE_S:
-            logger.warning(
-                "a server does not take over what names mean", cluster=self._agreement.cluster
-            )
+            cluster = self._agreement.cluster
+            logger.warning("a server does not take over what names mean", cluster=cluster)
             number = self._known
         if number <= self._settled:
             return
@@ -342,21 +396,37 @@ class Fronts:
 
     async def _go_on_following(self, view: View) -> None:
         holder = view.holder
-        if holder is None or self._neighbours.is_free(holder):
-            if self._is_up:
-                await self._take(holder)
-            return
         if self._following is None:
             return
 
+        self._follow_settled(holder)
         is_new = await self._take_over(view)
-        self.unsettled.settle(holder.settled)
-        self._settled = holder.settled
+        self._follow_settled(holder)
+        if self._may_take(holder):
+            await self._take(holder)
+            return
+
         # Only after a look behind the report: from that on the keeper waits for this server.
-        if self._reported >= 0 and self._known == holder.newest:
+        if holder is not None and self._reported >= 0 and self._known == holder.newest:
             self._join()
         if is_new or self._clock() - self._beat_at >= BEAT_S:
             await self._report()
+
+    def _follow_settled(self, holder: Holder | None) -> None:
+        """Let requests go on as the keeper does, but no further than this server has come."""
+        if holder is not None:
+            self._settled = min(holder.settled, self._known)
+            self.unsettled.settle(self._settled)
+
+    def _may_take(self, holder: Holder | None) -> bool:
+        """Return whether this server may take the office: it is free, and nothing is left to
+        follow.
+        """
+        if self._taking is not None or not (self._is_up or not self._has_joined.is_set()):
+            return False
+        if holder is None:
+            return True
+        return self._neighbours.is_free(holder) and self._known >= holder.newest
 
     async def _report(self) -> None:
         """Show that this server is alive, and what it knows; not before it knows all names."""
@@ -373,7 +443,7 @@ class Fronts:
         if self._taking is None:
             if view.holder is None or view.holder.newest <= self._known:
                 return False
-            self._taking = asyncio.create_task(self._follow(view))
+            self._taking = asyncio.create_task(self._follow(view, view.holder.newest))
 
         await asyncio.wait({self._taking}, timeout=BEAT_S)
         if not self._taking.done():
@@ -382,26 +452,41 @@ class Fronts:
         taken.result()
         return True
 
-    async def _follow(self, view: View) -> None:
+    async def _follow(self, view: View, number: int) -> None:
         """Let names mean what was told."""
-        assert view.holder is not None  # noqa: S101
         assert self._following is not None  # noqa: S101
         assert self._names is not None  # noqa: S101
-        number = view.holder.newest
         told = dict(view.told)
         if self._known == NOTHING:
             # Of what is not told there is nothing.
             gone = [name for name in self._names.names() if is_shared(name) and name not in told]
             told |= dict.fromkeys(gone)
-        self._texts.update(view.told)
+        self._texts.update(told)
         self.unsettled.number_rest(number)
-        await self._following.take_over(told, number)
-        self._known = number
+        failed = await self._following.take_over(told, number)
+        if not failed or self._gives_up(failed):
+            self._known = number
+
+    def _gives_up(self, failed: list[str]) -> bool:
+        """Return whether what could not be taken over has been tried for long enough."""
+        now = self._clock()
+        self._failing_since = self._failing_since or now
+        if now - self._failing_since < SETTLE_S:
+            return False
+        self._failing_since = None
+        logger.error("not taken over: these names mean what they did before", adapters=failed)
+        return True
 
     def _join(self) -> None:
         if not self._has_joined.is_set():
             self._has_joined.set()
             self.unsettled.joined()
+
+    def _rest(self) -> None:
+        """Do now and then what is left to a server that follows."""
+        if self._work is not None and self._clock() - self._rested_at >= REST_S:
+            self._rested_at = self._clock()
+            self._resting = asyncio.create_task(self._work.rests())
 
     def _note_answer(self) -> None:
         if self._is_failing:

@@ -22,6 +22,12 @@ LOOK_S = 0.1
 """Time between two looks at what has been noted."""
 
 
+GAP_S = 1.0
+"""Time without a look after which nobody's silence counts: this server was paused, or the database
+away, for the others as well.
+"""
+
+
 class Neighbours:
     """The servers of one cluster but for `front`, by the beats of the looks that are noted."""
 
@@ -30,12 +36,17 @@ class Neighbours:
         self._clock = clock
         self._beats = Beats(lease_s)
         self._counts_unproved = True
+        self._noted_at = clock()
         self.others: frozenset[str] = frozenset()
         """Those that live, or may."""
 
     def note(self, view: View) -> None:
         """Note how the cluster is now."""
         now = self._clock()
+        gap_s = now - self._noted_at
+        self._noted_at = now
+        if gap_s > GAP_S:
+            self._beats.shift(gap_s)
         if view.holder is not None:
             self._beats.note(_office(view.holder), view.holder.beat, now)
         for front, told in view.fronts.items():

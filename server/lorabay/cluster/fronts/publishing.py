@@ -29,16 +29,25 @@ class Publishing:
         self._unsettled = unsettled
         self._known = {name: text for name, text in known.items() if text is not None}
         self._meanings: dict[str, Meaning] = {
-            name: read(text).meaning for name, text in self._known.items()
+            name: told.meaning
+            for name, text in self._known.items()
+            if (told := read(text)) is not None
         }
         self._touched: set[str] = set()
+        self._being_told: frozenset[str] = frozenset()
         for name in {*names.names(), *self._known}:
-            self.touched(name)
+            # What only this server cannot offer, others go on with.
+            if not names.lacks(name, read(self._known.get(name)) or GONE):
+                self.touched(name)
 
     @property
     def has_news(self) -> bool:
-        """Return whether anything is to be told."""
-        return bool(self._touched)
+        """Return whether anything is to be told, or is being told."""
+        return bool(self._touched or self._being_told)
+
+    def is_touched(self, name: str) -> bool:
+        """Return whether a name has changed since the news that are being told."""
+        return name in self._touched
 
     def touched(self, name: str) -> None:
         """Note that something changes; the name waits if it means something else now."""
@@ -59,10 +68,12 @@ class Publishing:
             # One that changed back waits as well, and goes on when that is known.
             if text != self._known.get(name) or self._unsettled.has(name):
                 news[name] = text
+        self._being_told = frozenset(news)
         return news
 
     def told(self, news: Mapping[str, str | None]) -> None:
         """Note that news have been told."""
+        self._being_told = frozenset()
         for name, text in news.items():
             if text is None:
                 self._known.pop(name, None)
@@ -71,6 +82,7 @@ class Publishing:
 
     def not_told(self, news: Mapping[str, str | None]) -> None:
         """Note that news could not be told: they are to be told again."""
+        self._being_told = frozenset()
         self._touched.update(news)
 
 

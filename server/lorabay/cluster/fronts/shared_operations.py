@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lorabay.catalog.versions import Version
 from lorabay.cluster.fronts.errands import Errand
 from lorabay.cluster.fronts.told_answers import COUNT, take_in
-from lorabay.errors import AdapterConflict
+from lorabay.errors import AdapterConflict, StorageUnavailable
 from lorabay.rollout.policy import Policy, read_policy
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class SharedOperations:
         if "policy" in wishes:
             wishes["policy"] = read_policy(wishes["policy"])
         result = await getattr(self._operations, method)(**wishes, who=who)
+        if method == "rescan":
+            return None  # each server describes its own
         return result.digest if isinstance(result, Version) else result
 
     async def _change(self, method: str, who: Actor, **arguments: Any) -> Any:
@@ -85,6 +87,10 @@ class SharedOperations:
             return await self._office.ask(Errand(method, arguments, who))
         result = await self.carry_out(method, arguments, who)
         await self._office.agreed()
+        if not self._office.keeps_names:
+            raise StorageUnavailable(
+                "the database of names went away meanwhile: look at the adapter, and try again"
+            )
         return result
 
     async def rescan(self, who: Actor) -> list[dict[str, Any]]:
@@ -101,6 +107,9 @@ class SharedOperations:
         self, name: str, digest_prefix: str | None, who: Actor, *, seen: str | None = None
     ) -> dict[str, Any]:
         """Make a kept version live again; see `Operations.roll_back`."""
+        if seen is None:
+            # Done twice by two keepers, it would be undone by the second.
+            seen = self._operations.version(name).id
         await self._change("roll_back", who, name=name, digest_prefix=digest_prefix, seen=seen)
         return self._operations.adapter(name)
 

@@ -11,8 +11,10 @@ from collections import deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from lorabay.cluster.fronts.errands import Errand
-from lorabay.errors import StorageUnavailable
+from lorabay.errors import LorabayError, StorageUnavailable
 from lorabay.reconcile.events import Actor
 from lorabay.rollout.figures import Sample
 from lorabay.rollout.rollout import Arm
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from lorabay.serving.rollouts import Rollouts
+
+logger = structlog.get_logger(__name__)
 
 COUNT = "count_answers"
 """The errand that brings answers to the keeper."""
@@ -56,7 +60,10 @@ class ToldAnswers:
         try:
             await self._ask(Errand(COUNT, {"answers": answers}, CLUSTER))
         except StorageUnavailable:
-            self._waiting.extendleft(reversed(answers))
+            # The newest are kept, in their order.
+            self._waiting = deque([*answers, *self._waiting], maxlen=KEPT)
+        except LorabayError as error:
+            logger.warning("answers are not counted", answers=len(answers), reason=error.message)
 
 
 def take_in(rollouts: Rollouts, answers: Iterable[list[Any]]) -> None:

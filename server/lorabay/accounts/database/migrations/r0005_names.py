@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("beat", sa.BigInteger, nullable=False),
         sa.Column("newest", sa.BigInteger, nullable=False),
         sa.Column("settled", sa.BigInteger, nullable=False),
+        sa.Column("identity", sa.String(255), nullable=False),
         sa.PrimaryKeyConstraint("cluster", name="pk_name_keepers"),
     )
     op.create_table(
