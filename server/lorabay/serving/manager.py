@@ -179,8 +179,14 @@ class AdapterManager:
 
         registry.when_idle(lambda version: self.residency.look_for_room())
         registry.when_changed(self._state_changed)
-        metrics.follow_adapters(self.facts, slots=self._slot_facts, is_served=registry.is_present)
-        metrics.engine_up.set_function(lambda: float(self._is_up()))
+        self._show()
+
+    def _show(self) -> None:
+        """Show adapters and engine in the metrics."""
+        self._metrics.follow_adapters(
+            self.facts, slots=self._slot_facts, is_served=self._registry.is_present
+        )
+        self._metrics.engine_up.set_function(lambda: float(self._is_up()))
 
     def _make_rollouts(self) -> Rollouts:
         """Return the rollouts of the adapters; a folder's new version may ask for one."""
