@@ -13,6 +13,10 @@ interface Meaning {
 }
 
 const ADVICE = {
+  oneStore: {
+    en: "Give all servers of the cluster one store, one adapter directory and the same engine options.",
+    zh: "请让集群中的所有服务器使用同一存储、同一适配器目录和相同的引擎选项。",
+  },
   convert: {
     en: "Run `lorabay convert` on the folder, and serve what that writes.",
     zh: "对该文件夹运行 `lorabay convert`，然后使用转换后的结果。",
@@ -170,6 +174,11 @@ const MEANINGS: Record<string, Meaning> = {
   no_room_for_model: means("models", "There is no room for the whole model at the moment", "暂时没有空间容纳完整模型"),
   no_tensors: means("saveAgain", "The weights file holds no weights of an adapter", "权重文件中没有适配器权重"),
   not_a_folder: means("mend", "A file lies where a folder should be", "应为文件夹的位置是一个文件"),
+  not_in_store: means(
+    "oneStore",
+    "This server's store lacks the version that its cluster serves",
+    "此服务器的存储中没有集群正在使用的版本",
+  ),
   not_finite: means("trainAgain", "It holds values that are no numbers", "含有非数值或无穷大"),
   pattern: means("adapterConfig", "A pattern of its config cannot be used", "配置中的匹配模式无法使用"),
   peft_type_unknown: means("adapterConfig", "Its PEFT type is unknown", "未知的 PEFT 类型"),
@@ -201,6 +210,11 @@ const MEANINGS: Record<string, Meaning> = {
   web_page: means("download", "A web page in place of the file: the download failed", "文件其实是网页：下载失败"),
   weights_missing: means("copyAgain", "Its weights are missing", "缺少权重文件"),
   whole_model: means("models", "A part of a whole model", "是完整模型的一部分"),
+  withheld: means(
+    "oneStore",
+    "This server cannot offer the version that its cluster serves",
+    "此服务器无法提供集群正在使用的版本",
+  ),
 };
 
 // A code of a newer server has no words yet; its sentence is there all the same.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, String, Table, Text
 
 from lorabay.accounts.database.metadata import METADATA
 
@@ -39,6 +39,8 @@ NAMES = Table(
     Column("told", Text),
 )
 """What each name means, and the number of its newest change; nothing is told of one that went."""
+
+Index("ix_names_number", NAMES.c.cluster, NAMES.c.number)
 
 ERRANDS = Table(
     "name_errands",
