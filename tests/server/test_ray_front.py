@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -101,3 +103,53 @@ def test_a_start_that_failed_is_bad_health(no_settings_in_environment: None) -> 
     front._server = Failed()  # type: ignore[assignment]
     with pytest.raises(SetupError, match="no such base"):
         front.check_health()
+
+
+class Starting:
+    """A server whose start ends when a test says so, well or not."""
+
+    instances: ClassVar[list[Starting]] = []
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.failure: BaseException | None = None
+        self.when_ready: Callable[[], None] = lambda: None
+        self.app = PlainTextResponse("hello")
+        self.instances.append(self)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        yield
+
+
+@pytest.mark.parametrize("fronts", [1, 2])
+async def test_beside_others_a_front_is_there_when_it_is_ready(
+    no_settings_in_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fronts: int
+) -> None:
+    """Ray asks the others meanwhile; alone it says itself that it is starting."""
+    monkeypatch.setattr("lorabay.server.ray_front.Server", Starting)
+    Starting.instances.clear()
+    settings = {"store": str(tmp_path), "api_key": "key", "cluster": "shop", "ray_fronts": fronts}
+    front = Front(settings)
+    speaking = asyncio.create_task(spoken(WithLife(front._lived)))
+    async with asyncio.timeout(10):
+        while not Starting.instances:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert speaking.done() is (fronts == 1)
+        Starting.instances[0].when_ready()
+        assert "lifespan.startup.complete" in await speaking
+
+
+async def test_beside_others_a_start_that_fails_is_told(
+    no_settings_in_environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ray makes another front."""
+    monkeypatch.setattr("lorabay.server.ray_front.Server", Starting)
+    Starting.instances.clear()
+    front = Front({"store": str(tmp_path), "api_key": "key", "cluster": "shop", "ray_fronts": 2})
+    speaking = asyncio.create_task(spoken(WithLife(front._lived)))
+    async with asyncio.timeout(10):
+        while not Starting.instances:
+            await asyncio.sleep(0.01)
+        Starting.instances[0].failure = SetupError("no such base")
+        assert await speaking == ["lifespan.startup.failed"]

@@ -8,9 +8,10 @@ the proxy's here; everything behind them is as in `lorabay ray deploy`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from lorabay.api.auth import choose_gate
@@ -33,6 +34,8 @@ REPLICAS = 2
 """Engines that are deployed where no number is given."""
 AT_ONCE = 10_000
 """Requests that the front takes at a time: its own queue has bounds, and says why."""
+LOOK_S = 0.5
+"""Time between two looks at whether a start has failed."""
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 """Where Ray's proxy listens, for all that the front knows: so it wants a key."""
 
@@ -105,8 +108,23 @@ class Front:
                 issuer_keys=issuer_keys,
                 accounts=accounts,
             )
+            is_ready = asyncio.Event()
+            self._server.when_ready = is_ready.set
             async with self._server.running():
+                if settings.ray_fronts > 1:
+                    # Others answer meanwhile; Ray asks whoever says that it is there.
+                    await _ready(is_ready, self._server)
                 yield self._server.app
+
+
+async def _ready(is_ready: asyncio.Event, server: Server) -> None:
+    """Return once a server is ready; raises SetupError if its start fails."""
+    while not is_ready.is_set():
+        if server.failure is not None:
+            raise SetupError(f"the server did not come up: {server.failure}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await is_ready.wait()
 
 
 Life = Callable[[], AbstractAsyncContextManager["ASGIApp"]]
