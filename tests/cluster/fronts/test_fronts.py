@@ -6,6 +6,7 @@ import asyncio
 import random
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -361,3 +362,31 @@ async def test_a_change_that_the_database_did_not_take_is_taken_back(
         assert keeper.terms >= 1
         keeper.registry.set_live(two)
         assert await within(keeper.answer("finance"), 5.0) == "b"
+
+
+async def test_each_failure_has_its_own_patience(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What failed once, and was taken over, says nothing of what fails later."""
+    versions = [cluster.stored(make_version("finance", digit)) for digit in "abc"]
+    async with cluster.server() as keeper, cluster.server() as other:
+        keeper.registry.set_live(versions[0])
+        await until(lambda: means(other, "finance") == "a")
+        monkeypatch.setattr(module, "SETTLE_S", 0.5)
+        look_up = other.registry.shared.look_up
+        for version in versions[1:]:
+            failures = 0
+
+            def fail_at_first(*arguments: Any) -> Any:
+                nonlocal failures
+                failures += 1
+                if failures < 3:
+                    raise SetupError("the store hangs")
+                return look_up(*arguments)
+
+            monkeypatch.setattr(other.registry.shared, "look_up", fail_at_first)
+            keeper.registry.set_live(version)
+            await until(lambda digit=version.digest[0]: means(other, "finance") == digit)
+            assert failures == 3
+            # Longer than the patience lies between the two.
+            await asyncio.sleep(0.6)

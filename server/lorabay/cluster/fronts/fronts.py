@@ -465,6 +465,7 @@ class Fronts:
         self.unsettled.number_rest(number)
         failed = await self._following.take_over(told, number)
         if not failed or self._gives_up(failed):
+            self._failing_since = None
             self._known = number
 
     def _gives_up(self, failed: list[str]) -> bool:
@@ -473,7 +474,6 @@ class Fronts:
         self._failing_since = self._failing_since or now
         if now - self._failing_since < SETTLE_S:
             return False
-        self._failing_since = None
         logger.error("not taken over: these names mean what they did before", adapters=failed)
         return True
 
