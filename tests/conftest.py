@@ -251,6 +251,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="prompts of each model that tests/e2e/test_peft_equality.py asks alone",
     )
     parser.addoption(
+        "--bucket-adapters",
+        type=int,
+        default=0,
+        help="also tests/e2e/test_bucket_scale.py, with so many adapters in its bucket",
+    )
+    parser.addoption(
         "--mixed-usage",
         type=int,
         default=0,

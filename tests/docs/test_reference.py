@@ -134,6 +134,7 @@ def test_flags_in_the_text_exist() -> None:
         "--gpu",
         "--engine-hangs",
         "--matrix",
+        "--bucket-adapters",
         "--mixed-usage",
         "--neighbours",
         "--part",

@@ -36,6 +36,7 @@ os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
 
 OPTIONAL = {
     "test_architectures.py": "--matrix",
+    "test_bucket_scale.py": "--bucket-adapters",
     "test_clients.py": "--clients",
     "test_cold_adapters.py": "--cold-adapters",
     "test_console_idle.py": "--console-idle",
@@ -52,6 +53,7 @@ OPTIONAL = {
     "test_ray_fronts.py": "--ray",
     "test_ray_partition.py": "--partition",
     "test_ray_scaling.py": "--ray",
+    "test_ray_stock.py": "--ray",
     "test_strangers.py": "--strangers",
     "test_whole_models.py": "--whole-models",
 }
@@ -68,6 +70,8 @@ FIRST, LAST = (
         "test_ray_fronts.py",
         "test_ray_partition.py",
         "test_ray_scaling.py",
+        "test_ray_stock.py",
+        "test_bucket_scale.py",
         "test_tutorial.py",
         "test_store_disk.py",
         "test_cold_adapters.py",
