@@ -75,6 +75,10 @@ $(VENV)/.forge: $(VENV)/.cpu requirements/forge.txt
 	requirements/install.sh $(BIN)/python requirements/forge.txt
 	touch $@
 
+$(VENV)/.parquet: $(VENV)/.cpu requirements/parquet.txt
+	requirements/install.sh $(BIN)/python requirements/parquet.txt
+	touch $@
+
 $(VENV)/.sources: $(VENV)/.cpu requirements/sources.txt
 	requirements/install.sh $(BIN)/python requirements/sources.txt
 	touch $@
@@ -83,6 +87,6 @@ $(VENV)/.ray: $(VENV)/.cpu requirements/ray.txt
 	requirements/install.sh $(BIN)/python requirements/ray.txt
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.accounts $(VENV)/.forge $(VENV)/.sources $(VENV)/.ray requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.accounts $(VENV)/.forge $(VENV)/.parquet $(VENV)/.sources $(VENV)/.ray requirements/dev.txt
 	requirements/install.sh $(BIN)/python requirements/dev.txt
 	touch $@

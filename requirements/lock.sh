@@ -37,7 +37,7 @@ without requirements/accounts.txt requirements/cpu.txt
 lock requirements/forge.txt pyproject.toml --extra forge --extra cpu --extra train -c requirements/cpu.txt \
     -c requirements/accounts.txt
 without requirements/forge.txt requirements/cpu.txt
-for extra in sources ray; do
+for extra in parquet sources ray; do
     lock requirements/$extra.txt pyproject.toml --extra $extra --extra cpu --extra train -c requirements/cpu.txt \
         -c requirements/accounts.txt -c requirements/forge.txt
     without requirements/$extra.txt requirements/cpu.txt
@@ -45,10 +45,10 @@ done
 # Tests have Triton run its kernels on a CPU.
 grep -v '^triton ' "$unused" > requirements/unused.dev
 unused=requirements/unused.dev
-lock requirements/dev.txt pyproject.toml --extra dev --extra accounts --extra forge --extra sources --extra ray \
-    --extra cpu --extra train -c requirements/cpu.txt -c requirements/accounts.txt -c requirements/forge.txt \
-    -c requirements/sources.txt -c requirements/ray.txt
-for other in cpu accounts forge sources ray; do
+lock requirements/dev.txt pyproject.toml --extra dev --extra accounts --extra forge --extra parquet --extra sources \
+    --extra ray --extra cpu --extra train -c requirements/cpu.txt -c requirements/accounts.txt -c requirements/forge.txt \
+    -c requirements/parquet.txt -c requirements/sources.txt -c requirements/ray.txt
+for other in cpu accounts forge parquet sources ray; do
     without requirements/dev.txt requirements/$other.txt
 done
 rm "$unused"

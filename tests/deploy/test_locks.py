@@ -16,7 +16,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
-EXTRA_LOCKS = ("accounts.txt", "forge.txt", "sources.txt", "ray.txt")
+EXTRA_LOCKS = ("accounts.txt", "forge.txt", "parquet.txt", "sources.txt", "ray.txt")
 """What `make test` installs beside the server and `dev.txt`."""
 LOCKS = ("torch.txt", "cpu.txt", *EXTRA_LOCKS, "dev.txt", "gpu.txt")
 CLIENT_LOCKS = {"clients.txt": "clients.in", "instructor.txt": "instructor.in"}
@@ -60,6 +60,7 @@ def left_out(by: str = "overrides.txt") -> set[str]:
         ("cpu.txt", 120),
         ("accounts.txt", 5),
         ("forge.txt", 10),
+        ("parquet.txt", 1),
         ("sources.txt", 1),
         ("ray.txt", 10),
         ("dev.txt", 10),
@@ -115,6 +116,7 @@ def test_users_install_nothing_that_is_not_used(lock: str) -> None:
         ("train", ("torch.txt", "cpu.txt")),
         ("accounts", ("torch.txt", "cpu.txt", "accounts.txt")),
         ("forge", ("torch.txt", "cpu.txt", "forge.txt")),
+        ("parquet", ("torch.txt", "cpu.txt", "parquet.txt")),
         ("sources", ("torch.txt", "cpu.txt", "sources.txt")),
         ("ray", ("torch.txt", "cpu.txt", "ray.txt")),
         ("dev", ("torch.txt", "cpu.txt", *EXTRA_LOCKS, "dev.txt")),

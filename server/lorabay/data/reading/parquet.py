@@ -1,4 +1,4 @@
-"""Parquet, where pyarrow is installed: it is no part of the extra."""
+"""Parquet, by pyarrow, which has an extra of its own: it is larger than all the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def read(file: TextFile) -> Iterator[Record | Broken]:
         from pyarrow.parquet import ParquetFile
     except ImportError:
         raise SetupError(
-            f"{file.path}: reading Parquet needs pyarrow: pip install pyarrow"
+            f"{file.path}: reading Parquet needs pyarrow: pip install 'lorabay[parquet]', or in a "
+            "clone `make setup EXTRAS='forge parquet'`"
         ) from None
 
     number = 0
