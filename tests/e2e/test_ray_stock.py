@@ -37,7 +37,6 @@ OPTIONS = {
     "max_model_len": 512,
     "max_num_seqs": 16,
     "enforce_eager": True,
-    "enable_lora": True,
     "max_loras": PLACES,
     "max_cpu_loras": PLACES + 1,
     "max_lora_rank": 16,
