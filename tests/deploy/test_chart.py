@@ -248,6 +248,73 @@ def test_a_server_reaches_what_it_needs_alone(helm: Program) -> None:
     ]
 
 
+def made(helm: Program, *values: Path | str) -> list[Object]:
+    """Return the objects of these values."""
+    return [found for found in yaml.safe_load_all(helm.output(*template(*values))) if found]
+
+
+def test_nobody_may_call_where_nobody_is_named(helm: Program) -> None:
+    """An empty list of peers would be everybody."""
+    text = helm.output(
+        *template(),
+        *("--set-json", "networkPolicy.clients=[]", "--set-json", "networkPolicy.scrapers=[]"),
+    )
+    policy = one(list(filter(None, yaml.safe_load_all(text))), "NetworkPolicy")["spec"]
+    assert policy["ingress"] == []
+
+
+def test_rays_own_ports_are_for_its_cluster_and_its_operator(helm: Program) -> None:
+    """Its dashboard runs whatever anybody hands to it."""
+    rules = one(render(helm, BY_NAME["ray"]), "NetworkPolicy")["spec"]["ingress"]
+    callers, own, operator = rules
+    assert [port["port"] for port in callers["ports"]] == [8000]
+    (cluster,) = own["from"]
+    labels = one(render(helm, BY_NAME["ray"]), "RayService")["metadata"]["labels"]
+    assert cluster["podSelector"]["matchLabels"].items() <= labels.items()
+    assert "namespaceSelector" not in cluster
+    assert {port["port"] for port in operator["ports"]} == {8000, 8265}
+    assert "kuberay-operator" in str(operator["from"])
+
+
+def test_ray_is_scraped_and_called_by_its_proxy(helm: Program) -> None:
+    """Its pods have no port of the server, and its Service another name."""
+    objects = made(
+        helm, BY_NAME["ray"], "podMonitor.enabled=true,ingress.enabled=true,ingress.host=a.example"
+    )
+    cluster = one(objects, "RayService")["spec"]["rayClusterConfig"]
+    (head,) = cluster["headGroupSpec"]["template"]["spec"]["containers"]
+    ports = {port["name"] for port in head["ports"]}
+    (scraped,) = one(objects, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert scraped["port"] in ports
+    (rule,) = one(objects, "Ingress")["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    assert path["backend"]["service"]["name"] == "lorabay-serve-svc"
+
+
+def test_ray_adds_pods_up_to_the_most(helm: Program) -> None:
+    """Its autoscaler asks Kubernetes for them, and so has a token."""
+    cluster = one(render(helm, BY_NAME["ray"]), "RayService")["spec"]["rayClusterConfig"]
+    assert cluster["enableInTreeAutoscaling"]
+    assert cluster["headGroupSpec"]["template"]["spec"]["automountServiceAccountToken"]
+    (workers,) = cluster["workerGroupSpecs"]
+    assert not workers["template"]["spec"]["automountServiceAccountToken"]
+
+
+def test_a_release_is_scaled_by_its_own_pods(helm: Program) -> None:
+    """Another one's name may begin with this one's."""
+    scaled = one(made(helm, "autoscaling.kind=keda"), "ScaledObject")["spec"]
+    for trigger in scaled["triggers"]:
+        (pods,) = re.findall(r'pod=~"([^"]+)"', trigger["metadata"]["query"])
+        assert re.fullmatch(pods, "lorabay-0")
+        assert not re.fullmatch(pods, "lorabay-staging-0")
+
+
+def test_names_that_are_numbers_stay_names(helm: Program) -> None:
+    """A Secret may be called 123."""
+    text = helm.output(*template(), "--set-string", "keys.secret=123")
+    assert 'secretName: "123"' in text
+
+
 def test_alerts_and_dashboards_come_along(helm: Program) -> None:
     """They are those of the files beside the chart, as they are there."""
     objects = render(helm, BY_NAME["several"])
@@ -280,6 +347,13 @@ def test_alerts_and_dashboards_come_along(helm: Program) -> None:
         ("ingress.enabled=true", "ingress.host: name the host"),
         ("ray.enabled=true,ray.importPath=", "ray.importPath: name the application"),
         ("ray.enabled=true", "ray.claim: name the claim"),
+        ("ray.enabled=true,ray.claim=a,ray.workers.min=9", "min is 9 and max is 4"),
+        (
+            "ray.enabled=true,ray.claim=a,podMonitor.enabled=true,ray.arguments.ray_fronts=2",
+            "each scrape reads one of several fronts",
+        ),
+        ("autoscaling=null", "missing property 'autoscaling'"),
+        ("networkPolicy.operator=null", "missing property 'operator'"),
     ],
 )
 def test_a_wrong_value_is_an_error(helm: Program, value: str, said: str) -> None:

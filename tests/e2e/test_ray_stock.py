@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from tests.e2e.test_ray import copy_of
 
 pytestmark = pytest.mark.timeout(1500)
 
-ADAPTERS, PLACES, STREAMS, REQUESTS, ROUNDS = 8, 4, 8, 400, 2
+ADAPTERS, PLACES, STREAMS, REQUESTS, ROUNDS = 8, 4, 8, 400, 3
 OPTIONS = {
     "dtype": "float32",
     "max_model_len": 512,
@@ -91,18 +92,21 @@ class Stock:
 
 
 @pytest.fixture(scope="module")
-def versions(tmp_path_factory: pytest.TempPathFactory) -> list[Version]:
-    """Eight adapters: copies of one, each with weights of its own by a hair."""
+def versions(tmp_path_factory: pytest.TempPathFactory) -> list[list[Version]]:
+    """Eight adapters for each round: copies of one, each with weights of its own by a hair."""
     folder = tmp_path_factory.mktemp("stock")
-    source = REPOSITORY / "adapters" / "finance"
-    for number in range(ADAPTERS):
-        copy_of(source, folder / str(number), 1 + number / 64)
-    return [version_of(folder / str(number), number) for number in range(ADAPTERS)]
+    return [
+        [made_version(folder, number * ADAPTERS + adapter) for adapter in range(ADAPTERS)]
+        for number in range(ROUNDS)
+    ]
 
 
-def version_of(folder: Path, number: int) -> Version:
+def made_version(parent: Path, number: int) -> Version:
+    folder = parent / str(number)
+    copy_of(REPOSITORY / "adapters" / "finance", folder, 1 + number / 64)
     size = (folder / "adapter_model.safetensors").stat().st_size
-    spec = AdapterSpec(Digest(f"{number}" * 64), "lora", 16, 32.0, (), "float32", size)
+    digest = Digest(sha256(str(number).encode()).hexdigest())
+    spec = AdapterSpec(digest, "lora", 16, 32.0, (), "float32", size)
     return Version(AdapterName(f"adapter-{number}"), spec, folder)
 
 
@@ -135,9 +139,12 @@ def asked(version: Version, number: int) -> dict[str, Any]:
 
 
 async def test_half_of_the_loads_of_rays_multiplexing(
-    made: Made, versions: list[Version], figures: list[str]
+    made: Made, versions: list[list[Version]], figures: list[str]
 ) -> None:
-    """Eight adapters by Zipf, room for four in each of two replicas, in turns."""
+    """Eight adapters by Zipf, room for four in each of two replicas, in turns, each round cold.
+
+    Each adapter must be loaded once. What goes beyond that is a matter of choice.
+    """
     cluster = Cluster(replicas=2, window=32, name="ours")
     ours = ReplicasEngine(RayLine(Application(cluster, made.replica)))
     await ours.start()
@@ -167,7 +174,7 @@ async def test_half_of_the_loads_of_rays_multiplexing(
     async def turn(ask: Any, loads: Any, seed: int) -> int:
         before = await loads()
         await asyncio.gather(
-            *(ask(versions[adapter], number) for number, adapter in enumerate(drawn(seed)))
+            *(ask(versions[seed][adapter], number) for number, adapter in enumerate(drawn(seed)))
         )
         return int(await loads() - before)
 
@@ -181,4 +188,5 @@ async def test_half_of_the_loads_of_rays_multiplexing(
     )
     await ours.stop()
     await asyncio.to_thread(serve.delete, "stock")
-    assert all(own <= 0.5 * others for others, own in rounds)
+    assert all(own <= max(ADAPTERS, others / 2) for others, own in rounds)
+    assert sum(own for _, own in rounds) <= sum(others for others, _ in rounds)

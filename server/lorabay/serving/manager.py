@@ -446,6 +446,9 @@ class AdapterManager:
     def _loaded(self, version: Version, seconds: float) -> None:
         name = version.adapter
         self._metrics.of(name, self._metrics.load_seconds).observe(seconds)
+        if version.is_model:
+            # Shown from now on: an alert cannot see an increase from nothing to one.
+            self._metrics.of(name, self._metrics.model_restarts)
         logger.info("loaded", adapter=name, version=version.id, seconds=round(seconds, 3))
         for failed in tuple(self._shown_as_failed):
             if failed.weights == version.weights:

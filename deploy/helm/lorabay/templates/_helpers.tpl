@@ -45,6 +45,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.ray.enabled (not .Values.ray.importPath) }}
 {{- fail "ray.importPath: name the application that Ray Serve runs, as module:name." }}
 {{- end }}
+{{- if and .Values.ray.enabled (gt (int .Values.ray.workers.min) (int .Values.ray.workers.max)) }}
+{{- fail (printf "ray.workers: min is %v and max is %v. Raise max." .Values.ray.workers.min .Values.ray.workers.max) }}
+{{- end }}
+{{- if and .Values.ray.enabled .Values.podMonitor.enabled (gt (int (.Values.ray.arguments.ray_fronts | default 1)) 1) }}
+{{- fail "podMonitor: behind Ray's proxy each scrape reads one of several fronts, and counters would jump. Have one front, or switch the monitor off." }}
+{{- end }}
 {{- if and .Values.ray.enabled (not .Values.ray.claim) }}
 {{- fail "ray.claim: name the claim on which all pods of the cluster find the base and the store." }}
 {{- end }}
@@ -70,15 +76,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   value: {{ .Values.stop.grace | quote }}
 {{- with .Values.accounts.secret }}
 - name: LORABAY_DATABASE
-  valueFrom: {secretKeyRef: {name: {{ . }}, key: database}}
+  valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: database}}
 {{- if $.Values.accounts.redis }}
 - name: LORABAY_REDIS
-  valueFrom: {secretKeyRef: {name: {{ . }}, key: redis}}
+  valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: redis}}
 {{- end }}
 {{- end }}
 {{- with .Values.hubTokenSecret }}
 - name: HF_TOKEN
-  valueFrom: {secretKeyRef: {name: {{ . }}, key: token}}
+  valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: token}}
 {{- end }}
 {{- range $name, $value := .Values.env }}
 - name: {{ $name }}
@@ -109,10 +115,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - name: settings
   configMap: {name: {{ include "lorabay.name" . }}}
 - name: keys
-  secret: {secretName: {{ .Values.keys.secret }}, defaultMode: 0440}
+  secret: {secretName: {{ .Values.keys.secret | quote }}, defaultMode: 0440}
 {{- with .Values.adapters.claim }}
 - name: adapters
-  persistentVolumeClaim: {claimName: {{ . }}, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: true}
 {{- end }}
 {{- with .Values.adapters.image }}
 - name: adapters
@@ -120,7 +126,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- with .Values.base.claim }}
 - name: base
-  persistentVolumeClaim: {claimName: {{ . }}, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: true}
 {{- end }}
 {{- with .Values.base.image }}
 - name: base
@@ -155,9 +161,9 @@ capabilities: {drop: [ALL]}
 
 {{/* What waits for a turn, and how many requests wait for a slot at any moment, over all pods. */}}
 {{- define "lorabay.query.waiting" -}}
-sum(lorabay_queue_waiting{namespace="{{ .Release.Namespace }}",pod=~"{{ include "lorabay.name" . }}-.*"})
+sum(lorabay_queue_waiting{namespace="{{ .Release.Namespace }}",pod=~"{{ include "lorabay.name" . }}-[0-9]+"})
 {{- end }}
 
 {{- define "lorabay.query.slotWaits" -}}
-sum(rate(lorabay_slot_wait_seconds_sum{namespace="{{ .Release.Namespace }}",pod=~"{{ include "lorabay.name" . }}-.*"}[2m]))
+sum(rate(lorabay_slot_wait_seconds_sum{namespace="{{ .Release.Namespace }}",pod=~"{{ include "lorabay.name" . }}-[0-9]+"}[2m]))
 {{- end }}
