@@ -56,3 +56,11 @@ def test_ranks_differ_in_their_loads() -> None:
     trace = TRACES["Chameleon"](SIZE)
     assert trace.load_s[4] / trace.load_s[0] == 16
     assert len(set(trace.load_s)) == 5
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_a_short_trace_has_requests_too(name: str) -> None:
+    """Somebody who only tries the command gets a table."""
+    for requests in (1, 2, 7, 9):
+        for seed in range(4):
+            assert len(TRACES[name](Size(requests, 5, 2.0, seed)).at_s) >= 1

@@ -55,7 +55,7 @@ def bursts(size: Size) -> Trace:
     Every tenth conversation belongs to a crowd: ten minutes in which one rare adapter is wanted.
     """
     random = np.random.default_rng(size.seed)
-    count = size.requests // _TURNS
+    count = max(1, size.requests // _TURNS)
     adapter = _popular(random, size.adapters, 1.0, count)
     begins = random.uniform(0, size.seconds, count)
 
@@ -114,7 +114,7 @@ def azure(size: Size) -> Trace:
     That is by day and night, and in gusts of minutes; popularity by Zipf with exponent 1.
     """
     random = np.random.default_rng(size.seed)
-    count = size.requests // _TURNS
+    count = max(1, size.requests // _TURNS)
     begins = _azure_times(random, Size(count, size.adapters, size.at_once / _TURNS, size.seed))
     adapter = _popular(random, size.adapters, 1.0, count)
     return _conversations("Azure", size, random, begins, adapter)
