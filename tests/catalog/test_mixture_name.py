@@ -37,6 +37,7 @@ def test_weights_that_hardly_differ_are_one() -> None:
         ("finance*0.5+shop", "NAME\\*WEIGHT"),
         ("finance*0.01", "is 0"),
         ("a*1+b*1+a*0.5", "twice"),
+        ("finance*1", "by its name"),
         ("a*1+b*1+c*1+d*1+e*1", "at most 4"),
     ],
 )

@@ -227,6 +227,26 @@ def test_a_helper_that_cannot_start_refuses_nothing(capfd: pytest.CaptureFixture
     assert capfd.readouterr().err.count("ImportError: no such library") == 1
 
 
+def test_a_machine_without_processes_to_spare_refuses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Bug: that was a server error, and each further grammar tried to start one more."""
+    tries = 0
+
+    async def refuse(*arguments: object, **options: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    bench = Bench()
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable, match="did not start"):
+            bench.verdict("pass")
+    assert tries == 1
+    bench.close()
+
+
 def test_a_stopped_helper_stays_stopped() -> None:
     """Nothing is started for who asks after the end, and stopping twice is fine."""
     bench = Bench()

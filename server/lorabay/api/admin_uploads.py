@@ -16,6 +16,7 @@ from starlette.responses import Response
 from lorabay.api.administrators import administrator
 from lorabay.api.description.admin_answers import UploadedAnswer, UploadsAnswer, answers
 from lorabay.api.disconnects import ClientGone
+from lorabay.api.request.body import declared_size
 from lorabay.reconcile.events import Actor
 from lorabay.serving.uploads import Upload, Uploads
 
@@ -66,8 +67,7 @@ def uploads_router(uploads: Uploads, gate: Gate) -> APIRouter:
         openapi_extra=ARCHIVE,
     )
     async def add(name: str, request: Request, seen: Seen = None, who: Actor = who) -> Any:
-        declared = request.headers.get("content-length", "")
-        size = int(declared) if declared.isdecimal() else None
+        size = declared_size(request.headers)
         try:
             return await uploads.add(Upload(name, _pieces(request), size, seen), who)
         except ClientGone:

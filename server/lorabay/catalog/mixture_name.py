@@ -42,6 +42,8 @@ def shares_of(model: str) -> tuple[Share, ...]:
     shares = tuple(_share(part) for part in model.split("+"))
     if len(shares) > MOST_SHARES:
         raise ValueError(f"it has {len(shares)} adapters; at most {MOST_SHARES}")
+    if len(shares) == 1 and shares[0].eighths == EIGHTHS:
+        raise ValueError("it is one adapter as it is: ask for it by its name")
     if len({share.model for share in shares}) < len(shares):
         raise ValueError("it names an adapter twice")
     return shares

@@ -126,21 +126,23 @@ class GrammarHelper:
             raise _unavailable("the grammars' compiler was stopped")
 
         path = os.pathsep.join(filter(None, sys.path))
-        self._process = process = await asyncio.create_subprocess_exec(
-            *ARGUMENTS,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=os.environ | ONE_THREAD | self._environ | {"PYTHONPATH": path},
-        )
         number = next(self._numbers)
         try:
+            self._process = process = await asyncio.create_subprocess_exec(
+                *ARGUMENTS,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env=os.environ | ONE_THREAD | self._environ | {"PYTHONPATH": path},
+            )
             async with asyncio.timeout(START_S):
                 await _send(process, Command(number, bytes(setup)))
                 await _answer(process, number)
-        except (ConnectionError, EOFError, TimeoutError):
+        except (OSError, EOFError, TimeoutError) as error:
             await self._end()
             if not self._stopped:
-                logger.error("the grammars' compiler did not start; its output is above")
+                logger.error(
+                    "the grammars' compiler did not start; its output is above", reason=str(error)
+                )
             self._not_before = asyncio.get_running_loop().time() + START_PAUSE_S
             raise _unavailable("the grammars' compiler did not start") from None
 

@@ -61,6 +61,8 @@ def test_everything_may_be_said() -> None:
         ("2026-12-31T18:00", "2026-12-31T18:00:00Z"),
         ("2026-12-31T18:00+02:00", "2026-12-31T16:00:00Z"),
         ("999999w", "9999-12-31T00:00:00Z"),
+        ("9999-12-31", "9999-12-31T00:00:00Z"),
+        ("9999-12-31T23:30:00-05:00", "9999-12-31T00:00:00Z"),
     ],
 )
 def test_an_end_is_a_span_or_a_day(expires: str, end: str) -> None:
@@ -149,3 +151,10 @@ def test_what_is_no_span_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="24h, 7d or 0") as caught:
         read_span(text)
     assert caught.value.message.isprintable()
+
+
+@pytest.mark.parametrize("text", ["367d", "53w", "999999w"])
+def test_a_former_secret_is_not_valid_for_ever(text: str) -> None:
+    """Bug: an end that no date can name was kept, and no list of keys could be shown any more."""
+    with pytest.raises(InvalidRequest, match="longer than a year"):
+        read_span(text)

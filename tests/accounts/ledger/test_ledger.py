@@ -275,6 +275,23 @@ def test_ending_twice_is_ending_once() -> None:
             cluster.do(ledger.reserve(only(tokens_per_minute=100), 1, at_least=1))
 
 
+def test_a_request_that_ends_while_it_is_adjusted_holds_nothing() -> None:
+    """Bug: what came for it then was held for ever, since nobody ended it again."""
+    with cluster_of(1) as cluster:
+        server = cluster.servers[0]
+        reservation = cluster.do(server.ledger.reserve(only(tokens_per_day=1000), 10, at_least=10))
+
+        async def end_meanwhile() -> None:
+            adjusting = asyncio.create_task(server.ledger.adjust(reservation, 500, at_least=500))
+            await asyncio.sleep(0)
+            server.ledger.commit(reservation, 10)
+            await adjusting
+
+        cluster.do(end_meanwhile())
+        assert server.sharing.is_at_rest
+        cluster.do(server.ledger.reserve(only(tokens_per_day=1000), 990, at_least=990))
+
+
 def test_what_is_left_elsewhere_is_had_within_a_moment() -> None:
     """A server that needs nothing does not keep a limit from another one."""
     with cluster_of(2) as cluster:

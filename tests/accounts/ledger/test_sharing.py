@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from lorabay.accounts.ledger.guarded_store import TRY_AGAIN_S
 from lorabay.accounts.ledger.memory_store import MemoryStore
 from lorabay.accounts.ledger.periods import MINUTE
 from lorabay.accounts.ledger.share import Share
@@ -160,11 +161,27 @@ def test_a_bug_ends_no_reports() -> None:
     cluster.wait(1.0)
     store.has_bug = False
     before = len(store.rounds)
-    cluster.wait(1.0)
+    cluster.wait(HEARTBEAT_S + TRY_AGAIN_S)
     assert any(TOKENS in reports for reports in store.rounds[before:])
     assert not server.life.done()
 
     share.settle(charge, 10)
     cluster.wait(1.0)
-    assert store.rounds[-1][TOKENS].spent
+    assert [reports[TOKENS] for reports in store.rounds if TOKENS in reports][-1].spent
+    cluster.close()
+
+
+def test_what_a_server_holds_stays_while_its_store_is_gone() -> None:
+    """Bug: it gave it back after a moment, and refused callers who had hardly used their limit."""
+    cluster, _ = made()
+    server = cluster.servers[0]
+    share = filled(cluster)
+    server.store.is_gone = True
+    held = share.free
+    assert held > 1
+    cluster.wait(HEARTBEAT_S)
+    server.sharing.share_of(TOKENS)
+    share.take(1)
+    cluster.wait(5.0)
+    assert share.free == held - 1
     cluster.close()

@@ -92,6 +92,15 @@ def test_rows_that_an_older_copy_lacks_are_made_again(database: Database) -> Non
     assert store.settle("a", ASKS)[TOKENS].given >= 1
 
 
+def test_rows_that_somebody_deletes_are_made_again(database: Database) -> None:
+    """Bug: one lost row failed the limits of everybody until a restart."""
+    store = SqlStore(database)
+    store.settle("a", ASKS)
+    database.write(lambda connection: connection.execute(delete(LEDGER)))
+    assert store.settle("a", ASKS)[TOKENS].given >= 1
+    assert store.settle("a", ASKS)[TOKENS].was_known
+
+
 def test_the_time_is_near_that_of_the_day(database: Database) -> None:
     """The database's own where it has one."""
     assert abs(SqlStore(database).settle("a", ASKS)[TOKENS].now - time.time()) < 60

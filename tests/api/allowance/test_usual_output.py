@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import random
 
-from lorabay.api.allowance.usual_output import ENOUGH, FIRST_TOKENS, REMEMBERED, UsualOutput
+from lorabay.api.allowance.usual_output import (
+    ADAPTERS,
+    ENOUGH,
+    FIRST_TOKENS,
+    REMEMBERED,
+    UsualOutput,
+)
 
 
 def test_nineteen_of_twenty_answers_are_not_longer() -> None:
@@ -25,3 +31,14 @@ def test_a_few_answers_say_little() -> None:
     for tokens in [900] * REMEMBERED + [0] * REMEMBERED:
         usual.note("finance", tokens)
     assert usual.of("finance") == 1
+
+
+def test_names_that_come_once_are_forgotten() -> None:
+    """Clients may think of new mixtures all day."""
+    usual = UsualOutput()
+    for _ in range(ENOUGH):
+        usual.note("first", 5)
+    for number in range(ADAPTERS):
+        usual.note(f"mix-{number}", 1)
+    assert usual.of("first") == FIRST_TOKENS
+    assert len(usual._last) == ADAPTERS

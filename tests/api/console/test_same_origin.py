@@ -51,6 +51,8 @@ async def test_a_call_without_the_mark_is_refused(method: str) -> None:
         ({"origin": "http://bay.example"}, False),
         ({"origin": "http://evil.example"}, False),
         ({"origin": "null"}, False),
+        ({"origin": "http://["}, False),
+        ({"origin": "http://a]b"}, False),
         ({}, False),
     ],
 )

@@ -58,3 +58,15 @@ def test_an_hour_is_kept_whatever_comes() -> None:
     assert len(spans) == KEPT
     assert ring.totals(By.ADAPTER, 60)[OTHER]["requests"] == 5
     assert len(spans[-1].as_json()["by"]["adapter"]) == SHOWN
+
+
+def test_a_clock_that_is_set_back_stops_nothing() -> None:
+    """Bug: no span ended until the clock had caught up, which may take years."""
+    clock = Clock(1_000_000)
+    ring = Ring(clock)
+    ring.add(a_record(adapter="future"))
+    clock.now = 1000
+    ring.add(a_record(adapter="present"))
+    clock.now += SPAN_S
+    assert ring.turn() is not None
+    assert set(ring.totals(By.ADAPTER, 60)) == {"present"}

@@ -212,6 +212,17 @@ async def test_a_senseless_length_counts_as_none(length: str) -> None:
         await read_body(request_of(b"{ }", headers=headers), 2, MANY)
 
 
+@pytest.mark.parametrize(("length", "size"), [("0" * 5000 + "2", 2), ("0", 0), ("1" * 5000, None)])
+async def test_a_length_may_have_any_number_of_digits(length: str, size: int | None) -> None:
+    """Bug: Python reads no number of so many, which was a server error."""
+    request = request_of(b"{}", headers=JSON | {"content-length": length})
+    if size is None:
+        with pytest.raises(RequestTooLarge):
+            await read_body(request, 2, MANY)
+    else:
+        assert await read_body(request, 2, MANY) == {}
+
+
 @pytest.mark.parametrize("model", [None, 7, True, ["finance"], {"finance": 1}])
 async def test_model_must_be_text(api: Api, model: object) -> None:
     """A missing or ill-typed `model` is a 400 that names the field."""

@@ -57,6 +57,15 @@ def test_other_fields_of_that_name_pass(body: dict[str, Any]) -> None:
     check_media_names({"model": "eyes"} | body)
 
 
+def test_contents_may_be_nested_as_deeply_as_they_like() -> None:
+    """A parser may let through what no recursion can follow."""
+    nested: Any = NAMED
+    for _ in range(100_000):
+        nested = {"content": nested}
+    with pytest.raises(InvalidRequest, match="`uuid` of a content part"):
+        check_media_names({"model": nested})
+
+
 async def test_a_named_medium_is_a_400(api: Api) -> None:
     """Before the engine sees it."""
     body = {"model": "finance", "messages": [{"role": "user", "content": [NAMED]}]}

@@ -143,9 +143,12 @@ async def test_too_little_memory_is_told_and_tried_again(host: Host) -> None:
     assert host.up == {OLD}
 
 
-async def test_an_engine_that_does_not_start_is_a_refusal(host: Host) -> None:
-    """What vLLM says is the reason, and nothing of the engine is left."""
-    host.failure = SetupError("vLLM did not start: no such layer")
+@pytest.mark.parametrize(
+    "failure", [SetupError("vLLM did not start: no such layer"), KeyError("no such layer")]
+)
+async def test_an_engine_that_does_not_start_is_a_refusal(host: Host, failure: Exception) -> None:
+    """What vLLM says is the reason, whatever it is, and nothing of the engine is left."""
+    host.failure = failure
     with pytest.raises(AdapterRejected, match="no such layer"):
         await host.models.ensure(OLD)
     assert host.heard == [("refused", OLD)]

@@ -21,6 +21,10 @@ KEYS_CHANGE = "keys"
 """What the changes of keys are counted as."""
 
 
+LATEST_S = 253_402_214_400
+"""The last day that a date can name; later times are shown as that."""
+
+
 class KeyState(StrEnum):
     """Whether a key opens anything."""
 
@@ -84,4 +88,5 @@ def shown_time(seconds: int | None) -> str | None:
     """Return a time as ISO 8601 in UTC, such as `2026-11-28T18:50:00Z`."""
     if seconds is None:
         return None
+    seconds = min(seconds, LATEST_S)
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

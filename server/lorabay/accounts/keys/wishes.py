@@ -26,6 +26,9 @@ _SPAN = re.compile(r"(\d{1,6})\s*([smhdw])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 
+LONGEST_SPAN_S = 366 * 86_400
+"""The longest that a former secret may be valid beside the new one."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyWishes:
@@ -148,10 +151,13 @@ def _end_of(text: str, begin: datetime) -> datetime | None:
         end = datetime.fromisoformat(text)
     except ValueError:
         return None
+    end = end if end.tzinfo is not None else end.replace(tzinfo=UTC)
+    if end >= LATEST:
+        return LATEST
     # A day without a time of day is meant as a whole.
     if len(text) == len("2026-12-31"):
         end += timedelta(days=1)
-    return end if end.tzinfo is not None else end.replace(tzinfo=UTC)
+    return end
 
 
 def read_span(text: str) -> int:
@@ -163,4 +169,10 @@ def read_span(text: str) -> int:
         raise InvalidRequest(
             f"{text[:MOST_NAME_CHARS]!a} is no span: write one such as 24h, 7d or 0"
         )
-    return int(timedelta(**{_UNITS[span[2]]: int(span[1])}).total_seconds())
+    try:
+        seconds = int(timedelta(**{_UNITS[span[2]]: int(span[1])}).total_seconds())
+    except OverflowError:
+        seconds = LONGEST_SPAN_S + 1
+    if seconds > LONGEST_SPAN_S:
+        raise InvalidRequest(f"{text[:MOST_NAME_CHARS]!a} is longer than a year")
+    return seconds

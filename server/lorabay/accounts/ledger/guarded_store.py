@@ -144,10 +144,20 @@ class GuardedStore:
             raise StoreGone("it has not answered yet")
 
         self._tried_at = self._clock()
-        self._asking = asking = self._threads.begin(self._store.settle, self._server, reports)
+        self._asking = asking = self._threads.begin(self._settled, reports)
         # Whoever asked may not be there any more when it fails.
         asking.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return await asyncio.wait_for(asyncio.shield(asking), ANSWER_S)
+
+    def _settled(self, reports: Reports) -> Replies:
+        """Have the store settle reports; whatever it fails with, it is gone."""
+        try:
+            return self._store.settle(self._server, reports)
+        except StoreGone:
+            raise
+        except Exception as error:  # what it holds may be damaged, and nobody's request shall fail
+            logger.exception("bug", what="the store of limits", store=self._name)
+            raise StoreGone(f"{type(error).__name__}: {error}") from error
 
     def _note(self, replies: Replies) -> None:
         """Remember what would be needed without the store."""

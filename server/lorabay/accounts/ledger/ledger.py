@@ -48,7 +48,8 @@ class Ledger(Protocol):
     async def adjust(self, reservation: Reservation, tokens: int, *, at_least: int) -> None:
         """Change the tokens of a reservation to what is known now, as `reserve` takes them.
 
-        Raises what `reserve` raises; then the reservation is as it was.
+        One that ends meanwhile stays ended. Raises what `reserve` raises; then the reservation is
+        as it was.
         """
         ...
 
@@ -116,7 +117,10 @@ class SharedLedger:
         wanted = [(part, _estimated(part, tokens, at_least)) for part in parts]
         await self._take([(part, max(0, amount - part.amount)) for part, amount in wanted])
         for part, amount in wanted:
-            part.shrink(amount)
+            if reservation.is_ended:
+                part.settle(0)
+            else:
+                part.shrink(amount)
 
     def commit(self, reservation: Reservation, tokens: int) -> None:
         """End a reservation: the request counts, with its tokens."""
@@ -156,10 +160,17 @@ class SharedLedger:
             _charge(wanted)
             return
 
-        _leave_to_others(wanted)
+        self._leave_to_others(wanted)
         for part, _ in short:
             self._refused(part.limit)
         raise refusal([part for part, _ in short])
+
+    def _leave_to_others(self, wanted: Sequence[tuple[Part, int]]) -> None:
+        """Give back what came for a request that is refused, where others may be short of it."""
+        for part, _ in wanted:
+            can_have_it = self._sharing(part.measure.period).gives_again
+            if can_have_it and part.share.is_scarce and not part.share.needs:
+                part.share.give_back()
 
     async def _fill(self, short: Sequence[tuple[Part, int]]) -> None:
         """Return after a round in which the stores heard what is short."""
@@ -175,6 +186,7 @@ class SharedLedger:
 
 def _ended(reservation: Reservation) -> list[Part]:
     """Return the parts of a reservation that ends here; none if it has ended before."""
+    reservation.is_ended = True
     parts, reservation.parts = reservation.parts, []
     return parts
 
@@ -197,10 +209,3 @@ def _short(wanted: Sequence[tuple[Part, int]]) -> list[tuple[Part, int]]:
 def _charge(wanted: Sequence[tuple[Part, int]]) -> None:
     for part, amount in wanted:
         part.charges.append(part.share.take(amount))
-
-
-def _leave_to_others(wanted: Sequence[tuple[Part, int]]) -> None:
-    """Give back what came for a request that is refused, where others may be short of it."""
-    for part, _ in wanted:
-        if part.share.is_scarce and not part.share.needs:
-            part.share.give_back()

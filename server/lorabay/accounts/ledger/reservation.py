@@ -68,3 +68,4 @@ class Reservation:
     """What one request has reserved, in parts; without any, nothing limits it."""
 
     parts: list[Part] = field(default_factory=list)
+    is_ended: bool = False

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from lorabay.accounts.ledger.guarded_store import Trust
 from lorabay.accounts.ledger.periods import MINUTE
 from lorabay.accounts.ledger.share import Share
 from lorabay.accounts.ledger.tally import LEASE_S
@@ -72,6 +73,11 @@ class Sharing:
         if self._clock() - self._settled_at > STALE_S:
             share.give_back()
 
+    @property
+    def gives_again(self) -> bool:
+        """Whether what is given back can be had again: a store that is gone gives nothing."""
+        return self._store.trust is Trust.RELIED_ON
+
     async def fill(self) -> None:
         """Return after a round that began after this call."""
         running = self._round
@@ -113,7 +119,8 @@ class Sharing:
         for name, share in list(self._shares.items()):
             idle_s = now - share.spent_at
             patience_s = TICK_S if share.is_scarce else IDLE_S
-            if share.free and idle_s >= patience_s:
+            is_needed = share.needs or not self.gives_again
+            if share.free and not is_needed and idle_s >= patience_s:
                 share.give_back()
 
             # A request that waits for other shares has this one in its hands, and needs it then.

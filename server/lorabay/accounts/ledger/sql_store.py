@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lorabay.accounts.database.database import Database
     from lorabay.accounts.ledger.store import Clock, Replies, Reports
-    from lorabay.accounts.ledger.tally import Counter, Reply
+    from lorabay.accounts.ledger.tally import Counter, Reply, Tally
 
 LEDGER = Table(
     "ledger",
@@ -79,13 +79,13 @@ class SqlStore:
 
         names = [counter.name for counter in counters]
         self._make_rows(connection, names)
-        rows = connection.execute(
-            select(LEDGER.c.counter, LEDGER.c.tally)
-            .where(LEDGER.c.counter.in_(names))
-            .order_by(LEDGER.c.counter)
-            .with_for_update()
-        )
-        tallies = {name: decode(text) for name, text in rows}
+        tallies = _locked(connection, names)
+        lost = self._known.difference(tallies).intersection(names)
+        if lost:
+            # Somebody deleted rows, or another copy of the database has taken this one's place.
+            self._known -= lost
+            self._make_rows(connection, names)
+            tallies = _locked(connection, names)
 
         # Asked once the rows are locked: no server's time is then before that of another one.
         now = self._now(connection)
@@ -116,6 +116,17 @@ class SqlStore:
             return self._clock()
         seconds = connection.execute(select(func.extract("epoch", func.clock_timestamp())))
         return float(seconds.scalar_one())
+
+
+def _locked(connection: Connection, names: Sequence[str]) -> dict[str, Tally]:
+    """Return the tallies that have rows, and keep others from these until the commit."""
+    rows = connection.execute(
+        select(LEDGER.c.counter, LEDGER.c.tally)
+        .where(LEDGER.c.counter.in_(names))
+        .order_by(LEDGER.c.counter)
+        .with_for_update()
+    )
+    return {name: decode(text) for name, text in rows}
 
 
 def _is_postgres(database: Database) -> bool:

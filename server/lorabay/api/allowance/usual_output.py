@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 
 FIRST_TOKENS = 256
 """What is taken for an adapter of which little is known."""
@@ -13,6 +13,9 @@ ENOUGH = 8
 REMEMBERED = 64
 """Answers that are remembered."""
 
+ADAPTERS = 10_000
+"""Adapters of which answers are remembered: names of mixtures may be new each time."""
+
 QUANTILE = 0.95
 
 
@@ -20,7 +23,7 @@ class UsualOutput:
     """The usual length of each adapter's answers, in tokens."""
 
     def __init__(self) -> None:
-        self._last: dict[str, deque[int]] = {}
+        self._last: OrderedDict[str, deque[int]] = OrderedDict()
 
     def of(self, adapter: str) -> int:
         """Return the tokens that an answer of `adapter` seldom passes."""
@@ -32,3 +35,6 @@ class UsualOutput:
     def note(self, adapter: str, tokens: int) -> None:
         """Note the length of an answer."""
         self._last.setdefault(adapter, deque(maxlen=REMEMBERED)).append(tokens)
+        self._last.move_to_end(adapter)
+        if len(self._last) > ADAPTERS:
+            self._last.popitem(last=False)

@@ -48,4 +48,7 @@ def is_same_origin(headers: Headers) -> bool:
         return site == "same-origin"
 
     origin = headers.get("origin", "")
-    return bool(origin) and urlsplit(origin).netloc == headers.get("host")
+    try:
+        return bool(origin) and urlsplit(origin).netloc == headers.get("host")
+    except ValueError:
+        return False

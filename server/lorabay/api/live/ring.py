@@ -101,6 +101,10 @@ class Ring:
     def turn(self) -> Span | None:
         """Begin a new span if it is time, and return the one that has ended, if one has."""
         start = self._start()
+        if start < self._now.began - SPAN_S:
+            # The clock was set back: what is dated later would hide all that comes now.
+            self._ended.clear()
+            self._now = Span(start)
         if start <= self._now.began:
             return None
 

@@ -13,6 +13,7 @@ from lorabay.api.request.json_size import CONTAINER_WEIGHT, count_values
 from lorabay.errors import InvalidRequest, RequestTooLarge
 
 if TYPE_CHECKING:
+    from starlette.datastructures import Headers
     from starlette.requests import Request
 
     from lorabay.serving.engine import Body
@@ -25,6 +26,9 @@ BOM = b"\xef\xbb\xbf"
 
 UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 """Declared encodings whose text is UTF-8 in any case."""
+
+SIZE_DIGITS = 18
+"""Digits of a declared size that are read."""
 
 SHOWN_CHARS = 30
 """Characters of a body that an answer repeats, to show where it is no JSON."""
@@ -96,10 +100,21 @@ def _shown(error: json.JSONDecodeError) -> str:
     return f", which is {found!r}" if found else ""
 
 
+def declared_size(headers: Headers) -> int | None:
+    """Return the size of a body as its client declares it, if it does.
+
+    Of a number that is longer than any size only its beginning counts: Python refuses to read it.
+    """
+    digits = headers.get("content-length", "")
+    if not digits.isdecimal():
+        return None
+    return int(digits.lstrip("0")[:SIZE_DIGITS] or "0")
+
+
 async def _read(request: Request, limit: int) -> bytearray:
     too_large = RequestTooLarge(f"the body is larger than {limit} bytes")
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    declared = declared_size(request.headers)
+    if declared is not None and declared > limit:
         raise too_large
 
     content = bytearray()

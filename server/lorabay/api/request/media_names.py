@@ -36,13 +36,19 @@ def check_media_names(body: Body) -> None:
 
 def _parts(value: object) -> Iterator[dict[str, object]]:
     """Yield every part of the contents in a field, also those of results within contents."""
-    for holder in value if isinstance(value, list) else [value]:
-        if not isinstance(holder, dict):
-            continue
+    # No recursion: some fields may be nested as deeply as a body may be long.
+    waiting = [value]
+    while waiting:
+        found = waiting.pop()
+        for holder in found if isinstance(found, list) else [found]:
+            if not isinstance(holder, dict):
+                continue
 
-        for name in PARTS:
-            held = holder.get(name)
-            for part in held if isinstance(held, list) else [held]:
-                if isinstance(part, dict):
-                    yield part
-            yield from _parts(held)
+            for name in PARTS:
+                held = holder.get(name)
+                yield from (part for part in _listed(held) if isinstance(part, dict))
+                waiting.append(held)
+
+
+def _listed(held: object) -> list[object]:
+    return held if isinstance(held, list) else [held]

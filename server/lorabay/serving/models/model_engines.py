@@ -243,12 +243,12 @@ class ModelEngines:
             try:
                 model.engine = self._supervised(version, await self._made(version))
                 await model.engine.start()
-            except LorabayError as error:
+            except Exception as error:
                 if model.engine is not None:
                     await model.engine.stop()
                 if self._is_stopping:
                     raise _not_yet(version) from error
-                text = f"its engine did not start: {error.message}"
+                text = f"its engine did not start: {_reason(error)}"
                 refusal = AdapterRejected(version.adapter, (text,))
                 self._hooks.refused(version, refusal)
                 raise refusal from error
@@ -305,3 +305,11 @@ def _not_yet(version: Version) -> EngineUnavailable:
         f"the engine of {version.adapter!r}, which is a whole model, is not up yet; try again soon",
         retry_after=RETRY_AFTER_S,
     )
+
+
+def _reason(error: Exception) -> str:
+    """Return why an engine did not start; what nobody has foreseen is logged as well."""
+    if isinstance(error, LorabayError):
+        return error.message
+    logger.error("bug", what="the start of a model", exc_info=error)
+    return f"{type(error).__name__}: {error}"
