@@ -188,5 +188,7 @@ async def test_half_of_the_loads_of_rays_multiplexing(
     )
     await ours.stop()
     await asyncio.to_thread(serve.delete, "stock")
-    beyond_stock, beyond_ours = (sum(loads) - ROUNDS * ADAPTERS for loads in zip(*rounds))
+    beyond_stock, beyond_ours = (
+        sum(loads) - ROUNDS * ADAPTERS for loads in zip(*rounds, strict=True)
+    )
     assert beyond_ours <= beyond_stock / 2
