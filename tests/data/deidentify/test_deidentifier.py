@@ -49,7 +49,7 @@ def test_tags_are_not_found_again() -> None:
 
 
 def test_what_cannot_be_taken_away_fails() -> None:
-    """A recogniser that finds more each time."""
+    """A recogniser that finds more each time, or a replacement that is none."""
 
     def everywhere(view: View) -> list[Finding]:
         at = view.text.find("x")
@@ -57,5 +57,10 @@ def test_what_cannot_be_taken_away_fails() -> None:
 
     step = Deidentifier(Finder({"X": everywhere}), tag)
     step.apply(Example("x" * 9, "none"))
+    with pytest.raises(SetupError, match=r"still finds personal data in 1 rows \(X: 1\)"):
+        step.counts.check()
+
+    step = Deidentifier(Finder({"X": everywhere}), lambda _, text: text)
+    step.apply(Example("x", "none"))
     with pytest.raises(SetupError, match=r"still finds personal data in 1 rows \(X: 1\)"):
         step.counts.check()

@@ -17,7 +17,25 @@ def test_places_move_with_the_text() -> None:
 
 
 def test_what_was_put_there_is_not_found_again() -> None:
-    """Also if only a part of it is."""
-    edited = Edited("ask Xavier now", ((4, 10),))
-    other = Finding("NAME", 11, 14, 1.0)
-    assert edited.others([Finding("NAME", 4, 7, 1.0), other]) == [other]
+    """Also if only a part of it is, or signs around it."""
+    edited = Edited("ask Xavier! now", ((4, 10),))
+    other = Finding("NAME", 12, 15, 1.0)
+    placed = [Finding("NAME", 4, 7, 1.0), Finding("NAME", 3, 11, 1.0)]
+    assert edited.others([*placed, other]) == [other]
+
+
+def test_what_is_more_than_was_put_there_is_replaced_as_a_whole() -> None:
+    """What is left of the earlier replacement counts as put there."""
+    edited = Edited("ask Xavier Smith now", ((4, 10),))
+    larger, later = Finding("NAME", 4, 16, 1.0), Finding("NAME", 8, 16, 1.0)
+    assert edited.others([larger, later]) == [larger, later]
+    assert edited.replaced([larger], lambda *_: "X") == Edited("ask X now", ((4, 5),))
+    assert edited.replaced([later], lambda *_: "X") == Edited("ask XaviX now", ((4, 8), (8, 9)))
+
+
+def test_what_stays_as_it_was_was_not_put_there() -> None:
+    """So that it is found again."""
+    finding = Finding("NAME", 4, 6, 1.0)
+    edited = Edited("ask Bo").replaced([finding], lambda _, text: text)
+    assert edited == Edited("ask Bo")
+    assert edited.others([finding]) == [finding]

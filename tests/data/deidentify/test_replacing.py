@@ -18,3 +18,11 @@ def test_a_kind_of_ones_own_is_drawn_letter_by_letter() -> None:
     assert made == surrogates(Key(b"0123456789abcdef"))("STAFF_ID", "EMP-1234")
     assert made != "EMP-1234"
     assert made[3] == "-"
+
+
+def test_what_no_surrogate_can_be_made_of_has_a_tag() -> None:
+    """Letters that are not drawn anew, and a value too short to have another."""
+    replace = surrogates(Key(b"0123456789abcdef"))
+    assert replace("DEPARTMENT", "采购三科") == "[DEPARTMENT]"
+    assert replace("DEPARTMENT", "采购3科") == "[DEPARTMENT]"
+    assert replace("PHONE", "110") == "[PHONE]"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lorabay.data.deidentify.keys import Key
-from lorabay.data.deidentify.writing import compact, redrawn, reshaped, rewritten
+from lorabay.data.deidentify.writing import compact, is_plain, redrawn, reshaped, rewritten
 
 KEY = Key(b"0123456789abcdef")
 
@@ -22,3 +22,23 @@ def test_a_shape_stays() -> None:
     assert made[:3].isupper()
     assert (made[3], made[4:6].isdigit(), made[6:].islower()) == ("-", True, True)
     assert redrawn("AB12", KEY.draws("X", "y"), only="0123456789")[:2] == "AB"
+
+
+def test_digits_of_all_scripts_are_digits() -> None:
+    """Each is replaced by one of its own script."""
+    assert compact("१२-٣٤") == "1234"
+    assert rewritten("१२-٣٤", "5678") == "५६-٧٨"
+
+    made = redrawn("१२٣٤", KEY.draws("X", "y"))
+    assert made != "१२٣٤"
+    assert all("०" <= char <= "९" for char in made[:2])
+    assert all("٠" <= char <= "٩" for char in made[2:])
+
+
+def test_what_cannot_be_drawn_anew_is_told() -> None:
+    """Letters of other scripts, and a text without any letter or digit."""
+    assert is_plain("EMP-１２")
+    assert not is_plain("采购3科")
+    assert not is_plain("Gr\u00fcn")
+    assert not is_plain("Gru\u0308n")
+    assert not is_plain("***")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lorabay.data.recognisers.finder import Finder
     from lorabay.data.recognisers.finding import Finding
 
-_ROUNDS = 3
+_ROUNDS = 5
 
 
 class Deidentifier:

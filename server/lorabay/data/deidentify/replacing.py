@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Protocol
 
 from lorabay.data.deidentify.table import SURROGATES
-from lorabay.data.deidentify.writing import reshaped
+from lorabay.data.deidentify.writing import is_plain, reshaped
 
 if TYPE_CHECKING:
     from lorabay.data.deidentify.keys import Key
@@ -28,11 +28,20 @@ def tag(kind: str, text: str) -> str:
 
 
 def surrogates(key: Key) -> Replacement:
-    """Return the replacement that the key chooses; the same text has the same one."""
+    """Return the replacement that the key chooses; the same text has the same one.
+
+    What no surrogate can be made of has a tag.
+    """
 
     @lru_cache(maxsize=_REMEMBERED)
     def surrogate(kind: str, text: str) -> str:
-        made = SURROGATES.get(kind)
-        return reshaped(text, key.draws(kind, text)) if made is None else made(text, key)
+        make = SURROGATES.get(kind, partial(_redrawn, kind))
+        made = make(text, key)
+        return tag(kind, text) if made == text else made
 
     return surrogate
+
+
+def _redrawn(kind: str, text: str, key: Key) -> str:
+    """Return other letters and digits; the text as it is if it has any of another script."""
+    return reshaped(text, key.draws(kind, text)) if is_plain(text) else text

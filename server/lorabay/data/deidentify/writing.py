@@ -6,6 +6,7 @@ Full-width digits stay full-width, Chinese numerals Chinese; spaces and dashes s
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unicodedata import category, decimal
 
 from lorabay.data.recognisers.view import NUMERALS, View
 
@@ -24,15 +25,33 @@ _WIDTH = 0xFEE0
 
 
 def compact(text: str) -> str:
-    """Return the letters and digits of a text in normal width, numerals as digits."""
-    return "".join(char for char in View(text).digits if char.isascii() and char.isalnum())
+    """Return the letters and digits of a text in normal width, numerals as digits.
+
+    Digits of all scripts are among them, and of letters the Latin ones without accents.
+    """
+    return "".join(_plain(char) for char in View(text).digits if _is_plain(_plain(char)))
+
+
+def is_plain(text: str) -> bool:
+    """Return whether `compact` has all letters and digits of a text, of which there are some."""
+    letters = [char for char in View(text).digits if char.isalnum() or category(char)[0] == "M"]
+    return bool(letters) and all(_is_plain(_plain(char)) for char in letters)
+
+
+def _is_plain(char: str) -> bool:
+    return char.isascii() and char.isalnum()
+
+
+def _plain(char: str) -> str:
+    """Return a digit of any script as 0 to 9, and any other character as it is."""
+    return str(decimal(char)) if char.isdecimal() else char
 
 
 def rewritten(text: str, letters: str) -> str:
     """Return a text with `letters` in place of its own letters and digits, one for one."""
     rest = iter(letters)
     return "".join(
-        _written(next(rest), old) if plain.isascii() and plain.isalnum() else old
+        _written(next(rest), old) if _is_plain(_plain(plain)) else old
         for old, plain in zip(text, View(text).digits, strict=True)
     )
 
@@ -41,7 +60,15 @@ def _written(new: str, old: str) -> str:
     """Return a letter or digit in the script of the one that it replaces."""
     if old in NUMERALS and new.isdigit():
         return (_FINANCIAL if old in _FINANCIAL[1:] else _SPOKEN)[int(new)]
+    if old.isdecimal() and new.isdigit():
+        return _digit(int(new), old)
     return chr(ord(new) + _WIDTH) if ord(old) > _WIDTH else new
+
+
+def _digit(value: int, like: str) -> str:
+    """Return the digit of a value in the script of another digit."""
+    # The ten digits of a script stand in a row.
+    return chr(ord(like) - decimal(like) + value)
 
 
 _ALPHABETS: Mapping[str, str] = {
@@ -50,15 +77,23 @@ _ALPHABETS: Mapping[str, str] = {
 
 
 def redrawn(letters: str, draws: Draws, only: str = DIGITS + LOWER + UPPER) -> str:
-    """Return other letters for letters and other digits for digits; what is not in `only` stays."""
+    """Return other letters for letters and other digits for digits; what is not in `only` stays.
+
+    Letters of other scripts stay, too.
+    """
     return "".join(
-        draws.choice(_ALPHABETS[char]) if char in only and char in _ALPHABETS else char
+        _redrawn(char, draws) if _plain(char) in only and _plain(char) in _ALPHABETS else char
         for char in letters
     )
 
 
+def _redrawn(char: str, draws: Draws) -> str:
+    drawn = draws.choice(_ALPHABETS[_plain(char)])
+    return _digit(int(drawn), char) if char.isdecimal() else drawn
+
+
 def reshaped(text: str, draws: Draws) -> str:
-    """Return a text with all letters and digits drawn anew."""
+    """Return a text with all letters and digits that `compact` has drawn anew."""
     letters = compact(text)
     for _ in range(8):
         drawn = redrawn(letters, draws)
