@@ -30,6 +30,39 @@ def test_a_phone_is_the_same_however_it_is_written() -> None:
 
 
 @pytest.mark.parametrize(
+    ("bare", "country", "national"),
+    [
+        ("19869073662", "+86", "19869073662"),
+        ("02079460958", "+44", "2079460958"),
+        ("6502530000", "+1", "6502530000"),
+        ("12125550123", "+1", "2125550123"),
+        ("010-62785544", "0086", "1062785544"),
+    ],
+)
+def test_its_country_may_be_named_or_not(bare: str, country: str, national: str) -> None:
+    """A number that could be one of several countries, too."""
+    digits = "".join(filter(str.isdigit, phone(bare, KEY)))
+    made = phone(f"{country} {national}", KEY)
+    assert made.startswith(country)
+    assert digits.endswith(made.removeprefix(country).strip())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_chinese_mobile_is_one_whatever_else_it_could_be(seed: int) -> None:
+    """Its eleven digits are a number of America's, too, for one in six."""
+    number = f"198690{73662 + seed * 977}"
+    assert phone(f"+86 {number}", KEY) == f"+86 {phone(number, KEY)}"
+
+
+def test_digits_of_all_scripts_are_drawn_anew() -> None:
+    """And stay in theirs."""
+    text = "९८७६५४३२१०"
+    made = phone(text, KEY)
+    assert made != text
+    assert all("०" <= char <= "९" for char in made)
+
+
+@pytest.mark.parametrize(
     ("text", "region"),
     [
         ("(650) 253-0000", "US"),

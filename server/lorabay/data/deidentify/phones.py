@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,13 @@ from lorabay.data.deidentify.writing import compact, redrawn, rewritten
 if TYPE_CHECKING:
     from lorabay.data.deidentify.keys import Key
 
-REGIONS = ("US", "CN", "GB", "AU", "IN", "DE", "FR", "SG", "HK")
-"""Where a number without a country may be from, in the order in which it is tried."""
+COUNTRIES = ("86", "1", "44", "61", "91", "49", "33", "65", "852")
+"""Where a number without a country may be from."""
 
-ANYWHERE = ""
-"""The region of a number that says its country itself."""
-
-_CHINA = "86"
-_CHINESE_MOBILE = 11
+_CHINA, _AMERICA = COUNTRIES[:2]
+_CHINESE_DIGITS = 11
+_CHINESE_MOBILE = re.compile("1[3-9][0-9]{9}")
+_AMERICAN = re.compile("12[0-9]{2}[2-9][0-9]{6}")
 _LEAST_HEAD, _LONGEST_TAIL = 3, 8
 _TRIES = 64
 
@@ -33,12 +33,10 @@ def phone(text: str, key: Key) -> str:
     head, tail = national[:size], national[size:]
 
     draws = key.draws("PHONE", national)
-    region = _region(country, digits)
+    begins = _begins(country, prefix, national)
     for _ in range(_TRIES):
         drawn = redrawn(tail, draws)
-        if drawn == tail:
-            continue
-        if region is None or _is_valid(prefix + head + drawn, region):
+        if drawn != tail and all(_is_valid(begin + head + drawn) for begin in begins):
             break
     return rewritten(text, prefix + head + drawn)
 
@@ -51,7 +49,9 @@ def _country(text: str, digits: str) -> str:
     has_plus = "+" in text or "＋" in text
     if not abroad and not has_plus:
         is_chinese = digits.startswith(_CHINA) and len(digits) == len(_CHINA) + _CHINESE_MOBILE
-        return _CHINA if is_chinese else ""
+        if is_chinese:
+            return _CHINA
+        return _AMERICA if _AMERICAN.fullmatch(digits) else ""
 
     try:
         number = parse(f"+{digits[len(abroad) :]}")
@@ -60,24 +60,23 @@ def _country(text: str, digits: str) -> str:
     return f"{abroad}{number.country_code}"
 
 
-def _region(country: str, digits: str) -> str | None:
-    """Return the region in which a number is one; None if it is nowhere."""
-    if country:
-        return ANYWHERE if _is_valid(digits, ANYWHERE) else None
+def _begins(country: str, prefix: str, national: str) -> list[str]:
+    """Return the countries of which a number is one, as what stands before the national number.
 
-    for region in REGIONS:
-        if _is_valid(digits, region):
-            return region
-    return None
+    They follow from the national number, so that they are the same whether its own is named or not.
+    """
+    begins = [_CHINA] if _CHINESE_MOBILE.fullmatch(national) else list(COUNTRIES)
+    if country and country.removeprefix("00") not in begins:
+        begins.append(prefix.removeprefix("00"))
+    return [begin for begin in begins if _is_valid(begin + national)]
 
 
 @lru_cache(maxsize=1 << 12)
-def _is_valid(digits: str, region: str) -> bool:
+def _is_valid(digits: str) -> bool:
     from phonenumbers import NumberParseException, is_valid_number, parse
 
-    number = digits if region else f"+{digits.removeprefix('00')}"
     try:
-        parsed = parse(number, region or None)
+        parsed = parse(f"+{digits}")
     except NumberParseException:
         return False
     return bool(is_valid_number(parsed))
