@@ -32,3 +32,11 @@ def test_text_that_was_decoded_has_no_such_bytes() -> None:
 def test_what_is_in_no_encoding_is_none() -> None:
     """Bytes that neither encoding has."""
     assert decoded(b"\x81 \x8d \xff \x90".decode("utf-8", "surrogateescape")) is None
+
+
+@pytest.mark.parametrize("stray", [b"\xe9", b"\xe4\xbd", b"\xff"])
+@pytest.mark.parametrize("text", ["我的订单", "Le café près", "Où est la carte à puce ?", "Где мой заказ", "ok 🙂"])
+def test_what_is_utf8_but_for_some_bytes_is_in_no_encoding(text: str, stray: bytes) -> None:
+    """A character that was cut does not spoil the others of its line."""
+    for data in (text.encode() + stray, stray + b" " + text.encode()):
+        assert decoded(data.decode("utf-8", "surrogateescape")) is None
