@@ -40,6 +40,31 @@ def test_a_list_in_an_object_is_found(tmp_path: Path) -> None:
     assert _read(tmp_path / "a", "[]") == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"a": 1}, {"a": 2}] [{"a": 3}]',
+        '{"train": [{"a": 1}, {"a": 2}], "test": [{"a": 3}]}',
+        '{"tags": [], "words": ["b"], "data": [{"a": 1}, {"a": 2}, {"a": 3}]}',
+        '{"data": [{"a": 1}]}\n{"data": [{"a": 2}, {"a": 3}]}\n',
+    ],
+)
+def test_all_lists_of_a_file_are_read(tmp_path: Path, text: str) -> None:
+    """Numbered through; a list without any object is passed over."""
+    read = _read(tmp_path / "a", text)
+    assert read == [Record(number, {"a": number}) for number in (1, 2, 3)]
+
+
+def test_what_is_no_row_is_listed(tmp_path: Path) -> None:
+    """After the list, in it before its first object, and an object without lists."""
+    read = _read(tmp_path / "a", '[{"a": 1}] and more')
+    assert [(type(record), record.number) for record in read] == [(Record, 1), (Broken, 2)]
+    read = _read(tmp_path / "a", '{"data": [null, 1, {"a": 3}]}')
+    assert [type(record) for record in read] == [Broken, Broken, Record]
+    read = _read(tmp_path / "a", '[{"a": 1}] {"a": 2} {}')
+    assert [type(record) for record in read] == [Record, Broken, Broken]
+
+
 def test_what_follows_a_mistake_is_one_broken_place(tmp_path: Path) -> None:
     """What came before is kept."""
     read = _read(tmp_path / "a", '[{"a": 1}, {"a": 2}, {"a" 3}, {"a": 4}]')

@@ -1,7 +1,7 @@
-"""A JSON file: a list of objects, or an object that holds one, read value by value.
+"""A JSON file: a list of objects, or an object that holds such lists, read value by value.
 
-Keeps one value and one piece of the file. After a mistake the rest of the file cannot be told
-apart, so it is one broken place.
+Several of them may follow one another. Keeps one value and one piece of the file. After a mistake
+the rest of the file cannot be told apart, so it is one broken place.
 """
 
 from __future__ import annotations
@@ -22,26 +22,85 @@ if TYPE_CHECKING:
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
+_NO_OBJECT = "it is no object"
 
 
 def read(file: TextFile) -> Iterator[Record | Broken]:
-    """Yield the objects of the file's list."""
-    text = _Text(file)
+    """Yield the objects of the file's lists."""
     number = 0
     try:
-        text.open_list()
-        while not text.takes("]"):
-            number += 1
-            yield _record(number, text, file.encoding)
-            if not text.takes(","):
-                text.expect("]")
-                return
+        for row in _Rows(_Text(file), file.encoding).all():
+            number = row.number
+            yield row
     except _TooLongError:
         limit = f"more than {file.max_chars:,} characters, and the rest of the file"
-        yield Broken(number, Note(Code.LINE_TOO_LONG, limit))
+        yield Broken(number + 1, Note(Code.LINE_TOO_LONG, limit))
     except (ValueError, RecursionError) as error:
         fault = f"{json_fault(error)}, and the rest of the file"
-        yield Broken(number, Note(Code.BROKEN_LINE, fault))
+        yield Broken(number + 1, Note(Code.BROKEN_LINE, fault))
+
+
+class _Rows:
+    """The rows of a text, numbered through all of its lists."""
+
+    def __init__(self, text: _Text, encoding: str) -> None:
+        self._text = text
+        self._encoding = encoding
+        self._number = 0
+
+    def all(self) -> Iterator[Record | Broken]:
+        """Yield the rows of all lists and objects of the text, which has one or more."""
+        while True:
+            if self._text.takes("["):
+                for value, raw in self._text.values():
+                    yield self._row(value, raw)
+            else:
+                self._text.expect("{")
+                yield from self._of_object()
+            if self._text.is_at_end():
+                return
+
+    def _of_object(self) -> Iterator[Record | Broken]:
+        """Yield the rows of an object's lists; one that has none is broken."""
+        before = self._number
+        for is_list in self._text.fields():
+            if is_list:
+                yield from self._of_field()
+        if self._number == before:
+            yield self._broken("it holds no list of objects")
+
+    def _of_field(self) -> Iterator[Record | Broken]:
+        """Yield the rows of a list; none if it holds no object, such as a list of tags."""
+        passed, has_objects = 0, False
+        for value, raw in self._text.values():
+            has_objects = has_objects or isinstance(value, dict)
+            if not has_objects:
+                passed += 1
+                continue
+            for _ in range(passed):
+                yield self._broken(_NO_OBJECT)
+            passed = 0
+            yield self._row(value, raw)
+
+    def _row(self, value: Any, raw: str) -> Record | Broken:
+        encoding = self._encoding
+        notes = () if encoding.startswith("utf") else (Note(Code.ENCODING_REPAIRED, encoding),)
+
+        if has_escaped_bytes(raw):
+            repaired = decoded(raw)
+            if repaired is None:
+                return self._broken("", Code.BROKEN_ENCODING)
+            value = json.loads(repaired[0])
+            notes = (Note(Code.ENCODING_REPAIRED, repaired[1]),)
+
+        if not isinstance(value, dict):
+            return self._broken(_NO_OBJECT)
+        self._number += 1
+        return Record(self._number, value, notes)
+
+    def _broken(self, fault: str, code: Code = Code.BROKEN_LINE) -> Broken:
+        self._number += 1
+        return Broken(self._number, Note(code, fault))
 
 
 class _TooLongError(Exception):
@@ -57,19 +116,37 @@ class _Text:
         self._text = ""
         self._at = 0
 
-    def open_list(self) -> None:
-        """Go to the first value of the list: at the top, or the first that a field holds."""
-        if self.takes("["):
+    def values(self) -> Iterator[tuple[Any, str]]:
+        """Yield the values of the list that has just begun, with their texts."""
+        if self.takes("]"):
             return
+        yield self.value()
+        while self.takes(","):
+            yield self.value()
+        self.expect("]")
 
-        self.expect("{")
+    def fields(self) -> Iterator[bool]:
+        """Yield for each field of the object that has just begun whether a list begins there.
+
+        The caller takes the values of that list; any other value is passed over.
+        """
+        if self.takes("}"):
+            return
         while True:
             self.value()
             self.expect(":")
-            if self.takes("["):
-                return
-            self.value()
-            self.expect(",")
+            is_list = self.takes("[")
+            yield is_list
+            if not is_list:
+                self.value()
+            if not self.takes(","):
+                break
+        self.expect("}")
+
+    def is_at_end(self) -> bool:
+        """Return whether nothing but space is left."""
+        self._skip_space()
+        return self._at == len(self._text)
 
     def takes(self, char: str) -> bool:
         """Go past `char` if it comes next, and return whether it did."""
@@ -124,19 +201,3 @@ class _Text:
 
         self._text, self._at = "".join((left, *pieces)), 0
         return bool(pieces)
-
-
-def _record(number: int, text: _Text, encoding: str) -> Record | Broken:
-    value, raw = text.value()
-    notes = () if encoding.startswith("utf") else (Note(Code.ENCODING_REPAIRED, encoding),)
-
-    if has_escaped_bytes(raw):
-        repaired = decoded(raw)
-        if repaired is None:
-            return Broken(number, Note(Code.BROKEN_ENCODING))
-        value = json.loads(repaired[0])
-        notes = (Note(Code.ENCODING_REPAIRED, repaired[1]),)
-
-    if not isinstance(value, dict):
-        return Broken(number, Note(Code.BROKEN_LINE, "it is no object"))
-    return Record(number, value, notes)

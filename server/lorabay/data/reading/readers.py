@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from lorabay.data.layouts.table import layout_of
 from lorabay.data.reading import csv_table, json_lines, json_values, parquet, transcripts
 from lorabay.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lorabay.data.reading.records import Reader
+    from lorabay.data.reading.records import Fields, Reader
     from lorabay.data.reading.text_file import TextFile
 
 READERS: Mapping[str, Reader] = {
@@ -47,7 +48,7 @@ def type_of(file: TextFile) -> str:
         # The time of a transcript's line may stand in brackets, too.
         return "transcript" if named == "transcript" and _has_speaker(head) else "json"
     if head.startswith("{"):
-        return "jsonl" if _is_object(head.partition("\n")[0]) or named == "jsonl" else "json"
+        return "jsonl" if named == "jsonl" or _is_row(*head.split("\n", 1)) else "json"
     if named is not None:
         return named
     if _has_speaker(head):
@@ -61,8 +62,20 @@ def _has_speaker(head: str) -> bool:
     return any(transcripts.speaker_of(line.rstrip("\r")) for line in head.split("\n")[:20])
 
 
-def _is_object(line: str) -> bool:
+def _is_row(line: str, rest: str = "") -> bool:
+    """Return whether the first line of a file is a row: an object that holds no other rows.
+
+    Where more lines follow, each is one.
+    """
     try:
-        return isinstance(json.loads(line), dict)
+        value = json.loads(line)
     except (ValueError, RecursionError):
         return False
+    if not isinstance(value, dict):
+        return False
+    return bool(rest.strip()) or layout_of([value]) is not None or not _holds_objects(value)
+
+
+def _holds_objects(value: Fields) -> bool:
+    lists = [field for field in value.values() if isinstance(field, list)]
+    return any(isinstance(one, dict) for field in lists for one in field)
