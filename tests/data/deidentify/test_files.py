@@ -87,3 +87,27 @@ def test_something_left_leaves_nothing(source: Path, tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="holds no rows"):
         deidentify([tmp_path / "empty.jsonl"], tmp_path / "new", WISHES)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        (("chats.csv", "chats.csv.jsonl"), "chats.csv.jsonl would both become chats.csv.jsonl"),
+        (("a.jsonl", "report/changes.jsonl"), "which is the list of changes"),
+        (("a.jsonl", "a.jsonl.jsonl/b.jsonl", "a.jsonl.csv"), None),
+    ],
+)
+def test_no_output_overwrites_another(
+    tmp_path: Path, names: tuple[str, ...], fault: str | None
+) -> None:
+    """Nor the report; it is told before anything is read."""
+    paths = [tmp_path / "in" / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("question,answer\nWhy?,So.\n")
+    if fault is None:
+        deidentify(paths, tmp_path / "out", WISHES)
+    else:
+        with pytest.raises(SetupError, match=fault):
+            deidentify(paths, tmp_path / "out", WISHES)
+        assert not (tmp_path / "out").exists()

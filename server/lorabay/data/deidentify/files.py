@@ -12,6 +12,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lorabay.data.changes import Changes
@@ -26,13 +27,14 @@ from lorabay.files import durable
 from lorabay.progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TextIO
 
     from lorabay.data.deidentify.deidentifier import Deidentifier
     from lorabay.data.inputs import InputFile, Row
 
 _ROWS_A_STEP = 64
+_REPORT, _CHANGES = "report", "changes.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +53,15 @@ def deidentify(inputs: Sequence[Path], output: Path, wishes: FileWishes) -> Deid
     """
     step = deidentifier(wishes.deidentify)
     files = input_files(inputs)
+    targets = _targets(files)
     with durable.new_folder(output, inputs) as made:
-        (made / "report").mkdir()
-        with Changes(made / "report" / "changes.jsonl") as changes:
-            facts = _through(files, wishes, _Writer(step, changes, made))
+        (made / _REPORT).mkdir()
+        with Changes(made / _REPORT / _CHANGES) as changes:
+            facts = _through(files, wishes, _Writer(step, changes, made, targets))
         step.counts.check()
         report = _report(facts, step, changes)
         text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False)
-        durable.write_all(made / "report", {"report.json": f"{text}\n"})
+        durable.write_all(made / _REPORT, {"report.json": f"{text}\n"})
     return report
 
 
@@ -67,7 +70,7 @@ def count(inputs: Sequence[Path], wishes: FileWishes) -> DeidentifyReport:
     step = deidentifier(wishes.deidentify)
     files = input_files(inputs)
     with tempfile.TemporaryDirectory() as folder, Changes(Path(folder) / "changes") as changes:
-        facts = _through(files, wishes, _Writer(step, changes, None))
+        facts = _through(files, wishes, _Writer(step, changes))
     return _report(facts, step, changes)
 
 
@@ -88,13 +91,33 @@ def _through(
         )
 
 
+def _targets(files: Sequence[InputFile]) -> dict[InputFile, str]:
+    """Return the name of what is written for each file; raises SetupError if two are the same."""
+    sources: dict[str, InputFile] = {}
+    for file in files:
+        name = file.name if file.name.endswith(".jsonl") else f"{file.name}.jsonl"
+        if name == f"{_REPORT}/{_CHANGES}":
+            raise SetupError(f"{file.path} would become {name}, which is the list of changes")
+        if name in sources:
+            raise SetupError(f"{sources[name].path} and {file.path} would both become {name}")
+        sources[name] = file
+    return {file: name for name, file in sources.items()}
+
+
 class _Writer:
     """The way of a file's rows through the step; without a folder nothing is written."""
 
-    def __init__(self, step: Deidentifier, changes: Changes, folder: Path | None) -> None:
+    def __init__(
+        self,
+        step: Deidentifier,
+        changes: Changes,
+        folder: Path | None = None,
+        targets: Mapping[InputFile, str] = MappingProxyType({}),
+    ) -> None:
         self._step = step
         self._changes = changes
         self._folder = folder
+        self._targets = targets
 
     def take(
         self, input_file: InputFile, wishes: InputWishes, advance: Callable[[int], object]
@@ -120,11 +143,10 @@ class _Writer:
     def _target(self, input_file: InputFile, stack: ExitStack) -> TextIO | None:
         if self._folder is None:
             return None
-        name = input_file.name if input_file.name.endswith(".jsonl") else f"{input_file.name}.jsonl"
-        path = self._folder / name
+        path = self._folder / self._targets[input_file]
         path.parent.mkdir(parents=True, exist_ok=True)
         return stack.enter_context(
-            path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
+            path.open("x", encoding="utf-8", errors="backslashreplace", newline="\n")
         )
 
     def _line(self, row: Row, source: str) -> str | None:
