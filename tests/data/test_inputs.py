@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,21 @@ def test_a_field_that_is_not_there_is_named(tmp_path: Path) -> None:
     """Beside those that are."""
     path = _written(tmp_path, "a.csv", "ask,reply\nWhy?,So.\n")
     names = {"instruction": "ask", "output": "answer"}
-    with pytest.raises(SetupError, match="no field 'answer'; it has ask, reply"):
+    with pytest.raises(SetupError, match="no field 'answer'; it has the fields ask, reply"):
         _rows(path, fields=names)
     with pytest.raises(SetupError, match="the fields ask, reply; name the fields"):
         _rows(path)
+
+
+def test_what_a_row_says_is_not_shown_as_a_field(tmp_path: Path) -> None:
+    """A CSV without a header has its first row for one."""
+    path = _written(tmp_path, "a.csv", "Anna,13812345678,E12345678\nBo,13912345678,G12345678\n")
+    with pytest.raises(SetupError, match="its 3 fields, .* has it a header") as told:
+        _rows(path)
+    with pytest.raises(SetupError, match="its 3 fields, .* has it a header") as missed:
+        _rows(path, fields={"instruction": "ask", "output": "reply"})
+    for message in (str(told.value), str(missed.value)):
+        assert not any(said in message for said in ("Anna", "138", "E123"))
 
 
 def test_a_folder_stands_for_its_files_of_data(tmp_path: Path) -> None:
@@ -80,6 +92,13 @@ def test_names_in_reports_do_not_say_where_files_lie(tmp_path: Path) -> None:
         _written(tmp_path / folder, "a.jsonl", GOOD)
     files = input_files([tmp_path / "one" / "a.jsonl", tmp_path / "two"])
     assert [file.name for file in files] == ["one/a.jsonl", "two/a.jsonl"]
+
+
+def test_names_in_reports_can_be_written(tmp_path: Path) -> None:
+    """Also of a file whose name is no text."""
+    path = tmp_path / os.fsdecode(b"a\xff.jsonl")
+    path.write_text(GOOD)
+    assert [file.name for file in input_files([path])] == [r"a\xff.jsonl"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ file's name says. Does not clean.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -21,13 +22,15 @@ from lorabay.data.reasons import Kept, Removed
 from lorabay.errors import SetupError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lorabay.data.layouts.layout import Layout
     from lorabay.data.reading.records import Fields
     from lorabay.data.reasons import Outcome
 
 _SAMPLE_BYTES = 4 << 20
+_MOST_SHOWN = 20
+_IDENTIFIER = re.compile(r"[A-Za-z_]{1,40}[0-9]{0,2}")
 
 PARTS = ("train", "dev", "test")
 """Parts of a split, which are also the names of its files."""
@@ -99,7 +102,12 @@ def input_files(inputs: Sequence[Path]) -> tuple[InputFile, ...]:
         raise SetupError(f"{min(repeated)} is named twice")
 
     top = os.path.commonpath([path.absolute().parent for path in paths])
-    return tuple(InputFile(path, os.path.relpath(path.absolute(), top)) for path in paths)
+    return tuple(InputFile(path, _name(path, top)) for path in paths)
+
+
+def _name(path: Path, top: str) -> str:
+    """Return the way to a file from a folder, in letters that can be written."""
+    return os.fsencode(os.path.relpath(path.absolute(), top)).decode("utf-8", "backslashreplace")
 
 
 def _files(path: Path) -> list[Path]:
@@ -161,9 +169,8 @@ def _layout(file: TextFile, sample: list[Fields], wishes: InputWishes) -> tuple[
         # Every row is reported as broken; the layout of none is not asked for.
         return "pairs", LAYOUTS["pairs"]
 
-    names = ", ".join(name[:40] for name in list(sample[0])[:20])
     raise SetupError(
-        f"{file.path}: the layout cannot be told from the fields {names}; name the fields, as in "
+        f"{file.path}: the layout cannot be told from {_shown(sample[0])}; name the fields, as in "
         "--fields instruction=question,output=reply, or one of --layout "
         f"{', '.join(LAYOUTS)}"
     )
@@ -173,8 +180,18 @@ def _check_fields(file: TextFile, sample: list[Fields], names: Mapping[str, str]
     there = {name for fields in sample for name in fields}
     for name in names.values():
         if sample and name not in there:
-            columns = ", ".join(name[:40] for name in sorted(there)[:20])
-            raise SetupError(f"{file.path} has no field {name!r}; it has {columns}")
+            raise SetupError(f"{file.path} has no field {name!r}; it has {_shown(sorted(there))}")
+
+
+def _shown(names: Iterable[str]) -> str:
+    """Return fields by their names, or how many if these may be what a row says.
+
+    The first row of a CSV without a header is taken for the names.
+    """
+    names = list(names)
+    if all(map(_IDENTIFIER.fullmatch, names)):
+        return f"the fields {', '.join(names[:_MOST_SHOWN])}"
+    return f"its {len(names)} fields, whose names look like what a row says: has it a header?"
 
 
 def _row(record: Record | Broken, layout: Layout) -> Row:
